@@ -1,0 +1,62 @@
+"""Settings are the fields of the thing they set: `@settings class CMAES: population: int = 64`, checked when it is built.
+
+The spec fragment `{kind: cma_es, population: 64}` is the constructor call; there are no parallel config classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar, dataclass_transform
+
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from evornn.errors import EvornnError, UnknownName
+
+T = TypeVar("T")
+_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, strict=False)
+
+
+class BadSetting(EvornnError):
+    """A setting with a wrong value; `field` is its dotted path in the spec."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field, self.problem = field, problem
+        super().__init__(f"{field}: {problem}")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def settings(cls: type[T]) -> type[T]:
+    """A frozen dataclass whose fields are validated by their annotations, say `Annotated[int, Ge(1)]`."""
+    return pydantic_dataclass(cls, frozen=True, kw_only=True, config=_CONFIG)  # type: ignore[call-overload, no-any-return]
+
+
+def names(cls: type[Any]) -> list[str]:
+    """The settings that a class has."""
+    return [f.name for f in dataclasses.fields(cls) if f.init]
+
+
+def build(cls: type[T], values: dict[str, Any], where: str) -> T:
+    """`cls(**values)`; raises UnknownName or BadSetting that names the field under `where`."""
+    for name in values:
+        if name not in names(cls):
+            raise UnknownName(f"setting of {where}", name, names(cls))
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join([where, *(str(part) for part in first["loc"])])
+        raise BadSetting(path, f"{first['msg'].removeprefix('Value error, ')}, got {first['input']!r}") from None
+
+
+def as_data(thing: Any) -> dict[str, Any]:
+    """The settings of a thing as plain data, without its kind."""
+    return {name: plain(getattr(thing, name)) for name in names(type(thing))}
+
+
+def plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return as_data(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,89 @@
+"""What is asked: a task gives sequences to train on, to choose by, and to be judged by."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from evornn.arrays import Batch, Floats, Mask, Series
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """B sequences of T steps. `mask` is True where a step counts in the loss; padding and washout are False."""
+
+    inputs: Series  # [B, T, I]
+    targets: Series  # [B, T, O]
+    mask: Mask  # [B, T]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def steps(self) -> int:
+        """Network steps that one member takes through all of them: B × T."""
+        return int(self.inputs.shape[0] * self.inputs.shape[1])
+
+    def take(self, rows: Batch) -> Sequences:
+        return Sequences(self.inputs[rows], self.targets[rows], self.mask[rows])
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A prediction that needs no network, judged on the same points as the network."""
+
+    name: str  # persistence, mean, seasonal, autoregression
+    valid: float  # loss on the validation split, in the task's loss and scaling
+    test: float
+    predictions: Floats | None = None  # [B, O] on the test split, in original units
+
+
+@dataclass(frozen=True)
+class Data:
+    """A task's three splits, with what is needed to draw and judge forecasts in original units.
+
+    `train`, `valid`, `test` are scaled by what was fitted on training data only. Nothing but the final
+    judgement may read `test`.
+    """
+
+    train: Sequences
+    valid: Sequences
+    test: Sequences
+    loss: str = "mse"  # a name in kernels/losses.py
+    baselines: tuple[Baseline, ...] = ()
+    labels: tuple[str, ...] = ()  # names of the O outputs, with units where known
+    note: str = ""  # source, licence, split: shown in the report
+    chart: Chart | None = None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What it takes to draw the test forecasts over the real series, in original units.
+
+    A prediction of the network at the last step of test sequence b, output o, is turned into original units
+    by `offset[b, o] + scale[o] * prediction`.
+    """
+
+    times: list[str]  # [B] ISO dates or step numbers of the first forecast step of each test sequence
+    truth: Floats  # [B, O]
+    offset: Floats  # [B, O]
+    scale: Floats  # [O]
+    unit: str = ""
+    history: Floats = field(default_factory=lambda: np.zeros(0, np.float32))  # the values just before the test split
+
+    def original(self, predictions: Floats) -> Floats:
+        """[B, O] scaled predictions → original units."""
+        return (self.offset + self.scale * predictions).astype(np.float32)
+
+
+class Task(ABC):
+    """A task is its settings (see `evornn.settings`); `data()` does the work and is the same for every run."""
+
+    causal: ClassVar[bool] = True  # the future may not be seen: bidirectional networks are refused
+
+    @abstractmethod
+    def data(self) -> Data:
+        """Load or generate, split, scale; deterministic. Raises EvornnError with what to do about bad data."""

@@ -1,0 +1,86 @@
+"""The two forms that everything in training takes: a Trainer finds weights, an Oracle answers what weights are worth."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+
+from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
+from evornn.errors import EvornnError
+
+State: TypeAlias = dict[str, Any]
+"""Plain data: arrays, numbers, strings, lists and nested dicts with string keys, so that loading a checkpoint runs no code.
+A key that starts with "_" holds a live object of a library: it is not saved, and rebuilt from the rest when missing."""
+
+
+class BudgetExhausted(Exception):
+    """Raised by an oracle *instead of* answering a call that would exceed the budget. Trainers let it pass."""
+
+
+class NoGradient(EvornnError):
+    """A gradient was asked of a loss that has none."""
+
+
+class Oracle(Protocol):
+    """Answers losses and gradients and counts their cost in network steps. A trainer can't tell where it runs."""
+
+    @property
+    def n(self) -> int: ...  # parameters of the network
+
+    @property
+    def centre(self) -> Genome: ...  # [n] mean of the architecture's initial distribution
+
+    @property
+    def scale(self) -> Genome: ...  # [n] its standard deviation
+
+    def sample(self, count: int, rng: np.random.Generator) -> Genomes:
+        """[count, n] genomes from the architecture's initial distribution: every trainer starts here."""
+
+    def batch(self, k: int, size: int | None) -> Batch | None:
+        """The k-th mini-batch of the run's data order, the same for every trainer; None when size is None (all data)."""
+
+    def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
+        """[P] training losses. NaN where a network is not finite. Raises BudgetExhausted."""
+
+    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
+        """Like `losses`, for populations: the genomes to go on with (a hybrid's oracle may have improved some) and
+        their losses. Population trainers must continue with the genomes they get back (Lamarckian)."""
+
+    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
+        """[P] losses and [P, n] gradients. Raises NoGradient, BudgetExhausted."""
+
+
+class Trainer(ABC):
+    """Finds weights. A trainer is its settings (`evornn.settings`), frozen; all that changes is in the State it hands on.
+
+    The loop calls `start` once and `step` until the budget ends. `streams.at(step)` gives the random numbers of a step;
+    a trainer keeps its step number in `state["step"]` and never draws from anything else, so that a resumed run goes on
+    with the very numbers an unbroken one would have used.
+    """
+
+    needs_gradient: ClassVar[bool] = False
+
+    @abstractmethod
+    def start(self, oracle: Oracle, streams: Streams) -> State:
+        """The first state, before any evaluation beyond what the start needs."""
+
+    @abstractmethod
+    def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
+        """One generation or one update. Returns a new state; may change the old one's arrays only if it owns them."""
+
+    @abstractmethod
+    def best(self, state: State) -> Genome:
+        """[n] what the trainer would answer now; a sample's centre before the first evaluation."""
+
+    def candidates(self, state: State) -> Genomes:
+        """[m, n] the genomes the trainer is working on: all restarts of a gradient trainer; by default the best alone."""
+        return self.best(state)[None]
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """What to plot of the searcher itself: sigma, gradient_norm, …"""
+        return {}
+
+    def check(self, parameters: int, sequences: int) -> None:
+        """Refuse, with an EvornnError that says what to do, a network or data set this trainer can't handle."""

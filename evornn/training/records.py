@@ -1,0 +1,63 @@
+"""What a run says while it runs: one row per budget mark, a checkpoint now and then, a result at the end. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Row:
+    """The state of a run at a budget mark. All but `seconds` is the same however and wherever the run was computed."""
+
+    mark: int  # 0 at the start … budget.marks at the end
+    network_steps: int  # spent so far: members × sequences × time steps, a gradient counts 3
+    evaluations: int  # losses answered so far, one per member
+    updates: int  # trainer steps so far: generations or gradient updates
+    best: float  # training losses of the trainer's last answer
+    mean: float
+    median: float
+    q25: float
+    q75: float
+    valid: float  # validation loss of what the trainer would answer now
+    champion_valid: float  # lowest of all `valid` so far
+    seconds: float  # computing time of the run so far, over all its attempts
+    extra: dict[str, float] = field(default_factory=dict)  # sigma, gradient_norm, …
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a run needs to go on where it stopped: arrays (saved as safetensors) and plain values (saved as JSON)."""
+
+    mark: int
+    arrays: dict[str, NDArray[Any]]
+    plain: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a run."""
+
+    genome: NDArray[np.float32]  # [n] the champion: lowest validation loss at a budget mark
+    train_loss: float
+    valid_loss: float
+    test_loss: float
+    network_steps: int
+    evaluations: int
+    updates: int
+    seconds: float
+    stopped_by: str  # budget, target, seconds
+    hits: dict[str, int]  # target loss (as text) → network steps at which a training loss first reached it
+    environment: dict[str, Any] = field(default_factory=dict)  # code and library versions, CPU, backend that really ran
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a running run sends: the rows since the last update and, with them, a checkpoint at the last row or none."""
+
+    rows: list[Row]
+    checkpoint: Checkpoint | None
+    result: Result | None = None
