@@ -1,0 +1,43 @@
+# make setup   .venv with evornn and its test tools, in the versions of constraints.txt
+# make demo    train, compare and report on the sunspots: installs only what evornn itself needs
+# make test    lint, then all tests
+# make lint    ruff, mypy, import-linter
+# make bench   every benchmark, one after the other
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(VENV)/.test
+
+demo: $(VENV)/.evornn
+	$(BIN)/evornn run examples/sunspots.yaml --report sunspots.html
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+# The stamps: an installation is done again when what it is made from changes, and never otherwise.
+$(VENV)/.evornn: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "evornn needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@echo "Installing evornn into $(VENV), which takes a minute or two ..."
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.evornn
+	$(PIP_INSTALL) --editable '.[test]'
+	@touch $@
