@@ -1,0 +1,155 @@
+"""The form of an architecture: a cell is one equation, written once and traced once into a small graph.
+
+    class GRU(Cell):
+        def step(self, w, x, h):                              # x input, h last state; returns the new state
+            z, r = sigmoid(w.z(x, h)), sigmoid(w.r(x, h))     # w.name(sources): an affine map, made by being used
+            return (1 - z) * tanh(w.n(x, r * h)) + z * h      # w.name, not called: a per-unit parameter
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from abc import ABC
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.ops import Node, Size, Sizes, walk
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Initial distribution U[low, high] of a group of parameters."""
+
+    low: float
+    high: float
+
+    @property
+    def mean(self) -> float:
+        return (self.low + self.high) / 2
+
+    @property
+    def std(self) -> float:
+        return (self.high - self.low) / math.sqrt(12)
+
+
+class Cell(ABC):
+    """One recurrent architecture. Its fields (see `evornn.settings`) are its settings, its `step` its equation.
+
+    `step(w, x, *states)` takes symbols and returns the new states. Arguments named `x` (input), `y` (the network's last
+    output) and `t` (time, 0, 1, …) are given; all others are the names in `state`, in that order.
+    """
+
+    state: ClassVar[tuple[str, ...]] = ("h",)
+    sizes: ClassVar[Mapping[str, str]] = {}  # of states, maps and vectors that are not "units" wide
+    readout: ClassVar[bool] = True  # False: the first O units are the output, there is no read-out layer
+    causal: ClassVar[bool] = True
+    step: ClassVar[Callable[..., Any]]
+
+    def output(self, w: Weights, *states: Node) -> Node:
+        """What the read-out sees of the new states; by default the first."""
+        return states[0]
+
+    def extents(self, sizes: Sizes) -> Mapping[str, int]:
+        """Further named sizes, computed from inputs, units and outputs; raises EvornnError where they don't fit."""
+        return {}
+
+    def mask(self, name: str, source: int, sizes: Sizes) -> NDArray[np.bool_] | None:
+        """[rows, columns] which weights from source number `source` of map `name` exist; None: all."""
+        return None
+
+    def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
+        """Initial distribution of part "weight" or "bias" of map `name`, or of the "vector" `name`.
+
+        By default U[−1/√H, 1/√H] throughout, as torch's recurrent modules."""
+        bound = 1 / math.sqrt(sizes["units"])
+        return Uniform(-bound, bound)
+
+    def trace(self) -> Trace:
+        """Run `step` and `output` once on symbols."""
+        return Trace(self)
+
+
+class Weights:
+    """What `w` is while tracing: `w.name(sources)` an affine map, `w.name` a vector of per-unit parameters."""
+
+    def __init__(self, sizes: Mapping[str, str]) -> None:
+        self._sizes = sizes
+
+    def __getattr__(self, name: str) -> Parameter:
+        return Parameter("parameter", (), self._sizes.get(name, "units"), name)
+
+
+class Parameter(Node):
+    """A per-unit parameter, until it is called: then an affine map of its sources."""
+
+    def __call__(self, *sources: Node, bias: bool = True) -> Node:
+        return Node("affine", sources, self.size, self.name, bias)
+
+
+class Trace:
+    """A cell's equation as a graph. `order` computes `new` (the new states) from the leaves; `output_order` computes
+    `output` from the new states, which there stand as the state leaves."""
+
+    def __init__(self, cell: Cell) -> None:
+        weights, given = Weights(cell.sizes), list(inspect.signature(cell.step).parameters)[1:]
+        self.cell, self.states = cell, cell.state
+        self.leaves = {name: self._leaf(name) for name in [*given, *(s for s in cell.state if s not in given)]}
+        new = cell.step(weights, *(self.leaves[name] for name in given))
+        self.new: tuple[Node, ...] = new if isinstance(new, tuple) else (new,)
+        self.output: Node = cell.output(weights, *(self.leaves[s] for s in cell.state))
+        self.order, self.output_order = tuple(walk(*self.new)), tuple(walk(self.output))
+        self._check()
+
+    def _leaf(self, name: str) -> Node:
+        size = {"x": "inputs", "y": "outputs", "t": "one"}.get(name) or self.cell.sizes.get(name, "units")
+        return Node("leaf", (), size, name)
+
+    def _check(self) -> None:
+        kind = type(self.cell).__name__
+        if len(self.new) != len(self.states):
+            raise TypeError(f"{kind}.step returns {len(self.new)} values for the states {self.states}")
+        if unknown := set(self.leaves) - {"x", "y", "t", *self.states}:
+            raise TypeError(f"{kind}.step takes {sorted(unknown)}, which is neither x, y, t nor in state = {self.states}")
+        for name, node in self.maps.items():
+            if any(n.op == "affine" and n.name == name and n is not node for n in self.order):
+                raise TypeError(f"{kind} uses the map w.{name} twice: give the second one another name")
+        if any(n.op == "affine" for n in self.output_order):
+            raise TypeError(f"{kind}.output uses an affine map: those belong into step")
+
+    @cached_property
+    def maps(self) -> dict[str, Node]:
+        """Affine maps by name, in order of use."""
+        return {n.name: n for n in self.order if n.op == "affine"}
+
+    @cached_property
+    def vectors(self) -> dict[str, Node]:
+        """Per-unit parameters by name, in order of use."""
+        return {n.name: n for n in (*self.order, *self.output_order) if n.op == "parameter"}
+
+    @cached_property
+    def static(self) -> frozenset[Node]:
+        """Nodes that no leaf leads to: the same at every time step."""
+        found: set[Node] = set()
+        for node in (*self.order, *self.output_order):
+            if node.op not in ("leaf", "affine") and all(a in found for a in node.nodes):
+                found.add(node)
+        return frozenset(found)
+
+    @cached_property
+    def stages(self) -> int:
+        """The longest chain of affine maps, each fed by the one before, within a step."""
+        depth: dict[Node, int] = {}
+        for node in self.order:
+            depth[node] = max((depth[a] for a in node.nodes), default=0) + (node.op == "affine")
+        return max(depth.values(), default=0)
+
+
+def width(size: Size, sizes: Sizes) -> int:
+    """How many numbers a value of this size is in the network at hand."""
+    return sizes[size] if isinstance(size, str) else sizes[size[0]] * sizes[size[1]]

@@ -1,0 +1,63 @@
+"""Losses of a population's outputs, masked. All but `zero_one` (and a user's own function) have a gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from evornn.errors import UnknownName
+
+
+def mse(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error over the O outputs: [P, B, T, O], [B, T, O] → [P, B, T]."""
+    return (outputs - targets).square().mean(-1)
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """−Σ target·log softmax(output), nats: outputs are logits, targets probabilities or one-hot."""
+    return -(targets * outputs.log_softmax(-1)).sum(-1)
+
+
+def binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean over the O outputs of −t·log σ(y) − (1−t)·log(1 − σ(y)), nats: outputs are logits."""
+    return (torch.nn.functional.softplus(outputs) - targets * outputs).mean(-1)
+
+
+def zero_one(outputs: Tensor, targets: Tensor) -> Tensor:
+    """1 where the decision is wrong: the largest output (O > 1), or whether the one output is above 0."""
+    if outputs.shape[-1] > 1:
+        wrong = (outputs.argmax(-1) != targets.argmax(-1)).to(outputs.dtype)
+    else:
+        wrong = ((outputs > 0) != (targets > 0.5)).to(outputs.dtype).squeeze(-1)
+    return torch.where(outputs.isfinite().all(-1), wrong, torch.nan)
+
+
+PER_STEP: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": mse,
+    "cross_entropy": cross_entropy,
+    "binary_cross_entropy": binary_cross_entropy,
+    "zero_one": zero_one,
+}
+WITHOUT_GRADIENT = frozenset({"zero_one"})
+
+
+def per_step(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of each step by name. Raises UnknownName."""
+    if name not in PER_STEP:
+        raise UnknownName("loss", name, PER_STEP)
+    return PER_STEP[name]
+
+
+def total(loss: str, outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """[P] sums over the steps where the mask is True; what is masked may be NaN in the targets."""
+    targets = torch.where(mask[..., None], targets, 0.0)
+    steps = per_step(loss)(outputs, targets)
+    return sum_members(torch.where(mask, steps, 0.0))
+
+
+def sum_members(values: Tensor) -> Tensor:
+    """[P, B, T] → [P]. On the CPU row by row: torch's sum over an axis gives a row other bits in another company."""
+    rows = values.flatten(1)
+    return rows.sum(1) if values.is_cuda else torch.stack([row.sum() for row in rows])

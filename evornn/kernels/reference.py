@@ -1,0 +1,192 @@
+"""The reference interpreter: a traced equation on torch tensors [P, B, units], differentiable, on any device.
+
+Every other kernel is tested against this one in float64.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from evornn.layout import Layout, source_names
+from evornn.ops import Node
+
+NetworkState: TypeAlias = list[dict[str, Tensor]]  # per layer: state name → [P, B, size]
+
+MEANING: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "exp": torch.exp,
+    "relu": torch.relu,
+    "stop": lambda a: a.detach(),
+    "where": lambda c, a, b: c * a + (1 - c) * b,
+    "positive": lambda a: (a > 0).to(a.dtype),
+    "every": lambda period, t: ((t % period) == 0).to(t.dtype),
+    "outer": lambda a, b: (a[..., :, None] * b[..., None, :]).flatten(-2),
+}
+
+
+class Reference:
+    """One network's equation with the genomes of a population: `run` is the whole forward pass."""
+
+    def __init__(self, layout: Layout, genomes: Tensor) -> None:
+        self.layout, self.genomes = layout, genomes
+        self.layers = [Layer(layout, k, genomes) for k in range(layout.layers)]
+
+    def run(self, inputs: Tensor, state: NetworkState | None = None, first_step: int = 0) -> tuple[Tensor, NetworkState]:
+        """[B, T, I] → outputs [P, B, T, O] and the state after the last step, from which a next call goes on."""
+        batch, length, _ = inputs.shape
+        states = self.start(batch) if state is None else state
+        y = self._last_output(states, batch)
+        first = self.layers[0].input_products(inputs)
+        outputs = []
+        for t in range(length):
+            now, x = [], inputs[:, t].unsqueeze(0)
+            for k, layer in enumerate(self.layers):
+                new = layer.step(x, y, first_step + t, states[k], {g: p[:, t] for g, p in first.items()} if k == 0 else {})
+                now.append(new)
+                x = layer.output(new)
+            states, y = now, self._readout(x)
+            outputs.append(y)
+        return torch.stack(outputs, 2), [dict(s, y=y) if "y" in self.layout.trace.leaves else s for s in states]
+
+    def start(self, batch: int) -> NetworkState:
+        """The state before the first step: zero, or the genome's."""
+        return [layer.start(batch) for layer in self.layers]
+
+    def _last_output(self, states: NetworkState, batch: int) -> Tensor:
+        carried = states[-1].get("y")
+        return carried if carried is not None else self.genomes.new_zeros(len(self.genomes), batch, self.layout.outputs)
+
+    def _readout(self, h: Tensor) -> Tensor:
+        if not self.layout.readout:
+            return h[..., : self.layout.outputs]
+        weight, bias = (matrix(self.layout, self.genomes, f"readout.{part}") for part in ("weight", "bias"))
+        return torch.baddbmm(bias[:, None], h, weight.mT)
+
+
+class Layer:
+    """One layer of a population: its weights, unpacked once, and its step."""
+
+    def __init__(self, layout: Layout, index: int, genomes: Tensor) -> None:
+        self.layout, self.index, self.genomes = layout, index, genomes
+        self.trace, self.sizes = layout.trace, layout.sizes(index)
+        self.products = [Product(group, layout, index, genomes) for group in same_sources(list(self.trace.maps.values()))]
+        self.product_of = {node: product for product in self.products for node in product.nodes}
+        self.static: dict[Node, Any] = {}
+        for node in (*self.trace.order, *self.trace.output_order):
+            if node in self.trace.static and node not in self.static:
+                self.static[node] = self._static(node)
+
+    def start(self, batch: int) -> dict[str, Tensor]:
+        """State name → [P, B, size]."""
+        shapes = self.layout.state_sizes(self.index)
+        zero = {s: self.genomes.new_zeros(len(self.genomes), batch, size) for s, size in shapes.items()}
+        if self.layout.initial_state == "zero":
+            return zero
+        return {s: z + matrix(self.layout, self.genomes, f"{self.index}.{s}.initial")[:, None] for s, z in zero.items()}
+
+    def input_products(self, inputs: Tensor) -> dict[int, Tensor]:
+        """Product number → [P, T, B, rows]: what the inputs of all steps, known beforehand, add to each product."""
+        x = inputs.transpose(0, 1).reshape(1, -1, inputs.shape[-1]).expand(len(self.genomes), -1, -1)
+        leaf, shape = self.trace.leaves.get("x"), (len(self.genomes), inputs.shape[1], inputs.shape[0], -1)
+        found = {}
+        for k, product in enumerate(self.products):
+            if leaf in product.sources:
+                found[k] = (torch.bmm(x, product.weights[product.sources.index(leaf)]) + product.bias).view(shape)
+        return found
+
+    def step(self, x: Tensor, y: Tensor, t: int, state: Mapping[str, Tensor], ready: Mapping[int, Tensor]) -> dict[str, Tensor]:
+        """The new states; `ready` holds, per product number, what its input source has already added."""
+        given = {"x": x, "y": y, "t": torch.as_tensor(float(t), dtype=x.dtype, device=x.device), **state}
+        values: dict[Node, Any] = dict(self.static)
+        for name, leaf in self.trace.leaves.items():
+            values[leaf] = given[name]
+        for node in self.trace.order:
+            if node in values:
+                continue
+            if node.op == "affine":
+                product = self.product_of[node]
+                values.update(product(values, ready.get(self.products.index(product)), self.trace.leaves.get("x")))
+            else:
+                values[node] = self._value(node, values)
+        return {s: values[node].expand_as(state[s]) for s, node in zip(self.trace.states, self.trace.new, strict=True)}
+
+    def output(self, state: Mapping[str, Tensor]) -> Tensor:
+        """[P, B, H] what the read-out or the next layer sees."""
+        values: dict[Node, Any] = dict(self.static)
+        for name in self.trace.states:
+            values[self.trace.leaves[name]] = state[name]
+        for node in self.trace.output_order:
+            if node not in values:
+                values[node] = self._value(node, values)
+        result: Tensor = values[self.trace.output]
+        return result
+
+    def _value(self, node: Node, values: Mapping[Node, Any]) -> Any:
+        args = [values[a] if isinstance(a, Node) else a for a in node.args]
+        if node.op == "spread":
+            return args[0].repeat_interleave(self.sizes["units"] // args[0].shape[-1], -1)
+        return MEANING[node.op](*args)
+
+    def _static(self, node: Node) -> Any:
+        if node.op == "parameter":
+            return matrix(self.layout, self.genomes, f"{self.index}.{node.name}")[:, None]
+        if node.values is not None:
+            return torch.as_tensor(node.values(self.sizes), dtype=self.genomes.dtype, device=self.genomes.device)
+        return self._value(node, self.static)
+
+
+class Product:
+    """Affine maps with the same sources, computed as one: [P, B, columns] → [P, B, rows of all maps]."""
+
+    def __init__(self, nodes: list[Node], layout: Layout, layer: int, genomes: Tensor) -> None:
+        def get(node: Node, part: str) -> Tensor:
+            return matrix(layout, genomes, f"{layer}.{node.name}.{part}")
+
+        self.nodes, self.sources = nodes, nodes[0].nodes
+        self.rows = [get(node, source_names(node)[0]).shape[1] for node in nodes]
+        self.weights = [  # per source [P, columns, rows]
+            torch.cat([get(node, source_names(node)[k]) for node in nodes], 1).mT.contiguous() for k in range(len(self.sources))
+        ]
+        zero = genomes.new_zeros(len(genomes), max(self.rows))
+        parts = [get(node, "bias") if node.bias else zero[:, :rows] for node, rows in zip(nodes, self.rows, strict=True)]
+        self.bias = torch.cat(parts, 1)[:, None]  # [P, 1, rows]
+
+    def __call__(self, values: Mapping[Node, Any], ready: Tensor | None, x: Node | None) -> dict[Node, Tensor]:
+        result = ready
+        for source, weight in zip(self.sources, self.weights, strict=True):
+            if ready is not None and source is x:
+                continue
+            value = values[source].expand(len(weight), -1, -1)
+            result = torch.baddbmm(self.bias if result is None else result, value, weight)
+        assert result is not None
+        return dict(zip(self.nodes, result.split(self.rows, -1), strict=True))
+
+
+def same_sources(nodes: list[Node]) -> list[list[Node]]:
+    """Maps grouped by their sources: an LSTM's four gates make one group."""
+    groups: dict[tuple[int, ...], list[Node]] = {}
+    for node in nodes:
+        groups.setdefault(tuple(map(id, node.nodes)), []).append(node)
+    return list(groups.values())
+
+
+def matrix(layout: Layout, genomes: Tensor, name: str) -> Tensor:
+    """[P, *shape] a block of the genomes; weights that a mask leaves out are 0."""
+    block = layout.blocks[name]
+    part = genomes[:, block.slice]
+    if block.mask is None:
+        return part.view(-1, *block.shape)
+    full = genomes.new_zeros(len(genomes), *block.shape)
+    full[:, torch.as_tensor(block.mask)] = part
+    return full

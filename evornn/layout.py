@@ -1,0 +1,128 @@
+"""Which part of a genome is which weight: layers in order; in a layer its maps in order of use (per source a matrix
+[rows, columns], row-major, then the bias), then its vectors, then learned initial states; last the read-out [O, H], [O]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.arrays import Genome, Genomes
+from evornn.cell import Cell, Trace, Uniform, width
+from evornn.errors import EvornnError
+from evornn.ops import Node, Sizes
+
+
+@dataclass(frozen=True)
+class Block:
+    """A named group of parameters; with a mask, only the weights where it is True are in the genome."""
+
+    name: str  # "0.f.x": layer 0, map f, source x; "0.f.bias"; "0.tau"; "0.h.initial"; "readout.weight"
+    start: int
+    shape: tuple[int, ...]  # [rows, columns] or [rows]
+    initial: Uniform
+    mask: NDArray[np.bool_] | None = None
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape) if self.mask is None else int(self.mask.sum())
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.start, self.start + self.size)
+
+
+class Layout:
+    """All that a kernel needs to know of a network: the traces of its layers, their sizes, the genome's blocks."""
+
+    def __init__(
+        self, cell: Cell, inputs: int, units: int, outputs: int, layers: int, initial_state: Literal["zero", "learned"]
+    ) -> None:
+        self.cell, self.inputs, self.units, self.outputs, self.layers = cell, inputs, units, outputs, layers
+        self.initial_state = initial_state
+        self.trace: Trace = cell.trace()
+        self.readout = cell.readout
+        if not self.readout and units < outputs:
+            raise EvornnError(f"the first {outputs} units are the outputs, but there are only {units}: set units to {outputs} or more")
+
+    def sizes(self, layer: int) -> Sizes:
+        """The sizes that the names in a layer's equation have."""
+        base = {"inputs": self.inputs if layer == 0 else self.width, "units": self.units, "outputs": self.outputs, "one": 1}
+        return {**base, **self.cell.extents(base)}
+
+    @cached_property
+    def width(self) -> int:
+        """How many values a layer puts out, to the next layer or the read-out."""
+        base = {"inputs": self.inputs, "units": self.units, "outputs": self.outputs, "one": 1}
+        return width(self.trace.output.size, {**base, **self.cell.extents(base)})
+
+    @cached_property
+    def blocks(self) -> dict[str, Block]:
+        blocks: dict[str, Block] = {}
+        start = 0
+        for name, shape, initial, mask in self._parts():
+            blocks[name] = Block(name, start, shape, initial, mask)
+            start += blocks[name].size
+        return blocks
+
+    @cached_property
+    def n(self) -> int:
+        """Parameters of one network."""
+        return sum(block.size for block in self.blocks.values())
+
+    def state_sizes(self, layer: int) -> dict[str, int]:
+        return {s: width(self.trace.leaves[s].size, self.sizes(layer)) for s in self.trace.states}
+
+    def _parts(self) -> Iterator[tuple[str, tuple[int, ...], Uniform, NDArray[np.bool_] | None]]:
+        for layer in range(self.layers):
+            yield from self._layer(layer, self.sizes(layer))
+        if self.readout:
+            bound = 1 / math.sqrt(self.width)
+            yield "readout.weight", (self.outputs, self.width), Uniform(-bound, bound), None
+            yield "readout.bias", (self.outputs,), Uniform(-bound, bound), None
+
+    def _layer(self, layer: int, sizes: Sizes) -> Iterator[tuple[str, tuple[int, ...], Uniform, NDArray[np.bool_] | None]]:
+        cell = self.cell
+        for name, node in self.trace.maps.items():
+            rows = width(node.size, sizes)
+            for k, (source, label) in enumerate(zip(node.nodes, source_names(node), strict=True)):
+                shape = (rows, width(source.size, sizes))
+                yield f"{layer}.{name}.{label}", shape, cell.initial(name, "weight", sizes), cell.mask(name, k, sizes)
+            if node.bias:
+                yield f"{layer}.{name}.bias", (rows,), cell.initial(name, "bias", sizes), None
+        for name, node in self.trace.vectors.items():
+            yield f"{layer}.{name}", (width(node.size, sizes),), cell.initial(name, "vector", sizes), None
+        if self.initial_state == "learned":
+            for state, size in self.state_sizes(layer).items():
+                yield f"{layer}.{state}.initial", (size,), Uniform(-0.1, 0.1), None
+
+    # ---- the initial distribution ------------------------------------------------------------------------------
+
+    @cached_property
+    def centre(self) -> Genome:
+        """[n] mean of the initial distribution."""
+        return self._spread([b.initial.mean for b in self.blocks.values()])
+
+    @cached_property
+    def scale(self) -> Genome:
+        """[n] standard deviation of the initial distribution."""
+        return self._spread([b.initial.std for b in self.blocks.values()])
+
+    def sample(self, count: int, rng: np.random.Generator) -> Genomes:
+        """[count, n] genomes from the initial distribution; row p does not depend on `count`."""
+        low = self._spread([b.initial.low for b in self.blocks.values()])
+        high = self._spread([b.initial.high for b in self.blocks.values()])
+        return low + (high - low) * rng.random((count, self.n), np.float32)
+
+    def _spread(self, values: list[float]) -> Genome:
+        return np.repeat(np.array(values, np.float32), [b.size for b in self.blocks.values()])
+
+
+def source_names(node: Node) -> list[str]:
+    """A label for each source of a map: its name where it has one (x, h), else its operation and place (mul1)."""
+    return [source.name or f"{source.op}{k}" for k, source in enumerate(node.nodes)]

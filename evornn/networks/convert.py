@@ -1,0 +1,72 @@
+"""Weights from and to torch's own recurrent modules: RNN ↔ elman, LSTM ↔ lstm, GRU ↔ gru, with a Linear as read-out.
+
+torch keeps two biases where one has an effect; from torch they are added, to torch the second one is 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from evornn.arrays import Genome
+from evornn.errors import EvornnError
+from evornn.networks import CELLS
+from evornn.networks.network import Network
+
+GATES = {"elman": ["h"], "lstm": ["i", "f", "z", "o"], "gru": ["r", "z", "n"]}  # in torch's order of rows
+MODULES: dict[str, type[torch.nn.RNNBase]] = {"elman": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+
+
+def from_torch(network: Network, recurrent: torch.nn.RNNBase, readout: torch.nn.Linear) -> Genome:
+    """[n] the genome with which `network` computes what `readout(recurrent(x)[0])` does."""
+    kind = _kind(network)
+    if not isinstance(recurrent, MODULES[kind]):
+        raise EvornnError(f"{kind} takes its weights from torch.nn.{MODULES[kind].__name__}, got {type(recurrent).__name__}")
+    parts = {"readout.weight": readout.weight, "readout.bias": readout.bias}
+    for layer in range(network.layout.layers):
+        wx, wh, bx, bh = (
+            dict(zip(GATES[kind], getattr(recurrent, f"{name}_l{layer}").chunk(len(GATES[kind])), strict=True))
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        for gate in GATES[kind]:
+            hidden = "m" if (kind, gate) == ("gru", "n") else gate
+            parts[f"{layer}.{gate}.x"], parts[f"{layer}.{hidden}.h"] = wx[gate], wh[gate]
+            parts[f"{layer}.{gate}.bias"] = bx[gate] + (0 if hidden != gate else bh[gate])
+            if hidden != gate:
+                parts[f"{layer}.{hidden}.bias"] = bh[gate]
+    genome = np.zeros(network.n, np.float32)
+    for name, block in network.layout.blocks.items():
+        if parts[name].shape != block.shape:
+            raise EvornnError(f"{name} is {list(block.shape)} in {network!r} but {list(parts[name].shape)} in torch: make the sizes equal")
+        genome[block.slice] = parts[name].detach().cpu().numpy().ravel()
+    return genome
+
+
+def to_torch_modules(network: Network, genome: Genome) -> tuple[torch.nn.RNNBase, torch.nn.Linear]:
+    """torch's own recurrent module and read-out with the weights of `genome` [n]."""
+    kind, layout = _kind(network), network.layout
+    recurrent = MODULES[kind](layout.inputs, layout.units, num_layers=layout.layers, batch_first=True)
+    readout = torch.nn.Linear(layout.units, layout.outputs)
+
+    def block(name: str) -> torch.Tensor:
+        b = layout.blocks[name]
+        return torch.as_tensor(genome[b.slice]).view(b.shape)
+
+    with torch.no_grad():
+        readout.weight.copy_(block("readout.weight"))
+        readout.bias.copy_(block("readout.bias"))
+        for layer in range(layout.layers):
+            hidden = ["m" if (kind, gate) == ("gru", "n") else gate for gate in GATES[kind]]
+            getattr(recurrent, f"weight_ih_l{layer}").copy_(torch.cat([block(f"{layer}.{g}.x") for g in GATES[kind]]))
+            getattr(recurrent, f"weight_hh_l{layer}").copy_(torch.cat([block(f"{layer}.{g}.h") for g in hidden]))
+            getattr(recurrent, f"bias_ih_l{layer}").copy_(torch.cat([block(f"{layer}.{g}.bias") for g in GATES[kind]]))
+            second = [block(f"{layer}.m.bias") if g == "m" else torch.zeros(layout.units) for g in hidden]
+            getattr(recurrent, f"bias_hh_l{layer}").copy_(torch.cat(second))
+    return recurrent, readout
+
+
+def _kind(network: Network) -> str:
+    kind = CELLS.name_of(network.cell)
+    if kind not in GATES or network.layout.initial_state != "zero":
+        raise EvornnError(f"torch has no module equal to {network!r}: only {', '.join(GATES)} with zero initial state convert")
+    return kind

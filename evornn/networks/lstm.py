@@ -1,0 +1,26 @@
+"""LSTM (Hochreiter & Schmidhuber 1997, with the forget gate of Gers, Schmidhuber & Cummins 2000):
+
+i, f, o = σ(W xₜ + U hₜ₋₁ + b), z = tanh(W xₜ + U hₜ₋₁ + b), cₜ = f⊙cₜ₋₁ + i⊙z, hₜ = o⊙tanh cₜ.
+"""
+
+from evornn.cell import Cell, Uniform, Weights
+from evornn.ops import Node, Sizes, sigmoid, tanh
+from evornn.settings import settings
+
+
+@settings
+class LSTM(Cell):
+    """Long short-term memory without peepholes; equals torch.nn.LSTM. Initial weights U[−1/√H, 1/√H]; the forget gate's
+    bias is shifted by `forget_bias` (1: Jozefowicz et al. 2015; 0: as torch)."""
+
+    state = ("h", "c")
+    forget_bias: float = 1.0
+
+    def step(self, w: Weights, x: Node, h: Node, c: Node) -> tuple[Node, Node]:
+        c = sigmoid(w.f(x, h)) * c + sigmoid(w.i(x, h)) * tanh(w.z(x, h))
+        return sigmoid(w.o(x, h)) * tanh(c), c
+
+    def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
+        usual = super().initial(name, part, sizes)
+        shift = self.forget_bias if (name, part) == ("f", "bias") else 0.0
+        return Uniform(usual.low + shift, usual.high + shift)

@@ -1,0 +1,30 @@
+"""A network as a plain torch module, for use in anyone's torch code."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from evornn.kernels.reference import Reference
+from evornn.layout import Layout
+
+
+class Module(torch.nn.Module):
+    """[B, T, I] → [B, T, O]. Its parameters are the genome's blocks by name ("0_f_x", "readout_weight", …); masked
+    weights are flat, as in the genome."""
+
+    def __init__(self, layout: Layout, genome: Tensor) -> None:
+        super().__init__()
+        self.layout = layout
+        for block in layout.blocks.values():
+            shape = block.shape if block.mask is None else (block.size,)
+            values = genome[block.slice].detach().clone().view(shape)
+            self.register_parameter(block.name.replace(".", "_"), torch.nn.Parameter(values))
+
+    def genome(self) -> Tensor:
+        """[n] all parameters in the genome's order."""
+        return torch.cat([parameter.flatten() for parameter in self.parameters()])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs, _ = Reference(self.layout, self.genome()[None]).run(inputs)
+        return outputs[0]

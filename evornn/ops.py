@@ -1,0 +1,158 @@
+"""The vocabulary of equations: names only, one meaning everywhere, one derivative rule each.
+
+Operations on symbols (`Node`) build a graph; each kernel gives the names their meaning on its own values (torch tensors,
+SIMD lanes, …). `RULES` are written with the same operations, so they too work on symbols and on values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Size: TypeAlias = "str | tuple[str, str]"  # "units", "inputs", "outputs", "one", …; a pair for an outer product
+Sizes: TypeAlias = Mapping[str, int]  # what each name is in a network at hand
+Value: TypeAlias = "Node | float"
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One value of an equation: a leaf (input, state, time), a parameter, an affine map, or an operation on values."""
+
+    op: str
+    args: tuple[Value, ...] = ()
+    size: Size = "units"
+    name: str = ""  # of a leaf, a parameter or an affine map
+    bias: bool = False  # whether an affine map has one
+    values: Callable[[Sizes], NDArray[np.float32]] | None = None  # of a constant
+
+    def __add__(self, other: Value) -> Node:
+        return apply("add", self, other)
+
+    def __radd__(self, other: Value) -> Node:
+        return apply("add", other, self)
+
+    def __sub__(self, other: Value) -> Node:
+        return apply("sub", self, other)
+
+    def __rsub__(self, other: Value) -> Node:
+        return apply("sub", other, self)
+
+    def __mul__(self, other: Value) -> Node:
+        return apply("mul", self, other)
+
+    def __rmul__(self, other: Value) -> Node:
+        return apply("mul", other, self)
+
+    def __truediv__(self, other: Value) -> Node:
+        return apply("div", self, other)
+
+    def __rtruediv__(self, other: Value) -> Node:
+        return apply("div", other, self)
+
+    def __neg__(self) -> Node:
+        return apply("neg", self)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The arguments that are values of the equation, not numbers."""
+        return tuple(a for a in self.args if isinstance(a, Node))
+
+
+def apply(op: str, *args: Value) -> Node:
+    """An elementwise operation; a value of size "one" is spread over the others."""
+    sizes = [a.size for a in args if isinstance(a, Node)]
+    return Node(op, args, next((s for s in sizes if s != "one"), sizes[0] if sizes else "one"))
+
+
+def walk(*ends: Value) -> Iterator[Node]:
+    """All nodes that lead to `ends`, each once, arguments first."""
+    seen: set[int] = set()
+
+    def visit(node: Value) -> Iterator[Node]:
+        if isinstance(node, Node) and id(node) not in seen:
+            seen.add(id(node))
+            for argument in node.args:
+                yield from visit(argument)
+            yield node
+
+    for end in ends:
+        yield from visit(end)
+
+
+# ---- the operations; x may be a symbol or a number ----------------------------------------------------------------
+
+
+def tanh(x: Value) -> Any:
+    return apply("tanh", x) if isinstance(x, Node) else math.tanh(x)
+
+
+def sigmoid(x: Value) -> Any:
+    return apply("sigmoid", x) if isinstance(x, Node) else 0.5 * math.tanh(0.5 * x) + 0.5
+
+
+def exp(x: Value) -> Any:
+    return apply("exp", x) if isinstance(x, Node) else math.exp(x)
+
+
+def relu(x: Value) -> Any:
+    return apply("relu", x) if isinstance(x, Node) else max(x, 0.0)
+
+
+def stop(x: Value) -> Any:
+    """x, through which no gradient flows."""
+    return apply("stop", x) if isinstance(x, Node) else x
+
+
+def where(condition: Value, a: Value, b: Value) -> Any:
+    """a where the condition is 1, b where it is 0."""
+    return apply("where", condition, a, b)
+
+
+def outer(a: Node, b: Node) -> Node:
+    """All products aᵢbⱼ, i slow, j fast: a second-order term."""
+    if not isinstance(a.size, str) or not isinstance(b.size, str):
+        raise TypeError("outer takes two vectors, not the result of another outer")
+    return Node("outer", (a, b), (a.size, b.size))
+
+
+def spread(a: Node) -> Node:
+    """Each block's value for all cells of the block: [blocks] → [units]."""
+    return Node("spread", (a,), "units")
+
+
+def every(period: Value, t: Node) -> Node:
+    """1 at the times t (a whole number) that are multiples of the period, else 0."""
+    return apply("every", period, t)
+
+
+def constant(values: Callable[[Sizes], NDArray[np.float32]], size: str = "units") -> Node:
+    """A vector that the architecture fixes, computed from the sizes of the network at hand."""
+    return Node("constant", (), size, values=values)
+
+
+# ---- vector–Jacobian products: op → f(d, r, *args) for result r with cotangent d; None where nothing flows --------
+
+RULES: dict[str, Callable[..., tuple[Any, ...]]] = {
+    "add": lambda d, r, a, b: (d, d),
+    "sub": lambda d, r, a, b: (d, -d),
+    "mul": lambda d, r, a, b: (d * b, d * a),
+    "div": lambda d, r, a, b: (d / b, -d * r / b),
+    "neg": lambda d, r, a: (-d,),
+    "tanh": lambda d, r, a: (d * (1.0 - r * r),),
+    "sigmoid": lambda d, r, a: (d * r * (1.0 - r),),
+    "exp": lambda d, r, a: (d * r,),
+    "relu": lambda d, r, a: (where(positive(r), d, 0.0),),
+    "stop": lambda d, r, a: (None,),
+    "where": lambda d, r, c, a, b: (None, d * c, d * (1.0 - c)),
+    "every": lambda d, r, p, t: (None, None),
+}
+
+
+def positive(x: Value) -> Any:
+    """1 where x > 0, else 0."""
+    return apply("positive", x) if isinstance(x, Node) else float(x > 0)
