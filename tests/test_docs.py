@@ -1,0 +1,59 @@
+"""What the documentation shows is true: examples run, commands and links exist."""
+
+import ast
+import doctest
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def modules_with_examples() -> list[str]:
+    found = []
+    for folder, prefix in (("evornn", ""), ("workers", "evornn."), ("dashboards", "evornn.")):
+        files = [path for path in sorted((ROOT / folder).rglob("*.py")) if ">>> " in path.read_text()]
+        found += [prefix + ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
+    return [name.removesuffix(".__init__") for name in found]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page in one language."""
+    fence = rf"^```{language}\b[^\n]*\n(.*?)^```$"
+    return re.findall(fence, page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_examples_in_docstrings(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = doctest.testmod(import_module(name), optionflags=FLAGS)
+    assert result.attempted and not result.failed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_in_pages(page, tmp_path, monkeypatch):
+    """Blocks with `>>>` run one after the other, as a reader would; the others are Python at least."""
+    monkeypatch.chdir(tmp_path)
+    examples = [block for block in blocks(page, "python") if ">>> " in block]
+    for block in blocks(page, "python"):
+        if block not in examples:
+            ast.parse(block)
+    test = doctest.DocTestParser().get_doctest("\n\n".join(examples), {}, page.name, str(page), 0)
+    assert not doctest.DocTestRunner(optionflags=FLAGS).run(test).failed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_targets_exist(page):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {t for block in blocks(page, "console") for t in re.findall(r"^\$ make ([a-z]+)", block, re.MULTILINE)}
+    assert named | set(re.findall(r"`make ([a-z]+)`", page.read_text())) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
