@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Floats, Mask, Series
+from evornn.tasks.scaling import Transform, inverse
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Chart:
     """What it takes to draw the test forecasts over the real series, in original units.
 
     A prediction of the network at the last step of test sequence b, output o, is turned into original units
-    by `offset[b, o] + scale[o] * prediction`.
+    by the inverse of the transform of `offset[b, o] + scale[o] * prediction`.
     """
 
     times: list[str]  # [B] ISO dates or step numbers of the first forecast step of each test sequence
@@ -72,11 +74,12 @@ class Chart:
     offset: Floats  # [B, O]
     scale: Floats  # [O]
     unit: str = ""
-    history: Floats = field(default_factory=lambda: np.zeros(0, np.float32))  # the values just before the test split
+    history: Floats = field(default_factory=lambda: np.zeros(0, np.float32))  # first target, all before the test split
+    transform: Transform = "none"  # what came before standardising, a name in tasks/scaling.py
 
-    def original(self, predictions: Floats) -> Floats:
+    def original(self, predictions: NDArray[Any]) -> Floats:
         """[B, O] scaled predictions → original units."""
-        return (self.offset + self.scale * predictions).astype(np.float32)
+        return inverse(self.transform, self.offset + self.scale * predictions).astype(np.float32)
 
 
 class Task(ABC):

@@ -1,0 +1,62 @@
+"""Values → scaled values and back: an optional transform, then standardising by the training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.errors import EvornnError
+
+Doubles: TypeAlias = NDArray[np.float64]
+Transform: TypeAlias = Literal["none", "sqrt", "log1p"]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """`(transform(x) − mean) / std` for each of C columns; a constant column gets std 1."""
+
+    transform: Transform
+    mean: Doubles  # [C]
+    std: Doubles  # [C]
+
+    @classmethod
+    def fit(cls, transform: Transform, training: Doubles) -> Scaling:
+        """From training rows [N, C] only, so that nothing of the later rows shows."""
+        values = forward(transform, training)
+        std = values.std(axis=0)
+        return cls(transform, values.mean(axis=0), np.where(std > 0, std, 1.0))
+
+    def apply(self, values: Doubles) -> Doubles:
+        """[N, C] original units → [N, C] scaled."""
+        return (forward(self.transform, values) - self.mean) / self.std
+
+
+def forward(transform: Transform, values: Doubles) -> Doubles:
+    """What comes before standardising."""
+    return np.asarray(_FORWARD[transform](values), np.float64)
+
+
+def inverse(transform: Transform, values: NDArray[Any]) -> Doubles:
+    """The opposite of `forward`; what no value could have given (a negative root) becomes the nearest one that could."""
+    return np.asarray(_INVERSE[transform](values), np.float64)
+
+
+def check_domain(transform: Transform, values: Doubles, columns: tuple[str, ...]) -> None:
+    """Raises EvornnError where the transform is undefined: sqrt below 0, log1p at or below −1."""
+    bad = {"none": np.zeros(values.shape, bool), "sqrt": values < 0, "log1p": values <= -1}[transform]
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        where = f"column {columns[column]!r}, row {row + 1}: {values[row, column]:g}"
+        raise EvornnError(f"{where} has no {transform}: set transform to none")
+
+
+_FORWARD: dict[str, Callable[[Any], Any]] = {"none": lambda x: x, "sqrt": np.sqrt, "log1p": np.log1p}
+_INVERSE: dict[str, Callable[[Any], Any]] = {
+    "none": lambda x: x,
+    "sqrt": lambda u: np.square(np.maximum(u, 0.0)),
+    "log1p": lambda u: np.expm1(u),
+}

@@ -1,0 +1,44 @@
+"""Monthly mean sunspot numbers, 1749–2008: cycles of about eleven years, noisy, and never below zero."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import numpy as np
+
+from evornn.settings import settings
+from evornn.tasks.series import Forecasting, Table
+
+YEARS = range(1749, 2009)  # the file goes on to June 2009 and calls what follows December 2008 preliminary
+SOURCE = (
+    "Monthly mean (Zürich/International) sunspot numbers 1749–2008, National Geophysical Data Center, "
+    "public domain, from the package statsmodels."
+)
+
+
+@settings
+class Sunspots(Forecasting):
+    """Predict the coming months from the past ones. By default 1749–1930 trains, 1931–1969 chooses, 1970–2008 judges."""
+
+    def table(self) -> Table:
+        """[3120, 1] as statsmodels ships it."""
+        values = _monthly()
+        return Table(
+            values=values.reshape(-1, 1),
+            columns=("sunspots",),
+            inputs=("sunspots",),
+            targets=("sunspots",),
+            times=[f"{year}-{month:02}-01" for year in YEARS for month in range(1, 13)],
+            dated=True,
+            step="month",
+            season=132,  # the cycle of about eleven years; sunspots know no calendar
+            source=SOURCE,
+        )
+
+
+def _monthly() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """[3120] from the one table of the text file: lines of a year and twelve months."""
+    text = files("statsmodels.datasets.sunspots").joinpath("src/sunspots_monthly.dat").read_text()
+    lines = (line.split() for line in text.splitlines())
+    months = {int(line[0]): line[1:] for line in lines if len(line) == 13 and line[0].isdigit()}
+    return np.array([months[year] for year in YEARS], np.float64).ravel()
