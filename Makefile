@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Some distributions split ensurepip from Python: then the pip that is there puts one into the environment.
+WITHOUT_ENSUREPIP := $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip
 
 .PHONY: setup demo test lint bench clean
 
@@ -34,7 +36,7 @@ clean:
 $(VENV)/.evornn: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "evornn needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@echo "Installing evornn into $(VENV), which takes a minute or two ..."
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { $(WITHOUT_ENSUREPIP); }
 	$(PIP_INSTALL) --editable .
 	@touch $@
 
