@@ -51,9 +51,10 @@ class Cell(ABC):
     causal: ClassVar[bool] = True
     step: ClassVar[Callable[..., Any]]
 
-    def output(self, w: Weights, *states: Node) -> Node:
-        """What the read-out sees of the new states; by default the first."""
+    def _first(self, w: Weights, *states: Node) -> Node:
         return states[0]
+
+    output: ClassVar[Callable[..., Node]] = _first  # what the read-out sees of the new states
 
     def extents(self, sizes: Sizes) -> Mapping[str, int]:
         """Further named sizes, computed from inputs, units and outputs; raises EvornnError where they don't fit."""

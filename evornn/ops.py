@@ -1,15 +1,14 @@
 """The vocabulary of equations: names only, one meaning everywhere, one derivative rule each.
 
 Operations on symbols (`Node`) build a graph; each kernel gives the names their meaning on its own values (torch tensors,
-SIMD lanes, …). `RULES` are written with the same operations, so they too work on symbols and on values.
+SIMD lanes, …). `RULES` are written with the same operations: the backward pass of an equation is a graph as well.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,31 +83,38 @@ def walk(*ends: Value) -> Iterator[Node]:
         yield from visit(end)
 
 
-# ---- the operations; x may be a symbol or a number ----------------------------------------------------------------
+# ---- the operations ----------------------------------------------------------------------------------------------
 
 
-def tanh(x: Value) -> Any:
-    return apply("tanh", x) if isinstance(x, Node) else math.tanh(x)
+def tanh(x: Node) -> Node:
+    return apply("tanh", x)
 
 
-def sigmoid(x: Value) -> Any:
-    return apply("sigmoid", x) if isinstance(x, Node) else 0.5 * math.tanh(0.5 * x) + 0.5
+def sigmoid(x: Node) -> Node:
+    """1 / (1 + exp(−x))."""
+    return apply("sigmoid", x)
 
 
-def exp(x: Value) -> Any:
-    return apply("exp", x) if isinstance(x, Node) else math.exp(x)
+def exp(x: Node) -> Node:
+    return apply("exp", x)
 
 
-def relu(x: Value) -> Any:
-    return apply("relu", x) if isinstance(x, Node) else max(x, 0.0)
+def relu(x: Node) -> Node:
+    """max(x, 0)."""
+    return apply("relu", x)
 
 
-def stop(x: Value) -> Any:
+def positive(x: Node) -> Node:
+    """1 where x > 0, else 0."""
+    return apply("positive", x)
+
+
+def stop(x: Node) -> Node:
     """x, through which no gradient flows."""
-    return apply("stop", x) if isinstance(x, Node) else x
+    return apply("stop", x)
 
 
-def where(condition: Value, a: Value, b: Value) -> Any:
+def where(condition: Value, a: Value, b: Value) -> Node:
     """a where the condition is 1, b where it is 0."""
     return apply("where", condition, a, b)
 
@@ -137,7 +143,7 @@ def constant(values: Callable[[Sizes], NDArray[np.float32]], size: str = "units"
 
 # ---- vector–Jacobian products: op → f(d, r, *args) for result r with cotangent d; None where nothing flows --------
 
-RULES: dict[str, Callable[..., tuple[Any, ...]]] = {
+RULES: dict[str, Callable[..., tuple[Node | None, ...]]] = {
     "add": lambda d, r, a, b: (d, d),
     "sub": lambda d, r, a, b: (d, -d),
     "mul": lambda d, r, a, b: (d * b, d * a),
@@ -150,9 +156,5 @@ RULES: dict[str, Callable[..., tuple[Any, ...]]] = {
     "stop": lambda d, r, a: (None,),
     "where": lambda d, r, c, a, b: (None, d * c, d * (1.0 - c)),
     "every": lambda d, r, p, t: (None, None),
+    "positive": lambda d, r, a: (None,),
 }
-
-
-def positive(x: Value) -> Any:
-    """1 where x > 0, else 0."""
-    return apply("positive", x) if isinstance(x, Node) else float(x > 0)

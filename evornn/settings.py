@@ -6,7 +6,7 @@ The spec fragment `{kind: cma_es, population: 64}` is the constructor call; ther
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar, cast, dataclass_transform
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -28,7 +28,8 @@ class BadSetting(EvornnError):
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def settings(cls: type[T]) -> type[T]:
     """A frozen dataclass whose fields are validated by their annotations, say `Annotated[int, Ge(1)]`."""
-    return pydantic_dataclass(cls, frozen=True, kw_only=True, config=_CONFIG)  # type: ignore[call-overload, no-any-return]
+    made: Any = pydantic_dataclass(cls, frozen=True, kw_only=True, config=_CONFIG)
+    return cast("type[T]", made)
 
 
 def names(cls: type[Any]) -> list[str]:

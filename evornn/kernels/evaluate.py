@@ -3,7 +3,7 @@
 A tile is a fixed number of members, the last one padded; it is computed by one thread, in chunks of sequences whose size
 depends on the shapes alone, and results are put together in genome order. So a member's bits don't depend on the number of
 threads, on its place in the population, or on how the population is cut into shards. A population of one is not padded
-(gradient training would wait for 15 copies), and there torch may round the last bit otherwise than in company.
+(gradient training would wait for 31 copies), and there torch may round the last bit otherwise than in company.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from evornn.kernels.reference import NetworkState, Reference
 from evornn.layout import Layout
 
 T = TypeVar("T")
-TILE = {"cpu": 16, "cuda": 1024}  # members
+# members; torch computes two SIMD vectors (32 floats) at a time and what is left with other, scalar functions: with 32
+# members there is never anything left, whatever the shape
+TILE = {"cpu": 32, "cuda": 1024}
 CHUNK_BYTES = {"cpu": 256 * 2**20, "cuda": 4 * 2**30}  # stored values of a tile, at most
 
 
@@ -77,7 +79,7 @@ class Evaluator:
         return torch.cat([p[0] for p in parts]), ends
 
     def _over_tiles(self, f: Callable[[Tensor], T], genomes: Tensor) -> list[T]:
-        tiles = padded(genomes).split(TILE[genomes.device.type])
+        tiles = torch.split(padded(genomes), TILE[genomes.device.type])
         with single_threaded():
             if self.threads == 1 or len(tiles) == 1:
                 return [f(tile) for tile in tiles]
@@ -86,7 +88,8 @@ class Evaluator:
 
     def _chunks(self, members: Tensor, inputs: Tensor, stored_steps: int) -> Iterator[slice]:
         values = len(self.layout.trace.order) * self.layout.units * self.layout.layers + self.layout.outputs
-        per_sequence = TILE[members.device.type] * (stored_steps * values + inputs.shape[1] * self.layout.outputs) * 4
+        kept = inputs.shape[1] * (self.layout.width + self.layout.outputs)
+        per_sequence = TILE[members.device.type] * (stored_steps * values + kept) * members.element_size()
         size = max(1, CHUNK_BYTES[members.device.type] // per_sequence)
         return (slice(k, k + size) for k in range(0, len(inputs), size))
 

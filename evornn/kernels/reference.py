@@ -46,18 +46,24 @@ class Reference:
         """[B, T, I] → outputs [P, B, T, O] and the state after the last step, from which a next call goes on."""
         batch, length, _ = inputs.shape
         states = self.start(batch) if state is None else state
+        feedback = "y" in self.layout.trace.leaves
         y = self._last_output(states, batch)
         first = self.layers[0].input_products(inputs)
-        outputs = []
+        seen = []  # by the read-out
         for t in range(length):
             now, x = [], inputs[:, t].unsqueeze(0)
             for k, layer in enumerate(self.layers):
-                new = layer.step(x, y, first_step + t, states[k], {g: p[:, t] for g, p in first.items()} if k == 0 else {})
-                now.append(new)
-                x = layer.output(new)
-            states, y = now, self._readout(x)
-            outputs.append(y)
-        return torch.stack(outputs, 2), [dict(s, y=y) if "y" in self.layout.trace.leaves else s for s in states]
+                ready = {product: values[:, t] for product, values in first.items()} if k == 0 else {}
+                now.append(layer.step(x, y, first_step + t, states[k], ready))
+                x = layer.output(now[-1])
+            if feedback:
+                x = y = self._readout(x)
+            states = now
+            seen.append(x)
+        outputs = torch.stack(seen, 2)
+        if feedback:
+            return outputs, [dict(s, y=y) for s in states]
+        return self._readout(outputs.flatten(1, 2)).view(len(x), batch, length, -1), states
 
     def start(self, batch: int) -> NetworkState:
         """The state before the first step: zero, or the genome's."""
@@ -71,7 +77,7 @@ class Reference:
         if not self.layout.readout:
             return h[..., : self.layout.outputs]
         weight, bias = (matrix(self.layout, self.genomes, f"readout.{part}") for part in ("weight", "bias"))
-        return torch.baddbmm(bias[:, None], h, weight.mT)
+        return torch.baddbmm(rows(bias[:, None], h.shape[1]), h, weight.mT)
 
 
 class Layer:
@@ -86,6 +92,7 @@ class Layer:
         for node in (*self.trace.order, *self.trace.output_order):
             if node in self.trace.static and node not in self.static:
                 self.static[node] = self._static(node)
+        self.spread: dict[int, dict[Node, Any]] = {}
 
     def start(self, batch: int) -> dict[str, Tensor]:
         """State name → [P, B, size]."""
@@ -102,13 +109,14 @@ class Layer:
         found = {}
         for k, product in enumerate(self.products):
             if leaf in product.sources:
-                found[k] = (torch.bmm(x, product.weights[product.sources.index(leaf)]) + product.bias).view(shape)
+                weight = product.weights[product.sources.index(leaf)]
+                found[k] = torch.baddbmm(rows(product.bias, x.shape[1]), x, weight).view(shape)
         return found
 
     def step(self, x: Tensor, y: Tensor, t: int, state: Mapping[str, Tensor], ready: Mapping[int, Tensor]) -> dict[str, Tensor]:
         """The new states; `ready` holds, per product number, what its input source has already added."""
         given = {"x": x, "y": y, "t": torch.as_tensor(float(t), dtype=x.dtype, device=x.device), **state}
-        values: dict[Node, Any] = dict(self.static)
+        values = self._static_rows(x.shape[1])
         for name, leaf in self.trace.leaves.items():
             values[leaf] = given[name]
         for node in self.trace.order:
@@ -123,7 +131,7 @@ class Layer:
 
     def output(self, state: Mapping[str, Tensor]) -> Tensor:
         """[P, B, H] what the read-out or the next layer sees."""
-        values: dict[Node, Any] = dict(self.static)
+        values = self._static_rows(next(iter(state.values())).shape[1])
         for name in self.trace.states:
             values[self.trace.leaves[name]] = state[name]
         for node in self.trace.output_order:
@@ -132,8 +140,14 @@ class Layer:
         result: Tensor = values[self.trace.output]
         return result
 
+    def _static_rows(self, batch: int) -> dict[Node, Any]:
+        """What is the same at every step, one row per sequence; computed at the first step."""
+        if batch not in self.spread:
+            self.spread[batch] = {node: rows(v, batch) if v.ndim == 3 else v for node, v in self.static.items()}
+        return dict(self.spread[batch])
+
     def _value(self, node: Node, values: Mapping[Node, Any]) -> Any:
-        args = [values[a] if isinstance(a, Node) else a for a in node.args]
+        args: list[Any] = [values[a] if isinstance(a, Node) else a for a in node.args]
         if node.op == "spread":
             return args[0].repeat_interleave(self.sizes["units"] // args[0].shape[-1], -1)
         return MEANING[node.op](*args)
@@ -154,12 +168,12 @@ class Product:
             return matrix(layout, genomes, f"{layer}.{node.name}.{part}")
 
         self.nodes, self.sources = nodes, nodes[0].nodes
-        self.rows = [get(node, source_names(node)[0]).shape[1] for node in nodes]
+        self.heights = [get(node, source_names(node)[0]).shape[1] for node in nodes]
         self.weights = [  # per source [P, columns, rows]
             torch.cat([get(node, source_names(node)[k]) for node in nodes], 1).mT.contiguous() for k in range(len(self.sources))
         ]
-        zero = genomes.new_zeros(len(genomes), max(self.rows))
-        parts = [get(node, "bias") if node.bias else zero[:, :rows] for node, rows in zip(nodes, self.rows, strict=True)]
+        zero = genomes.new_zeros(len(genomes), max(self.heights))
+        parts = [get(node, "bias") if node.bias else zero[:, :height] for node, height in zip(nodes, self.heights, strict=True)]
         self.bias = torch.cat(parts, 1)[:, None]  # [P, 1, rows]
 
     def __call__(self, values: Mapping[Node, Any], ready: Tensor | None, x: Node | None) -> dict[Node, Tensor]:
@@ -168,9 +182,15 @@ class Product:
             if ready is not None and source is x:
                 continue
             value = values[source].expand(len(weight), -1, -1)
-            result = torch.baddbmm(self.bias if result is None else result, value, weight)
+            result = torch.baddbmm(rows(self.bias, value.shape[1]) if result is None else result, value, weight)
         assert result is not None
-        return dict(zip(self.nodes, result.split(self.rows, -1), strict=True))
+        return dict(zip(self.nodes, torch.split(result, self.heights, -1), strict=True))
+
+
+def rows(vectors: Tensor, count: int) -> Tensor:
+    """[P, 1, H] → [P, count, H]. As a product, since the gradient of a broadcast is a sum over an axis, whose rounding
+    depends on a member's place in the population."""
+    return torch.bmm(vectors.new_ones(1, 1, 1).expand(len(vectors), count, 1), vectors)
 
 
 def same_sources(nodes: list[Node]) -> list[list[Node]]:

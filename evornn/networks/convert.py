@@ -5,6 +5,8 @@ torch keeps two biases where one has an effect; from torch they are added, to to
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -14,14 +16,14 @@ from evornn.networks import CELLS
 from evornn.networks.network import Network
 
 GATES = {"elman": ["h"], "lstm": ["i", "f", "z", "o"], "gru": ["r", "z", "n"]}  # in torch's order of rows
-MODULES: dict[str, type[torch.nn.RNNBase]] = {"elman": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+MODULES: dict[str, Callable[..., torch.nn.RNNBase]] = {"elman": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 
 
 def from_torch(network: Network, recurrent: torch.nn.RNNBase, readout: torch.nn.Linear) -> Genome:
     """[n] the genome with which `network` computes what `readout(recurrent(x)[0])` does."""
     kind = _kind(network)
-    if not isinstance(recurrent, MODULES[kind]):
-        raise EvornnError(f"{kind} takes its weights from torch.nn.{MODULES[kind].__name__}, got {type(recurrent).__name__}")
+    if type(recurrent) is not MODULES[kind]:
+        raise EvornnError(f"{kind} takes its weights from torch.nn.{kind.upper() if kind != 'elman' else 'RNN'}, got {type(recurrent).__name__}")
     parts = {"readout.weight": readout.weight, "readout.bias": readout.bias}
     for layer in range(network.layout.layers):
         wx, wh, bx, bh = (

@@ -1,0 +1,228 @@
+"""Charts: pure functions from data to a plotly figure, shared by the report and the dashboard.
+
+`styles` (see `palette.styles`) gives a trainer the same colour in every chart; `theme` is light or dark. Losses are in the
+task's loss and scaling, forecasts in original units. Frames are those of `compare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evornn.arrays import Floats
+from evornn.experiments import statistics
+from evornn.experiments.comparison import Cell, Contest
+from evornn.experiments.palette import GREY, Style, label, template
+from evornn.experiments.statistics import Sample
+from evornn.experiments.targets import Target, Track, costs
+from evornn.tasks.task import Baseline, Chart
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+
+Styles = Mapping[str, Style]
+STEPS, SECONDS = "network steps (members × sequences × time steps)", "computing time of a run [s]"
+POINTS = 200
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Predictions on the test split, label → [B, O] in original units; `trainers` gives a label its trainer's colour."""
+
+    chart: Chart
+    predictions: Mapping[str, Floats]
+    trainers: Mapping[str, str] = field(default_factory=dict)
+
+
+def learning_curves(
+    runs: DataFrame,
+    tracks: Mapping[int, Track],
+    styles: Styles,
+    x: str = "network_steps",
+    reference: tuple[str, float] | None = None,
+    theme: str = "light",
+) -> Figure:
+    """Validation loss of the best so far: median and middle half over seeds, against network steps or seconds.
+
+    `reference` is drawn as a horizontal line, say the best baseline's validation loss.
+    """
+    bands = {name: _band(group, tracks, x) for name, group in runs.groupby("trainer", sort=False)}
+    figure = _figure(theme, STEPS if x == "network_steps" else SECONDS, "validation loss, best so far")
+    for name, (at, low, middle, high) in bands.items():
+        style = styles[name]
+        line = {"color": style.colour, "dash": style.dash, "width": 2}
+        edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": name}
+        figure.add_scatter(x=at, y=low, **edge)
+        figure.add_scatter(x=at, y=high, fill="tonexty", fillcolor=style.faint(), **edge)
+        figure.add_scatter(x=at, y=middle, name=label(name), legendgroup=name, mode="lines", line=line)
+    _loss_axis(figure, np.concatenate([np.concatenate(band[1:]) for band in bands.values()] or [np.zeros(0)]))
+    return _with_reference(figure, reference)
+
+
+def final_losses(
+    runs: DataFrame, styles: Styles, reference: tuple[str, float] | None = None, theme: str = "light"
+) -> Figure:
+    """Test loss of every run (a point each) and its quartiles, by network and trainer. Failed runs have no point."""
+    figure = _figure(theme, "network", "test loss")
+    for name, group in runs.groupby("trainer", sort=False):
+        style = styles[name]
+        figure.add_box(
+            x=[label(network) for network in group["network"]], y=_finite(group["test_loss"]), name=label(name),
+            boxpoints="all", jitter=0.5, pointpos=0, line={"color": style.colour, "width": 1.2}, fillcolor=style.faint(),
+            marker={"color": style.colour, "symbol": style.symbol, "size": 5}, offsetgroup=name,
+            customdata=group["seed"], hovertemplate="%{x}, seed %{customdata}: %{y:.4g}",
+        )  # fmt: skip
+    figure.update_layout(boxmode="group", boxgap=0.15, boxgroupgap=0.2)
+    _loss_axis(figure, runs["test_loss"].to_numpy(float))
+    return _with_reference(figure, reference)
+
+
+def runtimes(
+    runs: DataFrame, tracks: Mapping[int, Track], goals: Sequence[Target], styles: Styles, theme: str = "light"
+) -> Figure:
+    """ECDF of runtimes: the share of (run, target) pairs solved within so many network steps. Higher is better."""
+    figure = _figure(theme, STEPS, "share of (run, target) pairs reached")
+    for name, group in runs.groupby("trainer", sort=False):
+        found = [costs(group, tracks, goal) for goal in goals]
+        arrived = np.concatenate([spent[hit] for spent, hit in found] or [np.zeros(0)])
+        x, share = statistics.ecdf(np.maximum(arrived, 1), len(group) * len(goals))
+        end = float(np.max(group["network_steps"].fillna(0), initial=1))
+        x, share = np.append(x, max(end, *x[-1:])), np.append(share, share[-1] if len(share) else 0.0)
+        line = {"color": styles[name].colour, "dash": styles[name].dash, "shape": "hv", "width": 2}
+        figure.add_scatter(x=x, y=share, name=label(name), mode="lines", line=line)
+    figure.update_xaxes(type="log", exponentformat="power", dtick=1)
+    return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+
+
+def success_rates(cells: Sequence[Cell], target: str, styles: Styles, theme: str = "light") -> Figure:
+    """Share of runs that reached the target, with Wilson's 95 % interval, by network and trainer."""
+    figure = _figure(theme, "network", "runs that reached it")
+    for name in dict.fromkeys(cell.trainer for cell in cells):
+        mine = [cell for cell in cells if cell.trainer == name]
+        rates = [next(r.rate for r in cell.reached if r.target == target) for cell in mine]
+        above, below = [r.high - r.value for r in rates], [r.value - r.low for r in rates]
+        figure.add_bar(
+            x=[label(cell.network) for cell in mine], y=[r.value for r in rates], name=label(name),
+            marker={"color": styles[name].faint(0.55), "line": {"color": styles[name].colour, "width": 1.5}},
+            error_y={"type": "data", "array": above, "arrayminus": below, "color": GREY, "thickness": 1.2, "width": 3},
+        )  # fmt: skip
+    figure.update_layout(barmode="group", bargap=0.2)
+    return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+
+
+def effect_sizes(contest: Contest, theme: str = "light") -> Figure:
+    """A12 of every pair: how likely the row's loss is lower than the column's; * where the corrected test says so."""
+    names = [label(name) for name in contest.contestants]
+    size, marks = np.full((len(names), len(names)), np.nan), np.full((len(names), len(names)), "", object)
+    for pair in contest.pairs:
+        a, b = contest.contestants.index(pair.a), contest.contestants.index(pair.b)
+        star = "" if pair.better is None else " *"
+        size[a, b], size[b, a] = pair.a_lower, 1 - pair.a_lower
+        marks[a, b], marks[b, a] = f"{size[a, b]:.2f}{star}", f"{size[b, a]:.2f}{star}"
+    figure = _figure(theme, "… than the column's", "row's test loss is lower …")
+    figure.add_heatmap(
+        x=names, y=names, z=size - 0.5, zmin=-0.5, zmax=0.5, zmid=0, autocolorscale=True, text=marks, texttemplate="%{text}",
+        xgap=2, ygap=2, hoverongaps=False, hovertemplate="%{y} lower than %{x}: %{text}<extra></extra>",
+        colorbar={"tickvals": [-0.5, -0.25, 0, 0.25, 0.5], "ticktext": ["0", "¼", "½", "¾", "1"], "thickness": 10},
+    )  # fmt: skip
+    figure.update_xaxes(showgrid=False, type="category")
+    return figure.update_yaxes(showgrid=False, type="category", autorange="reversed")
+
+
+def forecasts(
+    forecast: Forecast, styles: Styles, baselines: Sequence[Baseline] = (), output: int = 0, theme: str = "light"
+) -> Figure:
+    """The real series and the predictions of one output over the test split; baselines appear when clicked."""
+    times, chart = list(forecast.chart.times), forecast.chart
+    figure = _figure(theme, "time", f"value [{label(chart.unit)}]" if chart.unit else "value")
+    before = _before(times, chart.history)
+    known = np.concatenate([np.ravel(chart.history)[len(chart.history) - len(before) :], chart.truth[:, output]])
+    figure.add_scatter(x=before + times, y=known, name="measured", mode="lines", line={"color": GREY, "width": 3})
+    for name, values in forecast.predictions.items():
+        style = styles.get(forecast.trainers.get(name, ""))
+        line = {"width": 1.5, **({"color": style.colour, "dash": style.dash} if style else {})}
+        figure.add_scatter(x=times, y=values[:, output], name=label(name), mode="lines", line=line)
+    for baseline in (b for b in baselines if b.predictions is not None):
+        line = {"width": 1.2, "dash": "dot", "color": GREY}
+        values = np.asarray(baseline.predictions)[:, output]
+        figure.add_scatter(x=times, y=values, name=label(baseline.name), mode="lines", line=line, visible="legendonly")
+    return figure
+
+
+def predicted_true(forecast: Forecast, styles: Styles, output: int = 0, theme: str = "light") -> Figure:
+    """Predicted against measured values on the test split; on the diagonal a prediction is exact."""
+    chart, truth = forecast.chart, forecast.chart.truth[:, output]
+    unit = f" [{label(chart.unit)}]" if chart.unit else ""
+    figure = _figure(theme, f"measured{unit}", f"predicted{unit}")
+    ends = [float(np.nanmin(truth)), float(np.nanmax(truth))]
+    figure.add_scatter(x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dash"}, name="exact", hoverinfo="skip")
+    for name, values in forecast.predictions.items():
+        style = styles.get(forecast.trainers.get(name, ""))
+        marker = {"size": 5, "opacity": 0.7, **({"color": style.colour, "symbol": style.symbol} if style else {})}
+        figure.add_scatter(x=truth, y=values[:, output], name=label(name), mode="markers", marker=marker)
+    return figure
+
+
+def _band(group: DataFrame, tracks: Mapping[int, Track], x: str) -> tuple[Sample, Sample, Sample, Sample]:
+    """Lower quartile, median, upper quartile over runs on a common grid of x; each run is a step function of x."""
+    known = [(tracks[row.run], row.state) for row in group.itertuples() if row.run in tracks]
+    if not known:
+        return (np.zeros(0),) * 4
+    ends = [(getattr(track, x)[0], getattr(track, x)[-1]) for track, _ in known]
+    at = np.linspace(max(start for start, _ in ends), max(end for _, end in ends), POINTS)
+    values = np.stack([_held(getattr(track, x), track.champion_valid, at, state) for track, state in known])
+    return at, *(_finite(np.quantile(values, q, axis=0, method="closest_observation")) for q in (0.25, 0.5, 0.75))
+
+
+def _held(x: Sample, y: Sample, at: Sample, state: str) -> Sample:
+    """The last value at or before each point. A finished run keeps its champion; a failed one has none after its end."""
+    held = y[np.maximum(np.searchsorted(x, at, side="right") - 1, 0)]
+    return np.where(at > x[-1], np.inf, held) if state == "failed" else held
+
+
+def _before(times: Sequence[str], history: Floats) -> list[str]:
+    """Times of the values before the test split, continuing its spacing backwards; none where that can't be told."""
+    import pandas as pd
+
+    count = min(len(history), max(len(times) // 2, 1)) if np.ndim(history) == 1 else 0
+    try:
+        return [str(k) for k in range(int(times[0]) - count, int(times[0]))]
+    except ValueError:
+        pass
+    try:
+        index = pd.DatetimeIndex(times)
+        step = pd.infer_freq(index)
+    except ValueError:
+        return []
+    return [] if step is None or not count else [str(t.date()) for t in pd.date_range(end=index[0], periods=count + 1, freq=step)[:-1]]
+
+
+def _figure(theme: str, x: str, y: str) -> Figure:
+    import plotly.graph_objects as go
+
+    return go.Figure(layout={"template": template(theme), "xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}})
+
+
+def _loss_axis(figure: Figure, losses: Sample) -> None:
+    """Logarithmic, unless a loss is zero or negative."""
+    finite = losses[np.isfinite(losses)]
+    if len(finite) and finite.min() > 0:
+        figure.update_yaxes(type="log", exponentformat="power", minor={"ticks": "outside", "tickcolor": GREY})
+
+
+def _with_reference(figure: Figure, reference: tuple[str, float] | None) -> Figure:
+    if reference is not None and np.isfinite(reference[1]):
+        line = {"color": GREY, "dash": "dash", "width": 1.5}
+        at = {"annotation_text": label(reference[0]), "annotation_position": "top right", "annotation_font_size": 11}
+        figure.add_hline(y=reference[1], line=line, **at)
+    return figure
+
+
+def _finite(values: object) -> Sample:
+    """Infinite values as gaps."""
+    array = np.asarray(values, np.float64)
+    return np.where(np.isfinite(array), array, np.nan)

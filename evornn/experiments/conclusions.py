@@ -1,0 +1,102 @@
+"""A comparison in plain words. Nothing is said here that the numbers beside it don't support."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import isfinite, isinf
+
+from evornn.experiments.comparison import Comparison, Contest, TaskComparison, Verdict
+
+
+def asked(comparison: Comparison) -> str:
+    """What was run: how many networks, trainers, seeds, tasks, and how it ended."""
+    cells = [cell for task in comparison.tasks for cell in task.cells]
+    counts = [
+        plural(len({cell.network for cell in cells}), "network"),
+        plural(len({cell.trainer for cell in cells}), "trainer"),
+        plural(max(task.seeds for task in comparison.tasks), "seed"),
+        plural(len(comparison.tasks), "task"),
+    ]
+    failed, total = sum(cell.failed for cell in cells), sum(cell.runs for cell in cells)
+    ended = f"all {total} runs succeeded" if not failed else f"{failed} of {total} runs failed"
+    return f"{' × '.join(counts)}: {ended}."
+
+
+def choice(task: TaskComparison) -> str:
+    """Which network was chosen on validation data, and what it is worth on test."""
+    if task.chosen is None:
+        return "No run ended with a finite validation loss, so there is no network to choose."
+    c = task.chosen
+    return (
+        f"Chosen on validation data: {c.network} trained by {c.trainer} (run {c.run}, seed {c.seed}), "
+        f"validation loss {number(c.valid)}, test loss {number(c.test)}."
+    )
+
+
+def against_baselines(task: TaskComparison) -> str:
+    """Whether the chosen network beats each baseline on test, in plain words, also when it doesn't."""
+    if task.chosen is None or not task.chosen.verdicts:
+        return "There is no baseline to judge it by." if task.chosen else "No baseline is beaten."
+    beaten = [v for v in task.chosen.verdicts if v.beaten]
+    unbeaten = [v for v in task.chosen.verdicts if not v.beaten]
+    if not unbeaten:
+        return f"On the test split it beats every baseline: {_margins(beaten)}."
+    if not beaten:
+        return f"On the test split it beats none of the baselines: {_margins(unbeaten)}."
+    return f"On the test split it does not beat {_margins(unbeaten)}; it beats {_margins(beaten)}."
+
+
+def families(task: TaskComparison, alpha: float) -> tuple[str, str]:
+    """Gradient, evolution, hybrid: what was seen, and what the tests support."""
+    if len(task.families) < 2:
+        return f"All trainers are of one family ({task.families[0][0]}).", "There is nothing to compare between families."
+    seen = listed(f"{name} {number(spread.median)}" for name, spread in task.families)
+    return f"Median test loss over all runs of a family: {seen}.", supported(task.contest_of_families, alpha)
+
+
+def supported(contest: Contest, alpha: float) -> str:
+    """What a contest shows: the differences below alpha after correction, and the pairs left open."""
+    if not contest.test:
+        return f"Which is better is not settled: {contest.note}"
+    sure = [p for p in contest.pairs if p.better is not None]
+    open_ = [p for p in contest.pairs if p.better is None]
+    found = [f"{p.better} is lower than {p.b if p.better == p.a else p.a} (p = {number(p.corrected)})" for p in sure]
+    left = listed((f"{p.a} and {p.b}" for p in open_), ", ")
+    rest = f"no difference could be shown between {left}" if left else ""
+    if not found:
+        return _sentence(f"{rest} (all p ≥ {alpha:g}; {contest.test})")
+    return _sentence("; ".join([listed(found), *([rest] if rest else [])]) + f" ({contest.test})")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for reading: 4 significant digits, 1.2 M for millions, "never" or "failed" left to the caller."""
+    if value is None or not isfinite(value):
+        return "∞" if value is not None and isinf(value) else "–"
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            return f"{value / (1e3 if unit == 'k' else limit):.3g} {unit}"
+    return f"{value:.{digits}g}"
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(items: Iterable[str], comma: str = ", ") -> str:
+    """a, b and c."""
+    items = list(items)
+    return comma.join(items[:-1]) + " and " + items[-1] if len(items) > 1 else "".join(items)
+
+
+def _margins(verdicts: Sequence[Verdict]) -> str:
+    return listed(f"{v.baseline} ({number(v.loss)}, {_percent(v.margin)})" for v in verdicts)
+
+
+def _percent(margin: float) -> str:
+    if not isfinite(margin):
+        return "the network's loss is not finite"
+    return f"{abs(margin):.1%} {'lower' if margin < 0 else 'higher'}".replace("%", " %")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."

@@ -1,0 +1,185 @@
+"""Statistics for comparing stochastic trainers: few runs, skewed losses, runs that fail or never arrive.
+
+Losses are better when lower. A loss that is NaN or infinite, as of a run that failed, ranks as the worst of all.
+Samples are 1-d arrays over runs; every bootstrap draws from a named stream, so the same data give the same interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from evornn.arrays import Streams
+
+Sample = NDArray[np.float64]
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its 95 % interval; infinite where nothing bounds it."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and quartiles of `count` values, of which `bad` were not finite and rank worst."""
+
+    median: float
+    q25: float
+    q75: float
+    count: int
+    bad: int
+
+
+def a12(a: ArrayLike, b: ArrayLike) -> float:
+    """Probability that a value of `a` exceeds one of `b`, ties counting half (Vargha & Delaney 2000).
+
+    0.5 is no difference; 0.56, 0.64 and 0.71 from it upwards are called small, medium and large.
+    """
+    from scipy.stats import mannwhitneyu
+
+    a, b = worst(a), worst(b)
+    return float(mannwhitneyu(a, b).statistic) / (len(a) * len(b))
+
+
+def holm(p: ArrayLike) -> Sample:
+    """p values corrected for their number by Holm's step-down procedure (Holm 1979), in the order given."""
+    p = np.asarray(p, np.float64)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(stepped, 1.0)
+    return corrected
+
+
+def expected_running_time(cost: ArrayLike, reached: ArrayLike) -> float:
+    """ERT: the cost of all runs, failures included, for each success (COCO; Hansen et al. 2021). Infinite without any.
+
+    `cost` is what each run spent until it reached the target, or all that it spent if it never did.
+    """
+    cost, hit = np.asarray(cost, np.float64), np.asarray(reached, bool)
+    return float(cost.sum() / hit.sum()) if hit.any() else float("inf")
+
+
+def expected_running_time_interval(cost: ArrayLike, reached: ArrayLike, streams: Streams) -> Interval:
+    """ERT with its bootstrapped 95 % interval: whole runs are drawn again, with their success."""
+    cost, hit = np.asarray(cost, np.float64), np.asarray(reached, bool)
+    rows = streams.child("ert").at(0).integers(len(cost), size=(RESAMPLES, len(cost)))
+    wins = hit[rows].sum(axis=1)
+    times = np.where(wins > 0, cost[rows].sum(axis=1) / np.maximum(wins, 1), np.inf)
+    return Interval(expected_running_time(cost, hit), *_percentiles(times))
+
+
+def interquartile_mean(values: ArrayLike) -> Sample:
+    """Mean of the middle half along the last axis (Agarwal et al. 2021): robust as the median, but uses more runs."""
+    from scipy.stats import trim_mean
+
+    return np.asarray(trim_mean(worst(values), 0.25, axis=-1))
+
+
+def stratified_bootstrap(
+    strata: Sequence[ArrayLike], streams: Streams, statistic: Callable[[Sample], Sample] = interquartile_mean
+) -> Interval:
+    """`statistic` (along the last axis) of all strata together, with a 95 % interval from runs redrawn *within* strata.
+
+    A stratum is a (task, network) pair, so that no resample loses a task (Agarwal et al. 2021).
+    """
+    samples = [worst(stratum) for stratum in strata]
+    rng = streams.child("strata").at(0)
+    drawn = np.concatenate([s[rng.integers(len(s), size=(RESAMPLES, len(s)))] for s in samples], axis=1)
+    return Interval(float(statistic(np.concatenate(samples))), *_percentiles(statistic(drawn)))
+
+
+def success_rate(successes: int, runs: int) -> Interval:
+    """Share of runs that succeeded, with Wilson's 95 % score interval."""
+    from scipy.stats import binomtest
+
+    ci = binomtest(successes, runs).proportion_ci(0.95, method="wilson")
+    return Interval(successes / runs, float(ci.low), float(ci.high))
+
+
+def spread(values: ArrayLike) -> Spread:
+    """Median and quartiles; where a quartile falls on a run that is not finite, it is infinite."""
+    ordered = np.sort(worst(values))
+    low, middle, high = (_quantile(ordered, q) for q in (0.25, 0.5, 0.75))
+    return Spread(middle, low, high, len(ordered), int(np.isinf(ordered).sum()))
+
+
+def ecdf(costs: ArrayLike, total: int) -> tuple[Sample, Sample]:
+    """Runtimes in order and the share of all `total` attempts that had arrived by then; the rest never did."""
+    x = np.sort(np.asarray(costs, np.float64))
+    x = x[np.isfinite(x)]
+    return x, np.arange(1, len(x) + 1) / max(total, 1)
+
+
+def signed_rank(a: ArrayLike, b: ArrayLike) -> tuple[float, int]:
+    """Wilcoxon's paired signed-rank test, two-sided: p, and which is lower on the whole (-1 `a`, 1 `b`, 0 neither).
+
+    Two runs that both failed are a tie; a failed run differs from any other by more than all finite ones do.
+    """
+    from scipy.stats import wilcoxon
+
+    a, b = _finite_worst(a, b)
+    difference = a - b
+    if not difference.any():
+        return 1.0, 0
+    ranks = wilcoxon(difference, alternative="greater").statistic  # sum of ranks where a is higher
+    count = np.count_nonzero(difference)
+    return float(wilcoxon(difference).pvalue), int(np.sign(ranks - count * (count + 1) / 4))
+
+
+def rank_sum(a: ArrayLike, b: ArrayLike) -> tuple[float, int]:
+    """Mann–Whitney's test for unpaired runs, two-sided: p, and which is lower on the whole (-1 `a`, 1 `b`, 0 neither)."""
+    from scipy.stats import mannwhitneyu
+
+    a, b = worst(a), worst(b)
+    found = mannwhitneyu(a, b)
+    return min(1.0, float(found.pvalue)), int(np.sign(found.statistic - len(a) * len(b) / 2))
+
+
+def least_p(a: int, b: int | None = None) -> float:
+    """The smallest two-sided p that any data could give: for `a` pairs, or for `a` against `b` unpaired runs."""
+    return 1.0 if a == 0 or b == 0 else min(1.0, 2 / (2**a if b is None else comb(a + b, a)))
+
+
+def least_pairs(comparisons: int, alpha: float = 0.05) -> int:
+    """Paired seeds needed before Holm's correction over so many comparisons lets any of them come out below `alpha`."""
+    return next(n for n in range(1, 100) if least_p(n) * comparisons < alpha)
+
+
+def worst(values: ArrayLike) -> Sample:
+    """Values as float64 with NaN and minus infinity, which no loss can honestly be, as plus infinity."""
+    array = np.asarray(values, np.float64)
+    return np.where(np.isfinite(array), array, np.inf)
+
+
+def _finite_worst(a: ArrayLike, b: ArrayLike) -> tuple[Sample, Sample]:
+    """Infinite losses as one finite value far enough off that its differences rank above all the others."""
+    both = worst(np.stack([np.asarray(a, np.float64), np.asarray(b, np.float64)]))
+    finite = both[np.isfinite(both)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
+    both[np.isinf(both)] = high + 2 * (high - low) + 1
+    return both[0], both[1]
+
+
+def _percentiles(values: Sample) -> tuple[float, float]:
+    ordered = np.sort(values)
+    return _quantile(ordered, 0.025), _quantile(ordered, 0.975)
+
+
+def _quantile(ordered: Sample, q: float) -> float:
+    """Linear between neighbours, as numpy's, but infinity beside infinity stays infinite instead of NaN."""
+    if not len(ordered):
+        return float("nan")
+    position = q * (len(ordered) - 1)
+    below, share = int(position), position - int(position)
+    low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    return low if share == 0 or low == high else low + share * (high - low)
