@@ -90,8 +90,8 @@ def runtimes(
         found = [costs(group, tracks, goal) for goal in goals]
         arrived = np.concatenate([spent[hit] for spent, hit in found] or [np.zeros(0)])
         x, share = statistics.ecdf(np.maximum(arrived, 1), len(group) * len(goals))
-        end = float(np.max(group["network_steps"].fillna(0), initial=1))
-        x, share = np.append(x, max(end, *x[-1:])), np.append(share, share[-1] if len(share) else 0.0)
+        end = np.nanmax(np.append(group["network_steps"].to_numpy(float), [1.0, *x[-1:]]))
+        x, share = np.append(x, end), np.append(share, share[-1] if len(share) else 0.0)
         line = {"color": styles[name].colour, "dash": styles[name].dash, "shape": "hv", "width": 2}
         figure.add_scatter(x=x, y=share, name=label(name), mode="lines", line=line)
     figure.update_xaxes(type="log", exponentformat="power", dtick=1)
@@ -159,7 +159,9 @@ def predicted_true(forecast: Forecast, styles: Styles, output: int = 0, theme: s
     unit = f" [{label(chart.unit)}]" if chart.unit else ""
     figure = _figure(theme, f"measured{unit}", f"predicted{unit}")
     ends = [float(np.nanmin(truth)), float(np.nanmax(truth))]
-    figure.add_scatter(x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dash"}, name="exact", hoverinfo="skip")
+    figure.add_scatter(
+        x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dash"}, name="exact", hoverinfo="skip"
+    )
     for name, values in forecast.predictions.items():
         style = styles.get(forecast.trainers.get(name, ""))
         marker = {"size": 5, "opacity": 0.7, **({"color": style.colour, "symbol": style.symbol} if style else {})}
@@ -198,13 +200,19 @@ def _before(times: Sequence[str], history: Floats) -> list[str]:
         step = pd.infer_freq(index)
     except ValueError:
         return []
-    return [] if step is None or not count else [str(t.date()) for t in pd.date_range(end=index[0], periods=count + 1, freq=step)[:-1]]
+    return (
+        []
+        if step is None or not count
+        else [str(t.date()) for t in pd.date_range(end=index[0], periods=count + 1, freq=step)[:-1]]
+    )
 
 
 def _figure(theme: str, x: str, y: str) -> Figure:
     import plotly.graph_objects as go
 
-    return go.Figure(layout={"template": template(theme), "xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}})
+    return go.Figure(
+        layout={"template": template(theme), "xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}}
+    )
 
 
 def _loss_axis(figure: Figure, losses: Sample) -> None:

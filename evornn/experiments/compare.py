@@ -22,7 +22,19 @@ from evornn.tasks.task import Baseline
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-RUN_COLUMNS = ("run", "task", "network", "trainer", "seed", "state", "n", "valid_loss", "test_loss", "network_steps")
+RUN_COLUMNS = (
+    "run",
+    "task",
+    "network",
+    "trainer",
+    "seed",
+    "state",
+    "n",
+    "valid_loss",
+    "test_loss",
+    "network_steps",
+    "seconds",
+)
 CURVE_COLUMNS = ("run", "mark", "network_steps", "champion_valid", "seconds")
 Baselines = Mapping[str, Sequence[Baseline]]
 
@@ -48,7 +60,9 @@ def compare(
         for task, group in done.groupby("task", sort=False)
     ]
     trainers = dict(zip(done["trainer"], done["family"], strict=True))
-    return Comparison(tuple(tasks), overall(done, baselines, streams), _reference(baselines), trainers, tuple(notes), alpha)
+    return Comparison(
+        tuple(tasks), overall(done, baselines, streams), _reference(baselines), trainers, tuple(notes), alpha
+    )
 
 
 def finished(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, list[str]]:
@@ -57,8 +71,9 @@ def finished(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, l
     done = runs[runs["state"].isin(["succeeded", "failed"])].sort_values("run", kind="stable").copy()
     if done.empty:
         raise EvornnError("nothing to compare: no run has finished yet; see `evornn ls`, or go on with `evornn resume`")
-    for column in ("seconds", "hits"):
-        done[column] = done[column] if column in done else None
+    done["hits"] = done.get("hits", None)
+    for column in ("seconds", "network_steps"):
+        done[column] = done[column].astype(float)
     for loss in ("valid_loss", "test_loss"):
         done[loss] = statistics.worst(done[loss].where(done["state"] == "succeeded").to_numpy(float))
     done["family"] = [families.get(trainer, "other") for trainer in done["trainer"]]
@@ -101,7 +116,9 @@ def _task(
         states=runs[runs["task"] == task]["state"].value_counts().to_dict(),
         seeds=done["seed"].nunique(),
         budget=float(done[done["state"] == "succeeded"]["network_steps"].median()),
-        cells=_ranked([_cell(group, goals, tracks, streams) for _, group in done.groupby(["network", "trainer"], sort=False)]),
+        cells=_ranked(
+            [_cell(group, goals, tracks, streams) for _, group in done.groupby(["network", "trainer"], sort=False)]
+        ),
         targets=goals,
         headline=targets.headline(goals, done, tracks),
         chosen=_chosen(done, baselines),
@@ -123,8 +140,8 @@ def _cell(group: DataFrame, goals: Sequence[Target], tracks: Mapping[int, Track]
         test=statistics.spread(group["test_loss"]),
         valid=statistics.spread(group["valid_loss"]),
         reached=tuple(_reach(group, goal, tracks, streams) for goal in goals),
-        seconds=float(group["seconds"].astype(float).median()),
-        network_steps=float(group["network_steps"].astype(float).median()),
+        seconds=float(group["seconds"].median()),
+        network_steps=float(group["network_steps"].median()),
         rank=0,
     )
 
@@ -165,7 +182,11 @@ def _scale(done: DataFrame, baselines: Sequence[Baseline]) -> float:
 
 
 def _reference(baselines: Baselines) -> str:
-    return "test loss relative to the best baseline's" if any(baselines.values()) else "test loss relative to the median run's"
+    return (
+        "test loss relative to the best baseline's"
+        if any(baselines.values())
+        else "test loss relative to the median run's"
+    )
 
 
 def _left_out(runs: DataFrame) -> list[str]:

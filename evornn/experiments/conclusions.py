@@ -49,7 +49,10 @@ def against_baselines(task: TaskComparison) -> str:
 def families(task: TaskComparison, alpha: float) -> tuple[str, str]:
     """Gradient, evolution, hybrid: what was seen, and what the tests support."""
     if len(task.families) < 2:
-        return f"All trainers are of one family ({task.families[0][0]}).", "There is nothing to compare between families."
+        return (
+            f"All trainers are of one family ({task.families[0][0]}).",
+            "There is nothing to compare between families.",
+        )
     seen = listed(f"{name} {number(spread.median)}" for name, spread in task.families)
     return f"Median test loss over all runs of a family: {seen}.", supported(task.contest_of_families, alpha)
 
@@ -57,7 +60,7 @@ def families(task: TaskComparison, alpha: float) -> tuple[str, str]:
 def supported(contest: Contest, alpha: float) -> str:
     """What a contest shows: the differences below alpha after correction, and the pairs left open."""
     if not contest.test:
-        return f"Which is better is not settled: {contest.note}"
+        return f"Which is better is not settled. {contest.note[:1].upper()}{contest.note[1:]}"
     sure = [p for p in contest.pairs if p.better is not None]
     open_ = [p for p in contest.pairs if p.better is None]
     found = [f"{p.better} is lower than {p.b if p.better == p.a else p.a} (p = {number(p.corrected)})" for p in sure]
@@ -68,14 +71,22 @@ def supported(contest: Contest, alpha: float) -> str:
     return _sentence("; ".join([listed(found), *([rest] if rest else [])]) + f" ({contest.test})")
 
 
+def described(task: TaskComparison) -> str:
+    """The target that success is measured by, in words."""
+    if task.headline is None:
+        return "none"
+    who = f"that of {task.headline.name}" if task.headline.baseline else f"reached by {task.headline.name}"
+    return f"validation loss {number(task.headline.loss)}, {who}"
+
+
 def number(value: float | None, digits: int = 4) -> str:
-    """A number for reading: 4 significant digits, 1.2 M for millions, "never" or "failed" left to the caller."""
+    """A number for reading: 4 significant digits, 1.2 M for millions; a dash for what is not known."""
     if value is None or not isfinite(value):
         return "∞" if value is not None and isinf(value) else "–"
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= limit:
             return f"{value / (1e3 if unit == 'k' else limit):.3g} {unit}"
-    return f"{value:.{digits}g}"
+    return f"{value:#.{digits}g}".removesuffix(".")
 
 
 def plural(count: int, noun: str) -> str:

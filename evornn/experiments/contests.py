@@ -23,7 +23,9 @@ def contest(name: str, losses: DataFrame, alpha: float) -> Contest:
     columns = [str(column) for column in losses.columns]
     samples = [_sample(losses, a, b) for a, b in combinations(losses.columns, 2)]
     names = list(combinations(columns, 2))
-    effects = [Pair(a, b, 1 - statistics.a12(x, y), _count(x, y)) for (a, b), (x, y, _) in zip(names, samples, strict=True)]
+    effects = [
+        Pair(a, b, 1 - statistics.a12(x, y), _count(x, y)) for (a, b), (x, y, _) in zip(names, samples, strict=True)
+    ]
     if not samples:
         return Contest(name, tuple(columns), (), note="nothing to compare: only one contestant.")
     if note := _too_few(samples, alpha):

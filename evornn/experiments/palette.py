@@ -61,7 +61,14 @@ def template(theme: str = "light") -> layout.Template:
             "xaxis": axis,
             "yaxis": axis,
             "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
-            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "xanchor": "left",
+                "y": 1.02,
+                "yanchor": "bottom",
+                "font": {"size": 12},
+            },
             "hovermode": "closest",
             "colorscale": {"diverging": [[0, "#D55E00"], [0.5, MIDDLE[theme]], [1, "#0072B2"]]},
         }

@@ -91,7 +91,9 @@ def tracks(curves: DataFrame) -> dict[int, Track]:
     """Curves by run, in the order of their marks."""
     columns = ["network_steps", "seconds", "champion_valid"]
     return {
-        int(run): Track(*(group[c].to_numpy(float) for c in columns[:2]), worst(group["champion_valid"].to_numpy(float)))
+        int(run): Track(
+            *(group[c].to_numpy(float) for c in columns[:2]), worst(group["champion_valid"].to_numpy(float))
+        )
         for run, group in curves.sort_values(["run", "mark"]).groupby("run")
     }
 

@@ -1,0 +1,30 @@
+"use strict";
+(() => {
+  const { figures, templates } = JSON.parse(document.getElementById("charts").textContent);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const theme = () => templates[dark.matches ? "dark" : "light"];
+  const drawn = new Set();
+
+  function draw(box) {
+    if (drawn.has(box)) return;
+    drawn.add(box);
+    const { data, layout } = figures[box.id];
+    const config = { responsive: true, displaylogo: false, displayModeBar: box.clientWidth > 480 ? "hover" : false,
+                     modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
+    Plotly.newPlot(box, data, { ...layout, template: theme() }, config);
+  }
+
+  const boxes = [...document.querySelectorAll(".chart")];
+  const seen = new IntersectionObserver(
+    entries => entries.filter(entry => entry.isIntersecting).forEach(entry => draw(entry.target)), { rootMargin: "600px" });
+  boxes.forEach(box => seen.observe(box));
+  const repaint = look => drawn.forEach(box => Plotly.relayout(box, { template: look }));
+  dark.addEventListener("change", () => repaint(theme()));
+
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll("details").forEach(part => { part.open = true; });
+    boxes.forEach(draw);
+    repaint(templates.light);
+  });
+  addEventListener("afterprint", () => repaint(theme()));
+})();

@@ -1,0 +1,91 @@
+"""A comparison in the terminal: the answers, then a table per task. Readable at 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from evornn.experiments import conclusions
+from evornn.experiments.comparison import Cell, Comparison, TaskComparison
+from evornn.experiments.conclusions import number
+from evornn.experiments.statistics import Spread
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+    from rich.table import Table
+
+
+def rendered(comparison: Comparison) -> Group:
+    """Something for `rich.console.Console.print`; names are plain text, never markup."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(conclusions.asked(comparison))]
+    for task in comparison.tasks:
+        parts += _task(task, comparison.alpha)
+    if len(comparison.tasks) > 1:
+        parts += [Text(""), _overall(comparison)]
+    return Group(*parts, *(Text(note, style="yellow") for note in comparison.notes))
+
+
+def _task(task: TaskComparison, alpha: float) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    yield Text(f"\n{task.task}", style="bold")
+    yield Text(conclusions.choice(task))
+    yield Text(conclusions.against_baselines(task))
+    yield from (Text(sentence) for sentence in conclusions.families(task, alpha))
+    yield Text("")
+    yield _cells(task)
+    for contest in task.contests[:1]:
+        yield Text(f"Trainers, {contest.name}: {conclusions.supported(contest, alpha)}")
+
+
+def _cells(task: TaskComparison) -> Table:
+    target = "" if task.headline is None else f"; success: {conclusions.described(task)}"
+    table = _table(f"median [middle half] over seeds{target}")
+    for name, justify in (("network", "left"), ("trainer", "left"), ("test", "right"), ("validation", "right"),
+                          ("success", "right"), ("ERT", "right"), ("s", "right")):  # fmt: skip
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for cell in task.cells:
+        _add(table, cell.network, cell.trainer, _spread(cell.test), number(cell.valid.median), *_success(task, cell),
+             number(cell.seconds, 3))  # fmt: skip
+    return table
+
+
+def _overall(comparison: Comparison) -> Table:
+    table = _table(f"all tasks: interquartile mean of {comparison.reference}")
+    for name in ("trainer", "family", "mean", "95 % interval", "runs", "failed"):
+        table.add_column(name)
+    for o in comparison.overall:
+        interval = f"{number(o.iqm.low)} to {number(o.iqm.high)}"
+        _add(table, o.trainer, o.family, number(o.iqm.value), interval, str(o.runs), str(o.failed))
+    return table
+
+
+def _success(task: TaskComparison, cell: Cell) -> tuple[str, str]:
+    reach = next((r for r in cell.reached if task.headline is not None and r.target == task.headline.name), None)
+    failed = f" ({cell.failed} failed)" if cell.failed else ""
+    if reach is None:
+        return f"–{failed}", "–"
+    return f"{reach.successes}/{cell.runs}{failed}", number(reach.ert.value, 3) if reach.successes else "never"
+
+
+def _spread(spread: Spread) -> str:
+    if spread.bad == spread.count:
+        return "failed"
+    return f"{number(spread.median)} [{number(spread.q25, 3)}, {number(spread.q75, 3)}]"
+
+
+def _table(title: str) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    return Table(box=box.SIMPLE_HEAD, title=Text(title, style="dim"), title_justify="left", pad_edge=False)
+
+
+def _add(table: Table, *cells: str) -> None:
+    from rich.text import Text
+
+    table.add_row(*(Text(cell) for cell in cells))
