@@ -1,7 +1,7 @@
 """Charts: pure functions from data to a plotly figure, shared by the report and the dashboard.
 
-`styles` (see `palette.styles`) gives a trainer the same colour in every chart; `theme` is light or dark. Losses are in the
-task's loss and scaling, forecasts in original units. Frames are those of `compare`.
+`styles` (see `palette.styles`) gives a trainer the same colour in every chart; `theme` is light or dark. Losses are in
+the task's loss and scaling, forecasts in original units. Frames are those of `compare`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ POINTS = 200
 
 @dataclass(frozen=True)
 class Forecast:
-    """Predictions on the test split, label → [B, O] in original units; `trainers` gives a label its trainer's colour."""
+    """Predictions on the test split, label → [B, O] in original units, the chosen network's first.
+
+    `trainers` gives a label the colour of its trainer.
+    """
 
     chart: Chart
     predictions: Mapping[str, Floats]
@@ -48,18 +51,21 @@ def learning_curves(
 ) -> Figure:
     """Validation loss of the best so far: median and middle half over seeds, against network steps or seconds.
 
+    Where failed runs leave no upper quartile the band goes to the top, and where most failed the line ends.
     `reference` is drawn as a horizontal line, say the best baseline's validation loss.
     """
     bands = {name: _band(group, tracks, x) for name, group in runs.groupby("trainer", sort=False)}
     figure = _figure(theme, STEPS if x == "network_steps" else SECONDS, "validation loss, best so far")
+    known = np.concatenate([np.concatenate(band[1:]) for band in bands.values()])
+    top = float(np.nanmax(known)) if np.isfinite(known).any() else 1.0
     for name, (at, low, middle, high) in bands.items():
         style = styles[name]
         line = {"color": style.colour, "dash": style.dash, "width": 2}
         edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": name}
-        figure.add_scatter(x=at, y=low, **edge)
-        figure.add_scatter(x=at, y=high, fill="tonexty", fillcolor=style.faint(), **edge)
+        figure.add_scatter(x=at, y=np.nan_to_num(low, nan=top), **edge)
+        figure.add_scatter(x=at, y=np.nan_to_num(high, nan=top), fill="tonexty", fillcolor=style.faint(), **edge)
         figure.add_scatter(x=at, y=middle, name=label(name), legendgroup=name, mode="lines", line=line)
-    _loss_axis(figure, np.concatenate([np.concatenate(band[1:]) for band in bands.values()] or [np.zeros(0)]))
+    _loss_axis(figure, known)
     return _with_reference(figure, reference)
 
 
@@ -72,11 +78,12 @@ def final_losses(
         style = styles[name]
         figure.add_box(
             x=[label(network) for network in group["network"]], y=_finite(group["test_loss"]), name=label(name),
-            boxpoints="all", jitter=0.5, pointpos=0, line={"color": style.colour, "width": 1.2}, fillcolor=style.faint(),
-            marker={"color": style.colour, "symbol": style.symbol, "size": 5}, offsetgroup=name,
-            customdata=group["seed"], hovertemplate="%{x}, seed %{customdata}: %{y:.4g}",
+            boxpoints="all", jitter=0.5, pointpos=0, fillcolor=style.faint(),
+            marker={"color": style.colour, "symbol": style.symbol, "size": 5},
+            line={"color": style.colour, "width": 1.2}, offsetgroup=name, customdata=group["seed"],
+            hovertemplate="%{x}, seed %{customdata}: %{y:.4g}",
         )  # fmt: skip
-    figure.update_layout(boxmode="group", boxgap=0.15, boxgroupgap=0.2)
+    figure.update_layout(boxmode="group", boxgap=0.15, boxgroupgap=0.2, xaxis_type="category")
     _loss_axis(figure, runs["test_loss"].to_numpy(float))
     return _with_reference(figure, reference)
 
@@ -84,17 +91,23 @@ def final_losses(
 def runtimes(
     runs: DataFrame, tracks: Mapping[int, Track], goals: Sequence[Target], styles: Styles, theme: str = "light"
 ) -> Figure:
-    """ECDF of runtimes: the share of (run, target) pairs solved within so many network steps. Higher is better."""
+    """ECDF of runtimes: the share of (run, target) pairs solved within so many network steps. Higher is better.
+
+    The logarithmic axis begins at the first budget mark, where targets met by the untrained network are counted.
+    """
     figure = _figure(theme, STEPS, "share of (run, target) pairs reached")
+    start = min(
+        (float(track.network_steps[1]) for track in tracks.values() if len(track.network_steps) > 1), default=1.0
+    )
     for name, group in runs.groupby("trainer", sort=False):
         found = [costs(group, tracks, goal) for goal in goals]
         arrived = np.concatenate([spent[hit] for spent, hit in found] or [np.zeros(0)])
-        x, share = statistics.ecdf(np.maximum(arrived, 1), len(group) * len(goals))
-        end = np.nanmax(np.append(group["network_steps"].to_numpy(float), [1.0, *x[-1:]]))
+        x, share = statistics.ecdf(np.maximum(arrived, start), len(group) * len(goals))
+        end = np.nanmax(np.append(group["network_steps"].to_numpy(float), [start, *x[-1:]]))
         x, share = np.append(x, end), np.append(share, share[-1] if len(share) else 0.0)
         line = {"color": styles[name].colour, "dash": styles[name].dash, "shape": "hv", "width": 2}
         figure.add_scatter(x=x, y=share, name=label(name), mode="lines", line=line)
-    figure.update_xaxes(type="log", exponentformat="power", dtick=1)
+    figure.update_xaxes(type="log", tickformat="~s", dtick="D2")
     return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
 
 
@@ -110,7 +123,7 @@ def success_rates(cells: Sequence[Cell], target: str, styles: Styles, theme: str
             marker={"color": styles[name].faint(0.55), "line": {"color": styles[name].colour, "width": 1.5}},
             error_y={"type": "data", "array": above, "arrayminus": below, "color": GREY, "thickness": 1.2, "width": 3},
         )  # fmt: skip
-    figure.update_layout(barmode="group", bargap=0.2)
+    figure.update_layout(barmode="group", bargap=0.2, xaxis_type="category")
     return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
 
 
@@ -125,7 +138,8 @@ def effect_sizes(contest: Contest, theme: str = "light") -> Figure:
         marks[a, b], marks[b, a] = f"{size[a, b]:.2f}{star}", f"{size[b, a]:.2f}{star}"
     figure = _figure(theme, "… than the column's", "row's test loss is lower …")
     figure.add_heatmap(
-        x=names, y=names, z=size - 0.5, zmin=-0.5, zmax=0.5, zmid=0, autocolorscale=True, text=marks, texttemplate="%{text}",
+        x=names, y=names, z=size - 0.5, zmin=-0.5, zmax=0.5, zmid=0, autocolorscale=True, text=marks,
+        texttemplate="%{text}",
         xgap=2, ygap=2, hoverongaps=False, hovertemplate="%{y} lower than %{x}: %{text}<extra></extra>",
         colorbar={"tickvals": [-0.5, -0.25, 0, 0.25, 0.5], "ticktext": ["0", "¼", "½", "¾", "1"], "thickness": 10},
     )  # fmt: skip
@@ -136,18 +150,18 @@ def effect_sizes(contest: Contest, theme: str = "light") -> Figure:
 def forecasts(
     forecast: Forecast, styles: Styles, baselines: Sequence[Baseline] = (), output: int = 0, theme: str = "light"
 ) -> Figure:
-    """The real series and the predictions of one output over the test split; baselines appear when clicked."""
+    """The real series and the first prediction over the test split; the others and baselines appear when clicked."""
     times, chart = list(forecast.chart.times), forecast.chart
     figure = _figure(theme, "time", f"value [{label(chart.unit)}]" if chart.unit else "value")
     before = _before(times, chart.history)
-    known = np.concatenate([np.ravel(chart.history)[len(chart.history) - len(before) :], chart.truth[:, output]])
+    known = np.concatenate([chart.history[len(chart.history) - len(before) :], chart.truth[:, output]])
     figure.add_scatter(x=before + times, y=known, name="measured", mode="lines", line={"color": GREY, "width": 3})
-    for name, values in forecast.predictions.items():
-        style = styles.get(forecast.trainers.get(name, ""))
-        line = {"width": 1.5, **({"color": style.colour, "dash": style.dash} if style else {})}
-        figure.add_scatter(x=times, y=values[:, output], name=label(name), mode="lines", line=line)
-    for baseline in (b for b in baselines if b.predictions is not None):
-        line = {"width": 1.2, "dash": "dot", "color": GREY}
+    for k, (name, values) in enumerate(forecast.predictions.items()):
+        line = {"width": 1.4, **_look(forecast, styles, name, "dash")}
+        shown = True if k == 0 else "legendonly"
+        figure.add_scatter(x=times, y=values[:, output], name=label(name), mode="lines", line=line, visible=shown)
+    for k, baseline in enumerate(b for b in baselines if b.predictions is not None):
+        line = {"width": 1.2, "dash": ("dot", "dash", "dashdot", "longdash")[k % 4], "color": GREY}
         values = np.asarray(baseline.predictions)[:, output]
         figure.add_scatter(x=times, y=values, name=label(baseline.name), mode="lines", line=line, visible="legendonly")
     return figure
@@ -158,30 +172,35 @@ def predicted_true(forecast: Forecast, styles: Styles, output: int = 0, theme: s
     chart, truth = forecast.chart, forecast.chart.truth[:, output]
     unit = f" [{label(chart.unit)}]" if chart.unit else ""
     figure = _figure(theme, f"measured{unit}", f"predicted{unit}")
+    for k, (name, values) in enumerate(forecast.predictions.items()):
+        marker = {"size": 5, "opacity": 0.7, **_look(forecast, styles, name, "symbol")}
+        shown = True if k == 0 else "legendonly"
+        figure.add_scatter(x=truth, y=values[:, output], name=label(name), mode="markers", marker=marker, visible=shown)
     ends = [float(np.nanmin(truth)), float(np.nanmax(truth))]
-    figure.add_scatter(
-        x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dash"}, name="exact", hoverinfo="skip"
-    )
-    for name, values in forecast.predictions.items():
-        style = styles.get(forecast.trainers.get(name, ""))
-        marker = {"size": 5, "opacity": 0.7, **({"color": style.colour, "symbol": style.symbol} if style else {})}
-        figure.add_scatter(x=truth, y=values[:, output], name=label(name), mode="markers", marker=marker)
-    return figure
+    line = {"color": GREY, "dash": "dash"}
+    return figure.add_scatter(x=ends, y=ends, mode="lines", line=line, name="exact", hoverinfo="skip")
+
+
+def _look(forecast: Forecast, styles: Styles, name: str, mark: str) -> dict[str, str]:
+    style = styles.get(forecast.trainers.get(name, ""))
+    return {} if style is None else {"color": style.colour, mark: getattr(style, mark)}
 
 
 def _band(group: DataFrame, tracks: Mapping[int, Track], x: str) -> tuple[Sample, Sample, Sample, Sample]:
     """Lower quartile, median, upper quartile over runs on a common grid of x; each run is a step function of x."""
     known = [(tracks[row.run], row.state) for row in group.itertuples() if row.run in tracks]
     if not known:
-        return (np.zeros(0),) * 4
+        return np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0)
     ends = [(getattr(track, x)[0], getattr(track, x)[-1]) for track, _ in known]
     at = np.linspace(max(start for start, _ in ends), max(end for _, end in ends), POINTS)
     values = np.stack([_held(getattr(track, x), track.champion_valid, at, state) for track, state in known])
-    return at, *(_finite(np.quantile(values, q, axis=0, method="closest_observation")) for q in (0.25, 0.5, 0.75))
+    ordered = np.sort(values, axis=0)  # a quartile is one of the runs' own values: nothing to interpolate with infinity
+    low, middle, high = (_finite(ordered[round(q * (len(ordered) - 1))]) for q in (0.25, 0.5, 0.75))
+    return at, low, middle, high
 
 
 def _held(x: Sample, y: Sample, at: Sample, state: str) -> Sample:
-    """The last value at or before each point. A finished run keeps its champion; a failed one has none after its end."""
+    """The last value at or before each point. A finished run keeps its champion; a failed one has none at the end."""
     held = y[np.maximum(np.searchsorted(x, at, side="right") - 1, 0)]
     return np.where(at > x[-1], np.inf, held) if state == "failed" else held
 
@@ -216,17 +235,19 @@ def _figure(theme: str, x: str, y: str) -> Figure:
 
 
 def _loss_axis(figure: Figure, losses: Sample) -> None:
-    """Logarithmic, unless a loss is zero or negative."""
+    """Logarithmic where losses are positive and span more than a factor of three."""
     finite = losses[np.isfinite(losses)]
-    if len(finite) and finite.min() > 0:
-        figure.update_yaxes(type="log", exponentformat="power", minor={"ticks": "outside", "tickcolor": GREY})
+    if len(finite) and finite.min() > 0 and finite.max() > 3 * finite.min():
+        few = finite.max() < 300 * finite.min()  # then a decade has ticks at 1, 2 and 5
+        figure.update_yaxes(type="log", tickformat=".3~g", dtick="D2" if few else None)
 
 
 def _with_reference(figure: Figure, reference: tuple[str, float] | None) -> Figure:
     if reference is not None and np.isfinite(reference[1]):
         line = {"color": GREY, "dash": "dash", "width": 1.5}
-        at = {"annotation_text": label(reference[0]), "annotation_position": "top right", "annotation_font_size": 11}
-        figure.add_hline(y=reference[1], line=line, **at)
+        figure.add_hline(
+            y=reference[1], line=line, name=f"baseline: {label(reference[0])}", showlegend=True, layer="below"
+        )
     return figure
 
 

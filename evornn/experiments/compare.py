@@ -47,7 +47,7 @@ def compare(
     alpha: float = 0.05,
     seed: int = 0,
 ) -> Comparison:
-    """Compare all finished runs, task by task. `families`: trainer → gradient, evolution, hybrid, guessing; else "other".
+    """Compare all finished runs, task by task. `families`: trainer → gradient, evolution, hybrid or guessing.
 
     A failed run counts as the worst; runs that are still under way or were cancelled are left out, and said to be.
     `seed` is that of the bootstrap. Raises EvornnError when there is nothing to compare or a column is missing.
@@ -59,10 +59,8 @@ def compare(
         _task(task, runs, group, tracks, baselines.get(task, ()), alpha, streams.child(task))
         for task, group in done.groupby("task", sort=False)
     ]
-    trainers = dict(zip(done["trainer"], done["family"], strict=True))
-    return Comparison(
-        tuple(tasks), overall(done, baselines, streams), _reference(baselines), trainers, tuple(notes), alpha
-    )
+    trainers, reference = dict(zip(done["trainer"], done["family"], strict=True)), _reference(baselines)
+    return Comparison(tuple(tasks), overall(done, baselines, streams), reference, trainers, tuple(notes), alpha)
 
 
 def finished(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, list[str]]:
@@ -191,16 +189,19 @@ def _reference(baselines: Baselines) -> str:
 
 def _left_out(runs: DataFrame) -> list[str]:
     counts = runs[~runs["state"].isin(["succeeded", "failed"])]["state"].value_counts()
-    return [f"{count} runs are {state} and left out." for state, count in counts.items()]
+    return [
+        f"{count} {'run is' if count == 1 else 'runs are'} {state} and left out." for state, count in counts.items()
+    ]
 
 
 def _failures(done: DataFrame) -> list[str]:
     failed = done[done["state"] == "failed"]
     if failed.empty:
         return []
-    who = (f"{row.run} ({row.network}, {row.trainer}, seed {row.seed})" for row in failed.head(5).itertuples())
+    who = (f"run {row.run} ({row.network}, {row.trainer}, seed {row.seed})" for row in failed.head(5).itertuples())
     more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-    return [f"{len(failed)} failed and counted as the worst: run {', '.join(who)}{more}."]
+    count = "1 run failed and counts" if len(failed) == 1 else f"{len(failed)} runs failed and count"
+    return [f"{count} as the worst: {', '.join(who)}{more}."]
 
 
 def _demand(frame: DataFrame, columns: Sequence[str], what: str) -> None:

@@ -1,4 +1,4 @@
-"""What a comparison says, as plain frozen records: per task a table, a ranking, tests, and the network that was chosen."""
+"""What a comparison says, as plain frozen records: per task a table, a ranking, tests, and the network chosen."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import isfinite, isinf
 
-from evornn.experiments.comparison import Comparison, Contest, TaskComparison, Verdict
+from evornn.experiments.comparison import Comparison, Contest, Pair, TaskComparison, Verdict
 
 
 def asked(comparison: Comparison) -> str:
@@ -62,13 +62,12 @@ def supported(contest: Contest, alpha: float) -> str:
     if not contest.test:
         return f"Which is better is not settled. {contest.note[:1].upper()}{contest.note[1:]}"
     sure = [p for p in contest.pairs if p.better is not None]
-    open_ = [p for p in contest.pairs if p.better is None]
-    found = [f"{p.better} is lower than {p.b if p.better == p.a else p.a} (p = {number(p.corrected)})" for p in sure]
-    left = listed((f"{p.a} and {p.b}" for p in open_), ", ")
-    rest = f"no difference could be shown between {left}" if left else ""
-    if not found:
-        return _sentence(f"{rest} (all p ≥ {alpha:g}; {contest.test})")
-    return _sentence("; ".join([listed(found), *([rest] if rest else [])]) + f" ({contest.test})")
+    left = listed(f"{p.a} and {p.b}" for p in contest.pairs if p.better is None)
+    open_ = f"no difference could be shown between {left}" if left else ""
+    if not sure:
+        return f"{open_[:1].upper()}{open_[1:]} (all p ≥ {alpha:g}; {contest.test})."
+    most = max(p.corrected for p in sure if p.corrected is not None)
+    return f"Test losses are lower {_beaten(sure)} (p ≤ {number(most, 2)}; {contest.test}){open_ and '; ' + open_}."
 
 
 def described(task: TaskComparison) -> str:
@@ -93,10 +92,19 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def listed(items: Iterable[str], comma: str = ", ") -> str:
+def listed(items: Iterable[str]) -> str:
     """a, b and c."""
     items = list(items)
-    return comma.join(items[:-1]) + " and " + items[-1] if len(items) > 1 else "".join(items)
+    return ", ".join(items[:-1]) + " and " + items[-1] if len(items) > 1 else "".join(items)
+
+
+def _beaten(pairs: Sequence[Pair]) -> str:
+    """Who is lower than whom, those that win most first."""
+    losers: dict[str, list[str]] = {}
+    for p in pairs:
+        losers.setdefault(str(p.better), []).append(p.b if p.better == p.a else p.a)
+    ordered = sorted(losers.items(), key=lambda item: -len(item[1]))
+    return "; ".join(f"for {name} than for {listed(others)}" for name, others in ordered)
 
 
 def _margins(verdicts: Sequence[Verdict]) -> str:
@@ -107,7 +115,3 @@ def _percent(margin: float) -> str:
     if not isfinite(margin):
         return "the network's loss is not finite"
     return f"{abs(margin):.1%} {'lower' if margin < 0 else 'higher'}".replace("%", " %")
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."

@@ -1,4 +1,4 @@
-"""Who is better: pairwise tests on test loss, paired by seed, corrected together, and not printed when seeds are too few."""
+"""Who is better: pairwise tests of test losses, paired by seed, corrected together; none where seeds are too few."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from evornn.experiments import statistics
 from evornn.experiments.comparison import Contest, Pair
+from evornn.experiments.conclusions import plural
 from evornn.experiments.statistics import Sample
 
 if TYPE_CHECKING:
@@ -67,19 +66,15 @@ def _too_few(samples: Sequence[tuple[Sample, Sample, bool]], alpha: float) -> st
     least = [statistics.least_p(len(a)) if paired else statistics.least_p(len(a), len(b)) for a, b, paired in samples]
     if statistics.holm(least).min() < alpha:
         return ""
-    count = min(_count(a, b) for a, b, _ in samples)
+    seeds = plural(min(_count(a, b) for a, b, _ in samples), "seed")
     return (
-        f"too few seeds for a test: with {count} {'seed' if count == 1 else 'seeds'} and {_comparisons(len(samples))} "
-        f"no result could be significant at {alpha:g}; {statistics.least_pairs(len(samples), alpha)} seeds would be enough."
+        f"too few seeds for a test: with {seeds} and {plural(len(samples), 'comparison')} no result could be "
+        f"significant at {alpha:g}; {statistics.least_pairs(len(samples), alpha)} seeds would be enough."
     )
 
 
-def _comparisons(count: int) -> str:
-    return "1 comparison" if count == 1 else f"{count} comparisons"
-
-
 def _count(a: Sample, b: Sample) -> int:
-    return int(np.min([len(a), len(b)]))
+    return min(len(a), len(b))
 
 
 def _method(samples: Sequence[tuple[Sample, Sample, bool]]) -> str:

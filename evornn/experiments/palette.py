@@ -1,4 +1,4 @@
-"""How charts look: a trainer has one colour everywhere, names are text and never markup, light and dark are templates."""
+"""How charts look: a trainer has one colour everywhere, names are text, never markup; light and dark are templates."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def template(theme: str = "light") -> layout.Template:
 
     axis = {
         "gridcolor": GRID[theme], "linecolor": GREY, "zeroline": False, "showline": True, "ticks": "outside",
-        "tickcolor": GREY, "automargin": True, "title": {"standoff": 8},
+        "tickcolor": GREY, "automargin": True, "title": {"standoff": 8, "font": {"size": 13}},
     }  # fmt: skip
     return go.layout.Template(
         layout={

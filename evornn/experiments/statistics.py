@@ -137,7 +137,7 @@ def signed_rank(a: ArrayLike, b: ArrayLike) -> tuple[float, int]:
 
 
 def rank_sum(a: ArrayLike, b: ArrayLike) -> tuple[float, int]:
-    """Mann–Whitney's test for unpaired runs, two-sided: p, and which is lower on the whole (-1 `a`, 1 `b`, 0 neither)."""
+    """Mann–Whitney's unpaired test, two-sided: p, and which is lower on the whole (-1 `a`, 1 `b`, 0 neither)."""
     from scipy.stats import mannwhitneyu
 
     a, b = worst(a), worst(b)

@@ -89,13 +89,12 @@ def costs(runs: DataFrame, tracks: Mapping[int, Track], target: Target) -> tuple
 
 def tracks(curves: DataFrame) -> dict[int, Track]:
     """Curves by run, in the order of their marks."""
-    columns = ["network_steps", "seconds", "champion_valid"]
-    return {
-        int(run): Track(
-            *(group[c].to_numpy(float) for c in columns[:2]), worst(group["champion_valid"].to_numpy(float))
-        )
-        for run, group in curves.sort_values(["run", "mark"]).groupby("run")
-    }
+    return {int(run): _track(group) for run, group in curves.sort_values(["run", "mark"]).groupby("run")}
+
+
+def _track(group: DataFrame) -> Track:
+    steps, seconds, valid = (group[c].to_numpy(float) for c in ("network_steps", "seconds", "champion_valid"))
+    return Track(steps, seconds, worst(valid))
 
 
 def _declared(hits: object, target: Target) -> float | None:

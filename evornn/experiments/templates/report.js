@@ -9,8 +9,7 @@
     if (drawn.has(box)) return;
     drawn.add(box);
     const { data, layout } = figures[box.id];
-    const config = { responsive: true, displaylogo: false, displayModeBar: box.clientWidth > 480 ? "hover" : false,
-                     modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
+    const config = { responsive: true, displaylogo: false, displayModeBar: false };
     Plotly.newPlot(box, data, { ...layout, template: theme() }, config);
   }
 

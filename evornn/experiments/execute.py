@@ -1,0 +1,101 @@
+"""A run's plain data → the run itself. This is what a worker executes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from evornn.errors import EvornnError
+from evornn.experiments.spec import Resources, RunPlan, split_network
+from evornn.networks.network import Network
+from evornn.settings import build
+from evornn.tasks import TASKS
+from evornn.tasks.task import Data, Task
+from evornn.trainers import TRAINERS
+from evornn.trainers.trainer import Trainer
+from evornn.training.budget import Budget
+from evornn.training.loop import check, training
+from evornn.training.oracle import Origin
+from evornn.training.records import Checkpoint, Update
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A run's parts, built and checked against each other."""
+
+    network: Network
+    task: Task
+    data: Data
+    trainer: Trainer
+    loss: str
+
+
+def ready(fragments: Mapping[str, Any]) -> Ready:
+    """Build a run's task, network and trainer. Raises EvornnError for what doesn't fit together."""
+    task, data = load(json.dumps(fragments["task"], sort_keys=True))
+    network = network_for(fragments, data)
+    if task.causal and not network.cell.causal:
+        raise EvornnError(
+            f"{network!r} sees the future, and {type(task).__name__} is about predicting it: use a causal network"
+        )
+    trainer = TRAINERS.build(fragments["trainer"], "trainer")
+    found = Ready(network, task, data, trainer, fragments.get("loss") or data.loss)
+    check(found.network, found.data, found.trainer, found.loss)
+    return found
+
+
+def network_for(fragments: Mapping[str, Any], data: Data) -> Network:
+    """The network of a run, with as many inputs and outputs as its task has."""
+    cell, size = split_network(fragments["network"])
+    resources = build(Resources, dict(fragments.get("resources") or {}), "resources")
+    return Network(
+        cell,
+        inputs=data.train.inputs.shape[2],
+        outputs=data.train.targets.shape[2],
+        units=size.units,
+        layers=size.layers,
+        initial_state=size.initial_state,  # type: ignore[arg-type]  # Network refuses other words
+        device=resources.device,
+        threads=resources.cpus,
+    )
+
+
+@lru_cache(maxsize=8)
+def load(fragment: str) -> tuple[Task, Data]:
+    """A task by its JSON fragment, with its data; kept for the next run of the same process."""
+    task = TASKS.build(json.loads(fragment), "task")
+    return task, task.data()
+
+
+def execute(
+    fragments: Mapping[str, Any],
+    seed: int,
+    budget: Mapping[str, Any],
+    checkpoint: Checkpoint | None = None,
+    origin: Origin | None = None,
+) -> Iterator[Update]:
+    """Compute a run from its plain data, or go on with it from a checkpoint."""
+    run = ready(fragments)
+    yield from training(
+        run.network,
+        run.data,
+        run.trainer,
+        seed,
+        build(Budget, dict(budget), "budget"),
+        loss=run.loss,
+        checkpoint=checkpoint,
+        origin=origin,
+    )
+
+
+def check_plans(plans: list[RunPlan]) -> list[int]:
+    """[runs] the number of parameters of each; raises the EvornnError that the run itself would end with."""
+    sizes: dict[str, int] = {}
+    for run in plans:
+        key = json.dumps(run.fragments, sort_keys=True)
+        if key not in sizes:
+            sizes[key] = ready(run.fragments).network.n
+    return [sizes[json.dumps(run.fragments, sort_keys=True)] for run in plans]

@@ -1,0 +1,168 @@
+"""A spec: tasks × networks × trainers × seeds under one budget, as plain data; every fragment is a constructor call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Len
+
+from evornn.cell import Cell
+from evornn.errors import EvornnError
+from evornn.networks import CELLS
+from evornn.settings import BadSetting, as_data, build, names, settings
+from evornn.tasks import TASKS
+from evornn.trainers import TRAINERS
+from evornn.training.budget import Budget
+
+
+@settings
+class Resources:
+    """What one run occupies. More threads share a population and change no bit of the result."""
+
+    cpus: Annotated[int, Ge(1)] = 1
+    gpus: Annotated[float, Ge(0)] = 0.0  # above 0 the network is computed on CUDA
+
+    @property
+    def device(self) -> str:
+        return "cuda" if self.gpus else "cpu"
+
+
+@settings
+class StartFrom:
+    """A warm start from the champion of an earlier run: at it, and within `spread` of the usual spread around it."""
+
+    run: Annotated[int, Ge(1)]
+    spread: Annotated[float, Gt(0)] = 0.1
+
+
+@settings
+class NetworkSize:
+    """The part of a network's fragment that every architecture has."""
+
+    units: Annotated[int, Ge(1)] = 8
+    layers: Annotated[int, Ge(1)] = 1
+    initial_state: str = "zero"
+
+
+@settings
+class Experiment:
+    """A whole spec. `seeds: 5` means seeds 0…4. `loss` overrides the tasks' own."""
+
+    name: Annotated[str, Len(1, 200)]
+    tasks: list[dict[str, Any]]
+    networks: list[dict[str, Any]]
+    trainers: list[dict[str, Any]]
+    seeds: Annotated[int, Ge(1)] | list[Annotated[int, Ge(0)]]
+    budget: Budget
+    loss: str | None = None
+    resources: Resources = Resources()
+    start_from: StartFrom | None = None
+
+    @property
+    def seed_list(self) -> list[int]:
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run of an experiment: labels for people, fragments that build it."""
+
+    task: str
+    network: str
+    trainer: str
+    fragments: dict[str, Any]  # task, network, trainer, loss, resources, start_from
+    seed: int
+    budget: dict[str, Any]
+    position: int
+
+
+PARTS: dict[str, type[Any]] = {"budget": Budget, "resources": Resources, "start_from": StartFrom}
+
+
+def experiment(data: Mapping[str, Any]) -> Experiment:
+    """A validated spec; every fragment has been built once. Errors name the field and the nearest known name."""
+    data = dict(data)
+    if isinstance(data.get("budget"), int):
+        data["budget"] = {"steps": data["budget"]}
+    for field in ("name", "tasks", "networks", "trainers", "seeds", "budget"):
+        if field not in data and not set(data) - set(names(Experiment)):
+            raise BadSetting(field, "is missing from the spec")
+    for field, kind in PARTS.items():
+        if isinstance(data.get(field), Mapping):
+            data[field] = build(kind, dict(data[field]), field)
+    found = build(Experiment, data, "spec")
+    _check(found)
+    return found
+
+
+def plan(experiment: Experiment) -> list[RunPlan]:
+    """All runs, in the order in which they are worked off: seed by seed, so that comparisons fill up evenly."""
+    tasks, networks, trainers = (labelled(getattr(experiment, part)) for part in ("tasks", "networks", "trainers"))
+    shared = {
+        "loss": experiment.loss,
+        "resources": as_data(experiment.resources),
+        "start_from": None if experiment.start_from is None else as_data(experiment.start_from),
+    }
+    combinations = [(s, t, n, m) for s in experiment.seed_list for t in tasks for n in networks for m in trainers]
+    return [
+        RunPlan(
+            t,
+            n,
+            m,
+            {"task": tasks[t], "network": networks[n], "trainer": trainers[m], **shared},
+            s,
+            as_data(experiment.budget),
+            k,
+        )
+        for k, (s, t, n, m) in enumerate(combinations)
+    ]
+
+
+def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[Cell, NetworkSize]:
+    """`{kind: lstm, units: 8, forget_bias: 0}` → the cell with its settings, and the sizes."""
+    sizes = {key: fragment[key] for key in names(NetworkSize) if key in fragment}
+    rest = {key: value for key, value in fragment.items() if key not in sizes}
+    if isinstance(rest.get("kind"), str) and rest["kind"] in CELLS:
+        known = [*names(NetworkSize), *names(CELLS[rest["kind"]])]
+        for key in rest:
+            if key not in ("kind", *known):
+                from evornn.errors import UnknownName
+
+                raise UnknownName(f"setting of {where}", key, known)
+    return CELLS.build(rest, where), build(NetworkSize, sizes, where)
+
+
+def labelled(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Label → fragment without label. A label is given, or the kind, with the settings that differ where kinds repeat."""
+    found: dict[str, dict[str, Any]] = {}
+    for fragment in fragments:
+        same = [other for other in fragments if other.get("kind") == fragment.get("kind") and "label" not in other]
+        differing = [k for k in fragment if any(other.get(k) != fragment[k] for other in same)]
+        usual = " ".join([str(fragment["kind"]), *(f"{k}={fragment[k]}" for k in differing)])
+        label = str(fragment.get("label", usual))
+        if label in found:
+            raise EvornnError(f"{label!r} stands twice in the spec: remove one, or give each a label of its own")
+        found[label] = {k: v for k, v in fragment.items() if k != "label"}
+    return found
+
+
+def _check(experiment: Experiment) -> None:
+    for part in ("tasks", "networks", "trainers"):
+        if not getattr(experiment, part):
+            raise BadSetting(part, "is empty: list at least one")
+        for k, fragment in enumerate(getattr(experiment, part)):
+            fragment = {key: value for key, value in fragment.items() if key != "label"}
+            if part == "networks":
+                split_network(fragment, f"networks.{k}")
+            else:
+                {"tasks": TASKS, "trainers": TRAINERS}[part].build(fragment, f"{part}.{k}")  # type: ignore[attr-defined]
+    seeds = experiment.seed_list
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise BadSetting("seeds", "must be a number of seeds, or a list of different ones")
+    if experiment.loss is not None:
+        from evornn.kernels.losses import per_step
+
+        per_step(experiment.loss)
+    plan(experiment)

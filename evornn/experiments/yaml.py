@@ -1,0 +1,85 @@
+"""Reading specs: YAML or JSON as plain data and nothing else. Aliases (a 300-byte bomb loads otherwise), tags, repeated keys
+and several documents are refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evornn.errors import EvornnError
+
+LIMIT = 2**20  # bytes
+
+
+class PlainLoader(yaml.SafeLoader):
+    """Safe YAML without aliases and tags; 1e7 is a number."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise self._refuse(event, "aliases and anchors (& and *) are not allowed: write the value out")
+        if getattr(event, "tag", None):
+            raise self._refuse(event, f"tags are not allowed: remove {event.tag}")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise self._refuse(key, f"the key {key.value!r} is given twice: remove one")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+    def _refuse(self, at: Any, problem: str) -> yaml.MarkedYAMLError:
+        return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
+
+
+PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """A spec file as plain data; raises EvornnError in one line that names the place."""
+    file = Path(path)
+    if not file.is_file():
+        raise EvornnError(
+            f"{path}: no such file: give the path of a YAML or JSON spec, for example examples/sunspots.yaml"
+        )
+    if file.stat().st_size > LIMIT:
+        raise EvornnError(f"{path}: larger than {LIMIT:,} bytes, which no spec is")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise EvornnError(f"{path}: not a text file in UTF-8") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "spec") -> dict[str, Any]:
+    """YAML (of which JSON is a part) → plain data."""
+    try:
+        data = yaml.load(text, PlainLoader)  # noqa: S506  (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise EvornnError(
+            f"{name}{f', line {mark.line + 1}' if mark else ''}: {error.problem or 'not valid YAML'}"
+        ) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise EvornnError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
+    if not data:
+        raise EvornnError(f"{name}: empty: a spec has name, tasks, networks, trainers, seeds and budget")
+    if not isinstance(data, dict):
+        raise EvornnError(
+            f"{name}: must be a mapping with name, tasks, networks, trainers, seeds and budget, got a {type(data).__name__}"
+        )
+    try:
+        json.dumps(data, allow_nan=False)
+    except (TypeError, ValueError):
+        raise EvornnError(
+            f"{name}: only text, finite numbers, lists and mappings are allowed (dates: put them in quotes)"
+        ) from None
+    return data
