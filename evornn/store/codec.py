@@ -1,0 +1,103 @@
+"""How values are written: canonical JSON in which NaN and infinities are explicit, and safetensors. No pickle, ever."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+from sqlalchemy import Dialect, Text, TypeDecorator
+
+from evornn.store.errors import StoreError
+
+FLOAT = "$float"  # {"$float": "nan"} stands for a number that JSON has no word for
+
+
+def dumps(value: Any) -> str:
+    """Canonical JSON (sorted keys, no spaces, ASCII). Tuples become lists, numpy numbers plain ones.
+
+    Raises TypeError for anything that isn't plain data: other types, keys that are no strings.
+    """
+    return json.dumps(_encode(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def loads(text: str) -> Any:
+    """The opposite of `dumps`."""
+    return _decode(json.loads(text))
+
+
+def digest(value: Any) -> str:
+    """sha256 of the canonical JSON, in hexadecimal."""
+    return sha256(dumps(value).encode()).hexdigest()
+
+
+def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Named arrays → safetensors."""
+    return bytes(save({name: np.asarray(array, order="C") for name, array in arrays.items()}))
+
+
+def unpack(blob: bytes) -> dict[str, NDArray[Any]]:
+    """Safetensors → named arrays. Raises StoreError for a damaged blob."""
+    try:
+        return dict(load(blob))
+    except SafetensorError as error:
+        raise StoreError(f"a stored array is damaged ({error}): restore a backup, or `evornn retry` the job") from None
+
+
+def part_finite(values: Mapping[str, float | None]) -> tuple[dict[str, float | None], dict[str, str] | None]:
+    """Numbers → (columns, `not_finite`). SQLite stores NaN as NULL, so what isn't finite is NULL and named beside."""
+    numbers = {name: None if value is None else float(value) for name, value in values.items()}
+    strange = {name: str(v) for name, v in numbers.items() if v is not None and not math.isfinite(v)}
+    return {name: None if name in strange else value for name, value in numbers.items()}, strange or None
+
+
+def join_finite(values: Mapping[str, Any], strange: Mapping[str, str] | None) -> dict[str, Any]:
+    """The opposite of `part_finite`."""
+    return {**values, **{name: float(text) for name, text in (strange or {}).items() if name in values}}
+
+
+class Json(TypeDecorator[Any]):
+    """Plain data in a text column; None is NULL. The same on every database."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else dumps(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else loads(value)
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {FLOAT: str(value)}
+    if isinstance(value, Mapping):
+        return {_key(key): _encode(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_encode(item) for item in value]
+    return value
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"keys of stored data are strings, got {key!r}")
+    return "$" + key if key.startswith("$") else key  # so that a user's "$float" is no number
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {FLOAT}:
+        return float(value[FLOAT])
+    return {key.removeprefix("$"): _decode(item) for key, item in value.items()}

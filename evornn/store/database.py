@@ -1,0 +1,129 @@
+"""A connection to SQL: short transactions that either happen or don't, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from evornn.store.errors import StoreError, translated
+
+_WANTED = "want sqlite:///FILE.db or postgresql://USER@HOST/NAME"
+
+
+class Database:
+    """One engine. Safe to use from several threads; after a fork, open another one.
+
+    SQLite runs in WAL mode (readers and the writer don't wait for each other) with `synchronous=NORMAL`: a killed
+    process loses nothing that was committed, a power cut may lose the last moments, which runs then compute again.
+    """
+
+    def __init__(self, url: str, busy_seconds: float = 10.0) -> None:
+        self.url = parse(url)
+        self.where = self.url.render_as_string(hide_password=True)
+        self.path = Path(self.url.database or "").absolute() if self.sqlite else None
+        self.busy_seconds = busy_seconds
+        self.engine = _engine(self.url, busy_seconds)
+        self._writer = self.engine.execution_options(evornn_write=True)
+        self._file: tuple[int, int] | None = None
+
+    @property
+    def sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database. Raises StoreError."""
+        with translated(self.where), self._present(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that commits as a whole at the end, or not at all. Raises StoreError."""
+        with translated(self.where), self._present(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """Like `writing`, with SQLite's foreign keys off: a rebuilt table would take along what belongs to its rows."""
+        migrator = self.engine.execution_options(evornn_write=True, evornn_migrate=True)
+        try:
+            with translated(self.where), self._present(), migrator.begin() as connection:
+                yield connection
+        finally:
+            self.engine.dispose()  # the connection without foreign keys isn't used again
+
+    def use_wal(self) -> None:
+        """Set SQLite's journal mode, once, at creation. Waits for another process that is creating the same file."""
+        deadline = time.monotonic() + self.busy_seconds
+        while self.path is not None:
+            try:
+                with closing(sqlite3.connect(self.path, timeout=self.busy_seconds)) as connection:
+                    connection.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:  # changing the mode doesn't wait for locks by itself
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _present(self) -> Iterator[None]:
+        """SQLite goes on writing into a file that was deleted or replaced, and all would be lost: look first."""
+        if self.path is not None:
+            try:
+                status = os.stat(self.path)
+            except OSError:
+                raise StoreError(f"the database {self.where} is gone: put the file back, or submit again") from None
+            self._file = self._file or (status.st_dev, status.st_ino)
+            if self._file != (status.st_dev, status.st_ino):
+                raise StoreError(f"the database {self.where} was replaced by another file: start again")
+        yield
+
+
+def parse(url: str) -> URL:
+    """A database URL. Raises StoreError for what is no URL, another kind of database, or SQLite without a file."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StoreError(f"{url!r} is no database URL: {_WANTED}") from None
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StoreError(f"evornn can't use {parsed.get_backend_name()!r}: {_WANTED}")
+    if parsed.get_backend_name() == "sqlite" and (parsed.database in (None, "", ":memory:") or parsed.query):
+        raise StoreError(f"{url!r} names no file: {_WANTED}")
+    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
+
+
+def _engine(url: URL, busy_seconds: float) -> Engine:
+    sqlite = url.get_backend_name() == "sqlite"
+    arguments: dict[str, Any] = {"timeout": busy_seconds, "isolation_level": None} if sqlite else {}
+    try:
+        engine = create_engine(url, connect_args=arguments, max_overflow=32, pool_pre_ping=not sqlite)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise StoreError(f"no driver for {url.drivername}: pip install psycopg[binary] ({error})") from None
+    if sqlite:
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _begin(connection: Connection) -> None:
+    """A transaction that reads before it writes must take the write lock at once: BEGIN gave "database is locked"."""
+    options = connection.get_execution_options()
+    if options.get("evornn_migrate"):
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # has no effect within a transaction
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("evornn_write") else "BEGIN")

@@ -1,0 +1,174 @@
+"""The queue: a run is claimed under a lease, and every write that a run makes carries the lease's number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from evornn.store import progress
+from evornn.store.codec import pack, part_finite
+from evornn.store.database import Database
+from evornn.store.reading import checkpoint_of, run_of
+from evornn.store.records import Claim, JobId, LogLine, Reply, RunId
+from evornn.store.schema import champions, checkpoints, events, logs, now, runs, workers
+from evornn.store.transitions import OPEN, fence, let_go, move, sweep
+from evornn.training.records import Checkpoint, Result, Row
+
+TRIES = 3  # a run that raised this many errors has failed
+BACK_OFF = 2.0  # seconds before the second try, its square before the third, …
+
+
+class Leasing(Database):
+    """Claim, record, finish, fail, release."""
+
+    def claim(self, owner: str, lease_seconds: float = 30.0, job: JobId | None = None) -> Claim | None:
+        """The next run of the queue (of one job): highest priority first, then oldest. None when there is none now.
+
+        Runs that wait for another try after a failure are not due yet; runs whose lease is over are.
+        """
+        with self.writing() as connection:
+            sweep(connection)
+            statement, which = (_CLAIM, {}) if job is None else (_CLAIM_OF_JOB, {"job": job})
+            values = {"owner": owner, "length": lease_seconds, **which}
+            run = connection.execute(statement, values).scalar_one_or_none()
+            return None if run is None else _claimed(connection, run, owner)
+
+    def record(
+        self,
+        run: RunId,
+        lease: int,
+        rows: Sequence[Row] = (),
+        checkpoint: Checkpoint | None = None,
+        log: Iterable[LogLine] = (),
+        network_steps: int | None = None,
+    ) -> Reply:
+        """Rows, checkpoint, summary, log lines and the renewed lease in one transaction.
+
+        Without rows it is a heartbeat; `network_steps` then says how far the run is between two marks. Raises Fenced
+        when the lease is not ours, Diverged when a recomputed row differs: then nothing is written.
+        """
+        with self.writing() as connection:
+            state = fence(connection, run, lease)["state"]
+            _write(connection, run, rows, log)
+            if checkpoint is not None:
+                _keep(connection, run, checkpoint)
+            if network_steps is not None:
+                connection.execute(update(runs).where(runs.c.id == run).values(network_steps=int(network_steps)))
+        return Reply(cancel_requested=state == "cancelling")
+
+    def finish(
+        self, run: RunId, lease: int, result: Result, rows: Sequence[Row] = (), log: Iterable[LogLine] = ()
+    ) -> None:
+        """The run succeeded, even if it was to be cancelled. Its checkpoint has no more use and goes.
+
+        Raises Fenced, Diverged.
+        """
+        with self.writing() as connection:
+            fence(connection, run, lease)
+            _write(connection, run, rows, log)
+            genome = pack({"genome": result.genome})
+            found = {"run_id": run, "genome": genome, "environment": result.environment}
+            connection.execute(insert(champions).values(**found))
+            connection.execute(delete(checkpoints).where(checkpoints.c.run_id == run))
+            end = {"state": "succeeded", "finished": now(), "lease_until": None, "error": None}
+            move(connection, "succeeded", {**end, **_outcome(connection, run, result)}, runs.c.id == run)
+
+    def fail(self, run: RunId, lease: int, error: str, retry: bool) -> str:
+        """The run raised an error. Answers its new state: queued (after a pause, while `retry` and tries are left),
+        failed, or cancelled if that was asked. Raises Fenced."""
+        with self.writing() as connection:
+            row = fence(connection, run, lease)
+            failures = row["failures"] + 1
+            again = retry and failures < TRIES
+            state = "cancelled" if row["state"] == "cancelling" else "queued" if again else "failed"
+            values: dict[str, Any] = {"state": state, "failures": failures, "error": error, "lease_until": None}
+            values |= {"not_before": now() + BACK_OFF**failures} if state == "queued" else {"finished": now()}
+            move(connection, "cancelled" if state == "cancelled" else "failed", values, runs.c.id == run, detail=error)
+        return state
+
+    def release(self, run: RunId, lease: int) -> None:
+        """Give the run back, to be claimed by anyone; a run that was to be cancelled is cancelled now.
+
+        For a worker that stops or a machine that died: no failure is counted. Raises Fenced.
+        """
+        with self.writing() as connection:
+            fence(connection, run, lease)
+            let_go(connection, "released", runs.c.id == run)
+
+    def release_owner(self, owner: str) -> int:
+        """Release all runs of an owner that is known to be dead. Answers how many."""
+        with self.writing() as connection:
+            return let_go(connection, "released", runs.c.lease_owner == owner)
+
+    def live_owners(self) -> list[str]:
+        """Who holds a lease that is not over."""
+        live = select(runs.c.lease_owner).where(runs.c.state.in_(OPEN), runs.c.lease_until > now())
+        with self.reading() as connection:
+            return sorted(connection.scalars(live.distinct()))
+
+
+def _claim(*which: ColumnElement[bool]) -> ReturningUpdate[int]:
+    """Parameters: owner, length (of the lease in seconds). Built once: building costs more than running."""
+    due = or_(runs.c.not_before.is_(None), runs.c.not_before <= now())
+    queued = select(runs.c.id).where(runs.c.state == "queued", due, *which)
+    first = queued.order_by(runs.c.priority.desc(), runs.c.id).limit(1).with_for_update(skip_locked=True)
+    lease = {"lease": runs.c.lease + 1, "lease_owner": bindparam("owner"), "lease_seconds": bindparam("length")}
+    times = {"lease_until": now() + bindparam("length"), "started": func.coalesce(runs.c.started, now())}
+    change = {"state": "running", "not_before": None, **lease, **times}
+    return update(runs).where(runs.c.id == first.scalar_subquery()).values(**change).returning(runs.c.id)
+
+
+_CLAIM = _claim()
+_CLAIM_OF_JOB = _claim(runs.c.job_id == bindparam("job"))
+
+
+def _claimed(connection: Connection, run: RunId, owner: str) -> Claim:
+    found = run_of(connection, run)
+    note = {"job_id": found.job, "run_id": run, "kind": "claimed", "detail": f"by {owner}, lease {found.lease}"}
+    connection.execute(insert(events).values(**note))
+    _seen(connection, owner)
+    return Claim(found, found.lease, checkpoint_of(connection, run))
+
+
+def _write(connection: Connection, run: RunId, rows: Sequence[Row], log: Iterable[LogLine]) -> None:
+    if rows:
+        progress.write(connection, run, rows)
+        connection.execute(update(runs).where(runs.c.id == run).values(**progress.summary(rows[-1])))
+    for line in log:
+        when = now() if line.time is None else line.time
+        connection.execute(insert(logs).values(run_id=run, level=line.level, message=line.message, time=when))
+
+
+def _keep(connection: Connection, run: RunId, checkpoint: Checkpoint) -> None:
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    arrays = pack(checkpoint.arrays)
+    values = {"mark": int(checkpoint.mark), "arrays": arrays, "plain": checkpoint.plain, "created": now()}
+    statement = dialect.insert(checkpoints).values(run_id=run, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["run_id"], set_=values))
+
+
+def _outcome(connection: Connection, run: RunId, result: Result) -> dict[str, Any]:
+    """The run's columns that show its result, beside what the last row left there."""
+    before = connection.execute(select(runs.c.not_finite).where(runs.c.id == run)).scalar_one() or {}
+    names = ("train_loss", "valid_loss", "test_loss", "seconds")
+    values, strange = part_finite({name: getattr(result, name) for name in names})
+    counts = {name: int(getattr(result, name)) for name in ("network_steps", "evaluations", "updates")}
+    kept = {name: text for name, text in before.items() if name not in names}
+    return {
+        **counts,
+        **values,
+        "not_finite": {**kept, **(strange or {})} or None,
+        "stopped_by": result.stopped_by,
+        "hits": {target: int(steps) for target, steps in result.hits.items()},
+    }
+
+
+def _seen(connection: Connection, owner: str) -> None:
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(workers).values(name=owner, first_seen=now(), last_seen=now(), claims=1)
+    again = {"last_seen": now(), "claims": workers.c.claims + 1}
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=again))

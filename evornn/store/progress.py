@@ -1,0 +1,115 @@
+"""Rows of progress: written once, compared when a resumed run computes them again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from evornn.store.codec import join_finite, part_finite
+from evornn.store.errors import Diverged
+from evornn.store.records import RunId
+from evornn.store.schema import metric_keys, metrics, progress
+from evornn.training.records import Row
+
+COUNTS = ("mark", "network_steps", "evaluations", "updates")
+LOSSES = ("best", "mean", "median", "q25", "q75", "valid", "champion_valid")
+SUMMARY = ("best", "champion_valid", "seconds")  # of the last row, kept on the run so that lists need no join
+
+
+def write(connection: Connection, run: RunId, rows: Sequence[Row]) -> None:
+    """Add the rows that aren't there yet. Raises Diverged where one is there and differs."""
+    stored = {row.mark: row for row in read(connection, [run], [row.mark for row in rows])[run]}
+    for row in rows:
+        if row.mark in stored:
+            compare(run, stored[row.mark], row)
+    new = [row for row in rows if row.mark not in stored]
+    if new:
+        connection.execute(insert(progress), [{"run_id": run, **_columns(row)} for row in new])
+        _write_extra(connection, run, new)
+
+
+def compare(run: RunId, stored: Row, new: Row) -> None:
+    """All but `seconds` must be equal, NaN to NaN. Raises Diverged that names the column."""
+    pairs = {name: (getattr(stored, name), getattr(new, name)) for name in COUNTS + LOSSES}
+    for name in sorted(stored.extra.keys() | new.extra.keys()):
+        pairs[f"extra.{name}"] = (stored.extra.get(name), new.extra.get(name))
+    for column, (old, value) in pairs.items():
+        if not _same(old, value):
+            raise Diverged(run, new.mark, column, old, value)
+
+
+def read(connection: Connection, ids: Sequence[RunId], marks: Sequence[int] | None = None) -> dict[RunId, list[Row]]:
+    """The rows of runs by mark; all marks, or those given."""
+    curves: dict[RunId, list[Row]] = {run: [] for run in ids}
+    chosen = [progress.c.run_id.in_(ids), *([] if marks is None else [progress.c.mark.in_(marks)])]
+    found = connection.execute(select(progress).where(*chosen).order_by(progress.c.run_id, progress.c.mark)).mappings()
+    rows = found.all()
+    extra = _read_extra(connection, ids, marks) if rows else {}
+    for row in rows:
+        curves[row["run_id"]].append(_row(row, extra.get((row["run_id"], row["mark"]), {})))
+    return curves
+
+
+def summary(row: Row) -> dict[str, Any]:
+    """The run's columns that show its last row."""
+    values, strange = part_finite({name: getattr(row, name) for name in SUMMARY})
+    return {**{name: int(getattr(row, name)) for name in COUNTS}, **values, "not_finite": strange}
+
+
+def _columns(row: Row) -> dict[str, Any]:
+    values, strange = part_finite({name: getattr(row, name) for name in (*LOSSES, "seconds")})
+    return {**{name: int(getattr(row, name)) for name in COUNTS}, **values, "not_finite": strange}
+
+
+def _row(columns: RowMapping, extra: dict[str, float]) -> Row:
+    values = join_finite(dict(columns), columns["not_finite"])
+    return Row(**{name: values[name] for name in (*COUNTS, *LOSSES, "seconds")}, extra=extra)
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a is not None and b is not None and bool(a == b or (math.isnan(a) and math.isnan(b)))
+
+
+def _write_extra(connection: Connection, run: RunId, rows: Sequence[Row]) -> None:
+    keys = _keys(connection, {name for row in rows for name in row.extra})
+    cells = [(row.mark, name, float(value)) for row in rows for name, value in row.extra.items()]
+    found = [
+        {
+            "run_id": run,
+            "mark": mark,
+            "key_id": keys[name],
+            "value": value if math.isfinite(value) else None,
+            "status": None if math.isfinite(value) else str(value),
+        }
+        for mark, name, value in cells
+    ]
+    if found:
+        connection.execute(insert(metrics), found)
+
+
+def _keys(connection: Connection, names: Iterable[str]) -> dict[str, int]:
+    """Ids of metric names, made where new; two workers may make the same one at once."""
+    wanted = sorted(names)
+    known = select(metric_keys.c.name, metric_keys.c.id).where(metric_keys.c.name.in_(wanted))
+    found = {name: key for name, key in connection.execute(known)} if wanted else {}
+    if len(found) < len(wanted):
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        new = [{"name": name} for name in wanted if name not in found]
+        connection.execute(dialect.insert(metric_keys).on_conflict_do_nothing(), new)
+        found = {name: key for name, key in connection.execute(known)}
+    return found
+
+
+def _read_extra(
+    connection: Connection, ids: Sequence[RunId], marks: Sequence[int] | None
+) -> dict[tuple[RunId, int], dict[str, float]]:
+    joined = select(metrics, metric_keys.c.name).join(metric_keys).where(metrics.c.run_id.in_(ids))
+    found: dict[tuple[RunId, int], dict[str, float]] = {}
+    for row in connection.execute(joined if marks is None else joined.where(metrics.c.mark.in_(marks))).mappings():
+        value = row["value"] if row["status"] is None else float(row["status"])
+        found.setdefault((row["run_id"], row["mark"]), {})[row["name"]] = value
+    return found

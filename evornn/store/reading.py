@@ -1,0 +1,197 @@
+"""What a store answers: jobs, runs, curves, results, events, logs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
+
+from evornn.arrays import Genome
+from evornn.errors import UnknownName
+from evornn.store import progress
+from evornn.store.codec import join_finite, unpack
+from evornn.store.database import Database
+from evornn.store.errors import NotFound
+from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Worker
+from evornn.store.schema import (
+    STATES,
+    champions,
+    checkpoints,
+    events,
+    experiments,
+    jobs,
+    logs,
+    runs,
+    specs,
+    workers,
+)
+from evornn.training.records import Checkpoint, Result, Row
+
+_RUN = [field.name for field in fields(StoredRun)]
+
+
+class Reading(Database):
+    """Reads; each sees one state of the database."""
+
+    def jobs(self, *, experiment: str | None = None, limit: int | None = None) -> list[StoredJob]:
+        """Jobs, newest first."""
+        which = [] if experiment is None else [experiments.c.name == experiment]
+        with self.reading() as connection:
+            return _jobs(connection, limit, *which)
+
+    def job(self, job: JobId) -> StoredJob:
+        """One job with its runs counted by state. Raises NotFound."""
+        with self.reading() as connection:
+            found: StoredJob = _one(_jobs(connection, 1, jobs.c.id == job), "job", job)
+        return found
+
+    def spec(self, job: JobId) -> dict[str, Any]:
+        """The spec that was submitted. Raises NotFound."""
+        with self.reading() as connection:
+            found = connection.scalars(select(specs.c.data).join(jobs).where(jobs.c.id == job)).all()
+        return dict(_one(found, "job", job))
+
+    def runs(
+        self,
+        *,
+        job: JobId | None = None,
+        experiment: str | None = None,
+        state: str | None = None,
+        task: str | None = None,
+        network: str | None = None,
+        trainer: str | None = None,
+        order: str = "id",
+        limit: int | None = None,
+    ) -> list[StoredRun]:
+        """Runs that match, ordered by a column ("-test_loss": largest first; what has no value comes last).
+
+        Raises UnknownName for another state or column.
+        """
+        if state is not None and state not in STATES:
+            raise UnknownName("state", state, STATES)
+        wanted = {runs.c.job_id: job, experiments.c.name: experiment, runs.c.state: state, runs.c.task: task}
+        wanted |= {runs.c.network: network, runs.c.trainer: trainer}
+        matching = _runs().where(*(column == value for column, value in wanted.items() if value is not None))
+        with self.reading() as connection:
+            found = connection.execute(matching.order_by(_order(order), runs.c.id).limit(limit)).mappings().all()
+        return [_run(row) for row in found]
+
+    def run(self, run: RunId) -> StoredRun:
+        """One run. Raises NotFound."""
+        with self.reading() as connection:
+            return run_of(connection, run)
+
+    def curve(self, run: RunId) -> list[Row]:
+        """A run's rows by mark. Raises NotFound for no such run."""
+        with self.reading() as connection:
+            run_of(connection, run)
+            return progress.read(connection, [run])[run]
+
+    def curves(self, ids: Sequence[RunId]) -> dict[RunId, list[Row]]:
+        """The rows of many runs at once; empty for a run that has none."""
+        with self.reading() as connection:
+            return progress.read(connection, ids)
+
+    def checkpoint(self, run: RunId) -> Checkpoint | None:
+        """The latest checkpoint of an unfinished run, if it has one. Raises NotFound for no such run."""
+        with self.reading() as connection:
+            run_of(connection, run)
+            return checkpoint_of(connection, run)
+
+    def champion(self, run: RunId) -> Genome:
+        """[n] the genome of a finished run. Raises NotFound."""
+        return self.result(run).genome
+
+    def result(self, run: RunId) -> Result:
+        """The result of a finished run, as it was given. Raises NotFound."""
+        with self.reading() as connection:
+            found = run_of(connection, run)
+            row = connection.execute(select(champions).where(champions.c.run_id == run)).mappings().one_or_none()
+        if row is None:
+            raise NotFound(f"run {run} has no result, it is {found.state}: `evornn show {run}` shows how far it is")
+        given = {f.name: getattr(found, f.name) for f in fields(Result) if f.name not in ("genome", "environment")}
+        return Result(**given, genome=unpack(row["genome"])["genome"], environment=row["environment"])
+
+    def events(
+        self, *, job: JobId | None = None, run: RunId | None = None, after: int = 0, limit: int = 1000
+    ) -> list[Event]:
+        """What happened, oldest first, from the event after number `after`."""
+        wanted = {events.c.job_id: job, events.c.run_id: run}
+        chosen = [events.c.id > after, *(column == value for column, value in wanted.items() if value is not None)]
+        columns = [events.c.id, events.c.time, events.c.job_id, events.c.run_id, events.c.kind, events.c.detail]
+        with self.reading() as connection:
+            found = connection.execute(select(*columns).where(*chosen).order_by(events.c.id).limit(limit))
+            return [Event(*row) for row in found]
+
+    def logs(
+        self, *, job: JobId | None = None, run: RunId | None = None, after: int = 0, limit: int = 1000
+    ) -> list[LogLine]:
+        """What runs logged, oldest first, from the line after number `after`."""
+        chosen = [logs.c.id > after, *([] if run is None else [logs.c.run_id == run])]
+        if job is not None:
+            chosen.append(logs.c.run_id.in_(select(runs.c.id).where(runs.c.job_id == job)))
+        columns = [logs.c.message, logs.c.level, logs.c.time, logs.c.run_id, logs.c.id]
+        with self.reading() as connection:
+            found = connection.execute(select(*columns).where(*chosen).order_by(logs.c.id).limit(limit))
+            return [LogLine(*row) for row in found]
+
+    def workers(self) -> list[Worker]:
+        """Who ever claimed runs, latest first."""
+        columns = [workers.c.name, workers.c.first_seen, workers.c.last_seen, workers.c.claims]
+        with self.reading() as connection:
+            return [Worker(*row) for row in connection.execute(select(*columns).order_by(workers.c.last_seen.desc()))]
+
+
+def run_of(connection: Connection, run: RunId) -> StoredRun:
+    """Raises NotFound."""
+    return _run(_one(connection.execute(_runs().where(runs.c.id == run)).mappings().all(), "run", run))
+
+
+def checkpoint_of(connection: Connection, run: RunId) -> Checkpoint | None:
+    row = connection.execute(select(checkpoints).where(checkpoints.c.run_id == run)).mappings().one_or_none()
+    return None if row is None else Checkpoint(row["mark"], unpack(row["arrays"]), row["plain"])
+
+
+def _runs() -> Select[Any]:
+    joined = runs.join(jobs).join(experiments)
+    return select(runs, runs.c.job_id.label("job"), experiments.c.name.label("experiment")).select_from(joined)
+
+
+def _run(row: RowMapping) -> StoredRun:
+    values = join_finite({name: row[name] for name in _RUN}, row["not_finite"])
+    return StoredRun(**values)
+
+
+def _order(order: str) -> ColumnElement[Any]:
+    name = order.removeprefix("-")
+    columns: dict[str, ColumnElement[Any]] = {column.name: column for column in runs.c if column.name in _RUN}
+    columns |= {"job": runs.c.job_id, "experiment": experiments.c.name}
+    if name not in columns:
+        raise UnknownName("order", name, columns)
+    return (columns[name].desc() if order.startswith("-") else columns[name].asc()).nulls_last()
+
+
+def _jobs(connection: Connection, limit: int | None, *which: ColumnElement[bool]) -> list[StoredJob]:
+    columns = [jobs.c.id, experiments.c.name, jobs.c.spec_id, jobs.c.owner, jobs.c.created]
+    found = connection.execute(select(*columns).join(experiments).where(*which).order_by(jobs.c.id.desc()).limit(limit))
+    known = found.all()
+    by_state = select(runs.c.job_id, runs.c.state, func.count(), func.max(runs.c.finished))
+    counted = by_state.where(runs.c.job_id.in_([row.id for row in known])).group_by(runs.c.job_id, runs.c.state)
+    counts: dict[JobId, dict[str, int]] = {}
+    ends: dict[JobId, list[float | None]] = {}
+    for job, state, count, end in connection.execute(counted):
+        counts.setdefault(job, {})[state] = count
+        ends.setdefault(job, []).append(end)
+    finished = {job: max(e for e in end if e) if all(end) else None for job, end in ends.items()}
+    return [
+        StoredJob(row.id, row.name, row.spec_id, row.owner, row.created, finished.get(row.id), counts.get(row.id, {}))
+        for row in known
+    ]
+
+
+def _one(found: Sequence[Any], what: str, number: int) -> Any:
+    if not found:
+        raise NotFound(f"no {what} {number}: `evornn ls` shows all")
+    return found[0]

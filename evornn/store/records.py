@@ -1,0 +1,135 @@
+"""What goes into a store and comes out of it, as frozen plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from evornn.training.records import Checkpoint
+
+JobId: TypeAlias = int
+RunId: TypeAlias = int
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run to be submitted."""
+
+    task: str  # labels, unique within a job for different fragments
+    network: str
+    trainer: str
+    fragments: dict[str, Any]  # the parts of the spec that build this run
+    seed: int
+    budget: dict[str, Any]
+    position: int  # 0, 1, … within the job
+    parameters: int | None = None  # n
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as it stands. Summary numbers are None until the run has reported them; times are UTC epoch seconds."""
+
+    id: RunId
+    job: JobId
+    experiment: str
+    position: int
+    task: str
+    network: str
+    trainer: str
+    fragments: dict[str, Any]
+    seed: int
+    budget: dict[str, Any]
+    parameters: int | None
+    state: str  # queued, running, succeeded, failed, cancelling, cancelled
+    priority: int
+    lease: int  # how often it was claimed
+    lease_owner: str | None
+    lease_until: float | None
+    failures: int
+    error: str | None
+    mark: int | None
+    network_steps: int | None
+    evaluations: int | None
+    updates: int | None
+    best: float | None
+    champion_valid: float | None
+    train_loss: float | None
+    valid_loss: float | None
+    test_loss: float | None
+    seconds: float | None
+    stopped_by: str | None
+    hits: dict[str, int] | None
+    created: float
+    started: float | None
+    finished: float | None
+
+
+@dataclass(frozen=True)
+class StoredJob:
+    """A submitted spec and how far it is."""
+
+    id: JobId
+    experiment: str
+    spec_id: str  # sha256 of the spec's canonical JSON
+    owner: str
+    created: float
+    finished: float | None  # when the last run ended; None while any is open
+    counts: dict[str, int] = field(default_factory=dict)  # state → runs; states without runs are left out
+
+    @property
+    def state(self) -> str:
+        """One word for all runs: what is still going on comes first, then what went wrong."""
+        found = set(self.counts)
+        if "queued" in found and found != {"queued"}:
+            return "running"
+        order = ("running", "queued", "cancelling", "failed", "cancelled", "succeeded")
+        return next((state for state in order if state in found), "succeeded")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run that is ours while the lease lasts. Every write carries `lease`."""
+
+    run: StoredRun
+    lease: int
+    checkpoint: Checkpoint | None  # where to go on; None: from the start
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What `record` brings back."""
+
+    cancel_requested: bool  # stop, then `release`
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line a run logged. `time`, `run` and `id` are filled in by the store."""
+
+    message: str
+    level: str = "info"
+    time: float | None = None
+    run: RunId = 0
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a job or a run: submitted, claimed, expired, released, failed, …"""
+
+    id: int
+    time: float
+    job: JobId
+    run: RunId | None
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Who claimed runs, when first and last."""
+
+    name: str
+    first_seen: float
+    last_seen: float
+    claims: int

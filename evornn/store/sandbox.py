@@ -1,0 +1,160 @@
+"""Runs one SELECT that a user wrote, as a process of its own that its parent can kill. Imports nothing of evornn.
+
+Read-only four times over: the file is opened with mode=ro; an authorizer allows only SELECT, listed tables and listed
+functions; the operating system lets no file grow; and there is a deadline, and limits on memory and on every length.
+Reads a request (JSON) from its input, writes a reply (JSON) to its output: {columns, rows}, or {error, what, name,
+known}.
+"""
+
+import contextlib
+import json
+import math
+import re
+import resource
+import sqlite3
+import sys
+import time
+from typing import Any
+
+NAMES = (
+    "abs acos acosh asin asinh atan atan2 atanh avg ceil ceiling char coalesce concat concat_ws cos cosh count "
+    "cume_dist date datetime degrees dense_rank exp first_value floor format glob group_concat hex ifnull iif "
+    "instr json json_array json_array_length json_extract json_group_array json_group_object json_object "
+    "json_type json_valid julianday lag last_value lead length like ln log log10 log2 lower ltrim max min mod "
+    "nth_value ntile nullif percent_rank pi pow power printf quote radians rank replace round row_number rtrim "
+    "sign sin sinh sqrt strftime string_agg substr substring sum tan tanh time timediff total trim trunc "
+    "typeof unicode unixepoch upper "
+    "-> ->>"
+)
+FUNCTIONS = frozenset(NAMES.split())
+READABLE = frozenset(["sqlite_master", "sqlite_schema", "json_each", "json_tree"])
+LIMITS = {  # SQLite's own limits: https://sqlite.org/limits.html
+    sqlite3.SQLITE_LIMIT_LENGTH: 4_000_000,  # bytes of a value or a row
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,
+    sqlite3.SQLITE_LIMIT_COLUMN: 200,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 100,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 50,
+    sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 64,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
+MEMORY = 512 * 2**20  # bytes
+
+
+class Refused(Exception):
+    """What the query wanted and may not have."""
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Run the query of a request: uri, sql, tables, limit (rows), max_bytes, timeout (seconds)."""
+    connection = _open(request["uri"])
+    refused: list[str] = []
+    deadline = time.monotonic() + request["timeout"]
+    connection.set_authorizer(_authorizer(_hidden(connection, request["tables"]), request["tables"], refused))
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    try:
+        return _fetch(connection.execute(request["sql"]), request["limit"], request["max_bytes"])
+    except (sqlite3.Error, sqlite3.Warning, ValueError, MemoryError, Refused) as error:
+        connection.set_authorizer(None)
+        connection.set_progress_handler(None, 0)
+        return _explain(refused[0] if refused else str(error), connection, request)
+
+
+def _open(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, timeout=2.0, isolation_level=None)
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
+    connection.execute("PRAGMA temp_store=MEMORY")  # large sorts meet the memory limit, not the disk
+    connection.execute("PRAGMA query_only=ON")
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # makes what WAL needs before files are frozen
+    for what, value in LIMITS.items():
+        connection.setlimit(what, value)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    with contextlib.suppress(ValueError, OSError):  # macOS knows no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    return connection
+
+
+def _hidden(connection: sqlite3.Connection, tables: list[str]) -> set[str]:
+    """What the database has beside the tables that may be read."""
+    return {name.lower() for (name,) in connection.execute("SELECT name FROM sqlite_master")} - set(tables)
+
+
+def _authorizer(hidden: set[str], tables: list[str], refused: list[str]) -> Any:
+    readable = READABLE | set(tables)
+
+    def allowed(action: int, first: str | None, second: str | None) -> bool:
+        if action == sqlite3.SQLITE_FUNCTION:
+            return (second or "").lower() in FUNCTIONS
+        if action == sqlite3.SQLITE_READ:  # counting the rows of a WITH query reads "" of its name
+            name = (first or "").lower()
+            return name in readable or (second == "" and name not in hidden)
+        return action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE)
+
+    def authorize(action: int, first: str | None, second: str | None, *_where: str | None) -> int:
+        if allowed(action, first, second):
+            return sqlite3.SQLITE_OK
+        named = {sqlite3.SQLITE_FUNCTION: f"no such function: {second}", sqlite3.SQLITE_READ: f"no such table: {first}"}
+        refused.append(named.get(action, "not a SELECT"))
+        return sqlite3.SQLITE_DENY
+
+    return authorize
+
+
+def _fetch(cursor: sqlite3.Cursor, limit: int, max_bytes: int) -> dict[str, Any]:
+    if cursor.description is None:
+        raise Refused("empty query: write one SELECT")
+    rows: list[list[Any]] = []
+    size = 0
+    while len(rows) < limit and (row := cursor.fetchone()) is not None:
+        rows.append([_cell(value) for value in row])
+        size += sum(len(cell) if isinstance(cell, str) else 8 for cell in rows[-1])
+        if size > max_bytes:
+            raise Refused(f"the result is over {max_bytes // 2**20} MB: select fewer columns or rows")
+    return {"columns": [column[0] for column in cursor.description], "rows": rows}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return f"X'{value.hex()}'"
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": str(value)}
+    return value
+
+
+def _explain(problem: str, connection: sqlite3.Connection, request: dict[str, Any]) -> dict[str, Any]:
+    """One line; for an unknown name also which names there are."""
+    if problem == "not a SELECT":
+        return {"error": "only SELECT is allowed here: nothing that writes, attaches, or changes settings"}
+    if problem.startswith("You can only execute one"):
+        return {"error": "only one statement is allowed: remove what follows the first semicolon"}
+    if problem == "interrupted":
+        return {"error": f"the query took longer than {request['timeout']:g} s: narrow it with WHERE or LIMIT"}
+    if unknown := re.fullmatch(r"no such (table|column|function): (.*)", problem):
+        what, name = unknown[1], unknown[2].split(".")[-1] or unknown[2]
+        return {"error": problem, "what": what, "name": name, "known": _known(what, connection, request)}
+    return {"error": problem or "the query needs too much memory: narrow it with WHERE or LIMIT"}
+
+
+def _known(what: str, connection: sqlite3.Connection, request: dict[str, Any]) -> list[str]:
+    if what == "function":
+        return sorted(FUNCTIONS - {"->", "->>"})
+    if what == "table":
+        return list(request["tables"])
+    used = set(re.findall(r"\w+", request["sql"].lower())) & set(request["tables"])
+    columns = [connection.execute("SELECT name FROM pragma_table_info(?)", (table,)) for table in used]
+    return sorted({name for found in columns for (name,) in found})
+
+
+def main() -> None:
+    """The process: a request in, a reply out."""
+    try:
+        reply = answer(json.load(sys.stdin))
+    except sqlite3.Error as error:
+        reply = {"error": f"the database can't be opened ({error})"}
+    json.dump(reply, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

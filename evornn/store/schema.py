@@ -1,0 +1,216 @@
+"""The tables. Times are seconds since 1970-01-01 UTC, by the database's clock. `docs/store.md` says it with units.
+
+A change here needs a migration in `migrations/versions/` and its number in HEAD; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from evornn.store.codec import Json
+
+HEAD = "0002"  # the newest migration
+VERSION_TABLE = "evornn_schema"
+STATES = ("queued", "running", "succeeded", "failed", "cancelling", "cancelled")
+
+metadata = MetaData(
+    naming_convention={  # migrations in batch mode find constraints by name
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+_Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER keys number themselves in SQLite
+
+
+class now(FunctionElement[float]):
+    """The database's clock: seconds since 1970 UTC."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(now)
+def _now(element: now, compiler: Any, **kw: Any) -> str:
+    return "extract(epoch from clock_timestamp())"
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(element: now, compiler: Any, **kw: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+def _id() -> Column[int]:
+    return Column("id", _Id, primary_key=True)
+
+
+def _belongs(table: str, *, key: bool = False, index: bool = True, null: bool = False) -> Column[int]:
+    """A foreign key `<singular>_id`; what belongs to a row goes with it."""
+    target = ForeignKey(f"{table}.id", ondelete="CASCADE")
+    return Column(f"{table.removesuffix('s')}_id", _Id, target, primary_key=key, index=index and not key, nullable=null)
+
+
+def _time(name: str = "created") -> Column[float]:
+    return Column(name, Double, nullable=False, default=now())
+
+
+experiments = Table("experiments", metadata, _id(), Column("name", String(200), nullable=False, unique=True), _time())
+
+specs = Table(
+    "specs",
+    metadata,
+    Column("id", String(64), primary_key=True),  # sha256 of the canonical JSON
+    Column("data", Json, nullable=False),
+    _time(),
+)
+
+jobs = Table(  # a job is one submitted spec
+    "jobs",
+    metadata,
+    _id(),
+    _belongs("experiments", index=False),
+    Column("spec_id", String(64), ForeignKey("specs.id"), nullable=False, index=True),
+    Column("owner", String(200), nullable=False, default=""),  # who submitted it
+    Column("idempotency_key", String(200)),
+    Column("request", String(64), nullable=False),  # sha256 of all that was submitted
+    _time(),
+    UniqueConstraint("owner", "idempotency_key"),
+    Index("ix_jobs_experiment_id_created", "experiment_id", "created"),
+)
+
+runs = Table(  # a run is the unit that is claimed, resumed and compared
+    "runs",
+    metadata,
+    _id(),
+    _belongs("jobs", index=False),
+    Column("position", Integer, nullable=False),  # 0, 1, … within the job
+    Column("task", String(200), nullable=False),  # labels
+    Column("network", String(200), nullable=False),
+    Column("trainer", String(200), nullable=False),
+    Column("fragments", Json, nullable=False),  # what builds task, network and trainer
+    Column("seed", BigInteger, nullable=False),
+    Column("budget", Json, nullable=False),
+    Column("parameters", BigInteger),  # n
+    Column("state", String(10), nullable=False, default="queued"),
+    Column("priority", Integer, nullable=False, default=0),
+    Column("not_before", Double),  # back-off after a failure
+    Column("lease", Integer, nullable=False, default=0),  # grows at each claim: the fencing token
+    Column("lease_owner", String(200)),
+    Column("lease_seconds", Double),
+    Column("lease_until", Double),
+    Column("failures", Integer, nullable=False, default=0),  # errors the run itself raised
+    Column("error", Text),
+    Column("mark", Integer),  # from here on: summary of the last row and of the result
+    Column("network_steps", BigInteger),
+    Column("evaluations", BigInteger),
+    Column("updates", BigInteger),
+    Column("best", Double),
+    Column("champion_valid", Double),
+    Column("train_loss", Double),
+    Column("valid_loss", Double),
+    Column("test_loss", Double),
+    Column("seconds", Double),
+    Column("stopped_by", String(20)),
+    Column("hits", Json),
+    Column("not_finite", Json),  # {"best": "nan"}: such a column is NULL
+    _time(),
+    Column("started", Double),  # first claim
+    Column("finished", Double),
+    UniqueConstraint("job_id", "position"),
+    CheckConstraint(f"state IN {STATES}", name="state"),
+    Index("ix_runs_claim", "state", text("priority DESC"), "id"),
+    Index("ix_runs_lease", "state", "lease_until"),
+)
+
+progress = Table(  # one row per budget mark: training/records.Row
+    "progress",
+    metadata,
+    _belongs("runs", key=True),
+    Column("mark", Integer, primary_key=True, autoincrement=False),
+    Column("network_steps", BigInteger, nullable=False),
+    Column("evaluations", BigInteger, nullable=False),
+    Column("updates", BigInteger, nullable=False),
+    *(Column(name, Double) for name in ("best", "mean", "median", "q25", "q75", "valid", "champion_valid", "seconds")),
+    Column("not_finite", Json),
+)
+
+metric_keys = Table("metric_keys", metadata, _id(), Column("name", String(200), nullable=False, unique=True))
+
+metrics = Table(  # what only some trainers report: Row.extra
+    "metrics",
+    metadata,
+    _belongs("runs", key=True),
+    Column("mark", Integer, primary_key=True, autoincrement=False),
+    Column("key_id", _Id, ForeignKey("metric_keys.id"), primary_key=True, index=True),
+    Column("value", Double),
+    Column("status", String(4)),  # nan, inf, -inf: then value is NULL
+)
+
+checkpoints = Table(  # the latest of an unfinished run
+    "checkpoints",
+    metadata,
+    _belongs("runs", key=True),
+    Column("mark", Integer, nullable=False),
+    Column("arrays", LargeBinary, nullable=False),  # safetensors
+    Column("plain", Json, nullable=False),
+    _time(),
+)
+
+champions = Table(  # what a finished run found
+    "champions",
+    metadata,
+    _belongs("runs", key=True),
+    Column("genome", LargeBinary, nullable=False),  # safetensors, "genome" [n]
+    Column("environment", Json, nullable=False),
+)
+
+events = Table(  # what happened to jobs and runs
+    "events",
+    metadata,
+    _id(),
+    _time("time"),
+    _belongs("jobs"),
+    _belongs("runs", null=True),
+    Column("kind", String(20), nullable=False),
+    Column("detail", Text, nullable=False, default=""),
+)
+
+logs = Table(
+    "logs",
+    metadata,
+    _id(),
+    _time("time"),
+    _belongs("runs"),
+    Column("level", String(10), nullable=False),
+    Column("message", Text, nullable=False),
+)
+
+workers = Table(  # who claimed runs
+    "workers",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("first_seen", Double, nullable=False),
+    Column("last_seen", Double, nullable=False),
+    Column("claims", BigInteger, nullable=False),
+)

@@ -1,0 +1,121 @@
+"""From a spec to runs in the queue, once, however often it is asked; and what people do to runs afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from evornn.store.codec import digest
+from evornn.store.database import Database
+from evornn.store.errors import Conflict, NotFound, StoreError
+from evornn.store.progress import COUNTS, SUMMARY
+from evornn.store.records import JobId, NewRun, RunId
+from evornn.store.schema import checkpoints, events, experiments, jobs, metrics, now, progress, runs, specs
+from evornn.store.transitions import move, sweep
+
+
+class Submitting(Database):
+    """Submit, cancel, retry, resume."""
+
+    def submit(
+        self,
+        spec: dict[str, Any],
+        new_runs: Sequence[NewRun],
+        idempotency_key: str | None = None,
+        *,
+        experiment: str | None = None,
+        owner: str = "",
+        priority: int = 0,
+    ) -> JobId:
+        """Queue a job's runs. The experiment is `experiment`, or the spec's `name`, or "default".
+
+        With an idempotency key, the same request of the same owner answers the same job again.
+        Raises Conflict when the key was used for another request, StoreError when there is no run.
+        """
+        if not new_runs:
+            raise StoreError("the spec expands to no run: name at least one task, network, trainer and seed")
+        name = experiment or str(spec.get("name") or "default")
+        request = digest([name, spec, [asdict(run) for run in new_runs], priority])
+        with self.writing() as connection:
+            values = {"owner": owner, "idempotency_key": idempotency_key, "request": request}
+            job = _new_job(connection, spec, name, values)
+            if job is None:
+                return _same_job(connection, owner, str(idempotency_key), request)
+            each = [{**asdict(run), "job_id": job, "priority": priority} for run in new_runs]
+            connection.execute(insert(runs), each)
+            connection.execute(insert(events).values(job_id=job, kind="submitted", detail=f"{len(each)} runs"))
+        return job
+
+    def cancel(self, *, job: JobId | None = None, run: RunId | None = None) -> int:
+        """Queued runs end at once; running ones are told with their next `record`. Answers how many.
+
+        Raises NotFound.
+        """
+        with self.writing() as connection:
+            chosen = _chosen(connection, job, run)
+            end = {"state": "cancelled", "finished": now()}
+            ended = move(connection, "cancelled", end, chosen, runs.c.state == "queued")
+            told = move(connection, "cancelling", {"state": "cancelling"}, chosen, runs.c.state == "running")
+            sweep(connection)
+        return len(ended) + len(told)
+
+    def resume(self, job: JobId) -> int:
+        """Failed, cancelled and abandoned runs go on from their checkpoints. Answers how many wait now.
+
+        Raises NotFound.
+        """
+        with self.writing() as connection:
+            chosen = _chosen(connection, job, None)
+            sweep(connection)
+            move(connection, "resumed", _AGAIN, chosen, runs.c.state.in_(("failed", "cancelled")))
+            waiting = select(runs.c.id).where(chosen, runs.c.state == "queued")
+            return len(connection.execute(waiting).all())
+
+    def retry(self, job: JobId) -> int:
+        """Failed runs start again from nothing: their rows and checkpoints go. Answers how many. Raises NotFound."""
+        with self.writing() as connection:
+            chosen = _chosen(connection, job, None)
+            empty = dict.fromkeys((*COUNTS, *SUMMARY, "not_finite"))
+            again = move(connection, "retried", {**_AGAIN, **empty}, chosen, runs.c.state == "failed")
+            for table in (progress, metrics, checkpoints):
+                connection.execute(delete(table).where(table.c.run_id.in_(again)))
+        return len(again)
+
+
+_AGAIN = {"state": "queued", "failures": 0, "not_before": None, "error": None, "finished": None, "lease_until": None}
+
+
+def _new_job(connection: Connection, spec: dict[str, Any], name: str, values: dict[str, Any]) -> JobId | None:
+    """The new job's id, or None when this owner has used the idempotency key before."""
+    _ensure(connection, experiments, {"name": name})
+    _ensure(connection, specs, {"id": digest(spec), "data": spec})
+    experiment = connection.scalar(select(experiments.c.id).where(experiments.c.name == name))
+    found = _ensure(connection, jobs, {"experiment_id": experiment, "spec_id": digest(spec), **values})
+    return None if found is None else int(found)
+
+
+def _ensure(connection: Connection, table: Table, values: dict[str, Any]) -> Any:
+    """Add a row unless its unique columns are there already; answers the new id or None."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(table.c.id)
+    return connection.execute(statement).scalar_one_or_none()
+
+
+def _same_job(connection: Connection, owner: str, key: str, request: str) -> JobId:
+    known = select(jobs.c.id, jobs.c.request).where(jobs.c.owner == owner, jobs.c.idempotency_key == key)
+    job, first = connection.execute(known).one()
+    if first != request:
+        raise Conflict(f"idempotency key {key!r} was used for another request (job {job}): use a new key")
+    return int(job)
+
+
+def _chosen(connection: Connection, job: JobId | None, run: RunId | None) -> ColumnElement[bool]:
+    """The runs of a job, or one run. Raises NotFound when there is none."""
+    condition = runs.c.id == run if run is not None else runs.c.job_id == job
+    if connection.execute(select(runs.c.id).where(condition).limit(1)).first() is None:
+        raise NotFound(f"no {'job' if run is None else 'run'} {job if run is None else run}: `evornn ls` shows all")
+    return condition

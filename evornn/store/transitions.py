@@ -1,0 +1,74 @@
+"""The states of a run, and the only statements that change them.
+
+queued → running → succeeded           claim, finish
+         running → queued              release, lease over, failure with another try left
+         running → failed              fail
+queued → cancelled                     cancel
+         running → cancelling → cancelled
+failed, cancelled → queued             resume, retry
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert, select, update
+
+from evornn.store.errors import Fenced
+from evornn.store.records import RunId
+from evornn.store.schema import events, now, runs
+
+OPEN = ("running", "cancelling")  # somebody holds a lease
+EXPIRED = "expired"
+
+
+def fence(connection: Connection, run: RunId, lease: int) -> RowMapping:
+    """Renew the lease and answer the run's row; it is the first statement of every write of a run.
+
+    Raises Fenced when the lease is not ours any more.
+    """
+    row = connection.execute(_FENCE, {"ours": run, "number": lease}).mappings().one_or_none()
+    if row is None:
+        raise Fenced(f"run {run}: lease {lease} is over or another worker has the run now; this attempt stops")
+    return row
+
+
+def move(
+    connection: Connection, kind: str, values: Mapping[str, Any], *where: ColumnElement[bool], detail: str = ""
+) -> list[RunId]:
+    """Change the runs that match, with an event `kind` for each; answers their ids.
+
+    The inner SELECT locks the rows where the database can, so that none changes state between looking and writing.
+    Rows that another transaction holds are being changed already: an expired lease may be renewed in this moment.
+    """
+    chosen = select(runs.c.id).where(*where).order_by(runs.c.id).with_for_update(skip_locked=kind == EXPIRED)
+    change = update(runs).where(runs.c.id.in_(chosen)).values(**values).returning(runs.c.id, runs.c.job_id)
+    found = sorted((int(run), int(job)) for run, job in connection.execute(change))
+    if found:
+        notes = [{"run_id": run, "job_id": job, "kind": kind, "detail": detail} for run, job in found]
+        connection.execute(insert(events), notes)
+    return [run for run, _ in found]
+
+
+def sweep(connection: Connection) -> None:
+    """Runs whose worker went silent: to be claimed again, or cancelled if that was asked."""
+    if connection.execute(_SILENT).first() is not None:
+        let_go(connection, EXPIRED, runs.c.lease_until <= now())
+
+
+def let_go(connection: Connection, kind: str, *where: ColumnElement[bool]) -> int:
+    """Give up leases: back to the queue, or cancelled where that was asked. Answers how many."""
+    queued = move(connection, kind, {"state": "queued", "lease_until": None}, runs.c.state == "running", *where)
+    ended = {"state": "cancelled", "lease_until": None, "finished": now()}
+    return len(queued) + len(move(connection, "cancelled", ended, runs.c.state == "cancelling", *where))
+
+
+# Built once: putting a statement together costs more than running it.
+_FENCE = (
+    update(runs)
+    .where(runs.c.id == bindparam("ours"), runs.c.lease == bindparam("number"), runs.c.state.in_(OPEN))
+    .values(lease_until=now() + runs.c.lease_seconds)
+    .returning(runs.c.id, runs.c.job_id, runs.c.state, runs.c.failures, runs.c.not_finite)
+)
+_SILENT = select(runs.c.id).where(runs.c.state.in_(OPEN), runs.c.lease_until <= now()).limit(1)

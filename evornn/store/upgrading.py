@@ -1,0 +1,144 @@
+"""The schema's version: made, upgraded, checked. Alembic is imported only where it works."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+
+from evornn.store.database import Database
+from evornn.store.errors import StoreError, translated
+from evornn.store.schema import HEAD, VERSION_TABLE, metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+
+@dataclass(frozen=True)
+class Health:
+    """What `check` found."""
+
+    version: str | None  # of the schema; None: no evornn tables
+    wanted: str  # by this evornn
+    problems: tuple[str, ...]  # one line each; empty when all is well
+
+
+def upgrade(url: str, revision: str = "head") -> str:
+    """Bring a database's schema to this evornn's (or to another revision, downwards too). Answers its version.
+
+    Creates the file of an SQLite database that doesn't exist. All or nothing. Raises StoreError.
+    """
+    database = Database(url)
+    try:
+        return _upgrade(database, revision)
+    finally:
+        database.close()
+
+
+def check(url: str) -> Health:
+    """Is the schema this evornn's, and is the file sound? Raises StoreError when the database can't be opened."""
+    database = Database(url)
+    try:
+        with database.reading() as connection:
+            version = version_of(connection)
+            problems = (*_schema_problems(connection, version), *_file_problems(connection))
+        return Health(version, HEAD, problems)
+    finally:
+        database.close()
+
+
+def ensure(database: Database, create: bool) -> None:
+    """The schema is the one this evornn wants, or is made in an empty database. Raises StoreError."""
+    if create and (database.path is None or not database.path.exists()):
+        _upgrade(database, "head")
+    with database.reading() as connection:
+        version = version_of(connection)
+        foreign = version is None and bool(inspect(connection).get_table_names())
+    if foreign:
+        raise StoreError(f"the database {database.where} is not evornn's: name another one with --store")
+    if version is None and create:
+        _upgrade(database, "head")
+    elif version != HEAD:
+        raise StoreError(f"the database {database.where} {_difference(version)}")
+
+
+def version_of(connection: Connection) -> str | None:
+    """The schema's version, None where there is none."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    version = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
+    return None if version is None else str(version)
+
+
+def _difference(version: str | None) -> str:
+    if version is None:
+        return "is empty: `evornn db upgrade` makes its tables"
+    if version < HEAD:
+        return f"has schema {version}, this evornn wants {HEAD}: back it up, then run `evornn db upgrade`"
+    return (
+        f"has schema {version} of a newer evornn, this one wants {HEAD}: upgrade evornn "
+        "(`evornn db upgrade` never goes back)"
+    )
+
+
+def _upgrade(database: Database, revision: str) -> str:
+    """One transaction. A second process that does the same waits for the first, then has nothing to do."""
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    with translated(database.where):
+        if database.path is not None:
+            _usable(database.path.parent)
+            database.use_wal()
+    config = _config()
+    with database.migrating() as connection:
+        version = version_of(connection)
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if version is not None and version not in known:
+            raise StoreError(f"the database {database.where} {_difference(version)}")
+        config.attributes["connection"] = connection
+        down = version is not None and revision != "head" and (revision == "base" or revision < version)
+        (command.downgrade if down else command.upgrade)(config, revision)
+        return version_of(connection) or ""
+
+
+def _config() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _usable(directory: Path) -> None:
+    if not directory.is_dir():
+        raise StoreError(f"the directory {directory} doesn't exist: create it, or name another with --store")
+    if not os.access(directory, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise StoreError(f"the directory {directory} is read-only: make it writable, or name another with --store")
+
+
+def _schema_problems(connection: Connection, version: str | None) -> list[str]:
+    if version != HEAD:
+        return [f"the database {_difference(version)}"]
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    options = {"version_table": VERSION_TABLE, "compare_type": True}
+    with warnings.catch_warnings():  # SQLite can't describe the index with DESC
+        warnings.simplefilter("ignore")
+        differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+    return [f"the schema was changed by hand: {difference}" for difference in differences]
+
+
+def _file_problems(connection: Connection) -> list[str]:
+    if connection.dialect.name != "sqlite":
+        return []
+    sound = [str(row[0]) for row in connection.execute(text("PRAGMA quick_check"))]
+    orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
+    found = [f"damaged: {line}" for line in sound if line != "ok"]
+    return found + [f"row {row[1]} of {row[0]} belongs to no {row[2]}" for row in orphans]
