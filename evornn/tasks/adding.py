@@ -10,13 +10,14 @@ from annotated_types import Ge
 from evornn.arrays import Streams
 from evornn.settings import settings
 from evornn.tasks.baselines import mean_square
+from evornn.tasks.scaling import Doubles
 from evornn.tasks.task import Baseline, Data, Sequences, Task
 
 
 @settings
 class Adding(Task):
-    """Each step has a number in [−1, 1] and a marker. The answer, at the last step, is 0.5 + (X₁ + X₂) / 4, where X₁ is
-    the marked one of the first ten numbers and X₂ the marked one of the first half. Lengths are `length` … 1.1 `length`."""
+    """Each step has a number in [−1, 1] and a marker. The answer, at the last step, is 0.5 + (X₁ + X₂) / 4: X₁ is the
+    marked one of the first ten numbers, X₂ that of the first half. Sequences have `length` … 1.1 × `length` steps."""
 
     length: Annotated[int, Ge(10)] = 100
     train: Annotated[int, Ge(1)] = 1000  # sequences
@@ -27,13 +28,16 @@ class Adding(Task):
     def data(self) -> Data:
         """I = 2 (number, marker), O = 1; padded to the longest length."""
         streams = Streams(self.data_seed, "adding")
-        counts = {"train": self.train, "valid": self.valid, "test": self.test}
-        splits = {name: sequences(count, self.length, streams.child(name).at(0)) for name, count in counts.items()}
-        mean = _answers(splits["train"]).mean()
-        valid, test = (mean_square(mean, _answers(splits[name])) for name in ("valid", "test"))
+        train = sequences(self.train, self.length, streams.child("train").at(0))
+        valid = sequences(self.valid, self.length, streams.child("valid").at(0))
+        test = sequences(self.test, self.length, streams.child("test").at(0))
+        mean = _answers(train).mean(axis=0)
+        baseline = Baseline("mean", mean_square(mean, _answers(valid)), mean_square(mean, _answers(test)))
         return Data(
-            **splits,
-            baselines=(Baseline("mean", valid, test),),
+            train=train,
+            valid=valid,
+            test=test,
+            baselines=(baseline,),
             labels=("0.5 + (X₁ + X₂) / 4",),
             note=f"The adding problem (Hochreiter & Schmidhuber 1997), generated with data_seed {self.data_seed}.",
         )
@@ -58,5 +62,6 @@ def sequences(count: int, length: int, rng: np.random.Generator) -> Sequences:
     return Sequences(inputs.astype(np.float32), targets.astype(np.float32), steps == last[:, None])
 
 
-def _answers(split: Sequences) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _answers(split: Sequences) -> Doubles:
+    """[B, 1]"""
     return split.targets[split.mask].astype(np.float64)

@@ -41,7 +41,7 @@ def forward(transform: Transform, values: Doubles) -> Doubles:
 
 
 def inverse(transform: Transform, values: NDArray[Any]) -> Doubles:
-    """The opposite of `forward`; what no value could have given (a negative root) becomes the nearest one that could."""
+    """The opposite of `forward`; what no value could have given, a negative root, becomes the nearest that could."""
     return np.asarray(_INVERSE[transform](values), np.float64)
 
 

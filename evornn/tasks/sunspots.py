@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 
 from evornn.settings import settings
+from evornn.tasks.scaling import Doubles, Transform
 from evornn.tasks.series import Forecasting, Table
 
 YEARS = range(1749, 2009)  # the file goes on to June 2009 and calls what follows December 2008 preliminary
@@ -18,7 +21,10 @@ SOURCE = (
 
 @settings
 class Sunspots(Forecasting):
-    """Predict the coming months from the past ones. By default 1749–1930 trains, 1931–1969 chooses, 1970–2008 judges."""
+    """Predict the coming months. By default 1749–1930 is for training, 1931–1969 for choosing, the rest for judging."""
+
+    window: Annotated[int, Ge(1)] = 72  # window and transform were chosen on validation data, see docs/tasks.md
+    transform: Transform = "sqrt"  # the noise grows with the level
 
     def table(self) -> Table:
         """[3120, 1] as statsmodels ships it."""
@@ -36,7 +42,7 @@ class Sunspots(Forecasting):
         )
 
 
-def _monthly() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _monthly() -> Doubles:
     """[3120] from the one table of the text file: lines of a year and twelve months."""
     text = files("statsmodels.datasets.sunspots").joinpath("src/sunspots_monthly.dat").read_text()
     lines = (line.split() for line in text.splitlines())

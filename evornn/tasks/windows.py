@@ -1,4 +1,4 @@
-"""A scaled series cut into windows, and rows split in time. Rows are counted from 0; an origin is the last known row."""
+"""A scaled series cut into windows, and split in time. Rows count from 0; an origin is the last known row."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def parts(split: tuple[float | str, ...], times: list[str], dated: bool) -> Part
     if isinstance(split[0], str):
         if not dated:
             raise EvornnError("split: dates need to know the date of each row: set date to the column that has it")
-        valid, test = (sum(time < str(date) for time in times) for date in split)
+        valid, test = (sum(time < str(begin) for time in times) for begin in split)
     else:
         train, middle, _ = (float(fraction) for fraction in split)
         valid, test = round(train * rows), round((train + middle) * rows)
@@ -72,9 +72,13 @@ def parts(split: tuple[float | str, ...], times: list[str], dated: bool) -> Part
 def check_room(parts: Parts, window: int, horizon: int) -> None:
     """Raises EvornnError where a part has no window to offer."""
     if parts.rows < window + horizon:
-        wants = f"window {window} + horizon {horizon}"
-        raise EvornnError(f"the series has {parts.rows} rows, shorter than {wants}: lower the window or give more rows")
-    rooms = {"train": (parts.valid, window + horizon), "valid": (parts.test - parts.valid, horizon)}
-    for part, (has, wants) in (rooms | {"test": (parts.rows - parts.test, horizon)}).items():
-        if has < wants:
-            raise EvornnError(f"split: leaves {has} rows for {part}, which wants at least {wants}: change split or window")
+        least = f"window {window} + horizon {horizon}"
+        raise EvornnError(f"the series has {parts.rows} rows, shorter than {least}: lower the window or give more rows")
+    room = [
+        ("train", parts.valid, window + horizon),
+        ("valid", parts.test - parts.valid, horizon),
+        ("test", parts.rows - parts.test, horizon),
+    ]
+    for part, rows, wants in room:
+        if rows < wants:
+            raise EvornnError(f"split: leaves {rows} rows for {part}, which wants at least {wants}: change the split")

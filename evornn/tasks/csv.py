@@ -1,0 +1,150 @@
+"""The user's own series: a CSV file with a line of column names at its top and one row per step."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator
+
+from evornn.errors import EvornnError, suggestion
+from evornn.settings import settings
+from evornn.tasks.scaling import Doubles
+from evornn.tasks.series import Forecasting, Table
+
+
+def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("name at least one column")
+    if len(set(names)) < len(names):
+        raise ValueError("name each column once")
+    return names
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_check_names)]
+
+
+@settings
+class CSV(Forecasting):
+    """Predict columns of a CSV file (UTF-8, commas). The path is relative to the working directory."""
+
+    path: str
+    targets: Names
+    inputs: Names | None = None  # what the network reads; None: the targets
+    date: str | None = None  # the column of ISO dates or times; needed for a split by dates
+
+    def table(self) -> Table:
+        """The named columns. Raises EvornnError that says which file, column and line, and what to do."""
+        file = _read(Path(self.path))
+        inputs = self.inputs or self.targets
+        columns = tuple(dict.fromkeys([*inputs, *self.targets]))
+        times = file.times(self.date) if self.date else [str(row + 1) for row in range(len(file.rows))]
+        step, season = _calendar(times) if self.date else ("row", None)
+        return Table(
+            values=np.column_stack([file.numbers(name) for name in columns]),
+            columns=columns,
+            inputs=inputs,
+            targets=self.targets,
+            times=times,
+            dated=self.date is not None,
+            step=step,
+            season=season,
+            source=f"From {file.path.name}.",
+        )
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    header: list[str]
+    lines: list[int]  # where each row stands in the file, for messages
+    rows: list[list[str]]
+
+    def numbers(self, name: str) -> Doubles:
+        """[N] a column of finite numbers."""
+        values = np.array([_number(cell) for cell in self.cells(name)])
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise self.problem(name, int(bad[0]), "is no finite number", "fill it in or leave the row out")
+        return values
+
+    def times(self, name: str) -> list[str]:
+        """[N] ISO dates, each later than the one before."""
+        import pandas as pd
+
+        cells = self.cells(name)
+        times = pd.to_datetime(pd.Series(cells), format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None)
+        if times.isna().any():
+            raise self.problem(name, int(times.isna().argmax()), "is no ISO date", "write dates like 2008-12-31")
+        back = times.diff() <= pd.Timedelta(0)
+        if back.any():
+            raise self.problem(name, int(back.argmax()), "is not after the row before", "sort the rows by date")
+        days = bool((times == times.dt.normalize()).all())
+        return [time.date().isoformat() if days else time.isoformat() for time in times]
+
+    def cells(self, name: str) -> list[str]:
+        """[N] a column as text. Raises EvornnError when there is none or more than one of that name."""
+        if name not in self.header:
+            raise EvornnError(f"{self.path}: no column {name!r}{suggestion(name, self.header)}")
+        if self.header.count(name) > 1:
+            raise EvornnError(f"{self.path}: {self.header.count(name)} columns are called {name!r}: rename all but one")
+        column = self.header.index(name)
+        return [row[column].strip() for row in self.rows]
+
+    def problem(self, name: str, row: int, what: str, mend: str) -> EvornnError:
+        """An error that names file, line, column and cell."""
+        cell = self.cells(name)[row]
+        return EvornnError(f"{self.path}, line {self.lines[row]}, column {name!r}: {cell!r} {what}: {mend}")
+
+
+def _read(path: Path) -> _File:
+    """Raises EvornnError for a file that is missing, unreadable, empty, or has rows of unequal length."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, skipinitialspace=True)
+            table = [(reader.line_num, row) for row in reader if any(row)]
+    except FileNotFoundError:
+        raise EvornnError(f"{path}: no such file in {Path.cwd()}: check the path") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise EvornnError(f"{path}: can't be read as CSV ({error}): save it as CSV in UTF-8") from None
+    if len(table) < 2:
+        raise EvornnError(f"{path}: {'no rows below the header' if table else 'empty file'}: give one row per step")
+    header = [name.strip() for name in table[0][1]]
+    for line, row in table[1:]:
+        if len(row) != len(header):
+            raise EvornnError(f"{path}, line {line}: {len(row)} cells under {len(header)} column names: mend the line")
+    return _File(path, header, [line for line, _ in table[1:]], [row for _, row in table[1:]])
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
+
+
+_CALENDAR: dict[str, tuple[str, int | None]] = {
+    "Y": ("year", None),
+    "Q": ("quarter", 4),
+    "M": ("month", 12),
+    "W": ("week", 52),
+    "B": ("business day", 5),
+    "D": ("day", 7),
+    "h": ("hour", 24),
+}
+
+
+def _calendar(times: list[str]) -> tuple[str, int | None]:
+    """What lies between two rows, and how many of them make a season; ("row", None) where the dates show no rule."""
+    import pandas as pd
+
+    frequency = pd.infer_freq(pd.DatetimeIndex(times)) if len(times) >= 3 else None
+    return _CALENDAR.get((frequency or " ")[0], ("row", None))
