@@ -66,6 +66,11 @@ class Network:
         """Parameters of one network."""
         return self.layout.n
 
+    @property
+    def backend_used(self) -> str:
+        """What really computes: recorded with every run."""
+        return "torch"
+
     def __repr__(self) -> str:
         size = f"{self.layout.inputs}→{'→'.join([str(self.layout.units)] * self.layout.layers)}→{self.layout.outputs}"
         return f"<{CELLS.name_of(self.cell)} {size}, {self.n} parameters>"

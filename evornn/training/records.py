@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 class Row:
     """The state of a run at a budget mark. All but `seconds` is the same however and wherever the run was computed."""
 
-    mark: int  # 0 at the start … budget.marks at the end
+    mark: int  # 1 … budget.marks; the last one at the end, whatever ended the run
     network_steps: int  # spent so far: members × sequences × time steps, a gradient counts 3
     evaluations: int  # losses answered so far, one per member
     updates: int  # trainer steps so far: generations or gradient updates
@@ -56,8 +56,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Update:
-    """What a running run sends: the rows since the last update and, with them, a checkpoint at the last row or none."""
+    """What a running run sends: the rows since the last update with a checkpoint, or no row: a sign of life."""
 
     rows: list[Row]
     checkpoint: Checkpoint | None
     result: Result | None = None
+    network_steps: int = 0  # spent so far

@@ -1,0 +1,29 @@
+"""What a run may cost, and when it stops."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+
+from evornn.settings import settings
+
+
+@settings
+class Budget:
+    """`steps` network steps (members × sequences × time steps; a gradient counts 3), the same for every trainer.
+
+    Progress, validation and checkpoints happen at `marks` equal parts of it. A run stops earlier when it has computed for
+    `seconds`, or when a loss on the whole training data reaches `target`. `targets` are only recorded: at which cost each
+    was first reached.
+    """
+
+    steps: Annotated[int, Ge(1)]
+    marks: Annotated[int, Ge(1)] = 100
+    seconds: Annotated[float, Gt(0)] | None = None
+    target: float | None = None
+    targets: tuple[float, ...] = ()
+
+    def mark(self, network_steps: int) -> int:
+        """How many marks are behind a run that has spent this much."""
+        return network_steps * self.marks // self.steps

@@ -1,0 +1,59 @@
+"""What a result depends on besides its spec: code, libraries, machine, and what really computed it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ("numpy", "torch", "cma", "evotorch", "ray", "numba", "scipy", "sqlalchemy")
+
+
+def environment(network: Any) -> dict[str, Any]:
+    """Plain data for a run's record; `network` tells device, backend and threads."""
+    return {**machine(), "device": str(network.device), "backend": network.backend_used, "threads": network.evaluator.threads}
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """Versions and hardware of this process's machine."""
+    return {
+        "evornn": _version("evornn"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _commit() -> str:
+    """The git commit of the source tree this runs from, with "+" if it was changed; empty for an installed wheel."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        run = subprocess.run(["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"], capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return run.stdout.strip()
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,204 @@
+"""The one loop, for evolution, gradient and hybrids alike: steps until the budget ends, and at budget marks looks up:
+validates what the trainer would answer, keeps the champion, and hands out progress with a checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evornn.arrays import Genome, Losses, Streams
+from evornn.errors import EvornnError
+from evornn.networks.network import Network, OwnLoss
+from evornn.tasks.task import Data, Sequences
+from evornn.trainers.trainer import BudgetExhausted, State, Trainer
+from evornn.training.budget import Budget
+from evornn.training.environment import environment
+from evornn.training.oracle import LocalOracle, Origin, Spent, differentiable
+from evornn.training.records import Checkpoint, Result, Row, Update
+from evornn.training.state import join, split
+
+TALK = 0.5  # seconds between updates: a heartbeat well under a second, and few enough to cost nothing
+
+
+def training(
+    network: Network,
+    data: Data,
+    trainer: Trainer,
+    seed: int,
+    budget: Budget,
+    *,
+    loss: str | OwnLoss | None = None,
+    checkpoint: Checkpoint | None = None,
+    origin: Origin | None = None,
+) -> Iterator[Update]:
+    """Train, yielding updates; the last one carries the result. With a checkpoint it goes on from there, to the very same
+    rows and result. Stopping to iterate stops the run; nothing is lost but the work since the last checkpoint.
+
+    Raises EvornnError for a trainer, network and budget that don't fit together.
+    """
+    run = Run(network, data, trainer, seed, budget, loss or data.loss, origin)
+    run.load(checkpoint)
+    spoken, rows = time.perf_counter(), []
+    for row in run.rows():
+        rows += [row] if row else []
+        if time.perf_counter() - spoken >= TALK:
+            yield Update(rows, run.save() if rows else None, network_steps=run.oracle.spent.network_steps)
+            spoken, rows = time.perf_counter(), []
+    yield Update(rows, run.save(), run.result(), network_steps=run.oracle.spent.network_steps)
+
+
+@dataclass
+class Progress:
+    """What the loop itself remembers between steps; saved with every checkpoint."""
+
+    updates: int = 0
+    mark: int = 0
+    champion_valid: float = np.inf
+    seconds: float = 0.0
+    stopped_by: str = ""
+
+
+class Run:
+    """One run: a trainer at work on a network and a task."""
+
+    def __init__(
+        self, network: Network, data: Data, trainer: Trainer, seed: int, budget: Budget, loss: str | OwnLoss, origin: Origin | None
+    ) -> None:
+        check(network, data, trainer, loss)
+        self.network, self.data, self.trainer, self.budget, self.loss = network, data, trainer, budget, loss
+        self.streams, self.seed, self.origin = Streams(seed, "trainer"), seed, origin
+        self.progress, self.champion = Progress(), network.layout.centre
+        self.oracle = self._oracle(Spent())
+        self.state: State = {}
+        self._clock = time.perf_counter()
+
+    def rows(self) -> Iterator[Row | None]:
+        """A row at each budget mark and None at the trainer steps between, until the run ends."""
+        if not self.state:
+            self.state = self._step(lambda: self.trainer.start(self.oracle, self.streams))
+        while not self.progress.stopped_by:
+            try:
+                self.state = self._step(lambda: self.trainer.step(self.state, self.oracle, self.streams))
+            except BudgetExhausted:
+                self.progress.stopped_by = "budget"
+            else:
+                self.progress.updates += 1
+            self._tick()
+            mark = self.budget.mark(self.oracle.spent.network_steps)
+            if mark > self.progress.mark and not self.oracle.whole:
+                self._measure_targets()
+            self.progress.stopped_by = self.progress.stopped_by or self._stop()
+            mark = self.budget.marks if self.progress.stopped_by else mark
+            row = self._row(mark) if mark > self.progress.mark else None
+            self._tick()
+            yield row
+            self._clock = time.perf_counter()  # what the receiver did is not our time
+
+    def result(self) -> Result:
+        """The champion, judged once on the test split."""
+        spent, progress = self.oracle.spent, self.progress
+        return Result(
+            genome=self.champion,
+            train_loss=self._loss(self.champion, self.data.train),
+            valid_loss=progress.champion_valid,
+            test_loss=self._loss(self.champion, self.data.test),
+            network_steps=spent.network_steps,
+            evaluations=spent.evaluations,
+            updates=progress.updates,
+            seconds=progress.seconds,
+            stopped_by=progress.stopped_by,
+            hits=dict(spent.hits),
+            environment=environment(self.network),
+        )
+
+    def save(self) -> Checkpoint:
+        everything = {"state": self.state, "champion": self.champion, "progress": vars(self.progress), "spent": self.oracle.spent.as_data()}
+        arrays, plain = split(everything, "run")
+        return Checkpoint(self.progress.mark, arrays, plain)
+
+    def load(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is None:
+            return
+        saved = join(checkpoint.arrays, checkpoint.plain)
+        self.state, self.champion = saved["state"], saved["champion"]
+        self.progress, self.oracle = Progress(**saved["progress"]), self._oracle(Spent(**saved["spent"]))
+
+    def _row(self, mark: int) -> Row:
+        genome = self.trainer.best(self.state)
+        valid = self._loss(genome, self.data.valid)
+        if valid < self.progress.champion_valid:
+            self.progress.champion_valid, self.champion = valid, genome.copy()
+        self.progress.mark = mark
+        best, q25, median, q75, mean = summary(self.oracle.last)
+        spent = self.oracle.spent
+        return Row(
+            mark=mark,
+            network_steps=spent.network_steps,
+            evaluations=spent.evaluations,
+            updates=self.progress.updates,
+            best=best,
+            mean=mean,
+            median=median,
+            q25=q25,
+            q75=q75,
+            valid=valid,
+            champion_valid=self.progress.champion_valid,
+            seconds=self.progress.seconds,
+            extra={name: float(value) for name, value in self.trainer.statistics(self.state).items()},
+        )
+
+    def _stop(self) -> str:
+        """Why to stop before the budget ends, or nothing."""
+        budget = self.budget
+        if budget.target is not None and repr(budget.target) in self.oracle.spent.hits:
+            return "target"
+        return "seconds" if budget.seconds is not None and self.progress.seconds >= budget.seconds else ""
+
+    def _measure_targets(self) -> None:
+        """A trainer on mini-batches never asks for the loss that the targets are about: measure it, to the mark."""
+        if self.oracle.targets:
+            self.oracle.reached(self._loss(self.trainer.best(self.state), self.data.train))
+
+    def _loss(self, genome: Genome, data: Sequences) -> float:
+        return float(self.network.losses(genome[None], data.inputs, data.targets, loss=self.loss, mask=data.mask)[0])
+
+    def _oracle(self, spent: Spent) -> LocalOracle:
+        targets = (*self.budget.targets, *([] if self.budget.target is None else [self.budget.target]))
+        return LocalOracle(
+            self.network, self.data.train, self.loss, self.seed, self.budget.steps, tuple(dict.fromkeys(targets)), spent, self.origin
+        )
+
+    def _step(self, work: Any) -> State:
+        try:
+            state: State = work()
+        except MemoryError:
+            raise EvornnError(f"memory: {type(self.trainer).__name__} on {self.network!r} does not fit: lower population, units or batch") from None
+        return state
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.progress.seconds += now - self._clock
+        self._clock = now
+
+
+def check(network: Network, data: Data, trainer: Trainer, loss: str | OwnLoss) -> None:
+    """Refuse what doesn't fit together, before anything is computed."""
+    wanted = (data.train.inputs.shape[2], data.train.targets.shape[2])
+    if wanted != (network.layout.inputs, network.layout.outputs):
+        raise EvornnError(f"the task has {wanted[0]} inputs and {wanted[1]} outputs, {network!r} has others: build it with inputs={wanted[0]}, outputs={wanted[1]}")
+    if trainer.needs_gradient:
+        differentiable(loss)
+    trainer.check(network.n, len(data.train))
+
+
+def summary(losses: Losses) -> tuple[float, float, float, float, float]:
+    """Best, lower quartile, median, upper quartile and mean of the members that are finite; NaN if none is."""
+    finite = losses[np.isfinite(losses)].astype(np.float64)
+    if not len(finite):
+        return np.nan, np.nan, np.nan, np.nan, np.nan
+    q25, median, q75 = (float(q) for q in np.quantile(finite, [0.25, 0.5, 0.75]))
+    return float(finite.min()), q25, median, q75, float(finite.mean())

@@ -1,0 +1,50 @@
+"""A trainer's state as arrays (for safetensors) and plain values (for JSON), and back, without executing code."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ARRAY, FLOAT, TUPLE = "$array", "$float", "$tuple"  # keys that mark what JSON can't hold
+
+
+def split(value: Any, path: str = "state") -> tuple[dict[str, NDArray[Any]], Any]:
+    """(arrays by path, plain value that refers to them); keys that start with "_" are left out."""
+    arrays: dict[str, NDArray[Any]] = {}
+
+    def plain(item: Any, at: str) -> Any:
+        if isinstance(item, dict):
+            return {key: plain(part, f"{at}.{key}") for key, part in item.items() if not key.startswith("_")}
+        if isinstance(item, (list, tuple)):
+            parts = [plain(part, f"{at}.{k}") for k, part in enumerate(item)]
+            return parts if isinstance(item, list) else {TUPLE: parts}
+        if isinstance(item, np.ndarray):
+            arrays[at] = np.ascontiguousarray(item)
+            return {ARRAY: at, "shape": list(item.shape)}
+        if isinstance(item, np.generic):
+            item = item.item()
+        if isinstance(item, float) and not math.isfinite(item):
+            return {FLOAT: repr(item)}
+        if item is None or isinstance(item, (bool, int, float, str)):
+            return item
+        raise TypeError(f"{at} of a trainer's state is a {type(item).__name__}: only plain data can be saved")
+
+    return arrays, plain(value, path)
+
+
+def join(arrays: dict[str, NDArray[Any]], value: Any) -> Any:
+    """The opposite of `split`."""
+    if isinstance(value, list):
+        return [join(arrays, part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if ARRAY in value:
+        return arrays[value[ARRAY]].reshape(value["shape"])
+    if FLOAT in value:
+        return float(value[FLOAT])
+    if TUPLE in value:
+        return tuple(join(arrays, part) for part in value[TUPLE])
+    return {key: join(arrays, part) for key, part in value.items()}
