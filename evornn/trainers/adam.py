@@ -1,0 +1,44 @@
+"""Adam: gradient descent with a step of its own for every parameter."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+
+from evornn.arrays import Floats, Genomes
+from evornn.settings import settings
+from evornn.trainers.gradient import GradientTrainer, Moments
+
+Beta = Annotated[float, Ge(0), Lt(1)]
+
+
+def adam(
+    gradients: Genomes, m: Floats, v: Floats, k: int, rate: float, betas: tuple[float, float], eps: float
+) -> tuple[Genomes, Floats, Floats]:
+    """Step [P, n] of the k-th update and the new moments m, v [P, n] (Kingma & Ba 2015, algorithm 1)."""
+    b1, b2 = betas
+    m = np.float32(b1) * m + np.float32(1 - b1) * gradients
+    v = np.float32(b2) * v + np.float32(1 - b2) * gradients * gradients
+    root = np.sqrt(v) / np.float32(math.sqrt(1 - b2**k)) + np.float32(eps)
+    return np.float32(-rate / (1 - b1**k)) * m / root, m, v
+
+
+@settings
+class Adam(GradientTrainer):
+    """Adam (Kingma & Ba 2015), by backpropagation through time on mini-batches."""
+
+    moments = ("m", "v")
+
+    learning_rate: Annotated[float, Gt(0)] = 0.01
+    betas: tuple[Beta, Beta] = (0.9, 0.999)  # memory of the first and second moment
+    eps: Annotated[float, Gt(0)] = 1e-8
+    batch: Annotated[int, Ge(1)] | None = 32
+    clip: Annotated[float, Gt(0)] | None = 1.0
+    restarts: Annotated[int, Ge(1)] = 1
+
+    def update(self, gradients: Genomes, moments: Moments, k: int) -> tuple[Genomes, Moments]:
+        delta, m, v = adam(gradients, moments["m"], moments["v"], k, self.learning_rate, self.betas, self.eps)
+        return delta, {"m": m, "v": v}
