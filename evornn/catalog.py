@@ -45,7 +45,12 @@ class Catalog(Mapping[str, type[T]], Generic[T]):
         if not isinstance(spec, Mapping) or "kind" not in spec:
             raise EvornnError(f"{where}: wants a mapping with a kind, for example {{kind: {next(iter(self))}}}, got {spec!r}")
         values = {key: value for key, value in spec.items() if key != "kind"}
-        return settings.build(self[spec["kind"]], values, where)
+        try:
+            made = self[spec["kind"]]
+        except UnknownName as unknown:
+            what = self.what if where == self.what else f"{self.what} in {where}"
+            raise UnknownName(what, unknown.name, unknown.known) from None
+        return settings.build(made, values, where)
 
     def spec_of(self, thing: T) -> dict[str, Any]:
         """The opposite of `build`: plain data that builds the same thing."""

@@ -6,6 +6,7 @@ The spec fragment `{kind: cma_es, population: 64}` is the constructor call; ther
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast, dataclass_transform
 
 from pydantic import ConfigDict, ValidationError
@@ -43,16 +44,29 @@ def build(cls: type[T], values: dict[str, Any], where: str) -> T:
         if name not in names(cls):
             raise UnknownName(f"setting of {where}", name, names(cls))
     try:
-        return cls(**values)
+        return cls(**_parts_built(cls, values, where))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = ".".join([where, *(str(part) for part in first["loc"])])
         raise BadSetting(path, f"{first['msg'].removeprefix('Value error, ')}, got {first['input']!r}") from None
 
 
+def _parts_built(cls: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:
+    """A class whose fields hold things of a catalog says so in `parts = {field: catalog}`: their specs are built here,
+    so that errors name the whole path."""
+    specs = {name: catalog for name, catalog in _parts(cls).items() if isinstance(values.get(name), Mapping)}
+    return {**values, **{name: catalog.build(values[name], f"{where}.{name}") for name, catalog in specs.items()}}
+
+
+def _parts(cls: type[Any]) -> Mapping[str, Any]:
+    parts: Mapping[str, Any] = getattr(cls, "parts", {})
+    return parts
+
+
 def as_data(thing: Any) -> dict[str, Any]:
-    """The settings of a thing as plain data, without its kind."""
-    return {name: plain(getattr(thing, name)) for name in names(type(thing))}
+    """The settings of a thing as plain data, without its kind; its parts are specs with their kinds."""
+    parts, values = _parts(type(thing)), {name: getattr(thing, name) for name in names(type(thing))}
+    return {name: parts[name].spec_of(value) if name in parts else plain(value) for name, value in values.items()}
 
 
 def plain(value: Any) -> Any:
