@@ -131,20 +131,20 @@ def _number(cell: str) -> float:
         return math.nan
 
 
-_CALENDAR: dict[str, tuple[str, int | None]] = {
-    "Y": ("year", None),
-    "Q": ("quarter", 4),
-    "M": ("month", 12),
-    "W": ("week", 52),
-    "B": ("business day", 5),
-    "D": ("day", 7),
-    "h": ("hour", 24),
-}
+_CALENDAR = (  # step, days from one row to the next: least and most, rows of a season
+    ("hour", 1 / 24, 1 / 24, 24),
+    ("day", 1, 1, 7),
+    ("week", 7, 7, 52),
+    ("month", 28, 31, 12),
+    ("quarter", 90, 92, 4),
+    ("year", 365, 366, None),
+)
 
 
 def _calendar(times: list[str]) -> tuple[str, int | None]:
     """What lies between two rows, and how many of them make a season; ("row", None) where the dates show no rule."""
-    import pandas as pd
-
-    frequency = pd.infer_freq(pd.DatetimeIndex(times)) if len(times) >= 3 else None
-    return _CALENDAR.get((frequency or " ")[0], ("row", None))
+    days = np.diff(np.array(times, "datetime64[s]")) / np.timedelta64(1, "D")
+    for step, least, most, season in _CALENDAR:
+        if len(days) and np.all((days > least - 1e-3) & (days < most + 1e-3)):
+            return step, season
+    return "row", None

@@ -1,0 +1,405 @@
+"""Tasks: one contract for all of them, then what each promises."""
+
+import datetime
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evornn.errors import EvornnError
+from evornn.kernels import losses
+from evornn.tasks import TASKS, scaling
+from evornn.tasks.series import Forecasting, Table, forecasts
+
+SPECS = {
+    "sunspots": [{}, {"horizon": 6, "window": 24, "difference": False, "transform": "none", "stride": 30}],
+    "csv": [
+        {"path": "two.csv", "targets": "flow", "window": 12},
+        {"path": "two.csv", "targets": ["flow", "rain"], "horizon": 3, "window": 8, "washout": 0, "transform": "log1p"},
+        {"path": "two.csv", "targets": ["flow"], "inputs": ["rain", "flow"], "date": "day", "window": 5, "horizon": 2},
+    ],
+    "adding": [{"length": 10, "train": 50, "valid": 20, "test": 30}, {"length": 47, "train": 9, "valid": 9, "test": 9}],
+}
+CASES = [
+    pytest.param({"kind": kind, **spec}, id=f"{kind}-{i}")
+    for kind, all_ in SPECS.items()
+    for i, spec in enumerate(all_)
+]
+SPLITS = ("train", "valid", "test")
+
+
+@pytest.fixture(autouse=True)
+def two_columns(tmp_path, monkeypatch):
+    """two.csv: 90 days of positive numbers."""
+    monkeypatch.chdir(tmp_path)
+    values = np.random.default_rng(5).gamma(2.0, size=(90, 2))
+    days = [datetime.date(2001, 1, 1) + datetime.timedelta(days=day) for day in range(90)]
+    rows = [f"{day},{flow:.4f},{rain:.4f}" for day, (flow, rain) in zip(days, values, strict=True)]
+    (tmp_path / "two.csv").write_text("\n".join(["day,flow,rain", *rows]))
+
+
+def arrays(data):
+    return [array for name in SPLITS for s in [getattr(data, name)] for array in (s.inputs, s.targets, s.mask)]
+
+
+def loss(data, split, outputs):
+    """The task's loss of outputs [B, T, O], as the kernels compute it."""
+    tensors = (torch.tensor(outputs)[None], torch.tensor(split.targets), torch.tensor(split.mask))
+    return losses.total(data.loss, *tensors).item() / split.mask.sum()
+
+
+# The contract of every task.
+
+
+def test_every_task_is_under_contract():
+    assert set(SPECS) == set(TASKS)
+
+
+@pytest.mark.parametrize("spec", CASES)
+def test_shapes_and_kinds(spec):
+    data = TASKS.build(spec).data()
+    for split in (data.train, data.valid, data.test):
+        (b, t, i), (o,) = split.inputs.shape, split.targets.shape[2:]
+        assert split.targets.shape == (b, t, o) and split.mask.shape == (b, t)
+        assert (i, o) == (data.train.inputs.shape[2], len(data.labels)) and len(split) == b > 0 and split.steps == b * t
+        assert (split.inputs.dtype, split.targets.dtype, split.mask.dtype) == (np.float32, np.float32, np.bool_)
+        assert np.isfinite(split.inputs).all() and np.isfinite(split.targets).all()
+        assert split.mask.any(axis=1).all() and not split.targets[~split.mask].any()
+    assert data.loss in losses.PER_STEP and data.baselines and data.note
+
+
+@pytest.mark.parametrize("spec", CASES)
+def test_the_same_each_time_and_through_its_spec(spec):
+    task = TASKS.build(spec)
+    again = TASKS.build(json.loads(json.dumps(TASKS.spec_of(task))))
+    assert task == again
+    one, other = task.data(), again.data()
+    assert all(np.array_equal(a, b) for a, b in zip(arrays(one), arrays(other), strict=True))
+
+
+@pytest.mark.parametrize("spec", CASES)
+def test_an_oracle_scores_zero_and_the_mean_does_not(spec):
+    data = TASKS.build(spec).data()
+    mean = next(baseline for baseline in data.baselines if baseline.name == "mean")
+    for name, chance in (("valid", mean.valid), ("test", mean.test)):
+        split = getattr(data, name)
+        assert loss(data, split, split.targets) == 0 < chance
+
+
+@pytest.mark.parametrize("spec", CASES)
+def test_splits_share_no_sequence(spec):
+    data = TASKS.build(spec).data()
+    seen = [{row.tobytes() for row in getattr(data, name).inputs} for name in SPLITS]
+    assert len(set.union(*seen)) == sum(len(getattr(data, name)) for name in SPLITS)
+
+
+# Forecasting.
+
+FORECASTS = [case for case in CASES if case.values[0]["kind"] != "adding"]
+
+
+@pytest.mark.parametrize("spec", FORECASTS)
+def test_charts_give_back_the_series(spec):
+    data = TASKS.build(spec).data()
+    chart = data.chart
+    assert len(chart.times) == len(data.test) and chart.times == sorted(chart.times, key=lambda t: (len(t), t))
+    np.testing.assert_allclose(chart.original(data.test.targets[:, -1]), chart.truth, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("spec", FORECASTS)
+def test_baselines_are_judged_as_networks_are(spec):
+    data = TASKS.build(spec).data()
+    for baseline in data.baselines:
+        level = scaling.forward(data.chart.transform, baseline.predictions)
+        outputs = ((level - data.chart.offset) / data.chart.scale).astype(np.float32)
+        judged = loss(data, data.test, np.repeat(outputs[:, None], data.test.inputs.shape[1], axis=1))
+        # A forecast below zero has no root: the chart shows zero, the loss counts the forecast.
+        inside = data.chart.transform != "sqrt" or baseline.predictions.min() > 0
+        assert judged == pytest.approx(baseline.test, rel=1e-3) if inside else judged <= baseline.test * 1.001
+
+
+@pytest.mark.parametrize("spec", [case for case in FORECASTS if case.values[0].get("difference", True)])
+def test_persistence_is_the_answer_zero_where_changes_are_predicted(spec):
+    data = TASKS.build(spec).data()
+    persistence = data.baselines[0]
+    assert persistence.name == "persistence"
+    for split, judged in ((data.valid, persistence.valid), (data.test, persistence.test)):
+        assert loss(data, split, np.zeros_like(split.targets)) == pytest.approx(judged, rel=1e-5)
+
+
+class Given(Forecasting):
+    """A series given as an array [N, G]; all columns are read and predicted."""
+
+    def series(self, values, season=None):
+        values = np.asarray(values, np.float64).reshape(len(values), -1)
+        names = tuple(f"c{i}" for i in range(values.shape[1]))
+        return forecasts(Table(values, names, names, names, [str(i) for i in range(len(values))], season=season), self)
+
+    def table(self):
+        raise NotImplementedError
+
+
+@st.composite
+def cuts(draw):
+    """Settings, and a number of rows with room for them."""
+    window, horizon = draw(st.integers(1, 9)), draw(st.integers(1, 5))
+    how = {"window": window, "horizon": horizon, "washout": draw(st.none() | st.integers(0, window - 1))}
+    how["stride"] = draw(st.none() | st.integers(1, 12))
+    how["difference"] = draw(st.booleans())
+    return Given(split=(0.5, 0.25, 0.25), **how), draw(st.integers(4 * (window + horizon), 80))
+
+
+@given(cuts())
+def test_windows_of_a_series_that_counts_its_rows(case):
+    """The value of row r is r, so that inputs and targets say where they are from."""
+    how, rows = case
+    data = how.series(np.arange(rows))
+    std, mean = np.arange(round(rows / 2)).std(), np.arange(round(rows / 2)).mean()
+    ends = {"train": (0, round(rows * 0.5)), "valid": (round(rows * 0.5), round(rows * 0.75))}
+    for name, (begin, end) in (ends | {"test": (round(rows * 0.75), rows)}).items():
+        split = getattr(data, name)
+        inputs = np.round(split.inputs[..., 0] * std + mean)
+        base = inputs[..., None] if how.difference else mean
+        targets = np.round(split.targets * std + base)[split.mask]  # [counted, horizon]
+        np.testing.assert_array_equal(targets, inputs[split.mask][:, None] + np.arange(1, how.horizon + 1))
+        assert targets.min() >= begin and targets.max() == end - 1
+        assert split.inputs.shape[1] == how.window and (np.diff(inputs, axis=1) == 1).all()
+        washout = how.window // 2 if how.washout is None else how.washout
+        first = washout if name == "train" else how.window - 1
+        assert (split.mask == (np.arange(how.window) >= first)).all()
+        if name != "train":  # every forecast of the part, one each
+            assert targets[:, 0].tolist() == list(range(begin, end - how.horizon + 1))
+        elif how.stride is None:  # no row between the windows is left out
+            assert set(targets.ravel()) == set(range(int(targets.min()), end))
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_later_rows_do_not_show_in_earlier_splits(seed, difference):
+    how = Given(window=4, horizon=2, split=(0.5, 0.25, 0.25), difference=difference, transform="log1p")
+    values = np.random.default_rng(seed).gamma(2.0, size=(60, 2))
+    changed = np.vstack([values[:45], 100 + values[45:]])
+    one, other = how.series(values), how.series(changed)
+    for name in ("train", "valid"):
+        for part in ("inputs", "targets"):
+            np.testing.assert_array_equal(getattr(getattr(one, name), part), getattr(getattr(other, name), part))
+    assert [b.valid for b in one.baselines] == [b.valid for b in other.baselines]
+    assert not np.array_equal(one.test.inputs, other.test.inputs)
+    third = how.series(np.vstack([values[:30], 100 + values[30:]]))
+    np.testing.assert_array_equal(one.train.targets, third.train.targets)
+    np.testing.assert_array_equal(one.chart.scale, third.chart.scale)
+
+
+def test_autoregression_solves_a_linear_series_and_uses_only_its_window():
+    """A sum of two sines is exactly linear in its last four values, and in no fewer."""
+    t = np.arange(400)
+    wave = np.sin(0.3 * t) + np.sin(1.1 * t)
+    fits = {window: Given(window=window, horizon=3).series(wave).baselines[-1] for window in (2, 4)}
+    assert fits[4].name == "autoregression"
+    assert fits[4].test < 1e-6 < 0.01 < fits[2].test
+
+
+def test_autoregression_reads_all_inputs():
+    rng = np.random.default_rng(1)
+    cause = rng.normal(size=500)
+    effect = np.concatenate([[0.0], cause[:-1]])  # what was read one row earlier
+    data = Given(window=3, difference=False).series(np.column_stack([effect, cause]))
+    assert data.baselines[-1].predictions[:, 0] == pytest.approx(data.chart.truth[:, 0], abs=0.01)
+
+
+@pytest.mark.parametrize("horizon", [1, 5, 9])
+def test_seasonal_baseline_repeats_the_last_known_season(horizon):
+    pattern = np.tile([3.0, 1.0, 4.0, 1.5], 40)
+    seasonal = Given(window=6, horizon=horizon).series(pattern, season=4).baselines[2]
+    assert seasonal.name == "seasonal" and seasonal.valid == seasonal.test == 0
+    off = Given(window=6, horizon=horizon, season=3).series(pattern, season=4).baselines[2]
+    assert off.test > 0.1
+
+
+def test_a_season_longer_than_what_is_known_gives_no_seasonal_baseline():
+    names = [b.name for b in Given(window=4, season=70).series(np.sin(np.arange(80))).baselines]
+    assert names == ["persistence", "mean", "autoregression"]
+
+
+def test_a_constant_series_is_no_trouble():
+    data = Given(window=4).series(np.full(60, 7.0))
+    assert all(np.isfinite(array).all() for array in arrays(data)) and (data.chart.truth == 7).all()
+
+
+@given(st.sampled_from(["none", "sqrt", "log1p"]), st.lists(st.floats(0, 1e6), min_size=1, max_size=9))
+def test_transforms_have_inverses(transform, values):
+    there = scaling.forward(transform, np.array(values))
+    np.testing.assert_allclose(scaling.inverse(transform, there), values, rtol=1e-9, atol=1e-9)
+
+
+# Each task.
+
+
+def test_sunspots_are_the_monthly_ones():
+    data = TASKS.build({"kind": "sunspots", "horizon": 2}).data()
+    chart = data.chart
+    assert (chart.times[0], chart.times[-1], len(chart.times)) == ("1970-01-01", "2008-11-01", 12 * 39 - 1)
+    assert chart.truth[0].tolist() == pytest.approx([111.5, 127.8]) and chart.truth[-1].tolist() == pytest.approx(
+        [4.1, 0.8]
+    )
+    assert (chart.history[0], len(chart.history)) == (58.0, 12 * (1970 - 1749))
+    assert "statsmodels" in data.note and "public domain" in data.note and "1931-01-01" in data.note
+    assert [b.name for b in data.baselines] == ["persistence", "mean", "seasonal", "autoregression"]
+    assert 3000 <= data.train.steps <= 8000
+    expected = np.concatenate([chart.history[-1:], chart.truth[:-1, 0]])
+    np.testing.assert_allclose(data.baselines[0].predictions[:, 0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_adding_is_as_in_the_paper():
+    task = TASKS.build({"kind": "adding", "length": 100, "train": 3000, "valid": 10, "test": 10})
+    split = task.data().train
+    numbers, markers = split.inputs[..., 0], split.inputs[..., 1]
+    last = split.mask.argmax(axis=1)
+    assert split.mask.sum() == 3000 and set(last + 1) == set(range(100, 111))
+    assert numbers.min() < -0.99 and numbers.max() > 0.99
+    assert (markers[:, 0] == -1).all() and (markers[np.arange(3000), last] == -1).all()
+    assert not split.inputs[np.arange(110) > last[:, None]].any()  # padding
+    marked = markers == 1
+    rare = numbers[:, 0] == 0
+    assert (marked.sum(axis=1) == 2 - rare).all() and 0 < rare.mean() < 0.2
+    assert marked[:, :10].any(axis=1)[~rare].all() and not marked[:, 49:].any()
+    answers = 0.5 + (numbers * marked).sum(axis=1) / 4
+    np.testing.assert_allclose(split.targets[np.arange(3000), last, 0], answers, rtol=1e-5)
+
+
+def test_adding_depends_on_its_seed_and_the_mean_scores_the_variance():
+    specs = [{"kind": "adding", "length": 20, "data_seed": seed, "test": 20000} for seed in (1, 2)]
+    one, other = (TASKS.build(spec).data() for spec in specs)
+    assert not np.array_equal(one.train.inputs, other.train.inputs)
+    # Var(X) = 1/3 each; one in 10 + one in 9, less both at once, of the sequences have only one number that counts.
+    assert one.baselines[0].test == pytest.approx((1 - 0.5 * (0.1 + 0.9 / 8)) * 2 / 3 / 16, rel=0.05)
+
+
+CSV = {"kind": "csv", "path": "data.csv", "targets": ["y"], "window": 4}
+GOOD = "t,y,z\n" + "".join(f"2000-01-{day:02},{day % 5},{day}\n" for day in range(1, 31))
+HOURS = "t,y\n" + "".join(f"2000-01-01T{hour:02}:00,{hour}\n" for hour in range(24))
+
+
+def given_file(text):
+    with open("data.csv", "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "message"),
+    [
+        (GOOD, {"path": "dada.csv"}, r"dada\.csv: no such file in .*: check the path"),
+        (GOOD, {"path": "."}, r"can't be read as CSV .*: save it as CSV in UTF-8"),
+        ("", {}, r"data\.csv: empty file"),
+        ("t,y\n", {}, r"no rows below the header"),
+        (GOOD, {"targets": ["Y "]}, r"no column 'Y ': did you mean 'y'"),
+        (GOOD, {"targets": ["y"], "inputs": ["flow"]}, r"no column 'flow': known are t, y, z"),
+        (GOOD, {"date": "time"}, r"no column 'time'"),
+        (GOOD.replace(",z", ",y"), {}, r"2 columns are called 'y': rename"),
+        (GOOD.replace("2000-01-07,2", "2000-01-07,two"), {}, r"line 8, column 'y': 'two' is no finite number"),
+        (GOOD.replace("2000-01-07,2", "2000-01-07,NaN"), {}, r"line 8, column 'y': 'NaN' is no finite number"),
+        (GOOD.replace("2000-01-07,2", "2000-01-07,"), {}, r"line 8, column 'y': '' is no finite number"),
+        (GOOD.replace("2000-01-07,2", "2000-01-07,inf"), {}, r"line 8, column 'y': 'inf' is no finite number"),
+        (GOOD.replace("2000-01-07,2,7", "2000-01-07,2"), {}, r"line 8: 2 cells under 3 column names"),
+        (GOOD.replace("2000-01-07", "7 Jan"), {"date": "t"}, r"line 8, column 't': '7 Jan' is no ISO date"),
+        (GOOD.replace("2000-01-07", "2000-01-05"), {"date": "t"}, r"line 8, .* is not after the row before: sort"),
+        (GOOD, {"window": 40}, r"30 rows, shorter than window 40 \+ horizon 1: lower the window"),
+        (GOOD, {"window": 25}, r"split: leaves 21 rows for train, which wants at least 26"),
+        (GOOD, {"horizon": 5}, r"split: leaves 4 rows for test, which wants at least 5"),
+        (GOOD, {"split": [0.8, 0.01, 0.19]}, r"split: leaves 0 rows for valid, which wants at least 1"),
+        (GOOD, {"horizon": 3, "split": [0.6, 0.35, 0.05]}, r"split: leaves 2 rows for test, which wants at least 3"),
+        (GOOD, {"split": ["2000-01-10", "2000-01-20"]}, r"split: .*set date"),
+        (GOOD, {"split": ["2000-01-10", "2001-01-20"], "date": "t"}, r"leaves 0 rows for test"),
+        (GOOD.replace("2000-01-07,2", "2000-01-07,-2"), {"transform": "sqrt"}, r"row 7: -2 has no sqrt: set transform"),
+    ],
+)
+def test_bad_data_get_one_line_that_says_what_to_do(text, settings, message):
+    given_file(text)
+    with pytest.raises(EvornnError, match=message) as caught:
+        TASKS.build({**CSV, **settings}).data()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text():
+    with open("data.csv", "wb") as file:
+        file.write(b"t,y\n\xff\xfe,1\n")
+    with pytest.raises(EvornnError, match="save it as CSV in UTF-8"):
+        TASKS.build(CSV).data()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"targets": []}, r"^task\.targets: name at least one column"),
+        ({"targets": ["y", "y"]}, r"^task\.targets: name each column once"),
+        ({"window": 0}, r"^task\.window: .*greater than or equal to 1"),
+        ({"horizon": 0}, r"^task\.horizon: "),
+        ({"washout": 4}, r"^task\.washout: .*set it below window"),
+        ({"split": [0.7, 0.1, 0.1]}, r"^task\.split: wants three fractions that sum to 1"),
+        ({"split": [0.9, 0.2, -0.1]}, r"^task\.split: wants three fractions"),
+        ({"split": 0.7}, r"^task\.split: wants three fractions"),
+        ({"split": ["2000-01-20", "2000-01-10"]}, r"^task\.split: .*put the earlier one first"),
+        ({"split": ["2000-01-20", "soon"]}, r"^task\.split: .*soon"),
+        ({"transform": "cube"}, r"^task\.transform: .*'none', 'sqrt' or 'log1p'"),
+        ({"horizn": 2}, r"did you mean 'horizon'"),
+    ],
+)
+def test_bad_settings_are_named(settings, message):
+    with pytest.raises(EvornnError, match=message) as caught:
+        TASKS.build({**CSV, **settings})
+    assert "\n" not in str(caught.value)
+
+
+def test_csv_splits_by_dates_even_when_yaml_made_dates_of_them():
+    given_file(GOOD + "\n\n")
+    split = [datetime.date(2000, 1, 11), datetime.date(2000, 1, 21)]
+    data = TASKS.build({**CSV, "date": "t", "split": split}).data()
+    assert (data.chart.times[0], data.chart.times[-1], len(data.valid)) == ("2000-01-21", "2000-01-30", 10)
+    assert data.labels == ("y, 1 day ahead",)
+    assert "seasonal" in [baseline.name for baseline in data.baselines]
+
+
+def test_csv_reads_hours_and_byte_order_marks_and_spaces():
+    given_file("\ufeff" + HOURS.replace(",", ", "))
+    data = TASKS.build({**CSV, "date": "t", "horizon": 2}).data()
+    assert data.chart.times[0] == "2000-01-01T20:00:00"
+    assert data.labels == ("y, 1 hour ahead", "y, 2 hours ahead")
+
+
+@pytest.mark.parametrize(
+    ("step", "days", "names"),
+    [
+        ("month", [31, 29, 31, 30], True),
+        ("quarter", [91, 91, 92, 92], True),
+        ("week", [7], True),
+        ("year", [365], False),
+    ],
+)
+def test_csv_knows_the_calendar(step, days, names):
+    lines, day = ["t,y"], datetime.date(2000, 1, 1)
+    for row in range(120):
+        lines.append(f"{day},{row % 5}")
+        day += datetime.timedelta(days=days[row % len(days)])
+    given_file("\n".join(lines))
+    data = TASKS.build({**CSV, "date": "t"}).data()
+    assert data.labels == (f"y, 1 {step} ahead",)
+    assert ("seasonal" in [baseline.name for baseline in data.baselines]) == names
+
+
+def test_csv_inputs_need_not_be_targets():
+    given_file(GOOD)
+    data = TASKS.build({**CSV, "inputs": ["z"], "difference": False}).data()
+    assert data.train.inputs.shape[2] == data.train.targets.shape[2] == 1
+    rows = data.chart.truth[:, 0]
+    assert rows.tolist() == [day % 5 for day in range(27, 31)]
+
+
+@given(st.lists(st.lists(st.text(max_size=6), max_size=4), max_size=12), st.sampled_from(["\n", "\r\n"]))
+def test_no_file_ends_in_anything_but_data_or_a_clear_error(rows, ending):
+    given_file(ending.join(["y,z", *(",".join(row) for row in rows)]))
+    try:
+        assert len(TASKS.build({**CSV, "window": 1}).data().test)
+    except EvornnError as error:
+        assert "\n" not in str(error)
