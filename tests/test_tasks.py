@@ -234,6 +234,10 @@ def test_transforms_have_inverses(transform, values):
     np.testing.assert_allclose(scaling.inverse(transform, there), values, rtol=1e-9, atol=1e-9)
 
 
+def test_a_negative_root_is_drawn_as_zero():
+    assert scaling.inverse("sqrt", np.array([-3.0, -0.1, 2.0])).tolist() == [0, 0, 4]
+
+
 # Each task.
 
 
