@@ -22,8 +22,9 @@ def adam(
     b1, b2 = betas
     m = np.float32(b1) * m + np.float32(1 - b1) * gradients
     v = np.float32(b2) * v + np.float32(1 - b2) * gradients * gradients
-    root = np.sqrt(v) / np.float32(math.sqrt(1 - b2**k)) + np.float32(eps)
-    return np.float32(-rate / (1 - b1**k)) * m / root, m, v
+    c1, c2 = np.float32(1 - math.pow(b1, k)), np.float32(math.sqrt(1 - math.pow(b2, k)))
+    step = np.float32(-rate) * (m / c1) / (np.sqrt(v) / c2 + np.float32(eps))
+    return step.astype(np.float32, copy=False), m, v
 
 
 @settings

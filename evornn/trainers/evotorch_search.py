@@ -24,8 +24,7 @@ class EvoTorchSearch:
 
     def generation(self, step: int, streams: Streams, answer: Answer) -> None:
         seed = streams.integer(step)
-        with torch.random.fork_rng(devices=[]), threads(1) as outside:
-            torch.default_generator.manual_seed(seed)
+        with isolated(seed) as outside:
             self.question.manual_seed(seed)
             self.question.answer, self.question.outside = answer, outside
             self.advance(step)
@@ -59,6 +58,15 @@ class Question(Problem):  # type: ignore[misc]  # the library has no types
         rows = changed_rows(asked, told)
         z[rows] = torch.from_numpy(self.coordinates.z(told[rows]))  # improved genomes live on in the library
         batch.set_evals(torch.from_numpy(rankable(losses)))
+
+
+@contextmanager
+def isolated(seed: int) -> Iterator[int]:
+    """The library draws from torch's global generator, and sums on all threads: here from a seed, on one thread, and
+    afterwards all is what it was. Gives the number of threads there were."""
+    with torch.random.fork_rng(devices=[]), threads(1) as outside:
+        torch.default_generator.manual_seed(seed)
+        yield outside
 
 
 @contextmanager

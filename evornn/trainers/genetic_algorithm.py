@@ -12,7 +12,7 @@ from evotorch import algorithms, operators
 from evornn.arrays import Genomes, Streams
 from evornn.settings import settings
 from evornn.trainers.coordinates import Coordinates
-from evornn.trainers.evotorch_search import EvoTorchSearch, Question
+from evornn.trainers.evotorch_search import EvoTorchSearch, Question, isolated
 from evornn.trainers.replay import ReplayedTrainer
 from evornn.trainers.trainer import Oracle
 
@@ -36,15 +36,16 @@ class GeneticAlgorithm(ReplayedTrainer):
     batch: Annotated[int, Ge(1)] | None = None
 
     def search(self, oracle: Oracle, streams: Streams) -> GeneticSearch:
-        coordinates = Coordinates.of(oracle)
-        question = Question(coordinates)
-        algorithm = algorithms.GeneticAlgorithm(
-            question,
-            popsize=self.population,
-            operators=[self._crossover(question), self._mutation(question)],
-            elitist=self.elitist,
-            **({"re_evaluate": False} if self.batch is None else {"re_evaluate_parents_first": False}),
-        )
+        all_data = oracle.batch(0, self.batch) is None
+        with isolated(0):
+            question = Question(Coordinates.of(oracle))
+            algorithm = algorithms.GeneticAlgorithm(
+                question,
+                popsize=self.population,
+                operators=[self._crossover(question), self._mutation(question)],
+                elitist=self.elitist,
+                **({"re_evaluate": False} if all_data else {"re_evaluate_parents_first": False}),
+            )
         first = oracle.sample(self.population, streams.child("start").at(0))
         return GeneticSearch(question, algorithm, first)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.arrays import Genome, Genomes, Losses
+from evornn.arrays import Batch, Genome, Genomes, Losses
 from evornn.trainers.trainer import Oracle, State, Trainer
 
 WORST = float(np.finfo(np.float32).max)  # no finite float32 loss is worse
@@ -32,10 +32,10 @@ class PopulationTrainer(Trainer):
         """The `best` [n] and `best_loss` of a state before the first generation."""
         return {"best": oracle.centre, "best_loss": np.array(np.inf, np.float32)}
 
-    def remember(self, state: State, genomes: Genomes, losses: Losses) -> State:
-        """The state's new `best` [n] and `best_loss` after one more generation [P, n] with its losses [P]."""
+    def remember(self, state: State, genomes: Genomes, losses: Losses, batch: Batch | None) -> State:
+        """The state's new `best` [n] and `best_loss` after one more generation [P, n] with its losses [P] on a batch."""
         p = int(np.argmin(rankable(losses)))
-        to_beat = state["best_loss"] if self.batch is None else np.inf
+        to_beat = state["best_loss"] if batch is None else np.inf
         if np.isfinite(losses[p]) and losses[p] < to_beat:
             return {"best": genomes[p].copy(), "best_loss": np.array(losses[p])}
         return {"best": state["best"], "best_loss": state["best_loss"]}

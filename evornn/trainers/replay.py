@@ -47,7 +47,7 @@ class ReplayedTrainer(PopulationTrainer):
             live = Live.replayed(self.search(oracle, streams), state, streams)
         batch = oracle.batch(state["step"], self.batch)
         genomes, losses = live.generation(streams, lambda asked: oracle.evaluate(asked, batch))
-        return self._state(self.remember(state, genomes, losses), live)
+        return self._state(self.remember(state, genomes, losses, batch), live)
 
     def _state(self, best: State, live: Live) -> State:
         finite = {name: value for name, value in live.search.statistics().items() if np.isfinite(value)}

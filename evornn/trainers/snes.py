@@ -11,7 +11,7 @@ from evotorch import algorithms
 from evornn.arrays import Streams
 from evornn.settings import settings
 from evornn.trainers.coordinates import Coordinates
-from evornn.trainers.evotorch_search import EvoTorchSearch, Question
+from evornn.trainers.evotorch_search import EvoTorchSearch, Question, isolated
 from evornn.trainers.replay import ReplayedTrainer
 from evornn.trainers.trainer import Oracle
 
@@ -33,16 +33,17 @@ class SNES(ReplayedTrainer):
     batch: Annotated[int, Ge(1)] | None = None
 
     def search(self, oracle: Oracle, streams: Streams) -> SNESSearch:
-        question = Question(Coordinates.of(oracle))
-        algorithm = algorithms.SNES(
-            question,
-            popsize=self.population,
-            center_init=torch.zeros(oracle.n, dtype=torch.float64),
-            stdev_init=self.sigma,
-            center_learning_rate=self.learning_rate,
-            stdev_learning_rate=self.sigma_learning_rate,
-            stdev_max_change=self.sigma_change,
-        )
+        with isolated(0):
+            question = Question(Coordinates.of(oracle))
+            algorithm = algorithms.SNES(
+                question,
+                popsize=self.population,
+                center_init=torch.zeros(oracle.n, dtype=torch.float64),
+                stdev_init=self.sigma,
+                center_learning_rate=self.learning_rate,
+                stdev_learning_rate=self.sigma_learning_rate,
+                stdev_max_change=self.sigma_change,
+            )
         return SNESSearch(question, algorithm)
 
 

@@ -26,5 +26,6 @@ class WeightGuessing(PopulationTrainer):
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
         k = state["step"]
         guesses = oracle.sample(self.population, streams.at(k))
-        genomes, losses = oracle.evaluate(guesses, oracle.batch(k, self.batch))
-        return {"step": k + 1, **self.remember(state, genomes, losses)}
+        batch = oracle.batch(k, self.batch)
+        genomes, losses = oracle.evaluate(guesses, batch)
+        return {"step": k + 1, **self.remember(state, genomes, losses, batch)}
