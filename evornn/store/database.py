@@ -41,13 +41,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database. Raises StoreError."""
-        with translated(self.where), self._present(), self.engine.begin() as connection:
+        with translated(self.where), self.present(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that commits as a whole at the end, or not at all. Raises StoreError."""
-        with translated(self.where), self._present(), self._writer.begin() as connection:
+        with translated(self.where), self.present(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
@@ -55,7 +55,7 @@ class Database:
         """Like `writing`, with SQLite's foreign keys off: a rebuilt table would take along what belongs to its rows."""
         migrator = self.engine.execution_options(evornn_write=True, evornn_migrate=True)
         try:
-            with translated(self.where), self._present(), migrator.begin() as connection:
+            with translated(self.where), self.present(), migrator.begin() as connection:
                 yield connection
         finally:
             self.engine.dispose()  # the connection without foreign keys isn't used again
@@ -77,7 +77,7 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def _present(self) -> Iterator[None]:
+    def present(self) -> Iterator[None]:
         """SQLite goes on writing into a file that was deleted or replaced, and all would be lost: look first."""
         if self.path is not None:
             try:

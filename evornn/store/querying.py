@@ -30,7 +30,8 @@ class Querying(Database):
         if self.path is None:
             raise StoreError("queries run on SQLite stores: on PostgreSQL use psql with a role that may only read")
         request = {"uri": f"{self.path.as_uri()}?mode=ro", "sql": sql, "tables": [*VIEWS, *TABLES]}
-        reply = _run({**request, "limit": limit, "timeout": timeout, "max_bytes": MAX_BYTES}, timeout + GRACE)
+        with self.present():
+            reply = _run({**request, "limit": limit, "timeout": timeout, "max_bytes": MAX_BYTES}, timeout + GRACE)
         if "error" in reply:
             raise StoreError(_message(reply))
         rows = [[float(cell["$float"]) if isinstance(cell, dict) else cell for cell in row] for row in reply["rows"]]

@@ -125,7 +125,7 @@ def _cell(value: Any) -> Any:
 
 def _explain(problem: str, connection: sqlite3.Connection, request: dict[str, Any]) -> dict[str, Any]:
     """One line; for an unknown name also which names there are."""
-    if problem == "not a SELECT":
+    if problem == "not a SELECT" or "VACUUM" in problem:
         return {"error": "only SELECT is allowed here: nothing that writes, attaches, or changes settings"}
     if problem.startswith("You can only execute one"):
         return {"error": "only one statement is allowed: remove what follows the first semicolon"}

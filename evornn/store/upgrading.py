@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ def ensure(database: Database, create: bool) -> None:
         _upgrade(database, "head")
     with database.reading() as connection:
         version = version_of(connection)
-        foreign = version is None and bool(inspect(connection).get_table_names())
+        foreign = version is None and bool({*inspect(connection).get_table_names()} - {VERSION_TABLE})
     if foreign:
         raise StoreError(f"the database {database.where} is not evornn's: name another one with --store")
     if version is None and create:
@@ -128,11 +129,16 @@ def _schema_problems(connection: Connection, version: str | None) -> list[str]:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    options = {"version_table": VERSION_TABLE, "compare_type": True}
-    with warnings.catch_warnings():  # SQLite can't describe the index with DESC
+    options = {"version_table": VERSION_TABLE, "compare_type": True, "include_object": _comparable(connection)}
+    with warnings.catch_warnings():  # about the index that is left out
         warnings.simplefilter("ignore")
         differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
     return [f"the schema was changed by hand: {difference}" for difference in differences]
+
+
+def _comparable(connection: Connection) -> Callable[..., bool]:
+    """SQLite can't say that an index is descending, so `ix_runs_claim` would always seem to differ."""
+    return lambda thing, name, *_: connection.dialect.name != "sqlite" or name != "ix_runs_claim"
 
 
 def _file_problems(connection: Connection) -> list[str]:

@@ -1,0 +1,48 @@
+"""What the tests of the store share: plain data to put into one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evornn.store.records import NewRun
+from evornn.store.store import Store, open_store
+from evornn.training.records import Checkpoint, Result, Row
+
+SPEC: dict[str, Any] = {"name": "sunspots", "tasks": [{"kind": "sunspots"}], "seeds": 3}
+
+
+def new_runs(count: int) -> list[NewRun]:
+    fragments = {"task": {"kind": "sunspots"}, "network": {"kind": "elman"}, "trainer": {"kind": "adam"}}
+    return [NewRun("sunspots", "elman", "adam", fragments, i, {"network_steps": 1000}, i, 17) for i in range(count)]
+
+
+def row(mark: int, **changes: Any) -> Row:
+    values: dict[str, Any] = {name: 1.0 / mark for name in ("best", "mean", "median", "q25", "q75", "valid")}
+    values |= {"network_steps": 10 * mark, "evaluations": mark, "updates": mark, "champion_valid": 0.1, "seconds": 0.5}
+    return Row(mark=mark, **{**values, **changes})
+
+
+def checkpoint(mark: int) -> Checkpoint:
+    return Checkpoint(mark, {"mean": np.full(4, mark, np.float32)}, {"step": mark, "kind": "adam"})
+
+
+def result(**changes: Any) -> Result:
+    values: dict[str, Any] = {"genome": np.arange(5, dtype=np.float32), "train_loss": 0.3, "valid_loss": 0.2}
+    values |= {"test_loss": 0.25, "network_steps": 1000, "evaluations": 100, "updates": 10, "seconds": 2.5}
+    values |= {"stopped_by": "budget", "hits": {"0.5": 120}, "environment": {"python": "3.11"}}
+    return Result(**{**values, **changes})
+
+
+def submitted(store: Store, count: int = 1, **options: Any) -> int:
+    return store.submit(SPEC, new_runs(count), **options)
+
+
+def claim_all(url: str, owner: str) -> list[int]:
+    """What one process of several does."""
+    claimed = []
+    with open_store(url) as store:
+        while (claim := store.claim(owner)) is not None:
+            claimed.append(claim.run.id)
+    return claimed

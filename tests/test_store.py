@@ -1,0 +1,327 @@
+"""The store's contract. Every database passes it: one line in DATABASES and it is tried."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stores import SPEC, checkpoint, claim_all, result, row, submitted
+
+from evornn.errors import UnknownName
+from evornn.store import leasing
+from evornn.store.errors import Conflict, Diverged, Fenced, NotFound, StoreError
+from evornn.store.records import LogLine
+from evornn.store.store import Store, open_store
+
+DATABASES: dict[str, Callable[[Path], str]] = {"sqlite": lambda folder: f"sqlite:///{folder}/evornn.db"}
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return DATABASES[request.param](tmp_path)
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    with open_store(url) as opened:
+        yield opened
+
+
+def test_a_run_from_submission_to_result(store: Store) -> None:
+    job = submitted(store, 2)
+    assert store.spec(job) == SPEC
+    assert store.job(job).counts == {"queued": 2} and store.job(job).state == "queued"
+    claim = store.claim("me")
+    assert claim is not None and claim.checkpoint is None and claim.run.seed == 0 and claim.run.state == "running"
+    assert claim.run.fragments["network"] == {"kind": "elman"} and claim.run.experiment == "sunspots"
+    reply = store.record(claim.run.id, claim.lease, [row(1), row(2)], checkpoint(2), [LogLine("hello", "warning")])
+    assert not reply.cancel_requested
+    assert store.curve(claim.run.id) == [row(1), row(2)]
+    assert store.run(claim.run.id).best == 0.5 and store.run(claim.run.id).mark == 2
+    store.finish(claim.run.id, claim.lease, result(), [row(3)])
+    found = store.result(claim.run.id)
+    assert dataclasses.replace(found, genome=None) == dataclasses.replace(result(), genome=None)
+    np.testing.assert_array_equal(store.champion(claim.run.id), result().genome)
+    assert [r.mark for r in store.curve(claim.run.id)] == [1, 2, 3]
+    assert store.checkpoint(claim.run.id) is None, "a finished run needs none"
+    assert store.job(job).counts == {"queued": 1, "succeeded": 1} and store.job(job).finished is None
+    assert [(line.message, line.level, line.run) for line in store.logs(job=job)] == [("hello", "warning", 1)]
+    assert [e.kind for e in store.events(run=claim.run.id)] == ["claimed", "succeeded"]
+    assert [(w.name, w.claims) for w in store.workers()] == [("me", 1)]
+
+
+def test_a_job_is_done_when_its_last_run_is(store: Store) -> None:
+    job = submitted(store, 2)
+    for _ in range(2):
+        claim = store.claim("me")
+        assert claim is not None
+        store.finish(claim.run.id, claim.lease, result())
+    assert store.job(job).state == "succeeded"
+    assert store.job(job).finished == max(run.finished or 0 for run in store.runs(job=job))
+
+
+def test_not_a_number_survives(store: Store) -> None:
+    claim = _claimed(store)
+    given = row(1, best=NAN, mean=INF, q25=-INF, champion_valid=NAN, extra={"sigma": NAN, "norm": -INF, "rate": 0.1})
+    store.record(claim.run.id, claim.lease, [given])
+    assert repr(store.curve(claim.run.id)[0]) == repr(
+        dataclasses.replace(given, extra=dict(sorted(given.extra.items())))
+    )
+    store.record(claim.run.id, claim.lease, [given])  # equal, NaN and all
+    store.finish(claim.run.id, claim.lease, result(test_loss=NAN, train_loss=INF))
+    found = store.run(claim.run.id)
+    assert np.isnan(found.test_loss) and found.train_loss == INF and np.isnan(found.best) and found.valid_loss == 0.2
+    assert np.isnan(store.result(claim.run.id).test_loss)
+
+
+def test_numpy_numbers_are_numbers(store: Store) -> None:
+    claim = _claimed(store)
+    given = row(1, best=np.float32(0.1), network_steps=np.int64(7), extra={"sigma": np.float32(2.5)})
+    store.record(claim.run.id, claim.lease, [given])
+    stored = store.curve(claim.run.id)[0]
+    assert (stored.best, stored.network_steps, stored.extra) == (float(np.float32(0.1)), 7, {"sigma": 2.5})
+    assert type(stored.best) is float and type(stored.network_steps) is int
+
+
+def test_a_checkpoint_comes_back_to_the_bit(store: Store) -> None:
+    claim = _claimed(store)
+    arrays = {
+        "C": np.asfortranarray(np.random.default_rng(1).normal(size=(3, 4))),
+        "t": np.array(3),
+        "e": np.zeros((0, 2)),
+    }
+    plain = {"loss": NAN, "rng": {"state": 2**127 + 1}, "$float": "user's", "list": [1, [2.5, -INF]], "none": None}
+    given = dataclasses.replace(checkpoint(4), arrays={**arrays, "ok": np.array([True])}, plain=plain)
+    store.record(claim.run.id, claim.lease, [], given)
+    found = store.checkpoint(claim.run.id)
+    assert found is not None and found.mark == 4 and repr(found.plain) == repr({k: plain[k] for k in sorted(plain)})
+    for name, array in given.arrays.items():
+        assert found.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(found.arrays[name], array)
+
+
+def test_a_recomputed_row_must_be_equal(store: Store) -> None:
+    claim = _claimed(store)
+    store.record(claim.run.id, claim.lease, [row(1, extra={"sigma": 1.0}), row(2)], checkpoint(2))
+    store.record(claim.run.id, claim.lease, [row(2, seconds=99.0), row(3)], checkpoint(3))
+    assert [r.seconds for r in store.curve(claim.run.id)] == [0.5, 0.5, 0.5], "the first attempt's seconds stay"
+    changes = [{"best": 0.7}, {"valid": NAN}, {"network_steps": 11}, {"extra": {"sigma": 1.1}}, {"extra": {}}]
+    for change, column in zip(changes, ["best", "valid", "network_steps", "extra.sigma", "extra.sigma"], strict=True):
+        again = row(1, **{"extra": {"sigma": 1.0}, **change})
+        with pytest.raises(Diverged, match=f"mark 1: recomputed {column} ") as caught:
+            store.record(claim.run.id, claim.lease, [again, row(4)], checkpoint(4))
+        assert caught.value.column == column
+    assert store.curve(claim.run.id)[-1].mark == 3 and store.checkpoint(claim.run.id).mark == 3, "nothing was written"
+
+
+def test_a_zombie_writes_nothing(store: Store) -> None:
+    submitted(store)
+    zombie = store.claim("zombie", lease_seconds=-1)
+    assert zombie is not None
+    run = zombie.run.id
+    store.record(run, zombie.lease, [row(1)], checkpoint(1))
+    heir = store.claim("heir")
+    assert heir is not None and heir.run.id == run and heir.lease == zombie.lease + 1
+    assert heir.checkpoint is not None and heir.checkpoint.mark == 1
+    before = (store.run(run), store.curve(run), store.events(), store.logs())
+    writes: list[Callable[[], object]] = [
+        lambda: store.record(run, zombie.lease, [row(2)], checkpoint(2), [LogLine("late")]),
+        lambda: store.finish(run, zombie.lease, result()),
+        lambda: store.fail(run, zombie.lease, "late", retry=True),
+        lambda: store.release(run, zombie.lease),
+        lambda: store.record(run, heir.lease + 1),
+        lambda: store.record(run + 1, 1),
+    ]
+    for write in writes:
+        with pytest.raises(Fenced, match="lease"):
+            write()
+    assert (store.run(run), store.curve(run), store.events(), store.logs()) == before
+    assert store.checkpoint(run).mark == 1
+    store.finish(run, heir.lease, result())
+    with pytest.raises(Fenced):
+        store.record(run, heir.lease)
+
+
+def test_a_silent_worker_may_go_on_while_nobody_else_has_claimed(store: Store) -> None:
+    submitted(store)
+    claim = store.claim("slow", lease_seconds=-1)
+    assert claim is not None and store.live_owners() == []
+    store.record(claim.run.id, claim.lease, [row(1)])
+
+
+def test_rows_and_checkpoint_commit_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = _claimed(store)
+    store.record(claim.run.id, claim.lease, [row(1)], checkpoint(1))
+    before = store.run(claim.run.id)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="crash"):
+        patch.setattr(leasing, "_keep", _crash)
+        store.record(claim.run.id, claim.lease, [row(2)], checkpoint(2), [LogLine("lost")])
+    assert store.curve(claim.run.id) == [row(1)] and store.checkpoint(claim.run.id).mark == 1
+    assert store.run(claim.run.id) == before and store.logs() == []
+
+
+def test_a_process_killed_within_a_transaction_leaves_nothing(store: Store, url: str) -> None:
+    submitted(store)
+    process = multiprocessing.get_context("spawn").Process(target=_killed_while_recording, args=(url,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert store.curve(1) == [row(1)] and store.live_owners() == ["victim"]
+    assert store.release_owner("victim") == 1
+    claim = store.claim("heir")
+    assert claim is not None and claim.checkpoint is not None and claim.checkpoint.mark == 1
+    assert claim.run.failures == 0, "a machine that died is no failure of the run"
+
+
+def test_two_processes_claim_200_runs_none_twice(store: Store, url: str) -> None:
+    submitted(store, 200)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        first, second = pool.starmap(claim_all, [(url, "a"), (url, "b")])
+    assert sorted(first + second) == [run.id for run in store.runs()]
+    assert {run.lease for run in store.runs()} == {1}
+
+
+def test_priority_then_age(store: Store) -> None:
+    low, high = submitted(store, 2), submitted(store, 2, priority=5)
+    jobs = [claim.run.job for _ in range(2) if (claim := store.claim("me")) is not None]
+    assert jobs == [high, high]
+    claim = store.claim("me", job=high)
+    assert claim is None
+    claim = store.claim("me", job=low)
+    assert claim is not None and claim.run.position == 0
+
+
+def test_failures_are_tried_three_times_with_a_pause(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = submitted(store)
+    claim = store.claim("me")
+    assert claim is not None
+    assert store.fail(claim.run.id, claim.lease, "CUDA out of memory", retry=True) == "queued"
+    assert store.claim("me") is None, "not yet"
+    monkeypatch.setattr(leasing, "BACK_OFF", 0.0)
+    store.cancel(job=job)
+    store.resume(job)
+    states = []
+    for _ in range(3):
+        claim = store.claim("me")
+        assert claim is not None
+        states.append(store.fail(claim.run.id, claim.lease, "again", retry=True))
+    assert states == ["queued", "queued", "failed"]
+    assert (store.run(1).failures, store.run(1).error, store.job(job).state) == (3, "again", "failed")
+    assert store.claim("me") is None
+
+
+def test_what_will_fail_again_is_not_tried_again(store: Store) -> None:
+    claim = _claimed(store)
+    assert store.fail(claim.run.id, claim.lease, "bad spec", retry=False) == "failed"
+
+
+def test_cancel(store: Store) -> None:
+    job = submitted(store, 3)
+    claims = [store.claim("me"), store.claim("me", lease_seconds=-1)]
+    assert store.cancel(job=job) == 3
+    assert [run.state for run in store.runs()] == ["cancelling", "cancelled", "cancelled"], "silent ones end at once"
+    assert claims[0] is not None and store.record(claims[0].run.id, claims[0].lease, [row(1)]).cancel_requested
+    store.release(claims[0].run.id, claims[0].lease)
+    assert store.job(job).state == "cancelled"
+    assert store.cancel(job=job) == 0
+    assert store.resume(job) == 3 and store.job(job).state == "queued"
+
+
+def test_resume_goes_on_and_retry_starts_again(store: Store) -> None:
+    job = submitted(store, 2)
+    for _ in range(2):
+        claim = store.claim("me")
+        assert claim is not None
+        store.record(claim.run.id, claim.lease, [row(1, extra={"sigma": 1.0})], checkpoint(1))
+        store.fail(claim.run.id, claim.lease, "bug", retry=False)
+    assert store.resume(job) == 2
+    claim = store.claim("me")
+    assert claim is not None and claim.checkpoint is not None and claim.run.failures == 0 and claim.run.error is None
+    store.finish(claim.run.id, claim.lease, result())
+    claim = store.claim("me")
+    assert claim is not None
+    store.fail(claim.run.id, claim.lease, "bug", retry=False)
+    assert store.retry(job) == 1
+    assert store.curve(claim.run.id) == [] and store.checkpoint(claim.run.id) is None
+    assert store.run(claim.run.id).best is None and store.run(claim.run.id).seed == 1
+    again = store.claim("me")
+    assert again is not None and again.checkpoint is None
+    store.record(again.run.id, again.lease, [row(1, best=7.0)])  # other numbers than before: no quarrel
+
+
+def test_one_idempotency_key_one_job(store: Store) -> None:
+    first = submitted(store, 2, idempotency_key="k")
+    assert submitted(store, 2, idempotency_key="k") == first
+    assert submitted(store, 2, idempotency_key="k", owner="somebody else") != first
+    with pytest.raises(Conflict, match="use a new key"):
+        submitted(store, 3, idempotency_key="k")
+    assert submitted(store) != submitted(store), "no key, no such promise"
+    assert len(store.jobs()) == 4 and len({job.spec_id for job in store.jobs()}) == 1
+
+
+def test_lists(store: Store) -> None:
+    job = submitted(store, 3, experiment="other")
+    for loss in (0.3, NAN, 0.1):
+        claim = store.claim("me")
+        assert claim is not None
+        store.finish(claim.run.id, claim.lease, result(test_loss=loss))
+    assert [run.id for run in store.runs(order="test_loss")] == [3, 1, 2]
+    assert [run.id for run in store.runs(order="-test_loss", limit=2)] == [1, 3]
+    assert store.runs(state="failed") == [] and len(store.runs(job=job, network="elman", experiment="other")) == 3
+    assert store.runs(trainer="cma_es") == [] and store.jobs(experiment="none") == []
+    assert store.curves([1, 2]) == {1: [], 2: []}
+    assert [e.id for e in store.events(job=job, after=2, limit=2)] == [3, 4]
+    with pytest.raises(UnknownName, match="did you mean 'succeeded'"):
+        store.runs(state="success")
+    with pytest.raises(UnknownName, match="did you mean 'test_loss'"):
+        store.runs(order="test_los")
+
+
+def test_what_is_not_there(store: Store) -> None:
+    missing: list[Callable[[], object]] = [
+        lambda: store.job(7),
+        lambda: store.spec(7),
+        lambda: store.run(7),
+        lambda: store.curve(7),
+        lambda: store.checkpoint(7),
+        lambda: store.result(7),
+        lambda: store.cancel(run=7),
+        lambda: store.resume(7),
+        lambda: store.retry(7),
+    ]
+    for read in missing:
+        with pytest.raises(NotFound, match="7"):
+            read()
+    submitted(store)
+    with pytest.raises(NotFound, match="run 1 has no result, it is queued"):
+        store.champion(1)
+    with pytest.raises(StoreError, match="no run"):
+        store.submit(SPEC, [])
+    assert store.claim("me", job=9) is None
+
+
+def _claimed(store: Store) -> leasing.Claim:
+    submitted(store)
+    claim = store.claim("me")
+    assert claim is not None
+    return claim
+
+
+def _crash(*_: object) -> None:
+    raise OSError("crash")
+
+
+def _killed_while_recording(url: str) -> None:
+    store = open_store(url)
+    claim = store.claim("victim")
+    assert claim is not None
+    store.record(claim.run.id, claim.lease, [row(1)], checkpoint(1))
+    leasing._keep = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    store.record(claim.run.id, claim.lease, [row(2)], checkpoint(2))
