@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 Styles = Mapping[str, Style]
-STEPS, SECONDS = "network steps (members × sequences × time steps)", "computing time of a run [s]"
+STEPS, SECONDS = "network steps", "computing time of a run [s]"
 POINTS = 200
 
 
@@ -152,7 +152,7 @@ def forecasts(
 ) -> Figure:
     """The real series and the first prediction over the test split; the others and baselines appear when clicked."""
     times, chart = list(forecast.chart.times), forecast.chart
-    figure = _figure(theme, "time", f"value [{label(chart.unit)}]" if chart.unit else "value")
+    figure = _figure(theme, "time", label(chart.unit) or "value")
     before = _before(times, chart.history)
     known = np.concatenate([chart.history[len(chart.history) - len(before) :], chart.truth[:, output]])
     figure.add_scatter(x=before + times, y=known, name="measured", mode="lines", line={"color": GREY, "width": 3})
@@ -209,21 +209,15 @@ def _before(times: Sequence[str], history: Floats) -> list[str]:
     """Times of the values before the test split, continuing its spacing backwards; none where that can't be told."""
     import pandas as pd
 
-    count = min(len(history), max(len(times) // 2, 1)) if np.ndim(history) == 1 else 0
-    try:
+    count = min(len(history), max(len(times) // 2, 1))
+    if times[0].isdigit():
         return [str(k) for k in range(int(times[0]) - count, int(times[0]))]
-    except ValueError:
-        pass
-    try:
-        index = pd.DatetimeIndex(times)
-        step = pd.infer_freq(index)
-    except ValueError:
-        return []
-    return (
-        []
-        if step is None or not count
-        else [str(t.date()) for t in pd.date_range(end=index[0], periods=count + 1, freq=step)[:-1]]
-    )
+    index = pd.DatetimeIndex(times)
+    months = 12 * (index[1].year - index[0].year) + index[1].month - index[0].month if len(index) > 1 else 0
+    for step in (pd.DateOffset(months=months), index[1] - index[0]) if len(index) > 1 else ():
+        if (index[:-1] + step).equals(index[1:]):
+            return [(index[0] - k * step).isoformat().removesuffix("T00:00:00") for k in range(count, 0, -1)]
+    return []
 
 
 def _figure(theme: str, x: str, y: str) -> Figure:

@@ -9,8 +9,8 @@
     if (drawn.has(box)) return;
     drawn.add(box);
     const { data, layout } = figures[box.id];
-    const config = { responsive: true, displaylogo: false, displayModeBar: false };
-    Plotly.newPlot(box, data, { ...layout, template: theme() }, config);
+    const narrow = box.clientWidth < 480 ? { font: { size: 11 }, legend: { ...layout.legend, font: { size: 10 } } } : {};
+    Plotly.newPlot(box, data, { ...layout, ...narrow, template: theme() }, { responsive: true, displayModeBar: false });
   }
 
   const boxes = [...document.querySelectorAll(".chart")];
