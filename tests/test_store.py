@@ -156,6 +156,16 @@ def test_a_silent_worker_may_go_on_while_nobody_else_has_claimed(store: Store) -
     store.record(claim.run.id, claim.lease, [row(1)])
 
 
+def test_a_heartbeat_says_how_far_the_run_is(store: Store) -> None:
+    claim = _claimed(store)
+    store.record(claim.run.id, claim.lease, [row(1)], checkpoint(1))
+    before = store.run(claim.run.id)
+    store.record(claim.run.id, claim.lease, network_steps=14)
+    after = store.run(claim.run.id)
+    assert (after.network_steps, after.mark, len(store.curve(claim.run.id))) == (14, 1, 1)
+    assert after.lease_until > before.lease_until and store.live_owners() == ["me"]
+
+
 def test_rows_and_checkpoint_commit_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     claim = _claimed(store)
     store.record(claim.run.id, claim.lease, [row(1)], checkpoint(1))
