@@ -1,0 +1,32 @@
+"""The front door: `evornn …`. Exit status: 0 done, 1 an error that the message explains, 2 a wrong command line, 3 some
+runs failed, 130 interrupted (and `evornn resume` goes on)."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import Any
+
+
+def main() -> None:
+    """The `evornn` command."""
+    from evornn.cli.app import app
+    from evornn.errors import EvornnError
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except EvornnError as error:
+        text = json.dumps({"error": str(error)}) if "--json" in sys.argv else f"error: {error}"
+        print(text, file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted: nothing is lost, `evornn resume` goes on where it stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # `evornn ls | head`
+        sys.stderr.close()
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,131 @@
+"""Tables for people. All text from specs is shown as it is, never read as markup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from evornn.cli.progress import duration
+
+if TYPE_CHECKING:
+    from evornn.experiments.catalog import Entry
+    from evornn.service.doctor import Finding
+    from evornn.store.records import StoredJob, StoredRun
+    from evornn.training.records import Result, Row
+
+COLOURS = {"succeeded": "green", "failed": "red", "running": "cyan", "cancelling": "yellow", "cancelled": "yellow"}
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Any result: numbers to the right, text to the left."""
+    lines = list(rows)
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for k, column in enumerate(columns):
+        numeric = bool(lines) and all(isinstance(line[k], (int, float, type(None))) for line in lines)
+        made.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+    for line in lines:
+        made.add_row(*(_cell(value) for value in line))
+    return made
+
+
+def jobs(found: Sequence[StoredJob]) -> RenderableType:
+    if not found:
+        return "no jobs yet: start one with `evornn run SPEC`"
+    lines = [(job.id, job.experiment, job.state, _counts(job.counts), _time(job.created)) for job in found]
+    return table(("job", "experiment", "state", "runs", "submitted"), lines)
+
+
+def runs(found: Sequence[StoredRun]) -> RenderableType:
+    if not found:
+        return "no such runs"
+    columns = ("run", "task", "network", "trainer", "seed", "state", "n", "validation", "test", "steps", "s")
+    return table(
+        columns,
+        [
+            (r.id, r.task, r.network, r.trainer, r.seed, r.state, r.parameters, r.champion_valid, r.test_loss, r.network_steps, r.seconds)
+            for r in found
+        ],
+    )
+
+
+def run(found: StoredRun, curve: Sequence[Row], result: Result | None) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    facts: dict[str, Any] = {
+        "run": f"{found.id} of job {found.job} ({found.experiment})",
+        "state": found.state + (f": {found.error}" if found.error else ""),
+        "task": json.dumps(found.fragments["task"]),
+        "network": f"{json.dumps(found.fragments['network'])}, {found.parameters} parameters",
+        "trainer": json.dumps(found.fragments["trainer"]),
+        "seed": found.seed,
+        "budget": ", ".join(f"{k} {v}" for k, v in found.budget.items() if v not in (None, [])),
+        "spent": f"{found.network_steps or 0:,} network steps, {found.evaluations or 0:,} evaluations, {found.updates or 0:,} updates",
+        "time": duration(found.seconds or 0.0),
+        "stopped by": found.stopped_by or "–",
+        "loss": f"training {_cell(found.train_loss)}, validation {_cell(found.valid_loss)}, test {_cell(found.test_loss)}",
+        "targets hit": ", ".join(f"{k} at {v:,} steps" for k, v in (found.hits or {}).items()) or "–",
+    }
+    if curve:
+        facts["curve"] = f"{spark([row.champion_valid for row in curve])}  validation, {curve[0].champion_valid:.4g} → {curve[-1].champion_valid:.4g}"
+    for name, value in (result.environment if result else {}).items():
+        facts[name] = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+    for name, value in facts.items():
+        grid.add_row(Text(name, style="bold"), Text(str(value)))
+    return grid
+
+
+def catalog(entries: Sequence[Entry]) -> RenderableType:
+    parts: list[RenderableType] = []
+    for group in dict.fromkeys(entry.group for entry in entries):
+        parts.append(Text(f"\n{group}", style="bold"))
+        grid = Table.grid(padding=(0, 2))
+        for entry in entries:
+            if entry.group == group:
+                settings = ", ".join(f"{name}={json.dumps(value)}" if value is not ... else name for name, value in entry.settings.items())
+                grid.add_row(Text(entry.name, style="cyan"), Group(Text(entry.summary), Text(settings, style="dim")))
+        parts.append(grid)
+    return Group(*parts)
+
+
+def findings(found: Sequence[Finding]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    for finding in found:
+        mark = Text("ok", style="green") if finding.good else Text("!!", style="red")
+        grid.add_row(mark, Text(finding.what), Text(finding.found))
+    return grid
+
+
+def spark(values: Sequence[float], width: int = 40) -> str:
+    """A curve in one line of text."""
+    chosen = [values[k * len(values) // width] for k in range(width)] if len(values) > width else list(values)
+    finite = [v for v in chosen if v - v == 0]
+    if not finite:
+        return ""
+    low, span = min(finite), (max(finite) - min(finite)) or 1.0
+    return "".join(BARS[int((v - low) / span * 7)] if v - v == 0 else " " for v in chosen)
+
+
+def _counts(counts: dict[str, int]) -> Text:
+    parts = [Text(f"{n} {state}", style=COLOURS.get(state, "")) for state, n in counts.items()]
+    return Text(", ").join(parts)
+
+
+def _cell(value: Any) -> Text:
+    if isinstance(value, Text):
+        return value
+    if value is None:
+        return Text("–")
+    if isinstance(value, float):
+        return Text(f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}")
+    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and value > 9999 else str(value)
+    return Text(text, style=COLOURS.get(text, ""))
+
+
+def _time(epoch: float) -> str:
+    return datetime.fromtimestamp(epoch).strftime("%Y-%m-%d %H:%M")

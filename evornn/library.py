@@ -1,0 +1,150 @@
+"""evornn as a library: train one network here, run whole experiments, open a store. The wiring of executors and store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evornn.errors import EvornnError
+from evornn.service.executor import Executor
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from evornn.arrays import Genome
+    from evornn.networks.network import Network, OwnLoss
+    from evornn.service.dispatch import Listener
+    from evornn.service.results import Results
+    from evornn.store.records import StoredRun
+    from evornn.store.store import Store
+    from evornn.tasks.task import Data, Task
+    from evornn.trainers.trainer import Trainer
+    from evornn.training.budget import Budget
+    from evornn.training.records import Result, Row, Update
+
+DEFAULT_STORE = "sqlite:///evornn.db"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: the champion, its curve, how it went."""
+
+    network: Network
+    genome: Genome  # [n] the champion
+    rows: list[Row]
+    result: Result
+
+    def curve(self) -> DataFrame:
+        """One line per budget mark."""
+        from evornn.service.results import frame
+
+        return frame(self.rows)
+
+
+def train(
+    network: Network,
+    task: Task | Data | str | Mapping[str, Any],
+    trainer: Trainer | str | Mapping[str, Any],
+    seed: int = 0,
+    budget: Budget | int = 1_000_000,
+    loss: str | OwnLoss | None = None,
+) -> Trained:
+    """Train `network` in this process, without a store.
+
+    `task` is a Task, a Data of your own, a spec fragment such as {"kind": "csv", …} or its kind; `trainer` likewise.
+    `budget` is a number of network steps, or a Budget. `loss` overrides the task's; your own function is allowed here.
+    """
+    from evornn.tasks import TASKS
+    from evornn.tasks.task import Data, Task
+    from evornn.trainers import TRAINERS
+    from evornn.trainers.trainer import Trainer
+    from evornn.training.budget import Budget
+    from evornn.training.loop import training
+
+    asked = task if isinstance(task, (Data, Task)) else TASKS.build({"kind": task} if isinstance(task, str) else task)
+    data = asked if isinstance(asked, Data) else asked.data()
+    how = trainer if isinstance(trainer, Trainer) else TRAINERS.build({"kind": trainer} if isinstance(trainer, str) else trainer)
+    limit = budget if isinstance(budget, Budget) else Budget(steps=budget)
+    rows: list[Row] = []
+    for update in training(network, data, how, seed, limit, loss=loss):
+        rows += update.rows
+    assert update.result is not None
+    return Trained(network, update.result.genome, rows, update.result)
+
+
+def run(
+    spec: Mapping[str, Any] | str | Path,
+    store: str = DEFAULT_STORE,
+    workers: int | None = None,
+    address: str | None = None,
+) -> Results:
+    """Run a spec (plain data, or a file's path) to its end, spread over Ray. Answers the open store with the results.
+
+    `workers` is the number of CPUs of a Ray started for it here (None: all; 0: no Ray, this process), `address` an
+    existing cluster. Interrupted or killed, `resume` goes on with it.
+    """
+    from evornn.experiments.yaml import read
+    from evornn.service.service import submit
+
+    results = open(store, create=True)
+    job = submit(results.store, read(spec) if isinstance(spec, (str, Path)) else spec)
+    work(results.store, job, workers, address, Silent())
+    return results
+
+
+def resume(store: str = DEFAULT_STORE, job: int | None = None, workers: int | None = None, address: str | None = None) -> Results:
+    """Go on with a job (by default the newest) whose runs were interrupted, failed or cancelled."""
+    from evornn.service.service import chosen_job
+
+    results = open(store)
+    chosen = chosen_job(results.store, job)
+    results.store.resume(chosen)
+    work(results.store, chosen, workers, address, Silent())
+    return results
+
+
+def open(store: str = DEFAULT_STORE, create: bool = False) -> Results:
+    """Open a store: `with evornn.open() as results: results.run(1).network`. Raises StoreError."""
+    from evornn.service.results import Results
+    from evornn.store.store import open_store
+
+    return Results(open_store(store, create=create))
+
+
+def work(store: Store, job: int, workers: int | None, address: str | None, listener: Listener) -> None:
+    """Dispatch a job's runs until all have ended."""
+    from evornn.service.dispatch import Dispatcher
+
+    with executor(workers, address) as working:
+        Dispatcher(store, working, listener).work(job)
+
+
+@contextmanager
+def executor(workers: int | None, address: str | None) -> Iterator[Executor]:
+    """Ray, or with `workers=0` a thread of this process."""
+    if workers == 0 and address is None:
+        from evornn.service.local import LocalExecutor
+
+        local = LocalExecutor()
+        try:
+            yield local
+        finally:
+            local.close()
+        return
+    try:
+        from evornn.workers import cluster
+    except ImportError as error:
+        raise EvornnError(f"Ray is not installed ({error.name}): `pip install ray`, or use --workers 0") from None
+    with cluster.executor(address, workers) as ray:
+        yield ray
+
+
+class Silent:
+    """A listener that says nothing."""
+
+    def claimed(self, run: StoredRun) -> None: ...
+    def updated(self, run: StoredRun, update: Update) -> None: ...
+    def ended(self, run: StoredRun, state: str, reason: str) -> None: ...

@@ -1,0 +1,131 @@
+"""Reading the store for a comparison: frames of runs and curves, baselines of each task, forecasts of the best networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evornn.errors import EvornnError
+from evornn.experiments.charts import Forecast
+from evornn.experiments.compare import Baselines, compare
+from evornn.experiments.comparison import Comparison, TaskComparison
+from evornn.experiments.execute import load, network_for
+from evornn.experiments.report import write_report
+from evornn.store.records import JobId, StoredRun
+from evornn.store.store import Store
+from evornn.tasks.task import Data
+from evornn.trainers import TRAINERS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+FIELDS = ("task", "network", "trainer", "seed", "state", "train_loss", "valid_loss", "test_loss", "network_steps", "evaluations")
+MORE = ("updates", "seconds", "stopped_by", "hits")
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """A job, read for comparison."""
+
+    store: Store
+    job: JobId
+
+    @cached_property
+    def runs(self) -> list[StoredRun]:
+        return self.store.runs(job=self.job, order="id")
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        return compare(self.run_frame, self.curve_frame, self.families, self.baselines)
+
+    def report(self, path: str | Path, database: str) -> Path:
+        """Write the HTML report."""
+        return write_report(
+            path,
+            self.comparison,
+            self.run_frame,
+            self.curve_frame,
+            baselines=self.baselines,
+            forecasts=self.forecasts(),
+            spec=self.store.spec(self.job),
+            environment=self.environment,
+            database=database,
+            title=f"{self.store.job(self.job).experiment} (job {self.job})",
+        )
+
+    @cached_property
+    def run_frame(self) -> DataFrame:
+        from pandas import DataFrame
+
+        rows = [{"run": r.id, "n": r.parameters, **{f: getattr(r, f) for f in (*FIELDS, *MORE)}} for r in self.runs]
+        return DataFrame(rows)
+
+    @cached_property
+    def curve_frame(self) -> DataFrame:
+        from pandas import DataFrame
+
+        curves = self.store.curves([run.id for run in self.runs])
+        rows = [{"run": run, **asdict(row)} for run, found in curves.items() for row in found]
+        if not rows:
+            raise EvornnError(f"job {self.job} has no progress yet: wait for its first runs, or `evornn resume {self.job}`")
+        return DataFrame(rows).drop(columns="extra")
+
+    @property
+    def families(self) -> dict[str, str]:
+        """Trainer's label → gradient, evolution, hybrid or guessing."""
+        return {run.trainer: TRAINERS[run.fragments["trainer"]["kind"]].family for run in self.runs}
+
+    @cached_property
+    def data(self) -> dict[str, Data]:
+        """Task's label → its data. A task whose file is gone is left out: its runs can be compared all the same."""
+        found = {}
+        for run in self.runs:
+            if run.task not in found:
+                try:
+                    found[run.task] = load(json.dumps(run.fragments["task"], sort_keys=True))[1]
+                except EvornnError:
+                    continue
+        return found
+
+    @property
+    def baselines(self) -> Baselines:
+        return {task: data.baselines for task, data in self.data.items()}
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions and machine of the first run that has ended; how many runs differ from it."""
+        found = [self.store.result(run.id).environment for run in self.runs if run.state == "succeeded"]
+        if not found:
+            return {}
+        different = sum(other != found[0] for other in found)
+        return {**found[0], **({"runs on another machine or version": different} if different else {})}
+
+    def forecasts(self) -> dict[str, Forecast]:
+        """Task → forecasts of the network chosen on validation data, then of each family's best."""
+        found = {}
+        for task in self.comparison.tasks:
+            data = self.data.get(task.task)
+            if data is not None and data.chart is not None and task.chosen is not None:
+                found[task.task] = self._forecast(task, data)
+        return found
+
+    def _forecast(self, task: TaskComparison, data: Data) -> Forecast:
+        assert data.chart is not None and task.chosen is not None
+        done = [r for r in self.runs if r.task == task.task and r.state == "succeeded" and r.valid_loss is not None]
+        done.sort(key=lambda run: float(run.valid_loss or 0.0))
+        best = {self.families[run.trainer]: run for run in reversed(done)}
+        order = [next(r for r in done if r.id == task.chosen.run), *best.values()]
+        chosen = {run.id: run for run in order}.values()
+        labels = {f"{run.network}, {run.trainer}, seed {run.seed}": run for run in chosen}
+        predictions = {label: data.chart.original(self._predict(run, data)) for label, run in labels.items()}
+        return Forecast(data.chart, predictions, {label: run.trainer for label, run in labels.items()})
+
+    def _predict(self, run: StoredRun, data: Data) -> Any:
+        """[B, O] predictions at the last step of each test sequence."""
+        fragments: Mapping[str, Any] = {**run.fragments, "resources": {}}
+        network = network_for(fragments, data)
+        return network.predict(self.store.champion(run.id)[None], data.test.inputs)[0, :, -1]

@@ -1,0 +1,112 @@
+"""`evornn doctor`: is this machine ready, and if not, what to do."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+from evornn.errors import EvornnError
+
+NEEDED = ("torch", "numpy", "sqlalchemy", "ray", "evotorch", "cma", "statsmodels", "plotly")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `found` says what to do when it is not good."""
+
+    what: str
+    good: bool
+    found: str
+
+
+def examine(store: str) -> list[Finding]:
+    """Look at everything; never raises."""
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("Python", _python),
+        ("packages", _packages),
+        ("processors", lambda: f"{psutil.cpu_count(logical=False) or psutil.cpu_count()} cores"),
+        ("memory", _memory),
+        ("disk", _disk),
+        ("GPU", _gpu),
+        ("network", _network),
+        ("store", lambda: _store(store)),
+    ]
+    return [_look(what, check) for what, check in checks]
+
+
+def _look(what: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, check())
+    except EvornnError as error:
+        return Finding(what, False, str(error))
+
+
+def _python() -> str:
+    if sys.version_info < (3, 11):
+        raise EvornnError(f"{sys.version.split()[0]}: evornn needs 3.11 or newer")
+    return sys.version.split()[0]
+
+
+def _packages() -> str:
+    found, missing = [], []
+    for name in NEEDED:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        raise EvornnError(f"missing: pip install {' '.join(missing)}")
+    return ", ".join(found)
+
+
+def _memory() -> str:
+    free = psutil.virtual_memory().available / 2**30
+    if free < 1:
+        raise EvornnError(f"{free:.1f} GiB free: a local Ray needs about 1 GiB; close something, or use --workers 0")
+    return f"{free:.1f} GiB free of {psutil.virtual_memory().total / 2**30:.1f}"
+
+
+def _disk() -> str:
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    if free < 0.5:
+        raise EvornnError(f"{free:.2f} GiB free here: make room before a long experiment")
+    return f"{free:.1f} GiB free here"
+
+
+def _gpu() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        return "none (not needed)"
+    return ", ".join(torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count()))
+
+
+def _network() -> str:
+    """One small network, evaluated: the whole way from equation to number works."""
+    import numpy as np
+
+    from evornn.networks.network import Network
+
+    network = Network("lstm", inputs=1, units=4, outputs=1)
+    series = np.zeros((2, 5, 1), np.float32)
+    losses = network.losses(network.sample(3, seed=0), series, series)
+    if not np.isfinite(losses).all():
+        raise EvornnError("an LSTM's loss is not finite: the torch installation is damaged, install it again")
+    return f"evaluates on {network.backend_used}"
+
+
+def _store(url: str) -> str:
+    from evornn.store.database import Database
+    from evornn.store.store import open_store
+
+    database = Database(url)
+    if database.path is not None and not database.path.exists():
+        return f"{url} (will be made by the first run)"
+    with open_store(url, create=False) as store:
+        return f"{store.where}, {len(store.jobs())} jobs"

@@ -1,0 +1,67 @@
+"""Runs on Ray: each run is one task that yields its updates, so the loop travels to where the data is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from evornn.service.executor import Assignment, Ended, Said
+
+
+class RayExecutor:
+    """Computes runs on the Ray that this process is connected to (see `evornn.workers.cluster`)."""
+
+    def __init__(self) -> None:
+        self._streams: dict[Any, int] = {}  # Ray's generator → run
+        self._stopped: set[int] = set()
+
+    @property
+    def slots(self) -> int:
+        """One run per CPU that the cluster has; runs that want more wait in Ray's queue."""
+        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def start(self, assignment: Assignment) -> None:
+        resources = assignment.fragments.get("resources") or {}
+        task = _perform.options(num_cpus=resources.get("cpus", 1), num_gpus=resources.get("gpus", 0), name=f"run {assignment.run}")
+        self._streams[task.remote(assignment)] = assignment.run
+
+    def events(self, timeout: float) -> list[Said | Ended]:
+        if not self._streams:
+            return []
+        ready, _ = ray.wait(list(self._streams), num_returns=1, timeout=timeout)
+        if ready:  # take what else is there
+            ready, _ = ray.wait(list(self._streams), num_returns=len(self._streams), timeout=0)
+        return [event for stream in ready if (event := self._next(stream)) is not None]
+
+    def stop(self, run: int) -> None:
+        self._stopped.add(run)
+        for stream, owner in self._streams.items():
+            if owner == run:
+                ray.cancel(stream, force=True)
+
+    def close(self) -> None:
+        ray.shutdown()
+
+    def _next(self, stream: Any) -> Said | Ended | None:
+        run = self._streams[stream]
+        try:
+            event: Said | Ended = ray.get(next(stream))
+        except StopIteration:  # after its result or its error
+            del self._streams[stream]
+            return None
+        except RayError as error:
+            del self._streams[stream]
+            stopped = run in self._stopped
+            self._stopped.discard(run)
+            return Ended(run, "stopped" if stopped else "machine", type(error).__name__)
+        return event
+
+
+@ray.remote(max_retries=0, num_returns="streaming", runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}})
+def _perform(assignment: Assignment) -> Iterator[Said | Ended]:
+    from evornn.service.perform import perform
+
+    yield from perform(assignment)
