@@ -227,6 +227,13 @@ def test_trainers_are_ranked_over_all_tasks_by_interquartile_mean():
     assert len(both.tasks) == 2 and "all tasks" in said(both)
 
 
+def test_a_single_run_is_reported_without_any_contest():
+    runs, curves = made(1, networks=("elman",), trainers=("adam",))
+    found = compare(runs, curves, FAMILIES)
+    assert "only one contestant" in said(found) and "All trainers are of one family (gradient)" in said(found)
+    assert "Chosen on validation data: elman trained by adam" in report(found, runs, curves)
+
+
 @pytest.mark.parametrize("state", [None, "queued"])
 def test_nothing_finished_is_an_error_that_says_what_to_do(state):
     runs, curves = made(1)

@@ -60,7 +60,8 @@ def families(task: TaskComparison, alpha: float) -> tuple[str, str]:
 def supported(contest: Contest, alpha: float) -> str:
     """What a contest shows: the differences below alpha after correction, and the pairs left open."""
     if not contest.test:
-        return f"Which is better is not settled. {contest.note[:1].upper()}{contest.note[1:]}"
+        why = contest.note[:1].upper() + contest.note[1:]
+        return f"Which is better is not settled. {why}" if contest.pairs else why
     sure = [p for p in contest.pairs if p.better is not None]
     left = listed(f"{p.a} and {p.b}" for p in contest.pairs if p.better is None)
     open_ = f"no difference could be shown between {left}" if left else ""

@@ -24,6 +24,12 @@
     document.querySelectorAll("details").forEach(part => { part.open = true; });
     boxes.forEach(draw);
     repaint(templates.light);
+    // Paper has another width: a view box lets the drawings shrink to it.
+    document.querySelectorAll(".main-svg").forEach(svg =>
+      svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width")} ${svg.getAttribute("height")}`));
   });
-  addEventListener("afterprint", () => repaint(theme()));
+  addEventListener("afterprint", () => {
+    document.querySelectorAll(".main-svg").forEach(svg => svg.removeAttribute("viewBox"));
+    repaint(theme());
+  });
 })();
