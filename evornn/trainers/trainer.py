@@ -60,6 +60,7 @@ class Trainer(ABC):
     with the very numbers an unbroken one would have used.
     """
 
+    family: ClassVar[str]  # guessing, evolution, gradient or hybrid: what reports group trainers by
     needs_gradient: ClassVar[bool] = False
 
     @abstractmethod
