@@ -25,6 +25,7 @@ class GradientTrainer(Trainer):
     In a hybrid the genomes to refine take the place of the restarts.
     """
 
+    family = "gradient"
     needs_gradient = True
     moments: ClassVar[tuple[str, ...]]  # names of the running averages, which all start from 0
 

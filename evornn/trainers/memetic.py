@@ -44,6 +44,7 @@ class Memetic(Trainer):
     """
 
     parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"evolve": TRAINERS, "refine": TRAINERS}
+    family: ClassVar[str] = "hybrid"
     needs_gradient: ClassVar[bool] = True  # of an instance: whether a part does
 
     evolve: Annotated[Part, AfterValidator(_has_population)] = field(default_factory=lambda: TRAINERS["cma_es"]())

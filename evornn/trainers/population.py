@@ -20,6 +20,8 @@ class PopulationTrainer(Trainer):
     compared over time, the best of the last generation.
     """
 
+    family = "evolution"
+
     if TYPE_CHECKING:
         batch: int | None  # sequences per evaluation, None for all; each trainer declares it among its settings
 
@@ -33,7 +35,7 @@ class PopulationTrainer(Trainer):
         return {"best": oracle.centre, "best_loss": np.array(np.inf, np.float32)}
 
     def remember(self, state: State, genomes: Genomes, losses: Losses, batch: Batch | None) -> State:
-        """The state's new `best` [n] and `best_loss` after one more generation [P, n] with its losses [P] on a batch."""
+        """The state's new `best` [n] and `best_loss` after a generation [P, n] with its losses [P] on a batch."""
         p = int(np.argmin(rankable(losses)))
         to_beat = state["best_loss"] if batch is None else np.inf
         if np.isfinite(losses[p]) and losses[p] < to_beat:

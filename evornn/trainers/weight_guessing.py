@@ -17,6 +17,8 @@ class WeightGuessing(PopulationTrainer):
     """Guess all weights anew, keep the best (Schmidhuber, Hochreiter & Bengio 2001, "Evaluating benchmark problems by
     random guessing")."""
 
+    family = "guessing"
+
     population: Annotated[int, Ge(1)] = 32  # guesses per step
     batch: Annotated[int, Ge(1)] | None = None
 
