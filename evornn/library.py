@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evornn.errors import EvornnError
 from evornn.service.executor import Executor
 
 if TYPE_CHECKING:
@@ -89,6 +88,7 @@ def run(
     from evornn.experiments.yaml import read
     from evornn.service.service import submit
 
+    prepare(workers, address)
     results = open(store, create=True)
     job = submit(results.store, read(spec) if isinstance(spec, (str, Path)) else spec)
     work(results.store, job, workers, address, Silent())
@@ -99,6 +99,7 @@ def resume(store: str = DEFAULT_STORE, job: int | None = None, workers: int | No
     """Go on with a job (by default the newest) whose runs were interrupted, failed or cancelled."""
     from evornn.service.service import chosen_job
 
+    prepare(workers, address)
     results = open(store)
     chosen = chosen_job(results.store, job)
     results.store.resume(chosen)
@@ -122,6 +123,14 @@ def work(store: Store, job: int, workers: int | None, address: str | None, liste
         Dispatcher(store, working, listener).work(job)
 
 
+def prepare(workers: int | None, address: str | None) -> None:
+    """What must be set before a spec is looked at, since EvoTorch imports Ray."""
+    if workers != 0 or address is not None:
+        from evornn.workers import cluster
+
+        cluster.prepare(address)
+
+
 @contextmanager
 def executor(workers: int | None, address: str | None) -> Iterator[Executor]:
     """Ray, or with `workers=0` a thread of this process."""
@@ -134,10 +143,8 @@ def executor(workers: int | None, address: str | None) -> Iterator[Executor]:
         finally:
             local.close()
         return
-    try:
-        from evornn.workers import cluster
-    except ImportError as error:
-        raise EvornnError(f"Ray is not installed ({error.name}): `pip install ray`, or use --workers 0") from None
+    from evornn.workers import cluster
+
     with cluster.executor(address, workers) as ray:
         yield ray
 

@@ -9,7 +9,6 @@ import logging
 import os
 import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,21 +23,10 @@ log = logging.getLogger(__name__)
 def executor(address: str | None = None, workers: int | None = None) -> Iterator[Executor]:
     """An executor on the cluster at `address`; without one on a Ray of our own with `workers` CPUs (None: all).
 
-    A cluster that wants a token takes it from Ray's own settings (RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH).
     Raises EvornnError when the cluster can't be reached.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    if address is not None:
-        _connect(address)
-        yield from _work()
-        return
-    with tempfile.TemporaryDirectory(prefix="evornn-ray-") as private:
-        _start(_token(Path(private)), workers)
-        yield from _work()
-
-
-def _work() -> Iterator[Executor]:
+    prepare(address)
+    _start(workers) if address is None else _connect(address)
     from evornn.workers.ray_executor import RayExecutor
 
     working = RayExecutor()
@@ -48,20 +36,33 @@ def _work() -> Iterator[Executor]:
         working.close()
 
 
-def _token(private: Path) -> Path:
-    """A secret that only this user can read: Ray's own default file is readable by all."""
-    file = private / "token"
-    file.touch(0o600)
-    file.write_text(secrets.token_hex(32))
+def prepare(address: str | None) -> None:
+    """Set Ray's environment, before anything imports Ray (EvoTorch does).
+
+    A Ray of our own gets a token that only this user can read (Ray's own file is readable by all). A cluster that wants
+    a token takes it from Ray's own settings, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    if address is None and "ray" not in sys.modules:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(_token()))
+
+
+def _token() -> Path:
+    file = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "evornn" / "ray-token"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        fresh = file.with_suffix(f".{os.getpid()}")
+        fresh.touch(0o600)
+        fresh.write_text(secrets.token_hex(32))
+        fresh.replace(file)
     return file
 
 
-def _start(token: Path, workers: int | None) -> None:
-    """A Ray of our own, reachable from this machine only and with the token only."""
-    if "ray" in sys.modules and os.environ.get("RAY_AUTH_MODE") != "token":
-        log.warning("ray was imported before: the local Ray runs without a token")
-    else:
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token))
+def _start(workers: int | None) -> None:
+    """A Ray of our own, reachable from this machine only and, unless Ray was imported earlier, with our token only."""
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        log.warning("ray was imported before evornn could set its token: the local Ray runs without one")
     import ray
 
     ray.init(

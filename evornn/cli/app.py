@@ -48,9 +48,11 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run an experiment to its end and compare."""
+    from evornn import library
     from evornn.experiments.yaml import read
     from evornn.service.service import submit
 
+    library.prepare(workers, address)
     data = read(spec)
     with _open(store, create=True) as results:
         _work(results, submit(results.store, data), workers, address, report, as_json)
@@ -61,8 +63,10 @@ def resume(
     job: Job = None, store: Store = DEFAULT, workers: Workers = None, address: Address = None, report: Report = None, as_json: Json = False
 ) -> None:
     """Go on with a job that was interrupted, or whose runs failed."""
+    from evornn import library
     from evornn.service.service import chosen_job
 
+    library.prepare(workers, address)
     with _open(store) as results:
         chosen = chosen_job(results.store, job)
         results.store.resume(chosen)
