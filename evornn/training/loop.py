@@ -4,9 +4,8 @@ validates what the trainer would answer, keeps the champion, and hands out progr
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -60,6 +59,7 @@ class Progress:
     champion_valid: float = np.inf
     seconds: float = 0.0
     stopped_by: str = ""
+    losses: tuple[float, ...] = (np.nan,) * 5  # best, lower quartile, median, upper quartile, mean of the last step
 
 
 class Run:
@@ -133,7 +133,7 @@ class Run:
         if valid < self.progress.champion_valid:
             self.progress.champion_valid, self.champion = valid, genome.copy()
         self.progress.mark = mark
-        best, q25, median, q75, mean = summary(self.oracle.last)
+        best, q25, median, q75, mean = self.progress.losses
         spent = self.oracle.spent
         return Row(
             mark=mark,
@@ -172,11 +172,14 @@ class Run:
             self.network, self.data.train, self.loss, self.seed, self.budget.steps, tuple(dict.fromkeys(targets)), spent, self.origin
         )
 
-    def _step(self, work: Any) -> State:
+    def _step(self, work: Callable[[], State]) -> State:
+        self.oracle.answers = []
         try:
-            state: State = work()
+            state = work()
         except MemoryError:
             raise EvornnError(f"memory: {type(self.trainer).__name__} on {self.network!r} does not fit: lower population, units or batch") from None
+        if self.oracle.answers:
+            self.progress.losses = summary(self.oracle.answers)
         return state
 
     def _tick(self) -> None:
@@ -195,10 +198,12 @@ def check(network: Network, data: Data, trainer: Trainer, loss: str | OwnLoss) -
     trainer.check(network.n, len(data.train))
 
 
-def summary(losses: Losses) -> tuple[float, float, float, float, float]:
-    """Best, lower quartile, median, upper quartile and mean of the members that are finite; NaN if none is."""
-    finite = losses[np.isfinite(losses)].astype(np.float64)
+def summary(answers: list[Losses]) -> tuple[float, ...]:
+    """Best of all answers of a step; quartiles and mean of the largest: the population, not the few that were refined.
+    Members that are not finite are left out; NaN if none is finite."""
+    everything, population = np.concatenate(answers), max(answers, key=len)
+    finite = population[np.isfinite(population)].astype(np.float64)
     if not len(finite):
-        return np.nan, np.nan, np.nan, np.nan, np.nan
+        return (np.nan,) * 5
     q25, median, q75 = (float(q) for q in np.quantile(finite, [0.25, 0.5, 0.75]))
-    return float(finite.min()), q25, median, q75, float(finite.mean())
+    return float(everything[np.isfinite(everything)].min()), q25, median, q75, float(finite.mean())

@@ -54,8 +54,8 @@ class LocalOracle:
     ) -> None:
         self.network, self.data, self.loss, self.limit, self.targets = network, data, loss, limit, targets
         self.spent, self.origin = spent or Spent(), origin
-        self.last: Losses = np.zeros(0, np.float32)  # the last answer
-        self.whole = True  # whether it was about all training sequences
+        self.answers: list[Losses] = []  # since the trainer's step began
+        self.whole = True  # whether the last answer was about all training sequences
         self._order = Order(Streams(seed, "order"), len(data))
         self._all = tuple(torch.as_tensor(a).to(network.device) for a in (data.inputs, data.targets, data.mask))
 
@@ -121,7 +121,8 @@ class LocalOracle:
         return self._all if batch is None else tuple(values[torch.as_tensor(batch)] for values in self._all)
 
     def _answer(self, losses: Losses, before: int, cost: int, batch: Batch | None) -> Losses:
-        self.last, self.whole = losses, batch is None
+        self.answers.append(losses)
+        self.whole = batch is None
         if self.whole:
             self._hit(losses, before, cost)
         return losses
