@@ -48,11 +48,18 @@ class Layout:
         self.trace: Trace = cell.trace()
         self.readout = cell.readout
         if not self.readout and units < outputs:
-            raise EvornnError(f"the first {outputs} units are the outputs, but there are only {units}: set units to {outputs} or more")
+            raise EvornnError(
+                f"the first {outputs} units are the outputs, but there are only {units}: set units to {outputs} or more"
+            )
 
     def sizes(self, layer: int) -> Sizes:
         """The sizes that the names in a layer's equation have."""
-        base = {"inputs": self.inputs if layer == 0 else self.width, "units": self.units, "outputs": self.outputs, "one": 1}
+        base = {
+            "inputs": self.inputs if layer == 0 else self.width,
+            "units": self.units,
+            "outputs": self.outputs,
+            "one": 1,
+        }
         return {**base, **self.cell.extents(base)}
 
     @cached_property
@@ -86,7 +93,9 @@ class Layout:
             yield "readout.weight", (self.outputs, self.width), Uniform(-bound, bound), None
             yield "readout.bias", (self.outputs,), Uniform(-bound, bound), None
 
-    def _layer(self, layer: int, sizes: Sizes) -> Iterator[tuple[str, tuple[int, ...], Uniform, NDArray[np.bool_] | None]]:
+    def _layer(
+        self, layer: int, sizes: Sizes
+    ) -> Iterator[tuple[str, tuple[int, ...], Uniform, NDArray[np.bool_] | None]]:
         cell = self.cell
         for name, node in self.trace.maps.items():
             rows = width(node.size, sizes)

@@ -1,9 +1,9 @@
 """A population's losses, gradients and outputs on the reference interpreter, tile by tile.
 
-A tile is a fixed number of members, the last one padded; it is computed by one thread, in chunks of sequences whose size
-depends on the shapes alone, and results are put together in genome order. So a member's bits don't depend on the number of
-threads, on its place in the population, or on how the population is cut into shards. A population of one is not padded
-(gradient training would wait for 31 copies), and there torch may round the last bit otherwise than in company.
+A tile is a fixed number of members, the last one padded; it is computed by one thread, in chunks of sequences whose
+size depends on the shapes alone, and results are put together in genome order. So a member's bits don't depend on the
+number of threads, on its place in the population, or on how the population is cut into shards. A population of one is
+not padded (gradient training would wait for 31 copies), and there torch may round the last bit otherwise than in company.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from evornn.kernels.reference import NetworkState, Reference
 from evornn.layout import Layout
 
 T = TypeVar("T")
+Answer: TypeAlias = tuple[Tensor, NetworkState]  # outputs [P, B, T, O] and the state after the last step
 # members; torch computes two SIMD vectors (32 floats) at a time and what is left with other, scalar functions: with 32
 # members there is never anything left, whatever the shape
 TILE = {"cpu": 32, "cuda": 1024}
@@ -38,7 +39,7 @@ class Evaluator:
     def losses(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str) -> Tensor:
         """[P] mean losses over the steps where the mask is True."""
 
-        def tile(members: Tensor) -> Tensor:
+        def tile(members: Tensor, place: slice) -> Tensor:
             network, sums = Reference(self.layout, members), []
             for rows in self._chunks(members, inputs, stored_steps=1):
                 outputs, _ = network.run(inputs[rows])
@@ -48,10 +49,12 @@ class Evaluator:
         with torch.no_grad():
             return torch.cat(self._over_tiles(tile, genomes))[: len(genomes)]
 
-    def gradients(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str) -> tuple[Tensor, Tensor]:
+    def gradients(
+        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str
+    ) -> tuple[Tensor, Tensor]:
         """[P] losses and [P, n] their gradients, by backpropagation through time."""
 
-        def tile(members: Tensor) -> tuple[Tensor, Tensor]:
+        def tile(members: Tensor, place: slice) -> tuple[Tensor, Tensor]:
             members = members.detach().requires_grad_()
             sums, gradient = [], torch.zeros_like(members)
             for rows in self._chunks(members, inputs, stored_steps=inputs.shape[1]):
@@ -65,26 +68,33 @@ class Evaluator:
             parts = self._over_tiles(tile, genomes)
         return torch.cat([p[0] for p in parts])[: len(genomes)], torch.cat([p[1] for p in parts])[: len(genomes)]
 
-    def outputs(self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
+    def outputs(
+        self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None
+    ) -> tuple[Tensor, NetworkState]:
         """[P, B, T, O] and the state after the last step; a state that is given holds [P, B, size]."""
+        state = state and [{name: padded(values) for name, values in layer.items()} for layer in state]
 
-        def tile(members: Tensor, rows: slice) -> tuple[Tensor, NetworkState]:
-            own = None if state is None else [{k: v[rows] for k, v in layer.items()} for layer in state]
-            return Reference(self.layout, members).run(inputs, own)
+        def tile(members: Tensor, place: slice) -> Answer:
+            network, answers = Reference(self.layout, members), []
+            for rows in self._chunks(members, inputs, stored_steps=1):
+                own = state and [{name: values[place, rows] for name, values in layer.items()} for layer in state]
+                answers.append(network.run(inputs[rows], own or None))
+            return joined(answers, 1)
 
-        size = TILE[genomes.device.type]
-        with torch.no_grad(), single_threaded():
-            parts = [tile(genomes[k : k + size], slice(k, k + size)) for k in range(0, len(genomes), size)]
-        ends = [{k: torch.cat([p[1][i][k] for p in parts]) for k in parts[0][1][i]} for i in range(self.layout.layers)]
-        return torch.cat([p[0] for p in parts]), ends
+        with torch.no_grad():
+            outputs, ends = joined(self._over_tiles(tile, genomes), 0)
+        count = len(genomes)
+        return outputs[:count], [{name: values[:count] for name, values in layer.items()} for layer in ends]
 
-    def _over_tiles(self, f: Callable[[Tensor], T], genomes: Tensor) -> list[T]:
-        tiles = torch.split(padded(genomes), TILE[genomes.device.type])
+    def _over_tiles(self, f: Callable[[Tensor, slice], T], genomes: Tensor) -> list[T]:
+        """`f(members, their place in the population)` of each tile, in order."""
+        members, size = padded(genomes), TILE[genomes.device.type]
+        places = [slice(k, k + size) for k in range(0, len(members), size)]
         with single_threaded():
-            if self.threads == 1 or len(tiles) == 1:
-                return [f(tile) for tile in tiles]
+            if self.threads == 1 or len(places) == 1:
+                return [f(members[place], place) for place in places]
             with ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                return list(pool.map(f, tiles))
+                return list(pool.map(f, [members[place] for place in places], places))
 
     def _chunks(self, members: Tensor, inputs: Tensor, stored_steps: int) -> Iterator[slice]:
         values = len(self.layout.trace.order) * self.layout.units * self.layout.layers + self.layout.outputs
@@ -94,12 +104,22 @@ class Evaluator:
         return (slice(k, k + size) for k in range(0, len(inputs), size))
 
 
-def padded(genomes: Tensor) -> Tensor:
-    """[P, n] → the same and copies of the first member, up to a multiple of the tile; a single member stays alone."""
-    missing = -len(genomes) % TILE[genomes.device.type]
-    if len(genomes) == 1 or missing == 0:
-        return genomes
-    return torch.cat([genomes, genomes[:1].expand(missing, -1)])
+def joined(answers: list[Answer], axis: int) -> Answer:
+    """Outputs and states of several calls, put together along the axis of members (0) or sequences (1)."""
+    outputs, states = zip(*answers, strict=True)
+    ends = [
+        {name: torch.cat([layer[name] for layer in layers], axis) for name in layers[0]}
+        for layers in zip(*states, strict=True)
+    ]
+    return torch.cat(outputs, axis), ends
+
+
+def padded(members: Tensor) -> Tensor:
+    """[P, …] → the same and copies of the first member, up to a multiple of the tile; a single member stays alone."""
+    missing = -len(members) % TILE[members.device.type]
+    if len(members) == 1 or missing == 0:
+        return members
+    return torch.cat([members, members[:1].expand(missing, *members.shape[1:])])
 
 
 @contextmanager

@@ -9,9 +9,11 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from evornn.cell import width
 from evornn.layout import Layout, source_names
 from evornn.ops import Node
 
@@ -28,7 +30,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "exp": torch.exp,
     "relu": torch.relu,
     "stop": lambda a: a.detach(),
-    "where": lambda c, a, b: c * a + (1 - c) * b,
+    "where": lambda c, a, b: _detached(c) * a + (1 - _detached(c)) * b,
     "positive": lambda a: (a > 0).to(a.dtype),
     "every": lambda period, t: ((t % period) == 0).to(t.dtype),
     "outer": lambda a, b: (a[..., :, None] * b[..., None, :]).flatten(-2),
@@ -42,36 +44,39 @@ class Reference:
         self.layout, self.genomes = layout, genomes
         self.layers = [Layer(layout, k, genomes) for k in range(layout.layers)]
 
-    def run(self, inputs: Tensor, state: NetworkState | None = None, first_step: int = 0) -> tuple[Tensor, NetworkState]:
+    def run(self, inputs: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
         """[B, T, I] → outputs [P, B, T, O] and the state after the last step, from which a next call goes on."""
         batch, length, _ = inputs.shape
         states = self.start(batch) if state is None else state
-        feedback = "y" in self.layout.trace.leaves
-        y = self._last_output(states, batch)
+        feedback, timed = ("y" in self.layout.trace.leaves), ("t" in self.layout.trace.leaves)
+        y, t = self._carried("y", self.layout.outputs, states, batch), self._carried("t", 1, states, batch)
         first = self.layers[0].input_products(inputs)
         seen = []  # by the read-out
-        for t in range(length):
-            now, x = [], inputs[:, t].unsqueeze(0)
+        for step in range(length):
+            now, x = [], inputs[:, step].unsqueeze(0)
             for k, layer in enumerate(self.layers):
-                ready = {product: values[:, t] for product, values in first.items()} if k == 0 else {}
-                now.append(layer.step(x, y, first_step + t, states[k], ready))
+                ready = {product: values[:, step] for product, values in first.items()} if k == 0 else {}
+                now.append(layer.step(x, y, t, states[k], ready))
                 x = layer.output(now[-1])
             if feedback:
                 x = y = self._readout(x)
+            t = t + 1 if timed else t
             states = now
             seen.append(x)
         outputs = torch.stack(seen, 2)
-        if feedback:
-            return outputs, [dict(s, y=y) for s in states]
-        return self._readout(outputs.flatten(1, 2)).view(len(x), batch, length, -1), states
+        if not feedback:
+            outputs = self._readout(outputs.flatten(1, 2)).view(len(x), batch, length, -1)
+        carried = {**({"y": y} if feedback else {}), **({"t": t} if timed else {})}
+        return outputs, [{**s, **carried} for s in states]
 
     def start(self, batch: int) -> NetworkState:
         """The state before the first step: zero, or the genome's."""
         return [layer.start(batch) for layer in self.layers]
 
-    def _last_output(self, states: NetworkState, batch: int) -> Tensor:
-        carried = states[-1].get("y")
-        return carried if carried is not None else self.genomes.new_zeros(len(self.genomes), batch, self.layout.outputs)
+    def _carried(self, name: str, size: int, states: NetworkState, batch: int) -> Tensor:
+        """[P, B, size] the last output or the time that a call before has left; at the start 0."""
+        carried = states[-1].get(name)
+        return carried if carried is not None else self.genomes.new_zeros(len(self.genomes), batch, size)
 
     def _readout(self, h: Tensor) -> Tensor:
         if not self.layout.readout:
@@ -86,7 +91,9 @@ class Layer:
     def __init__(self, layout: Layout, index: int, genomes: Tensor) -> None:
         self.layout, self.index, self.genomes = layout, index, genomes
         self.trace, self.sizes = layout.trace, layout.sizes(index)
-        self.products = [Product(group, layout, index, genomes) for group in same_sources(list(self.trace.maps.values()))]
+        self.products = [
+            Product(group, layout, index, genomes) for group in same_sources(list(self.trace.maps.values()))
+        ]
         self.product_of = {node: product for product in self.products for node in product.nodes}
         self.static: dict[Node, Any] = {}
         for node in (*self.trace.order, *self.trace.output_order):
@@ -113,9 +120,11 @@ class Layer:
                 found[k] = torch.baddbmm(rows(product.bias, x.shape[1]), x, weight).view(shape)
         return found
 
-    def step(self, x: Tensor, y: Tensor, t: int, state: Mapping[str, Tensor], ready: Mapping[int, Tensor]) -> dict[str, Tensor]:
+    def step(
+        self, x: Tensor, y: Tensor, t: Tensor, state: Mapping[str, Tensor], ready: Mapping[int, Tensor]
+    ) -> dict[str, Tensor]:
         """The new states; `ready` holds, per product number, what its input source has already added."""
-        given = {"x": x, "y": y, "t": torch.as_tensor(float(t), dtype=x.dtype, device=x.device), **state}
+        given = {**state, "x": x, "y": y, "t": t}
         values = self._static_rows(x.shape[1])
         for name, leaf in self.trace.leaves.items():
             values[leaf] = given[name]
@@ -143,7 +152,7 @@ class Layer:
     def _static_rows(self, batch: int) -> dict[Node, Any]:
         """What is the same at every step, one row per sequence; computed at the first step."""
         if batch not in self.spread:
-            self.spread[batch] = {node: rows(v, batch) if v.ndim == 3 else v for node, v in self.static.items()}
+            self.spread[batch] = {node: rows(values, batch) for node, values in self.static.items()}
         return dict(self.spread[batch])
 
     def _value(self, node: Node, values: Mapping[Node, Any]) -> Any:
@@ -156,7 +165,10 @@ class Layer:
         if node.op == "parameter":
             return matrix(self.layout, self.genomes, f"{self.index}.{node.name}")[:, None]
         if node.values is not None:
-            return torch.as_tensor(node.values(self.sizes), dtype=self.genomes.dtype, device=self.genomes.device)
+            fixed = torch.as_tensor(
+                np.array(node.values(self.sizes)), dtype=self.genomes.dtype, device=self.genomes.device
+            )
+            return fixed.expand(1, 1, width(node.size, self.sizes))
         return self._value(node, self.static)
 
 
@@ -170,10 +182,14 @@ class Product:
         self.nodes, self.sources = nodes, nodes[0].nodes
         self.heights = [get(node, source_names(node)[0]).shape[1] for node in nodes]
         self.weights = [  # per source [P, columns, rows]
-            torch.cat([get(node, source_names(node)[k]) for node in nodes], 1).mT.contiguous() for k in range(len(self.sources))
+            torch.cat([get(node, source_names(node)[k]) for node in nodes], 1).mT.contiguous()
+            for k in range(len(self.sources))
         ]
         zero = genomes.new_zeros(len(genomes), max(self.heights))
-        parts = [get(node, "bias") if node.bias else zero[:, :height] for node, height in zip(nodes, self.heights, strict=True)]
+        parts = [
+            get(node, "bias") if node.bias else zero[:, :height]
+            for node, height in zip(nodes, self.heights, strict=True)
+        ]
         self.bias = torch.cat(parts, 1)[:, None]  # [P, 1, rows]
 
     def __call__(self, values: Mapping[Node, Any], ready: Tensor | None, x: Node | None) -> dict[Node, Tensor]:
@@ -208,5 +224,9 @@ def matrix(layout: Layout, genomes: Tensor, name: str) -> Tensor:
     if block.mask is None:
         return part.view(-1, *block.shape)
     full = genomes.new_zeros(len(genomes), *block.shape)
-    full[:, torch.as_tensor(block.mask)] = part
+    full[:, torch.as_tensor(np.array(block.mask))] = part
     return full
+
+
+def _detached(condition: Any) -> Any:
+    return condition.detach() if isinstance(condition, Tensor) else condition
