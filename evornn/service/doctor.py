@@ -80,11 +80,9 @@ def _disk() -> str:
 
 
 def _gpu() -> str:
-    import torch
+    from evornn.training.environment import gpus
 
-    if not torch.cuda.is_available():
-        return "none (not needed)"
-    return ", ".join(torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count()))
+    return ", ".join(gpus()) or "none (not needed)"
 
 
 def _network() -> str:

@@ -28,8 +28,16 @@ def machine() -> dict[str, Any]:
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
         "cpu": _cpu(),
         "cores": os.cpu_count(),
+        "gpus": gpus(),
         "system": platform.platform(),
     }
+
+
+def gpus() -> list[str]:
+    """Names of the CUDA devices that torch can use."""
+    import torch
+
+    return [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
 
 
 def _version(name: str) -> str:
