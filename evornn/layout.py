@@ -1,5 +1,5 @@
 """Which part of a genome is which weight: layers in order; in a layer its maps in order of use (per source a matrix
-[rows, columns], row-major, then the bias), then its vectors, then learned initial states; last the read-out [O, H], [O]."""
+[rows, columns], row-major, then the bias), its vectors, and learned initial states; last the read-out [O, H], [O]."""
 
 from __future__ import annotations
 
@@ -47,9 +47,10 @@ class Layout:
         self.initial_state = initial_state
         self.trace: Trace = cell.trace()
         self.readout = cell.readout
-        if not self.readout and units < outputs:
+        if not self.readout and self.width < outputs:
             raise EvornnError(
-                f"the first {outputs} units are the outputs, but there are only {units}: set units to {outputs} or more"
+                f"the first {outputs} units are the outputs, but there are only {self.width}: "
+                f"set units to {outputs} or more"
             )
 
     def sizes(self, layer: int) -> Sizes:
@@ -133,5 +134,10 @@ class Layout:
 
 
 def source_names(node: Node) -> list[str]:
-    """A label for each source of a map: its name where it has one (x, h), else its operation and place (mul1)."""
-    return [source.name or f"{source.op}{k}" for k, source in enumerate(node.nodes)]
+    """A label for each source of a map: its name where it has one of its own (x, h), else its operation or name and its
+    place (mul1)."""
+    names = [source.name for source in node.nodes]
+    return [
+        source.name if source.name and names.count(source.name) == 1 else f"{source.name or source.op}{k}"
+        for k, source in enumerate(node.nodes)
+    ]

@@ -16,14 +16,17 @@ from evornn.networks import CELLS
 from evornn.networks.network import Network
 
 GATES = {"elman": ["h"], "lstm": ["i", "f", "z", "o"], "gru": ["r", "z", "n"]}  # in torch's order of rows
-MODULES: dict[str, Callable[..., torch.nn.RNNBase]] = {"elman": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+MODULES: dict[str, Callable[..., torch.nn.RNNBase]] = {
+    "elman": torch.nn.RNN,
+    "lstm": torch.nn.LSTM,
+    "gru": torch.nn.GRU,
+}
 
 
 def from_torch(network: Network, recurrent: torch.nn.RNNBase, readout: torch.nn.Linear) -> Genome:
     """[n] the genome with which `network` computes what `readout(recurrent(x)[0])` does."""
     kind = _kind(network)
-    if type(recurrent) is not MODULES[kind]:
-        raise EvornnError(f"{kind} takes its weights from torch.nn.{kind.upper() if kind != 'elman' else 'RNN'}, got {type(recurrent).__name__}")
+    _check(network, kind, recurrent, readout)
     parts = {"readout.weight": readout.weight, "readout.bias": readout.bias}
     for layer in range(network.layout.layers):
         wx, wh, bx, bh = (
@@ -39,7 +42,8 @@ def from_torch(network: Network, recurrent: torch.nn.RNNBase, readout: torch.nn.
     genome = np.zeros(network.n, np.float32)
     for name, block in network.layout.blocks.items():
         if parts[name].shape != block.shape:
-            raise EvornnError(f"{name} is {list(block.shape)} in {network!r} but {list(parts[name].shape)} in torch: make the sizes equal")
+            ours, theirs = list(block.shape), list(parts[name].shape)
+            raise EvornnError(f"{name} is {ours} in {network!r} but {theirs} in torch: make the sizes equal")
         genome[block.slice] = parts[name].detach().cpu().numpy().ravel()
     return genome
 
@@ -67,8 +71,28 @@ def to_torch_modules(network: Network, genome: Genome) -> tuple[torch.nn.RNNBase
     return recurrent, readout
 
 
+def _check(network: Network, kind: str, recurrent: torch.nn.RNNBase, readout: torch.nn.Linear) -> None:
+    """Raises EvornnError unless `network` computes what the modules do."""
+    if type(recurrent) is not MODULES[kind]:
+        raise EvornnError(f"{kind} takes its weights from torch.nn.{MODULES[kind].__name__}, got {recurrent!r}")
+    wanted: dict[str, object] = {
+        "num_layers": network.layout.layers,
+        "bias": True,
+        "bidirectional": False,
+        "proj_size": 0,
+    }
+    if kind == "elman":
+        wanted["nonlinearity"] = "tanh"
+    for name, value in wanted.items():
+        if getattr(recurrent, name) != value:
+            raise EvornnError(f"{network!r} wants {name}={value} in torch's module, got {getattr(recurrent, name)}")
+    if not isinstance(readout, torch.nn.Linear) or readout.bias is None:
+        raise EvornnError(f"the read-out must be a torch.nn.Linear with bias, got {readout!r}")
+
+
 def _kind(network: Network) -> str:
     kind = CELLS.name_of(network.cell)
     if kind not in GATES or network.layout.initial_state != "zero":
-        raise EvornnError(f"torch has no module equal to {network!r}: only {', '.join(GATES)} with zero initial state convert")
+        known = ", ".join(GATES)
+        raise EvornnError(f"torch has no module equal to {network!r}: only {known} with zero initial state convert")
     return kind

@@ -1,4 +1,7 @@
-"""Continuous-time recurrent network (Beer 1995): τᵢ u̇ᵢ = −uᵢ + Σⱼ wᵢⱼ σ(uⱼ + θⱼ) + Σₗ wᵢₗ xₗ, Euler step dt; h = σ(u + θ)."""
+"""Continuous-time recurrent network (Beer 1995), Euler step dt:
+
+τᵢ u̇ᵢ = −uᵢ + Σⱼ wᵢⱼ σ(uⱼ + θⱼ) + Σₗ wᵢₗ xₗ, h = σ(u + θ).
+"""
 
 import math
 from typing import Annotated
@@ -26,7 +29,8 @@ class CTRNN(Cell):
 
     def __post_init__(self) -> None:
         if not self.dt <= self.tau_low <= self.tau_high:
-            raise EvornnError(f"ctrnn wants dt ≤ tau_low ≤ tau_high (Euler's method diverges otherwise), got {self.dt}, {self.tau_low}, {self.tau_high}")
+            got = f"{self.dt}, {self.tau_low}, {self.tau_high}"
+            raise EvornnError(f"ctrnn wants dt ≤ tau_low ≤ tau_high (Euler's method diverges otherwise), got {got}")
 
     def output(self, w: Weights, u: Node) -> Node:
         return sigmoid(u + w.theta)

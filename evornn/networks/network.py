@@ -1,22 +1,22 @@
-"""A network: a cell with its sizes. Its weights are always a population [P, n]; arrays in, arrays out (numpy or torch)."""
+"""A network: a cell with its sizes. Its weights are always a population [P, n]; numpy in, numpy out, or torch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from evornn.arrays import Floats, Genome, Genomes, Losses, Mask, Series, Streams
 from evornn.cell import Cell
 from evornn.errors import EvornnError
-from evornn.kernels.evaluate import Evaluator
+from evornn.kernels.evaluate import TILE, Evaluator
 from evornn.kernels.losses import PER_STEP, WITHOUT_GRADIENT
 from evornn.kernels.reference import NetworkState
 from evornn.layout import Layout
 from evornn.networks import CELLS
+from evornn.networks.arguments import Arguments, numbers, only_finite, whole, without_padding
 from evornn.settings import BadSetting
 
 OwnLoss: TypeAlias = Callable[[Floats, Series, Mask], Losses]
@@ -26,6 +26,7 @@ OwnLoss: TypeAlias = Callable[[Floats, Series, Mask], Losses]
 class Network:
     """A recurrent architecture at a given size, evaluated for whole populations of genomes [P, n] float32.
 
+    >>> import numpy as np
     >>> network = Network("elman", inputs=1, units=4, outputs=1)
     >>> genomes = network.sample(count=3, seed=0)
     >>> genomes.shape == (3, network.n)
@@ -51,15 +52,20 @@ class Network:
         dtype: Literal["float32", "float64"] = "float32",
         **settings: Any,
     ) -> None:
-        for name, size in (("inputs", inputs), ("units", units), ("outputs", outputs), ("layers", layers), ("threads", threads)):
-            if size < 1:
-                raise BadSetting(f"network.{name}", f"must be at least 1, got {size}")
+        counts = {"inputs": inputs, "units": units, "outputs": outputs, "layers": layers, "threads": threads}
+        for name, count in counts.items():
+            whole(f"network.{name}", count, least=1)
         if initial_state not in ("zero", "learned"):
             raise BadSetting("network.initial_state", f"must be zero or learned, got {initial_state!r}")
+        if dtype not in ("float32", "float64"):
+            raise BadSetting("network.dtype", f"must be float32 or float64, got {dtype!r}")
+        if isinstance(cell, Cell) and settings:
+            raise BadSetting("network", f"{', '.join(settings)}: give settings to the cell itself, or name it")
         self.cell = cell if isinstance(cell, Cell) else CELLS.build({"kind": cell, **settings}, "network")
         self.layout = Layout(self.cell, inputs, units, outputs, layers, initial_state)
         self.device, self.dtype = _device(device), getattr(torch, dtype)
         self.evaluator = Evaluator(self.layout, threads)
+        self.given = Arguments(self.layout, self.device, self.dtype, repr(self))
 
     @property
     def n(self) -> int:
@@ -77,7 +83,8 @@ class Network:
 
     def sample(self, count: int, seed: int) -> Genomes:
         """[count, n] genomes from the architecture's initial distribution."""
-        return self.layout.sample(count, Streams(seed, "sample").at(0))
+        rng = Streams(whole("seed", seed, least=0), "sample").at(0)
+        return self.layout.sample(whole("count", count, least=1), rng)
 
     def losses(
         self,
@@ -92,13 +99,15 @@ class Network:
         """[P] mean loss over all steps where `mask` [B, T] is True (None: all), without the first `washout` steps.
 
         inputs [B, T, I], targets [B, T, O]; for cross_entropy and zero_one also class numbers [B, T]. `loss` is mse,
-        cross_entropy, binary_cross_entropy, zero_one or a function of your own. A member that is not finite has loss NaN.
+        cross_entropy, binary_cross_entropy, zero_one or a function of your own. A member that is not finite has loss
+        NaN. What does not count, targets there included, changes nothing.
         """
         g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout)
         if not isinstance(loss, str):
-            outputs, _ = self.evaluator.outputs(g, x)
-            return _like(genomes, np.asarray(loss(outputs.cpu().numpy(), y.cpu().numpy(), m.cpu().numpy()), np.float32))
-        return _like(genomes, self.evaluator.losses(g, x, y, m, loss))
+            values = own_losses(loss, self.evaluator.outputs(g, x)[0], y, m)
+        else:
+            values = self.evaluator.losses(g, x, y, m, loss)
+        return _like(genomes, only_finite(g, values))
 
     def gradients(
         self,
@@ -115,19 +124,26 @@ class Network:
         Raises EvornnError for a loss without a gradient (zero_one, a function of your own).
         """
         if not has_gradient(loss):
-            raise EvornnError(f"the loss {loss!r} has no gradient: train it by evolution, or use one of {', '.join(DIFFERENTIABLE)}")
+            raise EvornnError(
+                f"the loss {loss!r} has no gradient: train it by evolution, or use one of {', '.join(DIFFERENTIABLE)}"
+            )
         g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout)
         values, gradients = self.evaluator.gradients(g, x, y, m, loss)
-        return _like(genomes, values), _like(genomes, gradients)
+        return _like(genomes, only_finite(g, values)), _like(genomes, only_finite(g, gradients))
 
     def predict(
-        self, genomes: Genomes | Tensor, inputs: Series | Tensor, *, state: NetworkState | None = None, return_state: bool = False
+        self,
+        genomes: Genomes | Tensor,
+        inputs: Series | Tensor,
+        *,
+        state: NetworkState | None = None,
+        return_state: bool = False,
     ) -> Any:
         """Outputs [P, B, T, O]; with `return_state` also the state after the last step, which as `state` of a later
         call carries it over (None: the architecture's initial state)."""
-        g, x = self._genomes(genomes), self._series("inputs", inputs, self.layout.inputs)
-        given = None if state is None else [{k: torch.as_tensor(v).to(g) for k, v in layer.items()} for layer in state]
-        outputs, end = self.evaluator.outputs(g, x, given)
+        g, x = self.given.genomes(genomes), self.given.inputs(inputs)
+        outputs, end = self.evaluator.outputs(g, x, self.given.state(state, len(g), len(x)))
+        outputs = only_finite(g, outputs)
         ends = [{k: _like(genomes, v) for k, v in layer.items()} for layer in end]
         return (_like(genomes, outputs), ends) if return_state else _like(genomes, outputs)
 
@@ -135,44 +151,15 @@ class Network:
         """A plain torch module [B, T, I] → [B, T, O] with this genome's weights as named parameters."""
         from evornn.networks.module import Module
 
-        return Module(self.layout, self._genomes(torch.as_tensor(genome)[None])[0])
+        return Module(self.layout, self.given.genome(genome))
 
-    # ---- arguments, checked and on the device ------------------------------------------------------------------
-
-    def _arguments(self, genomes: Any, inputs: Any, targets: Any, mask: Any, washout: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        g, x = self._genomes(genomes), self._series("inputs", inputs, self.layout.inputs)
-        y = self._targets(targets, x)
-        m = torch.ones(x.shape[:2], dtype=torch.bool) if mask is None else torch.as_tensor(mask).bool()
-        if m.shape != x.shape[:2]:
-            raise EvornnError(f"mask must be [B, T] = {list(x.shape[:2])} like the inputs, got {list(m.shape)}")
-        m = m.to(self.device).clone()
-        m[:, :washout] = False
-        if not m.any():
-            raise EvornnError("mask and washout leave no step that counts: lower washout or lengthen the sequences")
-        return g, x, y, m
-
-    def _genomes(self, genomes: Any) -> Tensor:
-        g = torch.as_tensor(genomes)
-        if g.ndim != 2 or g.shape[1] != self.n:
-            raise EvornnError(f"genomes must be [P, n] with n = {self.n} for {self!r}, got {list(g.shape)}")
-        return g.to(self.device, self.dtype)
-
-    def _series(self, name: str, values: Any, width: int) -> Tensor:
-        series = torch.as_tensor(values)
-        if series.ndim != 3 or series.shape[2] != width or 0 in series.shape:
-            raise EvornnError(f"{name} must be [B, T, {width}] and not empty for {self!r}, got {list(series.shape)}")
-        return series.to(self.device, self.dtype)
-
-    def _targets(self, targets: Any, x: Tensor) -> Tensor:
-        y, width = torch.as_tensor(targets), self.layout.outputs
-        if y.ndim == 2 and not y.is_floating_point():
-            if y.min() < 0 or y.max() >= width:
-                raise EvornnError(f"class numbers must lie in 0…{width - 1} for {width} outputs, got {int(y.min())}…{int(y.max())}")
-            y = torch.nn.functional.one_hot(y.long(), width)
-        y = self._series("targets", y, width)
-        if y.shape[:2] != x.shape[:2]:
-            raise EvornnError(f"targets {list(y.shape)} and inputs {list(x.shape)} differ in batch or time")
-        return y
+    def _arguments(
+        self, genomes: Any, inputs: Any, targets: Any, mask: Any, washout: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        g, x = self.given.genomes(genomes), self.given.inputs(inputs)
+        counted = self.given.counted(mask, washout, x)
+        x = x if mask is None else without_padding(x, counted)
+        return g, x, self.given.targets(targets, x, counted), counted
 
 
 DIFFERENTIABLE = [name for name in PER_STEP if name not in WITHOUT_GRADIENT]
@@ -182,10 +169,28 @@ def has_gradient(loss: str | OwnLoss) -> bool:
     return isinstance(loss, str) and loss not in WITHOUT_GRADIENT
 
 
+def own_losses(loss: OwnLoss, outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """[P] what a user's loss says; raises EvornnError where it says something else."""
+    if not callable(loss):
+        raise EvornnError(f"loss must be one of {', '.join(PER_STEP)} or a function of your own, got {loss!r}")
+    said = numbers("the result of your loss", loss(outputs.cpu().numpy(), targets.cpu().numpy(), mask.cpu().numpy()))
+    if said.shape != outputs.shape[:1]:
+        raise EvornnError(f"your loss must return one number per member, [{len(outputs)}], got {list(said.shape)}")
+    return said.to(outputs)
+
+
 def _device(name: str) -> torch.device:
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        device = None
+    if device is None or device.type not in TILE:
+        raise BadSetting("network.device", f"must be cpu, cuda, cuda:1, …, got {name!r}")
+    if device.type == "cuda" and not torch.cuda.is_available():
         raise BadSetting("network.device", "no CUDA device here: use cpu, or run where there is a GPU")
-    return torch.device(name)
+    if (device.index or 0) >= max(1, torch.cuda.device_count()):
+        raise BadSetting("network.device", f"there are {torch.cuda.device_count()} CUDA devices, got {name!r}")
+    return device
 
 
 def _like(example: Any, result: Any) -> Any:

@@ -1,0 +1,141 @@
+"""What a user hands to a network, checked and brought to its device and precision. Errors are one line each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evornn.errors import EvornnError
+from evornn.kernels.reference import NetworkState
+from evornn.layout import Layout
+from evornn.settings import BadSetting
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The checks of one network's arguments; `network` is how errors call it."""
+
+    layout: Layout
+    device: torch.device
+    dtype: torch.dtype
+    network: str
+
+    def genomes(self, values: Any) -> Tensor:
+        """[P, n]."""
+        g = numbers("genomes", values)
+        if g.ndim != 2 or g.shape[1] != self.layout.n or len(g) == 0:
+            raise EvornnError(
+                f"genomes must be [P, n] with P ≥ 1 and n = {self.layout.n} for {self.network}, got {list(g.shape)}"
+            )
+        return g.to(self.device, self.dtype)
+
+    def genome(self, values: Any) -> Tensor:
+        """[n]."""
+        g = numbers("genome", values)
+        if g.shape != (self.layout.n,):
+            raise EvornnError(f"genome must be [n] with n = {self.layout.n} for {self.network}, got {list(g.shape)}")
+        return g.to(self.device, self.dtype)
+
+    def inputs(self, values: Any) -> Tensor:
+        """[B, T, I]."""
+        return self._series("inputs", numbers("inputs", values), self.layout.inputs)
+
+    def counted(self, mask: Any, washout: int, inputs: Tensor) -> Tensor:
+        """[B, T] the steps that count: those of the mask (None: all) after the washout."""
+        shape = inputs.shape[:2]
+        m = torch.ones(shape, dtype=torch.bool) if mask is None else numbers("mask", mask) != 0
+        if m.shape != shape:
+            raise EvornnError(f"mask must be [B, T] = {list(shape)} like the inputs, got {list(m.shape)}")
+        if whole("washout", washout, least=0):
+            m = m & (torch.arange(shape[1], device=m.device) >= washout)
+        if not m.any():
+            raise EvornnError("mask and washout leave no step that counts: lower washout or lengthen the sequences")
+        return m.to(self.device)
+
+    def targets(self, values: Any, inputs: Tensor, counted: Tensor) -> Tensor:
+        """[B, T, O]; class numbers [B, T] become one-hot. What does not count may be anything."""
+        y, width = numbers("targets", values), self.layout.outputs
+        if y.ndim == 2 and not y.is_floating_point() and y.shape == counted.shape:
+            y = torch.where(counted, y.to(self.device).long(), 0)
+            if y.min() < 0 or y.max() >= width:
+                got = f"{int(y.min())}…{int(y.max())}"
+                raise EvornnError(f"class numbers must lie in 0…{width - 1} for {width} outputs, got {got}")
+            y = torch.nn.functional.one_hot(y, width)
+        y = self._series("targets", y, width)
+        if y.shape[:2] != inputs.shape[:2]:
+            raise EvornnError(f"targets {list(y.shape)} and inputs {list(inputs.shape)} differ in batch or time")
+        return y
+
+    def state(self, values: Any, members: int, batch: int) -> NetworkState | None:
+        """Per layer: state name → [P, B, size]; what is given may lack leading axes, or have 1 there."""
+        if values is None:
+            return None
+        names = list(self.layout.trace.states)
+        if len(values) != self.layout.layers or not all(set(names) <= set(layer) for layer in values):
+            raise EvornnError(f"state must hold {', '.join(names)} for each of {self.layout.layers} layers")
+        sizes = [self._state_sizes(layer) for layer in range(self.layout.layers)]
+        return [
+            {name: self._spread(f"state {name}", layer[name], (members, batch, s[name])) for name in s if name in layer}
+            for s, layer in zip(sizes, values, strict=True)
+        ]
+
+    def _state_sizes(self, layer: int) -> dict[str, int]:
+        """Of the states, and of the fed-back output and the time where the equation uses them."""
+        carried = {"y": self.layout.outputs, "t": 1}
+        used = {name: size for name, size in carried.items() if name in self.layout.trace.leaves}
+        return {**self.layout.state_sizes(layer), **used}
+
+    def _spread(self, what: str, values: Any, shape: tuple[int, ...]) -> Tensor:
+        value = numbers(what, values).to(self.device, self.dtype)
+        try:
+            return value.expand(shape)
+        except RuntimeError:
+            raise EvornnError(f"{what} must be [P, B, size] = {list(shape)}, got {list(value.shape)}") from None
+
+    def _series(self, name: str, series: Tensor, width: int) -> Tensor:
+        if series.ndim != 3 or series.shape[2] != width or 0 in series.shape:
+            raise EvornnError(
+                f"{name} must be [B, T, {width}] and not empty for {self.network}, got {list(series.shape)}"
+            )
+        return series.to(self.device, self.dtype)
+
+
+def numbers(what: str, values: Any) -> Tensor:
+    """Any array of numbers as a tensor outside of every gradient; it may share memory with `values`."""
+    if isinstance(values, Tensor) and not values.is_complex():
+        return values.detach()
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiub":
+            raise TypeError
+        return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
+    except (TypeError, ValueError, RuntimeError):
+        raise EvornnError(f"{what} must be an array of numbers, got {_described(values)}") from None
+
+
+def whole(what: str, value: Any, least: int) -> int:
+    """A whole number that is at least `least`; else raises BadSetting."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise BadSetting(what, f"must be a whole number, at least {least}, got {value!r}")
+    return int(value)
+
+
+def _described(values: Any) -> str:
+    kind = getattr(values, "dtype", None)
+    return type(values).__name__ if kind is None else f"{type(values).__name__} of {kind}"
+
+
+def without_padding(inputs: Tensor, counted: Tensor) -> Tensor:
+    """[B, T, I] with zeros after the last step that counts: whatever stands there can change no loss, but the gradient
+    of an infinite or undefined value would be undefined."""
+    return torch.where(counted.flip(1).cumsum(1).flip(1)[..., None] > 0, inputs, 0.0)
+
+
+def only_finite(genomes: Tensor, results: Tensor) -> Tensor:
+    """[P, …] NaN for members whose genome is not finite: tanh would hide it."""
+    finite = genomes.isfinite().all(1)
+    return torch.where(finite.view(-1, *[1] * (results.ndim - 1)), results, torch.nan)
