@@ -17,7 +17,8 @@ from evornn.tasks.task import Data, Task
 from evornn.trainers import TRAINERS
 from evornn.trainers.trainer import Trainer
 from evornn.training.budget import Budget
-from evornn.training.loop import check, training
+from evornn.training.check import check
+from evornn.training.loop import training
 from evornn.training.oracle import Origin
 from evornn.training.records import Checkpoint, Update
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -112,8 +113,12 @@ class CMASearch:
 
 @contextmanager
 def _quiet_algebra() -> Iterator[None]:
-    """One BLAS thread, since the bits of eigenvectors depend on their number; overflow without a warning."""
-    with _blas().limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
+    """One BLAS thread, since the bits of eigenvectors depend on their number; overflow without a warning, and nothing
+    said about a solution of the library's own that a hybrid has changed."""
+    from cma.evolution_strategy import InjectionWarning
+
+    with _blas().limit(limits=1, user_api="blas"), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", InjectionWarning)
         yield
 
 

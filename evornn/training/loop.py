@@ -15,8 +15,9 @@ from evornn.networks.network import Network, OwnLoss
 from evornn.tasks.task import Data, Sequences
 from evornn.trainers.trainer import BudgetExhausted, State, Trainer
 from evornn.training.budget import Budget
+from evornn.training.check import check
 from evornn.training.environment import environment
-from evornn.training.oracle import LocalOracle, Origin, Spent, differentiable
+from evornn.training.oracle import LocalOracle, Origin, Spent
 from evornn.training.records import Checkpoint, Result, Row, Update
 from evornn.training.state import join, split
 
@@ -60,6 +61,7 @@ class Progress:
     seconds: float = 0.0
     stopped_by: str = ""
     losses: tuple[float, ...] = (np.nan,) * 5  # best, lower quartile, median, upper quartile, mean of the last step
+    whole: bool = True  # whether the last answer was about all training sequences
 
 
 class Run:
@@ -68,7 +70,7 @@ class Run:
     def __init__(
         self, network: Network, data: Data, trainer: Trainer, seed: int, budget: Budget, loss: str | OwnLoss, origin: Origin | None
     ) -> None:
-        check(network, data, trainer, loss)
+        check(network, data, trainer, loss, origin)
         self.network, self.data, self.trainer, self.budget, self.loss = network, data, trainer, budget, loss
         self.streams, self.seed, self.origin = Streams(seed, "trainer"), seed, origin
         self.progress, self.champion = Progress(), network.layout.centre
@@ -88,12 +90,10 @@ class Run:
             else:
                 self.progress.updates += 1
             self._tick()
-            mark = self.budget.mark(self.oracle.spent.network_steps)
-            if mark > self.progress.mark and not self.oracle.whole:
-                self._measure_targets()
             self.progress.stopped_by = self.progress.stopped_by or self._stop()
-            mark = self.budget.marks if self.progress.stopped_by else mark
-            row = self._row(mark) if mark > self.progress.mark else None
+            if self._mark() > self.progress.mark and not self.progress.whole:
+                self._measure_targets()
+            row = self._row(self._mark()) if self._mark() > self.progress.mark else None
             self._tick()
             yield row
             self._clock = time.perf_counter()  # what the receiver did is not our time
@@ -151,6 +151,10 @@ class Run:
             extra={name: float(value) for name, value in self.trainer.statistics(self.state).items()},
         )
 
+    def _mark(self) -> int:
+        """How many marks are behind the run: all when it has ended."""
+        return self.budget.marks if self.progress.stopped_by else self.budget.mark(self.oracle.spent.network_steps)
+
     def _stop(self) -> str:
         """Why to stop before the budget ends, or nothing."""
         budget = self.budget
@@ -162,6 +166,7 @@ class Run:
         """A trainer on mini-batches never asks for the loss that the targets are about: measure it, to the mark."""
         if self.oracle.targets:
             self.oracle.reached(self._loss(self.trainer.best(self.state), self.data.train))
+            self.progress.stopped_by = self.progress.stopped_by or self._stop()
 
     def _loss(self, genome: Genome, data: Sequences) -> float:
         return float(self.network.losses(genome[None], data.inputs, data.targets, loss=self.loss, mask=data.mask)[0])
@@ -179,23 +184,13 @@ class Run:
         except MemoryError:
             raise EvornnError(f"memory: {type(self.trainer).__name__} on {self.network!r} does not fit: lower population, units or batch") from None
         if self.oracle.answers:
-            self.progress.losses = summary(self.oracle.answers)
+            self.progress.losses, self.progress.whole = summary(self.oracle.answers), self.oracle.whole
         return state
 
     def _tick(self) -> None:
         now = time.perf_counter()
         self.progress.seconds += now - self._clock
         self._clock = now
-
-
-def check(network: Network, data: Data, trainer: Trainer, loss: str | OwnLoss) -> None:
-    """Refuse what doesn't fit together, before anything is computed."""
-    wanted = (data.train.inputs.shape[2], data.train.targets.shape[2])
-    if wanted != (network.layout.inputs, network.layout.outputs):
-        raise EvornnError(f"the task has {wanted[0]} inputs and {wanted[1]} outputs, {network!r} has others: build it with inputs={wanted[0]}, outputs={wanted[1]}")
-    if trainer.needs_gradient:
-        differentiable(loss)
-    trainer.check(network.n, len(data.train))
 
 
 def summary(answers: list[Losses]) -> tuple[float, ...]:

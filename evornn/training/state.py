@@ -17,11 +17,14 @@ def split(value: Any, path: str = "state") -> tuple[dict[str, NDArray[Any]], Any
 
     def plain(item: Any, at: str) -> Any:
         if isinstance(item, dict):
+            if not all(isinstance(key, str) and key[:1] != "$" for key in item):
+                raise TypeError(f"{at}: the keys of a trainer's state are strings that don't start with $")
             return {key: plain(part, f"{at}.{key}") for key, part in item.items() if not key.startswith("_")}
         if isinstance(item, (list, tuple)):
             parts = [plain(part, f"{at}.{k}") for k, part in enumerate(item)]
             return parts if isinstance(item, list) else {TUPLE: parts}
         if isinstance(item, np.ndarray):
+            at = f"{at}#{len(arrays)}" if at in arrays else at  # {"a.b": …, "a": {"b": …}}
             arrays[at] = np.ascontiguousarray(item)
             return {ARRAY: at, "shape": list(item.shape)}
         if isinstance(item, np.generic):

@@ -1,0 +1,63 @@
+"""Do a network, a task, a trainer and a loss fit together, and into memory? Asked before anything is computed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import psutil
+
+from evornn.errors import EvornnError
+from evornn.networks.network import Network, OwnLoss
+from evornn.settings import as_data
+from evornn.tasks.task import Data
+from evornn.trainers.trainer import Trainer
+from evornn.training.oracle import Origin, differentiable
+
+COPIES = 12  # of a population [P, n] float32 at a trainer's peak: Adam's genomes, gradients, moments and their successors
+SHARE = 0.5  # of the available memory that they may take
+SIZES = ("population", "restarts")  # settings that say how many members there are
+
+
+def check(network: Network, data: Data, trainer: Trainer, loss: str | OwnLoss, origin: Origin | None = None) -> None:
+    """Raises EvornnError for what doesn't fit together."""
+    layout, wanted = network.layout, (data.train.inputs.shape[2], data.train.targets.shape[2])
+    if wanted != (layout.inputs, layout.outputs):
+        raise EvornnError(
+            f"the task has {wanted[0]} inputs and {wanted[1]} outputs, {network!r} has others: "
+            f"build it with inputs={wanted[0]}, outputs={wanted[1]}"
+        )
+    if trainer.needs_gradient:
+        differentiable(loss)
+    check_origin(origin, network.n)
+    trainer.check(network.n, len(data.train))
+    _check_memory(network, trainer)
+
+
+def check_origin(origin: Origin | None, parameters: int) -> None:
+    """Raises EvornnError when a warm start comes from a network of another size."""
+    if origin is not None and len(origin.genome) != parameters:
+        raise EvornnError(
+            f"start_from: that run's network has {len(origin.genome)} parameters, this one {parameters}: "
+            "start from a run of the same network"
+        )
+
+
+def _check_memory(network: Network, trainer: Trainer) -> None:
+    members, setting = max(_sizes(as_data(trainer)) if dataclasses.is_dataclass(trainer) else (), default=(1, ""))
+    needed, free = COPIES * 4 * members * network.n, psutil.virtual_memory().available
+    if needed > SHARE * free:
+        raise EvornnError(
+            f"memory: {members:,} members of {network.n:,} parameters would take {needed / 2**30:,.1f} GiB and "
+            f"{free / 2**30:,.1f} GiB are available: lower {setting or 'layers'} or units"
+        )
+
+
+def _sizes(settings: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    """(members, setting) of a trainer and of its parts."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _sizes(value)
+        elif name in SIZES:
+            yield value or 1, name

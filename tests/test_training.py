@@ -1,0 +1,556 @@
+"""The oracle and the one loop: budgets kept exactly, targets to the step, the same bits after any interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.testing import assert_array_equal
+
+import evornn
+from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
+from evornn.errors import EvornnError
+from evornn.networks.network import Network
+from evornn.store.codec import dumps, loads, pack, unpack
+from evornn.tasks.task import Data, Sequences
+from evornn.trainers import TRAINERS
+from evornn.trainers.memetic import Passed
+from evornn.trainers.trainer import BudgetExhausted, NoGradient, Oracle, State, Trainer
+from evornn.training import loop
+from evornn.training.budget import Budget
+from evornn.training.loop import Run, training
+from evornn.training.oracle import LocalOracle, Order, Origin
+from evornn.training.records import Checkpoint, Result, Row
+from evornn.training.state import join, split
+
+SPECS: dict[str, dict[str, Any]] = {
+    "weight_guessing": {"kind": "weight_guessing", "population": 5},
+    "cma_es": {"kind": "cma_es", "population": 6},
+    "genetic_algorithm": {"kind": "genetic_algorithm", "population": 6},
+    "snes": {"kind": "snes", "population": 6},
+    "sgd": {"kind": "sgd", "restarts": 2, "batch": None},
+    "adam": {"kind": "adam", "restarts": 2, "batch": None},
+    "memetic": {
+        "kind": "memetic",
+        "evolve": {"kind": "snes", "population": 6},
+        "refine": {"kind": "adam", "batch": None},
+    },
+    "cma_es, batch": {"kind": "cma_es", "population": 6, "batch": 5},
+    "snes, batch": {"kind": "snes", "population": 6, "batch": 5},
+    "adam, batch": {"kind": "adam", "batch": 5},
+    "memetic, batch": {
+        "kind": "memetic",
+        "evolve": {"kind": "cma_es", "population": 5, "batch": 5},
+        "refine": {"kind": "sgd", "batch": 3},
+        "every": 2,
+        "updates": 2,
+    },
+}
+WHOLE = [name for name in SPECS if "batch" not in name]
+BATCHES = [name for name in SPECS if "batch" in name]
+T = 9
+
+
+def test_every_trainer_of_the_catalog_is_tested() -> None:
+    assert {spec["kind"] for spec in SPECS.values()} == set(TRAINERS)
+
+
+def sequences(count: int, seed: int) -> Sequences:
+    """Echo the input of the step before."""
+    inputs = np.random.default_rng(seed).standard_normal((count, T, 1), np.float32)
+    mask = np.ones((count, T), np.bool_)
+    mask[:, 0] = False
+    return Sequences(inputs, np.roll(inputs, 1, axis=1), mask)
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return Data(train=sequences(12, 1), valid=sequences(6, 2), test=sequences(5, 3))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return Network("elman", inputs=1, units=3, outputs=1)
+
+
+def trainer_of(name: str) -> Trainer:
+    return TRAINERS.build(SPECS[name])
+
+
+def finished(*arguments: Any, **options: Any) -> tuple[list[Row], Result]:
+    rows: list[Row] = []
+    for update in training(*arguments, **options):
+        rows += update.rows
+    assert update.result is not None
+    return rows, update.result
+
+
+def facts(rows: list[Row]) -> list[dict[str, Any]]:
+    """All of the rows but the time, such that NaN equals NaN."""
+    plain = [{**(flat := asdict(row)), **{f"extra.{name}": value for name, value in flat.pop("extra").items()}} for row in rows]
+    return [{name: repr(value) for name, value in row.items() if name != "seconds"} for row in plain]
+
+
+def outcome(result: Result) -> dict[str, Any]:
+    left_out = ("seconds", "environment")
+    values = {**vars(result), "genome": result.genome.tobytes(), "hits": sorted(result.hits.items())}
+    return {name: repr(value) for name, value in values.items() if name not in left_out}
+
+
+class Counting(Passed):
+    """Counts for itself what passes, as the definition of the cost says."""
+
+    def __init__(self, real: Any, counted: Counted) -> None:
+        super().__init__(real)
+        self.counted = counted
+
+    def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
+        return self._passed(genomes, batch, 1, lambda: self.real.losses(genomes, batch))
+
+    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
+        return genomes, self.losses(genomes, batch)
+
+    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
+        answer: list[tuple[Losses, Genomes]] = []
+
+        def ask() -> Losses:
+            answer.append(self.real.gradients(genomes, batch))
+            return answer[0][0]
+
+        self._passed(genomes, batch, 3, ask)
+        return answer[0]
+
+    def _passed(self, genomes: Genomes, batch: Batch | None, factor: int, ask: Any) -> Losses:
+        per_member = factor * T * (self.counted.sequences if batch is None else len(batch))
+        try:
+            losses: Losses = ask()
+        except BudgetExhausted:
+            self.counted.refused.append(per_member * len(genomes))
+            raise
+        self.counted.calls.append((genomes.copy(), batch, per_member, losses.copy()))
+        return losses
+
+
+class Counted(Trainer):
+    """A trainer whose questions are written down."""
+
+    family = "guessing"
+
+    def __init__(self, name: str, sequences: int = 12) -> None:
+        self.inner, self.sequences = trainer_of(name), sequences
+        self.needs_gradient = self.inner.needs_gradient  # type: ignore[misc]
+        self.calls: list[tuple[Genomes, Batch | None, int, Losses]] = []
+        self.refused: list[int] = []
+
+    def start(self, oracle: Oracle, streams: Streams) -> State:
+        return self.inner.start(Counting(oracle, self), streams)
+
+    def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
+        return self.inner.step(state, Counting(oracle, self), streams)
+
+    def best(self, state: State) -> Genome:
+        return self.inner.best(state)
+
+    @property
+    def cost(self) -> int:
+        return sum(len(genomes) * per_member for genomes, _, per_member, _ in self.calls)
+
+
+# ---- the budget ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", [6_000, 20_011])
+@pytest.mark.parametrize("name", SPECS)
+def test_the_budget_is_kept_to_within_one_call(name: str, steps: int, network: Network, data: Data) -> None:
+    trainer = Counted(name)
+    rows, result = finished(network, data, trainer, 0, Budget(steps=steps, marks=7))
+    assert result.stopped_by == "budget"
+    assert result.network_steps == trainer.cost <= steps
+    assert len(trainer.refused) == 1 and trainer.cost + trainer.refused[0] > steps
+    assert result.evaluations == sum(len(genomes) for genomes, *_ in trainer.calls)
+    assert rows[-1].network_steps == result.network_steps and rows[-1].evaluations == result.evaluations
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_budget_that_pays_for_nothing_is_refused(name: str, network: Network, data: Data) -> None:
+    with pytest.raises(EvornnError, match=r"budget\.steps: 10 network steps don't pay .* raise the budget or lower"):
+        finished(network, data, trainer_of(name), 0, Budget(steps=10))
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_marks_and_rows(name: str, network: Network, data: Data) -> None:
+    rows, result = finished(network, data, trainer_of(name), 0, Budget(steps=20_000, marks=9))
+    marks = [row.mark for row in rows]
+    assert marks == sorted(set(marks)) and marks[-1] == 9 and len(marks) > 3
+    for before, after in zip(rows, rows[1:], strict=False):
+        assert before.network_steps <= after.network_steps and before.updates <= after.updates
+        assert before.seconds <= after.seconds
+    for row in rows[:-1]:
+        assert row.mark == row.network_steps * 9 // 20_000
+    assert rows[-1].updates == result.updates
+    assert all(row.best <= row.q25 <= row.median <= row.q75 for row in rows)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_champion_has_the_lowest_validation_loss_at_a_mark(name: str, network: Network, data: Data) -> None:
+    run = Run(network, data, trainer_of(name), 3, Budget(steps=20_000, marks=20), "mse", None)
+    seen = []
+    for row in run.rows():
+        if row is not None:
+            genome = run.trainer.best(run.state).copy()
+            assert row.valid == loss_of(network, genome, data.valid)
+            seen.append((row.valid, genome))
+            assert row.champion_valid == min(valid for valid, _ in seen)
+    lowest, champion = min(seen, key=lambda pair: pair[0])
+    result = run.result()
+    assert_array_equal(result.genome, champion)
+    assert result.valid_loss == lowest
+    assert result.train_loss == loss_of(network, champion, data.train)
+    assert result.test_loss == loss_of(network, champion, data.test)
+
+
+def loss_of(network: Network, genome: Genome, part: Sequences) -> float:
+    return float(network.losses(genome[None], part.inputs, part.targets, mask=part.mask)[0])
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_nothing_but_the_last_judgement_reads_the_test_split(name: str, network: Network, data: Data) -> None:
+    poison = replace(data.test, inputs=data.test.inputs * np.nan, targets=data.test.targets * np.nan)
+    budget = Budget(steps=10_000, marks=5, targets=(0.9,))
+    clean_rows, clean = finished(network, data, trainer_of(name), 0, budget)
+    rows, result = finished(network, replace(data, test=poison), trainer_of(name), 0, budget)
+    assert facts(rows) == facts(clean_rows)
+    assert_array_equal(result.genome, clean.genome)
+    assert np.isnan(result.test_loss) and np.isfinite(clean.test_loss)
+
+
+# ---- targets and other stops ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_the_cost_of_a_target_is_exact(name: str, network: Network, data: Data) -> None:
+    first = Counted(name)
+    finished(network, data, first, 0, Budget(steps=20_000))
+    losses = np.concatenate([losses for *_, losses in first.calls])
+    targets = tuple(float(np.quantile(losses, q, method="nearest")) for q in (0, 0.1, 0.3, 0.9)) + (1e-9,)
+    trainer = Counted(name)
+    _, result = finished(network, data, trainer, 0, Budget(steps=20_000, targets=targets))
+    assert result.hits == brute_force(trainer, targets)
+    assert repr(1e-9) not in result.hits and len(result.hits) == 4
+
+
+def brute_force(trainer: Counted, targets: tuple[float, ...]) -> dict[str, int]:
+    """Member after member, what was spent when a loss first was low enough."""
+    spent, hits = 0, {}
+    for _, batch, per_member, losses in trainer.calls:
+        assert batch is None
+        for loss in losses:
+            spent += per_member
+            for target in targets:
+                if loss <= target:
+                    hits.setdefault(repr(target), spent)
+    return hits
+
+
+@pytest.mark.parametrize("marks", [1, 13])
+@pytest.mark.parametrize("name", BATCHES)
+def test_the_cost_of_a_target_on_mini_batches_is_exact_to_the_mark(
+    name: str, marks: int, network: Network, data: Data
+) -> None:
+    seen = list(whole_losses(network, data, name, Budget(steps=20_000, marks=marks)))
+    targets = (min(loss for _, loss in seen), float(np.median([loss for _, loss in seen])), 1e-9)
+    _, result = finished(network, data, trainer_of(name), 0, Budget(steps=20_000, marks=marks, targets=targets))
+    expected: dict[str, int] = {}
+    for steps, loss in seen:
+        for target in targets:
+            if loss <= target:
+                expected.setdefault(repr(target), steps)
+    assert result.hits == expected and expected
+
+
+def whole_losses(network: Network, data: Data, name: str, budget: Budget) -> Iterator[tuple[int, float]]:
+    """At each mark: steps spent, and the training loss of what the trainer would answer."""
+    run = Run(network, data, trainer_of(name), 0, budget, "mse", None)
+    for row in run.rows():
+        if row is not None:
+            yield row.network_steps, loss_of(network, run.trainer.best(run.state), data.train)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_run_stops_at_its_target(name: str, network: Network, data: Data) -> None:
+    _, whole = finished(network, data, trainer_of(name), 0, Budget(steps=20_000))
+    target = whole.train_loss * 1.2
+    rows, result = finished(network, data, trainer_of(name), 0, Budget(steps=20_000, target=target))
+    assert result.stopped_by == "target" and repr(target) in result.hits
+    assert result.network_steps < whole.network_steps and rows[-1].mark == 100
+
+
+def test_a_run_stops_by_the_clock(network: Network, data: Data) -> None:
+    rows, result = finished(network, data, trainer_of("snes"), 0, Budget(steps=10**9, seconds=0.2, marks=10))
+    assert result.stopped_by == "seconds" and result.seconds >= 0.2
+    assert rows[-1].mark == 10 and rows[-1].network_steps == result.network_steps < 10**9
+
+
+def test_the_time_of_the_receiver_is_not_the_runs(network: Network, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10**6))
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(clock))
+    slow = Run(network, data, trainer_of("snes"), 0, Budget(steps=10_000), "mse", None)
+    for _ in slow.rows():
+        for _ in range(100):
+            next(clock)
+    swift = Run(network, data, trainer_of("snes"), 0, Budget(steps=10_000), "mse", None)
+    list(swift.rows())
+    assert slow.progress.seconds == swift.progress.seconds > 0
+
+
+# ---- data order ----------------------------------------------------------------------------------------------------
+
+
+def test_every_trainer_sees_the_data_in_the_same_order(network: Network, data: Data) -> None:
+    orders = {}
+    for kind in ("sgd", "adam", "snes", "cma_es", "genetic_algorithm", "weight_guessing"):
+        SPECS[kind + " of 5"] = {"kind": kind, "batch": 5}
+        trainer = Counted(kind + " of 5")
+        del SPECS[kind + " of 5"]
+        finished(network, data, trainer, 7, Budget(steps=15_000))
+        orders[kind] = [batch.tolist() for _, batch, *_ in trainer.calls if batch is not None][:4]
+    assert len(orders["adam"]) == 4
+    assert all(order == orders["adam"][: len(order)] for order in orders.values())
+
+
+@given(count=st.integers(1, 40), size=st.integers(1, 40), seed=st.integers(0, 2**32))
+def test_the_order_is_endless_and_has_no_memory(count: int, size: int, seed: int) -> None:
+    order = Order(Streams(seed, "order"), count)
+    size = min(size, count)
+    batches = [order.batch(k, size) for k in range(2 * count // size + 1)]
+    endless = np.concatenate(batches)
+    for epoch in range(len(endless) // count):
+        assert sorted(endless[epoch * count : (epoch + 1) * count]) == list(range(count))
+    for k in (len(batches) - 1, 0):
+        assert_array_equal(Order(Streams(seed, "order"), count).batch(k, size), batches[k])
+        assert_array_equal(order.batch(k, size), batches[k])
+
+
+def test_a_batch_of_all_is_no_batch(network: Network, data: Data) -> None:
+    oracle = LocalOracle(network, data.train, "mse", 0, 10**6)
+    assert oracle.batch(0, 12) is None and oracle.batch(0, 99) is None and oracle.batch(0, None) is None
+    assert oracle.batch(3, 11).shape == (11,)  # type: ignore[union-attr]
+
+
+# ---- going on ------------------------------------------------------------------------------------------------------
+
+
+def stored(checkpoint: Checkpoint) -> tuple[int, bytes, str]:
+    """As the store writes it."""
+    return checkpoint.mark, pack(checkpoint.arrays), dumps(checkpoint.plain)
+
+
+def loaded(saved: tuple[int, bytes, str]) -> Checkpoint:
+    return Checkpoint(saved[0], unpack(saved[1]), loads(saved[2]))
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_going_on_from_every_step_gives_the_same_bits(name: str, network: Network, data: Data) -> None:
+    def fresh() -> Run:
+        return Run(network, data, trainer_of(name), 5, Budget(steps=14_000, marks=6, targets=(1.0, 0.9)), "mse", None)
+
+    run, rows, saves = fresh(), [], []
+    for row in run.rows():
+        rows += [row] if row else []
+        saves.append((len(rows), stored(run.save())))
+    result = run.result()
+    assert len(saves) > 3
+    for behind, saved in saves:
+        again = fresh()
+        again.load(loaded(saved))
+        assert facts(rows[:behind] + [row for row in again.rows() if row]) == facts(rows)
+        assert outcome(again.result()) == outcome(result)
+
+
+@pytest.mark.parametrize("name", ["memetic", "cma_es, batch"])
+def test_going_on_from_every_checkpoint_that_is_sent(
+    name: str, network: Network, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept as they come, while the run goes on: a checkpoint may not change afterwards."""
+    monkeypatch.setattr(loop, "TALK", 0.0)
+    arguments = (network, data, trainer_of(name), 5, Budget(steps=14_000, marks=6))
+    updates = list(training(*arguments))
+    rows, result = [row for update in updates for row in update.rows], updates[-1].result
+    assert result is not None
+    behind = 0
+    for update in updates:
+        behind += len(update.rows)
+        assert (update.checkpoint is None) == (not update.rows and update is not updates[-1])
+        if update.checkpoint is not None:
+            after, end = finished(*arguments, checkpoint=loaded(stored(update.checkpoint)))
+            assert facts(rows[:behind] + after) == facts(rows)
+            assert outcome(end) == outcome(result)
+
+
+def test_updates_are_rare_enough_and_always_tell_the_cost(network: Network, data: Data) -> None:
+    updates = list(training(network, data, trainer_of("adam, batch"), 0, Budget(steps=10**9, seconds=1.2)))
+    assert 2 <= len(updates) <= 4
+    steps = [update.network_steps for update in updates]
+    assert steps == sorted(steps) and steps[0] > 0
+
+
+@pytest.mark.parametrize("name", ["weight_guessing", "cma_es", "snes", "genetic_algorithm", "sgd", "adam"])
+def test_threads_change_no_bit(name: str, data: Data) -> None:
+    many = {"restarts" if name in ("sgd", "adam") else "population": 70}
+    trainer = TRAINERS.build({**SPECS[name], **many})
+    ends = []
+    for threads in (1, 2):
+        network = Network("lstm", inputs=1, units=3, outputs=1, threads=threads)
+        rows, result = finished(network, data, trainer, 0, Budget(steps=120_000, marks=4))
+        ends.append((facts(rows), outcome(result)))
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_warm_start_begins_at_the_genome(name: str, network: Network, data: Data) -> None:
+    genome = network.sample(1, seed=99)[0]
+    trainer, origin = Counted(name), Origin(genome, spread=1e-6)
+    run = Run(network, data, trainer, 0, Budget(steps=20_000), "mse", origin)
+    state = trainer.start(run.oracle, run.streams)
+    assert_array_equal(trainer.best(state), genome)
+    trainer.step(state, run.oracle, run.streams)
+    assert np.abs(trainer.calls[0][0] - genome).max() < 1e-4
+
+
+def test_a_warm_start_from_another_network_is_refused(network: Network, data: Data) -> None:
+    origin = Origin(np.zeros(network.n + 1, np.float32))
+    with pytest.raises(EvornnError, match=rf"start_from: .* {network.n + 1} parameters, .* {network.n}"):
+        Run(network, data, trainer_of("snes"), 0, Budget(steps=20_000), "mse", origin)
+
+
+# ---- losses --------------------------------------------------------------------------------------------------------
+
+
+def mean_error(outputs: np.ndarray, targets: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return np.abs(outputs - targets)[:, mask].mean(axis=(1, 2))
+
+
+@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("loss", ["zero_one", mean_error], ids=["zero_one", "own"])
+def test_losses_without_a_gradient(loss: Any, name: str, network: Network, data: Data) -> None:
+    classes = replace(data.train, targets=(data.train.targets > 0).astype(np.float32))
+    data, trainer = replace(data, train=classes), trainer_of(name)
+    if trainer.needs_gradient:
+        with pytest.raises(NoGradient, match=r"(zero_one|mean_error) has no gradient: use an evolutionary trainer"):
+            evornn.train(network, data, trainer, budget=10_000, loss=loss)
+        return
+    trained = evornn.train(network, data, trainer, budget=10_000, loss=loss)
+    assert trained.rows[-1].best <= trained.rows[0].best < 1
+    outputs = network.predict(trained.genome[None], data.train.inputs)
+    if loss is mean_error:
+        own = mean_error(outputs, data.train.targets, data.train.mask)[0]
+        assert trained.result.train_loss == pytest.approx(own, rel=1e-5)
+    else:
+        wrong = (outputs[0] > 0) != (data.train.targets > 0.5)
+        assert trained.result.train_loss == pytest.approx(wrong[data.train.mask].mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_losses_that_are_never_finite_end_well(name: str, network: Network, data: Data) -> None:
+    def nan(part: Sequences) -> Sequences:
+        return replace(part, targets=part.targets * np.nan)
+
+    nowhere = replace(data, train=nan(data.train), valid=nan(data.valid))
+    rows, result = finished(network, nowhere, trainer_of(name), 0, Budget(steps=10_000, marks=5, targets=(0.5,)))
+    assert result.stopped_by == "budget" and result.hits == {}
+    assert all(np.isnan(row.best) and row.champion_valid == np.inf for row in rows)
+    assert np.isfinite(result.genome).all() and np.isfinite(result.test_loss)
+
+
+# ---- refusals ------------------------------------------------------------------------------------------------------
+
+
+def too_large() -> list[dict[str, Any]]:
+    plain = [
+        {"kind": kind, field: 10**9}
+        for kind in TRAINERS
+        for field in ("population", "restarts")
+        if field in getattr(TRAINERS[kind], "__dataclass_fields__", {})
+    ]
+    return [*plain, *({"kind": "memetic", "evolve": part} for part in plain if "population" in part)]
+
+
+@pytest.mark.parametrize("spec", too_large(), ids=str)
+def test_a_population_larger_than_the_memory_is_refused(spec: dict[str, Any], network: Network, data: Data) -> None:
+    with pytest.raises(EvornnError, match=r"1,000,000,000 .*GiB.*: lower (population|restarts)"):
+        Run(network, data, TRAINERS.build(spec), 0, Budget(steps=10**15), "mse", None)
+
+
+def test_a_network_larger_than_the_memory_is_refused(data: Data) -> None:
+    huge = Network("elman", inputs=1, units=10**6, outputs=1)
+    with pytest.raises(EvornnError, match=r"GiB.*: lower .*units"):
+        Run(huge, data, trainer_of("adam"), 0, Budget(steps=10**15), "mse", None)
+
+
+def test_memory_that_runs_out_is_told(network: Network, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Network, "losses", full)
+    with pytest.raises(EvornnError, match=r"memory: SNES on <elman .* does not fit: lower population"):
+        finished(network, data, trainer_of("snes"), 0, Budget(steps=20_000))
+
+
+def test_a_network_of_other_sizes_is_refused(data: Data) -> None:
+    with pytest.raises(EvornnError, match="build it with inputs=1, outputs=1"):
+        evornn.train(Network("elman", inputs=2, units=3, outputs=1), data, "snes")
+
+
+# ---- state as data -------------------------------------------------------------------------------------------------
+
+keys = st.text(min_size=1, max_size=6).filter(lambda key: key[0] not in "_$")
+numbers = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+arrays = hnp.arrays(
+    st.sampled_from([np.float32, np.float64, np.int64, np.bool_, np.uint8]),
+    hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3),
+)
+states = st.dictionaries(
+    keys,
+    st.recursive(
+        numbers | arrays,
+        lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(keys, inner, max_size=3),
+        max_leaves=8,
+    ),
+    max_size=4,
+)
+
+
+def same(a: Any, b: Any) -> bool:
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    return repr(a) == repr(b)
+
+
+@given(states)
+@settings(max_examples=200)
+def test_states_survive_the_store(state: dict[str, Any]) -> None:
+    named, plain = split(state)
+    assert same(join(unpack(pack(named)), loads(dumps(plain))), state)
+
+
+def test_states_leave_live_objects_out_and_refuse_what_is_not_data() -> None:
+    named, plain = split({"step": 1, "_live": object(), "inner": {"_live": object(), "x": np.float32(0.5)}})
+    assert named == {} and plain == {"step": 1, "inner": {"x": 0.5}}
+    with pytest.raises(TypeError, match=r"state\.library of a trainer's state is a object"):
+        split({"library": object()})
+    with pytest.raises(TypeError, match=r"state: .*keys"):
+        split({"$array": 1})
+    with pytest.raises(TypeError, match=r"state: .*keys"):
+        split({1: 1})
