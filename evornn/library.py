@@ -117,8 +117,10 @@ def open(store: str = DEFAULT_STORE, create: bool = False) -> Results:
 
 def work(store: Store, job: int, workers: int | None, address: str | None, listener: Listener) -> None:
     """Dispatch a job's runs until all have ended."""
-    from evornn.service.dispatch import Dispatcher
+    from evornn.service.dispatch import UNFINISHED, Dispatcher
 
+    if not UNFINISHED & set(store.job(job).counts):
+        return
     with executor(workers, address) as working:
         Dispatcher(store, working, listener).work(job)
 

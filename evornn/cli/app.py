@@ -31,6 +31,10 @@ Address = Annotated[str | None, typer.Option(help="A Ray cluster, for example ho
 Report = Annotated[Path | None, typer.Option(help="Also write the comparison as one HTML file.")]
 Job = Annotated[int | None, typer.Argument(help="Number of the job; default: the newest.", show_default=False)]
 DEFAULT = "sqlite:///evornn.db"
+QUERIES = (
+    "SELECT network, trainer, best_valid_loss, median_test_loss FROM leaderboard WHERE job = {job} ORDER BY place",
+    "SELECT run, network, trainer, seed, valid_loss, test_loss, seconds FROM results WHERE job = {job} ORDER BY valid_loss",
+)
 
 
 class What(StrEnum):
@@ -239,8 +243,8 @@ def _next(results: Results, job: int, report: Path | None) -> None:
     if report is not None:
         print(f"\nreport    {report.resolve()}")
     print(f"database  {results.store.path or results.store.where}")
-    print("try       " + f"evornn query{store} \"SELECT * FROM leaderboard WHERE job = {job} ORDER BY valid_loss LIMIT 10\"")
-    print("          " + f"evornn query{store} \"SELECT trainer, COUNT(*) AS runs, AVG(test_loss) AS mean_test, AVG(seconds) AS s FROM leaderboard GROUP BY trainer\"")
+    for k, sql in enumerate(QUERIES):
+        print("try       " if k == 0 else "          ", f'evornn query{store} "{sql.format(job=job)}"', sep="")
 
 
 def _writable(report: Path | None) -> None:
@@ -255,7 +259,10 @@ def _print(what: Any, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    Console().print(what)
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width
+        console.width = 100
+    console.print(what)
 
 
 def _plain(value: Any) -> Any:

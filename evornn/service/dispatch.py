@@ -18,6 +18,7 @@ from evornn.training.records import Update
 
 WAIT = 0.2  # seconds for events, at most
 HEARTBEAT = 5.0  # seconds without a word from a run until its lease is renewed for it
+UNFINISHED = {"queued", "running", "cancelling"}
 CRASHES = 20  # of a run's machine, until it is taken to be the run that kills it
 
 
@@ -128,7 +129,7 @@ class Dispatcher:
         for owner in self.store.live_owners():
             if owner != self.owner and is_dead(owner):
                 self.store.release_owner(owner)
-        return bool({"queued", "running", "cancelling"} & set(self.store.job(job).counts))
+        return bool(UNFINISHED & set(self.store.job(job).counts))
 
     def _drop(self, run: StoredRun, state: str, reason: str = "") -> None:
         del self.held[run.id]

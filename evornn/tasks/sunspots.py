@@ -37,6 +37,7 @@ class Sunspots(Forecasting):
             times=[f"{year}-{month:02}-01" for year in YEARS for month in range(1, 13)],
             dated=True,
             step="month",
+            unit="sunspot number",
             season=132,  # the cycle of about eleven years; sunspots know no calendar
             source=SOURCE,
         )
