@@ -1,0 +1,88 @@
+"""Compiled kernels on disk, shared by processes: $EVORNN_CACHE, or ~/.cache/evornn (XDG_CACHE_HOME), in kernels/<key>/.
+
+The key is a hash of all that a kernel depends on: its source, the sources of this package, the versions of Python, numba
+and llvmlite, and the CPU with its features. Nothing in there is ever stale; the folder may be deleted at any time.
+`kernel.py` in a folder is the generated source, to be read when debugging.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import llvmlite
+import numba
+from llvmlite import binding
+
+log = logging.getLogger("evornn.kernels")
+
+
+def folder() -> Path:
+    """Where compiled kernels are kept."""
+    own = os.environ.get("EVORNN_CACHE")
+    root = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evornn"
+    return root / "kernels"
+
+
+@cache
+def _surroundings() -> bytes:
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    about = [sys.version, numba.__version__, llvmlite.__version__, binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()]
+    return b"".join(path.read_bytes() for path in sources) + "\n".join(about).encode()
+
+
+def key(text: str) -> str:
+    """The name of a kernel's folder."""
+    return blake2b(text.encode() + _surroundings(), digest_size=12).hexdigest()
+
+
+def compiled(text: str, name: str, entry: str, signature: tuple[Any, ...]) -> Any:
+    """Function `entry` of a generated module, compiled for a signature, from the cache where it is there.
+
+    A second process that wants the same kernel waits for the first one's result."""
+    place = folder() / key(text)
+    place.mkdir(parents=True, exist_ok=True)
+    with _locked(place / "lock"):
+        module = _module(text, place / "kernel.py")
+        function = getattr(module, entry)
+        began = time.perf_counter()
+        known = any(place.rglob(f"kernel.{entry}-*.nbi"))
+        if not known:
+            log.info("compiling the kernel of %s (some seconds, once on this machine)", name)
+        function.compile(signature)
+        function.disable_compile()
+        log.debug("%s %s %s in %.2f s: %s", name, entry, "loaded" if known else "compiled", time.perf_counter() - began, place)
+    return function
+
+
+def _module(text: str, path: Path) -> ModuleType:
+    if not path.exists():
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    spec = importlib.util.spec_from_file_location(f"evornn_kernel_{path.parent.name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,246 @@
+"""What a generated kernel needs to know of one network: sizes and positions in the workspace, in the packed weights and in
+the packed gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.cell import width
+from evornn.kernels.simd.generate import Source
+from evornn.kernels.simd.program import Group, strip
+from evornn.kernels.simd.vector import LANES
+from evornn.layout import Layout, source_names
+from evornn.ops import Node, Sizes
+
+Index = NDArray[np.int64]  # a genome's position per weight; −1: there is none
+
+
+class Plan:
+    """`table` [layers · columns] for T; `index`, `template` [weights]: the packed weights; `positions` [n] in the packed
+    gradient. All sizes are in floats of one lane set (rows · LANES) except those of weights and gradients."""
+
+    def __init__(self, source: Source, layout: Layout) -> None:
+        self.source, self.program, self.layout = source, source.program, layout
+        self.columns = {name: k for k, name in enumerate(source.symbols)}
+        self.values: list[dict[str, int]] = [{} for _ in range(layout.layers)]
+        self.parts: list[tuple[Index, NDArray[np.float32] | None]] = []
+        self.weights, self.gradient_size = 0, 0
+        self.positions = np.zeros(layout.n, np.int64)
+        self.sizes = [layout.sizes(k) for k in range(layout.layers)]
+        self.frame = self._frame()
+        for layer in range(layout.layers):
+            self._weights(layer)
+        self._readout()
+        self.index = np.concatenate([part for part, _ in self.parts])
+        self.template = np.concatenate([np.zeros(len(i), np.float32) if v is None else v for i, v in self.parts])
+
+    def table(self, frames: int) -> Index:
+        """[layers · columns], for a workspace of so many frames; sets `floats`, `d_here`, `d_there`, `d_floats`."""
+        self._workspace(frames * self.frame)
+        found = np.zeros((self.layout.layers, len(self.columns)), np.int64)
+        for layer, values in enumerate(self.values):
+            for name, value in values.items():
+                if name in self.columns:
+                    found[layer, self.columns[name]] = value
+        return found.ravel()
+
+    # ---- the workspace ---------------------------------------------------------------------------------------------
+
+    def _rows(self, layer: int, node: Node) -> int:
+        return width(node.size, self.sizes[layer])
+
+    def _named(self, kind: str) -> list[tuple[str, str | Node]]:
+        return [(name, of) for name, (k, of) in self.source.symbols.items() if k == kind]
+
+    def _frame(self) -> int:
+        """Positions within a frame; returns its size."""
+        layout, program = self.layout, self.program
+        at = Counter()
+        shared = {"x_row": at(layout.inputs), "y_row": at(padded(layout.outputs)), "t_row": at(1), "e_row": at(padded(layout.outputs))}
+        for layer, values in enumerate(self.values):
+            sizes = self.sizes[layer]
+            values |= {name: _count(str(of), sizes) for name, of in self._named("rows")}
+            values |= {f"state_{s}": at(width(program.leaves[s].size, sizes)) for s in program.states}
+            for group in program.groups:
+                self._block(layer, group, at)
+            values |= {name: at(self._rows(layer, of)) for name, of in self._named("kept") if isinstance(of, Node)}
+            values["out_row"] = at(self._rows(layer, program.output))
+        frame = at(0) // LANES | 1  # an odd number of rows: frames don't fall on the same cache sets
+        for layer, values in enumerate(self.values):
+            values |= shared | {"frame": frame * LANES, "inputs": layout.inputs, "outputs": layout.outputs, "out_rows": layout.width}
+            values["x_from"] = shared["x_row"] if layer == 0 else self._out(layer - 1, frame * LANES)
+            values["out_from"] = self._out(layout.layers - 1, frame * LANES)
+        return frame * LANES
+
+    def _block(self, layer: int, group: Group, at: Counter) -> None:
+        heights = [self._rows(layer, m) for m in group.maps]
+        for kind, prefix in (("block", "map"), ("d_block", "d_map")):
+            if kind == "d_block" and f"d_block_{group.name}" not in self.source.symbols:
+                continue
+            start = at(padded(sum(heights)))
+            self.values[layer][f"{kind}_{group.name}"] = start
+            for node, before in zip(group.maps, np.cumsum([0, *heights]), strict=False):
+                self.values[layer][f"{prefix}_{node.name}"] = start + int(before) * LANES
+        self.values[layer][f"height_{group.name}"] = sum(heights)
+
+    def _out(self, layer: int, frame: int) -> int:
+        """Where a layer's output is, seen from the frame of the step."""
+        state = self.program.output_state
+        return self.values[layer][f"state_{state}"] + frame if state else self.values[layer]["out_row"]
+
+    def _workspace(self, start: int) -> None:
+        layout, program, at = self.layout, self.program, Counter(start)
+        widest = max(layout.inputs, layout.width)
+        shared = {"target": at(layout.outputs), "ones": at(1), "dy": at(padded(layout.outputs)), "unused": at(padded(widest))}
+        d_states = Counter()
+        for layer, values in enumerate(self.values):
+            values |= shared
+            values |= {f"d_state_{s}": d_states(width(program.leaves[s].size, self.sizes[layer])) for s in program.states}
+            for kind in ("d", "fixed", "d_fixed"):
+                values |= {name: at(self._rows(layer, of)) for name, of in self._named(kind) if isinstance(of, Node)}
+            values["d_out"] = at(layout.width)
+        state = program.output_state
+        for layer, values in enumerate(self.values[1:], 1):
+            values["below"] = self.values[layer - 1][f"d_state_{state}" if state else "d_out"]
+        self.d_floats = d_states(16)
+        self.d_here, self.d_there = at(self.d_floats // LANES + 16), at(self.d_floats // LANES + 16)
+        self.floats = at(16) + 16 * LANES
+
+    # ---- weights and gradients -------------------------------------------------------------------------------------
+
+    def _weights(self, layer: int) -> None:
+        values, program, sizes = self.values[layer], self.program, self.sizes[layer]
+        for group in program.groups:
+            biases, matrices = self._indices(layer, group)
+            values[f"weights_{group.name}"] = self._pack(packed(matrices, biases))
+            for k, matrix in enumerate(matrices):
+                values[f"gradient_{group.name}_{k}"] = self._product(matrix)
+            values[f"gradient_{group.name}_bias"] = self._product(biases[:, None])
+        for name, (kind, of) in self.source.symbols.items():
+            if kind == "back" and isinstance(of, Node):
+                values[name] = self._pack(packed([self._transposed(layer, g, of) for g in program.groups if of in g.sources], None))
+            elif kind == "parameter":
+                values[name] = self._pack(self._block_index(f"{layer}.{of}"))
+            elif kind == "constant" and isinstance(of, Node) and of.values is not None:
+                constant = np.asarray(of.values(sizes), np.float32)
+                values[name] = self._pack(np.full(len(constant), -1), constant)
+            elif kind == "sum":
+                values[name] = self._vector(self._block_index(f"{layer}.{of}"))
+            elif kind in ("initial", "sum_initial"):
+                values[name] = -1
+                if self.layout.initial_state == "learned":
+                    block = self._block_index(f"{layer}.{of}.initial")
+                    values[name] = self._pack(block) if kind == "initial" else self._vector(block)
+
+    def _readout(self) -> None:
+        if not self.layout.readout:
+            return
+        weight, bias = self._block_index("readout.weight"), self._block_index("readout.bias")
+        found = {"readout": self._pack(packed([weight], bias)), "readout_back": self._pack(packed([weight.T], None))}
+        found |= {"readout_gradient": self._product(weight), "readout_bias": self._product(bias[:, None])}
+        for values in self.values:
+            values |= found
+
+    def _indices(self, layer: int, group: Group) -> tuple[Index, list[Index]]:
+        """[rows] of biases and, per source, [rows, columns] of a group's maps, one below the other."""
+        biases, matrices = [], []
+        for node in group.maps:
+            rows = self._rows(layer, node)
+            biases.append(self._block_index(f"{layer}.{node.name}.bias") if node.bias else np.full(rows, -1))
+        for k in range(len(group.sources)):
+            matrices.append(np.concatenate([self._block_index(f"{layer}.{n.name}.{self._label(n, k)}") for n in group.maps]))
+        return np.concatenate(biases), matrices
+
+    def _transposed(self, layer: int, group: Group, source: Node) -> Index:
+        """[columns, rows] of a group's weights from a source."""
+        return self._indices(layer, group)[1][group.sources.index(source)].T
+
+    def _label(self, node: Node, k: int) -> str:
+        return source_names(self.layout.trace.maps[node.name])[k]
+
+    def _block_index(self, name: str) -> Index:
+        block = self.layout.blocks[name]
+        numbers = np.arange(block.start, block.start + block.size)
+        if block.mask is None:
+            return numbers.reshape(block.shape)
+        found = np.full(block.shape, -1)
+        found[block.mask] = numbers
+        return found
+
+    def _pack(self, index: Index, values: NDArray[np.float32] | None = None) -> int:
+        self.parts.append((index.ravel().astype(np.int64), values))
+        self.weights += index.size
+        return self.weights - index.size
+
+    def _product(self, matrix: Index) -> int:
+        """Places in the packed gradient as `microkernels.product` writes it."""
+        start, at = self.gradient_size, self.gradient_size
+        rows, columns = matrix.shape
+        places = np.zeros((-rows % 8 + rows, columns), np.int64)
+        whole = columns - columns % 4
+        for k in range(0, whole, 4):
+            for r in range(0, rows, 4):
+                places[r : r + 4, k : k + 4] = np.arange(at, at + 16).reshape(4, 4)
+                at += 16
+        for k in range(whole, columns):
+            for r in range(0, rows, 8):
+                places[r : r + 8, k] = np.arange(at, at + 8)
+                at += 8
+        self._place(matrix, places[:rows])
+        self.gradient_size = at
+        return start
+
+    def _vector(self, index: Index) -> int:
+        start = self.gradient_size
+        self._place(index, np.arange(start, start + index.size).reshape(index.shape))
+        self.gradient_size += index.size
+        return start
+
+    def _place(self, index: Index, places: Index) -> None:
+        there = index >= 0
+        self.positions[index[there]] = places[there]
+
+
+class Counter:
+    """Hands out rows of the workspace: `at(rows)` is the position of the next ones."""
+
+    def __init__(self, start: int = 0) -> None:
+        self.next = start
+
+    def __call__(self, rows: int) -> int:
+        start, self.next = self.next, self.next + rows * LANES
+        return start
+
+
+def tiles(rows: int) -> list[tuple[int, int]]:
+    """(first row, height) of the tiles in which `microkernels.affine` works."""
+    found, r = [], 0
+    while rows - r > 8:
+        found.append((r, 16))
+        r += 16
+    if rows - r >= 4:
+        return [*found, (r, 8)]
+    return [*found, *((k, 1) for k in range(r, rows))]
+
+
+def packed(matrices: list[Index], biases: Index | None) -> Index:
+    """[rows, columns] per source → flat, in the order in which `microkernels.affine` reads them."""
+    together = np.concatenate([*([] if biases is None else [biases[:, None]]), *matrices], 1)
+    parts = []
+    for start, height in tiles(len(together)):
+        tile = np.full((height, together.shape[1]), -1)
+        rows = together[start : start + height]
+        tile[: len(rows)] = rows
+        parts.append(tile.T.ravel())
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def padded(rows: int) -> int:
+    """Rows that `microkernels.affine` may write."""
+    return -rows % 16 + rows
+
+
+def _count(name: str, sizes: Sizes) -> int:
+    first, _, second = name.partition("_by_")
+    return sizes[first] * (sizes[second] if second else 1)
