@@ -3,10 +3,15 @@
 import ast
 import doctest
 import re
+import shlex
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from evornn.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -57,3 +62,22 @@ def test_make_targets_exist(page):
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def commands(page):
+    lines = [line for block in blocks(page, "console") for line in block.splitlines()]
+    return [shlex.split(line)[2:] for line in lines if line.startswith("$ evornn ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_command_lines_are_understood(page):
+    for words in commands(page):
+        group = get_command(app)
+        while isinstance(group, TyperGroup):
+            name, group, words = group.resolve_command(group.make_context("evornn", [words[0]], resilient_parsing=True), words)
+        group.make_context(name, list(words))  # raises UsageError
+
+
+def test_every_command_is_shown_somewhere():
+    shown = {words[0] for page in PAGES for words in commands(page)}
+    assert shown >= set(get_command(app).commands)
