@@ -23,7 +23,7 @@ from evornn.kernels.simd.functions import every, exp, relu, sigmoid, tanh, where
 from evornn.kernels.simd.lanes import {weight} as weight, {given} as given
 from evornn.kernels.simd.lanes import {sum_1} as add_sum, {sum_8} as add_sums_of_8, {sum_16} as add_sums_of_16
 from evornn.kernels.simd.loss import step_gradient, step_loss
-from evornn.kernels.simd.support import MEMBERS_{ACROSS} as MEMBERS, pack_{across} as pack, report_{across} as report, spill, unpack_{across} as unpack, zero
+from evornn.kernels.simd.support import MEMBERS_{ACROSS} as MEMBERS, pack_{across} as pack, copy, report_{across} as report, spill, unpack_{across} as unpack, zero
 from evornn.kernels.simd.vector import LANES, above, choose, fma, load, splat, store
 njit = compile_(error_model="numpy", nogil=True)
 entry = compile_(error_model="numpy", nogil=True, cache=True)
@@ -33,7 +33,7 @@ ACROSS = {
     "members": {"weight": "weight_of_lanes", "given": "given_to_all", "sum_1": "keep_1", "sum_8": "keep_8", "sum_16": "keep_16"},
 }  # fmt: skip
 GLOBAL = (
-    "frame", "inputs", "outputs", "x_row", "y_row", "t_row", "e_row", "target", "ones", "dy", "unused", "out_rows", "out_from",
+    "frame", "inputs", "outputs", "x_row", "y_row", "t_row", "e_row", "target", "dy", "unused", "out_rows", "out_from",
     "readout", "readout_back", "readout_gradient", "readout_bias",
 )  # fmt: skip
 PER_LAYER = ("x_from", "below", "d_out")
@@ -65,20 +65,23 @@ def gradients(genomes, first, last, index, template, T, layers, X, Y, M, blocks,
         G[:] = 0
         for b in range(blocks):
             start(Z, W, T, layers)
-            for s in range(segments - 1):
-                checkpoints[s * frame : (s + 1) * frame] = Z[:frame]
-                cur = forward(Z, W, T, layers, 0, True, X, Y, M, b, steps, s * segment, (s + 1) * segment, 0, -1, sums, -1, G)
-                Z[:frame] = Z[cur : cur + frame]
             now, old = d_here, d_there
-            Z[now : now + d_floats] = 0
-            for s in range(segments - 1, -1, -1):
+            zero(Z, now, d_floats // LANES)
+            for k in range(2 * segments - 1):  # there, keeping the states at the borders of segments, and back
+                ahead = k < segments - 1
+                s = k if ahead else 2 * segments - 2 - k
                 t0, t1 = s * segment, min((s + 1) * segment, steps)
-                if s < segments - 1:
-                    Z[:frame] = checkpoints[s * frame : (s + 1) * frame]
-                cur = forward(Z, W, T, layers, 0, True, X, Y, M, b, steps, t0, t1, 0, loss, sums, -1, G)
-                then = backward(Z, W, T, layers, cur, now, old, Y, M, b, steps, t0, t1, loss)
-                now, old = then, now + old - then
-                products(Z, T, layers, 0, t1 - t0, G)
+                if ahead:
+                    copy(Z, 0, checkpoints, s * frame, frame)
+                elif s < segments - 1:
+                    copy(checkpoints, s * frame, Z, 0, frame)
+                cur = forward(Z, W, T, layers, 0, True, X, Y, M, b, steps, t0, t1, 0, -1 if ahead else loss, sums, -1, G)
+                if ahead:
+                    copy(Z, cur, Z, 0, frame)
+                else:
+                    then = backward(Z, W, T, layers, cur, now, old, Y, M, b, steps, t0, t1, loss)
+                    now, old = then, now + old - then
+                    products(Z, T, layers, 0, t1 - t0, G)
             start_back(Z, T, layers, now, G)
         static_back(Z, W, T, layers, G)
         unpack(G, positions, sums, count, gradient, p, last)
@@ -117,7 +120,7 @@ class Source:
             self.affines.add((1, True))
             parts += [self._backward(), self._products(), self._clear(), self._static_back(), self._start_back()]
         kernels = [microkernels.affine(k, add) for k, add in sorted(self.affines)]
-        return "\n\n\n".join([*kernels, *([microkernels.product()] if self.gradient else []), *parts, *ENTRIES[: 1 + self.gradient]])
+        return "\n\n\n".join([*kernels, *([microkernels.product(), microkernels.total()] if self.gradient else []), *parts, *ENTRIES[: 1 + self.gradient]])
 
     def _static(self) -> str:
         body: list[str] = []
@@ -137,7 +140,7 @@ class Source:
             rows, place, initial = self._count(self.program.leaves[state].size), self.symbol("state", state), self.symbol("initial", state)
             body += [f"zero(Z, {place}, {rows})", f"if {initial} >= 0:", f"    for j in range({rows}):"]
             body += [f"        store(Z, {place} + j * LANES, weight(W, {initial} + j))"]
-        lines = ["q = 0", "@GLOBAL", "zero(Z, y_row, outputs)", "store(Z, ones, splat(f(1)))"]
+        lines = ["q = 0", "@GLOBAL", "zero(Z, y_row, outputs)"]
         return function("start(Z, W, T, layers)", [*lines, "for layer in range(layers):", *indent(body)])
 
     def _start_back(self) -> str:
@@ -262,11 +265,11 @@ class Source:
                 gradient = self.symbol("gradient", f"{group.name}.{k}")
                 body.append(f"product(Z, {d}, {height}, frame, {place}, {self._count(source.size)}, frame, steps, G, {gradient})")
             if any(m.bias for m in group.maps):
-                body.append(f"product(Z, {d}, {height}, frame, ones, 1, 0, steps, G, {self.symbol('gradient', f'{group.name}.bias')})")
+                body.append(f"total(Z, {d}, {height}, frame, steps, G, {self.symbol('gradient', f'{group.name}.bias')})")
         lines = ["q = 0", "@GLOBAL", "nxt = cur + frame", "for layer in range(layers):", *indent(body)]
         if self.program.readout:
             lines += ["product(Z, cur + e_row, outputs, frame, cur + out_from, out_rows, frame, steps, G, readout_gradient)"]
-            lines += ["product(Z, cur + e_row, outputs, frame, ones, 1, 0, steps, G, readout_bias)"]
+            lines += ["total(Z, cur + e_row, outputs, frame, steps, G, readout_bias)"]
         return function("products(Z, T, layers, cur, steps, G)", lines)
 
     def _static_back(self) -> str:

@@ -62,3 +62,12 @@ def _block(height: int, width: int) -> list[str]:
     lines += ["        p += d_step", "        q += z_step"]
     lines += [f"    add_sums_of_{len(sums)}(G, g, {', '.join(f'g{r}_{c}' for r, c in sums)})", f"    g += {len(sums)}"]
     return ["    " + line for line in lines]
+
+
+def total() -> str:
+    """`total(Z, d, rows, d_step, steps, G, g)`: Σₜ D[t, row], for biases; places as one column of `product`."""
+    lines = ["def total(Z, d, rows, d_step, steps, G, g):", "    for r in range(0, rows, 8):"]
+    lines += [f"        g{r} = splat(f(0))" for r in range(8)] + ["        p = d + r * LANES", "        for _ in range(steps):"]
+    lines += [f"            g{r} = g{r} + load(Z, p + {r} * LANES)" for r in range(8)] + ["            p += d_step"]
+    lines += [f"        add_sums_of_8(G, g, {', '.join(f'g{r}' for r in range(8))})", "        g += 8"]
+    return "\n".join(["@njit", *lines])

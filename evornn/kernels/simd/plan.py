@@ -92,7 +92,7 @@ class Plan:
     def _workspace(self, start: int) -> None:
         layout, program, at = self.layout, self.program, Counter(start)
         widest = max(layout.inputs, layout.width)
-        shared = {"target": at(layout.outputs), "ones": at(1), "dy": at(padded(layout.outputs)), "unused": at(padded(widest))}
+        shared = {"target": at(layout.outputs), "dy": at(padded(layout.outputs)), "unused": at(padded(widest))}
         d_states = Counter()
         for layer, values in enumerate(self.values):
             values |= shared

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from evornn.kernels.simd.vector import LANES, splat, store
+from evornn.kernels.simd.vector import LANES, load, splat, store
 
 njit = nb.njit(error_model="numpy")
 MEMBERS_BATCH, MEMBERS_MEMBERS = 1, LANES
@@ -16,6 +16,12 @@ f = np.float32
 def zero(Z, at, rows):  # type: ignore[no-untyped-def]
     for o in range(0, rows * LANES, LANES):
         store(Z, at + o, splat(f(0)))
+
+
+@njit  # type: ignore[untyped-decorator]
+def copy(source, start, to, at, floats):  # type: ignore[no-untyped-def]
+    for o in range(0, floats, LANES):
+        store(to, at + o, load(source, start + o))
 
 
 @njit  # type: ignore[untyped-decorator]
