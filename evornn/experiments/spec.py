@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Len
 
 from evornn.cell import Cell
-from evornn.errors import EvornnError
+from evornn.errors import EvornnError, UnknownName
+from evornn.experiments.yaml import check_plain
 from evornn.networks import CELLS
 from evornn.settings import BadSetting, as_data, build, names, settings
 from evornn.tasks import TASKS
@@ -43,7 +44,7 @@ class NetworkSize:
 
     units: Annotated[int, Ge(1)] = 8
     layers: Annotated[int, Ge(1)] = 1
-    initial_state: str = "zero"
+    initial_state: Literal["zero", "learned"] = "zero"
 
 
 @settings
@@ -54,7 +55,7 @@ class Experiment:
     tasks: list[dict[str, Any]]
     networks: list[dict[str, Any]]
     trainers: list[dict[str, Any]]
-    seeds: Annotated[int, Ge(1)] | list[Annotated[int, Ge(0)]]
+    seeds: int | list[int]
     budget: Budget
     loss: str | None = None
     resources: Resources = Resources()
@@ -78,13 +79,16 @@ class RunPlan:
     position: int
 
 
+MOST_RUNS = 100_000  # of a job
+LARGEST_SEED = 2**63 - 1
 PARTS: dict[str, type[Any]] = {"budget": Budget, "resources": Resources, "start_from": StartFrom}
 
 
 def experiment(data: Mapping[str, Any]) -> Experiment:
     """A validated spec; every fragment has been built once. Errors name the field and the nearest known name."""
     data = dict(data)
-    if isinstance(data.get("budget"), int):
+    check_plain(data, "spec")
+    if isinstance(data.get("budget"), (int, float)) and not isinstance(data["budget"], bool):
         data["budget"] = {"steps": data["budget"]}
     for field in ("name", "tasks", "networks", "trainers", "seeds", "budget"):
         if field not in data and not set(data) - set(names(Experiment)):
@@ -128,8 +132,6 @@ def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[
         known = [*names(NetworkSize), *names(CELLS[rest["kind"]])]
         for key in rest:
             if key not in ("kind", *known):
-                from evornn.errors import UnknownName
-
                 raise UnknownName(f"setting of {where}", key, known)
     return CELLS.build(rest, where), build(NetworkSize, sizes, where)
 
@@ -158,11 +160,19 @@ def _check(experiment: Experiment) -> None:
                 split_network(fragment, f"networks.{k}")
             else:
                 {"tasks": TASKS, "trainers": TRAINERS}[part].build(fragment, f"{part}.{k}")  # type: ignore[attr-defined]
-    seeds = experiment.seed_list
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise BadSetting("seeds", "must be a number of seeds, or a list of different ones")
+    _check_seeds(experiment)
     if experiment.loss is not None:
-        from evornn.kernels.losses import per_step
+        from evornn.kernels.losses import per_step  # imports torch
 
         per_step(experiment.loss)
     plan(experiment)
+
+
+def _check_seeds(experiment: Experiment) -> None:
+    given = [experiment.seeds - 1] if isinstance(experiment.seeds, int) else experiment.seeds
+    if not given or len(set(given)) < len(given) or not 0 <= min(given) <= max(given) <= LARGEST_SEED:
+        raise BadSetting("seeds", "must be a number of seeds, or a list of different ones from 0 to 2⁶³ − 1")
+    seeds = experiment.seeds if isinstance(experiment.seeds, int) else len(given)
+    runs = seeds * len(experiment.tasks) * len(experiment.networks) * len(experiment.trainers)
+    if runs > MOST_RUNS:
+        raise BadSetting("seeds", f"would make {runs:,} runs, and a job has at most {MOST_RUNS:,}: take fewer")

@@ -13,6 +13,7 @@ import yaml
 from evornn.errors import EvornnError
 
 LIMIT = 2**20  # bytes
+DEEP = "nested too deeply: a spec has a few levels"
 
 
 class PlainLoader(yaml.SafeLoader):
@@ -28,7 +29,7 @@ class PlainLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set()
-        for key, _ in node.value:
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):  # others can't be keys at all
             if key.value in seen:
                 raise self._refuse(key, f"the key {key.value!r} is given twice: remove one")
             seen.add(key.value)
@@ -64,11 +65,12 @@ def parse(text: str, name: str = "spec") -> dict[str, Any]:
     try:
         data = yaml.load(text, PlainLoader)  # noqa: S506  (a SafeLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise EvornnError(
-            f"{name}{f', line {mark.line + 1}' if mark else ''}: {error.problem or 'not valid YAML'}"
-        ) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark, problem = error.problem_mark, error.problem or "not valid YAML"
+        problem = f"{error.context}, {problem}" if problem.startswith("but ") else problem
+        raise EvornnError(f"{name}{f', line {mark.line + 1}' if mark else ''}: {problem}") from None
+    except RecursionError:
+        raise EvornnError(f"{name}: {DEEP}") from None
+    except (yaml.YAMLError, ValueError) as error:
         raise EvornnError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
     if not data:
         raise EvornnError(f"{name}: empty: a spec has name, tasks, networks, trainers, seeds and budget")
@@ -76,10 +78,17 @@ def parse(text: str, name: str = "spec") -> dict[str, Any]:
         raise EvornnError(
             f"{name}: must be a mapping with name, tasks, networks, trainers, seeds and budget, got a {type(data).__name__}"
         )
+    check_plain(data, name)
+    return data
+
+
+def check_plain(data: Any, name: str) -> None:
+    """Refuse what JSON can't hold; raises EvornnError."""
     try:
         json.dumps(data, allow_nan=False)
     except (TypeError, ValueError):
         raise EvornnError(
-            f"{name}: only text, finite numbers, lists and mappings are allowed (dates: put them in quotes)"
+            f"{name}: only text, finite numbers, lists and mappings are allowed (dates and paths: as text)"
         ) from None
-    return data
+    except RecursionError:
+        raise EvornnError(f"{name}: {DEEP}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from evornn.settings import settings
 
@@ -18,8 +18,8 @@ class Budget:
     was first reached.
     """
 
-    steps: Annotated[int, Ge(1)]
-    marks: Annotated[int, Ge(1)] = 100
+    steps: Annotated[int, Ge(1), Le(10**18)]
+    marks: Annotated[int, Ge(1), Le(10**6)] = 100
     seconds: Annotated[float, Gt(0)] | None = None
     target: float | None = None
     targets: tuple[float, ...] = ()

@@ -15,9 +15,7 @@ from evornn.tasks.task import Data
 from evornn.trainers.trainer import Trainer
 from evornn.training.oracle import Origin, differentiable
 
-COPIES = (
-    12  # of a population [P, n] float32 at a trainer's peak: Adam's genomes, gradients, moments and their successors
-)
+COPIES = 12  # of a population [P, n] float32 at a trainer's peak: Adam's genomes, gradients, moments, old and new
 SHARE = 0.5  # of the available memory that they may take
 SIZES = ("population", "restarts")  # settings that say how many members there are
 
