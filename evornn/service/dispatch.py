@@ -35,6 +35,7 @@ class Held:
     """A run that is ours."""
 
     claim: Claim
+    network_steps: int = 0  # of its last update
     heard: float = field(default_factory=time.monotonic)
 
 
@@ -69,7 +70,7 @@ class Dispatcher:
 
     def _begin(self, claim: Claim) -> None:
         run = claim.run
-        self.held[run.id] = Held(claim)
+        self.held[run.id] = Held(claim, run.network_steps or 0)
         self.listener.claimed(run)
         try:
             origin = origin_of(self.store, run)
@@ -85,6 +86,7 @@ class Dispatcher:
         held.heard = time.monotonic()
         try:
             if isinstance(event, Said):
+                held.network_steps = event.update.network_steps
                 self._record(held.claim, event.update)
             else:
                 self._end(held.claim, event)
@@ -122,7 +124,7 @@ class Dispatcher:
         """A long trainer step says nothing; that its executor still has it is life enough."""
         for run, held in list(self.held.items()):
             if time.monotonic() - held.heard > HEARTBEAT:
-                self._heard(Said(run, Update([], None, network_steps=held.claim.run.network_steps or 0)))
+                self._heard(Said(run, Update([], None, network_steps=held.network_steps)))
 
     def _open(self, job: int) -> bool:
         """Whether others still have runs of the job, or some wait; those of a dead dispatcher are taken over."""
