@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Size: TypeAlias = "str | tuple[str, str]"  # "units", "inputs", "outputs", "one", …; a pair for an outer product
 Sizes: TypeAlias = Mapping[str, int]  # what each name is in a network at hand
 Value: TypeAlias = "Node | float"
+Fixed: TypeAlias = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class Node:
     size: Size = "units"
     name: str = ""  # of a leaf, a parameter or an affine map
     bias: bool = False  # whether an affine map has one
-    values: Callable[[Sizes], NDArray[np.float32]] | None = None  # of a constant
+    values: Callable[[Sizes], Fixed] | None = None  # of a constant
 
     def __add__(self, other: Value) -> Node:
         return apply("add", self, other)
@@ -119,6 +120,58 @@ def where(condition: Value, a: Value, b: Value) -> Node:
     return apply("where", condition, a, b)
 
 
+def sin(x: Node) -> Node:
+    return apply("sin", x)
+
+
+def cos(x: Node) -> Node:
+    return apply("cos", x)
+
+
+def sign(x: Node) -> Node:
+    """−1, 0 or 1."""
+    return apply("sign", x)
+
+
+def absolute(x: Node) -> Node:
+    return apply("abs", x)
+
+
+def minimum(a: Value, b: Value) -> Node:
+    """The smaller one; NaN if one is."""
+    return apply("minimum", a, b)
+
+
+def maximum(a: Value, b: Value) -> Node:
+    """The larger one; NaN if one is."""
+    return apply("maximum", a, b)
+
+
+def clip(x: Value, low: Value, high: Value) -> Node:
+    """x, or the border of low … high that is nearest."""
+    return minimum(maximum(x, low), high)
+
+
+def above(a: Node, b: Value) -> Node:
+    """1 where a > b, else 0."""
+    return positive(a - b)
+
+
+def below(a: Node, b: Value) -> Node:
+    """1 where a < b, else 0."""
+    return positive(b - a)
+
+
+def either(a: Node, b: Node) -> Node:
+    """1 where one of two conditions is."""
+    return maximum(a, b)
+
+
+def both(a: Node, b: Node) -> Node:
+    """1 where two conditions are."""
+    return a * b
+
+
 def outer(a: Node, b: Node) -> Node:
     """All products aᵢbⱼ, i slow, j fast: a second-order term."""
     if not isinstance(a.size, str) or not isinstance(b.size, str):
@@ -136,7 +189,7 @@ def every(period: Value, t: Node) -> Node:
     return apply("every", period, t)
 
 
-def constant(values: Callable[[Sizes], NDArray[np.float32]], size: str = "units") -> Node:
+def constant(values: Callable[[Sizes], Fixed], size: str = "units") -> Node:
     """A vector that the architecture fixes, computed from the sizes of the network at hand."""
     return Node("constant", (), size, values=values)
 
@@ -157,4 +210,10 @@ RULES: dict[str, Callable[..., tuple[Node | None, ...]]] = {
     "where": lambda d, r, c, a, b: (None, d * c, d * (1.0 - c)),
     "every": lambda d, r, p, t: (None, None),
     "positive": lambda d, r, a: (None,),
+    "sin": lambda d, r, a: (d * cos(a),),
+    "cos": lambda d, r, a: (-d * sin(a),),
+    "sign": lambda d, r, a: (None,),
+    "abs": lambda d, r, a: (d * sign(a),),
+    "minimum": lambda d, r, a, b: (where(positive(a - b), 0.0, d), where(positive(a - b), d, 0.0)),
+    "maximum": lambda d, r, a, b: (where(positive(b - a), 0.0, d), where(positive(b - a), d, 0.0)),
 }
