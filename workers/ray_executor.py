@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,7 @@ class RayExecutor:
 
     def events(self, timeout: float) -> list[Said | Ended]:
         if not self._streams:
+            time.sleep(timeout)
             return []
         ready, _ = ray.wait(list(self._streams), num_returns=1, timeout=timeout)
         if ready:  # take what else is there
