@@ -1,7 +1,7 @@
 """The vocabulary of equations: names only, one meaning everywhere, one derivative rule each.
 
-Operations on symbols (`Node`) build a graph; each kernel gives the names their meaning on its own values (torch tensors,
-SIMD lanes, …). `RULES` are written with the same operations: the backward pass of an equation is a graph as well.
+Operations on symbols (`Node`) build a graph; each kernel gives the names their meaning on its own values (torch
+tensors, SIMD lanes, …). `RULES` are written with the same operations: the backward pass of an equation is a graph as well.
 """
 
 from __future__ import annotations

@@ -32,6 +32,12 @@ MEANING: dict[str, Callable[..., Any]] = {
     "stop": lambda a: a.detach(),
     "where": lambda c, a, b: _detached(c) * a + (1 - _detached(c)) * b,
     "positive": lambda a: (a > 0).to(a.dtype),
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "sign": lambda a: torch.where(a.isnan(), a.detach(), torch.sign(a)),
+    "abs": torch.abs,
+    "minimum": lambda a, b: torch.minimum(*_tensors(a, b)),
+    "maximum": lambda a, b: torch.maximum(*_tensors(a, b)),
     "every": lambda period, t: ((t % period) == 0).to(t.dtype),
     "outer": lambda a, b: (a[..., :, None] * b[..., None, :]).flatten(-2),
 }
@@ -59,13 +65,13 @@ class Reference:
                 now.append(layer.step(x, y, t, states[k], ready))
                 x = layer.output(now[-1])
             if feedback:
-                x = y = self._readout(x)
+                x = y = self.readout(x)
             t = t + 1 if timed else t
             states = now
             seen.append(x)
         outputs = torch.stack(seen, 2)
         if not feedback:
-            outputs = self._readout(outputs.flatten(1, 2)).view(len(x), batch, length, -1)
+            outputs = self.readout(outputs.flatten(1, 2)).view(len(x), batch, length, -1)
         carried = {**({"y": y} if feedback else {}), **({"t": t} if timed else {})}
         return outputs, [{**s, **carried} for s in states]
 
@@ -78,7 +84,8 @@ class Reference:
         carried = states[-1].get(name)
         return carried if carried is not None else self.genomes.new_zeros(len(self.genomes), batch, size)
 
-    def _readout(self, h: Tensor) -> Tensor:
+    def readout(self, h: Tensor) -> Tensor:
+        """What a layer puts out [P, B, H] → the network's outputs [P, B, O]."""
         if not self.layout.readout:
             return h[..., : self.layout.outputs]
         weight, bias = (matrix(self.layout, self.genomes, f"readout.{part}") for part in ("weight", "bias"))
@@ -226,6 +233,12 @@ def matrix(layout: Layout, genomes: Tensor, name: str) -> Tensor:
     full = genomes.new_zeros(len(genomes), *block.shape)
     full[:, torch.as_tensor(np.array(block.mask))] = part
     return full
+
+
+def _tensors(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """Two values as tensors; one of them may be a number."""
+    example = a if isinstance(a, Tensor) else b
+    return torch.as_tensor(a).to(example), torch.as_tensor(b).to(example)
 
 
 def _detached(condition: Any) -> Any:

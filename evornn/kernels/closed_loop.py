@@ -1,0 +1,124 @@
+"""The closed loop, reference: a population of networks on torch tensors, each controlling a plant of its own.
+
+Every member lives its episodes until its plant fails or the steps are over; who has ended is left out of the
+computation from time to time. Any dtype and device; `kernels/simd/control.py` does the same in SIMD lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evornn.errors import EvornnError
+from evornn.kernels.reference import MEANING, NetworkState, Reference
+from evornn.layout import Layout
+from evornn.ops import Node, Value, walk
+from evornn.plant import PlantTrace
+
+MOST_STEPS = 2**24  # the SIMD kernels count in float32
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """What became of P members in E episodes each. A member with a weight that is not finite: 0 steps, reward NaN."""
+
+    steps: NDArray[np.int64]  # [P, E] control steps survived
+    rewards: NDArray[Any]  # [P, E] sum of the rewards of those steps
+    ends: NDArray[Any]  # [P, E, states] the plant after the last step, the one that failed included
+
+
+def run(layout: Layout, plant: PlantTrace, genomes: Tensor, max_steps: int) -> Episodes:
+    """[P, n] genomes → their episodes of at most `max_steps` control steps. Raises EvornnError if network and plant
+    don't fit together, or the steps can't be counted."""
+    check(layout, plant, max_steps)
+    steps = torch.zeros(len(genomes), len(plant.starts), dtype=torch.int64, device=genomes.device)
+    rewards = torch.full_like(steps, torch.nan, dtype=genomes.dtype)
+    ends = torch.as_tensor(plant.starts).to(genomes).repeat(len(genomes), 1, 1)
+    finite = genomes.isfinite().all(1)
+    with torch.no_grad():
+        loop = Loop(layout, plant, genomes[finite], torch.nonzero(finite)[:, 0])
+        for _ in range(max_steps):
+            if not loop.alive.any():
+                break
+            loop.step()
+            if 2 * loop.alive.any(1).sum() < len(loop.members):
+                loop.report(steps, rewards, ends)
+                loop = loop.survivors()
+        loop.report(steps, rewards, ends)
+    return Episodes(steps.cpu().numpy(), rewards.cpu().numpy(), ends.cpu().numpy())
+
+
+def check(layout: Layout, plant: PlantTrace, max_steps: int) -> None:
+    """Raises EvornnError where a network can't control a plant."""
+    name, sees, takes = type(plant.plant).__name__.lower(), len(plant.observed), len(plant.a)
+    if (layout.inputs, layout.outputs) != (sees, takes):
+        got = f"{layout.inputs} and {layout.outputs}"
+        raise EvornnError(f"{name} wants a network with inputs {sees} and outputs {takes}, got {got}")
+    if not 1 <= max_steps <= MOST_STEPS:
+        raise EvornnError(f"an episode has 1 … {MOST_STEPS} control steps: set max_steps, got {max_steps}")
+
+
+class Loop:
+    """The members still computed (`members`: their numbers): networks, plants [P, E], and what they have gathered."""
+
+    def __init__(self, layout: Layout, plant: PlantTrace, genomes: Tensor, members: Tensor) -> None:
+        self.layout, self.plant, self.genomes, self.members = layout, plant, genomes, members
+        self.network, episodes = Reference(layout, genomes), len(plant.starts)
+        self.states: NetworkState = self.network.start(episodes)
+        self.y = genomes.new_zeros(len(genomes), episodes, layout.outputs)
+        self.s = torch.as_tensor(plant.starts).to(genomes).repeat(len(genomes), 1, 1)
+        self.count, self.rewards = torch.zeros_like(self.s[..., 0]), torch.zeros_like(self.s[..., 0])
+        self.alive = torch.ones_like(self.count, dtype=torch.bool)
+
+    def step(self) -> None:
+        """One control step of all members; those that have ended stay as they are."""
+        plant, s = self.plant, self.s
+        x = self._values(plant.observed, dict(zip(plant.s, s.unbind(-1), strict=True)))
+        self.y = self._act(x)
+        given = dict(zip(plant.a, self.y.unbind(-1), strict=True))
+        for _ in range(plant.substeps):
+            s = self._values(plant.new, {**given, **dict(zip(plant.s, s.unbind(-1), strict=True))})
+        given |= dict(zip(plant.s, s.unbind(-1), strict=True))
+        failed, reward = self._values((plant.failed, plant.reward), given).unbind(-1)
+        self.s = torch.where(self.alive[..., None], s, self.s)
+        self.alive = self.alive & ~(failed > 0) & s.isfinite().all(-1)
+        self.rewards = torch.where(self.alive, self.rewards + reward, self.rewards)
+        self.count = self.count + self.alive
+
+    def _act(self, x: Tensor) -> Tensor:
+        """Observations [P, E, I] → outputs [P, E, O]; advances the networks' states."""
+        now, t = [], self.count[..., None]
+        for layer, state in zip(self.network.layers, self.states, strict=True):
+            now.append(layer.step(x, self.y, t, state, {}))
+            x = layer.output(now[-1])
+        self.states = now
+        return self.network.readout(x)
+
+    def _values(self, wanted: tuple[Value, ...], given: Mapping[Node, Tensor]) -> Tensor:
+        """[P, E, …] the values of a plant's equations."""
+        values: dict[Node, Any] = dict(given)
+        for node in walk(*wanted):
+            if node not in values:
+                values[node] = MEANING[node.op](*(values[a] if isinstance(a, Node) else a for a in node.args))
+        found = [values[v] if isinstance(v, Node) else torch.full_like(self.count, v) for v in wanted]
+        return torch.stack(found, -1)
+
+    def report(self, steps: Tensor, rewards: Tensor, ends: Tensor) -> None:
+        """Write what the members have gathered into the results of the whole population."""
+        steps[self.members], rewards[self.members] = self.count.to(torch.int64), self.rewards
+        ends[self.members] = self.s
+
+    def survivors(self) -> Loop:
+        """The same loop with only those who have an episode left."""
+        left = self.alive.any(1)
+        loop = Loop(self.layout, self.plant, self.genomes[left], self.members[left])
+        loop.states = [{name: values[left] for name, values in layer.items()} for layer in self.states]
+        loop.y, loop.s, loop.alive = self.y[left], self.s[left], self.alive[left]
+        loop.count, loop.rewards = self.count[left], self.rewards[left]
+        return loop
