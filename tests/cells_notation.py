@@ -1,8 +1,8 @@
-"""Every further gated cell of the literature, written in evornn's notation, each with its equation as a plain loop body.
+"""Every further gated cell of the literature in evornn's notation, and each one's equation as the body of a plain loop.
 
-`CELLS` holds the cells, `BY_HAND` the same steps for one sequence in numpy: `f(a, v, x, y, t, s)` takes `a(name, *sources)`
-(an affine map), `v(name)` (a vector of parameters), the input, the last output, the time and the last states, and returns
-the new states and what the read-out sees.
+`CELLS` holds the cells, `BY_HAND` the same steps for one sequence in numpy: `f(a, v, x, y, t, s)` takes an affine map
+`a(name, *sources)`, a vector of parameters `v(name)`, the input, the last output, the time and the last states, and
+returns the new states and what the read-out sees.
 """
 
 from __future__ import annotations
@@ -212,7 +212,8 @@ class Clockwork(Cell):
 
 @settings
 class Hierarchical(Cell):
-    """El Hihi & Bengio 1995: level k sees itself and the level below, moves every 2ᵏ steps; only level 0 sees the input."""
+    """El Hihi & Bengio 1995: level k sees itself and the level below and moves every 2ᵏ steps; level 0 sees
+    the input."""
 
     def step(self, w: Weights, x: Node, t: Node, h: Node) -> Node:
         return where(every(constant(periods), t), tanh(w.h(x, h)), h)

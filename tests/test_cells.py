@@ -432,7 +432,7 @@ def test_meanings():
     assert [MEANING["every"](3.0, torch.tensor(float(t))).item() for t in range(5)] == [1, 0, 0, 1, 0]
 
 
-# ---- cells that cannot be ---------------------------------------------------------------------------------------------
+# ---- cells that cannot be ------------------------------------------------------------------------------------------
 
 
 class Returning(Cell):

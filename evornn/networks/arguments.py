@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,12 +76,13 @@ class Arguments:
         if values is None:
             return None
         names = list(self.layout.trace.states)
-        if len(values) != self.layout.layers or not all(set(names) <= set(layer) for layer in values):
+        layers = [layer for layer in values if isinstance(layer, Mapping)] if isinstance(values, list | tuple) else []
+        if len(layers) != self.layout.layers or not all(set(names) <= set(layer) for layer in layers):
             raise EvornnError(f"state must hold {', '.join(names)} for each of {self.layout.layers} layers")
         sizes = [self._state_sizes(layer) for layer in range(self.layout.layers)]
         return [
             {name: self._spread(f"state {name}", layer[name], (members, batch, s[name])) for name in s if name in layer}
-            for s, layer in zip(sizes, values, strict=True)
+            for s, layer in zip(sizes, layers, strict=True)
         ]
 
     def _state_sizes(self, layer: int) -> dict[str, int]:
