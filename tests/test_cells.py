@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import numpy as np
@@ -378,10 +379,10 @@ numbers = st.floats(-3, 3).filter(lambda v: abs(v) > 0.05)
 
 @pytest.mark.parametrize("op", ops.RULES)
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(st.lists(st.tuples(numbers, numbers, numbers), min_size=1, max_size=4), st.booleans())
-def test_a_rule_is_the_derivative_of_the_meaning(op, columns, flag):
+@given(st.lists(st.lists(numbers, min_size=3, max_size=3, unique=True), min_size=1, max_size=4))
+def test_a_rule_is_the_derivative_of_the_meaning(op, columns):
     """In torch's words: rule(cotangent, result, *arguments) = autograd's vector–Jacobian product."""
-    count = {"where": 3, "every": 2}.get(op) or (2 if op in ("add", "sub", "mul", "div") else 1)
+    count = len(inspect.signature(ops.RULES[op]).parameters) - 2
     tensors = [torch.tensor(values, dtype=torch.float64) for values in zip(*columns, strict=True)][:count]
     if op == "where":
         tensors[0] = (tensors[0] > 0).double()
@@ -396,9 +397,9 @@ def test_a_rule_is_the_derivative_of_the_meaning(op, columns, flag):
     assert len(rules) == count
     by_torch = torch.autograd.grad(value, tensors, d, allow_unused=True) if value.requires_grad else [None] * count
     for rule, expected in zip(rules, by_torch, strict=True):
-        assert (rule is None) == (expected is None)
-        if rule is not None:
-            torch.testing.assert_close(meaning(rule, known), expected, rtol=1e-12, atol=1e-14)
+        nothing = torch.zeros_like(d)
+        ours, torchs = nothing if rule is None else meaning(rule, known), nothing if expected is None else expected
+        torch.testing.assert_close(ours, torchs, rtol=1e-12, atol=1e-14)
 
 
 def meaning(node, known):
