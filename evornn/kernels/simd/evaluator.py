@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any, Literal
 
 import numba as nb
@@ -64,6 +64,9 @@ class SimdEvaluator:
     threads: int = 1
     workspace_bytes: int = WORKSPACE_BYTES
 
+    def __post_init__(self) -> None:
+        source(self.layout, False, "batch")
+
     def losses(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str) -> Tensor:
         """[P] mean losses over the steps where the mask is True."""
         kernel = self._kernel("losses", self._across(len(inputs)))
@@ -90,7 +93,7 @@ class SimdEvaluator:
         return kernel(self.layout, entry, across)
 
 
-@cache
+@lru_cache(64)
 def kernel(layout: Layout, entry: str, across: Across) -> Kernel:
     """The kernel of a network, compiled or loaded at its first use."""
     return Kernel(layout, entry, across)
@@ -113,7 +116,7 @@ class Kernel:
     def data(self, inputs: Tensor, targets: Tensor, mask: Tensor) -> Data:
         """Sequences in lanes, the last one repeated to fill them up (without counting); ±∞ becomes NaN."""
         x, y, m = inputs.numpy(), targets.numpy(), mask.numpy()
-        x, y, count = x + x * np.float32(0), np.where(m[..., None], y, np.float32(0)), float(m.sum())
+        x, y, count = finite_or_nan(x), np.where(m[..., None], y, np.float32(0)), float(m.sum())
         batch, steps, _ = x.shape
         if self.across == "members":
             return Data(x.ravel(), y.ravel(), m.astype(np.float32).ravel(), batch, steps, count)
@@ -165,7 +168,7 @@ class Kernel:
             list(pool(threads).map(lambda edge: part(*edge), edges))
 
 
-@cache
+@lru_cache(64)
 def source(layout: Layout, gradient: bool, across: Across) -> Source:
     """The source of a network's kernel: the same for all sizes and layers of a cell."""
     return Source(Program(layout.trace), gradient, across, f"{type(layout.cell).__name__}, lanes across the {across}")
@@ -199,6 +202,12 @@ class Buffers(threading.local):
 
 _NOTHING: Floats = np.zeros(0, np.float32)
 buffers = Buffers()
+
+
+def finite_or_nan(values: Floats) -> Floats:
+    """±∞ becomes NaN, which no function swallows."""
+    good = np.isfinite(values)
+    return np.ascontiguousarray(values) if good.all() else np.where(good, values, np.float32(np.nan))
 
 
 def in_lanes(values: Floats) -> Floats:

@@ -140,7 +140,7 @@ class Source:
             rows, place, initial = self._count(self.program.leaves[state].size), self.symbol("state", state), self.symbol("initial", state)
             body += [f"zero(Z, {place}, {rows})", f"if {initial} >= 0:", f"    for j in range({rows}):"]
             body += [f"        store(Z, {place} + j * LANES, weight(W, {initial} + j))"]
-        lines = ["q = 0", "@GLOBAL", "zero(Z, y_row, outputs)"]
+        lines = ["q = 0", "@GLOBAL", "zero(Z, y_row, outputs)", *(["zero(Z, dy, outputs)"] if self.gradient else [])]
         return function("start(Z, W, T, layers)", [*lines, "for layer in range(layers):", *indent(body)])
 
     def _start_back(self) -> str:
