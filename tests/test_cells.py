@@ -200,6 +200,23 @@ def test_sampled_genomes_come_from_the_declared_distribution(name, layers, initi
     assert sum(block.size for block in layout.blocks.values()) == net.n == len(layout.centre)
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_initial_distributions_are_the_documented_ones(name):
+    """U[−1/√H, 1/√H] but for what a cell says of itself; the read-out's fan-in is what it sees."""
+    net = network(name, units=16, layers=2, inputs=4, initial_state="learned")
+    for block_name, block in net.layout.blocks.items():
+        centre, spread = 0.0, 1 / 4
+        if block_name.endswith("initial"):
+            spread = 0.1
+        elif (name, block_name[:4]) == ("feed_forward", "0.h."):
+            spread = 1 / 2
+        elif (name, block_name[2:]) == ("lstm", "f.bias"):
+            centre = 1.0
+        elif (name, block_name[2:]) == ("ctrnn", "tau"):
+            spread = 2.0
+        assert (block.initial.low, block.initial.high) == pytest.approx((centre - spread, centre + spread))
+
+
 @every_cell
 @pytest.mark.parametrize("initial_state", ["zero", "learned"])
 def test_the_torch_module_is_the_network(name, initial_state):

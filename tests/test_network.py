@@ -123,6 +123,15 @@ def test_a_users_own_loss_cannot_hide_what_is_not_finite():
     assert np.isnan(losses).tolist() == [False, False, True, False]
 
 
+def test_a_decision_that_overflows_is_not_right():
+    """The genome is finite, its outputs are not: no class is the largest."""
+    net, (x, y, _) = elman(dtype="float32"), data()
+    genomes = net.sample(P, 0)
+    genomes[1, net.layout.blocks["readout.weight"].slice] = 3e38
+    losses = net.losses(genomes, x, y, loss="zero_one")
+    assert np.isnan(losses).tolist() == [False, True, False, False]
+
+
 def test_only_losses_with_a_gradient_have_one():
     assert {loss for loss in PER_STEP if not has_gradient(loss)} == {"zero_one"}
     assert not has_gradient(lambda outputs, targets, mask: outputs)
