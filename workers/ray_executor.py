@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
+from evornn.errors import EvornnError
 from evornn.service.executor import Assignment, Ended, Said
 
 
@@ -25,8 +26,10 @@ class RayExecutor:
         return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def start(self, assignment: Assignment) -> None:
-        resources = assignment.fragments.get("resources") or {}
-        task = _perform.options(num_cpus=resources.get("cpus", 1), num_gpus=resources.get("gpus", 0), name=f"run {assignment.run}")
+        """Raises EvornnError for a run that wants more than any machine of the cluster has."""
+        wanted = _wanted(assignment.fragments.get("resources") or {})
+        task = _perform.options(**wanted, name=f"run {assignment.run}")
+        self._stopped.discard(assignment.run)
         self._streams[task.remote(assignment)] = assignment.run
 
     def events(self, timeout: float) -> list[Said | Ended]:
@@ -56,10 +59,29 @@ class RayExecutor:
             return None
         except RayError as error:
             del self._streams[stream]
-            stopped = run in self._stopped
-            self._stopped.discard(run)
-            return Ended(run, "stopped" if stopped else "machine", type(error).__name__)
+            return self._ended(run, error)
         return event
+
+    def _ended(self, run: int, error: RayError) -> Ended:
+        if run in self._stopped:
+            self._stopped.discard(run)
+            return Ended(run, "stopped")
+        if isinstance(error, RayTaskError):  # raised over there, say because evornn is not installed
+            return Ended(run, "error", f"{type(error.cause).__name__}: {error.cause}")
+        return Ended(run, "machine", type(error).__name__)
+
+
+def _wanted(resources: Mapping[str, Any]) -> dict[str, float]:
+    """Ray would wait for ever for a machine that isn't there."""
+    cpus, gpus = resources.get("cpus", 1), resources.get("gpus", 0)
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(has.get("CPU", 0) >= cpus and has.get("GPU", 0) >= gpus for has in machines):
+        most = max((has.get("CPU", 0) for has in machines), default=0)
+        raise EvornnError(
+            f"resources: no machine has {cpus} CPUs and {gpus:g} GPUs for a run (at most {most:g} CPUs): "
+            "lower resources.cpus or resources.gpus"
+        )
+    return {"num_cpus": cpus, "num_gpus": gpus}
 
 
 @ray.remote(max_retries=0, num_returns="streaming", runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}})

@@ -4,6 +4,7 @@ writes results. Whoever dies, the lease ends and another goes on from the last c
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -69,15 +70,16 @@ class Dispatcher:
         return bool(self.held)
 
     def _begin(self, claim: Claim) -> None:
-        run = claim.run
+        run, under_way = claim.run, claim.run.id in self.held
         self.held[run.id] = Held(claim, run.network_steps or 0)
+        if under_way:  # its lease ran out while this process was suspended: it goes on under the new one
+            return
         self.listener.claimed(run)
         try:
             origin = origin_of(self.store, run)
+            self.executor.start(Assignment(run.id, run.fragments, run.seed, run.budget, claim.checkpoint, origin))
         except EvornnError as error:
             self._heard(Ended(run.id, "error", str(error), retry=False))
-            return
-        self.executor.start(Assignment(run.id, run.fragments, run.seed, run.budget, claim.checkpoint, origin))
 
     def _heard(self, event: Said | Ended) -> None:
         held = self.held.get(event.run)
@@ -140,7 +142,8 @@ class Dispatcher:
     def _give_back(self) -> None:
         for run, held in list(self.held.items()):
             self.executor.stop(run)
-            self.store.release(run, held.claim.lease)
+            with suppress(EvornnError):  # of a store that is gone: then the lease runs out by itself
+                self.store.release(run, held.claim.lease)
             self._drop(held.claim.run, "released", "interrupted")
 
 

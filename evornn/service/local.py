@@ -10,20 +10,20 @@ from evornn.service.perform import perform
 
 
 class LocalExecutor:
-    """Computes one run at a time, here. For a machine without Ray, and for tests."""
+    """Computes one run after the other, here. For a machine without Ray, and for tests."""
 
     slots = 1
 
     def __init__(self) -> None:
         self._said: SimpleQueue[Said | Ended] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[Assignment, Event] | None] = SimpleQueue()
         self._stop: dict[int, Event] = {}
-        self._threads: list[Thread] = []
+        self._thread = Thread(target=self._work, daemon=True)
+        self._thread.start()
 
     def start(self, assignment: Assignment) -> None:
         self._stop[assignment.run] = Event()
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        self._threads.append(Thread(target=self._work, args=(assignment, self._stop[assignment.run]), daemon=True))
-        self._threads[-1].start()
+        self._waiting.put((assignment, self._stop[assignment.run]))
 
     def events(self, timeout: float) -> list[Said | Ended]:
         try:
@@ -35,15 +35,20 @@ class LocalExecutor:
         return found
 
     def stop(self, run: int) -> None:
-        self._stop[run].set()
+        if run in self._stop:
+            self._stop[run].set()
 
     def close(self) -> None:
         for stop in self._stop.values():
             stop.set()
-        for thread in self._threads:
-            thread.join()
+        self._waiting.put(None)
+        self._thread.join()
 
-    def _work(self, assignment: Assignment, stop: Event) -> None:
+    def _work(self) -> None:
+        for assignment, stop in iter(self._waiting.get, None):
+            self._perform(assignment, stop)
+
+    def _perform(self, assignment: Assignment, stop: Event) -> None:
         for event in perform(assignment):
             if stop.is_set():
                 self._said.put(Ended(assignment.run, "stopped"))

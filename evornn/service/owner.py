@@ -15,17 +15,13 @@ def own_name() -> str:
 
 def is_dead(owner: str) -> bool:
     """True only when it certainly is: on this host, and no process with that pid and start."""
-    host, _, rest = owner.rpartition(":")[0].rpartition(":")[0], *owner.rpartition(":")[1:]
     try:
-        pid, start = int(owner.split(":")[-2]), float(rest)
-    except (ValueError, IndexError):
-        return False
-    if host != socket.gethostname():
-        return False
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - start) > 0.05 or process.status() == psutil.STATUS_ZOMBIE
+        host, pid, start = owner.rsplit(":", 2)
+        if host != socket.gethostname():
+            return False
+        process = psutil.Process(int(pid))
+        return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - float(start)) > 0.05
     except psutil.NoSuchProcess:
         return True
-    except psutil.AccessDenied:
+    except (ValueError, psutil.AccessDenied):
         return False
