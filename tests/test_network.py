@@ -162,7 +162,7 @@ def test_torchs_modules_give_our_outputs_and_gradients(name, layers, direction):
 
 
 def network(name: str, layers: int = 1) -> Network:
-    return Network(name, inputs=I, units=H, outputs=O, layers=layers)
+    return Network(name, inputs=I, units=H, outputs=O, layers=layers, backend="torch")
 
 
 def modules(name: str, layers: int):
@@ -252,7 +252,7 @@ def test_the_module_is_named_counted_copied_and_cast():
 def test_float32_on_every_device_here_agrees_with_float64(name, device):
     x, y, mask = data()
     single, double = (
-        Network(name, inputs=I, units=H, outputs=O, device=d, dtype=t)
+        Network(name, inputs=I, units=H, outputs=O, device=d, dtype=t, backend="torch")
         for d, t in ((device, "float32"), ("cpu", "float64"))
     )
     genomes, x, y = single.sample(40, 0), np.float32(x), np.float32(y)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -33,6 +33,7 @@ CHUNK_BYTES = {"cpu": 256 * 2**20, "cuda": 4 * 2**30}  # stored values of a tile
 class Evaluator:
     """Evaluates one network's genomes [P, n] (torch, on their device) with a number of CPU threads."""
 
+    name: ClassVar[str] = "torch"
     layout: Layout
     threads: int = 1
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from evornn.arrays import Floats, Genome, Genomes, Losses, Mask, Series, Streams
 from evornn.cell import Cell
 from evornn.errors import EvornnError
-from evornn.kernels.evaluate import TILE, Evaluator
+from evornn.kernels.backend import Backend, evaluator
+from evornn.kernels.evaluate import TILE
 from evornn.kernels.losses import PER_STEP, WITHOUT_GRADIENT
 from evornn.kernels.reference import NetworkState
 from evornn.layout import Layout
@@ -35,7 +36,8 @@ class Network:
     (3, 2, 5, 1)
 
     `cell` is a catalog name with its settings as further keywords, or a Cell. `device` is where it is computed: "cpu",
-    "cuda", "cuda:1", … `threads` is how many CPU threads share a population; it changes no bit of the result.
+    "cuda", "cuda:1", … `threads` is how many CPU threads share a population; it changes no bit of the result. `backend`
+    is auto, simd (fused kernels: CPU, float32) or torch; `backend_used` tells which it became.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Network:
         device: str = "cpu",
         threads: int = 1,
         dtype: Literal["float32", "float64"] = "float32",
+        backend: Backend = "auto",
         **settings: Any,
     ) -> None:
         counts = {"inputs": inputs, "units": units, "outputs": outputs, "layers": layers, "threads": threads}
@@ -59,12 +62,14 @@ class Network:
             raise BadSetting("network.initial_state", f"must be zero or learned, got {initial_state!r}")
         if dtype not in ("float32", "float64"):
             raise BadSetting("network.dtype", f"must be float32 or float64, got {dtype!r}")
+        if backend not in ("auto", "simd", "torch"):
+            raise BadSetting("network.backend", f"must be auto, simd or torch, got {backend!r}")
         if isinstance(cell, Cell) and settings:
             raise BadSetting("network", f"{', '.join(settings)}: give settings to the cell itself, or name it")
         self.cell = cell if isinstance(cell, Cell) else CELLS.build({"kind": cell, **settings}, "network")
         self.layout = Layout(self.cell, inputs, units, outputs, layers, initial_state)
         self.device, self.dtype = _device(device), getattr(torch, dtype)
-        self.evaluator = Evaluator(self.layout, threads)
+        self.evaluator = evaluator(self.layout, threads, backend, self.device, self.dtype)
         self.given = Arguments(self.layout, self.device, self.dtype, repr(self))
 
     @property
@@ -75,7 +80,7 @@ class Network:
     @property
     def backend_used(self) -> str:
         """What really computes: recorded with every run."""
-        return "torch"
+        return self.evaluator.name
 
     def __repr__(self) -> str:
         size = f"{self.layout.inputs}→{'→'.join([str(self.layout.units)] * self.layout.layers)}→{self.layout.outputs}"

@@ -1,6 +1,6 @@
 """Compiled kernels on disk, shared by processes: $EVORNN_CACHE, or ~/.cache/evornn (XDG_CACHE_HOME), in kernels/<key>/.
 
-The key is a hash of all that a kernel depends on: its source, the sources of this package, the versions of Python, numba
+The key is a hash of all that a kernel depends on: its source, the modules that it imports, the versions of Python, numba
 and llvmlite, and the CPU with its features. Nothing in there is ever stale; the folder may be deleted at any time.
 `kernel.py` in a folder is the generated source, to be read when debugging.
 """
@@ -11,6 +11,7 @@ import fcntl
 import importlib.util
 import logging
 import os
+import re
 import sys
 import tempfile
 import time
@@ -37,15 +38,27 @@ def folder() -> Path:
 
 
 @cache
-def _surroundings() -> bytes:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    about = [sys.version, numba.__version__, llvmlite.__version__, binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()]
-    return b"".join(path.read_bytes() for path in sources) + "\n".join(about).encode()
+def _machine() -> str:
+    cpu = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    return "\n".join([sys.version, numba.__version__, llvmlite.__version__, *cpu])
+
+
+def _imports(text: str) -> dict[str, str]:
+    """The sources of this package's modules that a source imports, directly or not, by name."""
+    found: dict[str, str] = {}
+    waiting = [text]
+    while waiting:
+        for name in re.findall(r"^from evornn\.kernels\.simd\.(\w+) import", waiting.pop(), re.MULTILINE):
+            if name not in found:
+                found[name] = (Path(__file__).parent / f"{name}.py").read_text()
+                waiting.append(found[name])
+    return dict(sorted(found.items()))
 
 
 def key(text: str) -> str:
     """The name of a kernel's folder."""
-    return blake2b(text.encode() + _surroundings(), digest_size=12).hexdigest()
+    parts = [text, *_imports(text).values(), _machine()]
+    return blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
 
 
 def compiled(text: str, name: str, entry: str, signature: tuple[Any, ...]) -> Any:

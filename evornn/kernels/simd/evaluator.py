@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numba as nb
 import numpy as np
@@ -60,6 +60,7 @@ class SimdEvaluator:
 
     Raises NotFusable when it is made for an equation that the generator does not know."""
 
+    name: ClassVar[str] = "simd"
     layout: Layout
     threads: int = 1
     workspace_bytes: int = WORKSPACE_BYTES
