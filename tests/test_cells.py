@@ -30,7 +30,7 @@ every_network = pytest.mark.parametrize(
 
 def network(name: str, units: int = 4, layers: int = 1, inputs: int = 2, outputs: int = 2, **settings) -> Network:
     cell = CELLS.get(name, name)
-    return Network(cell, inputs=inputs, units=units, outputs=outputs, layers=layers, **settings)
+    return Network(cell, inputs=inputs, units=units, outputs=outputs, layers=layers, backend="torch", **settings)
 
 
 def data(inputs: int = 2, outputs: int = 2, batch: int = 3, length: int = 6, seed: int = 0) -> tuple:
