@@ -1,0 +1,1 @@
+"""Programs that measure, each with `--quick` and `--json FILE`; docs/performance.md has results."""

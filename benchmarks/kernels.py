@@ -1,0 +1,174 @@
+"""Losses and gradients of whole populations: evornn against JAX, torch and EvoTorch, in one process and in turns.
+
+    python -m benchmarks.kernels [--quick] [--json FILE] [--cells elman,lstm] [--operations forward] [--workloads 1,3]
+
+Needs the extra `bench`. Every peer is checked against ours before it is timed; JAX and torch run in several
+formulations, of which the fastest counts. Everybody has the same cores. `docs/performance.md` says more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.table import Row, table
+from benchmarks.timing import Contestant, fastest, interleaved
+from benchmarks.workloads import CELLS, OPERATIONS, QUICK, WORKLOADS, Problem, Workload, problem
+from evornn.errors import EvornnError, UnknownName
+
+PEERS = ("jax", "torch", "evotorch")
+
+
+def measure(problem: Problem, peers: Sequence[str], rounds: int, quick: bool, say: Callable[[str], None]) -> Row:
+    """One row but for the fraction of the peak; says which formulations were the fastest."""
+    ours = _ours(problem)
+    found = [ours]
+    for peer in peers:
+        found += fastest(_contestants(peer, problem, quick), ours)
+    medians = interleaved(found, rounds)
+    best = {peer: min((t, name) for (p, name), t in medians.items() if p == peer) for peer, _ in medians}
+    times = ", ".join(f"{peer} {1e3 * time:.1f} ms ({name})" for peer, (time, name) in best.items())
+    say(f"{problem.cell} {problem.operation} {problem.sizes}: {times}")
+    return _row(problem, {peer: time for peer, (time, _) in best.items()})
+
+
+def _row(problem: Problem, seconds: dict[str, float]) -> Row:
+    ms = {f"{peer}_ms": 1e3 * seconds[peer] if peer in seconds else None for peer in ("ours", *PEERS)}
+    return {
+        "workload": list(vars(problem.sizes).values()),
+        "cell": problem.cell,
+        "operation": problem.operation,
+        **ms,
+        "ratio_jax": seconds["jax"] / seconds["ours"] if "jax" in seconds else None,
+        "gflops": problem.gigaflops / seconds["ours"],
+    }
+
+
+def _ours(problem: Problem) -> Contestant:
+    """Through the public interface, numpy in and numpy out."""
+    network, data = problem.network, (problem.genomes, problem.inputs, problem.targets)
+    if problem.operation == "forward":
+        return Contestant("ours", "evornn", lambda: network.losses(*data), np.asarray)
+    return Contestant("ours", "evornn", lambda: network.gradients(*data), lambda r: r[0], lambda r: r[1])
+
+
+def _contestants(peer: str, problem: Problem, quick: bool) -> Iterable[Contestant]:
+    from benchmarks import peer_evotorch, peer_jax, peer_torch
+
+    if peer == "jax":
+        return peer_jax.contestants(problem, quick)
+    return peer_torch.contestants(problem) if peer == "torch" else peer_evotorch.contestants(problem)
+
+
+def run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
+    """{"machine": …, "rows": […]}, the rows with times in milliseconds."""
+    from benchmarks.peak import peak_gigaflops
+
+    prepare(options.threads, options.peers)
+    rounds, rows, backends = options.rounds or (3 if options.quick else 7), [], set()
+    peaks = [peak_gigaflops(options.threads)]
+    for cell, sizes, operation in _problems(options):
+        posed = problem(cell, sizes, operation, options.threads)
+        rows.append(measure(posed, options.peers, rounds, options.quick, say))
+        backends.add(posed.network.backend_used)
+        peaks.append(peak_gigaflops(options.threads))
+    rows = [{**row, "fraction_of_peak": row["gflops"] / max(peaks)} for row in rows]
+    return {"machine": machine(options.threads, max(peaks), backends), "rows": rows}
+
+
+def prepare(threads: int, peers: Sequence[str]) -> None:
+    """The same number of cores for everybody."""
+    import torch
+
+    from benchmarks.peer_jax import prepare_jax
+
+    if "jax" in peers:
+        prepare_jax(threads)
+    torch.set_num_threads(threads)
+
+
+def machine(threads: int, peak: float, backends: Iterable[str]) -> dict[str, Any]:
+    """Where and with what it was measured; `peak_gflops` is the best seen during the run."""
+    from evornn.training.environment import machine as described
+
+    found = described()
+    libraries = {**found["libraries"], **{name: version(name) for name in ("jax", "jaxlib") if find_spec(name)}}
+    own = {"libraries": libraries, "threads": threads, "peak_gflops": peak, "backend": "+".join(sorted(backends))}
+    return {**found, **own}
+
+
+def _problems(options: argparse.Namespace) -> list[tuple[str, Workload, str]]:
+    known = QUICK if options.quick else WORKLOADS
+    places = options.workloads or range(1, len(known) + 1)
+    if max(places) > len(known):
+        raise EvornnError(f"there are workloads 1…{len(known)}, got {max(places)}: see benchmarks/workloads.py")
+    chosen = [known[place - 1] for place in places]
+    return [(cell, sizes, operation) for operation in options.operations for sizes in chosen for cell in options.cells]
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """Raises EvornnError for names that are unknown."""
+    parser = argparse.ArgumentParser("python -m benchmarks.kernels", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="smaller workloads, fewer formulations, 3 rounds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
+    parser.add_argument("--cells", default=CELLS, type=lambda text: _names("cell", text, CELLS))
+    parser.add_argument("--operations", default=OPERATIONS, type=lambda text: _names("operation", text, OPERATIONS))
+    parser.add_argument("--peers", default=PEERS, type=lambda text: _names("peer", text, PEERS), help="default: all")
+    parser.add_argument("--workloads", type=_places, help="their places in the list, say 1,3; default: all")
+    parser.add_argument("--rounds", type=_positive, help="of which the median counts; default 7, with --quick 3")
+    parser.add_argument("--threads", type=_positive, default=len(os.sched_getaffinity(0)), help="default: all cores")
+    return parser.parse_args(given)
+
+
+def _names(what: str, text: str, known: Sequence[str]) -> list[str]:
+    chosen = [name for name in text.split(",") if name]
+    for name in chosen:
+        if name not in known:
+            raise UnknownName(what, name, known)
+    return chosen
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def _places(text: str) -> list[int]:
+    return [_positive(part) for part in text.split(",")]
+
+
+def check_installed(peers: Sequence[str]) -> None:
+    """Raises EvornnError when a peer's library is missing."""
+    if missing := [name for name in peers if find_spec(name) is None]:
+        raise EvornnError(f"{', '.join(missing)} not installed: pip install -e '.[bench]', or leave out with --peers")
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    try:
+        options = arguments(given)
+        check_installed(options.peers)
+        result = run(options, lambda line: print(line, file=sys.stderr, flush=True))
+    except EvornnError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    console.print(table(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
