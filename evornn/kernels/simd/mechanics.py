@@ -14,7 +14,20 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from evornn.kernels.simd.vector import FLOATS, INTS, LANES, choose, equal, floats, fma, ints, largest, smallest, splat, vector
+from evornn.kernels.simd.vector import (
+    FLOATS,
+    INTS,
+    LANES,
+    choose,
+    equal,
+    floats,
+    fma,
+    ints,
+    largest,
+    smallest,
+    splat,
+    vector,
+)
 
 f = np.float32
 INVERSE_PI, PI_HIGH, PI_LOW = f(0.31830988618), f(3.14159274101), f(-8.74227800e-8)

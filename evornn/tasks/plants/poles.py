@@ -51,16 +51,16 @@ class Poles(Plant):
 
     def motion(self, s: Values, a: Values) -> tuple[Value, ...]:
         v, force = s[1], a[0]
-        poles = []
-        pulls: Node = force - CART_FRICTION * sign(v)
+        poles: list[Any] = []
+        pull: Any = 0.0
         mass: Any = CART
         for m, l, angle, speed in zip(MASSES, HALF_LENGTHS, s[2::2], s[3::2], strict=False):  # noqa: E741
             cosine, sine = cos(angle), sin(angle)
             moment = POLE_FRICTION / (m * l) * speed + GRAVITY * sine  # φ
-            pulls = pulls + m * l * speed * speed * sine + 0.75 * m * cosine * moment
-            mass = mass + m * (1.0 - 0.75 * cosine * cosine)
+            pull = pull + (m * l * speed * speed * sine + 0.75 * m * cosine * moment)  # ΣF̃
+            mass = mass + m * (1.0 - 0.75 * cosine * cosine)  # M + Σm̃
             poles.append((l, speed, cosine, moment))
-        acceleration = pulls / mass
+        acceleration = (force - CART_FRICTION * sign(v) + pull) * (1.0 / mass)
         turns = [(speed, -0.75 / l * (acceleration * cosine + moment)) for l, speed, cosine, moment in poles]  # noqa: E741
         return (v, acceleration, *(slope for pair in turns for slope in pair))
 

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from evornn.kernels.simd.vector import LANES, floats, vector
+from evornn.kernels.simd.vector import LANES, choose, floats, load, splat, store, vector
 
 f = np.float32
 
@@ -37,9 +37,25 @@ def lanes_set(typing: Any, x: Any) -> Any:
     return types.int64(vector), code
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def one_lane(typing: Any, lane: Any) -> Any:
+    """1 in one lane, 0 in the others."""
+
+    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return b.insert_element(floats(0), ir.Constant(ir.FloatType(), 1.0), args[0])
+
+    return vector(types.int64), code
+
+
+@nb.njit  # type: ignore[untyped-decorator]
+def replace(Z, at, here, value):  # type: ignore[no-untyped-def]
+    """Change one lane in memory. The whole vector is written: a load of it could not be forwarded from one number."""
+    store(Z, at, choose(here, value, load(Z, at)))
+
+
 @nb.njit  # type: ignore[untyped-decorator]
 def take_finite(genomes, queue, starts, steps, rewards, ends):  # type: ignore[no-untyped-def]
-    """The next job whose member's weights are finite, −1 when there is none; the others' results are written at once."""
+    """The next job whose member's weights are finite, −1 when there is none; others' results are written at once."""
     episodes = starts.shape[0]
     while True:
         job = take(queue)
@@ -58,18 +74,20 @@ def take_finite(genomes, queue, starts, steps, rewards, ends):  # type: ignore[n
 @nb.njit  # type: ignore[untyped-decorator]
 def pack(genomes, p, lane, index, template, W):  # type: ignore[no-untyped-def]
     """Member p's weights into one lane, in the order of reading."""
+    here = one_lane(lane)
     for m in range(len(index)):
-        W[m * LANES + lane] = template[m] if index[m] < 0 else genomes[p, index[m]]
+        i = index[m]
+        value = genomes[p, i] if i >= 0 else template[m]
+        replace(W, m * LANES, here, splat(value))
 
 
 @nb.njit  # type: ignore[untyped-decorator]
 def begin(starts, e, lane, S):  # type: ignore[no-untyped-def]
     """Plant and sums of one lane at the start of an episode."""
-    states = starts.shape[1]
-    for k in range(states):
-        S[k * LANES + lane] = starts[e, k]
-    for k in range(states, states + 3):
-        S[k * LANES + lane] = 0
+    states, here = starts.shape[1], one_lane(lane)
+    for k in range(states + 3):
+        value = starts[e, k] if k < states else f(0)
+        replace(S, k * LANES, here, splat(value))
 
 
 @nb.njit  # type: ignore[untyped-decorator]
