@@ -2,13 +2,15 @@
 # make demo    train, compare and report on the sunspots: installs only what evornn itself needs
 # make test    lint, then all tests
 # make lint    ruff, mypy, import-linter
-# make bench   every benchmark, one after the other
+# make bench   every benchmark, one after the other, at small sizes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Some distributions split ensurepip from Python: then the pip that is there puts one into the environment.
 WITHOUT_ENSUREPIP := $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip
+
+BENCHMARKS := $(basename $(notdir $(shell grep -l __main__ benchmarks/*.py 2>/dev/null)))
 
 .PHONY: setup demo test lint bench clean
 
@@ -26,8 +28,8 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.test
-	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+bench: $(VENV)/.bench
+	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --quick; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
@@ -42,4 +44,8 @@ $(VENV)/.evornn: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.evornn
 	$(PIP_INSTALL) --editable '.[test]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.evornn
+	$(PIP_INSTALL) --editable '.[bench]'
 	@touch $@
