@@ -1,7 +1,7 @@
 """The vocabulary of equations: names only, one meaning everywhere, one derivative rule each.
 
 Operations on symbols (`Node`) build a graph; each kernel gives the names their meaning on its own values (torch
-tensors, SIMD lanes, …). `RULES` are written with the same operations: the backward pass of an equation is a graph as well.
+tensors, SIMD lanes, …). `RULES` are written with the same operations: the backward pass of an equation is a graph too.
 """
 
 from __future__ import annotations
@@ -64,9 +64,12 @@ class Node:
 
 
 def apply(op: str, *args: Value) -> Node:
-    """An elementwise operation; a value of size "one" is spread over the others."""
-    sizes = [a.size for a in args if isinstance(a, Node)]
-    return Node(op, args, next((s for s in sizes if s != "one"), sizes[0] if sizes else "one"))
+    """An elementwise operation; a value of size "one" is spread over the others. Raises TypeError for other sizes."""
+    sizes = {a.size: None for a in args if isinstance(a, Node) and a.size != "one"}
+    if len(sizes) > 1:
+        names = " and ".join(map(str, sizes))
+        raise TypeError(f"{op} of values of different sizes, {names}: let a map bring them together")
+    return Node(op, args, next(iter(sizes), "one"))
 
 
 def walk(*ends: Value) -> Iterator[Node]:

@@ -155,6 +155,7 @@ def test_unequal_lengths_are_the_sequences_one_by_one(name):
         for m, (b, length) in ((mask, pair) for pair in enumerate(lengths))
     ]
     losses, gradients = net.gradients(genomes, x, y, mask=mask)
+    assert np.isfinite(gradients).all()
     np.testing.assert_allclose(losses, sum(part[0] for part in one_by_one) / mask.sum(), rtol=1e-12)
     np.testing.assert_allclose(gradients, sum(part[1] for part in one_by_one) / mask.sum(), rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(net.losses(genomes, x, y, mask=mask), losses)
@@ -469,6 +470,7 @@ class Returning(Cell):
         (lambda w, x, h: (h, h), "returns 2 values"),
         (lambda w, x, h: w.h(x) + w.h(h), r"uses the map w\.h twice"),
         (lambda w, x, h: ops.outer(ops.outer(h, x), h), "outer takes two vectors"),
+        (lambda w, x, h: w.h(h) * x, "mul of values of different sizes, units and inputs"),
     ],
 )
 def test_equations_that_cannot_be_are_refused_when_traced(f, message):
