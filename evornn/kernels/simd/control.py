@@ -70,9 +70,7 @@ def closed_loop(genomes, queue, starts, index, template, T, layers, max_steps, Z
             static(Z, W, T, layers)
 """.strip()
 
-CALL_REFILL = (
-    "refill(lane, jobs, genomes, queue, starts, index, template, Z, W, T, layers, cur, S, steps, rewards, ends)"
-)
+CALL = "refill(lane, jobs, genomes, queue, starts, index, template, Z, W, T, layers, cur, S, steps, rewards, ends)"
 
 _F1, _F2, _F3 = nb.float32[::1], nb.float32[:, ::1], nb.float32[:, :, ::1]
 _I1, _I2 = nb.int64[::1], nb.int64[:, ::1]
