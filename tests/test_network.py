@@ -23,7 +23,9 @@ CUDA = torch.cuda.is_available()
 
 
 def elman(**settings) -> Network:
-    return Network("elman", **{"inputs": I, "units": H, "outputs": O, "dtype": "float64", **settings})
+    return Network(
+        "elman", **{"inputs": I, "units": H, "outputs": O, "dtype": "float64", "backend": "torch", **settings}
+    )
 
 
 def data(outputs: int = O) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -223,7 +225,8 @@ def test_other_refusals_of_conversion():
 
 def test_the_module_trains_like_any_other():
     net, (x, y, _) = elman(), (torch.tensor(a) for a in data())
-    module = net.to_torch(net.sample(1, 0)[0])
+    module = net.to_torch(start := np.float64(net.sample(1, 0)[0]))
+    before = start.copy()
     optimiser, losses = torch.optim.Adam(module.parameters(), lr=0.02), []
     for _ in range(30):
         optimiser.zero_grad()
@@ -231,6 +234,7 @@ def test_the_module_trains_like_any_other():
         losses[-1].backward()
         optimiser.step()
     assert losses[-1] < 0.5 * losses[0]
+    np.testing.assert_array_equal(start, before)
     trained = module.genome().detach()[None]
     assert net.losses(trained, x, y).item() == pytest.approx(functional.mse_loss(module(x), y).item(), rel=1e-9)
 
@@ -357,6 +361,8 @@ def one_line(message: str):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"backend": "cuda"}, r"network\.backend: must be auto, simd or torch, got 'cuda'"),
+        ({"backend": "simd", "dtype": "float64"}, "no SIMD kernel for this network, since its numbers are float64"),
         ({"cell": "lsmt"}, "unknown network 'lsmt': did you mean 'lstm'"),
         ({"cell": 7}, "unknown network 7"),
         ({"cell": "lstm", "forget_bais": 0}, "did you mean 'forget_bias'"),
