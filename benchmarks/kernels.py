@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.table import Row, table
+from benchmarks.table import Row, markdown, table
 from benchmarks.timing import Contestant, fastest, interleaved
 from benchmarks.workloads import CELLS, OPERATIONS, QUICK, WORKLOADS, Problem, Workload, problem
 from evornn.errors import EvornnError, UnknownName
@@ -30,10 +30,10 @@ PEERS = ("jax", "torch", "evotorch")
 
 def measure(problem: Problem, peers: Sequence[str], rounds: int, quick: bool, say: Callable[[str], None]) -> Row:
     """One row but for the fraction of the peak; says which formulations were the fastest."""
-    ours = _ours(problem)
-    found = [ours]
+    own = ours(problem)
+    found = [own]
     for peer in peers:
-        found += fastest(_contestants(peer, problem, quick), ours)
+        found += fastest(contestants(peer, problem, quick), own)
     medians = interleaved(found, rounds)
     best = {peer: min((t, name) for (p, name), t in medians.items() if p == peer) for peer, _ in medians}
     times = ", ".join(f"{peer} {1e3 * time:.1f} ms ({name})" for peer, (time, name) in best.items())
@@ -53,7 +53,7 @@ def _row(problem: Problem, seconds: dict[str, float]) -> Row:
     }
 
 
-def _ours(problem: Problem) -> Contestant:
+def ours(problem: Problem) -> Contestant:
     """Through the public interface, numpy in and numpy out."""
     network, data = problem.network, (problem.genomes, problem.inputs, problem.targets)
     if problem.operation == "forward":
@@ -61,7 +61,8 @@ def _ours(problem: Problem) -> Contestant:
     return Contestant("ours", "evornn", lambda: network.gradients(*data), lambda r: r[0], lambda r: r[1])
 
 
-def _contestants(peer: str, problem: Problem, quick: bool) -> Iterable[Contestant]:
+def contestants(peer: str, problem: Problem, quick: bool) -> Iterable[Contestant]:
+    """A peer's formulations, each made (and compiled) when it is asked for."""
     from benchmarks import peer_evotorch, peer_jax, peer_torch
 
     if peer == "jax":
@@ -120,6 +121,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.kernels", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="smaller workloads, fewer formulations, 3 rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
+    parser.add_argument("--markdown", action="store_true", help="print a table for docs/performance.md")
     parser.add_argument("--cells", default=CELLS, type=lambda text: _names("cell", text, CELLS))
     parser.add_argument("--operations", default=OPERATIONS, type=lambda text: _names("operation", text, OPERATIONS))
     parser.add_argument("--peers", default=PEERS, type=lambda text: _names("peer", text, PEERS), help="default: all")
@@ -164,7 +166,7 @@ def main(given: Sequence[str] | None = None) -> int:
     except EvornnError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    console.print(table(result))
+    console.print(markdown(result) if options.markdown else table(result), soft_wrap=options.markdown)
     if options.json:
         options.json.write_text(json.dumps(result, indent=1))
     return 0

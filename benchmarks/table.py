@@ -25,6 +25,13 @@ def table(result: dict[str, Any]) -> RenderableType:
     return Group(rows, "", *(f"{'met   ' if met else 'missed'}  {what}" for what, met in targets(result["rows"])))
 
 
+def markdown(result: dict[str, Any]) -> str:
+    """The rows for a page of the documentation."""
+    lines = [COLUMNS, ["---", "---", "---", *["--:"] * (len(COLUMNS) - 3)]]
+    lines += [[_cell(name, row[name]) for name in COLUMNS] for row in result["rows"]]
+    return "\n".join(f"| {' | '.join(line)} |".replace("_", " ") for line in lines)
+
+
 def targets(rows: Sequence[Row]) -> Iterator[tuple[str, bool]]:
     """(what was wanted and what was found, whether that is enough), for the rows that there are."""
     for operation in ("forward", "gradient"):

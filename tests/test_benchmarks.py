@@ -1,0 +1,165 @@
+"""The benchmarks' harness: what is counted, checked and written. JAX, of the extra `bench`, is checked when it runs."""
+
+import json
+from dataclasses import replace
+from importlib.util import find_spec
+from io import StringIO
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from benchmarks import kernels, workloads
+from benchmarks.peak import loop
+from benchmarks.table import COLUMNS, markdown, speedup, table, targets
+from benchmarks.timing import Contestant, check, fastest, geometric_mean, interleaved
+from benchmarks.workloads import CELLS, OPERATIONS, QUICK, WORKLOADS, Workload, problem
+from evornn.errors import EvornnError
+from evornn.networks.network import Network
+
+TINY = Workload(members=3, units=4, inputs=2, outputs=3, batch=2, steps=5)
+KEYS = "workload cell operation ours_ms jax_ms torch_ms evotorch_ms ratio_jax gflops fraction_of_peak"
+
+
+@pytest.fixture(autouse=True)
+def same_threads():
+    """The benchmark gives torch all cores."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+GATES = {"elman": 1, "lstm": 4, "gru": 3, "ctrnn": 1}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@settings(max_examples=20)
+@given(st.builds(Workload, *[st.integers(1, 9)] * 6))
+def test_operations_are_those_of_the_matrix_products(cell, s):
+    layout = Network(cell, inputs=s.inputs, units=s.units, outputs=s.outputs).layout
+    products = GATES[cell] * s.units * (s.inputs + s.units) + s.units * s.outputs
+    expected = 2 * s.members * s.batch * s.steps * products
+    assert workloads.flops(layout, s.members, s.batch, s.steps, gradient=False) == expected
+    assert workloads.flops(layout, s.members, s.batch, s.steps, gradient=True) == 3 * expected
+
+
+def test_quick_workloads_are_smaller_and_split_over_devices():
+    work = {w: w.members * w.steps * w.batch for w in (*WORKLOADS, *QUICK)}
+    assert max(work[w] for w in QUICK) < min(work[w] for w in WORKLOADS)
+    assert [w for w in (*WORKLOADS, *QUICK) if w.members % 16] == []  # peer_jax splits the population over up to 16
+
+
+def test_geometric_mean():
+    assert geometric_mean([2.0, 8.0]) == pytest.approx(4)
+    assert np.isnan(geometric_mean([]))
+
+
+def contestant(name: str, losses: list[float]) -> Contestant:
+    return Contestant("peer", name, lambda: np.array(losses), lambda result: result)
+
+
+def test_a_peer_that_computes_something_else_is_not_timed():
+    reference = contestant("ours", [1.0, 2.0])
+    assert [c.name for c in fastest([contestant("close", [1.00001, 2.0])], reference)] == ["close"]
+    for losses in ([1.0, 2.001], [1.0, np.nan]):
+        with pytest.raises(EvornnError, match="losses of peer"):
+            fastest([contestant("other", losses)], reference)
+
+
+def test_a_peer_with_other_gradients_is_not_timed():
+    ours = replace(contestant("ours", [1.0]), gradients=lambda result: np.array([[3.0, 4.0]]))
+    with pytest.raises(EvornnError, match="gradients of peer"):
+        fastest([replace(ours, gradients=lambda result: np.array([[3.0, 4.1]]))], ours)
+
+
+def test_rounds_take_turns():
+    order: list[str] = []
+    runners = [replace(contestant(name, [1.0]), call=lambda name=name: order.append(name)) for name in "abc"]
+    assert list(interleaved(runners, rounds=3)) == [("peer", name) for name in "abc"]
+    assert "".join(order) == "abcbcacab"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_torch_and_evotorch_compute_what_we_do(cell, operation):
+    """`check` raises unless they do."""
+    posed = problem(cell, TINY, operation, threads=1)
+    ours = kernels.ours(posed)
+    expected, names = ours.call(), []
+    for peer in ("torch", "evotorch"):
+        for contestant in kernels.contestants(peer, posed, quick=False):
+            check(contestant, contestant.call(), ours, expected)
+            names.append(contestant.name)
+    modules, vmapped = cell != "ctrnn", operation == "forward" and cell in ("elman", "lstm")
+    assert names == ["tiles", "population", *["one by one"] * modules, *["vmap"] * vmapped]
+
+
+def test_the_peak_loop_counts_its_steps():
+    """From out[k] each chain goes to 500 by aₖ ← aₖ·0.999 + 0.5."""
+    out = np.arange(16, dtype=np.float32)
+    loop(5)(1, out)
+    np.testing.assert_allclose(out, sum(0.999 * k + 0.5 for k in range(5)), rtol=1e-6)
+
+
+def test_rows_as_json_and_as_a_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(kernels, "QUICK", (TINY,))
+    file = tmp_path / "kernels.json"
+    options = ["--quick", "--cells", "elman,gru", "--peers", "torch,evotorch", "--threads", "1", "--json", str(file)]
+    assert kernels.main(options) == 0
+    result = json.loads(file.read_text())
+    assert set(result) == {"machine", "rows"} and result["machine"]["peak_gflops"] > 0
+    assert [(r["cell"], r["operation"]) for r in result["rows"]] == [
+        (c, o) for o in OPERATIONS for c in ("elman", "gru")
+    ]
+    for row in result["rows"]:
+        assert set(row) == set(KEYS.split()) and row["workload"] == [3, 4, 2, 3, 2, 5]
+        assert row["jax_ms"] is None and row["ratio_jax"] is None and row["torch_ms"] > 0
+        assert row["fraction_of_peak"] == pytest.approx(row["gflops"] / result["machine"]["peak_gflops"])
+    assert "3,4,2,3,2,5  gru" in capsys.readouterr().out
+
+
+def row(**values: object) -> dict[str, object]:
+    usual = {"workload": [64, 128, 8, 4, 64, 50], "cell": "elman", "operation": "forward", "ours_ms": 1.0}
+    times = {"jax_ms": 4.0, "torch_ms": 2.0, "evotorch_ms": None}
+    return {**usual, **times, "ratio_jax": 4.0, "gflops": 50.0, "fraction_of_peak": 0.6, **values}
+
+
+def test_gradients_are_compared_with_the_better_of_jax_and_torch():
+    assert speedup(row()) == 4 and speedup(row(operation="gradient")) == 2
+    assert speedup(row(jax_ms=None)) is None
+
+
+def test_targets_met_and_missed():
+    rows = [row(evotorch_ms=30.0), row(operation="gradient"), row(cell="lstm", fraction_of_peak=0.4)]
+    found = {what.split(":")[0] + what.split(":")[1][:10]: met for what, met in targets(rows)}
+    assert found == {
+        "forward geometric": True,
+        "forward no row be": True,
+        "gradient geometric": False,
+        "gradient no row be": True,
+        "forward ≥ 20× Evo": True,
+        "forward elman wit": True,
+        "forward lstm with": False,
+    }
+    machine = {"cpu": "some", "threads": 2, "peak_gflops": 200.0, "backend": "torch"}
+    console = Console(width=140, record=True, file=StringIO())
+    console.print(table({"machine": machine, "rows": rows}))
+    text = console.export_text()
+    assert "64,128,8,4,64,50" in text and "60%" in text and text.count("missed") == 2
+    lines = markdown({"machine": machine, "rows": rows}).splitlines()
+    assert len(lines) == 2 + len(rows) and {line.count("|") for line in lines} == {len(COLUMNS) + 1}
+
+
+def test_what_is_missing_or_unknown_is_said_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(kernels, "find_spec", lambda name: None if name == "jax" else find_spec(name))
+    for options, said in (
+        ([], "jax not installed: pip install -e '.[bench]'"),
+        (["--cells", "elmann"], "did you mean 'elman'?"),
+        (["--peers", "torch", "--workloads", "9"], "there are workloads 1…6"),
+    ):
+        assert kernels.main(options) == 1
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
