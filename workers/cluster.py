@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from evornn.errors import EvornnError
@@ -41,7 +43,10 @@ def prepare(address: str | None) -> None:
 
     A Ray of our own gets a token that only this user can read (Ray's own file is readable by all). A cluster that wants
     a token takes it from Ray's own settings, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH.
+    Raises EvornnError when Ray is not installed.
     """
+    if find_spec("ray") is None:
+        raise EvornnError("Ray is not installed: pip install ray, or use --workers 0 to run in this process")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     if address is None and "ray" not in sys.modules:
@@ -65,6 +70,8 @@ def _start(workers: int | None) -> None:
         log.warning("ray was imported before evornn could set its token: the local Ray runs without one")
     import ray
 
+    if ray.is_initialized():
+        raise EvornnError("this process is connected to a Ray already: call ray.shutdown() first")
     ray.init(
         address="local",
         num_cpus=workers,
@@ -78,8 +85,24 @@ def _start(workers: int | None) -> None:
 def _connect(address: str) -> None:
     import ray
 
+    _knock(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise EvornnError(f"no Ray cluster at {address} ({reason}): check the address, or leave it out to run here") from None
+        raise EvornnError(
+            f"no Ray cluster at {address} ({reason}): check the address, or leave it out to run here"
+        ) from None
+
+
+def _knock(address: str) -> None:
+    """Ray tries for minutes to reach a machine that isn't there: find out first."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if not port.isdigit():  # auto, or a name that Ray resolves
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise EvornnError(
+            f"no Ray cluster at {address} ({error}): check the address, or leave it out to run here"
+        ) from None

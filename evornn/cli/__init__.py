@@ -21,7 +21,9 @@ def main() -> None:
         text = json.dumps({"error": str(error)}) if "--json" in sys.argv else f"error: {error}"
         print(text, file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != 130:  # what Typer makes of an interrupt
+            raise
         print("interrupted: nothing is lost, `evornn resume` goes on where it stopped", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # `evornn ls | head`

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -57,6 +58,7 @@ def run(
     from evornn.service.service import submit
 
     library.prepare(workers, address)
+    _writable(report)
     data = read(spec)
     with _open(store, create=True) as results:
         _work(results, submit(results.store, data), workers, address, report, as_json)
@@ -71,6 +73,7 @@ def resume(
     from evornn.service.service import chosen_job
 
     library.prepare(workers, address)
+    _writable(report)
     with _open(store) as results:
         chosen = chosen_job(results.store, job)
         results.store.resume(chosen)
@@ -125,6 +128,7 @@ def compare(job: Job = None, report: Report = None, store: Store = DEFAULT, as_j
     """Compare the trainers of a job: losses, costs, tests, and whether the baselines are beaten."""
     from evornn.service.service import chosen_job
 
+    _writable(report)
     with _open(store) as results:
         _compare(results, chosen_job(results.store, job), report, as_json)
 
@@ -214,12 +218,13 @@ def _work(results: Results, job: int, workers: int | None, address: str | None, 
     from evornn import library
     from evornn.cli.progress import progress
 
-    _writable(report)
     with progress(results.store, job, quiet=as_json) as listener:
         library.work(results.store, job, workers, address, listener)
     counts = results.store.job(job).counts
     if counts.get("succeeded"):
         _compare(results, job, report, as_json)
+    elif as_json:
+        _print({"job": job, "runs": counts}, True)
     if not as_json:
         _next(results, job, report if counts.get("succeeded") else None)
     if counts.get("failed"):
@@ -249,8 +254,15 @@ def _next(results: Results, job: int, report: Path | None) -> None:
 
 def _writable(report: Path | None) -> None:
     """Find out before hours of work that its report can't be written."""
-    if report is not None and not report.absolute().parent.is_dir():
-        raise EvornnError(f"--report {report}: the folder {report.absolute().parent} does not exist: create it first")
+    if report is None:
+        return
+    folder = report.absolute().parent
+    if not folder.is_dir():
+        raise EvornnError(f"--report {report}: the folder {folder} does not exist: create it first")
+    if report.is_dir():
+        raise EvornnError(f"--report {report}: is a folder: name a file in it")
+    if not os.access(report if report.exists() else folder, os.W_OK):
+        raise EvornnError(f"--report {report}: may not be written: choose another place")
 
 
 def _print(what: Any, as_json: bool) -> None:

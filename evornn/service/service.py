@@ -10,15 +10,19 @@ from evornn.experiments.execute import check_plans
 from evornn.experiments.spec import experiment, plan
 from evornn.store.records import JobId, NewRun
 from evornn.store.store import Store
+from evornn.training.check import check_origin
+from evornn.training.oracle import Origin
 
 
 def submit(store: Store, data: Mapping[str, Any], idempotency_key: str | None = None) -> JobId:
     """Queue a spec's runs, all of them checked before: data loads, network, trainer and task fit together."""
     spec = experiment(data)
     plans = plan(spec)
-    if spec.start_from is not None:
-        store.champion(spec.start_from.run)  # raises when there is none
     sizes = check_plans(plans)
+    if spec.start_from is not None:
+        origin = Origin(store.champion(spec.start_from.run))  # raises when there is none
+        for parameters in sizes:
+            check_origin(origin, parameters)
     runs = [
         NewRun(p.task, p.network, p.trainer, p.fragments, p.seed, p.budget, p.position, parameters)
         for p, parameters in zip(plans, sizes, strict=True)

@@ -1,0 +1,446 @@
+"""The command line: every command in both forms, and every mistake answered in one line that says what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+import yaml
+from test_store_schema import _as_user
+
+from evornn import cli
+from evornn.service.doctor import Finding
+from evornn.store.records import Claim
+from evornn.store.schema import VERSION_TABLE
+
+COMMANDS = ("run", "resume", "ls", "show", "compare", "query", "export", "catalog", "doctor", "db")
+SPEC: dict[str, Any] = {
+    "name": "small",
+    "tasks": [{"kind": "adding", "length": 10, "train": 20, "valid": 5, "test": 5}],
+    "networks": [{"kind": "elman", "units": 3}],
+    "trainers": [{"kind": "snes", "population": 4}, {"kind": "adam"}],
+    "seeds": 2,
+    "budget": {"steps": 20_000, "marks": 4},
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.out)
+
+
+class Evornn:
+    """The command, in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], folder: Path) -> None:
+        self.monkeypatch, self.capfd, self.folder = monkeypatch, capfd, folder
+
+    def __call__(self, *words: str | Path) -> Answer:
+        self.monkeypatch.setattr(sys, "argv", ["evornn", *map(str, words)])
+        self.capfd.readouterr()
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            cli.main()
+        except SystemExit as end:
+            return self._answer(end.code)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        return self._answer(0)
+
+    def _answer(self, status: Any) -> Answer:
+        out, err = self.capfd.readouterr()
+        return Answer(int(status or 0), out, err)
+
+    def refuses(self, *words: str | Path) -> str:
+        """The error, which is one line; again as JSON."""
+        answer = self(*words)
+        assert answer.status == 1, answer
+        assert answer.err.startswith("error: ") and answer.err.count("\n") == 1, answer.err
+        again = self(*words, "--json")
+        assert again.status == 1 and "error: " + json.loads(again.err)["error"] == answer.err.rstrip("\n")
+        return answer.err.rstrip("\n")
+
+
+@pytest.fixture
+def evornn(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Evornn:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("EVORNN_STORE", raising=False)
+    return Evornn(monkeypatch, capfd, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store with a finished job."""
+    import evornn
+
+    url = f"sqlite:///{tmp_path_factory.mktemp('store')}/evornn.db"
+    evornn.run(SPEC, store=url, workers=0).close()
+    return url
+
+
+def spec(folder: Path, **changes: Any) -> Path:
+    file = folder / "spec.yaml"
+    file.write_text(yaml.safe_dump({**SPEC, **changes}))
+    return file
+
+
+# ---- commands ------------------------------------------------------------------------------------------------------
+
+
+def test_help_lists_every_command(evornn: Evornn) -> None:
+    answer = evornn("--help")
+    assert answer.status == 0 and all(f" {command} " in answer.out for command in COMMANDS)
+    for command in COMMANDS:
+        shown = evornn(command, "--help")
+        assert shown.status == 0 and (command == "db" or "--json" in shown.out)
+
+
+def test_wrong_command_lines_have_status_2(evornn: Evornn) -> None:
+    for words in (
+        ["rum"],
+        ["run"],
+        ["show", "one"],
+        ["run", "x", "--workers", "-1"],
+        ["query", "SELECT 1", "--limit", "0"],
+    ):
+        answer = evornn(*words)
+        assert answer.status == 2 and "Traceback" not in answer.err
+
+
+def test_run_and_resume(evornn: Evornn, tmp_path: Path) -> None:
+    answer = evornn("run", spec(tmp_path), "--workers", "0", "--report", "report.html")
+    assert answer.status == 0 and (tmp_path / "evornn.db").exists()
+    assert answer.out.startswith("job 1: 4 runs\n") and "4/4 runs" in answer.out
+    assert f"report    {tmp_path}/report.html" in answer.out and "<html" in (tmp_path / "report.html").read_text()[:200]
+    assert f"database  {tmp_path}/evornn.db" in answer.out and answer.out.count("evornn query") == 2
+    again = evornn("resume", "1", "--workers", "0", "--json")
+    assert again.status == 0 and again.data["job"] == 1
+
+
+def test_the_queries_that_a_run_suggests_work(evornn: Evornn, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVORNN_STORE", database)
+    from evornn.cli.app import QUERIES
+
+    for sql in QUERIES:
+        answer = evornn("query", sql.format(job=1), "--json")
+        assert answer.status == 0 and answer.data
+
+
+def test_run_as_json(evornn: Evornn, tmp_path: Path) -> None:
+    answer = evornn("run", spec(tmp_path), "--workers", "0", "--json", "--store", f"sqlite:///{tmp_path}/other.db")
+    assert answer.status == 0 and answer.data["job"] == 1 and answer.err == ""
+    assert (tmp_path / "other.db").exists() and not (tmp_path / "evornn.db").exists()
+
+
+def test_runs_that_fail_have_status_3(evornn: Evornn, tmp_path: Path) -> None:
+    file = spec(tmp_path, budget=100)
+    answer = evornn("run", file, "--workers", "0")
+    assert answer.status == 3 and "4 failed" in answer.out
+    assert "failed: budget.steps: 100 network steps don't pay" in answer.err
+    as_json = evornn("resume", "--workers", "0", "--json")
+    assert as_json.status == 3 and as_json.data == {"job": 1, "runs": {"failed": 4}}
+
+
+def test_an_interrupt_says_how_to_go_on(evornn: Evornn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from evornn.service.dispatch import Dispatcher
+
+    begin = Dispatcher._begin
+
+    def interrupted(self: Dispatcher, claim: Claim) -> None:
+        begin(self, claim)
+        if claim.run.id == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Dispatcher, "_begin", interrupted)
+        answer = evornn("run", spec(tmp_path), "--workers", "0")
+    assert answer.status == 130 and "`evornn resume` goes on" in answer.err and "Traceback" not in answer.err
+    counts = evornn("ls", "--json").data[0]["counts"]
+    assert counts == {"succeeded": 1, "queued": 3}
+    assert evornn("resume", "--workers", "0").status == 0
+    assert evornn("ls", "--json").data[0]["counts"] == {"succeeded": 4}
+
+
+def test_ls_and_show(evornn: Evornn, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVORNN_STORE", database)
+    (job,) = evornn("ls", "--json").data
+    assert job["experiment"] == "small" and job["counts"] == {"succeeded": 4} and job["state"] == "succeeded"
+    assert [run["id"] for run in evornn("ls", "1", "--json").data] == [1, 2, 3, 4]
+    assert {run["trainer"] for run in evornn("ls", "--trainer", "adam", "--json").data} == {"adam"}
+    assert evornn("ls", "--state", "failed", "--json").data == []
+    assert len(evornn("ls", "1", "--limit", "2", "--json").data) == 2
+    shown = evornn("show", "2", "--json").data
+    assert shown["id"] == 2 and [row["mark"] for row in shown["curve"]] == [1, 2, 3, 4] and shown["environment"]["cpu"]
+    for words in (["ls"], ["ls", "1"], ["show", "1"]):
+        answer = evornn(*words)
+        assert (answer.status == 0 and "small" in answer.out) or "snes" in answer.out
+
+
+def test_compare(evornn: Evornn, database: str, tmp_path: Path) -> None:
+    answer = evornn("compare", "--store", database, "--json", "--report", "r.html")
+    assert answer.status == 0 and answer.data["job"] == 1 and (tmp_path / "r.html").stat().st_size > 10_000
+    text = evornn("compare", "1", "--store", database)
+    assert text.status == 0 and "snes" in text.out and "adam" in text.out
+
+
+def test_query(evornn: Evornn, database: str) -> None:
+    sql = "SELECT trainer, COUNT(*) AS runs FROM results GROUP BY trainer ORDER BY trainer"
+    assert evornn("query", sql, "--store", database, "--json").data == [
+        {"trainer": "adam", "runs": 2},
+        {"trainer": "snes", "runs": 2},
+    ]
+    table = evornn("query", sql, "--store", database).out
+    assert table.splitlines()[0].split() == ["trainer", "runs"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "json"])
+def test_export(suffix: str, evornn: Evornn, database: str, tmp_path: Path) -> None:
+    read = {"csv": pandas.read_csv, "parquet": pandas.read_parquet, "json": pandas.read_json}[suffix]
+    runs, curves = tmp_path / f"runs.{suffix}", tmp_path / f"curves.{suffix}"
+    assert evornn("export", runs, "--store", database, "--json").data == {"file": str(runs), "lines": 4}
+    assert evornn("export", curves, "--what", "curves", "--job", "1", "--store", database).status == 0
+    assert len(read(runs)) == 4 and list(read(curves)["mark"]) == [1, 2, 3, 4] * 4
+
+
+def test_catalog(evornn: Evornn) -> None:
+    entries = {entry["name"]: entry for entry in evornn("catalog", "--json").data}
+    assert {"sunspots", "csv", "adding", "elman", "lstm", "gru", "ctrnn", "cma_es", "adam", "memetic"} <= set(entries)
+    assert entries["cma_es"]["group"] == "trainers" and entries["cma_es"]["settings"]["separable"] is False
+    assert [entry["name"] for entry in evornn("catalog", "lstm", "--json").data] == ["lstm"]
+    assert "Covariance matrix" in evornn("catalog", "cma_es").out
+
+
+def test_doctor(evornn: Evornn, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = evornn("doctor", "--json")
+    assert answer.status == (0 if all(finding["good"] for finding in answer.data) else 1)
+    assert {"Python", "packages", "memory", "store"} <= {finding["what"] for finding in answer.data}
+    monkeypatch.setattr("evornn.service.doctor.examine", lambda store: [Finding("disk", False, "full: make room")])
+    bad = evornn("doctor")
+    assert bad.status == 1 and "full: make room" in bad.out
+
+
+def test_db(evornn: Evornn, database: str) -> None:
+    assert evornn("db", "upgrade", "--store", database, "--json").data["version"]
+    assert evornn("db", "check", "--store", database, "--json").data["problems"] == []
+
+
+# ---- mistakes ------------------------------------------------------------------------------------------------------
+
+SPEC_MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"networks": [{"kind": "elmann"}]}, "unknown network in networks.0 'elmann': did you mean 'elman'?"),
+    ({"trainers": [{"kind": "cmaes"}]}, "unknown trainer in trainers.0 'cmaes': did you mean 'cma_es'?"),
+    ({"tasks": [{"kind": "sunspot"}]}, "unknown task in tasks.0 'sunspot': did you mean 'sunspots'?"),
+    ({"budget": 0}, "budget.steps: Input should be greater than or equal to 1, got 0"),
+    (
+        {"trainers": [{"kind": "cma_es", "population": 1}]},
+        "trainers.0.population: Input should be greater than",
+    ),
+    (
+        {"networks": [{"kind": "elman", "units": 300}], "trainers": [{"kind": "cma_es"}]},
+        "set separable: true or use a smaller network",
+    ),
+    ({"loss": "zero_one"}, "the loss zero_one has no gradient: use an evolutionary trainer"),
+    ({"trainers": [{"kind": "snes", "population": 10**9}]}, "1,000,000,000 members"),
+    ({"start_from": {"run": 7}}, "no run 7"),
+    ({"seeds": []}, "seeds: must be a number of seeds"),
+]
+
+
+@pytest.mark.parametrize(("changes", "problem"), SPEC_MISTAKES, ids=lambda value: str(value)[:50])
+def test_mistakes_in_a_spec(changes: dict[str, Any], problem: str, evornn: Evornn, tmp_path: Path) -> None:
+    assert problem in evornn.refuses("run", spec(tmp_path, **changes), "--workers", "0")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "empty: a spec has name"),
+        ("name: [", "line 1: while parsing a flow node"),
+        ("a: &x 1\nb: *x", "aliases and anchors"),
+        ("a: !!python/name:os.system", "tags are not allowed"),
+        ("- 1", "must be a mapping"),
+    ],
+)
+def test_yaml_that_is_no_spec(text: str, problem: str, evornn: Evornn, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    assert evornn.refuses("run", "bad.yaml", "--workers", "0").startswith("error: bad.yaml")
+    assert problem.split(":")[0] in evornn.refuses("run", "bad.yaml", "--workers", "0")
+
+
+def test_a_spec_that_is_not_there(evornn: Evornn) -> None:
+    assert "spec.yaml: no such file: give the path" in evornn.refuses("run", "spec.yaml", "--workers", "0")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "no such file"),
+        ("a,y\n" + "1,2\n" * 60, "x"),
+        ("x,y\n" + "1,2\n" * 30 + "1,two\n" + "1,2\n" * 30, "two"),
+        ("x,y\n" + "1,2\n" * 30 + "1,\n" + "1,2\n" * 30, "y"),
+        ("x,y\n" + "1,2\n" * 4, "window"),
+    ],
+    ids=["missing file", "missing column", "text", "NaN", "too short"],
+)
+def test_mistakes_in_a_series(text: str | None, problem: str, evornn: Evornn, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "series.csv").write_text(text)
+    task = {"kind": "csv", "path": str(tmp_path / "series.csv"), "inputs": ["x"], "targets": ["y"], "window": 12}
+    error = evornn.refuses("run", spec(tmp_path, tasks=[task]), "--workers", "0")
+    assert problem in error and "series" in error
+
+
+def test_a_database_that_is_locked(evornn: Evornn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert evornn("run", spec(tmp_path), "--workers", "0").status == 0
+    from evornn.store import store as module
+
+    quick = module.Store.__init__
+    monkeypatch.setattr(module.Store, "__init__", lambda self, url, busy_seconds: quick(self, url, 0.05))
+    with closing(sqlite3.connect(tmp_path / "evornn.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "is locked by another program: wait for it" in evornn.refuses("run", spec(tmp_path), "--workers", "0")
+
+
+def test_a_database_of_another_schema(evornn: Evornn, database: str, tmp_path: Path) -> None:
+    path = tmp_path / "evornn.db"
+    path.write_bytes(Path(database.removeprefix("sqlite:///")).read_bytes())
+    for version, advice in (("0001", "`evornn db upgrade`"), ("9999", "upgrade evornn")):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = ?", (version,))
+            connection.commit()
+        for words in (["ls"], ["run", spec(tmp_path), "--workers", "0"]):
+            assert advice in evornn.refuses(*words)
+
+
+def test_a_database_that_is_read_only(evornn: Evornn, database: str, tmp_path: Path) -> None:
+    path = tmp_path / "evornn.db"
+    path.write_bytes(Path(database.removeprefix("sqlite:///")).read_bytes())
+    file = spec(tmp_path)
+    assert evornn("run", file, "--workers", "0").status == 0
+    with _as_user(tmp_path, path, file):
+        path.chmod(0o444)
+        assert "is read-only: make the file and its directory writable" in evornn.refuses("run", file, "--workers", "0")
+        assert evornn("ls", "--json").status == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["ls"], "no database sqlite:///evornn.db: `evornn run` makes one"),
+        (["ls", "--store", "nonsense"], "'nonsense' is no database URL: want sqlite:///FILE.db"),
+        (["ls", "--store", "mysql://x/y"], "can't use 'mysql'"),
+        (["catalog", "lstmm"], "unknown task, network or trainer 'lstmm': did you mean 'lstm'?"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_mistakes_without_a_store(words: list[str], problem: str, evornn: Evornn) -> None:
+    assert problem in evornn.refuses(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["ls", "9"], "no job 9: `evornn ls` shows all"),
+        (["show", "99"], "no run 99: `evornn ls` shows all"),
+        (["ls", "--state", "done"], "unknown state 'done'"),
+        (["resume", "9", "--workers", "0"], "no job 9"),
+        (["compare", "9"], "no job 9"),
+        (["compare", "--report", "nowhere/r.html"], "nowhere does not exist: create it first"),
+        (["resume", "--workers", "0", "--report", "nowhere/r.html"], "nowhere does not exist: create it first"),
+        (["resume", "--workers", "0", "--report", "."], "is a folder: name a file in it"),
+        (["query", "DELETE FROM runs"], "SELECT"),
+        (["query", "SELECT * FROM leaderbord"], "did you mean 'leaderboard'?"),
+        (["query", "SELEC"], "syntax error"),
+        (["export", "runs.xlsx"], "the name must end in .csv, .parquet, .json"),
+        (["export", "nowhere/runs.csv"], "can't write nowhere/runs.csv"),
+        (["export", "runs.csv", "--job", "9"], "no job 9"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_mistakes_with_a_store(
+    words: list[str], problem: str, evornn: Evornn, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVORNN_STORE", database)
+    assert problem in evornn.refuses(*words)
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_queued(evornn: Evornn, tmp_path: Path) -> None:
+    evornn.refuses("run", spec(tmp_path), "--workers", "0", "--report", "nowhere/r.html")
+    assert not (tmp_path / "evornn.db").exists()
+
+
+def test_without_ray(evornn: Evornn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for words in (["run", spec(tmp_path)], ["run", spec(tmp_path), "--address", "here:1"], ["resume"]):
+        assert (
+            evornn.refuses(*words)
+            == "error: Ray is not installed: pip install ray, or use --workers 0 to run in this process"
+        )
+
+
+# ---- the real process ----------------------------------------------------------------------------------------------
+
+
+def process(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    code = "from evornn.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=cwd)
+
+
+def test_the_command_is_installed(tmp_path: Path) -> None:
+    command = Path(sys.executable).with_name("evornn")
+    done = subprocess.run([command, "catalog", "lstm", "--json"], capture_output=True, text=True, cwd=tmp_path)
+    assert json.loads(done.stdout)[0]["name"] == "lstm" and done.stderr == ""
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys\nsys.argv = ['evornn', '--help']\nfrom evornn.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = ('torch', 'pandas', 'ray', 'sqlalchemy', 'plotly', 'scipy', 'numba', 'pydantic')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "[]" and "resume" in done.stdout
+
+
+def test_errors_of_the_real_process(tmp_path: Path) -> None:
+    done = process("run", "missing.yaml", "--workers", "0", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: missing.yaml: no such file: give the path of a YAML or JSON spec, for example examples/sunspots.yaml\n"
+    )
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://localhost:1", "nowhere.invalid:6379", "127.0.0.1:99999"])
+def test_a_cluster_that_is_not_there(address: str, evornn: Evornn, tmp_path: Path) -> None:
+    error = evornn.refuses("run", spec(tmp_path), "--address", address)
+    assert error.startswith(f"error: no Ray cluster at {address} (") and "check the address, or leave it out" in error
+
+
+def test_a_reader_that_leaves(tmp_path: Path, database: str) -> None:
+    """`evornn export … | head -0`"""
+    code = "from evornn.cli import main; main()"
+    words = ["query", "SELECT * FROM learning_curves", "--json", "--store", database]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as child:
+        assert child.stdout is not None and child.stderr is not None
+        child.stdout.close()
+        assert "Traceback" not in child.stderr.read()
