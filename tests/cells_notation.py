@@ -262,7 +262,7 @@ CELLS: dict[str, Cell] = {
     "lstm_cifg": PeepholeLSTM(without="coupled"),
     "lstm_fgr": FGR(),
     "lstm_1997": LSTM1997(),
-    "lstm_1997_full": LSTM1997(truncated=False, cell_bias=True),
+    "lstm_1997_full": LSTM1997(truncated=False, cell_bias=True, per_block=1),
     "gru_cho": GRUCho(),
     "mut1": MUT1(),
     "mut2": MUT2(),
@@ -342,8 +342,9 @@ def lstm_fgr(a, v, x, y, t, s):
 def lstm_1997(a, v, x, y, t, s):
     last = (x, s["h"], s["i"], s["o"])
     i, o, z = σ(a("i", *last)), σ(a("o", *last)), 4 * σ(a("z", *last)) - 2
-    c = np.array([s["c"][k] + i[k // 2] * z[k] for k in range(len(z))])  # blocks of two cells
-    h = np.array([o[k // 2] * (2 * σ(c[k]) - 1) for k in range(len(z))])
+    size = len(z) // len(i)  # of a block
+    c = np.array([s["c"][k] + i[k // size] * z[k] for k in range(len(z))])
+    h = np.array([o[k // size] * (2 * σ(c[k]) - 1) for k in range(len(z))])
     return {"h": h, "c": c, "i": i, "o": o}, h
 
 

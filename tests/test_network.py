@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from cells_notation import LSTM1997
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
@@ -386,6 +387,11 @@ def one_line(message: str):
 def test_networks_that_cannot_be(settings, message):
     with one_line(message):
         Network(**{"cell": "elman", "inputs": I, "units": H, "outputs": O, **settings})
+
+
+def test_extents_that_do_not_fit():
+    with one_line("units must be a multiple of per_block = 2, got 5"):
+        Network(LSTM1997(), inputs=I, units=5, outputs=O)
 
 
 def test_settings_beside_a_ready_cell():
