@@ -29,6 +29,9 @@ ZERO, HALF, ONE, TWO = f(0), f(0.5), f(1), f(2)
 P0, P1, P2, P3, P4 = f(9.99999979e-01), f(1.33804817e-01), f(3.49494169e-03), f(2.05984197e-05), f(1.33398188e-08)
 Q1, Q2, Q3, Q4 = f(4.67137971e-01), f(2.58745241e-02), f(3.28457667e-04), f(7.77049908e-07)
 LIMIT = f(9.01)
+# the same for ½ tanh(½ x): powers of ¼ are exact
+S0, S1, S2, S3, S4 = P0 / f(4), P1 / f(16), P2 / f(64), P3 / f(256), P4 / f(1024)
+R1, R2, R3, R4 = Q1 / f(4), Q2 / f(16), Q3 / f(64), Q4 / f(256)
 # exp: Cephes (Moshier), ln 2 in two parts
 LOG2E, LN2_HIGH, LN2_LOW = f(1.44269504), f(0.693359375), f(-2.12194440e-4)
 E0, E1, E2, E3, E4, E5 = f(1.9875691500e-4), f(1.3981999507e-3), f(8.3334519073e-3), f(4.1665795894e-2), f(1.6666665459e-1), f(0.5)
@@ -36,7 +39,7 @@ L0, L1, L2, L3, L4 = f(7.0376836292e-2), f(-1.1514610310e-1), f(1.1676998740e-1)
 L5, L6, L7, L8 = f(-1.6668057665e-1), f(2.0000714765e-1), f(-2.4999993993e-1), f(3.3333331174e-1)
 # sin, cos: π/2 in three parts; Taylor to |x| ≤ π/4
 TWO_OVER_PI, PIO2_A, PIO2_B, PIO2_C = f(0.636619772), f(1.5703125), f(4.837512969970703125e-4), f(7.54978995489188216e-8)
-S0, S1, S2 = f(-1.9515295891e-4), f(8.3321608736e-3), f(-1.6666654611e-1)
+SIN0, SIN1, SIN2 = f(-1.9515295891e-4), f(8.3321608736e-3), f(-1.6666654611e-1)
 C0, C1, C2 = f(2.443315711809948e-5), f(-1.388731625493765e-3), f(4.166664568298827e-2)
 
 
@@ -61,8 +64,12 @@ def tanh(x):  # type: ignore[no-untyped-def]
 
 @nb.njit  # type: ignore[untyped-decorator]
 def sigmoid(x):  # type: ignore[no-untyped-def]
-    """1 / (1 + exp(−x)) = ½ + ½ tanh(½ x)."""
-    return fma(splat(HALF), tanh(splat(HALF) * x), splat(HALF))
+    """1 / (1 + exp(−x)) = ½ + ½ tanh(½ x), the factors drawn into the constants."""
+    x = smallest(splat(TWO * LIMIT), largest(splat(-TWO * LIMIT), x))
+    s = x * x
+    p = fma(fma(fma(fma(splat(S4), s, splat(S3)), s, splat(S2)), s, splat(S1)), s, splat(S0))
+    q = fma(fma(fma(fma(splat(R4), s, splat(R3)), s, splat(R2)), s, splat(R1)), s, splat(ONE))
+    return fma(x * p, reciprocal(q), splat(HALF))
 
 
 @nb.njit  # type: ignore[untyped-decorator]
@@ -125,7 +132,7 @@ def sincos(x):  # type: ignore[no-untyped-def]
     n = floor(fma(x, splat(TWO_OVER_PI), splat(HALF)))
     r = fma(-n, splat(PIO2_C), fma(-n, splat(PIO2_B), fma(-n, splat(PIO2_A), x)))
     s = r * r
-    sine = fma(fma(fma(fma(splat(S0), s, splat(S1)), s, splat(S2)), s * r, splat(ZERO)), splat(ONE), r)
+    sine = fma(fma(fma(splat(SIN0), s, splat(SIN1)), s, splat(SIN2)), s * r, r)
     cosine = fma(fma(fma(splat(C0), s, splat(C1)), s, splat(C2)), s * s, fma(splat(-HALF), s, splat(ONE)))
     odd = n - TWO * floor(n * HALF)
     quarter = n - f(4) * floor(n * f(0.25))  # 0 … 3
