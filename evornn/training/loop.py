@@ -76,6 +76,7 @@ class Run:
         self.progress, self.champion = Progress(), network.layout.centre
         self.oracle = self._oracle(Spent())
         self.state: State = {}
+        self._answers: list[Losses] = []  # of the last step
         self._clock = time.perf_counter()
 
     def rows(self) -> Iterator[Row | None]:
@@ -116,6 +117,7 @@ class Run:
         )
 
     def save(self) -> Checkpoint:
+        self._summarise()
         everything = {"state": self.state, "champion": self.champion, "progress": vars(self.progress), "spent": self.oracle.spent.as_data()}
         arrays, plain = split(everything, "run")
         return Checkpoint(self.progress.mark, arrays, plain)
@@ -133,6 +135,7 @@ class Run:
         if valid < self.progress.champion_valid:
             self.progress.champion_valid, self.champion = valid, genome.copy()
         self.progress.mark = mark
+        self._summarise()
         best, q25, median, q75, mean = self.progress.losses
         spent = self.oracle.spent
         return Row(
@@ -184,8 +187,13 @@ class Run:
         except MemoryError:
             raise EvornnError(f"memory: {type(self.trainer).__name__} on {self.network!r} does not fit: lower population, units or batch") from None
         if self.oracle.answers:
-            self.progress.losses, self.progress.whole = summary(self.oracle.answers), self.oracle.whole
+            self._answers, self.progress.whole = self.oracle.answers, self.oracle.whole
         return state
+
+    def _summarise(self) -> None:
+        """The last step's losses in five numbers; only when they are wanted, since quantiles cost as much as small steps."""
+        if self._answers:
+            self.progress.losses, self._answers = summary(self._answers), []
 
     def _tick(self) -> None:
         now = time.perf_counter()
