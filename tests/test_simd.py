@@ -46,7 +46,7 @@ class Cascaded(Cell):
     """Outer products, a state as wide as the outputs, which is the output."""
 
     state = ("y_", "z")
-    sizes: Mapping[str, str] = {"y_": "outputs"}  # noqa: RUF012
+    sizes: Mapping[str, str] = {"y_": "outputs"}
     readout = False
 
     def step(self, w: Weights, x: Node, y_: Node, z: Node) -> tuple[Node, Node]:
@@ -57,7 +57,7 @@ class Jordan(Cell):
     """The fed-back output."""
 
     state = ("h", "s")
-    sizes: Mapping[str, str] = {"s": "outputs"}  # noqa: RUF012
+    sizes: Mapping[str, str] = {"s": "outputs"}
 
     def step(self, w: Weights, x: Node, y: Node, h: Node, s: Node) -> tuple[Node, Node]:
         s = 0.5 * s + y
@@ -82,7 +82,7 @@ class LSTM1997(Cell):
     """Blocks that share gates, a truncated gradient."""
 
     state = ("h", "c", "i", "o")
-    sizes: Mapping[str, str] = {"i": "blocks", "o": "blocks"}  # noqa: RUF012
+    sizes: Mapping[str, str] = {"i": "blocks", "o": "blocks"}
 
     def extents(self, sizes: Sizes) -> Mapping[str, int]:
         return {"blocks": next(k for k in (3, 2, 1) if sizes["units"] % k == 0)}
@@ -108,10 +108,10 @@ class FGR(Cell):
 
 
 class Scaled(Cell):
-    """Scalars from the genome, division by what changes, exp, relu, an output computed from two states, one handed on."""
+    """Scalars from the genome, division by what changes, exp, relu, an output of two states, one handed on."""
 
     state = ("u", "v", "last")
-    sizes: Mapping[str, str] = {"leak": "one", "gain": "one"}  # noqa: RUF012
+    sizes: Mapping[str, str] = {"leak": "one", "gain": "one"}
 
     def output(self, w: Weights, u: Node, v: Node, last: Node) -> Node:
         return relu(u) + w.gain * v / (1 + last * last)
@@ -135,7 +135,9 @@ def cell(name: str) -> Cell:
 class Case:
     """A network with genomes and data; the reference computes it in float64."""
 
-    def __init__(self, name: str, units: int = 9, batch: int = 19, layers: int = 1, seed: int = 0, **sizes: Any) -> None:
+    def __init__(
+        self, name: str, units: int = 9, batch: int = 19, layers: int = 1, seed: int = 0, **sizes: Any
+    ) -> None:
         rng = np.random.default_rng(seed)
         steps, inputs, outputs = sizes.get("steps", 12), sizes.get("inputs", 3), min(sizes.get("outputs", 2), units)
         self.layout = Layout(cell(name), inputs, units, outputs, layers, sizes.get("initial_state", "zero"))
@@ -239,7 +241,8 @@ def test_lanes_across_members_agree_with_the_reference(name: str) -> None:
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     units=st.integers(1, 130), batch=st.integers(8, 70), layers=st.integers(1, 3), inputs=st.integers(1, 9),
-    outputs=st.integers(1, 5), steps=st.integers(1, 20), seed=st.integers(0, 99), loss=st.sampled_from(["mse", "zero_one"]),
+    outputs=st.integers(1, 5), steps=st.integers(1, 20), seed=st.integers(0, 99),
+    loss=st.sampled_from(["mse", "zero_one"]),
 )  # fmt: skip
 def test_any_shape_agrees_with_the_reference(name: str, loss: str, **sizes: int) -> None:
     if name == "Cascaded":

@@ -1,0 +1,1 @@
+"""Fused population kernels in SIMD lanes, generated from a cell's trace and compiled by numba: see `evaluator`."""

@@ -1,6 +1,6 @@
 """Compiled kernels on disk, shared by processes: $EVORNN_CACHE, or ~/.cache/evornn (XDG_CACHE_HOME), in kernels/<key>/.
 
-The key is a hash of all that a kernel depends on: its source, the modules that it imports, the versions of Python, numba
+The key is a hash of all that a kernel depends on: its source, the modules it imports, the versions of Python, numba
 and llvmlite, and the CPU with its features. Nothing in there is ever stale; the folder may be deleted at any time.
 `kernel.py` in a folder is the generated source, to be read when debugging.
 """
@@ -76,7 +76,9 @@ def compiled(text: str, name: str, entry: str, signature: tuple[Any, ...]) -> An
             log.info("compiling the kernel of %s (some seconds, once on this machine)", name)
         function.compile(signature)
         function.disable_compile()
-        log.debug("%s %s %s in %.2f s: %s", name, entry, "loaded" if known else "compiled", time.perf_counter() - began, place)
+        log.debug(
+            "%s %s %s in %.2f s: %s", name, entry, "loaded" if known else "compiled", time.perf_counter() - began, place
+        )
     return function
 
 

@@ -1,7 +1,7 @@
 """A population's losses, gradients and outputs by fused SIMD kernels, with the interface of the reference `Evaluator`.
 
-Members are computed one by one (or in lanes that don't touch each other), each by one thread: its bits depend neither on
-the number of threads nor on its place in the population nor on how the population is cut into shards.
+Members are computed one by one (or in lanes that don't touch each other), each by one thread: a member's bits depend
+neither on the number of threads nor on its place in the population nor on how the population is cut into shards.
 """
 
 from __future__ import annotations
@@ -35,7 +35,25 @@ WORKSPACE_BYTES = 32 * 2**20  # of stored time steps, per thread; longer sequenc
 SMALL_BATCH = 7  # up to so many sequences, lanes run across the members
 
 _F1, _F2, _I1 = nb.float32[::1], nb.float32[:, ::1], nb.int64[::1]
-_LOSSES = (_F2, nb.int64, nb.int64, _I1, _F1, _I1, nb.int64, _F1, _F1, _F1, nb.int64, nb.int64, nb.int64, nb.float64, _F1, _F1, _F1)
+_LOSSES = (
+    _F2,
+    nb.int64,
+    nb.int64,
+    _I1,
+    _F1,
+    _I1,
+    nb.int64,
+    _F1,
+    _F1,
+    _F1,
+    nb.int64,
+    nb.int64,
+    nb.int64,
+    nb.float64,
+    _F1,
+    _F1,
+    _F1,
+)
 SIGNATURES = {
     "losses": (*_LOSSES, nb.boolean, _F1),
     "gradients": (*_LOSSES, nb.int64, _F1, nb.int64, nb.int64, nb.int64, nb.int64, _F1, _I1, _F2),
@@ -44,7 +62,7 @@ SIGNATURES = {
 
 @dataclass(frozen=True)
 class Data:
-    """One call's sequences in lanes: X [blocks, T, I, lanes], Y [blocks, T, O, lanes], M [blocks, T, lanes], all flat."""
+    """One call's sequences in lanes: X [blocks, T, I, lanes], Y [blocks, T, O, lanes], M [blocks, T, lanes], flat."""
 
     X: Floats
     Y: Floats
@@ -75,7 +93,9 @@ class SimdEvaluator:
         kernel.run(genomes, kernel.data(inputs, targets, mask), NUMBERS[loss], result, self.threads, False, _NOTHING)
         return torch.from_numpy(result)
 
-    def gradients(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str) -> tuple[Tensor, Tensor]:
+    def gradients(
+        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str
+    ) -> tuple[Tensor, Tensor]:
         """[P] losses and [P, n] their gradients, by backpropagation through time."""
         kernel = self._kernel("gradients", self._across(len(inputs)))
         result, gradient = np.empty(len(genomes), np.float32), np.empty(tuple(genomes.shape), np.float32)
@@ -83,7 +103,9 @@ class SimdEvaluator:
         kernel.run_back(genomes, data, NUMBERS[loss], result, self.threads, gradient, self.workspace_bytes)
         return torch.from_numpy(result), torch.from_numpy(gradient)
 
-    def outputs(self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
+    def outputs(
+        self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None
+    ) -> tuple[Tensor, NetworkState]:
         """[P, B, T, O] and the state after the last step; a state that is given holds [P, B, size]. Runs on torch."""
         return Evaluator(self.layout, self.threads).outputs(genomes, inputs, state)
 
@@ -127,20 +149,24 @@ class Kernel:
         weights[batch:] = 0
         return Data(in_lanes(x[rows]), in_lanes(y[rows]), in_lanes(weights[..., None]), blocks, steps, count)
 
-    def run(self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int, keep: bool, kept: Floats) -> None:
+    def run(
+        self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int, keep: bool, kept: Floats
+    ) -> None:
         table, plan, own = self.plan.table(2), self.plan, writable(genomes)
         floats, layers, f = plan.floats, self.layout.layers, self.function
 
         def part(first: int, last: int) -> None:
             Z, W = buffers.get(floats, (plan.weights + LANES) * self.members)
             f(
-                own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.blocks, data.steps,
-                loss, data.count, Z, W, result, keep, kept,
+                own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.blocks,
+                data.steps, loss, data.count, Z, W, result, keep, kept,
             )  # fmt: skip
 
         self._share(part, len(genomes), threads)
 
-    def run_back(self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int, gradient: Floats, memory: int) -> None:
+    def run_back(
+        self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int, gradient: Floats, memory: int
+    ) -> None:
         plan, own = self.plan, writable(genomes)
         segment = max(1, min(data.steps, memory // (plan.frame * 4) - 1))
         table, layers, f = plan.table(segment + 1), self.layout.layers, self.function
@@ -148,11 +174,17 @@ class Kernel:
         checkpoints = (-(-data.steps // segment) - 1) * plan.frame
 
         def part(first: int, last: int) -> None:
-            sizes = floats, (plan.weights + LANES) * self.members, (plan.gradient_size + LANES) * self.members, checkpoints
+            sizes = (
+                floats,
+                (plan.weights + LANES) * self.members,
+                (plan.gradient_size + LANES) * self.members,
+                checkpoints,
+            )
             Z, W, G, C = buffers.get(*sizes)
             f(
-                own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.blocks, data.steps,
-                loss, data.count, Z, W, result, segment, C, plan.frame, d_here, d_there, d_floats, G, plan.positions, gradient,
+                own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.blocks,
+                data.steps, loss, data.count, Z, W, result, segment, C, plan.frame, d_here, d_there, d_floats,
+                G, plan.positions, gradient,
             )  # fmt: skip
 
         self._share(part, len(genomes), threads)

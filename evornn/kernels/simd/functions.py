@@ -34,17 +34,35 @@ S0, S1, S2, S3, S4 = P0 / f(4), P1 / f(16), P2 / f(64), P3 / f(256), P4 / f(1024
 R1, R2, R3, R4 = Q1 / f(4), Q2 / f(16), Q3 / f(64), Q4 / f(256)
 # exp: Cephes (Moshier), ln 2 in two parts
 LOG2E, LN2_HIGH, LN2_LOW = f(1.44269504), f(0.693359375), f(-2.12194440e-4)
-E0, E1, E2, E3, E4, E5 = f(1.9875691500e-4), f(1.3981999507e-3), f(8.3334519073e-3), f(4.1665795894e-2), f(1.6666665459e-1), f(0.5)
-L0, L1, L2, L3, L4 = f(7.0376836292e-2), f(-1.1514610310e-1), f(1.1676998740e-1), f(-1.2420140846e-1), f(1.4249322787e-1)
+E0, E1, E2, E3, E4, E5 = (
+    f(1.9875691500e-4),
+    f(1.3981999507e-3),
+    f(8.3334519073e-3),
+    f(4.1665795894e-2),
+    f(1.6666665459e-1),
+    f(0.5),
+)
+L0, L1, L2, L3, L4 = (
+    f(7.0376836292e-2),
+    f(-1.1514610310e-1),
+    f(1.1676998740e-1),
+    f(-1.2420140846e-1),
+    f(1.4249322787e-1),
+)
 L5, L6, L7, L8 = f(-1.6668057665e-1), f(2.0000714765e-1), f(-2.4999993993e-1), f(3.3333331174e-1)
 # sin, cos: π/2 in three parts; Taylor to |x| ≤ π/4
-TWO_OVER_PI, PIO2_A, PIO2_B, PIO2_C = f(0.636619772), f(1.5703125), f(4.837512969970703125e-4), f(7.54978995489188216e-8)
+TWO_OVER_PI, PIO2_A, PIO2_B, PIO2_C = (
+    f(0.636619772),
+    f(1.5703125),
+    f(4.837512969970703125e-4),
+    f(7.54978995489188216e-8),
+)
 SIN0, SIN1, SIN2 = f(-1.9515295891e-4), f(8.3321608736e-3), f(-1.6666654611e-1)
 C0, C1, C2 = f(2.443315711809948e-5), f(-1.388731625493765e-3), f(4.166664568298827e-2)
 
 
-@nb.njit  # type: ignore[untyped-decorator]
-def reciprocal(x):  # type: ignore[no-untyped-def]
+@nb.njit
+def reciprocal(x):
     """1/x from a guess by one cubic and one quadratic Newton step: a division would block the CPU for longer."""
     one = splat(ONE)
     r = guess_reciprocal(x)
@@ -53,8 +71,8 @@ def reciprocal(x):  # type: ignore[no-untyped-def]
     return fma(r, fma(-x, r, one), r)
 
 
-@nb.njit  # type: ignore[untyped-decorator]
-def tanh(x):  # type: ignore[no-untyped-def]
+@nb.njit
+def tanh(x):
     x = smallest(splat(LIMIT), largest(splat(-LIMIT), x))
     s = x * x
     p = fma(fma(fma(fma(splat(P4), s, splat(P3)), s, splat(P2)), s, splat(P1)), s, splat(P0))
@@ -62,8 +80,8 @@ def tanh(x):  # type: ignore[no-untyped-def]
     return x * p * reciprocal(q)
 
 
-@nb.njit  # type: ignore[untyped-decorator]
-def sigmoid(x):  # type: ignore[no-untyped-def]
+@nb.njit
+def sigmoid(x):
     """1 / (1 + exp(−x)) = ½ + ½ tanh(½ x), the factors drawn into the constants."""
     x = smallest(splat(TWO * LIMIT), largest(splat(-TWO * LIMIT), x))
     s = x * x
@@ -72,8 +90,8 @@ def sigmoid(x):  # type: ignore[no-untyped-def]
     return fma(x * p, reciprocal(q), splat(HALF))
 
 
-@nb.njit  # type: ignore[untyped-decorator]
-def exp(x):  # type: ignore[no-untyped-def]
+@nb.njit
+def exp(x):
     x = smallest(splat(f(89)), largest(splat(f(-105)), x))
     n = floor(fma(x, splat(LOG2E), splat(HALF)))
     r = fma(-n, splat(LN2_LOW), fma(-n, splat(LN2_HIGH), x))
@@ -83,8 +101,8 @@ def exp(x):  # type: ignore[no-untyped-def]
     return p * power_of_two(half) * power_of_two(n - half)
 
 
-@nb.njit  # type: ignore[untyped-decorator]
-def log(x):  # type: ignore[no-untyped-def]
+@nb.njit
+def log(x):
     e = exponent(x)
     r = fma(x, power_of_two(-e), splat(-ONE))
     p = fma(fma(fma(fma(splat(L0), r, splat(L1)), r, splat(L2)), r, splat(L3)), r, splat(L4))
@@ -93,8 +111,8 @@ def log(x):  # type: ignore[no-untyped-def]
     return fma(e, splat(LN2_HIGH), fma(e, splat(LN2_LOW), fma(p, s * r, splat(-HALF) * s)) + r)
 
 
-@nb.njit  # type: ignore[untyped-decorator]
-def log1p(x):  # type: ignore[no-untyped-def]
+@nb.njit
+def log1p(x):
     """log(1 + x) = 2 artanh(x / (2 + x)), for 0 ≤ x ≤ 1."""
     z = x * reciprocal(x + TWO)
     s = z * z
@@ -103,31 +121,31 @@ def log1p(x):  # type: ignore[no-untyped-def]
     return fma(p * s, z, z + z)
 
 
-@nb.njit  # type: ignore[untyped-decorator]
-def relu(x):  # type: ignore[no-untyped-def]
+@nb.njit
+def relu(x):
     return largest(splat(ZERO), x)
 
 
-@nb.njit  # type: ignore[untyped-decorator]
-def softplus(x):  # type: ignore[no-untyped-def]
+@nb.njit
+def softplus(x):
     """log(1 + exp x)."""
     return relu(x) + log1p(exp(-absolute(x)))
 
 
-@nb.njit  # type: ignore[untyped-decorator]
-def every(period, t):  # type: ignore[no-untyped-def]
+@nb.njit
+def every(period, t):
     """1 where t is a multiple of the period, else 0."""
     return equal(t, period * floor(t / period))
 
 
-@nb.njit  # type: ignore[untyped-decorator]
-def where(condition, a, b):  # type: ignore[no-untyped-def]
+@nb.njit
+def where(condition, a, b):
     """a where the condition is 1, b where it is 0; NaN from either, as in the reference."""
     return fma(condition, a, (ONE - condition) * b)
 
 
-@nb.njit  # type: ignore[untyped-decorator]
-def sincos(x):  # type: ignore[no-untyped-def]
+@nb.njit
+def sincos(x):
     """Sine and cosine."""
     n = floor(fma(x, splat(TWO_OVER_PI), splat(HALF)))
     r = fma(-n, splat(PIO2_C), fma(-n, splat(PIO2_B), fma(-n, splat(PIO2_A), x)))

@@ -16,8 +16,8 @@ f = np.float32
 njit = nb.njit
 
 
-@njit  # type: ignore[untyped-decorator]
-def step_loss(kind, Z, y, target, outputs):  # type: ignore[no-untyped-def]
+@njit
+def step_loss(kind, Z, y, target, outputs):
     """The loss of this step in each lane."""
     total = splat(f(0))
     if kind == 0:
@@ -38,8 +38,8 @@ def step_loss(kind, Z, y, target, outputs):  # type: ignore[no-untyped-def]
     return _wrong(Z, y, target, outputs)
 
 
-@njit  # type: ignore[untyped-decorator]
-def step_gradient(kind, Z, y, target, to, outputs, counts):  # type: ignore[no-untyped-def]
+@njit
+def step_gradient(kind, Z, y, target, to, outputs, counts):
     """Store the gradient of `step_loss` at `to`: 0 where `counts` is 0."""
     zero = splat(f(0))
     if kind == 0:
@@ -59,8 +59,8 @@ def step_gradient(kind, Z, y, target, to, outputs, counts):  # type: ignore[no-u
             store(Z, to + o, choose(counts, (sigmoid(load(Z, y + o)) - load(Z, target + o)) * scale, zero))
 
 
-@njit  # type: ignore[untyped-decorator]
-def _log_sum_exp(Z, y, outputs):  # type: ignore[no-untyped-def]
+@njit
+def _log_sum_exp(Z, y, outputs):
     high = load(Z, y)
     for o in range(LANES, outputs * LANES, LANES):
         high = largest(high, load(Z, y + o))
@@ -70,8 +70,8 @@ def _log_sum_exp(Z, y, outputs):  # type: ignore[no-untyped-def]
     return high + log(total)
 
 
-@njit  # type: ignore[untyped-decorator]
-def _wrong(Z, y, target, outputs):  # type: ignore[no-untyped-def]
+@njit
+def _wrong(Z, y, target, outputs):
     """1 where the decision is wrong: the largest output, or whether the one output is above 0."""
     first, wanted, bad = load(Z, y), load(Z, target), splat(f(0)) * load(Z, y)
     if outputs == 1:

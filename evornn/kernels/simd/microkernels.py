@@ -13,7 +13,12 @@ def affine(sources: int, add: bool) -> str:
     """`affine2(Z, W, w, to, rows, s0, n0, s1, n1)`; `add_affine…` adds to the rows that are there, without biases."""
     arguments = ", ".join(f"s{k}, n{k}" for k in range(sources))
     name = f"{'add_' if add else ''}affine{sources}"
-    lines = [f"def {name}(Z, W, w, to, rows, {arguments}):", "    r = 0", "    while rows - r > 8:", *_tile(16, sources, add)]
+    lines = [
+        f"def {name}(Z, W, w, to, rows, {arguments}):",
+        "    r = 0",
+        "    while rows - r > 8:",
+        *_tile(16, sources, add),
+    ]
     lines += ["    if rows - r >= 4:", *_tile(8, sources, add), "    while r < rows:", *_row(sources, add)]
     return "\n".join(["@njit", *lines])
 
@@ -46,9 +51,14 @@ def _row(sources: int, add: bool) -> list[str]:
 
 
 def product() -> str:
-    """`product(Z, d, rows, d_step, z, columns, z_step, steps, G, g)`: Σₜ D[t, row]·Z[t, column] added to G from g on."""
+    """`product(Z, d, rows, d_step, z, columns, z_step, steps, G, g)`: Σₜ D[t, row]·Z[t, column], added to G from g."""
     head = ["def product(Z, d, rows, d_step, z, columns, z_step, steps, G, g):"]
-    body = ["for k in range(0, columns - columns % 4, 4):", *_block(4, 4), "for k in range(columns - columns % 4, columns):", *_block(8, 1)]
+    body = [
+        "for k in range(0, columns - columns % 4, 4):",
+        *_block(4, 4),
+        "for k in range(columns - columns % 4, columns):",
+        *_block(8, 1),
+    ]
     return "\n".join(["@njit", *head, *("    " + line for line in body)])
 
 
@@ -58,7 +68,10 @@ def _block(height: int, width: int) -> list[str]:
     lines += ["    p = d + r * LANES", "    q = z + k * LANES", "    for _ in range(steps):"]
     lines += [f"        z{c} = load(Z, q + {c} * LANES)" for c in range(width)]
     for r in range(height):
-        lines += [f"        x = load(Z, p + {r} * LANES)", *(f"        g{r}_{c} = fma(x, z{c}, g{r}_{c})" for c in range(width))]
+        lines += [
+            f"        x = load(Z, p + {r} * LANES)",
+            *(f"        g{r}_{c} = fma(x, z{c}, g{r}_{c})" for c in range(width)),
+        ]
     lines += ["        p += d_step", "        q += z_step"]
     lines += [f"    add_sums_of_{len(sums)}(G, g, {', '.join(f'g{r}_{c}' for r, c in sums)})", f"    g += {len(sums)}"]
     return ["    " + line for line in lines]
@@ -67,7 +80,10 @@ def _block(height: int, width: int) -> list[str]:
 def total() -> str:
     """`total(Z, d, rows, d_step, steps, G, g)`: Σₜ D[t, row], for biases; places as one column of `product`."""
     lines = ["def total(Z, d, rows, d_step, steps, G, g):", "    for r in range(0, rows, 8):"]
-    lines += [f"        g{r} = splat(f(0))" for r in range(8)] + ["        p = d + r * LANES", "        for _ in range(steps):"]
+    lines += [f"        g{r} = splat(f(0))" for r in range(8)] + [
+        "        p = d + r * LANES",
+        "        for _ in range(steps):",
+    ]
     lines += [f"            g{r} = g{r} + load(Z, p + {r} * LANES)" for r in range(8)] + ["            p += d_step"]
     lines += [f"        add_sums_of_8(G, g, {', '.join(f'g{r}' for r in range(8))})", "        g += 8"]
     return "\n".join(["@njit", *lines])

@@ -1,5 +1,5 @@
-"""What a generated kernel needs to know of one network: sizes and positions in the workspace, in the packed weights and in
-the packed gradient."""
+"""What a generated kernel needs to know of one network: sizes and positions in the workspace, in the packed weights and
+in the packed gradient."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from evornn.cell import width
 from evornn.kernels.simd.generate import Source
-from evornn.kernels.simd.program import Group, strip
+from evornn.kernels.simd.program import Group
 from evornn.kernels.simd.vector import LANES
 from evornn.layout import Layout, source_names
 from evornn.ops import Node, Sizes
@@ -17,8 +17,8 @@ Index = NDArray[np.int64]  # a genome's position per weight; −1: there is none
 
 
 class Plan:
-    """`table` [layers · columns] for T; `index`, `template` [weights]: the packed weights; `positions` [n] in the packed
-    gradient. All sizes are in floats of one lane set (rows · LANES) except those of weights and gradients."""
+    """`table` [layers · columns] for T; `index`, `template` [weights]: the packed weights; `positions` [n] in the
+    packed gradient. Places in the workspace are in floats (rows · LANES), those of weights and gradients in numbers."""
 
     def __init__(self, source: Source, layout: Layout) -> None:
         self.source, self.program, self.layout = source, source.program, layout
@@ -57,7 +57,12 @@ class Plan:
         """Positions within a frame; returns its size."""
         layout, program = self.layout, self.program
         at = Counter()
-        shared = {"x_row": at(layout.inputs), "y_row": at(padded(layout.outputs)), "t_row": at(1), "e_row": at(padded(layout.outputs))}
+        shared = {
+            "x_row": at(layout.inputs),
+            "y_row": at(padded(layout.outputs)),
+            "t_row": at(1),
+            "e_row": at(padded(layout.outputs)),
+        }
         for layer, values in enumerate(self.values):
             sizes = self.sizes[layer]
             values |= {name: _count(str(of), sizes) for name, of in self._named("rows")}
@@ -68,7 +73,12 @@ class Plan:
             values["out_row"] = at(self._rows(layer, program.output))
         frame = at(0) // LANES | 1  # an odd number of rows: frames don't fall on the same cache sets
         for layer, values in enumerate(self.values):
-            values |= shared | {"frame": frame * LANES, "inputs": layout.inputs, "outputs": layout.outputs, "out_rows": layout.width}
+            values |= shared | {
+                "frame": frame * LANES,
+                "inputs": layout.inputs,
+                "outputs": layout.outputs,
+                "out_rows": layout.width,
+            }
             values["x_from"] = shared["x_row"] if layer == 0 else self._out(layer - 1, frame * LANES)
             values["out_from"] = self._out(layout.layers - 1, frame * LANES)
         return frame * LANES
@@ -96,7 +106,9 @@ class Plan:
         d_states = Counter()
         for layer, values in enumerate(self.values):
             values |= shared
-            values |= {f"d_state_{s}": d_states(width(program.leaves[s].size, self.sizes[layer])) for s in program.states}
+            values |= {
+                f"d_state_{s}": d_states(width(program.leaves[s].size, self.sizes[layer])) for s in program.states
+            }
             for kind in ("d", "fixed", "d_fixed"):
                 values |= {name: at(self._rows(layer, of)) for name, of in self._named(kind) if isinstance(of, Node)}
             values["d_out"] = at(layout.width)
@@ -119,7 +131,9 @@ class Plan:
             values[f"gradient_{group.name}_bias"] = self._product(biases[:, None])
         for name, (kind, of) in self.source.symbols.items():
             if kind == "back" and isinstance(of, Node):
-                values[name] = self._pack(packed([self._transposed(layer, g, of) for g in program.groups if of in g.sources], None))
+                values[name] = self._pack(
+                    packed([self._transposed(layer, g, of) for g in program.groups if of in g.sources], None)
+                )
             elif kind == "parameter":
                 values[name] = self._pack(self._block_index(f"{layer}.{of}"))
             elif kind == "constant" and isinstance(of, Node) and of.values is not None:
@@ -149,7 +163,9 @@ class Plan:
             rows = self._rows(layer, node)
             biases.append(self._block_index(f"{layer}.{node.name}.bias") if node.bias else np.full(rows, -1))
         for k in range(len(group.sources)):
-            matrices.append(np.concatenate([self._block_index(f"{layer}.{n.name}.{self._label(n, k)}") for n in group.maps]))
+            matrices.append(
+                np.concatenate([self._block_index(f"{layer}.{n.name}.{self._label(n, k)}") for n in group.maps])
+            )
         return np.concatenate(biases), matrices
 
     def _transposed(self, layer: int, group: Group, source: Node) -> Index:

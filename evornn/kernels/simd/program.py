@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from evornn.cell import Trace
 from evornn.ops import Node, Size, Value, walk
 
-CHEAP = frozenset({"add", "sub", "mul", "neg", "where", "positive", "copy", "stop", "spread"})  # rather computed again than stored
+CHEAP = frozenset(
+    {"add", "sub", "mul", "neg", "where", "positive", "copy", "stop", "spread"}
+)  # rather computed again than stored
 KNOWN = CHEAP | {"div", "tanh", "sigmoid", "exp", "relu", "every", "outer", "affine"}
 GIVEN = frozenset({"leaf", "parameter", "constant"})
 
@@ -126,7 +128,9 @@ class Rewriter:
     def _make(self, node: Node, args: tuple[Value, ...]) -> Node:
         if node.op == "div" and _is_static(args[1]) and not _is_static(args[0]):
             divisor = args[1]
-            inverse = self._one(Node("div", (1.0, divisor), divisor.size)) if isinstance(divisor, Node) else 1.0 / divisor
+            inverse = (
+                self._one(Node("div", (1.0, divisor), divisor.size)) if isinstance(divisor, Node) else 1.0 / divisor
+            )
             return self._one(Node("mul", (args[0], inverse), node.size))
         return self._one(Node(node.op, args, node.size, node.name, node.bias, node.values))
 

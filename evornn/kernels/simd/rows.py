@@ -74,8 +74,14 @@ class Rows:
                 return f"load(Z, 0{self.index(node.size)})"
         return self._operation(node)
 
+    def _block(self, size: Size) -> str:
+        """The position of the block that this pass's row belongs to."""
+        return f" + o // LANES // ({self.rows(self.size)} // {self.rows(size)}) * LANES"
+
     def _here(self, node: Node) -> bool:
-        return not self.recompute and node.op not in ("affine", "leaf") and node in self.section.level and self.local(node)
+        return (
+            not self.recompute and node.op not in ("affine", "leaf") and node in self.section.level and self.local(node)
+        )
 
     def local(self, node: Node) -> bool:
         """Whether the node belongs to this pass."""
@@ -86,7 +92,7 @@ class Rows:
         if node.op in ("parameter", "constant"):
             return f"weight(W, {self.parameter(node)} + o // LANES)"
         if node.op == "spread":
-            return f"load(Z, {self._needed(args[0])} + o // LANES // ({self.rows(self.size)} // {self.rows(_size(args[0]))}) * LANES)"
+            return f"load(Z, {self._needed(args[0])}{self._block(_size(args[0]))})"
         if node.op == "outer":
             return f"load(Z, {self._needed(args[0])} + oi) * load(Z, {self._needed(args[1])} + ol)"
         if node.op in ("add", "sub") and (fused := self._fused(node)):
@@ -180,7 +186,7 @@ class Rows:
 
     def _back_index(self, node: Node, argument: Node, number: int) -> str:
         if node.op == "spread":
-            return f" + o // LANES // ({self.rows(self.size)} // {self.rows(argument.size)}) * LANES"
+            return self._block(argument.size)
         if node.op == "outer":
             return (" + oi", " + ol")[number]
         return self.index(argument.size)

@@ -12,20 +12,20 @@ MEMBERS_BATCH, MEMBERS_MEMBERS = 1, LANES
 f = np.float32
 
 
-@njit  # type: ignore[untyped-decorator]
-def zero(Z, at, rows):  # type: ignore[no-untyped-def]
+@njit
+def zero(Z, at, rows):
     for o in range(0, rows * LANES, LANES):
         store(Z, at + o, splat(f(0)))
 
 
-@njit  # type: ignore[untyped-decorator]
-def copy(source, start, to, at, floats):  # type: ignore[no-untyped-def]
+@njit
+def copy(source, start, to, at, floats):
     for o in range(0, floats, LANES):
         store(to, at + o, load(source, start + o))
 
 
-@njit  # type: ignore[untyped-decorator]
-def spill(Z, at, total, sums):  # type: ignore[no-untyped-def]
+@njit
+def spill(Z, at, total, sums):
     """Add a vector to float64 sums, by way of the workspace; returns the new, empty vector."""
     store(Z, at, total)
     for lane in range(LANES):
@@ -33,8 +33,8 @@ def spill(Z, at, total, sums):  # type: ignore[no-untyped-def]
     return splat(f(0))
 
 
-@njit  # type: ignore[untyped-decorator]
-def pack_batch(genomes, p, last, index, template, W, sums):  # type: ignore[no-untyped-def]
+@njit
+def pack_batch(genomes, p, last, index, template, W, sums):
     """Member p's weights in the order of reading; the sums start at 0, at NaN if a weight is not finite."""
     bad = f(0)
     for m in range(genomes.shape[1]):
@@ -44,8 +44,8 @@ def pack_batch(genomes, p, last, index, template, W, sums):  # type: ignore[no-u
         W[m] = template[m] if index[m] < 0 else genomes[p, index[m]]
 
 
-@njit  # type: ignore[untyped-decorator]
-def pack_members(genomes, p, last, index, template, W, sums):  # type: ignore[no-untyped-def]
+@njit
+def pack_members(genomes, p, last, index, template, W, sums):
     """The same for 16 members, a lane each; the last one fills the lanes that are left."""
     for lane in range(LANES):
         member = min(p + lane, last - 1)
@@ -57,30 +57,30 @@ def pack_members(genomes, p, last, index, template, W, sums):  # type: ignore[no
             W[m * LANES + lane] = template[m] if index[m] < 0 else genomes[member, index[m]]
 
 
-@njit  # type: ignore[untyped-decorator]
-def report_batch(sums, count, result, p, last):  # type: ignore[no-untyped-def]
+@njit
+def report_batch(sums, count, result, p, last):
     total = 0.0
     for lane in range(LANES):
         total += sums[lane]
     result[p] = f(total / count)
 
 
-@njit  # type: ignore[untyped-decorator]
-def report_members(sums, count, result, p, last):  # type: ignore[no-untyped-def]
+@njit
+def report_members(sums, count, result, p, last):
     for lane in range(min(LANES, last - p)):
         result[p + lane] = f(sums[lane] / count)
 
 
-@njit  # type: ignore[untyped-decorator]
-def unpack_batch(G, positions, sums, count, gradient, p, last):  # type: ignore[no-untyped-def]
+@njit
+def unpack_batch(G, positions, sums, count, gradient, p, last):
     """The gradient in the genome's order, divided by the number of steps that count; NaN if the loss is."""
     bad = sums.sum() * 0.0
     for m in range(len(positions)):
         gradient[p, m] = f(G[positions[m]] / count + bad)
 
 
-@njit  # type: ignore[untyped-decorator]
-def unpack_members(G, positions, sums, count, gradient, p, last):  # type: ignore[no-untyped-def]
+@njit
+def unpack_members(G, positions, sums, count, gradient, p, last):
     for lane in range(min(LANES, last - p)):
         bad = sums[lane] * 0.0
         for m in range(len(positions)):

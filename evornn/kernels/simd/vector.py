@@ -1,7 +1,7 @@
 """A SIMD vector type for numba: 16 float32 lanes that add, multiply and compare like a scalar.
 
-There are 16 lanes on every CPU; LLVM splits them where the registers are narrower. Multiplication and addition fuse only
-where `fma` is written and no fast-math flag is set, so the bits do not depend on what LLVM finds convenient.
+There are 16 lanes on every CPU; LLVM splits them where the registers are narrower. Multiplication and addition fuse
+only where `fma` is written and no fast-math flag is set, so the bits do not depend on what LLVM finds convenient.
 Loads and stores take a flat float32 array and the position of the first lane; they check no bounds.
 """
 
@@ -22,7 +22,7 @@ FLOATS = ir.VectorType(ir.FloatType(), LANES)
 INTS = ir.VectorType(ir.IntType(32), LANES)
 
 
-class VectorType(types.Type):  # type: ignore[misc]
+class VectorType(types.Type):
     """The numba type of 16 float32 lanes."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ vector = VectorType()
 
 
 @register_model(VectorType)
-class _Model(models.PrimitiveModel):  # type: ignore[misc]
+class _Model(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, FLOATS)
 
@@ -60,7 +60,7 @@ def _spread(b: Any, scalar: Any) -> Any:
 # ---- memory ------------------------------------------------------------------------------------------------------
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load(typing: Any, array: Any, position: Any) -> Any:
     """array[position : position + 16]."""
 
@@ -71,7 +71,7 @@ def load(typing: Any, array: Any, position: Any) -> Any:
     return vector(array, types.intp), code
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store(typing: Any, array: Any, position: Any, value: Any) -> Any:
     """array[position : position + 16] = value."""
 
@@ -83,7 +83,7 @@ def store(typing: Any, array: Any, position: Any, value: Any) -> Any:
     return types.void(array, types.intp, vector), code
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def splat_at(typing: Any, array: Any, position: Any) -> Any:
     """array[position] in every lane."""
 
@@ -93,7 +93,7 @@ def splat_at(typing: Any, array: Any, position: Any) -> Any:
     return vector(array, types.intp), code
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def splat(typing: Any, scalar: Any) -> Any:
     """A number in every lane."""
 
@@ -148,8 +148,8 @@ _NEG = _instruction(1, lambda b, x: b.fneg(x))
 
 
 def _operator(op: Any, instruction: Any) -> None:
-    @overload(op)  # type: ignore[untyped-decorator]
-    def implementation(x, y):  # type: ignore[no-untyped-def]
+    @overload(op)
+    def implementation(x, y):
         if x is vector and y is vector:
             return lambda x, y: instruction(x, y)
         if x is vector and isinstance(y, (types.Float, types.Integer)):
@@ -163,8 +163,8 @@ for _op, _code in ((operator.add, _ADD), (operator.sub, _SUB), (operator.mul, _M
     _operator(_op, _code)
 
 
-@overload(operator.neg)  # type: ignore[untyped-decorator]
-def _negative(x):  # type: ignore[no-untyped-def]
+@overload(operator.neg)
+def _negative(x):
     return (lambda x: _NEG(x)) if x is vector else None
 
 
@@ -213,7 +213,25 @@ def _sums_of_16(context: Any, b: Any, signature: Any, args: Any) -> Any:
     return _sum_each(b, list(args))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def sums_of_16(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, i: Any, j: Any, k: Any, m: Any, n: Any, o: Any, p: Any, q: Any) -> Any:
+@intrinsic
+def sums_of_16(
+    typing: Any,
+    a: Any,
+    b: Any,
+    c: Any,
+    d: Any,
+    e: Any,
+    f: Any,
+    g: Any,
+    h: Any,
+    i: Any,
+    j: Any,
+    k: Any,
+    m: Any,
+    n: Any,
+    o: Any,
+    p: Any,
+    q: Any,
+) -> Any:
     """One vector: lane k is the sum over the lanes of argument k."""
     return vector(*[vector] * 16), _sums_of_16
