@@ -34,11 +34,10 @@ def measure(problem: Problem, peers: Sequence[str], rounds: int, quick: bool, sa
     found = [own]
     for peer in peers:
         found += fastest(contestants(peer, problem, quick), own)
-    medians = interleaved(found, rounds)
-    best = {peer: min((t, name) for (p, name), t in medians.items() if p == peer) for peer, _ in medians}
-    times = ", ".join(f"{peer} {1e3 * time:.1f} ms ({name})" for peer, (time, name) in best.items())
-    say(f"{problem.cell} {problem.operation} {problem.sizes}: {times}")
-    return _row(problem, {peer: time for peer, (time, _) in best.items()})
+    timings = sorted(interleaved(found, rounds), key=lambda timing: timing.median, reverse=True)
+    best = {timing.peer: timing for timing in timings}  # the last one, which is the fastest
+    say(f"{problem.cell} {problem.operation} {problem.sizes}: {', '.join(map(str, best.values()))}")
+    return _row(problem, {peer: timing.median for peer, timing in best.items()})
 
 
 def _row(problem: Problem, seconds: dict[str, float]) -> Row:

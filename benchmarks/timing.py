@@ -14,7 +14,7 @@ import numpy as np
 from evornn.arrays import Genomes, Losses
 from evornn.errors import EvornnError
 
-FINALISTS = 2  # formulations of a peer that enter the rounds
+FINALISTS = 3  # formulations of a peer that enter the rounds
 HOPELESS = 2.0  # times the fastest formulation: not tried again
 
 
@@ -27,6 +27,19 @@ class Contestant:
     call: Callable[[], Any]
     losses: Callable[[Any], Losses]  # result → [P]
     gradients: Callable[[Any], Genomes] | None = None  # result → [P, n], in our layout
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of a formulation over the rounds; far apart, the machine was busy with other things."""
+
+    peer: str
+    name: str
+    median: float
+    least: float
+
+    def __str__(self) -> str:
+        return f"{self.peer} {1e3 * self.median:.1f} ms ({self.name}; least {1e3 * self.least:.1f})"
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -51,14 +64,14 @@ def fastest(contestants: Iterable[Contestant], reference: Contestant) -> list[Co
     return kept
 
 
-def interleaved(contestants: Sequence[Contestant], rounds: int) -> dict[tuple[str, str], float]:
-    """(peer, name) → median seconds; each round runs all, every time beginning with another one."""
+def interleaved(contestants: Sequence[Contestant], rounds: int) -> list[Timing]:
+    """Each round runs all, every time beginning with another one."""
     times: dict[tuple[str, str], list[float]] = {(c.peer, c.name): [] for c in contestants}
     for k in range(rounds):
         first = k % len(contestants)
         for c in (*contestants[first:], *contestants[:first]):
             times[c.peer, c.name].append(seconds(c.call))
-    return {key: median(values) for key, values in times.items()}
+    return [Timing(peer, name, median(found), min(found)) for (peer, name), found in times.items()]
 
 
 def check(contestant: Contestant, result: Any, reference: Contestant, expected: Any) -> None:
