@@ -58,7 +58,7 @@ def network_for(fragments: Mapping[str, Any], data: Data) -> Network:
         outputs=data.train.targets.shape[2],
         units=size.units,
         layers=size.layers,
-        initial_state=size.initial_state,  # type: ignore[arg-type]  # Network refuses other words
+        initial_state=size.initial_state,
         device=resources.device,
         threads=resources.cpus,
     )
