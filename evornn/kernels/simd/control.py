@@ -28,31 +28,33 @@ from evornn.layout import Layout
 from evornn.plant import PlantTrace
 
 IMPORTS = """
-from numpy import int64
-from evornn.kernels.simd.jobs import begin, lanes_set, one_lane, replace, take_finite
+from evornn.kernels.simd.jobs import NOBODY, begin, first_lane, lanes_set, one_lane, replace, take_finite
 from evornn.kernels.simd.jobs import pack as pack_lane, report as report_job
 from evornn.kernels.simd.mechanics import maximum, minimum, sign, sincos
 from evornn.kernels.simd.vector import absolute, equal, largest, smallest
+njit = compile_(error_model="numpy", nogil=True, _nrt=False)
+entry = compile_(error_model="numpy", nogil=True, _nrt=False, cache=True)
 """.strip()
 
 REFILL = """
 @njit
 def refill(lane, jobs, genomes, queue, starts, index, template, Z, W, T, layers, cur, S, steps, rewards, ends):
-    jobs[lane] = take_finite(genomes, queue, starts, steps, rewards, ends)
-    if jobs[lane] < 0:
+    take_finite(lane, jobs, genomes, queue, steps, rewards, ends, starts)
+    if jobs[lane] == NOBODY:
         return 0
-    pack_lane(genomes, jobs[lane] // starts.shape[0], lane, index, template, W)
-    begin(starts, jobs[lane] % starts.shape[0], lane, S)
-    start_lane(Z, W, T, layers, cur, lane)
+    here = one_lane(lane)
+    pack_lane(genomes, jobs[lane], here, index, template, W)
+    begin(starts, jobs[LANES + lane], here, S)
+    start_lane(Z, W, T, layers, cur, here)
     return 1 << lane
 """.strip()
 
 ENTRY = """
 @entry
-def closed_loop(genomes, queue, starts, index, template, T, layers, max_steps, Z, W, S, steps, rewards, ends):
+def closed_loop(genomes, queue, starts, index, template, T, layers, max_steps, jobs, Z, W, S, steps, rewards, ends):
     q = 0
     @GLOBAL
-    cur, nxt, jobs, running = 0, frame, empty(LANES, int64), 0
+    cur, nxt, running = 0, frame, 0
     for lane in range(LANES):
         running |= {refill}
     static(Z, W, T, layers)
@@ -62,11 +64,12 @@ def closed_loop(genomes, queue, starts, index, template, T, layers, max_steps, Z
         cur, nxt = nxt, cur
         over = lanes_set(largest(above(count, last), failed)) & running
         if over != 0:
-            for lane in range(LANES):
-                if over >> lane & 1:
-                    report_job(S, lane, jobs[lane], steps, rewards, ends)
-                    running &= ~(1 << lane)
-                    running |= {refill}
+            running &= ~over
+            while over != 0:
+                lane = first_lane(over)
+                over &= over - 1
+                report_job(S, lane, jobs, steps, rewards, ends)
+                running |= {refill}
             static(Z, W, T, layers)
 """.strip()
 
@@ -74,7 +77,7 @@ CALL = "refill(lane, jobs, genomes, queue, starts, index, template, Z, W, T, lay
 
 _F1, _F2, _F3 = nb.float32[::1], nb.float32[:, ::1], nb.float32[:, :, ::1]
 _I1, _I2 = nb.int64[::1], nb.int64[:, ::1]
-SIGNATURE = (_F2, _I1, _F2, _I1, _F1, _I1, nb.int64, nb.int64, _F1, _F1, _F1, _I2, _F2, _F3)
+SIGNATURE = (_F2, _I1, _F2, _I1, _F1, _I1, nb.int64, nb.int64, _I1, _F1, _F1, _F1, _I2, _F2, _F3)
 
 
 class ControlSource(Source):
@@ -103,9 +106,9 @@ class ControlSource(Source):
             body += [f"for j in range({self._count(self.program.leaves[state].size)}):"]
             body += [f"    first = weight(W, {initial} + j) if {initial} >= 0 else splat(ZERO)"]
             body += [f"    replace(Z, cur + {place} + j * LANES, here, first)"]
-        lines = ["q = 0", "@GLOBAL", "here = one_lane(lane)", "for o in range(outputs):"]
+        lines = ["q = 0", "@GLOBAL", "for o in range(outputs):"]
         lines += ["    replace(Z, cur + y_row + o * LANES, here, splat(ZERO))", "for layer in range(layers):"]
-        return function("start_lane(Z, W, T, layers, cur, lane)", [*lines, *indent(body)])
+        return function("start_lane(Z, W, T, layers, cur, here)", [*lines, *indent(body)])
 
     def _step(self) -> list[str]:
         """Observe, one step of the network, `substeps` of the plant, and what has come of it."""
@@ -172,8 +175,9 @@ class Control:
 
         def work(_: int) -> None:
             Z, W, S = buffers.get(plan.floats, (plan.weights + LANES) * LANES, (states + 3) * LANES)
+            jobs = np.zeros(2 * LANES + 2, np.int64)
             entry(
-                own, queue, starts, plan.index, plan.template, table, layers, max_steps, Z, W, S,
+                own, queue, starts, plan.index, plan.template, table, layers, max_steps, jobs, Z, W, S,
                 result.steps, result.rewards, result.ends,
             )  # fmt: skip
 

@@ -1,0 +1,217 @@
+"""Closed loops of whole populations: evornn against JAX and torch, in one process and in turns.
+
+    python -m benchmarks.control [--quick] [--json FILE]
+
+Cart with two poles without velocities. `alive`: 1,024 fully recurrent networks of 5 units that all balance for 1,000
+steps. `guessing`: networks of 1 unit with weights from U[−10, 10], which fail at different times, in episodes of at
+most 1,000 steps. `solutions`: ours alone guesses until 50 networks have balanced for 100,000 steps. Needs the extra
+`bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.kernels import check_installed, machine, prepare
+from benchmarks.timing import seconds
+from evornn.arrays import Genome, Genomes
+from evornn.errors import EvornnError
+from evornn.kernels import closed_loop
+from evornn.kernels.simd.control import Control
+from evornn.layout import Layout
+from evornn.networks.fully_recurrent import FullyRecurrent
+from evornn.tasks.plants.poles import Poles
+
+Call = Callable[[], Any]
+RANGE, SOLVED = 10.0, 100_000
+
+
+class Bench:
+    """Sizes, the plant and how it is run with a number of threads."""
+
+    def __init__(self, quick: bool, threads: int) -> None:
+        self.quick, self.threads, self.plant = quick, threads, Poles().trace()
+        self.rounds, self.members, self.steps = (3, 1024, 200) if quick else (7, 1024, 1000)
+        self.guesses, self.longest, self.solutions = (16_384, 200, 5) if quick else (65_536, 1000, 50)
+
+    def layout(self, units: int) -> Layout:
+        return Layout(FullyRecurrent(), 3, units, 1, 1, "zero")
+
+    def run(self, layout: Layout, genomes: Genomes, steps: int) -> closed_loop.Episodes:
+        return Control(layout, self.plant, self.threads).run(torch.from_numpy(genomes), steps)
+
+    def guess(self, layout: Layout, count: int, rng: np.random.Generator) -> Genomes:
+        return RANGE * (2 * rng.random((count, layout.n), np.float32) - 1)
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("python -m benchmarks.control", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="smaller workloads, 3 rounds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
+    options = parser.parse_args(given)
+    try:
+        check_installed(["jax"])
+    except EvornnError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    prepare(options.threads, ["jax"])
+    bench = Bench(options.quick, options.threads)
+    rows = [alive(bench), guessing(bench), solutions(bench)]
+    result = {"machine": machine(options.threads, float("nan"), ["simd"]), "rows": rows}
+    result["machine"].pop("peak_gflops")
+    print("\n".join(lines(rows)))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1))
+    return 0
+
+
+# ---- the workloads -------------------------------------------------------------------------------------------------
+
+
+def alive(bench: Bench) -> dict[str, Any]:
+    """Nobody fails: how many network steps a second."""
+    layout = bench.layout(5)
+    genomes = np.tile(larger(bench, balancing(bench), layout), (bench.members, 1))
+    if (bench.run(layout, genomes, bench.steps).steps != bench.steps).any():
+        raise EvornnError("the network that should balance does not: the workload is not what it says")
+    agree(bench, layout, genomes)
+    calls = contestants(bench, layout, genomes, bench.steps, None)
+    return row("alive", [bench.members, 5, bench.steps], bench.members * bench.steps, "steps/s", calls, bench.rounds)
+
+
+def guessing(bench: Bench) -> dict[str, Any]:
+    """Members fail at different times: how many evaluations a second."""
+    layout = bench.layout(1)
+    genomes = bench.guess(layout, bench.guesses, np.random.default_rng(1))
+    agree(bench, layout, genomes)
+    calls = contestants(bench, layout, genomes, bench.longest, bench.longest)
+    return row("guessing", [bench.guesses, 1, bench.longest], bench.guesses, "evaluations/s", calls, bench.rounds)
+
+
+def solutions(bench: Bench) -> dict[str, Any]:
+    """Weight guessing until so many networks balance for 100,000 steps: the time of evaluating, and of drawing."""
+    layout, rng = bench.layout(1), np.random.default_rng(2)
+    found, evaluations, steps, drawing, evaluating = 0, 0, 0, 0.0, 0.0
+    while found < bench.solutions:
+        start = perf_counter()
+        genomes = bench.guess(layout, 262_144, rng)
+        drawn = perf_counter()
+        survived = bench.run(layout, genomes, SOLVED).steps
+        drawing, evaluating = drawing + drawn - start, evaluating + perf_counter() - drawn
+        found, evaluations = found + int((survived == SOLVED).sum()), evaluations + len(genomes)
+        steps += int(survived.sum()) + len(genomes)
+    told = {"solutions": found, "evaluations": evaluations, "seconds": evaluating, "seconds_of_drawing": drawing}
+    return {"workload": "solutions", **told, "ours": evaluations / evaluating, "unit": "evaluations/s", "steps": steps}
+
+
+def balancing(bench: Bench) -> Genome:
+    """[n] a network of one unit that balances for as long as the longest workload, found by guessing."""
+    layout, rng = bench.layout(1), np.random.default_rng(0)
+    while True:
+        genomes = bench.guess(layout, 65_536, rng)
+        if len(found := np.nonzero(bench.run(layout, genomes, 2000).steps[:, 0] == 2000)[0]):
+            return np.asarray(genomes[found[0]])
+
+
+def larger(bench: Bench, genome: Genome, layout: Layout) -> Genome:
+    """[n] the same behaviour with more units: the others have random weights, but don't feed the first one."""
+    small, rng = bench.layout(1), np.random.default_rng(0)
+    made = (2 * rng.random(layout.n, np.float32) - 1).astype(np.float32)
+    for name, block in layout.blocks.items():
+        values = made[block.slice].reshape(block.shape)
+        values[0] = 0
+        own = genome[small.blocks[name].slice].reshape(small.blocks[name].shape)[0]
+        values[(0, slice(own.size))[: values.ndim]] = own
+    return made
+
+
+# ---- peers ---------------------------------------------------------------------------------------------------------
+
+
+def contestants(
+    bench: Bench, layout: Layout, genomes: Genomes, steps: int, longest: int | None
+) -> Iterator[tuple[str, str, Call]]:
+    """(peer, formulation, call)"""
+    from benchmarks import peer_poles
+
+    yield "ours", "evornn", partial(bench.run, layout, genomes, steps)
+    for threads in sorted({1, bench.threads}):
+        yield "torch", f"{threads} threads", partial(torch_loop, bench, threads, layout, genomes, steps)
+    for name, call in peer_poles.formulations(longest):
+        yield "jax", name, partial(call, layout, genomes, steps)
+
+
+def torch_loop(bench: Bench, threads: int, layout: Layout, genomes: Genomes, steps: int) -> closed_loop.Episodes:
+    """Our reference: who has failed is left out from time to time."""
+    torch.set_num_threads(threads)
+    return closed_loop.run(layout, bench.plant, torch.from_numpy(genomes), steps)
+
+
+def agree(bench: Bench, layout: Layout, genomes: Genomes) -> None:
+    """Raises EvornnError unless all compute the same for 12 steps (of later ones, falling poles are too chaotic)."""
+    from benchmarks import peer_poles
+
+    ours = bench.run(layout, genomes, 12)
+    for name, call in peer_poles.formulations(12):
+        same = np.mean(call(layout, genomes, 12) == ours.steps[:, 0])
+        if same < 0.999:
+            raise EvornnError(f"JAX ({name}) and evornn agree only for {same:.1%} of the members: times mean nothing")
+    for name, call in peer_poles.formulations(None):
+        up = ours.steps[:, 0] == 12
+        if not np.allclose(call(layout, genomes, 12).T[up], ours.ends[up, 0], atol=2e-3):
+            raise EvornnError(f"JAX ({name}) and evornn end in different states: times mean nothing")
+
+
+def row(
+    workload: str, sizes: list[int], work: int, unit: str, calls: Iterator[tuple[str, str, Call]], rounds: int
+) -> dict[str, Any]:
+    """Rates of ours and of each peer's best formulation: medians of rounds in turns, after a run to warm up."""
+    kept = list(calls)
+    first = {(peer, name): (call(), per_call(call))[1] for peer, name, call in kept}
+    best = {peer: min((t, name) for (p, name), t in first.items() if p == peer)[1] for peer, _, _ in kept}
+    final = {peer: call for peer, name, call in kept if best[peer] == name}
+    times: dict[str, list[float]] = {peer: [] for peer in final}
+    for _ in range(rounds):
+        for peer, call in final.items():
+            times[peer].append(per_call(call))
+    rates = {peer: work / median(values) for peer, values in times.items()}
+    told = {"workload": workload, "sizes": sizes, "unit": unit, "rounds": rounds, **rates}
+    return {**told, "jax_formulation": best["jax"], "ratio_jax": rates["ours"] / rates["jax"]}
+
+
+def per_call(call: Call) -> float:
+    """Seconds of one call, of as many as take about 0.2 s together."""
+    once = seconds(call)
+    more = int(0.2 / once)
+    return seconds(lambda: [call() for _ in range(more)]) / more if more else once
+
+
+def lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The result in words."""
+    for r in rows[:2]:
+        rates = ", ".join(f"{peer} {r[peer]:,.0f}" for peer in ("ours", "jax", "torch"))
+        yield f"{r['workload']} (P, H, T = {r['sizes']}): {rates} {r['unit']}"
+        yield f"        {r['ratio_jax']:.0f}× JAX ({r['jax_formulation']}), {r['ours'] / r['torch']:.0f}× torch"
+    yield f"{'met   ' if rows[0]['ours'] >= 1e8 else 'missed'}  alive: ≥ 100 million network steps a second"
+    r = rows[2]
+    yield (
+        f"solutions: {r['solutions']} in {r['evaluations']:,} guesses, {r['evaluations'] // r['solutions']:,} each: "
+        f"{r['seconds']:.1f} s, {r['ours']:,.0f} evaluations/s, and {r['seconds_of_drawing']:.1f} s of drawing"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
