@@ -305,6 +305,27 @@ def test_masked_targets_may_be_nan() -> None:
     assert torch.equal(before, case.simd.losses(case.genomes, *case.data, "mse"))
 
 
+# ---- outputs --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [3, 20])
+@pytest.mark.parametrize("name", ["Jordan", "Clockwork", "ctrnn"])
+def test_outputs_and_carried_states_agree_with_the_reference(name: str, batch: int) -> None:
+    case = Case(name, batch=batch, population=5, layers=2, units=8)
+    g, x, *_ = case.exact
+    right, right_end = case.reference.outputs(g, x)
+    found, end = case.simd.outputs(case.genomes, case.inputs)
+    assert torch.allclose(found.double(), right, atol=1e-5)
+    assert [layer.keys() for layer in end] == [layer.keys() for layer in right_end]
+    for layer, exact in zip(end, right_end, strict=True):
+        assert all(torch.allclose(layer[k].double(), exact[k], atol=1e-5) for k in layer)
+    half, state = case.simd.outputs(case.genomes, case.inputs[:, :7])
+    rest, after = case.simd.outputs(case.genomes, case.inputs[:, 7:], state)
+    assert torch.equal(torch.cat([half, rest], 2), found)
+    assert all(torch.equal(a[k], b[k]) for a, b in zip(after, end, strict=True) for k in a)
+
+
 # ---- the cache ------------------------------------------------------------------------------------------------------
 
 AGAIN = """

@@ -27,15 +27,20 @@ ENTRIES = (
     """
 @entry
 def losses(genomes, first, last, index, template, T, layers, X, Y, M, blocks, steps, loss, count, Z, W, result,
-           keep, kept):
+           keep, kept, frame, resume, carried):
     sums = empty(LANES)
     for p in range(first, last, MEMBERS):
         pack(genomes, p, last, index, template, W, sums)
         static(Z, W, T, layers)
         for b in range(blocks):
             start(Z, W, T, layers)
-            at = (p // MEMBERS * blocks + b) * steps if keep else -1
-            forward(Z, W, T, layers, 0, False, X, Y, M, b, steps, 0, steps, 0, loss, sums, at, kept)
+            number = p // MEMBERS * blocks + b
+            if resume:
+                copy(carried, number * frame, Z, 0, frame)
+            at = number * steps if keep else -1
+            cur = forward(Z, W, T, layers, 0, False, X, Y, M, b, steps, 0, steps, loss, sums, at, kept)
+            if keep:
+                copy(Z, cur, carried, number * frame, frame)
         report(sums, count, result, p, last)
 """.strip(),
     """
@@ -62,7 +67,7 @@ def gradients(genomes, first, last, index, template, T, layers, X, Y, M, blocks,
                 elif s < segments - 1:
                     copy(checkpoints, s * frame, Z, 0, frame)
                 wanted = -1 if ahead else loss
-                cur = forward(Z, W, T, layers, 0, True, X, Y, M, b, steps, t0, t1, 0, wanted, sums, -1, G)
+                cur = forward(Z, W, T, layers, 0, True, X, Y, M, b, steps, t0, t1, wanted, sums, -1, G)
                 if ahead:
                     copy(Z, cur, Z, 0, frame)
                 else:

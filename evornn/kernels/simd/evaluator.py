@@ -6,8 +6,9 @@ neither on the number of threads nor on its place in the population nor on how t
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -19,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evornn.kernels.evaluate import Evaluator
 from evornn.kernels.reference import NetworkState
 from evornn.kernels.simd import cache as disk
 from evornn.kernels.simd.generate import Source
@@ -34,29 +34,11 @@ Across = Literal["batch", "members"]
 WORKSPACE_BYTES = 32 * 2**20  # of stored time steps, per thread; longer sequences are recomputed in segments
 SMALL_BATCH = 7  # up to so many sequences, lanes run across the members
 
-_F1, _F2, _I1 = nb.float32[::1], nb.float32[:, ::1], nb.int64[::1]
-_LOSSES = (
-    _F2,
-    nb.int64,
-    nb.int64,
-    _I1,
-    _F1,
-    _I1,
-    nb.int64,
-    _F1,
-    _F1,
-    _F1,
-    nb.int64,
-    nb.int64,
-    nb.int64,
-    nb.float64,
-    _F1,
-    _F1,
-    _F1,
-)
+_F1, _F2, _I1, _I = nb.float32[::1], nb.float32[:, ::1], nb.int64[::1], nb.int64
+_BOTH = (_F2, _I, _I, _I1, _F1, _I1, _I, _F1, _F1, _F1, _I, _I, _I, nb.float64, _F1, _F1, _F1)
 SIGNATURES = {
-    "losses": (*_LOSSES, nb.boolean, _F1),
-    "gradients": (*_LOSSES, nb.int64, _F1, nb.int64, nb.int64, nb.int64, nb.int64, _F1, _I1, _F2),
+    "losses": (*_BOTH, nb.boolean, _F1, _I, nb.boolean, _F1),
+    "gradients": (*_BOTH, _I, _F1, _I, _I, _I, _I, _F1, _I1, _F2),
 }
 
 
@@ -90,7 +72,7 @@ class SimdEvaluator:
         """[P] mean losses over the steps where the mask is True."""
         kernel = self._kernel("losses", self._across(len(inputs)))
         result = np.empty(len(genomes), np.float32)
-        kernel.run(genomes, kernel.data(inputs, targets, mask), NUMBERS[loss], result, self.threads, False, _NOTHING)
+        kernel.run(genomes, kernel.data(inputs, targets, mask), NUMBERS[loss], result, self.threads)
         return torch.from_numpy(result)
 
     def gradients(
@@ -106,8 +88,11 @@ class SimdEvaluator:
     def outputs(
         self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None
     ) -> tuple[Tensor, NetworkState]:
-        """[P, B, T, O] and the state after the last step; a state that is given holds [P, B, size]. Runs on torch."""
-        return Evaluator(self.layout, self.threads).outputs(genomes, inputs, state)
+        """[P, B, T, O] and the state after the last step; a state that is given holds [P, B, size]."""
+        kernel = self._kernel("losses", self._across(len(inputs)))
+        carried = kernel.frames(state, len(genomes), len(inputs))
+        kept = kernel.run_open(genomes, inputs, carried, state is not None, self.threads)
+        return torch.from_numpy(kept), kernel.states(carried, len(genomes), len(inputs))
 
     def _across(self, batch: int) -> Across:
         return "members" if batch <= SMALL_BATCH else "batch"
@@ -131,6 +116,7 @@ class Kernel:
         self.name = type(layout.cell).__name__
         self.source = source(layout, entry == "gradients", across)
         self.plan = Plan(self.source, layout)
+        self.laying = threading.Lock()  # of the plan's workspace
 
     @cached_property
     def function(self) -> Any:
@@ -149,28 +135,94 @@ class Kernel:
         weights[batch:] = 0
         return Data(in_lanes(x[rows]), in_lanes(y[rows]), in_lanes(weights[..., None]), blocks, steps, count)
 
-    def run(
-        self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int, keep: bool, kept: Floats
-    ) -> None:
-        table, plan, own = self.plan.table(2), self.plan, writable(genomes)
-        floats, layers, f = plan.floats, self.layout.layers, self.function
+    def run(self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int) -> None:
+        """Losses into `result` [P]."""
+        self._forward(genomes, data, loss, result, threads, False, _NOTHING, False, _NOTHING)
+
+    def run_open(self, genomes: Tensor, inputs: Tensor, carried: Floats, resume: bool, threads: int) -> Floats:
+        """Outputs [P, B, T, O]; the last frame of each member and block goes to `carried`."""
+        (batch, steps, _), outputs = inputs.shape, self.layout.outputs
+        nothing = torch.zeros(batch, steps, outputs)
+        data = self.data(inputs, nothing, nothing[..., 0] == 0)
+        kept = np.empty(self.groups(len(genomes)) * data.blocks * steps * outputs * LANES, np.float32)
+        result = np.empty(len(genomes), np.float32)
+        self._forward(genomes, data, -1, result, threads, True, kept, resume, carried)
+        return self.out_of_lanes(kept.reshape(-1, data.blocks, steps, outputs, LANES), len(genomes), batch)
+
+    def _forward(
+        self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int,
+        keep: bool, kept: Floats, resume: bool, carried: Floats,
+    ) -> None:  # fmt: skip
+        plan, own, layers, f = self.plan, writable(genomes), self.layout.layers, self.function
+        with self.laying:
+            table, floats = plan.table(2), plan.floats
 
         def part(first: int, last: int) -> None:
             Z, W = buffers.get(floats, (plan.weights + LANES) * self.members)
             f(
                 own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.blocks,
-                data.steps, loss, data.count, Z, W, result, keep, kept,
+                data.steps, loss, data.count, Z, W, result, keep, kept, plan.frame, resume, carried,
             )  # fmt: skip
 
         self._share(part, len(genomes), threads)
+
+    # ---- outputs and states, between lanes and [P, B, …] ---------------------------------------------------------
+
+    def groups(self, population: int) -> int:
+        return -(-population // self.members)
+
+    def blocks(self, batch: int) -> int:
+        return batch if self.across == "members" else -(-batch // LANES)
+
+    def out_of_lanes(self, values: Floats, population: int, batch: int) -> Floats:
+        """[groups, blocks, …, lanes] → [P, B, …]."""
+        axis = 1 if self.across == "members" else 2
+        rows = np.moveaxis(values, -1, axis)
+        shape = (-1, *rows.shape[2:]) if axis == 1 else (len(rows), -1, *rows.shape[3:])
+        return np.ascontiguousarray(rows.reshape(shape)[:population, :batch])
+
+    def frames(self, state: NetworkState | None, population: int, batch: int) -> Floats:
+        """Flat frames [groups, blocks, rows, lanes] that hold a state."""
+        shape = self.groups(population), self.blocks(batch), self.plan.frame // LANES, LANES
+        frames = np.zeros(shape, np.float32)
+        members = np.minimum(np.arange(shape[0] * self.members), population - 1)
+        rows = np.arange(batch) if self.across == "members" else np.minimum(np.arange(shape[1] * LANES), batch - 1)
+        for layer, name, start, size in self._carried() if state else ():
+            values = state[layer][name].numpy()[members][:, rows]  # type: ignore[index]
+            split = (shape[0], LANES, batch, size) if self.across == "members" else (shape[0], -1, LANES, size)
+            axis = 1 if self.across == "members" else 2
+            frames[:, :, start : start + size] = np.moveaxis(values.reshape(split), axis, -1)
+        return frames.ravel()
+
+    def states(self, carried: Floats, population: int, batch: int) -> NetworkState:
+        """Per layer: state name → [P, B, size], out of frames."""
+        frames = carried.reshape(self.groups(population), self.blocks(batch), -1, LANES)
+        found: NetworkState = [{} for _ in range(self.layout.layers)]
+        for layer, name, start, size in self._carried():
+            part = self.out_of_lanes(frames[:, :, start : start + size], population, batch)
+            found[layer][name] = torch.from_numpy(part)
+        return found
+
+    def _carried(self) -> Iterator[tuple[int, str, int, int]]:
+        """(layer, name, first row in a frame, rows) of all that a later call goes on from."""
+        leaves, values = self.layout.trace.leaves, self.plan.values
+        for layer in range(self.layout.layers):
+            for name, size in self.layout.state_sizes(layer).items():
+                yield layer, name, values[layer][f"state_{name}"] // LANES, size
+            if "y" in leaves:
+                yield layer, "y", values[layer]["y_row"] // LANES, self.layout.outputs
+            if "t" in leaves:
+                yield layer, "t", values[layer]["t_row"] // LANES, 1
 
     def run_back(
         self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int, gradient: Floats, memory: int
     ) -> None:
         plan, own = self.plan, writable(genomes)
         segment = max(1, min(data.steps, memory // (plan.frame * 4) - 1))
-        table, layers, f = plan.table(segment + 1), self.layout.layers, self.function
-        floats, d_here, d_there, d_floats = plan.floats, plan.d_here, plan.d_there, plan.d_floats
+        layers, f = self.layout.layers, self.function
+        with self.laying:
+            table, floats = plan.table(segment + 1), plan.floats
+            d_here, d_there, d_floats = plan.d_here, plan.d_there, plan.d_floats
         checkpoints = (-(-data.steps // segment) - 1) * plan.frame
 
         def part(first: int, last: int) -> None:
@@ -215,6 +267,9 @@ def function(text: str, name: str, entry: str) -> Any:
 @cache
 def pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "evornn-simd")
+
+
+os.register_at_fork(after_in_child=pool.cache_clear)  # threads don't survive a fork
 
 
 class Buffers(threading.local):

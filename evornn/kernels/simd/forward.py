@@ -31,7 +31,8 @@ class Forward(Places):
             )
             body += [f"zero(Z, {place}, {rows})", f"if {initial} >= 0:", f"    for j in range({rows}):"]
             body += [f"        store(Z, {place} + j * LANES, weight(W, {initial} + j))"]
-        lines = ["q = 0", "@GLOBAL", "zero(Z, y_row, outputs)", *(["zero(Z, dy, outputs)"] if self.gradient else [])]
+        lines = ["q = 0", "@GLOBAL", "zero(Z, y_row, outputs)", "zero(Z, t_row, 1)"]
+        lines += ["zero(Z, dy, outputs)"] if self.gradient else []
         return function("start(Z, W, T, layers)", [*lines, "for layer in range(layers):", *indent(body)])
 
     def _forward(self) -> str:
@@ -44,7 +45,7 @@ class Forward(Places):
             "for i in range(inputs):",
             "    store(Z, cur + x_row + i * LANES, given(X, row * inputs + i))",
         ]
-        step += ["store(Z, cur + t_row, splat(f(first_step + t)))"] if "t" in leaves else []
+        step += ["store(Z, nxt + t_row, load(Z, cur + t_row) + splat(f(1)))"] if "t" in leaves else []
         step += ["out = cur + x_row", "for layer in range(layers):", *indent(layer)]
         if program.readout:
             step += ["affine1(Z, W, readout, nxt + y_row, outputs, out, out_rows)"]
@@ -66,7 +67,7 @@ class Forward(Places):
             *indent(step),
         ]
         lines += ["spill(Z, target, total, sums)", "return cur"]
-        head = "forward(Z, W, T, layers, cur, storing, X, Y, M, b, steps, t0, t1, first_step, loss, sums, keep, kept)"
+        head = "forward(Z, W, T, layers, cur, storing, X, Y, M, b, steps, t0, t1, loss, sums, keep, kept)"
         return function(head, lines)
 
     def _levels_forward(self, section: Section) -> list[str]:
