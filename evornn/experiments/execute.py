@@ -61,6 +61,7 @@ def network_for(fragments: Mapping[str, Any], data: Data) -> Network:
         initial_state=size.initial_state,
         device=resources.device,
         threads=resources.cpus,
+        backend=resources.backend,
     )
 
 

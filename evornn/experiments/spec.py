@@ -24,6 +24,7 @@ class Resources:
 
     cpus: Annotated[int, Ge(1)] = 1
     gpus: Annotated[float, Ge(0)] = 0.0  # above 0 the network is computed on CUDA
+    backend: Literal["auto", "simd", "torch"] = "auto"  # the run's environment records which one it became
 
     @property
     def device(self) -> str:
