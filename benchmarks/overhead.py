@@ -1,5 +1,5 @@
-"""What the frame costs: loop, oracle, dispatcher, store and progress, as a share of the wall time of a run whose trainer
-steps cost 20 ms; and the time that `evornn --help` takes. `python -m benchmarks.overhead [--json FILE]`"""
+"""What the frame costs: loop, dispatcher, store and progress, as a share of the wall time of a run whose trainer steps
+cost 20 ms; and the time that `evornn --help` takes. `python -m benchmarks.overhead [--json FILE]`"""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -119,10 +118,10 @@ def test_one_worker_finds_the_same(unbroken: dict[str, Any], tmp_path: Path) -> 
 def test_the_driver_is_killed(unbroken: dict[str, Any], tmp_path: Path) -> None:
     """At once when the first run is half done; later again, in the resumed experiment."""
     experiment = Experiment(tmp_path / "c")
-    driver = experiment.begin("run", str(experiment.spec), "--workers", "2")
+    driver, agents = experiment.begin("run", str(experiment.spec), "--workers", "2"), []
     for ended in (0, 5):
         experiment.wait(lambda store, ended=ended: succeeded(store) >= ended and bool(half_done(store)))  # type: ignore[misc]
-        kill_with_nothing_left(driver)
+        agents += kill_with_nothing_left(driver)
         with experiment.store() as store:
             assert store.runs(state="running") and succeeded(store) < RUNS
         driver = experiment.begin("resume", "--workers", "2")
@@ -130,16 +129,24 @@ def test_the_driver_is_killed(unbroken: dict[str, Any], tmp_path: Path) -> None:
     assert outcome(experiment) == unbroken
     with experiment.store() as store:
         assert sum(run.lease for run in store.runs()) > RUNS
+    gone(agents, within=90)
 
 
-def kill_with_nothing_left(driver: psutil.Popen) -> None:
-    """`kill -9`; the Ray that the driver started must go with it."""
-    family = driver.children(recursive=True)
-    assert any("raylet" in process.name() for process in family)
+def kill_with_nothing_left(driver: psutil.Popen) -> list[psutil.Process]:
+    """`kill -9`; the Ray that the driver started must go with it. Its two agents, which do nothing but watch, try for a
+    minute to tell the head that it is dead: they are answered."""
+    family = {process: process.name() for process in driver.children(recursive=True)}
+    assert "raylet" in family.values() and "gcs_server" in family.values()
     driver.kill()
     driver.wait()
-    deadline = time.monotonic() + 20
-    while (left := [process for process in family if alive(process)]) and time.monotonic() < deadline:
+    agents = [process for process, name in family.items() if "Agent" in name]
+    gone([process for process in family if process not in agents], within=20)
+    return agents
+
+
+def gone(processes: list[psutil.Process], within: float) -> None:
+    deadline = time.monotonic() + within
+    while (left := [process for process in processes if alive(process)]) and time.monotonic() < deadline:
         time.sleep(0.1)
     for process in left:
         process.kill()
@@ -158,13 +165,13 @@ def test_workers_are_killed(unbroken: dict[str, Any], tmp_path: Path) -> None:
     experiment = Experiment(tmp_path / "d")
     driver = experiment.begin("run", str(experiment.spec), "--workers", "2")
     killed: list[int] = []
-    for ended in (0, 3, 6):
+    for ended in (0, 4):
         experiment.wait(lambda store, ended=ended: succeeded(store) >= ended and bool(half_done(store)))  # type: ignore[misc]
         killed += kill_a_worker(driver)
     experiment.finish(driver)
     assert outcome(experiment) == unbroken
     with experiment.store() as store:
-        assert len(killed) == 3 and sum(run.lease for run in store.runs()) >= RUNS + 1
+        assert len(killed) == 2 and sum(run.lease for run in store.runs()) >= RUNS + 1
         assert [run.failures for run in store.runs()] == [0] * RUNS
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -474,8 +475,9 @@ def test_a_dead_worker_is_a_dead_machine(executor: Executor) -> None:
     executor.start(assignment(8, budget=ENDLESS))
     heard(executor, 8, lambda event: isinstance(event, Said))
     for process in psutil.Process().children(recursive=True):
-        if process.is_running() and any("run 8" in word for word in process.cmdline()):
-            process.kill()
+        with suppress(psutil.NoSuchProcess):
+            if any("run 8" in word for word in process.cmdline()):
+                process.kill()
     end = heard(executor, 8, last)[-1]
     assert isinstance(end, Ended) and end.cause == "machine" and end.retry
 

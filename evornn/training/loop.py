@@ -191,7 +191,7 @@ class Run:
         return state
 
     def _summarise(self) -> None:
-        """The last step's losses in five numbers; only when they are wanted, since quantiles cost as much as small steps."""
+        """The last step's losses in five numbers; only when wanted, since quantiles cost as much as a small step."""
         if self._answers:
             self.progress.losses, self._answers = summary(self._answers), []
 
