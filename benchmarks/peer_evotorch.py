@@ -19,14 +19,16 @@ from evornn.arrays import Genomes
 
 def contestants(problem: Problem) -> Iterator[Contestant]:
     if problem.operation == "forward" and problem.cell in ("elman", "lstm"):
-        yield Contestant("evotorch", "vmap", _losses(problem), lambda losses: losses.numpy())
+        yield Contestant("evotorch", "vmap twice", _losses(problem, twice=True), lambda losses: losses.numpy())
+        if problem.cell == "elman":
+            yield Contestant("evotorch", "vmap", _losses(problem, twice=False), lambda losses: losses.numpy())
 
 
 @torch.no_grad()
-def _losses(problem: Problem) -> Callable[[], torch.Tensor]:
-    """Losses [P]; its RNN takes a batch of states as it is, its LSTM one sequence, so that needs a second vmap."""
+def _losses(problem: Problem, twice: bool) -> Callable[[], torch.Tensor]:
+    """Losses [P]; its LSTM takes one sequence, so that it needs a second vmap, its RNN also a batch of them."""
     net, members = _network(problem), torch.from_numpy(parameters(problem))
-    over_batch = net if problem.cell == "elman" else vmap(net, (None, 0, 0))
+    over_batch = vmap(net, (None, 0, 0)) if twice else net
     step = vmap(over_batch, (0, None, 0))
     x, y = (torch.from_numpy(values).transpose(0, 1) for values in (problem.inputs, problem.targets))
     zeros = torch.zeros(len(members), len(x[0]), problem.sizes.units)
