@@ -20,7 +20,7 @@ def is_dead(owner: str) -> bool:
         if host != socket.gethostname():
             return False
         process = psutil.Process(int(pid))
-        return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - float(start)) > 0.05
+        return bool(process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - float(start)) > 0.05)
     except psutil.NoSuchProcess:
         return True
     except (ValueError, psutil.AccessDenied):
