@@ -16,7 +16,7 @@ OTHERS = {"neg": "-{0}", "abs": "absolute({0})", "positive": "above({0}, splat(Z
 class Straight:
     """The lines that compute `wanted`; `names` says what the leaves are called, `prefix` how new names begin.
 
-    Numbers become names of `constants`, which a module defines once: numba compiles that in half the time."""
+    Numbers become names of `constants`, which a module defines once: numba compiles fewer calls that way."""
 
     def __init__(
         self, wanted: Sequence[Value], names: Mapping[Node, str], prefix: str, constants: dict[float, str]
