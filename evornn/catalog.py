@@ -43,7 +43,9 @@ class Catalog(Mapping[str, type[T]], Generic[T]):
         """`{"kind": "lstm", **settings}` → the thing; errors name the field under `where`."""
         where = where or self.what
         if not isinstance(spec, Mapping) or "kind" not in spec:
-            raise EvornnError(f"{where}: wants a mapping with a kind, for example {{kind: {next(iter(self))}}}, got {spec!r}")
+            raise EvornnError(
+                f"{where}: wants a mapping with a kind, for example {{kind: {next(iter(self))}}}, got {spec!r}"
+            )
         values = {key: value for key, value in spec.items() if key != "kind"}
         try:
             made = self[spec["kind"]]

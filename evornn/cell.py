@@ -1,9 +1,9 @@
 """The form of an architecture: a cell is one equation, written once and traced once into a small graph.
 
-    class GRU(Cell):
-        def step(self, w, x, h):                              # x input, h last state; returns the new state
-            z, r = sigmoid(w.z(x, h)), sigmoid(w.r(x, h))     # w.name(sources): an affine map, made by being used
-            return (1 - z) * tanh(w.n(x, r * h)) + z * h      # w.name, not called: a per-unit parameter
+class GRU(Cell):
+    def step(self, w, x, h):                              # x input, h last state; returns the new state
+        z, r = sigmoid(w.z(x, h)), sigmoid(w.r(x, h))     # w.name(sources): an affine map, made by being used
+        return (1 - z) * tanh(w.n(x, r * h)) + z * h      # w.name, not called: a per-unit parameter
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ class Trace:
         if len(self.new) != len(self.states):
             raise TypeError(f"{kind}.step returns {len(self.new)} values for the states {self.states}")
         if unknown := set(self.leaves) - {"x", "y", "t", *self.states}:
-            raise TypeError(f"{kind}.step takes {sorted(unknown)}, which is neither x, y, t nor in state = {self.states}")
+            raise TypeError(
+                f"{kind}.step takes {sorted(unknown)}, which is neither x, y, t nor in state = {self.states}"
+            )
         for name, node in self.maps.items():
             if any(n.op == "affine" and n.name == name and n is not node for n in self.order):
                 raise TypeError(f"{kind} uses the map w.{name} twice: give the second one another name")

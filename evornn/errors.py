@@ -1,4 +1,4 @@
-"""Errors that say what to do next. Every error a user can cause is an `EvornnError`; anything else is a bug in evornn."""
+"""Errors that say what to do next. Every error a user can cause is an `EvornnError`; any other is a bug in evornn."""
 
 from __future__ import annotations
 

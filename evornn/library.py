@@ -1,4 +1,4 @@
-"""evornn as a library: train one network here, run whole experiments, open a store. The wiring of executors and store."""
+"""evornn as a library: train one network, run experiments, open a store. The wiring of executors and store."""
 
 from __future__ import annotations
 
@@ -65,7 +65,11 @@ def train(
 
     asked = task if isinstance(task, (Data, Task)) else TASKS.build({"kind": task} if isinstance(task, str) else task)
     data = asked if isinstance(asked, Data) else asked.data()
-    how = trainer if isinstance(trainer, Trainer) else TRAINERS.build({"kind": trainer} if isinstance(trainer, str) else trainer)
+    how = (
+        trainer
+        if isinstance(trainer, Trainer)
+        else TRAINERS.build({"kind": trainer} if isinstance(trainer, str) else trainer)
+    )
     limit = budget if isinstance(budget, Budget) else Budget(steps=budget)
     rows: list[Row] = []
     for update in training(network, data, how, seed, limit, loss=loss):
@@ -95,7 +99,9 @@ def run(
     return results
 
 
-def resume(store: str = DEFAULT_STORE, job: int | None = None, workers: int | None = None, address: str | None = None) -> Results:
+def resume(
+    store: str = DEFAULT_STORE, job: int | None = None, workers: int | None = None, address: str | None = None
+) -> Results:
     """Go on with a job (by default the newest) whose runs were interrupted, failed or cancelled."""
     from evornn.service.service import chosen_job
 

@@ -1,4 +1,4 @@
-"""Settings are the fields of the thing they set: `@settings class CMAES: population: int = 64`, checked when it is built.
+"""Settings are the fields of the thing they set: `@settings class CMAES: population: int = 64`, checked when built.
 
 The spec fragment `{kind: cma_es, population: 64}` is the constructor call; there are no parallel config classes.
 """

@@ -74,7 +74,9 @@ def test_command_lines_are_understood(page):
     for words in commands(page):
         group = get_command(app)
         while isinstance(group, TyperGroup):
-            name, group, words = group.resolve_command(group.make_context("evornn", [words[0]], resilient_parsing=True), words)
+            name, group, words = group.resolve_command(
+                group.make_context("evornn", [words[0]], resilient_parsing=True), words
+            )
         group.make_context(name, list(words))  # raises UsageError
 
 

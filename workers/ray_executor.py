@@ -23,7 +23,8 @@ class RayExecutor:
     @property
     def slots(self) -> int:
         """One run per CPU that the cluster has; runs that want more wait in Ray's queue."""
-        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+        have = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return max(1, int(have.get("CPU", 1)))
 
     def start(self, assignment: Assignment) -> None:
         """Raises EvornnError for a run that wants more than any machine of the cluster has."""
@@ -74,7 +75,8 @@ class RayExecutor:
 def _wanted(resources: Mapping[str, Any]) -> dict[str, float]:
     """Ray would wait for ever for a machine that isn't there."""
     cpus, gpus = resources.get("cpus", 1), resources.get("gpus", 0)
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    machines = [node["Resources"] for node in nodes if node["Alive"]]
     if not any(has.get("CPU", 0) >= cpus and has.get("GPU", 0) >= gpus for has in machines):
         most = max((has.get("CPU", 0) for has in machines), default=0)
         raise EvornnError(
@@ -84,7 +86,9 @@ def _wanted(resources: Mapping[str, Any]) -> dict[str, float]:
     return {"num_cpus": cpus, "num_gpus": gpus}
 
 
-@ray.remote(max_retries=0, num_returns="streaming", runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}})
+@ray.remote(
+    max_retries=0, num_returns="streaming", runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}}
+)
 def _perform(assignment: Assignment) -> Iterator[Said | Ended]:
     from evornn.service.perform import perform
 

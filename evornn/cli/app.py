@@ -25,7 +25,9 @@ app = typer.Typer(
 database = typer.Typer(help="Look after the database.", no_args_is_help=True)
 app.add_typer(database, name="db")
 
-Store = Annotated[str, typer.Option("--store", envvar="EVORNN_STORE", help="Database URL.", show_default="sqlite:///evornn.db")]
+Store = Annotated[
+    str, typer.Option("--store", envvar="EVORNN_STORE", help="Database URL.", show_default="sqlite:///evornn.db")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workers = Annotated[int | None, typer.Option(min=0, help="CPUs of a local Ray; 0: no Ray. Default: all.")]
 Address = Annotated[str | None, typer.Option(help="A Ray cluster, for example host:6379; default: a local Ray.")]
@@ -34,11 +36,13 @@ Job = Annotated[int | None, typer.Argument(help="Number of the job; default: the
 DEFAULT = "sqlite:///evornn.db"
 QUERIES = (
     "SELECT network, trainer, best_valid_loss, median_test_loss FROM leaderboard WHERE job = {job} ORDER BY place",
-    "SELECT run, network, trainer, seed, valid_loss, test_loss, seconds FROM results WHERE job = {job} ORDER BY valid_loss",
+    "SELECT run, network, trainer, valid_loss, test_loss, seconds FROM results WHERE job = {job} ORDER BY valid_loss",
 )
 
 
 class What(StrEnum):
+    """What can be exported."""
+
     runs = "runs"
     curves = "curves"
 
@@ -66,7 +70,12 @@ def run(
 
 @app.command()
 def resume(
-    job: Job = None, store: Store = DEFAULT, workers: Workers = None, address: Address = None, report: Report = None, as_json: Json = False
+    job: Job = None,
+    store: Store = DEFAULT,
+    workers: Workers = None,
+    address: Address = None,
+    report: Report = None,
+    as_json: Json = False,
 ) -> None:
     """Go on with a job that was interrupted, or whose runs failed."""
     from evornn import library
@@ -82,7 +91,9 @@ def resume(
 
 @app.command("ls")
 def list_(
-    job: Annotated[int | None, typer.Argument(help="List the runs of this job; default: list jobs.", show_default=False)] = None,
+    job: Annotated[
+        int | None, typer.Argument(help="List the runs of this job; default: list jobs.", show_default=False)
+    ] = None,
     state: Annotated[str | None, typer.Option(help="Only runs in this state.")] = None,
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     network: Annotated[str | None, typer.Option(help="Only this network.")] = None,
@@ -167,7 +178,8 @@ def export(
 
 @app.command()
 def catalog(
-    name: Annotated[str | None, typer.Argument(help="Only this one, with its settings.", show_default=False)] = None, as_json: Json = False
+    name: Annotated[str | None, typer.Argument(help="Only this one, with its settings.", show_default=False)] = None,
+    as_json: Json = False,
 ) -> None:
     """List the tasks, networks and trainers there are, and their settings."""
     from evornn.cli import tables
@@ -213,7 +225,9 @@ def _open(store: str, create: bool = False) -> Results:
     return library.open(store, create=create)
 
 
-def _work(results: Results, job: int, workers: int | None, address: str | None, report: Path | None, as_json: bool) -> None:
+def _work(
+    results: Results, job: int, workers: int | None, address: str | None, report: Path | None, as_json: bool
+) -> None:
     """Dispatch a job with progress, then compare; exit status 3 when runs failed."""
     from evornn import library
     from evornn.cli.progress import progress

@@ -46,7 +46,10 @@ class Tally:
             self.wanted[run.id] = self.steps[run.id]
         if state == "failed":
             self.failed += 1
-            print(f"run {run.id} ({run.task}, {run.network}, {run.trainer}, seed {run.seed}) failed: {reason}", file=sys.stderr)
+            print(
+                f"run {run.id} ({run.task}, {run.network}, {run.trainer}, seed {run.seed}) failed: {reason}",
+                file=sys.stderr,
+            )
 
     @property
     def share(self) -> float:
@@ -62,7 +65,9 @@ class Tally:
         left = (sum(self.wanted.values()) - sum(self.steps.values())) / self.rate if self.rate else float("inf")
         best = f"best validation loss {self.best:.4g}{self.where}" if self.best < float("inf") else "no loss yet"
         failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.done}/{self.total} runs{failed} · {best} · {self.rate / 1e6:.1f} M steps/s · {duration(left)} left"
+        return (
+            f"{self.done}/{self.total} runs{failed} · {best} · {self.rate / 1e6:.1f} M steps/s · {duration(left)} left"
+        )
 
 
 @contextmanager

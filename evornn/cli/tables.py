@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evornn.training.records import Result, Row
 
 COLOURS = {"succeeded": "green", "failed": "red", "running": "cyan", "cancelling": "yellow", "cancelled": "yellow"}
+SPENT = ("network_steps", "evaluations", "updates")
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -49,7 +50,19 @@ def runs(found: Sequence[StoredRun]) -> RenderableType:
     return table(
         columns,
         [
-            (r.id, r.task, r.network, r.trainer, r.seed, r.state, r.parameters, r.champion_valid, r.test_loss, r.network_steps, r.seconds)
+            (
+                r.id,
+                r.task,
+                r.network,
+                r.trainer,
+                r.seed,
+                r.state,
+                r.parameters,
+                r.champion_valid,
+                r.test_loss,
+                r.network_steps,
+                r.seconds,
+            )
             for r in found
         ],
     )
@@ -65,14 +78,15 @@ def run(found: StoredRun, curve: Sequence[Row], result: Result | None) -> Render
         "trainer": json.dumps(found.fragments["trainer"]),
         "seed": found.seed,
         "budget": ", ".join(f"{k} {v}" for k, v in found.budget.items() if v not in (None, [])),
-        "spent": f"{found.network_steps or 0:,} network steps, {found.evaluations or 0:,} evaluations, {found.updates or 0:,} updates",
+        "spent": ", ".join(f"{getattr(found, name) or 0:,} {name.replace('_', ' ')}" for name in SPENT),
         "time": duration(found.seconds or 0.0),
         "stopped by": found.stopped_by or "–",
-        "loss": f"training {_cell(found.train_loss)}, validation {_cell(found.valid_loss)}, test {_cell(found.test_loss)}",
+        "loss": ", ".join(f"{name} {_cell(getattr(found, f'{name}_loss'))}" for name in ("train", "valid", "test")),
         "targets hit": ", ".join(f"{k} at {v:,} steps" for k, v in (found.hits or {}).items()) or "–",
     }
     if curve:
-        facts["curve"] = f"{spark([row.champion_valid for row in curve])}  validation, {curve[0].champion_valid:.4g} → {curve[-1].champion_valid:.4g}"
+        valid = [row.champion_valid for row in curve]
+        facts["curve"] = f"{spark(valid)}  validation, {valid[0]:.4g} → {valid[-1]:.4g}"
     for name, value in (result.environment if result else {}).items():
         facts[name] = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
     for name, value in facts.items():
@@ -87,7 +101,10 @@ def catalog(entries: Sequence[Entry]) -> RenderableType:
         grid = Table.grid(padding=(0, 2))
         for entry in entries:
             if entry.group == group:
-                settings = ", ".join(f"{name}={json.dumps(value)}" if value is not ... else name for name, value in entry.settings.items())
+                settings = ", ".join(
+                    f"{name}={json.dumps(value)}" if value is not ... else name
+                    for name, value in entry.settings.items()
+                )
                 grid.add_row(Text(entry.name, style="cyan"), Group(Text(entry.summary), Text(settings, style="dim")))
         parts.append(grid)
     return Group(*parts)

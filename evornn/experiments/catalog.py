@@ -33,7 +33,12 @@ def entries(name: str | None = None) -> list[Entry]:
     names = {entry for catalog in CATALOGS.values() for entry in catalog}
     if name is not None and name not in names:
         raise UnknownName("task, network or trainer", name, names)
-    return [_entry(group, catalog, entry) for group, catalog in CATALOGS.items() for entry in catalog if name in (None, entry)]
+    return [
+        _entry(group, catalog, entry)
+        for group, catalog in CATALOGS.items()
+        for entry in catalog
+        if name in (None, entry)
+    ]
 
 
 def _entry(group: str, catalog: Catalog[Any], name: str) -> Entry:
@@ -51,5 +56,7 @@ def _defaults(kind: type[Any]) -> dict[str, Any]:
 def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default is not dataclasses.MISSING:
         default = field.default
-        return _default(default) if isinstance(default, dataclasses.Field) else plain(getattr(default, "default", default))
+        return (
+            _default(default) if isinstance(default, dataclasses.Field) else plain(getattr(default, "default", default))
+        )
     return plain(field.default_factory()) if field.default_factory is not dataclasses.MISSING else "required"

@@ -138,7 +138,7 @@ def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[
 
 
 def labelled(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Label → fragment without label. A label is given, or the kind, with the settings that differ where kinds repeat."""
+    """Label → fragment without label: the given one, or the kind, with the settings that differ where kinds repeat."""
     found: dict[str, dict[str, Any]] = {}
     for fragment in fragments:
         same = [other for other in fragments if other.get("kind") == fragment.get("kind") and "label" not in other]

@@ -1,5 +1,5 @@
-"""Reading specs: YAML or JSON as plain data and nothing else. Aliases (a 300-byte bomb loads otherwise), tags, repeated keys
-and several documents are refused."""
+"""Reading specs: YAML or JSON as plain data and nothing else. Aliases (a 300-byte bomb loads otherwise), tags, repeated
+keys and several documents are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIMIT = 2**20  # bytes
 DEEP = "nested too deeply: a spec has a few levels"
 
 
-class PlainLoader(yaml.SafeLoader):
+class PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
     """Safe YAML without aliases and tags; 1e7 is a number."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -63,7 +63,7 @@ def read(path: str | Path) -> dict[str, Any]:
 def parse(text: str, name: str = "spec") -> dict[str, Any]:
     """YAML (of which JSON is a part) → plain data."""
     try:
-        data = yaml.load(text, PlainLoader)  # noqa: S506  (a SafeLoader)
+        data = yaml.load(text, PlainLoader)
     except yaml.MarkedYAMLError as error:
         mark, problem = error.problem_mark, error.problem or "not valid YAML"
         problem = f"{error.context}, {problem}" if problem.startswith("but ") else problem
@@ -76,7 +76,7 @@ def parse(text: str, name: str = "spec") -> dict[str, Any]:
         raise EvornnError(f"{name}: empty: a spec has name, tasks, networks, trainers, seeds and budget")
     if not isinstance(data, dict):
         raise EvornnError(
-            f"{name}: must be a mapping with name, tasks, networks, trainers, seeds and budget, got a {type(data).__name__}"
+            f"{name}: must be a mapping of name, tasks, networks, trainers, seeds, budget; got a {type(data).__name__}"
         )
     check_plain(data, name)
     return data

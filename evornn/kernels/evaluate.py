@@ -3,7 +3,7 @@
 A tile is a fixed number of members, the last one padded; it is computed by one thread, in chunks of sequences whose
 size depends on the shapes alone, and results are put together in genome order. So a member's bits don't depend on the
 number of threads, on its place in the population, or on how the population is cut into shards. A population of one is
-not padded (gradient training would wait for 31 copies), and there torch may round the last bit otherwise than in company.
+not padded (gradient training would wait for 31 copies); there torch may round the last bit otherwise than in company.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ class Evaluator:
     name: ClassVar[str] = "torch"
     layout: Layout
     threads: int = 1
+
+    def prepare(self, batch: int, gradients: bool) -> None:
+        """Nothing to compile here."""
 
     def losses(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str) -> Tensor:
         """[P] mean losses over the steps where the mask is True."""

@@ -1,4 +1,4 @@
-"""Reading the store for a comparison: frames of runs and curves, baselines of each task, forecasts of the best networks."""
+"""Reading the store for a comparison: frames of runs and curves, baselines of tasks, forecasts of the best networks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,18 @@ from evornn.trainers import TRAINERS
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FIELDS = ("task", "network", "trainer", "seed", "state", "train_loss", "valid_loss", "test_loss", "network_steps", "evaluations")
+FIELDS = (
+    "task",
+    "network",
+    "trainer",
+    "seed",
+    "state",
+    "train_loss",
+    "valid_loss",
+    "test_loss",
+    "network_steps",
+    "evaluations",
+)
 MORE = ("updates", "seconds", "stopped_by", "hits")
 
 
@@ -71,7 +82,9 @@ class Comparing:
         curves = self.store.curves([run.id for run in self.runs])
         rows = [{"run": run, **asdict(row)} for run, found in curves.items() for row in found]
         if not rows:
-            raise EvornnError(f"job {self.job} has no progress yet: wait for its first runs, or `evornn resume {self.job}`")
+            raise EvornnError(
+                f"job {self.job} has no progress yet: wait for its first runs, or `evornn resume {self.job}`"
+            )
         return DataFrame(rows).drop(columns="extra")
 
     @property

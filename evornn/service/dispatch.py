@@ -1,5 +1,5 @@
-"""The dispatcher: claims runs from the store, gives them to an executor, and records what they say. It is the only one who
-writes results. Whoever dies, the lease ends and another goes on from the last checkpoint."""
+"""The dispatcher: claims runs from the store, gives them to an executor, and records what they say. Only it writes
+results. Whoever dies, the lease ends and another goes on from the last checkpoint."""
 
 from __future__ import annotations
 

@@ -53,6 +53,13 @@ def _curves(store: Store, job: int | None) -> DataFrame:
     lines = []
     for number, rows in store.curves(list(runs)).items():
         run = runs[number]
-        who = {"run": number, "job": run.job, "task": run.task, "network": run.network, "trainer": run.trainer, "seed": run.seed}
+        who = {
+            "run": number,
+            "job": run.job,
+            "task": run.task,
+            "network": run.network,
+            "trainer": run.trainer,
+            "seed": run.seed,
+        }
         lines += [{**who, **(flat := asdict(row)), **flat.pop("extra")} for row in rows]
     return DataFrame(lines)

@@ -1,4 +1,4 @@
-"""The two forms that everything in training takes: a Trainer finds weights, an Oracle answers what weights are worth."""
+"""The two forms that all of training takes: a Trainer finds weights, an Oracle answers what weights are worth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
 
 State: TypeAlias = dict[str, Any]
-"""Plain data: arrays, numbers, strings, lists and nested dicts with string keys, so that loading a checkpoint runs no code.
+"""Plain data: arrays, numbers, strings, lists and nested dicts with string keys: loading a checkpoint runs no code.
 A key that starts with "_" holds a live object of a library: it is not saved, and rebuilt from the rest when missing."""
 
 
@@ -39,7 +39,7 @@ class Oracle(Protocol):
         """[count, n] genomes from the architecture's initial distribution: every trainer starts here."""
 
     def batch(self, k: int, size: int | None) -> Batch | None:
-        """The k-th mini-batch of the run's data order, the same for every trainer; None when size is None (all data)."""
+        """The k-th mini-batch of the run's data order, the same for every trainer; None, all data, if size is None."""
 
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
         """[P] training losses. NaN where a network is not finite. Raises BudgetExhausted."""
@@ -53,7 +53,7 @@ class Oracle(Protocol):
 
 
 class Trainer(ABC):
-    """Finds weights. A trainer is its settings (`evornn.settings`), frozen; all that changes is in the State it hands on.
+    """Finds weights. A trainer is its settings (`evornn.settings`), frozen; what changes is in the State it hands on.
 
     The loop calls `start` once and `step` until the budget ends. `streams.at(step)` gives the random numbers of a step;
     a trainer keeps its step number in `state["step"]` and never draws from anything else, so that a resumed run goes on
@@ -76,7 +76,7 @@ class Trainer(ABC):
         """[n] what the trainer would answer now; a sample's centre before the first evaluation."""
 
     def candidates(self, state: State) -> Genomes:
-        """[m, n] the genomes the trainer is working on: all restarts of a gradient trainer; by default the best alone."""
+        """[m, n] the genomes the trainer works on: all restarts of a gradient trainer; by default the best alone."""
         return self.best(state)[None]
 
     def statistics(self, state: State) -> dict[str, float]:

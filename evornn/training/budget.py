@@ -13,9 +13,9 @@ from evornn.settings import settings
 class Budget:
     """`steps` network steps (members × sequences × time steps; a gradient counts 3), the same for every trainer.
 
-    Progress, validation and checkpoints happen at `marks` equal parts of it. A run stops earlier when it has computed for
-    `seconds`, or when a loss on the whole training data reaches `target`. `targets` are only recorded: at which cost each
-    was first reached.
+    Progress, validation and checkpoints happen at `marks` equal parts of it. A run stops earlier when it has computed
+    for `seconds`, or when a loss on the whole training data reaches `target`. `targets` are only recorded: at which
+    cost each was first reached.
     """
 
     steps: Annotated[int, Ge(1), Le(10**18)]

@@ -15,7 +15,12 @@ LIBRARIES = ("numpy", "torch", "cma", "evotorch", "ray", "numba", "scipy", "sqla
 
 def environment(network: Any) -> dict[str, Any]:
     """Plain data for a run's record; `network` tells device, backend and threads."""
-    return {**machine(), "device": str(network.device), "backend": network.backend_used, "threads": network.evaluator.threads}
+    return {
+        **machine(),
+        "device": str(network.device),
+        "backend": network.backend_used,
+        "threads": network.evaluator.threads,
+    }
 
 
 @cache
@@ -37,7 +42,9 @@ def gpus() -> list[str]:
     """Names of the CUDA devices that torch can use."""
     import torch
 
-    return [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return (
+        [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    )
 
 
 def _version(name: str) -> str:
@@ -53,7 +60,12 @@ def _commit() -> str:
     if not (root / ".git").exists():
         return ""
     try:
-        run = subprocess.run(["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"], capture_output=True, text=True, timeout=5)
+        run = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return run.stdout.strip()

@@ -35,7 +35,7 @@ def training(
     checkpoint: Checkpoint | None = None,
     origin: Origin | None = None,
 ) -> Iterator[Update]:
-    """Train, yielding updates; the last one carries the result. With a checkpoint it goes on from there, to the very same
+    """Train, yielding updates; the last one carries the result. With a checkpoint it goes on from there, to the same
     rows and result. Stopping to iterate stops the run; nothing is lost but the work since the last checkpoint.
 
     Raises EvornnError for a trainer, network and budget that don't fit together.
@@ -68,7 +68,14 @@ class Run:
     """One run: a trainer at work on a network and a task."""
 
     def __init__(
-        self, network: Network, data: Data, trainer: Trainer, seed: int, budget: Budget, loss: str | OwnLoss, origin: Origin | None
+        self,
+        network: Network,
+        data: Data,
+        trainer: Trainer,
+        seed: int,
+        budget: Budget,
+        loss: str | OwnLoss,
+        origin: Origin | None,
     ) -> None:
         check(network, data, trainer, loss, origin)
         self.network, self.data, self.trainer, self.budget, self.loss = network, data, trainer, budget, loss
@@ -77,6 +84,8 @@ class Run:
         self.oracle = self._oracle(Spent())
         self.state: State = {}
         self._answers: list[Losses] = []  # of the last step
+        for part in (data.train, data.valid):  # compiling is not computing
+            network.evaluator.prepare(len(part), trainer.needs_gradient)
         self._clock = time.perf_counter()
 
     def rows(self) -> Iterator[Row | None]:
@@ -118,7 +127,12 @@ class Run:
 
     def save(self) -> Checkpoint:
         self._summarise()
-        everything = {"state": self.state, "champion": self.champion, "progress": vars(self.progress), "spent": self.oracle.spent.as_data()}
+        everything = {
+            "state": self.state,
+            "champion": self.champion,
+            "progress": vars(self.progress),
+            "spent": self.oracle.spent.as_data(),
+        }
         arrays, plain = split(everything, "run")
         return Checkpoint(self.progress.mark, arrays, plain)
 
@@ -177,7 +191,14 @@ class Run:
     def _oracle(self, spent: Spent) -> LocalOracle:
         targets = (*self.budget.targets, *([] if self.budget.target is None else [self.budget.target]))
         return LocalOracle(
-            self.network, self.data.train, self.loss, self.seed, self.budget.steps, tuple(dict.fromkeys(targets)), spent, self.origin
+            self.network,
+            self.data.train,
+            self.loss,
+            self.seed,
+            self.budget.steps,
+            tuple(dict.fromkeys(targets)),
+            spent,
+            self.origin,
         )
 
     def _step(self, work: Callable[[], State]) -> State:
@@ -185,7 +206,9 @@ class Run:
         try:
             state = work()
         except MemoryError:
-            raise EvornnError(f"memory: {type(self.trainer).__name__} on {self.network!r} does not fit: lower population, units or batch") from None
+            raise EvornnError(
+                f"memory: {type(self.trainer).__name__} on {self.network!r} does not fit: lower population or units"
+            ) from None
         if self.oracle.answers:
             self._answers, self.progress.whole = self.oracle.answers, self.oracle.whole
         return state

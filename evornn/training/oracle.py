@@ -39,7 +39,7 @@ class Origin:
 
 
 class LocalOracle:
-    """Answers in this process. Keeps the budget exactly: a call that would exceed it raises BudgetExhausted unanswered."""
+    """Answers in this process. Keeps the budget exactly: a call that would exceed it raises BudgetExhausted instead."""
 
     def __init__(
         self,
@@ -109,8 +109,8 @@ class LocalOracle:
         if before + members * cost > self.limit:
             if before == 0:
                 raise EvornnError(
-                    f"budget.steps: {self.limit:,} network steps don't pay for the trainer's first call of {members} members × "
-                    f"{cost:,} steps = {members * cost:,}: raise the budget or lower population or batch"
+                    f"budget.steps: {self.limit:,} network steps don't pay for the trainer's first call of {members} "
+                    f"members × {cost:,} steps = {members * cost:,}: raise the budget or lower population or batch"
                 )
             raise BudgetExhausted
         self.spent.network_steps = before + members * cost
@@ -152,7 +152,12 @@ class Order:
     def batch(self, k: int, size: int) -> Batch:
         """Sequences k·size … (k+1)·size of the endless order."""
         positions = np.arange(k * size, (k + 1) * size)
-        return np.concatenate([self._permutation(e)[positions[positions // self.count == e] % self.count] for e in np.unique(positions // self.count)])
+        return np.concatenate(
+            [
+                self._permutation(e)[positions[positions // self.count == e] % self.count]
+                for e in np.unique(positions // self.count)
+            ]
+        )
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         if self._epoch[0] != epoch:

@@ -1,4 +1,4 @@
-"""What a run says while it runs: one row per budget mark, a checkpoint now and then, a result at the end. Plain data."""
+"""What a run says while it runs, as plain data: rows at budget marks, a checkpoint now and then, at last a result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on where it stopped: arrays (saved as safetensors) and plain values (saved as JSON)."""
+    """All that a run needs to go on where it stopped: arrays (stored as safetensors) and plain values (as JSON)."""
 
     mark: int
     arrays: dict[str, NDArray[Any]]

@@ -68,6 +68,11 @@ class SimdEvaluator:
     def __post_init__(self) -> None:
         source(self.layout, False, "batch")
 
+    def prepare(self, batch: int, gradients: bool) -> None:
+        """Compile, or load, what evaluating so many sequences takes."""
+        for entry in ("losses", "gradients") if gradients else ("losses",):
+            _ = self._kernel(entry, self._across(batch)).function
+
     def losses(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str) -> Tensor:
         """[P] mean losses over the steps where the mask is True."""
         kernel = self._kernel("losses", self._across(len(inputs)))
