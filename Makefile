@@ -20,7 +20,7 @@ demo: $(VENV)/.evornn
 	$(BIN)/evornn run examples/sunspots.yaml --report sunspots.html
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check

@@ -150,11 +150,11 @@ def makefile(tmp_path) -> Path:
 
 
 def test_make_demo_installs_no_tools_and_installs_once(makefile):
-    first = run("make", "-n", "demo", cwd=makefile)
+    first = run("make", "-n", "--no-print-directory", "demo", cwd=makefile)
     assert "pip install" in first and "[test]" not in first
     (makefile / ".venv").mkdir()
     (makefile / ".venv/.evornn").touch()
-    again = run("make", "-n", "demo", cwd=makefile)
+    again = run("make", "-n", "--no-print-directory", "demo", cwd=makefile)
     assert "install" not in again and ".venv/bin/evornn run examples/sunspots.yaml" in again
 
 

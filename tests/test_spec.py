@@ -56,7 +56,7 @@ UNREADABLE = {
     "": r"^x\.yaml: empty: a spec has name, tasks",
     "   \n# only a comment\n": r"empty",
     "{}": r"empty",
-    "- a\n- b\n": r"must be a mapping with name, .* got a list",
+    "- a\n- b\n": r"must be a mapping of name, .* got a list",
     "just text": r"must be a mapping .* got a str",
     "name: [1, 2": r"^x\.yaml, line 1: .*expected ',' or '\]'",
     "name: x\n  seeds: 1": r"line 2: mapping values are not allowed here",
