@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Annotated, Any
 
+import cma
 import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
@@ -72,8 +73,6 @@ class CMASearch:
         self.restart()
 
     def restart(self) -> None:
-        import cma
-
         self.library: Any = cma.CMAEvolutionStrategy(np.zeros(len(self.coordinates.centre)), self.sigma, self.options)
 
     def generation(self, step: int, streams: Streams, answer: Answer) -> None:
