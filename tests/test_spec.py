@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from evornn.errors import EvornnError
 from evornn.experiments import yaml
-from evornn.experiments.execute import check_plans, execute, ready
+from evornn.experiments.execute import check_plans, execute, load, ready
 from evornn.experiments.spec import experiment, plan
 
 SPEC: dict[str, Any] = {
@@ -331,3 +331,15 @@ def test_any_fragment_is_built_or_refused(part: str, data: st.DataObject) -> Non
         experiment(changed(**{part: [fragment] if part in kinds else fragment}))
     except EvornnError as error:
         assert "\n" not in str(error)
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "series.csv"
+    fragment = json.dumps({"kind": "csv", "path": str(file), "targets": ["y"], "window": 4})
+    means = []
+    for slope in (1.0, 5.0):
+        file.write_text("y\n" + "\n".join(str(slope * k) for k in range(100)))
+        chart = load(fragment)[1].chart
+        assert chart is not None
+        means.append(chart.truth.mean())
+    assert means[1] == pytest.approx(5 * means[0])

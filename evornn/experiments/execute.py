@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from evornn.errors import EvornnError
@@ -65,11 +66,24 @@ def network_for(fragments: Mapping[str, Any], data: Data) -> Network:
     )
 
 
-@lru_cache(maxsize=8)
 def load(fragment: str) -> tuple[Task, Data]:
-    """A task by its JSON fragment, with its data; kept for the next run of the same process."""
+    """A task by its JSON fragment, with its data; kept for the process's next run while its file stays the same."""
+    return _load(fragment, _version(json.loads(fragment).get("path")))
+
+
+@lru_cache(maxsize=8)
+def _load(fragment: str, version: tuple[int, int] | None) -> tuple[Task, Data]:
     task = TASKS.build(json.loads(fragment), "task")
     return task, task.data()
+
+
+def _version(path: Any) -> tuple[int, int] | None:
+    """When a task's file was changed, and its size; None where there is none."""
+    try:
+        found = Path(path).stat()
+    except (OSError, TypeError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def execute(
