@@ -70,20 +70,35 @@ class Tally:
         )
 
 
+class Spoken(Tally):
+    """A tally that prints its line now and then: for where there is no terminal."""
+
+    def __init__(self, runs: list[StoredRun]) -> None:
+        super().__init__(runs)
+        self._spoke = time.monotonic()
+
+    def updated(self, run: StoredRun, update: Update) -> None:
+        super().updated(run, update)
+        if time.monotonic() - self._spoke > EVERY:
+            self._spoke = time.monotonic()
+            print(self.line(), flush=True)
+
+
 @contextmanager
 def progress(store: Store, job: int, quiet: bool) -> Iterator[Tally]:
     """A live line on a terminal, a line now and then elsewhere, nothing when quiet."""
-    tally = Tally(store.runs(job=job))
+    runs = store.runs(job=job)
     if quiet:
-        yield tally
+        yield Tally(runs)
     elif sys.stdout.isatty():
+        tally = Tally(runs)
         with _live(tally):
             yield tally
     else:
-        print(f"job {job}: {tally.total} runs", flush=True)
-        tally.updated = _spoken(tally, tally.updated)  # type: ignore[method-assign]
-        yield tally
-        print(tally.line(), flush=True)
+        print(f"job {job}: {len(runs)} runs", flush=True)
+        spoken = Spoken(runs)
+        yield spoken
+        print(spoken.line(), flush=True)
 
 
 @contextmanager
@@ -99,19 +114,6 @@ def _live(tally: Tally) -> Iterator[None]:
 
     with Live(get_renderable=view, refresh_per_second=4):
         yield
-
-
-def _spoken(tally: Tally, updated: Any) -> Any:
-    spoken = time.monotonic()
-
-    def also_say(run: StoredRun, update: Update) -> None:
-        nonlocal spoken
-        updated(run, update)
-        if time.monotonic() - spoken > EVERY:
-            spoken = time.monotonic()
-            print(tally.line(), flush=True)
-
-    return also_say
 
 
 def duration(seconds: float) -> str:

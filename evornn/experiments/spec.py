@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Len
 
+from evornn.catalog import Catalog
 from evornn.cell import Cell
 from evornn.errors import EvornnError, UnknownName
 from evornn.experiments.yaml import check_plain
@@ -152,6 +153,7 @@ def labelled(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _check(experiment: Experiment) -> None:
+    catalogs: dict[str, Catalog[Any]] = {"tasks": TASKS, "trainers": TRAINERS}
     for part in ("tasks", "networks", "trainers"):
         if not getattr(experiment, part):
             raise BadSetting(part, "is empty: list at least one")
@@ -160,7 +162,7 @@ def _check(experiment: Experiment) -> None:
             if part == "networks":
                 split_network(fragment, f"networks.{k}")
             else:
-                {"tasks": TASKS, "trainers": TRAINERS}[part].build(fragment, f"{part}.{k}")  # type: ignore[attr-defined]
+                catalogs[part].build(fragment, f"{part}.{k}")
     _check_seeds(experiment)
     if experiment.loss is not None:
         from evornn.kernels.losses import per_step  # imports torch
