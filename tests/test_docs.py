@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from evornn.cli.app import app
+from evornn.experiments.spec import experiment, plan
+from evornn.experiments.yaml import parse
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -83,3 +85,14 @@ def test_command_lines_are_understood(page):
 def test_every_command_is_shown_somewhere():
     shown = {words[0] for page in PAGES for words in commands(page)}
     assert shown >= set(get_command(app).commands)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_specs_in_pages_are_valid(page):
+    for block in blocks(page, "yaml"):
+        if block.startswith("name:"):  # a whole spec, not a fragment of one
+            assert plan(experiment(parse(block)))
+
+
+def test_readme_shows_a_whole_spec():
+    assert any(block.startswith("name:") for block in blocks(ROOT / "README.md", "yaml"))
