@@ -32,24 +32,26 @@ from evornn.layout import Layout
 Floats = NDArray[np.float32]
 Across = Literal["batch", "members"]
 WORKSPACE_BYTES = 32 * 2**20  # of stored time steps, per thread; longer sequences are recomputed in segments
+VECTORS = 2  # per row
 SMALL_BATCH = 7  # up to so many sequences, lanes run across the members
 
 _F1, _F2, _I1, _I = nb.float32[::1], nb.float32[:, ::1], nb.int64[::1], nb.int64
-_BOTH = (_F2, _I, _I, _I1, _F1, _I1, _I, _F1, _F1, _F1, _I, _I, _I, nb.float64, _F1, _F1, _F1)
+_BOTH = (_F2, _I, _I, _I1, _F1, _I1, _I, _F1, _F1, _F1, _I, _I, _I, nb.float64, _F1, _F1, nb.float64[::1], _F1)
 SIGNATURES = {
-    "losses": (*_BOTH, nb.boolean, _F1, _I, nb.boolean, _F1),
-    "gradients": (*_BOTH, _I, _F1, _I, _I, _I, _I, _F1, _I1, _F2),
+    "losses": (*_BOTH, nb.boolean, _F1, nb.boolean, _F1),
+    "gradients": (*_BOTH, _I, _F1, _I, _I, _I, _F1, _I1, _F2),
 }
 
 
 @dataclass(frozen=True)
 class Data:
-    """One call's sequences in lanes: X [blocks, T, I, lanes], Y [blocks, T, O, lanes], M [blocks, T, lanes], flat."""
+    """One call's sequences in lanes: X [blocks, T, I, lanes], Y [blocks, T, O, lanes], M [blocks, T, lanes], flat; across
+    the members a block is one sequence, without lanes."""
 
     X: Floats
     Y: Floats
     M: Floats
-    blocks: int
+    lanes: Lanes
     steps: int
     count: float
 
@@ -117,7 +119,6 @@ class Kernel:
 
     def __init__(self, layout: Layout, entry: str, across: Across) -> None:
         self.layout, self.entry, self.across = layout, entry, across
-        self.members = LANES if across == "members" else 1
         self.name = type(layout.cell).__name__
         self.source = source(layout, entry == "gradients", across)
         self.plan = Plan(self.source, layout)
@@ -132,13 +133,13 @@ class Kernel:
         x, y, m = inputs.numpy(), targets.numpy(), mask.numpy()
         x, y, count = finite_or_nan(x), np.where(m[..., None], y, np.float32(0)), float(m.sum())
         batch, steps, _ = x.shape
-        if self.across == "members":
-            return Data(x.ravel(), y.ravel(), m.astype(np.float32).ravel(), batch, steps, count)
-        blocks = -(-batch // LANES)
-        rows = np.minimum(np.arange(blocks * LANES), batch - 1)
+        lanes = Lanes.of(self.across, batch)
+        rows = np.minimum(np.arange(lanes.sequences), batch - 1)
         weights = m.astype(np.float32)[rows]
         weights[batch:] = 0
-        return Data(in_lanes(x[rows]), in_lanes(y[rows]), in_lanes(weights[..., None]), blocks, steps, count)
+        if self.across == "members":
+            return Data(x[rows].ravel(), y[rows].ravel(), weights.ravel(), lanes, steps, count)
+        return Data(in_lanes(x[rows]), in_lanes(y[rows]), in_lanes(weights[..., None]), lanes, steps, count)
 
     def run(self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int) -> None:
         """Losses into `result` [P]."""
@@ -149,10 +150,10 @@ class Kernel:
         (batch, steps, _), outputs = inputs.shape, self.layout.outputs
         nothing = torch.zeros(batch, steps, outputs)
         data = self.data(inputs, nothing, nothing[..., 0] == 0)
-        kept = np.empty(self.groups(len(genomes)) * data.blocks * steps * outputs * LANES, np.float32)
-        result = np.empty(len(genomes), np.float32)
-        self._forward(genomes, data, -1, result, threads, True, kept, resume, carried)
-        return self.out_of_lanes(kept.reshape(-1, data.blocks, steps, outputs, LANES), len(genomes), batch)
+        shape = (*data.lanes.shape(len(genomes)), steps, outputs, VECTORS, LANES)
+        kept, result = np.empty(shape, np.float32), np.empty(len(genomes), np.float32)
+        self._forward(genomes, data, -1, result, threads, True, kept.ravel(), resume, carried)
+        return data.lanes.out(kept, len(genomes), batch)
 
     def _forward(
         self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int,
@@ -160,96 +161,73 @@ class Kernel:
     ) -> None:  # fmt: skip
         plan, own, layers, f = self.plan, writable(genomes), self.layout.layers, self.function
         with self.laying:
-            table, floats = plan.table(2), plan.floats
+            table, floats = plan.table(2, data.lanes.apart), plan.floats
 
         def part(first: int, last: int) -> None:
-            Z, W = buffers.get(floats, (plan.weights + LANES) * self.members)
+            Z, W = buffers.get(floats, plan.twin * data.lanes.members)
             f(
-                own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.blocks,
-                data.steps, loss, data.count, Z, W, result, keep, kept, plan.frame, resume, carried,
+                own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.lanes.blocks,
+                data.steps, loss, data.count, Z, W, np.empty(VECTORS * LANES), result, keep, kept, resume, carried,
             )  # fmt: skip
 
-        self._share(part, len(genomes), threads)
+        self._share(part, len(genomes), threads, data.lanes.members)
 
-    # ---- outputs and states, between lanes and [P, B, …] ---------------------------------------------------------
-
-    def groups(self, population: int) -> int:
-        return -(-population // self.members)
-
-    def blocks(self, batch: int) -> int:
-        return batch if self.across == "members" else -(-batch // LANES)
-
-    def out_of_lanes(self, values: Floats, population: int, batch: int) -> Floats:
-        """[groups, blocks, …, lanes] → [P, B, …]."""
-        axis = 1 if self.across == "members" else 2
-        rows = np.moveaxis(values, -1, axis)
-        shape = (-1, *rows.shape[2:]) if axis == 1 else (len(rows), -1, *rows.shape[3:])
-        return np.ascontiguousarray(rows.reshape(shape)[:population, :batch])
+    # ---- states, between frames in lanes and [P, B, size] -----------------------------------------------------------
 
     def frames(self, state: NetworkState | None, population: int, batch: int) -> Floats:
-        """Flat frames [groups, blocks, rows, lanes] that hold a state."""
-        shape = self.groups(population), self.blocks(batch), self.plan.frame // LANES, LANES
-        frames = np.zeros(shape, np.float32)
-        members = np.minimum(np.arange(shape[0] * self.members), population - 1)
-        rows = np.arange(batch) if self.across == "members" else np.minimum(np.arange(shape[1] * LANES), batch - 1)
+        """Flat frames [groups, rounds, rows, vectors, lanes] that hold a state."""
+        lanes = Lanes.of(self.across, batch)
+        frames = np.zeros((*lanes.shape(population), self.plan.frame // VECTORS // LANES, VECTORS, LANES), np.float32)
         for layer, name, start, size in self._carried() if state else ():
-            values = state[layer][name].numpy()[members][:, rows]  # type: ignore[index]
-            split = (shape[0], LANES, batch, size) if self.across == "members" else (shape[0], -1, LANES, size)
-            axis = 1 if self.across == "members" else 2
-            frames[:, :, start : start + size] = np.moveaxis(values.reshape(split), axis, -1)
+            frames[:, :, start : start + size] = lanes.into(state[layer][name].numpy())  # type: ignore[index]
         return frames.ravel()
 
     def states(self, carried: Floats, population: int, batch: int) -> NetworkState:
         """Per layer: state name → [P, B, size], out of frames."""
-        frames = carried.reshape(self.groups(population), self.blocks(batch), -1, LANES)
+        lanes = Lanes.of(self.across, batch)
+        frames = carried.reshape(*lanes.shape(population), -1, VECTORS, LANES)
         found: NetworkState = [{} for _ in range(self.layout.layers)]
         for layer, name, start, size in self._carried():
-            part = self.out_of_lanes(frames[:, :, start : start + size], population, batch)
+            part = lanes.out(frames[:, :, start : start + size], population, batch)
             found[layer][name] = torch.from_numpy(part)
         return found
 
     def _carried(self) -> Iterator[tuple[int, str, int, int]]:
         """(layer, name, first row in a frame, rows) of all that a later call goes on from."""
-        leaves, values = self.layout.trace.leaves, self.plan.values
+        leaves, values, row = self.layout.trace.leaves, self.plan.values, VECTORS * LANES
         for layer in range(self.layout.layers):
             for name, size in self.layout.state_sizes(layer).items():
-                yield layer, name, values[layer][f"state_{name}"] // LANES, size
+                yield layer, name, values[layer][f"state_{name}"] // row, size
             if "y" in leaves:
-                yield layer, "y", values[layer]["y_row"] // LANES, self.layout.outputs
+                yield layer, "y", values[layer]["y_row"] // row, self.layout.outputs
             if "t" in leaves:
-                yield layer, "t", values[layer]["t_row"] // LANES, 1
+                yield layer, "t", values[layer]["t_row"] // row, 1
 
     def run_back(
         self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int, gradient: Floats, memory: int
     ) -> None:
         plan, own = self.plan, writable(genomes)
         segment = max(1, min(data.steps, memory // (plan.frame * 4) - 1))
-        layers, f = self.layout.layers, self.function
+        layers, f, members = self.layout.layers, self.function, data.lanes.members
         with self.laying:
-            table, floats = plan.table(segment + 1), plan.floats
+            table, floats = plan.table(segment + 1, data.lanes.apart), plan.floats
             d_here, d_there, d_floats = plan.d_here, plan.d_there, plan.d_floats
         checkpoints = (-(-data.steps // segment) - 1) * plan.frame
 
         def part(first: int, last: int) -> None:
-            sizes = (
-                floats,
-                (plan.weights + LANES) * self.members,
-                (plan.gradient_size + LANES) * self.members,
-                checkpoints,
-            )
-            Z, W, G, C = buffers.get(*sizes)
+            Z, W, G, C = buffers.get(floats, plan.twin * members, plan.gtwin * members, checkpoints)
             f(
-                own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.blocks,
-                data.steps, loss, data.count, Z, W, result, segment, C, plan.frame, d_here, d_there, d_floats,
-                G, plan.positions, gradient,
+                own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.lanes.blocks,
+                data.steps, loss, data.count, Z, W, np.empty(VECTORS * LANES), result, segment, C,
+                d_here, d_there, d_floats, G[: plan.gtwin * members], plan.positions, gradient,
             )  # fmt: skip
 
-        self._share(part, len(genomes), threads)
+        self._share(part, len(genomes), threads, data.lanes.members)
 
-    def _share(self, part: Callable[[int, int], None], population: int, threads: int) -> None:
-        """Call `part(first, last)` for all members, in a few portions per thread."""
+    def _share(self, part: Callable[[int, int], None], population: int, threads: int, together: int) -> None:
+        """Call `part(first, last)` for all members, in a few portions of whole groups per thread."""
         portion = population if threads == 1 else -(-population // (4 * threads))
-        portion = max(1, -(-portion // self.members) * self.members)
+        portion = -(-portion // together) * together
         edges = [(k, min(k + portion, population)) for k in range(0, population, portion)]
         if len(edges) == 1 or threads == 1:
             for edge in edges:
@@ -258,10 +236,64 @@ class Kernel:
             list(pool(threads).map(lambda edge: part(*edge), edges))
 
 
+@dataclass(frozen=True)
+class Lanes:
+    """Who sits where in a row [vectors, lanes]. Lanes run across the batch, or across the members; the second vector
+    holds further sequences of the same members (`apart`), or further members where there is but one block."""
+
+    across: Across
+    blocks: int  # of sequences: 16, or one where lanes run across the members
+    apart: bool
+
+    @classmethod
+    def of(cls, across: Across, batch: int) -> Lanes:
+        blocks = batch if across == "members" else -(-batch // LANES)
+        apart = blocks > 1
+        return cls(across, -(-blocks // VECTORS) * VECTORS if apart else blocks, apart)
+
+    @property
+    def sequences(self) -> int:
+        return self.blocks * (LANES if self.across == "batch" else 1)
+
+    @property
+    def members(self) -> int:
+        """Members that are computed together."""
+        return (LANES if self.across == "members" else 1) * (1 if self.apart else VECTORS)
+
+    def shape(self, population: int) -> tuple[int, int]:
+        """(groups of members, rounds of blocks)."""
+        return -(-population // self.members), self.blocks // (VECTORS if self.apart else 1)
+
+    def out(self, values: Floats, population: int, batch: int) -> Floats:
+        """[groups, rounds, …, vectors, lanes] → [P, B, …]."""
+        order, sizes = self._order(values.ndim), values.shape
+        inner = values.ndim - 4
+        moved = values.transpose(order).reshape(self.members * sizes[0], self.sequences, *sizes[2 : 2 + inner])
+        return np.ascontiguousarray(moved[:population, :batch])
+
+    def into(self, values: Floats) -> Floats:
+        """[P, B, size] → [groups, rounds, size, vectors, lanes]; the last member and sequence fill what is left."""
+        population, batch, size = values.shape
+        groups, rounds = self.shape(population)
+        members = np.minimum(np.arange(groups * self.members), population - 1)
+        full = values[members][:, np.minimum(np.arange(self.sequences), batch - 1)]
+        order, shape = self._order(5), (groups, rounds, size, VECTORS, LANES)
+        return full.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
+
+    def _order(self, axes: int) -> list[int]:
+        """The axes of members, of sequences, and the others."""
+        vectors, lanes = axes - 2, axes - 1
+        members, sequences = [0], [1]
+        (sequences if self.apart else members).append(vectors)
+        (members if self.across == "members" else sequences).append(lanes)
+        return [*members, *sequences, *range(2, axes - 2)]
+
+
 @lru_cache(64)
 def source(layout: Layout, gradient: bool, across: Across) -> Source:
     """The source of a network's kernel: the same for all sizes and layers of a cell."""
-    return Source(Program(layout.trace), gradient, across, f"{type(layout.cell).__name__}, lanes across the {across}")
+    title = f"{type(layout.cell).__name__}, lanes across the {across}"
+    return Source(Program(layout.trace), gradient, across, title, VECTORS)
 
 
 @cache

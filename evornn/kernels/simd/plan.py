@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from evornn.cell import width
 from evornn.kernels.simd.generate import Source
+from evornn.kernels.simd.microkernels import tiles
 from evornn.kernels.simd.program import Group
 from evornn.kernels.simd.vector import LANES
 from evornn.layout import Layout, source_names
@@ -18,29 +19,33 @@ Index = NDArray[np.int64]  # a genome's position per weight; −1: there is none
 
 class Plan:
     """`table` [layers · columns] for T; `index`, `template` [weights]: the packed weights; `positions` [n] in the
-    packed gradient. Places in the workspace are in floats (rows · LANES), those of weights and gradients in numbers."""
+    packed gradient. Places in the workspace are in floats (rows · vectors · LANES), those of weights and gradients in
+    numbers; a second member's lie `twin` and `gtwin` further."""
 
     def __init__(self, source: Source, layout: Layout) -> None:
         self.source, self.program, self.layout = source, source.program, layout
         self.columns = {name: k for k, name in enumerate(source.symbols)}
         self.values: list[dict[str, int]] = [{} for _ in range(layout.layers)]
         self.parts: list[tuple[Index, NDArray[np.float32] | None]] = []
-        self.weights, self.gradient_size = 0, 0
+        self.weights, self.gradient_size, self.row = 0, 0, source.vectors * LANES
         self.positions = np.zeros(layout.n, np.int64)
         self.sizes = [layout.sizes(k) for k in range(layout.layers)]
         self.frame = self._frame()
         for layer in range(layout.layers):
             self._weights(layer)
         self._readout()
+        self.twin, self.gtwin = (-size % LANES + size + LANES for size in (self.weights, self.gradient_size))
         self.index = np.concatenate([part for part, _ in self.parts])
         self.template = np.concatenate([np.zeros(len(i), np.float32) if v is None else v for i, v in self.parts])
 
-    def table(self, frames: int) -> Index:
-        """[layers · columns], for a workspace of so many frames; sets `floats`, `d_here`, `d_there`, `d_floats`."""
+    def table(self, frames: int, apart: bool) -> Index:
+        """[layers · columns], for a workspace of so many frames; sets `floats`, `d_here`, `d_there`, `d_floats`. `apart`:
+        a row's vectors are sequences of one member, else they are two members."""
         self._workspace(frames * self.frame)
+        shared = {"apart": int(apart), "twin": 0 if apart else self.twin, "gtwin": 0 if apart else self.gtwin}
         found = np.zeros((self.layout.layers, len(self.columns)), np.int64)
         for layer, values in enumerate(self.values):
-            for name, value in values.items():
+            for name, value in (values | shared).items():
                 if name in self.columns:
                     found[layer, self.columns[name]] = value
         return found.ravel()
@@ -56,7 +61,7 @@ class Plan:
     def _frame(self) -> int:
         """Positions within a frame; returns its size."""
         layout, program = self.layout, self.program
-        at = Counter()
+        at = Counter(self.row)
         shared = {
             "x_row": at(layout.inputs),
             "y_row": at(padded(layout.outputs)),
@@ -71,17 +76,17 @@ class Plan:
                 self._block(layer, group, at)
             values |= {name: at(self._rows(layer, of)) for name, of in self._named("kept") if isinstance(of, Node)}
             values["out_row"] = at(self._rows(layer, program.output))
-        frame = at(0) // LANES | 1  # an odd number of rows: frames don't fall on the same cache sets
+        frame = at(0) // self.row | 1  # an odd number of rows: frames don't fall on the same cache sets
         for layer, values in enumerate(self.values):
             values |= shared | {
-                "frame": frame * LANES,
+                "frame": frame * self.row,
                 "inputs": layout.inputs,
                 "outputs": layout.outputs,
                 "out_rows": layout.width,
             }
-            values["x_from"] = shared["x_row"] if layer == 0 else self._out(layer - 1, frame * LANES)
-            values["out_from"] = self._out(layout.layers - 1, frame * LANES)
-        return frame * LANES
+            values["x_from"] = shared["x_row"] if layer == 0 else self._out(layer - 1, frame * self.row)
+            values["out_from"] = self._out(layout.layers - 1, frame * self.row)
+        return frame * self.row
 
     def _block(self, layer: int, group: Group, at: Counter) -> None:
         heights = [self._rows(layer, m) for m in group.maps]
@@ -91,7 +96,7 @@ class Plan:
             start = at(padded(sum(heights)))
             self.values[layer][f"{kind}_{group.name}"] = start
             for node, before in zip(group.maps, np.cumsum([0, *heights]), strict=False):
-                self.values[layer][f"{prefix}_{node.name}"] = start + int(before) * LANES
+                self.values[layer][f"{prefix}_{node.name}"] = start + int(before) * self.row
         self.values[layer][f"height_{group.name}"] = sum(heights)
 
     def _out(self, layer: int, frame: int) -> int:
@@ -100,10 +105,11 @@ class Plan:
         return self.values[layer][f"state_{state}"] + frame if state else self.values[layer]["out_row"]
 
     def _workspace(self, start: int) -> None:
-        layout, program, at = self.layout, self.program, Counter(start)
+        layout, program, at = self.layout, self.program, Counter(self.row, start)
         widest = max(layout.inputs, layout.width)
         shared = {"target": at(layout.outputs), "dy": at(padded(layout.outputs)), "unused": at(padded(widest))}
-        d_states = Counter()
+        shared["total"] = at(1)
+        d_states = Counter(self.row)
         for layer, values in enumerate(self.values):
             values |= shared
             values |= {
@@ -116,8 +122,8 @@ class Plan:
         for layer, values in enumerate(self.values[1:], 1):
             values["below"] = self.values[layer - 1][f"d_state_{state}" if state else "d_out"]
         self.d_floats = d_states(16)
-        self.d_here, self.d_there = at(self.d_floats // LANES + 16), at(self.d_floats // LANES + 16)
-        self.floats = at(16) + 16 * LANES
+        self.d_here, self.d_there = at(self.d_floats // self.row + 16), at(self.d_floats // self.row + 16)
+        self.floats = at(16) + 16 * self.row
 
     # ---- weights and gradients -------------------------------------------------------------------------------------
 
@@ -125,14 +131,14 @@ class Plan:
         values, program, sizes = self.values[layer], self.program, self.sizes[layer]
         for group in program.groups:
             biases, matrices = self._indices(layer, group)
-            values[f"weights_{group.name}"] = self._pack(packed(matrices, biases))
+            values[f"weights_{group.name}"] = self._pack(packed(matrices, biases, self.source.vectors))
             for k, matrix in enumerate(matrices):
                 values[f"gradient_{group.name}_{k}"] = self._product(matrix)
             values[f"gradient_{group.name}_bias"] = self._product(biases[:, None])
         for name, (kind, of) in self.source.symbols.items():
             if kind == "back" and isinstance(of, Node):
                 values[name] = self._pack(
-                    packed([self._transposed(layer, g, of) for g in program.groups if of in g.sources], None)
+                    packed([self._transposed(layer, g, of) for g in program.groups if of in g.sources], None, self.source.vectors)
                 )
             elif kind == "parameter":
                 values[name] = self._pack(self._block_index(f"{layer}.{of}"))
@@ -151,7 +157,7 @@ class Plan:
         if not self.layout.readout:
             return
         weight, bias = self._block_index("readout.weight"), self._block_index("readout.bias")
-        found = {"readout": self._pack(packed([weight], bias)), "readout_back": self._pack(packed([weight.T], None))}
+        found = {"readout": self._pack(packed([weight], bias, self.source.vectors)), "readout_back": self._pack(packed([weight.T], None, self.source.vectors))}
         found |= {"readout_gradient": self._product(weight), "readout_bias": self._product(bias[:, None])}
         for values in self.values:
             values |= found
@@ -221,30 +227,19 @@ class Plan:
 class Counter:
     """Hands out rows of the workspace: `at(rows)` is the position of the next ones."""
 
-    def __init__(self, start: int = 0) -> None:
-        self.next = start
+    def __init__(self, row: int, start: int = 0) -> None:
+        self.row, self.next = row, start
 
     def __call__(self, rows: int) -> int:
-        start, self.next = self.next, self.next + rows * LANES
+        start, self.next = self.next, self.next + rows * self.row
         return start
 
 
-def tiles(rows: int) -> list[tuple[int, int]]:
-    """(first row, height) of the tiles in which `microkernels.affine` works."""
-    found, r = [], 0
-    while rows - r > 8:
-        found.append((r, 16))
-        r += 16
-    if rows - r >= 4:
-        return [*found, (r, 8)]
-    return [*found, *((k, 1) for k in range(r, rows))]
-
-
-def packed(matrices: list[Index], biases: Index | None) -> Index:
+def packed(matrices: list[Index], biases: Index | None, vectors: int) -> Index:
     """[rows, columns] per source → flat, in the order in which `microkernels.affine` reads them."""
     together = np.concatenate([*([] if biases is None else [biases[:, None]]), *matrices], 1)
     parts = []
-    for start, height in tiles(len(together)):
+    for start, height in tiles(len(together), vectors):
         tile = np.full((height, together.shape[1]), -1)
         rows = together[start : start + height]
         tile[: len(rows)] = rows
