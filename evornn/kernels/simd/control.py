@@ -90,6 +90,7 @@ class ControlSource(Source):
         super().__init__(program, False, "members", title, vectors=1)
 
     def _write(self) -> str:
+        self.carried = None  # a lane that begins anew would need it first
         self.named = {name: (name, "") for name in (*GLOBAL, *PER_LAYER)}
         self.affines = {(1, False)}
         entry = ENTRY.format(step="\n".join(indent(indent(self._step()))), refill=CALL)

@@ -54,10 +54,17 @@ class Forward(Places):
         step += ["if loss >= 0:", *indent(self._add_loss())]
         step += ["if keep >= 0:", "    copy(Z, nxt + y_row, kept, (keep + t) * outputs * ROW, outputs * ROW)"]
         step += ["cur, nxt = nxt, (nxt + frame if storing else cur)"]
-        lines = ["q = 0", "@GLOBAL", "nxt = cur + frame", "for t in range(t0, t1):", *indent(step)]
+        lines = ["q = 0", "@GLOBAL", *self._first_output(), "nxt = cur + frame", "for t in range(t0, t1):", *indent(step)]
         lines += ["spill(Z, total, sums)", "return cur"]
         head = "forward(Z, W, T, layers, cur, storing, X, Y, M, b, steps, t0, t1, loss, sums, keep, kept)"
         return function(head, lines)
+
+    def _first_output(self) -> list[str]:
+        """The output of the states before the first step, where steps go on from it."""
+        if self.carried is None:
+            return []
+        body = ["@TABLE", *self._levels_forward(self.program.after)]
+        return ["nxt = cur", "for layer in range(layers):", *indent(body)]
 
     def _add_loss(self) -> list[str]:
         """This step's loss to the row `total`, and that, from time to time, to sums in double precision."""

@@ -32,10 +32,11 @@ def affine(sources: int, add: bool, vectors: int) -> str:
     arguments = ", ".join(f"s{k}, n{k}" for k in range(sources))
     twin = "twin, " if vectors > 1 else ""
     head = f"def {'add_' if add else ''}affine{sources}(Z, W, w, {twin}to, rows, {arguments}):"
+    together = ["if s0 + n0 * ROW == s1:", "    n0, n1 = n0 + n1, 0"] if sources > 1 else []
     if vectors == 1:
-        return "\n".join(["@njit", head, *_indent(_rows(sources, add, 1, False))])
+        return "\n".join(["@njit", head, *_indent([*together, *_rows(sources, add, 1, False)])])
     shared, apart = (_indent(_rows(sources, add, vectors, own)) for own in (False, True))
-    return "\n".join(["@njit", head, *_indent(["if twin == 0:", *shared, "else:", *apart])])
+    return "\n".join(["@njit", head, *_indent([*together, "if twin == 0:", *shared, "else:", *apart])])
 
 
 def _rows(sources: int, add: bool, vectors: int, own: bool) -> list[str]:

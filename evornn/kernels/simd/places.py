@@ -24,6 +24,7 @@ class Places:
     def __init__(self, program: Program, gradient: bool, vectors: int) -> None:
         self.program, self.gradient, self.vectors = program, gradient, vectors
         nodes = dict.fromkeys((*program.static.nodes, *program.step.nodes, *program.after.nodes))
+        self.carried = program.carried
         self.numbers = {n: k for k, n in enumerate(nodes)}
         self.affine_sources = {strip(s) for g in program.groups for s in g.sources}
         self.kept: set[Node] = set(program.used_static)
@@ -54,6 +55,8 @@ class Places:
         if section is program.step and node in program.new:
             return f"nxt + {self.symbol('state', program.states[program.new.index(node)])}"
         if section is program.after and node is program.output:
+            return f"nxt + {self.symbol('out_row', '')}"
+        if section is program.step and node is self.carried:
             return f"cur + {self.symbol('out_row', '')}"
         if node in self.kept and node in section.level:
             return (
@@ -72,7 +75,7 @@ class Places:
                 for s, n in zip(program.states, program.new, strict=True)
                 if n is node
             ]
-        if found or node.op in ("affine", "stop"):
+        if found or node.op in ("affine", "stop") or (section is program.step and node is self.carried):
             return found
         place = self.place(section, node)
         return [place] if place else []
@@ -169,6 +172,7 @@ class Places:
             position=self._position,
             rows=self._count,
             twin=self.twin,
+            elsewhere=self.carried if section is self.program.step else None,
             recompute=recompute,
         )
 

@@ -63,10 +63,10 @@ class Plan:
         layout, program = self.layout, self.program
         at = Counter(self.row)
         shared = {
-            "x_row": at(layout.inputs),
             "y_row": at(padded(layout.outputs)),
             "t_row": at(1),
             "e_row": at(padded(layout.outputs)),
+            "x_row": at(layout.inputs),  # just before the first state: together they are one source
         }
         for layer, values in enumerate(self.values):
             sizes = self.sizes[layer]
@@ -102,7 +102,7 @@ class Plan:
     def _out(self, layer: int, frame: int) -> int:
         """Where a layer's output is, seen from the frame of the step."""
         state = self.program.output_state
-        return self.values[layer][f"state_{state}"] + frame if state else self.values[layer]["out_row"]
+        return self.values[layer][f"state_{state}" if state else "out_row"] + frame
 
     def _workspace(self, start: int) -> None:
         layout, program, at = self.layout, self.program, Counter(self.row, start)

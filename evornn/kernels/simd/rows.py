@@ -25,10 +25,12 @@ class Rows:
 
     def __init__(
         self, section: Section, level: int, size: Size, place: Place, *, keep: Callable[[Node], None],
-        position: Callable[[Node], str], rows: Callable[[Size], str], twin: Callable[[str], str], recompute: bool = False,
+        position: Callable[[Node], str], rows: Callable[[Size], str], twin: Callable[[str], str], elsewhere: Node | None = None,
+        recompute: bool = False,
     ) -> None:  # fmt: skip
         self.section, self.level, self.size, self.place = section, level, size, place
         self.keep, self.parameter, self.rows, self.twin, self.recompute = keep, position, rows, twin, recompute
+        self.elsewhere = elsewhere  # a node of this section that is there before the pass
         self.lines: list[str] = []
         self.stores: list[str] = []
         self.added: dict[str, list[Value]] = {}  # place → what this pass adds there
@@ -80,9 +82,8 @@ class Rows:
         return f" + row // ({self.rows(self.size)} // {self.rows(size)}) * ROW + half"
 
     def _here(self, node: Node) -> bool:
-        return (
-            not self.recompute and node.op not in ("affine", "leaf") and node in self.section.level and self.local(node)
-        )
+        made = node.op not in ("affine", "leaf") and node is not self.elsewhere
+        return not self.recompute and made and node in self.section.level and self.local(node)
 
     def local(self, node: Node) -> bool:
         """Whether the node belongs to this pass."""
