@@ -161,8 +161,8 @@ class Case:
         assert ((found / right - 1).abs() < 1e-5).all(), (loss, found, right)
 
     def check_gradients(self, loss: str) -> None:
-        losses, found = self.simd.gradients(self.genomes, *self.data, loss)
-        right_losses, right = self.reference.gradients(*self.exact, loss)
+        losses, found, _ = self.simd.gradients(self.genomes, *self.data, loss)
+        right_losses, right, _ = self.reference.gradients(*self.exact, loss)
         assert ((losses / right_losses - 1).abs() < 1e-5).all()
         error = (found - right).norm(dim=1) / right.norm(dim=1)
         worst = {n: float((found - right)[:, b.slice].norm()) for n, b in self.layout.blocks.items()}
@@ -228,9 +228,10 @@ def test_losses_and_gradients_agree_with_the_reference(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("name", ["elman", "ctrnn", "Scaled"])
-def test_lanes_across_members_agree_with_the_reference(name: str) -> None:
-    case = Case(name, batch=3, population=18, layers=2)
+def test_lanes_across_members_agree_with_the_reference(name: str, batch: int) -> None:
+    case = Case(name, batch=batch, population=35, layers=2)
     for loss in ("mse", "cross_entropy", "zero_one"):
         case.check_losses(loss)
     case.check_gradients("mse")
@@ -240,7 +241,7 @@ def test_lanes_across_members_agree_with_the_reference(name: str) -> None:
 @pytest.mark.parametrize("name", ["elman", "lstm", "Cascaded"])
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
-    units=st.integers(1, 130), batch=st.integers(8, 70), layers=st.integers(1, 3), inputs=st.integers(1, 9),
+    units=st.integers(1, 130), batch=st.integers(1, 70), layers=st.integers(1, 3), inputs=st.integers(1, 9),
     outputs=st.integers(1, 5), steps=st.integers(1, 20), seed=st.integers(0, 99),
     loss=st.sampled_from(["mse", "zero_one"]),
 )  # fmt: skip
@@ -265,10 +266,10 @@ def test_long_sequences_are_recomputed_in_segments_with_the_same_result() -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", [3, 20])
+@pytest.mark.parametrize("batch", [1, 3, 12, 20])
 def test_bits_depend_on_neither_threads_nor_shards_nor_place(batch: int) -> None:
     case = Case("elman", batch=batch, population=37)
-    losses, gradients = case.simd.gradients(case.genomes, *case.data, "mse")
+    losses, gradients, _ = case.simd.gradients(case.genomes, *case.data, "mse")
     assert torch.equal(losses, case.simd.gradients(case.genomes, *case.data, "mse")[0])
     threaded = SimdEvaluator(case.layout, threads=3).gradients(case.genomes, *case.data, "mse")
     assert torch.equal(losses, threaded[0]) and torch.equal(gradients, threaded[1])
@@ -282,7 +283,7 @@ def test_bits_depend_on_neither_threads_nor_shards_nor_place(batch: int) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("batch", [3, 20])
+@pytest.mark.parametrize("batch", [1, 3, 12, 20])
 def test_what_is_not_finite_gives_nan_to_its_member_alone(bad: float, batch: int) -> None:
     case = Case("elman", batch=batch, population=4)
     good = case.simd.losses(case.genomes, *case.data, "mse")
@@ -290,10 +291,10 @@ def test_what_is_not_finite_gives_nan_to_its_member_alone(bad: float, batch: int
     for loss in ("mse", "zero_one"):
         assert case.simd.losses(case.genomes, *case.data, loss).isnan().tolist() == [False, False, True, False]
     assert torch.equal(good[:2], case.simd.losses(case.genomes, *case.data, "mse")[:2])
-    losses, gradients = case.simd.gradients(case.genomes, *case.data, "mse")
+    losses, gradients, _ = case.simd.gradients(case.genomes, *case.data, "mse")
     assert losses.isnan().tolist() == [False, False, True, False]
     assert gradients.isnan().all(1).tolist() == [False, False, True, False]
-    case.inputs[1, 4, 0] = bad
+    case.inputs[-1, 4, 0] = bad
     assert case.simd.losses(case.genomes, *case.data, "mse").isnan().all()
 
 
@@ -309,7 +310,7 @@ def test_masked_targets_may_be_nan() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", [3, 20])
+@pytest.mark.parametrize("batch", [1, 3, 12, 20])
 @pytest.mark.parametrize("name", ["Jordan", "Clockwork", "ctrnn"])
 def test_outputs_and_carried_states_agree_with_the_reference(name: str, batch: int) -> None:
     case = Case(name, batch=batch, population=5, layers=2, units=8)
@@ -324,6 +325,28 @@ def test_outputs_and_carried_states_agree_with_the_reference(name: str, batch: i
     rest, after = case.simd.outputs(case.genomes, case.inputs[:, 7:], state)
     assert torch.equal(torch.cat([half, rest], 2), found)
     assert all(torch.equal(a[k], b[k]) for a, b in zip(after, end, strict=True) for k in a)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 3, 12, 20])
+@pytest.mark.parametrize("name", ["Jordan", "Clockwork", "ctrnn"])
+def test_losses_and_gradients_go_on_from_a_state(name: str, batch: int) -> None:
+    case = Case(name, batch=batch, population=5, layers=2, units=8, initial_state="learned")
+    g, x, y, m = case.exact
+    rest = x[:, 7:], y[:, 7:], m[:, 7:]
+    state = case.reference.outputs(g, x[:, :7])[1]
+    losses, gradients, end = case.reference.gradients(g, *rest, "mse", state, carry=True)
+    assert torch.equal(losses, case.reference.losses(g, *rest, "mse", state))
+    single = [{name: values.float() for name, values in layer.items()} for layer in state]
+    data = [values[:, 7:] for values in case.data]
+    found = case.simd.gradients(case.genomes, *data, "mse", single, carry=True)
+    assert torch.allclose(found[0].double(), losses, rtol=1e-5)
+    assert torch.allclose(case.simd.losses(case.genomes, *data, "mse", single).double(), losses, rtol=1e-5)
+    assert ((found[1] - gradients).norm(dim=1) / gradients.norm(dim=1) < 1e-4).all()
+    initial = [b.slice for name, b in case.layout.blocks.items() if name.endswith("initial")]
+    assert not any(found[1][:, part].any() or gradients[:, part].any() for part in initial)
+    for layer, exact in zip(found[2] or [], end or [], strict=True):
+        assert all(torch.allclose(layer[k].double(), exact[k], atol=1e-5) for k in exact)
 
 
 # ---- the cache ------------------------------------------------------------------------------------------------------

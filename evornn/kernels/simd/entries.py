@@ -32,7 +32,7 @@ ENTRIES = (
     """
 @entry
 def losses(genomes, first, last, index, template, T, layers, X, Y, M, blocks, steps, loss, count, Z, W, sums, result,
-           keep, kept, resume, carried):
+           keep, kept, resume, carry, carried):
     q = 0
     @GLOBAL
     own = ROW if apart > 0 else LANES  # floats of a row that belong to one member
@@ -48,7 +48,7 @@ def losses(genomes, first, last, index, template, T, layers, X, Y, M, blocks, st
                 copy(carried, number * frame, Z, 0, frame)
             at = number * steps if keep else -1
             cur = forward(Z, W, T, layers, 0, False, X, Y, M, b, steps, 0, steps, loss, sums, at, kept)
-            if keep:
+            if carry:
                 copy(Z, cur, carried, number * frame, frame)
         for v in range(0, ROW, own):
             report(sums, v, v + own, count, result, p + v // own * MEMBERS, last)
@@ -56,7 +56,7 @@ def losses(genomes, first, last, index, template, T, layers, X, Y, M, blocks, st
     """
 @entry
 def gradients(genomes, first, last, index, template, T, layers, X, Y, M, blocks, steps, loss, count, Z, W, sums, result,
-              segment, checkpoints, d_here, d_there, d_floats, G, positions, gradient):
+              resume, carry, carried, segment, checkpoints, d_here, d_there, d_floats, G, positions, gradient):
     q = 0
     @GLOBAL
     own = ROW if apart > 0 else LANES
@@ -71,6 +71,9 @@ def gradients(genomes, first, last, index, template, T, layers, X, Y, M, blocks,
             G[k] = 0
         for b in range(0, blocks, ahead):
             start(Z, W, T, layers)
+            number = p // members * (blocks // ahead) + b // ahead
+            if resume:
+                copy(carried, number * frame, Z, 0, frame)
             now, old = d_here, d_there
             zero(Z, now, d_floats)
             for k in range(2 * segments - 1):  # there, keeping the states at the borders of segments, and back
@@ -83,6 +86,8 @@ def gradients(genomes, first, last, index, template, T, layers, X, Y, M, blocks,
                     copy(checkpoints, s * frame, Z, 0, frame)
                 wanted = -1 if there else loss
                 cur = forward(Z, W, T, layers, 0, True, X, Y, M, b, steps, t0, t1, wanted, sums, -1, G)
+                if carry and s == segments - 1:
+                    copy(Z, cur, carried, number * frame, frame)
                 if there:
                     copy(Z, cur, Z, 0, frame)
                 else:
@@ -90,7 +95,8 @@ def gradients(genomes, first, last, index, template, T, layers, X, Y, M, blocks,
                     now, old = then, now + old - then
                     for t in range(0, t1 - t0, 32):  # so many that their frames stay in the cache
                         products(Z, T, layers, t * frame, min(32, t1 - t0 - t), own, G)
-            start_back(Z, T, layers, now, G)
+            if not resume:  # no gradient leaves through a state that was given
+                start_back(Z, T, layers, now, G)
         static_back(Z, W, T, layers, G)
         for v in range(0, ROW, own):
             member = p + v // own * MEMBERS

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -38,8 +38,8 @@ SMALL_BATCH = 7  # up to so many sequences, lanes run across the members
 _F1, _F2, _I1, _I = nb.float32[::1], nb.float32[:, ::1], nb.int64[::1], nb.int64
 _BOTH = (_F2, _I, _I, _I1, _F1, _I1, _I, _F1, _F1, _F1, _I, _I, _I, nb.float64, _F1, _F1, nb.float64[::1], _F1)
 SIGNATURES = {
-    "losses": (*_BOTH, nb.boolean, _F1, nb.boolean, _F1),
-    "gradients": (*_BOTH, _I, _F1, _I, _I, _I, _F1, _I1, _F2),
+    "losses": (*_BOTH, nb.boolean, _F1, nb.boolean, nb.boolean, _F1),
+    "gradients": (*_BOTH, nb.boolean, nb.boolean, _F1, _I, _F1, _I, _I, _I, _F1, _I1, _F2),
 }
 
 
@@ -54,6 +54,18 @@ class Data:
     lanes: Lanes
     steps: int
     count: float
+
+
+_NOTHING: Floats = np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Frames of all members and blocks, flat: what a call begins with (`given`) and ends with (`wanted`)."""
+
+    frames: Floats = field(default_factory=lambda: _NOTHING)
+    given: bool = False
+    wanted: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,30 +87,39 @@ class SimdEvaluator:
         for entry in ("losses", "gradients") if gradients else ("losses",):
             _ = self._kernel(entry, self._across(batch)).function
 
-    def losses(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str) -> Tensor:
-        """[P] mean losses over the steps where the mask is True."""
+    def losses(
+        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
+        state: NetworkState | None = None,
+    ) -> Tensor:  # fmt: skip
+        """[P] mean losses over the steps where the mask is True, from the usual start or a state [P, B, size]."""
         kernel = self._kernel("losses", self._across(len(inputs)))
-        result = np.empty(len(genomes), np.float32)
-        kernel.run(genomes, kernel.data(inputs, targets, mask), NUMBERS[loss], result, self.threads)
+        carried, result = kernel.carried(state, False, len(genomes), len(inputs)), np.empty(len(genomes), np.float32)
+        kernel.run(genomes, kernel.data(inputs, targets, mask), NUMBERS[loss], result, carried, self.threads)
         return torch.from_numpy(result)
 
     def gradients(
-        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str
-    ) -> tuple[Tensor, Tensor]:
-        """[P] losses and [P, n] their gradients, by backpropagation through time."""
+        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
+        state: NetworkState | None = None, carry: bool = False,
+    ) -> tuple[Tensor, Tensor, NetworkState | None]:  # fmt: skip
+        """[P] losses, [P, n] their gradients by backpropagation through time, and with `carry` the state after the last
+        step. No gradient flows into a state that is given, [P, B, size]."""
         kernel = self._kernel("gradients", self._across(len(inputs)))
+        carried = kernel.carried(state, carry, len(genomes), len(inputs))
         result, gradient = np.empty(len(genomes), np.float32), np.empty(tuple(genomes.shape), np.float32)
         data = kernel.data(inputs, targets, mask)
-        kernel.run_back(genomes, data, NUMBERS[loss], result, self.threads, gradient, self.workspace_bytes)
-        return torch.from_numpy(result), torch.from_numpy(gradient)
+        kernel.run_back(
+            genomes, data, NUMBERS[loss], result, self.threads, gradient, carried, self.workspace_bytes
+        )
+        end = kernel.states(carried, len(genomes), len(inputs)) if carry else None
+        return torch.from_numpy(result), torch.from_numpy(gradient), end
 
     def outputs(
         self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None
     ) -> tuple[Tensor, NetworkState]:
         """[P, B, T, O] and the state after the last step; a state that is given holds [P, B, size]."""
         kernel = self._kernel("losses", self._across(len(inputs)))
-        carried = kernel.frames(state, len(genomes), len(inputs))
-        kept = kernel.run_open(genomes, inputs, carried, state is not None, self.threads)
+        carried = kernel.carried(state, True, len(genomes), len(inputs))
+        kept = kernel.run_open(genomes, inputs, carried, self.threads)
         return torch.from_numpy(kept), kernel.states(carried, len(genomes), len(inputs))
 
     def _across(self, batch: int) -> Across:
@@ -141,24 +162,23 @@ class Kernel:
             return Data(x[rows].ravel(), y[rows].ravel(), weights.ravel(), lanes, steps, count)
         return Data(in_lanes(x[rows]), in_lanes(y[rows]), in_lanes(weights[..., None]), lanes, steps, count)
 
-    def run(self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int) -> None:
+    def run(self, genomes: Tensor, data: Data, loss: int, result: Floats, carried: Carried, threads: int) -> None:
         """Losses into `result` [P]."""
-        self._forward(genomes, data, loss, result, threads, False, _NOTHING, False, _NOTHING)
+        self._forward(genomes, data, loss, result, threads, _NOTHING, carried)
 
-    def run_open(self, genomes: Tensor, inputs: Tensor, carried: Floats, resume: bool, threads: int) -> Floats:
-        """Outputs [P, B, T, O]; the last frame of each member and block goes to `carried`."""
+    def run_open(self, genomes: Tensor, inputs: Tensor, carried: Carried, threads: int) -> Floats:
+        """Outputs [P, B, T, O]."""
         (batch, steps, _), outputs = inputs.shape, self.layout.outputs
         nothing = torch.zeros(batch, steps, outputs)
         data = self.data(inputs, nothing, nothing[..., 0] == 0)
         shape = (*data.lanes.shape(len(genomes)), steps, outputs, VECTORS, LANES)
         kept, result = np.empty(shape, np.float32), np.empty(len(genomes), np.float32)
-        self._forward(genomes, data, -1, result, threads, True, kept.ravel(), resume, carried)
+        self._forward(genomes, data, -1, result, threads, kept.ravel(), carried)
         return data.lanes.out(kept, len(genomes), batch)
 
     def _forward(
-        self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int,
-        keep: bool, kept: Floats, resume: bool, carried: Floats,
-    ) -> None:  # fmt: skip
+        self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int, kept: Floats, carried: Carried
+    ) -> None:
         plan, own, layers, f = self.plan, writable(genomes), self.layout.layers, self.function
         with self.laying:
             table, floats = plan.table(2, data.lanes.apart), plan.floats
@@ -167,25 +187,28 @@ class Kernel:
             Z, W = buffers.get(floats, plan.twin * data.lanes.members)
             f(
                 own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.lanes.blocks,
-                data.steps, loss, data.count, Z, W, np.empty(VECTORS * LANES), result, keep, kept, resume, carried,
+                data.steps, loss, data.count, Z, W, np.empty(VECTORS * LANES), result,
+                len(kept) > 0, kept, carried.given, carried.wanted, carried.frames,
             )  # fmt: skip
 
         self._share(part, len(genomes), threads, data.lanes.members)
 
     # ---- states, between frames in lanes and [P, B, size] -----------------------------------------------------------
 
-    def frames(self, state: NetworkState | None, population: int, batch: int) -> Floats:
-        """Flat frames [groups, rounds, rows, vectors, lanes] that hold a state."""
+    def carried(self, state: NetworkState | None, wanted: bool, population: int, batch: int) -> Carried:
+        """Room for the frames that a call begins and ends with; `state`: what it begins with, None: the usual start."""
+        if state is None and not wanted:
+            return Carried()
         lanes = Lanes.of(self.across, batch)
         frames = np.zeros((*lanes.shape(population), self.plan.frame // VECTORS // LANES, VECTORS, LANES), np.float32)
         for layer, name, start, size in self._carried() if state else ():
             frames[:, :, start : start + size] = lanes.into(state[layer][name].numpy())  # type: ignore[index]
-        return frames.ravel()
+        return Carried(frames.ravel(), state is not None, wanted)
 
-    def states(self, carried: Floats, population: int, batch: int) -> NetworkState:
+    def states(self, carried: Carried, population: int, batch: int) -> NetworkState:
         """Per layer: state name → [P, B, size], out of frames."""
         lanes = Lanes.of(self.across, batch)
-        frames = carried.reshape(*lanes.shape(population), -1, VECTORS, LANES)
+        frames = carried.frames.reshape(*lanes.shape(population), -1, VECTORS, LANES)
         found: NetworkState = [{} for _ in range(self.layout.layers)]
         for layer, name, start, size in self._carried():
             part = lanes.out(frames[:, :, start : start + size], population, batch)
@@ -204,8 +227,10 @@ class Kernel:
                 yield layer, "t", values[layer]["t_row"] // row, 1
 
     def run_back(
-        self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int, gradient: Floats, memory: int
-    ) -> None:
+        self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int, gradient: Floats,
+        carried: Carried, memory: int,
+    ) -> None:  # fmt: skip
+        """Losses into `result` [P], gradients into `gradient` [P, n]; stored time steps take no more than `memory`."""
         plan, own = self.plan, writable(genomes)
         segment = max(1, min(data.steps, memory // (plan.frame * 4) - 1))
         layers, f, members = self.layout.layers, self.function, data.lanes.members
@@ -218,8 +243,8 @@ class Kernel:
             Z, W, G, C = buffers.get(floats, plan.twin * members, plan.gtwin * members, checkpoints)
             f(
                 own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.lanes.blocks,
-                data.steps, loss, data.count, Z, W, np.empty(VECTORS * LANES), result, segment, C,
-                d_here, d_there, d_floats, G[: plan.gtwin * members], plan.positions, gradient,
+                data.steps, loss, data.count, Z, W, np.empty(VECTORS * LANES), result,
+                carried.given, carried.wanted, carried.frames, segment, C, d_here, d_there, d_floats, G[: plan.gtwin * members], plan.positions, gradient,
             )  # fmt: skip
 
         self._share(part, len(genomes), threads, data.lanes.members)
@@ -325,7 +350,6 @@ class Buffers(threading.local):
         return [self.arrays[k] for k in range(len(sizes))]
 
 
-_NOTHING: Floats = np.zeros(0, np.float32)
 buffers = Buffers()
 
 
