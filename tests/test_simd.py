@@ -349,6 +349,20 @@ def test_losses_and_gradients_go_on_from_a_state(name: str, batch: int) -> None:
         assert all(torch.allclose(layer[k].double(), exact[k], atol=1e-5) for k in exact)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 3, 12, 20])
+@pytest.mark.parametrize("name", ["elman", "Jordan"])
+def test_sums_for_a_readout_agree_with_the_reference(name: str, batch: int) -> None:
+    case = Case(name, batch=batch, population=20, layers=2, units=7, steps=70)
+    found, right = case.simd.products(case.genomes, *case.data), case.reference.products(*case.exact)
+    for sums, exact in zip(found, right, strict=True):
+        assert sums.shape == exact.shape and sums.dtype == torch.float64
+        assert ((sums - exact).norm(dim=(1, 2)) / exact.norm(dim=(1, 2)) < 1e-5).all()
+    assert torch.equal(found[0][:, -1, -1], case.mask.sum().expand(20).double())
+    threaded = SimdEvaluator(case.layout, threads=3).products(case.genomes[5:], *case.data)
+    assert all(torch.equal(part, whole[5:]) for part, whole in zip(threaded, found, strict=True))
+
+
 # ---- the cache ------------------------------------------------------------------------------------------------------
 
 AGAIN = """
@@ -377,7 +391,7 @@ def test_a_second_process_and_other_sizes_compile_nothing(tmp_path: Any, monkeyp
 def test_one_source_serves_all_sizes_layers_and_initial_states() -> None:
     a = Layout(cell("lstm"), 1, 4, 1, 1, "zero")
     b = Layout(cell("lstm"), 7, 33, 5, 3, "learned")
-    assert source(a, True, "batch").text == source(b, True, "batch").text
+    assert source(a, "gradients", "batch").text == source(b, "gradients", "batch").text
 
 
 def test_what_the_generator_does_not_know_is_refused() -> None:

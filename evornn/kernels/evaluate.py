@@ -23,6 +23,8 @@ from evornn.layout import Layout
 
 T = TypeVar("T")
 Answer: TypeAlias = tuple[Tensor, NetworkState]  # outputs [P, B, T, O] and the state after the last step
+Products: TypeAlias = tuple[Tensor, Tensor]
+"""Σ [h; 1][h; 1]ᵀ [P, H + 1, H + 1] and Σ [h; 1] yᵀ [P, H + 1, O] in float64; h is what the read-out sees."""
 # members; torch computes two SIMD vectors (32 floats) at a time and what is left with other, scalar functions: with 32
 # members there is never anything left, whatever the shape
 TILE = {"cpu": 32, "cuda": 1024}
@@ -98,6 +100,25 @@ class Evaluator:
             outputs, ends = joined(self._over_tiles(tile, genomes), 0)
         count = len(genomes)
         return outputs[:count], [{name: values[:count] for name, values in layer.items()} for layer in ends]
+
+    def products(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor) -> Products:
+        """Sums for the read-out, over the steps where the mask is True; fed-back outputs are the targets."""
+
+        def tile(members: Tensor, place: slice) -> Products:
+            network, sums = Reference(self.layout, members), []
+            for rows in self._chunks(members, inputs, stored_steps=1):
+                forced = torch.where(mask[rows][..., None], targets[rows], 0.0)
+                hidden, _ = network.hidden(inputs[rows], forced=forced)
+                counted = mask[rows].flatten()
+                h = hidden.flatten(1, 2)[:, counted].double()
+                h = torch.cat([h, torch.ones_like(h[..., :1])], -1)
+                y = targets[rows].flatten(0, 1)[counted].double().expand(len(h), -1, -1)
+                sums.append((h.mT @ h, h.mT @ y))
+            return torch.stack([s[0] for s in sums]).sum(0), torch.stack([s[1] for s in sums]).sum(0)
+
+        with torch.no_grad():
+            parts = self._over_tiles(tile, genomes)
+        return torch.cat([p[0] for p in parts])[: len(genomes)], torch.cat([p[1] for p in parts])[: len(genomes)]
 
     def _over_tiles(self, f: Callable[[Tensor, slice], T], genomes: Tensor) -> list[T]:
         """`f(members, their place in the population)` of each tile, in order."""

@@ -87,7 +87,7 @@ class ControlSource(Source):
         self.plant, self.rewrite = plant, Rewriter()
         self.constants: dict[float, str] = {0.0: "ZERO", 1.0: "ONE"}
         self.s, self.a = renamed(plant.s, self.rewrite), renamed(plant.a, self.rewrite)
-        super().__init__(program, False, "members", title, vectors=1)
+        super().__init__(program, "losses", "members", title, vectors=1)
 
     def _write(self) -> str:
         self.carried = None  # a lane that begins anew would need it first

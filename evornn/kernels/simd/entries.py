@@ -28,8 +28,8 @@ ACROSS = {
         "weight": "weight_of_lanes", "given": "given_to_all", "sum_1": "keep_1", "sum_8": "keep_8", "sum_16": "keep_16",
     },
 }  # fmt: skip
-ENTRIES = (
-    """
+ENTRIES = {
+    "losses": """
 @entry
 def losses(genomes, first, last, index, template, T, layers, X, Y, M, blocks, steps, loss, count, Z, W, sums, result,
            keep, kept, resume, carry, carried):
@@ -53,7 +53,7 @@ def losses(genomes, first, last, index, template, T, layers, X, Y, M, blocks, st
         for v in range(0, ROW, own):
             report(sums, v, v + own, count, result, p + v // own * MEMBERS, last)
 """.strip(),
-    """
+    "gradients": """
 @entry
 def gradients(genomes, first, last, index, template, T, layers, X, Y, M, blocks, steps, loss, count, Z, W, sums, result,
               resume, carry, carried, segment, checkpoints, d_here, d_there, d_floats, G, positions, gradient):
@@ -103,4 +103,30 @@ def gradients(genomes, first, last, index, template, T, layers, X, Y, M, blocks,
             unpack(G, v // LANES * gtwin, positions, sums, v, v + own, count, gradient, member, last)
             report(sums, v, v + own, count, result, member, last)
 """.strip(),
-)
+    "products": """
+@entry
+def products(genomes, first, last, index, template, T, layers, X, Y, M, blocks, steps, Z, W, sums, G, size, found):
+    q = 0
+    @GLOBAL
+    own = ROW if apart > 0 else LANES
+    members, ahead = MEMBERS * ROW // own, own // LANES
+    for p in range(first, last, members):
+        for v in range(0, ROW, own):
+            pack(genomes, p + v // own * MEMBERS, last, index, template, W, v // LANES * twin, sums, v, v + own)
+        static(Z, W, T, layers)
+        for b in range(0, blocks, ahead):
+            start(Z, W, T, layers)
+            for t0 in range(0, steps, 32):  # as many as single precision adds up well
+                t1 = min(t0 + 32, steps)
+                cur = forward(Z, W, T, layers, 0, True, X, Y, M, b, steps, t0, t1, -1, sums, -1, G)
+                gather(Z, T, Y, M, b, steps, t0, t1)
+                for v in range(0, ROW, own):
+                    for k in range(size * MEMBERS):
+                        G[k] = 0
+                    product(Z, r_row + v, out_rows + 1 + outputs, c_row + v, out_rows + 1, frame, t1 - t0, own, G, 0)
+                    to = (p // MEMBERS + v // own) * size * MEMBERS
+                    for k in range(size * MEMBERS):
+                        found[to + k] += G[k]
+                copy(Z, cur, Z, 0, frame)
+""".strip(),
+}

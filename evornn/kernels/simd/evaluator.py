@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from evornn.kernels.evaluate import Products
 from evornn.kernels.reference import NetworkState
 from evornn.kernels.simd import cache as disk
 from evornn.kernels.simd.generate import Source
@@ -40,6 +41,7 @@ _BOTH = (_F2, _I, _I, _I1, _F1, _I1, _I, _F1, _F1, _F1, _I, _I, _I, nb.float64, 
 SIGNATURES = {
     "losses": (*_BOTH, nb.boolean, _F1, nb.boolean, nb.boolean, _F1),
     "gradients": (*_BOTH, nb.boolean, nb.boolean, _F1, _I, _F1, _I, _I, _I, _F1, _I1, _F2),
+    "products": (*_BOTH[:12], _F1, _F1, nb.float64[::1], _F1, _I, nb.float64[::1]),
 }
 
 
@@ -80,7 +82,7 @@ class SimdEvaluator:
     workspace_bytes: int = WORKSPACE_BYTES
 
     def __post_init__(self) -> None:
-        source(self.layout, False, "batch")
+        source(self.layout, "losses", "batch")
 
     def prepare(self, batch: int, gradients: bool) -> None:
         """Compile, or load, what evaluating so many sequences takes."""
@@ -122,6 +124,12 @@ class SimdEvaluator:
         kept = kernel.run_open(genomes, inputs, carried, self.threads)
         return torch.from_numpy(kept), kernel.states(carried, len(genomes), len(inputs))
 
+    def products(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor) -> Products:
+        """Sums for the read-out, over the steps where the mask is True; fed-back outputs are the targets."""
+        kernel = self._kernel("products", self._across(len(inputs)))
+        sums, width = kernel.run_products(genomes, kernel.data(inputs, targets, mask), self.threads), self.layout.width + 1
+        return torch.from_numpy(sums[:, :width]), torch.from_numpy(sums[:, width:].swapaxes(1, 2))
+
     def _across(self, batch: int) -> Across:
         return "members" if batch <= SMALL_BATCH else "batch"
 
@@ -141,7 +149,7 @@ class Kernel:
     def __init__(self, layout: Layout, entry: str, across: Across) -> None:
         self.layout, self.entry, self.across = layout, entry, across
         self.name = type(layout.cell).__name__
-        self.source = source(layout, entry == "gradients", across)
+        self.source = source(layout, entry, across)
         self.plan = Plan(self.source, layout)
         self.laying = threading.Lock()  # of the plan's workspace
 
@@ -249,6 +257,25 @@ class Kernel:
 
         self._share(part, len(genomes), threads, data.lanes.members)
 
+    def run_products(self, genomes: Tensor, data: Data, threads: int) -> NDArray[np.float64]:
+        """[P, H + 1 + O, H + 1] sums over all steps that count."""
+        plan, own, layers, f, lanes = self.plan, writable(genomes), self.layout.layers, self.function, data.lanes
+        with self.laying:
+            table, floats = plan.table(33, lanes.apart), plan.floats
+        width, groups = lanes.width, lanes.shape(len(own))[0] * lanes.members // lanes.width
+        found = np.zeros(groups * plan.gradient_size * width)
+
+        def part(first: int, last: int) -> None:
+            Z, W, G = buffers.get(floats, plan.twin * lanes.members, (plan.gradient_size + LANES) * width)
+            f(
+                own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, lanes.blocks,
+                data.steps, Z, W, np.empty(VECTORS * LANES), G, plan.gradient_size, found,
+            )  # fmt: skip
+
+        self._share(part, len(genomes), threads, lanes.members)
+        sums = found.reshape(groups, plan.gradient_size, width)[:, plan.sums]
+        return np.moveaxis(sums, -1, 1).reshape(-1, *plan.sums.shape)[: len(genomes)]
+
     def _share(self, part: Callable[[int, int], None], population: int, threads: int, together: int) -> None:
         """Call `part(first, last)` for all members, in a few portions of whole groups per thread."""
         portion = population if threads == 1 else -(-population // (4 * threads))
@@ -281,9 +308,14 @@ class Lanes:
         return self.blocks * (LANES if self.across == "batch" else 1)
 
     @property
+    def width(self) -> int:
+        """Members in a vector."""
+        return LANES if self.across == "members" else 1
+
+    @property
     def members(self) -> int:
         """Members that are computed together."""
-        return (LANES if self.across == "members" else 1) * (1 if self.apart else VECTORS)
+        return self.width * (1 if self.apart else VECTORS)
 
     def shape(self, population: int) -> tuple[int, int]:
         """(groups of members, rounds of blocks)."""
@@ -315,10 +347,10 @@ class Lanes:
 
 
 @lru_cache(64)
-def source(layout: Layout, gradient: bool, across: Across) -> Source:
+def source(layout: Layout, entry: str, across: Across) -> Source:
     """The source of a network's kernel: the same for all sizes and layers of a cell."""
     title = f"{type(layout.cell).__name__}, lanes across the {across}"
-    return Source(Program(layout.trace), gradient, across, title, VECTORS)
+    return Source(Program(layout.trace), entry, across, title, VECTORS)
 
 
 @cache

@@ -51,6 +51,8 @@ class Forward(Places):
             step += [f"affine1(Z, {self.weights.format('readout')}, nxt + y_row, outputs, out, out_rows)"]
         else:
             step += ["copy(Z, out, Z, nxt + y_row, outputs * ROW)"]
+        if self.entry == "products" and "y" in leaves:
+            step += self._force()
         step += ["if loss >= 0:", *indent(self._add_loss())]
         step += ["if keep >= 0:", "    copy(Z, nxt + y_row, kept, (keep + t) * outputs * ROW, outputs * ROW)"]
         step += ["cur, nxt = nxt, (nxt + frame if storing else cur)"]
@@ -73,6 +75,27 @@ class Forward(Places):
         vector += ["part = step_loss(loss, Z, nxt + y_row + v, target + v, outputs, ROW)"]
         vector += ["store(Z, total + v, load(Z, total + v) + choose(given(M, there), part, splat(f(0))))"]
         return ["for v in range(0, ROW, LANES):", *indent(vector), "if t % 64 == 63:", "    spill(Z, total, sums)"]
+
+    def _force(self) -> list[str]:
+        """The target in place of the output that is fed back: a read-out that is yet to be solved has none to give."""
+        vector = ["there = moment + v // LANES * apart * steps", "for o in range(outputs):"]
+        vector += ["    store(Z, nxt + y_row + o * ROW + v, given(Y, there * outputs + o))"]
+        return ["for v in range(0, ROW, LANES):", *indent(vector)]
+
+    def _gather(self) -> str:
+        """Per step two blocks of rows whose products are wanted: [h, 1, y], empty where the step does not count, and
+        [h, 1]."""
+        vector = ["there = moment + v // LANES * apart * steps", "counts, none = given(M, there), splat(f(0))"]
+        vector += ["r, c = at + r_row + v, at + c_row + v"]
+        vector += ["for k in range(out_rows):", "    h = load(Z, at + out_from + k * ROW + v)"]
+        vector += ["    store(Z, r + k * ROW, choose(counts, h, none))", "    store(Z, c + k * ROW, h)"]
+        vector += ["store(Z, r + out_rows * ROW, choose(counts, splat(f(1)), none))"]
+        vector += ["store(Z, c + out_rows * ROW, splat(f(1)))", "for o in range(outputs):"]
+        vector += ["    y = choose(counts, given(Y, there * outputs + o), none)"]
+        vector += ["    store(Z, r + (out_rows + 1 + o) * ROW, y)"]
+        step = ["moment = b * steps + t", "at = (t - t0) * frame", "for v in range(0, ROW, LANES):", *indent(vector)]
+        lines = ["q = 0", "@GLOBAL", "for t in range(t0, t1):", *indent(step)]
+        return function("gather(Z, T, Y, M, b, steps, t0, t1)", lines)
 
     def _levels_forward(self, section: Section) -> list[str]:
         body: list[str] = []

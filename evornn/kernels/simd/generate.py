@@ -22,8 +22,8 @@ __all__ = ["GLOBAL", "PER_LAYER", "Source", "function", "indent"]
 class Source(Backward):
     """The source of one module: `text`, and the `symbols` that a plan has to lay out, in the order of T's columns."""
 
-    def __init__(self, program: Program, gradient: bool, across: str, title: str, vectors: int) -> None:
-        super().__init__(program, gradient, vectors)
+    def __init__(self, program: Program, entry: str, across: str, title: str, vectors: int) -> None:
+        super().__init__(program, entry, vectors)
         text, before = self._write(), None
         while before != (before := (frozenset(self.kept), frozenset(self.crossing), frozenset(self.late))):
             text = self._write()
@@ -39,9 +39,13 @@ class Source(Backward):
         if self.gradient:
             parts += [self._backward(), self._products(), self._clear(), self._static_back(), self._start_back()]
         kernels = [microkernels.affine(k, add, self.vectors) for k, add in sorted(self.affines)]
+        if self.entry != "losses":
+            kernels.append(microkernels.product())
         if self.gradient:
-            kernels += [microkernels.product(), microkernels.total()]
-        return "\n\n\n".join([*kernels, *parts, *ENTRIES[: 1 + self.gradient]])
+            kernels.append(microkernels.total())
+        if self.entry == "products":
+            parts.append(self._gather())
+        return "\n\n\n".join([*kernels, *parts, ENTRIES[self.entry]])
 
     def _with_table(self, text: str) -> str:
         """Each function reads from T the names that it uses."""

@@ -12,7 +12,8 @@ from evornn.ops import Node, Size, walk
 
 GLOBAL = (
     "frame", "inputs", "outputs", "x_row", "y_row", "t_row", "e_row", "target", "dy", "unused", "out_rows", "out_from",
-    "readout", "readout_back", "readout_gradient", "readout_bias", "total", "twin", "gtwin", "apart",
+    "readout", "readout_back", "readout_gradient", "readout_bias", "total", "twin", "gtwin", "apart", "r_row",
+    "c_row",
 )  # fmt: skip
 PER_LAYER = ("x_from", "below", "d_out")
 
@@ -21,8 +22,8 @@ class Places:
     """What the source of a module knows while it is written. Writing finds out what has to be stored (`kept`,
     `crossing`), so it is done again until nothing is added."""
 
-    def __init__(self, program: Program, gradient: bool, vectors: int) -> None:
-        self.program, self.gradient, self.vectors = program, gradient, vectors
+    def __init__(self, program: Program, entry: str, vectors: int) -> None:
+        self.program, self.entry, self.gradient, self.vectors = program, entry, entry == "gradients", vectors
         nodes = dict.fromkeys((*program.static.nodes, *program.step.nodes, *program.after.nodes))
         self.carried = program.carried
         self.numbers = {n: k for k, n in enumerate(nodes)}

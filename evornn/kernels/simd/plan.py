@@ -34,6 +34,8 @@ class Plan:
         for layer in range(layout.layers):
             self._weights(layer)
         self._readout()
+        if source.entry == "products":
+            self.sums = self._sums()
         self.twin, self.gtwin = (-size % LANES + size + LANES for size in (self.weights, self.gradient_size))
         self.index = np.concatenate([part for part, _ in self.parts])
         self.template = np.concatenate([np.zeros(len(i), np.float32) if v is None else v for i, v in self.parts])
@@ -76,6 +78,8 @@ class Plan:
                 self._block(layer, group, at)
             values |= {name: at(self._rows(layer, of)) for name, of in self._named("kept") if isinstance(of, Node)}
             values["out_row"] = at(self._rows(layer, program.output))
+        if self.source.entry == "products":
+            shared |= {"r_row": at(padded(layout.width + 1 + layout.outputs)), "c_row": at(layout.width + 1)}
         frame = at(0) // self.row | 1  # an odd number of rows: frames don't fall on the same cache sets
         for layer, values in enumerate(self.values):
             values |= shared | {
@@ -195,22 +199,17 @@ class Plan:
         self.weights += index.size
         return self.weights - index.size
 
+    def _sums(self) -> Index:
+        """[H + 1 + O, H + 1] places of the sums for a read-out."""
+        width = self.layout.width + 1
+        places, self.gradient_size = product_places(width + self.layout.outputs, width, 0)
+        return places
+
     def _product(self, matrix: Index) -> int:
-        """Places in the packed gradient as `microkernels.product` writes it."""
-        start, at = self.gradient_size, self.gradient_size
-        rows, columns = matrix.shape
-        places = np.zeros((-rows % 8 + rows, columns), np.int64)
-        whole = columns - columns % 4
-        for k in range(0, whole, 4):
-            for r in range(0, rows, 4):
-                places[r : r + 4, k : k + 4] = np.arange(at, at + 16).reshape(4, 4)
-                at += 16
-        for k in range(whole, columns):
-            for r in range(0, rows, 8):
-                places[r : r + 8, k] = np.arange(at, at + 8)
-                at += 8
-        self._place(matrix, places[:rows])
-        self.gradient_size = at
+        """A matrix's places in the packed gradient."""
+        start = self.gradient_size
+        places, self.gradient_size = product_places(*matrix.shape, start)
+        self._place(matrix, places)
         return start
 
     def _vector(self, index: Index) -> int:
@@ -250,6 +249,21 @@ def packed(matrices: list[Index], biases: Index | None, vectors: int) -> Index:
 def padded(rows: int) -> int:
     """Rows that `microkernels.affine` may write."""
     return -rows % 16 + rows
+
+
+def product_places(rows: int, columns: int, at: int) -> tuple[Index, int]:
+    """[rows, columns] places in which `microkernels.product` writes, beginning at `at`, and the end of them."""
+    places = np.zeros((-rows % 8 + rows, columns), np.int64)
+    whole = columns - columns % 4
+    for k in range(0, whole, 4):
+        for r in range(0, rows, 4):
+            places[r : r + 4, k : k + 4] = np.arange(at, at + 16).reshape(4, 4)
+            at += 16
+    for k in range(whole, columns):
+        for r in range(0, rows, 8):
+            places[r : r + 8, k] = np.arange(at, at + 8)
+            at += 8
+    return places[:rows], at
 
 
 def _count(name: str, sizes: Sizes) -> int:
