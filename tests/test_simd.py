@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from evornn.cell import Cell, Uniform, Weights
 from evornn.kernels.evaluate import Evaluator
 from evornn.kernels.simd import functions, vector
-from evornn.kernels.simd.evaluator import SimdEvaluator, source
+from evornn.kernels.simd.evaluator import SimdEvaluator
+from evornn.kernels.simd.kernel import source
 from evornn.kernels.simd.program import NotFusable
 from evornn.layout import Layout
 from evornn.networks import CELLS

@@ -81,7 +81,9 @@ class Evaluator:
         with torch.enable_grad():
             values, gradients, ends = zip(*self._over_tiles(tile, genomes), strict=True)
         count = len(genomes)
-        end = [{name: torch.cat([e[k][name] for e in ends])[:count] for name in layer} for k, layer in enumerate(ends[0])]
+        end = [
+            {name: torch.cat([e[k][name] for e in ends])[:count] for name in layer} for k, layer in enumerate(ends[0])
+        ]
         return torch.cat(values)[:count], torch.cat(gradients)[:count], end if carry else None
 
     def outputs(

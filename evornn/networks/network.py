@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from evornn.kernels.reference import NetworkState
 from evornn.layout import Layout
 from evornn.networks import CELLS
 from evornn.networks.arguments import Arguments, numbers, only_finite, whole, without_padding
+from evornn.networks.readout import solved
 from evornn.settings import BadSetting
 
 OwnLoss: TypeAlias = Callable[[Floats, Series, Mask], Losses]
@@ -158,6 +160,28 @@ class Network:
         outputs, end = self.evaluator.outputs(g, x, self.given.state(state, len(g), len(x)))
         outputs = only_finite(g, outputs)
         return (_like(genomes, outputs), _each(genomes, end)) if return_state else _like(genomes, outputs)
+
+    def readouts(
+        self,
+        genomes: Genomes | Tensor,
+        inputs: Series | Tensor,
+        targets: Series | Tensor,
+        *,
+        ridge: float = 1e-6,
+        mask: Mask | Tensor | None = None,
+        washout: int = 0,
+    ) -> Any:
+        """[P, n] the same genomes, each with the read-out that is best for it: the solution of a ridge regression,
+        mean squared error + ridge·‖weights‖². Where outputs are fed back, the targets are, in their place.
+
+        Raises EvornnError for a network whose outputs are units of its own.
+        """
+        if not (np.isfinite(ridge) and ridge >= 0):
+            raise BadSetting("ridge", f"must be a number, at least 0, got {ridge!r}")
+        if not self.layout.readout:
+            raise EvornnError(f"{self!r} has no read-out to solve: its outputs are units")
+        g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout)
+        return _like(genomes, only_finite(g, solved(self.layout, g, self.evaluator.products(g, x, y, m), ridge)))
 
     def to_torch(self, genome: Genome | Tensor) -> torch.nn.Module:
         """A plain torch module [B, T, I] → [B, T, O] with this genome's weights as named parameters."""

@@ -18,7 +18,9 @@ class Backward(Forward):
         program, leaves = self.program, self.program.leaves
         layer = ["@TABLE"]
         for state in program.states:
-            layer.append(f"zero(Z, old + {self.symbol('d_state', state)}, {self._count(program.leaves[state].size)} * ROW)")
+            layer.append(
+                f"zero(Z, old + {self.symbol('d_state', state)}, {self._count(program.leaves[state].size)} * ROW)"
+            )
         for node in sorted(self.crossing - self.program.fixed, key=self.numbers.__getitem__):
             layer.append(f"zero(Z, {self.symbol('d', node)}, {self._count(node.size)} * ROW)")
         layer += [f"x, dx = cur + x_from, {'now + ' if program.output_state else ''}below if layer > 0 else unused"]
@@ -36,7 +38,11 @@ class Backward(Forward):
             if source in leaves:
                 lines = self._propagate(leaves[source])
                 layer += ["if layer > 0:", *indent(lines)] if source == "x" and lines else lines
-        step = ["moment = b * steps + t", "for v in range(0, ROW, LANES):", "    there = moment + v // LANES * apart * steps"]
+        step = [
+            "moment = b * steps + t",
+            "for v in range(0, ROW, LANES):",
+            "    there = moment + v // LANES * apart * steps",
+        ]
         step += ["    for o in range(outputs):"]
         step += ["        store(Z, target + o * ROW + v, given(Y, there * outputs + o))"]
         places = "nxt + y_row + v, target + v, cur + e_row + v"

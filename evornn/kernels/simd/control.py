@@ -18,11 +18,12 @@ from torch import Tensor
 from evornn.kernels.closed_loop import Episodes, check
 from evornn.kernels.simd import cache as disk
 from evornn.kernels.simd import microkernels
-from evornn.kernels.simd.evaluator import buffers, pool, writable
 from evornn.kernels.simd.generate import GLOBAL, PER_LAYER, Source, function, indent
+from evornn.kernels.simd.kernel import writable
 from evornn.kernels.simd.plan import Plan
 from evornn.kernels.simd.program import Program, Rewriter
 from evornn.kernels.simd.straight import Straight, renamed
+from evornn.kernels.simd.threads import buffers, pool
 from evornn.kernels.simd.vector import LANES
 from evornn.layout import Layout
 from evornn.plant import PlantTrace

@@ -30,7 +30,11 @@ class Forward(Places):
                 self.symbol("state", state),
                 self.symbol("initial", state),
             )
-            body += [f"zero(Z, {place}, {rows} * ROW)", f"if {initial} >= 0:", f"    for o in range(0, {rows} * ROW, LANES):"]
+            body += [
+                f"zero(Z, {place}, {rows} * ROW)",
+                f"if {initial} >= 0:",
+                f"    for o in range(0, {rows} * ROW, LANES):",
+            ]
             first = [f"store(Z, {place} + o, weight(W, {initial} + row{self.twin('twin')}))"]
             body += indent(indent([*self._here(first), *first]))
         lines = ["q = 0", "@GLOBAL", "zero(Z, y_row, outputs * ROW)", "zero(Z, t_row, ROW)", "zero(Z, total, ROW)"]
@@ -42,7 +46,11 @@ class Forward(Places):
         layer = ["@TABLE", "x = cur + x_row if layer == 0 else out"]
         layer += self._levels_forward(program.step) + self._levels_forward(program.after)
         layer += [f"out = {self.output_place()}"]
-        step = ["moment = b * steps + t", "for v in range(0, ROW, LANES):", "    there = moment + v // LANES * apart * steps"]
+        step = [
+            "moment = b * steps + t",
+            "for v in range(0, ROW, LANES):",
+            "    there = moment + v // LANES * apart * steps",
+        ]
         step += ["    for i in range(inputs):"]
         step += ["        store(Z, cur + x_row + i * ROW + v, given(X, there * inputs + i))"]
         step += ["    store(Z, nxt + t_row + v, load(Z, cur + t_row + v) + splat(f(1)))"] if "t" in leaves else []
@@ -56,7 +64,14 @@ class Forward(Places):
         step += ["if loss >= 0:", *indent(self._add_loss())]
         step += ["if keep >= 0:", "    copy(Z, nxt + y_row, kept, (keep + t) * outputs * ROW, outputs * ROW)"]
         step += ["cur, nxt = nxt, (nxt + frame if storing else cur)"]
-        lines = ["q = 0", "@GLOBAL", *self._first_output(), "nxt = cur + frame", "for t in range(t0, t1):", *indent(step)]
+        lines = [
+            "q = 0",
+            "@GLOBAL",
+            *self._first_output(),
+            "nxt = cur + frame",
+            "for t in range(t0, t1):",
+            *indent(step),
+        ]
         lines += ["spill(Z, total, sums)", "return cur"]
         head = "forward(Z, W, T, layers, cur, storing, X, Y, M, b, steps, t0, t1, loss, sums, keep, kept)"
         return function(head, lines)

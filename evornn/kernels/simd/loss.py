@@ -1,6 +1,7 @@
 """Losses of one time step over O output rows, and their gradients; the loss is an input, not a variant to compile.
 
-`y` and `target` are positions in the workspace Z, rows are `step` floats apart. What is summed over is left to the caller.
+`y` and `target` are positions in the workspace Z, rows are `step` floats apart. What is summed over is left to the
+caller.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Source of the matrix kernels that every generated module contains: products of packed weights with rows of lanes.
 
-`affine` computes rows of W·s + b for several sources s, as many at a time as registers hold while the columns run; up to
-three rows that are left over go one by one, with four partial sums. Weights are packed in the order of reading: per tile
-its biases, then per source and column one weight per row (`tiles`). A row's sum has the same order in every tile.
+`affine` computes rows of W·s + b for several sources s, as many at a time as registers hold while the columns run; up
+to three rows that are left over go one by one, with four partial sums. Weights are packed in the order of reading: per
+tile its biases, then per source and column one weight per row (`tiles`). A row's sum has the same order in every tile.
 `product` adds rows of D times rows of Z, summed over time (and lanes), to a gradient: 4×4 sums in registers.
 
 With two vectors per row, the second one belongs to other sequences of the same member (`twin` is 0, weights are read
@@ -27,8 +27,8 @@ def tiles(rows: int, vectors: int) -> list[tuple[int, int]]:
 
 
 def affine(sources: int, add: bool, vectors: int) -> str:
-    """`affine2(Z, W, w, twin, to, rows, s0, n0, s1, n1)`; `add_affine…` adds to the rows that are there, without biases.
-    With one vector per row there is no `twin`."""
+    """`affine2(Z, W, w, twin, to, rows, s0, n0, s1, n1)`; `add_affine…` adds to the rows that are there, without
+    biases. With one vector per row there is no `twin`."""
     arguments = ", ".join(f"s{k}, n{k}" for k in range(sources))
     twin = "twin, " if vectors > 1 else ""
     head = f"def {'add_' if add else ''}affine{sources}(Z, W, w, {twin}to, rows, {arguments}):"
@@ -89,8 +89,8 @@ def _weight(number: int, vector: int, own: bool) -> str:
 
 
 def product() -> str:
-    """`product(Z, d, rows, z, columns, step, steps, width, G, g)`: Σₜ D[t, row]·Z[t, column], added to G from g. Time steps
-    are `step` floats apart; `width` is how many floats of a row belong to the member."""
+    """`product(Z, d, rows, z, columns, step, steps, width, G, g)`: Σₜ D[t, row]·Z[t, column], added to G from g. Time
+    steps are `step` floats apart; `width` is how many floats of a row belong to the member."""
     head = ["def product(Z, d, rows, z, columns, step, steps, width, G, g):"]
     body = [
         "for k in range(0, columns - columns % 4, 4):",
@@ -116,10 +116,14 @@ def _block(height: int, width: int) -> list[str]:
 
 
 def total() -> str:
-    """`add_total(Z, d, rows, step, steps, width, G, g)`: Σₜ D[t, row], for biases; places as one column of `product`."""
+    """`add_total(Z, d, rows, step, steps, width, G, g)`: Σₜ D[t, row], for biases; places as a column of `product`."""
     lines = ["def add_total(Z, d, rows, step, steps, width, G, g):", "    for r in range(0, rows, 8):"]
     lines += [f"        g{r} = splat(f(0))" for r in range(8)]
-    lines += ["        p = d + r * ROW", "        for _ in range(steps):", "            for v in range(0, width, LANES):"]
+    lines += [
+        "        p = d + r * ROW",
+        "        for _ in range(steps):",
+        "            for v in range(0, width, LANES):",
+    ]
     lines += [f"                g{r} = g{r} + load(Z, p + {r} * ROW + v)" for r in range(8)]
     lines += ["            p += step", f"        add_sums_of_8(G, g, {', '.join(f'g{r}' for r in range(8))})"]
     return "\n".join(["@njit", *lines, "        g += 8"])

@@ -41,8 +41,8 @@ class Plan:
         self.template = np.concatenate([np.zeros(len(i), np.float32) if v is None else v for i, v in self.parts])
 
     def table(self, frames: int, apart: bool) -> Index:
-        """[layers · columns], for a workspace of so many frames; sets `floats`, `d_here`, `d_there`, `d_floats`. `apart`:
-        a row's vectors are sequences of one member, else they are two members."""
+        """[layers · columns], for a workspace of so many frames; sets `floats`, `d_here`, `d_there`, `d_floats`.
+        `apart`: a row's vectors are sequences of one member, else they are two members."""
         self._workspace(frames * self.frame)
         shared = {"apart": int(apart), "twin": 0 if apart else self.twin, "gtwin": 0 if apart else self.gtwin}
         found = np.zeros((self.layout.layers, len(self.columns)), np.int64)
@@ -135,14 +135,14 @@ class Plan:
         values, program, sizes = self.values[layer], self.program, self.sizes[layer]
         for group in program.groups:
             biases, matrices = self._indices(layer, group)
-            values[f"weights_{group.name}"] = self._pack(packed(matrices, biases, self.source.vectors))
+            values[f"weights_{group.name}"] = self._packed(matrices, biases)
             for k, matrix in enumerate(matrices):
                 values[f"gradient_{group.name}_{k}"] = self._product(matrix)
             values[f"gradient_{group.name}_bias"] = self._product(biases[:, None])
         for name, (kind, of) in self.source.symbols.items():
             if kind == "back" and isinstance(of, Node):
-                values[name] = self._pack(
-                    packed([self._transposed(layer, g, of) for g in program.groups if of in g.sources], None, self.source.vectors)
+                values[name] = self._packed(
+                    [self._transposed(layer, g, of) for g in program.groups if of in g.sources], None
                 )
             elif kind == "parameter":
                 values[name] = self._pack(self._block_index(f"{layer}.{of}"))
@@ -161,7 +161,10 @@ class Plan:
         if not self.layout.readout:
             return
         weight, bias = self._block_index("readout.weight"), self._block_index("readout.bias")
-        found = {"readout": self._pack(packed([weight], bias, self.source.vectors)), "readout_back": self._pack(packed([weight.T], None, self.source.vectors))}
+        found = {
+            "readout": self._packed([weight], bias),
+            "readout_back": self._packed([weight.T], None),
+        }
         found |= {"readout_gradient": self._product(weight), "readout_bias": self._product(bias[:, None])}
         for values in self.values:
             values |= found
@@ -194,6 +197,10 @@ class Plan:
         found[block.mask] = numbers
         return found
 
+    def _packed(self, matrices: list[Index], biases: Index | None) -> int:
+        """Weights of a product, one matrix per source, in the order in which `microkernels.affine` reads them."""
+        return self._pack(packed(matrices, biases, self.source.vectors))
+
     def _pack(self, index: Index, values: NDArray[np.float32] | None = None) -> int:
         self.parts.append((index.ravel().astype(np.int64), values))
         self.weights += index.size
@@ -207,8 +214,8 @@ class Plan:
 
     def _product(self, matrix: Index) -> int:
         """A matrix's places in the packed gradient."""
-        start = self.gradient_size
-        places, self.gradient_size = product_places(*matrix.shape, start)
+        (rows, columns), start = matrix.shape, self.gradient_size
+        places, self.gradient_size = product_places(rows, columns, start)
         self._place(matrix, places)
         return start
 

@@ -25,8 +25,8 @@ class Rows:
 
     def __init__(
         self, section: Section, level: int, size: Size, place: Place, *, keep: Callable[[Node], None],
-        position: Callable[[Node], str], rows: Callable[[Size], str], twin: Callable[[str], str], elsewhere: Node | None = None,
-        recompute: bool = False,
+        position: Callable[[Node], str], rows: Callable[[Size], str], twin: Callable[[str], str],
+        elsewhere: Node | None = None, recompute: bool = False,
     ) -> None:  # fmt: skip
         self.section, self.level, self.size, self.place = section, level, size, place
         self.keep, self.parameter, self.rows, self.twin, self.recompute = keep, position, rows, twin, recompute
