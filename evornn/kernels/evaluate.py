@@ -42,6 +42,9 @@ class Evaluator:
     def prepare(self, batch: int, gradients: bool) -> None:
         """Nothing to compile here."""
 
+    def is_prepared(self, batch: int, gradients: bool) -> bool:
+        return True
+
     def losses(
         self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
         state: NetworkState | None = None,

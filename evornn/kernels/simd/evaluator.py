@@ -35,8 +35,12 @@ class SimdEvaluator:
 
     def prepare(self, batch: int, gradients: bool) -> None:
         """Compile, or load, what evaluating so many sequences takes."""
-        for entry in ("losses", "gradients") if gradients else ("losses",):
-            _ = self._kernel(entry, batch).function
+        for kernel in self._kernels(batch, gradients):
+            _ = kernel.function
+
+    def is_prepared(self, batch: int, gradients: bool) -> bool:
+        """Whether `prepare` would find everything on disk; compiling takes seconds."""
+        return all(kernel.is_compiled for kernel in self._kernels(batch, gradients))
 
     def losses(
         self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
@@ -76,6 +80,9 @@ class SimdEvaluator:
         kernel, width = self._kernel("products", len(inputs)), self.layout.width + 1
         sums = torch.from_numpy(kernel.run_products(genomes, Data.of(inputs, targets, mask), self.threads))
         return sums[:, :width], sums[:, width:].mT
+
+    def _kernels(self, batch: int, gradients: bool) -> list[Kernel]:
+        return [self._kernel(entry, batch) for entry in ("losses", "gradients")[: 1 + gradients]]
 
     def _kernel(self, entry: str, batch: int) -> Kernel:
         return _kernel(self.layout, entry, Seats.of(batch).across)

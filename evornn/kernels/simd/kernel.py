@@ -70,6 +70,10 @@ class Kernel:
     def function(self) -> Any:
         return function(self.source.text, type(self.layout.cell).__name__, self.entry)
 
+    @property
+    def is_compiled(self) -> bool:
+        return disk.is_compiled(self.source.text, self.entry)
+
     def run(self, genomes: Tensor, data: Data, loss: int, carried: Carried, threads: int) -> Floats:
         """[P] losses."""
         return self._forward(genomes, data, loss, NOTHING, carried, threads)
