@@ -10,12 +10,12 @@ from typing import Any
 from evornn.catalog import Catalog
 from evornn.errors import UnknownName
 from evornn.experiments.spec import NetworkSize
-from evornn.networks import CELLS
+from evornn.networks import NETWORKS
 from evornn.settings import plain
 from evornn.tasks import TASKS
 from evornn.trainers import TRAINERS
 
-CATALOGS: dict[str, Catalog[Any]] = {"tasks": TASKS, "networks": CELLS, "trainers": TRAINERS}
+CATALOGS: dict[str, Catalog[Any]] = {"tasks": TASKS, "networks": NETWORKS, "trainers": TRAINERS}
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def _entry(group: str, catalog: Catalog[Any], name: str) -> Entry:
     kind = catalog[name]
     module = inspect.getmodule(kind)
     text = (module.__doc__ or kind.__doc__ or "").strip().split("\n\n")[0]
-    settings = _defaults(NetworkSize) if group == "networks" else {}
-    return Entry(group, name, " ".join(text.split()), settings | _defaults(kind))
+    sizes = {size: default for size, default in _defaults(NetworkSize).items() if size in getattr(kind, "takes", ())}
+    return Entry(group, name, " ".join(text.split()), sizes | _defaults(kind))
 
 
 def _defaults(kind: type[Any]) -> dict[str, Any]:

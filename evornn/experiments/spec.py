@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Len
 
 from evornn.catalog import Catalog
-from evornn.cell import Cell
 from evornn.errors import EvornnError, UnknownName
 from evornn.experiments.yaml import check_plain
-from evornn.networks import CELLS
+from evornn.networks import NETWORKS, Architecture
 from evornn.settings import BadSetting, as_data, build, names, settings
 from evornn.tasks import TASKS
 from evornn.trainers import TRAINERS
@@ -42,7 +41,7 @@ class StartFrom:
 
 @settings
 class NetworkSize:
-    """The part of a network's fragment that every architecture has."""
+    """The part of a network's fragment that all architectures share, as far as they have a use for it (`takes`)."""
 
     units: Annotated[int, Ge(1)] = 8
     layers: Annotated[int, Ge(1)] = 1
@@ -126,16 +125,18 @@ def plan(experiment: Experiment) -> list[RunPlan]:
     ]
 
 
-def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[Cell, NetworkSize]:
-    """`{kind: lstm, units: 8, forget_bias: 0}` → the cell with its settings, and the sizes."""
+def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[Architecture, dict[str, Any]]:
+    """`{kind: lstm, units: 8, forget_bias: 0}` → the architecture with its settings, and the sizes that it takes."""
     sizes = {key: fragment[key] for key in names(NetworkSize) if key in fragment}
     rest = {key: value for key, value in fragment.items() if key not in sizes}
-    if isinstance(rest.get("kind"), str) and rest["kind"] in CELLS:
-        known = [*names(NetworkSize), *names(CELLS[rest["kind"]])]
-        for key in rest:
+    if isinstance(rest.get("kind"), str) and rest["kind"] in NETWORKS:
+        kind = NETWORKS[rest["kind"]]
+        known = [*kind.takes, *names(kind)]
+        for key in fragment:
             if key not in ("kind", *known):
                 raise UnknownName(f"setting of {where}", key, known)
-    return CELLS.build(rest, where), build(NetworkSize, sizes, where)
+    made, size = NETWORKS.build(rest, where), as_data(build(NetworkSize, sizes, where))
+    return made, {name: size[name] for name in made.takes}
 
 
 def labelled(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

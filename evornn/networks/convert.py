@@ -12,7 +12,8 @@ import torch
 
 from evornn.arrays import Genome
 from evornn.errors import EvornnError
-from evornn.networks import CELLS
+from evornn.layout import Layout
+from evornn.networks import NETWORKS
 from evornn.networks.network import Network
 
 GATES = {"elman": ["h"], "lstm": ["i", "f", "z", "o"], "gru": ["r", "z", "n"]}  # in torch's order of rows
@@ -51,6 +52,7 @@ def from_torch(network: Network, recurrent: torch.nn.RNNBase, readout: torch.nn.
 def to_torch_modules(network: Network, genome: Genome) -> tuple[torch.nn.RNNBase, torch.nn.Linear]:
     """torch's own recurrent module and read-out with the weights of `genome` [n]."""
     kind, layout = _kind(network), network.layout
+    assert isinstance(layout, Layout)
     recurrent = MODULES[kind](layout.inputs, layout.units, num_layers=layout.layers, batch_first=True)
     readout = torch.nn.Linear(layout.units, layout.outputs)
 
@@ -91,8 +93,9 @@ def _check(network: Network, kind: str, recurrent: torch.nn.RNNBase, readout: to
 
 
 def _kind(network: Network) -> str:
-    kind = CELLS.name_of(network.cell)
-    if kind not in GATES or network.layout.initial_state != "zero":
+    kind = NETWORKS.name_of(network.cell)
+    layout = network.layout
+    if kind not in GATES or not isinstance(layout, Layout) or layout.initial_state != "zero":
         known = ", ".join(GATES)
         raise EvornnError(f"torch has no module equal to {network!r}: only {known} with zero initial state convert")
     return kind

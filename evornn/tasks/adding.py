@@ -19,6 +19,7 @@ class Adding(Task):
     """Each step has a number in [−1, 1] and a marker. The answer, at the last step, is 0.5 + (X₁ + X₂) / 4: X₁ is the
     marked one of the first ten numbers, X₂ that of the first half. Sequences have `length` … 1.1 × `length` steps."""
 
+    causal = False
     length: Annotated[int, Ge(10)] = 100
     train: Annotated[int, Ge(1)] = 1000  # sequences
     valid: Annotated[int, Ge(1)] = 500

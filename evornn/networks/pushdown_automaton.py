@@ -1,0 +1,102 @@
+"""Neural network pushdown automaton (Das, Giles & Sun 1992; Sun et al. 1993): a recurrent net with a continuous stack,
+
+S′ = σ(Wˢ (S⊗R⊗I) + bˢ), A = tanh(Wᵃ (S⊗R⊗I) + bᵃ): A > 0 pushes the input I with thickness A, A < 0 pops thickness |A|.
+
+R is what lies in the uppermost unit of thickness, each symbol as thick as it lies there, and the thickness that is
+missing to 1 as a last symbol of its own: where the stack is empty R would else be 0, and cut off state and input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated
+
+import numpy as np
+import torch
+from annotated_types import Ge
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evornn.errors import EvornnError
+from evornn.kernels.model import Dimensions, Model, ModelState, Parameters, affine, folded, map_parts, uniform
+from evornn.layout import Part
+from evornn.settings import settings
+
+
+@settings
+class PushdownAutomaton(Model):
+    """Third-order network with H state units, of which the first O are the outputs, and its stack. State and stack
+    carry over; S starts as (1, 0, …, 0). Initial weights U[−1/√H, 1/√H].
+
+    With `stack_length` the last output is instead the stack's whole thickness L: with targets (S*, 0) at the end of a
+    string, mse is half the papers' (S − S*)² + L². A stack of more than `depth` pushes forgets its bottom.
+    """
+
+    takes = ("units", "initial_state")
+    learnable = ("s",)
+    stack_length: bool = False
+    depth: Annotated[int, Ge(1)] = 32  # pieces that the stack has room for
+
+    def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
+        s, thickness, seen = state["s"], state["thickness"], []
+        symbols = folded(state["symbols"], self.depth)
+        for x in inputs.unbind(1):
+            now = x.expand(len(s), -1, -1)
+            product = outer(outer(s, top(symbols, thickness)), now)
+            s = torch.sigmoid(affine(product, w["state.weight"], w["state.bias"]))
+            action = torch.tanh(affine(product, w["action.weight"], w["action.bias"]))
+            symbols, thickness = acted(symbols, thickness, now, action)
+            seen.append(torch.cat([s[..., : d.outputs - 1], thickness.sum(-1, keepdim=True)], -1))
+            if not self.stack_length:
+                seen[-1] = s[..., : d.outputs]
+        return torch.stack(seen, 2), {"s": s, "thickness": thickness, "symbols": symbols.flatten(-2)}
+
+    def parameters(self, d: Dimensions) -> Iterator[Part]:
+        product = d.units * (d.inputs + 1) * d.inputs
+        yield from map_parts("state", d.units, product, initial=uniform(d.units))
+        yield from map_parts("action", 1, product, initial=uniform(d.units))
+
+    def start(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
+        return {
+            "s": np.eye(1, d.units, dtype=np.float32)[0],
+            "thickness": np.zeros(self.depth, np.float32),
+            "symbols": np.zeros(self.depth * d.inputs, np.float32),
+        }
+
+    def check(self, d: Dimensions) -> None:
+        if d.units < (least := d.outputs - self.stack_length):
+            raise EvornnError(f"the first {least} units are the outputs, but there are only {d.units}: raise units")
+
+
+# ---- the stack, uppermost piece first: symbols [P, B, D, I], thickness [P, B, D] -------------------------------------
+
+
+def top(symbols: Tensor, thickness: Tensor) -> Tensor:
+    """[P, B, I + 1] what lies in the uppermost unit of thickness, and how much is missing to 1."""
+    above = thickness.cumsum(-1) - thickness
+    share = torch.minimum(thickness, torch.relu(1 - above))
+    return torch.cat([(share[..., None, :] @ symbols)[..., 0, :], 1 - share.sum(-1, keepdim=True)], -1)
+
+
+def acted(symbols: Tensor, thickness: Tensor, x: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    """The stack after an action [P, B, 1]: x pushed with thickness A, or thickness −A popped."""
+    symbols, thickness = settled(symbols, thickness)
+    pushed = torch.cat([x[..., None, :], symbols[..., :-1, :]], -2), torch.cat([action, thickness[..., :-1]], -1)
+    above = thickness.cumsum(-1) - thickness
+    popped = torch.relu(thickness - torch.relu(-action - above))
+    push = action > 0
+    return torch.where(push[..., None], pushed[0], symbols), torch.where(push, pushed[1], popped)
+
+
+def settled(symbols: Tensor, thickness: Tensor) -> tuple[Tensor, Tensor]:
+    """The same stack without pieces of thickness 0 on top: what was popped makes room."""
+    gone = (thickness.cumsum(-1) == 0).sum(-1, keepdim=True)
+    place = torch.arange(thickness.shape[-1], device=thickness.device) + gone
+    there, place = place < thickness.shape[-1], place.clamp(max=thickness.shape[-1] - 1)
+    thickness = torch.where(there, thickness.gather(-1, place), 0.0)
+    return symbols.gather(-2, place[..., None].expand_as(symbols)), thickness
+
+
+def outer(a: Tensor, b: Tensor) -> Tensor:
+    """[P, B, i], [P, B, j] → all products aᵢbⱼ [P, B, i·j]."""
+    return (a[..., :, None] * b[..., None, :]).flatten(-2)
