@@ -1,11 +1,10 @@
-"""Architectures that are no gated cell: one contract for all of them, then each one's equation and what it is known for.
+"""Architectures that are no gated cell: one contract for all of them.
 
-What the contract of cells (`test_cells.py`) says of a network holds for these too, on inputs that mean something to them.
+What the contract of cells (`test_cells.py`) says of a network holds for these too, on inputs that they understand.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -16,13 +15,10 @@ from hypothesis import strategies as st
 
 import evornn
 from evornn.errors import EvornnError
-from evornn.kernels.model import Model
 from evornn.networks import CELLS, NETWORKS
-from evornn.networks import bidirectional_associative_memory as bam
-from evornn.networks import hopfield, neural_turing_machine, pushdown_automaton
 from evornn.networks.network import Network
 from evornn.networks.own_module import OwnModule
-from evornn.settings import BadSetting, as_data
+from evornn.settings import BadSetting
 from evornn.tasks.task import Data, Sequences
 
 I, O, H = 3, 2, 4  # noqa: E741
@@ -49,8 +45,8 @@ class Mean(torch.nn.Module):
 
 CASES: dict[str, dict] = {
     "bidirectional": {"units": H},
-    "bidirectional, two layers": {"units": H, "cell": {"kind": "gru"}, "layers": 2, "initial_state": "learned"},
-    "bidirectional, ctrnn": {"units": H, "cell": {"kind": "ctrnn", "tau_high": 5.0}},
+    "bidirectional, two layers": {"units": H, "of": {"kind": "gru"}, "layers": 2, "initial_state": "learned"},
+    "bidirectional, ctrnn": {"units": H, "of": {"kind": "ctrnn", "tau_high": 5.0}},
     "recursive": {"units": H},
     "recursive, unary": {"units": H, "arity": 1},
     "hopfield": {"outputs": I},
@@ -74,7 +70,7 @@ CASES: dict[str, dict] = {
     },
     "pushdown_automaton": {"units": H, "depth": 5},
     "pushdown_automaton, length": {"units": H, "stack_length": True, "initial_state": "learned"},
-    "own module": {"cell": mixer()},
+    "own module": {"module": mixer()},
 }
 DISCRETE = {"hopfield", "bidirectional_associative_memory"}
 FUTURE = {"bidirectional", "own module"}
@@ -89,12 +85,9 @@ def kind(case: str) -> str:
 
 def network(case: str, **more) -> Network:
     sizes = {"inputs": I, "outputs": O, **CASES[case], **more}
-    own = sizes.pop("cell") if isinstance(sizes.get("cell"), Model) else None
-    if own is not None:
-        return Network(own, **sizes)
-    settings = {"cell": sizes.pop("cell")} if "cell" in sizes else {}
-    made = {key: sizes.pop(key) for key in list(sizes) if key in as_data(NETWORKS[kind(case)]())}
-    return Network(NETWORKS.build({"kind": kind(case), **settings, **made}), **sizes)
+    if "module" in sizes:
+        return Network(sizes.pop("module"), **sizes)
+    return Network(kind(case), **sizes)
 
 
 def data(case: str, batch: int = 3, length: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -198,7 +191,9 @@ def test_a_learned_initial_state_is_the_same_as_that_state_given(case):
     learned, zero = (network(case, initial_state=start, dtype="float64") for start in ("learned", "zero"))
     genomes, (x, _) = learned.sample(4, 5), data(case)
     moved = {name: genomes[:, learned.layout.blocks[f"{name}.initial"].slice] for name in learned.layout.learned}
-    state = [{name: (np.float64(first) + moved.get(name, 0))[..., None, :] for name, first in zero.layout.first.items()}]
+    state = [
+        {name: (np.float64(first) + moved.get(name, 0))[..., None, :] for name, first in zero.layout.first.items()}
+    ]
     expected = learned.predict(genomes, x)
     np.testing.assert_allclose(zero.predict(genomes[:, : zero.n], x, state=state), expected, rtol=1e-12)
     assert moved and not np.allclose(zero.predict(genomes[:, : zero.n], x), expected)
@@ -294,7 +289,9 @@ def test_a_causal_network_does_not_see_the_future(case):
 @every_model
 def test_models_run_on_torch_and_say_so(case):
     assert network(case).backend_used == network(case, backend="torch").backend_used == "torch"
-    with pytest.raises(EvornnError, match=r"no gated cell, but written in torch: set network\.backend to auto or torch"):
+    with pytest.raises(
+        EvornnError, match=r"no gated cell, but written in torch: set network\.backend to auto or torch"
+    ):
         network(case, backend="simd")
 
 
@@ -331,7 +328,7 @@ def test_specs_of_models_run_and_are_stored(tmp_path):
         "name": "memories",
         "tasks": [{"kind": "adding", "length": 10, "train": 8, "valid": 4, "test": 4}],
         "networks": [
-            {"kind": "bidirectional", "cell": {"kind": "elman"}, "units": 3},
+            {"kind": "bidirectional", "of": {"kind": "elman"}, "units": 3},
             {"kind": "bidirectional_associative_memory"},
         ],
         "trainers": [{"kind": "weight_guessing", "population": 4}],
@@ -344,7 +341,7 @@ def test_specs_of_models_run_and_are_stored(tmp_path):
             assert net in repr(run.network) and run.result.environment["backend"] == "torch"
             assert run.network.losses(run.genome[None], run.data.test.inputs, run.data.test.targets).shape == (1,)
     spec["networks"] = [{"kind": "hopfield", "units": 8}]
-    with pytest.raises(EvornnError, match="unknown setting of networks.0 'units'"):
+    with pytest.raises(EvornnError, match=r"unknown setting of networks\.0 'units'"):
         evornn.run(spec, store=f"sqlite:///{tmp_path}/runs.db", workers=0)
 
 

@@ -32,11 +32,11 @@ class Bidirectional(Model):
     both. It sees the future: causal tasks refuse it, and no state carries over. Padding that is NaN is not read, as
     losses and gradients have it. Equals torch's modules with `bidirectional=True`. The cell's initial distribution."""
 
-    parts: ClassVar[Mapping[str, Catalog[Cell]]] = {"cell": CELLS}
+    parts: ClassVar[Mapping[str, Catalog[Cell]]] = {"of": CELLS}
     takes = ("units", "layers", "initial_state")
     causal = False
     padding = float("nan")
-    cell: Annotated[Cell, BeforeValidator(_built)] = field(default_factory=lambda: CELLS["lstm"]())
+    of: Annotated[Cell, BeforeValidator(_built)] = field(default_factory=lambda: CELLS["lstm"]())
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
         members, (batch, length, _) = len(w["readout.weight"]), inputs.shape
@@ -53,7 +53,7 @@ class Bidirectional(Model):
     def layout(self, d: Dimensions, layer: int) -> Layout:
         """One direction of a layer."""
         inputs = d.inputs if layer == 0 else 2 * d.units
-        return Layout(self.cell, inputs, d.units, d.units, 1, d.initial_state, readout=False)
+        return Layout(self.of, inputs, d.units, d.units, 1, d.initial_state, readout=False)
 
     def parameters(self, d: Dimensions) -> Iterator[Part]:
         for k in range(d.layers):
@@ -63,7 +63,7 @@ class Bidirectional(Model):
         yield from map_parts("readout", d.outputs, 2 * d.units, initial=uniform(2 * d.units))
 
     def check(self, d: Dimensions) -> None:
-        layout, name = self.layout(d, 0), CELLS.name_of(self.cell)
+        layout, name = self.layout(d, 0), CELLS.name_of(self.of)
         if "y" in layout.trace.leaves:
             raise EvornnError(f"bidirectional can't run {name}, whose output is fed back: take another cell")
         if layout.width != d.units:

@@ -70,8 +70,8 @@ def hebbian(patterns: ArrayLike) -> Genome:
 
 
 def pseudo_inverse(patterns: ArrayLike) -> Genome:
-    """[n] the genome that stores linearly independent patterns ±1 [K, N], all of them as fixed points: W = Ξ⁺Ξ, the
-    projection on them (Personnaz, Guyon & Dreyfus 1985)."""
+    """[n] the genome that stores linearly independent patterns ±1 [K, N]: W = Ξ⁺Ξ, the projection on them (Personnaz,
+    Guyon & Dreyfus 1985). Without its diagonal they are all still fixed points, as long as that is below 1."""
     xi = bipolar("patterns", patterns)
     return _genome(np.linalg.pinv(xi) @ xi)
 
