@@ -98,26 +98,26 @@ def test_a_chain_is_elmans_network():
     order = ["0.h.x", "0.h.bias", "0.h.h", "readout.weight", "readout.bias"]
     same = np.concatenate([weights[:, elman.layout.blocks[name].slice] for name in order], 1)
     x = np.random.default_rng(0).standard_normal((2, 6, 2))
-    back = np.tile((np.arange(6) > 0)[:, None], (2, 1, 1))
+    before = np.tile(np.arange(6)[:, None], (2, 1, 1))
     expected = elman.predict(weights, x)
-    np.testing.assert_allclose(chain.predict(same, np.concatenate([x, back], -1)), expected, rtol=1e-12)
+    np.testing.assert_allclose(chain.predict(same, np.concatenate([before, x], -1)), expected, rtol=1e-12)
 
 
 def test_trees_by_recursion():
     """Two trees of different shape in one batch; the second has a node with one child, and a child of two parents."""
     net = double("recursive", 4, 2, units=3)
     trees = [
-        [((0.5, 1.0), 0, 0), ((-1.0, 0.3), 0, 0), ((0.0, 0.0), 2, 1), ((0.7, 0.0), 0, 0), ((0.0, 0.0), 2, 1)],
-        [((0.2, 0.1), 0, 0), ((0.0, 0.4), 0, 1), ((0.0, 0.0), 2, 1), ((1.0, -1.0), 1, 0), ((0.1, 0.1), 4, 1)],
+        [(0, 0, 0.5, 1.0), (0, 0, -1.0, 0.3), (1, 2, 0.0, 0.0), (0, 0, 0.7, 0.0), (3, 4, 0.0, 0.0)],
+        [(0, 0, 0.2, 0.1), (0, 1, 0.0, 0.4), (1, 2, 0.0, 0.0), (3, 0, 1.0, -1.0), (1, 4, 0.1, 0.1)],
     ]
-    x = np.array([[[*label, left, right] for label, left, right in tree] for tree in trees])
+    x = np.array(trees)
     g = net.sample(2, 0)
     for member, outputs in zip(g, net.predict(g, x), strict=True):
         w = named(net, member)
 
         def state(tree, k, w=w):
-            label, *back = tree[k]
-            children = [state(tree, k - b) if b else np.zeros(3) for b in back]
+            left, right, *label = tree[k]
+            children = [state(tree, place - 1) if place else np.zeros(3) for place in (left, right)]
             own = w["label.weight"] @ label + w["label.bias"]
             return np.tanh(w["children.weight"] @ np.concatenate(children) + own)
 
@@ -126,13 +126,15 @@ def test_trees_by_recursion():
             np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("back", [-1, 0.5, 3, np.nan, np.inf])
-def test_children_that_cannot_be(back):
+@pytest.mark.parametrize("place", [-1, 0.5, 3, np.nan, np.inf])
+def test_children_that_cannot_be(place):
     net, x = double("recursive", 3, 1, units=2), np.zeros((2, 4, 3))
-    x[1, 2, -1] = back
-    with pytest.raises(EvornnError, match="inputs: sequence 1, step 2: the last 2 inputs must be how many steps back"):
+    x[1, 2, 1] = place
+    with pytest.raises(
+        EvornnError, match="inputs: sequence 1, step 2: the first 2 inputs must be the places of the no"
+    ):
         net.predict(net.sample(1, 0), x)
-    x[1, 2, -1] = 2
+    x[1, 2, 1] = 2
     net.predict(net.sample(1, 0), x)
     with pytest.raises(EvornnError, match="there are only 2 inputs: lower arity, or give more inputs"):
         double("recursive", 2, 1, units=2)
@@ -255,3 +257,347 @@ def test_other_refusals_of_associative_memories():
         x[1, 2, 0] = np.nan
         with pytest.raises(EvornnError, match="sequence 1, step 2: a cue must be a number"):
             net.predict(net.sample(1, 0), x)
+
+
+# ---- neural history compressor --------------------------------------------------------------------------------------
+
+
+def test_a_chunker_ticks_only_at_unpredicted_inputs():
+    """The automatiser here always predicts 1. The chunker counts, and sees the time since it was last reached."""
+    net = double("history_compressor", 1, 2, units=1, tolerance=0.5)
+    g = genome(net, **{"0__prediction__bias": 1.0, "1__state__weight": [[0.1, 0.2, 0.3]], "readout__weight": np.eye(2)})
+    x = [1.0, 1.2, -1.0, 1.0, 0.9, 3.0, 2.0, 1.0]  # the third, sixth and seventh are off by more than ½
+    outputs = net.predict(g, np.array(x)[None, :, None])[0, 0]
+    h, chunker = 0.0, []
+    for value, steps_before in zip(x, [None, None, 2, None, None, 3, 1, None], strict=True):
+        h = h if steps_before is None else math.tanh(0.1 * value + 0.2 * math.log(1 + steps_before) + 0.3 * h)
+        chunker.append(h)
+    np.testing.assert_allclose(outputs[:, 1], chunker, rtol=1e-12)
+    assert not outputs[:, 0].any()
+    _, end = net.predict(g, np.array(x)[None, :6, None], return_state=True)
+    assert end[0]["age"].item() == 1 and net.predict(g, [[[7.0]]], state=end)[0, 0, 0, 1] != end[0]["h"][0, 0, 1]
+
+
+def compressor(w: dict, x: np.ndarray, levels: int, tolerance: float) -> tuple[np.ndarray, float]:
+    """Outputs [T, O] and the levels' own loss of one sequence, level by level as in the paper."""
+    h, outputs, own = [np.zeros(len(w["0.state.bias"])) for _ in range(levels)], [], 0.0
+    last = [0.0] * levels
+    for t, given in enumerate(x):
+        for k in range(levels):
+            prediction = w[f"{k}.prediction.weight"] @ h[k] + w[f"{k}.prediction.bias"]
+            own += np.square(prediction - given).mean()
+            h[k] = np.tanh(w[f"{k}.state.weight"] @ np.concatenate([given, h[k]]) + w[f"{k}.state.bias"])
+            if (abs(prediction - given) <= tolerance).all():
+                break
+            if k + 1 < levels:
+                given, last[k] = np.append(given, math.log(1 + t - last[k])), t
+        for k in range(levels - 1):
+            own += np.square(w[f"{k}.above.weight"] @ h[k] + w[f"{k}.above.bias"] - h[k + 1]).mean()
+        outputs.append(w["readout.weight"] @ np.concatenate(h) + w["readout.bias"])
+    return np.array(outputs), own
+
+
+@pytest.mark.parametrize("levels", [2, 3])
+def test_a_compressor_level_by_level(levels):
+    net = double("history_compressor", 2, 1, units=3, levels=levels, tolerance=0.7)
+    g, x = net.sample(3, 0), np.random.default_rng(1).standard_normal((2, 12, 2))
+    expected = [[compressor(named(net, member), sequence, levels, 0.7)[0] for sequence in x] for member in g]
+    np.testing.assert_allclose(net.predict(g, x), expected, rtol=1e-10)
+
+
+def test_own_losses_join_in_the_gradient_and_in_nothing_else():
+    """The gradient beyond that of the reported loss is that of the levels' own loss, the states above held still."""
+    settings = {"units": 2, "tolerance": 0.7}
+    with_own, without = (double("history_compressor", 2, 1, own_losses=f, **settings) for f in (3.0, 0.0))
+    g, rng = np.float64(with_own.sample(1, 0)), np.random.default_rng(1)
+    x, y, mask = rng.standard_normal((1, 8, 2)), rng.standard_normal((1, 8, 1)), np.arange(8)[None] < 6
+    losses, gradients = with_own.gradients(g, x, y, mask=mask)
+    np.testing.assert_array_equal(losses, without.losses(g, x, y, mask=mask))
+    more = (gradients - without.gradients(g, x, y, mask=mask)[1])[0]
+    # without the states above in it, the loss of the chunker's own prediction and the automatiser's is left to compare
+    step, found = 1e-6, np.zeros(with_own.n)
+    chosen = [f"{k}.{part}.{what}" for k in (0, 1) for part in ("prediction", "above") for what in ("weight", "bias")]
+    for name in set(chosen) & set(with_own.layout.blocks):
+        for k in range(with_own.n)[with_own.layout.blocks[name].slice]:
+            ahead, behind = (
+                compressor(named(with_own, g[0] + sign * step * np.eye(with_own.n)[k]), x[0, :6], 2, 0.7)[1]
+                for sign in (1, -1)
+            )
+            found[k] = 3.0 * (ahead - behind) / (2 * step) / 6
+    there = found != 0
+    np.testing.assert_allclose(more[there], found[there], rtol=1e-5, atol=1e-9)
+    assert there.sum() > 10
+    states = with_own.layout.blocks["0.state.weight"].slice
+    assert (np.abs(more[states]) > 1e-6).any() and not more[with_own.layout.blocks["readout.weight"].slice].any()
+
+
+# ---- neural Turing machine ------------------------------------------------------------------------------------------
+
+
+def tensor(*values) -> torch.Tensor:
+    """[1, 1, 1, k], of one head."""
+    return torch.tensor(values, dtype=torch.float64)[None, None, None]
+
+
+def test_addressing_by_hand():
+    """Key (1, 0) and slots (1, 0), (0, 2), (3, 4): cosines 1, 0 and 3/5."""
+    memory = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 4.0]], dtype=torch.float64)[None, None]
+    content = neural_turing_machine.by_content(tensor(1.0, 0.0), tensor(2.0), memory)
+    e = [math.exp(2.0), 1.0, math.exp(1.2)]
+    torch.testing.assert_close(content, tensor(*(part / sum(e) for part in e)))
+    between = neural_turing_machine.interpolated(tensor(0.5, 0.25, 0.25), tensor(0.0, 0.0, 1.0), tensor(0.8))
+    torch.testing.assert_close(between, tensor(0.4, 0.2, 0.4))
+    # 0.1 goes one slot back, 0.7 stays, 0.2 goes one on, round the end
+    moved = neural_turing_machine.shifted(tensor(0.5, 0.3, 0.2), tensor(0.1, 0.7, 0.2))
+    torch.testing.assert_close(moved, tensor(0.35 + 0.03 + 0.04, 0.21 + 0.02 + 0.1, 0.14 + 0.05 + 0.06))
+    sharp = neural_turing_machine.sharpened(tensor(0.5, 0.25, 0.25), tensor(2.0))
+    torch.testing.assert_close(sharp, tensor(4 / 6, 1 / 6, 1 / 6))
+
+
+def test_writing_by_hand():
+    """Slot 1 is looked at by ½; half of its first number is erased by ½, and ½·tanh 1 is added to the second."""
+    memory = torch.tensor([[4.0, 4.0], [8.0, 8.0]], dtype=torch.float64)[None, None]
+    after = neural_turing_machine.written(memory, tensor(0.0, 0.5), tensor(0.0, -1e3), tensor(0.0, 1.0))
+    expected = torch.tensor([[4.0, 4.0], [8.0 * 0.75, 8.0 + math.tanh(1.0) / 2]], dtype=torch.float64)
+    torch.testing.assert_close(after, expected[None, None])
+
+
+def head(said, memory, before, width, shifts):
+    """The weighting of one head and the rest of what was said to it, slot by slot."""
+    key, beta, g = np.tanh(said[:width]), softplus(said[width]), σ(said[width + 1])
+    s = np.exp(said[width + 2 : width + 3 + 2 * shifts])
+    gamma, rest = 1 + softplus(said[width + 3 + 2 * shifts]), said[width + 4 + 2 * shifts :]
+    cosines = [key @ slot / math.sqrt((key @ key) * (slot @ slot) + 1e-16) for slot in memory]
+    content = np.exp(beta * np.array(cosines)) / np.exp(beta * np.array(cosines)).sum()
+    gated, n = g * content + (1 - g) * before, len(memory)
+    moved = [sum(gated[(i - k) % n] * s[k + shifts] / s.sum() for k in range(-shifts, shifts + 1)) for i in range(n)]
+    return np.array(moved) ** gamma / (np.array(moved) ** gamma).sum(), rest
+
+
+@pytest.mark.parametrize("controller", ["lstm", "feed_forward"])
+@pytest.mark.parametrize(("heads", "shifts"), [(1, 1), (2, 0), (2, 2)])
+def test_a_turing_machine_slot_by_slot(controller, heads, shifts):
+    net = double(
+        "neural_turing_machine", 2, 1, units=3, slots=5, width=4, heads=heads, shifts=shifts, controller=controller
+    )
+    g, x = net.sample(2, 0) * 2, np.random.default_rng(1).standard_normal((2, 7, 2))
+    for member, outputs in zip(g, net.predict(g, x), strict=True):
+        for sequence, found in zip(x, outputs, strict=True):
+            np.testing.assert_allclose(found, turing(named(net, member), sequence, heads, shifts), rtol=1e-9)
+
+
+def turing(w: dict, x: np.ndarray, heads: int, shifts: int) -> list[np.ndarray]:
+    memory, read, outputs = np.full((5, 4), np.float32(1e-6), float), np.zeros(4 * heads), []
+    looking, h, c = np.tile(np.eye(5)[0], (2, heads, 1)), np.zeros(3), np.zeros(3)
+    for value in x:
+        if len(w["controller.bias"]) == 3:
+            h = np.tanh(w["controller.weight"] @ np.concatenate([value, read]) + w["controller.bias"])
+        else:
+            i, f, z, o = np.split(w["controller.weight"] @ np.concatenate([value, read, h]) + w["controller.bias"], 4)
+            c = σ(f) * c + σ(i) * np.tanh(z)
+            h = σ(o) * np.tanh(c)
+        erased, added = np.ones((5, 4)), np.zeros((5, 4))
+        for k, said in enumerate(np.split(w["write.weight"] @ h + w["write.bias"], heads)):
+            looking[0, k], rest = head(said, memory, looking[0, k], 4, shifts)
+            erased *= 1 - np.outer(looking[0, k], σ(rest[:4]))
+            added += np.outer(looking[0, k], np.tanh(rest[4:]))
+        memory = memory * erased + added
+        for k, said in enumerate(np.split(w["read.weight"] @ h + w["read.bias"], heads)):
+            looking[1, k], _ = head(said, memory, looking[1, k], 4, shifts)
+        read = np.concatenate([looking[1, k] @ memory for k in range(heads)])
+        outputs.append(w["readout.weight"] @ np.concatenate([h, read]) + w["readout.bias"])
+    return outputs
+
+
+def test_a_shift_needs_room():
+    with pytest.raises(EvornnError, match="3 slots can't be shifted by 2: raise slots or lower shifts"):
+        double("neural_turing_machine", 1, 1, units=2, slots=3, shifts=2)
+
+
+# ---- pushdown automaton ---------------------------------------------------------------------------------------------
+
+
+def stack(*pieces: tuple[float, list[float]], depth: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    """symbols [1, 1, D, I] and thickness [1, 1, D], uppermost piece first."""
+    symbols, thickness = torch.zeros(1, 1, depth, 2, dtype=torch.float64), torch.zeros(1, 1, depth, dtype=torch.float64)
+    for k, (thick, symbol) in enumerate(pieces):
+        symbols[0, 0, k], thickness[0, 0, k] = torch.tensor(symbol), thick
+    return symbols, thickness
+
+
+A, B = [1.0, 0.0], [0.0, 1.0]
+
+
+def test_a_stack_by_hand():
+    """As in the paper's figure: what lies in the uppermost unit of thickness is read, and popped from above."""
+    given = stack((0.4, A), (0.3, B), (0.9, A))
+    read = pushdown_automaton.top(*given)[0, 0]
+    assert read.tolist() == pytest.approx([0.7, 0.3, 0.0])  # 0.4 of a, 0.3 of b, 0.3 of a
+    assert pushdown_automaton.top(*stack((0.4, B)))[0, 0].tolist() == pytest.approx([0.0, 0.4, 0.6])
+    assert pushdown_automaton.top(*stack())[0, 0].tolist() == [0.0, 0.0, 1.0]
+
+    def act(by: float, *stack) -> list[float]:
+        return pushdown_automaton.acted(*stack, tensor(*B)[0], tensor(by)[0])
+
+    symbols, thickness = act(-0.5, *given)
+    assert thickness[0, 0].tolist() == pytest.approx([0.0, 0.2, 0.9, 0.0])
+    symbols, thickness = act(0.6, symbols, thickness)
+    assert thickness[0, 0].tolist() == pytest.approx([0.6, 0.2, 0.9, 0.0])  # what was popped has made room
+    assert symbols[0, 0, :3].tolist() == [B, B, A]
+    assert act(-5.0, symbols, thickness)[1].sum() == 0
+    symbols, thickness = act(0.5, *act(0.5, symbols, thickness))
+    assert thickness[0, 0].tolist() == pytest.approx([0.5, 0.5, 0.6, 0.2])  # the bottom is forgotten
+    assert act(0.0, *given)[1][0, 0].tolist() == pytest.approx([0.4, 0.3, 0.9, 0.0])
+
+
+def automaton(w: dict, x: np.ndarray, outputs: int, readout: str) -> list[np.ndarray]:
+    """One sequence with a Python list as the stack."""
+    s, stack, found = np.eye(1, len(w["state.bias"]))[0], [], []
+    for symbol in x:
+        read, left = np.zeros(len(symbol) + 1), 1.0
+        for piece, thick in reversed(stack):
+            read[:-1] += min(thick, left) * piece
+            left -= min(thick, left)
+        read[-1] = left
+        product = np.einsum("i,j,k->ijk", s, read, symbol).ravel()
+        s, (action,) = (
+            σ(w["state.weight"] @ product + w["state.bias"]),
+            np.tanh(w["action.weight"] @ product + w["action.bias"]),
+        )
+        if action > 0:
+            stack.append((symbol, action))
+        while action < 0 and stack:
+            piece, thick = stack.pop()
+            if thick > -action:
+                stack.append((piece, thick + action))
+            action = min(0.0, action + thick)
+        whole = sum(thick for _, thick in stack)
+        if readout == "linear":
+            found.append(w["readout.weight"] @ np.append(s, whole) + w["readout.bias"])
+        else:
+            found.append(s[:outputs] if readout == "units" else np.append(s[: outputs - 1], whole))
+    return found
+
+
+@pytest.mark.parametrize("readout", ["linear", "units", "units_and_length"])
+def test_an_automaton_symbol_by_symbol(readout):
+    net = double("pushdown_automaton", 3, 2, units=3, depth=12, readout=readout)
+    g, x = net.sample(6, 0) * 3, np.eye(3)[np.random.default_rng(1).integers(0, 3, (3, 12))]
+    found = net.predict(g, x)
+    expected = [[automaton(named(net, member), sequence, 2, readout) for sequence in x] for member in g]
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    if readout == "units_and_length":
+        falls = np.diff(found[..., 1], axis=-1) < -0.05
+        assert falls.any() and (found[..., 1] > 1.5).any()  # both pops and pushes were seen
+
+
+def test_states_are_enough_for_the_outputs():
+    with pytest.raises(EvornnError, match="the first 3 units are the outputs, but there are only 2: raise units"):
+        double("pushdown_automaton", 2, 3, units=2, readout="units")
+    net = double("pushdown_automaton", 2, 3, units=2, readout="units_and_length")
+    assert net.n == 2 * (2 * 3 * 2 + 1) + 2 * 3 * 2 + 1
+
+
+# ---- a module of one's own ------------------------------------------------------------------------------------------
+
+
+class Loop(torch.nn.Module):
+    """A recurrence of one's own, with a layer and a parameter that stand in two places, a buffer, and dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.again = torch.nn.Linear(2, 3), torch.nn.Linear(3, 3)
+        self.out = torch.nn.Linear(3, 1)
+        self.tied, self.other = self.again, torch.nn.Linear(3, 3, bias=False)
+        self.other.weight = self.again.weight
+        self.register_buffer("decay", torch.tensor([0.9, 0.5, 0.1]))
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h, seen = x.new_zeros(len(x), 3), []
+        for t in range(x.shape[1]):
+            h = self.decay * h + torch.tanh(self.into(x[:, t]) + self.again(h) - self.tied(h) + self.other(h))
+            seen.append(self.out(self.drop(h)))
+        return torch.stack(seen, 1)
+
+
+def parameters(module: torch.nn.Module) -> np.ndarray:
+    """[1, n]"""
+    return torch.cat([p.detach().flatten() for p in module.parameters()]).numpy()[None]
+
+
+def test_a_users_module_is_what_it_was():
+    module = Loop()
+    net = Network(OwnModule(module, causal=True), inputs=2, outputs=1)
+    x, y = np.random.default_rng(0).standard_normal((2, 4, 5, 2)).astype(np.float32), np.zeros((4, 5, 1), np.float32)
+    outputs = module.eval()(torch.tensor(x[0]))
+    np.testing.assert_allclose(net.predict(parameters(module), x[0])[0], outputs.detach(), rtol=1e-5)
+    outputs.square().mean().backward()
+    gradient = torch.cat([p.grad.flatten() for p in module.parameters()])
+    np.testing.assert_allclose(net.gradients(parameters(module), x[0], y)[1][0], gradient, rtol=1e-4, atol=1e-7)
+    assert net.n == sum(p.numel() for p in module.parameters()) and net.cell.causal and net.cell.module is not module
+
+
+class Recurrent(torch.nn.Module):
+    """torch's own recurrent module, begun from the inputs, and a read-out of its outputs and its end."""
+
+    def __init__(self, kind: type, **settings) -> None:
+        super().__init__()
+        self.rnn = kind(2, 3, **settings)
+        self.first = torch.nn.Linear(2, 3)
+        self.out = torch.nn.Linear(3 * (1 + self.rnn.bidirectional), 1)
+        self.last = torch.nn.Linear(3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        given = x if self.rnn.batch_first else x.transpose(0, 1)
+        start = self.first(x[:, 0]).expand(self.rnn.num_layers * (1 + self.rnn.bidirectional), -1, -1).contiguous()
+        seen, end = (
+            self.rnn(given, (start, 2 * start)) if isinstance(self.rnn, torch.nn.LSTM) else self.rnn(given, start)
+        )
+        end = end[1][-1] if isinstance(self.rnn, torch.nn.LSTM) else end[-1]
+        seen = seen if self.rnn.batch_first else seen.transpose(0, 1)
+        return self.out(seen) + self.last(end)[:, None] + self.out(self.rnn(given)[0].reshape(seen.shape))
+
+
+@pytest.mark.parametrize("kind", [torch.nn.RNN, torch.nn.LSTM, torch.nn.GRU])
+@pytest.mark.parametrize(
+    "settings",
+    [{"batch_first": True}, {"num_layers": 2, "bidirectional": True}, {"bias": False, "batch_first": True}],
+    ids=["plain", "deep", "without bias"],
+)
+def test_torchs_recurrent_modules_within_a_module(kind, settings):
+    module, x = Recurrent(kind, **settings), np.random.default_rng(0).standard_normal((4, 5, 2)).astype(np.float32)
+    net = Network(OwnModule(module), inputs=2, outputs=1)
+    np.testing.assert_allclose(net.predict(parameters(module), x)[0], module(torch.tensor(x)).detach(), atol=1e-6)
+    assert np.isfinite(net.gradients(net.sample(3, 0), x, x[..., :1])[1]).all()
+
+
+def test_members_are_drawn_around_a_modules_own_values():
+    """The same spread, however the module was initialised; ± 0.1 around what is all the same."""
+    module = torch.nn.Sequential(torch.nn.Linear(200, 50), torch.nn.LayerNorm(50), torch.nn.Linear(50, 1))
+    with torch.no_grad():
+        module[0].weight.mul_(7).add_(2)
+    net = Network(OwnModule(module), inputs=200, outputs=1)
+    genomes, blocks = net.sample(50, 0), net.layout.blocks
+    first, scales = genomes[:, blocks["0.weight"].slice], genomes[:, blocks["1.weight"].slice]
+    own = module[0].weight.detach().numpy()
+    assert first.mean() == pytest.approx(own.mean(), rel=0.01) and first.std() == pytest.approx(own.std(), rel=0.01)
+    assert 0.9 <= scales.min() < 0.91 and 1.09 < scales.max() <= 1.1
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (torch.nn.Linear(3, 1), r"can't be a network on inputs \[B, T, I\] = \[2, 3, 2\]: .*size"),
+        (torch.nn.Linear(2, 3), r"must answer \[B, T, O\] = \[2, 3, 1\], got \[2, 3, 3\]"),
+        (torch.nn.Flatten(), r"your module has no parameters"),
+        (
+            torch.nn.LSTM(2, 3, proj_size=1),
+            r"your module, LSTM\(2, 3, proj_size=1\), can't be vectorised: use RNN, LST",
+        ),
+        ("linear", "OwnModule wants a torch.nn.Module, got str"),
+    ],
+)
+def test_modules_that_are_no_network(module, message):
+    with pytest.raises(EvornnError, match=message):
+        Network(OwnModule(module), inputs=2, outputs=1)

@@ -4,12 +4,13 @@ S′ = σ(Wˢ (S⊗R⊗I) + bˢ), A = tanh(Wᵃ (S⊗R⊗I) + bᵃ): A > 0 pushe
 
 R is what lies in the uppermost unit of thickness, each symbol as thick as it lies there, and the thickness that is
 missing to 1 as a last symbol of its own: where the stack is empty R would else be 0, and cut off state and input.
+y = V [S; L] + c, with L the thickness of the whole stack; in the papers a unit of S itself tells whether to accept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -25,16 +26,16 @@ from evornn.settings import settings
 
 @settings
 class PushdownAutomaton(Model):
-    """Third-order network with H state units, of which the first O are the outputs, and its stack. State and stack
-    carry over; S starts as (1, 0, …, 0). Initial weights U[−1/√H, 1/√H].
+    """Third-order network with H state units and its stack. State and stack carry over; S starts as (1, 0, …, 0). A
+    stack of more than `depth` pieces forgets its bottom. Initial weights U[−1/√H, 1/√H].
 
-    With `stack_length` the last output is instead the stack's whole thickness L: with targets (S*, 0) at the end of a
-    string, mse is half the papers' (S − S*)² + L². A stack of more than `depth` pushes forgets its bottom.
+    `readout` is linear, or as in the papers: the first O units, or the first O − 1 and L. With targets (S*, 0) at the
+    end of a string, mse of the last is half the papers' loss, (S − S*)² + L².
     """
 
     takes = ("units", "initial_state")
     learnable = ("s",)
-    stack_length: bool = False
+    readout: Literal["linear", "units", "units_and_length"] = "linear"
     depth: Annotated[int, Ge(1)] = 32  # pieces that the stack has room for
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
@@ -46,15 +47,25 @@ class PushdownAutomaton(Model):
             s = torch.sigmoid(affine(product, w["state.weight"], w["state.bias"]))
             action = torch.tanh(affine(product, w["action.weight"], w["action.bias"]))
             symbols, thickness = acted(symbols, thickness, now, action)
-            seen.append(torch.cat([s[..., : d.outputs - 1], thickness.sum(-1, keepdim=True)], -1))
-            if not self.stack_length:
-                seen[-1] = s[..., : d.outputs]
-        return torch.stack(seen, 2), {"s": s, "thickness": thickness, "symbols": symbols.flatten(-2)}
+            seen.append(torch.cat([s, thickness.sum(-1, keepdim=True)], -1))
+        after = {"s": s, "thickness": thickness, "symbols": symbols.flatten(-2)}
+        return self._outputs(w, torch.stack(seen, 2), d), after
+
+    def _outputs(self, w: Parameters, seen: Tensor, d: Dimensions) -> Tensor:
+        """[S; L] of each step [P, B, T, H + 1] → [P, B, T, O]."""
+        if self.readout == "linear":
+            outputs = affine(seen.flatten(1, 2), w["readout.weight"], w["readout.bias"])
+            return outputs.view(*seen.shape[:3], d.outputs)
+        if self.readout == "units":
+            return seen[..., : d.outputs]
+        return torch.cat([seen[..., : d.outputs - 1], seen[..., -1:]], -1)
 
     def parameters(self, d: Dimensions) -> Iterator[Part]:
         product = d.units * (d.inputs + 1) * d.inputs
         yield from map_parts("state", d.units, product, initial=uniform(d.units))
         yield from map_parts("action", 1, product, initial=uniform(d.units))
+        if self.readout == "linear":
+            yield from map_parts("readout", d.outputs, d.units, 1, initial=uniform(d.units))
 
     def start(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
         return {
@@ -64,7 +75,8 @@ class PushdownAutomaton(Model):
         }
 
     def check(self, d: Dimensions) -> None:
-        if d.units < (least := d.outputs - self.stack_length):
+        least = {"linear": 1, "units": d.outputs, "units_and_length": d.outputs - 1}[self.readout]
+        if d.units < least:
             raise EvornnError(f"the first {least} units are the outputs, but there are only {d.units}: raise units")
 
 

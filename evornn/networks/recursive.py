@@ -2,9 +2,9 @@
 
 p = tanh(W [c₁; …; c_k] + V x + b) from its children c and its own label x, y = U p + c.
 
-A tree is a sequence of its nodes, children before parents. The last k = `arity` inputs of a step say how many steps
-back each child stands, 0 where there is none; those before are the node's label. A node without label (x = 0) is
-Socher's; with arity 1 and every child one step back the network is Elman's.
+A tree is a sequence of its nodes, children before parents. The first k = `arity` inputs of a step are the places of the
+node's children, counted from 1, 0 where there is none; the others are its label. A node without label (x = 0) is
+Socher's; with arity 1 and a chain for a tree the network is Elman's.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ class Recursive(Model):
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
         batch, length, _ = inputs.shape
-        children, depths = places(inputs[..., -self.arity :]), depth(inputs[..., -self.arity :])
-        labels = affine(inputs[..., : -self.arity].flatten(0, 1), w["label.weight"], w["label.bias"])
+        places = inputs[..., : self.arity].long()
+        children, depths = among_all(places), depth(places)
+        labels = affine(inputs[..., self.arity :].flatten(0, 1), w["label.weight"], w["label.bias"])
         found = [labels.new_zeros(len(labels), 1, d.units)]  # no child, then the nodes, one depth after the other
         where = torch.zeros(1 + batch * length, dtype=torch.long, device=inputs.device)  # node → its place in `found`
         for level in range(int(depths.max()) + 1):
@@ -53,29 +54,30 @@ class Recursive(Model):
     def check(self, d: Dimensions) -> None:
         if d.inputs <= self.arity:
             raise EvornnError(
-                f"the last {self.arity} inputs of a recursive network say where a node's children stand, and those "
-                f"before are its label, but there are only {d.inputs} inputs: lower arity, or give more inputs"
+                f"the first {self.arity} inputs of a recursive network are the places of a node's children, and the "
+                f"others its label, but there are only {d.inputs} inputs: lower arity, or give more inputs"
             )
 
     def check_inputs(self, inputs: Tensor, d: Dimensions) -> None:
-        back = inputs[..., -self.arity :]
-        earlier = torch.arange(inputs.shape[1], device=inputs.device)[:, None]
-        good = (back == back.round()) & (back >= 0) & (back <= earlier)
-        problem = f"the last {self.arity} inputs must be how many steps back each child stands, or 0 for no child"
-        refuse(~good.all(-1), f"{problem}: whole numbers up to the number of steps before")
+        places = inputs[..., : self.arity]
+        before = torch.arange(inputs.shape[1], device=inputs.device)[:, None]
+        good = (places == places.round()) & (places >= 0) & (places <= before)
+        problem = (
+            f"the first {self.arity} inputs must be the places of the node's children, counted from 1, or 0 for none"
+        )
+        refuse(~good.all(-1), f"{problem}; children come before their parents")
 
 
-def places(back: Tensor) -> Tensor:
-    """Steps back [B, T, arity] → 1 + the number of the child's node among all B·T, 0 for none."""
-    batch, length, _ = back.shape
-    nodes = torch.arange(batch * length, device=back.device).view(batch, length, 1)
-    return torch.where(back > 0, 1 + nodes - back.long(), 0)
+def among_all(places: Tensor) -> Tensor:
+    """Places [B, T, arity] within each sequence → among all B·T nodes, likewise from 1, 0 for none."""
+    first = torch.arange(len(places), device=places.device)[:, None, None] * places.shape[1]
+    return torch.where(places > 0, first + places, 0)
 
 
-def depth(back: Tensor) -> Tensor:
+def depth(places: Tensor) -> Tensor:
     """[B, T] of each node: 0 for a leaf, else 1 + the largest of its children's."""
-    depths = torch.zeros(back.shape[:2], dtype=torch.long, device=back.device)
-    for t in range(back.shape[1]):
-        below = depths.gather(1, (t - back[:, t].long()).clamp(min=0))
-        depths[:, t] = torch.where(back[:, t] > 0, 1 + below, 0).max(1).values
-    return depths
+    depths = places.new_zeros(places.shape[0], 1 + places.shape[1])
+    for t in range(places.shape[1]):
+        now = places[:, t]
+        depths[:, 1 + t] = torch.where(now > 0, 1 + depths.gather(1, now), 0).max(1).values
+    return depths[:, 1:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge
@@ -19,12 +19,13 @@ class Adding(Task):
     """Each step has a number in [−1, 1] and a marker. The answer, at the last step, is 0.5 + (X₁ + X₂) / 4: X₁ is the
     marked one of the first ten numbers, X₂ that of the first half. Sequences have `length` … 1.1 × `length` steps."""
 
-    causal = False
     length: Annotated[int, Ge(10)] = 100
     train: Annotated[int, Ge(1)] = 1000  # sequences
     valid: Annotated[int, Ge(1)] = 500
     test: Annotated[int, Ge(1)] = 2560  # as many as in the paper
     data_seed: Annotated[int, Ge(0)] = 0
+
+    causal: ClassVar[bool] = False
 
     def data(self) -> Data:
         """I = 2 (number, marker), O = 1; padded to the longest length."""
