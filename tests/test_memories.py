@@ -521,20 +521,22 @@ class Loop(torch.nn.Module):
         return torch.stack(seen, 1)
 
 
-def parameters(module: torch.nn.Module) -> np.ndarray:
-    """[1, n]"""
-    return torch.cat([p.detach().flatten() for p in module.parameters()]).numpy()[None]
+def drawn(net: Network, module: torch.nn.Module) -> np.ndarray:
+    """[1, n] a genome, whose values the module now has too."""
+    g = net.sample(1, 5)
+    torch.nn.utils.vector_to_parameters(torch.tensor(g[0]), module.parameters())
+    return g
 
 
 def test_a_users_module_is_what_it_was():
     module = Loop()
     net = Network(OwnModule(module, causal=True), inputs=2, outputs=1)
     x, y = np.random.default_rng(0).standard_normal((2, 4, 5, 2)).astype(np.float32), np.zeros((4, 5, 1), np.float32)
-    outputs = module.eval()(torch.tensor(x[0]))
-    np.testing.assert_allclose(net.predict(parameters(module), x[0])[0], outputs.detach(), rtol=1e-5)
+    g, outputs = drawn(net, module), module.eval()(torch.tensor(x[0]))
+    np.testing.assert_allclose(net.predict(g, x[0])[0], outputs.detach(), rtol=1e-5)
     outputs.square().mean().backward()
     gradient = torch.cat([p.grad.flatten() for p in module.parameters()])
-    np.testing.assert_allclose(net.gradients(parameters(module), x[0], y)[1][0], gradient, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(net.gradients(g, x[0], y)[1][0], gradient, rtol=1e-4, atol=1e-7)
     assert net.n == sum(p.numel() for p in module.parameters()) and net.cell.causal and net.cell.module is not module
 
 
@@ -568,7 +570,8 @@ class Recurrent(torch.nn.Module):
 def test_torchs_recurrent_modules_within_a_module(kind, settings):
     module, x = Recurrent(kind, **settings), np.random.default_rng(0).standard_normal((4, 5, 2)).astype(np.float32)
     net = Network(OwnModule(module), inputs=2, outputs=1)
-    np.testing.assert_allclose(net.predict(parameters(module), x)[0], module(torch.tensor(x)).detach(), atol=1e-6)
+    g = drawn(net, module)
+    np.testing.assert_allclose(net.predict(g, x)[0], module(torch.tensor(x)).detach(), atol=1e-6)
     assert np.isfinite(net.gradients(net.sample(3, 0), x, x[..., :1])[1]).all()
 
 

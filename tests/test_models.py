@@ -5,7 +5,10 @@ What the contract of cells (`test_cells.py`) says of a network holds for these t
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,6 +114,15 @@ def answers(net: Network, genomes, x, y) -> tuple:
 
 def test_every_model_is_under_contract():
     assert {kind(case) for case in CASES} - {"own module"} == set(NETWORKS) - set(CELLS)
+
+
+@pytest.mark.parametrize("name", sorted(set(NETWORKS) - set(CELLS)))
+def test_a_file_begins_with_its_paper_and_equation(name):
+    """And the page says how to use it."""
+    module = inspect.getmodule(NETWORKS[name])
+    head = re.match(r"[^(:]+ \(.*\d{4}\):\s+(.+)", module.__doc__)
+    assert head and "=" in head[1] and Path(module.__file__).stem == name
+    assert f"| `{name}` |" in (Path(__file__).parents[1] / "docs" / "memories.md").read_text()
 
 
 @every_model

@@ -1,7 +1,9 @@
-"""Bidirectional associative memory (Kosko 1988): b = sgn(Mᵀa), a = sgn(M b), over and over; sgn(0) keeps the old value.
+"""Bidirectional associative memory (Kosko 1988):
+
+b = sgn(Mᵀa), a = sgn(M b), y = b, over and over; sgn(0) keeps the old value.
 
 M = Σₖ aₖbₖᵀ stores pairs of bipolar patterns; E = −aᵀM b never rises. Each step is one way forth and back. An input
-other than 0 first sets its neuron of a to its sign: a cue, whole or in part; 0 leaves it alone. The output is b.
+other than 0 first sets its neuron of a to its sign: a cue, whole or in part; 0 leaves it alone.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Neural history compressor (Schmidhuber 1992): only what a level fails to predict reaches the level above it,
+"""Neural history compressor (Schmidhuber 1992):
 
-hₜ = tanh(W xₜ + U hₜ₋₁ + b), p = P hₜ₋₁ + d predicts xₜ; where |p − xₜ| > tolerance in any part, xₜ goes up together
-with a time stamp, log(1 + steps since the level above was last reached). A level that nothing reaches stands still.
+hₜ = tanh(W xₜ + U hₜ₋₁ + b), p = P hₜ₋₁ + d, q = Q hₜ + e at each level, yₜ = V [h¹ₜ; …; hᴸₜ] + c.
 
-Each level also learns to predict the state of the one above, q = Q hₜ + e, and so to do without it. The output is read
-from all levels, y = V [h¹; …; hᴸ] + c.
+p predicts the level's own input. Only where it fails, |p − xₜ| > tolerance in any part, does xₜ reach the level above,
+together with a time stamp, log(1 + steps since that was last reached). A level that nothing reaches stands still.
+q learns to predict the state of the level above, and so to do without it.
 """
 
 from __future__ import annotations

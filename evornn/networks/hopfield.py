@@ -1,4 +1,6 @@
-"""Hopfield network (Hopfield 1982): sᵢ ← sgn(Σⱼ wᵢⱼ sⱼ − θᵢ), one neuron after the other; sgn(0) keeps the old value.
+"""Hopfield network (Hopfield 1982):
+
+sᵢ ← sgn(Σⱼ wᵢⱼ sⱼ − θᵢ), y = s, one neuron after the other; sgn(0) keeps the old value.
 
 W is symmetric with an empty diagonal, so that E = −½ sᵀW s + θᵀs never rises. Each step is one sweep over the neurons
 in their order. An input other than 0 first sets its neuron to its sign: a cue, whole or in part; 0 leaves it alone.

@@ -1,4 +1,4 @@
-"""Neural Turing machine (Graves, Wayne & Danihelka 2014): a controller that reads and writes a memory by attention,
+"""Neural Turing machine (Graves, Wayne & Danihelka 2014):
 
 wᶜ = softmax(β·cos(k, M)), wᵍ = g wᶜ + (1−g) wₜ₋₁, w̃ᵢ = Σⱼ wᵍⱼ s(i−j), w = w̃^γ / Σ w̃^γ      (equations 5–9)
 M ← M ⊙ (1 − w eᵀ) + w aᵀ, r = Σᵢ wᵢ Mᵢ, yₜ = V [hₜ; rₜ] + c                               (3, 4, 2)

@@ -1,10 +1,11 @@
-"""Neural network pushdown automaton (Das, Giles & Sun 1992; Sun et al. 1993): a recurrent net with a continuous stack,
+"""Neural network pushdown automaton (Das, Giles & Sun 1992; Sun et al. 1993):
 
-S′ = σ(Wˢ (S⊗R⊗I) + bˢ), A = tanh(Wᵃ (S⊗R⊗I) + bᵃ): A > 0 pushes the input I with thickness A, A < 0 pops thickness |A|.
+S′ = σ(Wˢ (S⊗R⊗I) + bˢ), A = tanh(Wᵃ (S⊗R⊗I) + bᵃ), y = V [S; L] + c, with a continuous stack.
 
-R is what lies in the uppermost unit of thickness, each symbol as thick as it lies there, and the thickness that is
-missing to 1 as a last symbol of its own: where the stack is empty R would else be 0, and cut off state and input.
-y = V [S; L] + c, with L the thickness of the whole stack; in the papers a unit of S itself tells whether to accept.
+A > 0 pushes the input I with thickness A, A < 0 pops thickness |A|; L is the thickness of the whole stack. R is what
+lies in the uppermost unit of thickness, each symbol as thick as it lies there, and the thickness that is missing to 1
+as a last symbol of its own: where the stack is empty R would else be 0, and cut off state and input. In the papers no
+read-out but a unit of S itself tells whether to accept.
 """
 
 from __future__ import annotations

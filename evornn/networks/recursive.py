@@ -1,6 +1,6 @@
-"""Recursive network (Goller & Küchler 1996; Socher et al. 2011): the same weights at every node of a tree,
+"""Recursive network (Goller & Küchler 1996; Socher et al. 2011):
 
-p = tanh(W [c₁; …; c_k] + V x + b) from its children c and its own label x, y = U p + c.
+p = tanh(W [c₁; …; c_k] + V x + b), y = U p + c, at every node of a tree from its children c and its own label x.
 
 A tree is a sequence of its nodes, children before parents. The first k = `arity` inputs of a step are the places of the
 node's children, counted from 1, 0 where there is none; the others are its label. A node without label (x = 0) is
