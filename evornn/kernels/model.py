@@ -89,9 +89,10 @@ class ModelForm(Form):
 
     @property
     def values(self) -> tuple[int, int]:
-        """An estimate: about eight intermediate results as large as all that there is."""
-        d = self.dimensions
-        return 8 * (d.inputs + d.units * d.layers + d.outputs + sum(self.carried(0).values())), 2 * d.outputs
+        """An estimate: what each matrix gives and three things made of it, and eight numbers for each one that is carried or
+        read or put out."""
+        products = sum(block.shape[0] for block in self.blocks.values() if len(block.shape) > 1)
+        return 4 * products + 8 * (self.inputs + self.outputs + sum(self.carried(0).values())), 2 * self.outputs
 
     def check_inputs(self, inputs: Tensor) -> None:
         self.model.check_inputs(inputs, self.dimensions)
