@@ -138,11 +138,12 @@ def test_shapes(case):
 
 @every_model
 @settings(max_examples=5, deadline=None, derandomize=True)
-@given(st.integers(2, 70), st.integers(1, 8), st.integers(1, 20), st.randoms(use_true_random=False))
-def test_a_member_has_the_same_bits_in_any_company(case, population, steps, batch, random):
+@given(st.integers(2, 70), st.integers(1, 9), st.integers(1, 20), st.integers(1, 9), st.randoms(use_true_random=False))
+def test_a_member_has_the_same_bits_in_any_company(case, population, batch, steps, units, random):
     """Whatever its place, its company and the threads."""
-    alone, shared = (network(case, threads=threads) for threads in (1, 2))
-    genomes, (x, y) = alone.sample(population, 1), data(case, batch, steps)
+    sizes = {"units": units} if "units" in CASES[case] and case != "pushdown_automaton, units" else {}
+    alone, shared = (network(case, threads=threads, **sizes) for threads in (1, 2))
+    genomes, (x, y) = alone.sample(population, 1), data(case, 7 * batch, steps)  # more than a SIMD vector's lanes
     some = random.sample(range(population), random.randint(2, population))
     for whole, part in zip(answers(alone, genomes, x, y), answers(shared, genomes[some], x, y), strict=True):
         assert np.array_equal(whole[some], part)

@@ -89,8 +89,8 @@ class ModelForm(Form):
 
     @property
     def values(self) -> tuple[int, int]:
-        """An estimate: what each matrix gives and three things made of it, and eight numbers for each one that is carried or
-        read or put out."""
+        """An estimate: what each matrix gives and three things made of it, and eight numbers for each one that is
+        carried, read or put out."""
         products = sum(block.shape[0] for block in self.blocks.values() if len(block.shape) > 1)
         return 4 * products + 8 * (self.inputs + self.outputs + sum(self.carried(0).values())), 2 * self.outputs
 
