@@ -48,13 +48,15 @@ class HistoryCompressor(Model):
         for t, x in enumerate(inputs.unbind(1)):
             reached = there[:, t, None].expand(len(h[0]), -1, -1)
             x = x.expand(len(h[0]), -1, -1)
+            ticks = []
             for k in range(self.levels):
+                ticks.append(reached)
                 h[k], missed, error = self._level(w, k, x, h[k], reached)
                 own.append(error)
                 if k + 1 < self.levels:
                     stamp, age[k] = torch.log1p(age[k]), torch.where(missed, 0.0, age[k]) + 1
                     x, reached = torch.cat([x, stamp], -1), missed
-            own += [self._above(w, k, h, there[:, t]) for k in range(self.levels - 1)]
+            own += [self._above(w, k, h, ticks[k]) for k in range(self.levels - 1)]
             seen.append(torch.cat(h, -1))
         outputs = affine(torch.stack(seen, 2).flatten(1, 2), w["readout.weight"], w["readout.bias"])
         outputs = joined(outputs, self.own_losses * torch.stack(own).sum(0))
@@ -69,10 +71,10 @@ class HistoryCompressor(Model):
         error = torch.where(reached[..., 0], off.square().mean(-1), 0.0)
         return torch.where(reached, new, h), missed, error
 
-    def _above(self, w: Parameters, k: int, h: list[Tensor], there: Tensor) -> Tensor:
+    def _above(self, w: Parameters, k: int, h: list[Tensor], reached: Tensor) -> Tensor:
         """[P, B] the loss of level k's prediction of the state above it."""
         off = affine(h[k], w[f"{k}.above.weight"], w[f"{k}.above.bias"]) - h[k + 1].detach()
-        return torch.where(there, off.square().mean(-1), 0.0)
+        return torch.where(reached[..., 0], off.square().mean(-1), 0.0)
 
     def parameters(self, d: Dimensions) -> Iterator[Part]:
         initial = uniform(d.units)
