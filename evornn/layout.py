@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Genome, Genomes
-from evornn.cell import Cell, Trace, Uniform, width
+from evornn.cell import Bound, Cell, Trace, Uniform, width
 from evornn.errors import EvornnError
 from evornn.ops import Node, Sizes
 
@@ -92,7 +92,8 @@ class Layout:
         if self.readout:
             bound = 1 / math.sqrt(self.width)
             yield "readout.weight", (self.outputs, self.width), Uniform(-bound, bound), None
-            yield "readout.bias", (self.outputs,), Uniform(-bound, bound), None
+            unbiased = None if self.cell.readout_bias else np.zeros(self.outputs, bool)
+            yield "readout.bias", (self.outputs,), Uniform(-bound, bound), unbiased
 
     def _layer(
         self, layer: int, sizes: Sizes
@@ -129,8 +130,9 @@ class Layout:
         high = self._spread([b.initial.high for b in self.blocks.values()])
         return low + (high - low) * rng.random((count, self.n), np.float32)
 
-    def _spread(self, values: list[float]) -> Genome:
-        return np.repeat(np.array(values, np.float32), [b.size for b in self.blocks.values()])
+    def _spread(self, values: list[Bound]) -> Genome:
+        sizes = [block.size for block in self.blocks.values()]
+        return np.concatenate([np.broadcast_to(np.float32(v), k) for v, k in zip(values, sizes, strict=True)])
 
 
 def source_names(node: Node) -> list[str]:

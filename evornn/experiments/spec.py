@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Len
 
-from evornn.catalog import Catalog
+from evornn.catalog import Catalog, is_place
 from evornn.cell import Cell
 from evornn.errors import EvornnError, UnknownName
 from evornn.experiments.yaml import check_plain
@@ -45,7 +45,7 @@ class NetworkSize:
     """The part of a network's fragment that every architecture has."""
 
     units: Annotated[int, Ge(1)] = 8
-    layers: Annotated[int, Ge(1)] = 1
+    layers: Annotated[int, Ge(1)] | None = None  # None: what is usual for the architecture, mostly 1
     initial_state: Literal["zero", "learned"] = "zero"
 
 
@@ -86,8 +86,11 @@ LARGEST_SEED = 2**63 - 1
 PARTS: dict[str, type[Any]] = {"budget": Budget, "resources": Resources, "start_from": StartFrom}
 
 
-def experiment(data: Mapping[str, Any]) -> Experiment:
-    """A validated spec; every fragment has been built once. Errors name the field and the nearest known name."""
+def experiment(data: Mapping[str, Any], own_code: bool = True) -> Experiment:
+    """A validated spec; every fragment has been built once. Errors name the field and the nearest known name.
+
+    `own_code` says whether a kind may be a class outside of evornn, `my_package.my_cell:MyCell`: yes where the spec's
+    author runs it, no where somebody else's machine would import what it names."""
     data = dict(data)
     check_plain(data, "spec")
     if isinstance(data.get("budget"), (int, float)) and not isinstance(data["budget"], bool):
@@ -99,6 +102,8 @@ def experiment(data: Mapping[str, Any]) -> Experiment:
         if isinstance(data.get(field), Mapping):
             data[field] = build(kind, dict(data[field]), field)
     found = build(Experiment, data, "spec")
+    if not own_code:
+        _refuse_places(found.networks)
     _check(found)
     return found
 
@@ -130,7 +135,7 @@ def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[
     """`{kind: lstm, units: 8, forget_bias: 0}` → the cell with its settings, and the sizes."""
     sizes = {key: fragment[key] for key in names(NetworkSize) if key in fragment}
     rest = {key: value for key, value in fragment.items() if key not in sizes}
-    if isinstance(rest.get("kind"), str) and rest["kind"] in CELLS:
+    if rest.get("kind") in CELLS or is_place(rest.get("kind")):
         known = [*names(NetworkSize), *names(CELLS[rest["kind"]])]
         for key in rest:
             if key not in ("kind", *known):
@@ -169,6 +174,12 @@ def _check(experiment: Experiment) -> None:
 
         per_step(experiment.loss)
     plan(experiment)
+
+
+def _refuse_places(networks: list[dict[str, Any]]) -> None:
+    for k, fragment in enumerate(networks):
+        if is_place(kind := fragment.get("kind")):
+            raise BadSetting(f"networks.{k}.kind", f"{kind!r} is code of your own: run it on your machine, evornn run")
 
 
 def _check_seeds(experiment: Experiment) -> None:

@@ -35,9 +35,10 @@ class Network:
     >>> network.predict(genomes, np.zeros((2, 5, 1))).shape   # [P, B, T, O]
     (3, 2, 5, 1)
 
-    `cell` is a catalog name with its settings as further keywords, or a Cell. `device` is where it is computed: "cpu",
-    "cuda", "cuda:1", … `threads` is how many CPU threads share a population; it changes no bit of the result. `backend`
-    is auto, simd (fused kernels: CPU, float32) or torch; `backend_used` tells which it became.
+    `cell` is a catalog name, or `my_package.my_cell:MyCell` for one of your own, with its settings as further keywords;
+    or a Cell. `layers` is by default what is usual for it, mostly 1. `device` is where it is computed: "cpu", "cuda",
+    "cuda:1", … `threads` is how many CPU threads share a population; it changes no bit of the result. `backend` is auto,
+    simd (fused kernels: CPU, float32) or torch; `backend_used` tells which it became.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Network:
         inputs: int,
         units: int,
         outputs: int,
-        layers: int = 1,
+        layers: int | None = None,
         initial_state: Literal["zero", "learned"] = "zero",
         device: str = "cpu",
         threads: int = 1,
@@ -55,7 +56,8 @@ class Network:
         backend: Backend = "auto",
         **settings: Any,
     ) -> None:
-        counts = {"inputs": inputs, "units": units, "outputs": outputs, "layers": layers, "threads": threads}
+        counts = {"inputs": inputs, "units": units, "outputs": outputs, "threads": threads}
+        counts |= {} if layers is None else {"layers": layers}
         for name, count in counts.items():
             whole(f"network.{name}", count, least=1)
         if initial_state not in ("zero", "learned"):
@@ -67,6 +69,7 @@ class Network:
         if isinstance(cell, Cell) and settings:
             raise BadSetting("network", f"{', '.join(settings)}: give settings to the cell itself, or name it")
         self.cell = cell if isinstance(cell, Cell) else CELLS.build({"kind": cell, **settings}, "network")
+        layers = self.cell.usual_layers if layers is None else layers
         self.layout = Layout(self.cell, inputs, units, outputs, layers, initial_state)
         self.device, self.dtype = _device(device), getattr(torch, dtype)
         self.evaluator = evaluator(self.layout, threads, backend, self.device, self.dtype)
