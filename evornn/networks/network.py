@@ -37,8 +37,8 @@ class Network:
 
     `cell` is a catalog name, or `my_package.my_cell:MyCell` for one of your own, with its settings as further keywords;
     or a Cell. `layers` is by default what is usual for it, mostly 1. `device` is where it is computed: "cpu", "cuda",
-    "cuda:1", … `threads` is how many CPU threads share a population; it changes no bit of the result. `backend` is auto,
-    simd (fused kernels: CPU, float32) or torch; `backend_used` tells which it became.
+    "cuda:1", … `threads` is how many CPU threads share a population; it changes no bit of the result. `backend` is
+    auto, simd (fused kernels: CPU, float32) or torch; `backend_used` tells which it became.
     """
 
     def __init__(
