@@ -209,6 +209,18 @@ def test_modules_that_compute_something_else_are_refused(settings, message):
         from_torch(network("elman"), module, torch.nn.Linear(module.hidden_size, O))
 
 
+def test_torchs_relu_is_elmans():
+    net, (x, _, _) = Network("elman", inputs=I, units=H, outputs=O, activation="relu", backend="torch"), data()
+    recurrent, readout = torch.nn.RNN(I, H, nonlinearity="relu", batch_first=True), torch.nn.Linear(H, O)
+    genome = from_torch(net, recurrent, readout)
+    outputs = readout(recurrent(torch.tensor(x, dtype=torch.float32))[0])
+    np.testing.assert_allclose(net.predict(genome[None], x)[0], outputs.detach(), rtol=1e-5, atol=1e-6)
+    assert to_torch_modules(net, genome)[0].nonlinearity == "relu"
+    logistic = Network("elman", inputs=I, units=H, outputs=O, activation="sigmoid")
+    with one_line("torch has no module equal to .* none with sigmoid"):
+        from_torch(logistic, recurrent, readout)
+
+
 def test_other_refusals_of_conversion():
     rnn, linear = torch.nn.RNN(I, H), torch.nn.Linear(H, O)
     with one_line("lstm takes its weights from torch.nn.LSTM"):
