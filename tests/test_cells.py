@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from evornn import networks, ops
 from evornn.cell import BadEquation, Cell, Weights
 from evornn.kernels.reference import MEANING
+from evornn.networks.groups import groups
 from evornn.networks.lstm_1997 import LSTM1997
 from evornn.networks.network import Network
 from evornn.ops import Node
@@ -342,9 +343,29 @@ def test_the_first_lstm_starts_as_published():
     ],
 )
 def test_parameter_counts(name, count):
-    assert network(name, inputs=2, units=4, outputs=3, layers=None).n == count + (
-        0 if name == "cascaded" else 4 * 3 + 3
-    )
+    readout = 0 if name == "cascaded" else 4 * 3 + 3
+    assert network(name, inputs=2, units=4, outputs=3, layers=None).n == count + readout
+
+
+def test_an_lstm_without_its_peepholes_is_the_lstm():
+    with_peepholes, without = network("lstm_peephole", dtype="float64"), network("lstm", dtype="float64")
+    genomes, (x, _) = with_peepholes.sample(3, 0), data()
+    blocks = with_peepholes.layout.blocks
+    for name in ("0.pi", "0.pf", "0.po"):
+        genomes[:, blocks[name].slice] = 0
+    same = np.concatenate([genomes[:, blocks[name].slice] for name in without.layout.blocks], 1)
+    np.testing.assert_allclose(with_peepholes.predict(genomes, x), without.predict(same, x), rtol=1e-12)
+
+
+def test_groups_have_their_shares():
+    assert [groups(k, (2, 1, 1)).tolist() for k in (1, 2, 3, 4, 8)] == [
+        [0],
+        [0, 1],
+        [0, 1, 2],
+        [0, 0, 1, 2],
+        [0, 0, 0, 0, 1, 1, 2, 2],
+    ]
+    assert np.bincount(groups(180, (100, 60, 20))).tolist() == [100, 60, 20]  # the paper's network
 
 
 def test_stop_cuts_the_gradient_between_steps_but_changes_no_value():

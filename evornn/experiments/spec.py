@@ -135,8 +135,9 @@ def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[
     """`{kind: lstm, units: 8, forget_bias: 0}` → the cell with its settings, and the sizes."""
     sizes = {key: fragment[key] for key in names(NetworkSize) if key in fragment}
     rest = {key: value for key, value in fragment.items() if key not in sizes}
-    if rest.get("kind") in CELLS or is_place(rest.get("kind")):
-        known = [*names(NetworkSize), *names(CELLS[rest["kind"]])]
+    kind = rest.get("kind")
+    if isinstance(kind, str) and (kind in CELLS or is_place(kind)):
+        known = [*names(NetworkSize), *names(CELLS[kind])]
         for key in rest:
             if key not in ("kind", *known):
                 raise UnknownName(f"setting of {where}", key, known)
