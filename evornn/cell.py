@@ -94,7 +94,7 @@ class Cell(ABC):
 
 
 class BadEquation(EvornnError):
-    """A cell whose equation cannot be traced; says why."""
+    """A cell that cannot be computed; says why."""
 
 
 class Weights:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Genome, Genomes
-from evornn.cell import Bound, Cell, Trace, Uniform, width
+from evornn.cell import BadEquation, Bound, Cell, Trace, Uniform, width
 from evornn.errors import EvornnError
 from evornn.ops import Node, Sizes
 
@@ -74,6 +74,9 @@ class Layout:
         blocks: dict[str, Block] = {}
         start = 0
         for name, shape, initial, mask in self._parts():
+            if mask is not None and mask.shape != shape:
+                kind = type(self.cell).__name__
+                raise BadEquation(f"{kind}.mask must be {list(shape)} for {name}, got {list(mask.shape)}")
             blocks[name] = Block(name, start, shape, initial, mask)
             start += blocks[name].size
         return blocks

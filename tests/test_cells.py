@@ -467,6 +467,17 @@ def test_equations_that_cannot_be_are_refused_when_traced(f, message):
         Returning(f).trace()
 
 
+class Masked(Returning):
+    def mask(self, name, source, sizes):
+        return np.ones((sizes["units"], sizes["units"]), bool)
+
+
+def test_a_mask_of_another_shape_is_refused():
+    cell = Masked(lambda w, x, h: ops.tanh(w.h(x, h)))
+    with pytest.raises(BadEquation, match=r"Masked\.mask must be \[3, 2\] for 0\.h\.x, got \[3, 3\]"):
+        _ = Network(cell, inputs=2, units=3, outputs=1).n
+
+
 def test_a_map_may_take_two_sources_of_one_name():
     """A map and a state are both called h: no weight may be lost."""
     net = Network(Returning(lambda w, x, h: ops.tanh(w.a(w.h(x), h))), inputs=2, units=3, outputs=1)

@@ -45,7 +45,7 @@ class Scaled(Cell):
 
 
 CATALOG = [name for name in CELLS if name != "recurrent_multilayer_perceptron"]  # its kernel is elman's
-SETTINGS = {"lstm_1997": {"block_size": 3}}
+SETTINGS = {"lstm_1997": {"block_size": 3, "biased": "gates"}}
 
 
 def cell(name: str) -> Cell:

@@ -23,8 +23,8 @@ class LSTM1997(Cell):
     round).
 
     `biased: gates` leaves out the biases of cells and outputs, as in the paper's Reber experiments. Its outputs are
-    logistic, ours linear. Initial weights U[−initial_range, initial_range]; the gates'
-    biases of block k = 1, 2, … are shifted by k·input_gate_bias and k·output_gate_bias, say −3: −3, −6, …"""
+    logistic, ours linear. Initial weights U[−initial_range, initial_range]; the gates' biases of block k = 1, 2, … are
+    shifted by k·input_gate_bias and k·output_gate_bias, say −3: −3, −6, …"""
 
     state = ("h", "c", "i", "o")
     sizes: ClassVar[Mapping[str, str]] = {"i": "blocks", "o": "blocks"}
