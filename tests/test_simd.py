@@ -44,7 +44,6 @@ class Scaled(Cell):
         return Uniform(-0.4, 0.4)
 
 
-CATALOG = [name for name in CELLS if name != "recurrent_multilayer_perceptron"]  # its kernel is elman's
 SETTINGS = {"lstm_1997": {"block_size": 3, "biased": "gates"}}
 
 
@@ -137,14 +136,6 @@ def test_functions_at_their_ends() -> None:
 
 
 # ---- agreement with the reference -----------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*CATALOG, "Scaled"])
-def test_losses_and_gradients_agree_with_the_reference(name: str) -> None:
-    case = Case(name, initial_state="learned")
-    for loss in ("mse", "cross_entropy", "binary_cross_entropy"):
-        case.check_gradients(loss)
 
 
 @pytest.mark.slow
@@ -275,14 +266,6 @@ def test_one_source_serves_all_sizes_layers_and_initial_states() -> None:
     a = Layout(cell("lstm"), 1, 4, 1, 1, "zero")
     b = Layout(cell("lstm"), 7, 33, 5, 3, "learned")
     assert source(a, True, "batch").text == source(b, True, "batch").text
-
-
-def test_layers_of_elman_have_elmans_kernel() -> None:
-    texts = [
-        source(Layout(cell(name), 2, 3, 1, 2, "zero"), True, "batch").text.split("\n", 1)[1]
-        for name in ("elman", "recurrent_multilayer_perceptron")
-    ]
-    assert texts[0] == texts[1]
 
 
 def test_what_the_generator_does_not_know_is_refused() -> None:
