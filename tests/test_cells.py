@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 
 import numpy as np
@@ -236,6 +237,15 @@ def test_the_torch_module_is_the_network(name, initial_state):
     np.testing.assert_allclose(gradient, net.gradients(genomes[:1], x, y)[1][0], rtol=1e-9, atol=1e-12)
     other.load_state_dict(module.state_dict())
     assert np.array_equal(other.genome().detach(), genomes[0]) and torch.equal(other(torch.tensor(x)), outputs)
+
+
+@pytest.mark.parametrize("name", [*SHIPPED, *("ctrnn_exponential", "mtrnn_open", "lstm_1997_full")])
+def test_a_cell_becomes_a_spec_and_a_cell_again(name):
+    """Through JSON, as in the store."""
+    cell = network(name).cell
+    spec = json.loads(json.dumps(networks.CELLS.spec_of(cell)))
+    assert networks.CELLS.build(spec) == cell
+    assert spec["kind"] == name.removesuffix("_exponential").removesuffix("_open").removesuffix("_full")
 
 
 # ---- each equation --------------------------------------------------------------------------------------------------

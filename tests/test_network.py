@@ -284,9 +284,10 @@ def test_float32_on_every_device_here_agrees_with_float64(name, device):
 # ---- arrays in and out -----------------------------------------------------------------------------------------------
 
 
-def test_saved_genomes_give_the_same_bits(tmp_path):
+@pytest.mark.parametrize("name", CELLS)
+def test_saved_genomes_give_the_same_bits(name, tmp_path):
     """Through a file, read as a whole or mapped read-only."""
-    net, (x, y, _) = network("gru"), data()
+    net, (x, y, _) = network(name), data()
     genomes = net.sample(P, 0)
     np.save(tmp_path / "genomes.npy", genomes)
     for mode in (None, "r"):

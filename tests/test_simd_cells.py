@@ -1,4 +1,4 @@
-"""Every network of the catalog on the SIMD kernels. A file of its own, since it compiles for minutes beside `test_simd`."""
+"""Every network of the catalog on the SIMD kernels: a file of its own, so that two cores share the compiling."""
 
 from __future__ import annotations
 
