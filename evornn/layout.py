@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Genome, Genomes
-from evornn.cell import Cell, Trace, Uniform, width
+from evornn.cell import BadEquation, Bound, Cell, Trace, Uniform, width
 from evornn.errors import EvornnError
 from evornn.ops import Node, Sizes
 
@@ -103,8 +103,9 @@ class Form(ABC):
         high = self._spread([b.initial.high for b in self.blocks.values()])
         return low + (high - low) * rng.random((count, self.n), np.float32)
 
-    def _spread(self, values: list[float]) -> Genome:
-        return np.repeat(np.array(values, np.float32), [b.size for b in self.blocks.values()])
+    def _spread(self, values: list[Bound]) -> Genome:
+        sizes = [block.size for block in self.blocks.values()]
+        return np.concatenate([np.broadcast_to(np.float32(v), k) for v, k in zip(values, sizes, strict=True)])
 
 
 class Layout(Form):
@@ -170,7 +171,8 @@ class Layout(Form):
         if self.readout:
             bound = 1 / math.sqrt(self.width)
             yield "readout.weight", (self.outputs, self.width), Uniform(-bound, bound), None
-            yield "readout.bias", (self.outputs,), Uniform(-bound, bound), None
+            unbiased = None if self.cell.readout_bias else np.zeros(self.outputs, bool)
+            yield "readout.bias", (self.outputs,), Uniform(-bound, bound), unbiased
 
     def _layer(self, layer: int, sizes: Sizes) -> Iterator[Part]:
         cell = self.cell
@@ -178,7 +180,9 @@ class Layout(Form):
             rows = width(node.size, sizes)
             for k, (source, label) in enumerate(zip(node.nodes, source_names(node), strict=True)):
                 shape = (rows, width(source.size, sizes))
-                yield f"{layer}.{name}.{label}", shape, cell.initial(name, "weight", sizes), cell.mask(name, k, sizes)
+                full, mask = f"{layer}.{name}.{label}", cell.mask(name, k, sizes)
+                self._check_mask(full, shape, mask)
+                yield full, shape, cell.initial(name, "weight", sizes), mask
             if node.bias:
                 yield f"{layer}.{name}.bias", (rows,), cell.initial(name, "bias", sizes), None
         for name, node in self.trace.vectors.items():
@@ -186,6 +190,11 @@ class Layout(Form):
         if self.initial_state == "learned":
             for state, size in self.state_sizes(layer).items():
                 yield f"{layer}.{state}.initial", (size,), Uniform(-0.1, 0.1), None
+
+    def _check_mask(self, name: str, shape: tuple[int, ...], mask: NDArray[np.bool_] | None) -> None:
+        if mask is not None and mask.shape != shape:
+            kind = type(self.cell).__name__
+            raise BadEquation(f"{kind}.mask must be {list(shape)} for {name}, got {list(mask.shape)}")
 
 
 def source_names(node: Node) -> list[str]:

@@ -79,12 +79,8 @@ def test_bidirectional_networks_are_torchs(cell, module, layers):
 
 
 def test_cells_that_cannot_run_backward():
-    from cells_notation import CELLS as FURTHER
-
-    from evornn.networks.bidirectional import Bidirectional
-
     with pytest.raises(EvornnError, match="whose output is fed back: take another cell"):
-        Network(Bidirectional(of=FURTHER["jordan"]), inputs=1, units=2, outputs=1)
+        Network("bidirectional", of={"kind": "jordan"}, inputs=1, units=2, outputs=1)
     with pytest.raises(EvornnError, match=r"unknown network in network\.of 'lsmt': did you mean 'lstm'"):
         Network("bidirectional", of={"kind": "lsmt"}, inputs=1, units=2, outputs=1)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Len
 
-from evornn.catalog import Catalog
+from evornn.catalog import Catalog, is_place
 from evornn.errors import EvornnError, UnknownName
 from evornn.experiments.yaml import check_plain
 from evornn.networks import NETWORKS, Architecture
@@ -44,7 +44,7 @@ class NetworkSize:
     """The part of a network's fragment that all architectures share, as far as they have a use for it (`takes`)."""
 
     units: Annotated[int, Ge(1)] = 8
-    layers: Annotated[int, Ge(1)] = 1
+    layers: Annotated[int, Ge(1)] | None = None  # None: what is usual for the architecture, mostly 1
     initial_state: Literal["zero", "learned"] = "zero"
 
 
@@ -85,8 +85,11 @@ LARGEST_SEED = 2**63 - 1
 PARTS: dict[str, type[Any]] = {"budget": Budget, "resources": Resources, "start_from": StartFrom}
 
 
-def experiment(data: Mapping[str, Any]) -> Experiment:
-    """A validated spec; every fragment has been built once. Errors name the field and the nearest known name."""
+def experiment(data: Mapping[str, Any], own_code: bool = True) -> Experiment:
+    """A validated spec; every fragment has been built once. Errors name the field and the nearest known name.
+
+    `own_code` says whether a kind may be a class outside of evornn, `my_package.my_cell:MyCell`: yes where the spec's
+    author runs it, no where somebody else's machine would import what it names."""
     data = dict(data)
     check_plain(data, "spec")
     if isinstance(data.get("budget"), (int, float)) and not isinstance(data["budget"], bool):
@@ -98,6 +101,8 @@ def experiment(data: Mapping[str, Any]) -> Experiment:
         if isinstance(data.get(field), Mapping):
             data[field] = build(kind, dict(data[field]), field)
     found = build(Experiment, data, "spec")
+    if not own_code:
+        _refuse_places(found.networks)
     _check(found)
     return found
 
@@ -129,9 +134,10 @@ def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[
     """`{kind: lstm, units: 8, forget_bias: 0}` → the architecture with its settings, and the sizes that it takes."""
     sizes = {key: fragment[key] for key in names(NetworkSize) if key in fragment}
     rest = {key: value for key, value in fragment.items() if key not in sizes}
-    if isinstance(rest.get("kind"), str) and rest["kind"] in NETWORKS:
-        kind = NETWORKS[rest["kind"]]
-        known = [*kind.takes, *names(kind)]
+    kind = rest.get("kind")
+    if isinstance(kind, str) and (kind in NETWORKS or is_place(kind)):
+        architecture = NETWORKS[kind]
+        known = [*architecture.takes, *names(architecture)]
         for key in fragment:
             if key not in ("kind", *known):
                 raise UnknownName(f"setting of {where}", key, known)
@@ -170,6 +176,21 @@ def _check(experiment: Experiment) -> None:
 
         per_step(experiment.loss)
     plan(experiment)
+
+
+def _refuse_places(networks: list[dict[str, Any]]) -> None:
+    for k, fragment in enumerate(networks):
+        for where, kind in _kinds(fragment, f"networks.{k}"):
+            if is_place(kind):
+                raise BadSetting(f"{where}.kind", f"{kind!r} is code of your own: run it on your machine, evornn run")
+
+
+def _kinds(fragment: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+    """Where there is a kind and which, in a fragment and in the parts of which it is made."""
+    yield where, fragment.get("kind")
+    for name, value in fragment.items():
+        if isinstance(value, Mapping):
+            yield from _kinds(value, f"{where}.{name}")
 
 
 def _check_seeds(experiment: Experiment) -> None:

@@ -41,6 +41,7 @@ class Model(ABC):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("units",)  # those of units, layers and initial_state that it has a use for
+    usual_layers: ClassVar[int] = 1  # where nobody says how many
     learnable: ClassVar[tuple[str, ...]] = ()  # states that start from parameters where initial_state is learned
     causal: ClassVar[bool] = True  # no output depends on what comes after it
     differentiable: ClassVar[bool] = True

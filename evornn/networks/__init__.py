@@ -18,10 +18,34 @@ CELLS: Catalog[Cell] = Catalog(
         "feed_forward": "evornn.networks.feed_forward:FeedForward",
         "fully_recurrent": "evornn.networks.fully_recurrent:FullyRecurrent",
         "elman": "evornn.networks.elman:Elman",
-        "lstm": "evornn.networks.lstm:LSTM",
-        "gru": "evornn.networks.gru:GRU",
+        "jordan": "evornn.networks.jordan:Jordan",
+        "recurrent_multilayer_perceptron": (
+            "evornn.networks.recurrent_multilayer_perceptron:RecurrentMultilayerPerceptron"
+        ),
+        "second_order": "evornn.networks.second_order:SecondOrder",
+        "cascaded": "evornn.networks.cascaded:Cascaded",
+        "hierarchical": "evornn.networks.hierarchical:Hierarchical",
+        "clockwork": "evornn.networks.clockwork:Clockwork",
         "ctrnn": "evornn.networks.ctrnn:CTRNN",
+        "ctrnn_neat": "evornn.networks.ctrnn_neat:CTRNNNeat",
+        "mtrnn": "evornn.networks.mtrnn:MTRNN",
+        "lstm": "evornn.networks.lstm:LSTM",
+        "lstm_peephole": "evornn.networks.lstm_peephole:LSTMPeephole",
+        "lstm_1997": "evornn.networks.lstm_1997:LSTM1997",
+        "lstm_nig": "evornn.networks.lstm_nig:LSTMNoInputGate",
+        "lstm_nfg": "evornn.networks.lstm_nfg:LSTMNoForgetGate",
+        "lstm_nog": "evornn.networks.lstm_nog:LSTMNoOutputGate",
+        "lstm_niaf": "evornn.networks.lstm_niaf:LSTMNoInputActivation",
+        "lstm_noaf": "evornn.networks.lstm_noaf:LSTMNoOutputActivation",
+        "lstm_cifg": "evornn.networks.lstm_cifg:LSTMCoupledGates",
+        "lstm_fgr": "evornn.networks.lstm_fgr:LSTMFullGateRecurrence",
+        "gru": "evornn.networks.gru:GRU",
+        "gru_cho": "evornn.networks.gru_cho:GRUCho",
+        "mut1": "evornn.networks.mut1:MUT1",
+        "mut2": "evornn.networks.mut2:MUT2",
+        "mut3": "evornn.networks.mut3:MUT3",
     },
+    own=Cell,
 )
 
 NETWORKS: Catalog[Architecture] = Catalog(
@@ -36,4 +60,5 @@ NETWORKS: Catalog[Architecture] = Catalog(
         "neural_turing_machine": "evornn.networks.neural_turing_machine:NeuralTuringMachine",
         "pushdown_automaton": "evornn.networks.pushdown_automaton:PushdownAutomaton",
     },
+    own=Cell,
 )

@@ -36,10 +36,11 @@ class Network:
     >>> network.predict(genomes, np.zeros((2, 5, 1))).shape   # [P, B, T, O]
     (3, 2, 5, 1)
 
-    `cell` is a catalog name with its settings as further keywords, or a ready Cell or Model. Sizes that an architecture
-    has no use for (a Hopfield network has no units of its own) are left out. `device` is where it is computed: "cpu",
-    "cuda", "cuda:1", … `threads` is how many CPU threads share a population; it changes no bit of the result. `backend`
-    is auto, simd (fused kernels: CPU, float32) or torch; `backend_used` tells which it became.
+    `cell` is a catalog name, or `my_package.my_cell:MyCell` for one of your own, with its settings as further keywords;
+    or a ready Cell or Model. Sizes that an architecture has no use for (a Hopfield network has no units of its own) are
+    left out; `layers` is by default what is usual for it, mostly 1. `device` is where it is computed: "cpu", "cuda",
+    "cuda:1", … `threads` is how many CPU threads share a population; it changes no bit of the result. `backend` is
+    auto, simd (fused kernels: CPU, float32) or torch; `backend_used` tells which it became.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Network:
         inputs: int,
         units: int | None = None,
         outputs: int,
-        layers: int = 1,
+        layers: int | None = None,
         initial_state: Literal["zero", "learned"] = "zero",
         device: str = "cpu",
         threads: int = 1,
@@ -191,10 +192,12 @@ def own_losses(loss: OwnLoss, outputs: Tensor, targets: Tensor, mask: Tensor) ->
     return said.to(outputs)
 
 
-SIZES: dict[str, Any] = {"units": None, "layers": 1, "initial_state": "zero"}  # name → when nothing is said
+SIZES: dict[str, Any] = {"units": None, "layers": None, "initial_state": "zero"}  # name → when nothing is said
 
 
-def _form(cell: Architecture, inputs: int, units: int | None, outputs: int, layers: int, initial_state: Any) -> Form:
+def _form(
+    cell: Architecture, inputs: int, units: int | None, outputs: int, layers: int | None, initial_state: Any
+) -> Form:
     """The network at its size. Raises BadSetting where one is wrong, missing, or of no use to the architecture."""
     given = {"units": units, "layers": layers, "initial_state": initial_state}
     for name in SIZES:
@@ -203,7 +206,7 @@ def _form(cell: Architecture, inputs: int, units: int | None, outputs: int, laye
     if initial_state not in ("zero", "learned"):
         raise BadSetting("network.initial_state", f"must be zero or learned, got {initial_state!r}")
     units = whole("network.units", units, least=1) if "units" in cell.takes else 1
-    whole("network.layers", layers, least=1)
+    layers = cell.usual_layers if layers is None else whole("network.layers", layers, least=1)
     if isinstance(cell, Cell):
         return Layout(cell, inputs, units, outputs, layers, initial_state)
     return ModelForm(cell, Dimensions(inputs, units, outputs, layers, initial_state))
