@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from evornn.errors import EvornnError
+from evornn.networks import CELLS, hopfield, neural_turing_machine, pushdown_automaton
 from evornn.networks import bidirectional_associative_memory as bam
-from evornn.networks import hopfield, neural_turing_machine, pushdown_automaton
 from evornn.networks.network import Network
 from evornn.networks.own_module import OwnModule
 
@@ -76,6 +76,24 @@ def test_bidirectional_networks_are_torchs(cell, module, layers):
     mask = torch.arange(5) < torch.tensor(lengths)[:, None]
     ours = net.predict(flat, torch.where(mask[..., None], x, torch.nan).numpy())[0]
     np.testing.assert_allclose(ours[mask], readout(unequal)[mask].detach(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_turning_sequences_and_directions_round_turns_the_outputs_round(cell):
+    """Any cell of the catalog but those whose output is fed back, which say so."""
+    try:
+        net = double("bidirectional", 2, 3, of={"kind": cell}, units=4, initial_state="learned")
+    except EvornnError as refusal:
+        assert "bidirectional can't run" in str(refusal)
+        return
+    g, x = net.sample(3, 0), np.random.default_rng(0).standard_normal((2, 5, 2))
+    blocks = {name: g[:, block.slice] for name, block in net.layout.blocks.items()}
+    other = {"forward": "backward", "backward": "forward"}
+    swapped = [blocks[".".join(other.get(part, part) for part in name.split("."))] for name in net.layout.blocks]
+    place = list(blocks).index("readout.weight")
+    swapped[place] = np.roll(swapped[place].reshape(3, 3, 8), 4, -1).reshape(3, -1)
+    turned = net.predict(np.concatenate(swapped, 1), x[:, ::-1])[:, :, ::-1]
+    np.testing.assert_allclose(turned, net.predict(g, x), rtol=1e-9, atol=1e-12)
 
 
 def test_cells_that_cannot_run_backward():
