@@ -1,10 +1,12 @@
-"""A catalog: snake_case names of things, each imported only when it is asked for."""
+"""A catalog: snake_case names of things, each imported only when it is asked for; and, where it takes them, things of
+the user's own, `my_package.my_module:MyThing`."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from evornn import settings
 from evornn.errors import EvornnError, UnknownName
@@ -13,12 +15,15 @@ T = TypeVar("T")
 
 
 class Catalog(Mapping[str, type[T]], Generic[T]):
-    """`Catalog("cell", {"lstm": "evornn.networks.lstm:LSTM"})["lstm"]` is the class LSTM."""
+    """`Catalog("cell", {"lstm": "evornn.networks.lstm:LSTM"})["lstm"]` is the class LSTM. With `own`, subclasses of it
+    may also be named by their place."""
 
-    def __init__(self, what: str, places: dict[str, str]) -> None:
-        self.what, self.places = what, places
+    def __init__(self, what: str, places: dict[str, str], own: type[T] | None = None) -> None:
+        self.what, self.places, self.own = what, places, own
 
     def __getitem__(self, name: str) -> type[T]:
+        if self.own is not None and is_place(name):
+            return _imported(self.what, name, self.own)
         if not isinstance(name, str) or name not in self.places:
             raise UnknownName(self.what, name, self.places)
         module, _, attribute = self.places[name].partition(":")
@@ -57,3 +62,23 @@ class Catalog(Mapping[str, type[T]], Generic[T]):
     def spec_of(self, thing: T) -> dict[str, Any]:
         """The opposite of `build`: plain data that builds the same thing."""
         return {"kind": self.name_of(thing), **settings.as_data(thing)}
+
+
+def is_place(name: object) -> bool:
+    """Whether a kind names code outside of the catalog, which may do anything once it is imported."""
+    return isinstance(name, str) and ":" in name
+
+
+def _imported(what: str, place: str, base: type[T]) -> type[T]:
+    """The class at `module:Class`; raises EvornnError for what can't be imported or is not a thing with settings."""
+    module, _, attribute = place.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except Exception as error:  # a module may raise anything
+        problem = f"{type(error).__name__}: {error}"
+        raise EvornnError(
+            f"{what} {place}: cannot be imported, {problem}: install its package, or put its folder into PYTHONPATH"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, base) and dataclasses.is_dataclass(found)):
+        raise EvornnError(f"{what} {place}: must be a subclass of {base.__name__}, decorated with @settings")
+    return cast("type[T]", found)

@@ -14,28 +14,34 @@ from abc import ABC
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evornn.errors import EvornnError
 from evornn.ops import Node, Size, Sizes, walk
 
+Bound: TypeAlias = "float | NDArray[np.floating[Any]]"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Uniform:
-    """Initial distribution U[low, high] of a group of parameters."""
+    """Initial distribution U[low, high] of a group of parameters: the same for all, or [rows] one for each."""
 
-    low: float
-    high: float
+    low: Bound
+    high: Bound
 
     @property
-    def mean(self) -> float:
+    def mean(self) -> Bound:
         return (self.low + self.high) / 2
 
     @property
-    def std(self) -> float:
+    def std(self) -> Bound:
         return (self.high - self.low) / math.sqrt(12)
+
+    def shifted(self, by: Bound) -> Uniform:
+        return Uniform(self.low + by, self.high + by)
 
 
 class Cell(ABC):
@@ -48,13 +54,21 @@ class Cell(ABC):
     state: ClassVar[tuple[str, ...]] = ("h",)
     sizes: ClassVar[Mapping[str, str]] = {}  # of states, maps and vectors that are not "units" wide
     readout: ClassVar[bool] = True  # False: the first O units are the output, there is no read-out layer
+    usual_layers: ClassVar[int] = 1  # where nobody says how many
+    takes: ClassVar[tuple[str, ...]] = ("units", "layers", "initial_state")  # sizes of a network that it has a use for
     causal: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = True
     step: ClassVar[Callable[..., Any]]
 
     def _first(self, w: Weights, *states: Node) -> Node:
         return states[0]
 
     output: ClassVar[Callable[..., Node]] = _first  # what the read-out sees of the new states
+
+    @property
+    def readout_bias(self) -> bool:
+        """Whether the read-out layer has a bias."""
+        return True
 
     def extents(self, sizes: Sizes) -> Mapping[str, int]:
         """Further named sizes, computed from inputs, units and outputs; raises EvornnError where they don't fit."""
@@ -72,8 +86,17 @@ class Cell(ABC):
         return Uniform(-bound, bound)
 
     def trace(self) -> Trace:
-        """Run `step` and `output` once on symbols."""
-        return Trace(self)
+        """Run `step` and `output` once on symbols. Raises BadEquation."""
+        try:
+            return Trace(self)
+        except BadEquation:
+            raise
+        except Exception as error:  # whatever the author of the cell has overlooked
+            raise BadEquation(f"{type(self).__name__}: {error}: look at its step and output") from error
+
+
+class BadEquation(EvornnError):
+    """A cell that cannot be computed; says why."""
 
 
 class Weights:
@@ -114,16 +137,16 @@ class Trace:
     def _check(self) -> None:
         kind = type(self.cell).__name__
         if len(self.new) != len(self.states):
-            raise TypeError(f"{kind}.step returns {len(self.new)} values for the states {self.states}")
+            raise BadEquation(f"{kind}.step returns {len(self.new)} values for the states {self.states}")
         if unknown := set(self.leaves) - {"x", "y", "t", *self.states}:
-            raise TypeError(
+            raise BadEquation(
                 f"{kind}.step takes {sorted(unknown)}, which is neither x, y, t nor in state = {self.states}"
             )
         for name, node in self.maps.items():
             if any(n.op == "affine" and n.name == name and n is not node for n in self.order):
-                raise TypeError(f"{kind} uses the map w.{name} twice: give the second one another name")
+                raise BadEquation(f"{kind} uses the map w.{name} twice: give the second one another name")
         if any(n.op == "affine" for n in self.output_order):
-            raise TypeError(f"{kind}.output uses an affine map: those belong into step")
+            raise BadEquation(f"{kind}.output uses an affine map: those belong into step")
 
     @cached_property
     def maps(self) -> dict[str, Node]:

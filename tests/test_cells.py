@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
-from cells_notation import BY_HAND, CELLS, LSTM1997, σ
+from cells_notation import BY_HAND, CELLS, σ
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evornn import networks, ops
-from evornn.cell import Cell, Weights
+from evornn.cell import BadEquation, Cell, Weights
 from evornn.kernels.reference import MEANING
+from evornn.networks.groups import groups
+from evornn.networks.lstm_1997 import LSTM1997
 from evornn.networks.network import Network
 from evornn.ops import Node
 
@@ -212,10 +215,12 @@ def test_initial_distributions_are_the_documented_ones(name):
             spread = 0.1
         elif (name, block_name[:4]) == ("feed_forward", "0.h."):
             spread = 1 / 2
-        elif (name, block_name[2:]) == ("lstm", "f.bias"):
+        elif name.startswith("lstm") and block_name[2:] == "f.bias":
             centre = 1.0
-        elif (name, block_name[2:]) == ("ctrnn", "tau"):
+        elif name.startswith("ctrnn") and block_name[2:] == "tau":
             spread = 2.0
+        elif name == "lstm_1997" and not block_name.startswith("readout"):
+            spread = 0.1
         assert (block.initial.low, block.initial.high) == pytest.approx((centre - spread, centre + spread))
 
 
@@ -234,34 +239,39 @@ def test_the_torch_module_is_the_network(name, initial_state):
     assert np.array_equal(other.genome().detach(), genomes[0]) and torch.equal(other(torch.tensor(x)), outputs)
 
 
+@pytest.mark.parametrize("name", [*SHIPPED, *("ctrnn_exponential", "mtrnn_open", "lstm_1997_full")])
+def test_a_cell_becomes_a_spec_and_a_cell_again(name):
+    """Through JSON, as in the store."""
+    cell = network(name).cell
+    spec = json.loads(json.dumps(networks.CELLS.spec_of(cell)))
+    assert networks.CELLS.build(spec) == cell
+    assert spec["kind"] == name.removesuffix("_exponential").removesuffix("_open").removesuffix("_full")
+
+
 # ---- each equation --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", BY_HAND)
+@every_cell
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(st.integers(1, 3), st.sampled_from([2, 4, 8]), st.integers(1, 2), st.integers(0, 99))
 def test_a_cell_computes_its_equation(name, inputs, units, outputs, seed):
     """Against a loop over sequences and steps in float64."""
     net = network(name, units, 1, inputs, outputs, dtype="float64")
     genomes, (x, _) = net.sample(2, seed) * 3, data(inputs, outputs, 2, 10, seed)
-    loop = np.array([[by_hand(net, genome, sequence) for sequence in x] for genome in genomes])
+    loop = np.array([[by_hand(name, net, genome, sequence) for sequence in x] for genome in genomes])
     np.testing.assert_allclose(net.predict(genomes, x), loop, rtol=1e-9, atol=1e-12)
 
 
-def by_hand(net: Network, genome: np.ndarray, inputs: np.ndarray) -> list[np.ndarray]:
+def by_hand(name: str, net: Network, genome: np.ndarray, inputs: np.ndarray) -> list[np.ndarray]:
     """[T, O] of one network and one sequence."""
     weights, layout, outputs = unpacked(net, genome), net.layout, []
     state = {name: np.zeros(size) for name, size in layout.state_sizes(0).items()}
     y = np.zeros(layout.outputs)
     for t, x in enumerate(inputs):
-        state, seen = BY_HAND[of(net)](lambda m, *s: affine(weights, m, s), lambda v: weights[f"0.{v}"], x, y, t, state)
+        state, seen = BY_HAND[name](lambda m, *s: affine(weights, m, s), lambda v: weights[f"0.{v}"], x, y, t, state)
         y = weights["readout.weight"] @ seen + weights["readout.bias"] if layout.readout else seen[: layout.outputs]
         outputs.append(y)
     return outputs
-
-
-def of(net: Network) -> str:
-    return next(name for name, cell in CELLS.items() if cell is net.cell)
 
 
 def unpacked(net: Network, genome: np.ndarray) -> dict[str, np.ndarray]:
@@ -280,63 +290,6 @@ def affine(weights: dict[str, np.ndarray], name: str, sources: tuple[np.ndarray,
     return sum((w @ source for w, source in zip(parts.values(), sources, strict=True)), bias)
 
 
-def feed_forward(x, p):
-    return [p["readout.weight"] * math.tanh(p["0.h.x"] * v + p["0.h.bias"]) + p["readout.bias"] for v in x]
-
-
-def fully_recurrent(x, p):
-    h1 = math.tanh(p["0.h.x"] * x[0] + p["0.h.bias"])
-    return [h1, math.tanh(p["0.h.x"] * x[1] + p["0.h.h"] * h1 + p["0.h.bias"])]
-
-
-def elman(x, p):
-    return [p["readout.weight"] * h + p["readout.bias"] for h in fully_recurrent(x, p)]
-
-
-def lstm(x, p):
-    h, c, ys = 0.0, 0.0, []
-    for v in x:
-        i, f, o, z = (p[f"0.{g}.x"] * v + p[f"0.{g}.h"] * h + p[f"0.{g}.bias"] for g in "ifoz")
-        c = c / (1 + math.exp(-f)) + math.tanh(z) / (1 + math.exp(-i))
-        h = math.tanh(c) / (1 + math.exp(-o))
-        ys.append(p["readout.weight"] * h + p["readout.bias"])
-    return ys
-
-
-def gru(x, p):
-    h, ys = 0.0, []
-    for v in x:
-        z, r = (1 / (1 + math.exp(-p[f"0.{g}.x"] * v - p[f"0.{g}.h"] * h - p[f"0.{g}.bias"])) for g in "zr")
-        n = math.tanh(p["0.n.x"] * v + p["0.n.bias"] + r * (p["0.m.h"] * h + p["0.m.bias"]))
-        h = (1 - z) * n + z * h
-        ys.append(p["readout.weight"] * h + p["readout.bias"])
-    return ys
-
-
-def ctrnn(x, p):
-    tau = 20.0 ** (1 / (1 + math.exp(-p["0.tau"])))  # between 1 and 20; time step 1
-    u, ys = 0.0, []
-    for v in x:
-        h = 1 / (1 + math.exp(-u - p["0.theta"]))  # at the start σ(θ), not 0
-        u += (-u + p["0.u.sigmoid1"] * h + p["0.u.x"] * v) / tau
-        ys.append(p["readout.weight"] / (1 + math.exp(-u - p["0.theta"])) + p["readout.bias"])
-    return ys
-
-
-TWO_STEPS = dict(
-    feed_forward=feed_forward, fully_recurrent=fully_recurrent, elman=elman, lstm=lstm, gru=gru, ctrnn=ctrnn
-)
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_two_steps_computed_by_hand(name):
-    """One unit, inputs 0.5 and −1, parameters 0.2, −0.3, 0.4, … in the genome's order."""
-    net = Network(name, inputs=1, units=1, outputs=1, dtype="float64")
-    genome = [(-1) ** k * (k + 2) / 10 for k in range(net.n)]
-    expected = TWO_STEPS[name]([0.5, -1.0], dict(zip(net.layout.blocks, genome, strict=True)))
-    np.testing.assert_allclose(net.predict(np.array([genome]), [[[0.5], [-1.0]]]).ravel(), expected, rtol=1e-14)
-
-
 def test_a_ctrnn_as_a_loop_over_units():
     """Directions of weights, and each unit's own time constant."""
     net, (x, _) = network("ctrnn", 3, dtype="float64", dt=0.5, tau_low=0.5, tau_high=8.0), data(batch=1, length=8)
@@ -352,14 +305,27 @@ def test_a_ctrnn_as_a_loop_over_units():
 
 
 @pytest.mark.parametrize(
-    ("published", "sizes", "per_block", "cell_bias"),
-    [(264, (7, 4, 7), 1, False), (276, (7, 6, 7), 2, False), (93, (2, 4, 1), 2, True), (156, (8, 4, 4), 2, True)],
+    ("published", "sizes", "block_size", "biased"),
+    [(264, (7, 4, 7), 1, "gates"), (276, (7, 6, 7), 2, "gates"), (93, (2, 4, 1), 2, "all"), (156, (8, 4, 4), 2, "all")],
 )
-def test_the_first_lstm_has_the_published_number_of_weights(published, sizes, per_block, cell_bias):
-    """Reber 4×1 and 3×2, adding, temporal order; where the cells have no bias the paper's outputs have none either."""
+def test_the_first_lstm_has_the_published_number_of_weights(published, sizes, block_size, biased):
+    """Reber 4×1 and 3×2, adding, temporal order."""
     inputs, units, outputs = sizes
-    net = Network(LSTM1997(per_block=per_block, cell_bias=cell_bias), inputs=inputs, units=units, outputs=outputs)
-    assert net.n - (0 if cell_bias else outputs) == published
+    net = Network(LSTM1997(block_size=block_size, biased=biased), inputs=inputs, units=units, outputs=outputs)
+    assert net.n == len(net.sample(1, 0)[0]) == published
+
+
+def test_the_first_lstm_starts_as_published():
+    """Adding: weights in ±0.1, input gates biased towards −3 and −6; a read-out without bias answers 0 to h = 0."""
+    net = network("lstm_1997", block_size=2, input_gate_bias=-3.0)
+    genomes, blocks = net.sample(500, 0), net.layout.blocks
+    np.testing.assert_allclose(genomes[:, blocks["0.i.bias"].slice].mean(0), [-3, -6], atol=0.02)
+    assert np.abs(genomes[:, blocks["0.o.bias"].slice]).max() <= 0.1
+    np.testing.assert_allclose(net.layout.centre[blocks["0.i.bias"].slice], [-3, -6])
+    unbiased = network("lstm_1997", biased="gates")
+    only_readout = np.zeros((1, unbiased.n))
+    only_readout[:, unbiased.layout.blocks["readout.weight"].slice] = 1.0
+    assert not unbiased.predict(only_readout, data()[0]).any()
 
 
 @pytest.mark.parametrize(
@@ -370,6 +336,15 @@ def test_the_first_lstm_has_the_published_number_of_weights(published, sizes, pe
         ("cascaded", (4 + 3) * (4 * 2 + 2 + 4 + 1)),
         ("mtrnn", 2 * 2 + (16 - 2 * 2) + 4),  # only units 0 and 1 see the input; io and slow don't see each other
         ("lstm_peephole", 4 * (4 * 2 + 4 * 4 + 4) + 3 * 4),
+        ("ctrnn", 4 * 2 + 4 * 4 + 2 * 4),  # τ and θ
+        ("ctrnn_exponential", 4 * 2 + 4 * 4 + 3 * 4),  # and gains
+        ("recurrent_multilayer_perceptron", 4 * (2 + 4 + 1) + 4 * (4 + 4 + 1)),
+        ("lstm_nig", 3 * (4 * 2 + 4 * 4 + 4) + 2 * 4),
+        ("lstm_nfg", 3 * (4 * 2 + 4 * 4 + 4) + 2 * 4),
+        ("lstm_nog", 3 * (4 * 2 + 4 * 4 + 4) + 2 * 4),
+        ("lstm_cifg", 3 * (4 * 2 + 4 * 4 + 4) + 2 * 4),
+        ("lstm_niaf", 4 * (4 * 2 + 4 * 4 + 4) + 3 * 4),
+        ("lstm_noaf", 4 * (4 * 2 + 4 * 4 + 4) + 3 * 4),
         ("lstm_fgr", 4 * (4 * 2 + 4 * 4 + 4) + 3 * 4 + 9 * 16),
         ("mut1", 4 * 2 + (16 + 4) + (32 + 4) + (16 + 4)),
         ("clockwork", 4 * 2 + 10 + 4),
@@ -378,7 +353,29 @@ def test_the_first_lstm_has_the_published_number_of_weights(published, sizes, pe
     ],
 )
 def test_parameter_counts(name, count):
-    assert network(name, inputs=2, units=4, outputs=3).n == count + (0 if name == "cascaded" else 4 * 3 + 3)
+    readout = 0 if name == "cascaded" else 4 * 3 + 3
+    assert network(name, inputs=2, units=4, outputs=3, layers=None).n == count + readout
+
+
+def test_an_lstm_without_its_peepholes_is_the_lstm():
+    with_peepholes, without = network("lstm_peephole", dtype="float64"), network("lstm", dtype="float64")
+    genomes, (x, _) = with_peepholes.sample(3, 0), data()
+    blocks = with_peepholes.layout.blocks
+    for name in ("0.pi", "0.pf", "0.po"):
+        genomes[:, blocks[name].slice] = 0
+    same = np.concatenate([genomes[:, blocks[name].slice] for name in without.layout.blocks], 1)
+    np.testing.assert_allclose(with_peepholes.predict(genomes, x), without.predict(same, x), rtol=1e-12)
+
+
+def test_groups_have_their_shares():
+    assert [groups(k, (2, 1, 1)).tolist() for k in (1, 2, 3, 4, 8)] == [
+        [0],
+        [0, 1],
+        [0, 1, 2],
+        [0, 0, 1, 2],
+        [0, 0, 0, 0, 1, 1, 2, 2],
+    ]
+    assert np.bincount(groups(180, (100, 60, 20))).tolist() == [100, 60, 20]  # the paper's network
 
 
 def test_stop_cuts_the_gradient_between_steps_but_changes_no_value():
@@ -471,12 +468,24 @@ class Returning(Cell):
         (lambda w, x, h: (h, h), "returns 2 values"),
         (lambda w, x, h: w.h(x) + w.h(h), r"uses the map w\.h twice"),
         (lambda w, x, h: ops.outer(ops.outer(h, x), h), "outer takes two vectors"),
+        (lambda w, x, h: h.tanh(), "Returning: 'Node' object has no attribute 'tanh': look at its step and output"),
         (lambda w, x, h: w.h(h) * x, "mul of values of different sizes, units and inputs"),
     ],
 )
 def test_equations_that_cannot_be_are_refused_when_traced(f, message):
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises(BadEquation, match=message):
         Returning(f).trace()
+
+
+class Masked(Returning):
+    def mask(self, name, source, sizes):
+        return np.ones((sizes["units"], sizes["units"]), bool)
+
+
+def test_a_mask_of_another_shape_is_refused():
+    cell = Masked(lambda w, x, h: ops.tanh(w.h(x, h)))
+    with pytest.raises(BadEquation, match=r"Masked\.mask must be \[3, 2\] for 0\.h\.x, got \[3, 3\]"):
+        _ = Network(cell, inputs=2, units=3, outputs=1).n
 
 
 def test_a_map_may_take_two_sources_of_one_name():

@@ -225,6 +225,9 @@ def test_catalog(evornn: Evornn) -> None:
     assert entries["cma_es"]["group"] == "trainers" and entries["cma_es"]["settings"]["separable"] is False
     assert [entry["name"] for entry in evornn("catalog", "lstm", "--json").data] == ["lstm"]
     assert "Covariance matrix" in evornn("catalog", "cma_es").out
+    assert entries["lstm"]["architecture"]["parameters"] == "4H² + 4HI + HO + 4H + O"
+    shown = evornn("catalog", "lstm").out
+    assert "Gers, Schmidhuber & Cummins 2000" in shown and "cₜ = f⊙cₜ₋₁ + i⊙z" in shown and "simd, torch" in shown
 
 
 def test_doctor(evornn: Evornn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cells_notation import LSTM1997
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
@@ -19,7 +18,8 @@ from evornn.kernels import evaluate
 from evornn.kernels.backend import Backend
 from evornn.kernels.losses import PER_STEP
 from evornn.networks import CELLS
-from evornn.networks.convert import GATES, MODULES, from_torch, to_torch_modules
+from evornn.networks.convert import GATES, MODULES, RMLP, from_torch, to_torch_modules
+from evornn.networks.lstm_1997 import LSTM1997
 from evornn.networks.network import DIFFERENTIABLE, Network, has_gradient
 from evornn.settings import BadSetting
 
@@ -184,7 +184,7 @@ def modules(name: str, layers: int):
 
 def torch_gradients(name, layers, recurrent, readout) -> dict[str, torch.Tensor]:
     """Our block → torch's gradient of it, by torch's documented order of rows."""
-    order = {"elman": "h", "lstm": "ifzo", "gru": "rzn"}[name]
+    order = {"elman": "h", RMLP: "h", "lstm": "ifzo", "gru": "rzn"}[name]
     found = {"readout.weight": readout.weight.grad, "readout.bias": readout.bias.grad}
     for layer in range(layers):
         for k, gate in enumerate(order):
@@ -211,6 +211,18 @@ def test_modules_that_compute_something_else_are_refused(settings, message):
     module = torch.nn.RNN(**{"input_size": I, "hidden_size": H, **settings})
     with one_line(message):
         from_torch(network("elman"), module, torch.nn.Linear(module.hidden_size, O))
+
+
+def test_torchs_relu_is_elmans():
+    net, (x, _, _) = Network("elman", inputs=I, units=H, outputs=O, activation="relu", backend="torch"), data()
+    recurrent, readout = torch.nn.RNN(I, H, nonlinearity="relu", batch_first=True), torch.nn.Linear(H, O)
+    genome = from_torch(net, recurrent, readout)
+    outputs = readout(recurrent(torch.tensor(x, dtype=torch.float32))[0])
+    np.testing.assert_allclose(net.predict(genome[None], x)[0], outputs.detach(), rtol=1e-5, atol=1e-6)
+    assert to_torch_modules(net, genome)[0].nonlinearity == "relu"
+    logistic = Network("elman", inputs=I, units=H, outputs=O, activation="sigmoid")
+    with one_line("torch has no module equal to .* none with sigmoid"):
+        from_torch(logistic, recurrent, readout)
 
 
 def test_other_refusals_of_conversion():
@@ -276,9 +288,10 @@ def test_float32_on_every_device_here_agrees_with_float64(name, device):
 # ---- arrays in and out -----------------------------------------------------------------------------------------------
 
 
-def test_saved_genomes_give_the_same_bits(tmp_path):
+@pytest.mark.parametrize("name", CELLS)
+def test_saved_genomes_give_the_same_bits(name, tmp_path):
     """Through a file, read as a whole or mapped read-only."""
-    net, (x, y, _) = network("gru"), data()
+    net, (x, y, _) = network(name), data()
     genomes = net.sample(P, 0)
     np.save(tmp_path / "genomes.npy", genomes)
     for mode in (None, "r"):
@@ -373,7 +386,15 @@ def one_line(message: str):
         ({"cell": "lstm", "forget_bais": 0}, "did you mean 'forget_bias'"),
         ({"cell": "lstm", "forget_bias": "big"}, r"network\.forget_bias: .* got 'big'"),
         ({"cell": "ctrnn", "dt": 0}, r"network\.dt"),
-        ({"cell": "ctrnn", "dt": 2.0}, "dt ≤ tau_low"),
+        ({"cell": "ctrnn", "dt": 2.0}, "dt ≤ tau_low ≤ tau_high, or the method exponential"),
+        ({"cell": "ctrnn", "tau_low": 30.0}, "tau_low ≤ tau_high and gain_low ≤ gain_high: exchange them"),
+        ({"cell": "ctrnn_neat", "dt": 2.0}, "dt ≤ tau_low"),
+        ({"cell": "jordan", "alpha": 1.0}, r"network\.alpha: .* less than 1, got 1\.0"),
+        ({"cell": "elman", "activation": "sine"}, r"network\.activation: .*'tanh', 'sigmoid' or 'relu', got 'sine'"),
+        ({"cell": "clockwork", "periods": []}, r"network\.periods: "),
+        ({"cell": "mtrnn", "taus": [2, 5]}, "mtrnn has 2 taus: give 2 shares and sees, of groups 0 to 1"),
+        ({"cell": "mtrnn", "inputs_to": [3]}, "of groups 0 to 2"),
+        ({"cell": "lstm_1997", "biased": "none"}, r"network\.biased: "),
         ({"cell": "fully_recurrent", "units": 2}, "set units to 3 or more"),
         ({"units": 0}, r"network\.units: must be a whole number, at least 1, got 0"),
         ({"units": 2.5}, r"network\.units: .* got 2\.5"),
@@ -394,8 +415,8 @@ def test_networks_that_cannot_be(settings, message):
 
 
 def test_extents_that_do_not_fit():
-    with one_line("units must be a multiple of per_block = 2, got 5"):
-        Network(LSTM1997(), inputs=I, units=5, outputs=O)
+    with one_line("units must be a multiple of block_size = 2, got 5"):
+        Network(LSTM1997(block_size=2), inputs=I, units=5, outputs=O)
 
 
 def test_settings_beside_a_ready_cell():

@@ -178,7 +178,9 @@ def export(
 
 @app.command()
 def catalog(
-    name: Annotated[str | None, typer.Argument(help="Only this one, with its settings.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Only this one, with all that is known.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the tasks, networks and trainers there are, and their settings."""

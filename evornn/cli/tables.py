@@ -15,6 +15,7 @@ from evornn.cli.progress import duration
 
 if TYPE_CHECKING:
     from evornn.experiments.catalog import Entry
+    from evornn.experiments.description import Architecture
     from evornn.service.doctor import Finding
     from evornn.store.records import StoredJob, StoredRun
     from evornn.training.records import Result, Row
@@ -107,7 +108,26 @@ def catalog(entries: Sequence[Entry]) -> RenderableType:
                 )
                 grid.add_row(Text(entry.name, style="cyan"), Group(Text(entry.summary), Text(settings, style="dim")))
         parts.append(grid)
+    if len(entries) == 1 and (found := entries[0].architecture):
+        parts += [Text(""), architecture(found)]
     return Group(*parts)
+
+
+def architecture(found: Architecture) -> Table:
+    """What docs/architectures.md says of one network."""
+    from evornn.experiments.description import EXAMPLE
+
+    sizes = ", ".join(f"{count} {name}" for name, count in EXAMPLE.items())
+    grid = Table.grid(padding=(0, 2))
+    for name, text in (
+        ("paper", found.paper),
+        ("equation", found.equation),
+        ("parameters", f"{found.parameters}; {found.example} with {sizes}"),
+        ("backends", found.backends),
+        ("notes", found.notes),
+    ):
+        grid.add_row(Text(name, style="bold"), Text(text))
+    return grid
 
 
 def findings(found: Sequence[Finding]) -> RenderableType:

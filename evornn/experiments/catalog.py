@@ -7,15 +7,16 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from evornn.catalog import Catalog
+from evornn.catalog import Catalog, is_place
 from evornn.errors import UnknownName
+from evornn.experiments.description import Architecture, described
 from evornn.experiments.spec import NetworkSize
-from evornn.networks import CELLS
+from evornn.networks import CELLS, NETWORKS
 from evornn.settings import plain
 from evornn.tasks import TASKS
 from evornn.trainers import TRAINERS
 
-CATALOGS: dict[str, Catalog[Any]] = {"tasks": TASKS, "networks": CELLS, "trainers": TRAINERS}
+CATALOGS: dict[str, Catalog[Any]] = {"tasks": TASKS, "networks": NETWORKS, "trainers": TRAINERS}
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,15 @@ class Entry:
 
     group: str  # tasks, networks, trainers
     name: str
-    summary: str  # the file's first line: equation and paper
+    summary: str  # how the file begins: paper and, of a network, equation
     settings: dict[str, Any]  # name → default; "required" where there is none
+    architecture: Architecture | None = None  # of a cell
 
 
 def entries(name: str | None = None) -> list[Entry]:
-    """All entries, or those of a name; raises UnknownName."""
+    """All entries, or those of a name, or the one of a cell of the user's own; raises UnknownName."""
+    if is_place(name):
+        return [_entry("networks", NETWORKS, str(name))]
     names = {entry for catalog in CATALOGS.values() for entry in catalog}
     if name is not None and name not in names:
         raise UnknownName("task, network or trainer", name, names)
@@ -44,12 +48,17 @@ def entries(name: str | None = None) -> list[Entry]:
 def _entry(group: str, catalog: Catalog[Any], name: str) -> Entry:
     kind = catalog[name]
     module = inspect.getmodule(kind)
-    text = (module.__doc__ or kind.__doc__ or "").strip().split("\n\n")[0]
-    settings = _defaults(NetworkSize) if group == "networks" else {}
-    return Entry(group, name, " ".join(text.split()), settings | _defaults(kind))
+    text = (module.__doc__ or kind.__doc__ or "").strip()
+    if group == "networks":
+        size = defaults(NetworkSize) | {"layers": kind.usual_layers}
+        taken = {name: default for name, default in size.items() if name in kind.takes}
+        architecture = None if name in NETWORKS and name not in CELLS else described(name)
+        return Entry(group, name, " ".join(text.split()), taken | defaults(kind), architecture)
+    return Entry(group, name, " ".join(text.split("\n\n")[0].split()), defaults(kind))
 
 
-def _defaults(kind: type[Any]) -> dict[str, Any]:
+def defaults(kind: type[Any]) -> dict[str, Any]:
+    """Settings and their defaults; "required" where there is none."""
     return {field.name: _default(field) for field in dataclasses.fields(kind) if field.init}
 
 

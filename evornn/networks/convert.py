@@ -1,4 +1,5 @@
-"""Weights from and to torch's own recurrent modules: RNN ↔ elman, LSTM ↔ lstm, GRU ↔ gru, with a Linear as read-out.
+"""Weights from and to torch's own recurrent modules: RNN ↔ elman, also in layers as recurrent_multilayer_perceptron,
+LSTM ↔ lstm, GRU ↔ gru, with a Linear as read-out.
 
 torch keeps two biases where one has an effect; from torch they are added, to torch the second one is 0.
 """
@@ -12,12 +13,16 @@ import torch
 
 from evornn.arrays import Genome
 from evornn.errors import EvornnError
-from evornn.networks import CELLS
+from evornn.layout import Layout
+from evornn.networks import NETWORKS
+from evornn.networks.elman import Elman
 from evornn.networks.network import Network
 
-GATES = {"elman": ["h"], "lstm": ["i", "f", "z", "o"], "gru": ["r", "z", "n"]}  # in torch's order of rows
+RMLP = "recurrent_multilayer_perceptron"
+GATES = {"elman": ["h"], RMLP: ["h"], "lstm": ["i", "f", "z", "o"], "gru": ["r", "z", "n"]}  # in torch's order of rows
 MODULES: dict[str, Callable[..., torch.nn.RNNBase]] = {
     "elman": torch.nn.RNN,
+    RMLP: torch.nn.RNN,
     "lstm": torch.nn.LSTM,
     "gru": torch.nn.GRU,
 }
@@ -51,7 +56,9 @@ def from_torch(network: Network, recurrent: torch.nn.RNNBase, readout: torch.nn.
 def to_torch_modules(network: Network, genome: Genome) -> tuple[torch.nn.RNNBase, torch.nn.Linear]:
     """torch's own recurrent module and read-out with the weights of `genome` [n]."""
     kind, layout = _kind(network), network.layout
-    recurrent = MODULES[kind](layout.inputs, layout.units, num_layers=layout.layers, batch_first=True)
+    assert isinstance(layout, Layout)
+    settings = {"num_layers": layout.layers, "batch_first": True, **_nonlinearity(network)}
+    recurrent = MODULES[kind](layout.inputs, layout.units, **settings)
     readout = torch.nn.Linear(layout.units, layout.outputs)
 
     def block(name: str) -> torch.Tensor:
@@ -81,9 +88,7 @@ def _check(network: Network, kind: str, recurrent: torch.nn.RNNBase, readout: to
         "bidirectional": False,
         "proj_size": 0,
     }
-    if kind == "elman":
-        wanted["nonlinearity"] = "tanh"
-    for name, value in wanted.items():
+    for name, value in (wanted | _nonlinearity(network)).items():
         if getattr(recurrent, name) != value:
             raise EvornnError(f"{network!r} wants {name}={value} in torch's module, got {getattr(recurrent, name)}")
     if not isinstance(readout, torch.nn.Linear) or readout.bias is None:
@@ -91,8 +96,16 @@ def _check(network: Network, kind: str, recurrent: torch.nn.RNNBase, readout: to
 
 
 def _kind(network: Network) -> str:
-    kind = CELLS.name_of(network.cell)
-    if kind not in GATES or network.layout.initial_state != "zero":
+    kind, layout = NETWORKS.name_of(network.cell), network.layout
+    convertible = kind in GATES and isinstance(layout, Layout) and layout.initial_state == "zero"
+    if not convertible or "sigmoid" in _nonlinearity(network).values():
         known = ", ".join(GATES)
-        raise EvornnError(f"torch has no module equal to {network!r}: only {known} with zero initial state convert")
+        raise EvornnError(
+            f"torch has no module equal to {network!r}: only {known} with zero initial state convert, none with sigmoid"
+        )
     return kind
+
+
+def _nonlinearity(network: Network) -> dict[str, object]:
+    """What torch.nn.RNN calls the activation; nothing for other modules."""
+    return {"nonlinearity": network.cell.activation} if isinstance(network.cell, Elman) else {}

@@ -1,43 +1,54 @@
-"""Continuous-time recurrent network (Beer 1995), Euler step dt:
+"""Continuous-time recurrent network (Beer 1995):
 
-τᵢ u̇ᵢ = −uᵢ + Σⱼ wᵢⱼ σ(uⱼ + θⱼ) + Σₗ wᵢₗ xₗ, h = σ(u + θ).
+τᵢ u̇ᵢ = −uᵢ + Σⱼ wᵢⱼ hⱼ + Σₗ wᵢₗ xₗ, hᵢ = σ(gᵢ(uᵢ + θᵢ)), yₜ = V hₜ + c.
 """
 
-import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Gt
 
 from evornn.cell import Cell, Uniform, Weights
 from evornn.errors import EvornnError
+from evornn.networks.ranges import within
 from evornn.ops import Node, Sizes, exp, sigmoid
 from evornn.settings import settings
 
 
 @settings
 class CTRNN(Cell):
-    """Beer's CTRNN with evolvable, differentiable time constants and biases.
+    """Beer's CTRNN with evolvable, differentiable time constants, biases θ and, where their range is more than a point,
+    gains g. The step of `dt` is Euler's, u + dt/τ·(target − u), or the exponential one, target + (u −
+    target)·e^(−dt/τ), which is exact while the target stays and bounds no dt.
 
     Time is in units of one input sample. τ = tau_low·(tau_high/tau_low)^σ(p) keeps each time constant in its range for
-    any parameter p. Initial weights U[−1/√H, 1/√H], θ likewise, p in U[−2, 2]: τ spread over most of its range.
-    """
+    any parameter p, g likewise. At the start u = 0, so h = σ(gθ). Initial weights U[−1/√H, 1/√H], θ likewise, p in
+    U[−2, 2]: spread over most of its range."""
 
     state = ("u",)
     dt: Annotated[float, Gt(0)] = 1.0
+    method: Literal["euler", "exponential"] = "euler"
     tau_low: Annotated[float, Gt(0)] = 1.0
     tau_high: Annotated[float, Gt(0)] = 20.0
+    gain_low: Annotated[float, Gt(0)] = 1.0
+    gain_high: Annotated[float, Gt(0)] = 1.0
 
     def __post_init__(self) -> None:
-        if not self.dt <= self.tau_low <= self.tau_high:
+        if self.tau_high < self.tau_low or self.gain_high < self.gain_low:
+            raise EvornnError("ctrnn wants tau_low ≤ tau_high and gain_low ≤ gain_high: exchange them")
+        if self.method == "euler" and self.dt > self.tau_low:
             got = f"{self.dt}, {self.tau_low}, {self.tau_high}"
-            raise EvornnError(f"ctrnn wants dt ≤ tau_low ≤ tau_high (Euler's method diverges otherwise), got {got}")
+            raise EvornnError(f"ctrnn wants dt ≤ tau_low ≤ tau_high, or the method exponential, got {got}")
 
     def output(self, w: Weights, u: Node) -> Node:
-        return sigmoid(u + w.theta)
+        if self.gain_low == self.gain_high:
+            return sigmoid(self.gain_low * (u + w.theta))
+        return sigmoid(within(w.gain, self.gain_low, self.gain_high) * (u + w.theta))
 
     def step(self, w: Weights, x: Node, u: Node) -> Node:
-        tau = self.tau_low * exp(math.log(self.tau_high / self.tau_low) * sigmoid(w.tau))
-        return u + self.dt / tau * (w.u(x, self.output(w, u), bias=False) - u)
+        target, tau = w.u(x, self.output(w, u), bias=False), within(w.tau, self.tau_low, self.tau_high)
+        if self.method == "euler":
+            return u + self.dt / tau * (target - u)
+        return target + (u - target) * exp(-self.dt / tau)
 
     def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
-        return Uniform(-2.0, 2.0) if (name, part) == ("tau", "vector") else super().initial(name, part, sizes)
+        return Uniform(-2.0, 2.0) if part == "vector" and name != "theta" else super().initial(name, part, sizes)

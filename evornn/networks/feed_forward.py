@@ -1,18 +1,21 @@
-"""Feed-forward layer: hₜ = tanh(W xₜ + b). The control that answers whether recurrence helps."""
+"""Feed-forward layer (Rumelhart, Hinton & Williams 1986): hₜ = f(W xₜ + b), yₜ = V hₜ + c."""
 
 import math
 
 from evornn.cell import Cell, Uniform, Weights
-from evornn.ops import Node, Sizes, tanh
+from evornn.networks.activation import ACTIVATIONS, Activation
+from evornn.ops import Node, Sizes
 from evornn.settings import settings
 
 
 @settings
 class FeedForward(Cell):
-    """One hidden layer without memory, with a linear read-out; initial weights U[−1/√I, 1/√I]."""
+    """No memory: the control that answers whether recurrence helps. Initial weights U[−1/√I, 1/√I]."""
+
+    activation: Activation = "tanh"
 
     def step(self, w: Weights, x: Node, h: Node) -> Node:
-        return tanh(w.h(x))
+        return ACTIVATIONS[self.activation](w.h(x))
 
     def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
         bound = 1 / math.sqrt(sizes["inputs"])

@@ -1,6 +1,6 @@
-"""Gated recurrent unit (Cho et al. 2014) in PyTorch's form, the reset gate after the product:
+"""Gated recurrent unit in PyTorch's form (Cho et al. 2014; reset gate after the product):
 
-z, r = σ(W xₜ + U hₜ₋₁ + b), h̃ = tanh(W xₜ + b + r⊙(U hₜ₋₁ + b′)), hₜ = (1−z)⊙h̃ + z⊙hₜ₋₁.
+z, r = σ(W xₜ + U hₜ₋₁ + b), h̃ = tanh(W xₜ + b + r⊙(U hₜ₋₁ + b′)), hₜ = (1−z)⊙h̃ + z⊙hₜ₋₁, yₜ = V hₜ + b.
 """
 
 from evornn.cell import Cell, Weights

@@ -1,6 +1,6 @@
-"""LSTM (Hochreiter & Schmidhuber 1997, with the forget gate of Gers, Schmidhuber & Cummins 2000):
+"""Long short-term memory (Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000):
 
-i, f, o = σ(W xₜ + U hₜ₋₁ + b), z = tanh(W xₜ + U hₜ₋₁ + b), cₜ = f⊙cₜ₋₁ + i⊙z, hₜ = o⊙tanh cₜ.
+i, f, o = σ(W xₜ + U hₜ₋₁ + b), z = tanh(W xₜ + U hₜ₋₁ + b), cₜ = f⊙cₜ₋₁ + i⊙z, hₜ = o⊙tanh cₜ, yₜ = V hₜ + b.
 """
 
 from evornn.cell import Cell, Uniform, Weights
@@ -10,8 +10,8 @@ from evornn.settings import settings
 
 @settings
 class LSTM(Cell):
-    """Long short-term memory without peepholes; equals torch.nn.LSTM. Initial weights U[−1/√H, 1/√H]; the forget gate's
-    bias is shifted by `forget_bias` (1: Jozefowicz et al. 2015; 0: as torch)."""
+    """Long short-term memory with forget gate, without peepholes; equals torch.nn.LSTM. Initial weights U[−1/√H, 1/√H];
+    the forget gate's bias is shifted by `forget_bias` (1: Jozefowicz et al. 2015; 0: as torch)."""
 
     state = ("h", "c")
     forget_bias: float = 1.0
@@ -22,5 +22,4 @@ class LSTM(Cell):
 
     def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
         usual = super().initial(name, part, sizes)
-        shift = self.forget_bias if (name, part) == ("f", "bias") else 0.0
-        return Uniform(usual.low + shift, usual.high + shift)
+        return usual.shifted(self.forget_bias) if (name, part) == ("f", "bias") else usual

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge
@@ -24,6 +24,8 @@ class Adding(Task):
     valid: Annotated[int, Ge(1)] = 500
     test: Annotated[int, Ge(1)] = 2560  # as many as in the paper
     data_seed: Annotated[int, Ge(0)] = 0
+
+    causal: ClassVar[bool] = False
 
     def data(self) -> Data:
         """I = 2 (number, marker), O = 1; padded to the longest length."""

@@ -85,7 +85,7 @@ class Chart:
 class Task(ABC):
     """A task is its settings (see `evornn.settings`); `data()` does the work and is the same for every run."""
 
-    causal: ClassVar[bool] = True  # the future may not be seen: bidirectional networks are refused
+    causal: ClassVar[bool] = True  # the future may not be seen: networks that do are refused
 
     @abstractmethod
     def data(self) -> Data:

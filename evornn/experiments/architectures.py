@@ -1,0 +1,41 @@
+"""docs/architectures.md, from the catalog: `python -m evornn.experiments.architectures > docs/architectures.md`."""
+
+from __future__ import annotations
+
+from textwrap import fill
+
+from evornn.experiments.catalog import defaults
+from evornn.experiments.description import Architecture, described
+from evornn.networks import CELLS
+
+HEAD = """# Architectures
+
+Made by `python -m evornn.experiments.architectures` from the files in `evornn/networks/`; `evornn catalog NAME` shows
+the same of one. I inputs, H units, O outputs, K blocks; σ logistic, ⊙ elementwise, f the `activation`. All states start
+at 0 unless `initial_state` is learned. Parameters are counted with the default settings, read-out included.
+
+| kind | architecture | paper | parameters | I = 1, H = 8, O = 1 |
+|---|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """docs/architectures.md."""
+    found = {name: described(name) for name in CELLS}
+    rows = [
+        f"| [`{name}`](#{name}) | {a.title} | {a.paper} | {a.parameters} | {a.example} |\n" for name, a in found.items()
+    ]
+    return HEAD + "".join(rows) + "".join(_section(name, a) for name, a in found.items())
+
+
+def _section(name: str, a: Architecture) -> str:
+    settings = ", ".join(f"`{key}` {value}" for key, value in defaults(CELLS[name]).items()) or "none of its own"
+    notes = "\n\n".join(fill(paragraph, 120) for paragraph in a.notes.split("\n\n"))
+    return (
+        f"\n## {name}\n\n{a.title} ({a.paper})\n\n```text\n{a.equation}\n```\n\n{notes}\n\n"
+        f"Settings: {settings}. Backends: {a.backends}.\n"
+    )
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,91 @@
+"""A network described from its own file and its trace: equation, paper, parameters, backends."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from evornn.cell import Cell
+from evornn.kernels.simd.program import NotFusable, Program
+from evornn.layout import Layout
+from evornn.networks import CELLS
+from evornn.ops import Size
+
+LETTERS = {"inputs": "I", "units": "H", "outputs": "O", "blocks": "K", "one": ""}
+EXAMPLE = {"inputs": 1, "units": 8, "outputs": 1}
+DOCUMENT = re.compile(r"(?P<title>[^(:]+) \((?P<paper>[^)]+)\): ?(?P<equation>.+)", re.DOTALL)  # of a cell's file
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network, as its file describes it."""
+
+    title: str
+    paper: str
+    equation: str
+    notes: str
+    parameters: str  # as a function of I, H and O
+    example: int  # parameters at the sizes of EXAMPLE
+    backends: str
+
+
+def described(name: str) -> Architecture:
+    """The architecture of a catalog name, or of a cell of the user's own."""
+    kind = CELLS[name]
+    cell = CELLS.build({"kind": name})
+    written = inspect.getdoc(inspect.getmodule(kind)) or ""
+    parts = DOCUMENT.fullmatch(written.replace(":\n\n", ": "))
+    title, paper, equation = parts.groups() if parts else (kind.__name__, "–", written)
+    notes = "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(kind) or "").split("\n\n"))
+    return Architecture(title, paper, equation.strip(), notes, parameters(cell), _layout(cell).n, backends(cell))
+
+
+def backends(cell: Cell) -> str:
+    """Which kernels know its equation."""
+    try:
+        Program(cell.trace())
+    except NotFusable as reason:
+        return f"torch (not simd: {reason})"
+    return "simd, torch"
+
+
+def parameters(cell: Cell) -> str:
+    """How many, as a polynomial of the sizes: `4HI + 4H² + 4H + HO + O`."""
+    terms = Counter(
+        tuple(sorted(letter for name in names if (letter := LETTERS.get(name, name)))) for names in _weights(cell)
+    )
+    ordered = sorted(terms.items(), key=lambda item: (-len(item[0]), item[0]))
+    formula = " + ".join(f"{count if count > 1 or not term else ''}{_power(term)}" for term, count in ordered)
+    masked = any(block.mask is not None and block.size for block in _layout(cell).blocks.values())
+    return f"{formula}, less what the mask leaves out" if masked else formula
+
+
+def _layout(cell: Cell) -> Layout:
+    return Layout(cell, **EXAMPLE, layers=cell.usual_layers, initial_state="zero", readout=True)
+
+
+def _weights(cell: Cell) -> Iterator[list[str]]:
+    """Of each matrix and vector, the names of the sizes whose product is its number of weights."""
+    trace = cell.trace()
+    for layer in range(cell.usual_layers):
+        inner = {} if layer == 0 else {"inputs": str(trace.output.size)}  # what the layer below puts out
+        for node in trace.maps.values():
+            yield from (_names(inner, node.size, source.size) for source in node.nodes)
+            yield from [_names(inner, node.size)] * node.bias
+        yield from (_names(inner, node.size) for node in trace.vectors.values())
+    if cell.readout:
+        yield _names({}, "outputs", trace.output.size)
+        yield from [["outputs"]] * cell.readout_bias
+
+
+def _names(inner: dict[str, str], *sizes: Size) -> list[str]:
+    flat = [name for size in sizes for name in ([size] if isinstance(size, str) else size)]
+    return [inner.get(name, name) for name in flat]
+
+
+def _power(letters: tuple[str, ...]) -> str:
+    counts = Counter(letters)
+    return "".join(letter + {1: "", 2: "²", 3: "³"}[count] for letter, count in counts.items())
