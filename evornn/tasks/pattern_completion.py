@@ -47,8 +47,9 @@ class PatternCompletion(Generated):
     def pairs(self) -> tuple[Floats, Floats]:
         """[patterns, size] and what belongs to each, [patterns, O]."""
         rng = Streams(self.data_seed, "PatternCompletion/pairs").at(0)
-        given = rng.choice(np.float32([-1, 1]), (self.patterns, self.size))
-        return given, rng.choice(np.float32([-1, 1]), (self.patterns, self.partner)) if self.partner else given
+        signs = np.array([-1, 1], np.float32)
+        given = rng.choice(signs, (self.patterns, self.size))
+        return given, rng.choice(signs, (self.patterns, self.partner)) if self.partner else given
 
     def labels(self) -> tuple[str, ...]:
         return tuple(f"element {k + 1}" for k in range(self.partner or self.size))

@@ -44,7 +44,7 @@ class RareEvents(Generated):
         """The beginnings of blocks, which follow a or x, are left out."""
 
         def right(outputs: Series, asked: Sequences) -> Mask:
-            unforeseen: Mask = asked.inputs[..., :2].any(axis=-1) & asked.targets[..., :2].any(axis=-1)
+            unforeseen: Mask = np.any(asked.inputs[..., :2], axis=-1) & np.any(asked.targets[..., :2], axis=-1)
             return unforeseen | scores.largest(outputs, asked)
 
         return scores.share_right("streams", right)

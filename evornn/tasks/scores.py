@@ -33,7 +33,8 @@ def decided(outputs: Series, asked: Sequences) -> Mask:
 
 def largest(outputs: Series, asked: Sequences) -> Mask:
     """One of several (loss cross_entropy): the right one has the largest output."""
-    return _every(np.isfinite(outputs)) & np.equal(outputs.argmax(axis=-1), asked.targets.argmax(axis=-1))
+    same: Mask = outputs.argmax(axis=-1) == asked.targets.argmax(axis=-1)
+    return same & _every(np.isfinite(outputs))
 
 
 def within(tolerance: float) -> Right:
@@ -73,5 +74,5 @@ def nrmse() -> Score:
 
 def _every(right: NDArray[np.bool_]) -> Mask:
     """[B, T, O] → [B, T]"""
-    every: Mask = right.all(axis=-1)
+    every: Mask = np.all(right, axis=-1)
     return every
