@@ -4,6 +4,7 @@ carbon atoms."""
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -62,6 +63,7 @@ class _Error:
         return float(self.kelvin * np.abs(outputs - asked.targets)[asked.mask].mean())
 
 
+@lru_cache(maxsize=1)
 def _boiling_points() -> list[tuple[Tree, float]]:
     """Molecules, no two with the same tree, and their boiling points in K, in the order of their trees."""
     try:

@@ -45,7 +45,7 @@ class ANBN(Task):
             loss="binary_cross_entropy",
             labels=tuple(f"{symbol} may follow, logit" for symbol in [*"abc"[: self.letters], "T"]),
             note=f"The language {word} (Gers & Schmidhuber 2001), every string up to n = {self.test_n}.",
-            score=scores.share_right("strings", scores.decided),
+            score=scores.share_decided("strings"),
         )
 
     def _strings(self, first: int, last: int) -> Sequences:

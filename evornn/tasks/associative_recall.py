@@ -53,7 +53,7 @@ class AssociativeRecall(Lengthened):
         return tuple(f"bit {k + 1}, logit" for k in range(self.width))
 
     def score(self) -> Score:
-        return scores.share_right("sequences", scores.decided)
+        return scores.share_decided("sequences")
 
     def _items(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """[count, vectors, width], no two the same."""

@@ -35,4 +35,4 @@ class Copy(Lengthened):
         return tuple(f"bit {k + 1}, logit" for k in range(self.width))
 
     def score(self) -> Score:
-        return scores.share_right("sequences", scores.decided)
+        return scores.share_decided("sequences")

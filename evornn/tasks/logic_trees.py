@@ -37,7 +37,7 @@ class LogicTrees(Lengthened):
         return ("the formula is true, logit",)
 
     def score(self) -> Score:
-        return scores.share_right("formulas", scores.decided)
+        return scores.share_decided("formulas")
 
 
 def truth(tree: Tree) -> bool:

@@ -61,4 +61,4 @@ def narma(u: Doubles, order: int) -> Doubles:
         for t in range(len(u)):
             last = y[t : t + order]  # y(t − order + 1) … y(t)
             y[t + order] = 0.3 * last[-1] + 0.05 * last[-1] * last.sum() + 1.5 * past[t] * u[t] + 0.1
-    return np.nan_to_num(y[order:], nan=np.inf)
+    return np.where(np.isfinite(y[order:]), y[order:], np.inf)

@@ -41,7 +41,7 @@ class Parentheses(Lengthened):
         return (f"balanced brackets {' '.join(PAIRS[: self.kinds])}, logit",)
 
     def score(self) -> Score:
-        return scores.share_right("strings", scores.decided)
+        return scores.share_decided("strings")
 
 
 def balanced_string(pairs: int, kinds: int, rng: np.random.Generator) -> list[int]:

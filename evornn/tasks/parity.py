@@ -36,4 +36,4 @@ class Parity(Lengthened):
         return ("the number of ones is odd, logit",)
 
     def score(self) -> Score:
-        return scores.share_right("strings", scores.decided)
+        return scores.share_decided("strings")

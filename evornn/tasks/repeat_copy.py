@@ -42,4 +42,4 @@ class RepeatCopy(Lengthened):
         return (*(f"bit {k + 1}, logit" for k in range(self.width)), "the end, logit")
 
     def score(self) -> Score:
-        return scores.share_right("sequences", scores.decided)
+        return scores.share_decided("sequences")

@@ -17,22 +17,27 @@ from evornn.tasks.task import Score, Sequences
 Right: TypeAlias = Callable[[Series, Sequences], Mask]  # which steps are right
 
 
-def share_right(what: str, right: Right, solved: float = 1.0) -> Score:
+def share_right(what: str, right: Right, solved: float = 1.0, losses: tuple[str, ...] = ()) -> Score:
     """The share of sequences that are right at every step that counts, say of "strings"."""
 
     def judge(outputs: Series, asked: Sequences) -> float:
         return float((right(outputs, asked) | ~asked.mask).all(axis=1).mean())
 
-    return Score(f"share of {what} right", judge, solved)
+    return Score(f"share of {what} right", judge, solved, losses)
+
+
+def share_decided(what: str) -> Score:
+    """`share_right` where outputs are logits of yes or no: all on the right side of 0."""
+    return share_right(what, decided, losses=("binary_cross_entropy", "zero_one"))
 
 
 def decided(outputs: Series, asked: Sequences) -> Mask:
-    """Outputs are logits of yes or no (loss binary_cross_entropy): all on the right side of 0."""
+    """Every output has the sign of its answer, yes or no."""
     return _every(np.isfinite(outputs) & ((outputs > 0) == (asked.targets > 0.5)))
 
 
 def largest(outputs: Series, asked: Sequences) -> Mask:
-    """One of several (loss cross_entropy): the right one has the largest output."""
+    """One of several: the right one has the largest output."""
     same: Mask = outputs.argmax(axis=-1) == asked.targets.argmax(axis=-1)
     return same & _every(np.isfinite(outputs))
 

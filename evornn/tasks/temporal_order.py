@@ -44,4 +44,4 @@ class TemporalOrder(Generated):
         return tuple(f"{''.join(order)}, logit" for order in product("XY", repeat=self.relevant))
 
     def score(self) -> Score:
-        return scores.share_right("sequences", scores.sigmoid_within(0.3), solved=0.999)
+        return scores.share_right("sequences", scores.sigmoid_within(0.3), 0.999, ("binary_cross_entropy",))

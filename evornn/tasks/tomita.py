@@ -26,9 +26,9 @@ LANGUAGES: dict[int, Automaton] = {
     1: ("1*", ((1, 0), (1, 1)), frozenset({0})),
     2: ("(1 0)*", ((2, 1), (0, 2), (2, 2)), frozenset({0})),
     3: (
-        "no odd run of 1s with an odd run of 0s behind it",
-        ((0, 1), (2, 3), (4, 1), (0, 1), (2, 5), (5, 5)),  # 1 odd 1s; 2, 4 odd, even 0s behind them; 3 even 1s; 5 never
-        frozenset({0, 1, 3, 4}),
+        "no odd run of 0s anywhere after an odd run of 1s",
+        ((0, 1), (2, 0), (3, 4), (2, 3), (4, 4)),  # 1: an odd run of 1s; 2: and later an odd run of 0s, 3: none now
+        frozenset({0, 1, 3}),
     ),
     4: ("no 0 0 0", ((1, 0), (2, 0), (3, 0), (3, 3)), frozenset({0, 1, 2})),
     5: ("even numbers of 0s and of 1s", ((2, 1), (3, 0), (0, 3), (1, 2)), frozenset({0})),
@@ -73,7 +73,7 @@ class Tomita(Task):
             labels=(f"in the language {LANGUAGES[self.language][0]}, logit",),
             note=f"Tomita's grammar {self.language} (Tomita 1982): {LANGUAGES[self.language][0]}, "
             f"drawn with data_seed {self.data_seed}.",
-            score=scores.share_right("strings", scores.decided),
+            score=scores.share_decided("strings"),
         )
 
     def _asked(self, split: Sequence[Bits]) -> Sequences:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -122,6 +123,7 @@ class Run:
             seconds=progress.seconds,
             stopped_by=progress.stopped_by,
             hits=dict(spent.hits),
+            **self._judged(),
             environment=environment(self.network),
         )
 
@@ -187,6 +189,15 @@ class Run:
 
     def _loss(self, genome: Genome, data: Sequences) -> float:
         return float(self.network.losses(genome[None], data.inputs, data.targets, loss=self.loss, mask=data.mask)[0])
+
+    def _judged(self) -> dict[str, Any]:
+        """The champion on the test split in the task's own terms, where the task has any and the loss speaks them."""
+        score, test = self.data.score, self.data.test
+        if score is None or (score.losses and self.loss not in score.losses):
+            return {}
+        value = float(score.judge(self.network.predict(self.champion[None], test.inputs)[0], test))
+        solved = None if score.solved is None else value >= score.solved
+        return {"score": score.name, "test_score": value, "solved": solved}
 
     def _oracle(self, spent: Spent) -> LocalOracle:
         targets = (*self.budget.targets, *([] if self.budget.target is None else [self.budget.target]))
