@@ -187,7 +187,7 @@ def test_another_data_seed_gives_other_data(spec):
 
 
 def test_tasks_that_predict_what_a_later_step_shows_are_causal():
-    """There a network that reads backwards would find the answer in its input; elsewhere the whole sequence is given."""
+    """There a network that reads backwards would find the answer in its input; elsewhere all of it is given first."""
     next_step = {"anbn", "reber", "rare_events", "motion", "narma"}
     forecasts = {kind for kind in TASKS if issubclass(TASKS[kind], Forecasting)}
     assert {kind for kind in TASKS if TASKS[kind].causal} == next_step | forecasts
