@@ -186,6 +186,17 @@ def test_another_data_seed_gives_other_data(spec):
     assert one.inputs.shape != other.inputs.shape or not np.array_equal(one.inputs, other.inputs)
 
 
+@pytest.mark.parametrize("kind", TASKS)
+def test_bad_settings_name_their_field(kind):
+    good = SPECS[kind][0]
+    for field in settings.names(TASKS[kind]):
+        with pytest.raises(EvornnError, match=rf"^task\.{field}\b") as caught:
+            TASKS.build({"kind": kind, **good, field: {"not": "a value"}})
+        assert "\n" not in str(caught.value)
+    with pytest.raises(EvornnError, match="unknown setting of task"):
+        TASKS.build({"kind": kind, **good, "speed": 3})
+
+
 def test_tasks_that_predict_what_a_later_step_shows_are_causal():
     """There a network that reads backwards would find the answer in its input; elsewhere all of it is given first."""
     next_step = {"anbn", "reber", "rare_events", "motion", "narma"}

@@ -84,7 +84,7 @@ class Lengthened(Generated):
     def draw_length(self, split: Split, rng: np.random.Generator, least: int = 1) -> int:
         """`least` … `length`, or in the test `length` + 1 … `test_length`."""
         low, high = (self.length + 1, self.test_length) if split == "test" else (least, self.length)
-        return int(rng.integers(min(low, high), high + 1))
+        return int(rng.integers(low, high + 1))
 
 
 def distinct(draw: Callable[[], Example], count: int, seen: set[bytes]) -> list[Example]:
