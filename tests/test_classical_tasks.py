@@ -89,7 +89,7 @@ def test_tomita_is_asked_as_promised(language):
 def test_tomita_walks_stay_in_the_language(language, length, seed):
     bits = tomita.walk(language, length, np.random.default_rng(seed))
     if bits is None:
-        assert language in (2, 5) and length % 2 == 1
+        assert length % 2 == 1 and (language in (2, 5) or (language, length) == (6, 1)), "there is none"
     else:
         assert len(bits) == length and RECOGNISERS[language]("".join(map(str, bits)))
 
