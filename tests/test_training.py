@@ -19,7 +19,7 @@ from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
 from evornn.networks.network import Network
 from evornn.store.codec import dumps, loads, pack, unpack
-from evornn.tasks.task import Data, Sequences
+from evornn.tasks.task import Data, Score, Sequences
 from evornn.trainers import TRAINERS
 from evornn.trainers.memetic import Passed
 from evornn.trainers.trainer import BudgetExhausted, NoGradient, Oracle, State, Trainer
@@ -214,6 +214,25 @@ def test_the_champion_has_the_lowest_validation_loss_at_a_mark(name: str, networ
     assert result.valid_loss == lowest
     assert result.train_loss == loss_of(network, champion, data.train)
     assert result.test_loss == loss_of(network, champion, data.test)
+
+
+@pytest.mark.parametrize(("least", "solved"), [(None, None), (0.0, True), (1e9, False)])
+def test_the_champion_is_judged_by_the_tasks_own_score(
+    network: Network, data: Data, least: float | None, solved: bool | None
+) -> None:
+    score = Score("largest output", lambda outputs, asked: np.abs(outputs[asked.mask]).max(), least)
+    _, result = finished(network, replace(data, score=score), trainer_of("snes"), 0, Budget(steps=5_000))
+    outputs = network.predict(result.genome[None], data.test.inputs)[0]
+    assert (result.score, result.test_score) == ("largest output", float(np.abs(outputs[data.test.mask]).max()))
+    assert result.solved is solved
+
+
+def test_outputs_are_judged_only_under_losses_that_mean_them_so(network: Network, data: Data) -> None:
+    judged = replace(data, score=Score("share", lambda outputs, asked: 1.0, 1.0, ("zero_one", "cross_entropy")))
+    for asked, loss, score in ((data, "mse", None), (judged, "mse", None), (judged, "zero_one", "share")):
+        *_, update = training(network, asked, trainer_of("snes"), 0, Budget(steps=5_000), loss=loss)
+        assert update.result is not None and update.result.score == score
+        assert (update.result.test_score, update.result.solved) == ((1.0, True) if score else (None, None))
 
 
 def loss_of(network: Network, genome: Genome, part: Sequences) -> float:
