@@ -8,6 +8,7 @@ TRAINERS: Catalog[Trainer] = Catalog(
     {
         "weight_guessing": "evornn.trainers.weight_guessing:WeightGuessing",
         "cma_es": "evornn.trainers.cma_es:CMAES",
+        "pycma": "evornn.trainers.pycma:PyCMA",
         "genetic_algorithm": "evornn.trainers.genetic_algorithm:GeneticAlgorithm",
         "snes": "evornn.trainers.snes:SNES",
         "sgd": "evornn.trainers.sgd:SGD",

@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 
 from evornn.arrays import Batch, Genomes, Losses, Streams
 from evornn.settings import settings
-from evornn.trainers.algebra import quiet_algebra
+from evornn.trainers.algebra import Outside, quiet_algebra
 from evornn.trainers.coordinates import Bounds, Coordinates, Points
 from evornn.trainers.population import PopulationTrainer, changed_rows, rankable
 from evornn.trainers.trainer import Oracle, State
@@ -22,9 +22,15 @@ class Turn:
     """One generation: its random numbers, its place in the budget, and the oracle that it may ask."""
 
     def __init__(
-        self, oracle: Oracle, coordinates: Coordinates, batch: Batch | None, rng: np.random.Generator
+        self,
+        oracle: Oracle,
+        coordinates: Coordinates,
+        batch: Batch | None,
+        rng: np.random.Generator,
+        outside: Outside,
     ) -> None:
-        self.oracle, self.coordinates, self.batch, self.rng = oracle, coordinates, batch, rng
+        self.oracle, self.coordinates, self.batch = oracle, coordinates, batch
+        self.rng, self.outside = rng, outside
         self.elapsed = oracle.elapsed  # share of the budget spent before this generation
         self.asked: list[tuple[Genomes, Losses]] = []
 
@@ -37,7 +43,8 @@ class Turn:
         """The points [P, n] to go on with, of which a hybrid's oracle may have changed some, and their losses [P], all
         finite: what was not counts as the worst."""
         asked = self.coordinates.genomes(points)
-        told, losses = self.oracle.evaluate(asked, self.batch)
+        with self.outside.again():
+            told, losses = self.oracle.evaluate(asked, self.batch)
         self.asked.append((told, losses))
         rows = changed_rows(asked, told)
         if len(rows):
@@ -79,8 +86,9 @@ class SearchTrainer(PopulationTrainer):
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
         k = state["step"]
         batch = oracle.batch(k, self.batch)
-        turn = Turn(oracle, Coordinates.of(oracle, self.bounds), batch, streams.at(k))
-        with quiet_algebra():
+        coordinates = Coordinates.of(oracle, self.bounds)
+        with quiet_algebra() as outside:
+            turn = Turn(oracle, coordinates, batch, streams.at(k), outside)
             search = self.generation(state["search"], turn)
         genomes, losses = (np.concatenate(parts) for parts in zip(*turn.asked, strict=True))
         return {"step": k + 1, **self.remember(state, genomes, losses, batch), "search": search}
