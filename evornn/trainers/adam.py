@@ -16,8 +16,14 @@ Beta = Annotated[float, Ge(0), Lt(1)]
 
 
 def adam(
-    gradients: Genomes, m: Floats, v: Floats, k: int, rate: float, betas: tuple[float, float], eps: float
-) -> tuple[Genomes, Floats, Floats]:
+    gradients: Floats,
+    m: Floats,
+    v: Floats,
+    k: int,
+    rate: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+) -> tuple[Floats, Floats, Floats]:
     """Step [P, n] of the k-th update and the new moments m, v [P, n] (Kingma & Ba 2015, algorithm 1)."""
     b1, b2 = betas
     m = np.float32(b1) * m + np.float32(1 - b1) * gradients

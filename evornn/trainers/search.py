@@ -17,6 +17,8 @@ from evornn.trainers.coordinates import Bounds, Coordinates, Points
 from evornn.trainers.population import PopulationTrainer, changed_rows, rankable
 from evornn.trainers.trainer import Oracle, State
 
+SMALLEST, LARGEST = 1e-12, 1e12  # standard deviations, in units of the initial one, that a distribution may have
+
 
 class Turn:
     """One generation: its random numbers, its place in the budget, and the oracle that it may ask."""
@@ -52,6 +54,16 @@ class Turn:
             points[rows] = self.coordinates.z(told[rows])
         return points, rankable(losses)
 
+    def ask_beside(
+        self, elders: Points, known: NDArray[np.float64], points: Points
+    ) -> tuple[Points, NDArray[np.float64]]:
+        """[E + P, n] the elders [E, n] and the points [P, n] behind them, and all their losses: the known ones [E] of the
+        elders, unless they have to be judged again together with the points."""
+        if not self.comparable:
+            return self.ask(np.concatenate([elders, points]))
+        points, losses = self.ask(points)
+        return np.concatenate([elders, points]), np.concatenate([known, losses])
+
     def sample(self, count: int) -> Points:
         """[count, n] points of the architecture's initial distribution; a hybrid's oracle has its own idea of how many
         genomes there are, which are repeated or cut to the count."""
@@ -59,7 +71,7 @@ class Turn:
         return self.coordinates.z(genomes[np.resize(np.arange(len(genomes)), count)])
 
 
-def _ordered(bounds: Bounds | None) -> Bounds | None:
+def ordered(bounds: Bounds | None) -> Bounds | None:
     if bounds is not None and not bounds[0] < bounds[1]:
         raise ValueError("the first bound must be below the second")
     return bounds
@@ -70,7 +82,7 @@ class SearchTrainer(PopulationTrainer):
     """A search in coordinates in which the initial distribution is N(0, 1). Its state is plain arrays."""
 
     batch: Annotated[int, Ge(1)] | None = None  # sequences per evaluation, None for all
-    bounds: Annotated[Bounds | None, AfterValidator(_ordered)] = None  # of every parameter; None: no bounds
+    bounds: Annotated[Bounds | None, AfterValidator(ordered)] = None  # of every parameter; None: no bounds
 
     @abstractmethod
     def begin(self, n: int) -> State:
@@ -92,3 +104,9 @@ class SearchTrainer(PopulationTrainer):
             search = self.generation(state["search"], turn)
         genomes, losses = (np.concatenate(parts) for parts in zip(*turn.asked, strict=True))
         return {"step": k + 1, **self.remember(state, genomes, losses, batch), "search": search}
+
+
+def mirrored(count: int, n: int, rng: np.random.Generator) -> Points:
+    """[count, n] standard normal points, the second half of which are the first half's mirror images."""
+    half = rng.standard_normal((count // 2, n))
+    return np.concatenate([half, -half])
