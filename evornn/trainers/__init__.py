@@ -20,7 +20,10 @@ TRAINERS: Catalog[Trainer] = Catalog(
         "pgpe": "evornn.trainers.pgpe:PGPE",
         "openai_es": "evornn.trainers.openai_es:OpenAIES",
         "sgd": "evornn.trainers.sgd:SGD",
+        "rmsprop": "evornn.trainers.rmsprop:RMSProp",
         "adam": "evornn.trainers.adam:Adam",
+        "adamw": "evornn.trainers.adamw:AdamW",
+        "lbfgs": "evornn.trainers.lbfgs:LBFGS",
         "memetic": "evornn.trainers.memetic:Memetic",
     },
 )
