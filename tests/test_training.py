@@ -21,7 +21,7 @@ from evornn.networks.network import Network
 from evornn.store.codec import dumps, loads, pack, unpack
 from evornn.tasks.task import Data, Sequences
 from evornn.trainers import TRAINERS
-from evornn.trainers.memetic import Passed
+from evornn.trainers.hybrid import Passed
 from evornn.trainers.trainer import BudgetExhausted, NoGradient, Oracle, State, Trainer
 from evornn.training import loop
 from evornn.training.budget import Budget

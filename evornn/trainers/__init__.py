@@ -25,5 +25,8 @@ TRAINERS: Catalog[Trainer] = Catalog(
         "adamw": "evornn.trainers.adamw:AdamW",
         "lbfgs": "evornn.trainers.lbfgs:LBFGS",
         "memetic": "evornn.trainers.memetic:Memetic",
+        "evolve_then_refine": "evornn.trainers.evolve_then_refine:EvolveThenRefine",
+        "gradient_then_evolve": "evornn.trainers.gradient_then_evolve:GradientThenEvolve",
+        "gradient_injection": "evornn.trainers.gradient_injection:GradientInjection",
     },
 )
