@@ -13,7 +13,7 @@ import psutil
 
 from evornn.errors import EvornnError
 
-NEEDED = ("torch", "numpy", "sqlalchemy", "ray", "evotorch", "cma", "statsmodels", "plotly")
+NEEDED = ("torch", "numpy", "sqlalchemy", "ray", "cma", "statsmodels", "plotly")
 
 
 @dataclass(frozen=True)

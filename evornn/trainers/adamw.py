@@ -15,8 +15,8 @@ from evornn.trainers.gradient import Moments
 
 @settings
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, "Decoupled weight decay regularization", algorithm 2),
-    by backpropagation through time on mini-batches."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, "Decoupled weight decay regularization", algorithm
+    2), by backpropagation through time on mini-batches."""
 
     weight_decay: Annotated[float, Ge(0)] = 0.01  # times the learning rate, as in `torch.optim.AdamW`
 

@@ -27,7 +27,7 @@ class Outside:
 
     @contextmanager
     def again(self) -> Iterator[None]:
-        with np.errstate(**self.errors), _threads(self.threads):  # type: ignore[arg-type]  # numpy's own answer
+        with np.errstate(**self.errors), _threads(self.threads):
             yield
 
 

@@ -22,12 +22,11 @@ def parents(
         ranks = rng.integers(ceil(size * P), size=count)
     else:
         ranks = rng.integers(P, size=(count, 2)).min(axis=1)  # the better of two: that very distribution
-    return order[ranks]
+    chosen: NDArray[np.intp] = order[ranks]
+    return chosen
 
 
-def crossed(
-    crossover: str, a: Points, b: Points, spread: float, rng: np.random.Generator
-) -> tuple[Points, Points]:
+def crossed(crossover: str, a: Points, b: Points, spread: float, rng: np.random.Generator) -> tuple[Points, Points]:
     """Two children [K, n] of each pair of parents a, b [K, n]."""
     if crossover == "none":
         return a, b

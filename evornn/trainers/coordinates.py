@@ -51,3 +51,9 @@ def reflected(values: NDArray[np.float64], low: float, high: float) -> NDArray[n
     folded = np.mod(values - low, period)
     inside = low + np.minimum(folded, period - folded)
     return np.where((low <= values) & (values <= high), values, np.clip(inside, low, high))
+
+
+def ordered(bounds: Bounds | None) -> Bounds | None:
+    if bounds is not None and not bounds[0] < bounds[1]:
+        raise ValueError("the first bound must be below the second")
+    return bounds

@@ -11,8 +11,8 @@ from pydantic import AfterValidator
 
 from evornn.settings import settings
 from evornn.trainers.breeding import crossed
-from evornn.trainers.coordinates import Bounds, Points
-from evornn.trainers.search import SearchTrainer, Turn, ordered
+from evornn.trainers.coordinates import Bounds, Points, ordered
+from evornn.trainers.search import SearchTrainer, Turn
 from evornn.trainers.trainer import State
 
 

@@ -47,12 +47,11 @@ class DifferentialEvolution(SearchTrainer):
     def _mutants(self, points: Points, losses: NDArray[np.float64], rng: np.random.Generator) -> Points:
         """[P, n]"""
         a, b, c = (points[others] for others in distinct(len(points), rng))
-        best = points[np.argmin(losses)]
-        if self.strategy == "rand":
-            return a + self.weight * (b - c)
-        if self.strategy == "best":
-            return best + self.weight * (b - c)
-        return points + self.weight * (best - points) + self.weight * (b - c)
+        best: Points = points[np.argmin(losses)]
+        base: Points = {"rand": a, "best": best, "current_to_best": points + self.weight * (best - points)}[
+            self.strategy
+        ]
+        return base + self.weight * (b - c)
 
     def statistics(self, state: State) -> dict[str, float]:
         """diversity: standard deviation over the population, in initial ones, mean over the parameters."""

@@ -1,4 +1,4 @@
-"""What trainers that hold trainers share: parts given as specs, and oracles that stand between a part and the real one."""
+"""What trainers that hold trainers share: parts given as specs, and oracles between a part and the real one."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ class Passed:
 
 
 class LocalOracle(Passed):
-    """What a part sees that refines elites: samples are the elites [m, n], best first, whatever the count; the centre is
-    the first. Its mini-batches go on in the data's order after the first `batches`.
+    """What a part sees that refines elites: samples are the elites [m, n], best first, whatever the count; the centre
+    is the first. Its mini-batches go on in the data's order after the first `batches`.
     """
 
     def __init__(self, real: Oracle, elites: Genomes, batches: int) -> None:
@@ -112,7 +112,8 @@ class LocalOracle(Passed):
 
 
 class NearOracle(LocalOracle):
-    """What a part sees that searches around a genome [n]: the initial distribution moved there, `spread` times as wide."""
+    """What a part sees that searches around a genome [n]: the initial distribution moved there, `spread` times as
+    wide."""
 
     def __init__(self, real: Oracle, genome: Genome, spread: float, batches: int) -> None:
         super().__init__(real, genome[None], batches)

@@ -15,8 +15,8 @@ from evornn.trainers.trainer import Oracle, State, Trainer
 
 @settings
 class InTurn(HybridTrainer):
-    """The first trainer gets a share `split` of the budget, the second what is left, starting from what the first found.
-    The schedules of each go by its own part of the budget."""
+    """The first trainer gets a share `split` of the budget, the second what is left, starting from what the first has
+    found. The schedules of each go by its own part of the budget."""
 
     split: Annotated[float, Gt(0), Lt(1)] = 0.5
 

@@ -76,7 +76,8 @@ class LBFGS(GradientTrainer):
 
 def _first_length(gradients: Genomes) -> Floats:
     """[P] so that the first step, along the gradient, has at most length 1 (in the 1-norm)."""
-    return np.minimum(1, 1 / np.maximum(np.abs(gradients).sum(axis=1), np.float32(1e-30))).astype(np.float32)
+    size = np.maximum(np.abs(gradients).sum(axis=1), np.float32(1e-30))
+    return np.asarray(np.minimum(1, 1 / size), np.float32)
 
 
 def _remembered(old: State, genomes: Genomes, gradients: Genomes, ends: Rows) -> tuple[Floats, Floats]:
@@ -91,8 +92,8 @@ def _remembered(old: State, genomes: Genomes, gradients: Genomes, ends: Rows) ->
 
 
 def two_loops(gradients: Genomes, s: Floats, y: Floats) -> Genomes:
-    """[P, n] the inverse Hessian that the pairs s, y [P, history, n] tell of, times the gradients (Nocedal & Wright 2006,
-    algorithm 7.4)."""
+    """[P, n] the inverse Hessian that the pairs s, y [P, history, n] tell of, times the gradients (Nocedal & Wright
+    2006, algorithm 7.4)."""
     curvature = np.einsum("phn,phn->ph", s, y)
     known = curvature > 0
     rho = np.where(known, 1 / np.where(known, curvature, 1), 0).astype(np.float32)

@@ -16,9 +16,9 @@ from evornn.trainers.trainer import State
 
 @settings
 class ParticleSwarm(SearchTrainer):
-    """Particle swarm (Kennedy & Eberhart 1995) in the form of Clerc & Kennedy 2002: its inertia and attractions are those
-    of the constriction factor 0.7298. On a `ring` each member knows its two neighbours (Bratton & Kennedy 2007, "Defining
-    a standard for particle swarm optimization"), with `all` everybody.
+    """Particle swarm (Kennedy & Eberhart 1995) in the form of Clerc & Kennedy 2002: its inertia and attractions are
+    those of the constriction factor 0.7298. On a `ring` each member knows its two neighbours (Bratton & Kennedy 2007,
+    "Defining a standard for particle swarm optimization"), with `all` everybody.
 
     With mini-batches the best points seen are judged again, at twice the cost.
     """
@@ -50,7 +50,8 @@ class ParticleSwarm(SearchTrainer):
         own, others = rng.random(points.shape), rng.random(points.shape)
         guides = bests[self._guides(search["losses"])]
         pull = self.cognitive * own * (bests - points) + self.social * others * (guides - points)
-        return np.clip(self.inertia * search["velocities"] + pull, -LARGEST, LARGEST)
+        velocities: Points = np.clip(self.inertia * search["velocities"] + pull, -LARGEST, LARGEST)
+        return velocities
 
     def _guides(self, losses: NDArray[np.float64]) -> NDArray[np.intp]:
         """[P] for every member the one with the best loss among itself and its neighbours."""

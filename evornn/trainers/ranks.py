@@ -24,8 +24,8 @@ def centred_ranks(losses: Vector) -> Vector:
 
 
 def _placed(losses: Vector, by_rank: Vector) -> Vector:
-    """Each member gets the mean of its rank and of those it shares its loss with: who is first among equals is chance."""
-    values, member_of, counts = np.unique(losses, return_inverse=True, return_counts=True)
+    """Members with equal losses share what their ranks get: who is first among equals is chance."""
+    _, member_of, counts = np.unique(losses, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     sums = np.concatenate([[0.0], np.cumsum(by_rank)])
     means: Vector = (sums[ends] - sums[ends - counts]) / counts

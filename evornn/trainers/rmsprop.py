@@ -18,14 +18,15 @@ def rmsprop(
     """Step [P, n] and new moments: the gradient over the root of the running mean of its square, with momentum (as in
     `torch.optim.RMSprop`)."""
     square: Floats = np.float32(alpha) * moments["square"] + np.float32(1 - alpha) * gradients * gradients
-    velocity = np.float32(momentum) * moments["velocity"] + gradients / (np.sqrt(square) + np.float32(eps))
+    scaled: Floats = gradients / (np.sqrt(square) + np.float32(eps))
+    velocity: Floats = np.float32(momentum) * moments["velocity"] + scaled
     return np.float32(-rate) * velocity, {"square": square, "velocity": velocity}
 
 
 @settings
 class RMSProp(FirstOrderTrainer):
-    """RMSProp (Tieleman & Hinton 2012, "Lecture 6.5: divide the gradient by a running average of its recent magnitude"),
-    by backpropagation through time on mini-batches."""
+    """RMSProp (Tieleman & Hinton 2012, "Lecture 6.5: divide the gradient by a running average of its recent
+    magnitude"), by backpropagation through time on mini-batches."""
 
     moments = ("square", "velocity")
 

@@ -13,11 +13,11 @@ from evornn.settings import settings
 
 @settings
 class Schedule:
-    """What the learning rate is multiplied with. It goes by the share of the budget that is spent, so that it ends where
-    the run ends. In a spec the name of the shape alone will do: `schedule: cosine`.
+    """What the learning rate is multiplied with. It goes by the share of the budget that is spent, so that it ends
+    where the run ends. In a spec the name of the shape alone will do: `schedule: cosine`.
 
-    `step` multiplies by `factor` at each of the `drops`, `cosine` falls from 1 to `factor` as in Loshchilov & Hutter 2017
-    (without restarts), `linear` falls evenly. Over the first `warm_up` of the budget the rate rises evenly from 0.
+    `step` multiplies by `factor` at each of the `drops`, `cosine` falls from 1 to `factor` as in Loshchilov & Hutter
+    2017 (without restarts), `linear` falls evenly. Over the first `warm_up` of the budget the rate rises evenly from 0.
     """
 
     shape: Literal["constant", "step", "cosine", "linear"] = "constant"

@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 from evornn.arrays import Batch, Genomes, Losses, Streams
 from evornn.settings import settings
 from evornn.trainers.algebra import Outside, quiet_algebra
-from evornn.trainers.coordinates import Bounds, Coordinates, Points
+from evornn.trainers.coordinates import Bounds, Coordinates, Points, ordered
 from evornn.trainers.population import PopulationTrainer, changed_rows, rankable
 from evornn.trainers.trainer import Oracle, State
 
@@ -57,8 +57,8 @@ class Turn:
     def ask_beside(
         self, elders: Points, known: NDArray[np.float64], points: Points
     ) -> tuple[Points, NDArray[np.float64]]:
-        """[E + P, n] the elders [E, n] and the points [P, n] behind them, and all their losses: the known ones [E] of the
-        elders, unless they have to be judged again together with the points."""
+        """[E + P, n] the elders [E, n] and the points [P, n] behind them, and all their losses: the known ones [E] of
+        the elders, unless they have to be judged again together with the points."""
         if not self.comparable:
             return self.ask(np.concatenate([elders, points]))
         points, losses = self.ask(points)
@@ -69,12 +69,6 @@ class Turn:
         genomes there are, which are repeated or cut to the count."""
         genomes = self.oracle.sample(count, self.rng)
         return self.coordinates.z(genomes[np.resize(np.arange(len(genomes)), count)])
-
-
-def ordered(bounds: Bounds | None) -> Bounds | None:
-    if bounds is not None and not bounds[0] < bounds[1]:
-        raise ValueError("the first bound must be below the second")
-    return bounds
 
 
 @settings

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt
 
 from evornn.settings import settings
 from evornn.trainers.ranks import utilities
-from evornn.trainers.search import SMALLEST, LARGEST, SearchTrainer, Turn
+from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn
 from evornn.trainers.trainer import State
 
 

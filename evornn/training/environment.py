@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("numpy", "torch", "cma", "evotorch", "ray", "numba", "scipy", "sqlalchemy")
+LIBRARIES = ("numpy", "torch", "cma", "ray", "numba", "scipy", "sqlalchemy")
 
 
 def environment(network: Any) -> dict[str, Any]:

@@ -13,9 +13,9 @@ class Adaptation:
     """Beyer & Sendhoff 2017, "Simplify your covariance matrix adaptation evolution strategy", eq. 31: A itself is
     learned, A ← A [I + c_1/2 (p pᵀ − I) + c_µ/2 Σ wᵢ (zᵢ zᵢᵀ − I)] with the step-size path p.
 
-    Since A zᵢ is known as yᵢ, this is one product of [n, P + 1] and [P + 1, n]. With the active weights of CMA-ES, which
-    the paper does not have. Single precision: twice as fast, and errors don't add up, since A carries the square root
-    of C's condition number and is corrected by what is selected.
+    Since A zᵢ is known as yᵢ, this is one product of [n, P + 1] and [P + 1, n]. It has the active weights of CMA-ES,
+    which the paper has not. Single precision: twice as fast, and enough, since A has but the square root of C's
+    condition number.
     """
 
     dtype = np.float32

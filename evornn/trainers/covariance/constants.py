@@ -62,6 +62,6 @@ def _weights(
     if c_mu:
         limits += [1 + c_1 / c_mu, (1 - c_1 - c_mu) / (n * c_mu)]  # eqs. 50 and 52
     positive, negative = raw[raw > 0].sum(), -raw[raw < 0].sum()
-    weights = np.where(raw > 0, raw / positive, max(0.0, min(limits)) * raw / negative)  # eq. 53
+    weights: NDArray[np.float64] = np.where(raw > 0, raw / positive, max(0.0, min(limits)) * raw / negative)  # eq. 53
     weights.flags.writeable = False  # one array for all who ask
     return weights

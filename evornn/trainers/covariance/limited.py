@@ -58,4 +58,3 @@ def _factors(state: State) -> list[tuple[float, NDArray[np.float64]]]:
     """(c_d,j, mⱼ) of the factors that have been learned from so far."""
     paths = state["paths"]
     return [(min(0.5, 1 / (1.5**j * paths.shape[1])), paths[j]) for j in range(state["known"])]
-
