@@ -19,7 +19,7 @@ from evornn.trainers.covariance.form import Form, Selected, Steps
 from evornn.trainers.covariance.limited import Limited
 from evornn.trainers.covariance.separable import Separable
 from evornn.trainers.restarts import ended, grown, remembered
-from evornn.trainers.search import SearchTrainer, Turn
+from evornn.trainers.search import SearchTrainer, Turn, shortening
 from evornn.trainers.trainer import State
 
 EIGEN = 100  # parameters up to which eigendecompositions are cheap
@@ -129,11 +129,10 @@ def _active(c: Constants, z: Steps) -> NDArray[np.float64]:
 def _injected(
     form: Form, search: State, z: Steps, y: Steps, rows: NDArray[np.intp], points: Points
 ) -> tuple[Steps, Steps]:
-    """z and y with the steps of the rows that came from elsewhere, shortened (Hansen 2011, eq. 4)."""
-    n, z, y = z.shape[1], z.copy(), y.copy()
+    """z and y with the steps of the rows that came from elsewhere, shortened."""
+    z, y = z.copy(), y.copy()
     step = ((points[rows] - search["mean"]) / search["sigma"]).astype(form.dtype)
     normal = form.normal(search["form"], step)
-    usual = sqrt(n) + 2 * n / (n + 2)
-    shorter = np.minimum(1, usual / np.linalg.norm(normal, axis=1))[:, None].astype(form.dtype)
-    z[rows], y[rows] = shorter * normal, shorter * step
+    factors = shortening(normal)
+    z[rows], y[rows] = factors * normal, factors * step
     return z, y

@@ -51,7 +51,8 @@ class DifferentialEvolution(SearchTrainer):
         base: Points = {"rand": a, "best": best, "current_to_best": points + self.weight * (best - points)}[
             self.strategy
         ]
-        return base + self.weight * (b - c)
+        mutants: Points = base + self.weight * (b - c)
+        return mutants
 
     def statistics(self, state: State) -> dict[str, float]:
         """diversity: standard deviation over the population, in initial ones, mean over the parameters."""

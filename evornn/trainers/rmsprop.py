@@ -18,8 +18,8 @@ def rmsprop(
     """Step [P, n] and new moments: the gradient over the root of the running mean of its square, with momentum (as in
     `torch.optim.RMSprop`)."""
     square: Floats = np.float32(alpha) * moments["square"] + np.float32(1 - alpha) * gradients * gradients
-    scaled: Floats = gradients / (np.sqrt(square) + np.float32(eps))
-    velocity: Floats = np.float32(momentum) * moments["velocity"] + scaled
+    scaled = gradients / (np.sqrt(square) + np.float32(eps))
+    velocity = np.asarray(np.float32(momentum) * moments["velocity"] + scaled, np.float32)
     return np.float32(-rate) * velocity, {"square": square, "velocity": velocity}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated
+from math import sqrt
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge
@@ -98,6 +99,14 @@ class SearchTrainer(PopulationTrainer):
             search = self.generation(state["search"], turn)
         genomes, losses = (np.concatenate(parts) for parts in zip(*turn.asked, strict=True))
         return {"step": k + 1, **self.remember(state, genomes, losses, batch), "search": search}
+
+
+def shortening(normal: NDArray[Any]) -> NDArray[Any]:
+    """[P, 1] factors that give steps which are [P, n] in units of their distribution, but don't come from it, at most the
+    length usual for it (Hansen 2011, "Injecting external solutions into CMA-ES", eq. 4)."""
+    n = normal.shape[1]
+    factors = np.minimum(1, (sqrt(n) + 2 * n / (n + 2)) / np.linalg.norm(normal, axis=1))
+    return factors[:, None].astype(normal.dtype)
 
 
 def mirrored(count: int, n: int, rng: np.random.Generator) -> Points:

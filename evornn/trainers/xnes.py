@@ -13,7 +13,7 @@ from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.trainers.covariance.constants import default_population
 from evornn.trainers.ranks import utilities
-from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn
+from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, shortening
 from evornn.trainers.trainer import State
 
 MATRICES, SHARE = 10, 0.5  # n × n float64 matrices at the peak, and the share of the free memory that they may take
@@ -39,17 +39,18 @@ class XNES(SearchTrainer):
         mean, sigma, B = search["mean"], search["sigma"], search["B"]
         n = len(mean)
         s = turn.rng.standard_normal((self.population or default_population(n), n))
-        asked = mean + sigma * s @ B
+        asked = mean + sigma * s @ B.T
         points, losses = turn.ask(asked)
         if points is not asked:
             s = np.ascontiguousarray(np.linalg.solve(B, (points - mean).T / sigma).T)
+            s = np.where((points != asked).any(axis=1)[:, None], shortening(s) * s, s)
         u = utilities(losses)
         M = (u[:, None] * s).T @ s  # the utilities sum to 0, so that − I drops out
         along = float(np.trace(M)) / n
         rate = min(1.0, self.sigma_learning_rate * (9 + 3 * log(n)) / (5 * n * sqrt(n)))
         step = exp(float(np.clip(rate / 2 * along, -1, 1)))
         return {
-            "mean": mean + self.learning_rate * sigma * (u @ s) @ B,
+            "mean": mean + self.learning_rate * sigma * (B @ (u @ s)),
             "sigma": float(np.clip(sigma * step, SMALLEST, LARGEST)),
             "B": _multiplied(B, rate / 2 * (M - along * np.eye(n))),
         }
