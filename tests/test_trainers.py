@@ -201,7 +201,10 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 every = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 POPULATIONS = [name for name in TRAINERS if TRAINERS[name].family in ("guessing", "evolution")]
-SMALL = {"openai_es": {"sigma": 0.3, "learning_rate": 0.1}}  # settings with which 12 generations of 10 get somewhere
+SMALL = {
+    "openai_es": {"sigma": 0.3, "learning_rate": 0.1},
+    "xnes": {"sigma": 0.5},
+}  # settings with which 12 generations of 10 get somewhere
 
 
 def run(trainer: Trainer, steps: int, oracle: Any = None, seed: int = 1, state: State | None = None) -> State:

@@ -42,7 +42,36 @@ SPECS: dict[str, dict[str, Any]] = {
         "evolve": {"kind": "snes", "population": 6},
         "refine": {"kind": "adam", "batch": None},
     },
+    **{
+        kind: {"kind": kind, "population": 6}
+        for kind in (
+            "simulated_annealing",
+            "particle_swarm",
+            "differential_evolution",
+            "cosyne",
+            "cross_entropy_method",
+            "pycma",
+            "xnes",
+            "pgpe",
+            "openai_es",
+        )
+    },
+    **{kind: {"kind": kind, "batch": None, "schedule": "cosine"} for kind in ("rmsprop", "adamw", "lbfgs")},
+    "evolve_then_refine": {
+        "kind": "evolve_then_refine",
+        "evolve": {"kind": "particle_swarm", "population": 6},
+        "refine": {"kind": "lbfgs"},
+    },
+    "gradient_then_evolve": {"kind": "gradient_then_evolve", "gradient": {"kind": "adam", "batch": None}},
+    "gradient_injection": {"kind": "gradient_injection", "gradient": {"kind": "sgd", "batch": None}, "updates": 2},
     "cma_es, batch": {"kind": "cma_es", "population": 6, "batch": 5},
+    "particle_swarm, batch": {"kind": "particle_swarm", "population": 6, "batch": 5},
+    "gradient_injection, batch": {
+        "kind": "gradient_injection",
+        "evolve": {"kind": "snes", "population": 6, "batch": 5},
+        "gradient": {"kind": "sgd", "batch": 3},
+        "updates": 2,
+    },
     "snes, batch": {"kind": "snes", "population": 6, "batch": 5},
     "adam, batch": {"kind": "adam", "batch": 5},
     "memetic, batch": {

@@ -102,11 +102,11 @@ class SearchTrainer(PopulationTrainer):
 
 
 def shortening(normal: NDArray[Any]) -> NDArray[Any]:
-    """[P, 1] factors that give steps which are [P, n] in units of their distribution, but don't come from it, at most the
-    length usual for it (Hansen 2011, "Injecting external solutions into CMA-ES", eq. 4)."""
+    """[P, 1] factors that make steps, [P, n] in units of a distribution that they don't come from, no longer than those
+    that do usually are (Hansen 2011, "Injecting external solutions into CMA-ES", eq. 4)."""
     n = normal.shape[1]
     factors = np.minimum(1, (sqrt(n) + 2 * n / (n + 2)) / np.linalg.norm(normal, axis=1))
-    return factors[:, None].astype(normal.dtype)
+    return np.asarray(factors[:, None], normal.dtype)
 
 
 def mirrored(count: int, n: int, rng: np.random.Generator) -> Points:
