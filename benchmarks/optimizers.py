@@ -2,12 +2,12 @@
 
     python -m benchmarks.optimizers [--quick] [--peers ours,pycma,…] [--parts update,ert] [--json FILE]
 
-`update`: milliseconds of one generation of 256 points with 1,185 parameters (xNES: 200) whose losses cost nothing (random numbers,
-sampling, sorting and learning), in turns, medians of the rounds. Ours computes on one BLAS thread, since its results must
-not depend on their number; the others on all cores. `ert`: evaluations until a loss of 1e-8, of all runs for
-each that gets there (ERT), with bootstrapped 95 % intervals, on functions with a random optimum from N(0, 1), started at
-N(0, 1). Ours and pycma restart with doubled populations; EvoTorch and evosax have no restarts. Genomes are single
-precision in ours and in evosax, double in the others. Needs the extra `bench`.
+`update`: milliseconds of one generation of 256 points with 1,185 parameters (xNES: 200) whose losses cost nothing, so
+that random numbers, sampling, sorting and learning are left; in turns, medians of the rounds. Ours computes on one BLAS
+thread, since its results must not depend on their number; the others on all cores. `ert`: evaluations until a loss of
+1e-8, of all runs for each that gets there, with bootstrapped 95 % intervals, on functions with a random optimum from
+N(0, 1), started at N(0, 1). Ours and pycma restart with doubled populations; EvoTorch and evosax have no restarts.
+Genomes are single precision in ours and in evosax, double in the others. Needs the extra `bench`.
 """
 
 from __future__ import annotations

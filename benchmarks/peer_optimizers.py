@@ -15,7 +15,7 @@ Points = NDArray[Any]  # [P, n]
 Objective = Callable[[Points], NDArray[Any]]  # → losses [P]
 Generation = Callable[[], None]
 
-# Our kinds, with settings, and the classes of the libraries that do the same. EvoTorch's and evosax's defaults are kept.
+# Our kinds, with settings, and the libraries' classes that do the same, with their own defaults.
 OURS = {
     "cma_es": {"kind": "cma_es"},
     "cma_es separable": {"kind": "cma_es", "covariance": "separable"},
