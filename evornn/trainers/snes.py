@@ -35,10 +35,12 @@ class SNES(SearchTrainer):
     def generation(self, search: State, turn: Turn) -> State:
         mean, sigma = search["mean"], search["sigma"]
         n = len(mean)
-        points, losses = turn.ask(mean + sigma * turn.rng.standard_normal((self.population, n)))
-        s, u = (points - mean) / sigma, utilities(losses)
+        s = turn.rng.standard_normal((self.population, n))
+        asked = mean + sigma * s
+        points, losses = turn.ask(asked)
+        s, u = s if points is asked else (points - mean) / sigma, utilities(losses)
         rate = self.sigma_learning_rate * (3 + log(n)) / (5 * sqrt(n))
-        factor = np.exp(rate / 2 * (u @ (np.square(s) - 1)))
+        factor = np.exp(rate / 2 * (u @ np.square(s)))  # the utilities sum to 0, so that − 1 drops out
         if self.sigma_change is not None:
             factor = np.clip(factor, 1 - self.sigma_change, 1 + self.sigma_change)
         changed = np.clip(sigma * factor, SMALLEST, LARGEST)

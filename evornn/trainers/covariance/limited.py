@@ -12,6 +12,8 @@ from evornn.trainers.covariance.constants import Constants, constants
 from evornn.trainers.covariance.form import Selected, Steps
 from evornn.trainers.trainer import State
 
+Vector = NDArray[np.float64]
+
 
 class Limited:
     """Loshchilov, Glasmachers & Beyer 2018, "Large scale black-box optimization by limited-memory matrix adaptation"
@@ -33,15 +35,14 @@ class Limited:
         return {"paths": np.zeros((4 + int(3 * log(n)), n)), "known": 0}
 
     def steps(self, state: State, z: Steps) -> Steps:
-        for rate, path in _factors(state):
-            z = (1 - rate) * z + rate * np.outer(z @ path, path)
-        return z
+        rates, paths = _factors(state)
+        return _through(z, paths, 1 - rates, rates)
 
     def normal(self, state: State, y: Steps) -> Steps:
-        for rate, path in reversed(_factors(state)):  # Sherman–Morrison
-            along = rate / (1 - rate) / (1 - rate + rate * path @ path)
-            y = y / (1 - rate) - along * np.outer(y @ path, path)
-        return y
+        """By the factors' inverses (Sherman & Morrison), in the opposite order."""
+        rates, paths = (values[::-1] for values in _factors(state))
+        squares = np.einsum("jn,jn->j", paths, paths)
+        return _through(y, paths, 1 / (1 - rates), -rates / (1 - rates) / (1 - rates + rates * squares))
 
     def learned(self, state: State, c: Constants, selected: Selected) -> State:
         paths = state["paths"]
@@ -54,7 +55,21 @@ class Limited:
         return None
 
 
-def _factors(state: State) -> list[tuple[float, NDArray[np.float64]]]:
-    """(c_d,j, mⱼ) of the factors that have been learned from so far."""
+def _factors(state: State) -> tuple[Vector, Vector]:
+    """c_d,j [k] and mⱼ [k, n] of the factors that have been learned from so far."""
     paths = state["paths"]
-    return [(min(0.5, 1 / (1.5**j * paths.shape[1])), paths[j]) for j in range(state["known"])]
+    rates = np.minimum(0.5, 1 / (1.5 ** np.arange(len(paths)) * paths.shape[1]))
+    return rates[: state["known"]], paths[: state["known"]]
+
+
+def _through(z: Steps, paths: Vector, scales: Vector, gains: Vector) -> Steps:
+    """[P, n] z after d ← sⱼ d + gⱼ mⱼ (mⱼᵀ d) for one path after the other. What comes out is a combination of z and
+    the paths, so that two products with all the paths do, and the loop runs over [P, k] weights alone."""
+    along, gram = z @ paths.T, paths @ paths.T
+    weights, scale = np.zeros_like(along), 1.0
+    for j, (s, g) in enumerate(zip(scales, gains, strict=True)):
+        inner = scale * along[:, j] + weights @ gram[:, j]
+        weights, scale = s * weights, s * scale
+        weights[:, j] += g * inner
+    combined: Steps = scale * z + weights @ paths
+    return combined
