@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import cma
@@ -250,6 +252,11 @@ def untouched() -> Iterator[None]:
 
 def test_every_trainer_of_the_catalog_is_tested() -> None:
     assert {spec["kind"] for spec in SPECS.values()} == set(TRAINERS)
+
+
+def test_every_trainer_has_a_line_in_the_documentation() -> None:
+    page = (Path(__file__).parents[1] / "docs/trainers.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(TRAINERS)
 
 
 def test_families() -> None:
