@@ -18,6 +18,7 @@ Generation = Callable[[], None]
 # Our kinds, with settings, and the libraries' classes that do the same, with their own defaults.
 OURS = {
     "cma_es": {"kind": "cma_es"},
+    "cma_es by adaptation": {"kind": "cma_es"},  # the same: above 100 parameters it is that
     "cma_es separable": {"kind": "cma_es", "covariance": "separable"},
     "cma_es limited": {"kind": "cma_es", "covariance": "limited_memory"},
     "xnes": {"kind": "xnes"},
@@ -40,10 +41,10 @@ EVOTORCH = {
     "pgpe": ("PGPE", {"stdev_init": 1.0, "center_learning_rate": 0.5, "stdev_learning_rate": 0.1}),
     "cross_entropy_method": ("CEM", {"stdev_init": 1.0, "parenthood_ratio": 0.25}),
     "genetic_algorithm": ("GeneticAlgorithm", {}),
-    "cosyne": ("Cosyne", {"tournament_size": 4, "mutation_stdev": 0.3}),
 }
 EVOSAX = {
     "cma_es": "CMA_ES",
+    "cma_es by adaptation": "MA_ES",
     "cma_es separable": "Sep_CMA_ES",
     "cma_es limited": "LM_MA_ES",
     "xnes": "xNES",
@@ -132,7 +133,7 @@ def evotorch(algorithm: str, objective: Objective, n: int, population: int | Non
         crossover = operators.SimulatedBinaryCrossOver(problem, tournament_size=4, eta=8.0)
         settings["operators"] = [crossover, operators.GaussianMutation(problem, stdev=0.1)]
         settings["re_evaluate"] = False
-    elif name != "Cosyne":
+    else:
         settings["center_init"] = torch.zeros(n, dtype=torch.float64)
     algorithm_ = getattr(algorithms, name)(problem, **settings)
     return lambda: algorithm_.step()
