@@ -555,6 +555,29 @@ def test_cma_es_doubles_its_population_at_a_restart() -> None:
     assert grown(1000, 2, 10_000) == 1677 and grown(1000, 2, 10**6) == 1000, "as much as fits"
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"covariance": "separable"}, {"covariance": "limited_memory"}, {"bounds": [0, 1]}]
+)
+def test_a_restart_is_resumed_to_the_bit(settings: dict[str, Any]) -> None:
+    trainer, whole, parts = TRAINERS.build({"kind": "cma_es", **settings}), Fake(constant), Fake(constant)
+    state = run(trainer, 60, whole)
+    assert trainer.statistics(state)["restarts"] >= 1
+    assert same(saved(run(trainer, 31, parts, state=saved(run(trainer, 29, parts)))), saved(state))
+
+
+@pytest.mark.parametrize(
+    "spec", [{"kind": "cma_es"}, {"kind": "cma_es", "covariance": "limited_memory"}, {"kind": "xnes"}]
+)
+def test_blas_threads_change_no_bit(spec: dict[str, Any]) -> None:
+    from threadpoolctl import threadpool_limits
+
+    ends = []
+    for count in (1, 2):
+        with threadpool_limits(count, "blas"):
+            ends.append(saved(run(TRAINERS.build({**spec, "population": 40}), 3, Fake(n=150))))
+    assert same(*ends)
+
+
 def test_cma_es_too_large_for_the_memory_names_the_other_forms() -> None:
     n = int(np.sqrt(psutil.virtual_memory().total / 4))
     for kind, message in (("cma_es", "covariance: separable"), ("pycma", "separable: true"), ("xnes", "use snes")):

@@ -15,7 +15,7 @@ from evornn.trainers.trainer import State
 
 @settings
 class CrossEntropyMethod(SearchTrainer):
-    """The cross-entropy method (Rubinstein 1999; de Boer et al. 2005, "A tutorial on the cross-entropy method", §4.2)
+    """The cross-entropy method (Rubinstein 1999; de Boer et al. 2005, "A tutorial on the cross-entropy method")
     with the decreasing noise of Szita & Lőrincz 2006, without which it converges too early. In coordinates in which the
     initial distribution is N(0, 1); the noise goes down evenly to nothing at the end of the budget.
     """

@@ -15,7 +15,7 @@ from evornn.trainers.trainer import State
 
 @settings
 class PGPE(SearchTrainer):
-    """PGPE with symmetric sampling (Sehnke et al. 2010, "Parameter-exploring policy gradients", eqs. 15–18), in
+    """PGPE with symmetric sampling (Sehnke et al. 2010, "Parameter-exploring policy gradients"), in
     coordinates in which the initial distribution is N(0, 1).
 
     One departure: in place of rewards less a baseline stand centred ranks, scaled to variance 1, so that the rates need

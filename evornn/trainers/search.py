@@ -103,7 +103,7 @@ class SearchTrainer(PopulationTrainer):
 
 def shortening(normal: NDArray[Any]) -> NDArray[Any]:
     """[P, 1] factors that make steps, [P, n] in units of a distribution that they don't come from, no longer than those
-    that do usually are (Hansen 2011, "Injecting external solutions into CMA-ES", eq. 4)."""
+    that do usually are (Hansen 2011, "Injecting external solutions into CMA-ES")."""
     n = normal.shape[1]
     factors = np.minimum(1, (sqrt(n) + 2 * n / (n + 2)) / np.linalg.norm(normal, axis=1))
     return np.asarray(factors[:, None], normal.dtype)

@@ -10,7 +10,7 @@ from evornn.trainers.trainer import State
 
 
 class Adaptation:
-    """Beyer & Sendhoff 2017, "Simplify your covariance matrix adaptation evolution strategy", eq. 31: A itself is
+    """Beyer & Sendhoff 2017, "Simplify your covariance matrix adaptation evolution strategy" (MA-ES): A itself is
     learned, A ← A [I + c_1/2 (p pᵀ − I) + c_µ/2 Σ wᵢ (zᵢ zᵢᵀ − I)] with the step-size path p.
 
     Since A zᵢ is known as yᵢ, this is one product of [n, P + 1] and [P + 1, n]. It has the active weights of CMA-ES,
