@@ -135,7 +135,7 @@ def work(store: Store, job: int, workers: int | None, address: str | None, liste
 
 
 def prepare(workers: int | None, address: str | None) -> None:
-    """What must be set before a spec is looked at, since EvoTorch imports Ray."""
+    """What must be set before Ray is imported; EvoTorch imports it too."""
     if workers != 0 or address is not None:
         from evornn.workers import cluster
 

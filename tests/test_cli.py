@@ -237,7 +237,7 @@ def test_export(suffix: str, evornn: Evornn, database: str, tmp_path: Path) -> N
 def test_catalog(evornn: Evornn) -> None:
     entries = {entry["name"]: entry for entry in evornn("catalog", "--json").data}
     assert {"sunspots", "csv", "adding", "elman", "lstm", "gru", "ctrnn", "cma_es", "adam", "memetic"} <= set(entries)
-    assert entries["cma_es"]["group"] == "trainers" and entries["cma_es"]["settings"]["separable"] is False
+    assert entries["cma_es"]["group"] == "trainers" and entries["cma_es"]["settings"]["covariance"] == "full"
     assert [entry["name"] for entry in evornn("catalog", "lstm", "--json").data] == ["lstm"]
     assert "Covariance matrix" in evornn("catalog", "cma_es").out
     assert entries["lstm"]["architecture"]["parameters"] == "4H² + 4HI + HO + 4H + O"
@@ -272,7 +272,7 @@ SPEC_MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"networks": [{"kind": "elman", "units": 300}], "trainers": [{"kind": "cma_es"}]},
-        "set separable: true or use a smaller network",
+        "set covariance: separable or limited_memory",
     ),
     ({"loss": "zero_one"}, "the loss zero_one has no gradient: use an evolutionary trainer"),
     ({"trainers": [{"kind": "snes", "population": 10**9}]}, "1,000,000,000 members"),
