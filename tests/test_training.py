@@ -51,6 +51,7 @@ SPECS: dict[str, dict[str, Any]] = {
             "cosyne",
             "cross_entropy_method",
             "pycma",
+            "evotorch",
             "xnes",
             "pgpe",
             "openai_es",
