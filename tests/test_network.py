@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from evornn.arrays import Genome
 from evornn.errors import EvornnError
 from evornn.kernels import evaluate
+from evornn.kernels.backend import Backend
 from evornn.kernels.losses import PER_STEP
 from evornn.networks import CELLS
 from evornn.networks.convert import GATES, MODULES, RMLP, from_torch, to_torch_modules
 from evornn.networks.lstm_1997 import LSTM1997
 from evornn.networks.network import DIFFERENTIABLE, Network, has_gradient
+from evornn.settings import BadSetting
 
 I, H, O, B, T, P = 2, 4, 3, 3, 5, 4  # noqa: E741
 CUDA = torch.cuda.is_available()
@@ -524,3 +528,50 @@ def test_bad_samples(arguments, message):
 def test_bad_genomes_of_a_module():
     with one_line(rf"genome must be \[n\] with n = {N} .* got \[4, {N}\]"):
         elman().to_torch(elman().sample(P, 0))
+
+
+# ---- read-outs that are solved --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+@pytest.mark.parametrize("cell", ["elman", "lstm"])
+def test_a_solved_readout_is_the_ridge_regression(cell: str, backend: Backend) -> None:
+    net = Network(cell, inputs=2, units=6, outputs=3, backend=backend)
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((12, 40, 2)), rng.standard_normal((12, 40, 3))
+    mask, genomes = rng.random((12, 40)) < 0.8, net.sample(5, 0)
+    solved = net.readouts(genomes, x, y, ridge=0.01, mask=mask, washout=5)
+    weight, bias = (net.layout.blocks[f"readout.{part}"].slice for part in ("weight", "bias"))
+    recurrent = np.setdiff1d(np.arange(net.n), np.r_[weight, bias])
+    np.testing.assert_array_equal(solved[:, recurrent], genomes[:, recurrent])
+    counted = mask & (np.arange(40) >= 5)
+    for genome, found in zip(genomes, solved, strict=True):
+        h = hidden(net, genome, x)[counted]
+        centred, middle = h - h.mean(0), y[counted].mean(0)
+        covariance = centred.T @ centred / len(h) + 0.01 * np.eye(6)
+        right = np.linalg.solve(covariance, centred.T @ (y[counted] - middle) / len(h))
+        np.testing.assert_allclose(found[weight].reshape(3, 6), right.T, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(found[bias], middle - h.mean(0) @ right, rtol=1e-3, atol=1e-5)
+    assert (net.losses(solved, x, y, mask=mask) < net.losses(genomes, x, y, mask=mask)).all()
+
+
+def hidden(net: Network, genome: Genome, x: Any) -> Any:
+    """[B, T, H] by a network whose read-out hands on every unit."""
+    wide = Network(net.cell, inputs=2, units=6, outputs=6, dtype="float64")
+    own = np.zeros(wide.n)
+    own[: wide.layout.blocks["readout.weight"].start] = genome[: net.layout.blocks["readout.weight"].start]
+    own[wide.layout.blocks["readout.weight"].slice] = np.eye(6).ravel()
+    return wide.predict(own[None], x)[0]
+
+
+def test_readouts_of_bad_members_and_of_units_that_are_outputs() -> None:
+    net = elman()
+    genomes = net.sample(P, 0)
+    genomes[1, 0] = np.inf
+    assert np.isnan(net.readouts(genomes, X, Y)).all(1).tolist() == [k == 1 for k in range(P)]
+    assert np.isfinite(net.readouts(net.sample(P, 0), X, np.zeros_like(Y), ridge=0.0)).all()
+    with pytest.raises(BadSetting, match="ridge"):
+        net.readouts(genomes, X, Y, ridge=-1.0)
+    units = Network("fully_recurrent", inputs=X.shape[2], units=4, outputs=Y.shape[2])
+    with pytest.raises(EvornnError, match="no read-out"):
+        units.readouts(units.sample(2, 0), X, Y)

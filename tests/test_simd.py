@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from evornn.cell import Cell, Uniform, Weights
 from evornn.kernels.evaluate import Evaluator
 from evornn.kernels.simd import functions, vector
-from evornn.kernels.simd.evaluator import SimdEvaluator, source
+from evornn.kernels.simd.evaluator import SimdEvaluator
+from evornn.kernels.simd.kernel import source
 from evornn.kernels.simd.program import NotFusable
 from evornn.layout import Layout
 from evornn.networks import CELLS
@@ -80,8 +81,8 @@ class Case:
         assert ((found / right - 1).abs() < 1e-5).all(), (loss, found, right)
 
     def check_gradients(self, loss: str) -> None:
-        losses, found = self.simd.gradients(self.genomes, *self.data, loss)
-        right_losses, right = self.reference.gradients(*self.exact, loss)
+        losses, found, _ = self.simd.gradients(self.genomes, *self.data, loss)
+        right_losses, right, _ = self.reference.gradients(*self.exact, loss)
         assert ((losses / right_losses - 1).abs() < 1e-5).all()
         error = (found - right).norm(dim=1) / right.norm(dim=1)
         worst = {n: float((found - right)[:, b.slice].norm()) for n, b in self.layout.blocks.items()}
@@ -139,9 +140,10 @@ def test_functions_at_their_ends() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("name", ["elman", "ctrnn", "Scaled"])
-def test_lanes_across_members_agree_with_the_reference(name: str) -> None:
-    case = Case(name, batch=3, population=18, layers=2)
+def test_lanes_across_members_agree_with_the_reference(name: str, batch: int) -> None:
+    case = Case(name, batch=batch, population=35, layers=2)
     for loss in ("mse", "cross_entropy", "zero_one"):
         case.check_losses(loss)
     case.check_gradients("mse")
@@ -151,7 +153,7 @@ def test_lanes_across_members_agree_with_the_reference(name: str) -> None:
 @pytest.mark.parametrize("name", ["elman", "lstm", "cascaded"])
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
-    units=st.integers(1, 130), batch=st.integers(8, 70), layers=st.integers(1, 3), inputs=st.integers(1, 9),
+    units=st.integers(1, 130), batch=st.integers(1, 70), layers=st.integers(1, 3), inputs=st.integers(1, 9),
     outputs=st.integers(1, 5), steps=st.integers(1, 20), seed=st.integers(0, 99),
     loss=st.sampled_from(["mse", "zero_one"]),
 )  # fmt: skip
@@ -176,10 +178,10 @@ def test_long_sequences_are_recomputed_in_segments_with_the_same_result() -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", [3, 20])
+@pytest.mark.parametrize("batch", [1, 3, 12, 20])
 def test_bits_depend_on_neither_threads_nor_shards_nor_place(batch: int) -> None:
     case = Case("elman", batch=batch, population=37)
-    losses, gradients = case.simd.gradients(case.genomes, *case.data, "mse")
+    losses, gradients, _ = case.simd.gradients(case.genomes, *case.data, "mse")
     assert torch.equal(losses, case.simd.gradients(case.genomes, *case.data, "mse")[0])
     threaded = SimdEvaluator(case.layout, threads=3).gradients(case.genomes, *case.data, "mse")
     assert torch.equal(losses, threaded[0]) and torch.equal(gradients, threaded[1])
@@ -193,7 +195,7 @@ def test_bits_depend_on_neither_threads_nor_shards_nor_place(batch: int) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("batch", [3, 20])
+@pytest.mark.parametrize("batch", [1, 3, 12, 20])
 def test_what_is_not_finite_gives_nan_to_its_member_alone(bad: float, batch: int) -> None:
     case = Case("elman", batch=batch, population=4)
     good = case.simd.losses(case.genomes, *case.data, "mse")
@@ -201,10 +203,10 @@ def test_what_is_not_finite_gives_nan_to_its_member_alone(bad: float, batch: int
     for loss in ("mse", "zero_one"):
         assert case.simd.losses(case.genomes, *case.data, loss).isnan().tolist() == [False, False, True, False]
     assert torch.equal(good[:2], case.simd.losses(case.genomes, *case.data, "mse")[:2])
-    losses, gradients = case.simd.gradients(case.genomes, *case.data, "mse")
+    losses, gradients, _ = case.simd.gradients(case.genomes, *case.data, "mse")
     assert losses.isnan().tolist() == [False, False, True, False]
     assert gradients.isnan().all(1).tolist() == [False, False, True, False]
-    case.inputs[1, 4, 0] = bad
+    case.inputs[-1, 4, 0] = bad
     assert case.simd.losses(case.genomes, *case.data, "mse").isnan().all()
 
 
@@ -220,7 +222,7 @@ def test_masked_targets_may_be_nan() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", [3, 20])
+@pytest.mark.parametrize("batch", [1, 3, 12, 20])
 @pytest.mark.parametrize("name", ["jordan", "clockwork", "ctrnn"])
 def test_outputs_and_carried_states_agree_with_the_reference(name: str, batch: int) -> None:
     case = Case(name, batch=batch, population=5, layers=2, units=8)
@@ -235,6 +237,42 @@ def test_outputs_and_carried_states_agree_with_the_reference(name: str, batch: i
     rest, after = case.simd.outputs(case.genomes, case.inputs[:, 7:], state)
     assert torch.equal(torch.cat([half, rest], 2), found)
     assert all(torch.equal(a[k], b[k]) for a, b in zip(after, end, strict=True) for k in a)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 3, 12, 20])
+@pytest.mark.parametrize("name", ["jordan", "clockwork", "ctrnn"])
+def test_losses_and_gradients_go_on_from_a_state(name: str, batch: int) -> None:
+    case = Case(name, batch=batch, population=5, layers=2, units=8, initial_state="learned")
+    g, x, y, m = case.exact
+    rest = x[:, 7:], y[:, 7:], m[:, 7:]
+    state = case.reference.outputs(g, x[:, :7])[1]
+    losses, gradients, end = case.reference.gradients(g, *rest, "mse", state, carry=True)
+    assert torch.equal(losses, case.reference.losses(g, *rest, "mse", state))
+    single = [{name: values.float() for name, values in layer.items()} for layer in state]
+    data = [values[:, 7:] for values in case.data]
+    found = case.simd.gradients(case.genomes, *data, "mse", single, carry=True)
+    assert torch.allclose(found[0].double(), losses, rtol=1e-5)
+    assert torch.allclose(case.simd.losses(case.genomes, *data, "mse", single).double(), losses, rtol=1e-5)
+    assert ((found[1] - gradients).norm(dim=1) / gradients.norm(dim=1) < 1e-4).all()
+    initial = [b.slice for name, b in case.layout.blocks.items() if name.endswith("initial")]
+    assert not any(found[1][:, part].any() or gradients[:, part].any() for part in initial)
+    for layer, exact in zip(found[2] or [], end or [], strict=True):
+        assert all(torch.allclose(layer[k].double(), exact[k], atol=1e-5) for k in exact)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 3, 12, 20])
+@pytest.mark.parametrize("name", ["elman", "jordan"])
+def test_sums_for_a_readout_agree_with_the_reference(name: str, batch: int) -> None:
+    case = Case(name, batch=batch, population=20, layers=2, units=7, steps=70)
+    found, right = case.simd.products(case.genomes, *case.data), case.reference.products(*case.exact)
+    for sums, exact in zip(found, right, strict=True):
+        assert sums.shape == exact.shape and sums.dtype == torch.float64
+        assert ((sums - exact).norm(dim=(1, 2)) / exact.norm(dim=(1, 2)) < 1e-5).all()
+    assert torch.equal(found[0][:, -1, -1], case.mask.sum().expand(20).double())
+    threaded = SimdEvaluator(case.layout, threads=3).products(case.genomes[5:], *case.data)
+    assert all(torch.equal(part, whole[5:]) for part, whole in zip(threaded, found, strict=True))
 
 
 # ---- the cache ------------------------------------------------------------------------------------------------------
@@ -265,7 +303,7 @@ def test_a_second_process_and_other_sizes_compile_nothing(tmp_path: Any, monkeyp
 def test_one_source_serves_all_sizes_layers_and_initial_states() -> None:
     a = Layout(cell("lstm"), 1, 4, 1, 1, "zero")
     b = Layout(cell("lstm"), 7, 33, 5, 3, "learned")
-    assert source(a, True, "batch").text == source(b, True, "batch").text
+    assert source(a, "gradients", "batch").text == source(b, "gradients", "batch").text
 
 
 def test_what_the_generator_does_not_know_is_refused() -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from evornn.training.records import Update
 
 ENDED = ("succeeded", "failed", "cancelled")
+COMPILING = "compiling kernels, some seconds, once on this machine"
 EVERY = 10.0  # seconds between lines where there is no terminal
 
 
@@ -29,6 +30,7 @@ class Tally:
         losses = [run.champion_valid for run in runs if run.champion_valid is not None]
         self.best = min(losses, default=float("inf"))
         self.where = ""
+        self.compiling: set[int] = set()
         self._start, self._before = time.monotonic(), sum(self.steps.values())
 
     def claimed(self, run: StoredRun) -> None:
@@ -36,11 +38,13 @@ class Tally:
 
     def updated(self, run: StoredRun, update: Update) -> None:
         self.steps[run.id] = update.network_steps
+        (self.compiling.add if update.doing else self.compiling.discard)(run.id)
         for row in update.rows:
             if row.champion_valid < self.best:
                 self.best, self.where = row.champion_valid, f" ({run.network}, {run.trainer})"
 
     def ended(self, run: StoredRun, state: str, reason: str) -> None:
+        self.compiling.discard(run.id)
         if state in ENDED:
             self.done += 1
             self.wanted[run.id] = self.steps[run.id]
@@ -65,9 +69,9 @@ class Tally:
         left = (sum(self.wanted.values()) - sum(self.steps.values())) / self.rate if self.rate else float("inf")
         best = f"best validation loss {self.best:.4g}{self.where}" if self.best < float("inf") else "no loss yet"
         failed = f", {self.failed} failed" if self.failed else ""
-        return (
-            f"{self.done}/{self.total} runs{failed} · {best} · {self.rate / 1e6:.1f} M steps/s · {duration(left)} left"
-        )
+        compiling = f" · {COMPILING}" if self.compiling else ""
+        speed = f"{self.rate / 1e6:.1f} M steps/s · {duration(left)} left"
+        return f"{self.done}/{self.total} runs{failed} · {best} · {speed}{compiling}"
 
 
 class Spoken(Tally):
@@ -78,7 +82,10 @@ class Spoken(Tally):
         self._spoke = time.monotonic()
 
     def updated(self, run: StoredRun, update: Update) -> None:
+        news = update.doing and not self.compiling
         super().updated(run, update)
+        if news:
+            print(COMPILING, flush=True)
         if time.monotonic() - self._spoke > EVERY:
             self._spoke = time.monotonic()
             print(self.line(), flush=True)

@@ -23,6 +23,8 @@ from evornn.layout import Layout
 
 T = TypeVar("T")
 Answer: TypeAlias = tuple[Tensor, NetworkState]  # outputs [P, B, T, O] and the state after the last step
+Products: TypeAlias = tuple[Tensor, Tensor]
+"""Σ [h; 1][h; 1]ᵀ [P, H + 1, H + 1] and Σ [h; 1] yᵀ [P, H + 1, O] in float64; h is what the read-out sees."""
 # members; torch computes two SIMD vectors (32 floats) at a time and what is left with other, scalar functions: with 32
 # members there is never anything left, whatever the shape
 TILE = {"cpu": 32, "cuda": 1024}
@@ -40,13 +42,20 @@ class Evaluator:
     def prepare(self, batch: int, gradients: bool) -> None:
         """Nothing to compile here."""
 
-    def losses(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str) -> Tensor:
-        """[P] mean losses over the steps where the mask is True."""
+    def is_prepared(self, batch: int, gradients: bool) -> bool:
+        return True
+
+    def losses(
+        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
+        state: NetworkState | None = None,
+    ) -> Tensor:  # fmt: skip
+        """[P] mean losses over the steps where the mask is True, from the usual start or a state [P, B, size]."""
+        state = whole_tiles(state)
 
         def tile(members: Tensor, place: slice) -> Tensor:
             network, sums = Reference(self.layout, members), []
             for rows in self._chunks(members, inputs, stored_steps=1):
-                outputs, _ = network.run(inputs[rows])
+                outputs, _ = network.run(inputs[rows], part_of(state, place, rows))
                 sums.append(losses.total(loss, outputs, targets[rows], mask[rows]))
             return torch.stack(sums).sum(0) / mask.sum()
 
@@ -54,41 +63,67 @@ class Evaluator:
             return torch.cat(self._over_tiles(tile, genomes))[: len(genomes)]
 
     def gradients(
-        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str
-    ) -> tuple[Tensor, Tensor]:
-        """[P] losses and [P, n] their gradients, by backpropagation through time."""
+        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
+        state: NetworkState | None = None, carry: bool = False,
+    ) -> tuple[Tensor, Tensor, NetworkState | None]:  # fmt: skip
+        """[P] losses, [P, n] their gradients by backpropagation through time, and with `carry` the state after the last
+        step. No gradient flows into a state that is given, [P, B, size]."""
+        state = whole_tiles(state)
 
-        def tile(members: Tensor, place: slice) -> tuple[Tensor, Tensor]:
+        def tile(members: Tensor, place: slice) -> tuple[Tensor, Tensor, NetworkState]:
             members = members.detach().requires_grad_()
-            sums, gradient = [], torch.zeros_like(members)
+            sums, gradient, ends = [], torch.zeros_like(members), []
             for rows in self._chunks(members, inputs, stored_steps=inputs.shape[1]):
-                outputs, _ = Reference(self.layout, members).run(inputs[rows])
+                outputs, end = Reference(self.layout, members).run(inputs[rows], part_of(state, place, rows))
+                ends.append((outputs[:, :, -1:].detach(), [{k: v.detach() for k, v in layer.items()} for layer in end]))
                 part = losses.total(loss, outputs, targets[rows], mask[rows])
                 gradient = gradient + torch.autograd.grad(part.sum(), members)[0]
                 sums.append(part.detach())
-            return torch.stack(sums).sum(0) / mask.sum(), gradient / mask.sum()
+            return torch.stack(sums).sum(0) / mask.sum(), gradient / mask.sum(), joined(ends, 1)[1]
 
         with torch.enable_grad():
-            parts = self._over_tiles(tile, genomes)
-        return torch.cat([p[0] for p in parts])[: len(genomes)], torch.cat([p[1] for p in parts])[: len(genomes)]
+            values, gradients, ends = zip(*self._over_tiles(tile, genomes), strict=True)
+        count = len(genomes)
+        end = [
+            {name: torch.cat([e[k][name] for e in ends])[:count] for name in layer} for k, layer in enumerate(ends[0])
+        ]
+        return torch.cat(values)[:count], torch.cat(gradients)[:count], end if carry else None
 
     def outputs(
         self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None
     ) -> tuple[Tensor, NetworkState]:
         """[P, B, T, O] and the state after the last step; a state that is given holds [P, B, size]."""
-        state = state and [{name: padded(values) for name, values in layer.items()} for layer in state]
+        state = whole_tiles(state)
 
         def tile(members: Tensor, place: slice) -> Answer:
             network, answers = Reference(self.layout, members), []
             for rows in self._chunks(members, inputs, stored_steps=1):
-                own = state and [{name: values[place, rows] for name, values in layer.items()} for layer in state]
-                answers.append(network.run(inputs[rows], own or None))
+                answers.append(network.run(inputs[rows], part_of(state, place, rows)))
             return joined(answers, 1)
 
         with torch.no_grad():
             outputs, ends = joined(self._over_tiles(tile, genomes), 0)
         count = len(genomes)
         return outputs[:count], [{name: values[:count] for name, values in layer.items()} for layer in ends]
+
+    def products(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor) -> Products:
+        """Sums for the read-out, over the steps where the mask is True; fed-back outputs are the targets."""
+
+        def tile(members: Tensor, place: slice) -> Products:
+            network, sums = Reference(self.layout, members), []
+            for rows in self._chunks(members, inputs, stored_steps=1):
+                forced = torch.where(mask[rows][..., None], targets[rows], 0.0)
+                hidden, _ = network.hidden(inputs[rows], forced=forced)
+                counted = mask[rows].flatten()
+                h = hidden.flatten(1, 2)[:, counted].double()
+                h = torch.cat([h, torch.ones_like(h[..., :1])], -1)
+                y = targets[rows].flatten(0, 1)[counted].double().expand(len(h), -1, -1)
+                sums.append((h.mT @ h, h.mT @ y))
+            return torch.stack([s[0] for s in sums]).sum(0), torch.stack([s[1] for s in sums]).sum(0)
+
+        with torch.no_grad():
+            parts = self._over_tiles(tile, genomes)
+        return torch.cat([p[0] for p in parts])[: len(genomes)], torch.cat([p[1] for p in parts])[: len(genomes)]
 
     def _over_tiles(self, f: Callable[[Tensor, slice], T], genomes: Tensor) -> list[T]:
         """`f(members, their place in the population)` of each tile, in order."""
@@ -124,6 +159,15 @@ def padded(members: Tensor) -> Tensor:
     if len(members) == 1 or missing == 0:
         return members
     return torch.cat([members, members[:1].expand(missing, *members.shape[1:])])
+
+
+def whole_tiles(state: NetworkState | None) -> NetworkState | None:
+    """A state [P, B, size] for whole tiles of members."""
+    return state and [{name: padded(values.detach()) for name, values in layer.items()} for layer in state]
+
+
+def part_of(state: NetworkState | None, members: slice, sequences: slice) -> NetworkState | None:
+    return state and [{name: values[members, sequences] for name, values in layer.items()} for layer in state]
 
 
 @contextmanager

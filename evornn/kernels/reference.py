@@ -52,28 +52,33 @@ class Reference:
 
     def run(self, inputs: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
         """[B, T, I] → outputs [P, B, T, O] and the state after the last step, from which a next call goes on."""
+        hidden, end = self.hidden(inputs, state)
+        return self.readout(hidden.flatten(1, 2)).view(*hidden.shape[:3], -1), end
+
+    def hidden(
+        self, inputs: Tensor, state: NetworkState | None = None, forced: Tensor | None = None
+    ) -> tuple[Tensor, NetworkState]:
+        """What the read-out sees [P, B, T, H], and the state after the last step. `forced` [B, T, O]: outputs that are
+        fed back in place of the network's own (teacher forcing)."""
         batch, length, _ = inputs.shape
         states = self.start(batch) if state is None else state
         feedback, timed = ("y" in self.layout.trace.leaves), ("t" in self.layout.trace.leaves)
         y, t = self._carried("y", self.layout.outputs, states, batch), self._carried("t", 1, states, batch)
         first = self.layers[0].input_products(inputs)
-        seen = []  # by the read-out
+        seen = []
         for step in range(length):
             now, x = [], inputs[:, step].unsqueeze(0)
             for k, layer in enumerate(self.layers):
                 ready = {product: values[:, step] for product, values in first.items()} if k == 0 else {}
                 now.append(layer.step(x, y, t, states[k], ready))
                 x = layer.output(now[-1])
+            seen.append(x)
             if feedback:
-                x = y = self.readout(x)
+                y = self.readout(x) if forced is None else forced[:, step].expand(len(x), -1, -1)
             t = t + 1 if timed else t
             states = now
-            seen.append(x)
-        outputs = torch.stack(seen, 2)
-        if not feedback:
-            outputs = self.readout(outputs.flatten(1, 2)).view(len(x), batch, length, -1)
         carried = {**({"y": y} if feedback else {}), **({"t": t} if timed else {})}
-        return outputs, [{**s, **carried} for s in states]
+        return torch.stack(seen, 2), [{**s, **carried} for s in states]
 
     def start(self, batch: int) -> NetworkState:
         """The state before the first step: zero, or the genome's."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from evornn.kernels.reference import NetworkState
 from evornn.layout import Layout
 from evornn.networks import CELLS
 from evornn.networks.arguments import Arguments, numbers, only_finite, whole, without_padding
+from evornn.networks.readout import solved
 from evornn.settings import BadSetting
 
 OwnLoss: TypeAlias = Callable[[Floats, Series, Mask], Losses]
@@ -103,18 +105,20 @@ class Network:
         loss: str | OwnLoss = "mse",
         mask: Mask | Tensor | None = None,
         washout: int = 0,
+        state: NetworkState | None = None,
     ) -> Any:
         """[P] mean loss over all steps where `mask` [B, T] is True (None: all), without the first `washout` steps.
 
         inputs [B, T, I], targets [B, T, O]; for cross_entropy and zero_one also class numbers [B, T]. `loss` is mse,
         cross_entropy, binary_cross_entropy, zero_one or a function of your own. A member that is not finite has loss
-        NaN. What does not count, targets there included, changes nothing.
+        NaN. What does not count, targets there included, changes nothing. `state`: where to begin, as from `predict`.
         """
         g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout)
+        begin = self.given.state(state, len(g), len(x))
         if not isinstance(loss, str):
-            values = own_losses(loss, self.evaluator.outputs(g, x)[0], y, m)
+            values = own_losses(loss, self.evaluator.outputs(g, x, begin)[0], y, m)
         else:
-            values = self.evaluator.losses(g, x, y, m, loss)
+            values = self.evaluator.losses(g, x, y, m, loss, begin)
         return _like(genomes, only_finite(g, values))
 
     def gradients(
@@ -126,9 +130,13 @@ class Network:
         loss: str = "mse",
         mask: Mask | Tensor | None = None,
         washout: int = 0,
+        state: NetworkState | None = None,
+        return_state: bool = False,
     ) -> Any:
         """([P] losses, [P, n] gradients) by backpropagation through time; arguments as for `losses`.
 
+        With `return_state` also the state after the last step: given to the next call, which goes on with the next part
+        of the sequences, it makes backpropagation truncated (no gradient flows into a state that is given).
         Raises EvornnError for a loss without a gradient (zero_one, a function of your own).
         """
         if not has_gradient(loss):
@@ -136,8 +144,10 @@ class Network:
                 f"the loss {loss!r} has no gradient: train it by evolution, or use one of {', '.join(DIFFERENTIABLE)}"
             )
         g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout)
-        values, gradients = self.evaluator.gradients(g, x, y, m, loss)
-        return _like(genomes, only_finite(g, values)), _like(genomes, only_finite(g, gradients))
+        begin = self.given.state(state, len(g), len(x))
+        values, gradients, end = self.evaluator.gradients(g, x, y, m, loss, begin, return_state)
+        answer = _like(genomes, only_finite(g, values)), _like(genomes, only_finite(g, gradients))
+        return (*answer, _each(genomes, end)) if end is not None else answer
 
     def predict(
         self,
@@ -152,8 +162,29 @@ class Network:
         g, x = self.given.genomes(genomes), self.given.inputs(inputs)
         outputs, end = self.evaluator.outputs(g, x, self.given.state(state, len(g), len(x)))
         outputs = only_finite(g, outputs)
-        ends = [{k: _like(genomes, v) for k, v in layer.items()} for layer in end]
-        return (_like(genomes, outputs), ends) if return_state else _like(genomes, outputs)
+        return (_like(genomes, outputs), _each(genomes, end)) if return_state else _like(genomes, outputs)
+
+    def readouts(
+        self,
+        genomes: Genomes | Tensor,
+        inputs: Series | Tensor,
+        targets: Series | Tensor,
+        *,
+        ridge: float = 1e-6,
+        mask: Mask | Tensor | None = None,
+        washout: int = 0,
+    ) -> Any:
+        """[P, n] the same genomes, each with the read-out that is best for it: the solution of a ridge regression,
+        mean squared error + ridge·‖weights‖². Where outputs are fed back, the targets are, in their place.
+
+        Raises EvornnError for a network whose outputs are units of its own.
+        """
+        if not (np.isfinite(ridge) and ridge >= 0):
+            raise BadSetting("ridge", f"must be a number, at least 0, got {ridge!r}")
+        if not self.layout.readout:
+            raise EvornnError(f"{self!r} has no read-out to solve: its outputs are units")
+        g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout)
+        return _like(genomes, only_finite(g, solved(self.layout, g, self.evaluator.products(g, x, y, m), ridge)))
 
     def to_torch(self, genome: Genome | Tensor) -> torch.nn.Module:
         """A plain torch module [B, T, I] → [B, T, O] with this genome's weights as named parameters."""
@@ -199,6 +230,11 @@ def _device(name: str) -> torch.device:
     if (device.index or 0) >= max(1, torch.cuda.device_count()):
         raise BadSetting("network.device", f"there are {torch.cuda.device_count()} CUDA devices, got {name!r}")
     return device
+
+
+def _each(example: Any, state: NetworkState) -> list[dict[str, Any]]:
+    """A state in the form of the example."""
+    return [{name: _like(example, values) for name, values in layer.items()} for layer in state]
 
 
 def _like(example: Any, result: Any) -> Any:

@@ -37,6 +37,7 @@ class Held:
 
     claim: Claim
     network_steps: int = 0  # of its last update
+    doing: str = ""
     heard: float = field(default_factory=time.monotonic)
 
 
@@ -88,7 +89,7 @@ class Dispatcher:
         held.heard = time.monotonic()
         try:
             if isinstance(event, Said):
-                held.network_steps = event.update.network_steps
+                held.network_steps, held.doing = event.update.network_steps, event.update.doing
                 self._record(held.claim, event.update)
             else:
                 self._end(held.claim, event)
@@ -126,7 +127,7 @@ class Dispatcher:
         """A long trainer step says nothing; that its executor still has it is life enough."""
         for run, held in list(self.held.items()):
             if time.monotonic() - held.heard > HEARTBEAT:
-                self._heard(Said(run, Update([], None, network_steps=held.network_steps)))
+                self._heard(Said(run, Update([], None, network_steps=held.network_steps, doing=held.doing)))
 
     def _open(self, job: int) -> bool:
         """Whether others still have runs of the job, or some wait; those of a dead dispatcher are taken over."""

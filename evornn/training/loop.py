@@ -42,6 +42,9 @@ def training(
     """
     run = Run(network, data, trainer, seed, budget, loss or data.loss, origin)
     run.load(checkpoint)
+    if not run.is_prepared:
+        yield Update([], None, network_steps=run.oracle.spent.network_steps, doing="compiling")
+    run.prepare()
     spoken, rows = time.perf_counter(), []
     for row in run.rows():
         rows += [row] if row else []
@@ -84,9 +87,21 @@ class Run:
         self.oracle = self._oracle(Spent())
         self.state: State = {}
         self._answers: list[Losses] = []  # of the last step
-        for part in (data.train, data.valid):  # compiling is not computing
-            network.evaluator.prepare(len(part), trainer.needs_gradient)
         self._clock = time.perf_counter()
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether all kernels are on disk."""
+        return all(self.network.evaluator.is_prepared(*wanted) for wanted in self._wanted())
+
+    def prepare(self) -> None:
+        """Compile or load the kernels; that is not computing, and the clock starts afterwards."""
+        for wanted in self._wanted():
+            self.network.evaluator.prepare(*wanted)
+        self._clock = time.perf_counter()
+
+    def _wanted(self) -> list[tuple[int, bool]]:
+        return [(len(self.data.train), self.trainer.needs_gradient), (len(self.data.valid), False)]
 
     def rows(self) -> Iterator[Row | None]:
         """A row at each budget mark and None at the trainer steps between, until the run ends."""

@@ -18,18 +18,20 @@ class Backward(Forward):
         program, leaves = self.program, self.program.leaves
         layer = ["@TABLE"]
         for state in program.states:
-            layer.append(f"zero(Z, old + {self.symbol('d_state', state)}, {self._count(program.leaves[state].size)})")
+            layer.append(
+                f"zero(Z, old + {self.symbol('d_state', state)}, {self._count(program.leaves[state].size)} * ROW)"
+            )
         for node in sorted(self.crossing - self.program.fixed, key=self.numbers.__getitem__):
-            layer.append(f"zero(Z, {self.symbol('d', node)}, {self._count(node.size)})")
+            layer.append(f"zero(Z, {self.symbol('d', node)}, {self._count(node.size)} * ROW)")
         layer += [f"x, dx = cur + x_from, {'now + ' if program.output_state else ''}below if layer > 0 else unused"]
         out = self._d_output()
         if program.readout:
             layer += [
                 "if layer == layers - 1:",
-                f"    add_affine1(Z, W, readout_back, {out}, out_rows, cur + e_row, outputs)",
+                f"    add_affine1(Z, {self.weights.format('readout_back')}, {out}, out_rows, cur + e_row, outputs)",
             ]
         else:
-            layer += ["if layer == layers - 1:", "    for o in range(0, outputs * LANES, LANES):"]
+            layer += ["if layer == layers - 1:", "    for o in range(0, outputs * ROW, LANES):"]
             layer += [f"        store(Z, {out} + o, load(Z, {out} + o) + load(Z, cur + e_row + o))"]
         layer += self._levels_backward(program.after) + self._levels_backward(program.step)
         for source in ("x", "y", *program.states):
@@ -37,22 +39,25 @@ class Backward(Forward):
                 lines = self._propagate(leaves[source])
                 layer += ["if layer > 0:", *indent(lines)] if source == "x" and lines else lines
         step = [
-            "row = b * steps + t",
-            "for o in range(outputs):",
-            "    store(Z, target + o * LANES, given(Y, row * outputs + o))",
+            "moment = b * steps + t",
+            "for v in range(0, ROW, LANES):",
+            "    there = moment + v // LANES * apart * steps",
         ]
-        step += ["step_gradient(loss, Z, nxt + y_row, target, cur + e_row, outputs, given(M, row))"]
+        step += ["    for o in range(outputs):"]
+        step += ["        store(Z, target + o * ROW + v, given(Y, there * outputs + o))"]
+        places = "nxt + y_row + v, target + v, cur + e_row + v"
+        step += [f"    step_gradient(loss, Z, {places}, outputs, ROW, given(M, there))"]
         if "y" in leaves:
             step += [
-                "for o in range(0, outputs * LANES, LANES):",
+                "for o in range(0, outputs * ROW, LANES):",
                 "    store(Z, cur + e_row + o, load(Z, cur + e_row + o) + load(Z, dy + o))",
             ]
-            step += ["zero(Z, dy, outputs)"]
+            step += ["zero(Z, dy, outputs * ROW)"]
         if program.output_state is None:
             step += [
                 "for layer in range(layers):",
                 "    q = layer * @COLUMNS",
-                "    zero(Z, T[q + @d_out], T[q + @out_rows])",
+                "    zero(Z, T[q + @d_out], T[q + @out_rows] * ROW)",
             ]
         step += [
             "for layer in range(layers - 1, -1, -1):",
@@ -95,11 +100,12 @@ class Backward(Forward):
         self.affines.add((len(groups), True))
         parts = ", ".join(f"cur + {self._d_block(g)}, {self.symbol('height', g.name)}" for g in groups)
         weights = self.symbol("back", source)
-        return [f"add_affine{len(groups)}(Z, W, {weights}, {target}, {self._count(source.size)}, {parts})"]
+        own = self.weights.format(weights)
+        return [f"add_affine{len(groups)}(Z, {own}, {target}, {self._count(source.size)}, {parts})"]
 
     def _products(self) -> str:
         """Gradients of weights: products over the time steps t of a segment, after its backward sweep."""
-        body = ["@TABLE"]
+        body, shift = ["@TABLE"], " + v // LANES * gtwin"
         for group in self.program.groups:
             d, height = f"cur + {self._d_block(group)}", self.symbol("height", group.name)
             for k, source in enumerate(map(strip, group.sources)):
@@ -107,39 +113,39 @@ class Backward(Forward):
                     "cur + x_from" if source is self.program.leaves.get("x") else self._need(self.program.step, source)
                 )
                 count, gradient = self._count(source.size), self.symbol("gradient", f"{group.name}.{k}")
-                body.append(f"product(Z, {d}, {height}, frame, {place}, {count}, frame, steps, G, {gradient})")
+                sizes = f"{d} + v, {height}, {place} + v, {count}"
+                body.append(f"product(Z, {sizes}, frame, steps, own, G, {gradient}{shift})")
             if any(m.bias for m in group.maps):
-                body.append(
-                    f"total(Z, {d}, {height}, frame, steps, G, {self.symbol('gradient', f'{group.name}.bias')})"
-                )
-        lines = ["q = 0", "@GLOBAL", "nxt = cur + frame", "for layer in range(layers):", *indent(body)]
+                gradient = self.symbol("gradient", f"{group.name}.bias")
+                body.append(f"add_total(Z, {d} + v, {height}, frame, steps, own, G, {gradient}{shift})")
+        lines = ["for layer in range(layers):", *indent(body)]
         if self.program.readout:
-            lines += [
-                "product(Z, cur + e_row, outputs, frame, cur + out_from, out_rows, frame, steps, G, readout_gradient)"
-            ]
-            lines += ["total(Z, cur + e_row, outputs, frame, steps, G, readout_bias)"]
-        return function("products(Z, T, layers, cur, steps, G)", lines)
+            sizes = "cur + e_row + v, outputs, cur + out_from + v, out_rows"
+            lines += [f"product(Z, {sizes}, frame, steps, own, G, readout_gradient{shift})"]
+            lines += [f"add_total(Z, cur + e_row + v, outputs, frame, steps, own, G, readout_bias{shift})"]
+        lines = ["q = 0", "@GLOBAL", "nxt = cur + frame", "for v in range(0, ROW, own):", *indent(lines)]
+        return function("products(Z, T, layers, cur, steps, own, G)", lines)
 
     def _static_back(self) -> str:
         section, body = self.program.static, list[str]()
         for node in sorted(self.crossing & self.program.fixed, key=self.numbers.__getitem__):
-            body.append(f"zero(Z, {self.symbol('d', node)}, {self._count(node.size)})")
+            body.append(f"zero(Z, {self.symbol('d', node)}, {self._count(node.size)} * ROW)")
         for level in reversed(section.levels):
             for size, nodes in reversed(section.passes(level)):
                 rows = self._rows(section, level, size, recompute=True)
                 rows.backward(
                     nodes, lambda n: self._incoming(section, n), lambda n: self._target(section, n), self._final
                 )
-                rows.stores = [
-                    re.sub(r"store\(Z, (\w+) \+ o, (.*)\)$", r"add_sum(G, \1 + o // LANES, \2)", s) for s in rows.stores
-                ]
+                place = rf"add_sum(G, \1 + row{self.twin('gtwin')}, \2)"
+                rows.stores = [re.sub(r"store\(Z, (\w+) \+ o, (.*)\)$", place, s) for s in rows.stores]
                 body += self._loop(rows)
-        return function("static_back(Z, W, T, layers, G)", ["for layer in range(layers):", *indent(["@TABLE", *body])])
+        lines = ["q = 0", "@GLOBAL", "for layer in range(layers):", *indent(["@TABLE", *body])]
+        return function("static_back(Z, W, T, layers, G)", lines)
 
     def _clear(self) -> str:
         """Sums over time of cotangents of what does not change with time."""
         nodes = [n for n in self.program.used_static if self._trainable(n)]
-        body = [f"zero(Z, {self.symbol('d_fixed', n)}, {self._count(n.size)})" for n in nodes]
+        body = [f"zero(Z, {self.symbol('d_fixed', n)}, {self._count(n.size)} * ROW)" for n in nodes]
         return function("clear(Z, T, layers)", ["for layer in range(layers):", *indent(["@TABLE", *body])])
 
     def _start_back(self) -> str:
@@ -150,9 +156,8 @@ class Backward(Forward):
                 self.symbol("d_state", state),
                 self.symbol("sum_initial", state),
             )
-            body += [
-                f"if {total} >= 0:",
-                f"    for j in range({rows}):",
-                f"        add_sum(G, {total} + j, load(Z, now + {place} + j * LANES))",
-            ]
-        return function("start_back(Z, T, layers, now, G)", ["for layer in range(layers):", *indent(body)])
+            added = [f"add_sum(G, {total} + row{self.twin('gtwin')}, load(Z, now + {place} + o))"]
+            body += [f"if {total} >= 0:", f"    for o in range(0, {rows} * ROW, LANES):"]
+            body += indent(indent([*self._here(added), *added]))
+        lines = ["q = 0", "@GLOBAL", "for layer in range(layers):", *indent(body)]
+        return function("start_back(Z, T, layers, now, G)", lines)

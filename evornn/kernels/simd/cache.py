@@ -61,6 +61,11 @@ def key(text: str) -> str:
     return blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
 
 
+def is_compiled(text: str, entry: str) -> bool:
+    """Whether function `entry` of a generated module is in the cache."""
+    return any((folder() / key(text)).rglob(f"kernel.{entry}-*.nbi"))
+
+
 def compiled(text: str, name: str, entry: str, signature: tuple[Any, ...]) -> Any:
     """Function `entry` of a generated module, compiled for a signature, from the cache where it is there.
 
@@ -71,7 +76,7 @@ def compiled(text: str, name: str, entry: str, signature: tuple[Any, ...]) -> An
         module = _module(text, place / "kernel.py")
         function = getattr(module, entry)
         began = time.perf_counter()
-        known = any(place.rglob(f"kernel.{entry}-*.nbi"))
+        known = is_compiled(text, entry)
         if not known:
             log.info("compiling the kernel of %s (some seconds, once on this machine)", name)
         function.compile(signature)

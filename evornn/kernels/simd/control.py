@@ -18,11 +18,12 @@ from torch import Tensor
 from evornn.kernels.closed_loop import Episodes, check
 from evornn.kernels.simd import cache as disk
 from evornn.kernels.simd import microkernels
-from evornn.kernels.simd.evaluator import buffers, pool, writable
 from evornn.kernels.simd.generate import GLOBAL, PER_LAYER, Source, function, indent
+from evornn.kernels.simd.kernel import writable
 from evornn.kernels.simd.plan import Plan
 from evornn.kernels.simd.program import Program, Rewriter
 from evornn.kernels.simd.straight import Straight, renamed
+from evornn.kernels.simd.threads import buffers, pool
 from evornn.kernels.simd.vector import LANES
 from evornn.layout import Layout
 from evornn.plant import PlantTrace
@@ -87,14 +88,15 @@ class ControlSource(Source):
         self.plant, self.rewrite = plant, Rewriter()
         self.constants: dict[float, str] = {0.0: "ZERO", 1.0: "ONE"}
         self.s, self.a = renamed(plant.s, self.rewrite), renamed(plant.a, self.rewrite)
-        super().__init__(program, False, "members", title)
+        super().__init__(program, "losses", "members", title, vectors=1)
 
     def _write(self) -> str:
+        self.carried = None  # a lane that begins anew would need it first
         self.named = {name: (name, "") for name in (*GLOBAL, *PER_LAYER)}
         self.affines = {(1, False)}
         entry = ENTRY.format(step="\n".join(indent(indent(self._step()))), refill=CALL)
         parts = [self._static(), self._start_lane(), REFILL, entry]
-        kernels = [microkernels.affine(k, add) for k, add in sorted(self.affines)]
+        kernels = [microkernels.affine(k, add, self.vectors) for k, add in sorted(self.affines)]
         constants = "\n".join(f"{name} = f({value!r})" for value, name in self.constants.items())
         return "\n\n\n".join([IMPORTS, constants, *kernels, *parts])
 
@@ -121,7 +123,7 @@ class ControlSource(Source):
         layer += [*self._levels_forward(program.after), f"out = {self.output_place()}"]
         lines += ["out = cur + x_row", "for layer in range(layers):", *indent(layer)]
         if program.readout:
-            lines += ["affine1(Z, W, readout, nxt + y_row, outputs, out, out_rows)"]
+            lines += [f"affine1(Z, {self.weights.format('readout')}, nxt + y_row, outputs, out, out_rows)"]
             lines += [f"a{k} = load(Z, nxt + y_row + {k} * LANES)" for k in range(len(self.a))]
         else:
             lines += [f"a{k} = load(Z, out + {k} * LANES)" for k in range(len(self.a))]
@@ -199,7 +201,7 @@ class Control:
 
     @cached_property
     def table(self) -> Any:
-        return self.plan.table(2)
+        return self.plan.table(2, apart=False)
 
     @cached_property
     def function(self) -> Any:

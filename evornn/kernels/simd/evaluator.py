@@ -1,57 +1,22 @@
-"""A population's losses, gradients and outputs by fused SIMD kernels, with the interface of the reference `Evaluator`.
-
-Members are computed one by one (or in lanes that don't touch each other), each by one thread: a member's bits depend
-neither on the number of threads nor on its place in the population nor on how the population is cut into shards.
-"""
+"""A population's losses, gradients and outputs by fused SIMD kernels, with the interface of the torch `Evaluator`."""
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
-from typing import Any, ClassVar, Literal
+from functools import lru_cache
+from typing import ClassVar
 
-import numba as nb
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from evornn.kernels.evaluate import Products
 from evornn.kernels.reference import NetworkState
-from evornn.kernels.simd import cache as disk
-from evornn.kernels.simd.generate import Source
+from evornn.kernels.simd.kernel import Kernel, source
 from evornn.kernels.simd.loss import NUMBERS
-from evornn.kernels.simd.plan import Plan
-from evornn.kernels.simd.program import Program
-from evornn.kernels.simd.vector import LANES
+from evornn.kernels.simd.seats import Across, Data, Seats
 from evornn.layout import Layout
 
-Floats = NDArray[np.float32]
-Across = Literal["batch", "members"]
 WORKSPACE_BYTES = 32 * 2**20  # of stored time steps, per thread; longer sequences are recomputed in segments
-SMALL_BATCH = 7  # up to so many sequences, lanes run across the members
-
-_F1, _F2, _I1, _I = nb.float32[::1], nb.float32[:, ::1], nb.int64[::1], nb.int64
-_BOTH = (_F2, _I, _I, _I1, _F1, _I1, _I, _F1, _F1, _F1, _I, _I, _I, nb.float64, _F1, _F1, _F1)
-SIGNATURES = {
-    "losses": (*_BOTH, nb.boolean, _F1, _I, nb.boolean, _F1),
-    "gradients": (*_BOTH, _I, _F1, _I, _I, _I, _I, _F1, _I1, _F2),
-}
-
-
-@dataclass(frozen=True)
-class Data:
-    """One call's sequences in lanes: X [blocks, T, I, lanes], Y [blocks, T, O, lanes], M [blocks, T, lanes], flat."""
-
-    X: Floats
-    Y: Floats
-    M: Floats
-    blocks: int
-    steps: int
-    count: float
 
 
 @dataclass(frozen=True)
@@ -66,250 +31,63 @@ class SimdEvaluator:
     workspace_bytes: int = WORKSPACE_BYTES
 
     def __post_init__(self) -> None:
-        source(self.layout, False, "batch")
+        source(self.layout, "losses", "batch")
 
     def prepare(self, batch: int, gradients: bool) -> None:
         """Compile, or load, what evaluating so many sequences takes."""
-        for entry in ("losses", "gradients") if gradients else ("losses",):
-            _ = self._kernel(entry, self._across(batch)).function
+        for kernel in self._kernels(batch, gradients):
+            _ = kernel.function
 
-    def losses(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str) -> Tensor:
-        """[P] mean losses over the steps where the mask is True."""
-        kernel = self._kernel("losses", self._across(len(inputs)))
-        result = np.empty(len(genomes), np.float32)
-        kernel.run(genomes, kernel.data(inputs, targets, mask), NUMBERS[loss], result, self.threads)
-        return torch.from_numpy(result)
+    def is_prepared(self, batch: int, gradients: bool) -> bool:
+        """Whether `prepare` would find everything on disk; compiling takes seconds."""
+        return all(kernel.is_compiled for kernel in self._kernels(batch, gradients))
+
+    def losses(
+        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
+        state: NetworkState | None = None,
+    ) -> Tensor:  # fmt: skip
+        """[P] mean losses over the steps where the mask is True, from the usual start or a state [P, B, size]."""
+        kernel = self._kernel("losses", len(inputs))
+        carried = kernel.carried(state, False, len(genomes), len(inputs))
+        data = Data.of(inputs, targets, mask)
+        return torch.from_numpy(kernel.run(genomes, data, NUMBERS[loss], carried, self.threads))
 
     def gradients(
-        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str
-    ) -> tuple[Tensor, Tensor]:
-        """[P] losses and [P, n] their gradients, by backpropagation through time."""
-        kernel = self._kernel("gradients", self._across(len(inputs)))
-        result, gradient = np.empty(len(genomes), np.float32), np.empty(tuple(genomes.shape), np.float32)
-        data = kernel.data(inputs, targets, mask)
-        kernel.run_back(genomes, data, NUMBERS[loss], result, self.threads, gradient, self.workspace_bytes)
-        return torch.from_numpy(result), torch.from_numpy(gradient)
+        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
+        state: NetworkState | None = None, carry: bool = False,
+    ) -> tuple[Tensor, Tensor, NetworkState | None]:  # fmt: skip
+        """[P] losses, [P, n] their gradients by backpropagation through time, and with `carry` the state after the last
+        step. No gradient flows into a state that is given, [P, B, size]."""
+        kernel = self._kernel("gradients", len(inputs))
+        carried = kernel.carried(state, carry, len(genomes), len(inputs))
+        data = Data.of(inputs, targets, mask)
+        found = kernel.run_back(genomes, data, NUMBERS[loss], carried, self.threads, self.workspace_bytes)
+        end = kernel.states(carried, len(genomes), len(inputs)) if carry else None
+        return torch.from_numpy(found[0]), torch.from_numpy(found[1]), end
 
     def outputs(
         self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None
     ) -> tuple[Tensor, NetworkState]:
         """[P, B, T, O] and the state after the last step; a state that is given holds [P, B, size]."""
-        kernel = self._kernel("losses", self._across(len(inputs)))
-        carried = kernel.frames(state, len(genomes), len(inputs))
-        kept = kernel.run_open(genomes, inputs, carried, state is not None, self.threads)
-        return torch.from_numpy(kept), kernel.states(carried, len(genomes), len(inputs))
+        kernel, batch = self._kernel("losses", len(inputs)), len(inputs)
+        carried, nothing = kernel.carried(state, True, len(genomes), batch), torch.zeros(*inputs.shape[:2], 1)
+        data = Data.of(inputs, nothing.expand(-1, -1, self.layout.outputs), nothing[..., 0] == 0)
+        kept = kernel.run_open(genomes, data, batch, carried, self.threads)
+        return torch.from_numpy(kept), kernel.states(carried, len(genomes), batch)
 
-    def _across(self, batch: int) -> Across:
-        return "members" if batch <= SMALL_BATCH else "batch"
+    def products(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor) -> Products:
+        """Sums for the read-out, over the steps where the mask is True; fed-back outputs are the targets."""
+        kernel, width = self._kernel("products", len(inputs)), self.layout.width + 1
+        sums = torch.from_numpy(kernel.run_products(genomes, Data.of(inputs, targets, mask), self.threads))
+        return sums[:, :width], sums[:, width:].mT
 
-    def _kernel(self, entry: str, across: Across) -> Kernel:
-        return kernel(self.layout, entry, across)
+    def _kernels(self, batch: int, gradients: bool) -> list[Kernel]:
+        return [self._kernel(entry, batch) for entry in ("losses", "gradients")[: 1 + gradients]]
+
+    def _kernel(self, entry: str, batch: int) -> Kernel:
+        return _kernel(self.layout, entry, Seats.of(batch).across)
 
 
 @lru_cache(64)
-def kernel(layout: Layout, entry: str, across: Across) -> Kernel:
-    """The kernel of a network, compiled or loaded at its first use."""
+def _kernel(layout: Layout, entry: str, across: Across) -> Kernel:
     return Kernel(layout, entry, across)
-
-
-class Kernel:
-    """One compiled function with a network's sizes."""
-
-    def __init__(self, layout: Layout, entry: str, across: Across) -> None:
-        self.layout, self.entry, self.across = layout, entry, across
-        self.members = LANES if across == "members" else 1
-        self.name = type(layout.cell).__name__
-        self.source = source(layout, entry == "gradients", across)
-        self.plan = Plan(self.source, layout)
-        self.laying = threading.Lock()  # of the plan's workspace
-
-    @cached_property
-    def function(self) -> Any:
-        return function(self.source.text, self.name, self.entry)
-
-    def data(self, inputs: Tensor, targets: Tensor, mask: Tensor) -> Data:
-        """Sequences in lanes, the last one repeated to fill them up (without counting); ±∞ becomes NaN."""
-        x, y, m = inputs.numpy(), targets.numpy(), mask.numpy()
-        x, y, count = finite_or_nan(x), np.where(m[..., None], y, np.float32(0)), float(m.sum())
-        batch, steps, _ = x.shape
-        if self.across == "members":
-            return Data(x.ravel(), y.ravel(), m.astype(np.float32).ravel(), batch, steps, count)
-        blocks = -(-batch // LANES)
-        rows = np.minimum(np.arange(blocks * LANES), batch - 1)
-        weights = m.astype(np.float32)[rows]
-        weights[batch:] = 0
-        return Data(in_lanes(x[rows]), in_lanes(y[rows]), in_lanes(weights[..., None]), blocks, steps, count)
-
-    def run(self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int) -> None:
-        """Losses into `result` [P]."""
-        self._forward(genomes, data, loss, result, threads, False, _NOTHING, False, _NOTHING)
-
-    def run_open(self, genomes: Tensor, inputs: Tensor, carried: Floats, resume: bool, threads: int) -> Floats:
-        """Outputs [P, B, T, O]; the last frame of each member and block goes to `carried`."""
-        (batch, steps, _), outputs = inputs.shape, self.layout.outputs
-        nothing = torch.zeros(batch, steps, outputs)
-        data = self.data(inputs, nothing, nothing[..., 0] == 0)
-        kept = np.empty(self.groups(len(genomes)) * data.blocks * steps * outputs * LANES, np.float32)
-        result = np.empty(len(genomes), np.float32)
-        self._forward(genomes, data, -1, result, threads, True, kept, resume, carried)
-        return self.out_of_lanes(kept.reshape(-1, data.blocks, steps, outputs, LANES), len(genomes), batch)
-
-    def _forward(
-        self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int,
-        keep: bool, kept: Floats, resume: bool, carried: Floats,
-    ) -> None:  # fmt: skip
-        plan, own, layers, f = self.plan, writable(genomes), self.layout.layers, self.function
-        with self.laying:
-            table, floats = plan.table(2), plan.floats
-
-        def part(first: int, last: int) -> None:
-            Z, W = buffers.get(floats, (plan.weights + LANES) * self.members)
-            f(
-                own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.blocks,
-                data.steps, loss, data.count, Z, W, result, keep, kept, plan.frame, resume, carried,
-            )  # fmt: skip
-
-        self._share(part, len(genomes), threads)
-
-    # ---- outputs and states, between lanes and [P, B, …] ---------------------------------------------------------
-
-    def groups(self, population: int) -> int:
-        return -(-population // self.members)
-
-    def blocks(self, batch: int) -> int:
-        return batch if self.across == "members" else -(-batch // LANES)
-
-    def out_of_lanes(self, values: Floats, population: int, batch: int) -> Floats:
-        """[groups, blocks, …, lanes] → [P, B, …]."""
-        axis = 1 if self.across == "members" else 2
-        rows = np.moveaxis(values, -1, axis)
-        shape = (-1, *rows.shape[2:]) if axis == 1 else (len(rows), -1, *rows.shape[3:])
-        return np.ascontiguousarray(rows.reshape(shape)[:population, :batch])
-
-    def frames(self, state: NetworkState | None, population: int, batch: int) -> Floats:
-        """Flat frames [groups, blocks, rows, lanes] that hold a state."""
-        shape = self.groups(population), self.blocks(batch), self.plan.frame // LANES, LANES
-        frames = np.zeros(shape, np.float32)
-        members = np.minimum(np.arange(shape[0] * self.members), population - 1)
-        rows = np.arange(batch) if self.across == "members" else np.minimum(np.arange(shape[1] * LANES), batch - 1)
-        for layer, name, start, size in self._carried() if state else ():
-            values = state[layer][name].numpy()[members][:, rows]  # type: ignore[index]
-            split = (shape[0], LANES, batch, size) if self.across == "members" else (shape[0], -1, LANES, size)
-            axis = 1 if self.across == "members" else 2
-            frames[:, :, start : start + size] = np.moveaxis(values.reshape(split), axis, -1)
-        return frames.ravel()
-
-    def states(self, carried: Floats, population: int, batch: int) -> NetworkState:
-        """Per layer: state name → [P, B, size], out of frames."""
-        frames = carried.reshape(self.groups(population), self.blocks(batch), -1, LANES)
-        found: NetworkState = [{} for _ in range(self.layout.layers)]
-        for layer, name, start, size in self._carried():
-            part = self.out_of_lanes(frames[:, :, start : start + size], population, batch)
-            found[layer][name] = torch.from_numpy(part)
-        return found
-
-    def _carried(self) -> Iterator[tuple[int, str, int, int]]:
-        """(layer, name, first row in a frame, rows) of all that a later call goes on from."""
-        leaves, values = self.layout.trace.leaves, self.plan.values
-        for layer in range(self.layout.layers):
-            for name, size in self.layout.state_sizes(layer).items():
-                yield layer, name, values[layer][f"state_{name}"] // LANES, size
-            if "y" in leaves:
-                yield layer, "y", values[layer]["y_row"] // LANES, self.layout.outputs
-            if "t" in leaves:
-                yield layer, "t", values[layer]["t_row"] // LANES, 1
-
-    def run_back(
-        self, genomes: Tensor, data: Data, loss: int, result: Floats, threads: int, gradient: Floats, memory: int
-    ) -> None:
-        plan, own = self.plan, writable(genomes)
-        segment = max(1, min(data.steps, memory // (plan.frame * 4) - 1))
-        layers, f = self.layout.layers, self.function
-        with self.laying:
-            table, floats = plan.table(segment + 1), plan.floats
-            d_here, d_there, d_floats = plan.d_here, plan.d_there, plan.d_floats
-        checkpoints = (-(-data.steps // segment) - 1) * plan.frame
-
-        def part(first: int, last: int) -> None:
-            sizes = (
-                floats,
-                (plan.weights + LANES) * self.members,
-                (plan.gradient_size + LANES) * self.members,
-                checkpoints,
-            )
-            Z, W, G, C = buffers.get(*sizes)
-            f(
-                own, first, last, plan.index, plan.template, table, layers, data.X, data.Y, data.M, data.blocks,
-                data.steps, loss, data.count, Z, W, result, segment, C, plan.frame, d_here, d_there, d_floats,
-                G, plan.positions, gradient,
-            )  # fmt: skip
-
-        self._share(part, len(genomes), threads)
-
-    def _share(self, part: Callable[[int, int], None], population: int, threads: int) -> None:
-        """Call `part(first, last)` for all members, in a few portions per thread."""
-        portion = population if threads == 1 else -(-population // (4 * threads))
-        portion = max(1, -(-portion // self.members) * self.members)
-        edges = [(k, min(k + portion, population)) for k in range(0, population, portion)]
-        if len(edges) == 1 or threads == 1:
-            for edge in edges:
-                part(*edge)
-        else:
-            list(pool(threads).map(lambda edge: part(*edge), edges))
-
-
-@lru_cache(64)
-def source(layout: Layout, gradient: bool, across: Across) -> Source:
-    """The source of a network's kernel: the same for all sizes and layers of a cell."""
-    return Source(Program(layout.trace), gradient, across, f"{type(layout.cell).__name__}, lanes across the {across}")
-
-
-@cache
-def function(text: str, name: str, entry: str) -> Any:
-    return disk.compiled(text, name, entry, SIGNATURES[entry])
-
-
-@cache
-def pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "evornn-simd")
-
-
-os.register_at_fork(after_in_child=pool.cache_clear)  # threads don't survive a fork
-
-
-class Buffers(threading.local):
-    """Scratch arrays of a thread, kept from call to call."""
-
-    def __init__(self) -> None:
-        self.arrays: dict[int, Floats] = {}
-
-    def get(self, *sizes: int) -> list[Floats]:
-        """An array of at least each size, on a border of cache lines."""
-        for k, size in enumerate(sizes):
-            if len(self.arrays.get(k, _NOTHING)) < max(1, size):
-                raw = np.zeros(size + LANES, np.float32)
-                start = -(raw.ctypes.data // 4) % LANES
-                self.arrays[k] = raw[start : start + max(1, size)]
-        return [self.arrays[k] for k in range(len(sizes))]
-
-
-_NOTHING: Floats = np.zeros(0, np.float32)
-buffers = Buffers()
-
-
-def finite_or_nan(values: Floats) -> Floats:
-    """±∞ becomes NaN, which no function swallows."""
-    good = np.isfinite(values)
-    return np.ascontiguousarray(values) if good.all() else np.where(good, values, np.float32(np.nan))
-
-
-def in_lanes(values: Floats) -> Floats:
-    """[blocks·16, T, size] → [blocks, T, size, 16], flat."""
-    rows, steps, size = values.shape
-    return np.ascontiguousarray(values.reshape(rows // LANES, LANES, steps, size).transpose(0, 2, 3, 1)).ravel()
-
-
-def writable(genomes: Tensor) -> Floats:
-    """[P, n] as a contiguous numpy array of the kind that the kernels are compiled for."""
-    own = np.ascontiguousarray(genomes.detach().numpy())
-    return own if own.flags.writeable else own.copy()

@@ -1,8 +1,9 @@
 """Source of a kernel, generated from a cell's schedule: readable Python that numba compiles, one module per cell.
 
 Sizes, layers, losses and masks are inputs: `T` holds, per layer, the sizes and positions that `plan` has laid out, and
-a name in the source (`state_h`, `weights_g0`) is a column of it. `Z` is the workspace: two frames of rows (of LANES
-floats) that alternate, or one per time step when gradients need them, then what does not change with time.
+a name in the source (`state_h`, `weights_g0`) is a column of it. `Z` is the workspace: two frames of rows that
+alternate, or one per time step when gradients need them, then what does not change with time. A row is `vectors`
+vectors of LANES floats: two independent computations hide each other's latencies, and weights are read once for both.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ __all__ = ["GLOBAL", "PER_LAYER", "Source", "function", "indent"]
 class Source(Backward):
     """The source of one module: `text`, and the `symbols` that a plan has to lay out, in the order of T's columns."""
 
-    def __init__(self, program: Program, gradient: bool, across: str, title: str) -> None:
-        super().__init__(program, gradient)
+    def __init__(self, program: Program, entry: str, across: str, title: str, vectors: int) -> None:
+        super().__init__(program, entry, vectors)
         text, before = self._write(), None
         while before != (before := (frozenset(self.kept), frozenset(self.crossing), frozenset(self.late))):
             text = self._write()
         self.aliases = self._find_aliases()
         text = self._write()
         self.symbols = dict(sorted(self.named.items()))
-        head = HEAD.format(title=title, across=across, ACROSS=across.upper(), **ACROSS[across])
+        head = HEAD.format(title=title, across=across, ACROSS=across.upper(), vectors=vectors, **ACROSS[across])
         self.text = head + self._with_table(text)
 
     def _write(self) -> str:
@@ -37,10 +38,14 @@ class Source(Backward):
         parts = [self._static(), self._start(), self._forward()]
         if self.gradient:
             parts += [self._backward(), self._products(), self._clear(), self._static_back(), self._start_back()]
-        kernels = [microkernels.affine(k, add) for k, add in sorted(self.affines)]
+        kernels = [microkernels.affine(k, add, self.vectors) for k, add in sorted(self.affines)]
+        if self.entry != "losses":
+            kernels.append(microkernels.product())
         if self.gradient:
-            kernels += [microkernels.product(), microkernels.total()]
-        return "\n\n\n".join([*kernels, *parts, *ENTRIES[: 1 + self.gradient]])
+            kernels.append(microkernels.total())
+        if self.entry == "products":
+            parts.append(self._gather())
+        return "\n\n\n".join([*kernels, *parts, ENTRIES[self.entry]])
 
     def _with_table(self, text: str) -> str:
         """Each function reads from T the names that it uses."""

@@ -7,7 +7,7 @@ import numba as nb
 
 from evornn.kernels.simd.vector import LANES, load, splat, splat_at, store, sums_of_16
 
-njit = nb.njit
+njit = nb.njit(_nrt=False)
 
 
 @njit

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 
 from evornn.kernels.simd.program import Group, Program, Section, strip
 from evornn.kernels.simd.rows import Rows
+from evornn.kernels.simd.vector import LANES
 from evornn.ops import Node, Size, walk
 
 GLOBAL = (
     "frame", "inputs", "outputs", "x_row", "y_row", "t_row", "e_row", "target", "dy", "unused", "out_rows", "out_from",
-    "readout", "readout_back", "readout_gradient", "readout_bias",
+    "readout", "readout_back", "readout_gradient", "readout_bias", "total", "twin", "gtwin", "apart", "r_row",
+    "c_row",
 )  # fmt: skip
 PER_LAYER = ("x_from", "below", "d_out")
 
@@ -20,9 +22,10 @@ class Places:
     """What the source of a module knows while it is written. Writing finds out what has to be stored (`kept`,
     `crossing`), so it is done again until nothing is added."""
 
-    def __init__(self, program: Program, gradient: bool) -> None:
-        self.program, self.gradient = program, gradient
+    def __init__(self, program: Program, entry: str, vectors: int) -> None:
+        self.program, self.entry, self.gradient, self.vectors = program, entry, entry == "gradients", vectors
         nodes = dict.fromkeys((*program.static.nodes, *program.step.nodes, *program.after.nodes))
+        self.carried = program.carried
         self.numbers = {n: k for k, n in enumerate(nodes)}
         self.affine_sources = {strip(s) for g in program.groups for s in g.sources}
         self.kept: set[Node] = set(program.used_static)
@@ -31,6 +34,7 @@ class Places:
         self.late: set[Node] = set()  # affine maps whose rows are read after their own pass
         self.aliases: dict[Node, Node] = {}
         self.affines: set[tuple[int, bool]] = set()  # numbers of sources of `affine`, whether it adds
+        self.weights = "W, {}, twin" if vectors > 1 else "W, {}"  # the arguments of `affine`
         self.begin()
 
     def begin(self) -> None:
@@ -52,6 +56,8 @@ class Places:
         if section is program.step and node in program.new:
             return f"nxt + {self.symbol('state', program.states[program.new.index(node)])}"
         if section is program.after and node is program.output:
+            return f"nxt + {self.symbol('out_row', '')}"
+        if section is program.step and node is self.carried:
             return f"cur + {self.symbol('out_row', '')}"
         if node in self.kept and node in section.level:
             return (
@@ -70,7 +76,7 @@ class Places:
                 for s, n in zip(program.states, program.new, strict=True)
                 if n is node
             ]
-        if found or node.op in ("affine", "stop"):
+        if found or node.op in ("affine", "stop") or (section is program.step and node is self.carried):
             return found
         place = self.place(section, node)
         return [place] if place else []
@@ -166,6 +172,8 @@ class Places:
             keep=self.kept.add,
             position=self._position,
             rows=self._count,
+            twin=self.twin,
+            elsewhere=self.carried if section is self.program.step else None,
             recompute=recompute,
         )
 
@@ -174,10 +182,20 @@ class Places:
         if not lines:
             return []
         if isinstance(rows.size, str):
-            return [f"for o in range(0, {self._count(rows.size)} * LANES, LANES):", *indent(lines)]
+            return [f"for o in range(0, {self._count(rows.size)} * ROW, LANES):", *indent([*self._here(lines), *lines])]
         a, b = (self._count(s) for s in rows.size)
-        inner = [f"for ol in range(0, {b} * LANES, LANES):", *indent([*lines, "o += LANES"])]
-        return ["o = 0", f"for oi in range(0, {a} * LANES, LANES):", *indent(inner)]
+        inner = [f"for ol in range(0, {b} * ROW, LANES):", *indent([*self._here(lines), *lines, "o += LANES"])]
+        return ["o = 0", f"for oi in range(0, {a} * ROW, ROW):", *indent(inner)]
+
+    def _here(self, lines: list[str]) -> list[str]:
+        """Where a vector is, as far as the lines want to know."""
+        shift = (self.vectors * LANES).bit_length() - 1
+        known = {"row": f"row = o >> {shift}", "half": "half = o & (ROW - LANES)"}
+        return [line for name, line in known.items() if any(re.search(rf"\b{name}\b", text) for text in lines)]
+
+    def twin(self, name: str) -> str:
+        """How much further the second vector's weights (`twin`) or gradient (`gtwin`) lie, in a pass over rows."""
+        return f" + half // LANES * {name}" if self.vectors > 1 else ""
 
     def _position(self, node: Node) -> str:
         return self.symbol(node.op, node.name if node.op == "parameter" else node)

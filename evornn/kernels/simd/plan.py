@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from evornn.cell import width
 from evornn.kernels.simd.generate import Source
+from evornn.kernels.simd.microkernels import tiles
 from evornn.kernels.simd.program import Group
 from evornn.kernels.simd.vector import LANES
 from evornn.layout import Layout, source_names
@@ -18,29 +19,35 @@ Index = NDArray[np.int64]  # a genome's position per weight; −1: there is none
 
 class Plan:
     """`table` [layers · columns] for T; `index`, `template` [weights]: the packed weights; `positions` [n] in the
-    packed gradient. Places in the workspace are in floats (rows · LANES), those of weights and gradients in numbers."""
+    packed gradient. Places in the workspace are in floats (rows · vectors · LANES), those of weights and gradients in
+    numbers; a second member's lie `twin` and `gtwin` further."""
 
     def __init__(self, source: Source, layout: Layout) -> None:
         self.source, self.program, self.layout = source, source.program, layout
         self.columns = {name: k for k, name in enumerate(source.symbols)}
         self.values: list[dict[str, int]] = [{} for _ in range(layout.layers)]
         self.parts: list[tuple[Index, NDArray[np.float32] | None]] = []
-        self.weights, self.gradient_size = 0, 0
+        self.weights, self.gradient_size, self.row = 0, 0, source.vectors * LANES
         self.positions = np.zeros(layout.n, np.int64)
         self.sizes = [layout.sizes(k) for k in range(layout.layers)]
         self.frame = self._frame()
         for layer in range(layout.layers):
             self._weights(layer)
         self._readout()
+        if source.entry == "products":
+            self.sums = self._sums()
+        self.twin, self.gtwin = (-size % LANES + size + LANES for size in (self.weights, self.gradient_size))
         self.index = np.concatenate([part for part, _ in self.parts])
         self.template = np.concatenate([np.zeros(len(i), np.float32) if v is None else v for i, v in self.parts])
 
-    def table(self, frames: int) -> Index:
-        """[layers · columns], for a workspace of so many frames; sets `floats`, `d_here`, `d_there`, `d_floats`."""
+    def table(self, frames: int, apart: bool) -> Index:
+        """[layers · columns], for a workspace of so many frames; sets `floats`, `d_here`, `d_there`, `d_floats`.
+        `apart`: a row's vectors are sequences of one member, else they are two members."""
         self._workspace(frames * self.frame)
+        shared = {"apart": int(apart), "twin": 0 if apart else self.twin, "gtwin": 0 if apart else self.gtwin}
         found = np.zeros((self.layout.layers, len(self.columns)), np.int64)
         for layer, values in enumerate(self.values):
-            for name, value in values.items():
+            for name, value in (values | shared).items():
                 if name in self.columns:
                     found[layer, self.columns[name]] = value
         return found.ravel()
@@ -56,12 +63,12 @@ class Plan:
     def _frame(self) -> int:
         """Positions within a frame; returns its size."""
         layout, program = self.layout, self.program
-        at = Counter()
+        at = Counter(self.row)
         shared = {
-            "x_row": at(layout.inputs),
             "y_row": at(padded(layout.outputs)),
             "t_row": at(1),
             "e_row": at(padded(layout.outputs)),
+            "x_row": at(layout.inputs),  # just before the first state: together they are one source
         }
         for layer, values in enumerate(self.values):
             sizes = self.sizes[layer]
@@ -71,17 +78,19 @@ class Plan:
                 self._block(layer, group, at)
             values |= {name: at(self._rows(layer, of)) for name, of in self._named("kept") if isinstance(of, Node)}
             values["out_row"] = at(self._rows(layer, program.output))
-        frame = at(0) // LANES | 1  # an odd number of rows: frames don't fall on the same cache sets
+        if self.source.entry == "products":
+            shared |= {"r_row": at(padded(layout.width + 1 + layout.outputs)), "c_row": at(layout.width + 1)}
+        frame = at(0) // self.row | 1  # an odd number of rows: frames don't fall on the same cache sets
         for layer, values in enumerate(self.values):
             values |= shared | {
-                "frame": frame * LANES,
+                "frame": frame * self.row,
                 "inputs": layout.inputs,
                 "outputs": layout.outputs,
                 "out_rows": layout.width,
             }
-            values["x_from"] = shared["x_row"] if layer == 0 else self._out(layer - 1, frame * LANES)
-            values["out_from"] = self._out(layout.layers - 1, frame * LANES)
-        return frame * LANES
+            values["x_from"] = shared["x_row"] if layer == 0 else self._out(layer - 1, frame * self.row)
+            values["out_from"] = self._out(layout.layers - 1, frame * self.row)
+        return frame * self.row
 
     def _block(self, layer: int, group: Group, at: Counter) -> None:
         heights = [self._rows(layer, m) for m in group.maps]
@@ -91,19 +100,20 @@ class Plan:
             start = at(padded(sum(heights)))
             self.values[layer][f"{kind}_{group.name}"] = start
             for node, before in zip(group.maps, np.cumsum([0, *heights]), strict=False):
-                self.values[layer][f"{prefix}_{node.name}"] = start + int(before) * LANES
+                self.values[layer][f"{prefix}_{node.name}"] = start + int(before) * self.row
         self.values[layer][f"height_{group.name}"] = sum(heights)
 
     def _out(self, layer: int, frame: int) -> int:
         """Where a layer's output is, seen from the frame of the step."""
         state = self.program.output_state
-        return self.values[layer][f"state_{state}"] + frame if state else self.values[layer]["out_row"]
+        return self.values[layer][f"state_{state}" if state else "out_row"] + frame
 
     def _workspace(self, start: int) -> None:
-        layout, program, at = self.layout, self.program, Counter(start)
+        layout, program, at = self.layout, self.program, Counter(self.row, start)
         widest = max(layout.inputs, layout.width)
         shared = {"target": at(layout.outputs), "dy": at(padded(layout.outputs)), "unused": at(padded(widest))}
-        d_states = Counter()
+        shared["total"] = at(1)
+        d_states = Counter(self.row)
         for layer, values in enumerate(self.values):
             values |= shared
             values |= {
@@ -116,8 +126,8 @@ class Plan:
         for layer, values in enumerate(self.values[1:], 1):
             values["below"] = self.values[layer - 1][f"d_state_{state}" if state else "d_out"]
         self.d_floats = d_states(16)
-        self.d_here, self.d_there = at(self.d_floats // LANES + 16), at(self.d_floats // LANES + 16)
-        self.floats = at(16) + 16 * LANES
+        self.d_here, self.d_there = at(self.d_floats // self.row + 16), at(self.d_floats // self.row + 16)
+        self.floats = at(16) + 16 * self.row
 
     # ---- weights and gradients -------------------------------------------------------------------------------------
 
@@ -125,14 +135,14 @@ class Plan:
         values, program, sizes = self.values[layer], self.program, self.sizes[layer]
         for group in program.groups:
             biases, matrices = self._indices(layer, group)
-            values[f"weights_{group.name}"] = self._pack(packed(matrices, biases))
+            values[f"weights_{group.name}"] = self._packed(matrices, biases)
             for k, matrix in enumerate(matrices):
                 values[f"gradient_{group.name}_{k}"] = self._product(matrix)
             values[f"gradient_{group.name}_bias"] = self._product(biases[:, None])
         for name, (kind, of) in self.source.symbols.items():
             if kind == "back" and isinstance(of, Node):
-                values[name] = self._pack(
-                    packed([self._transposed(layer, g, of) for g in program.groups if of in g.sources], None)
+                values[name] = self._packed(
+                    [self._transposed(layer, g, of) for g in program.groups if of in g.sources], None
                 )
             elif kind == "parameter":
                 values[name] = self._pack(self._block_index(f"{layer}.{of}"))
@@ -151,7 +161,10 @@ class Plan:
         if not self.layout.readout:
             return
         weight, bias = self._block_index("readout.weight"), self._block_index("readout.bias")
-        found = {"readout": self._pack(packed([weight], bias)), "readout_back": self._pack(packed([weight.T], None))}
+        found = {
+            "readout": self._packed([weight], bias),
+            "readout_back": self._packed([weight.T], None),
+        }
         found |= {"readout_gradient": self._product(weight), "readout_bias": self._product(bias[:, None])}
         for values in self.values:
             values |= found
@@ -184,27 +197,26 @@ class Plan:
         found[block.mask] = numbers
         return found
 
+    def _packed(self, matrices: list[Index], biases: Index | None) -> int:
+        """Weights of a product, one matrix per source, in the order in which `microkernels.affine` reads them."""
+        return self._pack(packed(matrices, biases, self.source.vectors))
+
     def _pack(self, index: Index, values: NDArray[np.float32] | None = None) -> int:
         self.parts.append((index.ravel().astype(np.int64), values))
         self.weights += index.size
         return self.weights - index.size
 
+    def _sums(self) -> Index:
+        """[H + 1 + O, H + 1] places of the sums for a read-out."""
+        width = self.layout.width + 1
+        places, self.gradient_size = product_places(width + self.layout.outputs, width, 0)
+        return places
+
     def _product(self, matrix: Index) -> int:
-        """Places in the packed gradient as `microkernels.product` writes it."""
-        start, at = self.gradient_size, self.gradient_size
-        rows, columns = matrix.shape
-        places = np.zeros((-rows % 8 + rows, columns), np.int64)
-        whole = columns - columns % 4
-        for k in range(0, whole, 4):
-            for r in range(0, rows, 4):
-                places[r : r + 4, k : k + 4] = np.arange(at, at + 16).reshape(4, 4)
-                at += 16
-        for k in range(whole, columns):
-            for r in range(0, rows, 8):
-                places[r : r + 8, k] = np.arange(at, at + 8)
-                at += 8
-        self._place(matrix, places[:rows])
-        self.gradient_size = at
+        """A matrix's places in the packed gradient."""
+        (rows, columns), start = matrix.shape, self.gradient_size
+        places, self.gradient_size = product_places(rows, columns, start)
+        self._place(matrix, places)
         return start
 
     def _vector(self, index: Index) -> int:
@@ -221,30 +233,19 @@ class Plan:
 class Counter:
     """Hands out rows of the workspace: `at(rows)` is the position of the next ones."""
 
-    def __init__(self, start: int = 0) -> None:
-        self.next = start
+    def __init__(self, row: int, start: int = 0) -> None:
+        self.row, self.next = row, start
 
     def __call__(self, rows: int) -> int:
-        start, self.next = self.next, self.next + rows * LANES
+        start, self.next = self.next, self.next + rows * self.row
         return start
 
 
-def tiles(rows: int) -> list[tuple[int, int]]:
-    """(first row, height) of the tiles in which `microkernels.affine` works."""
-    found, r = [], 0
-    while rows - r > 8:
-        found.append((r, 16))
-        r += 16
-    if rows - r >= 4:
-        return [*found, (r, 8)]
-    return [*found, *((k, 1) for k in range(r, rows))]
-
-
-def packed(matrices: list[Index], biases: Index | None) -> Index:
+def packed(matrices: list[Index], biases: Index | None, vectors: int) -> Index:
     """[rows, columns] per source → flat, in the order in which `microkernels.affine` reads them."""
     together = np.concatenate([*([] if biases is None else [biases[:, None]]), *matrices], 1)
     parts = []
-    for start, height in tiles(len(together)):
+    for start, height in tiles(len(together), vectors):
         tile = np.full((height, together.shape[1]), -1)
         rows = together[start : start + height]
         tile[: len(rows)] = rows
@@ -255,6 +256,21 @@ def packed(matrices: list[Index], biases: Index | None) -> Index:
 def padded(rows: int) -> int:
     """Rows that `microkernels.affine` may write."""
     return -rows % 16 + rows
+
+
+def product_places(rows: int, columns: int, at: int) -> tuple[Index, int]:
+    """[rows, columns] places in which `microkernels.product` writes, beginning at `at`, and the end of them."""
+    places = np.zeros((-rows % 8 + rows, columns), np.int64)
+    whole = columns - columns % 4
+    for k in range(0, whole, 4):
+        for r in range(0, rows, 4):
+            places[r : r + 4, k : k + 4] = np.arange(at, at + 16).reshape(4, 4)
+            at += 16
+    for k in range(whole, columns):
+        for r in range(0, rows, 8):
+            places[r : r + 8, k] = np.arange(at, at + 8)
+            at += 8
+    return places[:rows], at
 
 
 def _count(name: str, sizes: Sizes) -> int:

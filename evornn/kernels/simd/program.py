@@ -107,6 +107,11 @@ class Program:
         return list(used)
 
     @property
+    def carried(self) -> Node | None:
+        """The output, where the next step begins by computing it again (CTRNN): it is kept from step to step."""
+        return self.output if self.output in self.step.level else None
+
+    @property
     def output_state(self) -> str | None:
         """The state that is the output, if it is one as it stands."""
         return self.output.name if self.output.op == "leaf" else None

@@ -1,7 +1,8 @@
 """Code for one pass over the rows of a value: the elementwise part of an equation, forward or backward.
 
-Generated names: `Z` the workspace, `cur` and `nxt` the frames of this step and the next, `o` the position of the row at
-hand (in a pass over an outer product also `oi` and `ol`, those of its two factors). All positions are in floats.
+Generated names: `Z` the workspace, `cur` and `nxt` the frames of this step and the next, `o` the position of the vector
+at hand, `row` and `half` the number of its row and its place in the row (in a pass over an outer product also `oi` and
+`ol`, the positions of its two factors). All positions are in floats.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ class Rows:
 
     def __init__(
         self, section: Section, level: int, size: Size, place: Place, *, keep: Callable[[Node], None],
-        position: Callable[[Node], str], rows: Callable[[Size], str], recompute: bool = False,
+        position: Callable[[Node], str], rows: Callable[[Size], str], twin: Callable[[str], str],
+        elsewhere: Node | None = None, recompute: bool = False,
     ) -> None:  # fmt: skip
         self.section, self.level, self.size, self.place = section, level, size, place
-        self.keep, self.parameter, self.rows, self.recompute = keep, position, rows, recompute
+        self.keep, self.parameter, self.rows, self.twin, self.recompute = keep, position, rows, twin, recompute
+        self.elsewhere = elsewhere  # a node of this section that is there before the pass
         self.lines: list[str] = []
         self.stores: list[str] = []
         self.added: dict[str, list[Value]] = {}  # place → what this pass adds there
@@ -59,7 +62,7 @@ class Rows:
         if size == self.size:
             return " + o"
         if size == "one":
-            return ""
+            return " + half"
         raise AssertionError(f"a value of size {size} in a pass over {self.size}")
 
     def _expression(self, node: Node) -> str:
@@ -76,12 +79,11 @@ class Rows:
 
     def _block(self, size: Size) -> str:
         """The position of the block that this pass's row belongs to."""
-        return f" + o // LANES // ({self.rows(self.size)} // {self.rows(size)}) * LANES"
+        return f" + row // ({self.rows(self.size)} // {self.rows(size)}) * ROW + half"
 
     def _here(self, node: Node) -> bool:
-        return (
-            not self.recompute and node.op not in ("affine", "leaf") and node in self.section.level and self.local(node)
-        )
+        made = node.op not in ("affine", "leaf") and node is not self.elsewhere
+        return not self.recompute and made and node in self.section.level and self.local(node)
 
     def local(self, node: Node) -> bool:
         """Whether the node belongs to this pass."""
@@ -90,11 +92,11 @@ class Rows:
     def _operation(self, node: Node) -> str:
         args = node.args
         if node.op in ("parameter", "constant"):
-            return f"weight(W, {self.parameter(node)} + o // LANES)"
+            return f"weight(W, {self.parameter(node)} + row{self.twin('twin')})"
         if node.op == "spread":
             return f"load(Z, {self._needed(args[0])}{self._block(_size(args[0]))})"
         if node.op == "outer":
-            return f"load(Z, {self._needed(args[0])} + oi) * load(Z, {self._needed(args[1])} + ol)"
+            return f"load(Z, {self._needed(args[0])} + oi + half) * load(Z, {self._needed(args[1])} + ol)"
         if node.op in ("add", "sub") and (fused := self._fused(node)):
             return fused
         names = [self.value(a) for a in args]
@@ -181,14 +183,14 @@ class Rows:
             return (d,)
         if node.op == "outer":
             a, b = (self._needed(n) for n in node.nodes)
-            return apply("mul", d, self._loaded(f"{b} + ol")), apply("mul", d, self._loaded(f"{a} + oi"))
+            return apply("mul", d, self._loaded(f"{b} + ol")), apply("mul", d, self._loaded(f"{a} + oi + half"))
         return tuple(BACKWARD[node.op](d, node, *node.args))
 
     def _back_index(self, node: Node, argument: Node, number: int) -> str:
         if node.op == "spread":
             return self._block(argument.size)
         if node.op == "outer":
-            return (" + oi", " + ol")[number]
+            return (" + oi + half", " + ol")[number]
         return self.index(argument.size)
 
 

@@ -1,0 +1,114 @@
+"""Who sits where in a kernel's rows [vectors, lanes]: sequences and members into lanes, and out of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from torch import Tensor
+
+from evornn.arrays import Floats
+from evornn.kernels.simd.vector import LANES
+
+Across: TypeAlias = Literal["batch", "members"]
+VECTORS = 2  # per row
+SMALL_BATCH = 7  # up to so many sequences, lanes run across the members
+
+
+@dataclass(frozen=True)
+class Seats:
+    """Lanes run across the batch, 16 sequences of a member, or across 16 members with one sequence: such a vector is a
+    block. The second vector of a row holds another block of the same members (`apart`), or other members where there is
+    one block only. All that follows from the number of sequences alone, not from how many members there are."""
+
+    across: Across
+    blocks: int
+    apart: bool
+
+    @classmethod
+    def of(cls, batch: int) -> Seats:
+        across: Across = "members" if batch <= SMALL_BATCH else "batch"
+        blocks = batch if across == "members" else -(-batch // LANES)
+        apart = blocks > 1
+        return cls(across, -(-blocks // VECTORS) * VECTORS if apart else blocks, apart)
+
+    @property
+    def sequences(self) -> int:
+        """Seats for sequences; those of a small batch's last vector may stay empty."""
+        return self.blocks * (LANES if self.across == "batch" else 1)
+
+    @property
+    def width(self) -> int:
+        """Members in a vector."""
+        return LANES if self.across == "members" else 1
+
+    @property
+    def members(self) -> int:
+        """Members that are computed together."""
+        return self.width * (1 if self.apart else VECTORS)
+
+    def shape(self, population: int) -> tuple[int, int]:
+        """(groups of members, rounds of blocks)."""
+        return -(-population // self.members), self.blocks // (VECTORS if self.apart else 1)
+
+    def out(self, values: Floats, population: int, batch: int) -> Floats:
+        """[groups, rounds, …, vectors, lanes] → [P, B, …]."""
+        rest = values.shape[2:-2]
+        moved = values.transpose(self._order(values.ndim)).reshape(-1, self.sequences, *rest)
+        return np.ascontiguousarray(moved[:population, :batch])
+
+    def into(self, values: Floats) -> Floats:
+        """[P, B, size] → [groups, rounds, size, vectors, lanes]; the last member and sequence fill what is left."""
+        population, batch, size = values.shape
+        groups, rounds = self.shape(population)
+        members = np.minimum(np.arange(groups * self.members), population - 1)
+        full = values[members][:, np.minimum(np.arange(self.sequences), batch - 1)]
+        order, shape = self._order(5), (groups, rounds, size, VECTORS, LANES)
+        seated: Floats = full.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
+        return seated
+
+    def _order(self, axes: int) -> list[int]:
+        """The axes of members, of sequences, and the others."""
+        members, sequences = [0], [1]
+        (sequences if self.apart else members).append(axes - 2)
+        (members if self.across == "members" else sequences).append(axes - 1)
+        return [*members, *sequences, *range(2, axes - 2)]
+
+
+@dataclass(frozen=True)
+class Data:
+    """One call's sequences: X [blocks, T, I, lanes], Y [blocks, T, O, lanes], M [blocks, T, lanes], flat. Across the
+    members a block is one sequence, without lanes."""
+
+    X: Floats
+    Y: Floats
+    M: Floats
+    seats: Seats
+    steps: int
+    count: float  # steps that count
+
+    @classmethod
+    def of(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Data:
+        """The last sequence is repeated to fill the seats (without counting); ±∞ in the inputs becomes NaN."""
+        x, y, m = inputs.numpy(), targets.numpy(), mask.numpy()
+        x, y = finite_or_nan(x), np.where(m[..., None], y, np.float32(0))
+        batch, steps, _ = x.shape
+        seats = Seats.of(batch)
+        rows = np.minimum(np.arange(seats.sequences), batch - 1)
+        weights = m.astype(np.float32)[rows, :, None]
+        weights[batch:] = 0
+        flat = np.ravel if seats.across == "members" else in_lanes
+        return cls(flat(x[rows]), flat(y[rows]), flat(weights), seats, steps, float(m.sum()))
+
+
+def finite_or_nan(values: Floats) -> Floats:
+    """±∞ becomes NaN, which no function swallows."""
+    good = np.isfinite(values)
+    return np.ascontiguousarray(values) if good.all() else np.where(good, values, np.float32(np.nan))
+
+
+def in_lanes(values: Floats) -> Floats:
+    """[blocks·16, T, size] → [blocks, T, size, 16], flat."""
+    rows, steps, size = values.shape
+    return np.ascontiguousarray(values.reshape(rows // LANES, LANES, steps, size).transpose(0, 2, 3, 1)).ravel()
