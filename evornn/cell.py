@@ -55,7 +55,9 @@ class Cell(ABC):
     sizes: ClassVar[Mapping[str, str]] = {}  # of states, maps and vectors that are not "units" wide
     readout: ClassVar[bool] = True  # False: the first O units are the output, there is no read-out layer
     usual_layers: ClassVar[int] = 1  # where nobody says how many
+    takes: ClassVar[tuple[str, ...]] = ("units", "layers", "initial_state")  # sizes of a network that it has a use for
     causal: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = True
     step: ClassVar[Callable[..., Any]]
 
     def _first(self, w: Weights, *states: Node) -> Node:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,46 +38,44 @@ class Block:
         return slice(self.start, self.start + self.size)
 
 
-class Layout:
-    """All that a kernel needs to know of a network: the traces of its layers, their sizes, the genome's blocks."""
+Part: TypeAlias = tuple[str, tuple[int, ...], Uniform, "NDArray[np.bool_] | None"]  # of a block, all but its start
 
-    def __init__(
-        self, cell: Cell, inputs: int, units: int, outputs: int, layers: int, initial_state: Literal["zero", "learned"]
-    ) -> None:
-        self.cell, self.inputs, self.units, self.outputs, self.layers = cell, inputs, units, outputs, layers
-        self.initial_state = initial_state
-        self.trace: Trace = cell.trace()
-        self.readout = cell.readout
-        if not self.readout and self.width < outputs:
-            raise EvornnError(
-                f"the first {outputs} units are the outputs, but there are only {self.width}: "
-                f"set units to {outputs} or more"
-            )
 
-    def sizes(self, layer: int) -> Sizes:
-        """The sizes that the names in a layer's equation have."""
-        base = {
-            "inputs": self.inputs if layer == 0 else self.width,
-            "units": self.units,
-            "outputs": self.outputs,
-            "one": 1,
-        }
-        return {**base, **self.cell.extents(base)}
+class Form(ABC):
+    """A network at a given size as far as it does not matter what computes it: its genome's blocks and what state it
+    carries from one call to the next."""
 
-    @cached_property
-    def width(self) -> int:
-        """How many values a layer puts out, to the next layer or the read-out."""
-        base = {"inputs": self.inputs, "units": self.units, "outputs": self.outputs, "one": 1}
-        return width(self.trace.output.size, {**base, **self.cell.extents(base)})
+    inputs: int
+    outputs: int
+    layers: int
+    size: str  # for people: "2→8→1"
+    padding: float = 0.0  # what stands in the inputs after a sequence's last step
+
+    @property
+    @abstractmethod
+    def states(self) -> tuple[str, ...]:
+        """The states without which no call can go on from the one before."""
+
+    @abstractmethod
+    def carried(self, layer: int) -> dict[str, int]:
+        """All that a call leaves to the next one, name → size."""
+
+    @property
+    @abstractmethod
+    def values(self) -> tuple[int, int]:
+        """How many numbers one step of one sequence computes, and how many of them are kept to the end of a call."""
+
+    def check_inputs(self, inputs: Any) -> None:
+        """Raises EvornnError for inputs [B, T, I] that mean nothing to the architecture."""
+
+    @abstractmethod
+    def _parts(self) -> Iterator[Part]: ...
 
     @cached_property
     def blocks(self) -> dict[str, Block]:
         blocks: dict[str, Block] = {}
         start = 0
         for name, shape, initial, mask in self._parts():
-            if mask is not None and mask.shape != shape:
-                kind = type(self.cell).__name__
-                raise BadEquation(f"{kind}.mask must be {list(shape)} for {name}, got {list(mask.shape)}")
             blocks[name] = Block(name, start, shape, initial, mask)
             start += blocks[name].size
         return blocks
@@ -85,35 +84,6 @@ class Layout:
     def n(self) -> int:
         """Parameters of one network."""
         return sum(block.size for block in self.blocks.values())
-
-    def state_sizes(self, layer: int) -> dict[str, int]:
-        return {s: width(self.trace.leaves[s].size, self.sizes(layer)) for s in self.trace.states}
-
-    def _parts(self) -> Iterator[tuple[str, tuple[int, ...], Uniform, NDArray[np.bool_] | None]]:
-        for layer in range(self.layers):
-            yield from self._layer(layer, self.sizes(layer))
-        if self.readout:
-            bound = 1 / math.sqrt(self.width)
-            yield "readout.weight", (self.outputs, self.width), Uniform(-bound, bound), None
-            unbiased = None if self.cell.readout_bias else np.zeros(self.outputs, bool)
-            yield "readout.bias", (self.outputs,), Uniform(-bound, bound), unbiased
-
-    def _layer(
-        self, layer: int, sizes: Sizes
-    ) -> Iterator[tuple[str, tuple[int, ...], Uniform, NDArray[np.bool_] | None]]:
-        cell = self.cell
-        for name, node in self.trace.maps.items():
-            rows = width(node.size, sizes)
-            for k, (source, label) in enumerate(zip(node.nodes, source_names(node), strict=True)):
-                shape = (rows, width(source.size, sizes))
-                yield f"{layer}.{name}.{label}", shape, cell.initial(name, "weight", sizes), cell.mask(name, k, sizes)
-            if node.bias:
-                yield f"{layer}.{name}.bias", (rows,), cell.initial(name, "bias", sizes), None
-        for name, node in self.trace.vectors.items():
-            yield f"{layer}.{name}", (width(node.size, sizes),), cell.initial(name, "vector", sizes), None
-        if self.initial_state == "learned":
-            for state, size in self.state_sizes(layer).items():
-                yield f"{layer}.{state}.initial", (size,), Uniform(-0.1, 0.1), None
 
     # ---- the initial distribution ------------------------------------------------------------------------------
 
@@ -136,6 +106,95 @@ class Layout:
     def _spread(self, values: list[Bound]) -> Genome:
         sizes = [block.size for block in self.blocks.values()]
         return np.concatenate([np.broadcast_to(np.float32(v), k) for v, k in zip(values, sizes, strict=True)])
+
+
+class Layout(Form):
+    """All that a kernel needs to know of a network of cells: the traces of its layers, their sizes, the genome's
+    blocks."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        inputs: int,
+        units: int,
+        outputs: int,
+        layers: int,
+        initial_state: Literal["zero", "learned"],
+        readout: bool = True,
+    ) -> None:
+        self.cell, self.inputs, self.units, self.outputs, self.layers = cell, inputs, units, outputs, layers
+        self.initial_state, self.size = initial_state, "→".join(map(str, [inputs, *[units] * layers, outputs]))
+        self.trace: Trace = cell.trace()
+        self.readout = readout and cell.readout  # without one the outputs are the first units
+        if not self.readout and self.width < outputs:
+            raise EvornnError(
+                f"the first {outputs} units are the outputs, but there are only {self.width}: "
+                f"set units to {outputs} or more"
+            )
+
+    def sizes(self, layer: int) -> Sizes:
+        """The sizes that the names in a layer's equation have."""
+        base = {
+            "inputs": self.inputs if layer == 0 else self.width,
+            "units": self.units,
+            "outputs": self.outputs,
+            "one": 1,
+        }
+        return {**base, **self.cell.extents(base)}
+
+    @cached_property
+    def width(self) -> int:
+        """How many values a layer puts out, to the next layer or the read-out."""
+        base = {"inputs": self.inputs, "units": self.units, "outputs": self.outputs, "one": 1}
+        return width(self.trace.output.size, {**base, **self.cell.extents(base)})
+
+    def state_sizes(self, layer: int) -> dict[str, int]:
+        return {s: width(self.trace.leaves[s].size, self.sizes(layer)) for s in self.trace.states}
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return self.trace.states
+
+    def carried(self, layer: int) -> dict[str, int]:
+        """The states, and the fed-back output and the time where the equation uses them."""
+        others = {"y": self.outputs, "t": 1}
+        used = {name: size for name, size in others.items() if name in self.trace.leaves}
+        return {**self.state_sizes(layer), **used}
+
+    @property
+    def values(self) -> tuple[int, int]:
+        return len(self.trace.order) * self.units * self.layers + self.outputs, self.width + self.outputs
+
+    def _parts(self) -> Iterator[Part]:
+        for layer in range(self.layers):
+            yield from self._layer(layer, self.sizes(layer))
+        if self.readout:
+            bound = 1 / math.sqrt(self.width)
+            yield "readout.weight", (self.outputs, self.width), Uniform(-bound, bound), None
+            unbiased = None if self.cell.readout_bias else np.zeros(self.outputs, bool)
+            yield "readout.bias", (self.outputs,), Uniform(-bound, bound), unbiased
+
+    def _layer(self, layer: int, sizes: Sizes) -> Iterator[Part]:
+        cell = self.cell
+        for name, node in self.trace.maps.items():
+            rows = width(node.size, sizes)
+            for k, (source, label) in enumerate(zip(node.nodes, source_names(node), strict=True)):
+                shape = (rows, width(source.size, sizes))
+                full, mask = f"{layer}.{name}.{label}", cell.mask(name, k, sizes)
+                self._check_mask(full, shape, mask)
+                yield full, shape, cell.initial(name, "weight", sizes), mask
+            if node.bias:
+                yield f"{layer}.{name}.bias", (rows,), cell.initial(name, "bias", sizes), None
+        for name, node in self.trace.vectors.items():
+            yield f"{layer}.{name}", (width(node.size, sizes),), cell.initial(name, "vector", sizes), None
+        if self.initial_state == "learned":
+            for state, size in self.state_sizes(layer).items():
+                yield f"{layer}.{state}.initial", (size,), Uniform(-0.1, 0.1), None
+
+    def _check_mask(self, name: str, shape: tuple[int, ...], mask: NDArray[np.bool_] | None) -> None:
+        if mask is not None and mask.shape != shape:
+            kind = type(self.cell).__name__
+            raise BadEquation(f"{kind}.mask must be {list(shape)} for {name}, got {list(mask.shape)}")
 
 
 def source_names(node: Node) -> list[str]:

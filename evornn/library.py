@@ -61,9 +61,12 @@ def train(
     from evornn.trainers import TRAINERS
     from evornn.trainers.trainer import Trainer
     from evornn.training.budget import Budget
+    from evornn.training.check import check_causal
     from evornn.training.loop import training
 
     asked = task if isinstance(task, (Data, Task)) else TASKS.build({"kind": task} if isinstance(task, str) else task)
+    if isinstance(asked, Task):
+        check_causal(network, asked)
     data = asked if isinstance(asked, Data) else asked.data()
     how = (
         trainer
@@ -132,7 +135,7 @@ def work(store: Store, job: int, workers: int | None, address: str | None, liste
 
 
 def prepare(workers: int | None, address: str | None) -> None:
-    """What must be set before a spec is looked at, since EvoTorch imports Ray."""
+    """What must be set before Ray is imported; EvoTorch imports it too."""
     if workers != 0 or address is not None:
         from evornn.workers import cluster
 

@@ -15,7 +15,10 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from evornn.errors import EvornnError, UnknownName
 
 T = TypeVar("T")
-_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, strict=False)
+# Defaults are validated too: one setting may leave no room for the default of another.
+_CONFIG = ConfigDict(
+    extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, strict=False, validate_default=True
+)
 
 
 class BadSetting(EvornnError):

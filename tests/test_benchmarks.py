@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks import kernels, workloads
+from benchmarks import kernels, optimizers, workloads
 from benchmarks.peak import loop
+from benchmarks.peer_optimizers import OURS, PEERS
 from benchmarks.table import COLUMNS, markdown, speedup, table, targets
 from benchmarks.timing import Contestant, check, fastest, geometric_mean, interleaved
 from benchmarks.workloads import CELLS, OPERATIONS, QUICK, WORKLOADS, Workload, problem
@@ -164,3 +165,38 @@ def test_what_is_missing_or_unknown_is_said_in_one_line(monkeypatch, capsys):
         assert kernels.main(options) == 1
         error = capsys.readouterr().err
         assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("peer", ["ours", "pycma", "evotorch"])
+@pytest.mark.filterwarnings("ignore:To copy construct from a tensor:UserWarning")  # both evotorch's
+@pytest.mark.filterwarnings("ignore:__array_wrap__ must accept context:DeprecationWarning")
+def test_every_optimizer_asks_for_whole_populations_of_its_size(peer):
+    for algorithm in OURS:
+        sizes = []
+
+        def objective(points, sizes=sizes):
+            sizes.append(points.shape)
+            return np.square(points).sum(axis=1)
+
+        generation = PEERS[peer](algorithm, objective, 6, 12, 0)
+        if generation is not None:
+            generation()
+            generation()
+            assert set(sizes) == {(12, 6)}
+
+
+def test_a_running_time_counts_the_evaluations_until_the_target():
+    counted = optimizers.Counted("sphere", 3, seed=0)
+    points = counted.optimum + np.array([[1.0], [0.5], [0.0], [0.0]])
+    np.testing.assert_allclose(counted(points), [3, 0.75, 0, 0])
+    counted(points)
+    assert counted.reached and counted.spent == 3
+    spent, reached = optimizers.run("ours", "sphere", 4, seed=0, limit=5000)
+    assert reached and 100 < spent < 1500
+    assert optimizers.run("pycma", "rastrigin", 4, seed=0, limit=50) == (56, False)
+
+
+def test_optimizer_functions_have_their_optimum_at_nothing():
+    for function in optimizers.FUNCTIONS.values():
+        losses = function(np.concatenate([np.zeros((1, 5)), np.random.default_rng(0).standard_normal((20, 5))]))
+        assert abs(losses[0]) < 1e-12 and losses[1:].min() > 0

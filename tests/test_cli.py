@@ -193,6 +193,21 @@ def test_ls_and_show(evornn: Evornn, database: str, monkeypatch: pytest.MonkeyPa
         assert (answer.status == 0 and "small" in answer.out) or "snes" in answer.out
 
 
+def test_show_says_how_the_task_judges(evornn: Evornn, tmp_path: Path) -> None:
+    spec = {
+        "name": "bits", "tasks": [{"kind": "parity", "train": 20, "valid": 10, "test": 10}], "seeds": 1,
+        "networks": [{"kind": "elman", "units": 2}], "trainers": [{"kind": "snes", "population": 4}],
+        "budget": {"steps": 4000, "marks": 2},
+    }  # fmt: skip
+    (tmp_path / "bits.yaml").write_text(json.dumps(spec))
+    assert evornn("run", "bits.yaml", "--workers", "0", "--store", "sqlite:///bits.db").status == 0
+    shown = evornn("show", "1", "--store", "sqlite:///bits.db", "--json").data
+    assert shown["score"] == "share of strings right" and 0 <= shown["test_score"] < 1 and shown["solved"] is False
+    text = " ".join(evornn("show", "1", "--store", "sqlite:///bits.db").out.split())
+    assert f"{shown['test_score']:.4g} share of strings right: not solved" in text
+    assert "share of strings right" in " ".join(evornn("compare", "--store", "sqlite:///bits.db").out.split())
+
+
 def test_compare(evornn: Evornn, database: str, tmp_path: Path) -> None:
     answer = evornn("compare", "--store", database, "--json", "--report", "r.html")
     assert answer.status == 0 and answer.data["job"] == 1 and (tmp_path / "r.html").stat().st_size > 10_000
@@ -222,7 +237,7 @@ def test_export(suffix: str, evornn: Evornn, database: str, tmp_path: Path) -> N
 def test_catalog(evornn: Evornn) -> None:
     entries = {entry["name"]: entry for entry in evornn("catalog", "--json").data}
     assert {"sunspots", "csv", "adding", "elman", "lstm", "gru", "ctrnn", "cma_es", "adam", "memetic"} <= set(entries)
-    assert entries["cma_es"]["group"] == "trainers" and entries["cma_es"]["settings"]["separable"] is False
+    assert entries["cma_es"]["group"] == "trainers" and entries["cma_es"]["settings"]["covariance"] == "full"
     assert [entry["name"] for entry in evornn("catalog", "lstm", "--json").data] == ["lstm"]
     assert "Covariance matrix" in evornn("catalog", "cma_es").out
     assert entries["lstm"]["architecture"]["parameters"] == "4H² + 4HI + HO + 4H + O"
@@ -257,7 +272,7 @@ SPEC_MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"networks": [{"kind": "elman", "units": 300}], "trainers": [{"kind": "cma_es"}]},
-        "set separable: true or use a smaller network",
+        "set covariance: separable or limited_memory",
     ),
     ({"loss": "zero_one"}, "the loss zero_one has no gradient: use an evolutionary trainer"),
     ({"trainers": [{"kind": "snes", "population": 10**9}]}, "1,000,000,000 members"),

@@ -584,5 +584,5 @@ def test_readouts_of_bad_members_and_of_units_that_are_outputs() -> None:
     with pytest.raises(BadSetting, match="ridge"):
         net.readouts(genomes, X, Y, ridge=-1.0)
     units = Network("fully_recurrent", inputs=X.shape[2], units=4, outputs=Y.shape[2])
-    with pytest.raises(EvornnError, match="no read-out"):
+    with pytest.raises(EvornnError, match="no linear read-out"):
         units.readouts(units.sample(2, 0), X, Y)

@@ -95,6 +95,8 @@ def test_a_spec_from_elsewhere_may_not_name_code() -> None:
     for kind in (KIND, "a_broken_module:Cell"):
         with pytest.raises(BadSetting, match=r"^networks\.1\.kind: .* is code of your own: run it on your machine"):
             experiment(changed(networks=[{"kind": "elman"}, {"kind": kind}]), own_code=False)
+        with pytest.raises(BadSetting, match=r"^networks\.0\.of\.kind: .* is code of your own"):
+            experiment(changed(networks=[{"kind": "bidirectional", "of": {"kind": kind}}]), own_code=False)
     assert experiment(changed(networks=[{"kind": KIND}])).networks == [{"kind": KIND}]
     assert experiment(changed(networks=[{"kind": "elman"}]), own_code=False)
 

@@ -180,6 +180,24 @@ def test_failed_runs_rank_worst_and_are_shown():
     json.dumps(as_data(found), allow_nan=False)
 
 
+def test_a_tasks_own_score_is_shown_where_there_is_one():
+    runs, curves = made(4, failed=(1,))
+    assert all(cell.judged is None for cell in compare(runs, curves, FAMILIES).tasks[0].cells)
+    good = runs["state"] == "succeeded"
+    runs["score"] = np.where(good, "share of strings right", None)
+    runs["test_score"] = np.where(good, 0.25 * runs["seed"] + 0.25, np.nan)
+    runs["solved"] = np.where(good, runs["seed"] == 3, None)
+    found = compare(runs, curves, FAMILIES)
+    cells = found.tasks[0].cells
+    assert [cell.judged.solved for cell in cells] == [1] * 6 and cells[0].judged.name == "share of strings right"
+    assert cells[0].judged.score.median == 0.75 and cells[1].judged.score.median == 0.625, "of those that succeeded"
+    words = " ".join(said(found).split())
+    assert "score: share of strings right on test" in words and "1/4" in words and "0.625" in words
+    assert "share of strings right" in report(found, runs, curves, bars(0.2))
+    runs["solved"] = None  # a task that knows no solution
+    assert compare(runs, curves, FAMILIES).tasks[0].cells[0].judged.solved is None
+
+
 def test_a_loss_that_is_not_finite_is_never_chosen():
     runs, curves = made(3)
     runs.loc[0, ["valid_loss", "test_loss"]] = [-np.inf, np.nan]

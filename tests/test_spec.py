@@ -228,11 +228,15 @@ def test_sizes_are_those_of_the_networks() -> None:
     assert sizes(networks=[{"kind": "elman", "units": 3}, {"kind": "feed_forward", "units": 2}], seeds=1) == [22, 9]
 
 
-def test_full_cma_es_of_a_large_network_names_the_separable_form() -> None:
-    with pytest.raises(EvornnError, match=r"cma_es: the full form would take .* GiB .*separable: true"):
+def test_full_cma_es_of_a_large_network_names_the_other_forms() -> None:
+    with pytest.raises(
+        EvornnError, match=r"cma_es: the full covariance would take .* GiB .*separable or limited_memory"
+    ):
         sizes(networks=[{"kind": "elman", "units": 300}], trainers=[{"kind": "cma_es"}])
     wide = [{"kind": "elman", "units": 300}]
-    assert sizes(networks=wide, trainers=[{"kind": "cma_es", "separable": True}], seeds=1) == [300 * 302 + 300 + 301]
+    assert sizes(networks=wide, trainers=[{"kind": "cma_es", "covariance": "separable"}], seeds=1) == [
+        300 * 302 + 300 + 301
+    ]
 
 
 def test_what_does_not_fit_is_refused_before_it_runs() -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,6 +66,24 @@ def test_a_job_is_done_when_its_last_run_is(store: Store) -> None:
         store.finish(claim.run.id, claim.lease, result())
     assert store.job(job).state == "succeeded"
     assert store.job(job).finished == max(run.finished or 0 for run in store.runs(job=job))
+
+
+@pytest.mark.parametrize(
+    "judged",
+    [
+        {"score": "share of strings right", "test_score": 0.75, "solved": False},
+        {"score": "share of strings right", "test_score": 1.0, "solved": True},
+        {"score": "NRMSE", "test_score": NAN},  # a task that knows no solution
+        {},
+    ],
+)
+def test_a_tasks_own_score_goes_with_the_run(store: Store, judged: dict[str, Any]) -> None:
+    claim = _claimed(store)
+    store.finish(claim.run.id, claim.lease, result(**judged))
+    given = {"score": None, "test_score": None, "solved": None} | judged
+    for found in (store.run(claim.run.id), store.result(claim.run.id)):
+        assert repr({name: getattr(found, name) for name in given}) == repr(given)
+    assert [run.id for run in store.runs(order="-test_score")] == [claim.run.id]
 
 
 def test_not_a_number_survives(store: Store) -> None:

@@ -82,11 +82,12 @@ ENDLESS = "WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t) SELEC
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with open_store(f"sqlite:///{tmp_path_factory.mktemp('store')}/evornn.db") as opened:
         submitted(opened, 4)
-        for loss in (0.4, 0.1, float("nan")):
+        for loss, score in ((0.4, 0.5), (0.1, 1.0), (float("nan"), None)):
+            judged = {} if score is None else {"score": "share right", "test_score": score, "solved": score == 1.0}
             claim = opened.claim("me")
             assert claim is not None
             opened.record(claim.run.id, claim.lease, [row(1), row(2, best=float("inf"))], checkpoint(2))
-            opened.finish(claim.run.id, claim.lease, result(test_loss=loss, valid_loss=loss))
+            opened.finish(claim.run.id, claim.lease, result(test_loss=loss, valid_loss=loss, **judged))
         yield opened
 
 
@@ -141,6 +142,7 @@ def test_the_leaderboard(store: Store) -> None:
     assert len(rows) == 1 and found["place"] == 1 and found["experiment"] == "sunspots"
     assert (found["runs"], found["succeeded"], found["failed"], found["parameters"]) == (4, 3, 0, 17)
     assert found["best_valid_loss"] == 0.1 and found["median_test_loss"] == 0.25, "of the finite ones"
+    assert (found["score"], found["median_test_score"], found["solved"]) == ("share right", 0.75, 1)
 
 
 def test_results_and_learning_curves(store: Store) -> None:
@@ -151,6 +153,8 @@ def test_results_and_learning_curves(store: Store) -> None:
         [3, "succeeded", None],
         [4, "queued", None],
     ]
+    judged = store.query("SELECT score, test_score, solved FROM results ORDER BY run")[1]
+    assert judged == [["share right", 0.5, 0], ["share right", 1.0, 1], [None, None, None], [None, None, None]]
     assert '"test_loss":"nan"' in found[2][3] and found[0][4].endswith("Z") and found[3][4] is None
     curve = store.query(
         "SELECT mark, network_steps, best, not_finite FROM learning_curves WHERE run = 1 ORDER BY mark"

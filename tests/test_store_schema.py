@@ -80,6 +80,22 @@ def test_down_and_up_again_with_data(url: str) -> None:
         assert store.jobs() == []
 
 
+def test_scores_came_with_the_third_version(url: str) -> None:
+    with open_store(url) as store:
+        submitted(store)
+        claim = store.claim("me")
+        assert claim is not None
+        store.finish(claim.run.id, claim.lease, result(score="NRMSE", test_score=0.5, solved=False))
+    assert upgrade(url, "0002") == "0002"
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        names = [column[1] for column in connection.execute("PRAGMA table_info(runs)")]
+        assert not {"score", "test_score", "solved"} & set(names) and "test_loss" in names
+        assert connection.execute("SELECT median_test_loss FROM leaderboard").fetchall() == [(0.25,)]
+    assert upgrade(url) == HEAD
+    with open_store(url) as store:
+        assert (store.run(1).test_loss, store.run(1).score, store.run(1).solved) == (0.25, None, None)
+
+
 def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _filled(url).close()
     upgrade(url, "0001")

@@ -85,6 +85,8 @@ def run(found: StoredRun, curve: Sequence[Row], result: Result | None) -> Render
         "loss": ", ".join(f"{name} {_cell(getattr(found, f'{name}_loss'))}" for name in ("train", "valid", "test")),
         "targets hit": ", ".join(f"{k} at {v:,} steps" for k, v in (found.hits or {}).items()) or "–",
     }
+    if found.score is not None:
+        facts["score"] = _score(found)
     if curve:
         valid = [row.champion_valid for row in curve]
         facts["curve"] = f"{spark(valid)}  validation, {valid[0]:.4g} → {valid[-1]:.4g}"
@@ -136,6 +138,12 @@ def findings(found: Sequence[Finding]) -> RenderableType:
         mark = Text("ok", style="green") if finding.good else Text("!!", style="red")
         grid.add_row(mark, Text(finding.what), Text(finding.found))
     return grid
+
+
+def _score(run: StoredRun) -> str:
+    """The task's own judgement on the test split."""
+    verdict = {None: "", True: ": solved", False: ": not solved"}[run.solved]
+    return f"{_cell(run.test_score)} {run.score}{verdict}"
 
 
 def spark(values: Sequence[float], width: int = 40) -> str:

@@ -11,12 +11,12 @@ from evornn.catalog import Catalog, is_place
 from evornn.errors import UnknownName
 from evornn.experiments.description import Architecture, described
 from evornn.experiments.spec import NetworkSize
-from evornn.networks import CELLS
+from evornn.networks import CELLS, NETWORKS
 from evornn.settings import plain
 from evornn.tasks import TASKS
 from evornn.trainers import TRAINERS
 
-CATALOGS: dict[str, Catalog[Any]] = {"tasks": TASKS, "networks": CELLS, "trainers": TRAINERS}
+CATALOGS: dict[str, Catalog[Any]] = {"tasks": TASKS, "networks": NETWORKS, "trainers": TRAINERS}
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Entry:
     name: str
     summary: str  # how the file begins: paper and, of a network, equation
     settings: dict[str, Any]  # name → default; "required" where there is none
-    architecture: Architecture | None = None  # of a network
+    architecture: Architecture | None = None  # of a cell
 
 
 def entries(name: str | None = None) -> list[Entry]:
     """All entries, or those of a name, or the one of a cell of the user's own; raises UnknownName."""
     if is_place(name):
-        return [_entry("networks", CELLS, str(name))]
+        return [_entry("networks", NETWORKS, str(name))]
     names = {entry for catalog in CATALOGS.values() for entry in catalog}
     if name is not None and name not in names:
         raise UnknownName("task, network or trainer", name, names)
@@ -51,7 +51,9 @@ def _entry(group: str, catalog: Catalog[Any], name: str) -> Entry:
     text = (module.__doc__ or kind.__doc__ or "").strip()
     if group == "networks":
         size = defaults(NetworkSize) | {"layers": kind.usual_layers}
-        return Entry(group, name, " ".join(text.split()), size | defaults(kind), described(name))
+        taken = {name: default for name, default in size.items() if name in kind.takes}
+        architecture = None if name in NETWORKS and name not in CELLS else described(name)
+        return Entry(group, name, " ".join(text.split()), taken | defaults(kind), architecture)
     return Entry(group, name, " ".join(text.split("\n\n")[0].split()), defaults(kind))
 
 

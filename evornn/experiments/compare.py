@@ -1,7 +1,8 @@
 """`compare(runs, curves)`: which trainer, which network, by how much, and how sure. Frames in, plain records out.
 
 `runs` has a row per run: run, task, network, trainer, seed, state, n, train_loss, valid_loss, test_loss, network_steps,
-evaluations, updates, seconds, stopped_by, hits; `curves` a row per run and budget mark, as `training.records.Row`.
+evaluations, updates, seconds, stopped_by, hits, score, test_score, solved; `curves` a row per run and budget mark, as
+`training.records.Row`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
 from evornn.experiments import statistics, targets
-from evornn.experiments.comparison import Cell, Chosen, Comparison, Overall, Reach, TaskComparison, Verdict
+from evornn.experiments.comparison import Cell, Chosen, Comparison, Judged, Overall, Reach, TaskComparison, Verdict
 from evornn.experiments.contests import contest, losses_by_seed
 from evornn.experiments.targets import Target, Track
 from evornn.tasks.task import Baseline
@@ -69,7 +70,8 @@ def finished(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, l
     done = runs[runs["state"].isin(["succeeded", "failed"])].sort_values("run", kind="stable").copy()
     if done.empty:
         raise EvornnError("nothing to compare: no run has finished yet; see `evornn ls`, or go on with `evornn resume`")
-    done["hits"] = done.get("hits", None)
+    for column in ("hits", "score", "test_score", "solved"):
+        done[column] = done.get(column, None)
     for column in ("seconds", "network_steps"):
         done[column] = done[column].astype(float)
     for loss in ("valid_loss", "test_loss"):
@@ -141,7 +143,17 @@ def _cell(group: DataFrame, goals: Sequence[Target], tracks: Mapping[int, Track]
         seconds=float(group["seconds"].median()),
         network_steps=float(group["network_steps"].median()),
         rank=0,
+        judged=_judged(group),
     )
+
+
+def _judged(group: DataFrame) -> Judged | None:
+    done = group[group["score"].notna()]
+    if done.empty:
+        return None
+    known = done["solved"].dropna()
+    solved = int(known.astype(bool).sum()) if len(known) else None
+    return Judged(str(done["score"].iloc[0]), statistics.spread(done["test_score"].astype(float)), solved)
 
 
 def _reach(group: DataFrame, goal: Target, tracks: Mapping[int, Track], streams: Streams) -> Reach:

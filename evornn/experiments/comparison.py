@@ -24,6 +24,15 @@ class Reach:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A task's own judgement on the test split, over the runs of a cell that succeeded."""
+
+    name: str  # what the score is
+    score: Spread
+    solved: int | None  # runs that solved the task; None: it knows no such thing
+
+
+@dataclass(frozen=True)
 class Cell:
     """One network with one trainer on one task, over its seeds."""
 
@@ -39,6 +48,7 @@ class Cell:
     seconds: float  # median
     network_steps: float  # median
     rank: int  # within the family on this task, by median validation loss
+    judged: Judged | None  # None: the task has no score
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def parameters(cell: Cell) -> str:
 
 
 def _layout(cell: Cell) -> Layout:
-    return Layout(cell, **EXAMPLE, layers=cell.usual_layers, initial_state="zero")
+    return Layout(cell, **EXAMPLE, layers=cell.usual_layers, initial_state="zero", readout=True)
 
 
 def _weights(cell: Cell) -> Iterator[list[str]]:

@@ -9,7 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from evornn.errors import EvornnError
 from evornn.experiments.spec import Resources, RunPlan, split_network
 from evornn.networks.network import Network
 from evornn.settings import build
@@ -18,7 +17,7 @@ from evornn.tasks.task import Data, Task
 from evornn.trainers import TRAINERS
 from evornn.trainers.trainer import Trainer
 from evornn.training.budget import Budget
-from evornn.training.check import check
+from evornn.training.check import check, check_causal
 from evornn.training.loop import training
 from evornn.training.oracle import Origin
 from evornn.training.records import Checkpoint, Update
@@ -39,10 +38,7 @@ def ready(fragments: Mapping[str, Any]) -> Ready:
     """Build a run's task, network and trainer. Raises EvornnError for what doesn't fit together."""
     task, data = load(json.dumps(fragments["task"], sort_keys=True))
     network = network_for(fragments, data)
-    if task.causal and not network.cell.causal:
-        raise EvornnError(
-            f"{network!r} sees the future, and {type(task).__name__} is about predicting it: use a causal network"
-        )
+    check_causal(network, task)
     trainer = TRAINERS.build(fragments["trainer"], "trainer")
     found = Ready(network, task, data, trainer, fragments.get("loss") or data.loss)
     check(found.network, found.data, found.trainer, found.loss)
@@ -51,15 +47,13 @@ def ready(fragments: Mapping[str, Any]) -> Ready:
 
 def network_for(fragments: Mapping[str, Any], data: Data) -> Network:
     """The network of a run, with as many inputs and outputs as its task has."""
-    cell, size = split_network(fragments["network"])
+    architecture, sizes = split_network(fragments["network"])
     resources = build(Resources, dict(fragments.get("resources") or {}), "resources")
     return Network(
-        cell,
+        architecture,
         inputs=data.train.inputs.shape[2],
         outputs=data.train.targets.shape[2],
-        units=size.units,
-        layers=size.layers,
-        initial_state=size.initial_state,
+        **sizes,
         device=resources.device,
         threads=resources.cpus,
         backend=resources.backend,

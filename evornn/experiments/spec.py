@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Len
 
 from evornn.catalog import Catalog, is_place
-from evornn.cell import Cell
 from evornn.errors import EvornnError, UnknownName
 from evornn.experiments.yaml import check_plain
-from evornn.networks import CELLS
+from evornn.networks import NETWORKS, Architecture
 from evornn.settings import BadSetting, as_data, build, names, settings
 from evornn.tasks import TASKS
 from evornn.trainers import TRAINERS
@@ -42,7 +41,7 @@ class StartFrom:
 
 @settings
 class NetworkSize:
-    """The part of a network's fragment that every architecture has."""
+    """The part of a network's fragment that all architectures share, as far as they have a use for it (`takes`)."""
 
     units: Annotated[int, Ge(1)] = 8
     layers: Annotated[int, Ge(1)] | None = None  # None: what is usual for the architecture, mostly 1
@@ -131,17 +130,19 @@ def plan(experiment: Experiment) -> list[RunPlan]:
     ]
 
 
-def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[Cell, NetworkSize]:
-    """`{kind: lstm, units: 8, forget_bias: 0}` → the cell with its settings, and the sizes."""
+def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[Architecture, dict[str, Any]]:
+    """`{kind: lstm, units: 8, forget_bias: 0}` → the architecture with its settings, and the sizes that it takes."""
     sizes = {key: fragment[key] for key in names(NetworkSize) if key in fragment}
     rest = {key: value for key, value in fragment.items() if key not in sizes}
     kind = rest.get("kind")
-    if isinstance(kind, str) and (kind in CELLS or is_place(kind)):
-        known = [*names(NetworkSize), *names(CELLS[kind])]
-        for key in rest:
+    if isinstance(kind, str) and (kind in NETWORKS or is_place(kind)):
+        architecture = NETWORKS[kind]
+        known = [*architecture.takes, *names(architecture)]
+        for key in fragment:
             if key not in ("kind", *known):
                 raise UnknownName(f"setting of {where}", key, known)
-    return CELLS.build(rest, where), build(NetworkSize, sizes, where)
+    made, size = NETWORKS.build(rest, where), as_data(build(NetworkSize, sizes, where))
+    return made, {name: size[name] for name in made.takes}
 
 
 def labelled(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -179,8 +180,17 @@ def _check(experiment: Experiment) -> None:
 
 def _refuse_places(networks: list[dict[str, Any]]) -> None:
     for k, fragment in enumerate(networks):
-        if is_place(kind := fragment.get("kind")):
-            raise BadSetting(f"networks.{k}.kind", f"{kind!r} is code of your own: run it on your machine, evornn run")
+        for where, kind in _kinds(fragment, f"networks.{k}"):
+            if is_place(kind):
+                raise BadSetting(f"{where}.kind", f"{kind!r} is code of your own: run it on your machine, evornn run")
+
+
+def _kinds(fragment: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+    """Where there is a kind and which, in a fragment and in the parts of which it is made."""
+    yield where, fragment.get("kind")
+    for name, value in fragment.items():
+        if isinstance(value, Mapping):
+            yield from _kinds(value, f"{where}.{name}")
 
 
 def _check_seeds(experiment: Experiment) -> None:

@@ -43,13 +43,15 @@ def _task(task: TaskComparison, alpha: float) -> Iterator[RenderableType]:
 
 def _cells(task: TaskComparison) -> Table:
     target = "" if task.headline is None else f"; success: {conclusions.described(task)}"
-    table = _table(f"median [middle half] over seeds{target}")
+    judged = next((cell.judged for cell in task.cells if cell.judged), None)
+    table = _table(f"median [middle half] over seeds{target}{f'; score: {judged.name} on test' if judged else ''}")
     for name, justify in (("network", "left"), ("trainer", "left"), ("test", "right"), ("validation", "right"),
-                          ("success", "right"), ("ERT", "right"), ("s", "right")):  # fmt: skip
+                          ("success", "right"), ("ERT", "right"), ("s", "right"),
+                          *([("score", "right"), ("solved", "right")] if judged else [])):  # fmt: skip
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for cell in task.cells:
         _add(table, cell.network, cell.trainer, _spread(cell.test), number(cell.valid.median), *_success(task, cell),
-             number(cell.seconds, 3))  # fmt: skip
+             number(cell.seconds, 3), *(_score(cell) if judged else ()))  # fmt: skip
     return table
 
 
@@ -69,6 +71,13 @@ def _success(task: TaskComparison, cell: Cell) -> tuple[str, str]:
     if reach is None:
         return f"–{failed}", "–"
     return f"{reach.successes}/{cell.runs}{failed}", number(reach.ert.value, 3) if reach.successes else "never"
+
+
+def _score(cell: Cell) -> tuple[str, str]:
+    if cell.judged is None:
+        return "–", "–"
+    solved = cell.judged.solved
+    return number(cell.judged.score.median, 3), "–" if solved is None else f"{solved}/{cell.runs}"
 
 
 def _spread(spread: Spread) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from evornn.errors import EvornnError
 from evornn.kernels.evaluate import Evaluator
-from evornn.layout import Layout
+from evornn.layout import Form, Layout
 
 if TYPE_CHECKING:
     from evornn.kernels.simd.evaluator import SimdEvaluator
@@ -19,14 +19,14 @@ log = logging.getLogger("evornn.kernels")
 
 
 def evaluator(
-    layout: Layout, threads: int, backend: Backend, device: torch.device, dtype: torch.dtype
+    layout: Form, threads: int, backend: Backend, device: torch.device, dtype: torch.dtype
 ) -> Evaluator | SimdEvaluator:
     """The evaluator of a network. `auto` takes SIMD on the CPU in float32 for every equation that it knows, and says
     where it doesn't. Raises EvornnError when `simd` is asked for and impossible."""
     if backend == "torch":
         return Evaluator(layout, threads)
-    reason = _hindrance(device, dtype)
-    if reason is None:
+    reason = _hindrance(layout, device, dtype)
+    if reason is None and isinstance(layout, Layout):
         from evornn.kernels.simd.evaluator import SimdEvaluator
         from evornn.kernels.simd.program import NotFusable
 
@@ -40,7 +40,9 @@ def evaluator(
     return Evaluator(layout, threads)
 
 
-def _hindrance(device: torch.device, dtype: torch.dtype) -> str | None:
+def _hindrance(layout: Form, device: torch.device, dtype: torch.dtype) -> str | None:
+    if not isinstance(layout, Layout):
+        return "it is no gated cell, but written in torch"
     if device.type != "cpu":
         return f"it is computed on {device}"
     return None if dtype == torch.float32 else f"its numbers are {str(dtype).removeprefix('torch.')}"

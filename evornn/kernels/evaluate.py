@@ -1,4 +1,4 @@
-"""A population's losses, gradients and outputs on the reference interpreter, tile by tile.
+"""A population's losses, gradients and outputs in torch, tile by tile.
 
 A tile is a fixed number of members, the last one padded; it is computed by one thread, in chunks of sequences whose
 size depends on the shapes alone, and results are put together in genome order. So a member's bits don't depend on the
@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from evornn.kernels import losses
+from evornn.kernels.model import Direct, ModelForm
 from evornn.kernels.reference import NetworkState, Reference
-from evornn.layout import Layout
+from evornn.layout import Form, Layout
 
 T = TypeVar("T")
 Answer: TypeAlias = tuple[Tensor, NetworkState]  # outputs [P, B, T, O] and the state after the last step
@@ -36,7 +37,7 @@ class Evaluator:
     """Evaluates one network's genomes [P, n] (torch, on their device) with a number of CPU threads."""
 
     name: ClassVar[str] = "torch"
-    layout: Layout
+    layout: Form
     threads: int = 1
 
     def prepare(self, batch: int, gradients: bool) -> None:
@@ -53,7 +54,7 @@ class Evaluator:
         state = whole_tiles(state)
 
         def tile(members: Tensor, place: slice) -> Tensor:
-            network, sums = Reference(self.layout, members), []
+            network, sums = interpreter(self.layout, members), []
             for rows in self._chunks(members, inputs, stored_steps=1):
                 outputs, _ = network.run(inputs[rows], part_of(state, place, rows))
                 sums.append(losses.total(loss, outputs, targets[rows], mask[rows]))
@@ -74,7 +75,7 @@ class Evaluator:
             members = members.detach().requires_grad_()
             sums, gradient, ends = [], torch.zeros_like(members), []
             for rows in self._chunks(members, inputs, stored_steps=inputs.shape[1]):
-                outputs, end = Reference(self.layout, members).run(inputs[rows], part_of(state, place, rows))
+                outputs, end = interpreter(self.layout, members).run(inputs[rows], part_of(state, place, rows))
                 ends.append((outputs[:, :, -1:].detach(), [{k: v.detach() for k, v in layer.items()} for layer in end]))
                 part = losses.total(loss, outputs, targets[rows], mask[rows])
                 gradient = gradient + torch.autograd.grad(part.sum(), members)[0]
@@ -96,7 +97,7 @@ class Evaluator:
         state = whole_tiles(state)
 
         def tile(members: Tensor, place: slice) -> Answer:
-            network, answers = Reference(self.layout, members), []
+            network, answers = interpreter(self.layout, members), []
             for rows in self._chunks(members, inputs, stored_steps=1):
                 answers.append(network.run(inputs[rows], part_of(state, place, rows)))
             return joined(answers, 1)
@@ -107,10 +108,12 @@ class Evaluator:
         return outputs[:count], [{name: values[:count] for name, values in layer.items()} for layer in ends]
 
     def products(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor) -> Products:
-        """Sums for the read-out, over the steps where the mask is True; fed-back outputs are the targets."""
+        """Sums for the read-out of cells, over the steps where the mask is True; fed-back outputs are the targets."""
+        layout = self.layout
+        assert isinstance(layout, Layout)
 
         def tile(members: Tensor, place: slice) -> Products:
-            network, sums = Reference(self.layout, members), []
+            network, sums = Reference(layout, members), []
             for rows in self._chunks(members, inputs, stored_steps=1):
                 forced = torch.where(mask[rows][..., None], targets[rows], 0.0)
                 hidden, _ = network.hidden(inputs[rows], forced=forced)
@@ -136,11 +139,19 @@ class Evaluator:
                 return list(pool.map(f, [members[place] for place in places], places))
 
     def _chunks(self, members: Tensor, inputs: Tensor, stored_steps: int) -> Iterator[slice]:
-        values = len(self.layout.trace.order) * self.layout.units * self.layout.layers + self.layout.outputs
-        kept = inputs.shape[1] * (self.layout.width + self.layout.outputs)
-        per_sequence = TILE[members.device.type] * (stored_steps * values + kept) * members.element_size()
+        values, kept = self.layout.values
+        numbers = stored_steps * values + inputs.shape[1] * kept
+        per_sequence = TILE[members.device.type] * numbers * members.element_size()
         size = max(1, CHUNK_BYTES[members.device.type] // per_sequence)
         return (slice(k, k + size) for k in range(0, len(inputs), size))
+
+
+def interpreter(layout: Form, members: Tensor) -> Reference | Direct:
+    """What computes a network with these genomes [P, n] in torch."""
+    if isinstance(layout, ModelForm):
+        return Direct(layout, members)
+    assert isinstance(layout, Layout)
+    return Reference(layout, members)
 
 
 def joined(answers: list[Answer], axis: int) -> Answer:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from evornn.cell import width
-from evornn.layout import Layout, source_names
+from evornn.layout import Form, Layout, source_names
 from evornn.ops import Node
 
 NetworkState: TypeAlias = list[dict[str, Tensor]]  # per layer: state name → [P, B, size]
@@ -229,7 +229,7 @@ def same_sources(nodes: list[Node]) -> list[list[Node]]:
     return list(groups.values())
 
 
-def matrix(layout: Layout, genomes: Tensor, name: str) -> Tensor:
+def matrix(layout: Form, genomes: Tensor, name: str) -> Tensor:
     """[P, *shape] a block of the genomes; weights that a mask leaves out are 0."""
     block = layout.blocks[name]
     part = genomes[:, block.slice]

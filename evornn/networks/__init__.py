@@ -1,7 +1,16 @@
-"""What computes: one architecture, one equation, one paper, one file, one line here. `Network` ties cell and kernel."""
+"""What computes: one architecture, one equation, one paper, one file, one line here. `Network` ties it to a kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
 
 from evornn.catalog import Catalog
 from evornn.cell import Cell
+
+if TYPE_CHECKING:
+    from evornn.kernels.model import Model  # imports torch
+
+Architecture: TypeAlias = "Cell | Model"
 
 CELLS: Catalog[Cell] = Catalog(
     "network",
@@ -35,6 +44,21 @@ CELLS: Catalog[Cell] = Catalog(
         "mut1": "evornn.networks.mut1:MUT1",
         "mut2": "evornn.networks.mut2:MUT2",
         "mut3": "evornn.networks.mut3:MUT3",
+    },
+    own=Cell,
+)
+
+NETWORKS: Catalog[Architecture] = Catalog(
+    "network",
+    {
+        **CELLS.places,
+        "bidirectional": "evornn.networks.bidirectional:Bidirectional",
+        "recursive": "evornn.networks.recursive:Recursive",
+        "hopfield": "evornn.networks.hopfield:Hopfield",
+        "bidirectional_associative_memory": "evornn.networks.bidirectional_associative_memory:AssociativeMemory",
+        "history_compressor": "evornn.networks.history_compressor:HistoryCompressor",
+        "neural_turing_machine": "evornn.networks.neural_turing_machine:NeuralTuringMachine",
+        "pushdown_automaton": "evornn.networks.pushdown_automaton:PushdownAutomaton",
     },
     own=Cell,
 )

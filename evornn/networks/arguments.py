@@ -12,7 +12,7 @@ from torch import Tensor
 
 from evornn.errors import EvornnError
 from evornn.kernels.reference import NetworkState
-from evornn.layout import Layout
+from evornn.layout import Form
 from evornn.settings import BadSetting
 
 
@@ -20,7 +20,7 @@ from evornn.settings import BadSetting
 class Arguments:
     """The checks of one network's arguments; `network` is how errors call it."""
 
-    layout: Layout
+    layout: Form
     device: torch.device
     dtype: torch.dtype
     network: str
@@ -75,21 +75,17 @@ class Arguments:
         """Per layer: state name → [P, B, size]; what is given may lack leading axes, or have 1 there."""
         if values is None:
             return None
-        names = list(self.layout.trace.states)
+        names = self.layout.states
+        if not names:
+            raise EvornnError(f"{self.network} carries no state over: give it whole sequences, and no state")
         layers = [layer for layer in values if isinstance(layer, Mapping)] if isinstance(values, list | tuple) else []
         if len(layers) != self.layout.layers or not all(set(names) <= set(layer) for layer in layers):
             raise EvornnError(f"state must hold {', '.join(names)} for each of {self.layout.layers} layers")
-        sizes = [self._state_sizes(layer) for layer in range(self.layout.layers)]
+        sizes = [self.layout.carried(layer) for layer in range(self.layout.layers)]
         return [
             {name: self._spread(f"state {name}", layer[name], (members, batch, s[name])) for name in s if name in layer}
             for s, layer in zip(sizes, layers, strict=True)
         ]
-
-    def _state_sizes(self, layer: int) -> dict[str, int]:
-        """Of the states, and of the fed-back output and the time where the equation uses them."""
-        carried = {"y": self.layout.outputs, "t": 1}
-        used = {name: size for name, size in carried.items() if name in self.layout.trace.leaves}
-        return {**self.layout.state_sizes(layer), **used}
 
     def _spread(self, what: str, values: Any, shape: tuple[int, ...]) -> Tensor:
         value = numbers(what, values).to(self.device, self.dtype)
@@ -131,10 +127,10 @@ def _described(values: Any) -> str:
     return type(values).__name__ if kind is None else f"{type(values).__name__} of {kind}"
 
 
-def without_padding(inputs: Tensor, counted: Tensor) -> Tensor:
-    """[B, T, I] with zeros after the last step that counts: whatever stands there can change no loss, but the gradient
-    of an infinite or undefined value would be undefined."""
-    return torch.where(counted.flip(1).cumsum(1).flip(1)[..., None] > 0, inputs, 0.0)
+def without_padding(inputs: Tensor, counted: Tensor, padding: float) -> Tensor:
+    """[B, T, I] with `padding` after the last step that counts: whatever stands there can change no loss, but the
+    gradient of an infinite or undefined value would be undefined."""
+    return torch.where(counted.flip(1).cumsum(1).flip(1)[..., None] > 0, inputs, padding)
 
 
 def only_finite(genomes: Tensor, results: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ import torch
 
 from evornn.arrays import Genome
 from evornn.errors import EvornnError
-from evornn.networks import CELLS
+from evornn.layout import Layout
+from evornn.networks import NETWORKS
 from evornn.networks.elman import Elman
 from evornn.networks.network import Network
 
@@ -55,6 +56,7 @@ def from_torch(network: Network, recurrent: torch.nn.RNNBase, readout: torch.nn.
 def to_torch_modules(network: Network, genome: Genome) -> tuple[torch.nn.RNNBase, torch.nn.Linear]:
     """torch's own recurrent module and read-out with the weights of `genome` [n]."""
     kind, layout = _kind(network), network.layout
+    assert isinstance(layout, Layout)
     settings = {"num_layers": layout.layers, "batch_first": True, **_nonlinearity(network)}
     recurrent = MODULES[kind](layout.inputs, layout.units, **settings)
     readout = torch.nn.Linear(layout.units, layout.outputs)
@@ -94,8 +96,9 @@ def _check(network: Network, kind: str, recurrent: torch.nn.RNNBase, readout: to
 
 
 def _kind(network: Network) -> str:
-    kind = CELLS.name_of(network.cell)
-    if kind not in GATES or network.layout.initial_state != "zero" or "sigmoid" in _nonlinearity(network).values():
+    kind, layout = NETWORKS.name_of(network.cell), network.layout
+    convertible = kind in GATES and isinstance(layout, Layout) and layout.initial_state == "zero"
+    if not convertible or "sigmoid" in _nonlinearity(network).values():
         known = ", ".join(GATES)
         raise EvornnError(
             f"torch has no module equal to {network!r}: only {known} with zero initial state convert, none with sigmoid"

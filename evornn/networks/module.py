@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from evornn.kernels.reference import Reference
-from evornn.layout import Layout
+from evornn.kernels.evaluate import interpreter
+from evornn.layout import Form
 
 
 class Module(torch.nn.Module):
     """[B, T, I] → [B, T, O]. Its parameters are the genome's blocks by name ("0_f_x", "readout_weight", …); masked
     weights are flat, as in the genome."""
 
-    def __init__(self, layout: Layout, genome: Tensor) -> None:
+    def __init__(self, layout: Form, genome: Tensor) -> None:
         super().__init__()
         self.layout = layout
         for block in layout.blocks.values():
@@ -26,5 +26,5 @@ class Module(torch.nn.Module):
         return torch.cat([parameter.flatten() for parameter in self.parameters()])
 
     def forward(self, inputs: Tensor) -> Tensor:
-        outputs, _ = Reference(self.layout, self.genome()[None]).run(inputs)
+        outputs, _ = interpreter(self.layout, self.genome()[None]).run(inputs)
         return outputs[0]

@@ -15,9 +15,10 @@ from evornn.errors import EvornnError
 from evornn.kernels.backend import Backend, evaluator
 from evornn.kernels.evaluate import TILE
 from evornn.kernels.losses import PER_STEP, WITHOUT_GRADIENT
+from evornn.kernels.model import Dimensions, Model, ModelForm
 from evornn.kernels.reference import NetworkState
-from evornn.layout import Layout
-from evornn.networks import CELLS
+from evornn.layout import Form, Layout
+from evornn.networks import NETWORKS, Architecture
 from evornn.networks.arguments import Arguments, numbers, only_finite, whole, without_padding
 from evornn.networks.readout import solved
 from evornn.settings import BadSetting
@@ -38,17 +39,18 @@ class Network:
     (3, 2, 5, 1)
 
     `cell` is a catalog name, or `my_package.my_cell:MyCell` for one of your own, with its settings as further keywords;
-    or a Cell. `layers` is by default what is usual for it, mostly 1. `device` is where it is computed: "cpu", "cuda",
+    or a ready Cell or Model. Sizes that an architecture has no use for (a Hopfield network has no units of its own) are
+    left out; `layers` is by default what is usual for it, mostly 1. `device` is where it is computed: "cpu", "cuda",
     "cuda:1", … `threads` is how many CPU threads share a population; it changes no bit of the result. `backend` is
     auto, simd (fused kernels: CPU, float32) or torch; `backend_used` tells which it became.
     """
 
     def __init__(
         self,
-        cell: str | Cell,
+        cell: str | Architecture,
         *,
         inputs: int,
-        units: int,
+        units: int | None = None,
         outputs: int,
         layers: int | None = None,
         initial_state: Literal["zero", "learned"] = "zero",
@@ -58,21 +60,16 @@ class Network:
         backend: Backend = "auto",
         **settings: Any,
     ) -> None:
-        counts = {"inputs": inputs, "units": units, "outputs": outputs, "threads": threads}
-        counts |= {} if layers is None else {"layers": layers}
-        for name, count in counts.items():
+        if isinstance(cell, Cell | Model) and settings:
+            raise BadSetting("network", f"{', '.join(settings)}: give settings to the cell itself, or name it")
+        self.cell = cell if isinstance(cell, Cell | Model) else NETWORKS.build({"kind": cell, **settings}, "network")
+        for name, count in {"inputs": inputs, "outputs": outputs, "threads": threads}.items():
             whole(f"network.{name}", count, least=1)
-        if initial_state not in ("zero", "learned"):
-            raise BadSetting("network.initial_state", f"must be zero or learned, got {initial_state!r}")
         if dtype not in ("float32", "float64"):
             raise BadSetting("network.dtype", f"must be float32 or float64, got {dtype!r}")
         if backend not in ("auto", "simd", "torch"):
             raise BadSetting("network.backend", f"must be auto, simd or torch, got {backend!r}")
-        if isinstance(cell, Cell) and settings:
-            raise BadSetting("network", f"{', '.join(settings)}: give settings to the cell itself, or name it")
-        self.cell = cell if isinstance(cell, Cell) else CELLS.build({"kind": cell, **settings}, "network")
-        layers = self.cell.usual_layers if layers is None else layers
-        self.layout = Layout(self.cell, inputs, units, outputs, layers, initial_state)
+        self.layout = _form(self.cell, inputs, units, outputs, layers, initial_state)
         self.device, self.dtype = _device(device), getattr(torch, dtype)
         self.evaluator = evaluator(self.layout, threads, backend, self.device, self.dtype)
         self.given = Arguments(self.layout, self.device, self.dtype, repr(self))
@@ -88,8 +85,12 @@ class Network:
         return self.evaluator.name
 
     def __repr__(self) -> str:
-        size = f"{self.layout.inputs}→{'→'.join([str(self.layout.units)] * self.layout.layers)}→{self.layout.outputs}"
-        return f"<{CELLS.name_of(self.cell)} {size}, {self.n} parameters>"
+        return f"<{NETWORKS.name_of(self.cell)} {self.layout.size}, {self.n} parameters>"
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether its outputs have a gradient."""
+        return self.cell.differentiable
 
     def sample(self, count: int, seed: int) -> Genomes:
         """[count, n] genomes from the architecture's initial distribution."""
@@ -137,8 +138,10 @@ class Network:
 
         With `return_state` also the state after the last step: given to the next call, which goes on with the next part
         of the sequences, it makes backpropagation truncated (no gradient flows into a state that is given).
-        Raises EvornnError for a loss without a gradient (zero_one, a function of your own).
+        Raises EvornnError for a loss without a gradient (zero_one, a function of your own), or such a network.
         """
+        if not self.differentiable:
+            raise EvornnError(f"{self!r} has no gradient: train it by evolution")
         if not has_gradient(loss):
             raise EvornnError(
                 f"the loss {loss!r} has no gradient: train it by evolution, or use one of {', '.join(DIFFERENTIABLE)}"
@@ -160,6 +163,7 @@ class Network:
         """Outputs [P, B, T, O]; with `return_state` also the state after the last step, which as `state` of a later
         call carries it over (None: the architecture's initial state)."""
         g, x = self.given.genomes(genomes), self.given.inputs(inputs)
+        self.layout.check_inputs(x)
         outputs, end = self.evaluator.outputs(g, x, self.given.state(state, len(g), len(x)))
         outputs = only_finite(g, outputs)
         return (_like(genomes, outputs), _each(genomes, end)) if return_state else _like(genomes, outputs)
@@ -177,14 +181,15 @@ class Network:
         """[P, n] the same genomes, each with the read-out that is best for it: the solution of a ridge regression,
         mean squared error + ridge·‖weights‖². Where outputs are fed back, the targets are, in their place.
 
-        Raises EvornnError for a network whose outputs are units of its own.
+        Raises EvornnError for a network without a linear read-out.
         """
         if not (np.isfinite(ridge) and ridge >= 0):
             raise BadSetting("ridge", f"must be a number, at least 0, got {ridge!r}")
-        if not self.layout.readout:
-            raise EvornnError(f"{self!r} has no read-out to solve: its outputs are units")
+        layout = self.layout
+        if not isinstance(layout, Layout) or not layout.readout:
+            raise EvornnError(f"{self!r} has no linear read-out to solve")
         g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout)
-        return _like(genomes, only_finite(g, solved(self.layout, g, self.evaluator.products(g, x, y, m), ridge)))
+        return _like(genomes, only_finite(g, solved(layout, g, self.evaluator.products(g, x, y, m), ridge)))
 
     def to_torch(self, genome: Genome | Tensor) -> torch.nn.Module:
         """A plain torch module [B, T, I] → [B, T, O] with this genome's weights as named parameters."""
@@ -197,7 +202,8 @@ class Network:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         g, x = self.given.genomes(genomes), self.given.inputs(inputs)
         counted = self.given.counted(mask, washout, x)
-        x = x if mask is None else without_padding(x, counted)
+        x = x if mask is None else without_padding(x, counted, self.layout.padding)
+        self.layout.check_inputs(x)
         return g, x, self.given.targets(targets, x, counted), counted
 
 
@@ -216,6 +222,26 @@ def own_losses(loss: OwnLoss, outputs: Tensor, targets: Tensor, mask: Tensor) ->
     if said.shape != outputs.shape[:1]:
         raise EvornnError(f"your loss must return one number per member, [{len(outputs)}], got {list(said.shape)}")
     return said.to(outputs)
+
+
+SIZES: dict[str, Any] = {"units": None, "layers": None, "initial_state": "zero"}  # name → when nothing is said
+
+
+def _form(
+    cell: Architecture, inputs: int, units: int | None, outputs: int, layers: int | None, initial_state: Any
+) -> Form:
+    """The network at its size. Raises BadSetting where one is wrong, missing, or of no use to the architecture."""
+    given = {"units": units, "layers": layers, "initial_state": initial_state}
+    for name in SIZES:
+        if name not in cell.takes and given[name] != SIZES[name]:
+            raise BadSetting(f"network.{name}", f"{NETWORKS.name_of(cell)} has no use for it: leave it out")
+    if initial_state not in ("zero", "learned"):
+        raise BadSetting("network.initial_state", f"must be zero or learned, got {initial_state!r}")
+    units = whole("network.units", units, least=1) if "units" in cell.takes else 1
+    layers = cell.usual_layers if layers is None else whole("network.layers", layers, least=1)
+    if isinstance(cell, Cell):
+        return Layout(cell, inputs, units, outputs, layers, initial_state)
+    return ModelForm(cell, Dimensions(inputs, units, outputs, layers, initial_state))
 
 
 def _device(name: str) -> torch.device:

@@ -23,26 +23,21 @@ SINGULAR = 1e-8  # of the largest eigenvalue: below, single precision has left n
 def solved(layout: Layout, genomes: Tensor, products: Products, ridge: float) -> Tensor:
     """[P, n] the same genomes with their read-outs solved, from the sums of `products`; where these are not finite, the
     read-out is NaN."""
-    biased, (hh, hy) = layout.cell.readout_bias, (part.numpy() for part in products)
+    weight, bias = layout.blocks["readout.weight"], layout.blocks["readout.bias"]
+    seen = layout.width + bool(bias.size)  # h, and 1 where there is a bias
+    hh, hy = (sums.numpy() for sums in products)
+    penalty = hh[:, -1:, -1:] * ridge * np.diag(np.arange(seen) < layout.width)  # none on the bias
     with threadpool_limits(1, "blas"):  # its bits depend on the number of threads
-        weights = torch.from_numpy(_ridge(hh, hy, ridge, biased)).to(genomes.dtype)
+        found = torch.from_numpy(_solution(hh[:, :seen, :seen] + penalty, hy[:, :seen])).to(genomes.dtype)
     new = genomes.clone()
-    new[:, layout.blocks["readout.weight"].slice] = weights[:, : layout.width].mT.flatten(1)
-    if biased:
-        new[:, layout.blocks["readout.bias"].slice] = weights[:, -1]
+    new[:, weight.slice] = found[:, : layout.width].mT.flatten(1)
+    new[:, bias.slice] = found[:, layout.width :].flatten(1)
     return new
 
 
-def _ridge(hh: Doubles, hy: Doubles, ridge: float, biased: bool) -> Doubles:
-    """[P, H + 1, O] solutions of (Σ[h; 1][h; 1]ᵀ + N·ridge·I) w = Σ[h; 1]yᵀ, the bias not drawn to 0; of the solutions
-    that there may be without ridge, the smallest. Not `biased`: [P, H, O], of the equations without the 1."""
-    steps = hh[:, -1:, -1:]
-    drawn = np.eye(hh.shape[1])
-    drawn[-1, -1] = 0
-    if not biased:
-        hh, hy, drawn = hh[:, :-1, :-1], hy[:, :-1], drawn[:-1, :-1]
-    finite = np.isfinite(hh).all((1, 2)) & np.isfinite(hy).all((1, 2))
-    found = np.full(hy.shape, np.nan)
-    inverse = np.linalg.pinv((hh + steps * ridge * drawn)[finite], SINGULAR, hermitian=True)
-    found[finite] = inverse @ hy[finite]
+def _solution(a: Doubles, b: Doubles) -> Doubles:
+    """[P, seen, O] w with a w = b, of several the smallest; NaN for members that are not finite."""
+    finite = np.isfinite(a).all((1, 2)) & np.isfinite(b).all((1, 2))
+    found = np.full(b.shape, np.nan)
+    found[finite] = np.linalg.pinv(a[finite], SINGULAR, hermitian=True) @ b[finite]
     return found

@@ -35,7 +35,7 @@ FIELDS = (
     "network_steps",
     "evaluations",
 )
-MORE = ("updates", "seconds", "stopped_by", "hits")
+MORE = ("updates", "seconds", "stopped_by", "hits", "score", "test_score", "solved")
 
 
 @dataclass(frozen=True)

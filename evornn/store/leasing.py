@@ -154,7 +154,7 @@ def _keep(connection: Connection, run: RunId, checkpoint: Checkpoint) -> None:
 def _outcome(connection: Connection, run: RunId, result: Result) -> dict[str, Any]:
     """The run's columns that show its result, beside what the last row left there."""
     before = connection.execute(select(runs.c.not_finite).where(runs.c.id == run)).scalar_one() or {}
-    names = ("train_loss", "valid_loss", "test_loss", "seconds")
+    names = ("train_loss", "valid_loss", "test_loss", "test_score", "seconds")
     values, strange = part_finite({name: getattr(result, name) for name in names})
     counts = {name: int(getattr(result, name)) for name in ("network_steps", "evaluations", "updates")}
     kept = {name: text for name, text in before.items() if name not in names}
@@ -162,6 +162,8 @@ def _outcome(connection: Connection, run: RunId, result: Result) -> dict[str, An
         **counts,
         **values,
         "not_finite": {**kept, **(strange or {})} or None,
+        "score": result.score,
+        "solved": result.solved,
         "stopped_by": result.stopped_by,
         "hits": {target: int(steps) for target, steps in result.hits.items()},
     }

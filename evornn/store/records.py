@@ -56,6 +56,9 @@ class StoredRun:
     train_loss: float | None
     valid_loss: float | None
     test_loss: float | None
+    score: str | None  # what `test_score` is; None also where the task has no score
+    test_score: float | None
+    solved: bool | None
     seconds: float | None
     stopped_by: str | None
     hits: dict[str, int] | None

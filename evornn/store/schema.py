@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -28,7 +29,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from evornn.store.codec import Json
 
-HEAD = "0002"  # the newest migration
+HEAD = "0003"  # the newest migration
 VERSION_TABLE = "evornn_schema"
 STATES = ("queued", "running", "succeeded", "failed", "cancelling", "cancelled")
 
@@ -130,6 +131,9 @@ runs = Table(  # a run is the unit that is claimed, resumed and compared
     Column("train_loss", Double),
     Column("valid_loss", Double),
     Column("test_loss", Double),
+    Column("score", String(200)),  # what test_score is, in the task's own terms
+    Column("test_score", Double),
+    Column("solved", Boolean),
     Column("seconds", Double),
     Column("stopped_by", String(20)),
     Column("hits", Json),

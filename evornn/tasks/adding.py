@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge
 
 from evornn.arrays import Streams
 from evornn.settings import settings
+from evornn.tasks import scores
 from evornn.tasks.baselines import mean_square
 from evornn.tasks.scaling import Doubles
 from evornn.tasks.task import Baseline, Data, Sequences, Task
@@ -17,13 +18,16 @@ from evornn.tasks.task import Baseline, Data, Sequences, Task
 @settings
 class Adding(Task):
     """Each step has a number in [−1, 1] and a marker. The answer, at the last step, is 0.5 + (X₁ + X₂) / 4: X₁ is the
-    marked one of the first ten numbers, X₂ that of the first half. Sequences have `length` … 1.1 × `length` steps."""
+    marked one of the first ten numbers, X₂ that of the first half. Sequences have `length` … 1.1 × `length` steps.
+    Right: within 0.04 of the answer."""
 
     length: Annotated[int, Ge(10)] = 100
     train: Annotated[int, Ge(1)] = 1000  # sequences
     valid: Annotated[int, Ge(1)] = 500
     test: Annotated[int, Ge(1)] = 2560  # as many as in the paper
     data_seed: Annotated[int, Ge(0)] = 0
+
+    causal: ClassVar[bool] = False
 
     def data(self) -> Data:
         """I = 2 (number, marker), O = 1; padded to the longest length."""
@@ -40,6 +44,7 @@ class Adding(Task):
             baselines=(baseline,),
             labels=("0.5 + (X₁ + X₂) / 4",),
             note=f"The adding problem (Hochreiter & Schmidhuber 1997), generated with data_seed {self.data_seed}.",
+            score=scores.share_right("sequences", scores.within(0.04), solved=1 - 1 / 2560),
         )
 
 

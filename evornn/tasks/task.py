@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -44,6 +45,16 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Score:
+    """How a task is judged in its own terms, beside the loss: by the number that its paper reports."""
+
+    name: str  # what the number is, with its unit: "share of strings right", "NRMSE"
+    judge: Callable[[Series, Sequences], float]  # outputs [B, T, O] and what was asked
+    solved: float | None = None  # the least score that counts as solved; None: the paper knows no such thing
+    losses: tuple[str, ...] = ()  # those under which outputs are what `judge` takes them for, say logits; empty: all
+
+
+@dataclass(frozen=True)
 class Data:
     """A task's three splits, with what is needed to draw and judge forecasts in original units.
 
@@ -59,6 +70,7 @@ class Data:
     labels: tuple[str, ...] = ()  # names of the O outputs, with units where known
     note: str = ""  # source, licence, split: shown in the report
     chart: Chart | None = None
+    score: Score | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,7 @@ class Chart:
 class Task(ABC):
     """A task is its settings (see `evornn.settings`); `data()` does the work and is the same for every run."""
 
-    causal: ClassVar[bool] = True  # the future may not be seen: bidirectional networks are refused
+    causal: ClassVar[bool] = True  # the future may not be seen: networks that do are refused
 
     @abstractmethod
     def data(self) -> Data:

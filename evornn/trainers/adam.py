@@ -10,14 +10,20 @@ from annotated_types import Ge, Gt, Lt
 
 from evornn.arrays import Floats, Genomes
 from evornn.settings import settings
-from evornn.trainers.gradient import GradientTrainer, Moments
+from evornn.trainers.gradient import FirstOrderTrainer, Moments
 
 Beta = Annotated[float, Ge(0), Lt(1)]
 
 
 def adam(
-    gradients: Genomes, m: Floats, v: Floats, k: int, rate: float, betas: tuple[float, float], eps: float
-) -> tuple[Genomes, Floats, Floats]:
+    gradients: Floats,
+    m: Floats,
+    v: Floats,
+    k: int,
+    rate: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+) -> tuple[Floats, Floats, Floats]:
     """Step [P, n] of the k-th update and the new moments m, v [P, n] (Kingma & Ba 2015, algorithm 1)."""
     b1, b2 = betas
     m = np.float32(b1) * m + np.float32(1 - b1) * gradients
@@ -28,18 +34,16 @@ def adam(
 
 
 @settings
-class Adam(GradientTrainer):
+class Adam(FirstOrderTrainer):
     """Adam (Kingma & Ba 2015), by backpropagation through time on mini-batches."""
 
     moments = ("m", "v")
 
-    learning_rate: Annotated[float, Gt(0)] = 0.01
     betas: tuple[Beta, Beta] = (0.9, 0.999)  # memory of the first and second moment
     eps: Annotated[float, Gt(0)] = 1e-8
-    batch: Annotated[int, Ge(1)] | None = 32
-    clip: Annotated[float, Gt(0)] | None = 1.0
-    restarts: Annotated[int, Ge(1)] = 1
 
-    def update(self, gradients: Genomes, moments: Moments, k: int) -> tuple[Genomes, Moments]:
-        delta, m, v = adam(gradients, moments["m"], moments["v"], k, self.learning_rate, self.betas, self.eps)
+    def update(
+        self, genomes: Genomes, gradients: Genomes, moments: Moments, k: int, rate: float
+    ) -> tuple[Genomes, Moments]:
+        delta, m, v = adam(gradients, moments["m"], moments["v"], k, rate, self.betas, self.eps)
         return delta, {"m": m, "v": v}

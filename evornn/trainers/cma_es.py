@@ -1,128 +1,138 @@
-"""Covariance matrix adaptation evolution strategy, by the library pycma."""
+"""Covariance matrix adaptation evolution strategy, with restarts of growing populations."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
-from typing import Annotated, Any
+from math import exp, sqrt
+from typing import Annotated, Any, Literal
 
-import cma
 import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
-from evornn.arrays import Streams
 from evornn.errors import EvornnError
 from evornn.settings import settings
-from evornn.trainers.coordinates import Coordinates
-from evornn.trainers.population import changed_rows, rankable
-from evornn.trainers.replay import Answer, ReplayedTrainer
-from evornn.trainers.trainer import Oracle
+from evornn.trainers.coordinates import Points
+from evornn.trainers.covariance.adaptation import Adaptation
+from evornn.trainers.covariance.constants import Constants, default_population
+from evornn.trainers.covariance.eigen import Eigen
+from evornn.trainers.covariance.form import Form, Selected, Steps
+from evornn.trainers.covariance.limited import Limited
+from evornn.trainers.covariance.separable import Separable
+from evornn.trainers.restarts import ended, grown, remembered
+from evornn.trainers.search import SearchTrainer, Turn, shortening
+from evornn.trainers.trainer import State
 
-MATRICES = 9  # n × n float64 matrices at pycma's peak (8.5 measured at n = 1,500): C, B, temporaries, work of eigh
-SHARE = 0.5  # of the available memory that one trainer may take
-SMALLEST, LARGEST = 1e-9, 1e9  # standard deviations, in units of the initial one, between which a search makes sense
+EIGEN = 100  # parameters up to which eigendecompositions are cheap
+MATRICES, SHARE = 6, 0.5  # n × n float32 matrices at the peak, and the share of the free memory that they may take
 
 
 @settings
-class CMAES(ReplayedTrainer):
-    """CMA-ES with active weights (Hansen 2016, "The CMA evolution strategy: a tutorial"), full or separable (Ros &
-    Hansen 2008), in coordinates in which the initial distribution is N(0, 1).
+class CMAES(SearchTrainer):
+    """CMA-ES with active weights (Hansen 2016, "The CMA evolution strategy: a tutorial"; numbers of equations are
+    those of arXiv 1604.00772v2), in coordinates in which the initial distribution is N(0, 1).
 
-    The budget alone ends a run: the library's stop criteria are ignored, and a search whose distribution has shrunk to
-    nothing, grown beyond all bounds or become singular starts again from the centre, with the random numbers of its
-    step. After a generation without one finite loss the distribution moves at random.
-    Losses that are not finite rank last. Genomes that a hybrid improved are told as injected solutions: the library
-    shortens their step to the length usual for its distribution (Hansen 2011, "Injecting external solutions").
+    `full` learns all of the covariance: by eigendecomposition up to 100 parameters, above that by matrix adaptation
+    (Beyer & Sendhoff 2017). `separable` learns the variances alone (Ros & Hansen 2008), `limited_memory` a few
+    directions (Loshchilov et al. 2018).
+
+    The budget alone ends a run. A search that has converged, or whose distribution has shrunk to nothing, grown beyond
+    all bounds or become singular, starts again from a random point with a population `growth` times as large (IPOP,
+    Auger & Hansen 2005). Genomes that a hybrid improved are injected: their step is shortened to the length usual for
+    the distribution (Hansen 2011, "Injecting external solutions into CMA-ES").
     """
 
     population: Annotated[int, Ge(2)] | None = None  # None: 4 + ⌊3 ln n⌋
     sigma: Annotated[float, Gt(0)] = 1.0  # initial step, in standard deviations of the initial distribution
-    separable: bool = False  # a diagonal covariance: O(n) memory and time instead of O(n²)
-    batch: Annotated[int, Ge(1)] | None = None
+    covariance: Literal["full", "separable", "limited_memory"] = "full"
+    growth: Annotated[float, Ge(1)] = 2.0  # of the population at a restart
 
-    def search(self, oracle: Oracle, streams: Streams) -> CMASearch:
-        return CMASearch(Coordinates.of(oracle), self.population, self.sigma, self.separable)
+    def begin(self, n: int) -> State:
+        return self._fresh(np.zeros(n), self.population or default_population(n), 0)
+
+    def generation(self, search: State, turn: Turn) -> State:
+        form, mean, sigma = self._form(len(search["mean"])), search["mean"], search["sigma"]
+        z = turn.rng.standard_normal((search["population"], len(mean)), form.dtype)
+        y = form.steps(search["form"], z)
+        asked = mean + sigma * y  # eqs. 38–40
+        points, losses = turn.ask(asked)
+        if points is not asked:
+            z, y = _injected(form, search, z, y, np.flatnonzero((points != asked).any(axis=1)), points)
+        order = np.argsort(losses, kind="stable")
+        search = _updated(form, search, z[order], y[order])
+        search["history"] = remembered(search, losses)
+        return self._again(search, turn) if ended(search, y, form.condition(search["form"])) else search
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """sigma, the overall step; the restarts so far; and, where it is known, the covariance's condition number."""
+        search = state["search"]
+        told = {"sigma": float(search["sigma"]), "restarts": float(search["restarts"])}
+        condition = self._form(len(search["mean"])).condition(search["form"])
+        return told if condition is None else {**told, "condition_number": condition}
 
     def check(self, parameters: int, sequences: int) -> None:
-        """Raises EvornnError when there is but one parameter, or when the full form would not fit into memory."""
-        if parameters < 2:
-            raise EvornnError("cma_es: wants a network of at least 2 parameters, this one has 1; use snes")
-        if self.separable:
+        """Raises EvornnError when the full covariance would not fit into memory."""
+        if self.covariance != "full":
             return
         import psutil
 
-        needed, free = MATRICES * 8 * parameters**2, psutil.virtual_memory().available
+        needed, free = MATRICES * 4 * parameters**2, psutil.virtual_memory().available
         if needed > SHARE * free:
             raise EvornnError(
-                f"cma_es: the full form would take {needed / 2**30:.1f} GiB for {parameters} parameters and "
-                f"{free / 2**30:.1f} GiB are available; set separable: true or use a smaller network"
+                f"cma_es: the full covariance would take {needed / 2**30:.1f} GiB for {parameters} parameters and "
+                f"{free / 2**30:.1f} GiB are available; set covariance: separable or limited_memory"
             )
 
+    def _form(self, n: int) -> Form:
+        if self.covariance == "full":
+            return Eigen() if n <= EIGEN else Adaptation()
+        return Separable() if self.covariance == "separable" else Limited()
 
-class CMASearch:
-    """A live pycma search in normalised coordinates."""
+    def _fresh(self, mean: NDArray[np.float64], population: int, restarts: int) -> State:
+        n = len(mean)
+        paths: dict[str, Any] = {"p_sigma": np.zeros(n), "p_c": np.zeros(n), "form": self._form(n).begin(n)}
+        counts = {"population": population, "restarts": restarts, "generation": 0, "history": np.zeros(0)}
+        return {"mean": mean, "sigma": self.sigma, **paths, **counts}
 
-    def __init__(self, coordinates: Coordinates, population: int | None, sigma: float, separable: bool) -> None:
-        self.coordinates, self.sigma = coordinates, sigma
-        self.options = {"CMA_diagonal": separable, "seed": np.nan, "randn": self._randn, "verbose": -9, "verb_log": 0}
-        if population is not None:
-            self.options["popsize"] = population
-        self.restart()
-
-    def restart(self) -> None:
-        self.library: Any = cma.CMAEvolutionStrategy(np.zeros(len(self.coordinates.centre)), self.sigma, self.options)
-
-    def generation(self, step: int, streams: Streams, answer: Answer) -> None:
-        self.random = streams.at(step)
-        points = self._ask()
-        asked = self.coordinates.genomes(np.array(points))
-        told, losses = answer(asked)
-        for row in changed_rows(asked, told):
-            points[row] = self.coordinates.z(told[row])
-        self._tell(points, rankable(losses))
-
-    def statistics(self) -> dict[str, float]:
-        """sigma, the overall step, and the condition number of the covariance."""
-        return {"sigma": float(self.library.sigma), "condition_number": float(self.library.condition_number)}
-
-    def _ask(self) -> list[NDArray[np.float64]]:
-        with _quiet_algebra():
-            try:
-                return list(self.library.ask())
-            except (ArithmeticError, RuntimeError, ValueError):  # LinAlgError is a ValueError
-                self.restart()
-                return list(self.library.ask())
-
-    def _tell(self, points: list[NDArray[np.float64]], losses: NDArray[np.float64]) -> None:
-        with _quiet_algebra():
-            try:
-                self.library.tell(points, losses.tolist())
-                widest = float(np.max(self.library.stds))
-            except (ArithmeticError, RuntimeError, ValueError):
-                widest = np.nan
-            if not SMALLEST < widest < LARGEST:
-                self.restart()
-
-    def _randn(self, *shape: int) -> NDArray[np.float64]:
-        return self.random.standard_normal(shape)
+    def _again(self, search: State, turn: Turn) -> State:
+        mean = self.sigma * turn.rng.standard_normal(len(search["mean"]))
+        return self._fresh(mean, grown(search["population"], self.growth, len(mean)), search["restarts"] + 1)
 
 
-@contextmanager
-def _quiet_algebra() -> Iterator[None]:
-    """One BLAS thread, since the bits of eigenvectors depend on their number; overflow without a warning, and nothing
-    said about a solution of the library's own that a hybrid has changed."""
-    from cma.evolution_strategy import InjectionWarning
+def _updated(form: Form, search: State, z: Steps, y: Steps) -> State:
+    """The search after a generation of steps y = A z [P, n], best first."""
+    n, generation, c = len(search["mean"]), search["generation"], form.constants(len(search["mean"]), len(z))
+    best = np.maximum(c.weights, 0).astype(form.dtype)
+    z_w, y_w = (best @ z).astype(np.float64), (best @ y).astype(np.float64)  # eq. 41
+    p_sigma = (1 - c.c_sigma) * search["p_sigma"] + sqrt(c.c_sigma * (2 - c.c_sigma) * c.mu_eff) * z_w  # eq. 43
+    length = float(np.linalg.norm(p_sigma))
+    sigma = search["sigma"] * exp(min(1.0, c.c_sigma / c.d_sigma * (length / c.length - 1)))  # eq. 44; Hansen 2011
+    moving = length / sqrt(1 - (1 - c.c_sigma) ** (2 * generation + 2)) < (1.4 + 2 / (n + 1)) * c.length  # h_σ
+    p_c = (1 - c.c_c) * search["p_c"] + moving * sqrt(c.c_c * (2 - c.c_c) * c.mu_eff) * y_w  # eq. 45
+    stalled = 0.0 if moving else c.c_c * (2 - c.c_c)
+    selected = Selected(z, y, _active(c, z), p_sigma, p_c, stalled, generation)
+    learned = {"form": form.learned(search["form"], c, selected), "p_sigma": p_sigma, "p_c": p_c}
+    return {
+        **search,
+        "mean": search["mean"] + search["sigma"] * y_w,  # eq. 42
+        "sigma": sigma,
+        "generation": generation + 1,
+        **learned,
+    }
 
-    with _blas().limit(limits=1, user_api="blas"), np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", InjectionWarning)
-        yield
+
+def _active(c: Constants, z: Steps) -> NDArray[np.float64]:
+    """[P] w°: a negative weight counts as if its step had the usual length (eq. 46)."""
+    squares = np.einsum("pn,pn->p", z, z).astype(np.float64)
+    return np.where(c.weights < 0, c.weights * z.shape[1] / np.maximum(squares, 1e-30), c.weights)
 
 
-@cache
-def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
+def _injected(
+    form: Form, search: State, z: Steps, y: Steps, rows: NDArray[np.intp], points: Points
+) -> tuple[Steps, Steps]:
+    """z and y with the steps of the rows that came from elsewhere, shortened."""
+    z, y = z.copy(), y.copy()
+    step = ((points[rows] - search["mean"]) / search["sigma"]).astype(form.dtype)
+    normal = form.normal(search["form"], step)
+    factors = shortening(normal)
+    z[rows], y[rows] = factors * normal, factors * step
+    return z, y

@@ -1,79 +1,71 @@
-"""Genetic algorithm, by the library EvoTorch."""
+"""Genetic algorithm: parents are chosen, recombined and mutated."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-import torch
 from annotated_types import Ge, Gt, Le
-from evotorch import algorithms, operators
 
-from evornn.arrays import Genomes, Streams
 from evornn.settings import settings
-from evornn.trainers.coordinates import Coordinates
-from evornn.trainers.evotorch_search import EvoTorchSearch, Question, isolated
-from evornn.trainers.replay import ReplayedTrainer
-from evornn.trainers.trainer import Oracle
+from evornn.trainers.breeding import crossed, parents
+from evornn.trainers.coordinates import Points
+from evornn.trainers.search import SearchTrainer, Turn
+from evornn.trainers.trainer import State
 
 
 @settings
-class GeneticAlgorithm(ReplayedTrainer):
-    """Tournaments choose parents, pairs of them cross over, children mutate, and the best of parents and children
-    survive (Deb & Beyer 2001 for the simulated binary crossover; Luke 2013, "Essentials of metaheuristics").
+class GeneticAlgorithm(SearchTrainer):
+    """Parents are chosen by their losses, pairs of them cross over, children mutate, and who survives is chosen again
+    (Holland 1975; real-coded as in Deb & Agrawal 1995, Luke 2013, "Essentials of metaheuristics").
 
-    The first generation is a sample of the architecture's initial distribution. With mini-batches, parents are judged
-    again together with their children, at twice the cost, since losses on different batches can't be compared.
+    The first generation is a sample of the architecture's initial distribution. With mini-batches, parents that may
+    live on are judged again together with their children, since losses on different batches can't be compared.
     """
 
     population: Annotated[int, Ge(2)] = 32
+    selection: Literal["tournament", "truncation", "ranking"] = "tournament"
     tournament: Annotated[int, Ge(1)] = 4  # candidates per choice of a parent
-    crossover: Literal["simulated_binary", "one_point", "two_point"] = "simulated_binary"
+    truncation: Annotated[float, Gt(0), Le(1)] = 0.25  # share of the population that may become parents
+    crossover: Literal["simulated_binary", "uniform", "one_point", "two_point", "none"] = "simulated_binary"
+    crossover_probability: Annotated[float, Ge(0), Le(1)] = 1.0  # per pair; otherwise the children are copies
     spread: Annotated[float, Gt(0)] = 8.0  # Deb's η of simulated binary crossover; the higher, the nearer children stay
     mutation: Annotated[float, Gt(0)] = 0.1  # standard deviation, in those of the initial distribution
     mutation_probability: Annotated[float, Gt(0), Le(1)] = 1.0  # per parameter
-    elitist: bool = True  # False: children replace their parents whatever their losses
-    batch: Annotated[int, Ge(1)] | None = None
+    survivors: Literal["best", "children"] = "best"  # of parents and children together, or children and the elites
+    elites: Annotated[int, Ge(0)] = 1  # best parents that live on among the children
 
-    def search(self, oracle: Oracle, streams: Streams) -> GeneticSearch:
-        all_data = oracle.batch(0, self.batch) is None
-        with isolated(0):
-            question = Question(Coordinates.of(oracle))
-            algorithm = algorithms.GeneticAlgorithm(
-                question,
-                popsize=self.population,
-                operators=[self._crossover(question), self._mutation(question)],
-                elitist=self.elitist,
-                **({"re_evaluate": False} if all_data else {"re_evaluate_parents_first": False}),
-            )
-        first = oracle.sample(self.population, streams.child("start").at(0))
-        return GeneticSearch(question, algorithm, first)
+    def begin(self, n: int) -> State:
+        return {"points": np.zeros((0, n)), "losses": np.zeros(0)}
 
-    def _crossover(self, question: Question) -> Any:
-        if self.crossover == "simulated_binary":
-            return operators.SimulatedBinaryCrossOver(question, tournament_size=self.tournament, eta=self.spread)
-        kinds = {"one_point": operators.OnePointCrossOver, "two_point": operators.TwoPointCrossOver}
-        return kinds[self.crossover](question, tournament_size=self.tournament)
-
-    def _mutation(self, question: Question) -> Any:
-        chance = self.mutation_probability
-        return operators.GaussianMutation(question, stdev=self.mutation, mutation_probability=chance)
-
-
-class GeneticSearch(EvoTorchSearch):
-    """The first generation [P, n] is evaluated alone, each later one breeds and evaluates children."""
-
-    def __init__(self, question: Question, algorithm: Any, first: Genomes) -> None:
-        super().__init__(question, algorithm)
-        rows = np.resize(np.arange(len(first)), len(algorithm.population))  # a hybrid's oracle samples what it has
-        algorithm.population.set_values(torch.from_numpy(question.coordinates.z(first[rows])))
-
-    def advance(self, step: int) -> None:
-        if step == 0:
-            self.question.evaluate(self.algorithm.population)
+    def generation(self, search: State, turn: Turn) -> State:
+        if not len(search["points"]):
+            points, losses = turn.ask(turn.sample(self.population))
+            return {"points": points, "losses": losses}
+        kept = self.population if self.survivors == "best" else min(self.elites, self.population - 1)
+        elders = np.argsort(search["losses"], kind="stable")[:kept]
+        points, losses = turn.ask_beside(
+            search["points"][elders], search["losses"][elders], self._children(search, turn.rng)
+        )
+        if self.survivors == "best":
+            chosen = np.argsort(losses, kind="stable")[: self.population]
         else:
-            self.algorithm.step()
+            chosen = np.arange(self.population)  # elites come first, then as many children as there is room for
+        return {"points": points[chosen], "losses": losses[chosen]}
 
-    def statistics(self) -> dict[str, float]:
+    def statistics(self, state: State) -> dict[str, float]:
         """diversity: standard deviation over the population, in initial ones, mean over the parameters."""
-        return {"diversity": float(self.algorithm.population.values.numpy().std(axis=0).mean())}
+        points = state["search"]["points"]
+        return {"diversity": float(points.std(axis=0).mean())} if len(points) else {}
+
+    def _children(self, search: State, rng: np.random.Generator) -> Points:
+        """[P, n]"""
+        pairs = (self.population + 1) // 2
+        size = self.tournament if self.selection == "tournament" else self.truncation
+        chosen = search["points"][parents(self.selection, search["losses"], 2 * pairs, size, rng)]
+        first, second = chosen[:pairs], chosen[pairs:]
+        both = np.stack(crossed(self.crossover, first, second, self.spread, rng))
+        cross = rng.random(pairs) < self.crossover_probability
+        children = np.where(cross[:, None], both, np.stack([first, second])).reshape(2 * pairs, -1)[: self.population]
+        mutated = rng.random(children.shape) < self.mutation_probability
+        return children + np.where(mutated, self.mutation * rng.standard_normal(children.shape), 0)

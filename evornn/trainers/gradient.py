@@ -3,67 +3,48 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 import numpy as np
+from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
 from evornn.arrays import Floats, Genome, Genomes, Losses, Streams
+from evornn.settings import settings
+from evornn.trainers.schedule import Schedule, ScheduleSetting
 from evornn.trainers.trainer import Oracle, State, Trainer
 
 Moments: TypeAlias = dict[str, Floats]
 """Running averages of gradients by name, each [P, n] float32 like the genomes."""
 
+Norms: TypeAlias = NDArray[np.float64]  # [P]
+Rows: TypeAlias = NDArray[np.bool_]  # [P]
 SMOOTHING = 0.9  # of the losses by which restarts are ranked: about the last ten updates count
 
 
+@settings
 class GradientTrainer(Trainer):
-    """First-order gradient descent on mini-batches from `restarts` genomes of the initial distribution, side by side.
+    """Descends from `restarts` genomes of the initial distribution, side by side.
 
-    Its answer is the restart with the lowest smoothed loss; the candidates are all of them. A restart whose loss or
-    gradient is not finite is not moved by that update; one whose loss ever was not finite ranks last from then on.
-    In a hybrid the genomes to refine take the place of the restarts.
+    Its answer is the restart with the lowest smoothed loss; the candidates are all of them. In a hybrid the genomes to
+    refine take the place of the restarts.
     """
 
     family = "gradient"
     needs_gradient = True
-    moments: ClassVar[tuple[str, ...]]  # names of the running averages, which all start from 0
 
-    if TYPE_CHECKING:  # each trainer declares these among its settings
-        batch: int | None  # sequences per update, None for all
-        clip: float | None  # largest norm of a member's gradient, None for no limit
-        restarts: int
-
-    @abstractmethod
-    def update(self, gradients: Genomes, moments: Moments, k: int) -> tuple[Genomes, Moments]:
-        """What to add to the genomes [P, n] in the k-th update, k = 1, 2, …, and the new moments."""
+    learning_rate: Annotated[float, Gt(0)] = 0.01
+    schedule: ScheduleSetting = Schedule()  # of the learning rate over the budget
+    batch: Annotated[int, Ge(1)] | None = 32  # sequences per update, None for all
+    restarts: Annotated[int, Ge(1)] = 1
 
     def start(self, oracle: Oracle, streams: Streams) -> State:
         genomes = oracle.sample(self.restarts, streams.at(0))
-        moments = {name: np.zeros_like(genomes) for name in self.moments}
         none = {"smoothed": np.zeros(len(genomes)), "gradient_norm": np.array(np.nan)}
-        return {"step": 0, "genomes": genomes, "centre": oracle.centre, "moments": moments, **none}
-
-    def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
-        k = state["step"]
-        losses, gradients = oracle.gradients(state["genomes"], oracle.batch(k, self.batch))
-        with np.errstate(all="ignore"):
-            norms = np.sqrt(np.square(gradients, dtype=np.float64).sum(axis=1))
-            sound = np.isfinite(losses) & np.isfinite(norms)
-            genomes, moments = self._moved(state, clipped(gradients, norms, sound, self.clip), sound)
-            smoothed = smooth(state["smoothed"], losses)
-        norm = np.median(norms[sound]) if sound.any() else np.nan
-        news = {"genomes": genomes, "moments": moments, "smoothed": smoothed, "gradient_norm": np.array(norm)}
-        return {"step": k + 1, "centre": state["centre"], **news}
-
-    def _moved(self, state: State, gradients: Genomes, sound: NDArray[np.bool_]) -> tuple[Genomes, Moments]:
-        old: Moments = state["moments"]
-        delta, new = self.update(gradients, old, state["step"] + 1)
-        kept = {name: np.where(sound[:, None], new[name], old[name]) for name in self.moments}
-        return np.where(sound[:, None], state["genomes"] + delta, state["genomes"]), kept
+        return {"step": 0, "genomes": genomes, "centre": oracle.centre, **none}
 
     def best(self, state: State) -> Genome:
-        chosen: Genome = state["genomes"][np.argmin(state["smoothed"])] if state["step"] else state["centre"]
+        chosen: Genome = self.candidates(state)[np.argmin(state["smoothed"])] if state["step"] else state["centre"]
         return chosen
 
     def candidates(self, state: State) -> Genomes:
@@ -75,8 +56,59 @@ class GradientTrainer(Trainer):
         norm = float(state["gradient_norm"])
         return {"gradient_norm": norm} if np.isfinite(norm) else {}
 
+    def asked(self, state: State, oracle: Oracle) -> tuple[Losses, Genomes, Norms, Rows]:
+        """Losses [P], gradients [P, n], their norms [P], and who has a finite loss and gradient [P]."""
+        losses, gradients = oracle.gradients(state["genomes"], oracle.batch(state["step"], self.batch))
+        with np.errstate(all="ignore"):
+            norms = np.sqrt(np.square(gradients, dtype=np.float64).sum(axis=1))
+        return losses, gradients, norms, np.isfinite(losses) & np.isfinite(norms)
 
-def clipped(gradients: Genomes, norms: NDArray[np.float64], sound: NDArray[np.bool_], limit: float | None) -> Genomes:
+    def rate(self, oracle: Oracle) -> float:
+        """The learning rate at this place in the budget."""
+        return self.learning_rate * self.schedule.at(oracle.elapsed)
+
+
+@settings
+class FirstOrderTrainer(GradientTrainer):
+    """Gradient descent on mini-batches. A restart whose loss or gradient is not finite is not moved by that update; one
+    whose loss ever was not finite ranks last from then on."""
+
+    moments: ClassVar[tuple[str, ...]]  # names of the running averages, which all start from 0
+
+    clip: Annotated[float, Gt(0)] | None = 1.0  # largest norm of a member's gradient, None for no limit
+
+    @abstractmethod
+    def update(
+        self, genomes: Genomes, gradients: Genomes, moments: Moments, k: int, rate: float
+    ) -> tuple[Genomes, Moments]:
+        """What to add to the genomes [P, n] in the k-th update, k = 1, 2, …, and the new moments."""
+
+    def start(self, oracle: Oracle, streams: Streams) -> State:
+        state = super().start(oracle, streams)
+        return {**state, "moments": {name: np.zeros_like(state["genomes"]) for name in self.moments}}
+
+    def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
+        rate = self.rate(oracle)
+        losses, gradients, norms, sound = self.asked(state, oracle)
+        with np.errstate(all="ignore"):
+            genomes, moments = self._moved(state, clipped(gradients, norms, sound, self.clip), sound, rate)
+            smoothed = smooth(state["smoothed"], losses)
+        news = {"genomes": genomes, "moments": moments, "smoothed": smoothed, "gradient_norm": median(norms, sound)}
+        return {**state, "step": state["step"] + 1, **news}
+
+    def _moved(self, state: State, gradients: Genomes, sound: Rows, rate: float) -> tuple[Genomes, Moments]:
+        old: Moments = state["moments"]
+        delta, new = self.update(state["genomes"], gradients, old, state["step"] + 1, rate)
+        kept = {name: np.where(sound[:, None], new[name], old[name]) for name in self.moments}
+        return np.where(sound[:, None], state["genomes"] + delta, state["genomes"]), kept
+
+
+def median(norms: Norms, sound: Rows) -> NDArray[np.float64]:
+    """Of the sound members' norms; NaN where there is none."""
+    return np.array(np.median(norms[sound]) if sound.any() else np.nan)
+
+
+def clipped(gradients: Genomes, norms: Norms, sound: Rows, limit: float | None) -> Genomes:
     """[P, n] gradients no longer than the limit (Pascanu et al. 2013), counted as in `torch.nn.utils.clip_grad_norm_`;
     0 where a member is not sound."""
     factor = np.ones_like(norms) if limit is None else np.minimum(limit / (norms + 1e-6), 1)

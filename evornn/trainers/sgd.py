@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Lt
 
 from evornn.arrays import Floats, Genomes
 from evornn.settings import settings
-from evornn.trainers.gradient import GradientTrainer, Moments
+from evornn.trainers.gradient import FirstOrderTrainer, Moments
 
 
 def sgd(gradients: Genomes, velocity: Floats, rate: float, momentum: float, nesterov: bool) -> tuple[Genomes, Floats]:
@@ -23,18 +23,17 @@ def sgd(gradients: Genomes, velocity: Floats, rate: float, momentum: float, nest
 
 
 @settings
-class SGD(GradientTrainer):
-    """Gradient descent with momentum (Polyak 1964), by backpropagation through time on mini-batches."""
+class SGD(FirstOrderTrainer):
+    """Gradient descent with momentum (Polyak 1964), by backpropagation through time on mini-batches; with `batch: 1`
+    after every sequence."""
 
     moments = ("velocity",)
 
-    learning_rate: Annotated[float, Gt(0)] = 0.01
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
     nesterov: bool = False
-    batch: Annotated[int, Ge(1)] | None = 32
-    clip: Annotated[float, Gt(0)] | None = 1.0
-    restarts: Annotated[int, Ge(1)] = 1
 
-    def update(self, gradients: Genomes, moments: Moments, k: int) -> tuple[Genomes, Moments]:
-        delta, velocity = sgd(gradients, moments["velocity"], self.learning_rate, self.momentum, self.nesterov)
+    def update(
+        self, genomes: Genomes, gradients: Genomes, moments: Moments, k: int, rate: float
+    ) -> tuple[Genomes, Moments]:
+        delta, velocity = sgd(gradients, moments["velocity"], rate, self.momentum, self.nesterov)
         return delta, {"velocity": velocity}

@@ -1,25 +1,23 @@
-"""Separable natural evolution strategy, by the library EvoTorch."""
+"""Separable natural evolution strategy."""
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from math import log, sqrt
+from typing import Annotated
 
-import torch
+import numpy as np
 from annotated_types import Ge, Gt
-from evotorch import algorithms
 
-from evornn.arrays import Streams
 from evornn.settings import settings
-from evornn.trainers.coordinates import Coordinates
-from evornn.trainers.evotorch_search import EvoTorchSearch, Question, isolated
-from evornn.trainers.replay import ReplayedTrainer
-from evornn.trainers.trainer import Oracle
+from evornn.trainers.ranks import utilities
+from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn
+from evornn.trainers.trainer import State
 
 
 @settings
-class SNES(ReplayedTrainer):
+class SNES(SearchTrainer):
     """SNES (Schaul, Glasmachers & Schmidhuber 2011, "High dimensions and heavy tails for natural evolution
-    strategies"), in coordinates in which the initial distribution is N(0, 1).
+    strategies"; Wierstra et al. 2014, algorithm 6), in coordinates in which the initial distribution is N(0, 1).
 
     One departure: `sigma_change` limits how much a standard deviation may change in a generation. Sampled populations
     hardly ever reach the limit, but a genome that a hybrid moved by many standard deviations would make it explode.
@@ -30,25 +28,24 @@ class SNES(ReplayedTrainer):
     learning_rate: Annotated[float, Gt(0)] = 1.0  # of the mean
     sigma_learning_rate: Annotated[float, Gt(0)] = 1.0  # of the standard deviations, times (3 + ln n) / (5 √n)
     sigma_change: Annotated[float, Gt(0)] | None = 0.5  # largest relative change per generation; None: as in the paper
-    batch: Annotated[int, Ge(1)] | None = None
 
-    def search(self, oracle: Oracle, streams: Streams) -> SNESSearch:
-        with isolated(0):
-            question = Question(Coordinates.of(oracle))
-            algorithm = algorithms.SNES(
-                question,
-                popsize=self.population,
-                center_init=torch.zeros(oracle.n, dtype=torch.float64),
-                stdev_init=self.sigma,
-                center_learning_rate=self.learning_rate,
-                stdev_learning_rate=self.sigma_learning_rate,
-                stdev_max_change=self.sigma_change,
-            )
-        return SNESSearch(question, algorithm)
+    def begin(self, n: int) -> State:
+        return {"mean": np.zeros(n), "sigma": np.full(n, self.sigma)}
 
+    def generation(self, search: State, turn: Turn) -> State:
+        mean, sigma = search["mean"], search["sigma"]
+        n = len(mean)
+        s = turn.rng.standard_normal((self.population, n))
+        asked = mean + sigma * s
+        points, losses = turn.ask(asked)
+        s, u = s if points is asked else (points - mean) / sigma, utilities(losses)
+        rate = self.sigma_learning_rate * (3 + log(n)) / (5 * sqrt(n))
+        factor = np.exp(rate / 2 * (u @ np.square(s)))  # the utilities sum to 0, so that − 1 drops out
+        if self.sigma_change is not None:
+            factor = np.clip(factor, 1 - self.sigma_change, 1 + self.sigma_change)
+        changed = np.clip(sigma * factor, SMALLEST, LARGEST)
+        return {"mean": mean + self.learning_rate * sigma * (u @ s), "sigma": changed}
 
-class SNESSearch(EvoTorchSearch):
-    """sigma is the mean of the standard deviations, in units of the initial distribution's."""
-
-    def statistics(self) -> dict[str, float]:
-        return {"sigma": cast(float, self.algorithm.status["stdev"].mean().item())}
+    def statistics(self, state: State) -> dict[str, float]:
+        """sigma: the mean of the standard deviations, in units of the initial distribution's."""
+        return {"sigma": float(state["search"]["sigma"].mean())}

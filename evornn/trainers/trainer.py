@@ -35,6 +35,9 @@ class Oracle(Protocol):
     @property
     def scale(self) -> Genome: ...  # [n] its standard deviation
 
+    @property
+    def elapsed(self) -> float: ...  # share of the budget that is spent, 0 … 1; what schedules go by
+
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:
         """[count, n] genomes from the architecture's initial distribution: every trainer starts here."""
 

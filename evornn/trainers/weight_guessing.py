@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 from annotated_types import Ge
+from pydantic import AfterValidator
 
-from evornn.arrays import Streams
+from evornn.arrays import Genomes, Streams
 from evornn.settings import settings
+from evornn.trainers.coordinates import Bounds, ordered
 from evornn.trainers.population import PopulationTrainer
 from evornn.trainers.trainer import Oracle, State
 
@@ -20,6 +23,7 @@ class WeightGuessing(PopulationTrainer):
     family = "guessing"
 
     population: Annotated[int, Ge(1)] = 32  # guesses per step
+    initial_range: Annotated[Bounds | None, AfterValidator(ordered)] = None  # uniform; None: the architecture's
     batch: Annotated[int, Ge(1)] | None = None
 
     def start(self, oracle: Oracle, streams: Streams) -> State:
@@ -27,7 +31,12 @@ class WeightGuessing(PopulationTrainer):
 
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
         k = state["step"]
-        guesses = oracle.sample(self.population, streams.at(k))
+        guesses = self._guesses(oracle, streams.at(k))
         batch = oracle.batch(k, self.batch)
         genomes, losses = oracle.evaluate(guesses, batch)
         return {"step": k + 1, **self.remember(state, genomes, losses, batch)}
+
+    def _guesses(self, oracle: Oracle, rng: np.random.Generator) -> Genomes:
+        if self.initial_range is None:
+            return oracle.sample(self.population, rng)
+        return rng.uniform(*self.initial_range, (self.population, oracle.n)).astype(np.float32)

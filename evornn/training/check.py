@@ -11,8 +11,8 @@ import psutil
 from evornn.errors import EvornnError
 from evornn.networks.network import Network, OwnLoss
 from evornn.settings import as_data
-from evornn.tasks.task import Data
-from evornn.trainers.trainer import Trainer
+from evornn.tasks.task import Data, Task
+from evornn.trainers.trainer import NoGradient, Trainer
 from evornn.training.oracle import Origin, differentiable
 
 COPIES = 12  # of a population [P, n] float32 at a trainer's peak: Adam's genomes, gradients, moments, old and new
@@ -30,9 +30,19 @@ def check(network: Network, data: Data, trainer: Trainer, loss: str | OwnLoss, o
         )
     if trainer.needs_gradient:
         differentiable(loss)
+        if not network.differentiable:
+            raise NoGradient(f"{network!r} has no gradient: use an evolutionary trainer")
     check_origin(origin, network.n)
     trainer.check(network.n, len(data.train))
     _check_memory(network, trainer)
+
+
+def check_causal(network: Network, task: Task) -> None:
+    """Raises EvornnError when a network that sees the future is to predict it."""
+    if task.causal and not network.cell.causal:
+        raise EvornnError(
+            f"{network!r} sees the future, and {type(task).__name__} is about predicting it: use a causal network"
+        )
 
 
 def check_origin(origin: Origin | None, parameters: int) -> None:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from evornn.arrays import Genome, Losses, Streams
+from evornn.arrays import Floats, Genome, Losses, Mask, Series, Streams
 from evornn.errors import EvornnError
 from evornn.networks.network import Network, OwnLoss
 from evornn.tasks.task import Data, Sequences
@@ -137,6 +138,7 @@ class Run:
             seconds=progress.seconds,
             stopped_by=progress.stopped_by,
             hits=dict(spent.hits),
+            **self._judged(),
             environment=environment(self.network),
         )
 
@@ -202,6 +204,21 @@ class Run:
 
     def _loss(self, genome: Genome, data: Sequences) -> float:
         return float(self.network.losses(genome[None], data.inputs, data.targets, loss=self.loss, mask=data.mask)[0])
+
+    def _judged(self) -> dict[str, Any]:
+        """The champion on the test split in the task's own terms, where the task has any and the loss speaks them."""
+        score, test, values = self.data.score, self.data.test, [np.nan]
+        if score is None or (score.losses and self.loss not in score.losses):
+            return {}
+
+        def judge(outputs: Floats, targets: Series, mask: Mask) -> Losses:
+            values[0] = float(score.judge(outputs[0], test))
+            return np.zeros(1, np.float32)
+
+        # As a loss of one's own, so that padding is to the network what it is in every loss.
+        self.network.losses(self.champion[None], test.inputs, test.targets, loss=judge, mask=test.mask)
+        solved = None if score.solved is None else values[0] >= score.solved
+        return {"score": score.name, "test_score": values[0], "solved": solved}
 
     def _oracle(self, spent: Spent) -> LocalOracle:
         targets = (*self.budget.targets, *([] if self.budget.target is None else [self.budget.target]))

@@ -71,6 +71,10 @@ class LocalOracle:
     def scale(self) -> Genome:
         return self.network.layout.scale * np.float32(1 if self.origin is None else self.origin.spread)
 
+    @property
+    def elapsed(self) -> float:
+        return self.spent.network_steps / self.limit
+
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:
         genomes = self.network.layout.sample(count, rng)
         if self.origin is None:

@@ -51,6 +51,9 @@ class Result:
     seconds: float
     stopped_by: str  # budget, target, seconds
     hits: dict[str, int]  # target loss (as text) → network steps at which a training loss first reached it
+    score: str | None = None  # what `test_score` is, in the task's own terms (tasks/task.Score); None: there is none
+    test_score: float | None = None
+    solved: bool | None = None  # None: the task knows no such thing
     environment: dict[str, Any] = field(default_factory=dict)  # code and library versions, CPU, backend that really ran
 
 

@@ -44,9 +44,13 @@ TIME = {"sqlite": "strftime('%Y-%m-%dT%H:%M:%SZ', r.{}, 'unixepoch')", "postgres
 
 
 def upgrade() -> None:
+    create(VIEWS)
+
+
+def create(views: dict[str, str]) -> None:
     time = TIME[op.get_bind().dialect.name]
     times = {name: time.format(name) for name in ("created", "started", "finished")}
-    for name, query in VIEWS.items():
+    for name, query in views.items():
         op.execute(sa.text(f"CREATE VIEW {name} AS {query.format(**times)}"))
 
 

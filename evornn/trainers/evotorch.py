@@ -1,23 +1,53 @@
-"""A live search of the library EvoTorch: asked from outside for its losses, and kept away from the global generator."""
+"""Searches by the library EvoTorch, on whole populations as tensors: references for ours, and a choice of their own."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any, Literal, cast
 
 import torch
-from evotorch import Problem, SolutionBatch
+from annotated_types import Ge, Gt
+from evotorch import Problem, SolutionBatch, algorithms
 
 from evornn.arrays import Streams
+from evornn.settings import settings
 from evornn.trainers.coordinates import Coordinates
 from evornn.trainers.population import changed_rows, rankable
-from evornn.trainers.replay import Answer
+from evornn.trainers.replay import Answer, ReplayedTrainer
+from evornn.trainers.trainer import Oracle
+
+ALGORITHMS: dict[str, tuple[str, dict[str, Any]]] = {  # the library's class, and what it insists on
+    "snes": ("SNES", {"stdev_max_change": 0.5}),  # a genome that a hybrid moved far would make it explode
+    "xnes": ("XNES", {}),
+    "pgpe": ("PGPE", {"center_learning_rate": 0.2, "stdev_learning_rate": 0.1}),
+    "cem": ("CEM", {"parenthood_ratio": 0.5}),
+}
+
+
+@settings
+class EvoTorch(ReplayedTrainer):
+    """SNES (Schaul et al. 2011), xNES (Glasmachers et al. 2010), PGPE (Sehnke et al. 2010) or the cross-entropy method
+    (Rubinstein 1999) as EvoTorch has them, in coordinates in which the initial distribution is N(0, 1)."""
+
+    algorithm: Literal["snes", "xnes", "pgpe", "cem"] = "snes"
+    population: Annotated[int, Ge(4)] = 32
+    sigma: Annotated[float, Gt(0)] = 1.0  # initial, in standard deviations of the initial distribution
+    batch: Annotated[int, Ge(1)] | None = None
+
+    def search(self, oracle: Oracle, streams: Streams) -> EvoTorchSearch:
+        kind, further = ALGORITHMS[self.algorithm]
+        start = torch.zeros(oracle.n, dtype=torch.float64)
+        with isolated(0):
+            question = Question(Coordinates.of(oracle))
+            options = {"popsize": self.population, "center_init": start, "stdev_init": self.sigma, **further}
+            return EvoTorchSearch(question, getattr(algorithms, kind)(question, **options))
 
 
 class EvoTorchSearch:
-    """One generation is one step of `algorithm`, a search algorithm built on `question`."""
+    """A live search, asked from outside for its losses and kept away from the global generator: one generation is one
+    step of `algorithm`, which is built on `question`."""
 
     def __init__(self, question: Question, algorithm: Any) -> None:
         self.question, self.algorithm = question, algorithm
@@ -27,13 +57,12 @@ class EvoTorchSearch:
         with isolated(seed) as outside:
             self.question.manual_seed(seed)
             self.question.answer, self.question.outside = answer, outside
-            self.advance(step)
-
-    def advance(self, step: int) -> None:
-        self.algorithm.step()
+            self.algorithm.step()
 
     def statistics(self) -> dict[str, float]:
-        return {}
+        """sigma is the mean of the standard deviations, in units of the initial distribution's."""
+        spread = self.algorithm.status.get("stdev")
+        return {} if spread is None else {"sigma": cast(float, spread.mean().item())}
 
 
 class Question(Problem):  # type: ignore[misc]  # the library has no types

@@ -1,0 +1,166 @@
+"""The form of a network that is no gated cell: its parameters by name, and its forward pass in torch for a whole
+population at once. `Direct` is to a model what `Reference` is to a cell."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evornn.cell import Uniform
+from evornn.errors import EvornnError
+from evornn.kernels.reference import NetworkState, matrix, rows
+from evornn.layout import Form, Part
+
+Parameters: TypeAlias = Mapping[str, Tensor]  # name → [P, *shape]
+ModelState: TypeAlias = dict[str, Tensor]  # name → [P, B, size]
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The sizes of a network. What an architecture does not take (`Model.takes`) is 1 or zero here."""
+
+    inputs: int
+    units: int
+    outputs: int
+    layers: int = 1
+    initial_state: Literal["zero", "learned"] = "zero"
+
+
+class Model(ABC):
+    """An architecture written directly in torch. Its fields (see `evornn.settings`) are its settings.
+
+    No operation may mix members: what one of them computes must not depend, not even in the last bit, on those beside
+    it. `affine` and `rows` (see `kernels/reference.py`) keep to that.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ("units",)  # those of units, layers and initial_state that it has a use for
+    usual_layers: ClassVar[int] = 1  # where nobody says how many
+    learnable: ClassVar[tuple[str, ...]] = ()  # states that start from parameters where initial_state is learned
+    causal: ClassVar[bool] = True  # no output depends on what comes after it
+    differentiable: ClassVar[bool] = True
+    padding: ClassVar[float] = 0.0  # NaN for a model that must know where a sequence ends
+
+    def check(self, d: Dimensions) -> None:
+        """Raises EvornnError for sizes that don't fit."""
+
+    def check_inputs(self, inputs: Tensor, d: Dimensions) -> None:
+        """Raises EvornnError for inputs [B, T, I] that mean nothing to this architecture."""
+
+    @abstractmethod
+    def parameters(self, d: Dimensions) -> Iterator[Part]:
+        """Name, shape, initial distribution and mask of each block of the genome, in order."""
+
+    def start(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
+        """State name → [size] before the first step. What is named here is carried from one call to the next."""
+        return {}
+
+    @abstractmethod
+    def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
+        """Inputs [B, T, I] and the state before → outputs [P, B, T, O] and the state after the last step."""
+
+
+class ModelForm(Form):
+    """A model at a given size."""
+
+    layers = 1  # of states: a model has one set of them, however many layers it has
+
+    def __init__(self, model: Model, dimensions: Dimensions) -> None:
+        d = dimensions
+        self.model, self.dimensions, self.padding = model, dimensions, model.padding
+        self.inputs, self.outputs = d.inputs, d.outputs
+        hidden = [d.units] * d.layers if "units" in model.takes else []
+        self.size = "→".join(map(str, [d.inputs, *hidden, d.outputs]))
+        self.learned = model.learnable if d.initial_state == "learned" else ()
+        model.check(d)
+        self.first = dict(model.start(d))
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return tuple(self.first)
+
+    def carried(self, layer: int) -> dict[str, int]:
+        return {name: len(values) for name, values in self.first.items()}
+
+    @property
+    def values(self) -> tuple[int, int]:
+        """An estimate: what each matrix gives and three things made of it, and eight numbers for each one that is
+        carried, read or put out."""
+        products = sum(block.shape[0] for block in self.blocks.values() if len(block.shape) > 1)
+        return 4 * products + 8 * (self.inputs + self.outputs + sum(self.carried(0).values())), 2 * self.outputs
+
+    def check_inputs(self, inputs: Tensor) -> None:
+        self.model.check_inputs(inputs, self.dimensions)
+
+    def _parts(self) -> Iterator[Part]:
+        yield from self.model.parameters(self.dimensions)
+        for name in self.learned:
+            yield f"{name}.initial", (len(self.first[name]),), Uniform(-0.1, 0.1), None
+
+
+class Direct:
+    """One model with the genomes of a population: `run` is the whole forward pass."""
+
+    def __init__(self, form: ModelForm, genomes: Tensor) -> None:
+        self.form, self.genomes = form, genomes
+        self.parameters = {name: matrix(form, genomes, name) for name in form.blocks}
+
+    def run(self, inputs: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
+        """[B, T, I] → outputs [P, B, T, O] and the state after the last step, from which a next call goes on."""
+        before = self.start(len(inputs))[0] if state is None else state[0]
+        outputs, after = self.form.model.run(self.parameters, inputs, before, self.form.dimensions)
+        return outputs, [after]
+
+    def start(self, batch: int) -> NetworkState:
+        """The state before the first step: the model's, moved by the genome where it is learned."""
+        found = {}
+        for name, values in self.form.first.items():
+            first = torch.as_tensor(values).to(self.genomes).expand(len(self.genomes), batch, -1)
+            moved = name in self.form.learned
+            found[name] = first + rows(self.parameters[f"{name}.initial"][:, None], batch) if moved else first
+        return [found]
+
+
+# ---- what models are made of -----------------------------------------------------------------------------------------
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x [P, N, columns] (or [N, columns], the same for all members) → weight [P, rows, columns]·x + bias [P, rows]."""
+    x = x.expand(len(weight), -1, -1) if x.ndim == 2 else x
+    return torch.bmm(x, weight.mT) if bias is None else torch.baddbmm(rows(bias[:, None], x.shape[1]), x, weight.mT)
+
+
+def folded(values: Tensor, rows: int) -> Tensor:
+    """[P, B, rows · columns], as a state is carried, → [P, B, rows, columns]."""
+    return values.reshape(*values.shape[:-1], rows, -1)
+
+
+def uniform(fan_in: int) -> Uniform:
+    """U[−1/√fan_in, 1/√fan_in]."""
+    bound = 1 / float(np.sqrt(fan_in))
+    return Uniform(-bound, bound)
+
+
+def map_parts(name: str, out: int, *sources: int, initial: Uniform) -> Iterator[Part]:
+    """The blocks of an affine map: a weight [out, all columns of its sources] and a bias [out]."""
+    yield f"{name}.weight", (out, sum(sources)), initial, None
+    yield f"{name}.bias", (out,), initial, None
+
+
+def lengths(inputs: Tensor) -> Tensor:
+    """[B] how many steps each sequence has, where its padding is NaN."""
+    there = ~inputs.isnan().all(-1)
+    return there.shape[1] - there.flip(1).int().argmax(1)
+
+
+def refuse(where: Tensor, problem: str) -> None:
+    """Raises EvornnError if any step [B, T] is True, naming the first one."""
+    if bool(where.any()):
+        b, t = (int(k) for k in where.nonzero()[0])
+        raise EvornnError(f"inputs: sequence {b}, step {t}: {problem}")

@@ -1,0 +1,133 @@
+"""Neural Turing machine (Graves, Wayne & Danihelka 2014):
+
+wᶜ = softmax(β·cos(k, M)), wᵍ = g wᶜ + (1−g) wₜ₋₁, w̃ᵢ = Σⱼ wᵍⱼ s(i−j), w = w̃^γ / Σ w̃^γ      (equations 5–9)
+M ← M ⊙ (1 − w eᵀ) + w aᵀ, r = Σᵢ wᵢ Mᵢ, yₜ = V [hₜ; rₜ] + c                               (3, 4, 2)
+
+from the controller's h of [xₜ; rₜ₋₁]. Each head writes first and then reads; key and addition are tanh, the gates e and
+g logistic, β softplus, γ 1 + softplus, s a softmax over the shifts −K…K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from annotated_types import Ge
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from evornn.errors import EvornnError
+from evornn.kernels.model import Dimensions, Model, ModelState, Parameters, affine, folded, map_parts, uniform
+from evornn.layout import Part
+from evornn.settings import settings
+
+
+@settings
+class NeuralTuringMachine(Model):
+    """NTM with a feed-forward or LSTM controller of H units. Memory, weightings, what was read and the controller's
+    state carry over. At the start memory holds 10⁻⁶, or learned values, and all heads look at the first slot.
+
+    Initial weights U[−1/√H, 1/√H], all of the controller and the read-outs alike, with H the controller's units.
+    """
+
+    takes = ("units", "initial_state")
+    learnable = ("memory", "read")
+    controller: Literal["lstm", "feed_forward"] = "lstm"
+    slots: Annotated[int, Ge(1)] = 16  # N, locations in memory
+    width: Annotated[int, Ge(1)] = 8  # M, numbers in a slot
+    heads: Annotated[int, Ge(1)] = 1  # heads that read, and as many that write
+    shifts: Annotated[int, Ge(0)] = 1  # K, farthest shift in one step
+
+    def __post_init__(self) -> None:
+        if 2 * self.shifts + 1 > self.slots:
+            raise EvornnError(f"{self.slots} slots can't be shifted by {self.shifts}: raise slots or lower shifts")
+
+    def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
+        memory, members = folded(state["memory"], self.slots), len(w["readout.weight"])
+        reading, writing = folded(state["reading"], self.heads), folded(state["writing"], self.heads)
+        h, c, read, seen = state.get("h"), state.get("c"), state["read"], []
+        for x in inputs.unbind(1):
+            h, c = self._controller(w, torch.cat([x.expand(members, -1, -1), read], -1), h, c)
+            writing, rest = self._address(affine(h, w["write.weight"], w["write.bias"]), memory, writing)
+            memory = written(memory, writing, *torch.split(rest, self.width, -1))
+            reading, _ = self._address(affine(h, w["read.weight"], w["read.bias"]), memory, reading)
+            read = (reading @ memory).flatten(-2)
+            seen.append(torch.cat([h, read], -1))
+        outputs = affine(torch.stack(seen, 2).flatten(1, 2), w["readout.weight"], w["readout.bias"])
+        after = {"memory": memory.flatten(-2), "reading": reading.flatten(-2), "writing": writing.flatten(-2)}
+        after = {**after, "read": read, **({} if c is None or h is None else {"h": h, "c": c})}
+        return outputs.view(members, len(inputs), -1, d.outputs), after
+
+    def _controller(self, w: Parameters, x: Tensor, h: Tensor | None, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """[xₜ; rₜ₋₁] and the controller's state → its new state; a feed-forward one has none."""
+        if h is None or c is None:
+            return torch.tanh(affine(x, w["controller.weight"], w["controller.bias"])), None
+        gates = affine(torch.cat([x, h], -1), w["controller.weight"], w["controller.bias"])
+        i, f, z, o = gates.chunk(4, -1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(z)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    def _address(self, said: Tensor, memory: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """What the controller says to all heads [P, B, heads·k] → their weightings, and the rest of what was said."""
+        sizes = [self.width, 1, 1, 2 * self.shifts + 1, 1]
+        said = folded(said, self.heads)
+        key, beta, g, s, gamma, rest = torch.split(said, [*sizes, said.shape[-1] - sum(sizes)], -1)
+        content = by_content(torch.tanh(key), softplus(beta), memory)
+        weighting = shifted(interpolated(content, before, torch.sigmoid(g)), torch.softmax(s, -1))
+        return sharpened(weighting, 1 + softplus(gamma)), rest
+
+    def parameters(self, d: Dimensions) -> Iterator[Part]:
+        initial, seen, addressing = uniform(d.units), self.heads * self.width, self.width + 2 * self.shifts + 4
+        lstm = self.controller == "lstm"
+        sources = (d.inputs, seen, d.units) if lstm else (d.inputs, seen)
+        yield from map_parts("controller", (4 if lstm else 1) * d.units, *sources, initial=initial)
+        yield from map_parts("write", self.heads * (addressing + 2 * self.width), d.units, initial=initial)
+        yield from map_parts("read", self.heads * addressing, d.units, initial=initial)
+        yield from map_parts("readout", d.outputs, d.units, seen, initial=initial)
+
+    def start(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
+        first_slot = np.tile(np.eye(1, self.slots, dtype=np.float32)[0], self.heads)
+        controller = {"h": np.zeros(d.units, np.float32), "c": np.zeros(d.units, np.float32)}
+        return {
+            "memory": np.full(self.slots * self.width, 1e-6, np.float32),
+            "reading": first_slot,
+            "writing": first_slot,
+            "read": np.zeros(self.heads * self.width, np.float32),
+            **(controller if self.controller == "lstm" else {}),
+        }
+
+
+# ---- addressing: key [P, B, heads, M], memory [P, B, N, M], weightings [P, B, heads, N], numbers [P, B, heads, 1] ----
+
+
+def by_content(key: Tensor, beta: Tensor, memory: Tensor) -> Tensor:
+    """Softmax of β times the cosine of key and slot (equations 5 and 6)."""
+    length = (key.square().sum(-1)[..., None] * memory.square().sum(-1)[..., None, :] + 1e-16).sqrt()
+    return torch.softmax(beta * (key @ memory.mT) / length, -1)
+
+
+def interpolated(content: Tensor, before: Tensor, g: Tensor) -> Tensor:
+    """Between the weighting by content and the last one (7)."""
+    return g * content + (1 - g) * before
+
+
+def shifted(weighting: Tensor, shift: Tensor) -> Tensor:
+    """Circular convolution (8); shift [P, B, heads, 2K + 1] is how much goes to −K…K slots on."""
+    reach = shift.shape[-1] // 2
+    moved = [weighting.roll(k, -1) * shift[..., k + reach, None] for k in range(-reach, reach + 1)]
+    return torch.stack(moved).sum(0)
+
+
+def sharpened(weighting: Tensor, gamma: Tensor) -> Tensor:
+    """w^γ, scaled to sum 1 (9)."""
+    power = weighting**gamma
+    return power / (power.sum(-1, keepdim=True) + 1e-16)
+
+
+def written(memory: Tensor, writing: Tensor, erase: Tensor, add: Tensor) -> Tensor:
+    """What the heads leave of the slots, and what they add (3 and 4); e and a before their squashing."""
+    kept = 1 - writing[..., None] * torch.sigmoid(erase)[..., None, :]
+    return memory * kept.prod(2) + writing.mT @ torch.tanh(add)

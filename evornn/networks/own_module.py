@@ -1,0 +1,97 @@
+"""A torch module of your own as a network: [B, T, I] → [B, T, O], for a whole population at once by torch.func."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+
+from evornn.cell import Uniform
+from evornn.errors import EvornnError
+from evornn.kernels.model import Dimensions, Model, ModelState, Parameters
+from evornn.layout import Part
+from evornn.networks.unrolled import unroll
+
+LEAST_SPREAD = 0.1  # half the range of parameters that all begin with the same value
+
+
+class OwnModule(Model):
+    """A module as a network, whose genome holds the module's parameters in their order.
+
+    Members are drawn, for each parameter tensor, from the uniform distribution with the mean and the spread that the
+    module's own values in it have. The module is copied and set to `eval()`: dropout and running statistics are still.
+    torch's own RNN, LSTM and GRU in it are computed step by step (`unrolled.py`). `causal` is your word that no output
+    depends on later steps; without it causal tasks refuse the network. It carries no state, and reads padding as zeros.
+    A module is code, so it can be trained here but not named in a stored spec.
+
+    >>> import torch
+    >>> from evornn import Network
+    >>> layers = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    >>> Network(OwnModule(layers, causal=True), inputs=2, outputs=1).n
+    17
+    """
+
+    takes = ()
+
+    def __init__(self, module: torch.nn.Module, causal: bool = False) -> None:
+        if not isinstance(module, torch.nn.Module):
+            raise EvornnError(f"OwnModule wants a torch.nn.Module, got {type(module).__name__}")
+        self.module, self.causal = copy.deepcopy(module).eval(), causal  # type: ignore[misc]  # of this instance
+        self.places = places(self.module)
+        unroll(self.module)
+
+    def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
+        module = copy.deepcopy(self.module)  # functional_call changes it for a while, and tiles may run side by side
+        fixed = {
+            name: buffer.to(inputs if buffer.is_floating_point() else inputs.device)
+            for name, buffer in module.named_buffers()
+        }
+
+        def member(parameters: dict[str, Tensor]) -> Tensor:
+            everywhere = {place: parameters[name] for place, name in self.places.items()}
+            outputs: Tensor = functional_call(module, {**everywhere, **fixed}, (inputs,), tie_weights=False)
+            return outputs
+
+        outputs: Tensor = vmap(member)(dict(w))
+        return outputs, {}
+
+    def parameters(self, d: Dimensions) -> Iterator[Part]:
+        for name, values in self.module.named_parameters():
+            yield name, tuple(values.shape), _like(values.detach().double()), None
+
+    def check(self, d: Dimensions) -> None:
+        """The module must take what a network takes and answer what it answers, and vmap must know its operations."""
+        x = torch.zeros(2, 3, d.inputs)
+        if not self.places:
+            raise EvornnError("your module has no parameters: there is nothing to train")
+        try:
+            w = {name: values.detach().float()[None] for name, values in self.module.named_parameters()}
+            with torch.no_grad():
+                outputs, _ = self.run(w, x, {}, d)
+        except Exception as error:
+            why = str(error).strip().partition("\n")[0]
+            raise EvornnError(f"your module can't be a network on inputs [B, T, I] = {list(x.shape)}: {why}") from error
+        if not isinstance(outputs, Tensor) or outputs.shape[1:] != (2, 3, d.outputs):
+            got = list(outputs.shape[1:]) if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise EvornnError(f"your module must answer [B, T, O] = {[2, 3, d.outputs]}, got {got}")
+
+
+def places(module: torch.nn.Module) -> dict[str, str]:
+    """Every place where a parameter stands → its name in `named_parameters`. torch's own way with parameters that stand
+    in two places, `tie_weights`, leaves a module changed if it stands in two places itself."""
+    names = {id(values): name for name, values in module.named_parameters()}
+    return {
+        f"{path}.{name}".removeprefix("."): names[id(values)]
+        for path, part in module.named_modules()
+        for name, values in part.named_parameters(recurse=False, remove_duplicate=False)
+    }
+
+
+def _like(values: Tensor) -> Uniform:
+    """The uniform distribution with the mean and standard deviation of these values."""
+    mean, spread = float(values.mean()), math.sqrt(3) * float(values.std(correction=0))
+    return Uniform(mean - (spread or LEAST_SPREAD), mean + (spread or LEAST_SPREAD))

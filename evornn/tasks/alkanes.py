@@ -1,0 +1,97 @@
+"""Boiling points of alkanes from their structure (Bianucci, Micheli, Sperduti & Starita 2000): a molecule is a tree of
+carbon atoms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge
+
+from evornn.arrays import Series, Streams
+from evornn.errors import EvornnError
+from evornn.settings import settings
+from evornn.tasks import smiles
+from evornn.tasks.baselines import mean_square
+from evornn.tasks.chance import answers
+from evornn.tasks.generated import judged, padded
+from evornn.tasks.scaling import Doubles
+from evornn.tasks.task import Baseline, Data, Score, Sequences, Task
+from evornn.tasks.trees import Tree, example
+
+FRACTIONS = (0.7, 0.15)  # of training and validation
+ESTIMATES = {"JOBACK"}  # made by a formula from the structure itself, not measured
+SOURCE = (
+    "Boiling points of acyclic alkanes from the package chemicals (MIT licence): CRC handbook, NIST WebBook, Common "
+    "Chemistry, Yaws and others; what is only estimated from the structure (Joback) is left out."
+)
+
+
+@settings
+class Alkanes(Task):
+    """Predict the boiling point at normal pressure, standardised by training molecules. Wants the extra `data`. How a
+    tree travels as a sequence: tasks/trees.py; the root is an end of a longest chain."""
+
+    data_seed: Annotated[int, Ge(0)] = 0  # of the split
+
+    causal: ClassVar[bool] = False
+
+    def data(self) -> Data:
+        """I = 3 + 5: places of three children; C, CH, CH₂, CH₃, CH₄. O = 1."""
+        found = _boiling_points()
+        order = Streams(self.data_seed, "alkanes").at(0).permutation(len(found))
+        train, valid = (round(share * len(found)) for share in (FRACTIONS[0], sum(FRACTIONS)))
+        kelvin = np.array([boils for _, boils in found])
+        mean, std = kelvin[order[:train]].mean(), kelvin[order[:train]].std()
+        parts = [
+            padded([example(found[k][0], smiles.ARITY, smiles.LABELS, (kelvin[k] - mean) / std) for k in rows])
+            for rows in np.split(order, [train, valid])
+        ]
+        note = f"{SOURCE} {len(found)} molecules, split with data_seed {self.data_seed}."
+        score = Score("mean absolute error, K", _Error(float(std)))
+        data = judged(*parts, loss="mse", labels=("boiling point, standardised",), note=note, score=score)
+        return replace(data, baselines=(*data.baselines, _by_size(data)))
+
+
+class _Error:
+    def __init__(self, kelvin: float) -> None:
+        self.kelvin = kelvin  # of one unit of the output
+
+    def __call__(self, outputs: Series, asked: Sequences) -> float:
+        return float(self.kelvin * np.abs(outputs - asked.targets)[asked.mask].mean())
+
+
+@lru_cache(maxsize=1)
+def _boiling_points() -> list[tuple[Tree, float]]:
+    """Molecules, no two with the same tree, and their boiling points in K, in the order of their trees."""
+    try:
+        from chemicals.identifiers import pubchem_db
+        from chemicals.phase_change import Tb, Tb_methods
+    except ImportError:
+        raise EvornnError(
+            "the task alkanes reads its data from the package chemicals, which is not installed: "
+            "pip install 'evornn[data]'"
+        ) from None
+    pubchem_db.autoload_main_db()
+    found: dict[Tree, float] = {}
+    for substance in pubchem_db.CAS_index.values():
+        if set(substance.smiles or "-") <= set("C()"):
+            measured = [method for method in Tb_methods(substance.CASs) if method not in ESTIMATES]
+            if measured:
+                found.setdefault(smiles.tree(substance.smiles), float(Tb(substance.CASs, method=measured[0])))
+    return sorted(found.items())
+
+
+def _by_size(data: Data) -> Baseline:
+    """Least squares on the number of carbon atoms and its logarithm."""
+    features = {name: _sizes(getattr(data, name)) for name in ("train", "valid", "test")}
+    weights = np.linalg.lstsq(features["train"], answers(data.train), rcond=None)[0]
+    valid, test = (mean_square(features[name] @ weights, answers(getattr(data, name))) for name in ("valid", "test"))
+    return Baseline("carbon atoms", valid, test)
+
+
+def _sizes(split: Sequences) -> Doubles:
+    atoms = split.inputs[..., smiles.ARITY :].sum(axis=(1, 2)).astype(np.float64)
+    return np.stack([np.ones_like(atoms), atoms, np.log(atoms)], axis=1)

@@ -1,0 +1,60 @@
+"""a^n b^n and a^n b^n c^n (Gers & Schmidhuber 2001): predict which symbols may come next, for longer strings than those
+trained on. The first needs a counter, the second two."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge
+from pydantic import ValidationInfo, field_validator
+
+from evornn.settings import settings
+from evornn.tasks import scores
+from evornn.tasks.generated import Example, judged, one_hot, padded
+from evornn.tasks.task import Data, Sequences, Task
+
+
+@settings
+class ANBN(Task):
+    """Read S aⁿ bⁿ, answer after each symbol which of a, b, T (the end) are legal next. One string for each n: training
+    on 1 … `n`, validation up to `valid_n`, test up to `test_n`."""
+
+    letters: Literal[2, 3] = 2  # 3 for aⁿ bⁿ cⁿ
+    n: Annotated[int, Ge(1)] = 10
+    valid_n: Annotated[int, Ge(2)] = 15
+    test_n: Annotated[int, Ge(3)] = 50
+
+    causal: ClassVar[bool] = True
+
+    @field_validator("valid_n", "test_n")
+    @classmethod
+    def _each_goes_further(cls, value: int, info: ValidationInfo) -> int:
+        before = "n" if info.field_name == "valid_n" else "valid_n"
+        if value <= info.data.get(before, 0):
+            raise ValueError(f"leaves no string: set it above {before}")
+        return value
+
+    def data(self) -> Data:
+        """I = O = `letters` + 1: S and the letters in, the letters and T out."""
+        word = " ".join(f"{letter}^n" for letter in "abc"[: self.letters])
+        return judged(
+            self._strings(1, self.n),
+            self._strings(self.n + 1, self.valid_n),
+            self._strings(self.valid_n + 1, self.test_n),
+            loss="binary_cross_entropy",
+            labels=tuple(f"{symbol} may follow, logit" for symbol in [*"abc"[: self.letters], "T"]),
+            note=f"The language {word} (Gers & Schmidhuber 2001), every string up to n = {self.test_n}.",
+            score=scores.share_decided("strings"),
+        )
+
+    def _strings(self, first: int, last: int) -> Sequences:
+        return padded([string(n, self.letters) for n in range(first, last + 1)])
+
+
+def string(n: int, letters: int) -> Example:
+    """T = 1 + n × letters. After S comes a; after an a, a or b; later the number of a's says it all."""
+    symbols = np.repeat(np.arange(letters + 1), [1, *[n] * letters])  # 0 is S
+    legal = one_hot([*symbols[1:] - 1, letters], letters + 1)  # what does come
+    legal[1 : n + 1, :2] = 1.0
+    return Example(one_hot(symbols, letters + 1), legal, len(symbols))

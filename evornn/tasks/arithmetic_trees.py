@@ -1,0 +1,50 @@
+"""Arithmetic as trees (Hupkes, Veldhoen & Zuidema 2018): what is a nested expression of + and − worth?"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge
+
+from evornn.settings import settings
+from evornn.tasks import scores
+from evornn.tasks.generated import Example, Lengthened, Split
+from evornn.tasks.task import Score
+from evornn.tasks.trees import Tree, Words, example, grown
+
+
+@settings
+class ArithmeticTrees(Lengthened):
+    """Random expressions over −`largest` … `largest`; `length` and `test_length` count operators. The answer is in
+    units of `largest`. How a tree travels as a sequence: tasks/trees.py."""
+
+    length: Annotated[int, Ge(1)] = 4
+    test_length: Annotated[int, Ge(2)] = 8
+    largest: Annotated[int, Ge(1)] = 10
+
+    causal: ClassVar[bool] = False
+    loss: ClassVar[str] = "mse"
+    paper: ClassVar[str] = "Arithmetic as trees (after Hupkes, Veldhoen & Zuidema 2018)"
+
+    def example(self, split: Split, rng: np.random.Generator) -> Example:
+        """I = 2 + (2 largest + 1) + 2: places of two children; the numbers, + and −. O = 1."""
+        numbers = 2 * self.largest + 1
+        words = Words(leaves=tuple(range(numbers)), unary=(), binary=(numbers, numbers + 1))
+        tree = grown(self.draw_length(split, rng), words, rng)
+        return example(tree, 2, numbers + 2, value(tree, self.largest) / self.largest)
+
+    def labels(self) -> tuple[str, ...]:
+        return (f"value / {self.largest}",)
+
+    def score(self) -> Score:
+        """Right: the nearest whole number is the value."""
+        return scores.share_right("expressions", scores.within(0.5 / self.largest))
+
+
+def value(tree: Tree, largest: int) -> int:
+    """Labels 0 … 2 × largest are the numbers from −largest on, then come + and −."""
+    if not tree.children:
+        return tree.label - largest
+    left, right = (value(child, largest) for child in tree.children)
+    return left + right if tree.label == 2 * largest + 1 else left - right

@@ -1,0 +1,65 @@
+"""Associative recall (Graves, Wayne & Danihelka 2014, section 4.3): after a list of items, one of them is shown again:
+say the one that followed it."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge
+from numpy.typing import NDArray
+from pydantic import ValidationInfo, field_validator
+
+from evornn.settings import settings
+from evornn.tasks import scores
+from evornn.tasks.generated import Example, Lengthened, Split
+from evornn.tasks.task import Score
+
+
+@settings
+class AssociativeRecall(Lengthened):
+    """2 … `length` different items, each of `vectors` vectors of `width` bits behind a delimiter; then one of them, but
+    the last, between two query marks."""
+
+    length: Annotated[int, Ge(2)] = 6  # items
+    test_length: Annotated[int, Ge(3)] = 12
+    vectors: Annotated[int, Ge(1)] = 3
+    width: Annotated[int, Ge(1)] = 6
+
+    causal: ClassVar[bool] = False
+    paper: ClassVar[str] = "Associative recall (Graves, Wayne & Danihelka 2014)"
+
+    @field_validator("width")
+    @classmethod
+    def _items_differ(cls, width: int, info: ValidationInfo) -> int:
+        if 2 ** (width * info.data.get("vectors", 1)) < 2 * info.data.get("test_length", 1):
+            raise ValueError("too few bits for that many different items: raise width or vectors")
+        return width
+
+    def example(self, split: Split, rng: np.random.Generator) -> Example:
+        """I = width + 2 (delimiter, query mark), O = width."""
+        items = self._items(self.draw_length(split, rng, least=2), rng)
+        asked = int(rng.integers(len(items) - 1))
+        delimiter, query = np.eye(self.width + 2, dtype=np.float32)[-2:, None]
+        bits = np.zeros((len(items), self.vectors, self.width + 2), np.float32)
+        bits[..., :-2] = items
+        shown = [part for item in bits for part in (delimiter, item)] + [query, bits[asked], query]
+        inputs = np.concatenate([*shown, np.zeros_like(bits[0])])
+        targets = np.zeros((len(inputs), self.width), np.float32)
+        targets[-self.vectors :] = items[asked + 1]
+        return Example(inputs, targets, self.vectors)
+
+    def labels(self) -> tuple[str, ...]:
+        return tuple(f"bit {k + 1}, logit" for k in range(self.width))
+
+    def score(self) -> Score:
+        return scores.share_decided("sequences")
+
+    def _items(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """[count, vectors, width], no two the same."""
+        items: list[NDArray[np.int64]] = []
+        while len(items) < count:
+            item = rng.integers(0, 2, (self.vectors, self.width))
+            if not any(np.array_equal(item, other) for other in items):
+                items.append(item)
+        return np.stack(items)

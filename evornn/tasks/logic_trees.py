@@ -1,0 +1,56 @@
+"""Logic formulas as trees (Goller & Küchler 1996): is a formula of constants true?"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge
+
+from evornn.settings import settings
+from evornn.tasks import scores
+from evornn.tasks.generated import Example, Lengthened, Split
+from evornn.tasks.task import Score
+from evornn.tasks.trees import Tree, Words, example, grown
+
+LABELS = ("false", "true", "not", "and", "or", "xor")
+WORDS = Words(leaves=(0, 1), unary=(2,), binary=(3, 4, 5))
+
+
+@settings
+class LogicTrees(Lengthened):
+    """Random formulas of true, false, not, and, or, xor; `length` and `test_length` count connectives. How a tree
+    travels as a sequence: tasks/trees.py."""
+
+    length: Annotated[int, Ge(1)] = 6
+    test_length: Annotated[int, Ge(2)] = 12
+
+    causal: ClassVar[bool] = False
+    paper: ClassVar[str] = "Logic formulas as trees (after Goller & Küchler 1996)"
+
+    def example(self, split: Split, rng: np.random.Generator) -> Example:
+        """I = 2 + 6 (places of two children, label), O = 1."""
+        tree = grown(self.draw_length(split, rng), WORDS, rng)
+        return example(tree, 2, len(LABELS), float(truth(tree)))
+
+    def labels(self) -> tuple[str, ...]:
+        return ("the formula is true, logit",)
+
+    def score(self) -> Score:
+        return scores.share_decided("formulas")
+
+
+def truth(tree: Tree) -> bool:
+    """The value of a formula."""
+    values = [truth(child) for child in tree.children]
+    match LABELS[tree.label]:
+        case "not":
+            return not values[0]
+        case "and":
+            return all(values)
+        case "or":
+            return any(values)
+        case "xor":
+            return values[0] != values[1]
+        case constant:
+            return constant == "true"

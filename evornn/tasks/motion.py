@@ -1,0 +1,72 @@
+"""Motion on two time scales (Yamashita & Tani 2008): primitive movements, each repeated, in an order that only the
+first step tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge
+
+from evornn.settings import settings
+from evornn.tasks import scores
+from evornn.tasks.baselines import mean_square
+from evornn.tasks.chance import answers
+from evornn.tasks.generated import Example, Generated, Split, one_hot
+from evornn.tasks.scaling import Doubles
+from evornn.tasks.task import Baseline, Data, Score, Sequences
+
+BEHAVIOURS = tuple(permutations(range(3)))  # orders of the three primitives
+
+
+@settings
+class Motion(Generated):
+    """A hand goes up and down, sideways and back, and round in a circle, each `repeats` times, in one of six orders.
+    Given its place, and at the first step the order, predict its next place. Sequences differ in size, tempo and
+    noise."""
+
+    train: Annotated[int, Ge(1)] = 60
+    valid: Annotated[int, Ge(1)] = 30
+    test: Annotated[int, Ge(1)] = 60
+    repeats: Annotated[int, Ge(1)] = 3
+    period: Annotated[int, Ge(4)] = 12  # steps of one movement, give or take one
+    noise: Annotated[float, Ge(0)] = 0.01  # standard deviation; a movement is about 1 wide
+
+    loss: ClassVar[str] = "mse"
+    paper: ClassVar[str] = "Motion on two time scales (after Yamashita & Tani 2008)"
+
+    def example(self, split: Split, rng: np.random.Generator) -> Example:
+        """I = 2 + 6 (place, order), O = 2 (next place); T = 9 movements of one period each, by default."""
+        behaviour = int(rng.integers(len(BEHAVIOURS)))
+        period, size = int(rng.integers(self.period - 1, self.period + 2)), rng.uniform(0.8, 1.2)
+        path = np.concatenate([np.tile(primitive(k, period), (self.repeats, 1)) for k in BEHAVIOURS[behaviour]])
+        path = size * np.vstack([path, path[:1]])
+        seen = (path + self.noise * rng.standard_normal(path.shape)).astype(np.float32)
+        order = np.zeros((len(path) - 1, len(BEHAVIOURS)), np.float32)
+        order[0] = one_hot([behaviour], len(BEHAVIOURS))
+        return Example(np.hstack([seen[:-1], order]), seen[1:], len(order))
+
+    def labels(self) -> tuple[str, ...]:
+        return ("x, 1 step ahead", "y, 1 step ahead")
+
+    def score(self) -> Score:
+        return scores.nrmse()
+
+    def data(self) -> Data:
+        """Also with the baseline that the hand stays where it is."""
+        data = super().data()
+        stays = Baseline("persistence", _stays(data.valid), _stays(data.test))
+        return replace(data, baselines=(stays, *data.baselines))
+
+
+def primitive(kind: int, period: int) -> Doubles:
+    """[period, 2] one movement, from and to the origin: 0 up and down, 1 sideways and back, 2 round in a circle."""
+    angle = 2 * np.pi * np.arange(period) / period
+    there, round_ = (1 - np.cos(angle)) / 2, np.sin(angle) / 2
+    return np.stack([(0 * there, there), (there, 0 * there), (round_, there)][kind], axis=1)
+
+
+def _stays(split: Sequences) -> float:
+    return mean_square(split.inputs[split.mask][:, :2].astype(np.float64), answers(split))

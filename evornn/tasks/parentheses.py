@@ -1,0 +1,83 @@
+"""Balanced parentheses (Das, Giles & Sun 1992): does every bracket close the last one that is open? One kind wants a
+counter, several want a stack."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Le
+
+from evornn.settings import settings
+from evornn.tasks import scores
+from evornn.tasks.generated import Example, Lengthened, Split, one_hot
+from evornn.tasks.task import Score
+
+PAIRS = ("()", "[]", "{}", "<>")
+
+
+@settings
+class Parentheses(Lengthened):
+    """Half of the strings are balanced; in the others two brackets changed places, or one became another. An end symbol
+    asks for the answer. `length` and `test_length` count pairs."""
+
+    length: Annotated[int, Ge(1)] = 10
+    test_length: Annotated[int, Ge(2)] = 25
+    kinds: Annotated[int, Ge(1), Le(4)] = 1  # of brackets
+
+    causal: ClassVar[bool] = False
+    paper: ClassVar[str] = "Balanced parentheses (Das, Giles & Sun 1992)"
+
+    def example(self, split: Split, rng: np.random.Generator) -> Example:
+        """I = 2 × kinds + 1: opening brackets, closing brackets, the end. O = 1."""
+        symbols = balanced_string(self.draw_length(split, rng), self.kinds, rng)
+        good = bool(rng.integers(2))
+        if not good:
+            symbols = spoilt(symbols, self.kinds, rng)
+        inputs = one_hot([*symbols, 2 * self.kinds], 2 * self.kinds + 1)
+        return Example(inputs, np.full((len(inputs), 1), good, np.float32), 1)
+
+    def labels(self) -> tuple[str, ...]:
+        return (f"balanced brackets {' '.join(PAIRS[: self.kinds])}, logit",)
+
+    def score(self) -> Score:
+        return scores.share_decided("strings")
+
+
+def balanced_string(pairs: int, kinds: int, rng: np.random.Generator) -> list[int]:
+    """Every balanced string of `pairs` brackets is as likely as any other (Arnold & Sleep 1980). Brackets are numbers,
+    the closing one of k is k + kinds."""
+    symbols: list[int] = []
+    stack: list[int] = []
+    for left in range(2 * pairs, 0, -1):
+        depth = len(stack)
+        if rng.random() < depth * (left + depth + 2) / (2 * left * (depth + 1)):
+            symbols.append(stack.pop() + kinds)
+        else:
+            stack.append(int(rng.integers(kinds)))
+            symbols.append(stack[-1])
+    return symbols
+
+
+def spoilt(symbols: list[int], kinds: int, rng: np.random.Generator) -> list[int]:
+    """The same string with two places exchanged or one changed, so that it is not balanced."""
+    while True:
+        bad = list(symbols)
+        one, other = (int(place) for place in rng.choice(len(bad), 2, replace=False))
+        if rng.integers(2):
+            bad[one], bad[other] = bad[other], bad[one]
+        else:
+            bad[one] = int(rng.integers(2 * kinds))
+        if not balanced(bad, kinds):
+            return bad
+
+
+def balanced(symbols: list[int], kinds: int) -> bool:
+    """Does every bracket close the last one that is open?"""
+    stack: list[int] = []
+    for symbol in symbols:
+        if symbol < kinds:
+            stack.append(symbol)
+        elif not stack or stack.pop() != symbol - kinds:
+            return False
+    return not stack

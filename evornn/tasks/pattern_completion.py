@@ -1,0 +1,58 @@
+"""Pattern completion (Hopfield 1982) and association (Kosko 1988): from a spoilt pattern, recall the pattern, or the
+one that belongs to it."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+
+from evornn.arrays import Floats, Streams
+from evornn.settings import settings
+from evornn.tasks import scores
+from evornn.tasks.generated import Example, Generated, Split
+from evornn.tasks.task import Score
+
+
+@settings
+class PatternCompletion(Generated):
+    """A few random patterns of ±1, made from `data_seed`, are the same in all splits; what spoils them never is. The
+    spoilt pattern is read at the first step, the answer is due at the last."""
+
+    train: Annotated[int, Ge(1)] = 500
+    valid: Annotated[int, Ge(1)] = 200
+    test: Annotated[int, Ge(1)] = 500
+    size: Annotated[int, Ge(2)] = 32  # elements of a pattern
+    patterns: Annotated[int, Ge(1)] = 4  # Hopfield's limit is 0.14 × size
+    partner: Annotated[int, Ge(0)] = 0  # elements of the pattern that belongs to it and is asked for; 0: itself
+    spoilt: Annotated[float, Gt(0), Lt(1)] = 0.2  # share of elements
+    how: Literal["flipped", "erased"] = "flipped"  # erased elements are 0
+    steps: Annotated[int, Ge(1)] = 5  # T, time to settle
+
+    causal: ClassVar[bool] = False
+    loss: ClassVar[str] = "mse"
+    paper: ClassVar[str] = "Pattern completion (Hopfield 1982; Kosko 1988)"
+
+    def example(self, split: Split, rng: np.random.Generator) -> Example:
+        """I = size, O = partner or size."""
+        given, wanted = self.pairs()
+        k = int(rng.integers(self.patterns))
+        places = rng.choice(self.size, max(1, round(self.spoilt * self.size)), replace=False)
+        inputs = np.zeros((self.steps, self.size), np.float32)
+        inputs[0] = given[k]
+        inputs[0, places] *= -1.0 if self.how == "flipped" else 0.0
+        return Example(inputs, np.repeat(wanted[k : k + 1], self.steps, axis=0), 1)
+
+    def pairs(self) -> tuple[Floats, Floats]:
+        """[patterns, size] and what belongs to each, [patterns, O]."""
+        rng = Streams(self.data_seed, "PatternCompletion/pairs").at(0)
+        signs = np.array([-1, 1], np.float32)
+        given = rng.choice(signs, (self.patterns, self.size))
+        return given, rng.choice(signs, (self.patterns, self.partner)) if self.partner else given
+
+    def labels(self) -> tuple[str, ...]:
+        return tuple(f"element {k + 1}" for k in range(self.partner or self.size))
+
+    def score(self) -> Score:
+        return scores.share_right("patterns", scores.signs)

@@ -1,0 +1,85 @@
+"""The embedded Reber grammar (Hochreiter & Schmidhuber 1997, section 5.1): predict the next symbol. All is local but
+the last symbol but one, which repeats the second."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge
+
+from evornn.arrays import Mask, Series
+from evornn.settings import settings
+from evornn.tasks import scores
+from evornn.tasks.generated import Example, Generated, Split, one_hot
+from evornn.tasks.task import Score, Sequences
+
+SYMBOLS = "BTPSXVE"
+GRAPH: tuple[dict[str, int], ...] = (  # node → symbol → node; each way out of a node is as likely as the other
+    {"B": 1},
+    {"T": 2, "P": 3},
+    {"S": 2, "X": 4},
+    {"T": 3, "V": 5},
+    {"X": 3, "S": 6},
+    {"P": 4, "V": 6},
+    {"E": 7},
+    {},
+)
+
+
+@settings
+class Reber(Generated):
+    """Strings B T (Reber string) T E and B P (Reber string) P E, 256 of each split as in the paper, but no string
+    twice. Solved: after every prefix the legal next symbols have the largest outputs. The paper asks it of the training
+    strings too."""
+
+    train: Annotated[int, Ge(1)] = 256
+    valid: Annotated[int, Ge(1)] = 256
+    test: Annotated[int, Ge(1)] = 256
+
+    loss: ClassVar[str] = "cross_entropy"
+    paper: ClassVar[str] = "The embedded Reber grammar (Hochreiter & Schmidhuber 1997)"
+
+    def example(self, split: Split, rng: np.random.Generator) -> Example:
+        """I = O = 7: the symbols BTPSXVE, and the one that comes next."""
+        outer = "TP"[rng.integers(2)]
+        symbols = [SYMBOLS.index(symbol) for symbol in f"B{outer}{inner(rng)}{outer}E"]
+        return Example(one_hot(symbols[:-1], 7), one_hot(symbols[1:], 7), len(symbols) - 1)
+
+    def labels(self) -> tuple[str, ...]:
+        return tuple(f"{symbol} comes next, logit" for symbol in SYMBOLS)
+
+    def score(self) -> Score:
+        return scores.share_right("strings", legal_most_active)
+
+
+def inner(rng: np.random.Generator) -> str:
+    """A Reber string, say BTXSE."""
+    node, string = 0, ""
+    while GRAPH[node]:
+        symbol = list(GRAPH[node])[rng.integers(len(GRAPH[node]))]
+        node, string = GRAPH[node][symbol], string + symbol
+    return string
+
+
+def legal(string: str) -> list[str]:
+    """The symbols that may follow each prefix of an embedded Reber string, from its first symbol on."""
+    node, found = 0, ["TP", "B"]
+    for symbol in string[2:]:
+        if GRAPH[node]:
+            node = GRAPH[node][symbol]
+            found.append("".join(GRAPH[node]) or string[1])
+        else:  # the outer letter has come
+            found.append("E")
+    return found
+
+
+def legal_most_active(outputs: Series, asked: Sequences) -> Mask:
+    """[B, T] where every legal next symbol has a larger output than every illegal one."""
+    right = np.zeros(asked.mask.shape, np.bool_)
+    for row, mask in enumerate(asked.mask):
+        string = "".join(SYMBOLS[k] for k in asked.inputs[row, mask].argmax(axis=-1))
+        for step, symbols in enumerate(legal(string)):
+            may = np.isin(list(SYMBOLS), list(symbols))
+            right[row, step] = outputs[row, step, may].min() > outputs[row, step, ~may].max()
+    return right

@@ -1,0 +1,68 @@
+"""Cooperative synapse neuroevolution: every weight has a population of its own."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+from pydantic import AfterValidator
+
+from evornn.settings import settings
+from evornn.trainers.breeding import crossed
+from evornn.trainers.coordinates import Bounds, Points, ordered
+from evornn.trainers.search import SearchTrainer, Turn
+from evornn.trainers.trainer import State
+
+
+@settings
+class CoSyNE(SearchTrainer):
+    """CoSyNE (Gomez, Schmidhuber & Miikkulainen 2008, "Accelerated neural evolution through cooperatively coevolved
+    synapses", algorithm 1). Each of the n parameters has a subpopulation of P values; the i-th values of all make the
+    i-th network. The best quarter is recombined, its offspring, mutated, takes the place of the worst; then the values
+    of all but the new offspring are permuted within their subpopulations, so that every network is a new one.
+
+    The paper's pole balancers start from U[−10, 10] and mutate by Cauchy(0.3) in units of the weights.
+    """
+
+    population: Annotated[int, Ge(4)] = 32
+    parents: Annotated[float, Gt(0), Le(0.5)] = 0.25  # best share: recombined in pairs, and as many offspring
+    mutation: Annotated[float, Gt(0)] = 0.3  # scale of the Cauchy noise, in units of the weights
+    mutation_probability: Annotated[float, Gt(0), Le(1)] = 0.3  # per weight of an offspring
+    initial_range: Annotated[Bounds | None, AfterValidator(ordered)] = None  # uniform; None: the architecture's
+
+    def begin(self, n: int) -> State:
+        return {"points": np.zeros((0, n)), "losses": np.zeros(0)}
+
+    def generation(self, search: State, turn: Turn) -> State:
+        points = self._bred(search, turn) if len(search["points"]) else self._first(turn)
+        points, losses = turn.ask(points)
+        order = np.argsort(losses, kind="stable")
+        return {"points": points[order], "losses": losses[order]}
+
+    def _bred(self, search: State, turn: Turn) -> Points:
+        """[P, n] permuted, and the offspring behind them."""
+        points, rng = search["points"], turn.rng
+        new = min(max(2, ceil(self.parents * self.population)), self.population // 2)
+        offspring = self._offspring(points[:new], turn)
+        return np.concatenate([rng.permuted(points[: self.population - new], axis=0), offspring])
+
+    def _offspring(self, best: Points, turn: Turn) -> Points:
+        """[new, n] children of pairs of the best [new, n], by one-point crossover."""
+        count, rng = len(best), turn.rng
+        first, second = rng.integers(count, size=count), rng.integers(count, size=count)
+        children, _ = crossed("one_point", best[first], best[second], 0, rng)
+        noise = self.mutation * rng.standard_cauchy(children.shape) / turn.coordinates.scale
+        return children + np.where(rng.random(children.shape) < self.mutation_probability, noise, 0)
+
+    def _first(self, turn: Turn) -> Points:
+        if self.initial_range is None:
+            return turn.sample(self.population)
+        weights = turn.rng.uniform(*self.initial_range, (self.population, turn.oracle.n))
+        return (weights - turn.coordinates.centre) / turn.coordinates.scale
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """diversity: standard deviation over the subpopulations, in initial ones, mean over the parameters."""
+        points = state["search"]["points"]
+        return {"diversity": float(points.std(axis=0).mean())} if len(points) else {}

@@ -1,0 +1,1 @@
+"""The forms that the covariance of an evolution strategy may take."""

@@ -1,0 +1,69 @@
+"""Differential evolution: steps are differences between members of the population."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+from numpy.typing import NDArray
+
+from evornn.settings import settings
+from evornn.trainers.coordinates import Points
+from evornn.trainers.search import SearchTrainer, Turn
+from evornn.trainers.trainer import State
+
+
+@settings
+class DifferentialEvolution(SearchTrainer):
+    """DE with binomial crossover (Storn & Price 1997, "Differential evolution: a simple and efficient heuristic for
+    global optimization over continuous spaces"): a child replaces its own parent, if it is not worse.
+
+    `rand` is the paper's DE/rand/1/bin, `best` its DE/best/1/bin, `current_to_best` DE/current-to-best/1/bin. With
+    mini-batches parents are judged again beside their children, at twice the cost.
+    """
+
+    population: Annotated[int, Ge(4)] = 32
+    strategy: Literal["rand", "best", "current_to_best"] = "rand"
+    weight: Annotated[float, Gt(0), Le(2)] = 0.5  # F, of the differences
+    crossover: Annotated[float, Ge(0), Le(1)] = 0.9  # CR, the chance of each parameter to come from the mutant
+
+    def begin(self, n: int) -> State:
+        return {"points": np.zeros((0, n)), "losses": np.zeros(0)}
+
+    def generation(self, search: State, turn: Turn) -> State:
+        points, losses = search["points"], search["losses"]
+        if not len(points):
+            points, losses = turn.ask(turn.sample(self.population))
+            return {"points": points, "losses": losses}
+        mutants, rng = self._mutants(points, losses, turn.rng), turn.rng
+        cross = rng.random(points.shape) < self.crossover
+        cross[np.arange(len(points)), rng.integers(points.shape[1], size=len(points))] = True
+        both, losses = turn.ask_beside(points, losses, np.where(cross, mutants, points))
+        (parents, children), (old, new) = np.split(both, 2), np.split(losses, 2)
+        better = new <= old
+        return {"points": np.where(better[:, None], children, parents), "losses": np.where(better, new, old)}
+
+    def _mutants(self, points: Points, losses: NDArray[np.float64], rng: np.random.Generator) -> Points:
+        """[P, n]"""
+        a, b, c = (points[others] for others in distinct(len(points), rng))
+        best: Points = points[np.argmin(losses)]
+        base: Points = {"rand": a, "best": best, "current_to_best": points + self.weight * (best - points)}[
+            self.strategy
+        ]
+        mutants: Points = base + self.weight * (b - c)
+        return mutants
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """diversity: standard deviation over the population, in initial ones, mean over the parameters."""
+        points = state["search"]["points"]
+        return {"diversity": float(points.std(axis=0).mean())} if len(points) else {}
+
+
+def distinct(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """[3, P] for every member three others, all different, each choice equally likely."""
+    ahead = np.stack([rng.integers(1, count - k, size=count) for k in range(3)])
+    ahead[1] += ahead[1] >= ahead[0]
+    for least in np.sort(ahead[:2], axis=0):
+        ahead[2] += ahead[2] >= least
+    return (np.arange(count) + ahead) % count

@@ -1,0 +1,67 @@
+"""Evolution and learning side by side: what learning has found joins the population."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge
+
+from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
+from evornn.catalog import Catalog
+from evornn.settings import settings
+from evornn.trainers import TRAINERS
+from evornn.trainers.hybrid import GradientPart, HybridTrainer, Passed, PopulationPart
+from evornn.trainers.trainer import Oracle, State, Trainer
+
+
+@settings
+class GradientInjection(HybridTrainer):
+    """Beside the search `evolve` runs a gradient descent of its own, and before every `every`-th generation, after
+    `updates` more updates, its answer takes the place of the population's last member (Hansen 2011, "Injecting external
+    solutions into CMA-ES": `cma_es` shortens such a step to the usual length). A generation costs its population and
+    the gradients before it."""
+
+    parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"evolve": TRAINERS, "gradient": TRAINERS}
+
+    evolve: PopulationPart = field(default_factory=lambda: TRAINERS["cma_es"]())
+    gradient: GradientPart = field(default_factory=lambda: TRAINERS["adam"]())
+    every: Annotated[int, Ge(1)] = 1  # generations
+    updates: Annotated[int, Ge(1)] = 5
+
+    def start(self, oracle: Oracle, streams: Streams) -> State:
+        gradient = self.gradient.start(oracle, streams.child("gradient"))
+        return {"step": 0, "evolve": self.evolve.start(oracle, streams.child("evolve")), "gradient": gradient}
+
+    def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
+        k, gradient, used = state["step"], state["gradient"], oracle
+        if (k + 1) % self.every == 0:
+            for _ in range(self.updates):
+                gradient = self.gradient.step(gradient, oracle, streams.child("gradient"))
+            used = InjectingOracle(oracle, self.gradient.best(gradient))
+        evolve = self.evolve.step(state["evolve"], used, streams.child("evolve"))
+        return {"step": k + 1, "evolve": evolve, "gradient": gradient}
+
+    def best(self, state: State) -> Genome:
+        return self.evolve.best(state["evolve"])
+
+    def candidates(self, state: State) -> Genomes:
+        return self.evolve.candidates(state["evolve"])
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """Those of both parts."""
+        return {**self.gradient.statistics(state["gradient"]), **self.evolve.statistics(state["evolve"])}
+
+
+class InjectingOracle(Passed):
+    """What `evolve` sees: the last member of a population it asks about is another one, the injected [n]."""
+
+    def __init__(self, real: Oracle, injected: Genome) -> None:
+        super().__init__(real)
+        self.injected = injected
+
+    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
+        genomes = genomes.copy()
+        genomes[-1] = self.injected
+        return self.real.evaluate(genomes, batch)

@@ -1,0 +1,34 @@
+"""Learning first, then evolution around what was learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, ClassVar
+
+from annotated_types import Gt
+
+from evornn.catalog import Catalog
+from evornn.settings import settings
+from evornn.trainers import TRAINERS
+from evornn.trainers.hybrid import GradientPart, NearOracle, PopulationPart
+from evornn.trainers.in_turn import InTurn
+from evornn.trainers.trainer import Oracle, State, Trainer
+
+
+@settings
+class GradientThenEvolve(InTurn):
+    """Gradient descent spends a share `split` of the budget; its answer is the starting mean of an evolutionary search,
+    whose first distribution is `spread` times as wide as the architecture's."""
+
+    parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"gradient": TRAINERS, "evolve": TRAINERS}
+
+    gradient: GradientPart = field(default_factory=lambda: TRAINERS["adam"]())
+    evolve: PopulationPart = field(default_factory=lambda: TRAINERS["cma_es"]())
+    spread: Annotated[float, Gt(0)] = 0.1
+
+    def in_order(self) -> tuple[Trainer, Trainer]:
+        return self.gradient, self.evolve
+
+    def handed_over(self, found: State, oracle: Oracle) -> Oracle:
+        return NearOracle(oracle, self.gradient.best(found), self.spread, found["step"])

@@ -1,0 +1,109 @@
+"""L-BFGS: a quasi-Newton method on all data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from evornn.arrays import Floats, Genomes, Losses, Streams
+from evornn.settings import settings
+from evornn.trainers.gradient import GradientTrainer, Rows, median
+from evornn.trainers.trainer import Oracle, State
+
+ARMIJO = 1e-4  # share of the decrease that the slope promises which a step must keep
+CURVED = 1e-10  # least yᵀs of a pair that is remembered, as in `torch.optim.LBFGS`
+
+
+@settings
+class LBFGS(GradientTrainer):
+    """L-BFGS (Liu & Nocedal 1989) with a backtracking line search (Armijo 1966), each restart with steps of its own.
+
+    One update is one gradient: it either ends a line search and sets out in a new direction, or halves the step of a
+    search that went too far. As long as no step is halved this is `torch.optim.LBFGS` with one iteration per call. The
+    answer is the best place that a search has ended at. A mini-batch would change the loss between two gradients that
+    are compared: `batch` is best left at None.
+    """
+
+    learning_rate: Annotated[float, Gt(0)] = 1.0  # first step of a line search, in Newton steps
+    batch: Annotated[int, Ge(1)] | None = None
+    history: Annotated[int, Ge(1)] = 10  # pairs of steps and changes of the gradient that are remembered
+
+    def start(self, oracle: Oracle, streams: Streams) -> State:
+        state = super().start(oracle, streams)
+        genomes = state["genomes"]
+        P, n = genomes.shape
+        pairs, still = np.zeros((P, self.history, n), np.float32), np.zeros_like(genomes)
+        search = {"from": genomes, "loss": np.full(P, np.inf, np.float32), "gradient": still, "direction": still}
+        return {**state, "search": {**search, "length": np.zeros(P, np.float32), "s": pairs, "y": pairs}}
+
+    def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
+        rate = self.rate(oracle)
+        losses, gradients, norms, sound = self.asked(state, oracle)
+        gradients = np.where(sound[:, None], gradients, np.float32(0))
+        with np.errstate(all="ignore"):
+            search = self._searched(state["search"], state["genomes"], losses, gradients, sound, rate)
+            genomes = search["from"] + search["length"][:, None] * search["direction"]
+        told = {"smoothed": search["loss"].astype(np.float64), "gradient_norm": median(norms, sound)}
+        return {**state, "step": state["step"] + 1, "genomes": genomes, "search": search, **told}
+
+    def candidates(self, state: State) -> Genomes:
+        """[P, n] where the searches last ended, not where they are trying."""
+        genomes: Genomes = state["search"]["from"]
+        return genomes
+
+    def _searched(
+        self, old: State, genomes: Genomes, losses: Losses, gradients: Genomes, sound: Rows, rate: float
+    ) -> State:
+        """Searches that may end here set out anew, the others halve their step."""
+        slope = np.einsum("pn,pn->p", old["gradient"], old["direction"])
+        ends = sound & (losses <= old["loss"] + ARMIJO * old["length"] * slope)
+        first, row = ~np.isfinite(old["loss"]), ends[:, None]
+        s, y = _remembered(old, genomes, gradients, ends & ~first)
+        direction = np.where(row, -two_loops(gradients, s, y), old["direction"])
+        length = np.where(ends, np.where(first, _first_length(gradients), 1) * np.float32(rate), old["length"] / 2)
+        return {
+            "from": np.where(row, genomes, old["from"]),
+            "loss": np.where(ends, losses, old["loss"]),
+            "gradient": np.where(row, gradients, old["gradient"]),
+            "direction": direction,
+            "length": length.astype(np.float32),
+            "s": s,
+            "y": y,
+        }
+
+
+def _first_length(gradients: Genomes) -> Floats:
+    """[P] so that the first step, along the gradient, has at most length 1 (in the 1-norm)."""
+    size = np.maximum(np.abs(gradients).sum(axis=1), np.float32(1e-30))
+    return np.asarray(np.minimum(1, 1 / size), np.float32)
+
+
+def _remembered(old: State, genomes: Genomes, gradients: Genomes, ends: Rows) -> tuple[Floats, Floats]:
+    """[P, history, n] steps and changes of the gradient, the newest last, 0 where there are none yet."""
+    s, y = genomes - old["from"], gradients - old["gradient"]
+    new = ends & (np.einsum("pn,pn->p", s, y) > CURVED)
+
+    def shifted(pairs: Floats, newest: Floats) -> Floats:
+        return np.where(new[:, None, None], np.concatenate([pairs[:, 1:], newest[:, None]], axis=1), pairs)
+
+    return shifted(old["s"], s), shifted(old["y"], y)
+
+
+def two_loops(gradients: Genomes, s: Floats, y: Floats) -> Genomes:
+    """[P, n] the inverse Hessian that the pairs s, y [P, history, n] tell of, times the gradients (Nocedal & Wright
+    2006, algorithm 7.4)."""
+    curvature = np.einsum("phn,phn->ph", s, y)
+    known = curvature > 0
+    rho = np.where(known, 1 / np.where(known, curvature, 1), 0).astype(np.float32)
+    q, alphas = gradients, {}
+    for h in reversed(range(s.shape[1])):
+        alphas[h] = (rho[:, h] * np.einsum("pn,pn->p", s[:, h], q))[:, None]
+        q = q - alphas[h] * y[:, h]
+    newest = np.einsum("pn,pn->p", y[:, -1], y[:, -1])
+    q = q * np.where(known[:, -1], curvature[:, -1] / np.where(known[:, -1], newest, 1), 1)[:, None].astype(np.float32)
+    for h in range(s.shape[1]):
+        beta = (rho[:, h] * np.einsum("pn,pn->p", y[:, h], q))[:, None]
+        q = q + (alphas[h] - beta) * s[:, h]
+    return q

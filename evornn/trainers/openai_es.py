@@ -1,0 +1,38 @@
+"""OpenAI's evolution strategy: a gradient estimated from mirrored pairs, for Adam."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, MultipleOf
+
+from evornn.settings import settings
+from evornn.trainers.adam import adam
+from evornn.trainers.ranks import centred_ranks
+from evornn.trainers.search import SearchTrainer, Turn, mirrored
+from evornn.trainers.trainer import State
+
+
+@settings
+class OpenAIES(SearchTrainer):
+    """The evolution strategy of Salimans et al. 2017 ("Evolution strategies as a scalable alternative to reinforcement
+    learning", algorithm 1) with its mirrored sampling, centred ranks, weight decay and Adam (β 0.9 and 0.999), in
+    coordinates in which the initial distribution is N(0, 1). The step of the sampling stays what it is.
+    """
+
+    population: Annotated[int, Ge(2), MultipleOf(2)] = 64  # half of it are mirror images
+    sigma: Annotated[float, Gt(0)] = 0.1  # of the sampling, in standard deviations of the initial distribution
+    learning_rate: Annotated[float, Gt(0)] = 0.05  # Adam's, in the same unit
+    weight_decay: Annotated[float, Ge(0)] = 0.005  # of the mean, towards that of the initial distribution
+
+    def begin(self, n: int) -> State:
+        return {"mean": np.zeros(n), "m": np.zeros(n, np.float32), "v": np.zeros(n, np.float32), "updates": 0}
+
+    def generation(self, search: State, turn: Turn) -> State:
+        mean, k = search["mean"], search["updates"] + 1
+        points, losses = turn.ask(mean + self.sigma * mirrored(self.population, len(mean), turn.rng))
+        u = centred_ranks(losses) / len(losses)
+        gradient = self.weight_decay * mean - u @ (points - mean) / self.sigma**2
+        delta, m, v = adam(gradient.astype(np.float32), search["m"], search["v"], k, self.learning_rate)
+        return {"mean": mean + delta, "m": m, "v": v, "updates": k}

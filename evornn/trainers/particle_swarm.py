@@ -1,0 +1,68 @@
+"""Particle swarm optimisation: members fly towards the best that they and their neighbours have seen."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+from numpy.typing import NDArray
+
+from evornn.settings import settings
+from evornn.trainers.coordinates import Points
+from evornn.trainers.search import LARGEST, SearchTrainer, Turn
+from evornn.trainers.trainer import State
+
+
+@settings
+class ParticleSwarm(SearchTrainer):
+    """Particle swarm (Kennedy & Eberhart 1995) in the form of Clerc & Kennedy 2002: its inertia and attractions are
+    those of the constriction factor 0.7298. On a `ring` each member knows its two neighbours (Bratton & Kennedy 2007,
+    "Defining a standard for particle swarm optimization"), with `all` everybody.
+
+    With mini-batches the best points seen are judged again, at twice the cost.
+    """
+
+    population: Annotated[int, Ge(3)] = 32
+    neighbours: Literal["ring", "all"] = "ring"
+    inertia: Annotated[float, Ge(0), Lt(1)] = 0.7298
+    cognitive: Annotated[float, Gt(0)] = 1.49618  # attraction of a member's own best
+    social: Annotated[float, Gt(0)] = 1.49618  # attraction of the neighbours' best
+
+    def begin(self, n: int) -> State:
+        nobody = np.zeros((0, n))
+        return {"points": nobody, "velocities": nobody, "bests": nobody, "losses": np.zeros(0)}
+
+    def generation(self, search: State, turn: Turn) -> State:
+        if not len(search["points"]):
+            points, losses = turn.ask(turn.sample(self.population))
+            return {"points": points, "velocities": np.zeros_like(points), "bests": points, "losses": losses}
+        velocities = self._velocities(search, turn.rng)
+        both, losses = turn.ask_beside(search["bests"], search["losses"], search["points"] + velocities)
+        (bests, points), (old, new) = np.split(both, 2), np.split(losses, 2)
+        better = new < old
+        seen = {"bests": np.where(better[:, None], points, bests), "losses": np.where(better, new, old)}
+        return {"points": points, "velocities": velocities, **seen}
+
+    def _velocities(self, search: State, rng: np.random.Generator) -> Points:
+        """[P, n]"""
+        points, bests = search["points"], search["bests"]
+        own, others = rng.random(points.shape), rng.random(points.shape)
+        guides = bests[self._guides(search["losses"])]
+        pull = self.cognitive * own * (bests - points) + self.social * others * (guides - points)
+        velocities: Points = np.clip(self.inertia * search["velocities"] + pull, -LARGEST, LARGEST)
+        return velocities
+
+    def _guides(self, losses: NDArray[np.float64]) -> NDArray[np.intp]:
+        """[P] for every member the one with the best loss among itself and its neighbours."""
+        members = np.arange(len(losses))
+        if self.neighbours == "all":
+            return np.full(len(losses), np.argmin(losses))
+        ring = np.stack([members, np.roll(members, 1), np.roll(members, -1)])
+        guides: NDArray[np.intp] = ring[np.argmin(losses[ring], axis=0), members]
+        return guides
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """diversity: standard deviation over the population, in initial ones, mean over the parameters."""
+        points = state["search"]["points"]
+        return {"diversity": float(points.std(axis=0).mean())} if len(points) else {}

@@ -1,0 +1,120 @@
+"""CMA-ES by the library pycma, its author's own: the reference that `cma_es` is tested against."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import cma
+import numpy as np
+from annotated_types import Ge, Gt
+from numpy.typing import NDArray
+
+from evornn.arrays import Streams
+from evornn.errors import EvornnError
+from evornn.settings import settings
+from evornn.trainers.algebra import quiet_algebra
+from evornn.trainers.coordinates import Coordinates
+from evornn.trainers.population import changed_rows, rankable
+from evornn.trainers.replay import Answer, ReplayedTrainer
+from evornn.trainers.trainer import Oracle
+
+MATRICES = 9  # n × n float64 matrices at pycma's peak (8.5 measured at n = 1,500): C, B, temporaries, work of eigh
+SHARE = 0.5  # of the available memory that one trainer may take
+SMALLEST, LARGEST = 1e-9, 1e9  # standard deviations, in units of the initial one, between which a search makes sense
+
+
+@settings
+class PyCMA(ReplayedTrainer):
+    """CMA-ES with active weights (Hansen 2016, "The CMA evolution strategy: a tutorial"), full or separable (Ros &
+    Hansen 2008), in coordinates in which the initial distribution is N(0, 1).
+
+    The budget alone ends a run: the library's stop criteria are ignored, and a search whose distribution has shrunk to
+    nothing, grown beyond all bounds or become singular starts again from the centre, with the random numbers of its
+    step. After a generation without one finite loss the distribution moves at random.
+    Losses that are not finite rank last. Genomes that a hybrid improved are told as injected solutions: the library
+    shortens their step to the length usual for its distribution (Hansen 2011, "Injecting external solutions").
+    """
+
+    population: Annotated[int, Ge(2)] | None = None  # None: 4 + ⌊3 ln n⌋
+    sigma: Annotated[float, Gt(0)] = 1.0  # initial step, in standard deviations of the initial distribution
+    separable: bool = False  # a diagonal covariance: O(n) memory and time instead of O(n²)
+    batch: Annotated[int, Ge(1)] | None = None
+
+    def search(self, oracle: Oracle, streams: Streams) -> CMASearch:
+        return CMASearch(Coordinates.of(oracle), self.population, self.sigma, self.separable)
+
+    def check(self, parameters: int, sequences: int) -> None:
+        """Raises EvornnError when there is but one parameter, or when the full form would not fit into memory."""
+        if parameters < 2:
+            raise EvornnError("pycma: wants a network of at least 2 parameters, this one has 1; use cma_es")
+        if self.separable:
+            return
+        import psutil
+
+        needed, free = MATRICES * 8 * parameters**2, psutil.virtual_memory().available
+        if needed > SHARE * free:
+            raise EvornnError(
+                f"pycma: the full form would take {needed / 2**30:.1f} GiB for {parameters} parameters and "
+                f"{free / 2**30:.1f} GiB are available; set separable: true or use a smaller network"
+            )
+
+
+class CMASearch:
+    """A live pycma search in normalised coordinates."""
+
+    def __init__(self, coordinates: Coordinates, population: int | None, sigma: float, separable: bool) -> None:
+        self.coordinates, self.sigma = coordinates, sigma
+        self.options = {"CMA_diagonal": separable, "seed": np.nan, "randn": self._randn, "verbose": -9, "verb_log": 0}
+        if population is not None:
+            self.options["popsize"] = population
+        self.restart()
+
+    def restart(self) -> None:
+        self.library: Any = cma.CMAEvolutionStrategy(np.zeros(len(self.coordinates.centre)), self.sigma, self.options)
+
+    def generation(self, step: int, streams: Streams, answer: Answer) -> None:
+        self.random = streams.at(step)
+        points = self._ask()
+        asked = self.coordinates.genomes(np.array(points))
+        told, losses = answer(asked)
+        for row in changed_rows(asked, told):
+            points[row] = self.coordinates.z(told[row])
+        self._tell(points, rankable(losses))
+
+    def statistics(self) -> dict[str, float]:
+        """sigma, the overall step, and the condition number of the covariance."""
+        return {"sigma": float(self.library.sigma), "condition_number": float(self.library.condition_number)}
+
+    def _ask(self) -> list[NDArray[np.float64]]:
+        with _quiet():
+            try:
+                return list(self.library.ask())
+            except (ArithmeticError, RuntimeError, ValueError):  # LinAlgError is a ValueError
+                self.restart()
+                return list(self.library.ask())
+
+    def _tell(self, points: list[NDArray[np.float64]], losses: NDArray[np.float64]) -> None:
+        with _quiet():
+            try:
+                self.library.tell(points, losses.tolist())
+                widest = float(np.max(self.library.stds))
+            except (ArithmeticError, RuntimeError, ValueError):
+                widest = np.nan
+            if not SMALLEST < widest < LARGEST:
+                self.restart()
+
+    def _randn(self, *shape: int) -> NDArray[np.float64]:
+        return self.random.standard_normal(shape)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """One BLAS thread, and nothing said about a solution of the library's own that a hybrid has changed."""
+    from cma.evolution_strategy import InjectionWarning
+
+    with quiet_algebra(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", InjectionWarning)
+        yield

@@ -1,0 +1,32 @@
+"""Losses turned into weights by their ranks alone, so that a search doesn't care about their scale."""
+
+from __future__ import annotations
+
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]  # [P] or [n]
+
+
+def utilities(losses: Vector) -> Vector:
+    """[P] weights that sum to 0, the better half's falling with the logarithm of the rank, the worse half's equal
+    (Wierstra et al. 2014, "Natural evolution strategies", §3.1)."""
+    P = len(losses)
+    by_rank = np.maximum(0, log(P / 2 + 1) - np.log(np.arange(1, P + 1)))
+    return _placed(losses, by_rank / by_rank.sum() - 1 / P)
+
+
+def centred_ranks(losses: Vector) -> Vector:
+    """[P] from 1/2 for the best to −1/2 for the worst, evenly spaced (Salimans et al. 2017)."""
+    return _placed(losses, np.linspace(0.5, -0.5, len(losses)))
+
+
+def _placed(losses: Vector, by_rank: Vector) -> Vector:
+    """Members with equal losses share what their ranks get: who is first among equals is chance."""
+    _, member_of, counts = np.unique(losses, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    sums = np.concatenate([[0.0], np.cumsum(by_rank)])
+    means: Vector = (sums[ends] - sums[ends - counts]) / counts
+    return means[member_of]

@@ -1,0 +1,40 @@
+"""RMSProp: gradient descent with a step of its own for every parameter, without Adam's first moment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+
+from evornn.arrays import Floats, Genomes
+from evornn.settings import settings
+from evornn.trainers.gradient import FirstOrderTrainer, Moments
+
+
+def rmsprop(
+    gradients: Genomes, moments: Moments, rate: float, alpha: float, eps: float, momentum: float
+) -> tuple[Genomes, Moments]:
+    """Step [P, n] and new moments: the gradient over the root of the running mean of its square, with momentum (as in
+    `torch.optim.RMSprop`)."""
+    square: Floats = np.float32(alpha) * moments["square"] + np.float32(1 - alpha) * gradients * gradients
+    scaled = gradients / (np.sqrt(square) + np.float32(eps))
+    velocity = np.asarray(np.float32(momentum) * moments["velocity"] + scaled, np.float32)
+    return np.float32(-rate) * velocity, {"square": square, "velocity": velocity}
+
+
+@settings
+class RMSProp(FirstOrderTrainer):
+    """RMSProp (Tieleman & Hinton 2012, "Lecture 6.5: divide the gradient by a running average of its recent
+    magnitude"), by backpropagation through time on mini-batches."""
+
+    moments = ("square", "velocity")
+
+    alpha: Annotated[float, Ge(0), Lt(1)] = 0.99  # memory of the squares
+    eps: Annotated[float, Gt(0)] = 1e-8
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
+
+    def update(
+        self, genomes: Genomes, gradients: Genomes, moments: Moments, k: int, rate: float
+    ) -> tuple[Genomes, Moments]:
+        return rmsprop(gradients, moments, rate, self.alpha, self.eps, self.momentum)

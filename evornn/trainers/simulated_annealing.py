@@ -1,0 +1,59 @@
+"""Simulated annealing: steps that make worse are taken the less often, the colder it gets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+from numpy.typing import NDArray
+
+from evornn.settings import settings
+from evornn.trainers.population import WORST
+from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn
+from evornn.trainers.trainer import State
+
+ADAPTATION = 0.1  # how fast a chain's step follows its acceptance
+
+
+@settings
+class SimulatedAnnealing(SearchTrainer):
+    """Chains of Metropolis steps side by side (Kirkpatrick, Gelatt & Vecchi 1983, "Optimization by simulated
+    annealing"). The temperature falls geometrically over the budget; like Corana et al. (1987), each chain adapts its
+    step to the share that is accepted.
+
+    With mini-batches, where the chains stand is judged again at every step, at twice the cost.
+    """
+
+    population: Annotated[int, Ge(2)] = 8  # chains
+    sigma: Annotated[float, Gt(0)] = 0.5  # first step, in standard deviations of the initial distribution
+    temperature: Annotated[float, Gt(0)] = 0.3  # at first, in standard deviations of the first losses
+    cooling: Annotated[float, Gt(0), Lt(1)] = 1e-5  # last temperature / first one
+    acceptance: Annotated[float, Gt(0), Lt(1)] = 0.25  # share of the steps that is aimed at
+
+    def begin(self, n: int) -> State:
+        return {"points": np.zeros((0, n)), "losses": np.zeros(0), "steps": np.zeros(0), "hot": 0.0}
+
+    def generation(self, search: State, turn: Turn) -> State:
+        if not len(search["points"]):
+            points, losses = turn.ask(turn.sample(self.population))
+            return {"points": points, "losses": losses, "steps": np.full(len(points), self.sigma), "hot": _std(losses)}
+        steps, rng, count = search["steps"], turn.rng, len(search["points"])
+        tried = search["points"] + steps[:, None] * rng.standard_normal(search["points"].shape)
+        both, losses = turn.ask_beside(search["points"], search["losses"], tried)
+        (old, new), (before, after) = np.split(both, 2), np.split(losses, 2)
+        temperature = self.temperature * search["hot"] * self.cooling**turn.elapsed
+        taken = rng.random(count) < np.exp(np.minimum(0, before - after) / max(temperature, 1e-300))
+        news = {"points": np.where(taken[:, None], new, old), "losses": np.where(taken, after, before)}
+        factor = np.exp(ADAPTATION * (taken - self.acceptance))
+        return {**news, "steps": np.clip(steps * factor, SMALLEST, LARGEST), "hot": search["hot"]}
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """sigma: the mean step of the chains, in standard deviations of the initial distribution."""
+        steps = state["search"]["steps"]
+        return {"sigma": float(steps.mean())} if len(steps) else {}
+
+
+def _std(losses: NDArray[np.float64]) -> float:
+    finite = losses[losses < WORST]
+    return float(finite.std()) if len(finite) else 0.0

@@ -1,0 +1,80 @@
+"""Exponential natural evolution strategy: a full covariance, moved along the natural gradient."""
+
+from __future__ import annotations
+
+from math import exp, log, sqrt
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt
+from numpy.typing import NDArray
+
+from evornn.errors import EvornnError
+from evornn.settings import settings
+from evornn.trainers.covariance.constants import default_population
+from evornn.trainers.ranks import utilities
+from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, shortening
+from evornn.trainers.trainer import State
+
+MATRICES, SHARE = 10, 0.5  # n × n float64 matrices at the peak, and the share of the free memory that they may take
+
+
+@settings
+class XNES(SearchTrainer):
+    """xNES (Glasmachers et al. 2010, "Exponential natural evolution strategies"; Wierstra et al. 2014, algorithm 5), in
+    coordinates in which the initial distribution is N(0, 1).
+
+    One eigendecomposition of n × n a generation: for up to some hundred parameters.
+    """
+
+    population: Annotated[int, Ge(2)] | None = None  # None: 4 + ⌊3 ln n⌋
+    sigma: Annotated[float, Gt(0)] = 1.0  # initial step, in standard deviations of the initial distribution
+    learning_rate: Annotated[float, Gt(0)] = 1.0  # of the mean
+    sigma_learning_rate: Annotated[float, Gt(0)] = 1.0  # of step and shape, times (9 + 3 ln n) / (5 n √n)
+
+    def begin(self, n: int) -> State:
+        return {"mean": np.zeros(n), "sigma": self.sigma, "B": np.eye(n)}
+
+    def generation(self, search: State, turn: Turn) -> State:
+        mean, sigma, B = search["mean"], search["sigma"], search["B"]
+        n = len(mean)
+        s = turn.rng.standard_normal((self.population or default_population(n), n))
+        asked = mean + sigma * s @ B.T
+        points, losses = turn.ask(asked)
+        if points is not asked:
+            s = np.ascontiguousarray(np.linalg.solve(B, (points - mean).T / sigma).T)
+            s = np.where((points != asked).any(axis=1)[:, None], shortening(s) * s, s)
+        u = utilities(losses)
+        M = (u[:, None] * s).T @ s  # the utilities sum to 0, so that − I drops out
+        along = float(np.trace(M)) / n
+        rate = min(1.0, self.sigma_learning_rate * (9 + 3 * log(n)) / (5 * n * sqrt(n)))
+        step = exp(float(np.clip(rate / 2 * along, -1, 1)))
+        return {
+            "mean": mean + self.learning_rate * sigma * (B @ (u @ s)),
+            "sigma": float(np.clip(sigma * step, SMALLEST, LARGEST)),
+            "B": _multiplied(B, rate / 2 * (M - along * np.eye(n))),
+        }
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """sigma, the overall step."""
+        return {"sigma": float(state["search"]["sigma"])}
+
+    def check(self, parameters: int, sequences: int) -> None:
+        """Raises EvornnError when the covariance would not fit into memory."""
+        import psutil
+
+        needed, free = MATRICES * 8 * parameters**2, psutil.virtual_memory().available
+        if needed > SHARE * free:
+            raise EvornnError(
+                f"xnes: the covariance would take {needed / 2**30:.1f} GiB for {parameters} parameters and "
+                f"{free / 2**30:.1f} GiB are available; use snes"
+            )
+
+
+def _multiplied(B: NDArray[np.float64], exponent: NDArray[np.float64]) -> NDArray[np.float64]:
+    """B exp(exponent) of a symmetric exponent of trace 0; B itself where that can't be computed."""
+    if not np.isfinite(exponent).all():
+        return B
+    values, vectors = np.linalg.eigh((exponent + exponent.T) / 2)
+    new: NDArray[np.float64] = B @ ((vectors * np.exp(np.clip(values, -1, 1))) @ vectors.T)
+    return new if np.isfinite(new).all() else B
