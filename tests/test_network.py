@@ -555,6 +555,17 @@ def test_a_solved_readout_is_the_ridge_regression(cell: str, backend: Backend) -
     assert (net.losses(solved, x, y, mask=mask) < net.losses(genomes, x, y, mask=mask)).all()
 
 
+def test_a_readout_without_bias_is_solved_without_one() -> None:
+    net = Network(LSTM1997(biased="gates"), inputs=2, units=6, outputs=3, backend="torch")
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((12, 40, 2)), rng.standard_normal((12, 40, 3)) + 1
+    solved, weight = net.readouts(net.sample(2, 0), x, y, ridge=0.01), net.layout.blocks["readout.weight"].slice
+    for genome in solved:
+        h = hidden(net, genome, x).reshape(-1, 6)
+        right = np.linalg.solve(h.T @ h / len(h) + 0.01 * np.eye(6), h.T @ y.reshape(-1, 3) / len(h))
+        np.testing.assert_allclose(genome[weight].reshape(3, 6), right.T, rtol=1e-3, atol=1e-5)
+
+
 def hidden(net: Network, genome: Genome, x: Any) -> Any:
     """[B, T, H] by a network whose read-out hands on every unit."""
     wide = Network(net.cell, inputs=2, units=6, outputs=6, dtype="float64")
