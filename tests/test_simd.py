@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from evornn.cell import Cell, Uniform, Weights
 from evornn.kernels.evaluate import Evaluator
-from evornn.kernels.simd import functions, vector
+from evornn.kernels.simd import functions, threads, vector
 from evornn.kernels.simd.evaluator import SimdEvaluator
 from evornn.kernels.simd.kernel import source
 from evornn.kernels.simd.program import NotFusable
@@ -172,6 +172,18 @@ def test_long_sequences_are_recomputed_in_segments_with_the_same_result() -> Non
     small = SimdEvaluator(case.layout, workspace_bytes=100_000).gradients(case.genomes, *case.data, "mse")
     assert torch.equal(whole[0], small[0])
     assert torch.allclose(whole[1], small[1], rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [3, 20])
+def test_a_forward_pass_takes_no_more_memory_for_longer_sequences(batch: int) -> None:
+    taken = []
+    for steps in (10, 2000):
+        case = Case("elman", batch=batch, steps=steps, units=16)
+        threads.buffers.arrays.clear()
+        case.simd.losses(case.genomes, *case.data, "mse")
+        taken.append([array.nbytes for array in threads.buffers.arrays.values()])
+    assert taken[0] == taken[1] != []
 
 
 # ---- bits, NaN ------------------------------------------------------------------------------------------------------
