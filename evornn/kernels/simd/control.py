@@ -17,7 +17,6 @@ from torch import Tensor
 
 from evornn.kernels.closed_loop import Episodes, check
 from evornn.kernels.simd import cache as disk
-from evornn.kernels.simd import microkernels
 from evornn.kernels.simd.generate import GLOBAL, PER_LAYER, Source, function, indent
 from evornn.kernels.simd.kernel import writable
 from evornn.kernels.simd.plan import Plan
@@ -96,9 +95,8 @@ class ControlSource(Source):
         self.affines = {(1, False)}
         entry = ENTRY.format(step="\n".join(indent(indent(self._step()))), refill=CALL)
         parts = [self._static(), self._start_lane(), REFILL, entry]
-        kernels = [microkernels.affine(k, add, self.vectors) for k, add in sorted(self.affines)]
         constants = "\n".join(f"{name} = f({value!r})" for value, name in self.constants.items())
-        return "\n\n\n".join([IMPORTS, constants, *kernels, *parts])
+        return "\n\n\n".join([IMPORTS, constants, *self._affine_kernels(), *parts])
 
     def _start_lane(self) -> str:
         """One lane's states before its first step: zero, or the genome's."""

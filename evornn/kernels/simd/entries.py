@@ -13,6 +13,7 @@ from evornn.kernels.simd.lanes import {sum_1} as add_sum, {sum_8} as add_sums_of
 from evornn.kernels.simd.loss import step_gradient, step_loss
 from evornn.kernels.simd.support import MEMBERS_{ACROSS} as MEMBERS, copy, spill, zero
 from evornn.kernels.simd.support import pack_{across} as pack, report_{across} as report, unpack_{across} as unpack
+from evornn.kernels.simd.tiles import tile
 from evornn.kernels.simd.vector import LANES, above, choose, fma, load, splat, store
 njit = compile_(error_model="numpy", nogil=True, _nrt=False)
 entry = compile_(error_model="numpy", nogil=True, _nrt=False, cache=True)

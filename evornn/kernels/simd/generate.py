@@ -23,6 +23,7 @@ class Source(Backward):
     """The source of one module: `text`, and the `symbols` that a plan has to lay out, in the order of T's columns."""
 
     def __init__(self, program: Program, entry: str, across: str, title: str, vectors: int) -> None:
+        self.across = across
         super().__init__(program, entry, vectors)
         text, before = self._write(), None
         while before != (before := (frozenset(self.kept), frozenset(self.crossing), frozenset(self.late))):
@@ -38,7 +39,7 @@ class Source(Backward):
         parts = [self._static(), self._start(), self._forward()]
         if self.gradient:
             parts += [self._backward(), self._products(), self._clear(), self._static_back(), self._start_back()]
-        kernels = [microkernels.affine(k, add, self.vectors) for k, add in sorted(self.affines)]
+        kernels = self._affine_kernels()
         if self.entry != "losses":
             kernels.append(microkernels.product())
         if self.gradient:
@@ -46,6 +47,12 @@ class Source(Backward):
         if self.entry == "products":
             parts.append(self._gather())
         return "\n\n\n".join([*kernels, *parts, ENTRIES[self.entry]])
+
+    def _affine_kernels(self) -> list[str]:
+        named = [
+            microkernels.instructions(add, self.vectors, self.across) for add in sorted({a for _, a in self.affines})
+        ]
+        return [*named, *(microkernels.affine(k, add, self.vectors) for k, add in sorted(self.affines))]
 
     def _with_table(self, text: str) -> str:
         """Each function reads from T the names that it uses."""

@@ -1,9 +1,7 @@
-"""Source of the matrix kernels that every generated module contains: products of packed weights with rows of lanes.
+"""Source of the matrix kernels that every generated module contains.
 
-`affine` computes rows of W·s + b for several sources s, as many at a time as registers hold while the columns run; up
-to three rows that are left over go one by one, with four partial sums. Weights are packed in the order of reading: per
-tile its biases, then per source and column one weight per row (`tiles`). A row's sum has the same order in every tile.
-`product` adds rows of D times rows of Z, summed over time (and lanes), to a gradient: 4×4 sums in registers.
+`affine` computes rows of W·s + b for several sources s, tile by tile (see `tiles`). `product` adds rows of D times rows
+of Z, summed over time (and lanes), to a gradient: 4×4 sums in registers.
 
 With two vectors per row, the second one belongs to other sequences of the same member (`twin` is 0, weights are read
 once for both) or to another member, whose weights lie `twin` numbers further.
@@ -13,79 +11,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-HEIGHTS = {1: (16, 8), 2: (8,)}  # rows of a tile, by vectors per row: about 16 sums in registers
+from evornn.kernels.simd.tiles import HEIGHTS
 
 
-def tiles(rows: int, vectors: int) -> list[tuple[int, int]]:
-    """(first row, height) of the tiles in which `affine` works; the last one may be higher than what is left."""
-    found, r = [], 0
-    for height in HEIGHTS[vectors]:
-        while rows - r >= height - 4 and rows - r >= 4:
-            found.append((r, height))
-            r += height
-    return [*found, *((k, 1) for k in range(r, rows))]
+def instructions(add: bool, vectors: int, across: str) -> str:
+    """The tiles that `affine` is made of, by name."""
+    lines = [
+        f"{_tile(height, add, own)} = tile({height}, {add}, {vectors}, {own}, {across!r})"
+        for own in (False, True)[:vectors]
+        for height in (*HEIGHTS[vectors], 1)
+    ]
+    return "\n".join(lines)
 
 
 def affine(sources: int, add: bool, vectors: int) -> str:
     """`affine2(Z, W, w, twin, to, rows, s0, n0, s1, n1)`; `add_affine…` adds to the rows that are there, without
-    biases. With one vector per row there is no `twin`."""
+    biases. Two sources that lie one behind the other are one."""
     arguments = ", ".join(f"s{k}, n{k}" for k in range(sources))
-    twin = "twin, " if vectors > 1 else ""
-    head = f"def {'add_' if add else ''}affine{sources}(Z, W, w, {twin}to, rows, {arguments}):"
-    together = ["if s0 + n0 * ROW == s1:", "    n0, n1 = n0 + n1, 0"] if sources > 1 else []
+    lines = ["if s0 + n0 * ROW == s1:", "    n0, n1 = n0 + n1, 0"] if sources > 1 else []
+    lines += ["r = 0", f"sources = ({arguments})"]
     if vectors == 1:
-        return "\n".join(["@njit", head, *_indent([*together, *_rows(sources, add, 1, False)])])
-    shared, apart = (_indent(_rows(sources, add, vectors, own)) for own in (False, True))
-    return "\n".join(["@njit", head, *_indent([*together, "if twin == 0:", *shared, "else:", *apart])])
-
-
-def _rows(sources: int, add: bool, vectors: int, own: bool) -> list[str]:
-    """All rows; `own`: the vectors have weights of their own."""
-    lines = ["r = 0"]
-    for height in HEIGHTS[vectors]:
-        lines += [f"while rows - r >= {max(4, height - 4)}:", *_indent(_tile(height, sources, add, vectors, own))]
-    return [*lines, "while r < rows:", *_indent(_row(sources, add, vectors, own))]
-
-
-def _tile(height: int, sources: int, add: bool, vectors: int, own: bool) -> list[str]:
-    each = [(r, v) for r in range(height) for v in range(vectors)]
-    lines = ["at = to + r * ROW"]
-    if add:
-        lines += [f"a{r}_{v} = load(Z, at + {r} * ROW + {v} * LANES)" for r, v in each]
+        lines += _rows(add, vectors, False)
     else:
-        lines += [f"a{r}_{v} = {_weight(r, v, own)}" for r, v in each] + [f"w += {height}"]
-    for k in range(sources):
-        lines += [f"s = s{k}", f"for _ in range(n{k}):"]
-        lines += _indent(f"x{v} = load(Z, s + {v} * LANES)" for v in range(vectors))
-        for r in range(height):
-            lines += [] if own else [f"    b = {_weight(r, 0, own)}"]
-            weights = [_weight(r, v, own) if own else "b" for v in range(vectors)]
-            lines += _indent(f"a{r}_{v} = fma({weights[v]}, x{v}, a{r}_{v})" for v in range(vectors))
-        lines += [f"    w += {height}", "    s += ROW"]
-    lines += [f"store(Z, at + {r} * ROW + {v} * LANES, a{r}_{v})" for r, v in each]
-    return [*lines, f"r += {height}"]
+        lines += ["if twin == 0:", *_indent(_rows(add, vectors, False)), "else:", *_indent(_rows(add, vectors, True))]
+    head = f"def {'add_' if add else ''}affine{sources}(Z, W, w, twin, to, rows, {arguments}):"
+    return "\n".join(["@njit", head, *_indent(lines)])
 
 
-def _row(sources: int, add: bool, vectors: int, own: bool) -> list[str]:
-    each = range(vectors)
-    first = [f"load(Z, to + r * ROW + {v} * LANES)" if add else _weight(0, v, own) for v in each]
-    lines = [f"a0_{v} = {first[v]}" for v in each] + [f"a{i}_{v} = splat(f(0))" for i in (1, 2, 3) for v in each]
-    lines += [] if add else ["w += 1"]
-    for k in range(sources):
-        lines += [f"s = s{k}", f"for _ in range(n{k} // 4):"]
-        lines += _indent(
-            f"a{i}_{v} = fma({_weight(i, v, own)}, load(Z, s + {i} * ROW + {v} * LANES), a{i}_{v})"
-            for i in range(4) for v in each
-        )  # fmt: skip
-        lines += ["    w += 4", "    s += 4 * ROW", f"for _ in range(n{k} % 4):"]
-        lines += _indent(f"a0_{v} = fma({_weight(0, v, own)}, load(Z, s + {v} * LANES), a0_{v})" for v in each)
-        lines += ["    w += 1", "    s += ROW"]
-    lines += [f"store(Z, to + r * ROW + {v} * LANES, (a0_{v} + a1_{v}) + (a2_{v} + a3_{v}))" for v in each]
-    return [*lines, "r += 1"]
+def _rows(add: bool, vectors: int, own: bool) -> list[str]:
+    """All rows; `own`: the vectors have weights of their own. As many tiles as `tiles.heights` counts."""
+    lines: list[str] = []
+    for height in (*HEIGHTS[vectors], 1):
+        lines += [f"while rows - r >= {max(4, height - 4)}:" if height > 1 else "while r < rows:"]
+        lines += [f"    w = {_tile(height, add, own)}(Z, W, w, twin, to + r * ROW, sources)", f"    r += {height}"]
+    return lines
 
 
-def _weight(number: int, vector: int, own: bool) -> str:
-    return f"weight(W, w + {number}{' + twin' if own and vector else ''})"
+def _tile(height: int, add: bool, own: bool) -> str:
+    return f"{'add_' if add else ''}tile_{height}{'_own' if own else ''}"
 
 
 def product() -> str:

@@ -34,7 +34,7 @@ class Places:
         self.late: set[Node] = set()  # affine maps whose rows are read after their own pass
         self.aliases: dict[Node, Node] = {}
         self.affines: set[tuple[int, bool]] = set()  # numbers of sources of `affine`, whether it adds
-        self.weights = "W, {}, twin" if vectors > 1 else "W, {}"  # the arguments of `affine`
+        self.weights = "W, {}, twin" if vectors > 1 else "W, {}, 0"  # the arguments of `affine`
         self.begin()
 
     def begin(self) -> None:

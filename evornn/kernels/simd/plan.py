@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from evornn.cell import width
 from evornn.kernels.simd.generate import Source
-from evornn.kernels.simd.microkernels import tiles
 from evornn.kernels.simd.program import Group
+from evornn.kernels.simd.tiles import heights
 from evornn.kernels.simd.vector import LANES
 from evornn.layout import Layout, source_names
 from evornn.ops import Node, Sizes
@@ -198,7 +198,7 @@ class Plan:
         return found
 
     def _packed(self, matrices: list[Index], biases: Index | None) -> int:
-        """Weights of a product, one matrix per source, in the order in which `microkernels.affine` reads them."""
+        """Weights of a product, one matrix per source, in the order in which `tiles` reads them."""
         return self._pack(packed(matrices, biases, self.source.vectors))
 
     def _pack(self, index: Index, values: NDArray[np.float32] | None = None) -> int:
@@ -242,10 +242,10 @@ class Counter:
 
 
 def packed(matrices: list[Index], biases: Index | None, vectors: int) -> Index:
-    """[rows, columns] per source → flat, in the order in which `microkernels.affine` reads them."""
+    """[rows, columns] per source → flat, in the order in which `tiles` reads them."""
     together = np.concatenate([*([] if biases is None else [biases[:, None]]), *matrices], 1)
     parts = []
-    for start, height in tiles(len(together), vectors):
+    for start, height in heights(len(together), vectors):
         tile = np.full((height, together.shape[1]), -1)
         rows = together[start : start + height]
         tile[: len(rows)] = rows

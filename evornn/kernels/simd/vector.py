@@ -52,7 +52,8 @@ def floats(value: float) -> Any:
     return ir.Constant(FLOATS, [float(np.float32(value))] * LANES)
 
 
-def _spread(b: Any, scalar: Any) -> Any:
+def spread(b: Any, scalar: Any) -> Any:
+    """A number in every lane."""
     first = b.insert_element(ir.Constant(FLOATS, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
     return b.shuffle_vector(first, first, ints(0))
 
@@ -88,7 +89,7 @@ def splat_at(typing: Any, array: Any, position: Any) -> Any:
     """array[position] in every lane."""
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        return _spread(b, b.load(_element(context, b, signature.args[0], *args)))
+        return spread(b, b.load(_element(context, b, signature.args[0], *args)))
 
     return vector(array, types.intp), code
 
@@ -98,7 +99,7 @@ def splat(typing: Any, scalar: Any) -> Any:
     """A number in every lane."""
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        return _spread(b, context.cast(b, args[0], signature.args[0], types.float32))
+        return spread(b, context.cast(b, args[0], signature.args[0], types.float32))
 
     return vector(scalar), code
 
@@ -131,7 +132,8 @@ def _mask(b: Any, condition: Any) -> Any:
     return b.select(condition, floats(1), floats(0))
 
 
-fma = _instruction(3, _llvm("fma", 3))  # x·y + z, rounded once
+fused = _llvm("fma", 3)
+fma = _instruction(3, fused)  # x·y + z, rounded once
 floor = _instruction(1, _llvm("floor", 1))
 absolute = _instruction(1, _llvm("fabs", 1))
 largest = _instruction(2, lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y))  # NaN in y stays
