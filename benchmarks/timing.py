@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from evornn.arrays import Genomes, Losses
 from evornn.errors import EvornnError
 
 FINALISTS = 3  # formulations of a peer that enter the rounds
+REST = 0.02  # seconds before each call
 HOPELESS = 2.0  # times the fastest formulation: not tried again
 
 
@@ -43,6 +44,8 @@ class Timing:
 
 
 def seconds(call: Callable[[], object]) -> float:
+    """Of one call, begun at rest: threads of the call before (OpenMP's) may go on spinning for some milliseconds."""
+    sleep(REST)
     start = perf_counter()
     call()
     return perf_counter() - start
