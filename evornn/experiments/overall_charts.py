@@ -20,7 +20,7 @@ RULER, FIRST_BAR, BAR, ROW = 1.0, -0.5, 0.4, 1.0  # heights above and below the 
 
 def relative_losses(overall: Sequence[Overall], reference: str, styles: Styles, theme: str = "light") -> Figure:
     """Interquartile means with their 95 % intervals, the best on top; a bound that is infinite ends at the edge."""
-    figure = axes(theme, f"interquartile mean of {reference}", "trainer")
+    figure = axes(theme, reference, "trainer")
     bounds = [bound for o in overall for bound in (o.iqm.low, o.iqm.value, o.iqm.high) if np.isfinite(bound)]
     edge = 1.05 * max(bounds, default=1.0)
     for o in overall:
