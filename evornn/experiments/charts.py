@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Styles = Mapping[str, Style]
 STEPS, SECONDS = "network steps", "computing time of a run [s]"
-BUDGET = "network steps, as a share of the task's median run"
+BUDGET = "network steps, as a share of the task's longest run"
 POINTS = 200
 
 

@@ -82,7 +82,9 @@ def reference(baselines: Mapping[str, Sequence[Baseline]]) -> str:
 def without_scale(scales: Mapping[str, float]) -> list[str]:
     """A note on the tasks that the mean over tasks can't take."""
     left = [task for task, scale in scales.items() if np.isnan(scale)]
-    return [f"{listed(left)} is left out of the mean over tasks: its reference loss is not above 0."] if left else []
+    return (
+        [f"Left out of the mean over tasks, having no loss above 0 to be relative to: {listed(left)}."] if left else []
+    )
 
 
 def _friedman(ranked: Ranking, losses: DataFrame, alpha: float, streams: Streams) -> Ranking:

@@ -65,7 +65,7 @@ def overall_pictures(
         ("Interquartile mean over all runs of all tasks, with its 95 % interval. Left of the line: better than the "
          "reference.", overall_charts.relative_losses(comparison.overall, comparison.reference, look), False),
         (f"Runtimes to {targets.RUNGS - 1} validation losses a task, over {conclusions.plural(len(problems), 'task')}: "
-         "share reached within a share of what the task's median run spends.",
+         "share reached within a share of what the task's longest run spent.",
          charts.runtimes(problems, tracks, look, x=charts.BUDGET), False),
     ]  # fmt: skip
     if comparison.ranking.statistic is not None:
@@ -77,12 +77,13 @@ def overall_pictures(
 
 
 def _problems(comparison: Comparison, done: DataFrame, tracks: Mapping[int, Track]) -> list[Problem]:
-    """Every task with its own ladder of targets; a task without a run that succeeded has neither ladder nor budget."""
-    runs = {task.task: done[done["task"] == task.task] for task in comparison.tasks if task.budget > 0}
+    """Every task with its own ladder of targets; none where no run spent anything."""
+    runs = [done[done["task"] == task.task] for task in comparison.tasks]
+    longest = [float(group["network_steps"].max()) for group in runs]
     return [
-        Problem(runs[task.task], targets.ladder(runs[task.task], tracks), task.budget)
-        for task in comparison.tasks
-        if task.task in runs
+        Problem(group, targets.ladder(group, tracks), spent)
+        for group, spent in zip(runs, longest, strict=True)
+        if spent > 0
     ]
 
 
