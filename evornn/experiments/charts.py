@@ -104,7 +104,7 @@ def runtimes(
         at, share = _staircase([problem.of(name) for problem in problems], tracks, start)
         line = {"color": styles[name].colour, "dash": styles[name].dash, "shape": "hv", "width": 2}
         figure.add_scatter(x=at, y=share, name=label(name), mode="lines", line=line)
-    figure.update_xaxes(type="log", tickformat="~s" if x == STEPS else "~%", dtick="D2")
+    figure.update_xaxes(type="log", tickformat="~s" if x == STEPS else "~%", dtick="D2", ticklabeloverflow="allow")
     return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
 
 

@@ -45,30 +45,35 @@ def critical_differences(ranking: Ranking, styles: Styles, theme: str = "light")
     A bar joins those between which no difference could be shown; the ruler above is the critical difference.
     """
     figure = axes(theme, f"mean rank over {len(ranking.tasks)} tasks", "")
-    count, middle = len(ranking.trainers), (len(ranking.trainers) + 1) // 2
+    count = len(ranking.trainers)
     top = FIRST_BAR - BAR * len(ranking.alike) - ROW / 2
     heights = [top - ROW * min(k, count - 1 - k) for k in range(count)]
-    sides = {"y": slice(0, middle), "y2": slice(middle, count)}
-    for axis, part in sides.items():
-        for name, mean, height in zip(ranking.trainers[part], ranking.means[part], heights[part], strict=True):
-            _pointer(figure, mean, height, (0.9 if axis == "y" else count + 0.1), axis, name, styles)
+    _pointers(figure, ranking, heights, styles)
     for k, group in enumerate(ranking.alike):
-        ends = [ranking.means[ranking.trainers.index(name)] for name in (group[0], group[-1])]
-        _bar(figure, ends[0] - 0.03, ends[1] + 0.03, FIRST_BAR - BAR * k)
+        first, last = (ranking.means[ranking.trainers.index(name)] for name in (group[0], group[-1]))
+        _bar(figure, first - 0.03, last + 0.03, FIRST_BAR - BAR * k)
     if ranking.critical is not None:
         _ruler(figure, ranking.critical)
-    names = [label(name) for name in ranking.trainers]
-    look = {"range": [min(heights) - 0.5, RULER + 0.8], "showgrid": False, "showline": False, "ticks": ""}
-    figure.update_layout(
-        showlegend=False,
-        xaxis={"side": "top", "range": [0.9, count + 0.1], "dtick": 1 if count <= 12 else 2},
-        yaxis={**look, "tickvals": heights[sides["y"]], "ticktext": names[sides["y"]]},
-        yaxis2={
-            **look, "tickvals": heights[sides["y2"]], "ticktext": names[sides["y2"]], "side": "right",
-            "overlaying": "y", "automargin": True, "zeroline": False,
-        },
-    )  # fmt: skip
-    return figure
+    figure.update_layout(showlegend=False)
+    figure.update_yaxes(range=[min(heights) - 0.5, RULER + 0.8], showgrid=False, showline=False, ticks="")
+    return figure.update_xaxes(side="top", range=_reach(count), dtick=1 if count <= 12 else 2)
+
+
+def _reach(count: int) -> tuple[float, float]:
+    """The ends of the axis of ranks, where the pointers lead to."""
+    return 0.9, count + 0.1
+
+
+def _pointers(figure: Figure, ranking: Ranking, heights: Sequence[float], styles: Styles) -> None:
+    """The better half's names stand on the left, as ticks of an axis; the others' on the right."""
+    middle, ends = (len(heights) + 1) // 2, _reach(len(heights))
+    for axis, end, part in (("y", ends[0], slice(0, middle)), ("y2", ends[1], slice(middle, None))):
+        names = ranking.trainers[part]
+        for name, mean, height in zip(names, ranking.means[part], heights[part], strict=True):
+            _pointer(figure, mean, height, end, axis, name, styles)
+        ticks = {"tickvals": heights[part], "ticktext": [label(name) for name in names]}
+        figure.update_layout({axis.replace("y", "yaxis"): ticks})
+    figure.update_layout(yaxis2={"side": "right", "overlaying": "y"})
 
 
 def _pointer(figure: Figure, mean: float, height: float, edge: float, axis: str, name: str, styles: Styles) -> None:
