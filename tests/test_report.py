@@ -19,6 +19,7 @@ from evornn.experiments.compare import compare
 from evornn.experiments.comparison import Comparison, as_data
 from evornn.experiments.palette import label, styles
 from evornn.experiments.report import report, without_password, write_report
+from evornn.experiments.targets import Problem
 from evornn.tasks.task import Baseline, Chart
 
 FAMILIES = {"adam": "gradient", "cma_es": "evolution", "memetic": "hybrid"}
@@ -345,7 +346,9 @@ def test_a_trainer_has_one_colour_in_every_chart():
     look, tracks = styles(FAMILIES), targets.tracks(curves)
     lines = {t.name: t.line.color for t in charts.learning_curves(runs, tracks, look).data if t.name}
     boxes = {t.name: t.marker.color for t in charts.final_losses(runs, look).data}
-    steps = {t.name: t.line.color for t in charts.runtimes(runs, tracks, targets.ladder(runs, tracks), look).data}
+    steps = {
+        t.name: t.line.color for t in charts.runtimes([Problem(runs, targets.ladder(runs, tracks))], tracks, look).data
+    }
     assert lines == boxes == steps == {name: style.colour for name, style in look.items()}
     assert len(set(lines.values())) == 3
 
@@ -372,7 +375,7 @@ def test_every_chart_names_its_axes_in_both_themes(theme):
     figures = [
         charts.learning_curves(runs, tracks, look, "seconds", ("best", 0.25), theme),
         charts.final_losses(runs, look, ("best", 0.25), theme),
-        charts.runtimes(runs, tracks, targets.ladder(runs, tracks), look, theme),
+        charts.runtimes([Problem(runs, targets.ladder(runs, tracks))], tracks, look, theme),
         charts.success_rates(found.cells, found.headline.name, look, theme),
         charts.effect_sizes(found.contests[0], theme),
         charts.forecasts(drawn(), look, theme=theme),

@@ -15,9 +15,9 @@ import numpy as np
 from evornn.arrays import Floats
 from evornn.experiments import statistics
 from evornn.experiments.comparison import Cell, Contest
-from evornn.experiments.palette import GREY, Style, label, template
+from evornn.experiments.palette import GREY, Style, axes, label
 from evornn.experiments.statistics import Sample
-from evornn.experiments.targets import Target, Track, costs
+from evornn.experiments.targets import Problem, Track, costs
 from evornn.tasks.task import Baseline, Chart
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Styles = Mapping[str, Style]
 STEPS, SECONDS = "network steps", "computing time of a run [s]"
+BUDGET = "network steps, as a share of the task's longest run"
 POINTS = 200
 
 
@@ -55,7 +56,7 @@ def learning_curves(
     `reference` is drawn as a horizontal line, say the best baseline's validation loss.
     """
     bands = {name: _band(group, tracks, x) for name, group in runs.groupby("trainer", sort=False)}
-    figure = _figure(theme, STEPS if x == "network_steps" else SECONDS, "validation loss, best so far")
+    figure = axes(theme, STEPS if x == "network_steps" else SECONDS, "validation loss, best so far")
     known = np.concatenate([np.concatenate(band[1:]) for band in bands.values()])
     top = float(np.nanmax(known)) if np.isfinite(known).any() else 1.0
     for name, (at, low, middle, high) in bands.items():
@@ -73,7 +74,7 @@ def final_losses(
     runs: DataFrame, styles: Styles, reference: tuple[str, float] | None = None, theme: str = "light"
 ) -> Figure:
     """Test loss of every run (a point each) and its quartiles, by network and trainer. Failed runs have no point."""
-    figure = _figure(theme, "network", "test loss")
+    figure = axes(theme, "network", "test loss")
     for name, group in runs.groupby("trainer", sort=False):
         style = styles[name]
         figure.add_box(
@@ -89,31 +90,27 @@ def final_losses(
 
 
 def runtimes(
-    runs: DataFrame, tracks: Mapping[int, Track], goals: Sequence[Target], styles: Styles, theme: str = "light"
+    problems: Sequence[Problem], tracks: Mapping[int, Track], styles: Styles, theme: str = "light", x: str = STEPS
 ) -> Figure:
     """ECDF of runtimes: the share of (run, target) pairs solved within so many network steps. Higher is better.
 
-    The logarithmic axis begins at the first budget mark, where targets met by the untrained network are counted.
+    Over targets of one task or of several, each in its own unit, as in COCO (Hansen et al. 2021), but without simulated
+    restarts: what never arrives is never counted. The logarithmic axis begins at the first budget mark, where targets
+    met by the untrained network are counted.
     """
-    figure = _figure(theme, STEPS, "share of (run, target) pairs reached")
-    start = min(
-        (float(track.network_steps[1]) for track in tracks.values() if len(track.network_steps) > 1), default=1.0
-    )
-    for name, group in runs.groupby("trainer", sort=False):
-        found = [costs(group, tracks, goal) for goal in goals]
-        arrived = np.concatenate([spent[hit] for spent, hit in found] or [np.zeros(0)])
-        x, share = statistics.ecdf(np.maximum(arrived, start), len(group) * len(goals))
-        end = np.nanmax(np.append(group["network_steps"].to_numpy(float), [start, *x[-1:]]))
-        x, share = np.append(x, end), np.append(share, share[-1] if len(share) else 0.0)
+    figure = axes(theme, x, "share of (run, target) pairs reached")
+    start = min((first for problem in problems if np.isfinite(first := problem.start(tracks))), default=1.0)
+    for name in dict.fromkeys(name for problem in problems for name in problem.runs["trainer"]):
+        at, share = _staircase([problem.of(name) for problem in problems], tracks, start)
         line = {"color": styles[name].colour, "dash": styles[name].dash, "shape": "hv", "width": 2}
-        figure.add_scatter(x=x, y=share, name=label(name), mode="lines", line=line)
-    figure.update_xaxes(type="log", tickformat="~s", dtick="D2")
+        figure.add_scatter(x=at, y=share, name=label(name), mode="lines", line=line)
+    figure.update_xaxes(type="log", tickformat="~s" if x == STEPS else "~%", dtick="D2", ticklabeloverflow="allow")
     return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
 
 
 def success_rates(cells: Sequence[Cell], target: str, styles: Styles, theme: str = "light") -> Figure:
     """Share of runs that reached the target, with Wilson's 95 % interval, by network and trainer."""
-    figure = _figure(theme, "network", "runs that reached it")
+    figure = axes(theme, "network", "runs that reached it")
     for name in dict.fromkeys(cell.trainer for cell in cells):
         mine = [cell for cell in cells if cell.trainer == name]
         rates = [next(r.rate for r in cell.reached if r.target == target) for cell in mine]
@@ -136,7 +133,7 @@ def effect_sizes(contest: Contest, theme: str = "light") -> Figure:
         star = "" if pair.better is None else " *"
         size[a, b], size[b, a] = pair.a_lower, 1 - pair.a_lower
         marks[a, b], marks[b, a] = f"{size[a, b]:.2f}{star}", f"{size[b, a]:.2f}{star}"
-    figure = _figure(theme, "… than the column's", "row's test loss is lower …")
+    figure = axes(theme, "… than the column's", "row's test loss is lower …")
     figure.add_heatmap(
         x=names, y=names, z=size - 0.5, zmin=-0.5, zmax=0.5, zmid=0, autocolorscale=True, text=marks,
         texttemplate="%{text}",
@@ -152,7 +149,7 @@ def forecasts(
 ) -> Figure:
     """The real series and the first prediction over the test split; the others and baselines appear when clicked."""
     times, chart = list(forecast.chart.times), forecast.chart
-    figure = _figure(theme, "time", label(chart.unit) or "value")
+    figure = axes(theme, "time", label(chart.unit) or "value")
     before = _before(times, chart.history)
     known = np.concatenate([chart.history[len(chart.history) - len(before) :], chart.truth[:, output]])
     figure.add_scatter(x=before + times, y=known, name="measured", mode="lines", line={"color": GREY, "width": 3})
@@ -171,7 +168,7 @@ def predicted_true(forecast: Forecast, styles: Styles, output: int = 0, theme: s
     """Predicted against measured values on the test split; on the diagonal a prediction is exact."""
     chart, truth = forecast.chart, forecast.chart.truth[:, output]
     unit = f" [{label(chart.unit)}]" if chart.unit else ""
-    figure = _figure(theme, f"measured{unit}", f"predicted{unit}")
+    figure = axes(theme, f"measured{unit}", f"predicted{unit}")
     for k, (name, values) in enumerate(forecast.predictions.items()):
         marker = {"size": 5, "opacity": 0.7, **_look(forecast, styles, name, "symbol")}
         shown = True if k == 0 else "legendonly"
@@ -179,6 +176,16 @@ def predicted_true(forecast: Forecast, styles: Styles, output: int = 0, theme: s
     ends = [float(np.nanmin(truth)), float(np.nanmax(truth))]
     line = {"color": GREY, "dash": "dash"}
     return figure.add_scatter(x=ends, y=ends, mode="lines", line=line, name="exact", hoverinfo="skip")
+
+
+def _staircase(problems: Sequence[Problem], tracks: Mapping[int, Track], start: float) -> tuple[Sample, Sample]:
+    """Costs at which (run, target) pairs were reached, none before `start`, and the share by then, to the last cost."""
+    found = [(costs(p.runs, tracks, goal), p.unit) for p in problems for goal in p.targets]
+    arrived = np.concatenate([spent[hit] / unit for (spent, hit), unit in found] or [np.zeros(0)])
+    x, share = statistics.ecdf(np.maximum(arrived, start), sum(len(hit) for (_, hit), _ in found))
+    ends = [p.runs["network_steps"].to_numpy(float) / p.unit for p in problems]
+    end = np.nanmax(np.concatenate([[start], x[-1:], *ends]))
+    return np.append(x, end), np.append(share, share[-1] if len(share) else 0.0)
 
 
 def _look(forecast: Forecast, styles: Styles, name: str, mark: str) -> dict[str, str]:
@@ -218,14 +225,6 @@ def _before(times: Sequence[str], history: Floats) -> list[str]:
         if (index[:-1] + step).equals(index[1:]):
             return [(index[0] - k * step).isoformat().removesuffix("T00:00:00") for k in range(count, 0, -1)]
     return []
-
-
-def _figure(theme: str, x: str, y: str) -> Figure:
-    import plotly.graph_objects as go
-
-    return go.Figure(
-        layout={"template": template(theme), "xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}}
-    )
 
 
 def _loss_axis(figure: Figure, losses: Sample) -> None:

@@ -15,8 +15,9 @@ import numpy as np
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
 from evornn.experiments import statistics, targets
-from evornn.experiments.comparison import Cell, Chosen, Comparison, Judged, Overall, Reach, TaskComparison, Verdict
+from evornn.experiments.comparison import Cell, Chosen, Comparison, Judged, Reach, TaskComparison, Verdict
 from evornn.experiments.contests import contest, losses_by_seed
+from evornn.experiments.overall import overall, ranking, reference, scales, without_scale
 from evornn.experiments.targets import Target, Track
 from evornn.tasks.task import Baseline
 
@@ -60,8 +61,16 @@ def compare(
         _task(task, runs, group, tracks, baselines.get(task, ()), alpha, streams.child(task))
         for task, group in done.groupby("task", sort=False)
     ]
-    trainers, reference = dict(zip(done["trainer"], done["family"], strict=True)), _reference(baselines)
-    return Comparison(tuple(tasks), overall(done, baselines, streams), reference, trainers, tuple(notes), alpha)
+    scale = scales(done, baselines)
+    return Comparison(
+        tasks=tuple(tasks),
+        overall=overall(done, scale, streams),
+        reference=reference(baselines),
+        ranking=ranking(done, scale, alpha, streams),
+        trainers=dict(zip(done["trainer"], done["family"], strict=True)),
+        notes=(*notes, *without_scale(scale)),
+        alpha=alpha,
+    )
 
 
 def finished(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, list[str]]:
@@ -82,19 +91,6 @@ def finished(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, l
     if doubled := len(done) - len(newest):
         notes.append(f"{doubled} runs are repetitions of a later run with the same labels and seed; the latest counts.")
     return newest, notes
-
-
-def overall(done: DataFrame, baselines: Baselines, streams: Streams) -> tuple[Overall, ...]:
-    """Each trainer over all tasks and networks, best first: test losses relative to each task's reference."""
-    scale = {task: _scale(group, baselines.get(task, ())) for task, group in done.groupby("task")}
-    relative = done.assign(relative=done["test_loss"] / done["task"].map(scale)).dropna(subset="relative")
-    found = []
-    for trainer, group in relative.groupby("trainer", sort=False):
-        strata = [cell["relative"].to_numpy(float) for _, cell in group.groupby(["task", "network"])]
-        interval = statistics.stratified_bootstrap(strata, streams.child(f"overall/{trainer}"))
-        failed = int((group["state"] == "failed").sum())
-        found.append(Overall(str(trainer), group["family"].iloc[0], interval, len(group), failed))
-    return tuple(sorted(found, key=lambda item: item.iqm.value))
 
 
 def _task(
@@ -184,19 +180,6 @@ def _chosen(done: DataFrame, baselines: Sequence[Baseline]) -> Chosen | None:
     ]
     who = (int(best["run"]), str(best["network"]), str(best["trainer"]), str(best["family"]), int(best["seed"]))
     return Chosen(*who, float(best["valid_loss"]), test, tuple(verdicts))
-
-
-def _scale(done: DataFrame, baselines: Sequence[Baseline]) -> float:
-    known = [b.test for b in baselines if np.isfinite(b.test) and b.test > 0]
-    return float(min(known)) if known else float(np.quantile(done["test_loss"], 0.5, method="lower")) or float("nan")
-
-
-def _reference(baselines: Baselines) -> str:
-    return (
-        "test loss relative to the best baseline's"
-        if any(baselines.values())
-        else "test loss relative to the median run's"
-    )
 
 
 def _left_out(runs: DataFrame) -> list[str]:

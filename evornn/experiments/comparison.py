@@ -129,12 +129,33 @@ class Overall:
 
 
 @dataclass(frozen=True)
+class Ranking:
+    """Trainers ranked on every task by their median test loss, 1 being best; in the order of their mean ranks.
+
+    `test` is the one that was used; where it is empty, `note` says why there is none.
+    """
+
+    trainers: tuple[str, ...]
+    tasks: tuple[str, ...]  # those on which every trainer was run with every network
+    ranks: tuple[tuple[float, ...], ...] = ()  # a row per trainer, a column per task; ties share their mean
+    means: tuple[float, ...] = ()
+    test: str = ""
+    statistic: float | None = None  # Friedman's χ²
+    p: float | None = None
+    critical: float | None = None  # Nemenyi's critical difference of mean ranks; None where Friedman's test shows none
+    alike: tuple[tuple[str, ...], ...] = ()  # largest groups within which no difference could be shown
+    better: str | None = None  # of two trainers, the one whose losses are lower
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All tasks; `notes` are what a reader must know of the data: runs left out, failed, doubled."""
 
     tasks: tuple[TaskComparison, ...]
     overall: tuple[Overall, ...]
     reference: str  # what `Overall` is relative to, in words
+    ranking: Ranking
     trainers: dict[str, str]  # trainer → family, in the order of the spec
     notes: tuple[str, ...]
     alpha: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import isfinite, isinf
 
-from evornn.experiments.comparison import Comparison, Contest, Pair, TaskComparison, Verdict
+from evornn.experiments.comparison import Comparison, Contest, Pair, Ranking, TaskComparison, Verdict
 
 
 def asked(comparison: Comparison) -> str:
@@ -71,6 +71,14 @@ def supported(contest: Contest, alpha: float) -> str:
     return f"Test losses are lower {_beaten(sure)} (p ≤ {number(most, 2)}; {contest.test}){open_ and '; ' + open_}."
 
 
+def ranked(ranking: Ranking, alpha: float) -> list[str]:
+    """Who is better over the tasks: the mean ranks, what the test supports of them, and why another is not made."""
+    means = listed(f"{name} {mean:.2f}" for name, mean in zip(ranking.trainers, ranking.means, strict=False))
+    seen = f"Mean ranks over {plural(len(ranking.tasks), 'task')}, 1 being best: {means}." if means else ""
+    note = ranking.note[:1].upper() + ranking.note[1:]
+    return [sentence for sentence in (seen, _over_tasks(ranking, alpha), note) if sentence]
+
+
 def described(task: TaskComparison) -> str:
     """The target that success is measured by, in words."""
     if task.headline is None:
@@ -97,6 +105,22 @@ def listed(items: Iterable[str]) -> str:
     """a, b and c."""
     items = list(items)
     return ", ".join(items[:-1]) + " and " + items[-1] if len(items) > 1 else "".join(items)
+
+
+def _over_tasks(ranking: Ranking, alpha: float) -> str:
+    if ranking.p is None:
+        return ""
+    how = f"(p = {number(ranking.p, 2)}; {ranking.test})"
+    if ranking.p >= alpha:
+        return f"No difference over tasks could be shown {how}."
+    if ranking.better is not None:
+        return f"Over tasks, test losses are lower for {ranking.better} {how}."
+    left = listed(f"within {{{', '.join(group)}}}" for group in ranking.alike)
+    shown = f"no difference could be shown {left}; all other pairs differ" if left else "all pairs differ"
+    if ranking.alike == (ranking.trainers,):
+        shown = "it can't be said which"
+    nemenyi = f"By Nemenyi's critical difference of mean ranks, {number(ranking.critical, 3)},"
+    return f"The trainers differ over tasks {how}. {nemenyi} {shown}."
 
 
 def _beaten(pairs: Sequence[Pair]) -> str:

@@ -1,4 +1,7 @@
-"""Who is better: pairwise tests of test losses, paired by seed, corrected together; none where seeds are too few."""
+"""Who is better: pairwise tests of test losses, paired by seed, corrected together; none where seeds are too few.
+
+Over several tasks the pairs are tasks instead of seeds (see `rankings`).
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ from evornn.experiments.statistics import Sample
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SIGNED_RANK, RANK_SUM = "Wilcoxon signed-rank, paired by seed", "Mann–Whitney U, seeds not paired"
+SIGNED_RANK, RANK_SUM = "Wilcoxon signed-rank, paired by {}", "Mann–Whitney U, {}s not paired"
 
 
-def contest(name: str, losses: DataFrame, alpha: float) -> Contest:
-    """All pairs of the columns of `losses` (index: seeds; NaN: not run, infinite: failed)."""
+def contest(name: str, losses: DataFrame, alpha: float, unit: str = "seed") -> Contest:
+    """All pairs of the columns of `losses` (index: seeds, or another `unit`; NaN: not run, infinite: failed)."""
     columns = [str(column) for column in losses.columns]
     samples = [_sample(losses, a, b) for a, b in combinations(losses.columns, 2)]
     names = list(combinations(columns, 2))
@@ -27,9 +30,9 @@ def contest(name: str, losses: DataFrame, alpha: float) -> Contest:
     ]
     if not samples:
         return Contest(name, tuple(columns), (), note="nothing to compare: only one contestant.")
-    if note := _too_few(samples, alpha):
+    if note := _too_few(samples, alpha, unit):
         return Contest(name, tuple(columns), tuple(effects), note=note)
-    return Contest(name, tuple(columns), tuple(_tested(effects, samples, alpha)), _method(samples))
+    return Contest(name, tuple(columns), tuple(_tested(effects, samples, alpha)), _method(samples, unit))
 
 
 def losses_by_seed(runs: DataFrame, by: str) -> DataFrame:
@@ -61,15 +64,15 @@ def _sample(losses: DataFrame, a: str, b: str) -> tuple[Sample, Sample, bool]:
     return x.to_numpy(float), y.to_numpy(float), paired
 
 
-def _too_few(samples: Sequence[tuple[Sample, Sample, bool]], alpha: float) -> str:
+def _too_few(samples: Sequence[tuple[Sample, Sample, bool]], alpha: float, unit: str) -> str:
     """Why no test is printed: not even the clearest data could come out below alpha after correction."""
     least = [statistics.least_p(len(a)) if paired else statistics.least_p(len(a), len(b)) for a, b, paired in samples]
     if statistics.holm(least).min() < alpha:
         return ""
-    seeds = plural(min(_count(a, b) for a, b, _ in samples), "seed")
+    found = plural(min(_count(a, b) for a, b, _ in samples), unit)
     return (
-        f"too few seeds for a test: with {seeds} and {plural(len(samples), 'comparison')} no result could be "
-        f"significant at {alpha:g}; {statistics.least_pairs(len(samples), alpha)} seeds would be enough."
+        f"too few {unit}s for a test: with {found} and {plural(len(samples), 'comparison')} no result could be "
+        f"significant at {alpha:g}; {statistics.least_pairs(len(samples), alpha)} {unit}s would be enough."
     )
 
 
@@ -77,6 +80,6 @@ def _count(a: Sample, b: Sample) -> int:
     return min(len(a), len(b))
 
 
-def _method(samples: Sequence[tuple[Sample, Sample, bool]]) -> str:
-    kinds = dict.fromkeys(SIGNED_RANK if paired else RANK_SUM for *_, paired in samples)
+def _method(samples: Sequence[tuple[Sample, Sample, bool]], unit: str) -> str:
+    kinds = dict.fromkeys((SIGNED_RANK if paired else RANK_SUM).format(unit) for *_, paired in samples)
     return "; ".join(kinds) + "; Holm's correction"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import layout
+    from plotly.graph_objects import Figure, layout
 
 # Okabe & Ito's colours that stand out on white and on black alike; grey is kept for what is no trainer.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#9A7FD1")
@@ -43,6 +43,15 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
 def label(text: object) -> str:
     """A name as plotly should write it: plotly reads tags and entities in every title, tick and legend."""
     return html.escape(str(text), quote=False)
+
+
+def axes(theme: str, x: str, y: str) -> Figure:
+    """An empty figure with the titles of its axes."""
+    import plotly.graph_objects as go
+
+    return go.Figure(
+        layout={"template": template(theme), "xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}}
+    )
 
 
 def template(theme: str = "light") -> layout.Template:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from evornn.experiments import charts, conclusions, targets
+from evornn.experiments import charts, conclusions, overall_charts, targets
 from evornn.experiments.charts import Forecast, Styles
-from evornn.experiments.comparison import TaskComparison
-from evornn.experiments.targets import Track
+from evornn.experiments.comparison import Comparison, TaskComparison
+from evornn.experiments.targets import Problem, Track
 from evornn.tasks.task import Baseline
 
 if TYPE_CHECKING:
@@ -54,6 +54,39 @@ def pictures(
     return [Picture(f"{prefix}-{k}", caption, figure, wide) for k, (caption, figure, wide) in enumerate(found)]
 
 
+def overall_pictures(
+    comparison: Comparison, done: DataFrame, tracks: Mapping[int, Track], look: Styles
+) -> list[Picture]:
+    """Charts of all tasks together; none of a single task, whose own charts say it all."""
+    if len(comparison.tasks) < 2:
+        return []
+    problems = _problems(comparison, done, tracks)
+    found: list[Captioned] = [
+        ("Interquartile mean over all runs of all tasks, with its 95 % interval. Left of the line: better than the "
+         "reference.", overall_charts.relative_losses(comparison.overall, comparison.reference, look), False),
+        (f"Runtimes to {targets.RUNGS - 1} validation losses a task, over {conclusions.plural(len(problems), 'task')}: "
+         "share reached within a share of what the task's longest run spent.",
+         charts.runtimes(problems, tracks, look, x=charts.BUDGET), False),
+    ]  # fmt: skip
+    if comparison.ranking.statistic is not None:
+        text = (
+            "Mean ranks over tasks, the best on the left; a bar joins those between which no difference could be shown."
+        )
+        found.append((text, overall_charts.critical_differences(comparison.ranking, look), True))
+    return [Picture(f"chart-all-{k}", *picture) for k, picture in enumerate(found)]
+
+
+def _problems(comparison: Comparison, done: DataFrame, tracks: Mapping[int, Track]) -> list[Problem]:
+    """Every task with its own ladder of targets; none where no run spent anything."""
+    runs = [done[done["task"] == task.task] for task in comparison.tasks]
+    longest = [float(group["network_steps"].max()) for group in runs]
+    return [
+        Problem(group, targets.ladder(group, tracks), spent)
+        for group, spent in zip(runs, longest, strict=True)
+        if spent > 0
+    ]
+
+
 def _curves(
     done: DataFrame, tracks: Mapping[int, Track], baselines: Sequence[Baseline], look: Styles
 ) -> list[Captioned]:
@@ -77,7 +110,7 @@ def _ends(
         ("Test loss of each run: a point is a seed, a box the middle half.",
          charts.final_losses(done, look, _best(baselines, "test")), True),
         (f"Runtimes to {len(goals)} validation losses from where runs start to the best end: share reached in time.",
-         charts.runtimes(done, tracks, goals, look), False),
+         charts.runtimes([Problem(done, goals)], tracks, look), False),
     ]  # fmt: skip
     if task.headline is not None:
         text = f"Runs that reached the target ({conclusions.described(task)}), with 95 % intervals."

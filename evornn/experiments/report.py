@@ -21,7 +21,7 @@ from evornn.experiments.charts import Forecast
 from evornn.experiments.compare import Baselines, finished
 from evornn.experiments.comparison import Comparison, TaskComparison
 from evornn.experiments.palette import styles, template
-from evornn.experiments.pictures import Picture, pictures
+from evornn.experiments.pictures import Picture, overall_pictures, pictures
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -72,9 +72,12 @@ def report(
         about = (baselines.get(task.task, ()), forecasts.get(task.task), look)
         shown = pictures(f"chart-{k}", task, done[done["task"] == task.task], tracks, *about)
         sections.append(Section(task, shown, _answers(task, comparison.alpha)))
+    together = overall_pictures(comparison, done, tracks, look)
     return _page(
         comparison=comparison,
         sections=sections,
+        several=len(sections) > 1,
+        together=together,
         spec=_yaml(spec) if spec else "",
         environment=environment or {},
         database=without_password(database),
@@ -107,8 +110,11 @@ def _page(**fields: Any) -> str:
     page: str = jinja.get_template("report.html").render(
         **fields,
         asked=conclusions.asked(fields["comparison"]),
+        ranked=conclusions.ranked(fields["comparison"].ranking, fields["comparison"].alpha),
         described=conclusions.described,
-        charts=Markup(_figures([p for section in fields["sections"] for p in section.pictures])),
+        charts=Markup(
+            _figures([*fields["together"], *(p for section in fields["sections"] for p in section.pictures)])
+        ),
         style=Markup((TEMPLATES / "report.css").read_text("utf-8")),
         library=Markup(library),
         boot=Markup(boot),

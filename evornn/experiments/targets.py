@@ -8,7 +8,7 @@ off the curves at budget marks, so a runtime is exact to one mark (1/200 of the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +40,23 @@ class Track:
     network_steps: Sample
     seconds: Sample
     champion_valid: Sample
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task's runs, the targets they are measured by, and the network steps that are its unit of cost."""
+
+    runs: DataFrame
+    targets: tuple[Target, ...]
+    unit: float = 1.0
+
+    def of(self, trainer: str) -> Problem:
+        return replace(self, runs=self.runs[self.runs["trainer"] == trainer])
+
+    def start(self, tracks: Mapping[int, Track]) -> float:
+        """Cost of the first budget mark; infinite where no run has come to it."""
+        firsts = (track.network_steps[1] for track in _of(self.runs, tracks) if len(track.network_steps) > 1)
+        return float(min(firsts, default=np.inf)) / self.unit
 
 
 def targets(runs: DataFrame, baselines: Sequence[Baseline]) -> tuple[Target, ...]:

@@ -25,6 +25,7 @@ def rendered(comparison: Comparison) -> Group:
         parts += _task(task, comparison.alpha)
     if len(comparison.tasks) > 1:
         parts += [Text(""), _overall(comparison)]
+    parts += [Text(sentence) for sentence in conclusions.ranked(comparison.ranking, comparison.alpha)]
     return Group(*parts, *(Text(note, style="yellow") for note in comparison.notes))
 
 
