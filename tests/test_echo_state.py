@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from evornn import train
 from evornn.cell import BadEquation, Cell, Weights
 from evornn.errors import EvornnError
+from evornn.experiments.spec import experiment, plan
+from evornn.experiments.yaml import read
 from evornn.networks.network import Network
 from evornn.networks.reservoir import spectral_radius
 from evornn.ops import Node, Sizes, tanh
@@ -68,6 +73,24 @@ def test_evolved_scales_are_the_settings_in_the_middle_of_their_range():
     larger = Network("echo_state", **sizes, **{**scales, "input_scale": 0.7 * 5 ** np.tanh(0.5)}, dtype="float64")
     middle[:, scaled.layout.blocks["0.input_scale"].slice] = 1.0  # (1/5)·25^σ(p) = 5^tanh(p/2)
     np.testing.assert_allclose(scaled.predict(middle, x), larger.predict(genomes, x), rtol=1e-6)
+
+
+# ---- NARMA-10 -------------------------------------------------------------------------------------------------------
+
+
+def test_narma_as_published():
+    """Mean NRMSE of 100 units, 0.388 ± 0.019 over 20 reservoirs, on the first 4 of the example: within a fifth."""
+    runs = plan(experiment(read(Path(__file__).parents[1] / "examples/narma.yaml")))
+    assert [sum(run.fragments["network"]["units"] == units for run in runs) for units in (100, 225, 400)] == [20] * 3
+    found = []
+    for run in runs[:4]:
+        network = dict(run.fragments["network"])
+        network = Network(network.pop("kind"), inputs=1, outputs=1, backend="torch", **network)
+        trained = train(network, run.fragments["task"], run.fragments["trainer"], budget=run.budget["steps"])
+        assert (trained.result.score, trained.result.network_steps) == ("NRMSE", 4400)
+        found.append(trained.result.test_score)
+    assert np.mean(found) == pytest.approx(0.388, rel=0.2)
+    assert len(set(found)) == 4
 
 
 # ---- fixed weights in any cell --------------------------------------------------------------------------------------
