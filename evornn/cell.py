@@ -48,7 +48,8 @@ class Cell(ABC):
     """One recurrent architecture. Its fields (see `evornn.settings`) are its settings, its `step` its equation.
 
     `step(w, x, *states)` takes symbols and returns the new states. Arguments named `x` (input), `y` (the network's last
-    output) and `t` (time, 0, 1, …) are given; all others are the names in `state`, in that order.
+    output) and `t` (time, 0, 1, …) are given; all others are the names in `state`, in that order. A `y` or `t` that the
+    equation does not use, with the settings at hand, is not kept.
     """
 
     state: ClassVar[tuple[str, ...]] = ("h",)
@@ -76,6 +77,11 @@ class Cell(ABC):
 
     def mask(self, name: str, source: int, sizes: Sizes) -> NDArray[np.bool_] | None:
         """[rows, columns] which weights from source number `source` of map `name` exist; None: all."""
+        return None
+
+    def fixed(self, name: str, source: int, sizes: Sizes, layer: int) -> NDArray[np.floating[Any]] | None:
+        """[rows, columns] the weights from source number `source` of map `name`, where the architecture fixes them: no
+        genome holds them. None: they are parameters. Random ones come from `Streams`, seeded by a setting."""
         return None
 
     def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
@@ -128,6 +134,8 @@ class Trace:
         self.new: tuple[Node, ...] = new if isinstance(new, tuple) else (new,)
         self.output: Node = cell.output(weights, *(self.leaves[s] for s in cell.state))
         self.order, self.output_order = tuple(walk(*self.new)), tuple(walk(self.output))
+        unused = {name for name in "yt" if self.leaves.get(name) not in (None, *self.order)}
+        self.leaves = {name: leaf for name, leaf in self.leaves.items() if name not in unused}
         self._check()
 
     def _leaf(self, name: str) -> Node:

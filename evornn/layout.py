@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.arrays import Genome, Genomes
+from evornn.arrays import Floats, Genome, Genomes
 from evornn.cell import BadEquation, Bound, Cell, Trace, Uniform, width
 from evornn.errors import EvornnError
 from evornn.ops import Node, Sizes
@@ -64,6 +64,11 @@ class Form(ABC):
     @abstractmethod
     def values(self) -> tuple[int, int]:
         """How many numbers one step of one sequence computes, and how many of them are kept to the end of a call."""
+
+    @property
+    def fixed(self) -> Mapping[str, Floats]:
+        """Weights that the architecture fixes, by the names that their blocks would have: no genome holds them."""
+        return {}
 
     def check_inputs(self, inputs: Any) -> None:
         """Raises EvornnError for inputs [B, T, I] that mean nothing to the architecture."""
@@ -165,6 +170,26 @@ class Layout(Form):
     def values(self) -> tuple[int, int]:
         return len(self.trace.order) * self.units * self.layers + self.outputs, self.width + self.outputs
 
+    @cached_property
+    def fixed(self) -> dict[str, Floats]:
+        """[rows, columns] each."""
+        found = {}
+        for layer in range(self.layers):
+            sizes = self.sizes(layer)
+            for node in self.trace.maps.values():
+                for k, full, shape in self._matrices(node, layer, sizes):
+                    values = self.cell.fixed(node.name, k, sizes, layer)
+                    self._check_shape("fixed", full, shape, values)
+                    if values is not None:
+                        found[full] = np.asarray(values, np.float32)
+        return found
+
+    def _matrices(self, node: Node, layer: int, sizes: Sizes) -> Iterator[tuple[int, str, tuple[int, int]]]:
+        """Of each source of a map: its number, the name of its weights, their shape."""
+        rows = width(node.size, sizes)
+        for k, (source, label) in enumerate(zip(node.nodes, source_names(node), strict=True)):
+            yield k, f"{layer}.{node.name}.{label}", (rows, width(source.size, sizes))
+
     def _parts(self) -> Iterator[Part]:
         for layer in range(self.layers):
             yield from self._layer(layer, self.sizes(layer))
@@ -177,24 +202,24 @@ class Layout(Form):
     def _layer(self, layer: int, sizes: Sizes) -> Iterator[Part]:
         cell = self.cell
         for name, node in self.trace.maps.items():
-            rows = width(node.size, sizes)
-            for k, (source, label) in enumerate(zip(node.nodes, source_names(node), strict=True)):
-                shape = (rows, width(source.size, sizes))
-                full, mask = f"{layer}.{name}.{label}", cell.mask(name, k, sizes)
-                self._check_mask(full, shape, mask)
-                yield full, shape, cell.initial(name, "weight", sizes), mask
+            for k, full, shape in self._matrices(node, layer, sizes):
+                if full not in self.fixed:
+                    mask = cell.mask(name, k, sizes)
+                    self._check_shape("mask", full, shape, mask)
+                    yield full, shape, cell.initial(name, "weight", sizes), mask
             if node.bias:
-                yield f"{layer}.{name}.bias", (rows,), cell.initial(name, "bias", sizes), None
+                bias = (width(node.size, sizes),)
+                yield f"{layer}.{name}.bias", bias, cell.initial(name, "bias", sizes), None
         for name, node in self.trace.vectors.items():
             yield f"{layer}.{name}", (width(node.size, sizes),), cell.initial(name, "vector", sizes), None
         if self.initial_state == "learned":
             for state, size in self.state_sizes(layer).items():
                 yield f"{layer}.{state}.initial", (size,), Uniform(-0.1, 0.1), None
 
-    def _check_mask(self, name: str, shape: tuple[int, ...], mask: NDArray[np.bool_] | None) -> None:
-        if mask is not None and mask.shape != shape:
+    def _check_shape(self, method: str, name: str, shape: tuple[int, ...], said: NDArray[Any] | None) -> None:
+        if said is not None and said.shape != shape:
             kind = type(self.cell).__name__
-            raise BadEquation(f"{kind}.mask must be {list(shape)} for {name}, got {list(mask.shape)}")
+            raise BadEquation(f"{kind}.{method} must be {list(shape)} for {name}, got {list(said.shape)}")
 
 
 def source_names(node: Node) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from evornn.cell import Cell, Weights
 from evornn.networks.ctrnn import CTRNN
+from evornn.networks.echo_state import EchoState
 from evornn.networks.lstm_1997 import LSTM1997
 from evornn.networks.mtrnn import MTRNN
 from evornn.ops import Node, constant, sigmoid, tanh
@@ -44,6 +45,9 @@ CELLS: dict[str, Cell] = {
     "mtrnn_open": MTRNN(taus=(1.0, 3.0), shares=(1, 1), sees=((0, 1), (0,)), inputs_to=(0, 1), activation="sigmoid"),
     "lstm_1997_full": LSTM1997(block_size=2, truncated=False, biased="gates"),
     "leaky_feedback": LeakyFeedback(),
+    "echo_state_evolved": EchoState(
+        density=0.5, feedback=0.4, leak=0.3, evolved=("input_scale", "spectral_radius", "feedback", "leak")
+    ),
     "timed": Timed(),
 }
 
@@ -191,6 +195,19 @@ def leaky_feedback(a, v, x, y, t, s):
     return {"h": h}, h
 
 
+def echo_state(a, v, x, y, t, s):
+    h = np.tanh(a("h", x, s["h"]))
+    return {"h": h}, h
+
+
+def echo_state_evolved(a, v, x, y, t, s):
+    scale = {name: 25 ** σ(v(name)) / 5 for name in ("input_scale", "spectral_radius", "feedback")}
+    leak = 0.06 * (1 / 0.06) ** σ(v("leak"))
+    sources = scale["input_scale"] * x, scale["spectral_radius"] * s["h"], scale["feedback"] * y
+    h = (1 - leak) * s["h"] + leak * np.tanh(a("h", *sources))
+    return {"h": h}, h
+
+
 def timed(a, v, x, y, t, s):
     ramp = np.linspace(-1, 1, len(s["h"]))
     h = np.tanh(a("a", x, s["h"], np.array([t / 10]), ramp, v("level")) + a("b", a("h", x), s["h"]))
@@ -205,6 +222,8 @@ BY_HAND = {
     "jordan": jordan,
     "second_order": second_order,
     "cascaded": cascaded,
+    "echo_state": echo_state,
+    "echo_state_evolved": echo_state_evolved,
     "ctrnn": ctrnn,
     "ctrnn_exponential": ctrnn_exponential,
     "ctrnn_neat": ctrnn_neat,

@@ -239,13 +239,17 @@ def test_the_torch_module_is_the_network(name, initial_state):
     assert np.array_equal(other.genome().detach(), genomes[0]) and torch.equal(other(torch.tensor(x)), outputs)
 
 
-@pytest.mark.parametrize("name", [*SHIPPED, *("ctrnn_exponential", "mtrnn_open", "lstm_1997_full")])
+@pytest.mark.parametrize(
+    "name", [*SHIPPED, *("ctrnn_exponential", "mtrnn_open", "lstm_1997_full", "echo_state_evolved")]
+)
 def test_a_cell_becomes_a_spec_and_a_cell_again(name):
     """Through JSON, as in the store."""
     cell = network(name).cell
     spec = json.loads(json.dumps(networks.CELLS.spec_of(cell)))
     assert networks.CELLS.build(spec) == cell
-    assert spec["kind"] == name.removesuffix("_exponential").removesuffix("_open").removesuffix("_full")
+    assert spec["kind"] == name.removesuffix("_exponential").removesuffix("_open").removesuffix("_full").removesuffix(
+        "_evolved"
+    )
 
 
 # ---- each equation --------------------------------------------------------------------------------------------------
@@ -281,7 +285,7 @@ def unpacked(net: Network, genome: np.ndarray) -> dict[str, np.ndarray]:
         there = np.ones(block.shape, bool) if block.mask is None else block.mask
         weights[name] = np.array([rest.pop(0) if exists else 0.0 for exists in there.flat]).reshape(block.shape)
     assert not rest
-    return weights
+    return {**weights, **net.layout.fixed}
 
 
 def affine(weights: dict[str, np.ndarray], name: str, sources: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -349,6 +353,8 @@ def test_the_first_lstm_starts_as_published():
         ("mut1", 4 * 2 + (16 + 4) + (32 + 4) + (16 + 4)),
         ("clockwork", 4 * 2 + 10 + 4),
         ("hierarchical", 1 * 2 + 7 + 4),
+        ("echo_state", 0),
+        ("echo_state_evolved", 4),
         ("leaky_feedback", 4 * 2 + 4 + 16 + 4 * 3 + 2),
     ],
 )

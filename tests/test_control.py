@@ -57,8 +57,20 @@ class Clocked(Cell):
         return where(every(2.0, t), tanh(w.h(x, y, h)), h)
 
 
-# what differs between kernels: no memory, no read-out, states, output functions, outer products, masks, blocks; y and t
-NAMES = ("feed_forward", "fully_recurrent", "elman", "lstm", "gru", "ctrnn", "cascaded", "mtrnn", "lstm_1997")
+# what differs between kernels: no memory, no read-out, states, output functions, outer products, masks, blocks, weights
+# that are fixed; y and t
+NAMES = (
+    "feed_forward",
+    "fully_recurrent",
+    "elman",
+    "lstm",
+    "gru",
+    "ctrnn",
+    "cascaded",
+    "mtrnn",
+    "lstm_1997",
+    "echo_state",
+)
 KINDS: dict[str, Cell] = {**{name: CELLS[name]() for name in NAMES}, "clocked": Clocked()}
 pendulum, poles = Pendulum().trace(), Poles().trace()
 

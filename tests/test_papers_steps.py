@@ -400,6 +400,25 @@ def mut3() -> Worked:
     return Worked([1, -2], [V * h1 + c, V * h2 + c], {**gates, **new, **READOUT})
 
 
+# ---- with weights that are fixed ------------------------------------------------------------------------------------
+
+
+@example
+def echo_state() -> Worked:
+    """Two units and a leak a; y₀ = 0. The weights are what the architecture has drawn."""
+    a, settings = 0.3, {"leak": 0.3, "feedback": 0.5, "reservoir": 4}
+    drawn = Network("echo_state", inputs=1, units=2, outputs=1, **settings).layout.fixed
+    (u,), (v,) = drawn["0.h.x"].astype(float).tolist()
+    (w11, w12), (w21, w22) = drawn["0.h.h"].astype(float).tolist()
+    (back1,), (back2,) = drawn["0.h.y"].astype(float).tolist()
+    h1, g1 = a * tanh(u * 1), a * tanh(v * 1)
+    y1 = 2 * h1 - g1 + 0.3
+    h2 = (1 - a) * h1 + a * tanh(u * -2 + w11 * h1 + w12 * g1 + back1 * y1)
+    g2 = (1 - a) * g1 + a * tanh(v * -2 + w21 * h1 + w22 * g1 + back2 * y1)
+    blocks = {"readout.weight": [2.0, -1.0], "readout.bias": 0.3}
+    return Worked([1, -2], [y1, 2 * h2 - g2 + 0.3], blocks, units=2, settings=settings)
+
+
 # ---- the test -------------------------------------------------------------------------------------------------------
 
 

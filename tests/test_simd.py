@@ -45,7 +45,11 @@ class Scaled(Cell):
         return Uniform(-0.4, 0.4)
 
 
-SETTINGS = {"lstm_1997": {"block_size": 3, "biased": "gates"}}
+SCALES = ["input_scale", "spectral_radius", "feedback", "leak"]
+SETTINGS = {
+    "lstm_1997": {"block_size": 3, "biased": "gates"},
+    "echo_state": {"feedback": 0.4, "leak": 0.3, "density": 0.5, "evolved": SCALES},
+}
 
 
 def cell(name: str) -> Cell:

@@ -46,7 +46,7 @@ from evornn.trainers.restarts import grown
 from evornn.trainers.schedule import Schedule
 from evornn.trainers.trainer import BudgetExhausted, State, Trainer
 
-N, SEQUENCES = 6, 10
+N, READOUT, SEQUENCES = 6, 2, 10
 
 
 def sphere(genomes: np.ndarray) -> np.ndarray:
@@ -97,6 +97,19 @@ class Fake:
     def evaluate(self, genomes: np.ndarray, batch: Any = None) -> tuple[np.ndarray, np.ndarray]:
         return genomes, self.losses(genomes, batch)
 
+    @property
+    def recurrent(self) -> int:
+        return self.n - READOUT
+
+    def readouts(self, genomes: np.ndarray, ridge: float, batch: Any = None) -> np.ndarray:
+        """The last parameters are where the sphere, plus ridge times their squares, is lowest."""
+        if self.spent + len(genomes) > self.budget:
+            raise BudgetExhausted
+        self.spent += len(genomes)
+        solved = genomes.copy()
+        solved[:, -READOUT:] = 2 / (1 + ridge)
+        return solved
+
     def gradients(self, genomes: np.ndarray, batch: Any = None) -> tuple[np.ndarray, np.ndarray]:
         self._pay(genomes, batch, 3)
         with np.errstate(all="ignore"):
@@ -118,6 +131,8 @@ class Pulling(Fake):
 SPECS: dict[str, dict[str, Any]] = {
     "weight_guessing": {"kind": "weight_guessing", "population": 8},
     "weight_guessing, range": {"kind": "weight_guessing", "population": 8, "initial_range": [-1, 3]},
+    "ridge": {"kind": "ridge", "population": 8},
+    "ridge, batch": {"kind": "ridge", "population": 8, "batch": 4, "ridge": 0.0},
     "simulated_annealing": {"kind": "simulated_annealing"},
     "simulated_annealing, batch": {"kind": "simulated_annealing", "batch": 4},
     "particle_swarm": {"kind": "particle_swarm", "population": 10},
@@ -204,9 +219,17 @@ SPECS: dict[str, dict[str, Any]] = {
         "evolve": {"kind": "snes", "population": 8},
     },
     "gradient_injection": {"kind": "gradient_injection", "updates": 2, "every": 2},
+    "evolino": {"kind": "evolino"},
+    "evolino of cosyne": {"kind": "evolino", "evolve": {"kind": "cosyne", "batch": 4}},
+    "evolino of memetic": {
+        "kind": "evolino",
+        "evolve": {"kind": "memetic", "evolve": {"kind": "pycma"}, "refine": {"kind": "adam", "learning_rate": 0.05}},
+    },
+    "memetic of evolino": {"kind": "memetic", "evolve": {"kind": "evolino", "evolve": {"kind": "snes"}}},
 }
 every = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 POPULATIONS = [name for name in TRAINERS if TRAINERS[name].family in ("guessing", "evolution")]
+GUESSING = [name for name in TRAINERS if TRAINERS[name].family == "guessing"]
 SMALL = {
     "openai_es": {"sigma": 0.3, "learning_rate": 0.1},
     "xnes": {"sigma": 0.5},
@@ -265,7 +288,7 @@ def test_every_trainer_has_a_line_in_the_documentation() -> None:
 
 def test_families() -> None:
     families = {name: TRAINERS[name].family for name in TRAINERS}
-    assert families.pop("weight_guessing") == "guessing"
+    assert families.pop("weight_guessing") == families.pop("ridge") == "guessing"
     assert {name for name in families if issubclass(TRAINERS[name], GradientTrainer)} == {
         name for name in families if families[name] == "gradient"
     }
@@ -284,7 +307,7 @@ def test_lowers_the_loss(spec: dict[str, Any]) -> None:
         while True:
             state = trainer.step(state, oracle, Streams(1))
     start, end = sphere(oracle.centre[None])[0], sphere(trainer.best(state)[None])[0]
-    assert end < (0.7 if spec["kind"] == "weight_guessing" else 0.1) * start
+    assert end < (0.7 if spec["kind"] in GUESSING else 0.1) * start
 
 
 @every
@@ -412,9 +435,7 @@ def test_a_genetic_algorithm_starts_from_the_initial_distribution_and_keeps_its_
     np.testing.assert_allclose(oracle.asked[0], first, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "kind", [name for name in POPULATIONS if name not in ("weight_guessing", "simulated_annealing")]
-)
+@pytest.mark.parametrize("kind", [name for name in POPULATIONS if name not in (*GUESSING, "simulated_annealing")])
 def test_improved_genomes_live_on(kind: str) -> None:
     """With one member pulled towards the optimum in every generation the whole population gets there sooner; but for
     guesses and chains, who don't learn from one another."""
@@ -1097,6 +1118,49 @@ def test_refinement_pays_in_many_dimensions() -> None:
     assert losses["hybrid"] < 0.2 * losses["alone"]
 
 
+# Solved read-outs
+
+
+@pytest.mark.parametrize("kind", ["ridge", "evolino"])
+def test_what_is_judged_has_a_solved_readout(kind: str) -> None:
+    """And the answer is the best of what was judged, with the read-out that it was judged with."""
+    oracle, trainer = Fake(), TRAINERS.build({"kind": kind, "ridge": 0.25})
+    state = run(trainer, 5, oracle)
+    judged = np.concatenate(oracle.asked)
+    assert (judged[:, -READOUT:] == np.float32(2 / 1.25)).all()
+    assert_array_equal(trainer.best(state), judged[np.argmin(sphere(judged))])
+    assert oracle.spent == 2 * len(judged), "a pass to solve, a pass to judge"
+
+
+def test_evolino_searches_the_recurrent_part_alone() -> None:
+    """As the trainer that it wraps does where there is nothing else."""
+    oracle, alone = Fake(), Fake(n=N - READOUT)
+    alone.centre, alone.scale = oracle.centre[:-READOUT], oracle.scale[:-READOUT]
+    for name in ("cma_es", "snes"):
+        oracle.asked, alone.asked = [], []
+        run(TRAINERS.build({"kind": "evolino", "evolve": {"kind": name}, "ridge": 0.0}), 5, oracle)
+        plain = TRAINERS.build({"kind": name})
+        state = plain.start(alone, Streams(1).child("evolve"))
+        for _ in range(5):
+            state = plain.step(state, alone, Streams(1).child("evolve"))
+        for whole, part in zip(oracle.asked, alone.asked, strict=True):
+            assert_array_equal(whole[:, :-READOUT], part)
+
+
+def test_evolino_keeps_the_readout_of_an_answer_that_nobody_judged() -> None:
+    """adam's is one update ahead of the last genome that it asked about."""
+    spec = {"kind": "evolve_then_refine", "evolve": {"kind": "snes"}, "split": 0.01}
+    oracle, trainer = Fake(), TRAINERS.build({"kind": "evolino", "evolve": spec, "ridge": 0.25})
+    best = trainer.best(run(trainer, 4, oracle))
+    assert (best[-READOUT:] == np.float32(2 / 1.25)).all()
+    assert not any((genomes == best).all(axis=1).any() for genomes in oracle.asked)
+
+
+def test_evolino_refuses_a_network_that_is_nothing_but_a_readout() -> None:
+    with pytest.raises(EvornnError, match="no parameters but its read-out: use ridge"):
+        run(TRAINERS.build({"kind": "evolino"}), 0, Fake(n=READOUT))
+
+
 # Trainers in turn and side by side
 
 
@@ -1221,6 +1285,18 @@ def test_a_share_of_the_elites() -> None:
             BadSetting,
             r"trainer\.evolve: lbfgs has no population",
         ),
+        ({"kind": "evolino", "evolve": {"kind": "adam"}}, BadSetting, r"trainer\.evolve: adam has no population"),
+        (
+            {"kind": "evolino", "evolve": {"kind": "ridge"}},
+            BadSetting,
+            r"trainer\.evolve: ridge solves read-outs itself",
+        ),
+        (
+            {"kind": "evolino", "evolve": {"kind": "memetic", "evolve": {"kind": "evolino"}}},
+            BadSetting,
+            r"trainer\.evolve: memetic solves read-outs itself",
+        ),
+        ({"kind": "ridge", "ridge": -1}, BadSetting, r"trainer\.ridge: "),
         ({"kind": "sgd", "learnig_rate": 1}, UnknownName, "did you mean 'learning_rate'"),
         ({"kind": "memetic", "evolve": {"kind": "cma_ess"}}, UnknownName, r"trainer\.evolve .*did you mean 'cma_es'"),
         ({"kind": "memetic", "evolve": {"kind": ["adam"]}}, UnknownName, r"trainer\.evolve"),

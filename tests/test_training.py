@@ -65,6 +65,15 @@ SPECS: dict[str, dict[str, Any]] = {
     },
     "gradient_then_evolve": {"kind": "gradient_then_evolve", "gradient": {"kind": "adam", "batch": None}},
     "gradient_injection": {"kind": "gradient_injection", "gradient": {"kind": "sgd", "batch": None}, "updates": 2},
+    "ridge": {"kind": "ridge", "population": 5},
+    "evolino": {"kind": "evolino", "evolve": {"kind": "snes", "population": 6}},
+    "memetic of evolino": {
+        "kind": "memetic",
+        "evolve": {"kind": "evolino", "evolve": {"kind": "cma_es", "population": 6}},
+        "refine": {"kind": "sgd", "batch": None},
+        "updates": 2,
+    },
+    "evolino, batch": {"kind": "evolino", "evolve": {"kind": "snes", "population": 6, "batch": 5}},
     "cma_es, batch": {"kind": "cma_es", "population": 6, "batch": 5},
     "particle_swarm, batch": {"kind": "particle_swarm", "population": 6, "batch": 5},
     "gradient_injection, batch": {
@@ -157,6 +166,17 @@ class Counting(Passed):
         self._passed(genomes, batch, 3, ask)
         return answer[0]
 
+    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
+        """A call that costs like losses, and answers none."""
+        solved: list[Genomes] = []
+
+        def ask() -> Losses:
+            solved.append(self.real.readouts(genomes, ridge, batch))
+            return np.zeros(0, np.float32)
+
+        self._passed(genomes, batch, 1, ask)
+        return solved[0]
+
     def _passed(self, genomes: Genomes, batch: Batch | None, factor: int, ask: Any) -> Losses:
         per_member = factor * T * (self.counted.sequences if batch is None else len(batch))
         try:
@@ -176,6 +196,7 @@ class Counted(Trainer):
     def __init__(self, name: str, sequences: int = 12) -> None:
         self.inner, self.sequences = trainer_of(name), sequences
         self.needs_gradient = self.inner.needs_gradient  # type: ignore[misc]
+        self.solves_readout = self.inner.solves_readout  # type: ignore[misc]
         self.calls: list[tuple[Genomes, Batch | None, int, Losses]] = []
         self.refused: list[int] = []
 
@@ -204,7 +225,7 @@ def test_the_budget_is_kept_to_within_one_call(name: str, steps: int, network: N
     assert result.stopped_by == "budget"
     assert result.network_steps == trainer.cost <= steps
     assert len(trainer.refused) == 1 and trainer.cost + trainer.refused[0] > steps
-    assert result.evaluations == sum(len(genomes) for genomes, *_ in trainer.calls)
+    assert result.evaluations == sum(len(losses) for *_, losses in trainer.calls)
     assert rows[-1].network_steps == result.network_steps and rows[-1].evaluations == result.evaluations
 
 
@@ -298,8 +319,9 @@ def test_the_cost_of_a_target_is_exact(name: str, network: Network, data: Data) 
 def brute_force(trainer: Counted, targets: tuple[float, ...]) -> dict[str, int]:
     """Member after member, what was spent when a loss first was low enough."""
     spent, hits = 0, dict[str, int]()
-    for _, batch, per_member, losses in trainer.calls:
+    for genomes, batch, per_member, losses in trainer.calls:
         assert batch is None
+        spent += per_member * (len(genomes) - len(losses))  # what answers no losses: read-outs
         for loss in losses:
             spent += per_member
             for target in targets:
@@ -508,6 +530,12 @@ def mean_error(outputs: np.ndarray, targets: np.ndarray, mask: np.ndarray) -> np
 def test_losses_without_a_gradient(loss: Any, name: str, network: Network, data: Data) -> None:
     classes = replace(data.train, targets=(data.train.targets > 0).astype(np.float32))
     data, trainer = replace(data, train=classes), trainer_of(name)
+    if trainer.solves_readout and not trainer.needs_gradient:
+        with pytest.raises(
+            EvornnError, match=r"ridge regression minimises mse, not (zero_one|mean_error): use another"
+        ):
+            evornn.train(network, data, trainer, budget=10_000, loss=loss)
+        return
     if trainer.needs_gradient:
         with pytest.raises(NoGradient, match=r"(zero_one|mean_error) has no gradient: use an evolutionary trainer"):
             evornn.train(network, data, trainer, budget=10_000, loss=loss)
@@ -567,6 +595,16 @@ def test_memory_that_runs_out_is_told(network: Network, data: Data, monkeypatch:
     monkeypatch.setattr(Network, "losses", full)
     with pytest.raises(EvornnError, match=r"memory: SNES on <elman .* does not fit: lower population"):
         finished(network, data, trainer_of("snes"), 0, Budget(steps=20_000))
+
+
+@pytest.mark.parametrize("name", ["ridge", "evolino", "memetic of evolino"])
+def test_a_network_without_a_linear_readout_has_none_solved(name: str, data: Data) -> None:
+    for network in (
+        Network("fully_recurrent", inputs=1, units=3, outputs=1),
+        Network("bidirectional", inputs=1, units=2, outputs=1),
+    ):
+        with pytest.raises(EvornnError, match="has no linear read-out to solve: use a trainer other than"):
+            Run(network, data, trainer_of(name), 0, Budget(steps=20_000), "mse", None)
 
 
 def test_a_network_of_other_sizes_is_refused(data: Data) -> None:

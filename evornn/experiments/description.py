@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from evornn.cell import Cell
 from evornn.kernels.simd.program import NotFusable, Program
-from evornn.layout import Layout
+from evornn.layout import Layout, source_names
 from evornn.networks import CELLS
 from evornn.ops import Size
 
@@ -69,11 +69,13 @@ def _layout(cell: Cell) -> Layout:
 
 def _weights(cell: Cell) -> Iterator[list[str]]:
     """Of each matrix and vector, the names of the sizes whose product is its number of weights."""
-    trace = cell.trace()
+    trace, fixed = cell.trace(), _layout(cell).fixed
     for layer in range(cell.usual_layers):
         inner = {} if layer == 0 else {"inputs": str(trace.output.size)}  # what the layer below puts out
         for node in trace.maps.values():
-            yield from (_names(inner, node.size, source.size) for source in node.nodes)
+            for source, label in zip(node.nodes, source_names(node), strict=True):
+                if f"{layer}.{node.name}.{label}" not in fixed:
+                    yield _names(inner, node.size, source.size)
             yield from [_names(inner, node.size)] * node.bias
         yield from (_names(inner, node.size) for node in trace.vectors.values())
     if cell.readout:

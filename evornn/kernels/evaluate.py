@@ -40,10 +40,10 @@ class Evaluator:
     layout: Form
     threads: int = 1
 
-    def prepare(self, batch: int, gradients: bool) -> None:
+    def prepare(self, batch: int, gradients: bool, readouts: bool = False) -> None:
         """Nothing to compile here."""
 
-    def is_prepared(self, batch: int, gradients: bool) -> bool:
+    def is_prepared(self, batch: int, gradients: bool, readouts: bool = False) -> bool:
         return True
 
     def losses(

@@ -230,7 +230,10 @@ def same_sources(nodes: list[Node]) -> list[list[Node]]:
 
 
 def matrix(layout: Form, genomes: Tensor, name: str) -> Tensor:
-    """[P, *shape] a block of the genomes; weights that a mask leaves out are 0."""
+    """[P, *shape] a block of the genomes, or weights that the architecture fixes; what a mask leaves out is 0."""
+    if name in layout.fixed:
+        values = torch.as_tensor(layout.fixed[name], dtype=genomes.dtype, device=genomes.device)
+        return values.expand(len(genomes), -1, -1)
     block = layout.blocks[name]
     part = genomes[:, block.slice]
     if block.mask is None:

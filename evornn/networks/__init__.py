@@ -26,6 +26,7 @@ CELLS: Catalog[Cell] = Catalog(
         "cascaded": "evornn.networks.cascaded:Cascaded",
         "hierarchical": "evornn.networks.hierarchical:Hierarchical",
         "clockwork": "evornn.networks.clockwork:Clockwork",
+        "echo_state": "evornn.networks.echo_state:EchoState",
         "ctrnn": "evornn.networks.ctrnn:CTRNN",
         "ctrnn_neat": "evornn.networks.ctrnn_neat:CTRNNNeat",
         "mtrnn": "evornn.networks.mtrnn:MTRNN",

@@ -7,6 +7,7 @@ TRAINERS: Catalog[Trainer] = Catalog(
     "trainer",
     {
         "weight_guessing": "evornn.trainers.weight_guessing:WeightGuessing",
+        "ridge": "evornn.trainers.ridge:Ridge",
         "simulated_annealing": "evornn.trainers.simulated_annealing:SimulatedAnnealing",
         "particle_swarm": "evornn.trainers.particle_swarm:ParticleSwarm",
         "differential_evolution": "evornn.trainers.differential_evolution:DifferentialEvolution",
@@ -29,5 +30,6 @@ TRAINERS: Catalog[Trainer] = Catalog(
         "evolve_then_refine": "evornn.trainers.evolve_then_refine:EvolveThenRefine",
         "gradient_then_evolve": "evornn.trainers.gradient_then_evolve:GradientThenEvolve",
         "gradient_injection": "evornn.trainers.gradient_injection:GradientInjection",
+        "evolino": "evornn.trainers.evolino:Evolino",
     },
 )

@@ -45,7 +45,9 @@ class HybridTrainer(Trainer):
     needs_gradient: ClassVar[bool] = True  # of an instance: whether a part does
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "needs_gradient", any(getattr(self, name).needs_gradient for name in self.parts))
+        held = [getattr(self, name) for name in self.parts]
+        object.__setattr__(self, "needs_gradient", any(part.needs_gradient for part in held))
+        object.__setattr__(self, "solves_readout", any(part.solves_readout for part in (type(self), *held)))
 
     def check(self, parameters: int, sequences: int) -> None:
         for name in self.parts:
@@ -71,6 +73,10 @@ class Passed:
         return self.real.scale
 
     @property
+    def recurrent(self) -> int:
+        return self.real.recurrent
+
+    @property
     def elapsed(self) -> float:
         return self.real.elapsed
 
@@ -88,6 +94,9 @@ class Passed:
 
     def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
         return self.real.gradients(genomes, batch)
+
+    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
+        return self.real.readouts(genomes, ridge, batch)
 
 
 class LocalOracle(Passed):

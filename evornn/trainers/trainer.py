@@ -36,6 +36,11 @@ class Oracle(Protocol):
     def scale(self) -> Genome: ...  # [n] its standard deviation
 
     @property
+    def recurrent(self) -> int:
+        """How many parameters come before those of the linear read-out, which are the genome's last. Raises EvornnError
+        where there is no read-out to solve, like `readouts`."""
+
+    @property
     def elapsed(self) -> float: ...  # share of the budget that is spent, 0 … 1; what schedules go by
 
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:
@@ -54,6 +59,11 @@ class Oracle(Protocol):
     def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
         """[P] losses and [P, n] gradients. Raises NoGradient, BudgetExhausted."""
 
+    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
+        """[P, n] the same genomes, each with the linear read-out that is best for it by ridge regression. Costs as much
+        as their losses. Raises BudgetExhausted; EvornnError for a network without such a read-out, or another loss than
+        mse."""
+
 
 class Trainer(ABC):
     """Finds weights. A trainer is its settings (`evornn.settings`), frozen; what changes is in the State it hands on.
@@ -65,6 +75,7 @@ class Trainer(ABC):
 
     family: ClassVar[str]  # guessing, evolution, gradient or hybrid: what reports group trainers by
     needs_gradient: ClassVar[bool] = False
+    solves_readout: ClassVar[bool] = False  # whether it wants a linear read-out, and mse
 
     @abstractmethod
     def start(self, oracle: Oracle, streams: Streams) -> State:

@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import AfterValidator
 
-from evornn.arrays import Genomes, Streams
+from evornn.arrays import Batch, Genomes, Streams
 from evornn.settings import settings
 from evornn.trainers.coordinates import Bounds, ordered
 from evornn.trainers.population import PopulationTrainer
@@ -31,12 +31,12 @@ class WeightGuessing(PopulationTrainer):
 
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
         k = state["step"]
-        guesses = self._guesses(oracle, streams.at(k))
         batch = oracle.batch(k, self.batch)
-        genomes, losses = oracle.evaluate(guesses, batch)
+        genomes, losses = oracle.evaluate(self.guesses(oracle, streams.at(k), batch), batch)
         return {"step": k + 1, **self.remember(state, genomes, losses, batch)}
 
-    def _guesses(self, oracle: Oracle, rng: np.random.Generator) -> Genomes:
+    def guesses(self, oracle: Oracle, rng: np.random.Generator, batch: Batch | None) -> Genomes:
+        """[population, n] the genomes to judge on a batch."""
         if self.initial_range is None:
             return oracle.sample(self.population, rng)
         return rng.uniform(*self.initial_range, (self.population, oracle.n)).astype(np.float32)

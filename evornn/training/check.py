@@ -13,7 +13,7 @@ from evornn.networks.network import Network, OwnLoss
 from evornn.settings import as_data
 from evornn.tasks.task import Data, Task
 from evornn.trainers.trainer import NoGradient, Trainer
-from evornn.training.oracle import Origin, differentiable
+from evornn.training.oracle import Origin, differentiable, solvable
 
 COPIES = 12  # of a population [P, n] float32 at a trainer's peak: Adam's genomes, gradients, moments, old and new
 SHARE = 0.5  # of the available memory that they may take
@@ -32,6 +32,8 @@ def check(network: Network, data: Data, trainer: Trainer, loss: str | OwnLoss, o
         differentiable(loss)
         if not network.differentiable:
             raise NoGradient(f"{network!r} has no gradient: use an evolutionary trainer")
+    if trainer.solves_readout:
+        solvable(network, loss)
     check_origin(origin, network.n)
     trainer.check(network.n, len(data.train))
     _check_memory(network, trainer)

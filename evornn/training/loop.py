@@ -101,8 +101,12 @@ class Run:
             self.network.evaluator.prepare(*wanted)
         self._clock = time.perf_counter()
 
-    def _wanted(self) -> list[tuple[int, bool]]:
-        return [(len(self.data.train), self.trainer.needs_gradient), (len(self.data.valid), False)]
+    def _wanted(self) -> list[tuple[int, bool, bool]]:
+        trainer = self.trainer
+        return [
+            (len(self.data.train), trainer.needs_gradient, trainer.solves_readout),
+            (len(self.data.valid), False, False),
+        ]
 
     def rows(self) -> Iterator[Row | None]:
         """A row at each budget mark and None at the trainer steps between, until the run ends."""

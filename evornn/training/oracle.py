@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
+from evornn.layout import Layout
 from evornn.networks.network import Network, OwnLoss, has_gradient
 from evornn.tasks.task import Sequences
 from evornn.trainers.trainer import BudgetExhausted, NoGradient
@@ -72,6 +73,10 @@ class LocalOracle:
         return self.network.layout.scale * np.float32(1 if self.origin is None else self.origin.spread)
 
     @property
+    def recurrent(self) -> int:
+        return solvable(self.network, self.loss).blocks["readout.weight"].start
+
+    @property
     def elapsed(self) -> float:
         return self.spent.network_steps / self.limit
 
@@ -101,6 +106,13 @@ class LocalOracle:
         losses, gradients = self.network.gradients(genomes, inputs, targets, loss=loss, mask=mask)
         return self._answer(losses, before, cost, batch), gradients
 
+    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
+        solvable(self.network, self.loss)
+        self._pay(len(genomes), batch)
+        inputs, targets, mask = self._take(batch)
+        solved: Genomes = self.network.readouts(genomes, inputs, targets, ridge=ridge, mask=mask)
+        return solved
+
     def reached(self, loss: float) -> None:
         """Record that a training loss, measured by the loop, stands now."""
         self._hit(np.array([loss], np.float32), self.spent.network_steps, 0)
@@ -118,7 +130,6 @@ class LocalOracle:
                 )
             raise BudgetExhausted
         self.spent.network_steps = before + members * cost
-        self.spent.evaluations += members
         return before, cost
 
     def _take(self, batch: Batch | None) -> tuple[Any, ...]:
@@ -126,6 +137,7 @@ class LocalOracle:
 
     def _answer(self, losses: Losses, before: int, cost: int, batch: Batch | None) -> Losses:
         self.answers.append(losses)
+        self.spent.evaluations += len(losses)
         self.whole = batch is None
         if self.whole:
             self._hit(losses, before, cost)
@@ -144,6 +156,17 @@ def differentiable(loss: str | OwnLoss) -> str:
         return loss
     name = loss if isinstance(loss, str) else getattr(loss, "__name__", "your function")
     raise NoGradient(f"the loss {name} has no gradient: use an evolutionary trainer, or a loss such as mse")
+
+
+def solvable(network: Network, loss: str | OwnLoss) -> Layout:
+    """The layout of a network whose read-out ridge regression can solve for this loss; raises EvornnError."""
+    layout = network.layout
+    if not isinstance(layout, Layout) or not layout.readout:
+        raise EvornnError(f"{network!r} has no linear read-out to solve: use a trainer other than ridge and evolino")
+    if loss != "mse":
+        name = loss if isinstance(loss, str) else getattr(loss, "__name__", "your function")
+        raise EvornnError(f"ridge regression minimises mse, not {name}: use another trainer, or the loss mse")
+    return layout
 
 
 class Order:

@@ -33,14 +33,14 @@ class SimdEvaluator:
     def __post_init__(self) -> None:
         source(self.layout, "losses", "batch")
 
-    def prepare(self, batch: int, gradients: bool) -> None:
+    def prepare(self, batch: int, gradients: bool, readouts: bool = False) -> None:
         """Compile, or load, what evaluating so many sequences takes."""
-        for kernel in self._kernels(batch, gradients):
+        for kernel in self._kernels(batch, gradients, readouts):
             _ = kernel.function
 
-    def is_prepared(self, batch: int, gradients: bool) -> bool:
+    def is_prepared(self, batch: int, gradients: bool, readouts: bool = False) -> bool:
         """Whether `prepare` would find everything on disk; compiling takes seconds."""
-        return all(kernel.is_compiled for kernel in self._kernels(batch, gradients))
+        return all(kernel.is_compiled for kernel in self._kernels(batch, gradients, readouts))
 
     def losses(
         self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
@@ -81,8 +81,9 @@ class SimdEvaluator:
         sums = torch.from_numpy(kernel.run_products(genomes, Data.of(inputs, targets, mask), self.threads))
         return sums[:, :width], sums[:, width:].mT
 
-    def _kernels(self, batch: int, gradients: bool) -> list[Kernel]:
-        return [self._kernel(entry, batch) for entry in ("losses", "gradients")[: 1 + gradients]]
+    def _kernels(self, batch: int, gradients: bool, readouts: bool) -> list[Kernel]:
+        entries = ["losses", *["gradients"] * gradients, *["products"] * readouts]
+        return [self._kernel(entry, batch) for entry in entries]
 
     def _kernel(self, entry: str, batch: int) -> Kernel:
         return _kernel(self.layout, entry, Seats.of(batch).across)

@@ -14,20 +14,27 @@ from evornn.kernels.simd.vector import LANES
 from evornn.layout import Layout, source_names
 from evornn.ops import Node, Sizes
 
-Index = NDArray[np.int64]  # a genome's position per weight; −1: there is none
+# A genome's position per weight; −1: there is none; −2 − k: the k-th of the weights that the architecture fixes
+Index = NDArray[np.int64]
 
 
 class Plan:
-    """`table` [layers · columns] for T; `index`, `template` [weights]: the packed weights; `positions` [n] in the
-    packed gradient. Places in the workspace are in floats (rows · vectors · LANES), those of weights and gradients in
-    numbers; a second member's lie `twin` and `gtwin` further."""
+    """`table` [layers · columns] for T; `index`, `template` [weights]: the packed weights, from the genome or, where it
+    has none, from the template; `positions` [n] in the packed gradient. Places in the workspace are in floats (rows ·
+    vectors · LANES), those of weights and gradients in numbers; a second member's lie `twin` and `gtwin` further."""
 
     def __init__(self, source: Source, layout: Layout) -> None:
         self.source, self.program, self.layout = source, source.program, layout
         self.columns = {name: k for k, name in enumerate(source.symbols)}
         self.values: list[dict[str, int]] = [{} for _ in range(layout.layers)]
-        self.parts: list[tuple[Index, NDArray[np.float32] | None]] = []
+        self.parts: list[tuple[Index, NDArray[np.float32]]] = []
         self.weights, self.gradient_size, self.row = 0, 0, source.vectors * LANES
+        self.fixed = np.concatenate([np.zeros(0, np.float32), *(values.ravel() for values in layout.fixed.values())])
+        ends = np.cumsum([values.size for values in layout.fixed.values()])
+        self.fixed_index = {
+            name: -2 - np.arange(end - values.size, end).reshape(values.shape)
+            for (name, values), end in zip(layout.fixed.items(), ends, strict=True)
+        }
         self.positions = np.zeros(layout.n, np.int64)
         self.sizes = [layout.sizes(k) for k in range(layout.layers)]
         self.frame = self._frame()
@@ -38,7 +45,7 @@ class Plan:
             self.sums = self._sums()
         self.twin, self.gtwin = (-size % LANES + size + LANES for size in (self.weights, self.gradient_size))
         self.index = np.concatenate([part for part, _ in self.parts])
-        self.template = np.concatenate([np.zeros(len(i), np.float32) if v is None else v for i, v in self.parts])
+        self.template = np.concatenate([values for _, values in self.parts])
 
     def table(self, frames: int, apart: bool) -> Index:
         """[layers · columns], for a workspace of so many frames; sets `floats`, `d_here`, `d_there`, `d_floats`.
@@ -189,6 +196,8 @@ class Plan:
         return source_names(self.layout.trace.maps[node.name])[k]
 
     def _block_index(self, name: str) -> Index:
+        if name in self.layout.fixed:
+            return self.fixed_index[name]
         block = self.layout.blocks[name]
         numbers = np.arange(block.start, block.start + block.size)
         if block.mask is None:
@@ -202,7 +211,11 @@ class Plan:
         return self._pack(packed(matrices, biases, self.source.vectors))
 
     def _pack(self, index: Index, values: NDArray[np.float32] | None = None) -> int:
-        self.parts.append((index.ravel().astype(np.int64), values))
+        flat = index.ravel().astype(np.int64)
+        if values is None:
+            values = np.zeros(flat.size, np.float32)
+            values[flat < -1] = self.fixed[-2 - flat[flat < -1]]
+        self.parts.append((np.maximum(flat, -1), values))
         self.weights += index.size
         return self.weights - index.size
 

@@ -1,0 +1,44 @@
+"""Random weights that stay as they are: those of a reservoir (Jaeger 2001)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from evornn.arrays import Floats, Streams
+from evornn.errors import EvornnError
+
+NOTHING = 1e-6  # a spectral radius that is rounding: no unit leads back to itself
+DRAWS = 100
+
+
+def recurrent(units: int, density: float, radius: float, streams: Streams) -> Floats:
+    """[units, units] weights from U[−1, 1], of which a share `density` is not 0, scaled so that the largest absolute
+    eigenvalue is `radius`. A draw in which no unit leads back to itself has none to scale: then there is another one.
+
+    Raises EvornnError where so few weights never have any."""
+    count = max(1, round(density * units**2))
+    for draw in range(DRAWS):
+        rng = streams.at(draw)
+        weights = np.zeros((units, units))
+        weights.flat[rng.permutation(units**2)[:count]] = rng.uniform(-1, 1, count)
+        found = spectral_radius(weights)
+        if found > NOTHING:
+            return (weights * (radius / found)).astype(np.float32)
+    raise EvornnError(
+        f"density: {count} connections among {units} units make no loop in {DRAWS} draws: raise density or units"
+    )
+
+
+def uniform(rows: int, columns: int, scale: float, streams: Streams) -> Floats:
+    """[rows, columns] weights from U[−scale, scale]."""
+    return streams.at(0).uniform(-scale, scale, (rows, columns)).astype(np.float32)
+
+
+def spectral_radius(weights: NDArray[np.floating[Any]]) -> float:
+    """The largest absolute eigenvalue."""
+    with threadpool_limits(1, "blas"):  # its bits depend on the number of threads
+        return float(np.abs(np.linalg.eigvals(weights.astype(np.float64))).max())

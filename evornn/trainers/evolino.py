@@ -1,0 +1,117 @@
+"""Evolution of recurrent networks with optimal linear output: only what is recurrent is searched for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge
+from pydantic import AfterValidator
+
+from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
+from evornn.catalog import Catalog
+from evornn.errors import EvornnError
+from evornn.settings import settings
+from evornn.trainers import TRAINERS
+from evornn.trainers.hybrid import HybridTrainer, Passed, PopulationPart
+from evornn.trainers.trainer import Oracle, State, Trainer
+
+
+def _leaves_readouts(trainer: Trainer) -> Trainer:
+    if trainer.solves_readout:
+        raise ValueError(f"{TRAINERS.name_of(trainer)} solves read-outs itself; use a trainer that doesn't")
+    return trainer
+
+
+@settings
+class Evolino(HybridTrainer):
+    """Evolino (Schmidhuber, Wierstra, Gagliolo & Gomez 2007, "Training recurrent networks by Evolino"): `evolve`
+    searches the weights of the recurrent part alone; before a genome is judged, its linear read-out is solved by ridge
+    regression.
+
+    The paper's search is by enforced subpopulations, its networks are LSTMs; here `evolve` is any trainer that
+    evaluates populations, the network any with a linear read-out. A gradient, where `evolve` asks for one, is that of
+    the recurrent part with the read-out held. A genome costs two passes, one to solve and one to judge. Wants the loss
+    mse. Outputs that are fed back are the targets while the read-out is solved, the outputs themselves when it is
+    judged."""
+
+    parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"evolve": TRAINERS}
+    solves_readout = True
+
+    evolve: Annotated[PopulationPart, AfterValidator(_leaves_readouts)] = field(
+        default_factory=lambda: TRAINERS["cma_es"]()
+    )
+    ridge: Annotated[float, Ge(0)] = 1e-6  # λ of mean squared error + λ·‖weights of the read-out‖²
+
+    def start(self, oracle: Oracle, streams: Streams) -> State:
+        if not oracle.recurrent:
+            raise EvornnError(
+                "evolino: the network has no parameters but its read-out: use ridge, or set echo_state's evolved"
+            )
+        evolve = self.evolve.start(RecurrentOracle(oracle, self.ridge), streams.child("evolve"))
+        return {"step": 0, "evolve": evolve, "best": oracle.centre}
+
+    def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
+        seen = RecurrentOracle(oracle, self.ridge)
+        evolve = self.evolve.step(state["evolve"], seen, streams.child("evolve"))
+        best = seen.whole(self.evolve.best(evolve), state["best"])
+        return {"step": state["step"] + 1, "evolve": evolve, "best": best}
+
+    def best(self, state: State) -> Genome:
+        best: Genome = state["best"]
+        return best
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """Those of `evolve`."""
+        return self.evolve.statistics(state["evolve"])
+
+
+class RecurrentOracle(Passed):
+    """What `evolve` sees: a genome is a recurrent part [r]; what is judged is that part with its solved read-out."""
+
+    def __init__(self, real: Oracle, ridge: float) -> None:
+        super().__init__(real)
+        self.ridge, self.told = ridge, list[Genomes]()
+
+    @property
+    def n(self) -> int:
+        return self.real.recurrent
+
+    @property
+    def centre(self) -> Genome:
+        return self.real.centre[: self.n]
+
+    @property
+    def scale(self) -> Genome:
+        return self.real.scale[: self.n]
+
+    def sample(self, count: int, rng: np.random.Generator) -> Genomes:
+        return self.real.sample(count, rng)[:, : self.n]
+
+    def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
+        return self.real.losses(self._solved(genomes, batch), batch)
+
+    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
+        told, losses = self.real.evaluate(self._solved(genomes, batch), batch)
+        self.told.append(told)
+        return told[:, : self.n].copy(), losses
+
+    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
+        losses, gradients = self.real.gradients(self._solved(genomes, batch), batch)
+        return losses, gradients[:, : self.n].copy()
+
+    def whole(self, genome: Genome, known: Genome) -> Genome:
+        """[n] a recurrent part [r] with its read-out: as it was last judged, or as known, or solved now."""
+        for genomes in (*self.told[::-1], known[None]):
+            same = genomes[(genomes[:, : self.n] == genome).all(axis=1)]
+            if len(same):
+                return np.array(same[0])
+        return np.array(self._solved(genome[None], None)[0])
+
+    def _solved(self, genomes: Genomes, batch: Batch | None) -> Genomes:
+        readouts = np.broadcast_to(self.real.centre[self.n :], (len(genomes), self.real.n - self.n))
+        solved = self.real.readouts(np.concatenate([genomes, readouts], axis=1), self.ridge, batch)
+        self.told.append(solved)
+        return solved
