@@ -14,8 +14,10 @@ from evornn.kernels.closed_loop import Episodes
 from evornn.networks.network import Network, OwnLoss
 from evornn.settings import BadSetting
 from evornn.tasks.task import EPISODES, Score, Trials
-from evornn.trainers.trainer import NoGradient
-from evornn.training.problem import Costs
+from evornn.trainers.trainer import Carry, NoGradient, Window
+from evornn.training.problem import Costs, Part
+
+NO_GRADIENT = "episodes with a plant have no gradient: use an evolutionary trainer, such as cma_es"
 
 
 class Control:
@@ -43,7 +45,7 @@ class Control:
 
     def check(self, gradients: bool) -> None:
         if gradients:
-            raise NoGradient("episodes with a plant have no gradient: use an evolutionary trainer, such as cma_es")
+            raise NoGradient(NO_GRADIENT)
         _ = self.loop
 
     @cached_property
@@ -71,8 +73,13 @@ class Control:
         return losses, costs
 
     def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes, Costs]:
-        self.check(gradients=True)
-        raise AssertionError
+        raise NoGradient(NO_GRADIENT)
+
+    def part(self, begin: int, length: int, batch: Batch | None = None) -> Part:
+        raise NoGradient(NO_GRADIENT)
+
+    def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
+        raise NoGradient(NO_GRADIENT)
 
     def score(self, genome: Genome, score: Score) -> float:
         return float(score.judge(self.episodes(genome[None], self.trials.steps).steps[0], self.trials))

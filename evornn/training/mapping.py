@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from evornn.arrays import Batch, Floats, Genome, Genomes, Losses, Mask, Series
+from evornn.errors import EvornnError
+from evornn.networks.arguments import without_padding
 from evornn.networks.network import Network, OwnLoss, has_gradient
 from evornn.tasks.task import Score, Sequences
-from evornn.trainers.trainer import NoGradient
-from evornn.training.problem import Costs
+from evornn.trainers.trainer import Carry, NoGradient, Window
+from evornn.training.problem import Costs, Part
 
 GRADIENT_COST = 3  # network steps per forward step: one forward and about two backward
 
@@ -57,6 +59,28 @@ class Mapping:
         inputs, targets, mask = self._take(batch)
         losses, gradients = self.network.gradients(genomes, inputs, targets, loss=loss, mask=mask)
         return losses, gradients, np.full(len(genomes), self.least(batch, gradients=True))
+
+    def part(self, begin: int, length: int, batch: Batch | None = None) -> Part:
+        mask = self.data.mask if batch is None else self.data.mask[batch]
+        counting = np.flatnonzero(mask.any(axis=0))
+        ahead = int(counting[counting >= begin][0])
+        first = begin + (ahead - begin) // length * length
+        end, last = min(first + length, mask.shape[1]), int(counting[-1]) + 1
+        return Part(begin, first, end, last, len(mask) * (first - begin + GRADIENT_COST * (end - first)))
+
+    def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
+        if not self.network.layout.states:
+            raise EvornnError(f"{self.network!r} carries no state over: leave truncate out")
+        loss, (inputs, targets, mask) = differentiable(self.loss), self._take(batch)
+        state: Any = carry
+        inputs = without_padding(inputs, mask, self.network.layout.padding)
+        if part.first > part.begin:
+            _, state = self.network.predict(genomes, inputs[:, part.begin : part.first], state=state, return_state=True)
+        here = slice(part.first, part.end)
+        losses, gradients, state = self.network.gradients(
+            genomes, inputs[:, here], targets[:, here], loss=loss, mask=mask[:, here], state=state, return_state=True
+        )
+        return Window(losses, gradients, *((part.end, state) if part.end < part.last else (None, None)))
 
     def score(self, genome: Genome, score: Score) -> float:
         data, values = self.data, [np.nan]

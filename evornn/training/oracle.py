@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
-from evornn.trainers.trainer import BudgetExhausted
+from evornn.trainers.trainer import BudgetExhausted, Carry, Window
 from evornn.training.problem import Costs, Problem
 
 
@@ -90,6 +90,15 @@ class LocalOracle:
         losses, gradients, costs = self.problem.gradients(genomes, batch)
         return self._answer(losses, costs, batch), gradients
 
+    def window(
+        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None
+    ) -> Window:
+        part = self.problem.part(begin, length, batch)
+        self._afford(len(genomes), len(genomes) * part.cost)
+        found = self.problem.window(genomes, part, carry, batch)
+        self._answer(found.losses, np.full(len(genomes), part.cost), batch, whole=False)
+        return found
+
     def reached(self, loss: float) -> None:
         """Record that a training loss, measured by the loop, stands now."""
         self._hit(np.array([loss], np.float32), np.zeros(1, np.int64))
@@ -105,11 +114,11 @@ class LocalOracle:
             )
         raise BudgetExhausted
 
-    def _answer(self, losses: Losses, costs: Costs, batch: Batch | None) -> Losses:
+    def _answer(self, losses: Losses, costs: Costs, batch: Batch | None, whole: bool = True) -> Losses:
         """Pay and hand out. What a call costs may be known only now; if it is too much, nobody sees the answer."""
         self._afford(len(losses), int(costs.sum()))
         self.answers.append(losses)
-        self.whole = batch is None
+        self.whole = whole and batch is None
         if self.whole:
             self._hit(losses, costs)
         self.spent.network_steps += int(costs.sum())

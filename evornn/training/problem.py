@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -10,8 +11,21 @@ from numpy.typing import NDArray
 from evornn.arrays import Batch, Genome, Genomes, Losses
 from evornn.networks.network import Network, OwnLoss
 from evornn.tasks.task import Asked, Score, Sequences
+from evornn.trainers.trainer import Carry, Window
 
 Costs: TypeAlias = NDArray[np.int64]  # [P] network steps taken for each member
+
+
+@dataclass(frozen=True)
+class Part:
+    """Time steps begin … end of sequences that end at `last`; nothing counts before `first`, which a window is. A
+    member's network steps through it cost `cost`."""
+
+    begin: int
+    first: int
+    end: int
+    last: int
+    cost: int
 
 
 class Problem(Protocol):
@@ -42,6 +56,12 @@ class Problem(Protocol):
 
     def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes, Costs]:
         """[P] losses and [P, n] gradients."""
+
+    def part(self, begin: int, length: int, batch: Batch | None = None) -> Part:
+        """The first window from `begin` on in which something counts."""
+
+    def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
+        """Losses and gradients of a part of the sequences; `carry` is the state where it begins."""
 
     def score(self, genome: Genome, score: Score) -> float:
         """A genome [n] in the task's own terms."""
