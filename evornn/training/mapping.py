@@ -63,6 +63,8 @@ class Mapping:
     def part(self, begin: int, length: int, batch: Batch | None = None) -> Part:
         mask = self.data.mask if batch is None else self.data.mask[batch]
         counting = np.flatnonzero(mask.any(axis=0))
+        if not len(counting):
+            raise EvornnError("no step of a batch counts: take larger batches, or sequences without such an empty mask")
         ahead = int(counting[counting >= begin][0])
         first = begin + (ahead - begin) // length * length
         end, last = min(first + length, mask.shape[1]), int(counting[-1]) + 1
