@@ -36,6 +36,7 @@ class Plant(ABC):
     state: ClassVar[tuple[str, ...]]
     actions: ClassVar[int] = 1
     substeps: int = 1  # integration steps per control step
+    window: int = 0  # only the last so many steps survived are rewarded; 0: all
 
     @abstractmethod
     def starts(self) -> Floats:
@@ -66,7 +67,7 @@ class PlantTrace:
     """A plant's equations as graphs over the leaves `s` and `a`."""
 
     def __init__(self, plant: Plant) -> None:
-        self.plant, self.substeps = plant, plant.substeps
+        self.plant, self.substeps, self.window = plant, plant.substeps, plant.window
         self.s: Values = tuple(Node("leaf", (), "one", name) for name in plant.state)
         self.a: Values = tuple(Node("leaf", (), "one", f"action{k}") for k in range(plant.actions))
         self.new = plant.step(self.s, self.a)

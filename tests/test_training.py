@@ -27,6 +27,7 @@ from evornn.training import loop
 from evornn.training.budget import Budget
 from evornn.training.loop import Run, training
 from evornn.training.oracle import LocalOracle, Order, Origin
+from evornn.training.problem import problem
 from evornn.training.records import Checkpoint, Result, Row
 from evornn.training.state import join, split
 
@@ -425,7 +426,7 @@ def test_the_order_is_endless_and_has_no_memory(count: int, size: int, seed: int
 
 
 def test_a_batch_of_all_is_no_batch(network: Network, data: Data) -> None:
-    oracle = LocalOracle(network, data.train, "mse", 0, 10**6)
+    oracle = LocalOracle(problem(network, data.train, "mse"), 0, 10**6)
     assert oracle.batch(0, 12) is None and oracle.batch(0, 99) is None and oracle.batch(0, None) is None
     assert oracle.batch(3, 11).shape == (11,)  # type: ignore[union-attr]
 

@@ -20,6 +20,7 @@ from evornn.training.budget import Budget
 from evornn.training.check import check, check_causal
 from evornn.training.loop import training
 from evornn.training.oracle import Origin
+from evornn.training.problem import problem
 from evornn.training.records import Checkpoint, Update
 
 
@@ -41,7 +42,7 @@ def ready(fragments: Mapping[str, Any]) -> Ready:
     check_causal(network, task)
     trainer = TRAINERS.build(fragments["trainer"], "trainer")
     found = Ready(network, task, data, trainer, fragments.get("loss") or data.loss)
-    check(found.network, found.data, found.trainer, found.loss)
+    check(problem(network, data.train, found.loss), trainer)
     return found
 
 
@@ -49,10 +50,11 @@ def network_for(fragments: Mapping[str, Any], data: Data) -> Network:
     """The network of a run, with as many inputs and outputs as its task has."""
     architecture, sizes = split_network(fragments["network"])
     resources = build(Resources, dict(fragments.get("resources") or {}), "resources")
+    inputs, outputs = data.sizes
     return Network(
         architecture,
-        inputs=data.train.inputs.shape[2],
-        outputs=data.train.targets.shape[2],
+        inputs=inputs,
+        outputs=outputs,
         **sizes,
         device=resources.device,
         threads=resources.cpus,

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import torch
 
 from evornn.errors import EvornnError
+from evornn.kernels.closed_loop import ClosedLoop
 from evornn.kernels.evaluate import Evaluator
 from evornn.layout import Form, Layout
+from evornn.plant import PlantTrace
 
 if TYPE_CHECKING:
+    from evornn.kernels.simd.control import Control
     from evornn.kernels.simd.evaluator import SimdEvaluator
 
 Backend: TypeAlias = Literal["auto", "simd", "torch"]
@@ -38,6 +41,26 @@ def evaluator(
     if backend == "simd":
         raise EvornnError(f"no SIMD kernel for this network, since {reason}: set network.backend to auto or torch")
     return Evaluator(layout, threads)
+
+
+def closed_loop(evaluating: Evaluator | SimdEvaluator, plant: PlantTrace) -> ClosedLoop | Control:
+    """The loop in which an evaluator's network controls a plant, by the same kind of kernel. Raises EvornnError for a
+    network that is no cell, and where the SIMD kernels don't know the plant's equations."""
+    layout = evaluating.layout
+    if not isinstance(layout, Layout):
+        raise EvornnError("only a network made of cells can control a plant: take elman, lstm, gru or another cell")
+    if evaluating.name == "torch":
+        return ClosedLoop(layout, plant)
+    from evornn.kernels.simd.control import Control
+    from evornn.kernels.simd.program import NotFusable
+
+    loop = Control(layout, plant, evaluating.threads)
+    try:
+        _ = loop.source
+    except NotFusable as hindrance:
+        name = type(plant.plant).__name__
+        raise EvornnError(f"no SIMD kernel for {name}, which uses {hindrance}: set backend to torch") from None
+    return loop
 
 
 def _hindrance(layout: Form, device: torch.device, dtype: torch.dtype) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evornn.errors import EvornnError
+from evornn.kernels.evaluate import single_threaded
 from evornn.kernels.reference import MEANING, NetworkState, Reference
 from evornn.layout import Layout
 from evornn.ops import Node, Value, walk
@@ -29,7 +30,7 @@ class Episodes:
     """What became of P members in E episodes each. A member with a weight that is not finite: 0 steps, reward NaN."""
 
     steps: NDArray[np.int64]  # [P, E] control steps survived
-    rewards: NDArray[Any]  # [P, E] sum of the rewards of those steps
+    rewards: NDArray[Any]  # [P, E] sum of the rewards of those steps, or of the last ones of them (`Plant.window`)
     ends: NDArray[Any]  # [P, E, states] the plant after the last step, the one that failed included
 
 
@@ -54,6 +55,23 @@ def run(layout: Layout, plant: PlantTrace, genomes: Tensor, max_steps: int) -> E
     return Episodes(steps.cpu().numpy(), rewards.cpu().numpy(), ends.cpu().numpy())
 
 
+@dataclass(frozen=True)
+class ClosedLoop:
+    """A network that controls a plant, on torch, whose bits depend on the number of threads: it takes one."""
+
+    layout: Layout
+    plant: PlantTrace
+    is_compiled: ClassVar[bool] = True
+
+    def prepare(self) -> None:
+        """Nothing to compile here."""
+
+    def run(self, genomes: Tensor, max_steps: int) -> Episodes:
+        """`run`, above."""
+        with single_threaded():
+            return run(self.layout, self.plant, genomes, max_steps)
+
+
 def check(layout: Layout, plant: PlantTrace, max_steps: int) -> None:
     """Raises EvornnError where a network can't control a plant."""
     name, sees, takes = type(plant.plant).__name__.lower(), len(plant.observed), len(plant.a)
@@ -75,6 +93,7 @@ class Loop:
         self.s = torch.as_tensor(plant.starts).to(genomes).repeat(len(genomes), 1, 1)
         self.count, self.rewards = torch.zeros_like(self.s[..., 0]), torch.zeros_like(self.s[..., 0])
         self.alive = torch.ones_like(self.count, dtype=torch.bool)
+        self.recent, self.row = self.count.new_zeros(plant.window, *self.count.shape), 0  # rewards of the last steps
 
     def step(self) -> None:
         """One control step of all members; those that have ended stay as they are."""
@@ -88,7 +107,11 @@ class Loop:
         failed, reward = self._values((plant.failed, plant.reward), given).unbind(-1)
         self.s = torch.where(self.alive[..., None], s, self.s)
         self.alive = self.alive & ~(failed > 0) & s.isfinite().all(-1)
-        self.rewards = torch.where(self.alive, self.rewards + reward, self.rewards)
+        if plant.window:
+            self.recent[self.row] = torch.where(self.alive, reward, self.recent[self.row])
+            self.row = (self.row + 1) % plant.window
+        else:
+            self.rewards = torch.where(self.alive, self.rewards + reward, self.rewards)
         self.count = self.count + self.alive
 
     def _act(self, x: Tensor) -> Tensor:
@@ -111,7 +134,8 @@ class Loop:
 
     def report(self, steps: Tensor, rewards: Tensor, ends: Tensor) -> None:
         """Write what the members have gathered into the results of the whole population."""
-        steps[self.members], rewards[self.members] = self.count.to(torch.int64), self.rewards
+        steps[self.members] = self.count.to(torch.int64)
+        rewards[self.members] = self.recent.sum(0) if self.plant.window else self.rewards
         ends[self.members] = self.s
 
     def survivors(self) -> Loop:
@@ -121,4 +145,5 @@ class Loop:
         loop.states = [{name: values[left] for name, values in layer.items()} for layer in self.states]
         loop.y, loop.s, loop.alive = self.y[left], self.s[left], self.alive[left]
         loop.count, loop.rewards = self.count[left], self.rewards[left]
+        loop.recent, loop.row = self.recent[:, left], self.row
         return loop

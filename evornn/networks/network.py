@@ -137,7 +137,8 @@ class Network:
         """([P] losses, [P, n] gradients) by backpropagation through time; arguments as for `losses`.
 
         With `return_state` also the state after the last step: given to the next call, which goes on with the next part
-        of the sequences, it makes backpropagation truncated (no gradient flows into a state that is given).
+        of the sequences, it makes backpropagation truncated (no gradient flows into a state that is given). The inputs
+        after the last step that counts are then read as well, for that state, and must be numbers.
         Raises EvornnError for a loss without a gradient (zero_one, a function of your own), or such a network.
         """
         if not self.differentiable:
@@ -146,7 +147,8 @@ class Network:
             raise EvornnError(
                 f"the loss {loss!r} has no gradient: train it by evolution, or use one of {', '.join(DIFFERENTIABLE)}"
             )
-        g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout)
+        to_the_end = return_state and bool(self.layout.states)
+        g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout, to_the_end)
         begin = self.given.state(state, len(g), len(x))
         values, gradients, end = self.evaluator.gradients(g, x, y, m, loss, begin, return_state)
         answer = _like(genomes, only_finite(g, values)), _like(genomes, only_finite(g, gradients))
@@ -198,11 +200,11 @@ class Network:
         return Module(self.layout, self.given.genome(genome))
 
     def _arguments(
-        self, genomes: Any, inputs: Any, targets: Any, mask: Any, washout: int
+        self, genomes: Any, inputs: Any, targets: Any, mask: Any, washout: int, to_the_end: bool = False
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         g, x = self.given.genomes(genomes), self.given.inputs(inputs)
         counted = self.given.counted(mask, washout, x)
-        x = x if mask is None else without_padding(x, counted, self.layout.padding)
+        x = x if mask is None or to_the_end else without_padding(x, counted, self.layout.padding)
         self.layout.check_inputs(x)
         return g, x, self.given.targets(targets, x, counted), counted
 

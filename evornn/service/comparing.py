@@ -17,7 +17,7 @@ from evornn.experiments.execute import load, network_for
 from evornn.experiments.report import write_report
 from evornn.store.records import JobId, StoredRun
 from evornn.store.store import Store
-from evornn.tasks.task import Data
+from evornn.tasks.task import Data, Sequences
 from evornn.trainers import TRAINERS
 
 if TYPE_CHECKING:
@@ -141,4 +141,5 @@ class Comparing:
         """[B, O] predictions at the last step of each test sequence."""
         fragments: Mapping[str, Any] = {**run.fragments, "resources": {}}
         network = network_for(fragments, data)
+        assert isinstance(data.test, Sequences)
         return network.predict(self.store.champion(run.id)[None], data.test.inputs)[0, :, -1]

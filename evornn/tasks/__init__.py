@@ -1,4 +1,4 @@
-"""What is asked: sequences to map or predict. One task, one file, one line here."""
+"""What is asked: sequences to map or predict, plants to control. One task, one file, one line here."""
 
 from evornn.catalog import Catalog
 from evornn.tasks.task import Task
@@ -27,5 +27,7 @@ TASKS: Catalog[Task] = Catalog(
         "logic_trees": "evornn.tasks.logic_trees:LogicTrees",
         "arithmetic_trees": "evornn.tasks.arithmetic_trees:ArithmeticTrees",
         "alkanes": "evornn.tasks.alkanes:Alkanes",
+        "single_pole": "evornn.tasks.single_pole:SinglePole",
+        "double_pole": "evornn.tasks.double_pole:DoublePole",
     },
 )

@@ -86,6 +86,7 @@ def _boiling_points() -> list[tuple[Tree, float]]:
 
 def _by_size(data: Data) -> Baseline:
     """Least squares on the number of carbon atoms and its logarithm."""
+    assert isinstance(data.train, Sequences)
     features = {name: _sizes(getattr(data, name)) for name in ("train", "valid", "test")}
     weights = np.linalg.lstsq(features["train"], answers(data.train), rcond=None)[0]
     valid, test = (mean_square(features[name] @ weights, answers(getattr(data, name))) for name in ("valid", "test"))

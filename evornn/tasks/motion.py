@@ -57,6 +57,7 @@ class Motion(Generated):
     def data(self) -> Data:
         """Also with the baseline that the hand stays where it is."""
         data = super().data()
+        assert isinstance(data.valid, Sequences) and isinstance(data.test, Sequences)
         stays = Baseline("persistence", _stays(data.valid), _stays(data.test))
         return replace(data, baselines=(stays, *data.baselines))
 

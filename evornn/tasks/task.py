@@ -1,16 +1,17 @@
-"""What is asked: a task gives sequences to train on, to choose by, and to be judged by."""
+"""What is asked: a task gives sequences, or a plant to control, to train on, to choose by, and to be judged by."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Floats, Mask, Series
+from evornn.plant import Plant
 from evornn.tasks.scaling import Transform, inverse
 
 
@@ -30,8 +31,41 @@ class Sequences:
         """Network steps that one member takes through all of them: B × T."""
         return int(self.inputs.shape[0] * self.inputs.shape[1])
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Inputs and outputs."""
+        return self.inputs.shape[2], self.targets.shape[2]
+
     def take(self, rows: Batch) -> Sequences:
         return Sequences(self.inputs[rows], self.targets[rows], self.mask[rows])
+
+
+Survived: TypeAlias = NDArray[np.int64]  # [P, E] control steps
+Fitness: TypeAlias = Callable[[Survived, NDArray[Any]], NDArray[Any]]
+"""Steps survived [P, E] and sums of rewards [P, E] → what each episode is worth as a loss [P, E]: lower is better."""
+EPISODES = "episodes"  # the loss of a task that asks for control: its trials' fitness
+
+
+@dataclass(frozen=True)
+class Trials:
+    """A plant to control, in all its episodes. A network's loss is the mean of theirs.
+
+    With `tested`, the best of each generation (of the networks judged together) whose episodes all last for `steps` is
+    tested on episodes of so many control steps; if it survives them, its loss is 0. No fitness may be 0 then."""
+
+    plant: Plant
+    steps: int  # control steps of an episode, at most
+    fitness: Fitness
+    tested: int = 0
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Inputs and outputs."""
+        trace = self.plant.trace()
+        return len(trace.observed), len(trace.a)
+
+
+Asked: TypeAlias = Sequences | Trials
 
 
 @dataclass(frozen=True)
@@ -49,7 +83,7 @@ class Score:
     """How a task is judged in its own terms, beside the loss: by the number that its paper reports."""
 
     name: str  # what the number is, with its unit: "share of strings right", "NRMSE"
-    judge: Callable[[Series, Sequences], float]  # outputs [B, T, O] and what was asked
+    judge: Callable[[Any, Any], float]  # outputs [B, T, O], or control steps survived [E], and what was asked
     solved: float | None = None  # the least score that counts as solved; None: the paper knows no such thing
     losses: tuple[str, ...] = ()  # those under which outputs are what `judge` takes them for, say logits; empty: all
 
@@ -58,19 +92,28 @@ class Score:
 class Data:
     """A task's three splits, with what is needed to draw and judge forecasts in original units.
 
-    `train`, `valid`, `test` are scaled by what was fitted on training data only. Nothing but the final
+    All three are of one kind. Sequences are scaled by what was fitted on training data only. Nothing but the final
     judgement may read `test`.
     """
 
-    train: Sequences
-    valid: Sequences
-    test: Sequences
-    loss: str = "mse"  # a name in kernels/losses.py
+    train: Asked
+    valid: Asked
+    test: Asked
+    loss: str = "mse"  # a name in kernels/losses.py, or EPISODES
     baselines: tuple[Baseline, ...] = ()
     labels: tuple[str, ...] = ()  # names of the O outputs, with units where known
     note: str = ""  # source, licence, split: shown in the report
     chart: Chart | None = None
     score: Score | None = None
+
+    @property
+    def splits(self) -> tuple[Asked, Asked, Asked]:
+        return self.train, self.valid, self.test
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Inputs and outputs of a network for it."""
+        return self.train.sizes
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ Moments: TypeAlias = dict[str, Floats]
 
 Norms: TypeAlias = NDArray[np.float64]  # [P]
 Rows: TypeAlias = NDArray[np.bool_]  # [P]
+BEGINNING: State = {"batch": 0, "begin": 0, "carry": None}  # of truncated backpropagation: which batch, which step
 SMOOTHING = 0.9  # of the losses by which restarts are ranked: about the last ten updates count
 
 
@@ -58,10 +59,7 @@ class GradientTrainer(Trainer):
 
     def asked(self, state: State, oracle: Oracle) -> tuple[Losses, Genomes, Norms, Rows]:
         """Losses [P], gradients [P, n], their norms [P], and who has a finite loss and gradient [P]."""
-        losses, gradients = oracle.gradients(state["genomes"], oracle.batch(state["step"], self.batch))
-        with np.errstate(all="ignore"):
-            norms = np.sqrt(np.square(gradients, dtype=np.float64).sum(axis=1))
-        return losses, gradients, norms, np.isfinite(losses) & np.isfinite(norms)
+        return measured(*oracle.gradients(state["genomes"], oracle.batch(state["step"], self.batch)))
 
     def rate(self, oracle: Oracle) -> float:
         """The learning rate at this place in the budget."""
@@ -71,11 +69,16 @@ class GradientTrainer(Trainer):
 @settings
 class FirstOrderTrainer(GradientTrainer):
     """Gradient descent on mini-batches. A restart whose loss or gradient is not finite is not moved by that update; one
-    whose loss ever was not finite ranks last from then on."""
+    whose loss ever was not finite ranks last from then on.
+
+    With `truncate` backpropagation through time is truncated (Williams & Peng 1990): a batch is gone through in windows
+    of so many time steps, an update after each; the networks' states are carried over from window to window, but no
+    gradient is. A new batch begins from the usual start."""
 
     moments: ClassVar[tuple[str, ...]]  # names of the running averages, which all start from 0
 
     clip: Annotated[float, Gt(0)] | None = 1.0  # largest norm of a member's gradient, None for no limit
+    truncate: Annotated[int, Ge(1)] | None = None  # time steps per update, None for whole sequences
 
     @abstractmethod
     def update(
@@ -85,22 +88,40 @@ class FirstOrderTrainer(GradientTrainer):
 
     def start(self, oracle: Oracle, streams: Streams) -> State:
         state = super().start(oracle, streams)
-        return {**state, "moments": {name: np.zeros_like(state["genomes"]) for name in self.moments}}
+        moments = {name: np.zeros_like(state["genomes"]) for name in self.moments}
+        return {**state, "moments": moments, **({} if self.truncate is None else {"place": BEGINNING})}
 
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
         rate = self.rate(oracle)
-        losses, gradients, norms, sound = self.asked(state, oracle)
+        (losses, gradients, norms, sound), place = self._asked(state, oracle)
         with np.errstate(all="ignore"):
             genomes, moments = self._moved(state, clipped(gradients, norms, sound, self.clip), sound, rate)
             smoothed = smooth(state["smoothed"], losses)
         news = {"genomes": genomes, "moments": moments, "smoothed": smoothed, "gradient_norm": median(norms, sound)}
-        return {**state, "step": state["step"] + 1, **news}
+        return {**state, "step": state["step"] + 1, **news, **place}
+
+    def _asked(self, state: State, oracle: Oracle) -> tuple[tuple[Losses, Genomes, Norms, Rows], State]:
+        """What is known of the members, and where in the sequences the next update begins."""
+        if self.truncate is None:
+            return self.asked(state, oracle), {}
+        at, batch = state["place"], oracle.batch(state["place"]["batch"], self.batch)
+        found = oracle.window(state["genomes"], at["begin"], self.truncate, at["carry"], batch)
+        over = {"batch": at["batch"] + 1, "begin": 0, "carry": None}
+        place = over if found.end is None else {**at, "begin": found.end, "carry": found.carry}
+        return measured(found.losses, found.gradients), {"place": place}
 
     def _moved(self, state: State, gradients: Genomes, sound: Rows, rate: float) -> tuple[Genomes, Moments]:
         old: Moments = state["moments"]
         delta, new = self.update(state["genomes"], gradients, old, state["step"] + 1, rate)
         kept = {name: np.where(sound[:, None], new[name], old[name]) for name in self.moments}
         return np.where(sound[:, None], state["genomes"] + delta, state["genomes"]), kept
+
+
+def measured(losses: Losses, gradients: Genomes) -> tuple[Losses, Genomes, Norms, Rows]:
+    """Losses [P], gradients [P, n], their norms [P], and who has a finite loss and gradient [P]."""
+    with np.errstate(all="ignore"):
+        norms = np.sqrt(np.square(gradients, dtype=np.float64).sum(axis=1))
+    return losses, gradients, norms, np.isfinite(losses) & np.isfinite(norms)
 
 
 def median(norms: Norms, sound: Rows) -> NDArray[np.float64]:

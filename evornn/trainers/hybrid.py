@@ -12,7 +12,7 @@ from evornn.arrays import Batch, Genome, Genomes, Losses
 from evornn.catalog import Catalog
 from evornn.trainers import TRAINERS
 from evornn.trainers.gradient import GradientTrainer
-from evornn.trainers.trainer import Oracle, Trainer
+from evornn.trainers.trainer import Carry, Oracle, Trainer, Window
 
 
 def _built(value: Any, info: ValidationInfo) -> Any:
@@ -97,6 +97,11 @@ class Passed:
 
     def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
         return self.real.readouts(genomes, ridge, batch)
+
+    def window(
+        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None
+    ) -> Window:
+        return self.real.window(genomes, begin, length, carry, batch)
 
 
 class LocalOracle(Passed):

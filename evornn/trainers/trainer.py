@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
-from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
+from evornn.arrays import Batch, Floats, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
 
 State: TypeAlias = dict[str, Any]
@@ -21,6 +22,21 @@ class BudgetExhausted(Exception):
 
 class NoGradient(EvornnError):
     """A gradient was asked of a loss that has none."""
+
+
+Carry: TypeAlias = list[dict[str, Floats]]
+"""The state of P networks between two time steps of B sequences: per layer, state name → [P, B, size]."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The answer about a part of the sequences: [P] losses, [P, n] gradients, and where the next part begins. When no
+    later step counts, `end` is None and there is nothing to carry over."""
+
+    losses: Losses
+    gradients: Genomes
+    end: int | None
+    carry: Carry | None
 
 
 class Oracle(Protocol):
@@ -63,6 +79,13 @@ class Oracle(Protocol):
         """[P, n] the same genomes, each with the linear read-out that is best for it by ridge regression. Costs as much
         as their losses. Raises BudgetExhausted; EvornnError for a network without such a read-out, or another loss than
         mse."""
+
+    def window(
+        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None
+    ) -> Window:
+        """Losses and gradients, by truncated backpropagation, of `length` time steps from `begin` on, where the state
+        is `carry` (None: the usual start). Windows where nothing counts are passed without a gradient, up to one where
+        something does; its steps and those passed are paid for. Raises NoGradient, BudgetExhausted."""
 
 
 class Trainer(ABC):

@@ -11,7 +11,8 @@ from evornn.settings import settings
 
 @settings
 class Budget:
-    """`steps` network steps (members × sequences × time steps; a gradient counts 3), the same for every trainer.
+    """`steps` network steps (members × sequences × time steps; a gradient counts 3; of a network that controls a plant,
+    those really taken), the same for every trainer.
 
     Progress, validation and checkpoints happen at `marks` equal parts of it. A run stops earlier when it has computed
     for `seconds`, or when a loss on the whole training data reaches `target`. `targets` are only recorded: at which

@@ -9,33 +9,30 @@ from typing import Any
 import psutil
 
 from evornn.errors import EvornnError
-from evornn.networks.network import Network, OwnLoss
+from evornn.networks.network import Network
 from evornn.settings import as_data
-from evornn.tasks.task import Data, Task
-from evornn.trainers.trainer import NoGradient, Trainer
-from evornn.training.oracle import Origin, differentiable, solvable
+from evornn.tasks.task import Task
+from evornn.trainers.trainer import Trainer
+from evornn.training.oracle import Origin
+from evornn.training.problem import Problem
 
 COPIES = 12  # of a population [P, n] float32 at a trainer's peak: Adam's genomes, gradients, moments, old and new
 SHARE = 0.5  # of the available memory that they may take
 SIZES = ("population", "restarts")  # settings that say how many members there are
 
 
-def check(network: Network, data: Data, trainer: Trainer, loss: str | OwnLoss, origin: Origin | None = None) -> None:
+def check(problem: Problem, trainer: Trainer, origin: Origin | None = None) -> None:
     """Raises EvornnError for what doesn't fit together."""
-    layout, wanted = network.layout, (data.train.inputs.shape[2], data.train.targets.shape[2])
+    network, wanted = problem.network, problem.sizes
+    layout = network.layout
     if wanted != (layout.inputs, layout.outputs):
         raise EvornnError(
             f"the task has {wanted[0]} inputs and {wanted[1]} outputs, {network!r} has others: "
             f"build it with inputs={wanted[0]}, outputs={wanted[1]}"
         )
-    if trainer.needs_gradient:
-        differentiable(loss)
-        if not network.differentiable:
-            raise NoGradient(f"{network!r} has no gradient: use an evolutionary trainer")
-    if trainer.solves_readout:
-        solvable(network, loss)
+    problem.check(trainer.needs_gradient, trainer.solves_readout)
     check_origin(origin, network.n)
-    trainer.check(network.n, len(data.train))
+    trainer.check(network.n, problem.cases)
     _check_memory(network, trainer)
 
 

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from evornn.arrays import Floats, Genome, Losses, Mask, Series, Streams
+from evornn.arrays import Genome, Losses, Streams
 from evornn.errors import EvornnError
 from evornn.networks.network import Network, OwnLoss
-from evornn.tasks.task import Data, Sequences
+from evornn.tasks.task import Data
 from evornn.trainers.trainer import BudgetExhausted, State, Trainer
 from evornn.training.budget import Budget
 from evornn.training.check import check
 from evornn.training.environment import environment
 from evornn.training.oracle import LocalOracle, Origin, Spent
+from evornn.training.problem import Problem, problem
 from evornn.training.records import Checkpoint, Result, Row, Update
 from evornn.training.state import join, split
 
@@ -65,7 +66,7 @@ class Progress:
     seconds: float = 0.0
     stopped_by: str = ""
     losses: tuple[float, ...] = (np.nan,) * 5  # best, lower quartile, median, upper quartile, mean of the last step
-    whole: bool = True  # whether the last answer was about all training sequences
+    whole: bool = True  # whether the last answer was about all training data
 
 
 class Run:
@@ -81,7 +82,8 @@ class Run:
         loss: str | OwnLoss,
         origin: Origin | None,
     ) -> None:
-        check(network, data, trainer, loss, origin)
+        self.train, self.valid, self.test = (problem(network, asked, loss) for asked in data.splits)
+        check(self.train, trainer, origin)
         self.network, self.data, self.trainer, self.budget, self.loss = network, data, trainer, budget, loss
         self.streams, self.seed, self.origin = Streams(seed, "trainer"), seed, origin
         self.progress, self.champion = Progress(), network.layout.centre
@@ -93,20 +95,17 @@ class Run:
     @property
     def is_prepared(self) -> bool:
         """Whether all kernels are on disk."""
-        return all(self.network.evaluator.is_prepared(*wanted) for wanted in self._wanted())
+        return all(asked.is_prepared(*wanted) for asked, *wanted in self._wanted())
 
     def prepare(self) -> None:
         """Compile or load the kernels; that is not computing, and the clock starts afterwards."""
-        for wanted in self._wanted():
-            self.network.evaluator.prepare(*wanted)
+        for asked, *wanted in self._wanted():
+            asked.prepare(*wanted)
         self._clock = time.perf_counter()
 
-    def _wanted(self) -> list[tuple[int, bool, bool]]:
+    def _wanted(self) -> list[tuple[Problem, bool, bool]]:
         trainer = self.trainer
-        return [
-            (len(self.data.train), trainer.needs_gradient, trainer.solves_readout),
-            (len(self.data.valid), False, False),
-        ]
+        return [(self.train, trainer.needs_gradient, trainer.solves_readout), (self.valid, False, False)]
 
     def rows(self) -> Iterator[Row | None]:
         """A row at each budget mark and None at the trainer steps between, until the run ends."""
@@ -133,9 +132,9 @@ class Run:
         spent, progress = self.oracle.spent, self.progress
         return Result(
             genome=self.champion,
-            train_loss=self._loss(self.champion, self.data.train),
+            train_loss=self._loss(self.champion, self.train),
             valid_loss=progress.champion_valid,
-            test_loss=self._loss(self.champion, self.data.test),
+            test_loss=self._loss(self.champion, self.test),
             network_steps=spent.network_steps,
             evaluations=spent.evaluations,
             updates=progress.updates,
@@ -166,7 +165,7 @@ class Run:
 
     def _row(self, mark: int) -> Row:
         genome = self.trainer.best(self.state)
-        valid = self._loss(genome, self.data.valid)
+        valid = self._loss(genome, self.valid)
         if valid < self.progress.champion_valid:
             self.progress.champion_valid, self.champion = valid, genome.copy()
         self.progress.mark = mark
@@ -203,39 +202,24 @@ class Run:
     def _measure_targets(self) -> None:
         """A trainer on mini-batches never asks for the loss that the targets are about: measure it, to the mark."""
         if self.oracle.targets:
-            self.oracle.reached(self._loss(self.trainer.best(self.state), self.data.train))
+            self.oracle.reached(self._loss(self.trainer.best(self.state), self.train))
             self.progress.stopped_by = self.progress.stopped_by or self._stop()
 
-    def _loss(self, genome: Genome, data: Sequences) -> float:
-        return float(self.network.losses(genome[None], data.inputs, data.targets, loss=self.loss, mask=data.mask)[0])
+    def _loss(self, genome: Genome, asked: Problem) -> float:
+        return float(asked.losses(genome[None])[0][0])
 
     def _judged(self) -> dict[str, Any]:
         """The champion on the test split in the task's own terms, where the task has any and the loss speaks them."""
-        score, test, values = self.data.score, self.data.test, [np.nan]
+        score = self.data.score
         if score is None or (score.losses and self.loss not in score.losses):
             return {}
-
-        def judge(outputs: Floats, targets: Series, mask: Mask) -> Losses:
-            values[0] = float(score.judge(outputs[0], test))
-            return np.zeros(1, np.float32)
-
-        # As a loss of one's own, so that padding is to the network what it is in every loss.
-        self.network.losses(self.champion[None], test.inputs, test.targets, loss=judge, mask=test.mask)
-        solved = None if score.solved is None else values[0] >= score.solved
-        return {"score": score.name, "test_score": values[0], "solved": solved}
+        value = self.test.score(self.champion, score)
+        solved = None if score.solved is None else value >= score.solved
+        return {"score": score.name, "test_score": value, "solved": solved}
 
     def _oracle(self, spent: Spent) -> LocalOracle:
         targets = (*self.budget.targets, *([] if self.budget.target is None else [self.budget.target]))
-        return LocalOracle(
-            self.network,
-            self.data.train,
-            self.loss,
-            self.seed,
-            self.budget.steps,
-            tuple(dict.fromkeys(targets)),
-            spent,
-            self.origin,
-        )
+        return LocalOracle(self.train, self.seed, self.budget.steps, tuple(dict.fromkeys(targets)), spent, self.origin)
 
     def _step(self, work: Callable[[], State]) -> State:
         self.oracle.answers = []

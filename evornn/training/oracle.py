@@ -1,4 +1,4 @@
-"""The oracle: answers a trainer's questions about one network on one data set, and counts what each answer cost."""
+"""The oracle: answers a trainer's questions about one network on one problem, and counts what each answer cost."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
-from evornn.layout import Layout
-from evornn.networks.network import Network, OwnLoss, has_gradient
-from evornn.tasks.task import Sequences
-from evornn.trainers.trainer import BudgetExhausted, NoGradient
-
-GRADIENT_COST = 3  # network steps per forward step: one forward and about two backward
+from evornn.trainers.trainer import BudgetExhausted, Carry, Window
+from evornn.training.problem import Costs, Problem
 
 
 @dataclass
@@ -44,21 +39,18 @@ class LocalOracle:
 
     def __init__(
         self,
-        network: Network,
-        data: Sequences,
-        loss: str | OwnLoss,
+        problem: Problem,
         seed: int,
         limit: int,
         targets: tuple[float, ...] = (),
         spent: Spent | None = None,
         origin: Origin | None = None,
     ) -> None:
-        self.network, self.data, self.loss, self.limit, self.targets = network, data, loss, limit, targets
+        self.problem, self.network, self.limit, self.targets = problem, problem.network, limit, targets
         self.spent, self.origin = spent or Spent(), origin
         self.answers: list[Losses] = []  # since the trainer's step began
-        self.whole = True  # whether the last answer was about all training sequences
-        self._order = Order(Streams(seed, "order"), len(data))
-        self._all = tuple(torch.as_tensor(a).to(network.device) for a in (data.inputs, data.targets, data.mask))
+        self.whole = True  # whether the last answer was about all training data
+        self._order = Order(Streams(seed, "order"), self.problem.cases)
 
     @property
     def n(self) -> int:
@@ -74,7 +66,7 @@ class LocalOracle:
 
     @property
     def recurrent(self) -> int:
-        return solvable(self.network, self.loss).blocks["readout.weight"].start
+        return self.problem.readout.blocks["readout.weight"].start
 
     @property
     def elapsed(self) -> float:
@@ -88,85 +80,68 @@ class LocalOracle:
         return np.concatenate([self.origin.genome[None], near[1:]])
 
     def batch(self, k: int, size: int | None) -> Batch | None:
-        return None if size is None or size >= len(self.data) else self._order.batch(k, size)
+        return None if size is None or size >= self.problem.cases else self._order.batch(k, size)
 
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
-        before, cost = self._pay(len(genomes), batch)
-        inputs, targets, mask = self._take(batch)
-        losses: Losses = self.network.losses(genomes, inputs, targets, loss=self.loss, mask=mask)
-        return self._answer(losses, before, cost, batch)
+        self._afford(len(genomes), len(genomes) * self.problem.least(batch))
+        return self._answer(*self.problem.losses(genomes, batch), batch)
 
     def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
         return genomes, self.losses(genomes, batch)
 
     def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
-        loss = differentiable(self.loss)
-        before, cost = self._pay(len(genomes), batch, GRADIENT_COST)
-        inputs, targets, mask = self._take(batch)
-        losses, gradients = self.network.gradients(genomes, inputs, targets, loss=loss, mask=mask)
-        return self._answer(losses, before, cost, batch), gradients
+        self._afford(len(genomes), len(genomes) * self.problem.least(batch, gradients=True))
+        losses, gradients, costs = self.problem.gradients(genomes, batch)
+        return self._answer(losses, costs, batch), gradients
+
+    def window(
+        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None
+    ) -> Window:
+        part = self.problem.part(begin, length, batch)
+        self._afford(len(genomes), len(genomes) * part.cost)
+        found = self.problem.window(genomes, part, carry, batch)
+        self._answer(found.losses, np.full(len(genomes), part.cost), batch, whole=False)
+        return found
 
     def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
-        solvable(self.network, self.loss)
-        self._pay(len(genomes), batch)
-        inputs, targets, mask = self._take(batch)
-        solved: Genomes = self.network.readouts(genomes, inputs, targets, ridge=ridge, mask=mask)
+        _ = self.problem.readout
+        cost = len(genomes) * self.problem.least(batch)
+        self._afford(len(genomes), cost)
+        solved = self.problem.readouts(genomes, ridge, batch)
+        self.spent.network_steps += cost
         return solved
 
     def reached(self, loss: float) -> None:
         """Record that a training loss, measured by the loop, stands now."""
-        self._hit(np.array([loss], np.float32), self.spent.network_steps, 0)
+        self._hit(np.array([loss], np.float32), np.zeros(1, np.int64))
 
-    def _pay(self, members: int, batch: Batch | None, factor: int = 1) -> tuple[int, int]:
-        """The cost before the call and the cost per member."""
-        sequences = len(self.data) if batch is None else len(batch)
-        cost = sequences * self.data.inputs.shape[1] * factor
-        before = self.spent.network_steps
-        if before + members * cost > self.limit:
-            if before == 0:
-                raise EvornnError(
-                    f"budget.steps: {self.limit:,} network steps don't pay for the trainer's first call of {members} "
-                    f"members × {cost:,} steps = {members * cost:,}: raise the budget or lower population or batch"
-                )
-            raise BudgetExhausted
-        self.spent.network_steps = before + members * cost
-        return before, cost
+    def _afford(self, members: int, cost: int) -> None:
+        """Raises BudgetExhausted where a call costs more than is left."""
+        if self.spent.network_steps + cost <= self.limit:
+            return
+        if self.spent.network_steps == 0:
+            raise EvornnError(
+                f"budget.steps: {self.limit:,} network steps don't pay for the trainer's first call, of {members} "
+                f"members and {cost:,} steps: raise the budget or lower population or batch"
+            )
+        raise BudgetExhausted
 
-    def _take(self, batch: Batch | None) -> tuple[Any, ...]:
-        return self._all if batch is None else tuple(values[torch.as_tensor(batch)] for values in self._all)
-
-    def _answer(self, losses: Losses, before: int, cost: int, batch: Batch | None) -> Losses:
+    def _answer(self, losses: Losses, costs: Costs, batch: Batch | None, whole: bool = True) -> Losses:
+        """Pay and hand out. What a call costs may be known only now; if it is too much, nobody sees the answer."""
+        self._afford(len(losses), int(costs.sum()))
         self.answers.append(losses)
-        self.spent.evaluations += len(losses)
-        self.whole = batch is None
+        self.whole = whole and batch is None
         if self.whole:
-            self._hit(losses, before, cost)
+            self._hit(losses, costs)
+        self.spent.network_steps += int(costs.sum())
+        self.spent.evaluations += len(losses)
         return losses
 
-    def _hit(self, losses: Losses, before: int, cost: int) -> None:
+    def _hit(self, losses: Losses, costs: Costs) -> None:
         for target in self.targets:
             below = np.flatnonzero(losses <= target)
             if len(below) and repr(target) not in self.spent.hits:
-                self.spent.hits[repr(target)] = before + (int(below[0]) + 1) * cost
-
-
-def differentiable(loss: str | OwnLoss) -> str:
-    """The loss, if it has a gradient; raises NoGradient."""
-    if isinstance(loss, str) and has_gradient(loss):
-        return loss
-    name = loss if isinstance(loss, str) else getattr(loss, "__name__", "your function")
-    raise NoGradient(f"the loss {name} has no gradient: use an evolutionary trainer, or a loss such as mse")
-
-
-def solvable(network: Network, loss: str | OwnLoss) -> Layout:
-    """The layout of a network whose read-out ridge regression can solve for this loss; raises EvornnError."""
-    layout = network.layout
-    if not isinstance(layout, Layout) or not layout.readout:
-        raise EvornnError(f"{network!r} has no linear read-out to solve: use a trainer other than ridge and evolino")
-    if loss != "mse":
-        name = loss if isinstance(loss, str) else getattr(loss, "__name__", "your function")
-        raise EvornnError(f"ridge regression minimises mse, not {name}: use another trainer, or the loss mse")
-    return layout
+                self.spent.hits[repr(target)] = self.spent.network_steps + int(costs[: below[0] + 1].sum())
 
 
 class Order:

@@ -44,7 +44,7 @@ def refill(lane, jobs, genomes, queue, starts, index, template, Z, W, T, layers,
         return 0
     here = one_lane(lane)
     pack_lane(genomes, jobs[lane], here, index, template, W)
-    begin(starts, jobs[LANES + lane], here, S)
+    begin(starts, jobs[LANES + lane], here, S, {window})
     start_lane(Z, W, T, layers, cur, here)
     return 1 << lane
 """.strip()
@@ -54,7 +54,7 @@ ENTRY = """
 def closed_loop(genomes, queue, starts, index, template, T, layers, max_steps, jobs, Z, W, S, steps, rewards, ends):
     q = 0
     @GLOBAL
-    cur, nxt, running = 0, frame, 0
+    cur, nxt, running, row = 0, frame, 0, 0
     for lane in range(LANES):
         running |= {refill}
     static(Z, W, T, layers)
@@ -65,6 +65,7 @@ def closed_loop(genomes, queue, starts, index, template, T, layers, max_steps, j
         over = lanes_set(largest(above(count, last), failed)) & running
         if over != 0:
             running &= ~over
+{reward}
             while over != 0:
                 lane = first_lane(over)
                 over &= over - 1
@@ -93,8 +94,9 @@ class ControlSource(Source):
         self.carried = None  # a lane that begins anew would need it first
         self.named = {name: (name, "") for name in (*GLOBAL, *PER_LAYER)}
         self.affines = {(1, False)}
-        entry = ENTRY.format(step="\n".join(indent(indent(self._step()))), refill=CALL)
-        parts = [self._static(), self._start_lane(), REFILL, entry]
+        step, reward = (indent(indent(lines)) for lines in (self._step(), indent(self._rewarded())))
+        entry = ENTRY.format(step="\n".join(step), reward="\n".join(reward), refill=CALL)
+        parts = [self._static(), self._start_lane(), REFILL.format(window=self.plant.window), entry]
         constants = "\n".join(f"{name} = f({value!r})" for value, name in self.constants.items())
         return "\n\n\n".join([IMPORTS, constants, *self._affine_kernels(), *parts])
 
@@ -140,6 +142,9 @@ class ControlSource(Source):
             zero = f"fma(s{k}, splat(ZERO), {zero})"
         lines = [*judged.lines, f"failed = choose(equal({zero}, splat(ZERO)), {failed}, splat(ONE))"]
         lines += ["count = count + choose(failed, splat(ZERO), splat(ONE))", f"store(S, {states} * LANES, count)"]
+        if self.plant.window:
+            lines += [f"row = row + 1 if row + 1 < {self.plant.window} else 0", f"at = ({states + 3} + row) * LANES"]
+            return [*lines, f"store(S, at, choose(failed, load(S, at), {reward}))"]
         if self.plant.reward == 1.0:
             return [*lines, f"store(S, {states + 1} * LANES, count)"]
         # Kahan's sum: 100,000 rewards add up as if in double precision
@@ -147,6 +152,16 @@ class ControlSource(Source):
         lines += [f"part = choose(failed, splat(ZERO), {reward} - rest)", "more = total + part"]
         lines += [f"store(S, {states + 2} * LANES, choose(failed, splat(ZERO), (more - total) - part))"]
         return [*lines, f"store(S, {states + 1} * LANES, more)"]
+
+    def _rewarded(self) -> list[str]:
+        """The sum of the last rewards. It begins at the row of this step, which a step that failed has left as it was:
+        so the order depends on nothing but the lane's own fate."""
+        states, window = len(self.s), self.plant.window
+        if not window:
+            return []
+        lines = ["total = splat(ZERO)", f"for k in range({window}):"]
+        lines += [f"    total = total + load(S, ({states + 3} + (row + k) % {window}) * LANES)"]
+        return [*lines, f"store(S, {states + 1} * LANES, total)"]
 
     def _straight(self, wanted: Any, prefix: str) -> Straight:
         names = {node: f"s{k}" for k, node in enumerate(self.s)} | {node: f"a{k}" for k, node in enumerate(self.a)}
@@ -174,7 +189,7 @@ class Control:
         table, entry = self.table, self.function
 
         def work(_: int) -> None:
-            Z, W, S = buffers.get(plan.floats, (plan.weights + LANES) * LANES, (states + 3) * LANES)
+            Z, W, S = buffers.get(plan.floats, (plan.weights + LANES) * LANES, (states + 3 + self.plant.window) * LANES)
             jobs = np.zeros(2 * LANES + 2, np.int64)
             entry(
                 own, queue, starts, plan.index, plan.template, table, layers, max_steps, jobs, Z, W, S,
@@ -187,6 +202,14 @@ class Control:
         else:
             list(pool(self.threads).map(work, range(busy)))
         return result
+
+    def prepare(self) -> None:
+        """Compile, or load."""
+        _ = self.function
+
+    @property
+    def is_compiled(self) -> bool:
+        return disk.is_compiled(self.source.text, "closed_loop")
 
     @cached_property
     def source(self) -> ControlSource:

@@ -115,10 +115,10 @@ def pack(genomes, p, here, index, template, W):  # type: ignore[no-untyped-def]
 
 
 @njit  # type: ignore[untyped-decorator]
-def begin(starts, e, here, S):  # type: ignore[no-untyped-def]
-    """Plant and sums of one lane at the start of an episode."""
+def begin(starts, e, here, S, window):  # type: ignore[no-untyped-def]
+    """Plant, sums and rewards of the last `window` steps of one lane at the start of an episode."""
     states = starts.shape[1]
-    for k in range(states + 3):
+    for k in range(states + 3 + window):
         value = starts[e, k] if k < states else f(0)
         replace(S, k * LANES, here, splat(value))
 

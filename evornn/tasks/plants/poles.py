@@ -10,7 +10,7 @@ import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 
 from evornn.arrays import Floats
 from evornn.ops import Node, Value, above, absolute, clip, cos, either, sign, sin
@@ -37,6 +37,8 @@ class Poles(Plant):
     fail_angle: Annotated[float, Gt(0)] | None = None
     dt: Annotated[float, Gt(0)] = 0.01  # s
     substeps: Annotated[int, Gt(0)] = 2
+    sway: bool = False  # a step is worth |x| + |ẋ| + |θ₁| + |θ̇₁| at its end, not 1
+    window: Annotated[int, Ge(0)] = 0
 
     @property
     def state(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -74,3 +76,8 @@ class Poles(Plant):
         for angle in s[2::2]:
             outside = either(outside, above(absolute(angle), limit))
         return outside
+
+    def reward(self, s: Values, a: Values) -> Value:
+        if not self.sway:
+            return 1.0
+        return absolute(s[0]) + absolute(s[1]) + absolute(s[2]) + absolute(s[3])

@@ -1,0 +1,14 @@
+"""Balancing two poles of different length: the benchmark of neuroevolution since Wieland 1991."""
+
+from __future__ import annotations
+
+from evornn.settings import settings
+from evornn.tasks.balancing import Balancing
+
+
+@settings
+class DoublePole(Balancing):
+    """A pole of 1 m and one of 0.1 m on one cart, which fails beyond 36° or ±2.4 m. Without velocities it takes memory;
+    with the damping fitness it does not help to wag the cart until the time is over."""
+
+    poles = 2

@@ -1,0 +1,108 @@
+"""A plant as a problem: losses from the episodes in which a network controls it; there are no gradients."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.arrays import Batch, Genome, Genomes, Losses
+from evornn.errors import EvornnError
+from evornn.kernels.backend import closed_loop
+from evornn.kernels.closed_loop import Episodes
+from evornn.layout import Layout
+from evornn.networks.network import Network, OwnLoss
+from evornn.settings import BadSetting
+from evornn.tasks.task import EPISODES, Score, Trials
+from evornn.trainers.trainer import Carry, NoGradient, Window
+from evornn.training.problem import Costs, Part
+
+NO_READOUT = "episodes with a plant have no targets to solve a read-out from: use neither ridge nor evolino"
+NO_GRADIENT = "episodes with a plant have no gradient: use an evolutionary trainer, such as cma_es"
+
+
+class Control:
+    """A problem of E episodes, which are one case: there are no mini-batches.
+
+    A member costs the steps that its network has really taken, the failing one of each episode included, and at least
+    one per episode even where its weights are not finite; the best of a generation also those of its test.
+    """
+
+    def __init__(self, network: Network, trials: Trials, loss: str | OwnLoss) -> None:
+        if loss != EPISODES:
+            raise BadSetting("loss", f"a task of control has a fitness of its own: leave it out, got {loss!r}")
+        self.network, self.trials, self.plant = network, trials, trials.plant.trace()
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return self.trials.sizes
+
+    @property
+    def cases(self) -> int:
+        return 1
+
+    def least(self, batch: Batch | None, gradients: bool = False) -> int:
+        return len(self.plant.starts)
+
+    @property
+    def readout(self) -> Layout:
+        raise EvornnError(NO_READOUT)
+
+    def check(self, gradients: bool, readouts: bool) -> None:
+        if readouts:
+            raise EvornnError(NO_READOUT)
+        if gradients:
+            raise NoGradient(NO_GRADIENT)
+        _ = self.loop
+
+    @cached_property
+    def loop(self) -> Any:
+        """What runs the episodes."""
+        return closed_loop(self.network.evaluator, self.plant)
+
+    def is_prepared(self, gradients: bool, readouts: bool) -> bool:
+        return bool(self.loop.is_compiled)
+
+    def prepare(self, gradients: bool, readouts: bool) -> None:
+        self.loop.prepare()
+
+    def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
+        trials, lived = self.trials, self.episodes(genomes, self.trials.steps)
+        fitness = trials.fitness(lived.steps, lived.rewards).mean(axis=1)
+        losses = np.where(np.isfinite(genomes).all(axis=1), fitness, np.nan).astype(np.float32)
+        costs = _stepped(lived, trials.steps)
+        if trials.tested and np.isfinite(losses).any():
+            best = int(np.nanargmin(losses))
+            if (lived.steps[best] == trials.steps).all():
+                test = self.episodes(genomes[best : best + 1], trials.tested)
+                costs[best] += _stepped(test, trials.tested)[0]
+                losses[best] = 0 if (test.steps == trials.tested).all() else losses[best]
+        return losses, costs
+
+    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes, Costs]:
+        raise NoGradient(NO_GRADIENT)
+
+    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
+        raise EvornnError(NO_READOUT)
+
+    def part(self, begin: int, length: int, batch: Batch | None = None) -> Part:
+        raise NoGradient(NO_GRADIENT)
+
+    def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
+        raise NoGradient(NO_GRADIENT)
+
+    def score(self, genome: Genome, score: Score) -> float:
+        return float(score.judge(self.episodes(genome[None], self.trials.steps).steps[0], self.trials))
+
+    def episodes(self, genomes: Genomes, steps: int) -> Episodes:
+        """The episodes of genomes [P, n], of at most so many control steps."""
+        lived: Episodes = self.loop.run(self.network.given.genomes(genomes), steps)
+        return lived
+
+
+def _stepped(lived: Episodes, most: int) -> NDArray[np.int64]:
+    """[P] network steps that were taken."""
+    taken: NDArray[np.int64] = np.minimum(lived.steps + 1, most).sum(axis=1)
+    return taken

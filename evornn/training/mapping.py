@@ -1,0 +1,130 @@
+"""Sequences as a problem: mean losses over their steps, and gradients by backpropagation through time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from evornn.arrays import Batch, Floats, Genome, Genomes, Losses, Mask, Series
+from evornn.errors import EvornnError
+from evornn.layout import Layout
+from evornn.networks.arguments import without_padding
+from evornn.networks.network import Network, OwnLoss, has_gradient
+from evornn.tasks.task import Score, Sequences
+from evornn.trainers.trainer import Carry, NoGradient, Window
+from evornn.training.problem import Costs, Part
+
+GRADIENT_COST = 3  # network steps per forward step: one forward and about two backward
+
+
+class Mapping:
+    """A problem of B sequences; every member takes B × T steps, a gradient counts 3."""
+
+    def __init__(self, network: Network, data: Sequences, loss: str | OwnLoss) -> None:
+        self.network, self.data, self.loss = network, data, loss
+        self._all = tuple(torch.as_tensor(a).to(network.device) for a in (data.inputs, data.targets, data.mask))
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return self.data.sizes
+
+    @property
+    def cases(self) -> int:
+        return len(self.data)
+
+    def least(self, batch: Batch | None, gradients: bool = False) -> int:
+        sequences, length = len(self.data) if batch is None else len(batch), int(self.data.inputs.shape[1])
+        return sequences * length * (GRADIENT_COST if gradients else 1)
+
+    @property
+    def readout(self) -> Layout:
+        return solvable(self.network, self.loss)
+
+    def check(self, gradients: bool, readouts: bool) -> None:
+        if readouts:
+            solvable(self.network, self.loss)
+        if gradients:
+            differentiable(self.loss)
+            if not self.network.differentiable:
+                raise NoGradient(f"{self.network!r} has no gradient: use an evolutionary trainer")
+
+    def is_prepared(self, gradients: bool, readouts: bool) -> bool:
+        return self.network.evaluator.is_prepared(len(self.data), gradients, readouts)
+
+    def prepare(self, gradients: bool, readouts: bool) -> None:
+        self.network.evaluator.prepare(len(self.data), gradients, readouts)
+
+    def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
+        inputs, targets, mask = self._take(batch)
+        losses: Losses = self.network.losses(genomes, inputs, targets, loss=self.loss, mask=mask)
+        return losses, np.full(len(genomes), self.least(batch))
+
+    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes, Costs]:
+        loss = differentiable(self.loss)
+        inputs, targets, mask = self._take(batch)
+        losses, gradients = self.network.gradients(genomes, inputs, targets, loss=loss, mask=mask)
+        return losses, gradients, np.full(len(genomes), self.least(batch, gradients=True))
+
+    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
+        inputs, targets, mask = self._take(batch)
+        solved: Genomes = self.network.readouts(genomes, inputs, targets, ridge=ridge, mask=mask)
+        return solved
+
+    def part(self, begin: int, length: int, batch: Batch | None = None) -> Part:
+        mask = self.data.mask if batch is None else self.data.mask[batch]
+        counting = np.flatnonzero(mask.any(axis=0))
+        if not len(counting):
+            raise EvornnError("no step of a batch counts: take larger batches, or sequences without such an empty mask")
+        ahead = int(counting[counting >= begin][0])
+        first = begin + (ahead - begin) // length * length
+        end, last = min(first + length, mask.shape[1]), int(counting[-1]) + 1
+        return Part(begin, first, end, last, len(mask) * (first - begin + GRADIENT_COST * (end - first)))
+
+    def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
+        if not self.network.layout.states:
+            raise EvornnError(f"{self.network!r} carries no state over: leave truncate out")
+        loss, (inputs, targets, mask) = differentiable(self.loss), self._take(batch)
+        state: Any = carry
+        inputs = without_padding(inputs, mask, self.network.layout.padding)
+        if part.first > part.begin:
+            _, state = self.network.predict(genomes, inputs[:, part.begin : part.first], state=state, return_state=True)
+        here = slice(part.first, part.end)
+        losses, gradients, state = self.network.gradients(
+            genomes, inputs[:, here], targets[:, here], loss=loss, mask=mask[:, here], state=state, return_state=True
+        )
+        return Window(losses, gradients, *((part.end, state) if part.end < part.last else (None, None)))
+
+    def score(self, genome: Genome, score: Score) -> float:
+        data, values = self.data, [np.nan]
+
+        def judge(outputs: Floats, targets: Series, mask: Mask) -> Losses:
+            values[0] = float(score.judge(outputs[0], data))
+            return np.zeros(1, np.float32)
+
+        # As a loss of one's own, so that padding is to the network what it is in every loss.
+        self.network.losses(genome[None], data.inputs, data.targets, loss=judge, mask=data.mask)
+        return values[0]
+
+    def _take(self, batch: Batch | None) -> tuple[Any, ...]:
+        return self._all if batch is None else tuple(values[torch.as_tensor(batch)] for values in self._all)
+
+
+def solvable(network: Network, loss: str | OwnLoss) -> Layout:
+    """The layout of a network whose read-out ridge regression can solve for this loss; raises EvornnError."""
+    layout = network.layout
+    if not isinstance(layout, Layout) or not layout.readout:
+        raise EvornnError(f"{network!r} has no linear read-out to solve: use a trainer other than ridge and evolino")
+    if loss != "mse":
+        name = loss if isinstance(loss, str) else getattr(loss, "__name__", "your function")
+        raise EvornnError(f"ridge regression minimises mse, not {name}: use another trainer, or the loss mse")
+    return layout
+
+
+def differentiable(loss: str | OwnLoss) -> str:
+    """The loss, if it has a gradient; raises NoGradient."""
+    if isinstance(loss, str) and has_gradient(loss):
+        return loss
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", "your function")
+    raise NoGradient(f"the loss {name} has no gradient: use an evolutionary trainer, or a loss such as mse")

@@ -1,0 +1,83 @@
+"""What an oracle asks: one split of a task, put to one network, sequences and plants alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.arrays import Batch, Genome, Genomes, Losses
+from evornn.layout import Layout
+from evornn.networks.network import Network, OwnLoss
+from evornn.tasks.task import Asked, Score, Sequences
+from evornn.trainers.trainer import Carry, Window
+
+Costs: TypeAlias = NDArray[np.int64]  # [P] network steps taken for each member
+
+
+@dataclass(frozen=True)
+class Part:
+    """Time steps begin … end of sequences that end at `last`; nothing counts before `first`, which a window is. A
+    member's network steps through it cost `cost`."""
+
+    begin: int
+    first: int
+    end: int
+    last: int
+    cost: int
+
+
+class Problem(Protocol):
+    """Answers what genomes are worth, and says what each answer cost."""
+
+    network: Network
+
+    @property
+    def sizes(self) -> tuple[int, int]: ...  # inputs and outputs that a network must have
+
+    @property
+    def cases(self) -> int: ...  # that a mini-batch can be taken from
+
+    def least(self, batch: Batch | None, gradients: bool = False) -> int:
+        """Network steps that a member costs at least; for sequences exactly."""
+
+    @property
+    def readout(self) -> Layout:
+        """The layout of a network whose read-out ridge regression can solve; raises EvornnError where there is none."""
+
+    def check(self, gradients: bool, readouts: bool) -> None:
+        """Raises EvornnError where the network can't be asked this; NoGradient where there are no gradients."""
+
+    def is_prepared(self, gradients: bool, readouts: bool) -> bool:
+        """Whether all kernels are on disk."""
+
+    def prepare(self, gradients: bool, readouts: bool) -> None:
+        """Compile or load the kernels."""
+
+    def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
+        """[P] losses, NaN where a network is not finite."""
+
+    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes, Costs]:
+        """[P] losses and [P, n] gradients."""
+
+    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
+        """[P, n] the same genomes with their read-outs solved; each member costs what its loss does."""
+
+    def part(self, begin: int, length: int, batch: Batch | None = None) -> Part:
+        """The first window from `begin` on in which something counts."""
+
+    def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
+        """Losses and gradients of a part of the sequences; `carry` is the state where it begins."""
+
+    def score(self, genome: Genome, score: Score) -> float:
+        """A genome [n] in the task's own terms."""
+
+
+def problem(network: Network, asked: Asked, loss: str | OwnLoss) -> Problem:
+    """Raises EvornnError for a loss that the task can't be judged by."""
+    from evornn.training.control import Control
+    from evornn.training.mapping import Mapping
+
+    return Mapping(network, asked, loss) if isinstance(asked, Sequences) else Control(network, asked, loss)
