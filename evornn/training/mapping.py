@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,6 @@ class Mapping:
 
     def __init__(self, network: Network, data: Sequences, loss: str | OwnLoss) -> None:
         self.network, self.data, self.loss = network, data, loss
-        self._all = tuple(torch.as_tensor(a).to(network.device) for a in (data.inputs, data.targets, data.mask))
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -106,6 +106,12 @@ class Mapping:
         # As a loss of one's own, so that padding is to the network what it is in every loss.
         self.network.losses(genome[None], data.inputs, data.targets, loss=judge, mask=data.mask)
         return values[0]
+
+    @cached_property
+    def _all(self) -> tuple[torch.Tensor, ...]:
+        """Inputs, targets and mask where the network is computed."""
+        data, device = self.data, self.network.device
+        return tuple(torch.as_tensor(values).to(device) for values in (data.inputs, data.targets, data.mask))
 
     def _take(self, batch: Batch | None) -> tuple[Any, ...]:
         return self._all if batch is None else tuple(values[torch.as_tensor(batch)] for values in self._all)
