@@ -43,12 +43,12 @@ class Mapping:
         return solvable(self.network, self.loss)
 
     def check(self, gradients: bool, readouts: bool) -> None:
-        if readouts:
-            solvable(self.network, self.loss)
         if gradients:
             differentiable(self.loss)
             if not self.network.differentiable:
                 raise NoGradient(f"{self.network!r} has no gradient: use an evolutionary trainer")
+        if readouts:
+            solvable(self.network, self.loss)
 
     def is_prepared(self, gradients: bool, readouts: bool) -> bool:
         return self.network.evaluator.is_prepared(len(self.data), gradients, readouts)
