@@ -44,11 +44,17 @@ class Timing:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Of one call, begun at rest: threads of the call before (OpenMP's) may go on spinning for some milliseconds."""
-    sleep(REST)
     start = perf_counter()
     call()
     return perf_counter() - start
+
+
+def settled(call: Callable[[], object]) -> float:
+    """Seconds of one call. Before it everything rests, since threads of other calls (OpenMP's) go on spinning for
+    milliseconds; then an untimed call wakes the cores and fills the caches, which takes milliseconds too."""
+    sleep(REST)
+    call()
+    return seconds(call)
 
 
 def fastest(contestants: Iterable[Contestant], reference: Contestant) -> list[Contestant]:
@@ -58,9 +64,9 @@ def fastest(contestants: Iterable[Contestant], reference: Contestant) -> list[Co
     kept: list[Contestant] = []
     for contestant in contestants:
         check(contestant, contestant.call(), reference, expected)
-        time = seconds(contestant.call)
+        time = settled(contestant.call)
         if time < HOPELESS * best:
-            time = min(time, seconds(contestant.call), seconds(contestant.call))
+            time = min(time, settled(contestant.call), settled(contestant.call))
             kept.append(contestant)
         times[contestant.name], best = time, min(best, time)
         kept = sorted(kept, key=lambda c: times[c.name])[:FINALISTS]  # lets the memory of the others go
@@ -73,7 +79,7 @@ def interleaved(contestants: Sequence[Contestant], rounds: int) -> list[Timing]:
     for k in range(rounds):
         first = k % len(contestants)
         for c in (*contestants[first:], *contestants[:first]):
-            times[c.peer, c.name].append(seconds(c.call))
+            times[c.peer, c.name].append(settled(c.call))
     return [Timing(peer, name, median(found), min(found)) for (peer, name), found in times.items()]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -23,15 +24,23 @@ os.register_at_fork(after_in_child=pool.cache_clear)  # threads don't survive a 
 
 
 def share(part: Callable[[int, int], None], population: int, threads: int, together: int) -> None:
-    """Call `part(first, last)` for all members, in a few portions of whole groups per thread."""
+    """Call `part(first, last)` for all members, in a few portions of whole groups per thread; this thread works too."""
     portion = population if threads == 1 else -(-population // (4 * threads))
     portion = -(-portion // together) * together
-    edges = [(k, min(k + portion, population)) for k in range(0, population, portion)]
-    if len(edges) == 1 or threads == 1:
-        for edge in edges:
+    edges = deque((k, min(k + portion, population)) for k in range(0, population, portion))
+
+    def work() -> None:
+        while True:
+            try:
+                edge = edges.popleft()
+            except IndexError:
+                return
             part(*edge)
-    else:
-        list(pool(threads).map(lambda edge: part(*edge), edges))
+
+    helpers = [pool(threads).submit(work) for _ in range(min(threads, len(edges)) - 1)]
+    work()
+    for helper in helpers:
+        helper.result()
 
 
 class Buffers(threading.local):
