@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,14 +18,23 @@ from evornn.kernels.simd.vector import LANES
 
 @cache
 def pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "evornn-simd")
+    """As many threads as there are CPUs for this process get one each: Linux was seen to keep two on one CPU for
+    milliseconds, with the other one idle."""
+    cpus = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+    own = deque(cpus if len(cpus) == threads else ())
+    return ThreadPoolExecutor(threads, "evornn-simd", _settle, (own,))
+
+
+def _settle(cpus: deque[int]) -> None:
+    if sys.platform == "linux" and cpus:
+        os.sched_setaffinity(0, {cpus.popleft()})
 
 
 os.register_at_fork(after_in_child=pool.cache_clear)  # threads don't survive a fork
 
 
 def share(part: Callable[[int, int], None], population: int, threads: int, together: int) -> None:
-    """Call `part(first, last)` for all members, in a few portions of whole groups per thread; this thread works too."""
+    """Call `part(first, last)` for all members, in a few portions of whole groups per thread."""
     portion = population if threads == 1 else -(-population // (4 * threads))
     portion = -(-portion // together) * together
     edges = deque((k, min(k + portion, population)) for k in range(0, population, portion))
@@ -37,10 +47,11 @@ def share(part: Callable[[int, int], None], population: int, threads: int, toget
                 return
             part(*edge)
 
-    helpers = [pool(threads).submit(work) for _ in range(min(threads, len(edges)) - 1)]
-    work()
-    for helper in helpers:
-        helper.result()
+    if min(threads, len(edges)) == 1:
+        work()
+        return
+    for done in [pool(threads).submit(work) for _ in range(min(threads, len(edges)))]:
+        done.result()
 
 
 class Buffers(threading.local):
