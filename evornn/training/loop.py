@@ -202,7 +202,7 @@ class Run:
         return "seconds" if budget.seconds is not None and self.progress.seconds >= budget.seconds else ""
 
     def _measure(self) -> None:
-        """What no trainer asks for, at a mark: whether the task is solved; for one on mini-batches, the loss on all data,
+        """What no trainer asks for, at a mark: is the task solved? For one on mini-batches also the loss on all data,
         which is what targets are about."""
         progress, genome = self.progress, self.trainer.best(self.state)
         if self.oracle.targets and not progress.whole:
