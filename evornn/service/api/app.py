@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from threading import Thread
 
 from fastapi import APIRouter, FastAPI
@@ -33,10 +34,8 @@ def create_app(
 
     Whoever wants to show something else in the same server mounts it: `app.mount("/ui", …)`.
     """
-    from evornn import __version__
-
     app = FastAPIOffline(
-        title="evornn", version=__version__, description=ABOUT, lifespan=_living, favicon_url=None, redoc_url="/redoc"
+        title="evornn", version=version("evornn"), description=ABOUT, lifespan=_living, favicon_url=None, redoc_url="/redoc"
     )
     app.state.service = Isolated(store, Helper(), rules or Rules())
     app.state.guard = Guard(store, secret)

@@ -74,7 +74,7 @@ def serve(options: Options, told: Callable[[Serving], None]) -> None:
 def _token(options: Options, store: Store) -> tuple[str | None, str | None]:
     """The secret of the token file, and the secret that was made just now because there was no token at all."""
     if options.token_file is not None:
-        return token_of(options.token_file)
+        return token_of(options.token_file), None
     if any(token.revoked is None for token in store.tokens()):
         return None, None
     if not is_loopback(options.host):
@@ -87,7 +87,7 @@ def _token(options: Options, store: Store) -> tuple[str | None, str | None]:
     return None, store.add_token(name, ("admin",))
 
 
-def token_of(file: Path) -> tuple[str, str | None]:
+def token_of(file: Path) -> str:
     """The token in a file. One that isn't there is made, for its owner's eyes only. Raises EvornnError."""
     try:
         if not file.exists():
@@ -101,7 +101,7 @@ def token_of(file: Path) -> tuple[str, str | None]:
         raise EvornnError(f"--token-file {file}: others may write it: chmod 600 {file}")
     if len(secret) < SHORTEST or not secret.isascii() or not secret.isprintable() or " " in secret:
         raise EvornnError(f"--token-file {file}: wants one token of at least {SHORTEST} characters: delete it for a new one")
-    return secret, None
+    return secret
 
 
 def is_loopback(host: str) -> bool:
