@@ -59,12 +59,13 @@ class Postgres:
         """Of the server's own database, as superuser."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
-    def database(self) -> str:
-        """The URL of a new database."""
-        name = f"evornn_{secrets.token_hex(6)}"
+    def database(self, template: str = "") -> str:
+        """The URL of a new database: empty, or a copy of the one with the URL `template`, which nobody may be using."""
+        name, copied = f"evornn_{secrets.token_hex(6)}", template.rpartition("/")[2] or "template1"
         with closing(psycopg.connect(self.url, autocommit=True)) as connection:
-            connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+            statement = SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(copied))
+            connection.execute(statement)
+        return f"{self.url.rpartition('/')[0]}/{name}"
 
     def start(self) -> None:
         """Start, also after a `kill`, on the same port and data; returns when it answers."""
