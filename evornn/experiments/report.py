@@ -68,15 +68,8 @@ def report(
 
     `environment` is nested plain data (versions, machine); of a database URL the password is not shown.
     """
-    done, _ = finished(runs, comparison.trainers)
-    tracks, baselines, forecasts = targets.tracks(curves), baselines or {}, forecasts or {}
-    look = styles(comparison.trainers)
-    sections = []
-    for k, task in enumerate(comparison.tasks):
-        about = (baselines.get(task.task, ()), forecasts.get(task.task), look)
-        shown = pictures(f"chart-{k}", task, done[done["task"] == task.task], tracks, *about)
-        sections.append(Section(task, shown, _answers(task, comparison.alpha)))
-    together = overall_pictures(comparison, done, tracks, look)
+    look, baselines = styles(comparison.trainers), baselines or {}
+    sections, together = drawn(comparison, runs, curves, baselines, forecasts or {})
     return _page(
         comparison=comparison,
         sections=sections,
@@ -89,6 +82,24 @@ def report(
         question=question,
         colours={name: style.colour for name, style in look.items()},
     )
+
+
+def drawn(
+    comparison: Comparison,
+    runs: DataFrame,
+    curves: DataFrame,
+    baselines: Baselines,
+    forecasts: Mapping[str, Forecast],
+) -> tuple[list[Section], list[Picture]]:
+    """The answers and charts of each task, and the charts of all tasks together: what a page shows of a comparison."""
+    done, _ = finished(runs, comparison.trainers)
+    tracks, look = targets.tracks(curves), styles(comparison.trainers)
+    sections = []
+    for k, task in enumerate(comparison.tasks):
+        about = (baselines.get(task.task, ()), forecasts.get(task.task), look)
+        shown = pictures(f"chart-{k}", task, done[done["task"] == task.task], tracks, *about)
+        sections.append(Section(task, shown, _answers(task, comparison.alpha)))
+    return sections, overall_pictures(comparison, done, tracks, look)
 
 
 def without_password(url: str) -> str:

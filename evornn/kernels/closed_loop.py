@@ -55,6 +55,18 @@ def run(layout: Layout, plant: PlantTrace, genomes: Tensor, max_steps: int) -> E
     return Episodes(steps.cpu().numpy(), rewards.cpu().numpy(), ends.cpu().numpy())
 
 
+def path(layout: Layout, plant: PlantTrace, genome: Tensor, max_steps: int) -> NDArray[Any]:
+    """[T + 1, states] the plant at the start of a genome's [n] first episode and after each of its T control steps."""
+    check(layout, plant, max_steps)
+    with torch.no_grad(), single_threaded():
+        loop = Loop(layout, plant, genome[None], torch.zeros(1, dtype=torch.int64))
+        found = [loop.s[0, 0]]
+        while loop.alive[0, 0] and len(found) <= max_steps:
+            loop.step()
+            found.append(loop.s[0, 0])
+    return torch.stack(found).cpu().numpy()
+
+
 @dataclass(frozen=True)
 class ClosedLoop:
     """A network that controls a plant, on torch, whose bits depend on the number of threads: it takes one."""

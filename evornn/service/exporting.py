@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evornn.errors import EvornnError
 from evornn.service.verbs import Reads
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 FORMATS = (".csv", ".parquet", ".json")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet computes
 
 
 def export(store: Reads, file: Path, what: str, job: int | None = None) -> int:
@@ -28,6 +31,30 @@ def export(store: Reads, file: Path, what: str, job: int | None = None) -> int:
     except OSError as error:
         raise EvornnError(f"can't write {file}: {error.strerror or error}; choose another place") from None
     return len(frame)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], suffix: str) -> bytes:
+    """A query's answer as a file, .csv or .parquet. In CSV, text that a spreadsheet would take for a formula begins with
+    an apostrophe."""
+    from pandas import DataFrame
+
+    file = BytesIO()
+    if suffix == ".csv":
+        DataFrame([[_harmless(cell) for cell in row] for row in rows], columns=list(columns)).to_csv(file, index=False)
+    else:
+        frame = DataFrame(rows, columns=_different(columns))
+        mixed = [name for name in frame if frame[name].dropna().map(type).nunique() > 1]
+        frame.astype(dict.fromkeys(mixed, "string")).to_parquet(file, index=False)
+    return file.getvalue()
+
+
+def _harmless(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULA else cell
+
+
+def _different(columns: Sequence[str]) -> list[str]:
+    """Names of columns, repeated ones numbered: Parquet wants each once."""
+    return [f"{name}_{k}" if name in columns[:k] else name for k, name in enumerate(columns)]
 
 
 def _write(frame: DataFrame, file: Path) -> None:

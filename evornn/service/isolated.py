@@ -14,6 +14,7 @@ from evornn.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from evornn.experiments.comparison import Comparison
+    from evornn.service.drawing import Drawing, DrawnComparison
     from evornn.service.model import Design
 
 T = TypeVar("T")
@@ -41,6 +42,16 @@ class Isolated(Service):
 
     def design(self, run: RunId) -> Design:
         return self._there(designed, run)
+
+    def comparison_drawn(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> DrawnComparison:
+        from evornn.service.drawing import drawn_comparison
+
+        return self._there(drawn_comparison, job, tuple(runs))
+
+    def network_drawn(self, run: RunId) -> list[Drawing]:
+        from evornn.service.drawing import drawn_network
+
+        return self._there(drawn_network, run)
 
     def _there(self, function: Callable[..., T], *arguments: Any) -> T:
         url = self.store.url.render_as_string(hide_password=False)

@@ -16,13 +16,15 @@ from evornn.service.comparing import Comparing
 from evornn.service.model import Design
 from evornn.service.rules import Rules
 from evornn.service.verbs import Reads
-from evornn.store.records import JobId, NewRun, RunId
+from evornn.store.records import JobId, NewRun, RunId, StoredRun
 from evornn.store.store import Store
 from evornn.training.check import check_origin
 from evornn.training.oracle import Origin
 
 if TYPE_CHECKING:
     from evornn.experiments.comparison import Comparison
+    from evornn.service.drawing import Drawing, DrawnComparison
+    from evornn.tasks.task import Data
 
 MOST_COMPARED = 10_000  # runs, by their numbers
 
@@ -59,6 +61,18 @@ class Service:
 
     def design(self, run: RunId) -> Design:
         return designed(self.store, run)
+
+    def comparison_drawn(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> DrawnComparison:
+        """`compare` with the charts of the report."""
+        from evornn.service.drawing import drawn_comparison
+
+        return drawn_comparison(self.store, job, runs)
+
+    def network_drawn(self, run: RunId) -> list[Drawing]:
+        """Charts of a finished run's network. Raises NotFound."""
+        from evornn.service.drawing import drawn_network
+
+        return drawn_network(self.store, run)
 
 
 def submit(store: Store, data: Mapping[str, Any], idempotency_key: str | None = None) -> JobId:
@@ -97,10 +111,15 @@ def enqueue(
 def compared(store: Store, job: JobId | None, runs: Sequence[RunId]) -> Comparison:
     """The comparison of the chosen runs, else of the job's, else of the newest job's."""
     if runs:
-        if len(runs) > MOST_COMPARED:
-            raise EvornnError(f"{len(runs):,} runs to compare: name at most {MOST_COMPARED:,}")
-        return Comparing(store, chosen=tuple(dict.fromkeys(runs))).comparison
+        return Comparing(store, chosen=few(runs)).comparison
     return Comparing(store, chosen_job(store, job)).comparison
+
+
+def few(runs: Sequence[RunId]) -> tuple[RunId, ...]:
+    """Each run once. Raises EvornnError for more than can be compared."""
+    if len(runs) > MOST_COMPARED:
+        raise EvornnError(f"{len(runs):,} runs to compare: name at most {MOST_COMPARED:,}")
+    return tuple(dict.fromkeys(runs))
 
 
 def reported(store: Store, job: JobId) -> str:
@@ -110,10 +129,14 @@ def reported(store: Store, job: JobId) -> str:
 
 def designed(store: Store, run: RunId) -> Design:
     """How a run's network is built: its fragment, and the sizes of its task."""
-    found = store.run(run)
-    network, data = found.fragments["network"], load_task(found.fragments["task"])[1]
+    return design_of(store.run(run))[0]
+
+
+def design_of(run: StoredRun) -> tuple[Design, Data]:
+    """The same, and the task's data. Raises EvornnError where the data can't be loaded here."""
+    network, data = run.fragments["network"], load_task(run.fragments["task"])[1]
     inputs, outputs = data.sizes
-    return Design(run, network, inputs, outputs, found.parameters or network_for(found.fragments, data).n)
+    return Design(run.id, network, inputs, outputs, run.parameters or network_for(run.fragments, data).n), data
 
 
 def chosen_job(store: Reads, job: int | None) -> JobId:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.arrays import Batch, Genome, Genomes, Losses
+from evornn.arrays import Batch, Floats, Genome, Genomes, Losses
 from evornn.errors import EvornnError
 from evornn.kernels.backend import closed_loop
-from evornn.kernels.closed_loop import Episodes
+from evornn.kernels.closed_loop import Episodes, path
 from evornn.layout import Layout
 from evornn.networks.network import Network, OwnLoss
 from evornn.settings import BadSetting
@@ -100,6 +100,14 @@ class Control:
         """The episodes of genomes [P, n], of at most so many control steps."""
         lived: Episodes = self.loop.run(self.network.given.genomes(genomes), steps)
         return lived
+
+    def path(self, genome: Genome, steps: int) -> Floats:
+        """[T + 1, states] the plant in the first episode of a genome [n], which lasts for at most so many steps."""
+        layout = self.network.layout
+        if not isinstance(layout, Layout):
+            raise EvornnError(f"{self.network!r} can't control a plant")
+        found: Floats = path(layout, self.plant, self.network.given.genome(genome), steps)
+        return found
 
 
 def _stepped(lived: Episodes, most: int) -> NDArray[np.int64]:

@@ -1,0 +1,68 @@
+"""Data sets that people bring along: CSV files in the server's data folder, under names that tell their content."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+
+from evornn.errors import EvornnError
+from evornn.service.rules import Rules
+
+LARGEST = 700_000  # bytes of a file
+LONGEST_NAME = 60  # characters, without what tells the content
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A data set that specs may name now: `{kind: csv, path: NAME, targets: [COLUMN]}`."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: int
+
+
+def keep(rules: Rules, name: str, content: bytes) -> Kept:
+    """Keep a CSV file. The same content twice is one file, and none is ever overwritten. Raises EvornnError."""
+    if rules.data is None:
+        raise EvornnError("this server takes no data sets: its operator names their folder with --data")
+    if len(content) > LARGEST:
+        raise EvornnError(f"{len(content):,} bytes: a data set that is uploaded has at most {LARGEST:,}")
+    columns, rows = _read(content)
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem).strip("-")[:LONGEST_NAME] or "data"
+    kept = f"{stem}-{sha256(content).hexdigest()[:12]}.csv"
+    try:
+        _write(rules.data / kept, content)
+    except OSError as error:
+        raise EvornnError(f"the data set can't be kept ({error.strerror}): ask the server's operator") from None
+    return Kept(kept, columns, rows)
+
+
+def _read(content: bytes) -> tuple[tuple[str, ...], int]:
+    """Column names, and how many rows there are below them."""
+    try:
+        lines = [line for line in csv.reader(StringIO(content.decode("utf-8-sig"), newline=""), strict=True) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise EvornnError(f"not a CSV file ({error}): save it as CSV in UTF-8, with commas") from None
+    if len(lines) < 2:
+        raise EvornnError("no rows below the header: give a line of column names, then one row per step")
+    for number, line in enumerate(lines[1:], 2):
+        if len(line) != len(lines[0]):
+            raise EvornnError(f"row {number}: {len(line)} cells under {len(lines[0])} column names: mend the row")
+    return tuple(name.strip() for name in lines[0]), len(lines) - 1
+
+
+def _write(file: Path, content: bytes) -> None:
+    """All of it or nothing: a worker may read it at once."""
+    if file.exists():
+        return
+    descriptor, part = tempfile.mkstemp(dir=file.parent, prefix=".upload-")
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(content)
+    os.chmod(part, 0o644)
+    os.replace(part, file)
