@@ -1,4 +1,4 @@
-"""What a spec would cost, before anybody submits it: runs, parameters, network steps, and the time that like runs took."""
+"""What a spec would cost, before anybody submits it: runs, parameters, network steps, time by what like runs took."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ class Estimate:
 
 
 def estimate(expanded: Expanded, store: Reads) -> Estimate:
-    """Time per network step is that of earlier runs of the same task and network, else the same network, else of any."""
-    known = [
-        run for run in store.runs(state="succeeded", order="-id", limit=RECENT) if run.seconds and run.network_steps
-    ]
+    """Time per network step is that of earlier runs of the same task and network, else same network, else of any."""
+    recent = store.runs(state="succeeded", order="-id", limit=RECENT)
+    known = [run for run in recent if run.seconds and run.network_steps]
     steps = [int(plan.budget["steps"]) for plan in expanded.plans]
     paces = [
         _pace(known, plan.fragments["task"].get("kind"), plan.fragments["network"].get("kind"))

@@ -34,8 +34,8 @@ def export(store: Reads, file: Path, what: str, job: int | None = None) -> int:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], suffix: str) -> bytes:
-    """A query's answer as a file, .csv or .parquet. In CSV, text that a spreadsheet would take for a formula begins with
-    an apostrophe."""
+    """A query's answer as a file, .csv or .parquet. In CSV an apostrophe stands before text that a spreadsheet would
+    take for a formula."""
     from pandas import DataFrame
 
     file = BytesIO()
