@@ -74,7 +74,9 @@ class Http:
         try:
             return decoded(kind, data)
         except ValueError:
-            raise EvornnError(f"{self.url} answers with something else: is it an evornn server of this version?") from None
+            raise EvornnError(
+                f"{self.url} answers with something else: is it an evornn server of this version?"
+            ) from None
 
     def close(self) -> None:
         self._client.close()

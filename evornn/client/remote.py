@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from evornn.client.http import Http
 from evornn.errors import EvornnError
 from evornn.experiments.comparison import Comparison
 from evornn.service.model import Design, unpacked
-from evornn.service.wire import Curve, Job, Outcome, Table
+from evornn.service.wire import Curve, Job, Outcome, Secret, Table
 from evornn.store.codec import FLOAT
 from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Worker
+from evornn.store.tokens import SCOPES
 from evornn.training.records import Result, Row
 
 if TYPE_CHECKING:
@@ -126,6 +128,14 @@ class RemoteStore:
         found: list[Token] = self.http.get(list[Token], "/tokens")
         return found
 
+    def add_token(self, name: str, scopes: Iterable[str]) -> str:
+        scope = max(scopes, key=SCOPES.index)
+        made: Secret = self.http.post(Secret, "/tokens", {"name": name, "scope": scope})
+        return made.token
+
+    def revoke_token(self, name: str) -> None:
+        self.http.delete(f"/tokens/{quote(name, safe='')}")
+
     def close(self) -> None:
         self.http.close()
 
@@ -133,7 +143,9 @@ class RemoteStore:
         found: dict[str, int] = self.http.post(dict[str, int], f"{_which(job, run)}/{change}")
         return found["runs"]
 
-    def _told(self, kind: Any, what: str, job: JobId | None, run: RunId | None, after: int, limit: int) -> Iterator[Any]:
+    def _told(
+        self, kind: Any, what: str, job: JobId | None, run: RunId | None, after: int, limit: int
+    ) -> Iterator[Any]:
         return self.http.pages(kind, f"{_which(job, run)}/{what}", LINES, limit, "after", after=after)
 
 

@@ -157,7 +157,9 @@ def labelled(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if label in found:
             raise EvornnError(f"{label!r} stands twice in the spec: remove one, or give each a label of its own")
         if len(label) > LONGEST_LABEL:
-            raise EvornnError(f"the label {label[:40]!r}… is longer than {LONGEST_LABEL} characters: give a shorter one")
+            raise EvornnError(
+                f"the label {label[:40]!r}… is longer than {LONGEST_LABEL} characters: give a shorter one"
+            )
         found[label] = {k: v for k, v in fragment.items() if k != "label"}
     return found
 

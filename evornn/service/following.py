@@ -47,6 +47,15 @@ def look(store: Reads, job: JobId, since: Cursor = Cursor()) -> News:
     return News(found, events, lines, running, seen)
 
 
+def pages(store: Reads, job: JobId) -> Iterator[News]:
+    """All there is by now. Raises NotFound."""
+    news = look(store, job)
+    yield news
+    while news.more:
+        news = look(store, job, news.cursor)
+        yield news
+
+
 def follow(store: Reads, job: JobId, since: Cursor = Cursor(), every: float = EVERY) -> Iterator[News]:
     """Look again and again until the job has ended and all was seen."""
     while True:

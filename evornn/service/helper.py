@@ -65,7 +65,9 @@ class Helper:
         except (EOFError, OSError):
             problem = "needs too much memory"
         self._end()
-        return None, EvornnError(f"this {problem} on the server: make it smaller, or run it on your machine, evornn run")
+        return None, EvornnError(
+            f"this {problem} on the server: make it smaller, or run it on your machine, evornn run"
+        )
 
     def _begin(self) -> Connection:
         if self._process is None or not self._process.is_alive() or self._pipe is None:

@@ -22,7 +22,9 @@ class Rules:
 
     def applied(self, plans: list[RunPlan]) -> list[RunPlan]:
         """Plans whose files are paths of this machine. Raises EvornnError for a data set that may not be read."""
-        return [replace(plan, fragments={**plan.fragments, "task": self._task(plan.fragments["task"])}) for plan in plans]
+        return [
+            replace(plan, fragments={**plan.fragments, "task": self._task(plan.fragments["task"])}) for plan in plans
+        ]
 
     def _task(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
         setting = FILES.get(str(task.get("kind")))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Worker
+from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Worker
 
 if TYPE_CHECKING:
     from evornn.arrays import Genome
@@ -77,6 +77,12 @@ class Reads(Protocol):
     def retry(self, *, job: JobId | None = None, run: RunId | None = None) -> int: ...
 
     def resume(self, *, job: JobId | None = None, run: RunId | None = None) -> int: ...
+
+    def add_token(self, name: str, scopes: Iterable[str]) -> str: ...
+
+    def tokens(self) -> list[Token]: ...
+
+    def revoke_token(self, name: str) -> None: ...
 
     def close(self) -> None: ...
 

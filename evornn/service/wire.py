@@ -56,6 +56,14 @@ class Table:
     rows: list[list[Any]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Secret:
+    """A new token, shown this once."""
+
+    name: str
+    token: str
+
+
 Job = dataclasses.make_dataclass(
     "Job", [*get_type_hints(StoredJob).items(), ("state", str)], frozen=True, namespace={"__doc__": StoredJob.__doc__}
 )

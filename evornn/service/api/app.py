@@ -35,7 +35,12 @@ def create_app(
     Whoever wants to show something else in the same server mounts it: `app.mount("/ui", …)`.
     """
     app = FastAPIOffline(
-        title="evornn", version=version("evornn"), description=ABOUT, lifespan=_living, favicon_url=None, redoc_url="/redoc"
+        title="evornn",
+        version=version("evornn"),
+        description=ABOUT,
+        lifespan=_living,
+        favicon_url=None,
+        redoc_url="/redoc",
     )
     app.state.service = Isolated(store, Helper(), rules or Rules())
     app.state.guard = Guard(store, secret)

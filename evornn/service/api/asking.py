@@ -19,7 +19,7 @@ from evornn.service.api.examples import QUERY_BODY, TOKEN_BODY
 from evornn.service.api.parameters import LARGEST, Label, Numbers, errors, json, numbers
 from evornn.service.api.parameters import service_of as service
 from evornn.service.api.problems import QueryRefused
-from evornn.service.wire import Table, encoded
+from evornn.service.wire import Secret, Table, encoded
 from evornn.store.codec import dumps
 from evornn.store.errors import StoreError, Unreachable
 from evornn.store.records import Token, Worker
@@ -43,13 +43,6 @@ class NewToken(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$")
     scope: str = Field("submit", pattern="^(read|submit|admin)$")
-
-
-class Secret(BaseModel):
-    """A new token; it is shown this once."""
-
-    name: str
-    token: str
 
 
 @router.get("/compare", response_model=Comparison, responses=errors(401, 403, 404), summary="Compare runs")
@@ -109,7 +102,7 @@ def tokens(request: Request, caller: Admin) -> Response:
 def add_token(request: Request, caller: Admin, body: Annotated[Any, Depends(plain_body)]) -> Response:
     asked = validated(NewToken, body)
     secret = service(request).store.add_token(asked.name, (asked.scope,))
-    return json(Secret, Secret(name=asked.name, token=secret), 201)
+    return json(Secret, Secret(asked.name, secret), 201)
 
 
 @router.delete("/tokens/{name}", status_code=204, responses=errors(401, 403, 404), summary="Revoke a token")

@@ -16,15 +16,15 @@ from evornn.service.api.problems import Forbidden
 from evornn.service.verbs import Reads
 from evornn.store.records import JobId, Token
 from evornn.store.store import Store
+from evornn.store.tokens import SCOPES
 
-SCOPES = ("read", "submit", "admin")  # each may do what those before it may
 KNOWN = 2.0  # seconds for which a token that was good stays so without a look into the store
 bearer = HTTPBearer(auto_error=False, description="A token made by `evornn token add`.")
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose request it is."""
+    """Whose request it is. A scope allows what those before it in SCOPES allow."""
 
     name: str
     scope: str

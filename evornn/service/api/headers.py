@@ -15,7 +15,9 @@ PAGES = {  # path → what a page there may load: only what this server has
     "img-src 'self' data:; frame-ancestors 'none'",
 }
 PAGES["/redoc"] = f"{PAGES['/docs']}; worker-src blob:"
-REPORT = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+REPORT = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+)
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

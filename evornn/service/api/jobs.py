@@ -61,9 +61,7 @@ def jobs(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    found = service(request).store.jobs(
-        experiment=experiment, state=state, owner=owner, limit=limit + 1, before=cursor
-    )
+    found = service(request).store.jobs(experiment=experiment, state=state, owner=owner, limit=limit + 1, before=cursor)
     more = found[limit - 1].id if len(found) > limit else None
     return page(Job, [job_view(job) for job in found[:limit]], more)
 

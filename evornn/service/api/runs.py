@@ -121,9 +121,7 @@ def events(request: Request, caller: Reader, run: RunId, after: After = 0, limit
     return page(Event, found, found[-1].id if len(found) == limit else None)
 
 
-@router.get(
-    "/runs/{run}/logs", response_model=Page[LogLine], responses=errors(401, 403, 404), summary="What it logged"
-)
+@router.get("/runs/{run}/logs", response_model=Page[LogLine], responses=errors(401, 403, 404), summary="What it logged")
 def logs(request: Request, caller: Reader, run: RunId, after: After = 0, limit: Limit = 1000) -> Response:
     store = service(request).store
     store.run(run)  # raises NotFound

@@ -100,7 +100,9 @@ def token_of(file: Path) -> str:
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise EvornnError(f"--token-file {file}: others may write it: chmod 600 {file}")
     if len(secret) < SHORTEST or not secret.isascii() or not secret.isprintable() or " " in secret:
-        raise EvornnError(f"--token-file {file}: wants one token of at least {SHORTEST} characters: delete it for a new one")
+        raise EvornnError(
+            f"--token-file {file}: wants one token of at least {SHORTEST} characters: delete it for a new one"
+        )
     return secret
 
 
