@@ -1,0 +1,60 @@
+"""The dashboard put together: one Dash app on one Flask server, its pages, its errors."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import dash
+from flask import Flask
+
+from evornn.dashboards import cluster, compare, files, frame, query, run, runs, submit
+from evornn.dashboards.desk import Desk
+from evornn.dashboards.login import Sessions, protect
+from evornn.errors import EvornnError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    from evornn.service.api.auth import Guard
+    from evornn.service.isolated import Isolated
+
+PREFIX = "/ui/"
+PAGES = (runs.PAGE, run.PAGE, compare.PAGE, submit.PAGE, query.PAGE, cluster.PAGE)
+BUG = "a bug in evornn, which its operator finds in the server's log: please report it"
+log = logging.getLogger(__name__)
+
+
+def dashboard(service: Isolated, guard: Guard, prefix: str = PREFIX) -> WSGIApplication:
+    """The dashboard as a WSGI app, to be mounted at `prefix`. Everything it shows and does it asks of `service`; who
+    logs in with a token of `guard` may do what the token may."""
+    server = Flask(__name__, static_folder=None)
+    desk = Desk(service, prefix)
+    app = dash.Dash(
+        __name__,
+        server=server,
+        requests_pathname_prefix=prefix,
+        routes_pathname_prefix="/",
+        title="evornn",
+        update_title="",
+        assets_ignore="login.css",  # of the page before this one
+        suppress_callback_exceptions=True,
+        add_log_handler=False,
+        on_error=told,
+    )
+    app.logger.setLevel(logging.WARNING)
+    protect(server, Sessions(guard), prefix, app.csp_hashes())
+    files.install(server, desk)
+    frame.install(app, desk, PAGES)
+    for page in PAGES:
+        page.install(app, desk)
+    wsgi: WSGIApplication = server
+    return wsgi
+
+
+def told(error: Exception) -> None:
+    """An error of a callback, as words on the page; those that nobody thought of also as a line in the log."""
+    if not isinstance(error, EvornnError):
+        log.error("a bug in evornn's dashboard", exc_info=error)
+    text = str(error) if isinstance(error, EvornnError) else BUG
+    dash.set_props(frame.NOTICES, {"sendNotifications": [frame.notice(text, "red")]})

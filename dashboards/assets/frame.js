@@ -1,0 +1,51 @@
+// What the frame does in the browser: theme, lost connections, the menu. Nothing here comes from elsewhere.
+(() => {
+  const THEME = "theme";
+  const cookie = () => document.cookie.split("; ").find((part) => part.startsWith(THEME + "="))?.split("=")[1];
+  const keep = (theme) => {
+    document.cookie = `${THEME}=${theme}; path=/; max-age=31536000; samesite=strict`;
+    document.documentElement.dataset.mantineColorScheme = theme;
+    document.body.dataset.agThemeMode = theme; // of the grids
+  };
+  // Before the layout is asked for, so that the server draws its charts for the theme at once.
+  keep(cookie() ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
+
+  // Whether the server answers, and whether the session still lasts, shows in the requests that pages make anyway.
+  const ask = window.fetch;
+  const lost = (yes) => {
+    const message = document.getElementById("lost");
+    if (message) message.hidden = !yes;
+  };
+  window.fetch = async (...request) => {
+    try {
+      const answer = await ask(...request);
+      lost(answer.status >= 502 && answer.status <= 504);
+      if (answer.status === 401) location.reload(); // leads to the login
+      return answer;
+    } catch (error) {
+      lost(true);
+      throw error;
+    }
+  };
+
+  const functions = (window.dash_clientside = window.dash_clientside || {});
+  functions.frame = {
+    theme: (_, templates) => {
+      const theme = cookie() === "dark" ? "light" : "dark";
+      keep(theme);
+      for (const chart of document.querySelectorAll(".js-plotly-plot")) {
+        window.Plotly.relayout(chart, { template: templates[theme] });
+      }
+      return theme;
+    },
+    current: (_, path) => {
+      for (const link of document.querySelectorAll("#menu a")) {
+        const here = link.getAttribute("href");
+        const last = here.split("/").pop();
+        const inside = path === here || (last && path.startsWith(here)) || (!last && path.includes("/run/"));
+        inside ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
+      }
+      return window.dash_clientside.no_update;
+    },
+  };
+})();

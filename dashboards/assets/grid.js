@@ -1,0 +1,43 @@
+// Cells of the grid of runs, and its live rows. Values are put in as text, never as markup.
+(() => {
+  const cells = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
+  const go = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a new tab
+    event.preventDefault();
+    history.pushState({}, "", event.currentTarget.href);
+    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate")); // what Dash's own links do
+  };
+  cells.RunLink = (props) =>
+    props.value == null ? null : React.createElement("a", { href: props.data.link, onClick: go }, String(props.value));
+  cells.State = (props) =>
+    props.value == null ? null : React.createElement("span", { className: `state state-${props.value}` }, props.value);
+  cells.Share = (props) =>
+    props.value == null
+      ? null
+      : React.createElement(
+          "span",
+          { className: "share" },
+          React.createElement("span", { className: "bar", style: { "--share": props.value } }),
+          `${Math.round(100 * props.value)} %`,
+        );
+
+  const ENDED = ["succeeded", "failed", "cancelled"];
+  const functions = (window.dash_clientside = window.dash_clientside || {});
+  functions.grid = {
+    // The numbers of the rows in view that may still change.
+    moving: () => {
+      const grid = window.dash_ag_grid.getApi("runs");
+      const rows = grid ? grid.getRenderedNodes().map((node) => node.data) : [];
+      return rows.filter((row) => row && !ENDED.includes(row.state)).map((row) => row.run);
+    },
+    // New values for rows in view; when the list itself has grown, all rows are asked for again.
+    fresh: (news) => {
+      const grid = window.dash_ag_grid.getApi("runs");
+      if (grid && news) {
+        for (const row of news.rows) grid.getRowNode(String(row.run))?.setData(row);
+        if (news.again) grid.refreshInfiniteCache();
+      }
+      return window.dash_clientside.no_update;
+    },
+  };
+})();

@@ -1,0 +1,137 @@
+"""Compare: what the report says of a job, or of chosen runs of any jobs. The address says which, and shows it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import Dash, Input, Output, State, dcc, html
+from dash.development.base_component import Component
+
+from evornn.dashboards.desk import Desk, Page, asked, numbers, whole
+from evornn.dashboards.parts import drawings, duration, heading, nothing, select, table, waiting
+from evornn.errors import EvornnError
+from evornn.experiments.comparison import Cell, Comparison, Contest, TaskComparison
+from evornn.experiments.conclusions import number
+from evornn.experiments.statistics import Spread
+from evornn.service.drawing import DrawnComparison
+
+JOBS = 100  # the newest, to choose from
+
+
+def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
+    jobs = desk.store.jobs(limit=JOBS)
+    if not jobs:
+        submit = dcc.Link("Submit the first experiment", href=desk.link("submit"))
+        return html.Section([heading("Compare"), nothing("There is nothing to compare yet.", submit)])
+    runs = numbers(query.get("runs", ""))
+    chosen = None if runs else whole(query.get("job", "")) or jobs[0].id
+    options = [{"value": str(job.id), "label": f"{job.id}: {job.experiment} ({job.state})"} for job in jobs]
+    return html.Section(
+        [
+            heading("Compare"),
+            html.Div(
+                [
+                    select("Job", options, id="compare-job", value=None if chosen is None else str(chosen), w=320),
+                    dmc.TextInput(
+                        id="compare-runs", label="or runs, by their numbers", placeholder="1, 2, 3",
+                        value=", ".join(map(str, runs)), w=260,
+                    ),
+                    dmc.Button("Compare", id="compare-go"),
+                ],
+                className="row",
+            ),
+            html.Div(waiting(), id="compare-found"),
+        ]
+    )  # fmt: skip
+
+
+def install(app: Dash, desk: Desk) -> None:
+    @app.callback(
+        Output("url", "search", allow_duplicate=True),
+        Input("compare-go", "n_clicks"),
+        State("compare-job", "value"),
+        State("compare-runs", "value"),
+        prevent_initial_call=True,
+    )
+    def ask(clicks: int | None, job: str | None, runs: str) -> Any:
+        chosen = numbers(runs or "")
+        return f"?runs={','.join(map(str, chosen))}" if chosen else f"?job={job}"
+
+    @app.callback(Output("compare-found", "children"), Input("compare-job", "id"), State("url", "search"))
+    def show(_: str, search: str | None) -> Component:
+        query = asked(search)
+        try:
+            found = desk.verbs.comparison_drawn(whole(query.get("job", "")), numbers(query.get("runs", "")))
+        except EvornnError as error:
+            return nothing(str(error))
+        return html.Div(comparison(desk, found, whole(query.get("job", ""))))
+
+
+def comparison(desk: Desk, drawn: DrawnComparison, job: int | None) -> list[Component]:
+    """The answers first, then tables and charts, as in the report."""
+    report = [html.A("Download as a report", href=desk.link(f"report/{job}"))] if job else []
+    parts: list[Component] = [
+        html.H2(drawn.title), html.Ul([html.Li(line) for line in drawn.answers], className="answers"), *report,
+    ]  # fmt: skip
+    if drawn.together:
+        parts += [html.H2("All tasks"), overall(drawn.comparison), drawings(drawn.together, desk.theme)]
+    for task in drawn.tasks:
+        parts += [
+            html.H2(task.found.task),
+            html.Ul([html.Li(line) for line in task.answers], className="answers"),
+            cells(task.found),
+            *(pairs(contest) for contest in task.found.contests if contest.pairs),
+            drawings(task.drawings, desk.theme),
+        ]
+    return parts
+
+
+def cells(task: TaskComparison) -> Component:
+    """A row per network and trainer."""
+    judged = next((cell.judged for cell in task.cells if cell.judged), None)
+    head = ("network", "trainer", "family", "test loss", "validation loss", "reached target", "expected network steps",
+            "computing time", "parameters", *((judged.name,) if judged else ()))  # fmt: skip
+    target = f" Target: {task.headline.name}." if task.headline else ""
+    caption = f"Median [middle half] over {task.seeds} seeds.{target}"
+    return table(head, [_cell(task, cell, bool(judged)) for cell in task.cells], caption)
+
+
+def pairs(contest: Contest) -> Component:
+    """The corrected tests of all pairs of trainers."""
+    rows = [
+        (pair.a, pair.b, number(pair.a_lower, 2), number(pair.p, 2), number(pair.corrected, 2), pair.better or "–")
+        for pair in contest.pairs
+    ]
+    test = f"{contest.test}, Holm's correction" if contest.test else contest.note
+    head = ("A", "B", "A lower than B (A12)", "p", "corrected p", "better")
+    return table(head, rows, f"Trainers, {contest.name}: {test}")
+
+
+def overall(comparison: Comparison) -> Component:
+    rows = [
+        (o.trainer, o.family, number(o.iqm.value), f"{number(o.iqm.low)} to {number(o.iqm.high)}", o.runs, o.failed)
+        for o in comparison.overall
+    ]
+    head = ("trainer", "family", "interquartile mean", "95 % interval", "runs", "failed")
+    return table(head, rows, f"All tasks: {comparison.reference}")
+
+
+def _cell(task: TaskComparison, cell: Cell, judged: bool) -> Sequence[Any]:
+    reach = next((r for r in cell.reached if task.headline is not None and r.target == task.headline.name), None)
+    failed = f" ({cell.failed} failed)" if cell.failed else ""
+    return (
+        cell.network, cell.trainer, cell.family, _spread(cell.test), number(cell.valid.median),
+        f"{reach.successes} of {cell.runs}{failed}" if reach else f"–{failed}",
+        ("never" if not reach.successes else number(reach.ert.value, 3)) if reach else "–",
+        duration(cell.seconds), f"{cell.parameters:,}",
+        *((_spread(cell.judged.score) if cell.judged else "–",) if judged else ()),
+    )  # fmt: skip
+
+
+def _spread(spread: Spread) -> str:
+    return f"{number(spread.median)} [{number(spread.q25, 3)}, {number(spread.q75, 3)}]"
+
+
+PAGE = Page("Compare", "compare", layout, install)

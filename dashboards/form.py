@@ -1,0 +1,105 @@
+"""The form of a spec: kinds from the catalog, their settings, and the plain data that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import dash_mantine_components as dmc
+import yaml
+from dash import html
+from dash.development.base_component import Component
+
+from evornn.errors import EvornnError
+from evornn.experiments.catalog import CATALOGS, Entry, entries
+from evornn.experiments.yaml import PlainLoader
+
+PARTS = {"tasks": "Tasks", "networks": "Networks", "trainers": "Trainers"}
+FIRST = {"tasks": ["sines"], "networks": ["lstm"], "trainers": ["cma_es", "adam"]}
+LONGEST = 10_000  # characters of a setting
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An input of the form: which part's kind it belongs to, and what stands in it."""
+
+    part: str
+    kind: str
+    name: str
+    text: str
+
+
+def kinds(part: str, error: str | None = None) -> Component:
+    """A choice of kinds; which there are comes from the catalog, and nothing is imported for it."""
+    return dmc.MultiSelect(
+        id={"type": "kinds", "part": part}, label=PARTS[part], data=sorted(CATALOGS[part]), value=FIRST[part],
+        searchable=True, hidePickedOptions=True, error=error,
+    )  # fmt: skip
+
+
+def settings(part: str, chosen: Sequence[str], given: Iterable[Setting]) -> list[Component]:
+    """The settings of the chosen kinds; what was written before stays."""
+    known = {(s.part, s.kind, s.name): s.text for s in given}
+    return [_fieldset(part, kind, known) for kind in chosen if kind in CATALOGS[part]]
+
+
+def spec(
+    name: str, chosen: Mapping[str, Sequence[str]], given: Iterable[Setting], seeds: Any, steps: Any
+) -> dict[str, Any]:
+    """Plain data; a setting that is empty keeps its default. Raises EvornnError for what is no YAML."""
+    values: dict[tuple[str, str], dict[str, Any]] = {}
+    for setting in given:
+        if setting.text.strip():
+            values.setdefault((setting.part, setting.kind), {})[setting.name] = value(setting)
+    parts = {part: [{"kind": kind, **values.get((part, kind), {})} for kind in chosen.get(part, ())] for part in PARTS}
+    return {"name": name, **parts, "seeds": seeds, "budget": {"steps": steps}}
+
+
+def value(setting: Setting) -> Any:
+    """`8`, `0.1`, `true`, `[1, 2]`, `{kind: adam}` or text."""
+    try:
+        return yaml.load(setting.text[:LONGEST], PlainLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise EvornnError(
+            f"{setting.kind}.{setting.name}: write a number, a text, [a, list] or {{a: mapping}}"
+        ) from None
+
+
+def field_of(path: str, chosen: Mapping[str, Sequence[str]]) -> tuple[str, str, str] | None:
+    """The input that an error's path is about: `trainers.0.population` → ("trainers", "cma_es", "population")."""
+    part, _, rest = path.partition(".")
+    at, _, name = rest.partition(".")
+    listed = chosen.get(part, ())
+    if not at.isdecimal() or int(at) >= len(listed) or not name:
+        return None
+    return part, listed[int(at)], name.split(".")[0]
+
+
+def _fieldset(part: str, kind: str, known: Mapping[tuple[str, str, str], str]) -> Component:
+    entry = _entry(part, kind)
+    inputs = [
+        dmc.TextInput(
+            id={"type": "setting", "part": part, "kind": kind, "name": name},
+            label=name.replace("_", " "), placeholder=_shown(default), value=known.get((part, kind, name), ""),
+            required=default == "required", debounce=400,
+        )
+        for name, default in entry.settings.items()
+    ]  # fmt: skip
+    if not inputs:
+        return html.Fieldset([html.Legend(kind), html.P("No settings.", className="muted")])
+    return html.Fieldset([html.Legend(kind, title=entry.summary), html.Div(inputs, className="settings")])
+
+
+def _shown(default: Any) -> str:
+    """A default as one would write it."""
+    if default is None:
+        return "not set"
+    text: str = yaml.safe_dump(default, default_flow_style=True, width=1000).strip()
+    return text.removesuffix("...").strip()
+
+
+@cache
+def _entry(part: str, kind: str) -> Entry:
+    return next(entry for entry in entries(kind) if entry.group == part)

@@ -1,0 +1,146 @@
+"""Who gets in: a login with the API's tokens, a session in a signed cookie, and what keeps other sites out.
+
+The cookie names a session of this process and nothing else: the token stays in the server's memory, and whether it is
+still good is asked of the guard at every request. A restart of the server ends all sessions.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from threading import Lock
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from flask import Flask, Response, g, redirect, render_template, request, session
+from flask.typing import ResponseReturnValue
+
+from evornn.errors import EvornnError
+
+if TYPE_CHECKING:
+    from evornn.service.api.auth import Caller, Guard
+
+HOURS = 12  # of a session
+MOST = 1000  # sessions at once; the oldest ends when another begins
+OPEN = ("/login", "/assets/", "/_dash-component-suites/", "/_favicon.ico")  # shown to anybody: no data in them
+REFUSED = "This token is unknown or was revoked. `evornn token add NAME` makes one."
+
+
+class Sessions:
+    """The people who are logged in."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self._known: dict[str, tuple[float, str]] = {}  # session → when it ends, token
+        self._lock = Lock()
+
+    def begin(self, token: str) -> str | None:
+        """A new session; None for a token that is not good."""
+        if not _sane(token) or self.guard.caller(token) is None:
+            return None
+        name = secrets.token_urlsafe(32)
+        with self._lock:
+            while len(self._known) >= MOST:
+                del self._known[next(iter(self._known))]
+            self._known[name] = (time.monotonic() + 3600 * HOURS, token)
+        return name
+
+    def caller(self, name: str | None) -> Caller | None:
+        """Whose session it is; None where there is none, or its token was revoked."""
+        until, token = self._known.get(name or "", (0.0, ""))
+        if time.monotonic() > until:
+            self.end(name)
+            return None
+        return self.guard.caller(token)
+
+    def end(self, name: str | None) -> None:
+        with self._lock:
+            self._known.pop(name or "", None)
+
+
+def protect(server: Flask, sessions: Sessions, prefix: str, hashes: Sequence[str]) -> None:
+    """Let nobody in without a session, and tell browsers what a page may load: `hashes` are of its own scripts."""
+    server.secret_key = secrets.token_bytes(32)
+    server.config.update(
+        SESSION_COOKIE_NAME="evornn",
+        SESSION_COOKIE_PATH=prefix,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+    )
+    policy = _policy(hashes)
+
+    @server.before_request
+    def let_in() -> ResponseReturnValue | None:
+        if request.method not in ("GET", "HEAD") and not _from_here():
+            return "this request comes from another site", 403
+        if request.path.startswith(OPEN):
+            return None
+        g.caller = sessions.caller(session.get("name"))
+        if g.caller is not None:
+            return None
+        if request.path.startswith("/_dash-"):
+            return "your session has ended: log in again", 401
+        return redirect(f"{prefix}login?{urlencode({'next': _here(prefix)})}")
+
+    @server.route("/login", methods=["GET", "POST"])
+    def login() -> ResponseReturnValue:
+        following = _inside(request.values.get("next"), prefix)
+        if request.method == "GET":
+            return _form(prefix, following)
+        name = sessions.begin(request.form.get("token", "").strip())
+        if name is None:
+            return _form(prefix, following, REFUSED), 401
+        session.clear()
+        session["name"] = name
+        return redirect(following)
+
+    @server.route("/logout", methods=["POST"])
+    def logout() -> ResponseReturnValue:
+        sessions.end(session.get("name"))
+        session.clear()
+        return redirect(f"{prefix}login")
+
+    @server.after_request
+    def shielded(response: Response) -> Response:
+        response.headers.setdefault("Content-Security-Policy", policy)
+        return response
+
+    @server.errorhandler(EvornnError)
+    def refused(error: EvornnError) -> ResponseReturnValue:
+        return _form(prefix, prefix, str(error)), 503
+
+
+def _policy(hashes: Sequence[str]) -> str:
+    """Scripts are files of this server, or have one of the hashes. Styles may stand in the page, as the components' own
+    do; what they could do is little, since nothing is loaded from elsewhere."""
+    return (
+        f"default-src 'none'; script-src 'self' {' '.join(hashes)}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def _from_here() -> bool:
+    """Whether a page of this server sent it: browsers say where a POST comes from, and no page can make them lie."""
+    origin = request.headers.get("Origin")
+    return origin is not None and urlsplit(origin).netloc == request.host
+
+
+def _here(prefix: str) -> str:
+    query = request.query_string.decode("ascii", "ignore")
+    return f"{prefix}{request.path.removeprefix('/')}{'?' if query else ''}{query}"
+
+
+def _inside(address: str | None, prefix: str) -> str:
+    """Where to go after the login: to a page of the dashboard, never to another site."""
+    inside = address is not None and address.startswith(prefix) and "\\" not in address and "//" not in address
+    return address if inside and address is not None and address.isprintable() else prefix
+
+
+def _form(prefix: str, following: str, problem: str = "") -> str:
+    return render_template("login.html", prefix=prefix, following=following, problem=problem)
+
+
+def _sane(token: str) -> bool:
+    return token.isascii() and 16 <= len(token) <= 256

@@ -1,0 +1,163 @@
+"""Query: read-only SQL on the public views, its answer as a grid, as a chart, and as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dash_ag_grid as dag
+import dash_mantine_components as dmc
+from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
+
+from evornn.dashboards.desk import Desk, Page
+from evornn.dashboards.parts import chart, heading, nothing, problem, select
+from evornn.errors import EvornnError
+from evornn.experiments.conclusions import plural
+from evornn.experiments.run_charts import table_chart
+from evornn.service.exporting import table
+
+SHOWN, TAKEN = 1000, 10_000  # rows in the grid, rows of a file
+LONGEST = 100_000  # characters of a query
+EXAMPLES = {
+    "The best of every task": """\
+SELECT experiment, job, task, network, trainer, runs, median_valid_loss, median_test_loss
+FROM leaderboard WHERE place = 1 ORDER BY job DESC, task""",
+    "Loss and time of all runs": """\
+SELECT run, task, network, trainer, valid_loss, test_loss, network_steps, seconds
+FROM results WHERE state = 'succeeded' ORDER BY valid_loss""",
+    "Learning curves of the newest job": """\
+SELECT run, trainer, seed, network_steps, champion_valid
+FROM learning_curves WHERE job = (SELECT max(job) FROM results) ORDER BY run, mark""",
+    "Runs by state": """\
+SELECT state, count(*) AS runs FROM results GROUP BY state ORDER BY runs DESC""",
+    "What went wrong": """\
+SELECT run, experiment, trainer, failures, error FROM results WHERE error IS NOT NULL ORDER BY run""",
+}
+
+
+def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
+    sql = query.get("sql") or next(iter(EXAMPLES.values()))
+    return html.Section(
+        [
+            heading("Query"),
+            select("Example", list(EXAMPLES), id="query-example", maw=480),
+            dmc.Textarea(
+                id="query-sql", label="SQL: one SELECT on the views results, leaderboard, learning_curves",
+                value=sql[:LONGEST], autosize=True, minRows=4, maxRows=16, className="sql", mt="sm", spellCheck=False,
+            ),
+            html.Div(
+                [
+                    dmc.Button("Run", id="query-run"),
+                    dmc.Button("CSV", id="query-csv", variant="default"),
+                    dmc.Button("Parquet", id="query-parquet", variant="default"),
+                ],
+                className="row",
+            ),
+            html.Div(nothing("The answer shows here."), id="query-answer"),
+            html.Div(
+                [select("Chart: x", [], id="query-x"), select("y", [], id="query-y"),
+                 select("as", ["points", "lines", "bars"], id="query-kind", value="points")],
+                className="row", id="query-axes", hidden=True,
+            ),
+            html.Div(id="query-chart"),
+            dcc.Download(id="query-file"),
+        ]
+    )  # fmt: skip
+
+
+def install(app: Dash, desk: Desk) -> None:
+    @app.callback(Output("query-sql", "value"), Input("query-example", "value"), prevent_initial_call=True)
+    def example(name: str | None) -> Any:
+        return EXAMPLES.get(name or "", no_update)
+
+    @app.callback(
+        Output("query-answer", "children"),
+        Output("query-x", "data"),
+        Output("query-y", "data"),
+        Output("query-x", "value"),
+        Output("query-y", "value"),
+        Output("query-axes", "hidden"),
+        Input("query-run", "n_clicks"),
+        State("query-sql", "value"),
+        prevent_initial_call=True,
+    )
+    def answer(clicks: int | None, sql: str) -> Any:
+        try:
+            columns, rows = asked(desk, sql, SHOWN)
+        except EvornnError as error:
+            return problem(str(error)), [], [], None, None, True
+        names = list(dict.fromkeys(columns))
+        first, second = chosen(columns, rows)
+        return grid(columns, rows), names, names, first, second, second is None
+
+    @app.callback(
+        Output("query-chart", "children"),
+        Input("query-x", "value"),
+        Input("query-y", "value"),
+        Input("query-kind", "value"),
+        State("query-sql", "value"),
+    )
+    def plot(x: str | None, y: str | None, kind: str, sql: str) -> Any:
+        if x is None or y is None:
+            return None
+        columns, rows = asked(desk, sql, SHOWN)
+        if x not in columns or y not in columns:
+            return nothing("The query has changed: run it again.")
+        return chart(table_chart(columns, rows, x, y, kind, desk.theme), desk.theme, f"{y} against {x}")
+
+    @app.callback(
+        Output("query-file", "data"),
+        Input("query-csv", "n_clicks"),
+        Input("query-parquet", "n_clicks"),
+        State("query-sql", "value"),
+        prevent_initial_call=True,
+    )
+    def take(csv: int | None, parquet: int | None, sql: str) -> Any:
+        suffix = ".csv" if ctx.triggered_id == "query-csv" else ".parquet"
+        return dcc.send_bytes(table(*asked(desk, sql, TAKEN), suffix), f"query{suffix}")
+
+
+def asked(desk: Desk, sql: str, limit: int) -> tuple[list[str], list[list[Any]]]:
+    """The answer. Raises EvornnError for what is no SELECT, names that there aren't, and what takes too long."""
+    if not sql or len(sql) > LONGEST:
+        raise EvornnError(f"write one SELECT of at most {LONGEST:,} characters")
+    return desk.store.query(sql, limit)
+
+
+def grid(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Component:
+    """Columns go by their number: names may be anything, and repeated."""
+    if not rows:
+        return nothing("No row matches.")
+    more = f", the first {SHOWN:,}: a file has up to {TAKEN:,}" if len(rows) == SHOWN else ""
+    return html.Div(
+        [
+            html.P(f"{plural(len(rows), 'row')}{more}", className="muted", role="status"),
+            dag.AgGrid(
+                className="grid answer",
+                columnDefs=[{"field": f"c{k}", "headerName": name} for k, name in enumerate(columns)],
+                rowData=[{f"c{k}": _cell(value) for k, value in enumerate(row)} for row in rows],
+                defaultColDef={"sortable": True, "resizable": True, "filter": True},
+                columnSize="autoSize",
+                dashGridOptions={"domLayout": "normal", "animateRows": False},
+            ),
+        ]
+    )
+
+
+def chosen(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str | None, str | None]:
+    """Columns to begin a chart with: the last two of numbers, or a name and a number."""
+    numeric = [
+        name for k, name in enumerate(columns)
+        if any(isinstance(row[k], (int, float)) for row in rows) and not any(isinstance(row[k], str) for row in rows)
+    ]  # fmt: skip
+    if not numeric or len(columns) < 2:
+        return None, None
+    return (numeric[-2] if len(numeric) > 1 else next(c for c in columns if c != numeric[-1])), numeric[-1]
+
+
+def _cell(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and value - value != 0 else value
+
+
+PAGE = Page("Query", "query", layout, install)

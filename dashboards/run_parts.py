@@ -1,0 +1,101 @@
+"""What the page of a run is made of."""
+
+from __future__ import annotations
+
+import dash_mantine_components as dmc
+import yaml
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from evornn.dashboards.desk import Desk
+from evornn.dashboards.parts import badge, chart, duration, facts, heading, left, nothing, share, when
+from evornn.experiments import run_charts
+from evornn.experiments.conclusions import number, plural
+from evornn.store.records import StoredRun
+
+X = [{"value": "network_steps", "label": "steps"}, {"value": "updates", "label": "updates"},
+     {"value": "seconds", "label": "seconds"}]  # fmt: skip
+ACTIONS = {"cancel": ("queued", "running"), "resume": ("failed", "cancelled"), "retry": ("failed",)}
+
+
+def top(desk: Desk, run: StoredRun) -> list[Component]:
+    """Title, state, progress."""
+    rest = f", about {left(run)} left" if left(run) else ""
+    words = f"mark {run.mark or 0} of {run.budget.get('marks', 100)}{rest}"
+    who = f"{run.experiment} · {run.task} · {run.network} · {run.trainer} · seed {run.seed}"
+    return [
+        heading(f"Run {run.id}", badge(run.state)),
+        html.P([who, " · ", dcc.Link(f"job {run.job}", href=desk.link("", job=run.job))], className="muted"),
+        html.Div(
+            [html.Span(className="bar long", style={"--share": round(share(run), 3)}), html.Span(words)],
+            className="share",
+        ),
+        *([html.P(run.error, className="problem")] if run.error else []),
+        facts(
+            {
+                "validation loss": run.champion_valid and number(run.champion_valid),
+                "test loss": run.test_loss and number(run.test_loss),
+                run.score or "score": run.test_score and number(run.test_score),
+                "network steps": run.network_steps and f"{run.network_steps:,}",
+                "computing time": run.seconds and duration(run.seconds),
+                "parameters": run.parameters,
+            }
+        ),
+    ]
+
+
+def actions(desk: Desk, run: StoredRun) -> Component:
+    """What may be done with it; buttons show to those whose token may."""
+    shown = {} if desk.caller.may("submit") else {"display": "none"}
+    buttons = [
+        dmc.Button(
+            name.capitalize(), id=f"run-{name}", variant="default", disabled=run.state not in states, style=shown
+        )
+        for name, states in ACTIONS.items()
+    ]
+    links = [
+        html.A("Download model", id="run-model", href=desk.link(f"model/{run.id}"), hidden=run.state != "succeeded"),
+        dcc.Link("Compare its job", href=desk.link("compare", job=run.job)),
+    ]
+    return html.Div([*buttons, *links], className="row")
+
+
+def curve_panel(desk: Desk, run: StoredRun) -> Component:
+    return html.Div(
+        [
+            html.Div(
+                [
+                    dmc.SegmentedControl(id="run-x", data=X, value="network_steps"),
+                    dmc.Checkbox(id="run-log-x", label="logarithmic x"),
+                    dmc.Checkbox(id="run-log-y", label="logarithmic loss", checked=True),
+                ],
+                className="row",
+            ),
+            chart(run_charts.run_curve([], theme=desk.theme), desk.theme, "Learning curve", id="run-curve"),
+        ]
+    )
+
+
+def about(desk: Desk, run: StoredRun) -> Component:
+    """What was asked for, and what computed it."""
+    machine = desk.store.result(run.id).environment if run.state == "succeeded" else {}
+    spec = {name: value for name, value in run.fragments.items() if value is not None}
+    spec |= {"seed": run.seed, "budget": run.budget}
+    return html.Div(
+        [
+            html.Div([html.H2("Spec"), html.Pre(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True))]),
+            html.Div(
+                [
+                    html.H2("Machine and versions"),
+                    html.Pre(yaml.safe_dump(machine, sort_keys=False))
+                    if machine
+                    else nothing("Known when the run has succeeded."),
+                    facts(
+                        {"created": when(run.created), "started": when(run.started), "finished": when(run.finished),
+                         "claimed": plural(run.lease, "time"), "by": run.lease_owner, "failures": run.failures}
+                    ),
+                ]
+            ),
+        ],
+        className="columns",
+    )  # fmt: skip

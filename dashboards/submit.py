@@ -1,0 +1,164 @@
+"""Submit: a form from the catalog that shows the YAML it will send and what it would cost; or YAML as it is."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import dash_mantine_components as dmc
+import yaml
+from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
+
+from evornn.dashboards import form
+from evornn.dashboards.desk import Desk, Page
+from evornn.dashboards.form import PARTS
+from evornn.dashboards.parts import facts, heading, problem
+from evornn.dashboards.submitted import chosen, costs, given, marked, read, text_of
+from evornn.errors import EvornnError
+from evornn.service.datasets import LARGEST, keep
+from evornn.service.estimate import estimate
+from evornn.service.rules import Rules
+
+SETTINGS = {"type": "setting", "part": ALL, "kind": ALL, "name": ALL}
+KINDS = {"type": "kinds", "part": ALL}
+
+
+def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
+    return html.Section([heading("Submit"), html.Div([questions(), answer(desk)], className="columns")])
+
+
+def questions() -> Component:
+    """The form."""
+    return html.Div(
+        [
+            dmc.TextInput(id="submit-name", label="Name of the experiment", value="my experiment", debounce=300),
+            *(
+                html.Div([form.kinds(part), html.Div(id={"type": "settings", "part": part})])
+                for part in PARTS
+            ),
+            html.Div(
+                [
+                    dmc.NumberInput(id="submit-seeds", label="Seeds", value=5, min=1, allowDecimal=False, debounce=300),
+                    dmc.NumberInput(
+                        id="submit-steps", label="Budget of a run, in network steps", value=1_000_000, min=1,
+                        allowDecimal=False, thousandSeparator=",", debounce=300,
+                    ),
+                ],
+                className="row",
+            ),
+            dcc.Upload(
+                f"A series of your own: choose or drop a CSV file (at most {LARGEST:,} bytes)",
+                id="submit-csv", className="upload", accept=".csv", max_size=LARGEST,
+            ),
+            html.Div(id="submit-kept", role="status"),
+        ]
+    )  # fmt: skip
+
+
+def answer(desk: Desk) -> Component:
+    """What the form says, and what it would cost."""
+    may = desk.caller.may("submit")
+    return html.Div(
+        [
+            dmc.Textarea(
+                id="submit-yaml", label="The spec, as it will be sent; the form writes it, and you may too",
+                autosize=True, minRows=12, maxRows=30, debounce=500, className="yaml", spellCheck=False,
+            ),
+            dcc.Upload("Choose or drop a YAML file", id="submit-file", className="upload", accept=".yaml,.yml,.json"),
+            html.Div(id="submit-cost", role="status"),
+            dmc.Button("Submit", id="submit-go", disabled=True, style={} if may else {"display": "none"}),
+            *([] if may else [problem("This token may only read.")]),
+            dcc.Store(id="submit-key", data=uuid4().hex),
+        ]
+    )  # fmt: skip
+
+
+def install(app: Dash, desk: Desk) -> None:
+    @app.callback(
+        Output({"type": "settings", "part": MATCH}, "children"),
+        Input({"type": "kinds", "part": MATCH}, "value"),
+        State(SETTINGS, "value"),
+        State(SETTINGS, "id"),
+    )
+    def fieldsets(chosen: list[str], texts: list[str], ids: list[dict[str, str]]) -> Any:
+        return form.settings(
+            ctx.triggered_id["part"] if ctx.triggered_id else ctx.outputs_list["id"]["part"], chosen, given(texts, ids)
+        )
+
+    @app.callback(
+        Output("submit-yaml", "value"),
+        Input("submit-name", "value"),
+        Input(KINDS, "value"),
+        Input(SETTINGS, "value"),
+        Input("submit-seeds", "value"),
+        Input("submit-steps", "value"),
+        State(KINDS, "id"),
+        State(SETTINGS, "id"),
+    )
+    def write(name: str, kinds: list[list[str]], texts: list[str], seeds: Any, steps: Any, parts: Any, ids: Any) -> str:
+        data = form.spec(name or "", chosen(kinds, parts), given(texts, ids), seeds, steps)
+        text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        return text
+
+    @app.callback(
+        Output("submit-cost", "children"),
+        Output("submit-go", "disabled"),
+        Output(SETTINGS, "error"),
+        Output(KINDS, "error"),
+        Input("submit-yaml", "value"),
+        State(KINDS, "value"),
+        State(KINDS, "id"),
+        State(SETTINGS, "id"),
+    )
+    def cost(text: str | None, kinds: list[list[str]], parts: list[Any], ids: list[Any]) -> Any:
+        if not text:
+            return no_update, True, [None] * len(ids), [None] * len(parts)
+        try:
+            found = estimate(desk.verbs.expand(read(text)), desk.store)
+        except EvornnError as error:
+            return problem(str(error)), True, *marked(error, chosen(kinds, parts), ids, parts)
+        return costs(found), not desk.caller.may("submit"), [None] * len(ids), [None] * len(parts)
+
+    @app.callback(
+        Output("url", "pathname", allow_duplicate=True),
+        Output("url", "search", allow_duplicate=True),
+        Input("submit-go", "n_clicks"),
+        State("submit-yaml", "value"),
+        State("submit-key", "data"),
+        prevent_initial_call=True,
+    )
+    def send(clicks: int | None, text: str, key: str) -> Any:
+        """The same page sends the same spec once, however often the button is pressed."""
+        if not clicks:
+            return no_update, no_update
+        desk.demand("submit")
+        job = desk.verbs.submit(read(text), idempotency_key=f"ui-{key}")
+        return desk.prefix, f"?job={job}"
+
+    @app.callback(
+        Output("submit-yaml", "value", allow_duplicate=True),
+        Input("submit-file", "contents"),
+        prevent_initial_call=True,
+    )
+    def upload(contents: str | None) -> Any:
+        return no_update if contents is None else text_of(contents)
+
+    @app.callback(
+        Output("submit-kept", "children"),
+        Input("submit-csv", "contents"),
+        State("submit-csv", "filename"),
+        prevent_initial_call=True,
+    )
+    def bring(contents: str | None, name: str) -> Any:
+        if contents is None:
+            return no_update
+        desk.demand("submit")
+        kept = keep(desk.service.rules or Rules(), name, b64decode(contents.partition(",")[2]))
+        columns = facts({"path": kept.name, "rows": f"{kept.rows:,}", "columns": ", ".join(kept.columns)})
+        return [html.P("Kept. Choose the task csv, and name it:"), columns]
+
+
+PAGE = Page("Submit", "submit", layout, install)
