@@ -37,7 +37,9 @@ def serve(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Serve the API until an interrupt; its description is at /docs. Runs are computed by `evornn dispatch`."""
+    """Serve the API (described at /docs) and the dashboard (/ui) until an interrupt. Runs are computed by `evornn
+    dispatch`."""
+    from evornn.dashboards import PREFIX, dashboard
     from evornn.service.api.serving import Options
     from evornn.service.api.serving import serve as begin
     from evornn.service.rules import Rules
@@ -47,13 +49,14 @@ def serve(
             show(asdict(serving), True)
         else:
             print(f"serving {serving.store} at {serving.url}, described at {serving.url}/docs")
+            print(f"dashboard: {serving.url}{PREFIX}")
             if serving.token:
                 print(f"token (shown this once; it may do all): {serving.token}")
         print(end="", flush=True)
 
     options = Options(store, host, port, tuple(host_name or ()), Rules(data, frozenset(own or ())), token_file)
     try:
-        begin(options, told)
+        begin(options, told, {PREFIX.rstrip("/"): dashboard})
     except KeyboardInterrupt:  # the usual end
         print("ended; nothing is lost")
 

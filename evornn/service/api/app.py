@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from threading import Thread
+from typing import TypeAlias
 
+from a2wsgi import WSGIMiddleware
+from a2wsgi.wsgi_typing import WSGIApp
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.gzip import GZipMiddleware
@@ -21,6 +24,8 @@ from evornn.service.isolated import Isolated
 from evornn.service.rules import Rules
 from evornn.store.store import Store
 
+Mount: TypeAlias = Callable[[Isolated, Guard], WSGIApp]
+"""Something else to show in the same server, made from its verbs and what knows its tokens."""
 PREFIX = "/api/v1"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ABOUT = """Submit experiments, watch them, compare results. Send `Authorization: Bearer TOKEN`; `evornn token add` makes one.
@@ -28,11 +33,14 @@ Errors are `application/problem+json` (RFC 9457). Numbers that aren't finite are
 
 
 def create_app(
-    store: Store, rules: Rules | None = None, secret: str | None = None, host_names: Collection[str] = ()
+    store: Store,
+    rules: Rules | None = None,
+    secret: str | None = None,
+    host_names: Collection[str] = (),
+    mounts: Mapping[str, Mount] | None = None,
 ) -> FastAPI:
     """The API over a store. `secret` is a token that may do all; further hosts are answered than the loopback ones.
-
-    Whoever wants to show something else in the same server mounts it: `app.mount("/ui", …)`.
+    `mounts` are shown in the same server, by their paths.
     """
     app = FastAPIOffline(
         title="evornn",
@@ -50,6 +58,8 @@ def create_app(
     app.include_router(health.router)
     for router in (jobs.router, runs.router, asking.router):
         app.include_router(_below(router))
+    for path, made in (mounts or {}).items():
+        app.mount(path, WSGIMiddleware(made(app.state.service, app.state.guard)))
     app.add_middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)
     app.add_middleware(Capped)
     app.add_middleware(Hosts, names={*LOOPBACK, *host_names})

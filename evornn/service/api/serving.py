@@ -8,13 +8,17 @@ import os
 import secrets
 import socket
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evornn.errors import EvornnError
 from evornn.service.rules import Rules
 from evornn.store.store import Store, open_store
+
+if TYPE_CHECKING:
+    from evornn.service.api.app import Mount
 
 SECRET = 32  # bytes of a token
 SHORTEST = 32  # characters of a token from a file
@@ -44,7 +48,7 @@ class Serving:
     token: str | None = None
 
 
-def serve(options: Options, told: Callable[[Serving], None]) -> None:
+def serve(options: Options, told: Callable[[Serving], None], mounts: Mapping[str, Mount] | None = None) -> None:
     """Serve until an interrupt. Raises EvornnError for a port that is taken, and an address that would be open to others
     while there is no token."""
     import uvicorn
@@ -55,7 +59,7 @@ def serve(options: Options, told: Callable[[Serving], None]) -> None:
         raise EvornnError(f"--data {options.rules.data}: no such folder: create it first")
     with open_store(options.store) as store, _listening(options.host, options.port) as listening:
         secret, made = _token(options, store)
-        app = create_app(store, options.rules, secret, {*options.host_names, *_names(options.host)})
+        app = create_app(store, options.rules, secret, {*options.host_names, *_names(options.host)}, mounts)
         config = uvicorn.Config(
             app,
             log_level="warning",

@@ -1,0 +1,132 @@
+"""A real Chromium and a real server for tests and pictures of the dashboard."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from evornn.library import Silent
+from evornn.service.dispatch import Dispatcher
+from evornn.service.local import LocalExecutor
+from evornn.store.store import Store, open_store
+
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+READY_MS = 20_000
+
+
+def chromium() -> str:
+    """The path of a Chromium, installed by the system's package manager where there is none and we may.
+
+    Raises FileNotFoundError otherwise: a missing browser fails a test, never skips it.
+    """
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None and os.getuid() == 0 and shutil.which("apt-get"):
+        for command in (("update",), ("install", "-y", "--no-install-recommends", "chromium")):
+            subprocess.run(["apt-get", "-q", *command], check=False, capture_output=True)
+        found = shutil.which(NAMES[0])
+    if found is None:
+        raise FileNotFoundError("no Chromium on the PATH: install it, for example with `apt-get install chromium`")
+    return found
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Chromium, headless."""
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox"] if os.getuid() == 0 else []  # Chromium's own sandbox refuses to run as root
+        opened = playwright.chromium.launch(executable_path=chromium(), args=options)
+        yield opened
+        opened.close()
+
+
+class Server:
+    """`evornn serve` on a free port. `token` may do all."""
+
+    def __init__(self, store: str, data: Path) -> None:
+        self.store, self.data = store, data
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-c", "from evornn.cli import main; main()", "serve", "--json", "--port", "0"]
+        options = ["--store", self.store, "--data", str(self.data)]
+        self._process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        said = ""
+        for line in self._process.stdout:
+            said += line
+            if line.rstrip() == "}" or (said.count("{") and said.count("{") == said.count("}")):
+                break
+        told = json.loads(said)
+        self.url, self.token = told["url"], told["token"]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def page(self, path: str = "") -> str:
+        return f"{self.url}/ui/{path}"
+
+
+class Working:
+    """A dispatcher that computes whatever is submitted, one run at a time, until it is told to end."""
+
+    def __init__(self, store: str) -> None:
+        self.url, self._ended = store, threading.Event()
+        self._thread = threading.Thread(target=self._work)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._ended.set()
+        with open_store(self.url) as store:
+            for job in store.jobs():
+                store.cancel(job=job.id)
+        self._thread.join()
+
+    def _work(self) -> None:
+        executor = LocalExecutor()
+        with open_store(self.url) as store:
+            while not self._ended.wait(0.1):
+                for job in _open(store):
+                    Dispatcher(store, executor, Silent()).work(job)
+        executor.close()
+
+
+def _open(store: Store) -> list[int]:
+    return [job.id for job in store.jobs() if {"queued", "running", "cancelling"} & set(job.counts)]
+
+
+def log_in(page: Page, server: Server, path: str = "") -> None:
+    """Through the form, and on to a page."""
+    page.goto(server.page(path))
+    page.get_by_label("Token").fill(server.token)
+    page.get_by_role("button", name="Log in").click()
+    page.locator("main h1").wait_for(timeout=READY_MS)
+
+
+def faults(page: Page) -> list[str]:
+    """What axe-core finds to be seriously wrong."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found: dict[str, Any] = Axe().run(page).response
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]

@@ -1,0 +1,173 @@
+"""The dashboard in a real browser, on a real server, with real runs: nothing from elsewhere, nothing on the console."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import browser as tools
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from evornn.service.service import submit
+from evornn.store.store import open_store
+
+pytestmark = pytest.mark.slow
+SHORT: dict[str, Any] = {
+    "name": "<img src=x onerror=alert(1)> & \"quoted\"", "tasks": [{"kind": "sines", "label": "<b>sines</b>"}],
+    "networks": [{"kind": "elman", "units": 4}], "trainers": [{"kind": "adam"}, {"kind": "cma_es", "population": 8}],
+    "seeds": 2, "budget": {"steps": 200_000, "marks": 10},
+}  # fmt: skip
+LONG = """\
+name: endless
+tasks: [{kind: sines}]
+networks: [{kind: elman, units: 4, label: "<script>alert(2)</script>"}]
+trainers: [{kind: snes, population: 16}]
+seeds: 1
+budget: {steps: 1_000_000_000_000, marks: 1_000_000}
+"""
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Browser]:
+    with tools.browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tools.Server]:
+    """With a job that has ended, and somebody who computes what is submitted."""
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "data").mkdir()
+    url = f"sqlite:///{folder}/evornn.db"
+    with open_store(url) as store:
+        submit(store, SHORT)
+    with tools.Working(url), tools.Server(url, folder / "data") as served:
+        yield served
+
+
+@pytest.fixture(params=["desktop", "phone"])
+def page(opened: Browser, server: tools.Server, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page that fails its test for a word on the console, a request to elsewhere, or a dialog."""
+    size = tools.DESKTOP if request.param == "desktop" else tools.PHONE
+    context = opened.new_context(viewport=size, accept_downloads=True)  # type: ignore[arg-type]
+    found, wrong = context.new_page(), list[str]()
+    found.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+    found.on("pageerror", lambda error: wrong.append(str(error)))
+    found.on("request", lambda asked: None if _here(asked.url, server) else wrong.append(asked.url))
+    found.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    found.set_default_timeout(tools.READY_MS)
+    yield found
+    context.close()
+    assert wrong == []
+
+
+def _here(url: str, server: tools.Server) -> bool:
+    return url.startswith((server.url, "data:", "blob:"))
+
+
+def points(page: Page) -> int:
+    """How many points the learning curve has."""
+    return int(page.evaluate("document.querySelector('#run-curve .js-plotly-plot')?.data[3].x.length ?? 0"))
+
+
+def ask(page: Page, code: str) -> None:
+    page.wait_for_function(code, timeout=tools.READY_MS)
+
+
+def test_a_run_from_its_spec_to_its_comparison(page: Page, server: tools.Server, tmp_path: Path) -> None:
+    tools.log_in(page, server, "submit")
+    page.get_by_label("The spec, as it will be sent").fill(LONG)
+    expect(page.locator("#submit-cost")).to_contain_text("network steps in all")
+    page.locator("#submit-go").click()
+
+    # Runs: the new one is there, and moves.
+    page.wait_for_url(re.compile(r"\?job=\d+"))
+    expect(page.locator("#runs .state-running")).to_be_visible()
+    assert tools.faults(page) == []
+    page.locator("#runs .ag-cell[col-id=run] a").first.click()
+
+    # Run: the curve grows; cancel, resume.
+    page.wait_for_url(re.compile(r"/run/\d+"))
+    ask(page, "document.querySelector('#run-curve .js-plotly-plot')?.data?.[3].x.length > 1")
+    before = points(page)
+    ask(page, f"document.querySelector('#run-curve .js-plotly-plot').data[3].x.length > {before}")
+    assert tools.faults(page) == []
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#run-top .state-cancelled")).to_be_visible()
+    before = points(page)
+    page.get_by_role("button", name="Resume").click()
+    ask(page, f"document.querySelector('#run-curve .js-plotly-plot').data[3].x.length > {before}")
+    page.get_by_role("tab", name="Events and log").click()
+    expect(page.locator("#run-events")).to_contain_text("resumed")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#run-top .state-cancelled")).to_be_visible()
+
+    # Compare: the job that has ended, with the charts of the report.
+    page.goto(server.page("compare?job=1"))
+    expect(page.locator("#compare-found table").first).to_contain_text("cma_es")
+    expect(page.locator("#compare-found .js-plotly-plot").first).to_be_visible()
+    assert tools.faults(page) == []
+
+    # Query, and take the answer home.
+    page.goto(server.page("query"))
+    page.get_by_label("SQL").fill("SELECT network, seed, valid_loss FROM results WHERE job = 1 ORDER BY seed")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator("#query-answer")).to_contain_text("4 rows")
+    expect(page.locator("#query-chart .js-plotly-plot")).to_be_visible()
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="CSV").click()
+    taken.value.save_as(tmp_path / "query.csv")
+    assert (tmp_path / "query.csv").read_text().startswith("network,seed,valid_loss\nelman,0,")
+    assert tools.faults(page) == []
+
+
+def test_a_finished_run_shows_its_network_and_gives_its_model(page: Page, server: tools.Server, tmp_path: Path) -> None:
+    tools.log_in(page, server, "run/1")
+    expect(page.locator("#run-top .state-succeeded")).to_be_visible()
+    with page.expect_download() as taken:
+        page.get_by_role("link", name="Download model").click()
+    taken.value.save_as(tmp_path / "model")
+    from evornn.service.model import Model
+
+    assert len(Model.read(tmp_path / "model").genome) > 0
+    page.get_by_role("tab", name="Network").click()
+    expect(page.locator("#run-network .js-plotly-plot").first).to_be_visible()
+    expect(page.locator("#run-network")).to_contain_text("Eigenvalues")
+    assert tools.faults(page) == []
+
+
+def test_script_in_names_is_text(page: Page, server: tools.Server) -> None:
+    """The fixture fails the test when anything of it runs."""
+    tools.log_in(page, server, "run/1")
+    expect(page.locator("#run-top")).to_contain_text('<img src=x onerror=alert(1)> & "quoted"')
+    page.goto(server.page())
+    expect(page.locator("#runs")).to_contain_text("<b>sines</b>")
+    page.goto(server.page("compare?job=1"))
+    expect(page.locator("#compare-found h2").first).to_contain_text("<img src=x")
+
+
+def test_the_form_says_what_is_wrong_and_where(page: Page, server: tools.Server) -> None:
+    tools.log_in(page, server, "submit")
+    expect(page.locator("#submit-cost")).to_contain_text("runs")
+    page.get_by_label("population", exact=True).fill("-3")
+    page.keyboard.press("Tab")
+    expect(page.locator(".mantine-TextInput-error")).to_contain_text("greater")
+    expect(page.locator("#submit-go")).to_be_disabled()
+    assert tools.faults(page) == []
+
+
+def test_theme_cluster_and_the_end_of_a_session(page: Page, server: tools.Server) -> None:
+    page.goto(server.page("cluster"))
+    assert tools.faults(page) == []
+    tools.log_in(page, server, "cluster")
+    expect(page.locator("#cluster-now .state-alive")).to_be_visible()
+    page.get_by_role("button", name="Light / dark").click()
+    expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
+    assert tools.faults(page) == []
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url(re.compile("/ui/login"))

@@ -1,0 +1,162 @@
+"""Who gets into the dashboard, and what they may do there: asked over WSGI, as a browser or an enemy would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from evornn.dashboards import PREFIX, dashboard
+from evornn.service.api.auth import Guard
+from evornn.service.helper import Helper
+from evornn.service.isolated import Isolated
+from evornn.service.rules import Rules
+from evornn.service.service import submit
+from evornn.store.store import Store, open_store
+
+SPEC: dict[str, Any] = {
+    "name": "test", "tasks": [{"kind": "sines"}], "networks": [{"kind": "elman"}], "trainers": [{"kind": "adam"}],
+    "seeds": 2, "budget": 10_000,
+}  # fmt: skip
+HERE = {"Origin": "http://localhost"}
+PAGES = ("", "run/1", "compare", "submit", "query", "cluster")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with open_store(f"sqlite:///{tmp_path_factory.mktemp('store')}/evornn.db") as store:
+        submit(store, SPEC)
+        yield store
+
+
+@pytest.fixture(scope="module")
+def app(store: Store) -> Iterator[Any]:
+    helper = Helper()
+    yield dashboard(Isolated(store, helper, Rules()), Guard(store))
+    helper.close()
+
+
+@pytest.fixture
+def client(app: Any) -> FlaskClient:
+    found: FlaskClient = app.test_client()
+    return found
+
+
+def logged_in(client: FlaskClient, store: Store, scope: str, name: str) -> FlaskClient:
+    answer = client.post("/login", data={"token": store.add_token(name, (scope,))}, headers=HERE)
+    assert answer.status_code == 302 and answer.headers["Location"] == PREFIX
+    return client
+
+
+def act(client: FlaskClient, action: str, run: int, **headers: str) -> Any:
+    """Press a button on the page of a run."""
+    listed = client.get("/_dash-dependencies").json
+    wanted = next(one for one in listed if one["inputs"] == [{"id": f"run-{action}", "property": "n_clicks"}])
+    outputs = [part.rpartition(".") for part in wanted["output"].strip(".").split("...")]
+    body = {
+        "output": wanted["output"], "outputs": [{"id": i, "property": p} for i, _, p in outputs],
+        "inputs": [{"id": f"run-{action}", "property": "n_clicks", "value": 1}],
+        "state": [{"id": "run-number", "property": "data", "value": run}],
+        "changedPropIds": [f"run-{action}.n_clicks"],
+    }  # fmt: skip
+    return client.post("/_dash-update-component", json=body, headers={**HERE, **headers})
+
+
+def test_without_a_session_nothing_is_shown(client: FlaskClient) -> None:
+    for path in PAGES:
+        answer = client.get(f"/{path}")
+        assert answer.status_code == 302 and answer.headers["Location"].startswith(f"{PREFIX}login?next=")
+    for path in ("_dash-layout", "_dash-dependencies"):
+        assert client.get(f"/{path}").status_code == 401
+    assert client.post("/_dash-update-component", json={}, headers=HERE).status_code == 401
+    for path in ("model/1", "report/1"):
+        assert client.get(f"/{path}").status_code == 302
+
+
+def test_a_wrong_token_is_refused(client: FlaskClient) -> None:
+    for token in ("", "x" * 43, "ä" * 43, "y" * 5000):
+        answer = client.post("/login", data={"token": token}, headers=HERE)
+        assert (
+            answer.status_code == 401 and "unknown or was revoked" in answer.text and "Set-Cookie" not in answer.headers
+        )
+
+
+def test_a_session_is_a_cookie_that_scripts_and_other_sites_have_no_use_for(client: FlaskClient, store: Store) -> None:
+    token = store.add_token("cookie", ("read",))
+    cookie = client.post("/login", data={"token": token}, headers=HERE).headers["Set-Cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and f"Path={PREFIX}" in cookie and token not in cookie
+
+
+@pytest.mark.parametrize("headers", [{}, {"Origin": "http://elsewhere.example"}, {"Origin": "null"}])
+def test_a_request_from_another_site_is_refused(app: Any, store: Store, headers: dict[str, str]) -> None:
+    client = app.test_client()
+    token = store.add_token(f"csrf {headers}", ("admin",))
+    assert client.post("/login", data={"token": token}, headers=headers).status_code == 403
+    assert client.post("/login", data={"token": token}, headers=HERE).status_code == 302
+    for path in ("/_dash-update-component", "/logout"):
+        assert client.post(path, json={}, headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "place", ["https://elsewhere.example", "//elsewhere.example", "/ui//x", "/ui/\\x", "/other", None]
+)
+def test_a_login_leads_nowhere_else(app: Any, store: Store, place: str | None) -> None:
+    token = store.add_token(f"next {place}", ("read",))
+    answer = app.test_client().post("/login", data={"token": token, "next": place or ""}, headers=HERE)
+    assert answer.headers["Location"] == PREFIX
+
+
+def test_a_revoked_token_ends_its_session(app: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from evornn.service.api import auth
+
+    monkeypatch.setattr(auth, "KNOWN", 0.0)
+    client = logged_in(app.test_client(), store, "read", "revoked")
+    assert client.get("/_dash-dependencies").status_code == 200
+    store.revoke_token("revoked")
+    assert client.get("/_dash-dependencies").status_code == 401
+
+
+def test_logging_out_ends_the_session_itself(app: Any, store: Store) -> None:
+    client = logged_in(app.test_client(), store, "read", "leaver")
+    kept = client.get_cookie("evornn", path=PREFIX) or client.get_cookie("evornn")
+    client.post("/logout", headers=HERE)
+    assert kept is not None
+    client.set_cookie("evornn", kept.value, path="/")
+    assert client.get("/_dash-dependencies").status_code == 401
+
+
+def test_scopes_are_respected_by_every_action(app: Any, store: Store) -> None:
+    readers, others = (app.test_client() for _ in range(2))
+    for action in ("cancel", "retry", "resume"):
+        answer = act(logged_in(readers, store, "read", f"reader {action}"), action, 1)
+        assert "this token may read" in answer.text
+        answer = act(logged_in(others, store, "submit", f"other {action}"), action, 1)
+        assert "belongs to another token" in answer.text
+    assert store.run(1).state == "queued"
+    answer = act(logged_in(app.test_client(), store, "admin", "boss"), "cancel", 1)
+    assert "is told to stop" in answer.text and store.run(1).state == "cancelled"
+
+
+def test_what_a_page_may_load_is_named(client: FlaskClient, store: Store) -> None:
+    policy = logged_in(client, store, "read", "policy").get("/").headers["Content-Security-Policy"]
+    scripts = next(part for part in policy.split("; ") if part.startswith("script-src"))
+    assert "unsafe" not in scripts and "http" not in policy and "default-src 'none'" in policy
+
+
+def test_pages_have_only_files_of_this_server(client: FlaskClient, store: Store) -> None:
+    html = logged_in(client, store, "read", "files").get("/").text
+    assert "http://" not in html and "https://" not in html and 'src="//' not in html
+
+
+def test_a_model_that_is_not_there_is_a_sentence(client: FlaskClient, store: Store) -> None:
+    answer = logged_in(client, store, "read", "model").get("/model/2")
+    assert answer.status_code == 404 and "has no result" in answer.text and answer.mimetype == "text/plain"
+
+
+def test_layout_is_data(client: FlaskClient, store: Store, tmp_path: Path) -> None:
+    layout = logged_in(client, store, "read", "<b>name</b>").get("/_dash-layout")
+    assert "<b>name</b> (read)" in json.dumps(layout.json)

@@ -1,0 +1,97 @@
+"""Data sets that are brought along, files of answers, and what a spec would cost."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from stores import new_runs, result, row
+
+from evornn.errors import EvornnError
+from evornn.service.datasets import LARGEST, keep
+from evornn.service.estimate import estimate
+from evornn.service.exporting import table
+from evornn.service.rules import Rules
+from evornn.service.service import Service
+from evornn.store.store import Store, open_store
+
+SERIES = b"time,load\n" + b"".join(b"%d,%d\n" % (k, k % 7) for k in range(200))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{tmp_path}/evornn.db") as store:
+        yield store
+
+
+def test_a_data_set_is_kept_once_and_specs_may_name_it(tmp_path: Path, store: Store) -> None:
+    rules = Rules(data=tmp_path)
+    kept = keep(rules, "my load.csv", SERIES)
+    assert kept == keep(rules, "my load.csv", SERIES) and kept.columns == ("time", "load") and kept.rows == 200
+    assert (tmp_path / kept.name).read_bytes() == SERIES and len(list(tmp_path.glob("*.csv"))) == 1
+    spec = {
+        "name": "own", "tasks": [{"kind": "csv", "path": kept.name, "targets": ["load"], "window": 4, "horizon": 1}],
+        "networks": [{"kind": "elman", "units": 2}], "trainers": [{"kind": "adam"}], "seeds": 1, "budget": 1000,
+    }  # fmt: skip
+    assert len(Service(store, rules).expand(spec).plans) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "a\0b.csv", "…", "", ".htaccess", "x" * 5000, "<b>.csv"]
+)
+def test_a_name_can_reach_no_other_place(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    kept = keep(Rules(data=folder), name, SERIES)
+    assert (folder / kept.name).is_file() and [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert len(list(folder.iterdir())) == 1 and kept.name.isascii() and "/" not in kept.name
+
+
+def test_another_content_is_another_file(tmp_path: Path) -> None:
+    rules = Rules(data=tmp_path)
+    assert keep(rules, "a.csv", SERIES).name != keep(rules, "a.csv", SERIES + b"1,2\n").name
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"", "no rows"), (b"a,b\n", "no rows"), (b"a,b\n1\n", "row 2"), (b"\xff\xfe\x00", "UTF-8"),
+     (b"a\n" + b"1\n" * LARGEST, "at most"), (b'a,b\n"1,2\n', "not a CSV file")],
+)  # fmt: skip
+def test_what_is_no_data_set_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+    with pytest.raises(EvornnError, match=problem):
+        keep(Rules(data=tmp_path), "a.csv", content)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_folder_none_are_taken() -> None:
+    with pytest.raises(EvornnError, match="takes no data sets"):
+        keep(Rules(), "a.csv", SERIES)
+
+
+def test_an_answer_as_a_file() -> None:
+    columns, rows = ["run", "loss", "run"], [[1, 0.5, "x"], [2, None, "=1+1"], [3, float("nan"), "-"]]
+    found = table(columns, rows, ".csv").decode().splitlines()
+    assert found[:3] == ["run,loss,run", "1,0.5,x", "2,,'=1+1"]
+    frame = pd.read_parquet(io.BytesIO(table(columns, rows, ".parquet")))
+    assert list(frame) == ["run", "loss", "run_2"] and frame["run_2"].tolist() == ["x", "=1+1", "-"]
+    mixed = pd.read_parquet(io.BytesIO(table(["a"], [[1], ["b"]], ".parquet")))
+    assert mixed["a"].tolist() == ["1", "b"]
+
+
+def test_costs_go_by_what_like_runs_took(store: Store) -> None:
+    spec: dict[str, Any] = {
+        "name": "cost", "tasks": [{"kind": "sines"}], "networks": [{"kind": "elman", "units": 2}],
+        "trainers": [{"kind": "adam"}], "seeds": 3, "budget": 2000,
+    }  # fmt: skip
+    expanded = Service(store).expand(spec)
+    found = estimate(expanded, store)
+    assert (found.runs, found.network_steps, found.seconds) == (3, 6000, None) and found.parameters[0] > 0
+    store.submit({"name": "earlier"}, new_runs(1))
+    claim = store.claim("somebody")
+    assert claim is not None
+    store.finish(claim.run.id, claim.lease, result(), [row(1)])
+    assert estimate(expanded, store).seconds == pytest.approx(6000 * 2.5 / 1000)
