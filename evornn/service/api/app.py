@@ -23,8 +23,9 @@ from evornn.store.store import Store
 
 PREFIX = "/api/v1"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-ABOUT = """Submit experiments, watch them, compare results. Send `Authorization: Bearer TOKEN`; `evornn token add` makes one.
-Errors are `application/problem+json` (RFC 9457). Numbers that aren't finite are the texts `NaN`, `Infinity`, `-Infinity`."""
+ABOUT = """Submit experiments, watch them, compare results. Send `Authorization: Bearer TOKEN`; `evornn token add` makes
+one. Errors are `application/problem+json` (RFC 9457). Numbers that aren't finite are the texts `NaN`, `Infinity` and
+`-Infinity`."""
 
 
 def create_app(

@@ -55,7 +55,7 @@ def submit(
 def jobs(
     request: Request,
     caller: Reader,
-    state: State | None = None,
+    state: State = None,
     experiment: Label = None,
     owner: Label = None,
     limit: Limit = 100,

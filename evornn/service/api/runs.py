@@ -35,7 +35,7 @@ def runs(
     caller: Reader,
     job: Cursor = None,
     experiment: Label = None,
-    state: State | None = None,
+    state: State = None,
     task: Label = None,
     network: Label = None,
     trainer: Label = None,
