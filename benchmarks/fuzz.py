@@ -1,5 +1,5 @@
-"""Requests made from the API's own description, valid and invalid ones, against a real server: none may be an error of the
-server. `python -m benchmarks.fuzz [--quick] [--requests N] [--seed N] [--json FILE]`"""
+"""Requests made from the API's own description, valid and invalid ones, against a real server: none may be an error of
+the server. `python -m benchmarks.fuzz [--quick] [--requests N] [--seed N] [--json FILE]`"""
 
 from __future__ import annotations
 
