@@ -239,12 +239,20 @@ def test_several_ask_at_once(store: Store) -> None:
         ("SELECT 'f(1)', $$g(2)$$, $a$h($$)$a$, E'\\'i(3)'", []),
         ("SELECT 'it''s' || j(4)", ["j"]),
         ("/* k(5) /* l(6) */ m(7) */ SELECT n (8)", ["n"]),
-        ("SELECT (x).o, p/**/(9)", ["o", "p"]),
+        ("SELECT y, (x).o, p/**/(9)", ["o", "p"]),
+        ("SELECT 'never closed r(10)", []),
+        ("SELECT $s$ t(11) $u$", []),
         ("SELECT a$b$(1), '$$' , q(2), '$$'", ["a$b$", "q"]),
     ],
 )
 def test_calls_are_found_where_postgres_finds_them(sql: str, found: list[str]) -> None:
     assert words.calls(sql) == found
+
+
+def test_words_of_any_query_are_found_in_time() -> None:
+    for piece in ("$a$", "'", '"', "/*", "$", "e'\\\\", "a(", "U&'", "--", "*/", "\n"):
+        assert isinstance(words.tokens(piece * 30_000), list)
+    assert words.tokens("".join(f"${letter}{number}$" for letter in "abc" for number in range(9000))) == []
 
 
 def _as_role(store: Store) -> psycopg.Connection[Any]:
