@@ -48,10 +48,11 @@ _POSTGRES = {  # PostgreSQL's SQLSTATE, or its first two characters, the class â
 _AWAY = ("08", "53300", "57P")  # lost, too many connections, shutting down or starting up
 _BUSY = ("40001", "40P01")  # serialisation failure, deadlock
 _REFUSED = {  # what a server says when it is there but lets nobody in; such errors carry no SQLSTATE
-    "password": "lets nobody in with this user and password: check both in --store or EVORNN_STORE, or PGPASSWORD",
+    "password authentication failed|no password": "lets nobody in: check user and password in --store or EVORNN_STORE",
     "pg_hba.conf": "lets nobody in from here: allow user, database and address in the server's pg_hba.conf",
-    "database": "does not exist: createdb makes it, --store names another",
-    "role": "knows no such user: createuser makes it, --store names another",
+    "database .* does not exist": "does not exist: make it with createdb, or name another with --store",
+    "role .* does not exist": "knows no such user: make it with createuser, or name another with --store",
+    "is not permitted to log in|permission denied for database": "lets this user not in: allow it, or name another",
 }
 
 
@@ -144,9 +145,7 @@ def _postgres_problem(where: str, error: DBAPIError, state: str, text: str) -> S
 def _no_connection(where: str, text: str) -> StoreError:
     """No connection was made: the reason is only in the server's words, one line for each address it was tried at."""
     said = text.splitlines()[-1] if text else "no answer"
-    if "FATAL:" in text:
-        for sign, advice in _REFUSED.items():
-            words = rf"FATAL: +{sign} .*does not exist" if sign in ("database", "role") else re.escape(sign)
-            if re.search(words, text):
-                return StoreError(f"the database {where} {advice} ({said})")
+    for sign, advice in _REFUSED.items():
+        if re.search(sign, text):
+            return StoreError(f"the database {where} {advice} ({said})")
     return Unreachable(f"the database {where} can't be reached: start it, or wait until it is back ({said})")

@@ -55,7 +55,7 @@ class now(FunctionElement[float]):
 
 @compiles(now)
 def _now(element: now, compiler: Any, **kw: Any) -> str:
-    return "extract(epoch from clock_timestamp())"
+    return "CAST(extract(epoch from clock_timestamp()) AS double precision)"
 
 
 @compiles(now, "sqlite")

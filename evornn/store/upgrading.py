@@ -55,7 +55,7 @@ def check(url: str) -> Health:
 
 def ensure(database: Database, create: bool) -> None:
     """The schema is the one this evornn wants, or is made in an empty database. Raises StoreError."""
-    if create and (database.path is None or not database.path.exists()):
+    if create and database.path is not None and not database.path.exists():
         _upgrade(database, "head")
     with database.reading() as connection:
         version = version_of(connection)
