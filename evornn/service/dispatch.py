@@ -13,7 +13,7 @@ from evornn.service.executor import Assignment, Attempt, Ended, Event, Executor,
 from evornn.service.held import Held
 from evornn.service.owner import is_dead, own_name
 from evornn.service.pace import Clock, Outage, Pace
-from evornn.store.errors import Fenced, StoreError, Unreachable
+from evornn.store.errors import Busy, Fenced, StoreError, Unreachable
 from evornn.store.records import Claim, StoredRun
 from evornn.store.store import Store
 from evornn.training.oracle import Origin
@@ -115,7 +115,7 @@ class Dispatcher:
             origin = origin_of(self.store, run)
             given = Assignment(held.attempt, run.fragments, run.seed, run.budget, claim.checkpoint, origin)
             self.executor.start(given)
-        except Unreachable:  # the lease runs out by itself
+        except (Unreachable, Busy):  # the lease runs out by itself
             raise
         except EvornnError as error:
             held.ended = Ended(held.attempt, "error", str(error), retry=False)

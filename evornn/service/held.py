@@ -21,6 +21,7 @@ class Held:
     result: Result | None = None
     ended: Ended | None = None
     asked_to_stop: float | None = None  # when, by the dispatcher's clock
+    written_steps: int | None = None
 
     @property
     def is_over(self) -> bool:
@@ -40,8 +41,10 @@ class Held:
     def report(self) -> Report:
         """All that is to be written down; at least that the run is alive."""
         checkpoint = self.checkpoint if self.result is None else None
-        return Report(self.claim.run.id, self.claim.lease, self.rows, checkpoint, self.network_steps, self.result)
+        steps = None if self.network_steps == self.written_steps else self.network_steps
+        return Report(self.claim.run.id, self.claim.lease, self.rows, checkpoint, steps, self.result)
 
     def forget(self) -> None:
         """What was written down, or never will be."""
         self.rows, self.checkpoint, self.result = [], None, None
+        self.written_steps = self.network_steps

@@ -1,5 +1,5 @@
-"""An executor in a process of its own. Ray ends a process whose cluster is gone, or leaves it waiting for ever: here the
-runs then end, and another process begins as soon as there is a cluster again."""
+"""An executor in a process of its own. Ray ends a process whose cluster is gone, or keeps it waiting for ever: then only
+its runs end here, and another process begins as soon as there is a cluster again."""
 
 from __future__ import annotations
 
@@ -178,13 +178,15 @@ def _is_last(event: Event) -> bool:
 
 def _serve(pipe: Connection, make: Make) -> None:
     """The other process: does what it is told and says what happens, until its parent is gone or wants no more."""
-    signal.signal(signal.SIGINT, lambda *_: None)  # a terminal's interrupt is for the parent; the default where it forks
+    signal.signal(
+        signal.SIGINT, lambda *_: None
+    )  # a terminal's interrupt is for the parent; the default where it forks
     threading.Thread(target=_follow, daemon=True).start()
     try:
         with make() as executor:
             _talk(pipe, executor)
-    except EvornnError as error:
-        pipe.send(str(error))
+    except Exception as error:
+        pipe.send(str(error) if isinstance(error, EvornnError) else f"{type(error).__name__}: {error}")
         os._exit(1)  # what is left of a lost cluster might hold it up
 
 

@@ -1,4 +1,4 @@
-"""When to do what is done again and again: a queue is asked often while it gives something, a lost database more rarely."""
+"""When to do again what is done again and again: a queue is asked at once while it gives, a lost database now and then."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
-from evornn.store.errors import Unreachable
+from evornn.store.errors import Busy, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +14,7 @@ Clock: TypeAlias = Callable[[], float]  # seconds, never going back
 
 
 class Pace:
-    """Due at once after a success; after failures in a row more and more rarely, from `shortest` to `longest` seconds."""
+    """Due at once after a success, after failures more and more rarely: from `shortest` to `longest` seconds."""
 
     def __init__(self, clock: Clock, shortest: float, longest: float) -> None:
         self._clock, self._shortest, self._longest = clock, shortest, longest
@@ -53,12 +53,12 @@ class Outage:
             return
         try:
             work()
-        except Unreachable as error:
+        except (Unreachable, Busy) as error:
             self._away(error)
         else:
             self._back()
 
-    def _away(self, error: Unreachable) -> None:
+    def _away(self, error: Unreachable | Busy) -> None:
         if self._since is None:
             self._since = self._clock()
             log.warning("%s. Runs go on meanwhile, and what they say is kept", error)
