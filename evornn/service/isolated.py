@@ -1,5 +1,5 @@
-"""An executor in a process of its own. Ray ends a process whose cluster is gone, or keeps it waiting for ever: then only
-its runs end here, and another process begins as soon as there is a cluster again."""
+"""An executor in a process of its own. Ray ends a process whose cluster is gone, or keeps it waiting for ever: then its
+runs end here, but not their dispatcher, and another process begins as soon as there is a cluster again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When to do again what is done again and again: a queue is asked at once while it gives, a lost database now and then."""
+"""When to try again: a queue that gave something at once, an empty one or a lost database after a while."""
 
 from __future__ import annotations
 
