@@ -34,6 +34,7 @@ from tests.postgres import Postgres
 DEATHS = {"worker": 20, "node": 10, "dispatcher": 10, "head": 3, "database": 5}
 QUICK = {"worker": 3, "node": 2, "dispatcher": 2, "head": 1, "database": 1}
 PAUSE = (3.0, 10.0)  # seconds between two deaths
+AWAY = (0.5, 8.0)  # seconds until the database is started again
 WAITING = 8  # open runs below which the next job is submitted, as long as there are deaths to come
 PATIENCE = 600.0  # seconds without a run that ends, then something hangs
 
@@ -81,7 +82,7 @@ class Chaos:
         self.states: Counter[str] = Counter()
         self.steps: dict[int, int] = {}  # of each run, when last seen
         self.recomputed = 0
-        self.start = self.progress_at = self.next_at = time.monotonic()
+        self.start = self.progress_at = self.next_at = self.back_at = time.monotonic()
 
     def run(self) -> None:
         self.victims.dispatch(2, self.store.url.render_as_string(hide_password=False))
@@ -148,12 +149,14 @@ class Chaos:
         try:
             work()
         except StoreError:  # it was killed a moment ago
-            self.postgres.start()
+            if time.monotonic() >= self.back_at:
+                self.postgres.start()
 
     def _kill(self, kind: str) -> bool:
         """Whether there was one to be killed."""
         if kind == "database":
             self.postgres.kill()
+            self.back_at = time.monotonic() + self.random.uniform(*AWAY)
         elif kind == "head":
             self.victims.kill_node(0)
         elif kind == "worker":
