@@ -162,16 +162,16 @@ def executor(workers: int | None, address: str | None) -> Iterator[Executor]:
 
 
 @contextmanager
-def isolated(workers: int | None, address: str | None, slots: int | None = None) -> Iterator[Executor]:
+def detached(workers: int | None, address: str | None, slots: int | None = None) -> Iterator[Executor]:
     """Like `executor`, for who goes on for long: Ray is in a process of its own, and comes again when it was lost."""
     if workers == 0 and address is None:
         with executor(workers, address) as local:
             yield local
         return
-    from evornn.service.isolated import Isolated
+    from evornn.service.detached import Detached
     from evornn.workers import cluster
 
-    apart = Isolated(partial(cluster.executor, address, workers, slots))
+    apart = Detached(partial(cluster.executor, address, workers, slots))
     try:
         yield apart
     finally:

@@ -48,7 +48,7 @@ def dispatch(
 
     _log_to_stderr(as_json)
     library.prepare(workers, address)
-    with _opened(store) as opened, library.isolated(workers, address, slots) as executor:
+    with _opened(store) as opened, library.detached(workers, address, slots) as executor:
         dispatcher = Dispatcher(opened, executor, Logged(), slots=slots, patience=float("inf"))
         with _stopped_by_signals(dispatcher):
             log.info("%s works off %s", dispatcher.owner, opened.where)

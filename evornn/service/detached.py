@@ -39,7 +39,7 @@ class News:
     begun: int
 
 
-class Isolated:
+class Detached:
     """The executor that `make` makes, in a process of its own."""
 
     def __init__(self, make: Make) -> None:
