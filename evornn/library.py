@@ -93,13 +93,13 @@ def run(
     `workers` is the number of CPUs of a Ray started for it here (None: all; 0: no Ray, this process), `address` an
     existing cluster. Interrupted or killed, `resume` goes on with it.
     """
-    from evornn.experiments.yaml import read
-    from evornn.service.service import submit
+    from evornn.service.results import Results
+    from evornn.service.service import Service
 
     prepare(workers, address)
-    results = open(store, create=True)
-    job = submit(results.store, read(spec) if isinstance(spec, (str, Path)) else spec)
-    work(results.store, job, workers, address, Silent())
+    service = Service(open_store(store, create=True))
+    results = Results(service)
+    work(service.store, results.submit(spec), workers, address, Silent())
     return results
 
 
@@ -107,22 +107,43 @@ def resume(
     store: str = DEFAULT_STORE, job: int | None = None, workers: int | None = None, address: str | None = None
 ) -> Results:
     """Go on with a job (by default the newest) whose runs were interrupted, failed or cancelled."""
-    from evornn.service.service import chosen_job
+    from evornn.service.results import Results
+    from evornn.service.service import Service, chosen_job
 
     prepare(workers, address)
-    results = open(store)
-    chosen = chosen_job(results.store, job)
-    results.store.resume(chosen)
-    work(results.store, chosen, workers, address, Silent())
-    return results
+    service = Service(open_store(store, create=False))
+    chosen = chosen_job(service.store, job)
+    service.store.resume(job=chosen)
+    work(service.store, chosen, workers, address, Silent())
+    return Results(service)
 
 
 def open(store: str = DEFAULT_STORE, create: bool = False) -> Results:
     """Open a store: `with evornn.open() as results: results.run(1).network`. Raises StoreError."""
     from evornn.service.results import Results
+    from evornn.service.service import Service
+
+    return Results(Service(open_store(store, create=create)))
+
+
+def connect(url: str, token: str | None = None) -> Results:
+    """The same over HTTP, from a server (`evornn serve`): `evornn.connect("http://localhost:8000")`.
+
+    `token` is by default that of EVORNN_TOKEN, or of the file EVORNN_TOKEN_FILE, `~/.config/evornn/token`. Raises
+    Unreachable when there is no server, Refused when it doesn't take the token.
+    """
+    from evornn.client.remote import Remote
+    from evornn.client.token import usual_token
+    from evornn.service.results import Results
+
+    return Results(Remote(url, usual_token() if token is None else token))
+
+
+def open_store(url: str, create: bool) -> Store:
+    """A store itself, for what dispatches its runs. Raises StoreError."""
     from evornn.store.store import open_store
 
-    return Results(open_store(store, create=create))
+    return open_store(url, create=create)
 
 
 def work(store: Store, job: int, workers: int | None, address: str | None, listener: Listener) -> None:
