@@ -1,6 +1,6 @@
 """Does everything end well whatever dies? A Ray cluster of three nodes and a real PostgreSQL on this machine, two
-dispatchers, jobs submitted to a server, and SIGKILL at random moments, until all planned deaths have happened and all jobs
-have ended.
+dispatchers, a server that takes the jobs, and SIGKILL at random moments, until all planned deaths have happened and all
+jobs have ended.
 
     python -m benchmarks.chaos [--quick] [--json FILE] [--seed N]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from evornn.store import progress
@@ -169,7 +170,9 @@ def _said(connection: Connection, report: Report, state: str) -> bool | StoreErr
                 _succeed(connection, report.run, report.result)
     except Diverged as diverged:
         return diverged
-    except (TypeError, ValueError) as error:
+    except (StatementError, TypeError, ValueError) as error:
+        if isinstance(error, DBAPIError):
+            raise
         return StoreError(f"run {report.run}: what it says can't be stored ({type(error).__name__}: {error})")
     return state == "cancelling"
 
