@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,17 +126,20 @@ def open(store: str = DEFAULT_STORE, create: bool = False) -> Results:
     return Results(Service(open_store(store, create=create)))
 
 
-def connect(url: str, token: str | None = None) -> Results:
+def connect(url: str | None = None, token: str | None = None) -> Results:
     """The same over HTTP, from a server (`evornn serve`): `evornn.connect("http://localhost:8000")`.
 
-    `token` is by default that of EVORNN_TOKEN, or of the file EVORNN_TOKEN_FILE, `~/.config/evornn/token`. Raises
-    Unreachable when there is no server, Refused when it doesn't take the token.
+    `url` is by default EVORNN_SERVER; `token` EVORNN_TOKEN, or what the file EVORNN_TOKEN_FILE says, which is
+    `~/.config/evornn/token`. Raises EvornnError for an address that is none. What is asked then raises Unreachable while
+    there is no server, and Refused where it doesn't take the token.
     """
+    import os
+
     from evornn.client.remote import Remote
     from evornn.client.token import usual_token
     from evornn.service.results import Results
 
-    return Results(Remote(url, usual_token() if token is None else token))
+    return Results(Remote(url or os.environ.get("EVORNN_SERVER", ""), usual_token() if token is None else token))
 
 
 def open_store(url: str, create: bool) -> Store:
@@ -179,6 +183,23 @@ def executor(workers: int | None, address: str | None) -> Iterator[Executor]:
 
     with cluster.executor(address, workers) as ray:
         yield ray
+
+
+@contextmanager
+def detached(workers: int | None, address: str | None, slots: int | None = None) -> Iterator[Executor]:
+    """Like `executor`, for who goes on for long: Ray is in a process of its own, and comes again when it was lost."""
+    if workers == 0 and address is None:
+        with executor(workers, address) as local:
+            yield local
+        return
+    from evornn.service.detached import Detached
+    from evornn.workers import cluster
+
+    apart = Detached(partial(cluster.executor, address, workers, slots))
+    try:
+        yield apart
+    finally:
+        apart.close()
 
 
 class Silent:

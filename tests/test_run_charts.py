@@ -97,7 +97,7 @@ def test_a_portrait_of_a_forecaster() -> None:
 
 def test_a_portrait_of_a_controller() -> None:
     """The path ends where the episode does."""
-    task, data = load_task({"kind": "single_pole"})
+    _, data = load_task({"kind": "single_pole"})
     network = Network("elman", inputs=data.sizes[0], units=3, outputs=data.sizes[1])
     genomes = network.sample(20, seed=2)
     from evornn.training.control import Control

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from evornn.cli import asking, changing, looking, operating, running
+from evornn.cli.dispatch import dispatch
 
 app = typer.Typer(
     help="Train recurrent networks by evolution, by gradient and by both, and find out which is better.",
@@ -20,7 +21,7 @@ for command in (looking.logs, changing.cancel, changing.retry):
     app.command()(command)
 for command in (asking.compare, asking.query, asking.export, asking.model, asking.catalog):
     app.command()(command)
-for command in (operating.serve, operating.doctor):
+for command in (dispatch, operating.serve, operating.doctor):
     app.command()(command)
 app.add_typer(operating.token, name="token")
 app.add_typer(operating.database, name="db")

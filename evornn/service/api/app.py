@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from a2wsgi import WSGIMiddleware
 from a2wsgi.wsgi_typing import WSGIApp
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -26,10 +26,10 @@ from evornn.store.store import Store
 
 Mount: TypeAlias = Callable[[Isolated, Guard], WSGIApp]
 """Something else to show in the same server, made from its verbs and what knows its tokens."""
-PREFIX = "/api/v1"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-ABOUT = """Submit experiments, watch them, compare results. Send `Authorization: Bearer TOKEN`; `evornn token add` makes one.
-Errors are `application/problem+json` (RFC 9457). Numbers that aren't finite are the texts `NaN`, `Infinity`, `-Infinity`."""
+ABOUT = """Submit experiments, watch them, compare results. Send `Authorization: Bearer TOKEN`; `evornn token add` makes
+one. Errors are `application/problem+json` (RFC 9457). Numbers that aren't finite are the texts `NaN`, `Infinity` and
+`-Infinity`."""
 
 
 def create_app(
@@ -55,9 +55,8 @@ def create_app(
     app.state.metrics = Metrics(store)
     app.state.streams = 0
     problems.install(app)
-    app.include_router(health.router)
-    for router in (jobs.router, runs.router, asking.router):
-        app.include_router(_below(router))
+    for router in (health.router, jobs.router, runs.router, asking.router):
+        app.include_router(router)
     for path, made in (mounts or {}).items():
         app.mount(path, WSGIMiddleware(made(app.state.service, app.state.guard)))
     app.add_middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)
@@ -66,12 +65,6 @@ def create_app(
     app.add_middleware(Shielded)
     app.add_middleware(Counted, metrics=app.state.metrics)
     return app
-
-
-def _below(router: APIRouter) -> APIRouter:
-    whole = APIRouter(prefix=PREFIX)
-    whole.include_router(router)
-    return whole
 
 
 @asynccontextmanager

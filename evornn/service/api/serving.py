@@ -9,7 +9,7 @@ import secrets
 import socket
 import stat
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 8000  # 0: any that is free
     host_names: Collection[str] = ()
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
     token_file: Path | None = None
 
 
@@ -49,8 +49,8 @@ class Serving:
 
 
 def serve(options: Options, told: Callable[[Serving], None], mounts: Mapping[str, Mount] | None = None) -> None:
-    """Serve until an interrupt. Raises EvornnError for a port that is taken, and an address that would be open to others
-    while there is no token."""
+    """Serve until an interrupt. Raises EvornnError for a port that is taken, and an address that would be open to
+    others while there is no token."""
     import uvicorn
 
     from evornn.service.api.app import create_app
