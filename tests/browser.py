@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +15,10 @@ from typing import Any, Self
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from evornn.library import Silent
-from evornn.service.dispatch import Dispatcher
-from evornn.service.local import LocalExecutor
-from evornn.store.store import Store, open_store
-
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 READY_MS = 20_000
+EVORNN = (sys.executable, "-c", "from evornn.cli import main; main()")
 
 
 def chromium() -> str:
@@ -58,9 +53,8 @@ class Server:
         self.store, self.data = store, data
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-c", "from evornn.cli import main; main()", "serve", "--json", "--port", "0"]
-        options = ["--store", self.store, "--data", str(self.data)]
-        self._process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+        command = [*EVORNN, "serve", "--json", "--port", "0", "--store", self.store, "--data", str(self.data)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         said = ""
         for line in self._process.stdout:
@@ -82,34 +76,19 @@ class Server:
 
 
 class Working:
-    """A dispatcher that computes whatever is submitted, one run at a time, until it is told to end."""
+    """`evornn dispatch`, which computes what is submitted, one run at a time, without Ray."""
 
     def __init__(self, store: str) -> None:
-        self.url, self._ended = store, threading.Event()
-        self._thread = threading.Thread(target=self._work)
+        self.url = store
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        command = [*EVORNN, "dispatch", "--workers", "0", "--store", self.url]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._ended.set()
-        with open_store(self.url) as store:
-            for job in store.jobs():
-                store.cancel(job=job.id)
-        self._thread.join()
-
-    def _work(self) -> None:
-        executor = LocalExecutor()
-        with open_store(self.url) as store:
-            while not self._ended.wait(0.1):
-                for job in _open(store):
-                    Dispatcher(store, executor, Silent()).work(job)
-        executor.close()
-
-
-def _open(store: Store) -> list[int]:
-    return [job.id for job in store.jobs() if {"queued", "running", "cancelling"} & set(job.counts)]
+        self._process.terminate()
+        self._process.wait(30)
 
 
 def log_in(page: Page, server: Server, path: str = "") -> None:

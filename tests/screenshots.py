@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,6 @@ def main(folder: Path) -> None:
 
 def store_ended(url: str, job: int) -> None:
     """Wait until a job has ended."""
-    import time
-
     with open_store(url) as store:
         while store.job(job).finished is None or not store.curve(37)[5:]:
             time.sleep(1)
