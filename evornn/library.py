@@ -130,8 +130,8 @@ def connect(url: str | None = None, token: str | None = None) -> Results:
     """The same over HTTP, from a server (`evornn serve`): `evornn.connect("http://localhost:8000")`.
 
     `url` is by default EVORNN_SERVER; `token` EVORNN_TOKEN, or what the file EVORNN_TOKEN_FILE says, which is
-    `~/.config/evornn/token`. Raises EvornnError for an address that is none. What is asked then raises Unreachable while
-    there is no server, and Refused where it doesn't take the token.
+    `~/.config/evornn/token`. Raises EvornnError for an address that is none. What is asked then raises Unreachable
+    while there is no server, and Refused where it doesn't take the token.
     """
     import os
 
