@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from playwright.sync_api import Browser, Page, sync_playwright
+from serving import CODE, Server
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 READY_MS = 20_000
-EVORNN = (sys.executable, "-c", "from evornn.cli import main; main()")
 
 
 def chromium() -> str:
@@ -46,35 +44,6 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-class Server:
-    """`evornn serve` on a free port. `token` may do all."""
-
-    def __init__(self, store: str, data: Path) -> None:
-        self.store, self.data = store, data
-
-    def __enter__(self) -> Self:
-        command = [*EVORNN, "serve", "--json", "--port", "0", "--store", self.store, "--data", str(self.data)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        said = ""
-        for line in self._process.stdout:
-            said += line
-            if line.rstrip() == "}" or (said.count("{") and said.count("{") == said.count("}")):
-                break
-        told = json.loads(said)
-        self.url, self.token = told["url"], told["token"]
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._process.terminate()
-        self._process.wait(20)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    def page(self, path: str = "") -> str:
-        return f"{self.url}/ui/{path}"
-
-
 class Working:
     """`evornn dispatch`, which computes what is submitted, one run at a time, without Ray."""
 
@@ -82,7 +51,7 @@ class Working:
         self.url = store
 
     def __enter__(self) -> Self:
-        command = [*EVORNN, "dispatch", "--workers", "0", "--store", self.url]
+        command = [sys.executable, "-c", CODE, "dispatch", "--workers", "0", "--store", self.url]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         return self
 
@@ -91,9 +60,14 @@ class Working:
         self._process.wait(30)
 
 
+def address(server: Server, path: str = "") -> str:
+    """Of a page of the dashboard."""
+    return f"{server.url}/ui/{path}"
+
+
 def log_in(page: Page, server: Server, path: str = "") -> None:
     """Through the form, and on to a page."""
-    page.goto(server.page(path))
+    page.goto(address(server, path))
     page.get_by_label("Token").fill(server.token)
     page.get_by_role("button", name="Log in").click()
     page.locator("main h1").wait_for(timeout=READY_MS)

@@ -15,6 +15,7 @@ from typing import Any
 
 import browser as tools
 from playwright.sync_api import Browser, Page
+from serving import Server, serving
 
 from evornn.service.service import submit
 from evornn.store.store import open_store
@@ -50,7 +51,7 @@ def main(folder: Path) -> None:
         with open_store(url) as store:
             job = submit(store, ENDED)
             submit(store, GOING)
-            with tools.Working(url), tools.Server(url, Path(place)) as server, tools.browser() as browser:
+            with tools.Working(url), serving(url, "--data", place) as server, tools.browser() as browser:
                 store_ended(url, job)
                 for look in LOOKS:
                     take(browser, server, folder, look)
@@ -63,7 +64,7 @@ def store_ended(url: str, job: int) -> None:
             time.sleep(1)
 
 
-def take(browser: Browser, server: tools.Server, folder: Path, look: str) -> None:
+def take(browser: Browser, server: Server, folder: Path, look: str) -> None:
     """All pages in one look."""
     theme, size = LOOKS[look]
     context = browser.new_context(viewport=size, color_scheme=theme, device_scale_factor=1)  # type: ignore[arg-type]
@@ -73,7 +74,7 @@ def take(browser: Browser, server: tools.Server, folder: Path, look: str) -> Non
     for name, (path, awaited) in WAITS.items():
         if name == "login":
             context.clear_cookies(name="evornn")
-        page.goto(server.page(path))
+        page.goto(tools.address(server, path))
         prepare(page, name)
         page.wait_for_selector(awaited)
         page.wait_for_timeout(1500)  # charts and grids come to rest

@@ -10,6 +10,7 @@ from typing import Any
 import browser as tools
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from serving import Server, serving
 
 from evornn.service.service import submit
 from evornn.store.store import open_store
@@ -37,19 +38,19 @@ def opened() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tools.Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """With a job that has ended, and somebody who computes what is submitted."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "data").mkdir()
     url = f"sqlite:///{folder}/evornn.db"
     with open_store(url) as store:
         submit(store, SHORT)
-    with tools.Working(url), tools.Server(url, folder / "data") as served:
+    with tools.Working(url), serving(url, "--data", str(folder / "data")) as served:
         yield served
 
 
 @pytest.fixture(params=["desktop", "phone"])
-def page(opened: Browser, server: tools.Server, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(opened: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page that fails its test for a word on the console, a request to elsewhere, or a dialog."""
     size = tools.DESKTOP if request.param == "desktop" else tools.PHONE
     context = opened.new_context(viewport=size, accept_downloads=True)  # type: ignore[arg-type]
@@ -64,7 +65,7 @@ def page(opened: Browser, server: tools.Server, request: pytest.FixtureRequest) 
     assert wrong == []
 
 
-def _here(url: str, server: tools.Server) -> bool:
+def _here(url: str, server: Server) -> bool:
     return url.startswith((server.url, "data:", "blob:"))
 
 
@@ -77,7 +78,7 @@ def ask(page: Page, code: str) -> None:
     page.wait_for_function(code, timeout=tools.READY_MS)
 
 
-def test_a_run_from_its_spec_to_its_comparison(page: Page, server: tools.Server, tmp_path: Path) -> None:
+def test_a_run_from_its_spec_to_its_comparison(page: Page, server: Server, tmp_path: Path) -> None:
     tools.log_in(page, server, "submit")
     page.get_by_label("The spec, as it will be sent").fill(LONG)
     expect(page.locator("#submit-cost")).to_contain_text("network steps in all")
@@ -106,13 +107,13 @@ def test_a_run_from_its_spec_to_its_comparison(page: Page, server: tools.Server,
     expect(page.locator("#run-top .state-cancelled")).to_be_visible()
 
     # Compare: the job that has ended, with the charts of the report.
-    page.goto(server.page("compare?job=1"))
+    page.goto(tools.address(server, "compare?job=1"))
     expect(page.locator("#compare-found table").first).to_contain_text("cma_es")
     expect(page.locator("#compare-found .js-plotly-plot").first).to_be_visible()
     assert tools.faults(page) == []
 
     # Query, and take the answer home.
-    page.goto(server.page("query"))
+    page.goto(tools.address(server, "query"))
     page.get_by_label("SQL").fill("SELECT network, seed, valid_loss FROM results WHERE job = 1 ORDER BY seed")
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator("#query-answer")).to_contain_text("4 rows")
@@ -124,7 +125,7 @@ def test_a_run_from_its_spec_to_its_comparison(page: Page, server: tools.Server,
     assert tools.faults(page) == []
 
 
-def test_a_finished_run_shows_its_network_and_gives_its_model(page: Page, server: tools.Server, tmp_path: Path) -> None:
+def test_a_finished_run_shows_its_network_and_gives_its_model(page: Page, server: Server, tmp_path: Path) -> None:
     tools.log_in(page, server, "run/1")
     expect(page.locator("#run-top .state-succeeded")).to_be_visible()
     with page.expect_download() as taken:
@@ -139,17 +140,17 @@ def test_a_finished_run_shows_its_network_and_gives_its_model(page: Page, server
     assert tools.faults(page) == []
 
 
-def test_script_in_names_is_text(page: Page, server: tools.Server) -> None:
+def test_script_in_names_is_text(page: Page, server: Server) -> None:
     """The fixture fails the test when anything of it runs."""
     tools.log_in(page, server, "run/1")
     expect(page.locator("#run-top")).to_contain_text('<img src=x onerror=alert(1)> & "quoted"')
-    page.goto(server.page())
+    page.goto(tools.address(server))
     expect(page.locator("#runs")).to_contain_text("<b>sines</b>")
-    page.goto(server.page("compare?job=1"))
+    page.goto(tools.address(server, "compare?job=1"))
     expect(page.locator("#compare-found h2").first).to_contain_text("<img src=x")
 
 
-def test_the_form_says_what_is_wrong_and_where(page: Page, server: tools.Server) -> None:
+def test_the_form_says_what_is_wrong_and_where(page: Page, server: Server) -> None:
     tools.log_in(page, server, "submit")
     expect(page.locator("#submit-cost")).to_contain_text("runs")
     page.get_by_label("population", exact=True).fill("-3")
@@ -159,8 +160,8 @@ def test_the_form_says_what_is_wrong_and_where(page: Page, server: tools.Server)
     assert tools.faults(page) == []
 
 
-def test_theme_cluster_and_the_end_of_a_session(page: Page, server: tools.Server) -> None:
-    page.goto(server.page("cluster"))
+def test_theme_cluster_and_the_end_of_a_session(page: Page, server: Server) -> None:
+    page.goto(tools.address(server, "cluster"))
     assert tools.faults(page) == []
     tools.log_in(page, server, "cluster")
     expect(page.locator("#cluster-now .state-alive")).to_be_visible()
