@@ -8,8 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 from serving import CODE, Server
@@ -44,20 +43,16 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-class Working:
-    """`evornn dispatch`, which computes what is submitted, one run at a time, without Ray."""
-
-    def __init__(self, store: str) -> None:
-        self.url = store
-
-    def __enter__(self) -> Self:
-        command = [sys.executable, "-c", CODE, "dispatch", "--workers", "0", "--store", self.url]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._process.terminate()
-        self._process.wait(30)
+@contextmanager
+def working(store: str) -> Iterator[None]:
+    """`evornn dispatch` until the end of the block: computes what is submitted, one run at a time, without Ray."""
+    command = [sys.executable, "-c", CODE, "dispatch", "--workers", "0", "--store", store]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def address(server: Server, path: str = "") -> str:

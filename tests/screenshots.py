@@ -51,7 +51,7 @@ def main(folder: Path) -> None:
         with open_store(url) as store:
             job = submit(store, ENDED)
             submit(store, GOING)
-            with tools.Working(url), serving(url, "--data", place) as server, tools.browser() as browser:
+            with tools.working(url), serving(url, "--data", place) as server, tools.browser() as browser:
                 store_ended(url, job)
                 for look in LOOKS:
                     take(browser, server, folder, look)

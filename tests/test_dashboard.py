@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     url = f"sqlite:///{folder}/evornn.db"
     with open_store(url) as store:
         submit(store, SHORT)
-    with tools.Working(url), serving(url, "--data", str(folder / "data")) as served:
+    with tools.working(url), serving(url, "--data", str(folder / "data")) as served:
         yield served
 
 
