@@ -143,7 +143,7 @@ def timed(client: httpx.Client, callback: dict[str, Any], model: dict[str, Any])
 
 
 def memory_grown(server: Server, callback: dict[str, Any], pages: int, seconds: float) -> dict[str, Any]:
-    """MB of the server's process after a tenth of the time, and how much more at the end; each page asks once a second."""
+    """MB of the server after a tenth of the time, and how much more at the end; each page asks once a second."""
     end, counts = time.monotonic() + seconds, [0] * pages
 
     def page(k: int) -> None:

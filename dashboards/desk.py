@@ -47,6 +47,11 @@ class Desk:
         return found
 
     @property
+    def somebody(self) -> bool:
+        """Whether anybody is logged in."""
+        return "caller" in g
+
+    @property
     def store(self) -> Store:
         return self.service.store
 

@@ -11,7 +11,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from evornn.dashboards.desk import Desk, Page, asked
-from evornn.dashboards.parts import problem
+from evornn.dashboards.parts import problem, waiting
 from evornn.errors import EvornnError
 from evornn.experiments.palette import template
 
@@ -35,7 +35,8 @@ LOST = "The server doesn't answer. What you see may be old; this page goes on by
 def install(app: Dash, desk: Desk, pages: Sequence[Page]) -> None:
     """The frame's layout, and the callbacks that fill it."""
     app.index_string = INDEX.replace("PREFIX", desk.prefix)
-    app.layout = lambda: layout(desk, pages)
+    # Dash asks for it once by itself, before anybody is logged in.
+    app.layout = lambda: layout(desk, pages) if desk.somebody else html.Div()
 
     @app.callback(Output("page", "children"), Input("url", "pathname"), Input("url", "search"))
     def show(path: str | None, search: str | None) -> Component:
@@ -100,11 +101,6 @@ def opened(desk: Desk, pages: Sequence[Page], path: str, search: str | None) -> 
         return page.layout(desk, rest, asked(search))
     except EvornnError as error:
         return html.Section([html.H1(page.name), problem(str(error))])
-
-
-def waiting() -> Component:
-    """While a page is on its way."""
-    return html.P("Loading …", className="muted", role="status")
 
 
 def notice(text: str, colour: str = "blue") -> dict[str, Any]:

@@ -63,8 +63,8 @@ def protect(server: Flask, sessions: Sessions, prefix: str, hashes: Sequence[str
     """Let nobody in without a session, and tell browsers what a page may load: `hashes` are of its own scripts."""
     server.secret_key = secrets.token_bytes(32)
     server.config.update(
+        APPLICATION_ROOT=prefix,  # the cookie's path, too
         SESSION_COOKIE_NAME="evornn",
-        SESSION_COOKIE_PATH=prefix,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
     )

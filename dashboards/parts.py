@@ -36,6 +36,11 @@ def nothing(text: str, *beside: Any) -> Component:
     return html.Div([html.P(text), *beside], className="nothing")
 
 
+def waiting() -> Component:
+    """While a page is on its way."""
+    return html.P("Loading …", className="muted", role="status")
+
+
 def badge(state: str) -> Component:
     return html.Span(state, className=f"state state-{state}")
 
