@@ -46,7 +46,7 @@ def shown(desk: Desk) -> list[Component]:
     cards = {
         "runs wait": f"{counts['queued']:,}",
         "runs are computed": f"{counts['running'] + counts['cancelling']:,}",
-        "runs ended an hour": throughput(desk, now),
+        "runs an hour": throughput(desk, now),
         "dispatchers are alive": str(len(alive)),
         "places in use": f"{held} of {slots}" if slots else "–",
         "runs failed": f"{counts['failed']:,}",

@@ -104,6 +104,7 @@ def protect(server: Flask, sessions: Sessions, prefix: str, hashes: Sequence[str
     @server.after_request
     def shielded(response: Response) -> Response:
         response.headers.setdefault("Content-Security-Policy", policy)
+        response.headers["Referrer-Policy"] = "same-origin"  # without a referrer, forms would not say their origin
         return response
 
     @server.errorhandler(EvornnError)

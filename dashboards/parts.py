@@ -45,20 +45,19 @@ def badge(state: str) -> Component:
     return html.Span(state, className=f"state state-{state}")
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> Component:
-    """A table that scrolls sideways where it is too wide."""
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> Component:
+    """A table that scrolls sideways where it is too wide, below a line that says what it holds."""
     body = [html.Tr([html.Td(cell) for cell in row]) for row in rows]
     parts = [html.Thead(html.Tr([html.Th(name, scope="col") for name in head])), html.Tbody(body)]
-    titled = [html.Caption(caption)] if caption else []
-    return html.Div(
-        html.Table([*titled, *parts]), className="scrolls", tabIndex="0", role="region", **_named(caption or "Table")
-    )
+    scrolling = html.Div(html.Table(parts), className="scrolls", tabIndex="0", role="region", **_named(caption))
+    return html.Div([html.P(caption, className="muted"), scrolling])
 
 
-def facts(pairs: Mapping[str, Any]) -> Component:
-    """Names and values below each other; what is not known is left out."""
+def facts(pairs: Mapping[str, Any], across: bool = False) -> Component:
+    """Names and values, below each other or across the page; what is not known is left out."""
     known = {name: value for name, value in pairs.items() if value not in (None, "", {}, [])}
-    return html.Dl([part for name, value in known.items() for part in (html.Dt(name), html.Dd(value))])
+    shown = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in known.items()]
+    return html.Dl(shown, className="across" if across else "")
 
 
 def chart(figure: Any, theme: str, name: str, **more: Any) -> Component:

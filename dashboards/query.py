@@ -41,7 +41,7 @@ def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
     return html.Section(
         [
             heading("Query"),
-            select("Example", list(EXAMPLES), id="query-example", maw=480),
+            select("Example", list(EXAMPLES), id="query-example", placeholder="Choose one", maw=480),
             dmc.Textarea(
                 id="query-sql", label="SQL: one SELECT on the views results, leaderboard, learning_curves",
                 value=sql[:LONGEST], autosize=True, minRows=4, maxRows=16, className="sql", mt="sm", spellCheck=False,

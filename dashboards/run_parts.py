@@ -39,7 +39,8 @@ def top(desk: Desk, run: StoredRun) -> list[Component]:
                 "network steps": run.network_steps and f"{run.network_steps:,}",
                 "computing time": run.seconds and duration(run.seconds),
                 "parameters": run.parameters,
-            }
+            },
+            across=True,
         ),
     ]
 
@@ -57,7 +58,7 @@ def actions(desk: Desk, run: StoredRun) -> Component:
         html.A("Download model", id="run-model", href=desk.link(f"model/{run.id}"), hidden=run.state != "succeeded"),
         dcc.Link("Compare its job", href=desk.link("compare", job=run.job)),
     ]
-    return html.Div([*buttons, *links], className="row")
+    return html.Div([*buttons, *links], className="row middle")
 
 
 def curve_panel(desk: Desk, run: StoredRun) -> Component:
@@ -69,7 +70,7 @@ def curve_panel(desk: Desk, run: StoredRun) -> Component:
                     dmc.Checkbox(id="run-log-x", label="logarithmic x"),
                     dmc.Checkbox(id="run-log-y", label="logarithmic loss", checked=True),
                 ],
-                className="row",
+                className="row middle",
             ),
             chart(run_charts.run_curve([], theme=desk.theme), desk.theme, "Learning curve", id="run-curve"),
         ]

@@ -75,11 +75,12 @@ def grid(filters: Mapping[str, Any]) -> Component:
         columnDefs=columns,
         defaultColDef={"sortable": True, "resizable": True},
         filterModel=dict(filters),
-        getRowId="params.data.run",
+        getRowId="params.data.id",
         dashGridOptions={
             "cacheBlockSize": PART,
             "maxBlocksInCache": 10,
             "rowSelection": {"mode": "multiRow", "headerCheckbox": False},
+            "selectionColumnDef": {"pinned": "left", "width": 48},
             "suppressFieldDotNotation": True,
             "animateRows": False,
             "maintainColumnOrder": True,
@@ -157,6 +158,7 @@ def order(model: Any) -> str:
 def row(desk: Desk, run: StoredRun) -> dict[str, Any]:
     """A run as the grid shows it: numbers for reading, what is not known as nothing."""
     return {
+        "id": str(run.id),
         "run": run.id,
         "link": desk.link(f"run/{run.id}"),
         "state": run.state,

@@ -36,7 +36,7 @@ def questions() -> Component:
         [
             dmc.TextInput(id="submit-name", label="Name of the experiment", value="my experiment", debounce=300),
             *(
-                html.Div([form.kinds(part), html.Div(id={"type": "settings", "part": part})])
+                html.Div([form.kinds(part), html.Div(id={"type": "settings", "part": part})], className="part")
                 for part in PARTS
             ),
             html.Div(
@@ -50,7 +50,7 @@ def questions() -> Component:
                 className="row",
             ),
             dcc.Upload(
-                f"A series of your own: choose or drop a CSV file (at most {LARGEST:,} bytes)",
+                html.Button(f"A series of your own: choose or drop a CSV file (at most {LARGEST:,} bytes)"),
                 id="submit-csv", className="upload", accept=".csv", max_size=LARGEST,
             ),
             html.Div(id="submit-kept", role="status"),
@@ -67,7 +67,7 @@ def answer(desk: Desk) -> Component:
                 id="submit-yaml", label="The spec, as it will be sent; the form writes it, and you may too",
                 autosize=True, minRows=12, maxRows=30, debounce=500, className="yaml", spellCheck=False,
             ),
-            dcc.Upload("Choose or drop a YAML file", id="submit-file", className="upload", accept=".yaml,.yml,.json"),
+            dcc.Upload(html.Button("Choose or drop a YAML file"), id="submit-file", className="upload", accept=".yaml,.yml,.json"),
             html.Div(id="submit-cost", role="status"),
             dmc.Button("Submit", id="submit-go", disabled=True, style={} if may else {"display": "none"}),
             *([] if may else [problem("This token may only read.")]),

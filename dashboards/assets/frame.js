@@ -28,6 +28,14 @@
     }
   };
 
+  // Inputs for files get the words around them as their name, for those who can't see these.
+  new MutationObserver(() => {
+    for (const input of document.querySelectorAll("input[type=file]:not([aria-label])")) {
+      input.setAttribute("aria-label", input.parentElement.textContent);
+      input.tabIndex = -1; // the button beside it opens it
+    }
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
   const functions = (window.dash_clientside = window.dash_clientside || {});
   functions.frame = {
     theme: (_, templates) => {

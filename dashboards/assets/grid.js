@@ -22,21 +22,24 @@
         );
 
   const ENDED = ["succeeded", "failed", "cancelled"];
+  const grid = () => {
+    try {
+      return window.dash_ag_grid.getApi("runs");
+    } catch {
+      return null; // not there yet, or no more
+    }
+  };
   const functions = (window.dash_clientside = window.dash_clientside || {});
   functions.grid = {
     // The numbers of the rows in view that may still change.
     moving: () => {
-      const grid = window.dash_ag_grid.getApi("runs");
-      const rows = grid ? grid.getRenderedNodes().map((node) => node.data) : [];
+      const rows = (grid()?.getRenderedNodes() ?? []).map((node) => node.data);
       return rows.filter((row) => row && !ENDED.includes(row.state)).map((row) => row.run);
     },
     // New values for rows in view; when the list itself has grown, all rows are asked for again.
     fresh: (news) => {
-      const grid = window.dash_ag_grid.getApi("runs");
-      if (grid && news) {
-        for (const row of news.rows) grid.getRowNode(String(row.run))?.setData(row);
-        if (news.again) grid.refreshInfiniteCache();
-      }
+      for (const row of news?.rows ?? []) grid()?.getRowNode(row.id)?.setData(row);
+      if (news?.again) grid()?.refreshInfiniteCache();
       return window.dash_clientside.no_update;
     },
   };
