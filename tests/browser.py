@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from serving import CODE, Server
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-READY_MS = 20_000
+READY_MS = 60_000  # until something is there; a busy machine is no failure
 
 
 def chromium() -> str:
@@ -36,6 +36,7 @@ def chromium() -> str:
 @contextmanager
 def browser() -> Iterator[Browser]:
     """Chromium, headless."""
+    expect.set_options(timeout=READY_MS)
     with sync_playwright() as playwright:
         options = ["--no-sandbox"] if os.getuid() == 0 else []  # Chromium's own sandbox refuses to run as root
         opened = playwright.chromium.launch(executable_path=chromium(), args=options)
