@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import dash
 from flask import Flask
@@ -14,7 +14,7 @@ from evornn.dashboards.login import Sessions, protect
 from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from a2wsgi.wsgi_typing import WSGIApp
 
     from evornn.service.api.auth import Guard
     from evornn.service.isolated import Isolated
@@ -25,14 +25,14 @@ BUG = "a bug in evornn, which its operator finds in the server's log: please rep
 log = logging.getLogger(__name__)
 
 
-def dashboard(service: Isolated, guard: Guard, prefix: str = PREFIX) -> WSGIApplication:
+def dashboard(service: Isolated, guard: Guard, prefix: str = PREFIX) -> WSGIApp:
     """The dashboard as a WSGI app, to be mounted at `prefix`. Everything it shows and does it asks of `service`; who
     logs in with a token of `guard` may do what the token may."""
     server = Flask(__name__, static_folder=None)
     desk = Desk(service, prefix)
     app = dash.Dash(
         __name__,
-        server=server,
+        server=server,  # type: ignore[arg-type]  # what its annotation leaves out
         requests_pathname_prefix=prefix,
         routes_pathname_prefix="/",
         title="evornn",
@@ -48,8 +48,7 @@ def dashboard(service: Isolated, guard: Guard, prefix: str = PREFIX) -> WSGIAppl
     frame.install(app, desk, PAGES)
     for page in PAGES:
         page.install(app, desk)
-    wsgi: WSGIApplication = server
-    return wsgi
+    return cast("WSGIApp", server)
 
 
 def told(error: Exception) -> None:

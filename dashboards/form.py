@@ -31,11 +31,11 @@ class Setting:
     text: str
 
 
-def kinds(part: str, error: str | None = None) -> Component:
+def kinds(part: str) -> Any:
     """A choice of kinds; which there are comes from the catalog, and nothing is imported for it."""
     return dmc.MultiSelect(
         id={"type": "kinds", "part": part}, label=PARTS[part], data=sorted(CATALOGS[part]), value=FIRST[part],
-        searchable=True, hidePickedOptions=True, error=error,
+        searchable=True, hidePickedOptions=True,
     )  # fmt: skip
 
 

@@ -57,10 +57,11 @@ def install(app: Dash, desk: Desk, pages: Sequence[Page]) -> None:
     )
 
 
-def layout(desk: Desk, pages: Sequence[Page]) -> Component:
+def layout(desk: Desk, pages: Sequence[Page]) -> Any:
     """The frame around a page that is still to come."""
     looks = {theme: template(theme).to_plotly_json() for theme in ("light", "dark")}
     menu = [dcc.Link(page.name, href=desk.link(page.path)) for page in pages if page.listed]
+    menu_name: dict[str, Any] = {"aria-label": "Pages"}
     caller = desk.caller
     return dmc.MantineProvider(
         id="mantine",
@@ -74,7 +75,7 @@ def layout(desk: Desk, pages: Sequence[Page]) -> Component:
             html.Header(
                 [
                     dcc.Link("evornn", href=desk.prefix, className="brand"),
-                    html.Nav(menu, id="menu", **{"aria-label": "Pages"}),
+                    html.Nav(menu, id="menu", **menu_name),
                     html.Span(f"{caller.name} ({caller.scope})", className="who"),
                     html.Button("Light / dark", id="theme", className="quiet", n_clicks=0),
                     html.Form(

@@ -16,7 +16,7 @@ from evornn.experiments.palette import template
 from evornn.service.drawing import Drawing
 from evornn.store.records import StoredRun
 
-CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+CONFIG: Any = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 ENDED = ("succeeded", "failed", "cancelled")
 LIVE_MS = 1000  # between two looks at something that moves
 
@@ -84,7 +84,8 @@ def drawings(found: Sequence[Drawing], theme: str) -> Component:
     return html.Div(shown, className="charts")
 
 
-def select(label: str, options: Sequence[Any], **more: Any) -> Component:
+def select(label: str, options: Sequence[Any], **more: Any) -> Any:
+    """One of several."""
     return dmc.Select(
         label=label, data=list(options), allowDeselect=False, comboboxProps={"withinPortal": True}, **more
     )
@@ -122,5 +123,5 @@ def when(seconds: float | None) -> str:
     return "–" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
 
 
-def _named(name: str) -> dict[str, str]:
+def _named(name: str) -> dict[str, Any]:
     return {"aria-label": name}

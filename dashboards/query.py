@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -115,7 +116,8 @@ def install(app: Dash, desk: Desk) -> None:
     )
     def take(csv: int | None, parquet: int | None, sql: str) -> Any:
         suffix = ".csv" if ctx.triggered_id == "query-csv" else ".parquet"
-        return dcc.send_bytes(table(*asked(desk, sql, TAKEN), suffix), f"query{suffix}")
+        content = b64encode(table(*asked(desk, sql, TAKEN), suffix)).decode()
+        return {"filename": f"query{suffix}", "content": content, "base64": True}
 
 
 def asked(desk: Desk, sql: str, limit: int) -> tuple[list[str], list[list[Any]]]:

@@ -62,7 +62,8 @@ def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
     )
 
 
-def grid(filters: Mapping[str, Any]) -> Component:
+def grid(filters: Mapping[str, Any]) -> Any:
+    """The grid itself; its filters are whole names."""
     filtered = {"filter": "agTextColumnFilter", "filterParams": EQUAL, "floatingFilter": True}
     columns = [
         {"field": field, "headerName": title, **(filtered if field in FILTERS else {}), **more}

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from threading import Thread
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from a2wsgi import WSGIMiddleware
 from a2wsgi.wsgi_typing import WSGIApp
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp
 
 from evornn.service.api import asking, health, jobs, problems, runs
 from evornn.service.api.auth import Guard
@@ -58,7 +59,7 @@ def create_app(
     for router in (health.router, jobs.router, runs.router, asking.router):
         app.include_router(router)
     for path, made in (mounts or {}).items():
-        app.mount(path, WSGIMiddleware(made(app.state.service, app.state.guard)))
+        app.mount(path, cast("ASGIApp", WSGIMiddleware(made(app.state.service, app.state.guard))))
     app.add_middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)
     app.add_middleware(Capped)
     app.add_middleware(Hosts, names={*LOOPBACK, *host_names})
