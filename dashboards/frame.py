@@ -66,7 +66,7 @@ def layout(desk: Desk, pages: Sequence[Page]) -> Any:
     return dmc.MantineProvider(
         id="mantine",
         forceColorScheme=desk.theme,
-        theme={"primaryColor": "blue", "primaryShade": {"light": 8, "dark": 5}, "fontFamily": "system-ui, sans-serif"},
+        theme={"primaryColor": "blue", "primaryShade": 8, "fontFamily": "system-ui, sans-serif"},
         children=[
             dcc.Location(id="url", refresh="callback-nav"),
             dcc.Store(id="templates", data=looks),

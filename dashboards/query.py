@@ -136,7 +136,8 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Component:
         [
             html.P(f"{plural(len(rows), 'row')}{more}", className="muted", role="status"),
             dag.AgGrid(
-                className="grid answer",
+                className="grid",
+                style={"height": "420px"},
                 columnDefs=[{"field": f"c{k}", "headerName": name} for k, name in enumerate(columns)],
                 rowData=[{f"c{k}": _cell(value) for k, value in enumerate(row)} for row in rows],
                 defaultColDef={"sortable": True, "resizable": True, "filter": True},

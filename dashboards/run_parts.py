@@ -38,7 +38,7 @@ def top(desk: Desk, run: StoredRun) -> list[Component]:
                 run.score or "score": run.test_score and number(run.test_score),
                 "network steps": run.network_steps and f"{run.network_steps:,}",
                 "computing time": run.seconds and duration(run.seconds),
-                "parameters": run.parameters,
+                "parameters": run.parameters and f"{run.parameters:,}",
             },
             across=True,
         ),

@@ -20,8 +20,8 @@ EQUAL = {"filterOptions": ["equals"], "maxNumConditions": 1, "debounceMs": 300, 
 FILTERS = ("job", "experiment", "state", "task", "network", "trainer")
 COLUMNS: tuple[tuple[str, str, dict[str, Any]], ...] = (  # field, title, more
     ("run", "Run", {"cellRenderer": "RunLink", "width": 90, "pinned": "left"}),
-    ("state", "State", {"cellRenderer": "State", "width": 130}),
-    ("share", "Progress", {"cellRenderer": "Share", "width": 130, "sortable": False}),
+    ("state", "State", {"cellRenderer": "State", "width": 150}),
+    ("share", "Progress", {"cellRenderer": "Share", "width": 140, "sortable": False}),
     ("left", "Time left", {"width": 120, "sortable": False}),
     ("experiment", "Experiment", {"width": 160}),
     ("job", "Job", {"width": 90}),
@@ -72,6 +72,7 @@ def grid(filters: Mapping[str, Any]) -> Any:
     return dag.AgGrid(
         id="runs",
         className="grid",
+        style={"height": "calc(100vh - 160px)", "minHeight": "340px"},
         rowModelType="infinite",
         columnDefs=columns,
         defaultColDef={"sortable": True, "resizable": True},

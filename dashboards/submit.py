@@ -67,7 +67,10 @@ def answer(desk: Desk) -> Component:
                 id="submit-yaml", label="The spec, as it will be sent; the form writes it, and you may too",
                 autosize=True, minRows=12, maxRows=30, debounce=500, className="yaml", spellCheck=False,
             ),
-            dcc.Upload(html.Button("Choose or drop a YAML file"), id="submit-file", className="upload", accept=".yaml,.yml,.json"),
+            dcc.Upload(
+                html.Button("Choose or drop a YAML file"),
+                id="submit-file", className="upload", accept=".yaml,.yml,.json",
+            ),
             html.Div(id="submit-cost", role="status"),
             dmc.Button("Submit", id="submit-go", disabled=True, style={} if may else {"display": "none"}),
             *([] if may else [problem("This token may only read.")]),

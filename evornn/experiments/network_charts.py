@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 LARGEST = 300  # rows or columns of a matrix that is drawn
+FEW = 16  # rows or columns that all have their number
 MOST = 12  # matrices that are drawn, the largest first
 
 
@@ -66,6 +67,7 @@ def eigenvalues(matrices: Mapping[str, Floats], theme: str = "light") -> Figure:
         found = np.linalg.eigvals(values.astype(np.float64)) if np.isfinite(values).all() else np.zeros(0, complex)
         marker = {"color": looks[name].colour, "symbol": looks[name].symbol, "size": 8, "opacity": 0.85}
         figure.add_scatter(x=found.real, y=found.imag, mode="markers", name=label(name), marker=marker)
+    figure.update_xaxes(constrain="domain")
     return figure.update_yaxes(scaleanchor="x", scaleratio=1)
 
 
@@ -92,5 +94,6 @@ def _map(values: Floats, x: str, y: str, hover: str, theme: str) -> Figure:
         z=shown, zmin=-most or -1.0, zmax=most or 1.0, zmid=0, autocolorscale=True, hoverongaps=False,
         hovertemplate=f"{hover}<extra></extra>", colorbar={"thickness": 10, "tickformat": ".2~g"},
     )  # fmt: skip
-    figure.update_xaxes(showgrid=False, tickformat="d")
-    return figure.update_yaxes(showgrid=False, autorange="reversed", tickformat="d")
+    rows, columns = values.shape
+    figure.update_xaxes(showgrid=False, tickformat="d", dtick=1 if columns <= FEW else None)
+    return figure.update_yaxes(showgrid=False, autorange="reversed", tickformat="d", dtick=1 if rows <= FEW else None)
