@@ -374,7 +374,7 @@ def test_an_interrupt_detaches(
 def test_a_server_that_is_not_there(evornn: Evornn) -> None:  # noqa: F811
     http = Http("http://127.0.0.1:1", None, tries=1)
     with pytest.raises(Unreachable, match="can't be reached"):
-        http.bytes("/jobs")
+        http.raw("/jobs")
     http.close()
     for url in ("localhost:8000", "ftp://x", "http://", "http://me:secret@localhost"):
         with pytest.raises(EvornnError, match="is no address of a server"):

@@ -56,7 +56,7 @@ def runs(
         trainer=trainer,
         order=order or "id",
         limit=limit + 1,
-        **where,  # type: ignore[arg-type]  # after may be None
+        **where,
     )
     following = found[limit - 1].id if "after" in where and len(found) > limit else (cursor or 0) + limit
     return page(StoredRun, found[:limit], following if len(found) > limit else None)
