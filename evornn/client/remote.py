@@ -11,9 +11,9 @@ from uuid import uuid4
 from evornn.client.http import Http
 from evornn.errors import EvornnError
 from evornn.experiments.comparison import Comparison
-from evornn.service.model import Design, unpacked
+from evornn.service.model import Design
 from evornn.service.wire import Curve, Job, Outcome, Secret, Table
-from evornn.store.codec import FLOAT
+from evornn.store.codec import FLOAT, unpack
 from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Worker
 from evornn.store.tokens import SCOPES
 from evornn.training.records import Result, Row
@@ -89,7 +89,7 @@ class RemoteStore:
         return {curve.run: curve.rows for part in found for curve in part}
 
     def champion(self, run: RunId) -> Genome:
-        return unpacked(self.http.raw(f"/runs/{run}/model"), f"the model of run {run}").genome
+        return unpack(self.http.raw(f"/runs/{run}/champion"))["genome"]
 
     def result(self, run: RunId) -> Result:
         outcome = self.http.get(Outcome, f"/runs/{run}/result")
