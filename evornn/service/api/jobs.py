@@ -30,7 +30,7 @@ STREAMED: dict[str, Any] = {"content": {streams.MEDIA: {"schema": {"type": "stri
     "/jobs",
     status_code=201,
     response_model=Job,
-    responses=errors(400, 401, 403, 413, 415),
+    responses=errors(400, 401, 403, 404, 413, 415),
     openapi_extra=SPEC_BODY,
     summary="Submit a spec",
 )
