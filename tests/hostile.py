@@ -495,7 +495,7 @@ def heads() -> Iterator[Case]:
     yield request(
         "another path by header", "GET", "/healthz", (200,), headers=("X-Original-URL: /api/v1/tokens",), token=False
     )
-    for key in ("x" * 201, "é", "a b", "\x7f"):
+    for key in ("x" * 201, "é", "\x7f"):
         yield submitted(f"key {key[:10]!r}", SPEC, (0, *BAD), headers=(f"Idempotency-Key: {key}",))
     for last in ("-1", "x", "9" * 30, "1;DROP", "١"):
         yield request(

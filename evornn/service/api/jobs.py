@@ -20,7 +20,7 @@ from evornn.service.wire import Job, Page, job_view
 from evornn.store.records import Event, LogLine
 
 router = APIRouter(prefix=PREFIX, tags=["jobs"])
-Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")]
+Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x20-\x7e]+$")]
 Priority = Annotated[int, Query(ge=-1000, le=1000, description="Higher ones are computed first.")]
 Change = Literal["cancel", "retry", "resume"]
 STREAMED: dict[str, Any] = {"content": {streams.MEDIA: {"schema": {"type": "string"}}}}
