@@ -38,22 +38,25 @@ def opened() -> Iterator[Browser]:
         yield chromium
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With a job that has ended, and somebody who computes what is submitted."""
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """On each kind of database, with a job that has ended or soon will, and somebody who computes what is submitted."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "data").mkdir()
     url = f"sqlite:///{folder}/evornn.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").database(request.getfixturevalue("migrated"))
     with open_store(url) as store:
         submit(store, SHORT)
     with tools.working(url), serving(url, "--data", str(folder / "data")) as served:
         yield served
 
 
-@pytest.fixture(params=["desktop", "phone"])
+@pytest.fixture
 def page(opened: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page that fails its test for a word on the console, a request to elsewhere, or a dialog."""
-    size = tools.DESKTOP if request.param == "desktop" else tools.PHONE
+    """A page as wide as a desktop's (on SQLite) or a phone's (on PostgreSQL), which fails its test for a word on the
+    console, a request to elsewhere, or a dialog."""
+    size = tools.PHONE if "postgresql" in request.node.callspec.id else tools.DESKTOP
     context = opened.new_context(viewport=size, accept_downloads=True)  # type: ignore[arg-type]
     found, wrong = context.new_page(), list[str]()
     found.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)

@@ -11,9 +11,9 @@ from uuid import uuid4
 from evornn.client.http import Http
 from evornn.errors import EvornnError
 from evornn.experiments.comparison import Comparison
-from evornn.service.model import Design, unpacked
+from evornn.service.model import Design
 from evornn.service.wire import Curve, Job, Outcome, Secret, Table
-from evornn.store.codec import FLOAT
+from evornn.store.codec import FLOAT, unpack
 from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Worker
 from evornn.store.tokens import SCOPES
 from evornn.training.records import Result, Row
@@ -25,6 +25,7 @@ JOBS = 500  # in one request
 RUNS = 500
 CURVES = 100
 LINES = 1000
+LONGEST_KEY = 200  # characters
 
 
 class RemoteStore:
@@ -46,7 +47,7 @@ class RemoteStore:
         limit: int | None = None,
         before: JobId | None = None,
     ) -> list[StoredJob]:
-        filters = {"experiment": experiment, "state": state, "owner": owner, "cursor": before}
+        filters: dict[str, Any] = {"experiment": experiment, "state": state, "owner": owner, "cursor": before}
         return [_job(job) for job in self.http.pages(Job, "/jobs", JOBS, limit, **filters)]
 
     def job(self, job: JobId) -> StoredJob:
@@ -70,7 +71,7 @@ class RemoteStore:
         offset: int = 0,
         after: RunId | None = None,
     ) -> list[StoredRun]:
-        filters = {"job": job, "experiment": experiment, "state": state, "task": task}
+        filters: dict[str, Any] = {"job": job, "experiment": experiment, "state": state, "task": task}
         filters |= {"network": network, "trainer": trainer, "order": order}
         cursor = after if order == "id" else offset
         return list(self.http.pages(StoredRun, "/runs", RUNS, limit, cursor=cursor, **filters))
@@ -89,7 +90,7 @@ class RemoteStore:
         return {curve.run: curve.rows for part in found for curve in part}
 
     def champion(self, run: RunId) -> Genome:
-        return unpacked(self.http.bytes(f"/runs/{run}/model"), f"the model of run {run}").genome
+        return unpack(self.http.raw(f"/runs/{run}/champion"))["genome"]
 
     def result(self, run: RunId) -> Result:
         outcome = self.http.get(Outcome, f"/runs/{run}/result")
@@ -157,7 +158,10 @@ class Remote:
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
         """Asked again when the connection breaks: the key sees to it that there will be one job."""
-        headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
+        key = idempotency_key or uuid4().hex
+        if not (key.isascii() and key.isprintable() and len(key) <= LONGEST_KEY):
+            raise EvornnError(f"an idempotency key has at most {LONGEST_KEY} characters of plain ASCII: choose another")
+        headers = {"Idempotency-Key": key}
         params = {"priority": priority}
         job = self.store.http.post(Job, "/jobs", dict(spec), again=True, headers=headers, params=params)
         return int(job.id)
@@ -168,7 +172,7 @@ class Remote:
         return found
 
     def report(self, job: JobId) -> str:
-        return self.store.http.bytes(f"/jobs/{job}/report").decode()
+        return self.store.http.raw(f"/jobs/{job}/report").decode()
 
     def design(self, run: RunId) -> Design:
         found: Design = self.store.http.get(Design, f"/runs/{run}/network")

@@ -18,6 +18,7 @@ from evornn.errors import EvornnError
 T = TypeVar("T")
 MEMORY = 4 * 2**30  # bytes of data that the helper may hold
 SECONDS = 60.0  # for one call
+START = 60.0  # seconds more for the first one, which imports
 WAITING = 16  # calls at once; further ones are told to come back
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Helper:
         self.memory, self.seconds = memory, seconds
         self._lock, self._room = Lock(), BoundedSemaphore(WAITING)
         self._process: BaseProcess | None = None
+        self._closed = False
         self._pipe: Connection | None = None
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -50,15 +52,21 @@ class Helper:
         return found
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, whatever it is doing."""
+        self._closed = True
+        if (process := self._process) is not None:
+            process.kill()
         with self._lock:
             self._end()
 
     def _asked(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[Any, EvornnError | None]:
+        if self._closed:
+            return None, Busy("the server is ending: ask again when it is back")
+        fresh = self._process is None or not self._process.is_alive()
         pipe = self._begin()
         try:
             pipe.send((function, arguments))
-            if pipe.poll(self.seconds):
+            if pipe.poll(self.seconds + START * fresh):
                 reply: tuple[Any, EvornnError | None] = pipe.recv()
                 return reply
             problem = f"took longer than {self.seconds:g} s"

@@ -24,6 +24,7 @@ SECRET = 32  # bytes of a token
 SHORTEST = 32  # characters of a token from a file
 FIRST = "first"  # name of the token that is made when there is none
 REQUESTS = 200  # at once; further ones are told to come back
+LONGEST_HEAD = 2**16  # bytes of a request's first line and headers
 GRACE = 5  # seconds for open requests when the server ends
 
 
@@ -66,6 +67,8 @@ def serve(options: Options, told: Callable[[Serving], None], mounts: Mapping[str
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            http="h11",  # the one that limits how long a head may be
+            h11_max_incomplete_event_size=LONGEST_HEAD,
             ws="none",
             limit_concurrency=REQUESTS,
             timeout_graceful_shutdown=GRACE,
@@ -125,6 +128,7 @@ def _listening(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, number)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen()  # whoever is told the address may ask at once
     except (OSError, OverflowError) as error:
         raise EvornnError(f"can't serve at {host}:{port} ({error}): choose another --port or --host") from None
     return listening
