@@ -30,7 +30,7 @@ from tests.serving import Server, serving
 
 LIMITS = {"first_page_mb": 3.0, "filter_s": 0.3}
 ENDED = """UPDATE runs SET state = CASE WHEN id % 50 = 0 THEN 'failed' ELSE 'succeeded' END, mark = 100, seconds = 1,
-network_steps = 1000, test_loss = 1.0 / id, champion_valid = 1.0 / id"""
+network_steps = 1000, test_loss = 1.0 / id, champion_valid = 1.0 / id WHERE state = 'queued'"""
 
 
 @dataclass(frozen=True)

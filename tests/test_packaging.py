@@ -126,7 +126,8 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
 
 ROGUES = {
     "kernels": (
-        "import cma, fastapi, httpx, jinja2, llvmlite, ray, sqlalchemy, statsmodels, typer\nfrom evornn import training"
+        "import cma, dash, fastapi, httpx, jinja2, llvmlite, ray, sqlalchemy, statsmodels, typer\n"
+        "from evornn import training"
     ),
     "store": "import torch",
 }
