@@ -9,6 +9,7 @@ import dash_ag_grid as dag
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
+from evornn.dashboards import groups
 from evornn.dashboards.desk import Desk, Page, whole
 from evornn.dashboards.parts import LIVE_MS, duration, heading, left, nothing, share, when
 from evornn.experiments.conclusions import number, plural
@@ -53,7 +54,9 @@ def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
                 html.Span(id="runs-count", className="muted", role="status"),
                 html.A("Compare", id="runs-compare", href=desk.link("compare"), className="muted"),
             ),
-            grid(given),
+            html.Div(groups.choice(), className="row"),
+            html.Div(id="runs-groups"),
+            html.Div(grid(given), id="runs-all"),
             dcc.Interval(id="runs-tick", interval=2 * LIVE_MS),
             dcc.Store(id="runs-moving"),
             dcc.Store(id="runs-fresh"),
@@ -72,7 +75,7 @@ def grid(filters: Mapping[str, Any]) -> Any:
     return dag.AgGrid(
         id="runs",
         className="grid",
-        style={"height": "calc(100vh - 160px)", "minHeight": "340px"},
+        style={"height": "calc(100vh - 230px)", "minHeight": "340px"},
         rowModelType="infinite",
         columnDefs=columns,
         defaultColDef={"sortable": True, "resizable": True},
@@ -91,6 +94,8 @@ def grid(filters: Mapping[str, Any]) -> Any:
 
 
 def install(app: Dash, desk: Desk) -> None:
+    groups.install(app, desk)
+
     @app.callback(Output("runs", "getRowsResponse"), Output("runs-count", "children"), Input("runs", "getRowsRequest"))
     def rows(asked: dict[str, Any] | None) -> Any:
         if asked is None:

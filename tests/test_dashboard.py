@@ -154,6 +154,12 @@ def test_script_in_names_is_text(page: Page, server: Server) -> None:
     expect(page.locator("#run-top")).to_contain_text('<img src=x onerror=alert(1)> & "quoted"')
     page.goto(tools.address(server))
     expect(page.locator("#runs")).to_contain_text("<img src=x")
+    page.get_by_role("textbox", name="Group by").click()
+    page.get_by_role("option", name="task", exact=True).click()
+    expect(page.locator("#runs-groups")).to_contain_text("<b>sines</b>")
+    assert tools.faults(page) == []
+    page.locator("#runs-groups a", has_text="<b>sines</b>").click()
+    expect(page.locator("#runs-count")).to_contain_text("4 runs")
     page.goto(tools.address(server, "compare?job=1"))
     expect(page.locator("#compare-found h2").first).to_contain_text("<img src=x")
 
