@@ -117,13 +117,13 @@ def install(app: Dash, desk: Desk) -> None:
         State(SETTINGS, "id"),
     )
     def cost(text: str | None, kinds: list[list[str]], parts: list[Any], ids: list[Any]) -> Any:
-        if not text:
+        if not text or not desk.caller.may("submit"):
             return no_update, True, [None] * len(ids), [None] * len(parts)
         try:
             found = estimate(desk.verbs.expand(read(text)), desk.store)
         except EvornnError as error:
             return problem(str(error)), True, *marked(error, chosen(kinds, parts), ids, parts)
-        return costs(found), not desk.caller.may("submit"), [None] * len(ids), [None] * len(parts)
+        return costs(found), False, [None] * len(ids), [None] * len(parts)
 
     @app.callback(
         Output("url", "pathname", allow_duplicate=True),

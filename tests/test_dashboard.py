@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from serving import Server, serving
 
+from evornn.experiments.palette import INK
 from evornn.service.service import submit
 from evornn.store.store import open_store
 
@@ -142,10 +143,22 @@ def test_a_finished_run_shows_its_network_and_gives_its_model(page: Page, server
     from evornn.service.model import Model
 
     assert len(Model.read(tmp_path / "model").genome) > 0
+    assert ink(page) == INK["light"]
+    page.get_by_role("button", name="Light / dark").click()
+    assert ink(page) == INK["dark"]
+    page.get_by_role("tab", name="Searcher").click()
+    expect(page.locator("#run-searcher")).to_contain_text("gradient norm")
     page.get_by_role("tab", name="Network").click()
     expect(page.locator("#run-network .js-plotly-plot").first).to_be_visible()
     expect(page.locator("#run-network")).to_contain_text("Eigenvalues")
     assert tools.faults(page) == []
+
+
+def ink(page: Page) -> str:
+    """The colour of the learning curve's words."""
+    expect(page.locator("#run-curve .js-plotly-plot .scatterlayer")).to_be_attached()
+    code = "document.querySelector('#run-curve .js-plotly-plot')._fullLayout.font.color"
+    return str(page.evaluate(code))
 
 
 def test_script_in_names_is_text(page: Page, server: Server) -> None:
@@ -171,7 +184,27 @@ def test_the_form_says_what_is_wrong_and_where(page: Page, server: Server) -> No
     page.keyboard.press("Tab")
     expect(page.locator(".mantine-TextInput-error")).to_contain_text("greater")
     expect(page.locator("#submit-go")).to_be_disabled()
+    series = "time,load\n" + "".join(f"{k},{k % 7}\n" for k in range(50))
+    file = {"name": "my load.csv", "mimeType": "text/csv", "buffer": series.encode()}
+    page.locator("#submit-csv input").set_input_files(file)  # type: ignore[arg-type]
+    expect(page.locator("#submit-kept")).to_contain_text("my-load-")
     assert tools.faults(page) == []
+
+
+def test_a_server_that_does_not_answer_is_told_of(opened: Browser, server: Server) -> None:
+    context = opened.new_context(viewport=tools.DESKTOP)  # type: ignore[arg-type]
+    page = context.new_page()
+    tools.log_in(page, server, "cluster")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to the page")).to_be_focused()
+    expect(page.locator("#lost")).to_be_hidden()
+    context.set_offline(True)
+    expect(page.locator("#lost")).to_be_visible()
+    context.set_offline(False)
+    expect(page.locator("#lost")).to_be_hidden()
+    context.clear_cookies(name="evornn")
+    page.wait_for_url(re.compile("/ui/login"))
+    context.close()
 
 
 def test_theme_cluster_and_the_end_of_a_session(page: Page, server: Server) -> None:
