@@ -123,7 +123,8 @@ def _problem(where: str, error: DBAPIError | sqlite3.Error | OverflowError) -> S
         return StoreError(f"the database {where} {_POSTGRES['22003']}")
     if isinstance(cause, sqlite3.Error):
         family = "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
-        return StoreError(f"the database {where} {_SQLITE[family]}") if family in _SQLITE else None
+        kind = Unreachable if _SQLITE.get(family) == _LOCKED else StoreError
+        return kind(f"the database {where} {_SQLITE[family]}") if family in _SQLITE else None
     assert isinstance(error, DBAPIError)
     return _postgres_problem(where, error, getattr(cause, "sqlstate", None) or "", str(cause).strip())
 
