@@ -166,7 +166,7 @@ def _take_write_lock(connection: Connection, seconds: float) -> None:
                 driver.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
     finally:
         driver.execute(f"PRAGMA busy_timeout={round(1000 * seconds)}")
