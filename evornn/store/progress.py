@@ -51,7 +51,8 @@ def read(connection: Connection, ids: Sequence[RunId], marks: Sequence[int] | No
         rows = connection.execute(_ROWS.where(*chosen)).all()
         extra = _read_extra(connection, part, marks) if rows else {}
         for run, strange, *values in rows:
-            curves[run].append(Row(*_joined(values, strange), extra.get((run, values[0]), {})))
+            cells = [*_joined(values, strange), extra.get((run, values[0]), {})]
+            curves[run].append(Row(*cells))
     return curves
 
 
