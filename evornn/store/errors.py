@@ -48,7 +48,7 @@ _POSTGRES = {  # PostgreSQL's SQLSTATE, or its first two characters, the class â
 _AWAY = ("08", "53300", "57P")  # lost, too many connections, shutting down or starting up
 _BUSY = ("40001", "40P01")  # serialisation failure, deadlock
 _REFUSED = {  # what a server says when it is there but lets nobody in; such errors carry no SQLSTATE
-    "password authentication failed|no password": "lets nobody in so: check user and password in --store or EVORNN_STORE",
+    "password authentication failed|no password": "lets nobody in: check user and password in --store or EVORNN_STORE",
     "pg_hba.conf": "lets nobody in from here: allow user, database and address in the server's pg_hba.conf",
     "database .* does not exist": "does not exist: make it with createdb, or name another with --store",
     "role .* does not exist": "knows no such user: make it with createuser, or name another with --store",

@@ -32,8 +32,8 @@ TOKEN = re.compile(
     r"""(?P<space>\s+|--[^\n]*)
       | (?P<comment>/\*)
       | (?P<odd>[uU]&['"])
-      | (?P<text>[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\$(?P<tag>[^\W\d]\w*|)\$.*?\$(?P=tag)\$)
-      | "(?P<quoted>(?:[^"]|"")*)"
+      | (?P<text>[eE]'(?:[^'\\]|\\.|'')*+('|\Z)|'(?:[^']|'')*+('|\Z)|\$(?P<tag>[^\W\d]\w*|)\$.*?(\$(?P=tag)\$|\Z))
+      | "(?P<quoted>(?:[^"]|"")*+)("|\Z)
       | (?P<word>[^\W\d][\w$]*)
       | (?P<other>.)""",
     re.DOTALL | re.VERBOSE,
@@ -58,7 +58,7 @@ def refusal(sql: str) -> str | None:
 def calls(sql: str) -> list[str]:
     """Names before an opening bracket, or behind a closing one and a dot: functions, but also types and aliases."""
     found = tokens(sql)
-    before = {name for name, bracket in pairwise(found) if bracket == "("}
+    before = {name for name, bracket in pairwise(found) if bracket == "(" and (name[:1].isalpha() or name[:1] == "_")}
     behind = {name for bracket, dot, name in zip(found, found[1:], found[2:], strict=False) if bracket + dot == ")."}
     return sorted(before | behind)
 
