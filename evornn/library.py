@@ -126,17 +126,20 @@ def open(store: str = DEFAULT_STORE, create: bool = False) -> Results:
     return Results(Service(open_store(store, create=create)))
 
 
-def connect(url: str, token: str | None = None) -> Results:
+def connect(url: str | None = None, token: str | None = None) -> Results:
     """The same over HTTP, from a server (`evornn serve`): `evornn.connect("http://localhost:8000")`.
 
-    `token` is by default that of EVORNN_TOKEN, or of the file EVORNN_TOKEN_FILE, `~/.config/evornn/token`. Raises
-    Unreachable when there is no server, Refused when it doesn't take the token.
+    `url` is by default EVORNN_SERVER; `token` EVORNN_TOKEN, or what the file EVORNN_TOKEN_FILE says, which is
+    `~/.config/evornn/token`. Raises EvornnError for an address that is none. What is asked then raises Unreachable
+    while there is no server, and Refused where it doesn't take the token.
     """
+    import os
+
     from evornn.client.remote import Remote
     from evornn.client.token import usual_token
     from evornn.service.results import Results
 
-    return Results(Remote(url, usual_token() if token is None else token))
+    return Results(Remote(url or os.environ.get("EVORNN_SERVER", ""), usual_token() if token is None else token))
 
 
 def open_store(url: str, create: bool) -> Store:

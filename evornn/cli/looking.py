@@ -74,11 +74,7 @@ def logs(
 
     with opened(store, server) as results:
         chosen = results.store.run(run).job if run is not None else chosen_job(results.store, job)
-        if follow:
-            news = followed(results.store, chosen)
-        else:
-            news = pages(results.store, chosen)
-        for part in news:
+        for part in followed(results.store, chosen) if follow else pages(results.store, chosen):
             for line in _lines(part):
                 if run is None or line["run"] == run:
                     print(json.dumps(plain(line)) if as_json else _text(line), flush=True)

@@ -1,4 +1,4 @@
-"""Requests to a server: time limits, another try where that is safe, and the server's errors as exceptions of evornn."""
+"""Requests to a server: time limits, another try where that is safe, the server's errors as exceptions of evornn."""
 
 from __future__ import annotations
 

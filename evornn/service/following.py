@@ -21,6 +21,9 @@ class Cursor:
     line: int = 0
 
 
+START = Cursor()
+
+
 @dataclass(frozen=True)
 class News:
     """One look. `running` are the runs that are being computed, as they stand."""
@@ -37,7 +40,7 @@ class News:
         return max(len(self.events), len(self.lines)) == PAGE
 
 
-def look(store: Reads, job: JobId, since: Cursor = Cursor()) -> News:
+def look(store: Reads, job: JobId, since: Cursor = START) -> News:
     """What is new. Raises NotFound."""
     found = store.job(job)  # first: when it has ended by now, what follows is all there will be
     events = store.events(job=job, after=since.event, limit=PAGE)
@@ -56,7 +59,7 @@ def pages(store: Reads, job: JobId) -> Iterator[News]:
         yield news
 
 
-def follow(store: Reads, job: JobId, since: Cursor = Cursor(), every: float = EVERY) -> Iterator[News]:
+def follow(store: Reads, job: JobId, since: Cursor = START, every: float = EVERY) -> Iterator[News]:
     """Look again and again until the job has ended and all was seen."""
     while True:
         news = look(store, job, since)

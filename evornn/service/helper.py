@@ -1,5 +1,5 @@
-"""A process beside this one for what takes long or may go wrong: checking a stranger's spec loads data of any size, and
-comparing computes for seconds. It is limited in memory, ended when it takes too long, and started again when it died."""
+"""A process beside this one for what takes long or may go wrong: checking a stranger's spec loads data of any size,
+comparing computes for seconds. It is limited in memory, ended when it takes too long, started again when it died."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A store as a person at a notebook sees it, on this machine or on a server: jobs, runs with network and champion, curves,
-queries, comparisons."""
+"""A store as a person at a notebook sees it, on this machine or on a server: jobs, runs with network and champion,
+curves, queries, comparisons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from evornn.service.following import Cursor, News, follow
+from evornn.service.following import START, Cursor, News, follow
 from evornn.service.service import chosen_job
 from evornn.service.verbs import Reads, Verbs
 from evornn.store.records import JobId, RunId, StoredJob, StoredRun
@@ -97,7 +97,7 @@ class Results:
         data = read(spec) if isinstance(spec, (str, Path)) else spec
         return self.service.submit(data, idempotency_key=idempotency_key, priority=priority)
 
-    def follow(self, job: JobId, since: Cursor = Cursor()) -> Iterator[News]:
+    def follow(self, job: JobId, since: Cursor = START) -> Iterator[News]:
         """What happens to a job, once a second, until it has ended."""
         return follow(self.store, job, since)
 

@@ -1,4 +1,4 @@
-"""What people ask of evornn, in one place for the command line, the library and the servers: submit, compare, take home.
+"""What people ask of evornn, in one place for the command line, the library and the servers: submit, compare, ….
 
 What a store answers by itself (jobs, runs, curves, events, cancel, …) is asked of `Service.store`.
 """

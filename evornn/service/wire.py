@@ -1,7 +1,7 @@
 """Records and errors as JSON and back: what the API sends and the client reads.
 
-Numbers that aren't finite are the texts "NaN", "Infinity" and "-Infinity", since JSON has no word for them; in rows of a
-query, where a text may stand as well, `{"$float": "nan"}`.
+Numbers that aren't finite are the texts "NaN", "Infinity" and "-Infinity", since JSON has no word for them; in rows of
+a query, where a text may stand as well, `{"$float": "nan"}`.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Tokens(Database):
         change = update(tokens).where(tokens.c.name == name, tokens.c.revoked.is_(None)).values(revoked=now())
         with self.writing() as connection:
             if connection.execute(select(tokens.c.id).where(tokens.c.name == name)).first() is None:
-                raise NotFound(f"no token {name!r}: `evornn token list` shows all")
+                raise NotFound(f"no token {name!r}: `evornn token ls` shows all")
             connection.execute(change)
 
     def token_for(self, secret: str) -> Token | None:

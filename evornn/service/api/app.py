@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from threading import Thread
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -21,10 +21,10 @@ from evornn.service.isolated import Isolated
 from evornn.service.rules import Rules
 from evornn.store.store import Store
 
-PREFIX = "/api/v1"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-ABOUT = """Submit experiments, watch them, compare results. Send `Authorization: Bearer TOKEN`; `evornn token add` makes one.
-Errors are `application/problem+json` (RFC 9457). Numbers that aren't finite are the texts `NaN`, `Infinity`, `-Infinity`."""
+ABOUT = """Submit experiments, watch them, compare results. Send `Authorization: Bearer TOKEN`; `evornn token add` makes
+one. Errors are `application/problem+json` (RFC 9457). Numbers that aren't finite are the texts `NaN`, `Infinity` and
+`-Infinity`."""
 
 
 def create_app(
@@ -47,21 +47,14 @@ def create_app(
     app.state.metrics = Metrics(store)
     app.state.streams = 0
     problems.install(app)
-    app.include_router(health.router)
-    for router in (jobs.router, runs.router, asking.router):
-        app.include_router(_below(router))
+    for router in (health.router, jobs.router, runs.router, asking.router):
+        app.include_router(router)
     app.add_middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)
     app.add_middleware(Capped)
     app.add_middleware(Hosts, names={*LOOPBACK, *host_names})
     app.add_middleware(Shielded)
     app.add_middleware(Counted, metrics=app.state.metrics)
     return app
-
-
-def _below(router: APIRouter) -> APIRouter:
-    whole = APIRouter(prefix=PREFIX)
-    whole.include_router(router)
-    return whole
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from evornn.experiments.comparison import Comparison
 from evornn.service.api.auth import Admin, Reader
 from evornn.service.api.bodies import plain_body
 from evornn.service.api.examples import QUERY_BODY, TOKEN_BODY
-from evornn.service.api.parameters import LARGEST, Label, Numbers, errors, json, numbers
+from evornn.service.api.parameters import LARGEST, PREFIX, Label, Numbers, errors, json, numbers
 from evornn.service.api.parameters import service_of as service
 from evornn.service.api.problems import QueryRefused
 from evornn.service.wire import Secret, Table, encoded
@@ -24,7 +24,7 @@ from evornn.store.codec import dumps
 from evornn.store.errors import StoreError, Unreachable
 from evornn.store.records import Token, Worker
 
-router = APIRouter(tags=["questions"])
+router = APIRouter(prefix=PREFIX, tags=["questions"])
 MOST_COMPARED = 500
 
 

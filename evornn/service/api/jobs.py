@@ -13,14 +13,13 @@ from evornn.service.api import headers, streams
 from evornn.service.api.auth import Reader, Submitter, own
 from evornn.service.api.bodies import plain_body
 from evornn.service.api.examples import SPEC_BODY
-from evornn.service.api.parameters import After, Cursor, JobId, Label, Limit, RunId, State, errors, json, page
+from evornn.service.api.parameters import PREFIX, After, Cursor, JobId, Label, Limit, RunId, State, errors, json, page
 from evornn.service.api.parameters import service_of as service
 from evornn.service.verbs import Reads
 from evornn.service.wire import Job, Page, job_view
 from evornn.store.records import Event, LogLine
 
-router = APIRouter(tags=["jobs"])
-PATH = "/api/v1/jobs"
+router = APIRouter(prefix=PREFIX, tags=["jobs"])
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")]
 Priority = Annotated[int, Query(ge=-1000, le=1000, description="Higher ones are computed first.")]
 Change = Literal["cancel", "retry", "resume"]
@@ -48,14 +47,14 @@ def submit(
         raise EvornnError("body: must be a mapping of name, tasks, networks, trainers, seeds, budget")
     verbs = service(request, caller.name)
     job = verbs.submit(spec, idempotency_key=key, priority=priority)
-    return json(Job, job_view(verbs.store.job(job)), 201, {"Location": f"{PATH}/{job}"})
+    return json(Job, job_view(verbs.store.job(job)), 201, {"Location": f"{PREFIX}/jobs/{job}"})
 
 
 @router.get("/jobs", response_model=Page[Job], responses=errors(401, 403), summary="List jobs, newest first")
 def jobs(
     request: Request,
     caller: Reader,
-    state: State | None = None,
+    state: State = None,
     experiment: Label = None,
     owner: Label = None,
     limit: Limit = 100,

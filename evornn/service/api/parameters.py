@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Path, Query, Request, Response
 from starlette.exceptions import HTTPException
@@ -11,16 +11,18 @@ from starlette.exceptions import HTTPException
 from evornn.service.api.problems import MEDIA, Problem
 from evornn.service.isolated import Isolated
 from evornn.service.wire import Page, encoded
+from evornn.store.schema import STATES
 
-T = TypeVar("T")
+PREFIX = "/api/v1"
 LARGEST = 2**63 - 1
 MOST = 1000  # items of a page
-State = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled"]
+State = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$", json_schema_extra={"enum": list(STATES)})]
 JobId = Annotated[int, Path(ge=1, le=LARGEST, description="Number of a job.")]
 RunId = Annotated[int, Path(ge=1, le=LARGEST, description="Number of a run.")]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="Items at most.")]
 Cursor = Annotated[int | None, Query(ge=0, le=LARGEST, description="`next` of the page before.")]
 After = Annotated[int, Query(ge=0, le=LARGEST, description="Only what came after this number.")]
+OfJob = Annotated[int | None, Query(ge=1, le=LARGEST, description="Only this job's.")]
 Label = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 Numbers = Annotated[str, Query(max_length=8000, pattern=r"^[0-9]{1,18}(,[0-9]{1,18})*$", description="`1,2,3`")]
 

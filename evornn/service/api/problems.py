@@ -35,7 +35,7 @@ class Problem(BaseModel):
     suggestion: str | None = None
 
 
-class QueryRefused(EvornnError):
+class QueryRefused(StoreError):
     """A SELECT that isn't one, asks for what there isn't, or takes too long."""
 
 
@@ -90,6 +90,8 @@ def invalid(error: RequestValidationError) -> str:
 def _status(error: EvornnError) -> int:
     if isinstance(error, NotFound):
         return 404
+    if isinstance(error, QueryRefused):
+        return 422
     if isinstance(error, Forbidden):
         return 403
     if isinstance(error, Busy):

@@ -6,11 +6,13 @@ from fastapi import APIRouter, Request, Response
 
 from evornn.service.api.auth import Reader
 from evornn.service.api.parameters import (
+    PREFIX,
     After,
     Cursor,
     Label,
     Limit,
     Numbers,
+    OfJob,
     RunId,
     State,
     errors,
@@ -24,7 +26,7 @@ from evornn.service.wire import Curve, Outcome, Page, outcome
 from evornn.store.records import Event, LogLine, StoredRun
 from evornn.training.records import Row
 
-router = APIRouter(tags=["runs"])
+router = APIRouter(prefix=PREFIX, tags=["runs"])
 SAFETENSORS = "application/vnd.safetensors"
 MOST_CURVES = 200
 
@@ -33,9 +35,9 @@ MOST_CURVES = 200
 def runs(
     request: Request,
     caller: Reader,
-    job: Cursor = None,
+    job: OfJob = None,
     experiment: Label = None,
-    state: State | None = None,
+    state: State = None,
     task: Label = None,
     network: Label = None,
     trainer: Label = None,

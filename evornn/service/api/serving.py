@@ -9,7 +9,7 @@ import secrets
 import socket
 import stat
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evornn.errors import EvornnError
@@ -31,7 +31,7 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 8000  # 0: any that is free
     host_names: Collection[str] = ()
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
     token_file: Path | None = None
 
 
@@ -45,8 +45,8 @@ class Serving:
 
 
 def serve(options: Options, told: Callable[[Serving], None]) -> None:
-    """Serve until an interrupt. Raises EvornnError for a port that is taken, and an address that would be open to others
-    while there is no token."""
+    """Serve until an interrupt. Raises EvornnError for a port that is taken, and an address that would be open to
+    others while there is no token."""
     import uvicorn
 
     from evornn.service.api.app import create_app

@@ -1,4 +1,4 @@
-"""Server-sent events: what happens, as it happens. A client that was cut off goes on after the last event that it saw."""
+"""Server-sent events: what happens, as it happens. A client that was cut off goes on after the last one that it saw."""
 
 from __future__ import annotations
 
