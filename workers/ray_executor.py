@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -11,6 +13,11 @@ from ray.exceptions import RayError, RayTaskError
 
 from evornn.errors import EvornnError
 from evornn.service.executor import Assignment, Ended, Said
+from evornn.training.environment import versions
+from evornn.workers.crew import SINGLE_THREADED, sharding
+from evornn.workers.versions import OtherVersion, checked
+
+log = logging.getLogger(__name__)
 
 
 class RayExecutor:
@@ -31,7 +38,7 @@ class RayExecutor:
         wanted = _wanted(assignment.fragments.get("resources") or {})
         task = _perform.options(**wanted, name=f"run {assignment.run}")
         self._stopped.discard(assignment.run)
-        self._streams[task.remote(assignment)] = assignment.run
+        self._streams[task.remote(assignment, versions())] = assignment.run
 
     def events(self, timeout: float) -> list[Said | Ended]:
         if not self._streams:
@@ -86,10 +93,27 @@ def _wanted(resources: Mapping[str, Any]) -> dict[str, float]:
     return {"num_cpus": cpus, "num_gpus": gpus}
 
 
-@ray.remote(
-    max_retries=0, num_returns="streaming", runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}}
-)
-def _perform(assignment: Assignment) -> Iterator[Said | Ended]:
+@ray.remote(max_retries=0, num_returns="streaming", runtime_env=SINGLE_THREADED)
+def _perform(assignment: Assignment, asking: Mapping[str, Any]) -> Iterator[Said | Ended]:
+    """A run on a worker. `asking`: the versions of the dispatcher."""
     from evornn.service.perform import perform
 
-    yield from perform(assignment)
+    try:
+        unlike = checked(asking, versions())
+    except OtherVersion as error:
+        yield Ended(assignment.run, "error", str(error), retry=False)
+        return
+    for difference in unlike:
+        log.warning("run %s: %s", assignment.run, difference)
+    with sharding(assignment.fragments.get("resources") or {}) as spread:
+        for event in perform(assignment, spread):
+            yield _noted(event, unlike)
+
+
+def _noted(event: Said | Ended, unlike: list[str]) -> Said | Ended:
+    """A result's environment says how its worker differs from the dispatcher."""
+    if not unlike or not isinstance(event, Said) or event.update.result is None:
+        return event
+    result = event.update.result
+    noted = replace(result, environment={**result.environment, "unlike the dispatcher": unlike})
+    return replace(event, update=replace(event.update, result=noted))

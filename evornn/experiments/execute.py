@@ -20,7 +20,7 @@ from evornn.training.budget import Budget
 from evornn.training.check import check, check_causal
 from evornn.training.loop import training
 from evornn.training.oracle import Origin
-from evornn.training.problem import problem
+from evornn.training.problem import Spread, problem
 from evornn.training.records import Checkpoint, Update
 
 
@@ -88,8 +88,9 @@ def execute(
     budget: Mapping[str, Any],
     checkpoint: Checkpoint | None = None,
     origin: Origin | None = None,
+    spread: Spread | None = None,
 ) -> Iterator[Update]:
-    """Compute a run from its plain data, or go on with it from a checkpoint."""
+    """Compute a run from its plain data, or go on with it from a checkpoint. `spread`: see `training`."""
     run = ready(fragments)
     yield from training(
         run.network,
@@ -100,6 +101,7 @@ def execute(
         loss=run.loss,
         checkpoint=checkpoint,
         origin=origin,
+        spread=spread,
     )
 
 

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
 from evornn.service.executor import Assignment, Ended, Said
+from evornn.training.problem import Spread
 
 log = logging.getLogger(__name__)
 
 
-def perform(assignment: Assignment) -> Iterator[Said | Ended]:
-    """Updates of a run; an error of the run itself comes as `Ended`, not as an exception."""
+def perform(assignment: Assignment, spread: Spread | None = None) -> Iterator[Said | Ended]:
+    """Updates of a run; an error of the run itself comes as `Ended`, not as an exception. `spread` has its large
+    populations computed by several processes."""
+    a = assignment
     try:
-        for update in execute(
-            assignment.fragments, assignment.seed, assignment.budget, assignment.checkpoint, assignment.origin
-        ):
-            yield Said(assignment.run, update)
+        for update in execute(a.fragments, a.seed, a.budget, a.checkpoint, a.origin, spread):
+            yield Said(a.run, update)
     except EvornnError as error:
         yield Ended(assignment.run, "error", str(error), retry=False)
     except Exception as error:  # a bug of ours, or memory or disk of the machine: worth another try
