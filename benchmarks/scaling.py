@@ -4,7 +4,7 @@
 
 `runs`: equal runs of a job, per minute, through dispatcher, store (SQLite) and a Ray of this machine with 1 and with 2
 CPUs, in turns. `population`: one run of 4,096 members whose generations take about 50 ms alone, with `shards` 1 and 2,
-in turns; bits are compared. `call`: a question to one helper, beside the same one here. `run`: an empty run through Ray,
+in turns; bits are compared. `call`: a question to a helper, beside the same one here. `run`: an empty run through Ray
 and through a thread of this process. Efficiency is the speed of two workers over twice that of one.
 """
 

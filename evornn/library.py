@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,6 +159,23 @@ def executor(workers: int | None, address: str | None) -> Iterator[Executor]:
 
     with cluster.executor(address, workers) as ray:
         yield ray
+
+
+@contextmanager
+def isolated(workers: int | None, address: str | None, slots: int | None = None) -> Iterator[Executor]:
+    """Like `executor`, for who goes on for long: Ray is in a process of its own, and comes again when it was lost."""
+    if workers == 0 and address is None:
+        with executor(workers, address) as local:
+            yield local
+        return
+    from evornn.service.isolated import Isolated
+    from evornn.workers import cluster
+
+    apart = Isolated(partial(cluster.executor, address, workers, slots))
+    try:
+        yield apart
+    finally:
+        apart.close()
 
 
 class Silent:

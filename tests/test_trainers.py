@@ -570,6 +570,18 @@ def test_cma_es_starts_again_once_it_has_converged(kind: str) -> None:
     assert sphere(trainer.best(state)[None])[0] < 1e-9, "and kept the best"
 
 
+def test_cma_es_never_takes_smaller_steps_than_it_may() -> None:
+    least = []
+    for floor in (0.0, 0.5):
+        oracle, trainer = Fake(), TRAINERS.build({"kind": "cma_es", "sigma": 0.8, "sigma_floor": floor})
+        state, sigmas = trainer.start(oracle, Streams(0)), []
+        for _ in range(60):
+            state = trainer.step(state, oracle, Streams(1))
+            sigmas.append(trainer.statistics(state)["sigma"])
+        least.append(min(sigmas))
+    assert least[0] < 0.4 and least[1] == 0.4
+
+
 def test_cma_es_doubles_its_population_at_a_restart() -> None:
     oracle, growing, constant_ = Fake(constant, budget=5000), {"kind": "cma_es", "population": 5}, {"growth": 1.0}
     for settings, sizes in ((growing, [5, 10, 20, 40]), ({**growing, **constant_}, [5])):

@@ -19,6 +19,7 @@ from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
 from evornn.networks.network import Network
 from evornn.store.codec import dumps, loads, pack, unpack
+from evornn.tasks import TASKS
 from evornn.tasks.task import Data, Score, Sequences
 from evornn.trainers import TRAINERS
 from evornn.trainers.hybrid import Passed
@@ -362,6 +363,36 @@ def test_a_run_stops_at_its_target(name: str, network: Network, data: Data) -> N
     rows, result = finished(network, data, trainer_of(name), 0, Budget(steps=20_000, target=target))
     assert result.stopped_by == "target" and repr(target) in result.hits
     assert result.network_steps < whole.network_steps and rows[-1].mark == 100
+
+
+@pytest.mark.parametrize("trainer", [{"kind": "adam", "learning_rate": 0.03}, {"kind": "cma_es"}], ids=str)
+def test_a_run_stops_at_the_mark_at_which_its_task_is_solved(trainer: dict[str, Any]) -> None:
+    network, budget = Network("elman", inputs=3, units=3, outputs=1), Budget(steps=6_000_000, marks=60, solved=True)
+    asked = TASKS.build({"kind": "tomita", "language": 1, "train": 60}).data()
+    rows, result = finished(network, asked, TRAINERS.build(trainer), 0, budget)
+    assert result.stopped_by == "solved" and result.network_steps < budget.steps and rows[-1].mark == 60
+    assert asked.score is not None
+    assert all(problem(network, part, asked.loss).score(result.genome, asked.score) == 1 for part in asked.splits[:2])
+    _, before = finished(network, asked, TRAINERS.build(trainer), 0, Budget(steps=rows[-2].network_steps))
+    scores = [problem(network, part, asked.loss).score(before.genome, asked.score) for part in asked.splits[:2]]
+    assert min(scores) < 1, "it must not have stopped a mark too late"
+
+
+@pytest.mark.parametrize(
+    ("task", "loss", "says"),
+    [
+        ({"kind": "sunspots"}, None, "no score that says so"),
+        ({"kind": "narma"}, None, "no score that says so"),
+        ({"kind": "tomita"}, "mse", "no score that says so under this loss"),
+        ({"kind": "single_pole"}, None, "set target: 0 instead"),
+    ],
+)
+def test_what_can_not_be_solved_is_no_reason_to_stop(task: dict[str, Any], loss: str | None, says: str) -> None:
+    asked = TASKS.build(task).data()
+    inputs, outputs = asked.sizes
+    network = Network("elman", inputs=inputs, units=2, outputs=outputs)
+    with pytest.raises(EvornnError, match=f"budget.solved: .*{says}"):
+        evornn.train(network, task, "snes", budget=Budget(steps=10**6, solved=True), loss=loss)
 
 
 def test_a_run_stops_by_the_clock(network: Network, data: Data) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evornn.cli.dispatch import dispatch
 from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 database = typer.Typer(help="Look after the database.", no_args_is_help=True)
 app.add_typer(database, name="db")
+app.command()(dispatch)
 
 Store = Annotated[
     str, typer.Option("--store", envvar="EVORNN_STORE", help="Database URL.", show_default="sqlite:///evornn.db")

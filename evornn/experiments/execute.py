@@ -17,7 +17,7 @@ from evornn.tasks.task import Data, Task
 from evornn.trainers import TRAINERS
 from evornn.trainers.trainer import Trainer
 from evornn.training.budget import Budget
-from evornn.training.check import check, check_causal
+from evornn.training.check import check, check_causal, check_score
 from evornn.training.loop import training
 from evornn.training.oracle import Origin
 from evornn.training.problem import Spread, problem
@@ -111,5 +111,8 @@ def check_plans(plans: list[RunPlan]) -> list[int]:
     for run in plans:
         key = json.dumps(run.fragments, sort_keys=True)
         if key not in sizes:
-            sizes[key] = ready(run.fragments).network.n
+            found = ready(run.fragments)
+            sizes[key] = found.network.n
+            if run.budget.get("solved"):
+                check_score(found.data.score, found.loss)
     return [sizes[json.dumps(run.fragments, sort_keys=True)] for run in plans]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select, update
@@ -12,10 +13,11 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from evornn.store import progress
 from evornn.store.codec import pack, part_finite
 from evornn.store.database import Database
+from evornn.store.errors import Diverged, StoreError
 from evornn.store.reading import checkpoint_of, run_of
-from evornn.store.records import Claim, JobId, LogLine, Reply, RunId
-from evornn.store.schema import champions, checkpoints, events, logs, now, runs, workers
-from evornn.store.transitions import OPEN, fence, let_go, move, sweep
+from evornn.store.records import Claim, JobId, LogLine, Reply, Report, RunId
+from evornn.store.schema import champions, checkpoints, events, gpus, logs, now, runs, workers
+from evornn.store.transitions import OPEN, fence, fence_all, fenced, let_go, move, sweep
 from evornn.training.records import Checkpoint, Result, Row
 
 TRIES = 3  # a run that raised this many errors has failed
@@ -25,16 +27,18 @@ BACK_OFF = 2.0  # seconds before the second try, its square before the third, â€
 class Leasing(Database):
     """Claim, record, finish, fail, release."""
 
-    def claim(self, owner: str, lease_seconds: float = 30.0, job: JobId | None = None) -> Claim | None:
+    def claim(
+        self, owner: str, lease_seconds: float = 30.0, job: JobId | None = None, gpu: bool | None = None
+    ) -> Claim | None:
         """The next run of the queue (of one job): highest priority first, then oldest. None when there is none now.
 
-        Runs that wait for another try after a failure are not due yet; runs whose lease is over are.
+        With `gpu` only runs that need a GPU, or only those that don't. Runs that wait for another try after a failure
+        are not due yet; runs whose lease is over are.
         """
         with self.writing() as connection:
             sweep(connection)
-            statement, which = (_CLAIM, {}) if job is None else (_CLAIM_OF_JOB, {"job": job})
-            values = {"owner": owner, "length": lease_seconds, **which}
-            run = connection.execute(statement, values).scalar_one_or_none()
+            values = {"owner": owner, "length": lease_seconds, **({} if job is None else {"job": job})}
+            run = connection.execute(_claim(job is not None, gpu), values).scalar_one_or_none()
             return None if run is None else _claimed(connection, run, owner)
 
     def record(
@@ -54,11 +58,22 @@ class Leasing(Database):
         with self.writing() as connection:
             state = fence(connection, run, lease)["state"]
             _write(connection, run, rows, log)
-            if checkpoint is not None:
-                _keep(connection, run, checkpoint)
-            if network_steps is not None:
-                connection.execute(update(runs).where(runs.c.id == run).values(network_steps=int(network_steps)))
+            _advance(connection, run, checkpoint, network_steps)
         return Reply(cancel_requested=state == "cancelling")
+
+    def record_all(self, reports: Sequence[Report]) -> dict[RunId, bool | StoreError]:
+        """What many runs have to say, in one transaction. Answers for each whether it is to be cancelled.
+
+        The answer is an error where that run alone couldn't be written down: Fenced, Diverged, or a StoreError for what
+        is no plain data. Nothing of it was written then; the others were.
+        """
+        answers: dict[RunId, bool | StoreError] = {}
+        with self.writing() as connection:
+            ours = fence_all(connection, [(report.run, report.lease) for report in reports])
+            for report in reports:
+                row, refused = ours.get(report.run), fenced(report.run, report.lease)
+                answers[report.run] = refused if row is None else _said(connection, report, row["state"])
+        return answers
 
     def finish(
         self, run: RunId, lease: int, result: Result, rows: Sequence[Row] = (), log: Iterable[LogLine] = ()
@@ -70,12 +85,7 @@ class Leasing(Database):
         with self.writing() as connection:
             fence(connection, run, lease)
             _write(connection, run, rows, log)
-            genome = pack({"genome": result.genome})
-            found = {"run_id": run, "genome": genome, "environment": result.environment}
-            connection.execute(insert(champions).values(**found))
-            connection.execute(delete(checkpoints).where(checkpoints.c.run_id == run))
-            end = {"state": "succeeded", "finished": now(), "lease_until": None, "error": None}
-            move(connection, "succeeded", {**end, **_outcome(connection, run, result)}, runs.c.id == run)
+            _succeed(connection, run, result)
 
     def fail(self, run: RunId, lease: int, error: str, retry: bool) -> str:
         """The run raised an error. Answers its new state: queued (after a pause, while `retry` and tries are left),
@@ -111,8 +121,12 @@ class Leasing(Database):
             return sorted(connection.scalars(live.distinct()))
 
 
-def _claim(*which: ColumnElement[bool]) -> ReturningUpdate[int]:
-    """Parameters: owner, length (of the lease in seconds). Built once: building costs more than running."""
+@cache  # building costs more than running
+def _claim(of_job: bool, gpu: bool | None) -> ReturningUpdate[int]:
+    """Parameters: owner, length (of the lease in seconds), and job."""
+    which: list[ColumnElement[bool]] = [runs.c.job_id == bindparam("job")] if of_job else []
+    if gpu is not None:
+        which.append(gpus(runs.c.fragments) > 0 if gpu else gpus(runs.c.fragments) == 0)
     due = or_(runs.c.not_before.is_(None), runs.c.not_before <= now())
     queued = select(runs.c.id).where(runs.c.state == "queued", due, *which)
     first = queued.order_by(runs.c.priority.desc(), runs.c.id).limit(1).with_for_update(skip_locked=True)
@@ -120,10 +134,6 @@ def _claim(*which: ColumnElement[bool]) -> ReturningUpdate[int]:
     times = {"lease_until": now() + bindparam("length"), "started": func.coalesce(runs.c.started, now())}
     change = {"state": "running", "not_before": None, **lease, **times}
     return update(runs).where(runs.c.id == first.scalar_subquery()).values(**change).returning(runs.c.id)
-
-
-_CLAIM = _claim()
-_CLAIM_OF_JOB = _claim(runs.c.job_id == bindparam("job"))
 
 
 def _claimed(connection: Connection, run: RunId, owner: str) -> Claim:
@@ -134,6 +144,21 @@ def _claimed(connection: Connection, run: RunId, owner: str) -> Claim:
     return Claim(found, found.lease, checkpoint_of(connection, run))
 
 
+def _said(connection: Connection, report: Report, state: str) -> bool | StoreError:
+    """One of many runs: whether it is to be cancelled, or what is wrong with it."""
+    try:
+        with connection.begin_nested():
+            _write(connection, report.run, report.rows, ())
+            _advance(connection, report.run, report.checkpoint, report.network_steps)
+            if report.result is not None:
+                _succeed(connection, report.run, report.result)
+    except Diverged as diverged:
+        return diverged
+    except (TypeError, ValueError) as error:
+        return StoreError(f"run {report.run}: what it says can't be stored ({type(error).__name__}: {error})")
+    return state == "cancelling"
+
+
 def _write(connection: Connection, run: RunId, rows: Sequence[Row], log: Iterable[LogLine]) -> None:
     if rows:
         progress.write(connection, run, rows)
@@ -141,6 +166,22 @@ def _write(connection: Connection, run: RunId, rows: Sequence[Row], log: Iterabl
     for line in log:
         when = now() if line.time is None else line.time
         connection.execute(insert(logs).values(run_id=run, level=line.level, message=line.message, time=when))
+
+
+def _advance(connection: Connection, run: RunId, checkpoint: Checkpoint | None, network_steps: int | None) -> None:
+    if checkpoint is not None:
+        _keep(connection, run, checkpoint)
+    if network_steps is not None:
+        connection.execute(update(runs).where(runs.c.id == run).values(network_steps=int(network_steps)))
+
+
+def _succeed(connection: Connection, run: RunId, result: Result) -> None:
+    genome = pack({"genome": result.genome})
+    found = {"run_id": run, "genome": genome, "environment": result.environment}
+    connection.execute(insert(champions).values(**found))
+    connection.execute(delete(checkpoints).where(checkpoints.c.run_id == run))
+    end = {"state": "succeeded", "finished": now(), "lease_until": None, "error": None}
+    move(connection, "succeeded", {**end, **_outcome(connection, run, result)}, runs.c.id == run)
 
 
 def _keep(connection: Connection, run: RunId, checkpoint: Checkpoint) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from evornn.training.records import Checkpoint
+from evornn.training.records import Checkpoint, Result, Row
 
 JobId: TypeAlias = int
 RunId: TypeAlias = int
@@ -103,6 +104,18 @@ class Reply:
     """What `record` brings back."""
 
     cancel_requested: bool  # stop, then `release`
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one of many runs has to say: see `record` and, when there is a result, `finish`."""
+
+    run: RunId
+    lease: int
+    rows: Sequence[Row] = ()
+    checkpoint: Checkpoint | None = None
+    network_steps: int | None = None
+    result: Result | None = None
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,24 @@ def _now_sqlite(element: now, compiler: Any, **kw: Any) -> str:
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
+class gpus(FunctionElement[float]):
+    """How many GPUs a run needs, from its fragments."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(gpus)
+def _gpus(element: gpus, compiler: Any, **kw: Any) -> str:
+    fragments = compiler.process(element.clauses, **kw)
+    return f"coalesce(CAST(CAST({fragments} AS JSON) #>> '{{resources,gpus}}' AS DOUBLE PRECISION), 0)"
+
+
+@compiles(gpus, "sqlite")
+def _gpus_sqlite(element: gpus, compiler: Any, **kw: Any) -> str:
+    return f"coalesce(json_extract({compiler.process(element.clauses, **kw)}, '$.resources.gpus'), 0)"
+
+
 def _id() -> Column[int]:
     return Column("id", _Id, primary_key=True)
 

@@ -6,7 +6,7 @@ from math import exp, sqrt
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from evornn.errors import EvornnError
@@ -43,6 +43,7 @@ class CMAES(SearchTrainer):
 
     population: Annotated[int, Ge(2)] | None = None  # None: 4 + ⌊3 ln n⌋
     sigma: Annotated[float, Gt(0)] = 1.0  # initial step, in standard deviations of the initial distribution
+    sigma_floor: Annotated[float, Ge(0), Le(1)] = 0.0  # share of that below which it never falls (Igel 2003)
     covariance: Literal["full", "separable", "limited_memory"] = "full"
     growth: Annotated[float, Ge(1)] = 2.0  # of the population at a restart
 
@@ -59,6 +60,7 @@ class CMAES(SearchTrainer):
             z, y = _injected(form, search, z, y, np.flatnonzero((points != asked).any(axis=1)), points)
         order = np.argsort(losses, kind="stable")
         search = _updated(form, search, z[order], y[order])
+        search["sigma"] = max(search["sigma"], self.sigma_floor * self.sigma)
         search["history"] = remembered(search, losses)
         return self._again(search, turn) if ended(search, y, form.condition(search["form"])) else search
 

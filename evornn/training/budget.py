@@ -15,14 +15,16 @@ class Budget:
     those really taken), the same for every trainer.
 
     Progress, validation and checkpoints happen at `marks` equal parts of it. A run stops earlier when it has computed
-    for `seconds`, or when a loss on the whole training data reaches `target`. `targets` are only recorded: at which
-    cost each was first reached.
+    for `seconds`, when a loss on the whole training data reaches `target`, or, with `solved`, at the mark at which its
+    answer solves the task on training and validation data alike. `targets` are only recorded: at which cost each was
+    first reached.
     """
 
     steps: Annotated[int, Ge(1), Le(10**18)]
     marks: Annotated[int, Ge(1), Le(10**6)] = 100
     seconds: Annotated[float, Gt(0)] | None = None
     target: float | None = None
+    solved: bool = False
     targets: tuple[float, ...] = ()
 
     def mark(self, network_steps: int) -> int:

@@ -9,9 +9,9 @@ from typing import Any
 import psutil
 
 from evornn.errors import EvornnError
-from evornn.networks.network import Network
+from evornn.networks.network import Network, OwnLoss
 from evornn.settings import as_data
-from evornn.tasks.task import Task
+from evornn.tasks.task import EPISODES, Score, Task
 from evornn.trainers.trainer import Trainer
 from evornn.training.oracle import Origin
 from evornn.training.problem import Problem
@@ -51,6 +51,21 @@ def check_origin(origin: Origin | None, parameters: int) -> None:
             f"start_from: that run's network has {len(origin.genome)} parameters, this one {parameters}: "
             "start from a run of the same network"
         )
+
+
+def check_score(score: Score | None, loss: str | OwnLoss) -> None:
+    """Raises EvornnError when `budget.solved` could never stop a run."""
+    if loss == EPISODES:
+        raise EvornnError("budget.solved: a task of control is solved at the loss 0: set target: 0 instead")
+    if score is None or score.solved is None or not speaks(score, loss):
+        raise EvornnError(
+            "budget.solved: the task has no score that says so under this loss: set a target, or leave it out"
+        )
+
+
+def speaks(score: Score, loss: str | OwnLoss) -> bool:
+    """Whether outputs that were trained under a loss are what the score takes them for."""
+    return not score.losses or loss in score.losses
 
 
 def _check_memory(network: Network, trainer: Trainer) -> None:

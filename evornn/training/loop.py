@@ -16,7 +16,7 @@ from evornn.networks.network import Network, OwnLoss
 from evornn.tasks.task import Data
 from evornn.trainers.trainer import BudgetExhausted, State, Trainer
 from evornn.training.budget import Budget
-from evornn.training.check import check
+from evornn.training.check import check, check_score, speaks
 from evornn.training.environment import environment
 from evornn.training.oracle import LocalOracle, Origin, Spent
 from evornn.training.problem import Problem, Spread, problem
@@ -88,6 +88,8 @@ class Run:
         self.train, self.valid, self.test = (problem(network, asked, loss) for asked in data.splits)
         check(self.train, trainer, origin)
         self.train = self.train if spread is None else spread(self.train)
+        if budget.solved:
+            check_score(data.score, loss)
         self.network, self.data, self.trainer, self.budget, self.loss = network, data, trainer, budget, loss
         self.streams, self.seed, self.origin = Streams(seed, "trainer"), seed, origin
         self.progress, self.champion = Progress(), network.layout.centre
@@ -124,8 +126,8 @@ class Run:
                 self.progress.updates += 1
             self._tick()
             self.progress.stopped_by = self.progress.stopped_by or self._stop()
-            if self._mark() > self.progress.mark and not self.progress.whole:
-                self._measure_targets()
+            if self._mark() > self.progress.mark:
+                self._measure()
             row = self._row(self._mark()) if self._mark() > self.progress.mark else None
             self._tick()
             yield row
@@ -170,7 +172,7 @@ class Run:
     def _row(self, mark: int) -> Row:
         genome = self.trainer.best(self.state)
         valid = self._loss(genome, self.valid)
-        if valid < self.progress.champion_valid:
+        if valid < self.progress.champion_valid or self.progress.stopped_by == "solved":
             self.progress.champion_valid, self.champion = valid, genome.copy()
         self.progress.mark = mark
         self._summarise()
@@ -203,11 +205,20 @@ class Run:
             return "target"
         return "seconds" if budget.seconds is not None and self.progress.seconds >= budget.seconds else ""
 
-    def _measure_targets(self) -> None:
-        """A trainer on mini-batches never asks for the loss that the targets are about: measure it, to the mark."""
-        if self.oracle.targets:
-            self.oracle.reached(self._loss(self.trainer.best(self.state), self.train))
-            self.progress.stopped_by = self.progress.stopped_by or self._stop()
+    def _measure(self) -> None:
+        """What no trainer asks for, at a mark: is the task solved? For one on mini-batches also the loss on all data,
+        which is what targets are about."""
+        progress, genome = self.progress, self.trainer.best(self.state)
+        if self.oracle.targets and not progress.whole:
+            self.oracle.reached(self._loss(genome, self.train))
+            progress.stopped_by = progress.stopped_by or self._stop()
+        if self.budget.solved and not progress.stopped_by and self._solves(genome):
+            progress.stopped_by = "solved"
+
+    def _solves(self, genome: Genome) -> bool:
+        score = self.data.score
+        assert score is not None and score.solved is not None  # the constructor has seen to that
+        return all(asked.score(genome, score) >= score.solved for asked in (self.train, self.valid))
 
     def _loss(self, genome: Genome, asked: Problem) -> float:
         return float(asked.losses(genome[None])[0][0])
@@ -215,7 +226,7 @@ class Run:
     def _judged(self) -> dict[str, Any]:
         """The champion on the test split in the task's own terms, where the task has any and the loss speaks them."""
         score = self.data.score
-        if score is None or (score.losses and self.loss not in score.losses):
+        if score is None or not speaks(score, self.loss):
             return {}
         value = self.test.score(self.champion, score)
         solved = None if score.solved is None else value >= score.solved

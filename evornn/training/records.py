@@ -49,7 +49,7 @@ class Result:
     evaluations: int
     updates: int
     seconds: float
-    stopped_by: str  # budget, target, seconds
+    stopped_by: str  # budget, target, solved, seconds
     hits: dict[str, int]  # target loss (as text) → network steps at which a training loss first reached it
     score: str | None = None  # what `test_score` is, in the task's own terms (tasks/task.Score); None: there is none
     test_score: float | None = None

@@ -14,5 +14,4 @@ made postgres_password
 made pgpass postgres:5432:evornn:evornn:
 made ray_token
 made evornn_token
-made prometheus_token
 made grafana_password

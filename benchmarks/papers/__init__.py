@@ -1,0 +1,1 @@
+"""Published tables, each reproduced by one command: `python -m benchmarks.papers NAME`."""

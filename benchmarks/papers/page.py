@@ -1,0 +1,75 @@
+"""Sections as tables: in the terminal, and as docs/papers.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from benchmarks.papers.running import Measured
+from benchmarks.papers.section import Section
+from evornn.experiments.statistics import Interval
+
+HEAD = """# Published tables
+
+Made by `python -m benchmarks.papers --page > docs/papers.md` from the runs in `papers.db`; each section is computed by
+`python -m benchmarks.papers NAME`, which goes on where it was interrupted. Published numbers stand beside ours with a
+95 % interval. *Reproduced* means, at 95 %, what each section says; *open* that our interval reaches over that limit.
+What does not reproduce stays here with its likely cause.
+"""
+COLUMNS = ("", "published", "ours", "95 %", "runs", "solved", "verdict")
+
+
+def table(section: Section, found: Sequence[Measured]) -> Table:
+    """One section for the terminal."""
+    rows = Table(*COLUMNS, box=None, title=f"{section.title}: {section.unit}")
+    for column in rows.columns[1:-1]:
+        column.justify = "right"
+    for measured in found:
+        rows.add_row(*_cells(measured))
+    return rows
+
+
+def markdown(section: Section, found: Sequence[Measured], environments: Sequence[Mapping[str, object]]) -> str:
+    """One section for the page."""
+    lines = [COLUMNS, ["---", "--:", "--:", "--:", "--:", "--:", "---"], *map(_cells, found)]
+    rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    departures = "\n".join(f"- {departure}" for departure in section.departures)
+    machine = "; ".join(_machine(environment) for environment in environments) or "not run yet"
+    hours = sum(measured.seconds for measured in found) / 3600
+    return (
+        f"\n## {section.name}: {section.title}\n\n{section.source}. {section.unit[0].upper()}{section.unit[1:]}; "
+        f"{_meaning(section)}\n\n{rows}\n\nWhere our protocol departs:\n\n{departures}\n\n"
+        f"Computing time {hours:.2g} h of one core; {machine}.\n"
+    )
+
+
+def _meaning(section: Section) -> str:
+    if section.figure == "evaluations":
+        return f"reproduced: not worse than {section.tolerance:g} times the published number."
+    return f"reproduced: within {section.tolerance:.0%} of the published number."
+
+
+def _cells(measured: Measured) -> list[str]:
+    published = measured.line.published
+    told = "–" if published is None else _number(published)
+    runs = str(measured.runs) + (f" ({measured.failed} failed)" if measured.failed else "")
+    ours, interval = ("–", "–") if measured.ours is None else (_number(measured.ours.value), _interval(measured.ours))
+    return [measured.line.name, told, ours, interval, runs, str(measured.solved), measured.verdict]
+
+
+def _interval(ours: Interval) -> str:
+    return f"{_number(ours.low)} … {_number(ours.high)}"
+
+
+def _number(value: float) -> str:
+    if value == float("inf"):
+        return "∞"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _machine(environment: Mapping[str, object]) -> str:
+    return (
+        f"evornn {environment['commit'] or environment['evornn']}, {environment['cpu']}, {environment['cores']} cores, "
+        f"backend {environment['backend']}"
+    )
