@@ -31,8 +31,9 @@ HEALTH = {  # Ray's head asks its nodes once a second; by default a dead one is 
 
 @contextmanager
 def executor(address: str | None = None, workers: int | None = None, slots: int | None = None) -> Iterator[Executor]:
-    """An executor on the cluster at `address`; without one on a Ray of our own with `workers` CPUs (None: all). It fills
-    `slots` CPUs (None: as many as there are).
+    """An executor on the cluster at `address`; without one on a Ray of our own with `workers` CPUs (None: all).
+
+    It fills `slots` CPUs (None: as many as there are).
 
     Raises EvornnError when the cluster can't be reached.
     """

@@ -15,7 +15,7 @@ KNOCKS = 3  # in vain, in a row: then the head is dead
 
 
 class Machines:
-    """The cluster's machines. `grace` is for how many seconds a cluster may still grow, counted from its last change."""
+    """The cluster's machines. For `grace` seconds after its last change a cluster may still grow."""
 
     def __init__(self, grace: float) -> None:
         self._context = ray.get_runtime_context()
