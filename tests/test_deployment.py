@@ -379,6 +379,7 @@ def test_backup_and_restore_as_documented(database: str, tmp_path: Path) -> None
             subprocess.run(command, shell=True, check=True, cwd=tmp_path, env=environment)
         with open_store(url, create=False) as store:
             assert described(store, job) == expected
+            assert store.query("SELECT count(*) FROM results")[1][0][0] == 3
             assert store.claim("another:1:1.0") is not None
     finally:
         if server is not None:

@@ -7,5 +7,4 @@ password=$(cut -d : -f 5 "${PGPASS_SECRET:-/run/secrets/pgpass}")
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set password="$password" --username "$POSTGRES_USER" <<'SQL'
 CREATE ROLE evornn LOGIN CREATEROLE PASSWORD :'password';
 CREATE DATABASE evornn OWNER evornn ENCODING 'UTF8' TEMPLATE template0;
-REVOKE ALL ON DATABASE evornn FROM PUBLIC;
 SQL
