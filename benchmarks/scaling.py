@@ -4,8 +4,9 @@
 
 `runs`: equal runs of a job, per minute, through dispatcher, store (SQLite) and a Ray of this machine with 1 and with 2
 CPUs, in turns. `population`: one run of 4,096 members whose generations take about 50 ms alone, with `shards` 1 and 2,
-in turns; bits are compared. `call`: a question to a helper, beside the same one here. `run`: an empty run through Ray
-and through a thread of this process. Efficiency is the speed of two workers over twice that of one.
+in turns; bits are compared. Efficiency is the speed of two over twice that of one. `call`: a question to a helper,
+beside the same one here. `run`: an empty run through Ray and through a thread of this process. `updates`: what one
+dispatcher and its store take from runs that only talk.
 """
 
 from __future__ import annotations
@@ -17,17 +18,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 from typing import Any
 
-from evornn.cli.progress import Tally
+from benchmarks.costs import call, empty_runs, timed, updates, worked
 from evornn.experiments.execute import execute, load, network_for
 from evornn.experiments.spec import experiment, plan
-from evornn.service.dispatch import Dispatcher
-from evornn.service.executor import Executor
-from evornn.service.local import LocalExecutor
-from evornn.service.service import submit
-from evornn.store.store import Store, open_store
+from evornn.store.store import open_store
 from evornn.training.environment import machine
 from evornn.training.problem import problem
 from evornn.workers import cluster
@@ -64,7 +60,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
 def runs(folder: Path, quick: bool) -> dict[str, Any]:
     """Runs per minute with 1 and 2 CPUs."""
-    count, steps, rounds = (4, 20_000_000, 1) if quick else (12, 200_000_000, 3)
+    count, steps, rounds = (4, 40_000_000, 1) if quick else (10, 400_000_000, 3)
     minutes: dict[int, list[float]] = {1: [], 2: []}
     for number in range(rounds):
         for workers in (1, 2):
@@ -83,17 +79,6 @@ def runs(folder: Path, quick: bool) -> dict[str, Any]:
     }
 
 
-def worked(store: Store, executor: Executor, data: dict[str, Any]) -> float:
-    """Seconds from the first claim to the last result."""
-    job = submit(store, data)
-    listener = Tally(store.runs(job=job))
-    start = perf_counter()
-    Dispatcher(store, executor, listener).work(job)
-    seconds = perf_counter() - start
-    assert set(store.job(job).counts) == {"succeeded"}
-    return seconds
-
-
 def spec(steps: int, seeds: int, trainer: dict[str, Any] | None = None, marks: int = 20) -> dict[str, Any]:
     trainers = [trainer or {"kind": "cma_es", "population": 64}]
     budget = {"steps": steps, "marks": marks}
@@ -107,8 +92,11 @@ def spec(steps: int, seeds: int, trainer: dict[str, Any] | None = None, marks: i
 def alone_and_together(folder: Path, quick: bool) -> dict[str, Any]:
     """All that one Ray with two CPUs is enough for."""
     with cluster.executor(workers=2) as ray, open_store(f"sqlite:///{folder}/runs.db") as store:
-        found = {"population": [population(trainer, quick) for trainer in POPULATIONS], "call": call(quick)}
-        return {**found, "run": empty_runs(store, ray, quick)}
+        found = {
+            "population": [population(trainer, quick) for trainer in POPULATIONS],
+            "call": call(*parts({**TASK, "train": 1, "length": 2}), MEMBERS // 2, quick),
+        }
+        return {**found, "run": empty_runs(store, ray, spec, quick), "updates": updates(store, quick)}
 
 
 def population(trainer: dict[str, Any], quick: bool) -> dict[str, Any]:
@@ -171,52 +159,6 @@ def waiting(sharded: Any) -> Any:
 
     sharded.prepare = prepared
     return sharded
-
-
-# ---- what it costs ---------------------------------------------------------------------------------------------------
-
-
-def call(quick: bool) -> dict[str, Any]:
-    """Milliseconds that a question to a helper takes beyond its computing: one tile, and 2,048 members."""
-    from evornn.workers.crew import RayCrew
-
-    network, asked = parts({**TASK, "train": 1, "length": 2})
-    judged = problem(network, asked, "mse")
-    judged.prepare(False, False)
-    crew, found = RayCrew(1, {"num_cpus": 1}), {}
-    crew.equip(judged, False, False)
-    while not (helpers := crew.present()):
-        pass
-    for members in (32, MEMBERS // 2):
-        genomes = network.sample(members, seed=0)
-        there = [timed(lambda g=genomes: helpers[0].ask("losses", (g, None))()) for _ in range(30 if quick else 300)]  # type: ignore[misc]
-        here = [timed(lambda g=genomes: judged.losses(g)) for _ in range(30)]  # type: ignore[misc]
-        found[f"{members} members"] = {"there": 1000 * median(there), "here": 1000 * median(here)}
-    crew.close()
-    return {"parameters": network.n, "ms": found}
-
-
-def empty_runs(store: Store, ray: Executor, quick: bool) -> dict[str, Any]:
-    """Milliseconds per run that computes next to nothing, one after the other in each worker."""
-    count = 20 if quick else 200
-    local = LocalExecutor()
-    data = spec(10 * TASK["train"] * TASK["length"] * 4, 1, {"kind": "weight_guessing", "population": 4}, marks=1)
-    found = {}
-    for name, executor, workers in (("ray", ray, 2), ("thread", local, 1)):
-        worked(store, executor, {**data, "seeds": 4})
-        found[name] = 1000 * workers * worked(store, executor, {**data, "seeds": count}) / count
-    (run, *_) = plan(experiment(data))
-    found["computing"] = 1000 * median(
-        timed(lambda: list(execute(run.fragments, run.seed, run.budget))) for _ in range(10)
-    )
-    local.close()
-    return {"count": count, "ms": found}
-
-
-def timed(work: Any) -> float:
-    start = perf_counter()
-    work()
-    return perf_counter() - start
 
 
 # ---- what is told ----------------------------------------------------------------------------------------------------

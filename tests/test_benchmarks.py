@@ -208,9 +208,11 @@ def test_scaling_tells_what_is_met(two, told):
     large = {"members": 4096, "trainer": "openai_es", "ms": {1: 52.0, 2: 30.0}, "efficiency": 52 / 60}
     call = {"ms": {"32 members": {"there": 1.5, "here": 0.1}}}
     empty = {"ms": {"ray": 20.0, "thread": 8.0, "computing": 5.0}}
-    shown = scaling.lines({"runs": runs, "population": [large], "call": call, "run": empty})
+    talk = {"runs": 1000, "per_second": 2500.0}
+    shown = scaling.lines({"runs": runs, "population": [large], "call": call, "run": empty, "updates": talk})
     assert told in shown[0] and "52.0 ms a generation alone, 30.0 in two shards: efficiency 87% (met: 80%)" in shown[1]
     assert shown[2:] == [
         "call        32 members: 1.50 ms there, 0.10 here",
         "empty run   20.0 ms on Ray, 8.0 in a thread, 5.0 of computing",
+        "updates     2,500 a second from 1,000 runs at once, by one dispatcher",
     ]
