@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from evornn.service.executor import Assignment, Attempt, Ended, Event, Room
+from evornn.training.environment import versions
 from evornn.workers.machines import Machines
+from evornn.workers.remote import compute
 
 TOO_LARGE = 8  # runs that wait for a larger machine; while there are more, no others are taken
 FETCH = 10.0  # seconds for the transfer of an update from a node that may have died
@@ -41,8 +42,8 @@ class RayExecutor:
 
     def start(self, assignment: Assignment) -> None:
         wanted = {"num_cpus": assignment.needs.cpus, "num_gpus": assignment.needs.gpus}
-        task = _perform.options(**wanted, name=f"run {assignment.attempt.run}")
-        self._streams[task.remote(assignment)] = assignment
+        task = compute.options(**wanted, name=f"run {assignment.attempt.run}")
+        self._streams[task.remote(assignment, versions())] = assignment
 
     def events(self, timeout: float) -> list[Event]:
         """Raises EvornnError when the cluster is gone."""
@@ -96,12 +97,3 @@ class RayExecutor:
         if isinstance(error, RayTaskError):  # raised over there, say because evornn is not installed
             return Ended(attempt, "error", f"{type(error.cause).__name__}: {error.cause}")
         return Ended(attempt, "machine", type(error).__name__)
-
-
-@ray.remote(
-    max_retries=0, num_returns="streaming", runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}}
-)
-def _perform(assignment: Assignment) -> Iterator[Event]:
-    from evornn.service.perform import perform
-
-    yield from perform(assignment)
