@@ -82,7 +82,8 @@ class Victims:
     def mend(self) -> None:
         """Start what isn't there, as a supervisor does."""
         if ended(self.nodes[0]):  # the others can't live without a head
-            self.nodes[0] = self._node("--head", f"--port={self.address.rpartition(':')[2]}", *_head_ports())
+            port = self.address.rpartition(":")[2]
+            self.nodes[0] = self._node("--head", f"--port={port}", "--include-dashboard=false")
             self._await()
         self.nodes[1:] = [self._node(f"--address={self.address}") if ended(n) else n for n in self.nodes[1:]]
         self.dispatchers = [self._dispatcher(k) if ended(d) else d for k, d in enumerate(self.dispatchers)]
@@ -144,7 +145,7 @@ class Victims:
                 socket.create_connection((host, int(port)), timeout=1).close()
                 return
             except OSError:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or ended(self.nodes[0]):
                     raise RuntimeError(f"Ray did not start:\n{(self.folder / 'nodes').read_text()}") from None
                 time.sleep(0.1)
 
@@ -163,10 +164,6 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
-
-
-def _head_ports() -> list[str]:
-    return ["--include-dashboard=false", f"--ray-client-server-port={free_port()}"]
 
 
 def _words(process: psutil.Process) -> str:
