@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -53,6 +54,7 @@ class Victims:
         while (left := list(self.processes())) and time.monotonic() < deadline:
             kill(left)
             time.sleep(0.1)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def processes(self) -> Iterator[psutil.Process]:
         """All that was started from here, and what these have started."""
