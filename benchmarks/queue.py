@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from evornn.store.errors import Fenced
-from evornn.store.records import LogLine, NewRun
+from evornn.store.records import Claim, LogLine, NewRun
 from evornn.store.store import Store, open_store
 from evornn.training.records import Checkpoint, Result, Row
 from tests.postgres import Postgres
@@ -157,12 +157,9 @@ def _record(store: Store, number: int, size: Size, claims: list[tuple[int, int]]
 def zombie_writes_rejected(store: Store, count: int) -> int:
     """Writes of those who lost their leases to others; counts those that were refused and changed nothing."""
     job = store.submit(SPEC, [replace(RUN, position=n) for n in range(-(-count // 4))])
-    zombies = []
-    while (claim := store.claim("zombie", lease_seconds=-1, job=job)) is not None and claim.lease == 1:
-        zombies.append(claim)
-    heirs = [claim] if claim is not None else []
-    while (claim := store.claim("heir", lease_seconds=PATIENCE, job=job)) is not None:
-        heirs.append(claim)
+    zombies = _claimed(store, "zombie", job)
+    store.release_owner("zombie")
+    assert len(_claimed(store, "heir", job)) == len(zombies)
     before = repr((store.runs(job=job), store.events(job=job, limit=10 * count), store.logs(job=job)))
     rejected = 0
     for zombie in zombies:
@@ -173,6 +170,10 @@ def zombie_writes_rejected(store: Store, count: int) -> int:
                 rejected += 1
     after = repr((store.runs(job=job), store.events(job=job, limit=10 * count), store.logs(job=job)))
     return min(rejected, count) if before == after else 0
+
+
+def _claimed(store: Store, owner: str, job: int) -> list[Claim]:
+    return list(iter(lambda: store.claim(owner, PATIENCE, job), None))
 
 
 def _writes(store: Store, run: int, lease: int) -> list[Callable[[], object]]:

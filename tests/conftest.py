@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """One server per process of tests; `postgres.database()` answers the URL of a new, empty database."""
-    with Postgres() as server:
+    with Postgres(durable=False) as server:
         yield server
 
 

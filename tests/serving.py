@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+CLIENT = httpx.Client(timeout=60, trust_env=False)  # making one takes longer than most requests
 CODE = "from evornn.cli import main; main()"
 
 
@@ -30,7 +31,7 @@ class Server:
         secret = self.token if token == "" else token
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
         headers |= more.pop("headers", {})
-        return httpx.request(method, self.url + path, headers=headers, timeout=60, **more)
+        return CLIENT.request(method, self.url + path, headers=headers, **more)
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.ask("GET", path, **more)

@@ -84,7 +84,8 @@ def needed(operation: dict[str, Any]) -> str | None:
 
 def filled(path: str) -> str:
     values = {"job": "1", "run": "1", "change": "cancel", "name": "nobody"}
-    return re.sub(r"{(\w+)}", lambda found: values[found[1]], path) + ("?runs=1" if path.endswith("/curves") else "")
+    query = {"curves": "?runs=1", "compare": "?job=1"}.get(path.rpartition("/")[2], "")
+    return re.sub(r"{(\w+)}", lambda found: values[found[1]], path) + query
 
 
 def body_of(operation: dict[str, Any], who: str) -> dict[str, Any]:

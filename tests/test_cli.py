@@ -16,7 +16,7 @@ from typing import Any
 import pandas
 import pytest
 import yaml
-from test_store_schema import _as_user
+from test_store_files import _as_user
 
 from evornn import cli
 from evornn.service.doctor import Finding

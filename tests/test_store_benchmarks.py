@@ -27,7 +27,7 @@ def test_the_queue_loses_and_doubles_nothing(tmp_path: Path) -> None:
 def test_a_store_is_filled_and_asked(tmp_path: Path) -> None:
     found = run("size", tmp_path / "size.json")
     for database in ("sqlite", "postgresql"):
-        assert found[database]["rows"] == 4 * 200 * 20
+        assert found[database]["rows"] == 5 * 200 * 20
         assert all(spent["largest"] >= spent["median"] > 0 for spent in found[database]["seconds"].values())
 
 

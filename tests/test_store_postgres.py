@@ -24,7 +24,7 @@ SECRET = "hunter2"
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
     """One that is killed and changed, so not the one that the other tests use."""
-    with Postgres() as own:
+    with Postgres(durable=False) as own:
         yield own
 
 

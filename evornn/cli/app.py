@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from evornn.cli import asking, changing, looking, operating, running
@@ -13,15 +15,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (running.run, running.resume, running.submit):
-    app.command()(command)
-app.command("ls")(looking.list_)
-app.command("show")(looking.show_run)
-for command in (looking.logs, changing.cancel, changing.retry):
-    app.command()(command)
-for command in (asking.compare, asking.query, asking.export, asking.model, asking.catalog):
-    app.command()(command)
-for command in (dispatch, operating.serve, operating.doctor):
-    app.command()(command)
+COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (  # in the order of the help
+    ("run", running.run),
+    ("resume", running.resume),
+    ("submit", running.submit),
+    ("ls", looking.list_),
+    ("show", looking.show_run),
+    ("logs", looking.logs),
+    ("cancel", changing.cancel),
+    ("retry", changing.retry),
+    ("compare", asking.compare),
+    ("query", asking.query),
+    ("export", asking.export),
+    ("model", asking.model),
+    ("catalog", asking.catalog),
+    ("dispatch", dispatch),
+    ("serve", operating.serve),
+    ("doctor", operating.doctor),
+)
+for name, command in COMMANDS:
+    app.command(name)(command)
 app.add_typer(operating.token, name="token")
 app.add_typer(operating.database, name="db")

@@ -39,18 +39,19 @@ class Http:
 
     def get(self, kind: Any, path: str, **parameters: Any) -> Any:
         """An answer of this kind."""
-        return self.read(kind, self.bytes(path, **parameters))
+        return self.read(kind, self.raw(path, **parameters))
 
-    def bytes(self, path: str, **parameters: Any) -> bytes:
+    def raw(self, path: str, **parameters: Any) -> bytes:
         """An answer as it comes."""
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._asked("GET", path, True, params=given)
 
     def post(self, kind: Any, path: str, body: Any = None, again: bool = False, **more: Any) -> Any:
         """The answer to a change; `again` says that asking twice does no harm."""
-        sent = {} if body is None else {"content": _json(body), "headers": {"Content-Type": "application/json"}}
-        sent["headers"] = {**sent.get("headers", {}), **more.pop("headers", {})}
-        return self.read(kind, self._asked("POST", path, again, **sent, **more))
+        if body is not None:
+            more["content"] = _json(body)
+            more["headers"] = {"Content-Type": "application/json", **more.get("headers", {})}
+        return self.read(kind, self._asked("POST", path, again, **more))
 
     def delete(self, path: str) -> None:
         self._asked("DELETE", path, False)
@@ -92,7 +93,7 @@ class Http:
             except httpx.TransportError as error:
                 if last or not (safe or isinstance(error, httpx.ConnectError)):
                     raise Unreachable(
-                        f"the server {self.url} can't be reached ({error or type(error).__name__}): "
+                        f"the server {self.url} can't be reached ({str(error) or type(error).__name__}): "
                         "check the address, or start it with `evornn serve`"
                     ) from None
                 time.sleep(_pause(attempt, {}))

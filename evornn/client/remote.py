@@ -11,9 +11,9 @@ from uuid import uuid4
 from evornn.client.http import Http
 from evornn.errors import EvornnError
 from evornn.experiments.comparison import Comparison
-from evornn.service.model import Design, unpacked
+from evornn.service.model import Design
 from evornn.service.wire import Curve, Job, Outcome, Secret, Table
-from evornn.store.codec import FLOAT
+from evornn.store.codec import FLOAT, unpack
 from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Worker
 from evornn.store.tokens import SCOPES
 from evornn.training.records import Result, Row
@@ -46,7 +46,7 @@ class RemoteStore:
         limit: int | None = None,
         before: JobId | None = None,
     ) -> list[StoredJob]:
-        filters = {"experiment": experiment, "state": state, "owner": owner, "cursor": before}
+        filters: dict[str, Any] = {"experiment": experiment, "state": state, "owner": owner, "cursor": before}
         return [_job(job) for job in self.http.pages(Job, "/jobs", JOBS, limit, **filters)]
 
     def job(self, job: JobId) -> StoredJob:
@@ -70,7 +70,7 @@ class RemoteStore:
         offset: int = 0,
         after: RunId | None = None,
     ) -> list[StoredRun]:
-        filters = {"job": job, "experiment": experiment, "state": state, "task": task}
+        filters: dict[str, Any] = {"job": job, "experiment": experiment, "state": state, "task": task}
         filters |= {"network": network, "trainer": trainer, "order": order}
         cursor = after if order == "id" else offset
         return list(self.http.pages(StoredRun, "/runs", RUNS, limit, cursor=cursor, **filters))
@@ -89,7 +89,7 @@ class RemoteStore:
         return {curve.run: curve.rows for part in found for curve in part}
 
     def champion(self, run: RunId) -> Genome:
-        return unpacked(self.http.bytes(f"/runs/{run}/model"), f"the model of run {run}").genome
+        return unpack(self.http.raw(f"/runs/{run}/champion"))["genome"]
 
     def result(self, run: RunId) -> Result:
         outcome = self.http.get(Outcome, f"/runs/{run}/result")
@@ -168,7 +168,7 @@ class Remote:
         return found
 
     def report(self, job: JobId) -> str:
-        return self.store.http.bytes(f"/jobs/{job}/report").decode()
+        return self.store.http.raw(f"/jobs/{job}/report").decode()
 
     def design(self, run: RunId) -> Design:
         found: Design = self.store.http.get(Design, f"/runs/{run}/network")

@@ -33,6 +33,7 @@ class Helper:
         self.memory, self.seconds = memory, seconds
         self._lock, self._room = Lock(), BoundedSemaphore(WAITING)
         self._process: BaseProcess | None = None
+        self._closed = False
         self._pipe: Connection | None = None
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -50,11 +51,16 @@ class Helper:
         return found
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, whatever it is doing."""
+        self._closed = True
+        if (process := self._process) is not None:
+            process.kill()
         with self._lock:
             self._end()
 
     def _asked(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[Any, EvornnError | None]:
+        if self._closed:
+            return None, Busy("the server is ending: ask again when it is back")
         pipe = self._begin()
         try:
             pipe.send((function, arguments))

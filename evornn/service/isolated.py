@@ -44,7 +44,8 @@ class Isolated(Service):
 
     def _there(self, function: Callable[..., T], *arguments: Any) -> T:
         url = self.store.url.render_as_string(hide_password=False)
-        return self.helper.call(_on_store, function, url, *arguments)
+        found: T = self.helper.call(_on_store, function, url, *arguments)
+        return found
 
 
 def _on_store(function: Callable[..., T], url: str, *arguments: Any) -> T:

@@ -64,9 +64,20 @@ class Secret:
     token: str
 
 
-Job = dataclasses.make_dataclass(
-    "Job", [*get_type_hints(StoredJob).items(), ("state", str)], frozen=True, namespace={"__doc__": StoredJob.__doc__}
-)
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A submitted spec, how far it is, and its state in one word."""
+
+    id: int
+    experiment: str
+    spec_id: str
+    owner: str
+    created: float
+    finished: float | None
+    counts: dict[str, int]
+    state: str
+
+
 Outcome = dataclasses.make_dataclass(  # the genome is in the model
     "Outcome",
     [(name, kind) for name, kind in get_type_hints(Result).items() if name != "genome"],
@@ -87,7 +98,7 @@ def decoded(kind: Any, data: bytes | str) -> Any:
     return wire.model_validate_json(data).root
 
 
-def job_view(job: StoredJob) -> Any:
+def job_view(job: StoredJob) -> Job:
     """A job with its state in one word."""
     return Job(**dataclasses.asdict(job), state=job.state)
 

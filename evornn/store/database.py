@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from evornn.store.errors import StoreError, translated
 
 _WANTED = "want sqlite:///FILE.db or postgresql://USER@HOST/NAME"
+STEP = 10  # ms
 MIGRATION = 0x65766F726E6E  # PostgreSQL's advisory lock of whoever changes the schema: "evornn"
 
 
@@ -119,7 +121,7 @@ def _engine(url: URL, busy_seconds: float) -> Engine:
         raise StoreError(f"no driver for {url.drivername}: pip install psycopg[binary] ({error})") from None
     if sqlite:
         event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
+        event.listen(engine, "begin", partial(_begin, busy_seconds))
     return engine
 
 
@@ -141,9 +143,30 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def _begin(connection: Connection) -> None:
+def _begin(busy_seconds: float, connection: Connection) -> None:
     """A transaction that reads before it writes must take the write lock at once: BEGIN gave "database is locked"."""
     options = connection.get_execution_options()
     if options.get("evornn_migrate"):
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # has no effect within a transaction
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("evornn_write") else "BEGIN")
+    if options.get("evornn_write"):
+        _take_write_lock(connection, busy_seconds)
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def _take_write_lock(connection: Connection, seconds: float) -> None:
+    """Wait for the lock in short steps. SQLite's own wait gets longer with each step, up to 0.1 s, and who has waited
+    long is overtaken by all others: of 16 busy writers some came to no turn in 10 s."""
+    driver: Any = connection.connection.driver_connection
+    deadline = time.monotonic() + seconds
+    driver.execute(f"PRAGMA busy_timeout={STEP}")
+    try:
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={round(1000 * seconds)}")

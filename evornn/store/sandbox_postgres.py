@@ -25,6 +25,7 @@ PORTION = 50  # rows fetched at once
 MEMORY = 512 * 2**20  # bytes
 ONLY_SELECT = "only SELECT is allowed here: nothing that writes, attaches, or changes settings"
 WRITES = {"25006", "42P11", "0A000"}  # in a read-only transaction; in a cursor (SELECT INTO, DELETE in WITH)
+WRITING = r'"(INSERT|UPDATE|DELETE|MERGE|INTO)"|INTO is not allowed'  # in a message about syntax
 UNKNOWN = {  # SQLSTATE → what is not there, or not for queries; and its name in the message
     "42P01": ("table", r'"([^"]+)"'),
     "42703": ("column", r'column "?([\w.$]+)"?'),
@@ -119,12 +120,13 @@ def _cell(value: Any) -> Any:
 def _explain(error: BaseException, connection: psycopg.Connection[Any], request: dict[str, Any]) -> dict[str, Any]:
     """One line; for an unknown name also which names there are."""
     if isinstance(error, Refused):
-        return {"error": error.args[0]} if len(error.args) == 1 else _unknown(*error.args, connection, request)
+        what, name = error.args if len(error.args) > 1 else ("", "")
+        return _unknown(what, name, connection, request) if name else {"error": error.args[0]}
     if isinstance(error, MemoryError) or "out of memory" in str(error):
         return {"error": "the query needs too much memory: narrow it with WHERE or LIMIT"}
     assert isinstance(error, psycopg.Error)
     state, message = error.sqlstate or "", error.diag.message_primary or str(error)
-    if state in WRITES or (state == "42601" and re.search(r'"(INSERT|UPDATE|DELETE|MERGE|INTO)"', message, re.I)):
+    if state in WRITES or (state == "42601" and re.search(WRITING, message, re.IGNORECASE)):
         return {"error": ONLY_SELECT}
     if state == "42601" and "multiple commands" in message:
         return {"error": "only one statement is allowed: remove what follows the first semicolon"}
@@ -133,9 +135,10 @@ def _explain(error: BaseException, connection: psycopg.Connection[Any], request:
     if state in UNKNOWN and (named := re.search(UNKNOWN[state][1], message)):
         what = UNKNOWN[state][0] or {"function": "function", "schema": "schema"}.get(named[1], "table")
         name = named[named.re.groups].split(".")[-1]
-        if what != "table" or name not in request["tables"]:  # else it may be read, but not locked
+        if what == "table" and name in request["tables"]:  # it may be read, but not locked
+            return {"error": ONLY_SELECT}
+        if what != "function" or name not in request["functions"]:  # else it has other arguments
             return _unknown(what, name, connection, request)
-        return {"error": ONLY_SELECT}
     return {"error": message}
 
 

@@ -55,8 +55,8 @@ def move(
     The inner SELECT locks the rows where the database can, so that none changes state between looking and writing.
     Rows that another transaction holds are being changed already: an expired lease may be renewed in this moment.
     """
-    locked = {"skip_locked": kind == EXPIRED, "key_share": True}  # what belongs to the rows may be written meanwhile
-    chosen = select(runs.c.id).where(*where).order_by(runs.c.id).with_for_update(**locked)
+    chosen = select(runs.c.id).where(*where).order_by(runs.c.id)
+    chosen = chosen.with_for_update(skip_locked=kind == EXPIRED, key_share=True)  # what belongs to them may be written
     change = update(runs).where(runs.c.id.in_(chosen)).values(**values).returning(runs.c.id, runs.c.job_id)
     found = sorted((int(run), int(job)) for run, job in connection.execute(change))
     if found:

@@ -105,7 +105,7 @@ def add_token(request: Request, caller: Admin, body: Annotated[Any, Depends(plai
     return json(Secret, Secret(asked.name, secret), 201)
 
 
-@router.delete("/tokens/{name}", status_code=204, responses=errors(401, 403, 404), summary="Revoke a token")
+@router.delete("/tokens/{name:path}", status_code=204, responses=errors(401, 403, 404), summary="Revoke a token")
 def revoke_token(request: Request, caller: Admin, name: str) -> Response:
     if "\0" in name or len(name) > 200:
         raise EvornnError("no token has such a name: `evornn token ls` shows all")

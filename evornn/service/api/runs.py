@@ -23,6 +23,7 @@ from evornn.service.api.parameters import (
 from evornn.service.api.parameters import service_of as service
 from evornn.service.model import Design, Model
 from evornn.service.wire import Curve, Outcome, Page, outcome
+from evornn.store.codec import pack
 from evornn.store.records import Event, LogLine, StoredRun
 from evornn.training.records import Row
 
@@ -56,7 +57,7 @@ def runs(
         trainer=trainer,
         order=order or "id",
         limit=limit + 1,
-        **where,  # type: ignore[arg-type]  # after may be None
+        **where,
     )
     following = found[limit - 1].id if "after" in where and len(found) > limit else (cursor or 0) + limit
     return page(StoredRun, found[:limit], following if len(found) > limit else None)
@@ -111,6 +112,19 @@ def model(request: Request, caller: Reader, run: RunId) -> Response:
     genome = verbs.store.champion(run)
     name = {"Content-Disposition": f'attachment; filename="run-{run}.safetensors"'}
     return Response(Model(verbs.design(run), genome).packed(), 200, name, SAFETENSORS)
+
+
+@router.get(
+    "/runs/{run}/champion",
+    response_class=Response,
+    responses={
+        **errors(401, 403, 404),
+        200: {"content": {SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}}},
+    },
+    summary="Its champion alone as safetensors: `genome`",
+)
+def champion(request: Request, caller: Reader, run: RunId) -> Response:
+    return Response(pack({"genome": service(request).store.champion(run)}), media_type=SAFETENSORS)
 
 
 @router.get(

@@ -121,6 +121,7 @@ def _listening(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, number)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen()  # whoever is told the address may ask at once
     except (OSError, OverflowError) as error:
         raise EvornnError(f"can't serve at {host}:{port} ({error}): choose another --port or --host") from None
     return listening
