@@ -1,5 +1,6 @@
 """Does everything end well whatever dies? A Ray cluster of three nodes and a real PostgreSQL on this machine, two
-dispatchers, and SIGKILL at random moments, until all planned deaths have happened and all jobs have ended.
+dispatchers, a server that takes the jobs, and SIGKILL at random moments, until all planned deaths have happened and all
+jobs have ended.
 
     python -m benchmarks.chaos [--quick] [--json FILE] [--seed N]
 
@@ -13,6 +14,7 @@ import json
 import random
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -25,15 +27,18 @@ from rich.table import Table
 
 from benchmarks.outcomes import SPEC, faults, outcome
 from benchmarks.victims import Victims, ended
+from evornn.errors import EvornnError
+from evornn.library import connect
 from evornn.library import run as run_undisturbed
-from evornn.service.service import submit
 from evornn.store.errors import StoreError
 from evornn.store.store import Store, open_store
 from tests.postgres import Postgres
 
-DEATHS = {"worker": 20, "node": 10, "dispatcher": 10, "head": 3, "database": 5}
-QUICK = {"worker": 3, "node": 2, "dispatcher": 2, "head": 1, "database": 1}
+DEATHS = {"worker": 20, "node": 10, "dispatcher": 10, "server": 10, "head": 3, "database": 5}
+QUICK = {"worker": 3, "node": 2, "dispatcher": 2, "server": 2, "head": 1, "database": 1}
 PAUSE = (3.0, 10.0)  # seconds between two deaths
+SUBMITTING = 1.0  # seconds after a job was handed to the server within which that is killed
+AWAY = (0.5, 8.0)  # seconds until the database is started again
 WAITING = 8  # open runs below which the next job is submitted, as long as there are deaths to come
 PATIENCE = 600.0  # seconds without a run that ends, then something hangs
 
@@ -75,21 +80,25 @@ class Chaos:
 
     def __init__(self, store: Store, postgres: Postgres, victims: Victims, deaths: dict[str, int], seed: int) -> None:
         self.store, self.postgres, self.victims, self.deaths = store, postgres, victims, deaths
-        self.random, self.died, self.jobs = random.Random(seed), Counter[str](), list[int]()
+        self.random, self.died = random.Random(seed), Counter[str]()
+        self.asked, self.jobs = 0, list[int]()  # submitted, and the numbers of those that the server has confirmed
+        self.server = ""
         self.plan = [kind for kind, count in deaths.items() for _ in range(count)]
         self.random.shuffle(self.plan)
         self.states: Counter[str] = Counter()
         self.steps: dict[int, int] = {}  # of each run, when last seen
         self.recomputed = 0
-        self.start = self.progress_at = self.next_at = time.monotonic()
+        self.start = self.progress_at = self.next_at = self.back_at = time.monotonic()
 
     def run(self) -> None:
-        self.victims.dispatch(2, self.store.url.render_as_string(hide_password=False))
-        while self.plan or self.states["succeeded"] < sum(self.states.values()):
+        url = self.store.url.render_as_string(hide_password=False)
+        self.victims.dispatch(2, url)
+        self.server = self.victims.serve(url)
+        while self.plan or self.asked > len(self.jobs) or self.states["succeeded"] < sum(self.states.values()):
             self.victims.mend()
             self._with_database(self._look)
-            if self.plan and self._open() < WAITING:
-                self._with_database(self._submit)
+            if self.plan and self.asked == len(self.jobs) and self._open() < WAITING:
+                self._submit()
             if self.plan and time.monotonic() >= self.next_at and self._kill(self.plan[-1]):
                 self.died[self.plan.pop()] += 1
                 self.next_at = time.monotonic() + self.random.uniform(*PAUSE)
@@ -103,6 +112,8 @@ class Chaos:
         wrong = [fault for job in self.jobs for fault in faults(self.store, job, expected)]
         if len(runs) != len(self.jobs) * len(expected):
             wrong.append(f"{len(runs)} runs of {len(self.jobs)} jobs")
+        if sorted(job.id for job in self.store.jobs()) != sorted(self.jobs) or len(self.jobs) != self.asked:
+            wrong.append(f"{self.asked} jobs were submitted, {len(self.jobs)} confirmed: {self.jobs}")
         return {
             "killed": dict(self.died),
             "jobs": len(self.jobs),
@@ -129,9 +140,18 @@ class Chaos:
         return sum(count for state, count in self.states.items() if state in ("queued", "running"))
 
     def _submit(self) -> None:
-        """Once, however often it is tried: the key says so."""
-        self.jobs.append(submit(self.store, SPEC, idempotency_key=f"job {len(self.jobs)}"))
-        self._look()
+        """By a thread of its own, which tries until the server has confirmed it: the key sees to it that it is once."""
+        self.asked += 1
+        threading.Thread(target=self._ask, args=(f"job {self.asked}",), daemon=True).start()
+
+    def _ask(self, key: str) -> None:
+        while True:
+            try:
+                with connect(self.server, self.victims.secret) as server:
+                    self.jobs.append(server.service.submit(SPEC, idempotency_key=key))
+                return
+            except EvornnError:
+                time.sleep(0.2)
 
     def _look(self) -> None:
         runs = self.store.runs()
@@ -148,16 +168,22 @@ class Chaos:
         try:
             work()
         except StoreError:  # it was killed a moment ago
-            self.postgres.start()
+            if time.monotonic() >= self.back_at:
+                self.postgres.start()
 
     def _kill(self, kind: str) -> bool:
         """Whether there was one to be killed."""
         if kind == "database":
             self.postgres.kill()
+            self.back_at = time.monotonic() + self.random.uniform(*AWAY)
         elif kind == "head":
             self.victims.kill_node(0)
         elif kind == "worker":
             return self._kill_worker()
+        elif kind == "server":
+            self._submit()
+            time.sleep(self.random.uniform(0, SUBMITTING))
+            self.victims.kill_server()
         else:
             those = self.victims.nodes if kind == "node" else self.victims.dispatchers
             alive = [k for k, process in enumerate(those) if not ended(process) and (kind, k) != ("node", 0)]

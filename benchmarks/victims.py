@@ -1,4 +1,4 @@
-"""Real processes to be killed: the nodes of a Ray cluster on this machine, their workers, and dispatchers."""
+"""Real processes to be killed: the nodes of a Ray cluster on this machine, their workers, dispatchers and a server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVORNN = "from evornn.cli import main; main()"
 
 
 class Victims:
-    """A Ray cluster and dispatchers. At the end of the `with` nothing of it is left, whatever happened.
+    """A Ray cluster, dispatchers, a server. At the end of the `with` nothing of it is left, whatever happened.
 
     The first node is the head. Every node has `cpus` CPUs, so that a run takes one.
     """
@@ -36,7 +36,9 @@ class Victims:
         self._environment = {**os.environ, **HEALTH, **self._token(), MARK: self.folder.name}
         self.nodes: list[subprocess.Popen[bytes] | None] = [None] * nodes
         self.dispatchers: list[subprocess.Popen[bytes] | None] = []
-        self.store = ""
+        self.server: subprocess.Popen[bytes] | None = None
+        self.store, self.port = "", free_port()
+        self.secret = secrets.token_hex(32)  # the server's token
 
     def __enter__(self) -> Self:
         try:
@@ -72,6 +74,11 @@ class Victims:
         self.store, self.dispatchers = store, [None] * count
         self.mend()
 
+    def serve(self, store: str) -> str:
+        """Keep a server for a store. Answers its URL."""
+        self.store, self.server = store, self._server()
+        return f"http://127.0.0.1:{self.port}"
+
     def mend(self) -> None:
         """Start what isn't there, as a supervisor does."""
         if ended(self.nodes[0]):  # the others can't live without a head
@@ -79,6 +86,8 @@ class Victims:
             self._await()
         self.nodes[1:] = [self._node(f"--address={self.address}") if ended(n) else n for n in self.nodes[1:]]
         self.dispatchers = [self._dispatcher(k) if ended(d) else d for k, d in enumerate(self.dispatchers)]
+        if self.server is not None and ended(self.server):
+            self.server = self._server()
 
     def kill_node(self, k: int) -> None:
         """A machine's end: of all its processes at once. The first is the head."""
@@ -94,6 +103,11 @@ class Victims:
             dispatcher.send_signal(signal.SIGKILL)
             dispatcher.wait()
 
+    def kill_server(self) -> None:
+        if self.server is not None:
+            self.server.kill()
+            self.server.wait()
+
     def _node(self, *options: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", *options]
         command += [f"--num-cpus={self._cpus}", "--num-gpus=0", "--node-ip-address=127.0.0.1"]
@@ -104,6 +118,13 @@ class Victims:
     def _dispatcher(self, k: int) -> subprocess.Popen[bytes]:
         options = ["dispatch", "--store", self.store, "--address", self.address]
         return self._start(f"dispatcher{k}", [sys.executable, "-c", EVORNN, *options])
+
+    def _server(self) -> subprocess.Popen[bytes]:
+        file = self.folder / "server-token"
+        file.touch(0o600)
+        file.write_text(self.secret)
+        options = ["serve", "--store", self.store, "--port", str(self.port), "--token-file", str(file)]
+        return self._start("server", [sys.executable, "-c", EVORNN, *options])
 
     def _start(self, log: str, command: list[str]) -> subprocess.Popen[bytes]:
         with (self.folder / log).open("ab") as said:

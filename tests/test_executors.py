@@ -20,10 +20,10 @@ from test_dispatch import Heard, gone, is_last
 from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
 from evornn.experiments.spec import experiment, plan
-from evornn.service import isolated, owner
+from evornn.service import detached, owner
+from evornn.service.detached import Detached
 from evornn.service.dispatch import Dispatcher
 from evornn.service.executor import Assignment, Attempt, Ended, Event, Executor, Room, Said
-from evornn.service.isolated import Isolated
 from evornn.service.local import LocalExecutor
 from evornn.service.owner import is_dead, own_name
 from evornn.service.service import submit
@@ -76,13 +76,13 @@ def on_ray() -> Iterator[Executor]:
 
 
 @contextmanager
-def apart(make: isolated.Make) -> Iterator[Isolated]:
-    working = Isolated(make)
+def apart(make: detached.Make) -> Iterator[Detached]:
+    working = Detached(make)
     yield working
     working.close()
 
 
-KINDS = {"local": local, "ray": on_ray, "isolated": partial(apart, local), "isolated ray": partial(apart, on_ray)}
+KINDS = {"local": local, "ray": on_ray, "detached": partial(apart, local), "detached ray": partial(apart, on_ray)}
 
 
 @pytest.fixture(scope="module", params=[pytest.param(k, marks=[pytest.mark.slow] * (k != "local")) for k in KINDS])
@@ -253,7 +253,7 @@ def test_nothing_to_wait_for_is_waited_for(executor: Executor, monkeypatch: pyte
 
 
 def test_a_lost_process_ends_its_runs_and_another_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolated, "AGAIN", (0.01, 0.01))
+    monkeypatch.setattr(detached, "AGAIN", (0.01, 0.01))
     with apart(local) as executor:
         for run in (31, 32):
             executor.start(assignment(run, budget=ENDLESS))
@@ -280,7 +280,7 @@ def nowhere() -> Iterator[Executor]:
 def test_a_cluster_that_is_not_there_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(isolated, "AGAIN", (0.01, 0.02))
+    monkeypatch.setattr(detached, "AGAIN", (0.01, 0.02))
     with apart(nowhere) as executor:
         while len(caplog.records) < 2:
             assert executor.events(0.1) == [] and executor.room == Room(0, 0)

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evornn.cli.options import DEFAULT, Address, Json, Store, Workers
+
 if TYPE_CHECKING:
     from evornn.service.dispatch import Dispatcher
+    from evornn.store import store as stores
     from evornn.store.records import StoredRun
-    from evornn.store.store import Store
     from evornn.training.records import Update
 
 log = logging.getLogger("evornn.dispatch")
@@ -26,18 +28,14 @@ EVERY = 10.0  # seconds between lines of progress
 
 
 def dispatch(
-    store: Annotated[str, typer.Option("--store", envvar="EVORNN_STORE", help="Database URL.")] = "sqlite:///evornn.db",
-    address: Annotated[
-        str | None, typer.Option(help="A Ray cluster, for example host:6379; default: a local Ray.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="CPUs of a local Ray; 0: no Ray, this process. Default: all.")
-    ] = None,
+    store: Store = DEFAULT,
+    address: Address = None,
+    workers: Workers = None,
     slots: Annotated[
         int | None, typer.Option(min=1, help="Runs at once, at most. Default: as many as the cluster has CPUs for.")
     ] = None,
     until_empty: Annotated[bool, typer.Option("--until-empty", help="End when no run is open any more.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Log JSON, one object a line.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Work off the queue: claim runs, compute them on Ray, record what they find. Several may run at once.
 
@@ -48,7 +46,7 @@ def dispatch(
 
     _log_to_stderr(as_json)
     library.prepare(workers, address)
-    with _opened(store) as opened, library.isolated(workers, address, slots) as executor:
+    with _opened(store) as opened, library.detached(workers, address, slots) as executor:
         dispatcher = Dispatcher(opened, executor, Logged(), slots=slots, patience=float("inf"))
         with _stopped_by_signals(dispatcher):
             log.info("%s works off %s", dispatcher.owner, opened.where)
@@ -98,7 +96,7 @@ def _log_to_stderr(as_json: bool) -> None:
     ours.setLevel(logging.INFO)
 
 
-def _opened(url: str) -> Store:
+def _opened(url: str) -> stores.Store:
     """The store, waited for when its database isn't there yet."""
     from evornn.store.errors import Unreachable
     from evornn.store.store import open_store

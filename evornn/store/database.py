@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -10,12 +11,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from evornn.store.errors import StoreError, translated
 
 _WANTED = "want sqlite:///FILE.db or postgresql://USER@HOST/NAME"
+MIGRATION = 0x65766F726E6E  # PostgreSQL's advisory lock of whoever changes the schema: "evornn"
 
 
 class Database:
@@ -23,11 +25,12 @@ class Database:
 
     SQLite runs in WAL mode (readers and the writer don't wait for each other) with `synchronous=NORMAL`: a killed
     process loses nothing that was committed, a power cut may lose the last moments, which runs then compute again.
+    On PostgreSQL connections come from a pool and are looked at before use: a server that was away is found again.
     """
 
     def __init__(self, url: str, busy_seconds: float = 10.0) -> None:
         self.url = parse(url)
-        self.where = self.url.render_as_string(hide_password=True)
+        self.where = self.url.difference_update_query(["password"]).render_as_string(hide_password=True)
         self.path = Path(self.url.database or "").absolute() if self.sqlite else None
         self.busy_seconds = busy_seconds
         self.engine = _engine(self.url, busy_seconds)
@@ -52,10 +55,13 @@ class Database:
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
-        """Like `writing`, with SQLite's foreign keys off: a rebuilt table would take along what belongs to its rows."""
+        """Like `writing`, one at a time, and with SQLite's foreign keys off: a rebuilt table would take along what
+        belongs to its rows."""
         migrator = self.engine.execution_options(evornn_write=True, evornn_migrate=True)
         try:
             with translated(self.where), self.present(), migrator.begin() as connection:
+                if not self.sqlite:  # SQLite has one writer anyway
+                    connection.execute(select(func.pg_advisory_xact_lock(MIGRATION)))
                 yield connection
         finally:
             self.engine.dispose()  # the connection without foreign keys isn't used again
@@ -94,8 +100,9 @@ def parse(url: str) -> URL:
     """A database URL. Raises StoreError for what is no URL, another kind of database, or SQLite without a file."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise StoreError(f"{url!r} is no database URL: {_WANTED}") from None
+    except (ArgumentError, ValueError):
+        shown = re.sub(r":[^:/@]*@", ":***@", url)
+        raise StoreError(f"{shown!r} is no database URL: {_WANTED}") from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise StoreError(f"evornn can't use {parsed.get_backend_name()!r}: {_WANTED}")
     if parsed.get_backend_name() == "sqlite" and (parsed.database in (None, "", ":memory:") or parsed.query):
@@ -105,7 +112,7 @@ def parse(url: str) -> URL:
 
 def _engine(url: URL, busy_seconds: float) -> Engine:
     sqlite = url.get_backend_name() == "sqlite"
-    arguments: dict[str, Any] = {"timeout": busy_seconds, "isolation_level": None} if sqlite else {}
+    arguments = {"timeout": busy_seconds, "isolation_level": None} if sqlite else _patience(url, busy_seconds)
     try:
         engine = create_engine(url, connect_args=arguments, max_overflow=32, pool_pre_ping=not sqlite)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
@@ -114,6 +121,19 @@ def _engine(url: URL, busy_seconds: float) -> Engine:
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
     return engine
+
+
+def _patience(url: URL, busy_seconds: float) -> dict[str, Any]:
+    """How long a connection waits for a server, a machine that went silent, and other transactions' locks."""
+    given = url.query.get("options", "")
+    options = given if isinstance(given, str) else " ".join(given)
+    return {
+        "connect_timeout": 10,  # seconds, for each address of the host
+        "keepalives_idle": 20,  # seconds
+        "tcp_user_timeout": 30_000,  # ms
+        "application_name": "evornn",
+        "options": f"{options} -c lock_timeout={max(1, round(1000 * busy_seconds))}".strip(),
+    }
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select
@@ -45,13 +45,19 @@ def compare(run: RunId, stored: Row, new: Row) -> None:
 def read(connection: Connection, ids: Sequence[RunId], marks: Sequence[int] | None = None) -> dict[RunId, list[Row]]:
     """The rows of runs by mark; all marks, or those given."""
     curves: dict[RunId, list[Row]] = {run: [] for run in ids}
-    chosen = [progress.c.run_id.in_(ids), *([] if marks is None else [progress.c.mark.in_(marks)])]
-    found = connection.execute(select(progress).where(*chosen).order_by(progress.c.run_id, progress.c.mark)).mappings()
-    rows = found.all()
-    extra = _read_extra(connection, ids, marks) if rows else {}
-    for row in rows:
-        curves[row["run_id"]].append(_row(row, extra.get((row["run_id"], row["mark"]), {})))
+    for part in parts(ids):
+        chosen = [progress.c.run_id.in_(part), *([] if marks is None else [progress.c.mark.in_(marks)])]
+        found = connection.execute(select(progress).where(*chosen).order_by(progress.c.run_id, progress.c.mark))
+        rows = found.mappings().all()
+        extra = _read_extra(connection, part, marks) if rows else {}
+        for row in rows:
+            curves[row["run_id"]].append(_row(row, extra.get((row["run_id"], row["mark"]), {})))
     return curves
+
+
+def parts(ids: Sequence[RunId], size: int = 1000) -> Iterator[Sequence[RunId]]:
+    """Ids in portions that fit into one statement."""
+    return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 def summary(row: Row) -> dict[str, Any]:

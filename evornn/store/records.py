@@ -143,9 +143,23 @@ class Event:
 
 @dataclass(frozen=True)
 class Worker:
-    """Who claimed runs, when first and last."""
+    """Who claimed runs, when first and last; a dispatcher also says how many it can compute at once, and does."""
 
     name: str
     first_seen: float
     last_seen: float
     claims: int
+    slots: int | None = None
+    held: int | None = None
+
+
+@dataclass(frozen=True)
+class Token:
+    """A key to the server. The secret itself is shown once and never stored."""
+
+    id: int
+    name: str
+    scopes: tuple[str, ...]
+    created: float
+    last_used: float | None  # to the minute
+    revoked: float | None  # since then it opens nothing

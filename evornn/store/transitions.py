@@ -41,7 +41,7 @@ def fenced(run: RunId, lease: int) -> Fenced:
 def fence_all(connection: Connection, leases: Collection[tuple[RunId, int]]) -> dict[RunId, RowMapping]:
     """Renew many leases at once. Answers the rows of those runs whose lease is ours."""
     ours = tuple_(runs.c.id, runs.c.lease).in_(leases)
-    held = select(runs.c.id).where(ours, runs.c.state.in_(OPEN)).order_by(runs.c.id).with_for_update()
+    held = select(runs.c.id).where(ours, runs.c.state.in_(OPEN)).order_by(runs.c.id).with_for_update(key_share=True)
     renewed = update(runs).where(runs.c.id.in_(held)).values(lease_until=now() + runs.c.lease_seconds)
     found = connection.execute(renewed.returning(runs.c.id, runs.c.state)).mappings().all()
     return {row["id"]: row for row in found}
@@ -55,7 +55,8 @@ def move(
     The inner SELECT locks the rows where the database can, so that none changes state between looking and writing.
     Rows that another transaction holds are being changed already: an expired lease may be renewed in this moment.
     """
-    chosen = select(runs.c.id).where(*where).order_by(runs.c.id).with_for_update(skip_locked=kind == EXPIRED)
+    locked = {"skip_locked": kind == EXPIRED, "key_share": True}  # what belongs to the rows may be written meanwhile
+    chosen = select(runs.c.id).where(*where).order_by(runs.c.id).with_for_update(**locked)
     change = update(runs).where(runs.c.id.in_(chosen)).values(**values).returning(runs.c.id, runs.c.job_id)
     found = sorted((int(run), int(job)) for run, job in connection.execute(change))
     if found:
