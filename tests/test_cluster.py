@@ -21,7 +21,7 @@ from evornn.store.store import open_store
 
 SPEC: dict[str, Any] = {
     "name": "groups",
-    "tasks": [{"kind": "adding", "length": 5, "train": 20, "valid": 5, "test": 5}],
+    "tasks": [{"kind": "adding", "length": 10, "train": 20, "valid": 5, "test": 5}],
     "networks": [{"kind": "elman", "units": 3}],
     "trainers": [{"kind": "cma_es", "population": 6}],
     "seeds": 2,
