@@ -221,7 +221,7 @@ def helpers() -> list[psutil.Process]:
 @pytest.mark.parametrize("trainer", [TRAINERS[0], TRAINERS[1]], ids=["cma_es", "adam"])
 def test_helpers_are_killed_in_mid_run(cluster: Any, trainer: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """One helper, then two, and each of them dies once."""
-    run = fragments(trainer, 30_000_000)
+    run = fragments(trainer, 2_000_000)
     expected = outcome(run)
     for count in (1, 2):
         with crews.sharding({"shards": count + 1, "cpus": 1}) as spread:
