@@ -32,13 +32,13 @@ class RayExecutor:
 
     @property
     def room(self) -> Room:
-        capacity, needs = self._machines.capacity, [assignment.needs for assignment in self._streams.values()]
-        fitting = [need for need in needs if self._machines.take(need)]
-        if len(needs) - len(fitting) > TOO_LARGE:
+        capacity = self._machines.capacity
+        fitting = [a.takes for a in self._streams.values() if self._machines.take(a.needs)]
+        if len(self._streams) - len(fitting) > TOO_LARGE:
             return Room(0, 0)
-        cpus = (self._slots or max(1, capacity.cpus)) - sum(need.cpus for need in fitting)
+        cpus = (self._slots or max(1, capacity.cpus)) - sum(run.cpus for run in fitting)
         # Without any GPU, runs that need one are still taken in turn: they wait for one to come, or are refused.
-        return Room(cpus, capacity.gpus - sum(need.gpus for need in fitting) if capacity.gpus else cpus)
+        return Room(cpus, capacity.gpus - sum(run.gpus for run in fitting) if capacity.gpus else cpus)
 
     def start(self, assignment: Assignment) -> None:
         wanted = {"num_cpus": assignment.needs.cpus, "num_gpus": assignment.needs.gpus}
