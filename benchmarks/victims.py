@@ -53,6 +53,9 @@ class Victims:
         while (left := list(self.processes())) and time.monotonic() < deadline:
             kill(left)
             time.sleep(0.1)
+        for process in (*self.nodes, *self.dispatchers):
+            if process is not None:
+                process.wait()
 
     def processes(self) -> Iterator[psutil.Process]:
         """All that was started from here, and what these have started."""
@@ -166,7 +169,7 @@ def free_port() -> int:
 
 
 def _head_ports() -> list[str]:
-    return ["--include-dashboard=false", f"--ray-client-server-port={free_port()}"]
+    return ["--include-dashboard=false"]
 
 
 def _words(process: psutil.Process) -> str:
