@@ -94,7 +94,7 @@ def alone_and_together(folder: Path, quick: bool) -> dict[str, Any]:
     with cluster.executor(workers=2) as ray, open_store(f"sqlite:///{folder}/runs.db") as store:
         found = {
             "population": [population(trainer, quick) for trainer in POPULATIONS],
-            "call": call(*parts({**TASK, "train": 1, "length": 2}), MEMBERS // 2, quick),
+            "call": call(*parts({**TASK, "train": 1, "length": 10}), MEMBERS // 2, quick),
         }
         return {**found, "run": empty_runs(store, ray, spec, quick), "updates": updates(store, quick)}
 
