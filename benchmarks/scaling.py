@@ -177,10 +177,11 @@ def lines(result: dict[str, Any]) -> list[str]:
         )
     for members, ms in call["ms"].items():
         told.append(f"call        {members}: {ms['there']:.2f} ms there, {ms['here']:.2f} here")
-    ms = run["ms"]
+    ms, talk = run["ms"], result["updates"]
     told.append(
         f"empty run   {ms['ray']:.1f} ms on Ray, {ms['thread']:.1f} in a thread, {ms['computing']:.1f} of computing"
     )
+    told.append(f"updates     {talk['per_second']:,.0f} a second from {talk['runs']:,} runs at once, by one dispatcher")
     return told
 
 
