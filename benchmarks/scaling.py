@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.costs import call, empty_runs, timed, updates, worked
+from benchmarks.costs import call, empty_runs, gathered, timed, updates, worked
 from evornn.experiments.execute import execute, load, network_for
 from evornn.experiments.spec import experiment, plan
 from evornn.store.store import open_store
@@ -154,8 +154,7 @@ def waiting(sharded: Any) -> Any:
 
     def prepared(*wanted: bool) -> None:
         prepare(*wanted)
-        while len(sharded.crew.present()) < sharded.crew.count:
-            pass
+        gathered(sharded.crew)
 
     sharded.prepare = prepared
     return sharded
