@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from evornn.cli.progress import Tally
+from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
 from evornn.experiments.spec import experiment, plan
 from evornn.service.dispatch import Dispatcher
@@ -30,8 +31,7 @@ def call(network: Any, asked: Any, most: int, quick: bool) -> dict[str, Any]:
     judged.prepare(False, False)
     crew, found = RayCrew(1, {"num_cpus": 1}), {}
     crew.equip(judged, False, False)
-    while not (helpers := crew.present()):
-        pass
+    helpers = gathered(crew)
     for members in (32, most):
         genomes = network.sample(members, seed=0)
         there = [timed(lambda g=genomes: helpers[0].ask("losses", (g, None))()) for _ in range(30 if quick else 300)]  # type: ignore[misc]
@@ -39,6 +39,14 @@ def call(network: Any, asked: Any, most: int, quick: bool) -> dict[str, Any]:
         found[f"{members:,} members"] = {"there": 1000 * median(there), "here": 1000 * median(here)}
     crew.close()
     return {"parameters": network.n, "ms": found}
+
+
+def gathered(crew: Any) -> Any:
+    """All helpers, once they are there. Raises EvornnError when one is lost."""
+    while len(helpers := crew.present()) < crew.count:
+        if crew.lost:
+            raise EvornnError("a helper was lost: leave the source tree alone while this runs")
+    return helpers
 
 
 def empty_runs(store: Store, ray: Executor, spec: Callable[..., dict[str, Any]], quick: bool) -> dict[str, Any]:

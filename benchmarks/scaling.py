@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.costs import call, empty_runs, timed, updates, worked
+from benchmarks.costs import call, empty_runs, gathered, timed, updates, worked
 from evornn.experiments.execute import execute, load, network_for
 from evornn.experiments.spec import experiment, plan
 from evornn.store.store import open_store
@@ -94,7 +94,7 @@ def alone_and_together(folder: Path, quick: bool) -> dict[str, Any]:
     with cluster.executor(workers=2) as ray, open_store(f"sqlite:///{folder}/runs.db") as store:
         found = {
             "population": [population(trainer, quick) for trainer in POPULATIONS],
-            "call": call(*parts({**TASK, "train": 1, "length": 2}), MEMBERS // 2, quick),
+            "call": call(*parts({**TASK, "train": 1, "length": 10}), MEMBERS // 2, quick),
         }
         return {**found, "run": empty_runs(store, ray, spec, quick), "updates": updates(store, quick)}
 
@@ -154,8 +154,7 @@ def waiting(sharded: Any) -> Any:
 
     def prepared(*wanted: bool) -> None:
         prepare(*wanted)
-        while len(sharded.crew.present()) < sharded.crew.count:
-            pass
+        gathered(sharded.crew)
 
     sharded.prepare = prepared
     return sharded
@@ -177,10 +176,11 @@ def lines(result: dict[str, Any]) -> list[str]:
         )
     for members, ms in call["ms"].items():
         told.append(f"call        {members}: {ms['there']:.2f} ms there, {ms['here']:.2f} here")
-    ms = run["ms"]
+    ms, talk = run["ms"], result["updates"]
     told.append(
         f"empty run   {ms['ray']:.1f} ms on Ray, {ms['thread']:.1f} in a thread, {ms['computing']:.1f} of computing"
     )
+    told.append(f"updates     {talk['per_second']:,.0f} a second from {talk['runs']:,} runs at once, by one dispatcher")
     return told
 
 

@@ -123,7 +123,7 @@ def commands() -> Iterator[Any]:
                 yield pytest.param([filled(word) for word in words], id=f"{name} {what}")
 
 
-@pytest.mark.parametrize("words", commands())
+@pytest.mark.parametrize("words", list(commands()))
 def test_commands_are_understood(words: list[str]) -> None:
     program, *rest = words
     if program == "evornn":

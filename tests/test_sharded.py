@@ -19,6 +19,7 @@ from evornn.experiments.spec import experiment, plan
 from evornn.networks.network import Network
 from evornn.service.executor import Assignment, Attempt, Ended
 from evornn.tasks import TASKS
+from evornn.tasks.task import Sequences
 from evornn.training.environment import versions
 from evornn.training.problem import Problem, Spread, problem
 from evornn.workers import crew as crews
@@ -57,7 +58,7 @@ def test_parts_are_whole_tiles_and_nobody_is_left_alone(count: int, shards: int,
 
 
 def asked(kind: str, **settings: Any) -> Problem:
-    data = TASKS.build({"kind": "adding", "length": 7, "train": 20, "valid": 5, "test": 5}).data()
+    data = TASKS.build({"kind": "adding", "length": 10, "train": 20, "valid": 5, "test": 5}).data()
     network = Network(kind, inputs=2, outputs=1, **{"units": 4, **settings})
     return problem(network, data.train, "mse")
 
@@ -104,9 +105,9 @@ def test_answers_are_those_of_one_process(kind: str, helpers: int) -> None:
 
 @pytest.mark.parametrize("kind", ["lstm", "elman"])
 def test_windows_carry_each_member_its_state(kind: str) -> None:
-    data = TASKS.build({"kind": "narma", "length": 30, "train": 10}).data()
+    series = np.random.default_rng(0).standard_normal((2, 10, 30, 1)).astype(np.float32)
     network = Network(kind, inputs=1, units=4, outputs=1, **NETWORKS[kind])
-    whole = problem(network, data.train, "mse")
+    whole = problem(network, Sequences(series[0], series[1], np.ones((10, 30), bool)), "mse")
     team = crew_of(2)
     spread = Sharded(whole, team)
     spread.prepare(True, False)
@@ -162,7 +163,7 @@ TRAINERS: list[dict[str, Any]] = [
 def fragments(trainer: dict[str, Any], budget: int, **resources: Any) -> dict[str, Any]:
     spec = {
         "name": "sharded",
-        "tasks": [{"kind": "adding", "length": 7, "train": 20, "valid": 5, "test": 5}],
+        "tasks": [{"kind": "adding", "length": 10, "train": 20, "valid": 5, "test": 5}],
         "networks": [{"kind": "elman", "units": 4}],
         "trainers": [trainer],
         "seeds": 1,
@@ -220,7 +221,7 @@ def helpers() -> list[psutil.Process]:
 @pytest.mark.parametrize("trainer", [TRAINERS[0], TRAINERS[1]], ids=["cma_es", "adam"])
 def test_helpers_are_killed_in_mid_run(cluster: Any, trainer: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """One helper, then two, and each of them dies once."""
-    run = fragments(trainer, 30_000_000)
+    run = fragments(trainer, 2_000_000)
     expected = outcome(run)
     for count in (1, 2):
         with crews.sharding({"shards": count + 1, "cpus": 1}) as spread:

@@ -49,12 +49,12 @@ class RayCrew:
         self._kit: Arguments = ()
 
     def equip(self, problem: Problem, gradients: bool, readouts: bool) -> None:
-        self._kit = (ray.put(cloudpickle.dumps(problem)), gradients, readouts)
+        self._kit = (ray.put(cloudpickle.dumps(problem)), gradients, readouts)  # type: ignore[no-untyped-call]
 
     def present(self) -> list[Member]:
         self._members = [member for member in self._members if not self._is_gone(member)]
         while len(self._members) < self.count and self.lost < LOSSES:
-            self._members.append(Member(Holder.options(**self.each).remote(*self._kit)))
+            self._members.append(Member(ACTOR.options(**self.each).remote(*self._kit)))
         return [member for member in self._members if member.is_ready]
 
     def close(self) -> None:
@@ -109,7 +109,6 @@ class Member:
         ray.kill(self.actor)
 
 
-@ray.remote(max_restarts=0, runtime_env=SINGLE_THREADED)
 class Holder:
     """An actor that holds a run's problem."""
 
@@ -124,6 +123,9 @@ class Holder:
     def answer(self, question: str, *arguments: Any) -> Any:
         """A part of a population's losses, gradients, …"""
         return getattr(self.problem, question)(*arguments)
+
+
+ACTOR: Any = ray.remote(max_restarts=0, runtime_env=SINGLE_THREADED)(Holder)
 
 
 def described() -> dict[str, Any]:

@@ -62,7 +62,8 @@ class Sharded:
 
     def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
         parts = self._answers("readouts", len(genomes), self.least(batch), lambda here: (genomes[here], ridge, batch))
-        return joined(parts)
+        solved: Genomes = joined(parts)
+        return solved
 
     def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
         def arguments(here: slice) -> Arguments:
