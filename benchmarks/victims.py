@@ -54,6 +54,9 @@ class Victims:
         while (left := list(self.processes())) and time.monotonic() < deadline:
             kill(left)
             time.sleep(0.1)
+        for process in (*self.nodes, *self.dispatchers, self.server):
+            if process is not None:
+                process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def processes(self) -> Iterator[psutil.Process]:
