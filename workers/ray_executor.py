@@ -14,6 +14,7 @@ from evornn.workers.machines import Machines
 from evornn.workers.remote import compute
 
 TOO_LARGE = 8  # runs that wait for a larger machine; while there are more, no others are taken
+INSIST = 1.0  # seconds between two requests to stop a run
 FETCH = 10.0  # seconds for the transfer of an update from a node that may have died
 
 
@@ -28,7 +29,8 @@ class RayExecutor:
     def __init__(self, slots: int | None = None, grace: float = 0.0) -> None:
         self._slots, self._machines = slots, Machines(grace)
         self._streams: dict[Any, Assignment] = {}  # Ray's generator → run
-        self._stopped: set[Attempt] = set()
+        self._stopped: dict[Attempt, bool] = {}  # by force or not
+        self._insisted = time.monotonic()
 
     @property
     def room(self) -> Room:
@@ -48,6 +50,7 @@ class RayExecutor:
     def events(self, timeout: float) -> list[Event]:
         """Raises EvornnError when the cluster is gone."""
         self._machines.look()
+        self._insist()
         refused = self._refused()
         if not self._streams:
             time.sleep(0 if refused else timeout)
@@ -60,8 +63,17 @@ class RayExecutor:
     def stop(self, attempt: Attempt, force: bool = True) -> None:
         for stream, assignment in self._streams.items():
             if assignment.attempt == attempt:
-                self._stopped.add(attempt)
+                self._stopped[attempt] = force
                 ray.cancel(stream, force=force)
+
+    def _insist(self) -> None:
+        """Stop again what was to be stopped: Ray may lose that when a run is just about to begin."""
+        if time.monotonic() - self._insisted < INSIST:
+            return
+        self._insisted = time.monotonic()
+        for stream, assignment in self._streams.items():
+            if assignment.attempt in self._stopped:
+                ray.cancel(stream, force=self._stopped[assignment.attempt])
 
     def close(self) -> None:
         ray.shutdown()
@@ -88,7 +100,7 @@ class RayExecutor:
             event = self._ended(attempt, error)
         if isinstance(event, Ended) or event.update.result is not None:
             del self._streams[stream]
-            self._stopped.discard(attempt)
+            self._stopped.pop(attempt, None)
         return event
 
     def _ended(self, attempt: Attempt, error: RayError) -> Ended:
