@@ -156,9 +156,21 @@ class Victims:
 
 
 def kill(processes: list[psutil.Process]) -> None:
+    """SIGKILL, and wait until they are gone: only then are their ports free."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
+    deadline = time.monotonic() + 20
+    while any(map(alive, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def alive(process: psutil.Process) -> bool:
+    """A zombie that nobody has asked for is dead."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def ended(process: subprocess.Popen[bytes] | None) -> bool:
