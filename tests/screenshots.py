@@ -33,6 +33,7 @@ GOING: dict[str, Any] = {
 WAITS = {  # page → address, what must be there before the picture is taken
     "runs": ("", "#runs .ag-cell a"),
     "run": ("run/19", "#run-curve .js-plotly-plot .scatterlayer .trace path"),
+    "searcher": ("run/19", "#run-searcher .js-plotly-plot"),
     "network": ("run/1", "#run-network .js-plotly-plot"),
     "compare": ("compare?job=1", "#compare-found .js-plotly-plot"),
     "submit": ("submit", "#submit-cost dl"),
@@ -78,15 +79,15 @@ def take(browser: Browser, server: Server, folder: Path, look: str) -> None:
         prepare(page, name)
         page.wait_for_selector(awaited)
         page.wait_for_timeout(1500)  # charts and grids come to rest
-        page.screenshot(path=folder / f"{name}-{look}.png", full_page=name != "compare", animations="disabled")
+        page.screenshot(path=folder / f"{name}-{look}.png", full_page=True, animations="disabled")
         print(folder / f"{name}-{look}.png")
     context.close()
 
 
 def prepare(page: Page, name: str) -> None:
     """What somebody would do first."""
-    if name == "network":
-        page.get_by_role("tab", name="Network").click()
+    if name in ("searcher", "network"):
+        page.get_by_role("tab", name=name.capitalize()).click()
     if name == "query":
         page.get_by_label("SQL").fill(
             "SELECT run, network, trainer, network_steps, champion_valid\nFROM learning_curves WHERE job = 1 "
