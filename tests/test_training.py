@@ -373,7 +373,7 @@ def test_a_run_stops_at_the_mark_at_which_its_task_is_solved() -> None:
     assert result.stopped_by == "solved" and result.network_steps < budget.steps and rows[-1].mark == 100
     assert asked.score is not None
     assert all(problem(network, part, asked.loss).score(result.genome, asked.score) == 1 for part in asked.splits[:2])
-    _, before = finished(network, asked, trainer, 0, Budget(steps=rows[-2].network_steps))
+    _, before = finished(network, asked, trainer, 0, Budget(steps=rows[-2].network_steps, marks=1))
     scores = [problem(network, part, asked.loss).score(before.genome, asked.score) for part in asked.splits[:2]]
     assert min(scores) < 1, "it must not have stopped a mark too late"
 
