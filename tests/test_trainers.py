@@ -44,7 +44,7 @@ from evornn.trainers.ranks import centred_ranks, utilities
 from evornn.trainers.replay import Growing, Log
 from evornn.trainers.restarts import grown
 from evornn.trainers.schedule import Schedule
-from evornn.trainers.trainer import BudgetExhausted, State, Trainer
+from evornn.trainers.trainer import BudgetExhausted, State, Trainer, Window
 
 N, READOUT, SEQUENCES = 6, 2, 10
 
@@ -116,6 +116,12 @@ class Fake:
             losses = self.loss(genomes.astype(np.float64)).astype(np.float32)
             return losses, np.where(np.isfinite(losses)[:, None], 2 * (genomes - 2), np.nan).astype(np.float32)
 
+    def window(
+        self, genomes: np.ndarray, begin: int, length: int, carry: Any = None, batch: Any = None, exact: bool = False
+    ) -> Window:
+        """Sequences of one step: a window is all there is."""
+        return Window(*self.gradients(genomes, batch), None, None)
+
 
 class Pulling(Fake):
     """Moves the best of each population half-way to the optimum before it answers, as a hybrid's oracle does."""
@@ -184,6 +190,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "rmsprop": {"kind": "rmsprop", "restarts": 2, "schedule": "step"},
     "adam": {"kind": "adam", "restarts": 2, "learning_rate": 0.05},
     "adamw": {"kind": "adamw", "learning_rate": 0.05, "schedule": {"shape": "cosine", "warm_up": 0.1}},
+    "rtrl": {"kind": "rtrl", "restarts": 2, "learning_rate": 0.05},
     "lbfgs": {"kind": "lbfgs", "restarts": 2},
     "memetic": {"kind": "memetic", "refine": {"kind": "adam", "learning_rate": 0.05}},
     "memetic, baldwinian": {
@@ -988,7 +995,7 @@ def test_a_schedule_goes_by_the_budget(kind: str) -> None:
     assert sizes[-1] < 0.1 * sizes[0]
 
 
-@pytest.mark.parametrize("kind", ["sgd", "rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize("kind", ["sgd", "rmsprop", "adam", "adamw", "rtrl"])
 def test_a_restart_without_a_finite_gradient_stays_and_ranks_last(kind: str) -> None:
     class OneBad(Fake):
         def gradients(self, genomes: np.ndarray, batch: Any = None) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,7 @@ TRAINERS: Catalog[Trainer] = Catalog(
         "rmsprop": "evornn.trainers.rmsprop:RMSProp",
         "adam": "evornn.trainers.adam:Adam",
         "adamw": "evornn.trainers.adamw:AdamW",
+        "rtrl": "evornn.trainers.rtrl:RTRL",
         "lbfgs": "evornn.trainers.lbfgs:LBFGS",
         "memetic": "evornn.trainers.memetic:Memetic",
         "evolve_then_refine": "evornn.trainers.evolve_then_refine:EvolveThenRefine",

@@ -99,9 +99,10 @@ class Passed:
         return self.real.readouts(genomes, ridge, batch)
 
     def window(
-        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None
-    ) -> Window:
-        return self.real.window(genomes, begin, length, carry, batch)
+        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None,
+        exact: bool = False,
+    ) -> Window:  # fmt: skip
+        return self.real.window(genomes, begin, length, carry, batch, exact)
 
 
 class LocalOracle(Passed):

@@ -87,7 +87,7 @@ class Control:
     def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
         raise EvornnError(NO_READOUT)
 
-    def part(self, begin: int, length: int, batch: Batch | None = None) -> Part:
+    def part(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Part:
         raise NoGradient(NO_GRADIENT)
 
     def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
