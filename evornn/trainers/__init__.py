@@ -27,6 +27,7 @@ TRAINERS: Catalog[Trainer] = Catalog(
         "adamw": "evornn.trainers.adamw:AdamW",
         "rtrl": "evornn.trainers.rtrl:RTRL",
         "lbfgs": "evornn.trainers.lbfgs:LBFGS",
+        "islands": "evornn.trainers.islands:Islands",
         "memetic": "evornn.trainers.memetic:Memetic",
         "evolve_then_refine": "evornn.trainers.evolve_then_refine:EvolveThenRefine",
         "gradient_then_evolve": "evornn.trainers.gradient_then_evolve:GradientThenEvolve",

@@ -105,6 +105,19 @@ class Passed:
         return self.real.window(genomes, begin, length, carry, batch, exact)
 
 
+class InjectingOracle(Passed):
+    """What a part sees that is sent a genome [n]: it is the last member of any population that the part asks about."""
+
+    def __init__(self, real: Oracle, injected: Genome) -> None:
+        super().__init__(real)
+        self.injected = injected
+
+    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
+        genomes = genomes.copy()
+        genomes[-1] = self.injected
+        return self.real.evaluate(genomes, batch)
+
+
 class LocalOracle(Passed):
     """What a part sees that refines elites: samples are the elites [m, n], best first, whatever the count; the centre
     is the first. Its mini-batches go on in the data's order after the first `batches`.

@@ -94,7 +94,7 @@ class Control:
         raise NoGradient(NO_GRADIENT)
 
     def score(self, genome: Genome, score: Score) -> float:
-        return float(score.judge(self.episodes(genome[None], self.trials.steps).steps[0], self.trials))
+        return float(score.judge(self.episodes(genome[None], self.trials.steps), self.trials))
 
     def episodes(self, genomes: Genomes, steps: int) -> Episodes:
         """The episodes of genomes [P, n], of at most so many control steps."""
