@@ -132,7 +132,7 @@ def test_the_ideal_gait_has_the_speed_it_should() -> None:
         return PUSH if stands[0] else SWING_ON
 
     states = np.array(walked(ideal))
-    assert IDEAL == pytest.approx(0.6271, abs=5e-5)  # the published one
+    assert abs(IDEAL - 0.6271) < 5e-5  # the published one
     assert states[-1, 0] / 220 == pytest.approx(137.5 / 220, rel=0.01)
     down = np.flatnonzero((states[1:, 1] > 0) & (states[:-1, 1] == 0))  # steps in which it starts to move
     strides = states[down[1:], 0] - states[down[:-1], 0]
