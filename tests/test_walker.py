@@ -57,23 +57,25 @@ def leg(angle: float, x: float = 0.0, v: float = 0.0, spin: float = 0.0) -> list
 
 
 def test_a_leg_that_stands_pushes_the_body_and_is_turned_by_it() -> None:
-    ahead = 7.5 - 0.1 * 0.005  # the body has moved by 0.1 of its new speed, 0.1 of the force 0.05
+    ahead = 7.5 - 0.00025  # half of the force 0.05 times 0.1²
     angle = atan(ahead / (15 * cos(LIMIT)))
-    wanted = [0.0005, 0.005, angle, (angle - LIMIT) / 0.1, ahead, 15 * cos(LIMIT)]
+    wanted = [0.00025, 0.005, angle, (angle - LIMIT) / 0.1, ahead, 15 * cos(LIMIT)]
     assert_allclose(step(leg(LIMIT), PUSH), wanted, atol=5e-7)
-    assert angle == pytest.approx(LIMIT - 2.88675e-5, abs=1e-9)  # v·dt·cos² α / height
+    assert angle == pytest.approx(
+        LIMIT - 1.443376e-5, abs=1e-9
+    )  # by which the body turns it: its way · cos² α / height
 
 
 def test_a_raised_leg_swings_and_the_body_stops() -> None:
-    angle = -0.5 + 0.1 * 0.0225  # spin grows by 0.1 · 0.5 · 0.05
-    wanted = [0.1, 0.0, angle, 0.0225, 15 * sin(angle), 15 * cos(angle)]
+    angle = -0.5 + 0.1 * (0.02 + 0.0225) / 2  # spin grows by 0.1 · 0.5 · 0.05
+    wanted = [0.0, 0.0, angle, 0.0225, 15 * sin(angle), 15 * cos(angle)]
     assert_allclose(step(leg(-0.5, v=1.0, spin=0.02), SWING_ON), wanted, atol=1e-12)
 
 
 def test_a_raised_leg_stops_at_its_limits_and_turns_no_faster_than_it_may() -> None:
     assert_allclose(step(leg(0.52, spin=0.2), SWING_ON), leg(LIMIT), atol=1e-6)
     assert_allclose(step(leg(-0.52, spin=-0.2), (0.0, 1.0, 0.0)), leg(-LIMIT), atol=1e-6)
-    assert step(leg(-0.3, spin=5.0), SWING_ON)[2:4] == pytest.approx([-0.2, 1.0])
+    assert step(leg(-0.3, spin=0.999), SWING_ON)[2:4] == pytest.approx([-0.20005, 1.0])
     beyond = step(step([0, 1.2, -0.8, 0, 13 * -1.03, 13], PUSH), SWING_ON)
     assert beyond[2:4] == pytest.approx([-LIMIT, 0.0], abs=1e-6)
 
@@ -87,7 +89,7 @@ def test_beyond_its_limits_a_leg_pushes_only_back_towards_them() -> None:
 def test_the_body_stops_when_its_foot_is_too_far_away() -> None:
     for ahead, v in ((-19.95, 1.0), (19.95, -1.0)):
         x, after, *_ = step([0, v, np.sign(ahead), 0, ahead, 13], REST)
-        assert (x, after) == pytest.approx((0.1 * v, 0.0))
+        assert (x, after) == pytest.approx((0.05 * v, 0.0))
     assert step([0, 1, -1, 0, -19.85, 13], REST)[1] == 1.0
 
 
@@ -128,7 +130,7 @@ def test_the_ideal_gait_has_the_speed_it_should() -> None:
 
     def ideal(state: Any) -> Any:
         _, v, angle, _, ahead, _ = state
-        stands[0] = angle >= SWING if not stands[0] else not (ahead < -20 and v == 0)
+        stands[0] = angle >= SWING if not stands[0] else not (ahead < -19.999 and v == 0)
         return PUSH if stands[0] else SWING_ON
 
     states = np.array(walked(ideal))
@@ -136,7 +138,8 @@ def test_the_ideal_gait_has_the_speed_it_should() -> None:
     assert states[-1, 0] / 220 == pytest.approx(137.5 / 220, rel=0.01)
     down = np.flatnonzero((states[1:, 1] > 0) & (states[:-1, 1] == 0))  # steps in which it starts to move
     strides = states[down[1:], 0] - states[down[:-1], 0]
-    assert strides / (np.diff(down) * 0.1) == pytest.approx([IDEAL] * len(strides), rel=0.01)
+    speeds = strides / (np.diff(down) * 0.1)
+    assert len(speeds) == 4 and (speeds <= IDEAL + 1e-9).all() and (speeds > 0.99 * IDEAL).all()
 
 
 def test_baselines_are_what_they_say() -> None:
@@ -156,7 +159,7 @@ def test_without_a_readout_the_units_are_the_outputs() -> None:
     x = np.zeros((1, 1, 1), np.float32)
     outputs, state = net.predict(genome, x, return_state=True)
     theta = genome[0, net.layout.blocks["0.theta"].slice]
-    assert_allclose(outputs[0, 0, 0], (1 / (1 + np.exp(-(state[0]["u"][0, 0] + theta))))[:2], rtol=1e-5)
+    assert_allclose(outputs[0, 0, 0], (1 / (1 + np.exp(-(state[0]["u"][0, 0] + theta))))[:2], atol=1e-6)
     assert not any(name.startswith("readout") for name in net.layout.blocks)
     many, blocks = net.sample(2000, seed=1), net.layout.blocks
     for name, block in blocks.items():
@@ -165,14 +168,14 @@ def test_without_a_readout_the_units_are_the_outputs() -> None:
 
 def test_guessed_networks_never_beat_the_ideal() -> None:
     net = network(backend="torch")
-    task = LeggedWalker()
+    task = LeggedWalker(time=60)
     asked = Control(net, task.data().train, "episodes")
     losses, costs = asked.losses(net.sample(64, seed=0))
-    assert (losses > 0).all() and losses.min() < 0.99 and (costs == 2200).all()
+    assert (losses > 0).all() and losses.min() < 0.99 and (costs == 600).all()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [{}, {"outputs": 2, "sensor": True}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"sensor": True}], ids=str)
 def test_lanes_equal_the_reference(settings: dict[str, Any]) -> None:
     plant = Walker(**settings).trace()
     net = network(outputs=len(plant.a))
@@ -196,9 +199,10 @@ def test_the_task_is_the_same_through_its_spec(settings: dict[str, Any]) -> None
 @pytest.mark.slow
 def test_evolution_learns_to_walk() -> None:
     trained = evornn.train(
-        network(), {"kind": "walker"}, {"kind": "cma_es", "population": 32}, seed=1, budget=Budget(steps=3_000_000)
-    )
+        network(), {"kind": "walker", "sensor": True}, {"kind": "cma_es", "population": 100}, seed=1,
+        budget=Budget(steps=80_000_000, target=0.1),
+    )  # fmt: skip
     result = trained.result
     assert result.score == "mean speed" and result.environment["backend"] == "simd"
     assert result.test_score == pytest.approx((1 - result.test_loss) * IDEAL, rel=1e-5)
-    assert 0.3 < result.test_score < IDEAL and result.solved == (result.test_score >= 0.55)
+    assert 0.55 < result.test_score < IDEAL and result.solved

@@ -1,4 +1,4 @@
-"""A body with one leg (Beer & Gallagher 1992, "Evolving dynamical neural networks for adaptive behavior"); Euler steps:
+"""A body with one leg (Beer & Gallagher 1992, "Evolving dynamical neural networks for adaptive behavior"):
 
 foot down: v̇ = f within the swing's limits, ẋ = v, the foot stays where it is and the leg turns about it;
 foot up: v = 0, ω̇ = T (b − f′) with |ω| ≤ 1, α̇ = ω within the limits; f = f′ − b, the forces forwards and backwards.
@@ -19,6 +19,7 @@ from evornn.settings import settings
 LENGTH, REACH = 15.0, 20.0  # of the leg; how far from its foot the body is still carried
 FORCE, TORQUE = 0.05, 0.5  # the largest force; angular acceleration per force
 SWING, SPIN = float(np.float32(np.pi / 6)), 1.0  # largest angle either way, rad (as any kernel holds it), and its speed
+TANGENT = float(np.tan(SWING))
 ARCTAN = (-0.3333314528, 0.1999355085, -0.1420889944, 0.1065626393, -0.0752896400, 0.0429096138, -0.0161657367,
           0.0028662257)  # fmt: skip  # of x³, x⁵, …, for |x| ≤ 1 to 2e-8 (Abramowitz & Stegun 1964, 4.4.49)
 
@@ -30,7 +31,10 @@ class Walker(Plant):
     leg forwards. The input is the leg's angle, from −1 to 1 within the limits, or with `sensor: false` always 0.
 
     Beyond the limits a leg that stands pushes only back towards them; where the foot is more than 20 behind or ahead of
-    it the body stops. At the start the leg is as far ahead as it goes, and raised. Lengths and time have no unit."""
+    it the body stops. At the start the leg is as far ahead as it goes, and raised. Lengths and time have no unit.
+
+    Within a step forces are constant, and motion is exact; where a limit is met within a step, nothing is gained by it:
+    a leg pushes if it would still be within its limits at the end. So no steady gait is faster than the ideal one."""
 
     outputs: Literal[2, 3] = 3
     sensor: bool = False
@@ -49,19 +53,28 @@ class Walker(Plant):
     def step(self, s: Values, a: Values) -> tuple[Value, ...]:
         x, v, angle, spin, ahead, height = s
         down, forward, backward = above(a[0], 0.5), clip(a[-2], 0.0, 1.0), clip(a[-1], 0.0, 1.0)
-        v = v + self.dt * FORCE * down * _inwards(angle, forward - backward)
-        moved = self.dt * v
         # a leg that stands is turned by the body
-        standing = _arctan((ahead - moved) / height)
-        stands = (v, standing, (standing - angle) * (1 / self.dt), ahead - moved, height)
+        coasting = ahead - self.dt * v
+        gained = self.dt * FORCE * _inwards(coasting, height * TANGENT, forward - backward)
+        foot = coasting - self.dt / 2 * gained
+        left = clip(foot, -REACH, REACH)
+        standing = _arctan(left / height)
+        speed = where(above(absolute(foot), REACH), 0.0, v + gained)
+        stands: tuple[Value, ...] = (
+            x + (ahead - left),
+            speed,
+            standing,
+            (standing - angle) * (1 / self.dt),
+            left,
+            height,
+        )
         # a leg that is raised swings, up to its limits
-        speed = clip(spin + self.dt * TORQUE * FORCE * (backward - forward), -SPIN, SPIN)
-        swung = angle + self.dt * speed
+        turning = clip(spin + self.dt * TORQUE * FORCE * (backward - forward), -SPIN, SPIN)
+        swung = angle + self.dt / 2 * (spin + turning)
         within = clip(swung, -SWING, SWING)
-        speed = where(above(absolute(swung), SWING), 0.0, speed)
-        swings = (0.0, within, speed, LENGTH * sin(within), LENGTH * cos(within))
-        v, angle, spin, ahead, height = (where(down, one, other) for one, other in zip(stands, swings, strict=True))
-        return x + moved, where(above(absolute(ahead), REACH), 0.0, v), angle, spin, ahead, height
+        turning = where(above(absolute(swung), SWING), 0.0, turning)
+        swings: tuple[Value, ...] = (x, 0.0, within, turning, LENGTH * sin(within), LENGTH * cos(within))
+        return tuple(where(down, one, other) for one, other in zip(stands, swings, strict=True))
 
     def observe(self, s: Values) -> tuple[Value, ...]:
         return (s[2] / SWING if self.sensor else 0.0,)
@@ -71,10 +84,10 @@ class Walker(Plant):
         return s[0]
 
 
-def _inwards(angle: Node, force: Node) -> Node:
-    """The force that a leg can exert at an angle."""
-    force = where(above(angle, SWING), maximum(force, 0.0), force)
-    return where(above(-angle, SWING), minimum(force, 0.0), force)
+def _inwards(ahead: Node, limit: Node, force: Node) -> Node:
+    """The force that a leg can exert whose foot is so far ahead."""
+    force = where(above(ahead, limit), maximum(force, 0.0), force)
+    return where(above(-ahead, limit), minimum(force, 0.0), force)
 
 
 def _arctan(x: Node) -> Node:
