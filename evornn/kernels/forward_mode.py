@@ -43,7 +43,7 @@ def _member(
 ) -> tuple[Tensor, Tensor, NetworkState]:  # fmt: skip
     """A loss [], its gradient [n] and the state after the last step, [B, size] and [B, size, n]."""
     n = len(genome)
-    weights = dual.make_dual(genome.expand(n, n).contiguous(), torch.eye(n).to(genome))
+    weights = _made_dual(genome.expand(n, n), torch.eye(n).to(genome))
     begin = None if state is None else [_dual(layer, n) for layer in state]
     outputs, end = Reference(layout, weights).run(inputs, begin)
     steps = losses.per_step(loss)(outputs, torch.where(mask[..., None], targets, 0.0))
@@ -58,24 +58,27 @@ def _dual(layer: dict[str, Tensor], n: int) -> dict[str, Tensor]:
     for name, values in layer.items():
         if not name.startswith(MARK):
             derivatives = layer.get(MARK + name, values.new_zeros(*values.shape, n))
-            found[name] = dual.make_dual(
-                values.expand(n, -1, -1).contiguous(), derivatives.permute(2, 0, 1).contiguous()
-            )
+            found[name] = _made_dual(values.expand(n, -1, -1), derivatives.permute(2, 0, 1))
     return found
 
 
 def _carried(layer: dict[str, Tensor]) -> dict[str, Tensor]:
     """The opposite of `_dual`."""
-    found = {}
+    found: dict[str, Tensor] = {}
     for name, values in layer.items():
         value, derivative = _parts(values)
         found |= {name: value[0], MARK + name: derivative.permute(1, 2, 0)}
     return found
 
 
+def _made_dual(values: Tensor, derivatives: Tensor) -> Tensor:
+    number: Tensor = dual.make_dual(values.contiguous(), derivatives.contiguous())  # type: ignore[no-untyped-call]
+    return number
+
+
 def _parts(number: Tensor) -> tuple[Tensor, Tensor]:
     """The value and the derivative, 0 where there is none."""
-    value, derivative = dual.unpack_dual(number)
+    value, derivative = dual.unpack_dual(number)  # type: ignore[no-untyped-call]
     return value, torch.zeros_like(value) if derivative is None else derivative
 
 
