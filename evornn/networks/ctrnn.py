@@ -56,5 +56,4 @@ class CTRNN(Cell):
     def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
         if part == "vector" and name != "theta":
             return Uniform(-2.0, 2.0)
-        wide = self.weight_range
-        return super().initial(name, part, sizes) if wide is None else Uniform(-wide, wide)
+        return Uniform(-wide, wide) if (wide := self.weight_range) else super().initial(name, part, sizes)
