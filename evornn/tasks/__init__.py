@@ -30,5 +30,6 @@ TASKS: Catalog[Task] = Catalog(
         "alkanes": "evornn.tasks.alkanes:Alkanes",
         "single_pole": "evornn.tasks.single_pole:SinglePole",
         "double_pole": "evornn.tasks.double_pole:DoublePole",
+        "walker": "evornn.tasks.walker:LeggedWalker",
     },
 )
