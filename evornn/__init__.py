@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evornn.errors import EvornnError
-    from evornn.library import open, resume, run, train
+    from evornn.library import connect, open, resume, run, train
     from evornn.networks.network import Network
     from evornn.training.budget import Budget
 
-__all__ = ["Budget", "EvornnError", "Network", "open", "resume", "run", "train"]
+__all__ = ["Budget", "EvornnError", "Network", "connect", "open", "resume", "run", "train"]
 _PLACES = {
     "Budget": "evornn.training.budget",
     "EvornnError": "evornn.errors",
     "Network": "evornn.networks.network",
+    "connect": "evornn.library",
     "open": "evornn.library",
     "resume": "evornn.library",
     "run": "evornn.library",

@@ -17,6 +17,9 @@ class UnknownName(EvornnError):
         self.what, self.name, self.known = what, name, sorted(known)
         super().__init__(f"unknown {what} {name!r}{suggestion(str(name), self.known)}")
 
+    def __reduce__(self) -> tuple[type[UnknownName], tuple[str, object, list[str]]]:
+        return type(self), (self.what, self.name, self.known)  # so that it travels between processes
+
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`": did you mean 'elman'?"`, or the list of what is known when nothing is near."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,13 +93,13 @@ def run(
     `workers` is the number of CPUs of a Ray started for it here (None: all; 0: no Ray, this process), `address` an
     existing cluster. Interrupted or killed, `resume` goes on with it.
     """
-    from evornn.experiments.yaml import read
-    from evornn.service.service import submit
+    from evornn.service.results import Results
+    from evornn.service.service import Service
 
     prepare(workers, address)
-    results = open(store, create=True)
-    job = submit(results.store, read(spec) if isinstance(spec, (str, Path)) else spec)
-    work(results.store, job, workers, address, Silent())
+    service = Service(open_store(store, create=True))
+    results = Results(service)
+    work(service.store, results.submit(spec), workers, address, Silent())
     return results
 
 
@@ -106,22 +107,46 @@ def resume(
     store: str = DEFAULT_STORE, job: int | None = None, workers: int | None = None, address: str | None = None
 ) -> Results:
     """Go on with a job (by default the newest) whose runs were interrupted, failed or cancelled."""
-    from evornn.service.service import chosen_job
+    from evornn.service.results import Results
+    from evornn.service.service import Service, chosen_job
 
     prepare(workers, address)
-    results = open(store)
-    chosen = chosen_job(results.store, job)
-    results.store.resume(chosen)
-    work(results.store, chosen, workers, address, Silent())
-    return results
+    service = Service(open_store(store, create=False))
+    chosen = chosen_job(service.store, job)
+    service.store.resume(job=chosen)
+    work(service.store, chosen, workers, address, Silent())
+    return Results(service)
 
 
 def open(store: str = DEFAULT_STORE, create: bool = False) -> Results:
     """Open a store: `with evornn.open() as results: results.run(1).network`. Raises StoreError."""
     from evornn.service.results import Results
+    from evornn.service.service import Service
+
+    return Results(Service(open_store(store, create=create)))
+
+
+def connect(url: str | None = None, token: str | None = None) -> Results:
+    """The same over HTTP, from a server (`evornn serve`): `evornn.connect("http://localhost:8000")`.
+
+    `url` is by default EVORNN_SERVER; `token` EVORNN_TOKEN, or what the file EVORNN_TOKEN_FILE says, which is
+    `~/.config/evornn/token`. Raises EvornnError for an address that is none. What is asked then raises Unreachable
+    while there is no server, and Refused where it doesn't take the token.
+    """
+    import os
+
+    from evornn.client.remote import Remote
+    from evornn.client.token import usual_token
+    from evornn.service.results import Results
+
+    return Results(Remote(url or os.environ.get("EVORNN_SERVER", ""), usual_token() if token is None else token))
+
+
+def open_store(url: str, create: bool) -> Store:
+    """A store itself, for what dispatches its runs. Raises StoreError."""
     from evornn.store.store import open_store
 
-    return Results(open_store(store, create=create))
+    return open_store(url, create=create)
 
 
 def work(store: Store, job: int, workers: int | None, address: str | None, listener: Listener) -> None:
@@ -158,6 +183,23 @@ def executor(workers: int | None, address: str | None) -> Iterator[Executor]:
 
     with cluster.executor(address, workers) as ray:
         yield ray
+
+
+@contextmanager
+def detached(workers: int | None, address: str | None, slots: int | None = None) -> Iterator[Executor]:
+    """Like `executor`, for who goes on for long: Ray is in a process of its own, and comes again when it was lost."""
+    if workers == 0 and address is None:
+        with executor(workers, address) as local:
+            yield local
+        return
+    from evornn.service.detached import Detached
+    from evornn.workers import cluster
+
+    apart = Detached(partial(cluster.executor, address, workers, slots))
+    try:
+        yield apart
+    finally:
+        apart.close()
 
 
 class Silent:

@@ -28,6 +28,9 @@ class BadSetting(EvornnError):
         self.field, self.problem = field, problem
         super().__init__(f"{field}: {problem}")
 
+    def __reduce__(self) -> tuple[type[BadSetting], tuple[str, str]]:
+        return type(self), (self.field, self.problem)  # so that it travels between processes
+
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def settings(cls: type[T]) -> type[T]:

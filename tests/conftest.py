@@ -1,7 +1,11 @@
 """What all tests share."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
+from postgres import Postgres
 
 # A busy machine is no failure.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -11,3 +15,28 @@ settings.load_profile("tests")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first: a mistake shows within seconds."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server per process of tests; `postgres.database()` answers the URL of a new, empty database."""
+    with Postgres(durable=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> str:
+    """The URL of a database with evornn's tables, for `postgres.database(migrated)` to copy: cheaper."""
+    from evornn.store.upgrading import upgrade
+
+    url = postgres.database()
+    upgrade(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new database, of each kind; `evornn.store.store.open_store` opens it."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/evornn.db"
+    return request.getfixturevalue("postgres").database(request.getfixturevalue("migrated"))

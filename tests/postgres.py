@@ -11,11 +11,12 @@ import subprocess
 import sysconfig
 import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
 import psycopg
 from psycopg.sql import SQL, Identifier
 
@@ -30,7 +31,9 @@ class Postgres:
     it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, durable: bool = True) -> None:
+        """Not `durable`, it trusts the operating system to write its files: faster, and lost only with the machine."""
+        self.durable = durable
         self.folder = Path(tempfile.mkdtemp(prefix="evornn-postgres-"))
         self.port = _free_port()
         self._programs = _programs()
@@ -59,12 +62,13 @@ class Postgres:
         """Of the server's own database, as superuser."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
-    def database(self) -> str:
-        """The URL of a new database."""
-        name = f"evornn_{secrets.token_hex(6)}"
+    def database(self, template: str = "") -> str:
+        """The URL of a new database: empty, or a copy of the one with the URL `template`, which nobody may be using."""
+        name, copied = f"evornn_{secrets.token_hex(6)}", template.rpartition("/")[2] or "template1"
         with closing(psycopg.connect(self.url, autocommit=True)) as connection:
-            connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+            statement = SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(copied))
+            connection.execute(statement)
+        return f"{self.url.rpartition('/')[0]}/{name}"
 
     def start(self) -> None:
         """Start, also after a `kill`, on the same port and data; returns when it answers."""
@@ -74,6 +78,7 @@ class Postgres:
             "unix_socket_directories": "",
             "max_connections": "200",
             "shared_buffers": "128MB",
+            "fsync": "on" if self.durable else "off",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
@@ -89,13 +94,17 @@ class Postgres:
     def kill(self) -> None:
         """SIGKILL to the server and all its processes, as when a machine dies."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
+        server = psutil.Process(self._process.pid)
+        server.suspend()  # it starts no more
+        for process in [*server.children(recursive=True), server]:  # each is in a group of its own
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self._process.wait()
 
     def stop(self) -> None:
         """End it and remove its folder."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)  # "fast": connections are closed
+            self._process.send_signal(signal.SIGQUIT)  # "immediate": nothing needs to be kept
             try:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:

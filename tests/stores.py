@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evornn.store.records import NewRun
+from evornn.store.records import LogLine, NewRun
 from evornn.store.store import Store, open_store
 from evornn.training.records import Checkpoint, Result, Row
 
@@ -37,6 +37,23 @@ def result(**changes: Any) -> Result:
 
 def submitted(store: Store, count: int = 1, **options: Any) -> int:
     return store.submit(SPEC, new_runs(count), **options)
+
+
+def filled(url: str) -> Store:
+    """An open store with something in every table that runs write."""
+    store = open_store(url)
+    submitted(store, 2)
+    store.add_token("ci", ["read"])
+    store.seen("me", 4, 1)
+    claim = store.claim("me")
+    assert claim is not None
+    store.record(claim.run.id, claim.lease, [row(1, extra={"sigma": 1.0}), row(2)], checkpoint(2), [LogLine("hello")])
+    store.finish(claim.run.id, claim.lease, result())
+    other = store.claim("me")
+    assert other is not None
+    store.record(other.run.id, other.lease, [row(1)], checkpoint(1))
+    store.release(other.run.id, other.lease)
+    return store
 
 
 def claim_all(url: str, owner: str) -> list[int]:

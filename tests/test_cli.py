@@ -16,14 +16,32 @@ from typing import Any
 import pandas
 import pytest
 import yaml
-from test_store_schema import _as_user
+from test_store_files import _as_user
 
 from evornn import cli
 from evornn.service.doctor import Finding
 from evornn.store.records import Claim
 from evornn.store.schema import VERSION_TABLE
 
-COMMANDS = ("run", "resume", "ls", "show", "compare", "query", "export", "catalog", "doctor", "db")
+COMMANDS = [
+    "run",
+    "resume",
+    "submit",
+    "ls",
+    "show",
+    "logs",
+    "cancel",
+    "retry",
+    "compare",
+    "query",
+    "export",
+    "model",
+    "catalog",
+    "serve",
+    "doctor",
+    "token",
+    "db",
+]
 SPEC: dict[str, Any] = {
     "name": "small",
     "tasks": [{"kind": "adding", "length": 10, "train": 20, "valid": 5, "test": 5}],
@@ -109,7 +127,7 @@ def test_help_lists_every_command(evornn: Evornn) -> None:
     assert answer.status == 0 and all(f" {command} " in answer.out for command in COMMANDS)
     for command in COMMANDS:
         shown = evornn(command, "--help")
-        assert shown.status == 0 and (command == "db" or "--json" in shown.out)
+        assert shown.status == 0 and (command in ("db", "token") or "--json" in shown.out)
 
 
 def test_wrong_command_lines_have_status_2(evornn: Evornn) -> None:
@@ -136,7 +154,7 @@ def test_run_and_resume(evornn: Evornn, tmp_path: Path) -> None:
 
 def test_the_queries_that_a_run_suggests_work(evornn: Evornn, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVORNN_STORE", database)
-    from evornn.cli.app import QUERIES
+    from evornn.cli.running import QUERIES
 
     for sql in QUERIES:
         answer = evornn("query", sql.format(job=1), "--json")

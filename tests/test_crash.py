@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from postgres import Postgres
 
+from benchmarks import outcomes
+from benchmarks.outcomes import RUNS, SPEC, faults
+from benchmarks.victims import EVORNN, Victims
+from evornn.service.service import submit
 from evornn.store.errors import StoreError
 from evornn.store.store import Store, open_store
 
 pytestmark = pytest.mark.slow
 
-SPEC = {
-    "name": "crash",
-    "tasks": [{"kind": "adding", "length": 10, "train": 100, "valid": 20, "test": 20}],
-    "networks": [{"kind": "elman", "units": 4}, {"kind": "gru", "units": 3}],
-    "trainers": [
-        {"kind": "cma_es", "population": 8, "batch": 50},
-        {"kind": "adam", "batch": 50},
-        {
-            "kind": "memetic",
-            "evolve": {"kind": "cma_es", "population": 8, "batch": 50},
-            "refine": {"kind": "adam", "batch": 20},
-        },
-    ],
-    "seeds": 2,
-    "budget": {"steps": 2_000_000, "marks": 40, "targets": [0.1, 0.02]},
-}
-RUNS = 12
 PATIENCE = 300.0  # seconds, then a test gives up
 
 
@@ -47,10 +35,9 @@ class Experiment:
         self.spec.write_text(json.dumps(SPEC))
 
     def begin(self, *command: str) -> psutil.Popen:
-        code = "from evornn.cli import main; main()"
         options = ["--store", f"sqlite:///{self.database}", "--json"]
         with self.said.open("a") as said:
-            return psutil.Popen([sys.executable, "-c", code, *command, *options], stdout=said, stderr=said)
+            return psutil.Popen([sys.executable, "-c", EVORNN, *command, *options], stdout=said, stderr=said)
 
     def run(self, workers: int) -> Experiment:
         return self.finish(self.begin("run", str(self.spec), "--workers", str(workers)))
@@ -80,18 +67,11 @@ def outcome(experiment: Experiment) -> dict[str, Any]:
     """All that an experiment has found: everything but times and machines. No run lost, none twice."""
     with experiment.store() as store:
         (job,) = store.jobs()
-        runs = store.runs(job=job.id)
-        assert job.counts == {"succeeded": RUNS} and len(runs) == RUNS
-        ends = [event.run for event in store.events(job=job.id) if event.kind == "succeeded"]
-        assert sorted(ends) == [run.id for run in runs]
-        return {f"{run.network} {run.trainer} {run.seed}": found(store, run.id) for run in runs}
-
-
-def found(store: Store, run: int) -> dict[str, Any]:
-    curve = [{**asdict(row), "extra": sorted(row.extra.items()), "seconds": None} for row in store.curve(run)]
-    assert [row["mark"] for row in curve][-1] == 40
-    result = {**vars(store.result(run)), "seconds": None, "environment": None}
-    return {"curve": repr(curve), "genome": result.pop("genome").tobytes(), "result": repr(sorted(result.items()))}
+        assert job.counts == {"succeeded": RUNS} and len(store.runs(job=job.id)) == RUNS
+        found = outcomes.outcome(store, job.id)
+        assert faults(store, job.id, found) == []
+        assert [store.curve(run.id)[-1].mark for run in store.runs()] == [40] * RUNS
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +167,111 @@ def kill_a_worker(driver: psutil.Popen) -> list[int]:
             except psutil.NoSuchProcess:
                 continue
     return []
+
+
+# ---- evornn dispatch ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def submitted(tmp_path: Path) -> Experiment:
+    """An experiment whose runs are queued."""
+    experiment = Experiment(tmp_path / "e")
+    with open_store(f"sqlite:///{experiment.database}") as store:
+        submit(store, SPEC)
+    return experiment
+
+
+DISPATCH = ("dispatch", "--workers", "0")
+
+
+def test_a_dispatcher_is_told_to_stop(unbroken: dict[str, Any], submitted: Experiment) -> None:
+    """What is under way is given back with all it has said, and the next dispatcher goes on with that."""
+    first = submitted.begin(*DISPATCH)
+    submitted.wait(lambda store: bool(half_done(store)))
+    first.terminate()
+    assert first.wait(timeout=PATIENCE) == 0
+    with submitted.store() as store:
+        assert store.live_owners() == [] and store.runs(state="running") == []
+    submitted.finish(submitted.begin(*DISPATCH, "--until-empty"))
+    assert outcome(submitted) == unbroken
+
+
+def test_a_second_signal_ends_a_dispatcher_at_once(submitted: Experiment) -> None:
+    dispatcher = submitted.begin(*DISPATCH)
+    submitted.wait(lambda store: bool(half_done(store)))
+    with open_store(f"sqlite:///{submitted.database}") as store, store.writing():  # giving back waits for this
+        for _ in range(20):
+            dispatcher.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        assert dispatcher.wait(timeout=PATIENCE) == 130
+
+
+def test_a_killed_dispatcher_is_followed_at_once(unbroken: dict[str, Any], submitted: Experiment) -> None:
+    """On the same machine nobody waits for its lease to be over."""
+    first = submitted.begin(*DISPATCH)
+    submitted.wait(lambda store: bool(half_done(store)))
+    first.kill()
+    first.wait()
+    with submitted.store() as store:
+        (owner,) = store.live_owners()
+    submitted.finish(submitted.begin(*DISPATCH, "--until-empty"))
+    assert outcome(submitted) == unbroken
+    with submitted.store() as store:
+        kinds = [event.kind for event in store.events()]
+        assert "expired" not in kinds and kinds.count("released") == 1 and owner in submitted.said.read_text()
+
+
+def test_a_suspended_dispatcher_comes_too_late(unbroken: dict[str, Any], submitted: Experiment) -> None:
+    """Another one has its run meanwhile; when it wakes up what it writes is refused, and it goes on with other runs."""
+    first = submitted.begin(*DISPATCH)
+    submitted.wait(lambda store: bool(half_done(store)))
+    first.suspend()
+    with submitted.store() as store:
+        (owner,) = store.live_owners()
+        assert store.release_owner(owner) == 1, "as when its lease is over"
+    second = submitted.begin(*DISPATCH)
+    submitted.wait(lambda store: any(run.lease > 1 and run.state == "succeeded" for run in store.runs()))
+    first.resume()
+    submitted.wait(lambda store: succeeded(store) == RUNS)
+    for dispatcher in (first, second):
+        dispatcher.terminate()
+        assert dispatcher.wait(timeout=PATIENCE) == 0
+    assert outcome(submitted) == unbroken
+
+
+def test_a_cluster_on_which_everything_dies(unbroken: dict[str, Any], postgres: Postgres) -> None:
+    """A worker, a node, a dispatcher, the database, the head: one after the other, each in the middle of runs."""
+    url = postgres.database()
+    with open_store(url) as store, Victims(nodes=3) as victims:
+        job = submit(store, SPEC)
+        victims.dispatch(2, url)
+        deadline = time.monotonic() + PATIENCE
+
+        def wait(condition: Callable[[], bool]) -> None:
+            while not condition():
+                assert time.monotonic() < deadline, victims.said()
+                victims.mend()
+                time.sleep(0.1)
+
+        def dispatchers_die() -> None:
+            for k in range(2):
+                victims.kill_dispatcher(k)
+
+        def database_dies() -> None:
+            postgres.kill()
+            postgres.start()
+
+        deaths = [
+            lambda: victims.workers()[0].kill(),
+            lambda: victims.kill_node(1),
+            dispatchers_die,
+            database_dies,
+            lambda: victims.kill_node(0),
+        ]
+        for k, die in enumerate(deaths):
+            wait(lambda k=k: succeeded(store) >= 2 * k and bool(half_done(store) and victims.workers()))  # type: ignore[misc]
+            die()
+        wait(lambda: succeeded(store) == RUNS)
+        assert faults(store, job, unbroken) == [], victims.said()
+        assert sum(run.lease for run in store.runs()) >= RUNS + 3
+    assert list(victims.processes()) == []

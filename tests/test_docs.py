@@ -4,16 +4,21 @@ import ast
 import doctest
 import re
 import shlex
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
+from serving import serving
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from evornn.cli.app import app
 from evornn.experiments.spec import experiment, plan
 from evornn.experiments.yaml import parse
+from evornn.library import Silent, work
+from evornn.store.store import open_store
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -41,10 +46,38 @@ def test_examples_in_docstrings(name, tmp_path, monkeypatch):
     assert result.attempted and not result.failed
 
 
+@contextmanager
+def served(folder, monkeypatch):
+    """What docs/api.md presupposes: a server, its token, and somebody who computes."""
+    url, over = f"sqlite:///{folder}/evornn.db", Event()
+
+    def dispatch():
+        with open_store(url) as store:
+            while not over.wait(0.1):
+                for job in store.jobs(state="queued"):
+                    work(store, job.id, 0, None, Silent())
+
+    with serving(url) as server:
+        monkeypatch.setenv("EVORNN_SERVER", server.url)
+        monkeypatch.setenv("EVORNN_TOKEN", server.token)
+        thread = Thread(target=dispatch)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples_in_pages(page, tmp_path, monkeypatch):
     """Blocks with `>>>` run one after the other, as a reader would; the others are Python at least."""
     monkeypatch.chdir(tmp_path)
+    with served(tmp_path, monkeypatch) if page.name == "api.md" else nullcontext():
+        _run_examples(page)
+
+
+def _run_examples(page):
     examples = [block for block in blocks(page, "python") if ">>> " in block]
     for block in blocks(page, "python"):
         if block not in examples:

@@ -126,7 +126,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
 
 ROGUES = {
     "kernels": (
-        "import cma, fastapi, jinja2, llvmlite, ray, sqlalchemy, statsmodels, typer\nfrom evornn import training"
+        "import cma, fastapi, httpx, jinja2, llvmlite, ray, sqlalchemy, statsmodels, typer\nfrom evornn import training"
     ),
     "store": "import torch",
 }

@@ -1,32 +1,28 @@
-"""The store's contract. Every database passes it: one line in DATABASES and it is tried."""
+"""The store's contract. Every database passes it: the fixture `url` gives one of each kind."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 from stores import SPEC, checkpoint, claim_all, result, row, submitted
 
 from evornn.errors import UnknownName
-from evornn.store import leasing
-from evornn.store.errors import Conflict, Diverged, Fenced, NotFound, StoreError
+from evornn.store import leasing, transitions
+from evornn.store.errors import Busy, Conflict, Diverged, Fenced, NotFound, StoreError
 from evornn.store.records import LogLine
+from evornn.store.schema import STATES, tokens
 from evornn.store.store import Store, open_store
 
-DATABASES: dict[str, Callable[[Path], str]] = {"sqlite": lambda folder: f"sqlite:///{folder}/evornn.db"}
 NAN, INF = float("nan"), float("inf")
-
-
-@pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return DATABASES[request.param](tmp_path)
 
 
 @pytest.fixture
@@ -313,6 +309,150 @@ def test_lists(store: Store) -> None:
         store.runs(order="test_los")
 
 
+def test_pages_of_runs(store: Store) -> None:
+    first, second = submitted(store, 3), submitted(store, 4, experiment="other")
+    assert [run.id for run in store.runs(limit=3, offset=2)] == [3, 4, 5]
+    assert [run.id for run in store.runs(limit=2, after=5)] == [6, 7] and store.runs(after=7) == []
+    assert [run.id for run in store.runs(after=2, job=first)] == [3]
+    assert [run.id for run in store.runs(order="-id", limit=2, offset=1)] == [6, 5]
+    assert [run.position for run in store.runs(order="-position", job=second, offset=3)] == [0]
+    assert (store.count_runs(), store.count_runs(job=second), store.count_runs(experiment="other")) == (7, 4, 4)
+    assert store.count_runs(state="queued", task="sunspots", network="elman", trainer="adam") == 7
+    assert store.count_runs(state="failed") == store.count_runs(job=9) == store.count_runs(experiment="none") == 0
+    with pytest.raises(StoreError, match="by offset"):
+        store.runs(order="-test_loss", after=3)
+    with pytest.raises(UnknownName, match="did you mean 'failed'"):
+        store.count_runs(state="fialed")
+
+
+def test_pages_of_jobs(store: Store) -> None:
+    ids = [submitted(store, owner=owner) for owner in ("ann", "ben", "ann", "ann")]
+    assert [job.id for job in store.jobs(owner="ann", limit=2)] == [ids[3], ids[2]]
+    assert [job.id for job in store.jobs(owner="ann", before=ids[2])] == [ids[0]]
+    assert [job.id for job in store.jobs(before=ids[1])] == [ids[0]] and store.jobs(owner="eve") == []
+
+
+def test_jobs_are_found_by_the_state_that_they_show(store: Store) -> None:
+    for kinds in itertools.product([None, "succeeded", "failed", "cancelled", "running", "cancelling"], repeat=2):
+        job = submitted(store, 3)
+        for kind in filter(None, kinds):
+            _lead_to(store, job, kind)
+        if None not in kinds:
+            _lead_to(store, job, kinds[0])
+    shown: dict[str, list[int]] = {}
+    for job in store.jobs():
+        shown.setdefault(job.state, []).append(job.id)
+    assert set(shown) == set(STATES)
+    assert {state: [job.id for job in store.jobs(state=state)] for state in STATES} == shown
+    with pytest.raises(UnknownName, match="did you mean 'queued'"):
+        store.jobs(state="queue")
+
+
+def test_one_run_is_cancelled_resumed_and_retried(store: Store) -> None:
+    submitted(store, 2)
+    assert store.cancel(run=1) == 1 and store.resume(run=1) == 1
+    assert [run.state for run in store.runs()] == ["queued", "queued"]
+    for _ in range(2):
+        claim = store.claim("me")
+        assert claim is not None
+        store.record(claim.run.id, claim.lease, [row(1)])
+        store.fail(claim.run.id, claim.lease, "bug", retry=False)
+    assert store.retry(run=2) == 1 and store.curves([1, 2]) == {1: [row(1)], 2: []}
+    assert [run.state for run in store.runs()] == ["failed", "queued"]
+    for verb in (store.cancel, store.resume, store.retry):
+        with pytest.raises(StoreError, match="either a job or a run"):
+            verb()
+        with pytest.raises(NotFound, match="no run 9"):
+            verb(run=9)
+
+
+def test_tokens(store: Store) -> None:
+    secret = store.add_token("ci", ["submit", "read"])
+    assert len(secret) > 40 and secret != store.add_token("boss", ["admin"])
+    found = store.token_for(secret)
+    assert found is not None and (found.name, found.scopes, found.revoked) == ("ci", ("read", "submit"), None)
+    assert [(t.name, t.last_used is None) for t in store.tokens()] == [("ci", False), ("boss", True)]
+    used = store.tokens()[0].last_used
+    store.token_for(secret)
+    assert store.tokens()[0].last_used == used, "one write a minute, not one each request"
+    for wrong in ("", secret + "x", secret[:-1], "ci", "\0", "\ud800"):
+        assert store.token_for(wrong) is None
+    with pytest.raises(Conflict, match="choose another name"):
+        store.add_token("ci", ["read"])
+    store.revoke_token("ci")
+    assert store.token_for(secret) is None and store.tokens()[0].revoked is not None
+    store.revoke_token("ci")
+    with pytest.raises(NotFound, match="no token 'me'"):
+        store.revoke_token("me")
+    with pytest.raises(UnknownName, match="did you mean 'admin'"):
+        store.add_token("x", ["admn"])
+    for name, scopes in (("", ["read"]), ("x", []), ("x" * 201, ["read"]), ("a\0b", ["read"])):
+        with pytest.raises(StoreError):
+            store.add_token(name, scopes)
+
+
+def test_no_secret_is_stored(store: Store) -> None:
+    secret = store.add_token("ci", ["read"])
+    with store.reading() as connection:
+        assert secret not in repr(connection.execute(select(tokens)).all())
+
+
+def test_heartbeats_of_dispatchers(store: Store) -> None:
+    submitted(store)
+    store.seen("here", slots=4, held=0)
+    first = store.workers()
+    assert [(w.name, w.claims, w.slots, w.held) for w in first] == [("here", 0, 4, 0)]
+    store.claim("here")
+    store.seen("here", slots=4, held=1)
+    again = store.workers()
+    assert [(w.claims, w.slots, w.held) for w in again] == [(1, 4, 1)]
+    assert again[0].first_seen == first[0].first_seen and again[0].last_seen > first[0].last_seen
+
+
+def test_text_that_a_program_wrote_is_taken_as_it_is(store: Store) -> None:
+    claim = _claimed(store)
+    store.record(claim.run.id, claim.lease, log=[LogLine("\0 \ud800 <b>ü"), LogLine("x" * 100_000)])
+    store.fail(claim.run.id, claim.lease, "Error: \0", retry=False)
+    assert store.logs()[0].message == "␀ ? <b>ü" and store.run(claim.run.id).error == "Error: ␀"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"experiment": "x" * 201}, {"owner": "x" * 201}, {"idempotency_key": "a\0"}, {"experiment": "\ud800"}],
+)
+def test_names_that_a_database_may_not_take(store: Store, options: dict[str, str]) -> None:
+    with pytest.raises(StoreError, match=r"characters"):
+        submitted(store, **options)
+    assert store.jobs() == []
+
+
+def test_numbers_beyond_64_bits(store: Store) -> None:
+    submitted(store)
+    with pytest.raises(StoreError):
+        store.run(2**70)
+    with pytest.raises(StoreError, match="64 bits"):
+        submitted(store, priority=2**70)
+    assert len(store.jobs()) == 1
+
+
+def test_a_transaction_that_lost_is_tried_once_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def fence(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) in (1, 3, 4):
+            raise Busy("deadlock")
+        return transitions.fence(*arguments)
+
+    monkeypatch.setattr(leasing, "fence", fence)
+    claim = _claimed(store)
+    store.record(claim.run.id, claim.lease, [row(1)])
+    assert store.curve(claim.run.id) == [row(1)] and len(calls) == 2
+    with pytest.raises(Busy):
+        store.record(claim.run.id, claim.lease, [row(2)])
+    assert store.curve(claim.run.id) == [row(1)] and len(calls) == 4
+
+
 def test_what_is_not_there(store: Store) -> None:
     missing: list[Callable[[], object]] = [
         lambda: store.job(7),
@@ -341,6 +481,21 @@ def _claimed(store: Store) -> leasing.Claim:
     claim = store.claim("me")
     assert claim is not None
     return claim
+
+
+def _lead_to(store: Store, job: int, state: str) -> None:
+    """Bring one more run of the job into a state."""
+    claim = store.claim("me", job=job)
+    if claim is None:
+        return
+    if state == "succeeded":
+        store.finish(claim.run.id, claim.lease, result())
+    elif state == "failed":
+        store.fail(claim.run.id, claim.lease, "bug", retry=False)
+    elif state != "running":
+        store.cancel(run=claim.run.id)
+        if state == "cancelled":
+            store.release(claim.run.id, claim.lease)
 
 
 def _crash(*_: object) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from stores import checkpoint, result, row, submitted
 
 from evornn.store.codec import digest, dumps, join_finite, loads, part_finite
@@ -37,17 +38,19 @@ class Model:
 class Queue(RuleBasedStateMachine):
     """Rules act on the store and on the model; leases may be stale."""
 
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+
     @initialize()
     def open(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.store = open_store(f"sqlite:///{self.folder.name}/e.db")
+        self.store = open_store(self.url)
         self.job = submitted(self.store, RUNS)
         self.runs = {number: Model() for number in range(1, RUNS + 1)}
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
             self.store.close()
-            self.folder.cleanup()
 
     def sweep(self) -> None:
         for run in self.runs.values():
@@ -137,10 +140,17 @@ class Queue(RuleBasedStateMachine):
             assert set(self.store.live_owners()) == busy
 
 
-TestQueue = Queue.TestCase
-TestQueue.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@pytest.mark.parametrize(("database", "examples"), [("sqlite", 25), ("postgresql", 10)])
+def test_the_queue(database: str, examples: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    def machine() -> Queue:
+        if database == "sqlite":
+            return Queue(f"sqlite:///{tmp_path}/{uuid4()}.db")
+        return Queue(request.getfixturevalue("postgres").database(request.getfixturevalue("migrated")))
+
+    health = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    steps = settings(max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=health)
+    run_state_machine_as_test(machine, settings=steps)
+
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -20,10 +20,20 @@ from evornn.service.executor import Executor
 
 log = logging.getLogger(__name__)
 
+GRACE = 120.0  # seconds without change until a cluster is taken for complete: nodes of one that starts come one by one
+HEALTH = {  # Ray's head asks its nodes once a second; by default a dead one is noticed after half a minute
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "3",
+}
+
 
 @contextmanager
-def executor(address: str | None = None, workers: int | None = None) -> Iterator[Executor]:
+def executor(address: str | None = None, workers: int | None = None, slots: int | None = None) -> Iterator[Executor]:
     """An executor on the cluster at `address`; without one on a Ray of our own with `workers` CPUs (None: all).
+
+    It fills `slots` CPUs (None: as many as there are).
 
     Raises EvornnError when the cluster can't be reached.
     """
@@ -31,7 +41,7 @@ def executor(address: str | None = None, workers: int | None = None) -> Iterator
     _start(workers) if address is None else _connect(address)
     from evornn.workers.ray_executor import RayExecutor
 
-    working = RayExecutor()
+    working = RayExecutor(slots, grace=0.0 if address is None else GRACE)
     try:
         yield working
     finally:
@@ -50,7 +60,7 @@ def prepare(address: str | None) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     if address is None and "ray" not in sys.modules:
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(_token()))
+        os.environ.update(HEALTH, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(_token()))
 
 
 def _token() -> Path:
@@ -97,12 +107,17 @@ def _connect(address: str) -> None:
 
 def _knock(address: str) -> None:
     """Ray tries for minutes to reach a machine that isn't there: find out first."""
-    host, _, port = address.rpartition("//")[2].rpartition(":")
-    if not port.isdigit():  # auto, or a name that Ray resolves
+    if not address.rpartition(":")[2].isdigit():  # auto, or a name that Ray resolves
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        knock(address)
     except (OSError, OverflowError) as error:
         raise EvornnError(
             f"no Ray cluster at {address} ({error}): check the address, or leave it out to run here"
         ) from None
+
+
+def knock(address: str) -> None:
+    """Connect to host:port and hang up. Raises OSError when nobody answers."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()

@@ -1,5 +1,5 @@
 """The front door: `evornn …`. Exit status: 0 done, 1 an error that the message explains, 2 a wrong command line, 3 some
-runs failed, 130 interrupted (and `evornn resume` goes on)."""
+runs failed, 130 interrupted (and `evornn resume` goes on; what a server computes goes on by itself)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 def main() -> None:
     """The `evornn` command."""
     from evornn.cli.app import app
+    from evornn.cli.running import Detached
     from evornn.errors import EvornnError
 
     signal.signal(signal.SIGTERM, _interrupt)
@@ -21,6 +22,9 @@ def main() -> None:
         text = json.dumps({"error": str(error)}) if "--json" in sys.argv else f"error: {error}"
         print(text, file=sys.stderr)
         sys.exit(1)
+    except Detached as detached:
+        print(detached, file=sys.stderr)
+        sys.exit(130)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != 130:  # what Typer makes of an interrupt
             raise

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evornn.service.verbs import Reads
     from evornn.store.records import StoredRun
-    from evornn.store.store import Store
     from evornn.training.records import Update
 
 ENDED = ("succeeded", "failed", "cancelled")
@@ -19,11 +19,11 @@ EVERY = 10.0  # seconds between lines where there is no terminal
 
 
 class Tally:
-    """Counts what the dispatcher tells; `line` says it in one line."""
+    """Counts what a dispatcher tells, or what is seen of one elsewhere; `line` says it in one line."""
 
     def __init__(self, runs: list[StoredRun]) -> None:
         self.total = len(runs)
-        self.done = sum(run.state in ENDED for run in runs)
+        self.over = {run.id for run in runs if run.state in ENDED}
         self.failed = 0
         self.steps = {run.id: run.network_steps or 0 for run in runs}
         self.wanted = {run.id: run.budget["steps"] if run.state not in ENDED else self.steps[run.id] for run in runs}
@@ -43,10 +43,18 @@ class Tally:
             if row.champion_valid < self.best:
                 self.best, self.where = row.champion_valid, f" ({run.network}, {run.trainer})"
 
+    def seen(self, run: StoredRun) -> None:
+        """A run as it stands now, from the store."""
+        self.steps[run.id] = run.network_steps or 0
+        if run.champion_valid is not None and run.champion_valid < self.best:
+            self.best, self.where = run.champion_valid, f" ({run.network}, {run.trainer})"
+        if run.state in ENDED and run.id not in self.over:
+            self.ended(run, run.state, run.error or "")
+
     def ended(self, run: StoredRun, state: str, reason: str) -> None:
         self.compiling.discard(run.id)
         if state in ENDED:
-            self.done += 1
+            self.over.add(run.id)
             self.wanted[run.id] = self.steps[run.id]
         if state == "failed":
             self.failed += 1
@@ -54,6 +62,11 @@ class Tally:
                 f"run {run.id} ({run.task}, {run.network}, {run.trainer}, seed {run.seed}) failed: {reason}",
                 file=sys.stderr,
             )
+
+    @property
+    def done(self) -> int:
+        """Runs that have ended."""
+        return len(self.over)
 
     @property
     def share(self) -> float:
@@ -86,13 +99,31 @@ class Spoken(Tally):
         super().updated(run, update)
         if news:
             print(COMPILING, flush=True)
+        self._speak()
+
+    def seen(self, run: StoredRun) -> None:
+        super().seen(run)
+        self._speak()
+
+    def _speak(self) -> None:
         if time.monotonic() - self._spoke > EVERY:
             self._spoke = time.monotonic()
             print(self.line(), flush=True)
 
 
+def watch(store: Reads, job: int, quiet: bool) -> None:
+    """Follow a job that is computed elsewhere until it has ended, with the same display."""
+    from evornn.service.following import follow
+
+    with progress(store, job, quiet) as tally:
+        for news in follow(store, job):
+            ended = {event.run for event in news.events if event.run is not None and event.kind in ENDED}
+            for run in [*news.running, *(store.run(number) for number in sorted(ended - tally.over))]:
+                tally.seen(run)
+
+
 @contextmanager
-def progress(store: Store, job: int, quiet: bool) -> Iterator[Tally]:
+def progress(store: Reads, job: int, quiet: bool) -> Iterator[Tally]:
     """A live line on a terminal, a line now and then elsewhere, nothing when quiet."""
     runs = store.runs(job=job)
     if quiet:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from evornn.experiments.catalog import Entry
     from evornn.experiments.description import Architecture
     from evornn.service.doctor import Finding
-    from evornn.store.records import StoredJob, StoredRun
+    from evornn.store.records import StoredJob, StoredRun, Token
     from evornn.training.records import Result, Row
 
 COLOURS = {"succeeded": "green", "failed": "red", "running": "cyan", "cancelling": "yellow", "cancelled": "yellow"}
@@ -42,6 +42,17 @@ def jobs(found: Sequence[StoredJob]) -> RenderableType:
         return "no jobs yet: start one with `evornn run SPEC`"
     lines = [(job.id, job.experiment, job.state, _counts(job.counts), _time(job.created)) for job in found]
     return table(("job", "experiment", "state", "runs", "submitted"), lines)
+
+
+def tokens(found: Sequence[Token]) -> RenderableType:
+    if not found:
+        return "no tokens yet: make one with `evornn token add NAME`"
+    columns = ("token", "may", "made", "last used", "state")
+    lines = [
+        (t.name, t.scopes[-1], _time(t.created), _time(t.last_used) if t.last_used else "never", _validity(t))
+        for t in found
+    ]
+    return table(columns, lines)
 
 
 def runs(found: Sequence[StoredRun]) -> RenderableType:
@@ -170,6 +181,10 @@ def _cell(value: Any) -> Text:
         return Text(f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}")
     text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and value > 9999 else str(value)
     return Text(text, style=COLOURS.get(text, ""))
+
+
+def _validity(token: Token) -> str:
+    return "good" if token.revoked is None else f"revoked {_time(token.revoked)}"
 
 
 def _time(epoch: float) -> str:

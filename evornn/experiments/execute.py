@@ -37,7 +37,7 @@ class Ready:
 
 def ready(fragments: Mapping[str, Any]) -> Ready:
     """Build a run's task, network and trainer. Raises EvornnError for what doesn't fit together."""
-    task, data = load(json.dumps(fragments["task"], sort_keys=True))
+    task, data = load_task(fragments["task"])
     network = network_for(fragments, data)
     check_causal(network, task)
     trainer = TRAINERS.build(fragments["trainer"], "trainer")
@@ -48,9 +48,13 @@ def ready(fragments: Mapping[str, Any]) -> Ready:
 
 def network_for(fragments: Mapping[str, Any], data: Data) -> Network:
     """The network of a run, with as many inputs and outputs as its task has."""
+    return network_of(fragments, *data.sizes)
+
+
+def network_of(fragments: Mapping[str, Any], inputs: int, outputs: int) -> Network:
+    """The network of a run, by its fragments `network` and `resources`."""
     architecture, sizes = split_network(fragments["network"])
     resources = build(Resources, dict(fragments.get("resources") or {}), "resources")
-    inputs, outputs = data.sizes
     return Network(
         architecture,
         inputs=inputs,
@@ -60,6 +64,11 @@ def network_for(fragments: Mapping[str, Any], data: Data) -> Network:
         threads=resources.cpus,
         backend=resources.backend,
     )
+
+
+def load_task(fragment: Mapping[str, Any]) -> tuple[Task, Data]:
+    """A task by its fragment, with its data."""
+    return load(json.dumps(fragment, sort_keys=True))
 
 
 def load(fragment: str) -> tuple[Task, Data]:

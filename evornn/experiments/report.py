@@ -40,7 +40,11 @@ class Section:
 
 def write_report(path: str | Path, comparison: Comparison, runs: DataFrame, curves: DataFrame, **about: Any) -> Path:
     """Write `report(…)` to a file; raises EvornnError when the place can't be written to."""
-    page = report(comparison, runs, curves, **about)
+    return write_page(path, report(comparison, runs, curves, **about))
+
+
+def write_page(path: str | Path, page: str) -> Path:
+    """Write a report that is there already; raises EvornnError when the place can't be written to."""
     try:
         Path(path).write_text(page, encoding="utf-8")
     except OSError as error:

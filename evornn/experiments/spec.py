@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -82,14 +82,15 @@ class RunPlan:
 
 MOST_RUNS = 100_000  # of a job
 LARGEST_SEED = 2**63 - 1
+LONGEST_LABEL = 200  # characters
 PARTS: dict[str, type[Any]] = {"budget": Budget, "resources": Resources, "start_from": StartFrom}
 
 
-def experiment(data: Mapping[str, Any], own_code: bool = True) -> Experiment:
+def experiment(data: Mapping[str, Any], own_code: bool | Collection[str] = True) -> Experiment:
     """A validated spec; every fragment has been built once. Errors name the field and the nearest known name.
 
     `own_code` says whether a kind may be a class outside of evornn, `my_package.my_cell:MyCell`: yes where the spec's
-    author runs it, no where somebody else's machine would import what it names."""
+    author runs it, no (or only the listed ones) where somebody else's machine would import what it names."""
     data = dict(data)
     check_plain(data, "spec")
     if isinstance(data.get("budget"), (int, float)) and not isinstance(data["budget"], bool):
@@ -101,8 +102,8 @@ def experiment(data: Mapping[str, Any], own_code: bool = True) -> Experiment:
         if isinstance(data.get(field), Mapping):
             data[field] = build(kind, dict(data[field]), field)
     found = build(Experiment, data, "spec")
-    if not own_code:
-        _refuse_places(found.networks)
+    if own_code is not True:
+        _refuse_places(found, own_code or ())
     _check(found)
     return found
 
@@ -155,6 +156,10 @@ def labelled(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         label = str(fragment.get("label", usual))
         if label in found:
             raise EvornnError(f"{label!r} stands twice in the spec: remove one, or give each a label of its own")
+        if len(label) > LONGEST_LABEL:
+            raise EvornnError(
+                f"the label {label[:40]!r}… is longer than {LONGEST_LABEL} characters: give a shorter one"
+            )
         found[label] = {k: v for k, v in fragment.items() if k != "label"}
     return found
 
@@ -178,19 +183,22 @@ def _check(experiment: Experiment) -> None:
     plan(experiment)
 
 
-def _refuse_places(networks: list[dict[str, Any]]) -> None:
-    for k, fragment in enumerate(networks):
-        for where, kind in _kinds(fragment, f"networks.{k}"):
-            if is_place(kind):
+def _refuse_places(experiment: Experiment, allowed: Collection[str]) -> None:
+    for part in ("tasks", "networks", "trainers"):
+        for where, kind in _kinds(getattr(experiment, part), part):
+            if is_place(kind) and kind not in allowed:
                 raise BadSetting(f"{where}.kind", f"{kind!r} is code of your own: run it on your machine, evornn run")
 
 
-def _kinds(fragment: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+def _kinds(fragment: Any, where: str) -> Iterator[tuple[str, Any]]:
     """Where there is a kind and which, in a fragment and in the parts of which it is made."""
-    yield where, fragment.get("kind")
-    for name, value in fragment.items():
-        if isinstance(value, Mapping):
+    if isinstance(fragment, Mapping):
+        yield where, fragment.get("kind")
+        for name, value in fragment.items():
             yield from _kinds(value, f"{where}.{name}")
+    elif isinstance(fragment, list):
+        for k, value in enumerate(fragment):
+            yield from _kinds(value, f"{where}.{k}")
 
 
 def _check_seeds(experiment: Experiment) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evornn.errors import EvornnError
 from evornn.experiments.charts import Forecast
 from evornn.experiments.compare import Baselines, compare
 from evornn.experiments.comparison import Comparison, TaskComparison
-from evornn.experiments.execute import load, network_for
-from evornn.experiments.report import write_report
-from evornn.store.records import JobId, StoredRun
+from evornn.experiments.execute import load_task, network_for
+from evornn.experiments.report import report
+from evornn.store.records import JobId, RunId, StoredRun
 from evornn.store.store import Store
 from evornn.tasks.task import Data, Sequences
 from evornn.trainers import TRAINERS
@@ -40,23 +38,26 @@ MORE = ("updates", "seconds", "stopped_by", "hits", "score", "test_score", "solv
 
 @dataclass(frozen=True)
 class Comparing:
-    """A job, read for comparison."""
+    """A job, or some runs of any jobs, read for comparison."""
 
     store: Store
-    job: JobId
+    job: JobId | None = None
+    chosen: tuple[RunId, ...] = ()
 
     @cached_property
     def runs(self) -> list[StoredRun]:
+        if self.job is None:
+            return [self.store.run(run) for run in self.chosen]
         return self.store.runs(job=self.job, order="id")
 
     @cached_property
     def comparison(self) -> Comparison:
         return compare(self.run_frame, self.curve_frame, self.families, self.baselines)
 
-    def report(self, path: str | Path, database: str) -> Path:
-        """Write the HTML report."""
-        return write_report(
-            path,
+    def page(self, database: str) -> str:
+        """The HTML report of a job."""
+        assert self.job is not None
+        return report(
             self.comparison,
             self.run_frame,
             self.curve_frame,
@@ -82,9 +83,9 @@ class Comparing:
         curves = self.store.curves([run.id for run in self.runs])
         rows = [{"run": run, **asdict(row)} for run, found in curves.items() for row in found]
         if not rows:
-            raise EvornnError(
-                f"job {self.job} has no progress yet: wait for its first runs, or `evornn resume {self.job}`"
-            )
+            what = "these runs have" if self.job is None else f"job {self.job} has"
+            go_on = "" if self.job is None else f", or `evornn resume {self.job}`"
+            raise EvornnError(f"{what} no progress yet: wait for its first runs{go_on}")
         return DataFrame(rows).drop(columns="extra")
 
     @property
@@ -99,7 +100,7 @@ class Comparing:
         for run in self.runs:
             if run.task not in found:
                 try:
-                    found[run.task] = load(json.dumps(run.fragments["task"], sort_keys=True))[1]
+                    found[run.task] = load_task(run.fragments["task"])[1]
                 except EvornnError:
                     continue
         return found

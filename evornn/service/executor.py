@@ -4,56 +4,83 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from evornn.training.oracle import Origin
 from evornn.training.records import Checkpoint, Update
+
+
+class Attempt(NamedTuple):
+    """A try at a run, named by the lease under which it began: what an earlier try still says is not about this one."""
+
+    run: int
+    lease: int
+
+
+@dataclass(frozen=True)
+class Room:
+    """CPUs and GPUs: what a run needs, or what is free (below zero where a run waits for room)."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    def without(self, taken: Room) -> Room:
+        return Room(self.cpus - taken.cpus, self.gpus - taken.gpus)
 
 
 @dataclass(frozen=True)
 class Assignment:
     """A run to compute, as plain data: workers need no database."""
 
-    run: int
+    attempt: Attempt
     fragments: Mapping[str, Any]
     seed: int
     budget: Mapping[str, Any]
     checkpoint: Checkpoint | None
     origin: Origin | None
 
+    @property
+    def needs(self) -> Room:
+        resources = self.fragments.get("resources") or {}
+        return Room(resources.get("cpus", 1), resources.get("gpus", 0))
+
 
 @dataclass(frozen=True)
 class Said:
     """A run has made progress; the update that carries a result is its last."""
 
-    run: int
+    attempt: Attempt
     update: Update
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A run ended without a result: it raised an error, its machine died, or it was stopped."""
+    """A run ended without a result: it raised an error, its machine died, the whole cluster did, or it was stopped."""
 
-    run: int
-    cause: Literal["error", "machine", "stopped"]
+    attempt: Attempt
+    cause: Literal["error", "machine", "cluster", "stopped"]
     reason: str = ""
     retry: bool = True  # False where another try would end the same way
+
+
+Event: TypeAlias = Said | Ended
 
 
 class Executor(Protocol):
     """Computes assignments. `start` and `stop` return at once; what happens comes back from `events`."""
 
     @property
-    def slots(self) -> int:
-        """How many assignments can be under way at once."""
+    def room(self) -> Room:
+        """What is free. A run without GPU may be started while CPUs are above zero, one with while GPUs are; what then
+        doesn't fit yet waits, and others behind it, so that large runs get their turn."""
 
     def start(self, assignment: Assignment) -> None: ...
 
-    def events(self, timeout: float) -> list[Said | Ended]:
+    def events(self, timeout: float) -> list[Event]:
         """What has happened since the last call, in order per run; waits up to `timeout` seconds for something."""
 
-    def stop(self, run: int) -> None:
-        """Stop a run by force. Its `Ended("stopped")` follows, unless it ended before."""
+    def stop(self, attempt: Attempt, force: bool = True) -> None:
+        """Ask a run to stop, or end it by force. Its `Ended("stopped")` follows, unless it ended before."""
 
     def close(self) -> None:
         """Stop everything and give back what was taken."""

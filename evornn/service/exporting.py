@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evornn.errors import EvornnError
-from evornn.store.store import Store
+from evornn.service.verbs import Reads
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FORMATS = (".csv", ".parquet", ".json")
 
 
-def export(store: Store, file: Path, what: str, job: int | None = None) -> int:
+def export(store: Reads, file: Path, what: str, job: int | None = None) -> int:
     """Write one line per run ("runs") or per run and mark ("curves"); answers how many. The suffix names the format."""
     if file.suffix not in FORMATS:
         raise EvornnError(f"{file}: the name must end in {', '.join(FORMATS)}")
@@ -39,14 +39,14 @@ def _write(frame: DataFrame, file: Path) -> None:
         frame.to_json(file, orient="records", lines=False)
 
 
-def _runs(store: Store, job: int | None) -> DataFrame:
+def _runs(store: Reads, job: int | None) -> DataFrame:
     from pandas import DataFrame
 
     rows = [asdict(run) for run in store.runs(job=job, order="id")]
     return DataFrame([{k: json.dumps(v) if isinstance(v, dict) else v for k, v in row.items()} for row in rows])
 
 
-def _curves(store: Store, job: int | None) -> DataFrame:
+def _curves(store: Reads, job: int | None) -> DataFrame:
     from pandas import DataFrame
 
     runs = {run.id: run for run in store.runs(job=job, order="id")}

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import threading
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
 
-from evornn.service.executor import Assignment, Ended, Said
+from evornn.service.executor import Assignment, Attempt, Ended, Event, Room
 from evornn.service.perform import perform
 
 
 class LocalExecutor:
-    """Computes one run after the other, here. For a machine without Ray, and for tests."""
+    """Computes one run after the other, here. For a machine without Ray, and for tests.
 
-    slots = 1
+    A thread can't be ended by force: a stopped run ends with its trainer's step.
+    """
 
     def __init__(self) -> None:
-        self._said: SimpleQueue[Said | Ended] = SimpleQueue()
-        self._waiting: SimpleQueue[tuple[Assignment, Event] | None] = SimpleQueue()
-        self._stop: dict[int, Event] = {}
-        self._thread = Thread(target=self._work, daemon=True)
+        self._said: SimpleQueue[Event] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[Assignment, threading.Event] | None] = SimpleQueue()
+        self._stop: dict[Attempt, threading.Event] = {}  # of what is under way
+        self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def start(self, assignment: Assignment) -> None:
-        self._stop[assignment.run] = Event()
-        self._waiting.put((assignment, self._stop[assignment.run]))
+    @property
+    def room(self) -> Room:
+        """One run at a time, whatever it needs."""
+        return Room(0, 0) if self._stop else Room(1, 1)
 
-    def events(self, timeout: float) -> list[Said | Ended]:
+    def start(self, assignment: Assignment) -> None:
+        stop = self._stop[assignment.attempt] = threading.Event()
+        self._waiting.put((assignment, stop))
+
+    def events(self, timeout: float) -> list[Event]:
         try:
             found = [self._said.get(timeout=timeout)]
         except Empty:
@@ -34,12 +40,13 @@ class LocalExecutor:
             found.append(self._said.get())
         return found
 
-    def stop(self, run: int) -> None:
-        if run in self._stop:
-            self._stop[run].set()
+    def stop(self, attempt: Attempt, force: bool = True) -> None:
+        stop = self._stop.get(attempt)
+        if stop is not None:
+            stop.set()
 
     def close(self) -> None:
-        for stop in self._stop.values():
+        for stop in list(self._stop.values()):
             stop.set()
         self._waiting.put(None)
         self._thread.join()
@@ -47,10 +54,14 @@ class LocalExecutor:
     def _work(self) -> None:
         for assignment, stop in iter(self._waiting.get, None):
             self._perform(assignment, stop)
+            del self._stop[assignment.attempt]
 
-    def _perform(self, assignment: Assignment, stop: Event) -> None:
-        for event in perform(assignment):
-            if stop.is_set():
-                self._said.put(Ended(assignment.run, "stopped"))
+    def _perform(self, assignment: Assignment, stop: threading.Event) -> None:
+        events = perform(assignment)
+        while not stop.is_set():
+            event = next(events, None)
+            if event is None:
                 return
-            self._said.put(event)
+            if not stop.is_set():
+                self._said.put(event)
+        self._said.put(Ended(assignment.attempt, "stopped"))

@@ -7,20 +7,19 @@ from collections.abc import Iterator
 
 from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
-from evornn.service.executor import Assignment, Ended, Said
+from evornn.service.executor import Assignment, Ended, Event, Said
 
 log = logging.getLogger(__name__)
 
 
-def perform(assignment: Assignment) -> Iterator[Said | Ended]:
+def perform(assignment: Assignment) -> Iterator[Event]:
     """Updates of a run; an error of the run itself comes as `Ended`, not as an exception."""
+    a = assignment
     try:
-        for update in execute(
-            assignment.fragments, assignment.seed, assignment.budget, assignment.checkpoint, assignment.origin
-        ):
-            yield Said(assignment.run, update)
+        for update in execute(a.fragments, a.seed, a.budget, a.checkpoint, a.origin):
+            yield Said(a.attempt, update)
     except EvornnError as error:
-        yield Ended(assignment.run, "error", str(error), retry=False)
+        yield Ended(a.attempt, "error", str(error), retry=False)
     except Exception as error:  # a bug of ours, or memory or disk of the machine: worth another try
-        log.exception("run %s", assignment.run)
-        yield Ended(assignment.run, "error", f"{type(error).__name__}: {error}")
+        log.exception("run %s", a.attempt.run)
+        yield Ended(a.attempt, "error", f"{type(error).__name__}: {error}")

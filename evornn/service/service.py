@@ -1,36 +1,122 @@
-"""What people ask of evornn, in one place for the command line, the library and the servers: submit, look, compare."""
+"""What people ask of evornn, in one place for the command line, the library and the servers: submit, compare, ….
+
+What a store answers by itself (jobs, runs, curves, events, cancel, …) is asked of `Service.store`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from evornn.errors import EvornnError
-from evornn.experiments.execute import check_plans
-from evornn.experiments.spec import experiment, plan
-from evornn.store.records import JobId, NewRun
+from evornn.experiments.execute import check_plans, load_task, network_for
+from evornn.experiments.spec import RunPlan, StartFrom, experiment, plan
+from evornn.service.comparing import Comparing
+from evornn.service.model import Design
+from evornn.service.rules import Rules
+from evornn.service.verbs import Reads
+from evornn.store.records import JobId, NewRun, RunId
 from evornn.store.store import Store
 from evornn.training.check import check_origin
 from evornn.training.oracle import Origin
 
+if TYPE_CHECKING:
+    from evornn.experiments.comparison import Comparison
+
+MOST_COMPARED = 10_000  # runs, by their numbers
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """A spec that was checked: its runs, the parameters of each, and the run that they start from."""
+
+    plans: list[RunPlan]
+    sizes: list[int]
+    start_from: StartFrom | None
+
+
+class Service:
+    """The verbs, on a store. `owner` is who asks; with `rules`, specs may name only what these allow."""
+
+    def __init__(self, store: Store, rules: Rules | None = None, owner: str = "") -> None:
+        self.store, self.rules, self.owner = store, rules, owner
+
+    def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
+        """Queue a spec's runs; `verbs.Verbs` says more."""
+        expanded = self.expand(spec)
+        return enqueue(self.store, spec, expanded, idempotency_key, owner=self.owner, priority=priority)
+
+    def expand(self, spec: Mapping[str, Any]) -> Expanded:
+        """The runs of a spec, checked: data loads, network, trainer and task fit together. Raises EvornnError."""
+        return expand(spec, self.rules)
+
+    def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
+        return compared(self.store, job, runs)
+
+    def report(self, job: JobId) -> str:
+        return reported(self.store, job)
+
+    def design(self, run: RunId) -> Design:
+        return designed(self.store, run)
+
 
 def submit(store: Store, data: Mapping[str, Any], idempotency_key: str | None = None) -> JobId:
     """Queue a spec's runs, all of them checked before: data loads, network, trainer and task fit together."""
-    spec = experiment(data)
-    plans = plan(spec)
-    sizes = check_plans(plans)
-    if spec.start_from is not None:
-        origin = Origin(store.champion(spec.start_from.run))  # raises when there is none
-        for parameters in sizes:
+    return Service(store).submit(data, idempotency_key=idempotency_key)
+
+
+def expand(data: Mapping[str, Any], rules: Rules | None) -> Expanded:
+    """A spec's runs, each of them checked. Without rules it may name what the user of this machine may."""
+    spec = experiment(data, own_code=True if rules is None else rules.cells)
+    plans = plan(spec) if rules is None else rules.applied(plan(spec))
+    return Expanded(plans, check_plans(plans), spec.start_from)
+
+
+def enqueue(
+    store: Store,
+    spec: Mapping[str, Any],
+    expanded: Expanded,
+    idempotency_key: str | None = None,
+    *,
+    owner: str = "",
+    priority: int = 0,
+) -> JobId:
+    """Into the queue, unless the run to start from is missing or of another size."""
+    if expanded.start_from is not None:
+        origin = Origin(store.champion(expanded.start_from.run))  # raises when there is none
+        for parameters in expanded.sizes:
             check_origin(origin, parameters)
     runs = [
         NewRun(p.task, p.network, p.trainer, p.fragments, p.seed, p.budget, p.position, parameters)
-        for p, parameters in zip(plans, sizes, strict=True)
+        for p, parameters in zip(expanded.plans, expanded.sizes, strict=True)
     ]
-    return store.submit(dict(data), runs, idempotency_key)
+    return store.submit(dict(spec), runs, idempotency_key, owner=owner, priority=priority)
 
 
-def chosen_job(store: Store, job: int | None) -> JobId:
+def compared(store: Store, job: JobId | None, runs: Sequence[RunId]) -> Comparison:
+    """The comparison of the chosen runs, else of the job's, else of the newest job's."""
+    if runs:
+        if len(runs) > MOST_COMPARED:
+            raise EvornnError(f"{len(runs):,} runs to compare: name at most {MOST_COMPARED:,}")
+        return Comparing(store, chosen=tuple(dict.fromkeys(runs))).comparison
+    return Comparing(store, chosen_job(store, job)).comparison
+
+
+def reported(store: Store, job: JobId) -> str:
+    """The comparison of a job as one HTML page."""
+    return Comparing(store, store.job(job).id).page(store.where)
+
+
+def designed(store: Store, run: RunId) -> Design:
+    """How a run's network is built: its fragment, and the sizes of its task."""
+    found = store.run(run)
+    network, data = found.fragments["network"], load_task(found.fragments["task"])[1]
+    inputs, outputs = data.sizes
+    return Design(run, network, inputs, outputs, found.parameters or network_for(found.fragments, data).n)
+
+
+def chosen_job(store: Reads, job: int | None) -> JobId:
     """A job by its number, or the newest one."""
     if job is not None:
         return store.job(job).id

@@ -75,6 +75,16 @@ class Json(TypeDecorator[Any]):
         return None if value is None else loads(value)
 
 
+class AnyText(TypeDecorator[str]):
+    """Text that programs wrote (errors, log lines): PostgreSQL takes no NUL, and UTF-8 no lone surrogates."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.replace("\0", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
+
+
 def _encode(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from evornn.store.errors import StoreError, translated
 
 _WANTED = "want sqlite:///FILE.db or postgresql://USER@HOST/NAME"
+STEP = 10  # ms
+MIGRATION = 0x65766F726E6E  # PostgreSQL's advisory lock of whoever changes the schema: "evornn"
 
 
 class Database:
@@ -23,11 +27,12 @@ class Database:
 
     SQLite runs in WAL mode (readers and the writer don't wait for each other) with `synchronous=NORMAL`: a killed
     process loses nothing that was committed, a power cut may lose the last moments, which runs then compute again.
+    On PostgreSQL connections come from a pool and are looked at before use: a server that was away is found again.
     """
 
     def __init__(self, url: str, busy_seconds: float = 10.0) -> None:
         self.url = parse(url)
-        self.where = self.url.render_as_string(hide_password=True)
+        self.where = self.url.difference_update_query(["password"]).render_as_string(hide_password=True)
         self.path = Path(self.url.database or "").absolute() if self.sqlite else None
         self.busy_seconds = busy_seconds
         self.engine = _engine(self.url, busy_seconds)
@@ -52,10 +57,13 @@ class Database:
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
-        """Like `writing`, with SQLite's foreign keys off: a rebuilt table would take along what belongs to its rows."""
+        """Like `writing`, one at a time, and with SQLite's foreign keys off: a rebuilt table would take along what
+        belongs to its rows."""
         migrator = self.engine.execution_options(evornn_write=True, evornn_migrate=True)
         try:
             with translated(self.where), self.present(), migrator.begin() as connection:
+                if not self.sqlite:  # SQLite has one writer anyway
+                    connection.execute(select(func.pg_advisory_xact_lock(MIGRATION)))
                 yield connection
         finally:
             self.engine.dispose()  # the connection without foreign keys isn't used again
@@ -94,8 +102,9 @@ def parse(url: str) -> URL:
     """A database URL. Raises StoreError for what is no URL, another kind of database, or SQLite without a file."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise StoreError(f"{url!r} is no database URL: {_WANTED}") from None
+    except (ArgumentError, ValueError):
+        shown = re.sub(r":[^:/@]*@", ":***@", url)
+        raise StoreError(f"{shown!r} is no database URL: {_WANTED}") from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise StoreError(f"evornn can't use {parsed.get_backend_name()!r}: {_WANTED}")
     if parsed.get_backend_name() == "sqlite" and (parsed.database in (None, "", ":memory:") or parsed.query):
@@ -105,15 +114,28 @@ def parse(url: str) -> URL:
 
 def _engine(url: URL, busy_seconds: float) -> Engine:
     sqlite = url.get_backend_name() == "sqlite"
-    arguments: dict[str, Any] = {"timeout": busy_seconds, "isolation_level": None} if sqlite else {}
+    arguments = {"timeout": busy_seconds, "isolation_level": None} if sqlite else _patience(url, busy_seconds)
     try:
         engine = create_engine(url, connect_args=arguments, max_overflow=32, pool_pre_ping=not sqlite)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise StoreError(f"no driver for {url.drivername}: pip install psycopg[binary] ({error})") from None
     if sqlite:
         event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
+        event.listen(engine, "begin", partial(_begin, busy_seconds))
     return engine
+
+
+def _patience(url: URL, busy_seconds: float) -> dict[str, Any]:
+    """How long a connection waits for a server, a machine that went silent, and other transactions' locks."""
+    given = url.query.get("options", "")
+    options = given if isinstance(given, str) else " ".join(given)
+    return {
+        "connect_timeout": 10,  # seconds, for each address of the host
+        "keepalives_idle": 20,  # seconds
+        "tcp_user_timeout": 30_000,  # ms
+        "application_name": "evornn",
+        "options": f"{options} -c lock_timeout={max(1, round(1000 * busy_seconds))}".strip(),
+    }
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -121,9 +143,30 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def _begin(connection: Connection) -> None:
+def _begin(busy_seconds: float, connection: Connection) -> None:
     """A transaction that reads before it writes must take the write lock at once: BEGIN gave "database is locked"."""
     options = connection.get_execution_options()
     if options.get("evornn_migrate"):
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # has no effect within a transaction
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("evornn_write") else "BEGIN")
+    if options.get("evornn_write"):
+        _take_write_lock(connection, busy_seconds)
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def _take_write_lock(connection: Connection, seconds: float) -> None:
+    """Wait for the lock in short steps. SQLite's own wait gets longer with each step, up to 0.1 s, and who has waited
+    long is overtaken by all others: of 16 busy writers some came to no turn in 10 s."""
+    driver: Any = connection.connection.driver_connection
+    deadline = time.monotonic() + seconds
+    driver.execute(f"PRAGMA busy_timeout={STEP}")
+    try:
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={round(1000 * seconds)}")

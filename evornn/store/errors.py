@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from evornn.errors import EvornnError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _LOCKED = "is locked by another program: wait for it or close it, then try again"
 _SQLITE = {  # the family of SQLite's error code → what is wrong and what to do
@@ -24,10 +30,43 @@ _SQLITE = {  # the family of SQLite's error code → what is wrong and what to d
     "SQLITE_IOERR": "can't be read or written (disk I/O error): check the disk, then try again",
     "SQLITE_TOOBIG": "was given a text or blob over SQLite's limit of 1 GB: use a smaller network or population",
 }
+_POSTGRES = {  # PostgreSQL's SQLSTATE, or its first two characters, the class → what is wrong and what to do
+    "22001": "was given a text that is too long for its column: shorten names to 200 characters",
+    "22003": "was given a number beyond 64 bits: use a smaller one",
+    "25006": "is read-only (a standby, or set so): name the primary server with --store",
+    "42501": "refuses this to its user: let the owner of the tables run it, or grant the user rights on them",
+    "53100": "can't grow (the server's disk is full): free some space there, then `evornn resume`",
+    "53200": "has no memory left for this: wait, or give the server more, then try again",
+    "53400": "has met one of the server's limits: raise it, then try again",
+    "54": "was given a text or blob over PostgreSQL's limit of 1 GB: use a smaller network or population",
+    "55P03": _LOCKED,
+    "57014": "was told to stop waiting (statement_timeout, or someone cancelled): try again, or raise the timeout",
+    "58": "can't be read or written (disk I/O error on the server): check its disk, then try again",
+    "XX001": "is damaged: restore a backup",
+    "XX002": "has a damaged index: REINDEX it, or restore a backup",
+}
+_AWAY = ("08", "53300", "57P")  # lost, too many connections, shutting down or starting up
+_BUSY = ("40001", "40P01")  # serialisation failure, deadlock
+_REFUSED = {  # what a server says when it is there but lets nobody in; such errors carry no SQLSTATE
+    "password authentication failed|no password": "lets nobody in: check user and password in --store or EVORNN_STORE",
+    "pg_hba.conf": "lets nobody in from here: allow user, database and address in the server's pg_hba.conf",
+    "database .* does not exist": "does not exist: make it with createdb, or name another with --store",
+    "role .* does not exist": "knows no such user: make it with createuser, or name another with --store",
+    "is not permitted to log in|permission denied for database": "lets this user not in: allow it, or name another",
+}
 
 
 class StoreError(EvornnError):
     """The store can't do what was asked; the message says what to do."""
+
+
+class Unreachable(StoreError):
+    """The database can't be reached now; it may come back. Nothing is known of a transaction that was under way: it
+    happened as a whole or not at all. Wait, then ask again."""
+
+
+class Busy(StoreError):
+    """The transaction lost against another one (deadlock). Nothing was written; `again` tries once more."""
 
 
 class NotFound(StoreError):
@@ -58,18 +97,56 @@ def translated(where: str) -> Iterator[None]:
     """Database errors that a user can mend → `StoreError`; anything else is a bug and passes."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error) as error:
-        problem = _problem(error)
+    except (DBAPIError, sqlite3.Error, OverflowError) as error:
+        problem = _problem(where, error)
         if problem is None:
             raise
-        raise StoreError(f"the database {where} {problem}") from None
+        raise problem from None
 
 
-def _problem(error: DBAPIError | sqlite3.Error) -> str | None:
+def again(method: Callable[P, T]) -> Callable[P, T]:
+    """A method that is one transaction, tried once more where it lost against another one."""
+
+    @wraps(method)
+    def tried(*arguments: P.args, **options: P.kwargs) -> T:
+        try:
+            return method(*arguments, **options)
+        except Busy:
+            return method(*arguments, **options)
+
+    return tried
+
+
+def _problem(where: str, error: DBAPIError | sqlite3.Error | OverflowError) -> StoreError | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, OverflowError):
+        return StoreError(f"the database {where} {_POSTGRES['22003']}")
     if isinstance(cause, sqlite3.Error):
         family = "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
-        return _SQLITE.get(family)
-    if isinstance(error, DBAPIError) and (error.connection_invalidated or type(cause).__name__ == "OperationalError"):
-        return f"can't be reached: start it, then try again ({str(cause).splitlines()[0]})"
+        kind = Unreachable if _SQLITE.get(family) == _LOCKED else StoreError
+        return kind(f"the database {where} {_SQLITE[family]}") if family in _SQLITE else None
+    assert isinstance(error, DBAPIError)
+    return _postgres_problem(where, error, getattr(cause, "sqlstate", None) or "", str(cause).strip())
+
+
+def _postgres_problem(where: str, error: DBAPIError, state: str, text: str) -> StoreError | None:
+    said = text.splitlines()[0] if text else "no answer"
+    known = _POSTGRES.get(state) or _POSTGRES.get(state[:2])
+    if state in _BUSY:
+        return Busy(f"the database {where} is busy with another transaction on the same rows: try again ({said})")
+    if known is not None:
+        return StoreError(f"the database {where} {known} ({said})")
+    if state.startswith(_AWAY) or error.connection_invalidated:
+        return Unreachable(f"the database {where} can't be reached: start it, or wait until it is back ({said})")
+    if not state and isinstance(error, OperationalError):
+        return _no_connection(where, text)
     return None
+
+
+def _no_connection(where: str, text: str) -> StoreError:
+    """No connection was made: the reason is only in the server's words, one line for each address it was tried at."""
+    said = text.splitlines()[-1] if text else "no answer"
+    for sign, advice in _REFUSED.items():
+        if re.search(sign, text):
+            return StoreError(f"the database {where} {advice} ({said})")
+    return Unreachable(f"the database {where} can't be reached: start it, or wait until it is back ({said})")

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, and_, exists, func, not_, or_, select
 
 from evornn.arrays import Genome
 from evornn.errors import UnknownName
 from evornn.store import progress
 from evornn.store.codec import join_finite, unpack
 from evornn.store.database import Database
-from evornn.store.errors import NotFound
+from evornn.store.errors import NotFound, StoreError
 from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Worker
 from evornn.store.schema import (
     STATES,
@@ -35,9 +35,21 @@ _RUN = [field.name for field in fields(StoredRun)]
 class Reading(Database):
     """Reads; each sees one state of the database."""
 
-    def jobs(self, *, experiment: str | None = None, limit: int | None = None) -> list[StoredJob]:
-        """Jobs, newest first."""
-        which = [] if experiment is None else [experiments.c.name == experiment]
+    def jobs(
+        self,
+        *,
+        experiment: str | None = None,
+        state: str | None = None,
+        owner: str | None = None,
+        limit: int | None = None,
+        before: JobId | None = None,
+    ) -> list[StoredJob]:
+        """Jobs, newest first; those older than the job `before`. Raises UnknownName for another state."""
+        _check_state(state)
+        wanted = {experiments.c.name: experiment, jobs.c.owner: owner}
+        which = [column == value for column, value in wanted.items() if value is not None]
+        which += [] if before is None else [jobs.c.id < before]
+        which += [] if state is None else [_is(state)]
         with self.reading() as connection:
             return _jobs(connection, limit, *which)
 
@@ -64,19 +76,38 @@ class Reading(Database):
         trainer: str | None = None,
         order: str = "id",
         limit: int | None = None,
+        offset: int = 0,
+        after: RunId | None = None,
     ) -> list[StoredRun]:
         """Runs that match, ordered by a column ("-test_loss": largest first; what has no value comes last).
 
-        Raises UnknownName for another state or column.
+        Pages: `offset` leaves out the first ones; `after` goes on behind that run, which stays fast however far, but
+        only in the order "id". Raises UnknownName for another state or column, StoreError for `after` in another order.
         """
-        if state is not None and state not in STATES:
-            raise UnknownName("state", state, STATES)
-        wanted = {runs.c.job_id: job, experiments.c.name: experiment, runs.c.state: state, runs.c.task: task}
-        wanted |= {runs.c.network: network, runs.c.trainer: trainer}
-        matching = _runs().where(*(column == value for column, value in wanted.items() if value is not None))
+        if after is not None and order != "id":
+            raise StoreError(f"pages in the order {order!r} go by offset: `after` is for the order 'id'")
+        which = [*_matching(job, experiment, state, task, network, trainer), *_after(after)]
+        chosen = _runs().where(*which).order_by(*_order(order)).limit(limit).offset(offset or None)
         with self.reading() as connection:
-            found = connection.execute(matching.order_by(_order(order), runs.c.id).limit(limit)).mappings().all()
-        return [_run(row) for row in found]
+            return [_run(row) for row in connection.execute(chosen).mappings()]
+
+    def count_runs(
+        self,
+        *,
+        job: JobId | None = None,
+        experiment: str | None = None,
+        state: str | None = None,
+        task: str | None = None,
+        network: str | None = None,
+        trainer: str | None = None,
+    ) -> int:
+        """How many runs match. Raises UnknownName for another state."""
+        counted = select(func.count()).select_from(runs)
+        if experiment is not None:
+            counted = counted.join(jobs).join(experiments)
+        with self.reading() as connection:
+            chosen = counted.where(*_matching(job, experiment, state, task, network, trainer))
+            return int(connection.execute(chosen).scalar_one())
 
     def run(self, run: RunId) -> StoredRun:
         """One run. Raises NotFound."""
@@ -139,7 +170,7 @@ class Reading(Database):
 
     def workers(self) -> list[Worker]:
         """Who ever claimed runs, latest first."""
-        columns = [workers.c.name, workers.c.first_seen, workers.c.last_seen, workers.c.claims]
+        columns = [workers.c[field.name] for field in fields(Worker)]
         with self.reading() as connection:
             return [Worker(*row) for row in connection.execute(select(*columns).order_by(workers.c.last_seen.desc()))]
 
@@ -164,31 +195,70 @@ def _run(row: RowMapping) -> StoredRun:
     return StoredRun(**values)
 
 
-def _order(order: str) -> ColumnElement[Any]:
+def _matching(
+    job: JobId | None,
+    experiment: str | None,
+    state: str | None,
+    task: str | None,
+    network: str | None,
+    trainer: str | None,
+) -> list[ColumnElement[bool]]:
+    _check_state(state)
+    wanted = {runs.c.job_id: job, experiments.c.name: experiment, runs.c.state: state, runs.c.task: task}
+    wanted |= {runs.c.network: network, runs.c.trainer: trainer}
+    return [column == value for column, value in wanted.items() if value is not None]
+
+
+def _after(run: RunId | None) -> list[ColumnElement[bool]]:
+    return [] if run is None else [runs.c.id > run]
+
+
+def _order(order: str) -> list[ColumnElement[Any]]:
     name = order.removeprefix("-")
-    columns: dict[str, ColumnElement[Any]] = {column.name: column for column in runs.c if column.name in _RUN}
+    columns: dict[str, Column[Any]] = {column.name: column for column in runs.c if column.name in _RUN}
     columns |= {"job": runs.c.job_id, "experiment": experiments.c.name}
     if name not in columns:
         raise UnknownName("order", name, columns)
-    return (columns[name].desc() if order.startswith("-") else columns[name].asc()).nulls_last()
+    column = columns[name].desc() if order.startswith("-") else columns[name].asc()
+    return [column.nulls_last() if columns[name].nullable else column, runs.c.id]  # an index knows no "nulls last"
 
 
 def _jobs(connection: Connection, limit: int | None, *which: ColumnElement[bool]) -> list[StoredJob]:
     columns = [jobs.c.id, experiments.c.name, jobs.c.spec_id, jobs.c.owner, jobs.c.created]
-    found = connection.execute(select(*columns).join(experiments).where(*which).order_by(jobs.c.id.desc()).limit(limit))
-    known = found.all()
+    chosen = select(*columns).join(experiments).where(*which).order_by(jobs.c.id.desc()).limit(limit)
+    known = connection.execute(chosen).all()
     by_state = select(runs.c.job_id, runs.c.state, func.count(), func.max(runs.c.finished))
-    counted = by_state.where(runs.c.job_id.in_([row.id for row in known])).group_by(runs.c.job_id, runs.c.state)
     counts: dict[JobId, dict[str, int]] = {}
     ends: dict[JobId, list[float | None]] = {}
-    for job, state, count, end in connection.execute(counted):
-        counts.setdefault(job, {})[state] = count
-        ends.setdefault(job, []).append(end)
+    for part in progress.parts([row.id for row in known]):
+        counted = by_state.where(runs.c.job_id.in_(part)).group_by(runs.c.job_id, runs.c.state)
+        for job, state, count, end in connection.execute(counted):
+            counts.setdefault(job, {})[state] = count
+            ends.setdefault(job, []).append(end)
     finished = {job: max(e for e in end if e) if all(end) else None for job, end in ends.items()}
     return [
         StoredJob(row.id, row.name, row.spec_id, row.owner, row.created, finished.get(row.id), counts.get(row.id, {}))
         for row in known
     ]
+
+
+def _is(state: str) -> ColumnElement[bool]:
+    """The jobs that `StoredJob.state` calls so: what is still going on comes first, then what went wrong."""
+    running = or_(_has("running"), and_(_has("queued"), _has(*(other for other in STATES if other != "queued"))))
+    if state == "running":
+        return running
+    order = ("queued", "cancelling", "failed", "cancelled", "succeeded")
+    before = [not_(_has(earlier)) for earlier in order[: order.index(state)]]
+    return and_(not_(running), *before, *([] if state == "succeeded" else [_has(state)]))
+
+
+def _has(*states: str) -> ColumnElement[bool]:
+    return exists().where(runs.c.job_id == jobs.c.id, runs.c.state.in_(states))
+
+
+def _check_state(state: str | None) -> None:
+    if state is not None and state not in STATES:
+        raise UnknownName("state", state, STATES)
 
 
 def _one(found: Sequence[Any], what: str, number: int) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from evornn.training.records import Checkpoint
+from evornn.training.records import Checkpoint, Result, Row
 
 JobId: TypeAlias = int
 RunId: TypeAlias = int
@@ -106,6 +107,18 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Report:
+    """What one of many runs has to say: see `record` and, when there is a result, `finish`."""
+
+    run: RunId
+    lease: int
+    rows: Sequence[Row] = ()
+    checkpoint: Checkpoint | None = None
+    network_steps: int | None = None
+    result: Result | None = None
+
+
+@dataclass(frozen=True)
 class LogLine:
     """A line a run logged. `time`, `run` and `id` are filled in by the store."""
 
@@ -130,9 +143,23 @@ class Event:
 
 @dataclass(frozen=True)
 class Worker:
-    """Who claimed runs, when first and last."""
+    """Who claimed runs, when first and last; a dispatcher also says how many it can compute at once, and does."""
 
     name: str
     first_seen: float
     last_seen: float
     claims: int
+    slots: int | None = None
+    held: int | None = None
+
+
+@dataclass(frozen=True)
+class Token:
+    """A key to the server. The secret itself is shown once and never stored."""
+
+    id: int
+    name: str
+    scopes: tuple[str, ...]
+    created: float
+    last_used: float | None  # to the minute
+    revoked: float | None  # since then it opens nothing

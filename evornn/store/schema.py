@@ -20,17 +20,18 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from evornn.store.codec import Json
+from evornn.store.codec import AnyText, Json
 
-HEAD = "0003"  # the newest migration
+HEAD = "0004"  # the newest migration
 VERSION_TABLE = "evornn_schema"
+VIEWS = ("results", "leaderboard", "comparisons", "learning_curves")  # these and the next may be queried
+TABLES = ("experiments", "specs", "jobs", "runs", "progress", "metric_keys", "metrics", "events", "logs", "workers")
 STATES = ("queued", "running", "succeeded", "failed", "cancelling", "cancelled")
 
 metadata = MetaData(
@@ -54,12 +55,30 @@ class now(FunctionElement[float]):
 
 @compiles(now)
 def _now(element: now, compiler: Any, **kw: Any) -> str:
-    return "extract(epoch from clock_timestamp())"
+    return "CAST(extract(epoch from clock_timestamp()) AS double precision)"
 
 
 @compiles(now, "sqlite")
 def _now_sqlite(element: now, compiler: Any, **kw: Any) -> str:
     return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+class gpus(FunctionElement[float]):
+    """How many GPUs a run needs, from its fragments."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(gpus)
+def _gpus(element: gpus, compiler: Any, **kw: Any) -> str:
+    fragments = compiler.process(element.clauses, **kw)
+    return f"coalesce(CAST(CAST({fragments} AS JSON) #>> '{{resources,gpus}}' AS DOUBLE PRECISION), 0)"
+
+
+@compiles(gpus, "sqlite")
+def _gpus_sqlite(element: gpus, compiler: Any, **kw: Any) -> str:
+    return f"coalesce(json_extract({compiler.process(element.clauses, **kw)}, '$.resources.gpus'), 0)"
 
 
 def _id() -> Column[int]:
@@ -121,7 +140,7 @@ runs = Table(  # a run is the unit that is claimed, resumed and compared
     Column("lease_seconds", Double),
     Column("lease_until", Double),
     Column("failures", Integer, nullable=False, default=0),  # errors the run itself raised
-    Column("error", Text),
+    Column("error", AnyText),
     Column("mark", Integer),  # from here on: summary of the last row and of the result
     Column("network_steps", BigInteger),
     Column("evaluations", BigInteger),
@@ -145,6 +164,7 @@ runs = Table(  # a run is the unit that is claimed, resumed and compared
     CheckConstraint(f"state IN {STATES}", name="state"),
     Index("ix_runs_claim", "state", text("priority DESC"), "id"),
     Index("ix_runs_lease", "state", "lease_until"),
+    Index("ix_runs_job_id_state", "job_id", "state", "finished"),  # how far jobs are
 )
 
 progress = Table(  # one row per budget mark: training/records.Row
@@ -197,7 +217,7 @@ events = Table(  # what happened to jobs and runs
     _belongs("jobs"),
     _belongs("runs", null=True),
     Column("kind", String(20), nullable=False),
-    Column("detail", Text, nullable=False, default=""),
+    Column("detail", AnyText, nullable=False, default=""),
 )
 
 logs = Table(
@@ -207,14 +227,35 @@ logs = Table(
     _time("time"),
     _belongs("runs"),
     Column("level", String(10), nullable=False),
-    Column("message", Text, nullable=False),
+    Column("message", AnyText, nullable=False),
 )
 
-workers = Table(  # who claimed runs
+workers = Table(  # who claimed runs: dispatchers and their heartbeats
     "workers",
     metadata,
     Column("name", String(200), primary_key=True),
     Column("first_seen", Double, nullable=False),
     Column("last_seen", Double, nullable=False),
     Column("claims", BigInteger, nullable=False),
+    Column("slots", Integer),  # runs that it can compute at once
+    Column("held", Integer),  # runs that it computes
+)
+
+tokens = Table(  # who may use the server
+    "tokens",
+    metadata,
+    _id(),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("digest", String(64), nullable=False, unique=True),  # sha256 of the secret
+    Column("scopes", Json, nullable=False),
+    _time(),
+    Column("last_used", Double),
+    Column("revoked", Double),
+)
+
+readers = Table(  # the role that people's SQL runs as on PostgreSQL: reader.py
+    "readers",
+    metadata,
+    Column("role", String(63), primary_key=True),
+    Column("password", String(64), nullable=False),
 )

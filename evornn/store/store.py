@@ -11,10 +11,11 @@ from evornn.store.leasing import Leasing
 from evornn.store.querying import Querying
 from evornn.store.reading import Reading
 from evornn.store.submitting import Submitting
+from evornn.store.tokens import Tokens
 from evornn.store.upgrading import ensure
 
 
-class Store(Submitting, Leasing, Reading, Querying):
+class Store(Submitting, Leasing, Reading, Querying, Tokens):
     """Jobs, runs and results in SQL. The same contract on every database.
 
     *Atomic.* Each method is one transaction: it happens as a whole or not at all, through any crash. What a method has
@@ -30,7 +31,8 @@ class Store(Submitting, Leasing, Reading, Querying):
     *Exactly once.* A (run, mark) has one row. Computed again after a crash it must be equal, or `Diverged` is raised.
 
     *Errors.* What a user can mend is a `StoreError`: locked, full, read-only, damaged or lost databases (any method);
-    `NotFound`, `Conflict`, `Fenced`, `Diverged` where a method says so. NaN and infinities come back as given.
+    `Unreachable` while a server is away: the same store goes on once it is back. `NotFound`, `Conflict`, `Fenced`,
+    `Diverged` where a method says so. NaN and infinities come back as given.
     """
 
     def __enter__(self) -> Self:

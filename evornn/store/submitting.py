@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from evornn.store.codec import digest
 from evornn.store.database import Database
-from evornn.store.errors import Conflict, NotFound, StoreError
-from evornn.store.progress import COUNTS, SUMMARY
+from evornn.store.errors import Conflict, NotFound, StoreError, again
+from evornn.store.progress import COUNTS, SUMMARY, parts
 from evornn.store.records import JobId, NewRun, RunId
 from evornn.store.schema import checkpoints, events, experiments, jobs, metrics, now, progress, runs, specs
 from evornn.store.transitions import move, sweep
@@ -21,6 +21,7 @@ from evornn.store.transitions import move, sweep
 class Submitting(Database):
     """Submit, cancel, retry, resume."""
 
+    @again
     def submit(
         self,
         spec: dict[str, Any],
@@ -34,11 +35,15 @@ class Submitting(Database):
         """Queue a job's runs. The experiment is `experiment`, or the spec's `name`, or "default".
 
         With an idempotency key, the same request of the same owner answers the same job again.
-        Raises Conflict when the key was used for another request, StoreError when there is no run.
+        Raises Conflict when the key was used for another request, StoreError when there is no run, or a name that is
+        too long.
         """
         if not new_runs:
             raise StoreError("the spec expands to no run: name at least one task, network, trainer and seed")
         name = experiment or str(spec.get("name") or "default")
+        check_names(experiment=name, owner=owner, idempotency_key=idempotency_key or "")
+        for run in new_runs:
+            check_names(task=run.task, network=run.network, trainer=run.trainer)
         request = digest([name, spec, [asdict(run) for run in new_runs], priority])
         with self.writing() as connection:
             values = {"owner": owner, "idempotency_key": idempotency_key, "request": request}
@@ -50,8 +55,9 @@ class Submitting(Database):
             connection.execute(insert(events).values(job_id=job, kind="submitted", detail=f"{len(each)} runs"))
         return job
 
-    def cancel(self, *, job: JobId | None = None, run: RunId | None = None) -> int:
-        """Queued runs end at once; running ones are told with their next `record`. Answers how many.
+    @again
+    def cancel(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
+        """Queued runs (of a job, or one) end at once; running ones are told with their next `record`. Answers how many.
 
         Raises NotFound.
         """
@@ -63,42 +69,58 @@ class Submitting(Database):
             sweep(connection)
         return len(ended) + len(told)
 
-    def resume(self, job: JobId) -> int:
-        """Failed, cancelled and abandoned runs go on from their checkpoints. Answers how many wait now.
+    @again
+    def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
+        """Failed, cancelled and abandoned runs (of a job, or one) go on from their checkpoints.
 
-        Raises NotFound.
+        Answers how many wait now. Raises NotFound.
         """
         with self.writing() as connection:
-            chosen = _chosen(connection, job, None)
+            chosen = _chosen(connection, job, run)
             sweep(connection)
             move(connection, "resumed", _AGAIN, chosen, runs.c.state.in_(("failed", "cancelled")))
             waiting = select(runs.c.id).where(chosen, runs.c.state == "queued")
             return len(connection.execute(waiting).all())
 
-    def retry(self, job: JobId) -> int:
-        """Failed runs start again from nothing: their rows and checkpoints go. Answers how many. Raises NotFound."""
+    @again
+    def retry(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
+        """Failed runs (of a job, or one) start again from nothing: rows and checkpoints go. Answers how many.
+
+        Raises NotFound.
+        """
         with self.writing() as connection:
-            chosen = _chosen(connection, job, None)
+            chosen = _chosen(connection, job, run)
             empty = dict.fromkeys((*COUNTS, *SUMMARY, "not_finite"))
-            again = move(connection, "retried", {**_AGAIN, **empty}, chosen, runs.c.state == "failed")
+            anew = move(connection, "retried", {**_AGAIN, **empty}, chosen, runs.c.state == "failed")
             for table in (progress, metrics, checkpoints):
-                connection.execute(delete(table).where(table.c.run_id.in_(again)))
-        return len(again)
+                for part in parts(anew):
+                    connection.execute(delete(table).where(table.c.run_id.in_(part)))
+        return len(anew)
 
 
+NAME = 200  # characters
 _AGAIN = {"state": "queued", "failures": 0, "not_before": None, "error": None, "finished": None, "lease_until": None}
 
 
 def _new_job(connection: Connection, spec: dict[str, Any], name: str, values: dict[str, Any]) -> JobId | None:
     """The new job's id, or None when this owner has used the idempotency key before."""
-    _ensure(connection, experiments, {"name": name})
-    _ensure(connection, specs, {"id": digest(spec), "data": spec})
+    ensure_row(connection, experiments, {"name": name})
+    ensure_row(connection, specs, {"id": digest(spec), "data": spec})
     experiment = connection.scalar(select(experiments.c.id).where(experiments.c.name == name))
-    found = _ensure(connection, jobs, {"experiment_id": experiment, "spec_id": digest(spec), **values})
+    found = ensure_row(connection, jobs, {"experiment_id": experiment, "spec_id": digest(spec), **values})
     return None if found is None else int(found)
 
 
-def _ensure(connection: Connection, table: Table, values: dict[str, Any]) -> Any:
+def check_names(**names: str) -> None:
+    """Names are short and of characters that every database takes. Raises StoreError."""
+    for what, name in names.items():
+        if len(name) > NAME:
+            raise StoreError(f"the {what} {name[:40]!r}… has {len(name)} characters, {NAME} are allowed: shorten it")
+        if "\0" in name or name != name.encode(errors="replace").decode():
+            raise StoreError(f"the {what} {name!r} has characters that are no text: leave them out")
+
+
+def ensure_row(connection: Connection, table: Table, values: dict[str, Any]) -> Any:
     """Add a row unless its unique columns are there already; answers the new id or None."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(table.c.id)
@@ -115,6 +137,8 @@ def _same_job(connection: Connection, owner: str, key: str, request: str) -> Job
 
 def _chosen(connection: Connection, job: JobId | None, run: RunId | None) -> ColumnElement[bool]:
     """The runs of a job, or one run. Raises NotFound when there is none."""
+    if (job is None) == (run is None):
+        raise StoreError("name either a job or a run")
     condition = runs.c.id == run if run is not None else runs.c.job_id == job
     if connection.execute(select(runs.c.id).where(condition).limit(1)).first() is None:
         raise NotFound(f"no {'job' if run is None else 'run'} {job if run is None else run}: `evornn ls` shows all")

@@ -10,10 +10,10 @@ failed, cancelled → queued             resume, retry
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert, select, tuple_, update
 
 from evornn.store.errors import Fenced
 from evornn.store.records import RunId
@@ -30,8 +30,21 @@ def fence(connection: Connection, run: RunId, lease: int) -> RowMapping:
     """
     row = connection.execute(_FENCE, {"ours": run, "number": lease}).mappings().one_or_none()
     if row is None:
-        raise Fenced(f"run {run}: lease {lease} is over or another worker has the run now; this attempt stops")
+        raise fenced(run, lease)
     return row
+
+
+def fenced(run: RunId, lease: int) -> Fenced:
+    return Fenced(f"run {run}: lease {lease} is over or another worker has the run now; this attempt stops")
+
+
+def fence_all(connection: Connection, leases: Collection[tuple[RunId, int]]) -> dict[RunId, RowMapping]:
+    """Renew many leases at once. Answers the rows of those runs whose lease is ours."""
+    ours = tuple_(runs.c.id, runs.c.lease).in_(leases)
+    held = select(runs.c.id).where(ours, runs.c.state.in_(OPEN)).order_by(runs.c.id).with_for_update(key_share=True)
+    renewed = update(runs).where(runs.c.id.in_(held)).values(lease_until=now() + runs.c.lease_seconds)
+    found = connection.execute(renewed.returning(runs.c.id, runs.c.state)).mappings().all()
+    return {row["id"]: row for row in found}
 
 
 def move(
@@ -42,7 +55,8 @@ def move(
     The inner SELECT locks the rows where the database can, so that none changes state between looking and writing.
     Rows that another transaction holds are being changed already: an expired lease may be renewed in this moment.
     """
-    chosen = select(runs.c.id).where(*where).order_by(runs.c.id).with_for_update(skip_locked=kind == EXPIRED)
+    chosen = select(runs.c.id).where(*where).order_by(runs.c.id)
+    chosen = chosen.with_for_update(skip_locked=kind == EXPIRED, key_share=True)  # what belongs to them may be written
     change = update(runs).where(runs.c.id.in_(chosen)).values(**values).returning(runs.c.id, runs.c.job_id)
     found = sorted((int(run), int(job)) for run, job in connection.execute(change))
     if found:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
+from evornn.store import reader
 from evornn.store.database import Database
 from evornn.store.errors import StoreError, translated
 from evornn.store.schema import HEAD, VERSION_TABLE, metadata
@@ -54,7 +55,7 @@ def check(url: str) -> Health:
 
 def ensure(database: Database, create: bool) -> None:
     """The schema is the one this evornn wants, or is made in an empty database. Raises StoreError."""
-    if create and (database.path is None or not database.path.exists()):
+    if create and database.path is not None and not database.path.exists():
         _upgrade(database, "head")
     with database.reading() as connection:
         version = version_of(connection)
@@ -104,7 +105,10 @@ def _upgrade(database: Database, revision: str) -> str:
         config.attributes["connection"] = connection
         down = version is not None and revision != "head" and (revision == "base" or revision < version)
         (command.downgrade if down else command.upgrade)(config, revision)
-        return version_of(connection) or ""
+        version = version_of(connection)
+        if version == HEAD and not database.sqlite:
+            reader.grant(connection)
+        return version or ""
 
 
 def _config() -> Config:

@@ -1,0 +1,75 @@
+"""Requests made from the API's own description, valid and invalid ones, against a real server: none may be an error of
+the server. `python -m benchmarks.fuzz [--quick] [--requests N] [--seed N] [--json FILE]`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis import GenerationMode
+
+from tests.serving import Server, serving
+
+REQUESTS = 10_000
+QUIET = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck), "phases": [Phase.generate]}
+
+
+def main() -> None:
+    """Print how requests were answered; exit status 1 when one was an error of the server."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="300 requests")
+    arguments.add_argument("--requests", type=int, default=REQUESTS)
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--json", type=Path, metavar="FILE")
+    asked = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder, serving(f"sqlite:///{folder}/evornn.db") as server:
+        found = fuzzed(server, 300 if asked.quick else asked.requests, asked.seed)
+    print(f"{sum(found['statuses'].values())} requests: {found['statuses']}")
+    for problem in found["problems"]:
+        print(problem)
+    if asked.json is not None:
+        asked.json.write_text(json.dumps(found, indent=1) + "\n")
+    sys.exit(bool(found["problems"]))
+
+
+def fuzzed(server: Server, requests: int, number: int) -> dict[str, Any]:
+    """As many requests as asked for, spread over all operations, valid and invalid ones alternately."""
+    statuses: Counter[int] = Counter()
+    problems: list[str] = []
+    headers = {"Authorization": f"Bearer {server.token}"}
+    description = server.get("/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(description)
+    operations = [found.ok() for found in schema.get_all_operations()]
+    each = -(-requests // (2 * len(operations)))
+    for k, (operation, mode) in enumerate((o, m) for o in operations for m in modes()):
+
+        def once(case: Any) -> None:
+            answer = case.call(base_url=server.url, headers=headers)
+            statuses[answer.status_code] += 1
+            if answer.status_code >= 500:
+                problems.append(f"{case.as_curl_command()} answered {answer.status_code} {answer.text[:300]}")
+
+        while_trying(operation.as_strategy(generation_mode=mode), each, number + k, once)
+    return {"statuses": {str(status): count for status, count in sorted(statuses.items())}, "problems": problems}
+
+
+def modes() -> Iterator[GenerationMode]:
+    yield GenerationMode.POSITIVE
+    yield GenerationMode.NEGATIVE
+
+
+def while_trying(strategy: Any, examples: int, number: int, once: Callable[[Any], None]) -> None:
+    """Call with so many examples."""
+    settings(max_examples=examples, **QUIET)(seed(number)(given(case=strategy)(once)))()  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""`evornn dispatch`: the service's engine, which works off the queue until it is told to stop."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evornn.cli.options import DEFAULT, Address, Json, Store, Workers
+
+if TYPE_CHECKING:
+    from evornn.service.dispatch import Dispatcher
+    from evornn.store import store as stores
+    from evornn.store.records import StoredRun
+    from evornn.training.records import Update
+
+log = logging.getLogger("evornn.dispatch")
+EVERY = 10.0  # seconds between lines of progress
+
+
+def dispatch(
+    store: Store = DEFAULT,
+    address: Address = None,
+    workers: Workers = None,
+    slots: Annotated[
+        int | None, typer.Option(min=1, help="Runs at once, at most. Default: as many as the cluster has CPUs for.")
+    ] = None,
+    until_empty: Annotated[bool, typer.Option("--until-empty", help="End when no run is open any more.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Work off the queue: claim runs, compute them on Ray, record what they find. Several may run at once.
+
+    SIGTERM or Ctrl-C give back what is under way, to go on from its checkpoint; a second one ends at once.
+    """
+    from evornn import library
+    from evornn.service.dispatch import Dispatcher
+
+    _log_to_stderr(as_json)
+    library.prepare(workers, address)
+    with _opened(store) as opened, library.detached(workers, address, slots) as executor:
+        dispatcher = Dispatcher(opened, executor, Logged(), slots=slots, patience=float("inf"))
+        with _stopped_by_signals(dispatcher):
+            log.info("%s works off %s", dispatcher.owner, opened.where)
+            dispatcher.work(until_empty=until_empty)
+    log.info("ended; what was under way goes on from its checkpoint")
+
+
+class Logged:
+    """A listener that logs what happens to runs, and now and then how it goes."""
+
+    def __init__(self) -> None:
+        self._steps: dict[int, int] = {}  # of the runs under way
+        self._ends: Counter[str] = Counter()
+        self._done, self._at = 0, time.monotonic()  # network steps since the last line
+
+    def claimed(self, run: StoredRun) -> None:
+        self._steps[run.id] = run.network_steps or 0
+        log.info("run %d claimed: %s, %s, %s, seed %d", run.id, run.task, run.network, run.trainer, run.seed)
+
+    def updated(self, run: StoredRun, update: Update) -> None:
+        self._done += max(0, update.network_steps - self._steps.get(run.id, 0))
+        self._steps[run.id] = update.network_steps
+        if (seconds := time.monotonic() - self._at) >= EVERY:
+            ends = ", ".join(f"{count} {state}" for state, count in sorted(self._ends.items())) or "none ended yet"
+            log.info("%d runs under way, %s, %.3g M steps/s", len(self._steps), ends, self._done / seconds / 1e6)
+            self._done, self._at = 0, time.monotonic()
+
+    def ended(self, run: StoredRun, state: str, reason: str) -> None:
+        self._steps.pop(run.id, None)
+        self._ends[state] += 1
+        level = logging.WARNING if state in ("failed", "lost") else logging.INFO
+        log.log(level, "run %d %s%s", run.id, state, f": {reason}" if reason else "")
+
+
+class JsonLines(logging.Formatter):
+    """A log record as one JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps({"time": record.created, "level": record.levelname.lower(), "message": record.getMessage()})
+
+
+def _log_to_stderr(as_json: bool) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    ours = logging.getLogger("evornn")
+    ours.handlers, ours.propagate = [handler], False
+    ours.setLevel(logging.INFO)
+
+
+def _opened(url: str) -> stores.Store:
+    """The store, waited for when its database isn't there yet."""
+    from evornn.store.errors import Unreachable
+    from evornn.store.store import open_store
+
+    while True:
+        try:
+            return open_store(url)
+        except Unreachable as error:
+            log.warning("%s", error)
+            time.sleep(2)
+
+
+@contextmanager
+def _stopped_by_signals(dispatcher: Dispatcher) -> Iterator[None]:
+    def first(number: int, frame: Any) -> None:
+        for known in before:
+            signal.signal(known, second)
+        dispatcher.stop()
+
+    def second(number: int, frame: Any) -> None:
+        os._exit(130)
+
+    before = {number: signal.signal(number, first) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

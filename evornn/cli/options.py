@@ -1,0 +1,87 @@
+"""Options that several commands have, and where they send a command: to a database, or to a server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evornn.errors import EvornnError
+
+if TYPE_CHECKING:
+    from evornn.service.results import Results
+
+DEFAULT = "sqlite:///evornn.db"
+Store = Annotated[
+    str, typer.Option("--store", envvar="EVORNN_STORE", help="Database URL.", show_default="sqlite:///evornn.db")
+]
+Server = Annotated[
+    str | None, typer.Option("--server", envvar="EVORNN_SERVER", help="A server's URL, instead of a database.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Workers = Annotated[int | None, typer.Option(min=0, help="CPUs of a local Ray; 0: no Ray. Default: all.")]
+Address = Annotated[str | None, typer.Option(help="A Ray cluster, for example host:6379; default: a local Ray.")]
+Report = Annotated[Path | None, typer.Option(help="Also write the comparison as one HTML file.")]
+Job = Annotated[int | None, typer.Argument(help="Number of the job; default: the newest.", show_default=False)]
+Spec = Annotated[Path, typer.Argument(help="Experiment, YAML or JSON.")]
+Priority = Annotated[int, typer.Option(min=-1000, max=1000, help="Higher ones are computed first.")]
+
+
+class What(StrEnum):
+    """What can be exported."""
+
+    runs = "runs"
+    curves = "curves"
+
+
+class Scope(StrEnum):
+    """What a token may do; each may do what those before it may."""
+
+    read = "read"
+    submit = "submit"
+    admin = "admin"
+
+
+def opened(store: str, server: str | None, create: bool = False) -> Results:
+    """The database, or the server that was asked for. Raises EvornnError."""
+    from evornn import library
+
+    chosen = server_of(server)
+    return library.open(store, create=create) if chosen is None else library.connect(chosen)
+
+
+def server_of(server: str | None) -> str | None:
+    """The server, unless the command line names a database: that counts more than EVORNN_SERVER."""
+    store_named, server_named = named("store"), named("server")
+    if store_named and server_named:
+        raise EvornnError("--store and --server: a command asks one of them: leave the other out")
+    return None if store_named else server
+
+
+def named(option: str) -> bool:
+    """Whether the command line itself has an option."""
+    return any(word == f"--{option}" or word.startswith(f"--{option}=") for word in sys.argv)
+
+
+def place(store: str, server: str | None) -> str:
+    """The words that send another command to the same place."""
+    if (chosen := server_of(server)) is not None:
+        return f" --server {chosen}"
+    return "" if store == DEFAULT else f" --store {store}"
+
+
+def writable(report: Path | None) -> None:
+    """Find out before hours of work that its report can't be written."""
+    if report is None:
+        return
+    folder = report.absolute().parent
+    if not folder.is_dir():
+        raise EvornnError(f"--report {report}: the folder {folder} does not exist: create it first")
+    if report.is_dir():
+        raise EvornnError(f"--report {report}: is a folder: name a file in it")
+    if not os.access(report if report.exists() else folder, os.W_OK):
+        raise EvornnError(f"--report {report}: may not be written: choose another place")

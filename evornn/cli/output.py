@@ -1,0 +1,42 @@
+"""What commands print: tables for people, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evornn.experiments.comparison import Comparison
+
+
+def show(what: Any, as_json: bool) -> None:
+    """Print plain data as JSON, or anything that rich can draw."""
+    if as_json:
+        print(json.dumps(plain(what), indent=1))
+        return
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width
+        console.width = 100
+    console.print(what)
+
+
+def show_comparison(comparison: Comparison, job: int | None, as_json: bool) -> None:
+    """The comparison of a job."""
+    from evornn.experiments.comparison import as_data
+    from evornn.experiments.terminal import rendered
+
+    about = {} if job is None else {"job": job}
+    show({**about, **as_data(comparison)} if as_json else rendered(comparison), as_json)
+
+
+def plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become text."""
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if isinstance(value, float) and value - value != 0:
+        return str(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

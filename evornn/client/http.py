@@ -1,0 +1,138 @@
+"""Requests to a server: time limits, another try where that is safe, the server's errors as exceptions of evornn."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from evornn.errors import EvornnError
+from evornn.service.wire import Page, Refused, decoded, rebuilt
+from evornn.store.errors import Unreachable
+
+PREFIX = "/api/v1"
+CONNECT = 5.0  # seconds
+READ = 90.0  # seconds: longer than the server computes at most
+TRIES = 5
+PAUSE = 0.25  # seconds before the second try, doubled before each further one
+LONGEST_PAUSE = 10.0  # seconds
+AGAIN = (502, 503, 504)
+
+
+class Http:
+    """A server's address and a token. Safe to use from several threads."""
+
+    def __init__(self, url: str, token: str | None, tries: int = TRIES) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise EvornnError(f"{url!r} is no address of a server: give one like http://localhost:8000")
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise EvornnError("the token has characters that no token has: copy it again")
+        self.url, self.tries = url.rstrip("/"), tries
+        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        timeout = httpx.Timeout(READ, connect=CONNECT)
+        self._client = httpx.Client(base_url=self.url + PREFIX, headers=headers, timeout=timeout)
+
+    def get(self, kind: Any, path: str, **parameters: Any) -> Any:
+        """An answer of this kind."""
+        return self.read(kind, self.raw(path, **parameters))
+
+    def raw(self, path: str, **parameters: Any) -> bytes:
+        """An answer as it comes."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._asked("GET", path, True, params=given)
+
+    def post(self, kind: Any, path: str, body: Any = None, again: bool = False, **more: Any) -> Any:
+        """The answer to a change; `again` says that asking twice does no harm."""
+        if body is not None:
+            more["content"] = _json(body)
+            more["headers"] = {"Content-Type": "application/json", **more.get("headers", {})}
+        return self.read(kind, self._asked("POST", path, again, **more))
+
+    def delete(self, path: str) -> None:
+        self._asked("DELETE", path, False)
+
+    def pages(
+        self, kind: Any, path: str, size: int, most: int | None, by: str = "cursor", **parameters: Any
+    ) -> Iterator[Any]:
+        """The items of a list, page by page, at most so many; `by` is the parameter that names the next page."""
+        count = 0
+        while most is None or count < most:
+            limit = size if most is None else min(size, most - count)
+            page = self.get(Page[kind], path, limit=limit, **parameters)
+            yield from page.items
+            count += len(page.items)
+            if page.next is None:
+                return
+            parameters[by] = page.next
+
+    def read(self, kind: Any, data: bytes) -> Any:
+        """Raises EvornnError for what is no such answer."""
+        try:
+            return decoded(kind, data)
+        except ValueError:
+            raise EvornnError(
+                f"{self.url} answers with something else: is it an evornn server of this version?"
+            ) from None
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _asked(self, method: str, path: str, safe: bool, **more: Any) -> bytes:
+        """The body of a good answer. Raises Unreachable, Refused, or what the server says."""
+        for attempt in range(1, self.tries + 1):
+            last = attempt == self.tries
+            try:
+                answer = self._client.request(method, path, **more)
+            except httpx.InvalidURL as error:
+                raise EvornnError(f"{self.url!r} is no address of a server ({error})") from None
+            except httpx.TransportError as error:
+                if last or not (safe or isinstance(error, httpx.ConnectError)):
+                    raise Unreachable(
+                        f"the server {self.url} can't be reached ({str(error) or type(error).__name__}): "
+                        "check the address, or start it with `evornn serve`"
+                    ) from None
+                time.sleep(_pause(attempt, {}))
+                continue
+            if answer.is_success:
+                return answer.content
+            if last or not safe or answer.status_code not in AGAIN:
+                raise _error(answer)
+            time.sleep(_pause(attempt, answer.headers))
+        raise AssertionError("the last try returns or raises")
+
+
+def _pause(attempt: int, headers: Mapping[str, str]) -> float:
+    """Seconds, as long as the server asks for or twice as long as before."""
+    told = headers.get("retry-after", "")
+    wanted = float(told) if told.isdigit() else PAUSE * 2.0 ** (attempt - 1)
+    return min(LONGEST_PAUSE, wanted)
+
+
+def _error(answer: httpx.Response) -> EvornnError:
+    problem = _problem(answer)
+    if answer.status_code in (401, 403):
+        return Refused(str(problem.get("detail", "the server refuses this token")))
+    return rebuilt(problem)
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        found = json.loads(answer.content)
+    except ValueError:
+        found = None
+    if isinstance(found, dict):
+        return found
+    return {"detail": f"the server answers {answer.status_code} {answer.reason_phrase}: is it an evornn server?"}
+
+
+def _json(body: Any) -> bytes:
+    """Raises EvornnError for what JSON can't hold."""
+    from evornn.experiments.yaml import check_plain
+
+    check_plain(body, "spec")
+    return json.dumps(body, allow_nan=False).encode()

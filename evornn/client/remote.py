@@ -1,0 +1,191 @@
+"""A server's store and verbs, as if they were here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from evornn.client.http import Http
+from evornn.errors import EvornnError
+from evornn.experiments.comparison import Comparison
+from evornn.service.model import Design
+from evornn.service.wire import Curve, Job, Outcome, Secret, Table
+from evornn.store.codec import FLOAT, unpack
+from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Worker
+from evornn.store.tokens import SCOPES
+from evornn.training.records import Result, Row
+
+if TYPE_CHECKING:
+    from evornn.arrays import Genome
+
+JOBS = 500  # in one request
+RUNS = 500
+CURVES = 100
+LINES = 1000
+
+
+class RemoteStore:
+    """Jobs, runs and results of a server. Methods and errors are those of `Store`."""
+
+    def __init__(self, http: Http) -> None:
+        self.http = http
+
+    @property
+    def where(self) -> str:
+        return self.http.url
+
+    def jobs(
+        self,
+        *,
+        experiment: str | None = None,
+        state: str | None = None,
+        owner: str | None = None,
+        limit: int | None = None,
+        before: JobId | None = None,
+    ) -> list[StoredJob]:
+        filters: dict[str, Any] = {"experiment": experiment, "state": state, "owner": owner, "cursor": before}
+        return [_job(job) for job in self.http.pages(Job, "/jobs", JOBS, limit, **filters)]
+
+    def job(self, job: JobId) -> StoredJob:
+        return _job(self.http.get(Job, f"/jobs/{job}"))
+
+    def spec(self, job: JobId) -> dict[str, Any]:
+        found: dict[str, Any] = self.http.get(dict[str, Any], f"/jobs/{job}/spec")
+        return found
+
+    def runs(
+        self,
+        *,
+        job: JobId | None = None,
+        experiment: str | None = None,
+        state: str | None = None,
+        task: str | None = None,
+        network: str | None = None,
+        trainer: str | None = None,
+        order: str = "id",
+        limit: int | None = None,
+        offset: int = 0,
+        after: RunId | None = None,
+    ) -> list[StoredRun]:
+        filters: dict[str, Any] = {"job": job, "experiment": experiment, "state": state, "task": task}
+        filters |= {"network": network, "trainer": trainer, "order": order}
+        cursor = after if order == "id" else offset
+        return list(self.http.pages(StoredRun, "/runs", RUNS, limit, cursor=cursor, **filters))
+
+    def run(self, run: RunId) -> StoredRun:
+        found: StoredRun = self.http.get(StoredRun, f"/runs/{run}")
+        return found
+
+    def curve(self, run: RunId) -> list[Row]:
+        found: list[Row] = self.http.get(list[Row], f"/runs/{run}/metrics")
+        return found
+
+    def curves(self, ids: Sequence[RunId]) -> dict[RunId, list[Row]]:
+        parts = [ids[k : k + CURVES] for k in range(0, len(ids), CURVES)]
+        found = [self.http.get(list[Curve], "/curves", runs=",".join(map(str, part))) for part in parts]
+        return {curve.run: curve.rows for part in found for curve in part}
+
+    def champion(self, run: RunId) -> Genome:
+        return unpack(self.http.raw(f"/runs/{run}/champion"))["genome"]
+
+    def result(self, run: RunId) -> Result:
+        outcome = self.http.get(Outcome, f"/runs/{run}/result")
+        given = {field.name: getattr(outcome, field.name) for field in dataclasses.fields(outcome)}
+        return Result(genome=self.champion(run), **given)
+
+    def events(
+        self, *, job: JobId | None = None, run: RunId | None = None, after: int = 0, limit: int = 1000
+    ) -> list[Event]:
+        found = list(self._told(Event, "events", job, run, after, limit))
+        return found if run is None or job is None else [event for event in found if event.job == job]
+
+    def logs(
+        self, *, job: JobId | None = None, run: RunId | None = None, after: int = 0, limit: int = 1000
+    ) -> list[LogLine]:
+        return list(self._told(LogLine, "logs", job, run, after, limit))
+
+    def workers(self) -> list[Worker]:
+        found: list[Worker] = self.http.get(list[Worker], "/workers")
+        return found
+
+    def query(self, sql: str, limit: int = 1000, timeout: float = 5.0) -> tuple[list[str], list[list[Any]]]:
+        table = self.http.post(Table, "/query", {"sql": sql, "limit": limit, "timeout": timeout}, again=True)
+        return table.columns, [[_cell(cell) for cell in row] for row in table.rows]
+
+    def cancel(self, *, job: JobId | None = None, run: RunId | None = None) -> int:
+        return self._changed("cancel", job, run)
+
+    def retry(self, *, job: JobId | None = None, run: RunId | None = None) -> int:
+        return self._changed("retry", job, run)
+
+    def resume(self, *, job: JobId | None = None, run: RunId | None = None) -> int:
+        return self._changed("resume", job, run)
+
+    def tokens(self) -> list[Token]:
+        found: list[Token] = self.http.get(list[Token], "/tokens")
+        return found
+
+    def add_token(self, name: str, scopes: Iterable[str]) -> str:
+        scope = max(scopes, key=SCOPES.index)
+        made: Secret = self.http.post(Secret, "/tokens", {"name": name, "scope": scope})
+        return made.token
+
+    def revoke_token(self, name: str) -> None:
+        self.http.delete(f"/tokens/{quote(name, safe='')}")
+
+    def close(self) -> None:
+        self.http.close()
+
+    def _changed(self, change: str, job: JobId | None, run: RunId | None) -> int:
+        found: dict[str, int] = self.http.post(dict[str, int], f"{_which(job, run)}/{change}")
+        return found["runs"]
+
+    def _told(
+        self, kind: Any, what: str, job: JobId | None, run: RunId | None, after: int, limit: int
+    ) -> Iterator[Any]:
+        return self.http.pages(kind, f"{_which(job, run)}/{what}", LINES, limit, "after", after=after)
+
+
+class Remote:
+    """The verbs of a server."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self.store = RemoteStore(Http(url, token))
+
+    def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
+        """Asked again when the connection breaks: the key sees to it that there will be one job."""
+        headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
+        params = {"priority": priority}
+        job = self.store.http.post(Job, "/jobs", dict(spec), again=True, headers=headers, params=params)
+        return int(job.id)
+
+    def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
+        chosen = ",".join(map(str, runs)) or None
+        found: Comparison = self.store.http.get(Comparison, "/compare", job=job, runs=chosen)
+        return found
+
+    def report(self, job: JobId) -> str:
+        return self.store.http.raw(f"/jobs/{job}/report").decode()
+
+    def design(self, run: RunId) -> Design:
+        found: Design = self.store.http.get(Design, f"/runs/{run}/network")
+        return found
+
+
+def _job(job: Any) -> StoredJob:
+    return StoredJob(**{field.name: getattr(job, field.name) for field in dataclasses.fields(StoredJob)})
+
+
+def _cell(cell: Any) -> Any:
+    return float(cell[FLOAT]) if isinstance(cell, dict) else cell
+
+
+def _which(job: JobId | None, run: RunId | None) -> str:
+    if run is not None:
+        return f"/runs/{run}"
+    if job is None:
+        raise EvornnError("name a job or a run")
+    return f"/jobs/{job}"

@@ -1,0 +1,106 @@
+"""Who may do what: tokens of the store, or of one file, with the scopes read, submit and admin."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from starlette.exceptions import HTTPException
+
+from evornn.service.api.problems import Forbidden
+from evornn.service.verbs import Reads
+from evornn.store.records import JobId, Token
+from evornn.store.store import Store
+from evornn.store.tokens import SCOPES
+
+KNOWN = 2.0  # seconds for which a token that was good stays so without a look into the store
+bearer = HTTPBearer(auto_error=False, description="A token made by `evornn token add`.")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whose request it is. A scope allows what those before it in SCOPES allow."""
+
+    name: str
+    scope: str
+
+    def may(self, scope: str) -> bool:
+        return SCOPES.index(self.scope) >= SCOPES.index(scope)
+
+
+class Guard:
+    """Knows tokens. `secret` is one that comes from a file and may do all, without standing in the store."""
+
+    def __init__(self, store: Store, secret: str | None = None) -> None:
+        self.store = store
+        self._own = None if secret is None else _digest(secret)
+        self._known: dict[bytes, tuple[float, Caller]] = {}
+
+    def caller(self, secret: str) -> Caller | None:
+        """Who holds this token; None for nobody. Raises StoreError."""
+        digest = _digest(secret)
+        if self._own is not None and hmac.compare_digest(digest, self._own):
+            return Caller("operator", "admin")
+        until, found = self._known.get(digest, (0.0, None))
+        if found is None or time.monotonic() > until:
+            found = _caller(self.store.token_for(secret))
+            self._remember(digest, found)
+        return found
+
+    def _remember(self, digest: bytes, found: Caller | None) -> None:
+        if len(self._known) > 1000:
+            self._known.clear()
+        if found is None:
+            self._known.pop(digest, None)
+        else:
+            self._known[digest] = (time.monotonic() + KNOWN, found)
+
+
+def authorized(
+    scopes: SecurityScopes,
+    request: Request,
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> Caller:
+    """The caller, if the token may do what the route needs. Raises 401, 403."""
+    guard: Guard = request.app.state.guard
+    caller = guard.caller(given.credentials) if given is not None and _sane(given.credentials) else None
+    if caller is None:
+        raise HTTPException(
+            401,
+            "a valid token is needed: send `Authorization: Bearer TOKEN`; `evornn token add NAME` makes one",
+            {"WWW-Authenticate": 'Bearer realm="evornn"'},
+        )
+    if not all(caller.may(scope) for scope in scopes.scopes):
+        raise HTTPException(403, f"this token may {caller.scope}: ask for one with scope {scopes.scopes[-1]}")
+    return caller
+
+
+Reader = Annotated[Caller, Security(authorized, scopes=["read"])]
+Submitter = Annotated[Caller, Security(authorized, scopes=["submit"])]
+Admin = Annotated[Caller, Security(authorized, scopes=["admin"])]
+
+
+def own(caller: Caller, store: Reads, job: JobId) -> None:
+    """Jobs are changed by who submitted them, or by an admin. Raises NotFound, Forbidden."""
+    owner = store.job(job).owner
+    if not caller.may("admin") and owner != caller.name:
+        raise Forbidden(f"job {job} belongs to another token: ask its owner, or an admin")
+
+
+def _caller(token: Token | None) -> Caller | None:
+    if token is None:
+        return None
+    return Caller(token.name, max(token.scopes, key=SCOPES.index))
+
+
+def _sane(secret: str) -> bool:
+    return secret.isascii() and 16 <= len(secret) <= 256
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

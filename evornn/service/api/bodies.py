@@ -1,0 +1,159 @@
+"""Bodies of requests: no longer than 1 MiB, JSON or YAML as plain data, and nothing in them that a database or a number
+can't hold."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from evornn.errors import EvornnError
+from evornn.experiments.yaml import parse
+from evornn.service.api import problems
+
+LIMIT = 2**20  # bytes
+YAML_LIMIT = 2**16  # bytes; it is read a hundred times slower
+DEEPEST = 32
+LONGEST_TEXT = 100_000  # characters
+LONGEST_LIST = 100_000
+LARGEST = 2**63
+JSON_TYPES = ("application/json",)
+YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+TOO_LARGE = f"the body is larger than {LIMIT:,} bytes: send less"
+
+
+class Capped:
+    """Refuses bodies over the limit, also those that don't say how long they are."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        told = dict(scope["headers"]).get(b"content-length", b"0")
+        if not told.isdigit() or len(told) > 12 or int(told) > LIMIT:
+            await problems.answer(413, TOO_LARGE, {"Connection": "close"})(scope, receive, send)
+            return
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > LIMIT:
+                raise HTTPException(413, TOO_LARGE)
+            return message
+
+        await self.app(scope, counted, send)
+
+
+async def plain_body(request: Request) -> Any:
+    """The body as plain data, by its content type. Raises HTTPException 415, EvornnError for what is wrong in it."""
+    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    kind = kind.strip()
+    if kind not in JSON_TYPES + YAML_TYPES or not _utf8(parameters):
+        raise HTTPException(415, "send JSON or YAML in UTF-8: Content-Type: application/json, or application/yaml")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPException(415, "send the body as it is: without Content-Encoding")
+    body = await request.body()
+    if kind in YAML_TYPES and len(body) > YAML_LIMIT:
+        raise HTTPException(413, f"larger than {YAML_LIMIT:,} bytes, which YAML may have here: send JSON")
+    return await run_in_threadpool(read_json if kind in JSON_TYPES else read_yaml, body)
+
+
+def read_json(body: bytes) -> Any:
+    """JSON as RFC 8259 has it, with unique keys and finite numbers. Raises EvornnError."""
+    try:
+        data = json.loads(
+            _text(body),
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
+    except RecursionError:
+        raise EvornnError(f"body: nested deeper than {DEEPEST} levels") from None
+    except json.JSONDecodeError as error:
+        raise EvornnError(f"body: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
+    check(data)
+    return data
+
+
+def read_yaml(body: bytes) -> Any:
+    """YAML as specs are written in it. Raises EvornnError."""
+    data = parse(_text(body), "body")
+    check(data)
+    return data
+
+
+def check(data: Any, depth: int = 0) -> None:
+    """Refuse what a database or a number can't hold. Raises EvornnError."""
+    if depth > DEEPEST:
+        raise EvornnError(f"body: nested deeper than {DEEPEST} levels")
+    if isinstance(data, str):
+        _check_text(data)
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            if not isinstance(key, str):
+                raise EvornnError("body: a key that is no text: put it into quotes")
+            _check_text(key)
+            check(value, depth + 1)
+    elif isinstance(data, list):
+        if len(data) > LONGEST_LIST:
+            raise EvornnError(f"body: a list of more than {LONGEST_LIST:,} items")
+        for value in data:
+            check(value, depth + 1)
+    elif isinstance(data, int) and not -LARGEST <= data < LARGEST:
+        raise EvornnError("body: a whole number beyond 64 bits")
+
+
+def _check_text(text: str) -> None:
+    if len(text) > LONGEST_TEXT:
+        raise EvornnError(f"body: a text of more than {LONGEST_TEXT:,} characters")
+    if "\0" in text:
+        raise EvornnError("body: a NUL character, which no database can hold")
+    if any("\ud800" <= c <= "\udfff" for c in text) if not text.isascii() else False:
+        raise EvornnError("body: half of a character (a lone surrogate)")
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise EvornnError("body: not text in UTF-8") from None
+
+
+def _utf8(parameters: str) -> bool:
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
+    return charset in ("", "utf-8", "utf8")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise EvornnError("body: a key is given twice in one object: remove one")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise EvornnError("body: NaN and Infinity are no JSON: give a finite number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise EvornnError("body: a number too large for 64 bits: give a finite one")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > 20:
+        raise EvornnError("body: a whole number beyond 64 bits")
+    return int(text)

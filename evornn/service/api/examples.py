@@ -1,0 +1,64 @@
+"""The bodies of requests in the OpenAPI description, each with an example that works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SPEC: dict[str, Any] = {
+    "name": "adding",
+    "tasks": [{"kind": "adding", "length": 10, "train": 64, "valid": 32, "test": 32}],
+    "networks": [{"kind": "lstm", "units": 4}],
+    "trainers": [{"kind": "snes", "population": 8}, {"kind": "adam"}],
+    "seeds": 2,
+    "budget": {"steps": 50_000, "marks": 5},
+}
+FIELDS: dict[str, Any] = {
+    "name": {"type": "string", "minLength": 1, "maxLength": 200},
+    "tasks": {"type": "array", "items": {"type": "object"}},
+    "networks": {"type": "array", "items": {"type": "object"}},
+    "trainers": {"type": "array", "items": {"type": "object"}},
+    "seeds": {"oneOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]},
+    "budget": {"oneOf": [{"type": "object"}, {"type": "integer"}]},
+    "loss": {"type": "string"},
+    "resources": {"type": "object"},
+    "start_from": {"type": "object"},
+}
+SPEC_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "title": "Spec",
+    "description": "See docs/experiments.md; GET /catalog lists kinds and settings.",
+    "required": ["name", "tasks", "networks", "trainers", "seeds", "budget"],
+    "properties": FIELDS,
+}
+QUERY_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "title": "Question",
+    "required": ["sql"],
+    "additionalProperties": False,
+    "properties": {
+        "sql": {"type": "string", "minLength": 1, "maxLength": 100_000},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 10_000},
+        "timeout": {"type": "number", "minimum": 0.1, "maximum": 30},
+    },
+}
+TOKEN_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "title": "NewToken",
+    "required": ["name"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$"},
+        "scope": {"enum": ["read", "submit", "admin"]},
+    },
+}
+SELECT = "SELECT network, trainer, median_test_loss FROM leaderboard ORDER BY place"
+
+
+def _body(schema: dict[str, Any], example: Any, *media: str) -> dict[str, Any]:
+    content = {kind: {"schema": schema, "example": example} for kind in ("application/json", *media)}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+SPEC_BODY = _body(SPEC_SCHEMA, SPEC, "application/yaml")
+QUERY_BODY = _body(QUERY_SCHEMA, {"sql": SELECT, "limit": 10})
+TOKEN_BODY = _body(TOKEN_SCHEMA, {"name": "ci", "scope": "submit"})

@@ -1,0 +1,156 @@
+"""Jobs: submit, list, look, change, and what happens to them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import HTMLResponse
+
+from evornn.errors import EvornnError
+from evornn.service.api import headers, streams
+from evornn.service.api.auth import Reader, Submitter, own
+from evornn.service.api.bodies import plain_body
+from evornn.service.api.examples import SPEC_BODY
+from evornn.service.api.parameters import PREFIX, After, Cursor, JobId, Label, Limit, RunId, State, errors, json, page
+from evornn.service.api.parameters import service_of as service
+from evornn.service.verbs import Reads
+from evornn.service.wire import Job, Page, job_view
+from evornn.store.records import Event, LogLine
+
+router = APIRouter(prefix=PREFIX, tags=["jobs"])
+Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")]
+Priority = Annotated[int, Query(ge=-1000, le=1000, description="Higher ones are computed first.")]
+Change = Literal["cancel", "retry", "resume"]
+STREAMED: dict[str, Any] = {"content": {streams.MEDIA: {"schema": {"type": "string"}}}}
+
+
+@router.post(
+    "/jobs",
+    status_code=201,
+    response_model=Job,
+    responses=errors(400, 401, 403, 413, 415),
+    openapi_extra=SPEC_BODY,
+    summary="Submit a spec",
+)
+def submit(
+    request: Request,
+    caller: Submitter,
+    spec: Annotated[Any, Depends(plain_body)],
+    key: Key = None,
+    priority: Priority = 0,
+) -> Response:
+    """Queue a spec's runs, all of them checked before. The same Idempotency-Key with the same spec answers the same
+    job."""
+    if not isinstance(spec, dict):
+        raise EvornnError("body: must be a mapping of name, tasks, networks, trainers, seeds, budget")
+    verbs = service(request, caller.name)
+    job = verbs.submit(spec, idempotency_key=key, priority=priority)
+    return json(Job, job_view(verbs.store.job(job)), 201, {"Location": f"{PREFIX}/jobs/{job}"})
+
+
+@router.get("/jobs", response_model=Page[Job], responses=errors(401, 403), summary="List jobs, newest first")
+def jobs(
+    request: Request,
+    caller: Reader,
+    state: State = None,
+    experiment: Label = None,
+    owner: Label = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    found = service(request).store.jobs(experiment=experiment, state=state, owner=owner, limit=limit + 1, before=cursor)
+    more = found[limit - 1].id if len(found) > limit else None
+    return page(Job, [job_view(job) for job in found[:limit]], more)
+
+
+@router.get("/jobs/{job}", response_model=Job, responses=errors(401, 403, 404), summary="One job")
+def job(request: Request, caller: Reader, job: JobId) -> Response:
+    return json(Job, job_view(service(request).store.job(job)))
+
+
+@router.get("/jobs/{job}/spec", response_model=dict[str, Any], responses=errors(401, 403, 404), summary="Its spec")
+def spec(request: Request, caller: Reader, job: JobId) -> Response:
+    return json(dict[str, Any], service(request).store.spec(job))
+
+
+@router.get(
+    "/jobs/{job}/report",
+    response_class=HTMLResponse,
+    responses=errors(401, 403, 404),
+    summary="The comparison of its runs as a page",
+)
+def report(request: Request, caller: Reader, job: JobId) -> Response:
+    page = service(request).report(job)
+    return HTMLResponse(page, headers={"Content-Security-Policy": headers.REPORT})
+
+
+@router.post(
+    "/jobs/{job}/{change}",
+    response_model=dict[str, int],
+    responses=errors(401, 403, 404),
+    summary="Cancel, retry or resume its runs",
+)
+def change_job(request: Request, caller: Submitter, job: JobId, change: Change) -> Response:
+    """Cancel: queued runs end at once, running ones within seconds. Retry: failed runs start again from nothing.
+    Resume: failed and cancelled runs go on from their checkpoints. Answers how many runs it was about."""
+    store = service(request).store
+    own(caller, store, job)
+    return json(dict[str, int], {"runs": changed(store, change)(job=job)})
+
+
+@router.post(
+    "/runs/{run}/{change}",
+    response_model=dict[str, int],
+    responses=errors(401, 403, 404),
+    summary="Cancel, retry or resume one run",
+)
+def change_run(request: Request, caller: Submitter, run: RunId, change: Change) -> Response:
+    store = service(request).store
+    own(caller, store, store.run(run).job)
+    return json(dict[str, int], {"runs": changed(store, change)(run=run)})
+
+
+@router.get(
+    "/jobs/{job}/events",
+    response_model=Page[Event],
+    responses={**errors(401, 403, 404), 200: STREAMED},
+    summary="What happened to it and its runs",
+)
+def events(request: Request, caller: Reader, job: JobId, after: After = 0, limit: Limit = 1000) -> Response:
+    """A page; or, with `Accept: text/event-stream`, a stream until the job has ended. `Last-Event-ID` goes on with
+    it."""
+    store = service(request).store
+    fetch = partial(store.events, job=job, limit=limit)
+    return _told(request, store, job, Event, lambda last: fetch(after=last), after, limit)
+
+
+@router.get(
+    "/jobs/{job}/logs",
+    response_model=Page[LogLine],
+    responses={**errors(401, 403, 404), 200: STREAMED},
+    summary="What its runs logged",
+)
+def logs(request: Request, caller: Reader, job: JobId, after: After = 0, limit: Limit = 1000) -> Response:
+    """A page; or, with `Accept: text/event-stream`, a stream until the job has ended. `Last-Event-ID` goes on with
+    it."""
+    store = service(request).store
+    fetch = partial(store.logs, job=job, limit=limit)
+    return _told(request, store, job, LogLine, lambda last: fetch(after=last), after, limit)
+
+
+def changed(store: Reads, change: Change) -> Any:
+    """The store's method."""
+    return {"cancel": store.cancel, "retry": store.retry, "resume": store.resume}[change]
+
+
+def _told(
+    request: Request, store: Reads, job: int, kind: type[Any], fetch: streams.Fetch, after: int, limit: int
+) -> Response:
+    store.job(job)  # raises NotFound
+    if streams.wanted(request):
+        ended = lambda: store.job(job).finished is not None  # noqa: E731
+        return streams.stream(request, fetch, ended, streams.since(request, after))
+    found = fetch(after)
+    return page(kind, found, found[-1].id if len(found) == limit else None)

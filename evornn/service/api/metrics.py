@@ -1,0 +1,117 @@
+"""Metrics for Prometheus: what the store knows of runs and dispatchers, and how requests went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from evornn.errors import EvornnError
+from evornn.store.schema import STATES
+from evornn.store.store import Store
+
+FRESH = 5.0  # seconds for which what was counted in the store is given again
+ALIVE = 30.0  # seconds since the last sign of life of a dispatcher
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
+MEDIA = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The numbers of one server."""
+
+    def __init__(self, store: Store) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(OfStore(store))
+        self.requests = Counter(
+            "evornn_http_requests_total",
+            "Requests that were answered.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "evornn_http_request_seconds",
+            "Seconds until an answer began.",
+            ("method", "route"),
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+class OfStore(Collector):
+    """What the database says; of one that can't be reached only that."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._until = 0.0
+        self._found: list[Metric] = []
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        if time.monotonic() > self._until:
+            self._found, self._until = self._look(), time.monotonic() + FRESH
+        yield from self._found
+
+    def _look(self) -> list[Metric]:
+        up = GaugeMetricFamily("evornn_database_up", "Whether the database answers.")
+        try:
+            found = [*self._runs(), *self._workers()]
+            up.add_metric([], 1)
+            return [up, *found]
+        except EvornnError:
+            up.add_metric([], 0)
+            return [up]
+
+    def _runs(self) -> Iterator[Metric]:
+        runs = GaugeMetricFamily("evornn_runs", "Runs by state.", labels=["state"])
+        counts = {state: self.store.count_runs(state=state) for state in STATES}
+        for state, count in counts.items():
+            runs.add_metric([state], count)
+        yield runs
+        queue = GaugeMetricFamily("evornn_queue_length", "Runs that wait to be claimed.")
+        queue.add_metric([], counts["queued"])
+        yield queue
+
+    def _workers(self) -> Iterator[Metric]:
+        workers = self.store.workers()
+        alive = [worker for worker in workers if time.time() - worker.last_seen < ALIVE]
+        dispatchers = GaugeMetricFamily("evornn_dispatchers", "Dispatchers that are alive.")
+        dispatchers.add_metric([], len(alive))
+        yield dispatchers
+        claims = CounterMetricFamily("evornn_claims", "Runs that were claimed, each time.")
+        claims.add_metric([], sum(worker.claims for worker in workers))
+        yield claims
+
+
+class Counted:
+    """Counts requests by route, never by path: a stranger could make as many of these as it likes."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start = time.monotonic()
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._count(scope, int(message["status"]), time.monotonic() - start)
+            await send(message)
+
+        await self.app(scope, receive, counted)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        method = scope["method"] if scope["method"] in ("GET", "POST", "DELETE") else "other"
+        self.metrics.requests.labels(method, route, str(status)).inc()
+        self.metrics.seconds.labels(method, route).observe(seconds)

@@ -1,0 +1,70 @@
+"""What the routes share: numbers in paths, cursors, errors that are documented, answers as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import Path, Query, Request, Response
+from starlette.exceptions import HTTPException
+
+from evornn.service.api.problems import MEDIA, Problem
+from evornn.service.isolated import Isolated
+from evornn.service.wire import Page, encoded
+from evornn.store.schema import STATES
+
+PREFIX = "/api/v1"
+LARGEST = 2**63 - 1
+MOST = 1000  # items of a page
+State = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$", json_schema_extra={"enum": list(STATES)})]
+JobId = Annotated[int, Path(ge=1, le=LARGEST, description="Number of a job.")]
+RunId = Annotated[int, Path(ge=1, le=LARGEST, description="Number of a run.")]
+Limit = Annotated[int, Query(ge=1, le=MOST, description="Items at most.")]
+Cursor = Annotated[int | None, Query(ge=0, le=LARGEST, description="`next` of the page before.")]
+After = Annotated[int, Query(ge=0, le=LARGEST, description="Only what came after this number.")]
+OfJob = Annotated[int | None, Query(ge=1, le=LARGEST, description="Only this job's.")]
+Label = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
+Numbers = Annotated[str, Query(max_length=8000, pattern=r"^[0-9]{1,18}(,[0-9]{1,18})*$", description="`1,2,3`")]
+
+TELLS = {
+    400: "The request is malformed.",
+    401: "No token, or one that is unknown or revoked.",
+    403: "The token may not do this.",
+    404: "There is no such job, run or result.",
+    413: "The body is too large.",
+    415: "The body has another content type.",
+    421: "The server has another name.",
+    422: "What was sent is wrong; `detail` says where and what to do.",
+    503: "The database can't be reached, or the server is busy: come back after `Retry-After` seconds.",
+}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documentation of a route's errors."""
+    content = {MEDIA: {"schema": Problem.model_json_schema(ref_template="#/components/schemas/{model}")}}
+    return {status: {"description": TELLS[status], "content": content} for status in sorted({*statuses, 421, 422, 503})}
+
+
+def service_of(request: Request, owner: str = "") -> Isolated:
+    """The verbs, on behalf of somebody."""
+    service: Isolated = request.app.state.service
+    return service.of(owner)
+
+
+def json(kind: Any, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A value of this kind."""
+    return Response(encoded(kind, value), status, headers, "application/json")
+
+
+def page(kind: Any, items: Sequence[Any], following: int | None) -> Response:
+    """A part of a list, and where the next begins."""
+    kind = Page[kind]
+    return json(kind, kind.model_construct(items=items, next=None if following is None else str(following)))
+
+
+def numbers(text: str, most: int) -> list[int]:
+    """`1,2,3` → [1, 2, 3]. Raises 422."""
+    found = [int(part) for part in text.split(",")]
+    if len(found) > most:
+        raise HTTPException(422, f"runs: name at most {most} of them")
+    return found

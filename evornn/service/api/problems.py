@@ -1,0 +1,101 @@
+"""Every error as problem+json (RFC 9457): what is wrong, what to do, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from evornn.errors import EvornnError, UnknownName, suggestion
+from evornn.service.helper import Busy
+from evornn.service.wire import URN, details, kind_of, short
+from evornn.store.errors import NotFound, StoreError
+
+log = logging.getLogger(__name__)
+MEDIA = "application/problem+json"
+LATER = {"Retry-After": "2"}
+MOST_KNOWN = 200  # names that an unknown one is compared with
+
+
+class Problem(BaseModel):
+    """An error. `type` says which kind, for programs; `detail` what is wrong and what to do, for people."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    suggestion: str | None = None
+
+
+class QueryRefused(StoreError):
+    """A SELECT that isn't one, asks for what there isn't, or takes too long."""
+
+
+class Forbidden(EvornnError):
+    """A token that may not do this."""
+
+
+def answer(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> Response:
+    """The response; further members as RFC 9457 has them."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": short(detail)}
+    content = json.dumps({**body, **{name: value for name, value in more.items() if value is not None}})
+    return Response(content, status, headers, MEDIA)
+
+
+def of_error(error: EvornnError) -> Response:
+    """An error of evornn, with what is known of it. Those of the database are told to come back."""
+    status = _status(error)
+    more = details(error)
+    if isinstance(error, UnknownName):
+        more["known"] = error.known[:MOST_KNOWN]
+        more["suggestion"] = suggestion(short(str(error.name), 80), error.known).removeprefix(": ")
+    return answer(status, str(error), LATER if status == 503 else None, type=URN + kind_of(error), **more)
+
+
+def install(app: FastAPI) -> None:
+    """Let an app answer all its errors like this."""
+
+    @app.exception_handler(EvornnError)
+    def _evornn(request: Request, error: EvornnError) -> Response:
+        return of_error(error)
+
+    @app.exception_handler(HTTPException)
+    def _http(request: Request, error: HTTPException) -> Response:
+        return answer(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    def _invalid(request: Request, error: RequestValidationError) -> Response:
+        return answer(422, invalid(error), type=f"{URN}invalid")
+
+    @app.exception_handler(Exception)
+    def _bug(request: Request, error: Exception) -> Response:
+        log.error("a bug in evornn, at %s", request.url.path, exc_info=error)
+        return answer(500, "a bug in evornn, which its operator finds in the server's log: please report it")
+
+
+def invalid(error: RequestValidationError) -> str:
+    """Where it is and what is wrong, without what was given."""
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def _status(error: EvornnError) -> int:
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, QueryRefused):
+        return 422
+    if isinstance(error, Forbidden):
+        return 403
+    if isinstance(error, Busy):
+        return 503
+    if isinstance(error, StoreError) and kind_of(error) in ("unreachable", "store"):
+        return 503
+    return 422

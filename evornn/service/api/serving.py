@@ -1,0 +1,137 @@
+"""`evornn serve`: the API on a port. Without a token nobody gets in, and without one it answers this machine only."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import secrets
+import socket
+import stat
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evornn.errors import EvornnError
+from evornn.service.rules import Rules
+from evornn.store.store import Store, open_store
+
+SECRET = 32  # bytes of a token
+SHORTEST = 32  # characters of a token from a file
+FIRST = "first"  # name of the token that is made when there is none
+REQUESTS = 200  # at once; further ones are told to come back
+GRACE = 5  # seconds for open requests when the server ends
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to serve."""
+
+    store: str
+    host: str = "127.0.0.1"
+    port: int = 8000  # 0: any that is free
+    host_names: Collection[str] = ()
+    rules: Rules = field(default_factory=Rules)
+    token_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What the operator is told. `token` only when it was made just now."""
+
+    url: str
+    store: str
+    token: str | None = None
+
+
+def serve(options: Options, told: Callable[[Serving], None]) -> None:
+    """Serve until an interrupt. Raises EvornnError for a port that is taken, and an address that would be open to
+    others while there is no token."""
+    import uvicorn
+
+    from evornn.service.api.app import create_app
+
+    if options.rules.data is not None and not options.rules.data.is_dir():
+        raise EvornnError(f"--data {options.rules.data}: no such folder: create it first")
+    with open_store(options.store) as store, _listening(options.host, options.port) as listening:
+        secret, made = _token(options, store)
+        app = create_app(store, options.rules, secret, {*options.host_names, *_names(options.host)})
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            limit_concurrency=REQUESTS,
+            timeout_graceful_shutdown=GRACE,
+        )
+        logging.getLogger("evornn").setLevel(logging.WARNING)
+        told(Serving(_url(listening), store.where, made))
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _token(options: Options, store: Store) -> tuple[str | None, str | None]:
+    """The secret of the token file, and the secret that was made just now because there was no token at all."""
+    if options.token_file is not None:
+        return token_of(options.token_file), None
+    if any(token.revoked is None for token in store.tokens()):
+        return None, None
+    if not is_loopback(options.host):
+        raise EvornnError(
+            f"--host {options.host} is open to others, and there is no token: make one with `evornn token add NAME`, "
+            "or name a file with --token-file"
+        )
+    known = {token.name for token in store.tokens()}
+    name = next(name for name in (FIRST, *(f"{FIRST}-{k}" for k in range(2, len(known) + 3))) if name not in known)
+    return None, store.add_token(name, ("admin",))
+
+
+def token_of(file: Path) -> str:
+    """The token in a file. One that isn't there is made, for its owner's eyes only. Raises EvornnError."""
+    try:
+        if not file.exists():
+            made = secrets.token_urlsafe(SECRET)
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+                opened.write(made + "\n")
+        mode, secret = file.stat().st_mode, file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvornnError(f"--token-file {file}: can't be read or made ({error}): name another") from None
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise EvornnError(f"--token-file {file}: others may write it: chmod 600 {file}")
+    if len(secret) < SHORTEST or not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise EvornnError(
+            f"--token-file {file}: wants one token of at least {SHORTEST} characters: delete it for a new one"
+        )
+    return secret
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that is bound. Raises EvornnError."""
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, number)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen()  # whoever is told the address may ask at once
+    except (OSError, OverflowError) as error:
+        raise EvornnError(f"can't serve at {host}:{port} ({error}): choose another --port or --host") from None
+    return listening
+
+
+def _names(host: str) -> set[str]:
+    """The address itself, unless it stands for all."""
+    return set() if host in ("0.0.0.0", "::", "") else {host}
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

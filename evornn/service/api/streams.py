@@ -1,0 +1,78 @@
+"""Server-sent events: what happens, as it happens. A client that was cut off goes on after the last one that it saw."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import StreamingResponse
+
+from evornn.errors import EvornnError
+from evornn.service.wire import encoded
+from evornn.store.records import Event, LogLine
+
+MEDIA = "text/event-stream"
+EVERY = 0.5  # seconds between two looks
+SILENCE = 15.0  # seconds until a sign of life
+LONGEST = 600.0  # seconds; then the client connects again, with a token that still has to be good
+MOST = 100  # streams at once
+Fetch = Callable[[int], Sequence[Event] | Sequence[LogLine]]
+
+
+def wanted(request: Request) -> bool:
+    """Whether the client asked for a stream."""
+    return MEDIA in request.headers.get("accept", "")
+
+
+def since(request: Request, after: int) -> int:
+    """Where to go on: after the client's last event, if it names one."""
+    last = request.headers.get("last-event-id", "")
+    return int(last) if last.isascii() and last.isdigit() and len(last) < 19 else after
+
+
+def stream(request: Request, fetch: Fetch, ended: Callable[[], bool], after: int) -> StreamingResponse:
+    """What `fetch` answers after a number, again and again, until `ended`. Raises 503 when there are too many."""
+    state = request.app.state
+    if state.streams >= MOST:
+        raise HTTPException(503, "too many streams are open: ask for pages, or try again later", {"Retry-After": "30"})
+
+    async def counted() -> AsyncIterator[bytes]:
+        state.streams += 1
+        try:
+            with suppress(EvornnError):  # of a database that went away: the client comes back
+                async for part in _parts(fetch, ended, after):
+                    yield part
+        finally:
+            state.streams -= 1
+
+    return StreamingResponse(counted(), media_type=MEDIA, headers={"X-Accel-Buffering": "no"})
+
+
+async def _parts(fetch: Fetch, ended: Callable[[], bool], after: int) -> AsyncIterator[bytes]:
+    start = spoke = time.monotonic()
+    yield b": evornn\n\n"
+    while time.monotonic() - start < LONGEST:
+        over = await run_in_threadpool(ended)  # first: when it is over by now, what follows is all
+        found = await run_in_threadpool(fetch, after)
+        for item in found:
+            yield _part(item)
+            after = item.id
+        if over and not found:
+            yield b"event: end\ndata: {}\n\n"
+            return
+        if found:
+            spoke = time.monotonic()
+        elif time.monotonic() - spoke > SILENCE:
+            spoke = time.monotonic()
+            yield b": still here\n\n"
+        await asyncio.sleep(0 if found else EVERY)
+
+
+def _part(item: Event | LogLine) -> bytes:
+    name, kind = (item.kind, Event) if isinstance(item, Event) else ("log", LogLine)
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (item.id, name.encode(), encoded(kind, item))

@@ -1,0 +1,58 @@
+"""The verbs for strangers: what a spec or a comparison costs is paid by a helper process, not by the server's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from evornn.service.helper import Helper
+from evornn.service.rules import Rules
+from evornn.service.service import Expanded, Service, compared, designed, expand, reported
+from evornn.store.records import JobId, RunId
+from evornn.store.store import Store, open_store
+
+if TYPE_CHECKING:
+    from evornn.experiments.comparison import Comparison
+    from evornn.service.model import Design
+
+T = TypeVar("T")
+
+
+class Isolated(Service):
+    """A service that never computes in its own process, and whose specs are bound to rules."""
+
+    def __init__(self, store: Store, helper: Helper, rules: Rules, owner: str = "") -> None:
+        super().__init__(store, rules, owner)
+        self.helper = helper
+
+    def of(self, owner: str) -> Isolated:
+        """The same for somebody else."""
+        return Isolated(self.store, self.helper, self.rules or Rules(), owner)
+
+    def expand(self, spec: Mapping[str, Any]) -> Expanded:
+        return self.helper.call(expand, dict(spec), self.rules or Rules())
+
+    def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
+        return self._there(compared, job, tuple(runs))
+
+    def report(self, job: JobId) -> str:
+        return self._there(reported, job)
+
+    def design(self, run: RunId) -> Design:
+        return self._there(designed, run)
+
+    def _there(self, function: Callable[..., T], *arguments: Any) -> T:
+        url = self.store.url.render_as_string(hide_password=False)
+        found: T = self.helper.call(_on_store, function, url, *arguments)
+        return found
+
+
+def _on_store(function: Callable[..., T], url: str, *arguments: Any) -> T:
+    return function(_store(url), *arguments)
+
+
+@lru_cache(maxsize=1)
+def _store(url: str) -> Store:
+    """The helper's own connection, kept for its next call."""
+    return open_store(url, create=False)

@@ -1,0 +1,47 @@
+"""What a spec may name when it comes from elsewhere: data sets below one folder, and code that the operator listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from evornn.errors import EvornnError
+from evornn.experiments.spec import RunPlan
+
+FILES = {"csv": "path"}  # kind of task → its setting that names a file
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The operator's choice. A spec is plain data and never code; these are the two places where it could reach out."""
+
+    data: Path | None = None  # the folder of data sets; None: none may be named
+    cells: frozenset[str] = field(default_factory=frozenset)  # `pkg.module:Class` that may be imported
+
+    def applied(self, plans: list[RunPlan]) -> list[RunPlan]:
+        """Plans whose files are paths of this machine. Raises EvornnError for a data set that may not be read."""
+        return [
+            replace(plan, fragments={**plan.fragments, "task": self._task(plan.fragments["task"])}) for plan in plans
+        ]
+
+    def _task(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
+        setting = FILES.get(str(task.get("kind")))
+        return task if setting is None else {**task, setting: str(self.found(task.get(setting)))}
+
+    def found(self, name: object) -> Path:
+        """The file of a data set. What lies outside of the folder, also behind a link, is never looked at."""
+        if self.data is None:
+            raise EvornnError("this server has no data sets: its operator names their folder with --data")
+        refused = EvornnError(f"no data set {str(name)[:80]!r}: give the name of a file in the server's data folder")
+        if not isinstance(name, str) or not name or "\0" in name:
+            raise refused
+        try:
+            root = self.data.resolve(strict=True)
+            file = (root / name).resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):  # no such file, a name too long, a circle of links
+            raise refused from None
+        if not file.is_relative_to(root) or not file.is_file():
+            raise refused
+        return file

@@ -1,0 +1,170 @@
+"""Runs one SELECT that a user wrote on PostgreSQL, as a process of its own that its parent can kill. Imports nothing of
+evornn.
+
+Read-only by the role it logs in as, which may only read what is public (reader.py); by a read-only transaction; by the
+grammar, since DECLARE CURSOR takes a SELECT and the extended protocol one statement; and there is a deadline, and
+limits on rows, bytes and this process's memory. Reads a request (JSON) from its input, writes a reply (JSON) to its
+output: {columns, rows}, or {error, what, name, known}.
+"""
+
+import json
+import math
+import re
+import resource
+import sys
+import time
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg.types.string import TextLoader
+
+COLUMNS = 200
+PORTION = 50  # rows fetched at once
+MEMORY = 512 * 2**20  # bytes
+ONLY_SELECT = "only SELECT is allowed here: nothing that writes, attaches, or changes settings"
+WRITES = {"25006", "42P11", "0A000"}  # in a read-only transaction; in a cursor (SELECT INTO, DELETE in WITH)
+WRITING = r'"(INSERT|UPDATE|DELETE|MERGE|INTO)"|INTO is not allowed'  # in a message about syntax
+UNKNOWN = {  # SQLSTATE → what is not there, or not for queries; and its name in the message
+    "42P01": ("table", r'"([^"]+)"'),
+    "42703": ("column", r'column "?([\w.$]+)"?'),
+    "42883": ("function", r"^function ([\w.$]+)\("),
+    "42501": (None, r"(table|view|sequence|function|schema) (\S+)"),
+}
+
+
+class Refused(Exception):
+    """What the query wanted and may not have."""
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Run the query of a request: login, schema, sql, calls (functions in it), functions (those allowed), tables,
+    limit (rows), max_bytes, timeout (seconds)."""
+    with psycopg.connect(**request["login"]) as connection:
+        connection.read_only = True
+        for kind in ("json", "jsonb"):
+            connection.adapters.register_loader(kind, TextLoader)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        try:
+            _prepare(connection, request)
+            _check_calls(connection, request)
+            return _fetch(connection, request)
+        except (psycopg.Error, Refused, MemoryError) as error:
+            connection.rollback()
+            return _explain(error, connection, request)
+
+
+def _prepare(connection: psycopg.Connection[Any], request: dict[str, Any]) -> None:
+    settings = {
+        "search_path": request["schema"],
+        "statement_timeout": f"{round(1000 * request['timeout'])}ms",
+        "lock_timeout": f"{round(1000 * request['timeout'])}ms",
+        "idle_in_transaction_session_timeout": "10s",
+        "max_parallel_workers_per_gather": "0",
+        "standard_conforming_strings": "on",
+        "TimeZone": "UTC",
+    }
+    for name, value in settings.items():
+        connection.execute("SELECT set_config(%s, %s, true)", [name, value])
+
+
+def _check_calls(connection: psycopg.Connection[Any], request: dict[str, Any]) -> None:
+    """Functions that exist must be listed ones; others are told by PostgreSQL, types and aliases are none."""
+    hidden = sorted(set(request["calls"]) - set(request["functions"]))
+    found = connection.execute(
+        "SELECT DISTINCT proname::text FROM pg_proc WHERE proname = ANY(%s)", [hidden]
+    ).fetchall()
+    if found:
+        raise Refused("function", min(found)[0])
+
+
+def _fetch(connection: psycopg.Connection[Any], request: dict[str, Any]) -> dict[str, Any]:
+    deadline = time.monotonic() + request["timeout"]
+    connection.execute("DECLARE answer NO SCROLL CURSOR FOR " + request["sql"], prepare=True)
+    rows: list[list[Any]] = []
+    found: list[list[Any]] = []
+    columns: list[str] | None = None
+    size = 0
+    while columns is None or (found and len(rows) < request["limit"]):
+        cursor = connection.execute(f"FETCH {min(PORTION, request['limit'] - len(rows))} FROM answer")
+        columns = [column.name for column in cursor.description or []]
+        if len(columns) > COLUMNS:
+            raise Refused(f"too many columns: at most {COLUMNS}")
+        found = [[_cell(value) for value in row] for row in cursor.fetchall()]
+        size += sum(len(cell) if isinstance(cell, str) else 8 for row in found for cell in row)
+        if size > request["max_bytes"]:
+            raise Refused(f"the result is over {request['max_bytes'] // 2**20} MB: select fewer columns or rows")
+        if time.monotonic() > deadline:
+            raise Refused(_late(request))
+        rows += found
+    return {"columns": columns, "rows": rows}
+
+
+def _cell(value: Any) -> Any:
+    """Values as SQLite's queries give them: bytes as a literal, times as ISO 8601 (UTC)."""
+    if isinstance(value, Decimal):
+        value = int(value) if value.is_finite() and value.as_tuple().exponent == 0 else float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": str(value)}
+    if isinstance(value, bytes):
+        return f"X'{value.hex()}'"
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def _explain(error: BaseException, connection: psycopg.Connection[Any], request: dict[str, Any]) -> dict[str, Any]:
+    """One line; for an unknown name also which names there are."""
+    if isinstance(error, Refused):
+        what, name = error.args if len(error.args) > 1 else ("", "")
+        return _unknown(what, name, connection, request) if name else {"error": error.args[0]}
+    if isinstance(error, MemoryError) or "out of memory" in str(error):
+        return {"error": "the query needs too much memory: narrow it with WHERE or LIMIT"}
+    assert isinstance(error, psycopg.Error)
+    state, message = error.sqlstate or "", error.diag.message_primary or str(error)
+    if state in WRITES or (state == "42601" and re.search(WRITING, message, re.IGNORECASE)):
+        return {"error": ONLY_SELECT}
+    if state == "42601" and "multiple commands" in message:
+        return {"error": "only one statement is allowed: remove what follows the first semicolon"}
+    if state == "57014":
+        return {"error": _late(request)}
+    if state in UNKNOWN and (named := re.search(UNKNOWN[state][1], message)):
+        what = UNKNOWN[state][0] or {"function": "function", "schema": "schema"}.get(named[1], "table")
+        name = named[named.re.groups].split(".")[-1]
+        if what == "table" and name in request["tables"]:  # it may be read, but not locked
+            return {"error": ONLY_SELECT}
+        if what != "function" or name not in request["functions"]:  # else it has other arguments
+            return _unknown(what, name, connection, request)
+    return {"error": message}
+
+
+def _unknown(what: str, name: str, connection: psycopg.Connection[Any], request: dict[str, Any]) -> dict[str, Any]:
+    known = request["functions"] if what == "function" else request["tables"]
+    if what == "column":
+        used = sorted(set(re.findall(r"\w+", request["sql"].lower())) & set(request["tables"]))
+        _prepare(connection, request)
+        chosen = "SELECT DISTINCT attname::text FROM pg_attribute WHERE attnum > 0 AND attrelid = ANY(%s::regclass[])"
+        known = sorted(row[0] for row in connection.execute(chosen, [used]))
+    return {"error": f"no such {what}: {name}", "what": what, "name": name, "known": known}
+
+
+def _late(request: dict[str, Any]) -> str:
+    return f"the query took longer than {request['timeout']:g} s: narrow it with WHERE or LIMIT"
+
+
+def main() -> None:
+    """The process: a request in, a reply out."""
+    try:
+        reply = answer(json.load(sys.stdin))
+    except psycopg.Error as error:
+        said = (str(error).strip().splitlines() or ["no answer"])[-1]
+        reply = {"error": f"queries can't log in: allow their role in the server's pg_hba.conf, or start it ({said})"}
+    json.dump(reply, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Keys to the server: a random secret that is shown once, of which the store keeps a hash and what it may do."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import RowMapping, Select, select, update
+
+from evornn.errors import UnknownName
+from evornn.store.database import Database
+from evornn.store.errors import Conflict, NotFound, StoreError, again
+from evornn.store.records import Token
+from evornn.store.schema import now, tokens
+from evornn.store.submitting import check_names, ensure_row
+
+SCOPES = ("read", "submit", "admin")
+BYTES = 32  # of randomness in a secret: no need for a slow hash
+RESOLUTION = 60.0  # seconds between two writes of when a token was last used
+
+
+class Tokens(Database):
+    """Add, list, revoke and look up."""
+
+    @again
+    def add_token(self, name: str, scopes: Iterable[str]) -> str:
+        """A new token's secret; it can't be shown again. `scopes` are of read, submit and admin.
+
+        Raises Conflict for a name that is taken, UnknownName for another scope, StoreError for none.
+        """
+        given = _known(scopes)
+        wanted = [scope for scope in SCOPES if scope in given]
+        check_names(name=name)
+        if not name or not wanted:
+            raise StoreError(f"a token needs a name and at least one scope of {', '.join(SCOPES)}")
+        secret = f"evornn_{secrets.token_urlsafe(BYTES)}"
+        with self.writing() as connection:
+            if ensure_row(connection, tokens, {"name": name, "digest": _digest(secret), "scopes": wanted}) is None:
+                raise Conflict(f"there is a token {name!r} already: choose another name")
+        return secret
+
+    def tokens(self) -> list[Token]:
+        """All tokens, also revoked ones, oldest first."""
+        with self.reading() as connection:
+            return [_token(row) for row in connection.execute(_tokens().order_by(tokens.c.id)).mappings()]
+
+    @again
+    def revoke_token(self, name: str) -> None:
+        """From now on it opens nothing. Raises NotFound for no such name."""
+        change = update(tokens).where(tokens.c.name == name, tokens.c.revoked.is_(None)).values(revoked=now())
+        with self.writing() as connection:
+            if connection.execute(select(tokens.c.id).where(tokens.c.name == name)).first() is None:
+                raise NotFound(f"no token {name!r}: `evornn token ls` shows all")
+            connection.execute(change)
+
+    def token_for(self, secret: str) -> Token | None:
+        """The token with this secret, unless it is revoked or there is none. Notes the minute of its use."""
+        with self.reading() as connection:
+            chosen = _tokens().where(tokens.c.digest == _digest(secret), tokens.c.revoked.is_(None))
+            found = connection.execute(chosen.add_columns(now().label("now"))).mappings().one_or_none()
+        if found is None:
+            return None
+        if found["last_used"] is None or found["now"] - found["last_used"] > RESOLUTION:
+            with self.writing() as connection:
+                connection.execute(update(tokens).where(tokens.c.id == found["id"]).values(last_used=now()))
+        return _token(found)
+
+
+def _tokens() -> Select[Any]:
+    names = ("id", "name", "scopes", "created", "last_used", "revoked")
+    return select(*(tokens.c[name] for name in names))
+
+
+def _token(row: RowMapping) -> Token:
+    times = {name: row[name] for name in ("created", "last_used", "revoked")}
+    return Token(row["id"], row["name"], tuple(row["scopes"]), **times)
+
+
+def _known(scopes: Iterable[str]) -> set[str]:
+    given = set(scopes)
+    for scope in sorted(given - set(SCOPES)):
+        raise UnknownName("scope", scope, SCOPES)
+    return given
+
+
+def _digest(secret: str) -> str:
+    return sha256(secret.encode(errors="replace")).hexdigest()

@@ -1,0 +1,333 @@
+"""One contract for every executor: this process, another one, Ray; and how to tell a dead process from a living one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from test_dispatch import Heard, gone, is_last
+
+from evornn.errors import EvornnError
+from evornn.experiments.execute import execute
+from evornn.experiments.spec import experiment, plan
+from evornn.service import detached, owner
+from evornn.service.detached import Detached
+from evornn.service.dispatch import Dispatcher
+from evornn.service.executor import Assignment, Attempt, Ended, Event, Executor, Room, Said
+from evornn.service.local import LocalExecutor
+from evornn.service.owner import is_dead, own_name
+from evornn.service.service import submit
+from evornn.store.records import StoredRun
+from evornn.store.store import Store, open_store
+
+SPEC: dict[str, Any] = {
+    "name": "small",
+    "tasks": [{"kind": "adding", "length": 10, "train": 20, "valid": 5, "test": 5}],
+    "networks": [{"kind": "elman", "units": 3}],
+    "trainers": [{"kind": "cma_es", "population": 6}],
+    "seeds": 2,
+    "budget": {"steps": 30_000, "marks": 5},
+}
+ENDLESS = {"steps": 10**12, "marks": 10**6}
+SILENT = {  # a generation takes about ten seconds
+    **SPEC,
+    "tasks": [{"kind": "adding", "length": 100, "train": 2000, "valid": 5, "test": 5}],
+    "networks": [{"kind": "elman", "units": 64}],
+    "trainers": [{"kind": "cma_es", "population": 600}],
+    "seeds": 1,
+    "budget": {"steps": 10**12, "marks": 2},
+}
+
+
+class Cancelling(Heard):
+    """Cancels the job as soon as a run is claimed."""
+
+    def __init__(self, store: Store, job: int) -> None:
+        super().__init__()
+        self.store, self.job = store, job
+
+    def claimed(self, run: StoredRun) -> None:
+        self.store.cancel(job=self.job)
+
+
+@contextmanager
+def local() -> Iterator[Executor]:
+    working = LocalExecutor()
+    yield working
+    working.close()
+
+
+@contextmanager
+def on_ray() -> Iterator[Executor]:
+    from evornn.workers import cluster
+
+    with cluster.executor(workers=2) as working:
+        yield working
+
+
+@contextmanager
+def apart(make: detached.Make) -> Iterator[Detached]:
+    working = Detached(make)
+    yield working
+    working.close()
+
+
+KINDS = {"local": local, "ray": on_ray, "detached": partial(apart, local), "detached ray": partial(apart, on_ray)}
+
+
+@pytest.fixture(scope="module", params=[pytest.param(k, marks=[pytest.mark.slow] * (k != "local")) for k in KINDS])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    """Each starts once."""
+    with KINDS[request.param]() as working:  # type: ignore[operator]
+        while working.room.cpus <= 0:
+            working.events(0.1)
+        yield working
+
+
+def attempt(run: int) -> Attempt:
+    return Attempt(run, 1)
+
+
+def assignment(run: int, **changes: Any) -> Assignment:
+    spec = experiment({**SPEC, **{k: v for k, v in changes.items() if k in SPEC}})
+    first = plan(spec)[0]
+    values = {
+        "fragments": first.fragments,
+        "seed": first.seed,
+        "budget": first.budget,
+        "checkpoint": None,
+        "origin": None,
+    }
+    return Assignment(attempt(run), **{**values, **{k: v for k, v in changes.items() if k in values}})  # type: ignore[arg-type]
+
+
+def heard(executor: Executor, run: int, until: Callable[[Event], bool]) -> list[Event]:
+    """Events of a run up to the first that is waited for."""
+    events: list[Event] = []
+    while True:
+        for event in executor.events(0.2):
+            if event.attempt.run == run:
+                events.append(event)
+                if until(event):
+                    return events
+
+
+def test_a_run_is_computed_to_its_end(executor: Executor) -> None:
+    asked = assignment(1)
+    executor.start(asked)
+    updates = [event.update for event in heard(executor, 1, is_last) if isinstance(event, Said)]
+    expected = list(execute(asked.fragments, asked.seed, asked.budget))[-1].result
+    found = updates[-1].result
+    assert found is not None and expected is not None
+    assert found.genome.tobytes() == expected.genome.tobytes() and found.hits == expected.hits
+    assert [r.mark for update in updates for r in update.rows] == [1, 2, 3, 4, 5]
+
+
+def test_a_run_goes_on_from_a_checkpoint(executor: Executor) -> None:
+    asked = assignment(2, budget={**ENDLESS, "steps": 10**8, "marks": 10**4})
+    executor.start(asked)
+    first = heard(executor, 2, lambda event: isinstance(event, Said) and event.update.checkpoint is not None)[-1]
+    executor.stop(attempt(2))
+    assert heard(executor, 2, is_last)[-1] == Ended(attempt(2), "stopped")
+    assert isinstance(first, Said) and first.update.checkpoint is not None
+    executor.start(assignment(2, budget=asked.budget, checkpoint=first.update.checkpoint))
+    again = heard(executor, 2, lambda event: isinstance(event, Said) and bool(event.update.rows))[-1]
+    assert isinstance(again, Said) and again.update.rows[0].mark > first.update.rows[-1].mark
+    executor.stop(attempt(2))
+    heard(executor, 2, is_last)
+
+
+def test_errors_come_as_words(executor: Executor) -> None:
+    executor.start(assignment(3, fragments={**assignment(3).fragments, "network": {"kind": "elmann"}}))
+    (end,) = heard(executor, 3, is_last)
+    assert end == Ended(attempt(3), "error", "unknown network 'elmann': did you mean 'elman'?", retry=False)
+    executor.start(assignment(4, seed="no number"))
+    (end,) = heard(executor, 4, is_last)
+    assert isinstance(end, Ended) and end.cause == "error" and end.retry and "Error: " in end.reason
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_run_is_stopped_and_others_go_on(executor: Executor, force: bool) -> None:
+    parallel = executor.room.cpus > 1
+    executor.start(assignment(5, budget=ENDLESS))
+    heard(executor, 5, lambda event: isinstance(event, Said))
+    executor.start(assignment(6))
+    if parallel:
+        heard(executor, 6, is_last)
+    executor.stop(attempt(5), force)
+    assert heard(executor, 5, is_last)[-1] == Ended(attempt(5), "stopped")
+    if not parallel:
+        heard(executor, 6, is_last)
+    executor.stop(attempt(5), force)  # has ended: nothing happens
+    executor.start(assignment(7))
+    heard(executor, 7, is_last)
+
+
+def test_a_run_is_stopped_before_it_begins(executor: Executor) -> None:
+    """More runs than fit: the last one waits."""
+    endless = [assignment(run, budget=ENDLESS) for run in (21, 22, 23)]
+    for asked in endless:
+        executor.start(asked)
+    for asked in reversed(endless):
+        executor.stop(asked.attempt)
+        assert heard(executor, asked.attempt.run, is_last)[-1] == Ended(asked.attempt, "stopped")
+
+
+def test_there_is_room_again_when_a_run_has_ended(executor: Executor) -> None:
+    before = executor.room
+    executor.start(assignment(24))
+    assert executor.room.cpus < before.cpus
+    heard(executor, 24, is_last)
+    while executor.room != before:
+        executor.events(0.05)
+
+
+def test_a_job_through_an_executor(executor: Executor, tmp_path: Path) -> None:
+    with open_store(f"sqlite:///{tmp_path}/evornn.db") as store:
+        job = submit(store, SPEC)
+        Dispatcher(store, executor, Heard()).work(job)
+        assert store.job(job).counts == {"succeeded": 2}
+        for run in store.runs(job=job):
+            end = list(execute(run.fragments, run.seed, run.budget))[-1].result
+            assert end is not None and store.champion(run.id).tobytes() == end.genome.tobytes()
+
+
+def test_a_run_that_hears_nothing_is_cancelled(executor: Executor, tmp_path: Path) -> None:
+    """Silent in one long trainer step: the store says cancelled while it may still be at it."""
+    with open_store(f"sqlite:///{tmp_path}/evornn.db") as store:
+        job = submit(store, SILENT)
+        listener = Cancelling(store, job)
+        Dispatcher(store, executor, listener).work(job)
+        assert store.job(job).counts == {"cancelled": 1} and [state for state, _ in listener.ends] == ["cancelled"]
+    while executor.room.cpus <= 0:
+        executor.events(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["ray"], indirect=True)
+def test_a_dead_worker_is_a_dead_machine(executor: Executor) -> None:
+    executor.start(assignment(8, budget=ENDLESS))
+    heard(executor, 8, lambda event: isinstance(event, Said))
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if any("run 8" in word for word in process.cmdline()):
+                process.kill()
+    end = heard(executor, 8, is_last)[-1]
+    assert isinstance(end, Ended) and end.cause == "machine" and end.retry
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["ray"], indirect=True)
+@pytest.mark.parametrize(("cpus", "gpus"), [(3, 0), (1, 1)])
+def test_what_no_machine_has_is_refused(executor: Executor, cpus: int, gpus: int) -> None:
+    wanted = {**assignment(9).fragments, "resources": {"cpus": cpus, "gpus": gpus}}
+    executor.start(assignment(9, fragments=wanted))
+    (end,) = heard(executor, 9, is_last)
+    assert isinstance(end, Ended) and end.cause == "error" and not end.retry
+    refusal = f"resources: no machine has {cpus} CPUs and {gpus} GPUs for a run (at most 2 CPUs): lower resources.cpus"
+    assert end.reason.startswith(refusal)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["ray"], indirect=True)
+def test_nothing_to_wait_for_is_waited_for(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a dispatcher that waits for others would keep the database busy."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    for _ in range(20):  # the first ones may still bring the ends of earlier runs
+        executor.events(0.125)
+    assert slept and set(slept) == {0.125}
+
+
+# ---- another process ------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_process_ends_its_runs_and_another_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detached, "AGAIN", (0.01, 0.01))
+    with apart(local) as executor:
+        for run in (31, 32):
+            executor.start(assignment(run, budget=ENDLESS))
+        heard(executor, 31, lambda event: isinstance(event, Said))
+        (child,) = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+        child.kill()
+        lost: list[Event] = []
+        while len(lost) < 2:
+            lost += [event for event in executor.events(0.1) if is_last(event)]
+        assert [(e.attempt.run, e.cause) for e in lost if isinstance(e, Ended)] == [(31, "cluster"), (32, "cluster")]
+        assert executor.room == Room(0, 0)
+        while executor.room.cpus <= 0:
+            executor.events(0.1)
+        executor.start(assignment(33))
+        heard(executor, 33, is_last)
+
+
+@contextmanager
+def nowhere() -> Iterator[Executor]:
+    raise EvornnError("no Ray cluster at nowhere:1")
+    yield LocalExecutor()
+
+
+def test_a_cluster_that_is_not_there_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(detached, "AGAIN", (0.01, 0.02))
+    with apart(nowhere) as executor:
+        while len(caplog.records) < 2:
+            assert executor.events(0.1) == [] and executor.room == Room(0, 0)
+    assert {record.message.partition(":1")[0] for record in caplog.records} == {"no Ray cluster at nowhere"}
+
+
+def test_the_process_goes_with_its_parent(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; sys.path.insert(0, 'tests'); import psutil; from test_executors import apart, local\n"
+        "if __name__ == '__main__':\n"
+        "    with apart(local) as executor:\n"
+        "        print(*(p.pid for p in psutil.Process().children()), flush=True); time.sleep(1000)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        parent.kill()
+    gone, left = psutil.wait_procs(children, timeout=60)
+    assert gone and not left
+
+
+# ---- whose process is dead ------------------------------------------------------------------------------------------
+
+
+def test_a_dead_process_is_told_from_a_living_one() -> None:
+    machine, pid, start = own_name().rsplit(":", 2)
+    assert not is_dead(own_name()) and int(pid) == os.getpid()
+    assert is_dead(f"{machine}:{pid}:{start}0")  # a later process with the same pid
+    assert not is_dead(f"elsewhere:{pid}:1")
+    assert not is_dead(f"{socket.gethostname()}:{pid}:1")  # another container of the same host name
+    assert is_dead(gone())
+    for name in ("", "worker", f"{machine}:x:1.0", f"{machine}:-3:1.0"):
+        assert not is_dead(name)
+
+
+def test_a_process_that_may_not_be_looked_at_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(pid: int) -> psutil.Process:
+        raise psutil.AccessDenied(pid)
+
+    name = own_name() + "0"
+    monkeypatch.setattr(owner.psutil, "Process", refused)
+    assert not is_dead(name)
+
+
+def test_a_zombie_process_is_dead() -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as child:
+        machine, start = own_name().rsplit(":", 2)[0], owner._start(child.pid)
+        while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        assert is_dead(f"{machine}:{child.pid}:{start}")
