@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -53,6 +54,10 @@ class Victims:
         while (left := list(self.processes())) and time.monotonic() < deadline:
             kill(left)
             time.sleep(0.1)
+        for process in (*self.nodes, *self.dispatchers, self.server):
+            if process is not None:
+                process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def processes(self) -> Iterator[psutil.Process]:
         """All that was started from here, and what these have started."""
@@ -82,7 +87,8 @@ class Victims:
     def mend(self) -> None:
         """Start what isn't there, as a supervisor does."""
         if ended(self.nodes[0]):  # the others can't live without a head
-            self.nodes[0] = self._node("--head", f"--port={self.address.rpartition(':')[2]}", *_head_ports())
+            port = self.address.rpartition(":")[2]
+            self.nodes[0] = self._node("--head", f"--port={port}", "--include-dashboard=false")
             self._await()
         self.nodes[1:] = [self._node(f"--address={self.address}") if ended(n) else n for n in self.nodes[1:]]
         self.dispatchers = [self._dispatcher(k) if ended(d) else d for k, d in enumerate(self.dispatchers)]
@@ -144,15 +150,27 @@ class Victims:
                 socket.create_connection((host, int(port)), timeout=1).close()
                 return
             except OSError:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or ended(self.nodes[0]):
                     raise RuntimeError(f"Ray did not start:\n{(self.folder / 'nodes').read_text()}") from None
                 time.sleep(0.1)
 
 
 def kill(processes: list[psutil.Process]) -> None:
+    """SIGKILL, and wait until they are gone: only then are their ports free."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
+    deadline = time.monotonic() + 20
+    while any(map(alive, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def alive(process: psutil.Process) -> bool:
+    """A zombie that nobody has asked for is dead."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def ended(process: subprocess.Popen[bytes] | None) -> bool:
@@ -163,10 +181,6 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
-
-
-def _head_ports() -> list[str]:
-    return ["--include-dashboard=false", f"--ray-client-server-port={free_port()}"]
 
 
 def _words(process: psutil.Process) -> str:

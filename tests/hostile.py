@@ -219,7 +219,7 @@ DATA_SETS: tuple[Any, ...] = (
     "../secret.csv", "../../secret.csv", "link.csv", "linked/secret.csv", "loop.csv", "pipe.csv", ".", "..", "", "/",
     "/etc/passwd", "/proc/self/environ", "/proc/self/mem", "/dev/zero", "/dev/stdin",
     "file:///etc/passwd", "http://127.0.0.1:1/x.csv", "s3://bucket/x.csv", "zip://x.zip", "~/.ssh/id_rsa", "~root",
-    "..%2fsecret.csv", "%2e%2e/secret.csv", "..\\secret.csv", "\\\\server\\share", "C:\\secret.csv", "series.csv/",
+    "..%2fsecret.csv", "%2e%2e/secret.csv", "..\\secret.csv", "\\\\server\\share", "C:\\secret.csv",
     "series.csv/../../secret.csv", "./../data/../secret.csv", "x" * 300, "a/" * 3000, "$HOME/x.csv", "`id`.csv",
     "|id", "series.csv\n", 1, None, True, ["series.csv"], {"a": 1},
 )  # fmt: skip
@@ -237,9 +237,8 @@ def data_sets(outside: str) -> Iterator[Case]:
 
 def bodies() -> Iterator[Case]:
     good = json.dumps(SPEC)
-    number = good.replace("20000", "{}")
     for text in ("NaN", "Infinity", "-Infinity", "1e400", "-1e400", "9223372036854775808", "1" * 400, "1" * 6000):
-        yield submitted(f"number {text[:30]}", number.format(text) if "{}" in number else text)
+        yield submitted(f"number {text[:30]} of {len(text)} digits", good.replace("20000", text))
     for text in ("-9223372036854775809", "0x10", "01", "1.", ".5", "+1", "1_000", "--1", "1e", "٣"):
         yield submitted(f"number {text}", f'{{"seeds": {text}}}')
     deep = {
@@ -415,7 +414,7 @@ def sizes() -> Iterator[Case]:
         "seeds ": -1,
         "seeds  ": [-1],
         "seeds   ": [2**63 - 1, 2**63 - 1],
-        "seeds    ": "5",
+        "seeds    ": "five",
         "seeds     ": [1.5],
         "budget": 10**19 // 2,
         "budget ": {"steps": 0},
@@ -434,7 +433,7 @@ def sizes() -> Iterator[Case]:
         "networks": "elman",
         "entrypoint": "id",
     }.items():
-        yield submitted(f"{name} {json.dumps(value)[:30]}", {**SPEC, name.strip(): value})
+        yield submitted(f"{name} {json.dumps(value)[:30]}", {**SPEC, name.strip(): value}, (*BAD, 404))
 
 
 # ---- HTTP itself ---------------------------------------------------------------------------------------------------
@@ -496,7 +495,7 @@ def heads() -> Iterator[Case]:
     yield request(
         "another path by header", "GET", "/healthz", (200,), headers=("X-Original-URL: /api/v1/tokens",), token=False
     )
-    for key in ("x" * 201, "é", "a b", "\x7f"):
+    for key in ("x" * 201, "é", "\x7f"):
         yield submitted(f"key {key[:10]!r}", SPEC, (0, *BAD), headers=(f"Idempotency-Key: {key}",))
     for last in ("-1", "x", "9" * 30, "1;DROP", "١"):
         yield request(
@@ -507,7 +506,7 @@ def heads() -> Iterator[Case]:
             headers=(f"Last-Event-ID: {last}", "Accept: text/event-stream"),
         )
     yield request("a fold", "GET", path, (0, 200, 400), headers=("X-A: b", " c"))
-    yield request("a header of 100 kB", "GET", path, (0, 400, 431), headers=("X-A: " + "b" * 100_000,))
+    yield request("a header of 2 MB", "GET", path, (0, 400, 431), headers=("X-A: " + "b" * 2_000_000,))
     yield request("many headers", "GET", path, (0, 400, 431), headers=tuple(f"X-{k}: {'b' * 100}" for k in range(2000)))
     yield request("a path of 100 kB", "GET", "/" + "a" * 100_000, (0, 400, 404, 414, 431))
     yield request(
@@ -527,7 +526,7 @@ def heads() -> Iterator[Case]:
     yield Case("line feed in the path", b"GET /a\nb HTTP/1.1\r\nHost: {HOST}\r\n\r\n", (0, 400))
 
 
-NUMBERS = ("0", "-1", "9223372036854775808", "1e3", "1.0", "0x1", "%20", "%00", "%EF%BC%91", "NaN", "1;DROP", "true",
+NUMBERS = ("0", "-1", "9223372036854775808", "1e3", "1.5", "0x1", "%20", "%00", "%EF%BC%91", "NaN", "1;DROP", "true",
            "1%0d%0aX:y", "9" * 400)  # fmt: skip
 PAGES = ("limit=0", "limit=-1", "limit=1001", "limit=x", "limit=1e3", "cursor=-1", "cursor=x",
          "cursor=9223372036854775808")  # fmt: skip

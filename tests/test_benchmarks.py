@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks import kernels, optimizers, workloads
+from benchmarks import kernels, optimizers, scaling, workloads
 from benchmarks.peak import loop
 from benchmarks.peer_optimizers import OURS, PEERS
 from benchmarks.table import COLUMNS, markdown, slowest, speedup, table, targets
@@ -221,3 +221,19 @@ def test_optimizer_functions_have_their_optimum_at_nothing():
     for function in optimizers.FUNCTIONS.values():
         losses = function(np.concatenate([np.zeros((1, 5)), np.random.default_rng(0).standard_normal((20, 5))]))
         assert abs(losses[0]) < 1e-12 and losses[1:].min() > 0
+
+
+@pytest.mark.parametrize(("two", "told"), [(19.0, "efficiency 95% (met: 90%)"), (17.0, "efficiency 85% (missed: 90%)")])
+def test_scaling_tells_what_is_met(two, told):
+    runs = {"per_minute": {1: 10.0, 2: two}, "efficiency": two / 20}
+    large = {"members": 4096, "trainer": "openai_es", "ms": {1: 52.0, 2: 30.0}, "efficiency": 52 / 60}
+    call = {"ms": {"32 members": {"there": 1.5, "here": 0.1}}}
+    empty = {"ms": {"ray": 20.0, "thread": 8.0, "computing": 5.0}}
+    talk = {"runs": 1000, "per_second": 2500.0}
+    shown = scaling.lines({"runs": runs, "population": [large], "call": call, "run": empty, "updates": talk})
+    assert told in shown[0] and "52.0 ms a generation alone, 30.0 in two shards: efficiency 87% (met: 80%)" in shown[1]
+    assert shown[2:] == [
+        "call        32 members: 1.50 ms there, 0.10 here",
+        "empty run   20.0 ms on Ray, 8.0 in a thread, 5.0 of computing",
+        "updates     2,500 a second from 1,000 runs at once, by one dispatcher",
+    ]

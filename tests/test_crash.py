@@ -16,7 +16,7 @@ from postgres import Postgres
 
 from benchmarks import outcomes
 from benchmarks.outcomes import RUNS, SPEC, faults
-from benchmarks.victims import EVORNN, Victims
+from benchmarks.victims import EVORNN, Victims, alive
 from evornn.service.service import submit
 from evornn.store.errors import StoreError
 from evornn.store.store import Store, open_store
@@ -131,14 +131,6 @@ def gone(processes: list[psutil.Process], within: float) -> None:
     for process in left:
         process.kill()
     assert left == []
-
-
-def alive(process: psutil.Process) -> bool:
-    """A zombie that nobody has asked for is dead."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_workers_are_killed(unbroken: dict[str, Any], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -322,9 +323,11 @@ def test_a_cluster_that_dies_again_and_again_is_no_fault_of_its_runs(store: Stor
 
 def in_need(store: Store, *gpus: float, cpus: int = 1) -> int:
     """A job with a run for each number of GPUs."""
-    runs = new_runs(len(gpus))
-    for run, count in zip(runs, gpus, strict=True):
-        run.fragments["resources"] = {"cpus": cpus, "gpus": count}
+    needs = [{"cpus": cpus, "gpus": count} for count in gpus]
+    runs = [
+        replace(run, fragments={**run.fragments, "resources": need})
+        for run, need in zip(new_runs(len(gpus)), needs, strict=True)
+    ]
     return store.submit({"name": "needs"}, runs)
 
 
@@ -541,7 +544,7 @@ def test_an_interrupt_gives_the_runs_back(store: Store) -> None:
     executor.between = interrupt
     heard = Heard()
     with pytest.raises(KeyboardInterrupt):
-        Dispatcher(store, executor, heard).work(job)
+        Dispatcher(store, executor, heard, clock=executor.clock).work(job)
     assert executor.stopped == [1, 2] and heard.ends == [("released", "interrupted")] * 2
     assert store.job(job).counts == {"queued": 3} and store.live_owners() == []
     executor.between, executor.scripts = (lambda: None), (lambda a: [success(a, 2)],)

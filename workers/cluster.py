@@ -101,7 +101,8 @@ def _connect(address: str) -> None:
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise EvornnError(
-            f"no Ray cluster at {address} ({reason}): check the address, or leave it out to run here"
+            f"no Ray cluster at {address} that lets us in ({reason}): check the address, and that RAY_AUTH_MODE=token "
+            "and RAY_AUTH_TOKEN_PATH name the cluster's token; or leave the address out to run here"
         ) from None
 
 

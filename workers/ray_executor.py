@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from evornn.service.executor import Assignment, Attempt, Ended, Event, Room
+from evornn.training.environment import versions
 from evornn.workers.machines import Machines
+from evornn.workers.remote import compute
 
 TOO_LARGE = 8  # runs that wait for a larger machine; while there are more, no others are taken
+INSIST = 1.0  # seconds between two requests to stop a run
 FETCH = 10.0  # seconds for the transfer of an update from a node that may have died
 
 
@@ -27,26 +29,28 @@ class RayExecutor:
     def __init__(self, slots: int | None = None, grace: float = 0.0) -> None:
         self._slots, self._machines = slots, Machines(grace)
         self._streams: dict[Any, Assignment] = {}  # Ray's generator → run
-        self._stopped: set[Attempt] = set()
+        self._stopped: dict[Attempt, bool] = {}  # by force or not
+        self._insisted = time.monotonic()
 
     @property
     def room(self) -> Room:
-        capacity, needs = self._machines.capacity, [assignment.needs for assignment in self._streams.values()]
-        fitting = [need for need in needs if self._machines.take(need)]
-        if len(needs) - len(fitting) > TOO_LARGE:
+        capacity = self._machines.capacity
+        fitting = [a.takes for a in self._streams.values() if self._machines.take(a.needs)]
+        if len(self._streams) - len(fitting) > TOO_LARGE:
             return Room(0, 0)
-        cpus = (self._slots or max(1, capacity.cpus)) - sum(need.cpus for need in fitting)
+        cpus = (self._slots or max(1, capacity.cpus)) - sum(run.cpus for run in fitting)
         # Without any GPU, runs that need one are still taken in turn: they wait for one to come, or are refused.
-        return Room(cpus, capacity.gpus - sum(need.gpus for need in fitting) if capacity.gpus else cpus)
+        return Room(cpus, capacity.gpus - sum(run.gpus for run in fitting) if capacity.gpus else cpus)
 
     def start(self, assignment: Assignment) -> None:
         wanted = {"num_cpus": assignment.needs.cpus, "num_gpus": assignment.needs.gpus}
-        task = _perform.options(**wanted, name=f"run {assignment.attempt.run}")
-        self._streams[task.remote(assignment)] = assignment
+        task = compute.options(**wanted, name=f"run {assignment.attempt.run}")
+        self._streams[task.remote(assignment, versions())] = assignment
 
     def events(self, timeout: float) -> list[Event]:
         """Raises EvornnError when the cluster is gone."""
         self._machines.look()
+        self._insist()
         refused = self._refused()
         if not self._streams:
             time.sleep(0 if refused else timeout)
@@ -59,8 +63,17 @@ class RayExecutor:
     def stop(self, attempt: Attempt, force: bool = True) -> None:
         for stream, assignment in self._streams.items():
             if assignment.attempt == attempt:
-                self._stopped.add(attempt)
+                self._stopped[attempt] = force
                 ray.cancel(stream, force=force)
+
+    def _insist(self) -> None:
+        """Stop again what was to be stopped: Ray may lose that when a run is just about to begin."""
+        if time.monotonic() - self._insisted < INSIST:
+            return
+        self._insisted = time.monotonic()
+        for stream, assignment in self._streams.items():
+            if assignment.attempt in self._stopped:
+                ray.cancel(stream, force=self._stopped[assignment.attempt])
 
     def close(self) -> None:
         ray.shutdown()
@@ -87,7 +100,7 @@ class RayExecutor:
             event = self._ended(attempt, error)
         if isinstance(event, Ended) or event.update.result is not None:
             del self._streams[stream]
-            self._stopped.discard(attempt)
+            self._stopped.pop(attempt, None)
         return event
 
     def _ended(self, attempt: Attempt, error: RayError) -> Ended:
@@ -96,12 +109,3 @@ class RayExecutor:
         if isinstance(error, RayTaskError):  # raised over there, say because evornn is not installed
             return Ended(attempt, "error", f"{type(error.cause).__name__}: {error.cause}")
         return Ended(attempt, "machine", type(error).__name__)
-
-
-@ray.remote(
-    max_retries=0, num_returns="streaming", runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}}
-)
-def _perform(assignment: Assignment) -> Iterator[Event]:
-    from evornn.service.perform import perform
-
-    yield from perform(assignment)

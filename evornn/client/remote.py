@@ -25,6 +25,7 @@ JOBS = 500  # in one request
 RUNS = 500
 CURVES = 100
 LINES = 1000
+LONGEST_KEY = 200  # characters
 
 
 class RemoteStore:
@@ -157,7 +158,10 @@ class Remote:
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
         """Asked again when the connection breaks: the key sees to it that there will be one job."""
-        headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
+        key = idempotency_key or uuid4().hex
+        if not (key.isascii() and key.isprintable() and len(key) <= LONGEST_KEY):
+            raise EvornnError(f"an idempotency key has at most {LONGEST_KEY} characters of plain ASCII: choose another")
+        headers = {"Idempotency-Key": key}
         params = {"priority": priority}
         job = self.store.http.post(Job, "/jobs", dict(spec), again=True, headers=headers, params=params)
         return int(job.id)

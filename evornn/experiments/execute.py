@@ -11,7 +11,7 @@ from typing import Any
 
 from evornn.experiments.spec import Resources, RunPlan, split_network
 from evornn.networks.network import Network
-from evornn.settings import build
+from evornn.settings import BadSetting, as_data, build
 from evornn.tasks import TASKS
 from evornn.tasks.task import Data, Task
 from evornn.trainers import TRAINERS
@@ -20,7 +20,7 @@ from evornn.training.budget import Budget
 from evornn.training.check import check, check_causal, check_score
 from evornn.training.loop import training
 from evornn.training.oracle import Origin
-from evornn.training.problem import problem
+from evornn.training.problem import Spread, problem
 from evornn.training.records import Checkpoint, Update
 
 
@@ -97,8 +97,9 @@ def execute(
     budget: Mapping[str, Any],
     checkpoint: Checkpoint | None = None,
     origin: Origin | None = None,
+    spread: Spread | None = None,
 ) -> Iterator[Update]:
-    """Compute a run from its plain data, or go on with it from a checkpoint."""
+    """Compute a run from its plain data, or go on with it from a checkpoint. `spread`: see `training`."""
     run = ready(fragments)
     yield from training(
         run.network,
@@ -109,6 +110,7 @@ def execute(
         loss=run.loss,
         checkpoint=checkpoint,
         origin=origin,
+        spread=spread,
     )
 
 
@@ -118,8 +120,16 @@ def check_plans(plans: list[RunPlan]) -> list[int]:
     for run in plans:
         key = json.dumps(run.fragments, sort_keys=True)
         if key not in sizes:
-            found = ready(run.fragments)
+            found = ready(_on_cpu(run.fragments))
             sizes[key] = found.network.n
             if run.budget.get("solved"):
                 check_score(found.data.score, found.loss)
     return [sizes[json.dumps(run.fragments, sort_keys=True)] for run in plans]
+
+
+def _on_cpu(fragments: Mapping[str, Any]) -> dict[str, Any]:
+    """The same run without a GPU: who submits it need not have one."""
+    resources = build(Resources, dict(fragments.get("resources") or {}), "resources")
+    if resources.gpus and resources.backend == "simd":
+        raise BadSetting("resources.backend", "simd is for CPUs: set it to auto or torch, or leave gpus out")
+    return {**fragments, "resources": {**as_data(resources), "gpus": 0.0}}

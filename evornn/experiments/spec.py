@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Len
+from annotated_types import Ge, Gt, Le, Len
 
 from evornn.catalog import Catalog, is_place
 from evornn.errors import EvornnError, UnknownName
@@ -20,10 +20,11 @@ from evornn.training.budget import Budget
 
 @settings
 class Resources:
-    """What one run occupies. More threads share a population and change no bit of the result."""
+    """What one run occupies. More threads and more shards change no bit of the result."""
 
     cpus: Annotated[int, Ge(1)] = 1
     gpus: Annotated[float, Ge(0)] = 0.0  # above 0 the network is computed on CUDA
+    shards: Annotated[int, Ge(1), Le(10_000)] = 1  # parts of a large population, each with so many CPUs and GPUs
     backend: Literal["auto", "simd", "torch"] = "auto"  # the run's environment records which one it became
 
     @property

@@ -109,7 +109,7 @@ class Other:
         self._process.start()
         theirs.close()
         self._room = Room(0, 0)
-        self._ahead: deque[Room] = deque()  # needs of what it has not begun yet
+        self._ahead: deque[Room] = deque()  # by what it has not begun yet
         self._begun, self._silence, self._most = 0, 0.0, BEGINNING
         self._out: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
         self._in: SimpleQueue[News | str] = SimpleQueue()
@@ -119,12 +119,12 @@ class Other:
     @property
     def room(self) -> Room:
         room = self._room
-        for needs in self._ahead:
-            room = room.without(needs)
+        for taken in self._ahead:
+            room = room.without(taken)
         return room
 
     def start(self, assignment: Assignment) -> None:
-        self._ahead.append(assignment.needs)
+        self._ahead.append(assignment.takes)
         self.say("start", assignment)
 
     def say(self, *words: Any) -> None:

@@ -41,8 +41,18 @@ class Assignment:
 
     @property
     def needs(self) -> Room:
-        resources = self.fragments.get("resources") or {}
-        return Room(resources.get("cpus", 1), resources.get("gpus", 0))
+        """Of one machine."""
+        return Room(self._resources.get("cpus", 1), self._resources.get("gpus", 0))
+
+    @property
+    def takes(self) -> Room:
+        """In all: each of a run's shards takes as much."""
+        shards = self._resources.get("shards", 1)
+        return Room(self.needs.cpus * shards, self.needs.gpus * shards)
+
+    @property
+    def _resources(self) -> Mapping[str, Any]:
+        return self.fragments.get("resources") or {}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from evornn.errors import EvornnError
 T = TypeVar("T")
 MEMORY = 4 * 2**30  # bytes of data that the helper may hold
 SECONDS = 60.0  # for one call
+START = 60.0  # seconds more for the first one, which imports
 WAITING = 16  # calls at once; further ones are told to come back
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,11 @@ class Helper:
     def _asked(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[Any, EvornnError | None]:
         if self._closed:
             return None, Busy("the server is ending: ask again when it is back")
+        fresh = self._process is None or not self._process.is_alive()
         pipe = self._begin()
         try:
             pipe.send((function, arguments))
-            if pipe.poll(self.seconds):
+            if pipe.poll(self.seconds + START * fresh):
                 reply: tuple[Any, EvornnError | None] = pipe.recv()
                 return reply
             problem = f"took longer than {self.seconds:g} s"

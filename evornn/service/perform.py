@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
 from evornn.service.executor import Assignment, Ended, Event, Said
+from evornn.training.problem import Spread
 
 log = logging.getLogger(__name__)
 
 
-def perform(assignment: Assignment) -> Iterator[Event]:
-    """Updates of a run; an error of the run itself comes as `Ended`, not as an exception."""
+def perform(assignment: Assignment, spread: Spread | None = None) -> Iterator[Event]:
+    """Updates of a run; an error of the run itself comes as `Ended`, not as an exception. `spread` has its large
+    populations computed by several processes."""
     a = assignment
     try:
-        for update in execute(a.fragments, a.seed, a.budget, a.checkpoint, a.origin):
+        for update in execute(a.fragments, a.seed, a.budget, a.checkpoint, a.origin, spread):
             yield Said(a.attempt, update)
     except EvornnError as error:
         yield Ended(a.attempt, "error", str(error), retry=False)

@@ -43,6 +43,10 @@ class Control:
     def cases(self) -> int:
         return 1
 
+    @property
+    def separable(self) -> bool:
+        return not self.trials.tested  # the best of a generation is tested
+
     def least(self, batch: Batch | None, gradients: bool = False) -> int:
         return len(self.plant.starts)
 

@@ -24,14 +24,22 @@ def environment(network: Any) -> dict[str, Any]:
 
 
 @cache
-def machine() -> dict[str, Any]:
-    """Versions and hardware of this process's machine."""
+def versions() -> dict[str, Any]:
+    """Of the code and its libraries. Imports none of them."""
     return {
         "evornn": _version("evornn"),
         "commit": _commit(),
         "python": platform.python_version(),
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
-        "cpu": _cpu(),
+    }
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """Versions and hardware of this process's machine."""
+    return {
+        **versions(),
+        "cpu": cpu(),
         "cores": os.cpu_count(),
         "gpus": gpus(),
         "system": platform.platform(),
@@ -71,7 +79,8 @@ def _commit() -> str:
     return run.stdout.strip()
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """The processor's model."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -19,7 +19,7 @@ from evornn.training.budget import Budget
 from evornn.training.check import check, check_score, speaks
 from evornn.training.environment import environment
 from evornn.training.oracle import LocalOracle, Origin, Spent
-from evornn.training.problem import Problem, problem
+from evornn.training.problem import Problem, Spread, problem
 from evornn.training.records import Checkpoint, Result, Row, Update
 from evornn.training.state import join, split
 
@@ -36,13 +36,15 @@ def training(
     loss: str | OwnLoss | None = None,
     checkpoint: Checkpoint | None = None,
     origin: Origin | None = None,
+    spread: Spread | None = None,
 ) -> Iterator[Update]:
     """Train, yielding updates; the last one carries the result. With a checkpoint it goes on from there, to the same
     rows and result. Stopping to iterate stops the run; nothing is lost but the work since the last checkpoint.
+    `spread` has the trainer's questions answered by several processes.
 
     Raises EvornnError for a trainer, network and budget that don't fit together.
     """
-    run = Run(network, data, trainer, seed, budget, loss or data.loss, origin)
+    run = Run(network, data, trainer, seed, budget, loss or data.loss, origin, spread)
     run.load(checkpoint)
     if not run.is_prepared:
         yield Update([], None, network_steps=run.oracle.spent.network_steps, doing="compiling")
@@ -81,9 +83,11 @@ class Run:
         budget: Budget,
         loss: str | OwnLoss,
         origin: Origin | None,
+        spread: Spread | None = None,
     ) -> None:
         self.train, self.valid, self.test = (problem(network, asked, loss) for asked in data.splits)
         check(self.train, trainer, origin)
+        self.train = self.train if spread is None else spread(self.train)
         if budget.solved:
             check_score(data.score, loss)
         self.network, self.data, self.trainer, self.budget, self.loss = network, data, trainer, budget, loss

@@ -34,6 +34,10 @@ class Mapping:
     def cases(self) -> int:
         return len(self.data)
 
+    @property
+    def separable(self) -> bool:
+        return True
+
     def least(self, batch: Batch | None, gradients: bool = False) -> int:
         sequences, length = len(self.data) if batch is None else len(batch), int(self.data.inputs.shape[1])
         return sequences * length * (GRADIENT_COST if gradients else 1)

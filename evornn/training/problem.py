@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -42,6 +43,9 @@ class Problem(Protocol):
     @property
     def cases(self) -> int: ...  # that a mini-batch can be taken from
 
+    @property
+    def separable(self) -> bool: ...  # whether a member's answers are the same in any company
+
     def least(self, batch: Batch | None, gradients: bool = False) -> int:
         """Network steps that a member costs at least; for sequences exactly."""
 
@@ -75,6 +79,10 @@ class Problem(Protocol):
 
     def score(self, genome: Genome, score: Score) -> float:
         """A genome [n] in the task's own terms."""
+
+
+Spread: TypeAlias = Callable[[Problem], Problem]
+"""A problem → the same one, whose large populations are computed by several processes, to the same bits."""
 
 
 def problem(network: Network, asked: Asked, loss: str | OwnLoss) -> Problem:

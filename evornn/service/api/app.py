@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from threading import Thread
 
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.gzip import GZipMiddleware
 
+from evornn.errors import EvornnError
 from evornn.service.api import asking, health, jobs, problems, runs
 from evornn.service.api.auth import Guard
 from evornn.service.api.bodies import Capped
@@ -61,9 +62,14 @@ def create_app(
 async def _living(app: FastAPI) -> AsyncIterator[None]:
     """The helper starts with the server, so that the first spec needn't wait for it, and ends with it."""
     helper: Helper = app.state.service.helper
-    Thread(target=helper.call, args=(_warm,), daemon=True).start()
+    Thread(target=_begin, args=(helper,), daemon=True).start()
     yield
     helper.close()
+
+
+def _begin(helper: Helper) -> None:
+    with suppress(EvornnError):  # the server ended before it was there
+        helper.call(_warm)
 
 
 def _warm() -> None:

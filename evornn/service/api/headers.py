@@ -66,5 +66,6 @@ class Hosts:
 def host_name(host: str) -> str:
     """`[::1]:8000` → `::1`, `localhost:8000` → `localhost`."""
     if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
+        name, end, _ = host[1:].partition("]")
+        return name.lower() if end else ""
     return host.rpartition(":")[0].lower() if ":" in host else host.lower()

@@ -20,7 +20,7 @@ from evornn.service.wire import Job, Page, job_view
 from evornn.store.records import Event, LogLine
 
 router = APIRouter(prefix=PREFIX, tags=["jobs"])
-Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")]
+Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x20-\x7e]+$")]
 Priority = Annotated[int, Query(ge=-1000, le=1000, description="Higher ones are computed first.")]
 Change = Literal["cancel", "retry", "resume"]
 STREAMED: dict[str, Any] = {"content": {streams.MEDIA: {"schema": {"type": "string"}}}}
@@ -30,7 +30,7 @@ STREAMED: dict[str, Any] = {"content": {streams.MEDIA: {"schema": {"type": "stri
     "/jobs",
     status_code=201,
     response_model=Job,
-    responses=errors(400, 401, 403, 413, 415),
+    responses=errors(400, 401, 403, 404, 413, 415),
     openapi_extra=SPEC_BODY,
     summary="Submit a spec",
 )

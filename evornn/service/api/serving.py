@@ -20,6 +20,7 @@ SECRET = 32  # bytes of a token
 SHORTEST = 32  # characters of a token from a file
 FIRST = "first"  # name of the token that is made when there is none
 REQUESTS = 200  # at once; further ones are told to come back
+LONGEST_HEAD = 2**16  # bytes of a request's first line and headers
 GRACE = 5  # seconds for open requests when the server ends
 
 
@@ -62,6 +63,8 @@ def serve(options: Options, told: Callable[[Serving], None]) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            http="h11",  # the one that limits how long a head may be
+            h11_max_incomplete_event_size=LONGEST_HEAD,
             ws="none",
             limit_concurrency=REQUESTS,
             timeout_graceful_shutdown=GRACE,

@@ -1,0 +1,127 @@
+"""What Ray, dispatcher and store cost: per question to a helper, per run, per word that a run says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from evornn.cli.progress import Tally
+from evornn.errors import EvornnError
+from evornn.experiments.execute import execute
+from evornn.experiments.spec import experiment, plan
+from evornn.service.dispatch import Dispatcher
+from evornn.service.executor import Assignment, Attempt, Event, Executor, Room, Said
+from evornn.service.local import LocalExecutor
+from evornn.service.service import submit
+from evornn.store.records import NewRun
+from evornn.store.store import Store
+from evornn.training.problem import problem
+from evornn.training.records import Checkpoint, Result, Row, Update
+
+
+def call(network: Any, asked: Any, most: int, quick: bool) -> dict[str, Any]:
+    """Milliseconds that a question to a helper takes, and what it takes here: for one tile and for `most` members."""
+    from evornn.workers.crew import RayCrew
+
+    judged = problem(network, asked, "mse")
+    judged.prepare(False, False)
+    crew, found = RayCrew(1, {"num_cpus": 1}), {}
+    crew.equip(judged, False, False)
+    helpers = gathered(crew)
+    for members in (32, most):
+        genomes = network.sample(members, seed=0)
+        there = [timed(lambda g=genomes: helpers[0].ask("losses", (g, None))()) for _ in range(30 if quick else 300)]  # type: ignore[misc]
+        here = [timed(lambda g=genomes: judged.losses(g)) for _ in range(30)]  # type: ignore[misc]
+        found[f"{members:,} members"] = {"there": 1000 * median(there), "here": 1000 * median(here)}
+    crew.close()
+    return {"parameters": network.n, "ms": found}
+
+
+def gathered(crew: Any) -> Any:
+    """All helpers, once they are there. Raises EvornnError when one is lost."""
+    while len(helpers := crew.present()) < crew.count:
+        if crew.lost:
+            raise EvornnError("a helper was lost: leave the source tree alone while this runs")
+    return helpers
+
+
+def empty_runs(store: Store, ray: Executor, spec: Callable[..., dict[str, Any]], quick: bool) -> dict[str, Any]:
+    """Milliseconds of a worker per run that computes next to nothing."""
+    count = 20 if quick else 200
+    local = LocalExecutor()
+    data = spec(20_000, 1, {"kind": "weight_guessing", "population": 4}, marks=1)
+    found = {}
+    for name, executor, workers in (("ray", ray, 2), ("thread", local, 1)):
+        worked(store, executor, {**data, "seeds": 4})
+        found[name] = 1000 * workers * worked(store, executor, {**data, "seeds": count}) / count
+    (run, *_) = plan(experiment(data))
+    found["computing"] = 1000 * median(
+        timed(lambda: list(execute(run.fragments, run.seed, run.budget))) for _ in range(10)
+    )
+    local.close()
+    return {"count": count, "ms": found}
+
+
+def updates(store: Store, quick: bool) -> dict[str, Any]:
+    """Rows a second that one dispatcher hears and the store keeps, each from another run than the one before."""
+    runs, marks = (100, 10) if quick else (1000, 30)
+    fragments = {"task": {"kind": "adding"}, "network": {"kind": "elman"}, "trainer": {"kind": "adam"}}
+    new = [NewRun("adding", "elman", "adam", fragments, k, {"steps": 1000}, k, 17) for k in range(runs)]
+    job = store.submit({"name": "talk"}, new)
+    talking, listener = Talking(runs, marks), Tally(store.runs(job=job))
+    seconds = timed(lambda: Dispatcher(store, talking, listener).work(job))
+    assert store.job(job).counts == {"succeeded": runs}
+    return {"runs": runs, "rows": marks, "seconds": seconds, "per_second": runs * marks / seconds}
+
+
+class Talking:
+    """An executor whose runs say a row with a checkpoint whenever they are heard, and compute nothing."""
+
+    def __init__(self, runs: int, marks: int) -> None:
+        self.runs, self.marks = runs, marks
+        self.said: dict[Attempt, int] = {}
+
+    @property
+    def room(self) -> Room:
+        return Room(self.runs - len(self.said), 0)
+
+    def start(self, assignment: Assignment) -> None:
+        self.said[assignment.attempt] = 0
+
+    def events(self, timeout: float) -> list[Event]:
+        found: list[Event] = [Said(attempt, self._update(mark + 1)) for attempt, mark in self.said.items()]
+        self.said = {attempt: mark + 1 for attempt, mark in self.said.items() if mark + 1 < self.marks}
+        return found
+
+    def stop(self, attempt: Attempt, force: bool = True) -> None:
+        self.said.pop(attempt, None)
+
+    def close(self) -> None: ...
+
+    def _update(self, mark: int) -> Update:
+        losses = {name: 1.0 / mark for name in ("best", "mean", "median", "q25", "q75", "valid", "champion_valid")}
+        row = Row(mark=mark, network_steps=mark, evaluations=mark, updates=mark, seconds=0.5, **losses)
+        checkpoint = Checkpoint(mark, {"mean": np.zeros(100, np.float32)}, {"step": mark})
+        return Update([row], checkpoint, RESULT if mark == self.marks else None, network_steps=mark)
+
+
+RESULT = Result(np.zeros(100, np.float32), 1.0, 1.0, 1.0, 1000, 100, 10, 1.0, "budget", {})
+
+
+def worked(store: Store, executor: Executor, data: dict[str, Any]) -> float:
+    """Seconds from the first claim to the last result."""
+    job = submit(store, data)
+    listener = Tally(store.runs(job=job))
+    seconds = timed(lambda: Dispatcher(store, executor, listener).work(job))
+    assert set(store.job(job).counts) == {"succeeded"}
+    return seconds
+
+
+def timed(work: Callable[[], Any]) -> float:
+    start = perf_counter()
+    work()
+    return perf_counter() - start

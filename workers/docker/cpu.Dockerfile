@@ -1,0 +1,38 @@
+# evornn for machines without a GPU: dispatcher, server, Ray head and workers are all this one image.
+#
+#   docker build -f workers/docker/cpu.Dockerfile -t evornn:cpu --build-arg TORCH_INDEX=ADDRESS .
+#
+# ADDRESS is that of PyTorch's own packages for CPUs (pytorch.org, "Start Locally"). Without it pip takes the usual package
+# of torch, which carries CUDA along: the image works the same and is some gigabytes larger.
+#
+# The base is pinned by tag. For builds that are the same for ever, append the digest that `docker images --digests` shows.
+# Ray wants the same Python (3.11) and the same Ray on all machines: build both images from one checkout.
+
+FROM python:3.11.11-slim-bookworm AS build
+ARG TORCH_INDEX=""
+WORKDIR /source
+RUN python -m venv /opt/evornn
+COPY constraints.txt ./
+# torch first, in a layer of its own: it is large and changes seldom.
+RUN /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt \
+    ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
+COPY pyproject.toml README.md LICENSE ./
+COPY workers workers
+COPY dashboards dashboards
+COPY evornn evornn
+RUN /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt .
+
+FROM python:3.11.11-slim-bookworm
+# Nobody special, with the number that the first user of most machines has, so that secrets can be readable by it alone.
+RUN useradd --uid 1000 --create-home evornn && install --directory --owner evornn /var/cache/evornn /data
+COPY --from=build /opt/evornn /opt/evornn
+ENV PATH=/opt/evornn/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    EVORNN_CACHE=/var/cache/evornn \
+    RAY_USAGE_STATS_ENABLED=0 \
+    RAY_AUTH_MODE=token
+USER evornn
+WORKDIR /data
+# Whether this node sees its cluster's head; what serves or dispatches says in compose how it is asked.
+HEALTHCHECK --interval=30s --timeout=20s --start-period=60s --retries=3 CMD ["ray", "health-check"]
+CMD ["evornn", "--help"]

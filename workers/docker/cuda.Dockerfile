@@ -1,0 +1,41 @@
+# evornn for machines with NVIDIA GPUs: Ray workers that take the runs which ask for `gpus`.
+#
+#   docker build -f workers/docker/cuda.Dockerfile -t evornn:cuda .
+#
+# torch's usual package for Linux carries the CUDA libraries, so the base needs none: the machine's NVIDIA driver and the
+# NVIDIA container toolkit are enough. `--build-arg TORCH_INDEX=ADDRESS` takes torch for another release of CUDA, where the
+# driver is too old for that one (pytorch.org, "Start Locally").
+#
+# The base is pinned by tag. For builds that are the same for ever, append the digest that `docker images --digests` shows.
+# Ray wants the same Python (3.11) and the same Ray on all machines: build both images from one checkout.
+
+FROM python:3.11.11-slim-bookworm AS build
+ARG TORCH_INDEX=""
+WORKDIR /source
+RUN python -m venv /opt/evornn
+COPY constraints.txt ./
+# torch first, in a layer of its own: it is large and changes seldom.
+RUN /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt \
+    ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
+COPY pyproject.toml README.md LICENSE ./
+COPY workers workers
+COPY dashboards dashboards
+COPY evornn evornn
+RUN /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt .
+
+FROM python:3.11.11-slim-bookworm
+# Nobody special, with the number that the first user of most machines has, so that secrets can be readable by it alone.
+RUN useradd --uid 1000 --create-home evornn && install --directory --owner evornn /var/cache/evornn /data
+COPY --from=build /opt/evornn /opt/evornn
+ENV PATH=/opt/evornn/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    EVORNN_CACHE=/var/cache/evornn \
+    RAY_USAGE_STATS_ENABLED=0 \
+    RAY_AUTH_MODE=token \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER evornn
+WORKDIR /data
+# Whether this node sees its cluster's head; what serves or dispatches says in compose how it is asked.
+HEALTHCHECK --interval=30s --timeout=20s --start-period=60s --retries=3 CMD ["ray", "health-check"]
+CMD ["evornn", "--help"]
