@@ -19,8 +19,8 @@ def with_bag(data: Data, arity: int) -> Data:
     assert isinstance(data.train, Sequences) and isinstance(data.valid, Sequences) and isinstance(data.test, Sequences)
     fit = logistic if data.loss == "binary_cross_entropy" else linear
     weights = fit(counts(data.train, arity), answers(data.train)[:, 0])
-    losses = [_loss(data.loss, split, counts(split, arity) @ weights) for split in (data.valid, data.test)]
-    return replace(data, baselines=(Baseline("bag of nodes", *losses), *data.baselines))
+    valid, test = (_loss(data.loss, split, counts(split, arity) @ weights) for split in (data.valid, data.test))
+    return replace(data, baselines=(Baseline("bag of nodes", valid, test), *data.baselines))
 
 
 def counts(split: Sequences, arity: int) -> Doubles:
@@ -32,7 +32,7 @@ def counts(split: Sequences, arity: int) -> Doubles:
 def linear(features: Doubles, wanted: Doubles) -> Doubles:
     """Ridge regression."""
     ridge = RIDGE * np.eye(features.shape[1])
-    return np.linalg.solve(features.T @ features + ridge, features.T @ wanted)  # type: ignore[no-any-return]
+    return np.asarray(np.linalg.solve(features.T @ features + ridge, features.T @ wanted), np.float64)
 
 
 def logistic(features: Doubles, wanted: Doubles) -> Doubles:

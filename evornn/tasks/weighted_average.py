@@ -47,8 +47,9 @@ class WeightedAverage(Generated):
     def data(self) -> Data:
         """Also with the baseline of all that can be known without looking ahead."""
         data = super().data()
-        losses = [self._blind(part) for part in (data.valid, data.test) if isinstance(part, Sequences)]
-        return replace(data, baselines=(Baseline("past alone", *losses), *data.baselines))
+        assert isinstance(data.valid, Sequences) and isinstance(data.test, Sequences)
+        blind = Baseline("past alone", self._blind(data.valid), self._blind(data.test))
+        return replace(data, baselines=(blind, *data.baselines))
 
     def average(self, x: Doubles) -> Doubles:
         """[T] of inputs [T]."""
@@ -56,13 +57,13 @@ class WeightedAverage(Generated):
 
     def _before(self, x: Doubles) -> Doubles:
         weights = (1 - np.arange(1, self.past + 1) / self.past) / self.past
-        return np.convolve(x, np.concatenate([[0.0], weights]))[: len(x)]  # type: ignore[no-any-return]
+        return np.convolve(x, np.concatenate([[0.0], weights]))[: len(x)]
 
     def _ahead(self, x: Doubles, first: int) -> Doubles:
         """The part of the average that is about x[t + first] and what follows."""
         weights = (1 - np.arange(self.future) / self.future) / self.future
         weights[:first] = 0
-        return np.convolve(x[::-1], weights)[: len(x)][::-1]  # type: ignore[no-any-return]
+        return np.convolve(x[::-1], weights)[: len(x)][::-1]
 
     def _blind(self, split: Sequences) -> float:
         """The mean squared error of who knows everything up to now, and of what follows only its mean at each step."""
