@@ -54,7 +54,7 @@ def fuzzed(server: Server, requests: int, number: int) -> dict[str, Any]:
     for k, (operation, mode) in enumerate((o, m) for o in operations for m in modes()):
 
         def once(case: Any) -> None:
-            answer = case.call(base_url=server.url, headers=headers)
+            answer = case.call(base_url=server.url, headers=headers, timeout=180)
             statuses[answer.status_code] += 1
             if answer.status_code >= 500:
                 problems.append(f"{case.as_curl_command()} answered {answer.status_code} {answer.text[:300]}")

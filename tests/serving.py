@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-CLIENT = httpx.Client(timeout=60, trust_env=False)  # making one takes longer than most requests
+CLIENT = httpx.Client(timeout=180, trust_env=False)  # making one takes longer than most requests
 CODE = "from evornn.cli import main; main()"
 
 
