@@ -87,6 +87,8 @@ class Victims:
     def mend(self) -> None:
         """Start what isn't there, as a supervisor does."""
         if ended(self.nodes[0]):  # the others can't live without a head
+            # Ray's note of where the last head is would have it refuse this one while nodes of that one are still there.
+            (self.folder / "ray_current_cluster").unlink(missing_ok=True)
             port = self.address.rpartition(":")[2]
             self.nodes[0] = self._node("--head", f"--port={port}", "--include-dashboard=false")
             self._await()
