@@ -87,7 +87,7 @@ class Victims:
     def mend(self) -> None:
         """Start what isn't there, as a supervisor does."""
         if ended(self.nodes[0]):  # the others can't live without a head
-            # Ray's note of where the last head is would have it refuse this one while nodes of that one are still there.
+            # Ray notes where the last head was, and refuses another one there while nodes of that one are still alive.
             (self.folder / "ray_current_cluster").unlink(missing_ok=True)
             port = self.address.rpartition(":")[2]
             self.nodes[0] = self._node("--head", f"--port={port}", "--include-dashboard=false")
