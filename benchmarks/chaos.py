@@ -86,8 +86,6 @@ class Chaos:
         self.plan = [kind for kind, count in deaths.items() for _ in range(count)]
         self.random.shuffle(self.plan)
         self.states: Counter[str] = Counter()
-        self.steps: dict[int, int] = {}  # of each run, when last seen
-        self.recomputed = 0
         self.start = self.progress_at = self.next_at = self.back_at = time.monotonic()
 
     def run(self) -> None:
@@ -120,9 +118,8 @@ class Chaos:
             "runs": len(runs),
             "wrong": wrong,
             "seconds": round(time.monotonic() - self.start, 1),
-            "claims": sum(run.lease for run in runs),
+            "restarts": sum(run.lease for run in runs) - len(runs),
             "network_steps": sum(run.network_steps or 0 for run in runs),
-            "recomputed_steps_seen": self.recomputed,
         }
 
     def table(self) -> Table:
@@ -154,15 +151,10 @@ class Chaos:
                 time.sleep(0.2)
 
     def _look(self) -> None:
-        runs = self.store.runs()
-        states = Counter(run.state for run in runs)
+        states = Counter(run.state for run in self.store.runs())
         if states["succeeded"] > self.states["succeeded"]:
             self.progress_at = time.monotonic()
         self.states = states
-        for run in runs:
-            steps = run.network_steps or 0
-            self.recomputed += max(0, self.steps.get(run.id, 0) - steps)
-            self.steps[run.id] = steps
 
     def _with_database(self, work: Callable[[], None]) -> None:
         try:
