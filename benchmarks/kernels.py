@@ -24,6 +24,7 @@ from benchmarks.table import Row, markdown, table
 from benchmarks.timing import Contestant, fastest, interleaved
 from benchmarks.workloads import CELLS, OPERATIONS, QUICK, WORKLOADS, Problem, Workload, problem
 from evornn.errors import EvornnError, UnknownName
+from evornn.networks import CELLS as GATED
 
 PEERS = ("jax", "torch", "evotorch")
 
@@ -32,7 +33,7 @@ def measure(problem: Problem, peers: Sequence[str], rounds: int, quick: bool, sa
     """One row but for the fraction of the peak; says which formulations were the fastest."""
     own = ours(problem)
     found = [own]
-    for peer in peers:
+    for peer in peers if problem.cell in CELLS else ():
         found += fastest(contestants(peer, problem, quick), own)
     timings = sorted(interleaved(found, rounds), key=lambda timing: timing.median, reverse=True)
     best = {timing.peer: timing for timing in timings}  # the last one, which is the fastest
@@ -121,13 +122,18 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="smaller workloads, fewer formulations, 3 rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
     parser.add_argument("--markdown", action="store_true", help="print a table for docs/performance.md")
-    parser.add_argument("--cells", default=CELLS, type=lambda text: _names("cell", text, CELLS))
+    cells = "all: every gated cell, those without peers alone; default: those with peers"
+    parser.add_argument("--cells", default=CELLS, type=_cells, help=cells)
     parser.add_argument("--operations", default=OPERATIONS, type=lambda text: _names("operation", text, OPERATIONS))
     parser.add_argument("--peers", default=PEERS, type=lambda text: _names("peer", text, PEERS), help="default: all")
     parser.add_argument("--workloads", type=_places, help="their places in the list, say 1,3; default: all")
     parser.add_argument("--rounds", type=_positive, help="of which the median counts; default 7, with --quick 3")
     parser.add_argument("--threads", type=_positive, default=len(os.sched_getaffinity(0)), help="default: all cores")
     return parser.parse_args(given)
+
+
+def _cells(text: str) -> list[str]:
+    return list(GATED) if text == "all" else _names("cell", text, list(GATED))
 
 
 def _names(what: str, text: str, known: Sequence[str]) -> list[str]:

@@ -47,6 +47,17 @@ def targets(rows: Sequence[Row]) -> Iterator[tuple[str, bool]]:
         large = [r for r in rows if (r["cell"], r["operation"]) == (cell, "forward") and r["workload"][1] >= units]
         if least := min((r["fraction_of_peak"] for r in large), default=0.0):
             yield f"forward: {cell} with H ≥ {units} at ≥ {wanted:.0%} of the FMA peak: {least:.0%}", least >= wanted
+    cell, ratio = slowest(rows)
+    yield f"every cell within 2× of LSTM per multiply-add: {cell} {ratio:.2f}×", ratio <= 2
+
+
+def slowest(rows: Sequence[Row]) -> tuple[str, float]:
+    """The cell that takes longest for a multiply-add, compared with LSTM in the same workload and operation."""
+    lstm = {(str(r["workload"]), r["operation"]): r["gflops"] for r in rows if r["cell"] == "lstm"}
+    ratios = [
+        (r["cell"], lstm[key] / r["gflops"]) for r in rows if (key := (str(r["workload"]), r["operation"])) in lstm
+    ]
+    return max(ratios, key=lambda found: found[1], default=("lstm", 1.0))
 
 
 def speedup(row: Row) -> float | None:

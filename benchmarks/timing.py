@@ -16,6 +16,7 @@ from evornn.errors import EvornnError
 
 FINALISTS = 3  # formulations of a peer that enter the rounds
 REST = 0.02  # seconds before each call
+SLOW = 0.5  # seconds from which on a call needs no other one to wake the cores, nor a peer other finalists
 HOPELESS = 2.0  # times the fastest formulation: not tried again
 
 
@@ -51,10 +52,11 @@ def seconds(call: Callable[[], object]) -> float:
 
 def settled(call: Callable[[], object]) -> float:
     """Seconds of one call. Before it everything rests, since threads of other calls (OpenMP's) go on spinning for
-    milliseconds; then an untimed call wakes the cores and fills the caches, which takes milliseconds too."""
+    milliseconds; then, unless it takes long, another call wakes the cores and fills the caches, which also takes some
+    milliseconds."""
     sleep(REST)
-    call()
-    return seconds(call)
+    first = seconds(call)
+    return first if first > SLOW else seconds(call)
 
 
 def fastest(contestants: Iterable[Contestant], reference: Contestant) -> list[Contestant]:
@@ -64,12 +66,13 @@ def fastest(contestants: Iterable[Contestant], reference: Contestant) -> list[Co
     kept: list[Contestant] = []
     for contestant in contestants:
         check(contestant, contestant.call(), reference, expected)
-        time = settled(contestant.call)
+        time = seconds(contestant.call)
         if time < HOPELESS * best:
-            time = min(time, settled(contestant.call), settled(contestant.call))
+            time = min(settled(contestant.call) for _ in range(3))
             kept.append(contestant)
         times[contestant.name], best = time, min(best, time)
-        kept = sorted(kept, key=lambda c: times[c.name])[:FINALISTS]  # lets the memory of the others go
+        finalists = 1 if best > SLOW else FINALISTS
+        kept = sorted(kept, key=lambda c: times[c.name])[:finalists]  # lets the memory of the others go
     return kept
 
 

@@ -58,10 +58,16 @@ def build(cls: type[T], values: dict[str, Any], where: str) -> T:
 
 
 def _parts_built(cls: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:
-    """A class whose fields hold things of a catalog says so in `parts = {field: catalog}`: their specs are built here,
-    so that errors name the whole path."""
-    specs = {name: catalog for name, catalog in _parts(cls).items() if isinstance(values.get(name), Mapping)}
-    return {**values, **{name: catalog.build(values[name], f"{where}.{name}") for name, catalog in specs.items()}}
+    """A class whose fields hold things of a catalog, one or a list, says so in `parts = {field: catalog}`: their specs
+    are built here, so that errors name the whole path."""
+    specs = {name: catalog for name, catalog in _parts(cls).items() if name in values}
+    return {**values, **{name: _built(catalog, values[name], f"{where}.{name}") for name, catalog in specs.items()}}
+
+
+def _built(catalog: Any, value: Any, where: str) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_built(catalog, item, f"{where}.{k}") for k, item in enumerate(value)]
+    return catalog.build(value, where) if isinstance(value, Mapping) else value
 
 
 def _parts(cls: type[Any]) -> Mapping[str, Any]:
@@ -72,7 +78,11 @@ def _parts(cls: type[Any]) -> Mapping[str, Any]:
 def as_data(thing: Any) -> dict[str, Any]:
     """The settings of a thing as plain data, without its kind; its parts are specs with their kinds."""
     parts, values = _parts(type(thing)), {name: getattr(thing, name) for name in names(type(thing))}
-    return {name: parts[name].spec_of(value) if name in parts else plain(value) for name, value in values.items()}
+    return {name: _spec_of(parts[name], value) if name in parts else plain(value) for name, value in values.items()}
+
+
+def _spec_of(catalog: Any, value: Any) -> Any:
+    return [catalog.spec_of(item) for item in value] if isinstance(value, tuple) else catalog.spec_of(value)
 
 
 def plain(value: Any) -> Any:

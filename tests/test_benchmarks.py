@@ -15,10 +15,11 @@ from rich.console import Console
 from benchmarks import kernels, optimizers, scaling, workloads
 from benchmarks.peak import loop
 from benchmarks.peer_optimizers import OURS, PEERS
-from benchmarks.table import COLUMNS, markdown, speedup, table, targets
+from benchmarks.table import COLUMNS, markdown, slowest, speedup, table, targets
 from benchmarks.timing import Contestant, check, fastest, geometric_mean, interleaved
 from benchmarks.workloads import CELLS, OPERATIONS, QUICK, WORKLOADS, Workload, problem
-from evornn.errors import EvornnError
+from evornn.errors import EvornnError, UnknownName
+from evornn.networks import CELLS as GATED
 from evornn.networks.network import Network
 
 TINY = Workload(members=3, units=4, inputs=2, outputs=3, batch=2, steps=5)
@@ -137,6 +138,7 @@ def test_gradients_are_compared_with_the_better_of_jax_and_torch():
 def test_targets_met_and_missed():
     rows = [row(evotorch_ms=30.0), row(operation="gradient"), row(cell="lstm", fraction_of_peak=0.4)]
     found = {what.split(":")[0] + what.split(":")[1][:10]: met for what, met in targets(rows)}
+    assert found.pop("every cell within 2× of LSTM per multiply-add elman 1.0")
     assert found == {
         "forward geometric": True,
         "forward no row be": True,
@@ -153,6 +155,25 @@ def test_targets_met_and_missed():
     assert "64,128,8,4,64,50" in text and "60%" in text and text.count("missed") == 2
     lines = markdown({"machine": machine, "rows": rows}).splitlines()
     assert len(lines) == 2 + len(rows) and {line.count("|") for line in lines} == {len(COLUMNS) + 1}
+
+
+def test_the_slowest_cell_is_compared_with_lstm_in_the_same_workload():
+    rows = [row(cell="lstm", gflops=90.0), row(gflops=30.0), row(cell="gru", gflops=45.0)]
+    rows += [row(operation="gradient", gflops=1.0), row(workload=[1] * 6, gflops=2.0)]
+    assert slowest(rows) == ("elman", 3.0)
+    assert ("every cell within 2× of LSTM per multiply-add: elman 3.00×", False) in list(targets(rows))
+    assert slowest(rows[3:]) == ("lstm", 1.0)
+
+
+def test_all_gated_cells_can_be_chosen():
+    assert kernels.arguments(["--cells", "all"]).cells == list(GATED)
+    with pytest.raises(UnknownName):
+        kernels.arguments(["--cells", "lstn"])
+
+
+def test_weights_that_are_fixed_are_multiplied_all_the_same():
+    layout = Network("echo_state", inputs=2, units=5, outputs=3).layout
+    assert workloads.flops(layout, 1, 1, 1, gradient=False) == 2 * (5 * 5 + 5 * 2 + 3 * 5)
 
 
 def test_what_is_missing_or_unknown_is_said_in_one_line(monkeypatch, capsys):

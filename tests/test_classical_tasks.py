@@ -14,6 +14,8 @@ from evornn.arrays import Streams
 from evornn.errors import EvornnError
 from evornn.tasks import TASKS, alkanes, narma, parentheses, reber, scores, smiles, tomita, trees
 from evornn.tasks.arithmetic_trees import value
+from evornn.tasks.bag import with_bag
+from evornn.tasks.generated import judged, padded
 from evornn.tasks.logic_trees import LABELS, WORDS, truth
 from evornn.tasks.mackey_glass import mackey_glass
 from evornn.tasks.task import Sequences
@@ -36,6 +38,21 @@ def texts(split, symbols):
 
 def last_targets(split):
     return split.targets[np.arange(len(split)), [np.flatnonzero(mask)[-1] for mask in split.mask]]
+
+
+@pytest.mark.parametrize(("kind", "worse"), [("logic_trees", 0.05), ("arithmetic_trees", 0.5)])
+def test_a_bag_of_nodes_knows_something_but_not_all(kind, worse):
+    bag, mean = data(kind).baselines
+    assert bag.name == "bag of nodes" and worse < bag.valid < mean.valid
+
+
+def test_a_bag_of_nodes_knows_all_where_the_shape_does_not_count():
+    trees_ = [Tree(2, (Tree(a), Tree(2, (Tree(b), Tree(c))))) for a, b, c in itertools.product((0, 1), repeat=3)]
+    truths = [sum(child.label for child in (t.children[0], *t.children[1].children)) for t in trees_]
+    for loss, answers in (("mse", truths), ("binary_cross_entropy", [n > 1 for n in truths])):
+        split = padded([trees.example(tree, 2, 3, float(answer)) for tree, answer in zip(trees_, answers, strict=True)])
+        found = with_bag(judged(split, split, split, loss=loss, labels=("",), note=""), arity=2)
+        assert found.baselines[0].test < 0.02 < found.baselines[1].test
 
 
 # Tomita's grammars.
@@ -100,6 +117,33 @@ def test_tomita_walks_reach_every_string_alike():
     inside = [bits for bits in tomita.strings(range(5, 6)) if tomita.accepts(4, bits)]
     counts = np.array([drawn.count(bits) for bits in inside])
     assert counts.sum() == 4000 and np.abs(counts / 4000 * len(inside) - 1).max() < 0.35
+
+
+# Looking ahead.
+
+
+@given(st.integers(1, 12), st.integers(1, 25), SEEDS)
+def test_the_weighted_average_is_that_of_the_paper(past, future, seed):
+    task = TASKS.build({"kind": "weighted_average", "past": past, "future": future, "length": 30})
+    x = np.random.default_rng(seed).random(30)
+    at = dict(enumerate(x))
+    for t, y in enumerate(task.average(x)):
+        before = sum(at.get(t - d, 0) * (1 - d / past) for d in range(1, past + 1)) / past
+        ahead = sum(at.get(t + d, 0) * (1 - d / future) for d in range(future)) / future
+        assert y == pytest.approx(before + ahead)
+
+
+def test_who_does_not_look_ahead_can_not_be_better_than_the_past_alone():
+    found = data("weighted_average", train=3000, valid=10, test=500, length=40)
+    past, mean = found.baselines
+    assert past.name == "past alone" and past.test < mean.test
+    place = 20  # best linear answer at one step from all inputs up to it, fitted on very many sequences
+    seen = [np.hstack([np.ones((len(s), 1)), s.inputs[:, : place + 1, 0]]) for s in (found.train, found.test)]
+    weights = np.linalg.lstsq(seen[0], found.train.targets[:, place, 0], rcond=None)[0]
+    error = np.square(seen[1] @ weights - found.test.targets[:, place, 0]).mean()
+    ahead = sum(((1 - d / 20) / 20) ** 2 for d in range(1, 20)) / 12
+    assert error == pytest.approx(ahead, rel=0.2)
+    assert past.test < ahead, "less is unknown near the end"
 
 
 # Counting and nesting.

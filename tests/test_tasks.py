@@ -53,7 +53,7 @@ CASES = [
     for i, spec in enumerate(all_)
 ]
 SPLITS = ("train", "valid", "test")
-CONTROL = {"single_pole", "double_pole"}  # their contract: test_control_tasks.py
+CONTROL = {"single_pole", "double_pole", "walker"}  # their contracts: test_control_tasks.py, test_walker.py
 
 
 def kind_of(case):

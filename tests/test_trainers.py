@@ -37,14 +37,15 @@ from evornn.trainers.covariance.limited import Limited
 from evornn.trainers.covariance.separable import Separable
 from evornn.trainers.differential_evolution import distinct
 from evornn.trainers.gradient import GradientTrainer
-from evornn.trainers.hybrid import HybridTrainer, LocalOracle, Passed
+from evornn.trainers.hybrid import HybridTrainer, InjectingOracle, LocalOracle, Passed
 from evornn.trainers.in_turn import PartOfBudget
 from evornn.trainers.memetic import RefiningOracle, lowest
+from evornn.trainers.population import PopulationTrainer
 from evornn.trainers.ranks import centred_ranks, utilities
 from evornn.trainers.replay import Growing, Log
 from evornn.trainers.restarts import grown
 from evornn.trainers.schedule import Schedule
-from evornn.trainers.trainer import BudgetExhausted, State, Trainer
+from evornn.trainers.trainer import BudgetExhausted, State, Trainer, Window
 
 N, READOUT, SEQUENCES = 6, 2, 10
 
@@ -116,6 +117,12 @@ class Fake:
             losses = self.loss(genomes.astype(np.float64)).astype(np.float32)
             return losses, np.where(np.isfinite(losses)[:, None], 2 * (genomes - 2), np.nan).astype(np.float32)
 
+    def window(
+        self, genomes: np.ndarray, begin: int, length: int, carry: Any = None, batch: Any = None, exact: bool = False
+    ) -> Window:
+        """Sequences of one step: a window is all there is."""
+        return Window(*self.gradients(genomes, batch), None, None)
+
 
 class Pulling(Fake):
     """Moves the best of each population half-way to the optimum before it answers, as a hybrid's oracle does."""
@@ -184,7 +191,20 @@ SPECS: dict[str, dict[str, Any]] = {
     "rmsprop": {"kind": "rmsprop", "restarts": 2, "schedule": "step"},
     "adam": {"kind": "adam", "restarts": 2, "learning_rate": 0.05},
     "adamw": {"kind": "adamw", "learning_rate": 0.05, "schedule": {"shape": "cosine", "warm_up": 0.1}},
+    "rtrl": {"kind": "rtrl", "restarts": 2, "learning_rate": 0.05},
     "lbfgs": {"kind": "lbfgs", "restarts": 2},
+    "islands": {"kind": "islands", "every": 2},
+    "islands of one kind": {"kind": "islands", "trainer": {"kind": "snes", "population": 8}, "count": 3, "every": 1},
+    "islands of several": {
+        "kind": "islands",
+        "trainer": [
+            {"kind": "pycma", "population": 6, "batch": 4},
+            {"kind": "genetic_algorithm", "population": 9, "batch": 4},
+            {"kind": "simulated_annealing"},
+        ],
+        "every": 2,
+    },
+    "memetic of islands": {"kind": "memetic", "evolve": {"kind": "islands", "count": 2}, "refine": {"kind": "sgd"}},
     "memetic": {"kind": "memetic", "refine": {"kind": "adam", "learning_rate": 0.05}},
     "memetic, baldwinian": {
         "kind": "memetic",
@@ -228,7 +248,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "memetic of evolino": {"kind": "memetic", "evolve": {"kind": "evolino", "evolve": {"kind": "snes"}}},
 }
 every = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
-POPULATIONS = [name for name in TRAINERS if TRAINERS[name].family in ("guessing", "evolution")]
+POPULATIONS = [name for name in TRAINERS if issubclass(TRAINERS[name], PopulationTrainer)]
 GUESSING = [name for name in TRAINERS if TRAINERS[name].family == "guessing"]
 SMALL = {
     "openai_es": {"sigma": 0.3, "learning_rate": 0.1},
@@ -856,6 +876,82 @@ def test_guesses_may_come_from_a_range() -> None:
         assert 3 <= oracle.asked[0].min() < 3.1 and 6.9 < oracle.asked[0].max() <= 7.001
 
 
+# Islands
+
+
+class Timeless(Fake):
+    """What cools over the budget doesn't notice that others spend it too."""
+
+    elapsed = 0.0  # type: ignore[assignment]
+
+
+def shores(state: State) -> list[State]:
+    return list(state["islands"].values())
+
+
+@pytest.mark.parametrize("kind", POPULATIONS)
+def test_islands_that_nobody_leaves_are_trainers_of_their_own(kind: str) -> None:
+    """Whether they are asked together or one after the other."""
+    trainer, streams = TRAINERS.build({"kind": kind, "population": 6}), Streams(1)
+    state = run(TRAINERS["islands"](trainer=trainer, count=3, every=100), 5, Timeless())
+    for k, own in enumerate(shores(state)):
+        alone = trainer.start(Timeless(), streams.child(f"island/{k}"))
+        for _ in range(5):
+            alone = trainer.step(alone, Timeless(), streams.child(f"island/{k}"))
+        assert same(saved(own), saved(alone))
+    assert not same(saved(shores(state)[0]), saved(shores(state)[1]))
+
+
+@pytest.mark.parametrize("kind", POPULATIONS)
+def test_the_best_of_an_island_arrives_at_the_next_one(kind: str) -> None:
+    """As the last member it asks about: that of the epoch before, whatever the neighbour does now."""
+    spec = {"kind": "islands", "trainer": {"kind": kind, "population": 6}, "count": 3, "every": 2}
+    oracle, trainer, arrived = Fake(), TRAINERS.build(spec), []
+    state = run(trainer, 0, oracle)
+    for _ in range(7):
+        before, asked = [own["best"] for own in shores(state)], len(oracle.asked)
+        state = run(trainer, 1, oracle, state=state)
+        asked_now = np.split(np.concatenate(oracle.asked[asked:]), 3)
+        arrived.append([np.array_equal(asked_now[i][-1], before[i - 1]) for i in range(3)])
+    assert arrived == [[k > 0 and k % 2 == 0] * 3 for k in range(7)]
+
+
+def test_a_generation_of_all_islands_is_one_question() -> None:
+    oracle = Fake()
+    run(TRAINERS.build({"kind": "islands", "trainer": {"kind": "snes", "population": 5}, "count": 4}), 6, oracle)
+    assert [len(genomes) for genomes in oracle.asked] == [20] * 6
+    oracle, batched = Fake(), {"kind": "genetic_algorithm", "population": 5, "batch": 4}
+    run(TRAINERS.build({"kind": "islands", "trainer": [{"kind": "snes", "population": 6}, batched]}), 3, oracle)
+    assert [len(genomes) for genomes in oracle.asked] == [6, 5, 6, 10, 6, 10], "one for each batch"
+
+
+def test_an_island_waits_for_nothing_but_the_epoch_before() -> None:
+    """Computed one by one, an epoch at a time and the last one first, from what there was at the epoch's beginning."""
+    inner, K, every = TRAINERS.build({"kind": "cma_es"}), 3, 4
+    state = run(TRAINERS["islands"](trainer=inner, count=K, every=every), 3 * every)
+    streams = [Streams(1).child(f"island/{k}") for k in range(K)]
+    states = [inner.start(Fake(), s) for s in streams]
+    for epoch in range(3):
+        after = list(states)
+        for k in reversed(range(K)):
+            for generation in range(every):
+                comes = epoch > 0 and generation == 0
+                oracle = InjectingOracle(Fake(), states[k - 1]["best"]) if comes else Fake()
+                after[k] = inner.step(after[k], oracle, streams[k])
+        states = after
+    assert all(same(saved(a), saved(b)) for a, b in zip(shores(state), states, strict=True))
+
+
+def test_islands_answer_with_the_best_of_all() -> None:
+    oracle = Fake()
+    trainer = TRAINERS.build({"kind": "islands", "trainer": {"kind": "snes", "population": 6}, "every": 3})
+    state = run(trainer, 8, oracle)
+    judged = np.concatenate(oracle.asked)
+    assert_array_equal(trainer.best(state), judged[np.argmin(sphere(judged))])
+    found = sphere(trainer.candidates(state))
+    assert len(found) == 4 and (np.diff(found) >= 0).all()
+
+
 # Gradient
 
 
@@ -1000,7 +1096,7 @@ def test_a_schedule_goes_by_the_budget(kind: str) -> None:
     assert sizes[-1] < 0.1 * sizes[0]
 
 
-@pytest.mark.parametrize("kind", ["sgd", "rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize("kind", ["sgd", "rmsprop", "adam", "adamw", "rtrl"])
 def test_a_restart_without_a_finite_gradient_stays_and_ranks_last(kind: str) -> None:
     class OneBad(Fake):
         def gradients(self, genomes: np.ndarray, batch: Any = None) -> tuple[np.ndarray, np.ndarray]:
@@ -1308,6 +1404,19 @@ def test_a_share_of_the_elites() -> None:
             BadSetting,
             r"trainer\.evolve: memetic solves read-outs itself",
         ),
+        (
+            {"kind": "islands", "trainer": {"kind": "memetic"}},
+            BadSetting,
+            r"trainer\.trainer\.0: memetic is no population trainer; use one such as cma_es",
+        ),
+        ({"kind": "islands", "trainer": []}, BadSetting, r"trainer\.trainer: .*at least 1 item"),
+        ({"kind": "islands", "count": 1}, BadSetting, r"trainer\.count: .*greater than or equal to 2"),
+        (
+            {"kind": "islands", "trainer": [{"kind": "snes"}, {"kind": "snes", "sigma": 0}]},
+            BadSetting,
+            r"trainer\.trainer\.1\.sigma: ",
+        ),
+        ({"kind": "islands", "trainer": [{"kind": "snes"}] * 3, "count": 2}, EvornnError, "3 trainers for 2 islands"),
         ({"kind": "ridge", "ridge": -1}, BadSetting, r"trainer\.ridge: "),
         ({"kind": "sgd", "learnig_rate": 1}, UnknownName, "did you mean 'learning_rate'"),
         ({"kind": "memetic", "evolve": {"kind": "cma_ess"}}, UnknownName, r"trainer\.evolve .*did you mean 'cma_es'"),

@@ -134,8 +134,8 @@ class Sharded:
         self.problem.prepare(gradients, readouts)
         self.crew.equip(self.problem, gradients, readouts)
 
-    def part(self, begin: int, length: int, batch: Batch | None = None) -> Part:
-        return self.problem.part(begin, length, batch)
+    def part(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Part:
+        return self.problem.part(begin, length, batch, exact)
 
     def score(self, genome: Genome, score: Score) -> float:
         return self.problem.score(genome, score)

@@ -69,7 +69,7 @@ def _do(asked: argparse.Namespace) -> None:
 
 @contextmanager
 def _watching(store: Store, job: JobId) -> Iterator[Listener]:
-    with progress(store, job) as listener:
+    with progress(store, job, quiet=False) as listener:
         yield listener
 
 

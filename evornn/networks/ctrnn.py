@@ -21,8 +21,9 @@ class CTRNN(Cell):
     target)·e^(−dt/τ), which is exact while the target stays and bounds no dt.
 
     Time is in units of one input sample. τ = tau_low·(tau_high/tau_low)^σ(p) keeps each time constant in its range for
-    any parameter p, g likewise. At the start u = 0, so h = σ(gθ). Initial weights U[−1/√H, 1/√H], θ likewise, p in
-    U[−2, 2]: spread over most of its range."""
+    any parameter p, g likewise. At the start u = 0, so h = σ(gθ). Initial weights U[−1/√H, 1/√H], or within
+    ±`weight_range`, θ likewise, p in U[−2, 2]: spread over most of its range. Without a `readout` the outputs are the
+    hᵢ of the first units, as where Beer's units drive muscles."""
 
     state = ("u",)
     dt: Annotated[float, Gt(0)] = 1.0
@@ -31,6 +32,8 @@ class CTRNN(Cell):
     tau_high: Annotated[float, Gt(0)] = 20.0
     gain_low: Annotated[float, Gt(0)] = 1.0
     gain_high: Annotated[float, Gt(0)] = 1.0
+    weight_range: Annotated[float, Gt(0)] | None = None
+    readout: bool = True  # type: ignore[misc]  # a setting here, a constant of other cells
 
     def __post_init__(self) -> None:
         if self.tau_high < self.tau_low or self.gain_high < self.gain_low:
@@ -51,4 +54,6 @@ class CTRNN(Cell):
         return target + (u - target) * exp(-self.dt / tau)
 
     def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
-        return Uniform(-2.0, 2.0) if part == "vector" and name != "theta" else super().initial(name, part, sizes)
+        if part == "vector" and name != "theta":
+            return Uniform(-2.0, 2.0)
+        return Uniform(-wide, wide) if (wide := self.weight_range) else super().initial(name, part, sizes)

@@ -12,6 +12,7 @@ from torch import Tensor
 from evornn.arrays import Floats, Genome, Genomes, Losses, Mask, Series, Streams
 from evornn.cell import Cell
 from evornn.errors import EvornnError
+from evornn.kernels import forward_mode
 from evornn.kernels.backend import Backend, evaluator
 from evornn.kernels.evaluate import TILE
 from evornn.kernels.losses import PER_STEP, WITHOUT_GRADIENT
@@ -141,18 +142,43 @@ class Network:
         after the last step that counts are then read as well, for that state, and must be numbers.
         Raises EvornnError for a loss without a gradient (zero_one, a function of your own), or such a network.
         """
-        if not self.differentiable:
-            raise EvornnError(f"{self!r} has no gradient: train it by evolution")
-        if not has_gradient(loss):
-            raise EvornnError(
-                f"the loss {loss!r} has no gradient: train it by evolution, or use one of {', '.join(DIFFERENTIABLE)}"
-            )
+        self._check_gradient(loss)
         to_the_end = return_state and bool(self.layout.states)
         g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout, to_the_end)
         begin = self.given.state(state, len(g), len(x))
         values, gradients, end = self.evaluator.gradients(g, x, y, m, loss, begin, return_state)
         answer = _like(genomes, only_finite(g, values)), _like(genomes, only_finite(g, gradients))
         return (*answer, _each(genomes, end)) if end is not None else answer
+
+    def sensitivities(
+        self,
+        genomes: Genomes | Tensor,
+        inputs: Series | Tensor,
+        targets: Series | Tensor,
+        *,
+        loss: str = "mse",
+        mask: Mask | Tensor | None = None,
+        washout: int = 0,
+        state: NetworkState | None = None,
+        return_state: bool = False,
+    ) -> Any:
+        """`gradients` by real-time recurrent learning: with the `state` of an earlier call, whose derivatives by all
+        weights ("∂h" [P, B, size, n]) it holds too, they reach back to where the first call began. It costs as much as
+        n + 1 forward passes and is computed by torch, whatever the backend.
+
+        Raises EvornnError also for networks that are made of no cells, or would not fit into memory.
+        """
+        self._check_gradient(loss)
+        if not isinstance(self.layout, Layout):
+            raise EvornnError(f"{self!r} is made of no cells: rtrl can't train it, use sgd or adam")
+        g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout, return_state)
+        forward_mode.check_memory(self.layout, len(g), *x.shape[:2])
+        begin = self.given.state(state, len(g), len(x))
+        for layer, given in zip(begin or (), state or (), strict=True):
+            layer |= {k: torch.as_tensor(v).to(g) for k, v in given.items() if k.startswith(forward_mode.MARK)}
+        values, gradients, end = forward_mode.gradients(self.layout, g, x, y, m, loss, begin)
+        answer = _like(genomes, only_finite(g, values)), _like(genomes, only_finite(g, gradients))
+        return (*answer, _each(genomes, end)) if return_state else answer
 
     def predict(
         self,
@@ -198,6 +224,15 @@ class Network:
         from evornn.networks.module import Module
 
         return Module(self.layout, self.given.genome(genome))
+
+    def _check_gradient(self, loss: str) -> None:
+        """Raises EvornnError where there is none."""
+        if not self.differentiable:
+            raise EvornnError(f"{self!r} has no gradient: train it by evolution")
+        if not has_gradient(loss):
+            raise EvornnError(
+                f"the loss {loss!r} has no gradient: train it by evolution, or use one of {', '.join(DIFFERENTIABLE)}"
+            )
 
     def _arguments(
         self, genomes: Any, inputs: Any, targets: Any, mask: Any, washout: int, to_the_end: bool = False

@@ -21,6 +21,7 @@ TASKS: Catalog[Task] = Catalog(
         "pattern_completion": "evornn.tasks.pattern_completion:PatternCompletion",
         "rare_events": "evornn.tasks.rare_events:RareEvents",
         "motion": "evornn.tasks.motion:Motion",
+        "weighted_average": "evornn.tasks.weighted_average:WeightedAverage",
         "narma": "evornn.tasks.narma:NARMA",
         "sines": "evornn.tasks.sines:Sines",
         "mackey_glass": "evornn.tasks.mackey_glass:MackeyGlass",
@@ -29,5 +30,6 @@ TASKS: Catalog[Task] = Catalog(
         "alkanes": "evornn.tasks.alkanes:Alkanes",
         "single_pole": "evornn.tasks.single_pole:SinglePole",
         "double_pole": "evornn.tasks.double_pole:DoublePole",
+        "walker": "evornn.tasks.walker:LeggedWalker",
     },
 )

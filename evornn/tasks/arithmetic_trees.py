@@ -9,8 +9,9 @@ from annotated_types import Ge
 
 from evornn.settings import settings
 from evornn.tasks import scores
+from evornn.tasks.bag import with_bag
 from evornn.tasks.generated import Example, Lengthened, Split
-from evornn.tasks.task import Score
+from evornn.tasks.task import Data, Score
 from evornn.tasks.trees import Tree, Words, example, grown
 
 
@@ -33,6 +34,10 @@ class ArithmeticTrees(Lengthened):
         words = Words(leaves=tuple(range(numbers)), unary=(), binary=(numbers, numbers + 1))
         tree = grown(self.draw_length(split, rng), words, rng)
         return example(tree, 2, numbers + 2, value(tree, self.largest) / self.largest)
+
+    def data(self) -> Data:
+        """Also with the baseline of who counts nodes and does not see how they hang together."""
+        return with_bag(super().data(), arity=2)
 
     def labels(self) -> tuple[str, ...]:
         return (f"value / {self.largest}",)

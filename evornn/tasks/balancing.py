@@ -36,7 +36,7 @@ class Balancing(Task):
         whole = Trials(self.plant(), self.steps, self.missing)
         training = Trials(self.plant(sway=True, window=LAST), DAMPED, damping, tested=self.steps)
         asked = whole if self.fitness == "standard" else training
-        score = Score("control steps survived", lambda survived, _: float(survived.min()), solved=self.steps)
+        score = Score("control steps survived", lambda lived, _: float(lived.steps.min()), solved=self.steps)
         note = "Cart and poles of Wieland 1991 as in Gomez et al. 2008; validation is training: there is one start."
         return Data(asked, asked, whole, EPISODES, labels=("force, 10 N",), note=note, score=score)
 

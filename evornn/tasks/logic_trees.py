@@ -9,8 +9,9 @@ from annotated_types import Ge
 
 from evornn.settings import settings
 from evornn.tasks import scores
+from evornn.tasks.bag import with_bag
 from evornn.tasks.generated import Example, Lengthened, Split
-from evornn.tasks.task import Score
+from evornn.tasks.task import Data, Score
 from evornn.tasks.trees import Tree, Words, example, grown
 
 LABELS = ("false", "true", "not", "and", "or", "xor")
@@ -32,6 +33,10 @@ class LogicTrees(Lengthened):
         """I = 2 + 6 (places of two children, label), O = 1."""
         tree = grown(self.draw_length(split, rng), WORDS, rng)
         return example(tree, 2, len(LABELS), float(truth(tree)))
+
+    def data(self) -> Data:
+        """Also with the baseline of who counts nodes and does not see how they hang together."""
+        return with_bag(super().data(), arity=2)
 
     def labels(self) -> tuple[str, ...]:
         return ("the formula is true, logit",)

@@ -83,7 +83,7 @@ class Score:
     """How a task is judged in its own terms, beside the loss: by the number that its paper reports."""
 
     name: str  # what the number is, with its unit: "share of strings right", "NRMSE"
-    judge: Callable[[Any, Any], float]  # outputs [B, T, O], or control steps survived [E], and what was asked
+    judge: Callable[[Any, Any], float]  # outputs [B, T, O], or the episodes of one genome, and what was asked
     solved: float | None = None  # the least score that counts as solved; None: the paper knows no such thing
     losses: tuple[str, ...] = ()  # those under which outputs are what `judge` takes them for, say logits; empty: all
 

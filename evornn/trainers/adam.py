@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Lt
 
 from evornn.arrays import Floats, Genomes
 from evornn.settings import settings
-from evornn.trainers.gradient import FirstOrderTrainer, Moments
+from evornn.trainers.gradient import BackpropagatingTrainer, Moments
 
 Beta = Annotated[float, Ge(0), Lt(1)]
 
@@ -34,7 +34,7 @@ def adam(
 
 
 @settings
-class Adam(FirstOrderTrainer):
+class Adam(BackpropagatingTrainer):
     """Adam (Kingma & Ba 2015), by backpropagation through time on mini-batches."""
 
     moments = ("m", "v")

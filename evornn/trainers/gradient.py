@@ -19,7 +19,7 @@ Moments: TypeAlias = dict[str, Floats]
 
 Norms: TypeAlias = NDArray[np.float64]  # [P]
 Rows: TypeAlias = NDArray[np.bool_]  # [P]
-BEGINNING: State = {"batch": 0, "begin": 0, "carry": None}  # of truncated backpropagation: which batch, which step
+BEGINNING: State = {"batch": 0, "begin": 0, "carry": None}  # of updates within sequences: which batch, which step
 SMOOTHING = 0.9  # of the losses by which restarts are ranked: about the last ten updates count
 
 
@@ -69,16 +69,17 @@ class GradientTrainer(Trainer):
 @settings
 class FirstOrderTrainer(GradientTrainer):
     """Gradient descent on mini-batches. A restart whose loss or gradient is not finite is not moved by that update; one
-    whose loss ever was not finite ranks last from then on.
-
-    With `truncate` backpropagation through time is truncated (Williams & Peng 1990): a batch is gone through in windows
-    of so many time steps, an update after each; the networks' states are carried over from window to window, but no
-    gradient is. A new batch begins from the usual start."""
+    whose loss ever was not finite ranks last from then on."""
 
     moments: ClassVar[tuple[str, ...]]  # names of the running averages, which all start from 0
+    exact: ClassVar[bool] = False  # whether gradients reach back beyond the window of an update
 
     clip: Annotated[float, Gt(0)] | None = 1.0  # largest norm of a member's gradient, None for no limit
-    truncate: Annotated[int, Ge(1)] | None = None  # time steps per update, None for whole sequences
+
+    @property
+    @abstractmethod
+    def length(self) -> int | None:
+        """Time steps per update, None for whole sequences."""
 
     @abstractmethod
     def update(
@@ -89,7 +90,7 @@ class FirstOrderTrainer(GradientTrainer):
     def start(self, oracle: Oracle, streams: Streams) -> State:
         state = super().start(oracle, streams)
         moments = {name: np.zeros_like(state["genomes"]) for name in self.moments}
-        return {**state, "moments": moments, **({} if self.truncate is None else {"place": BEGINNING})}
+        return {**state, "moments": moments, **({} if self.length is None else {"place": BEGINNING})}
 
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
         rate = self.rate(oracle)
@@ -102,10 +103,10 @@ class FirstOrderTrainer(GradientTrainer):
 
     def _asked(self, state: State, oracle: Oracle) -> tuple[tuple[Losses, Genomes, Norms, Rows], State]:
         """What is known of the members, and where in the sequences the next update begins."""
-        if self.truncate is None:
+        if self.length is None:
             return self.asked(state, oracle), {}
         at, batch = state["place"], oracle.batch(state["place"]["batch"], self.batch)
-        found = oracle.window(state["genomes"], at["begin"], self.truncate, at["carry"], batch)
+        found = oracle.window(state["genomes"], at["begin"], self.length, at["carry"], batch, self.exact)
         over = {"batch": at["batch"] + 1, "begin": 0, "carry": None}
         place = over if found.end is None else {**at, "begin": found.end, "carry": found.carry}
         return measured(found.losses, found.gradients), {"place": place}
@@ -115,6 +116,19 @@ class FirstOrderTrainer(GradientTrainer):
         delta, new = self.update(state["genomes"], gradients, old, state["step"] + 1, rate)
         kept = {name: np.where(sound[:, None], new[name], old[name]) for name in self.moments}
         return np.where(sound[:, None], state["genomes"] + delta, state["genomes"]), kept
+
+
+@settings
+class BackpropagatingTrainer(FirstOrderTrainer):
+    """By backpropagation through time. With `truncate` it is truncated (Williams & Peng 1990): a batch is gone through
+    in windows of so many time steps, an update after each; the networks' states are carried over from window to window,
+    but no gradient is. A new batch begins from the usual start."""
+
+    truncate: Annotated[int, Ge(1)] | None = None  # time steps per update, None for whole sequences
+
+    @property
+    def length(self) -> int | None:
+        return self.truncate
 
 
 def measured(losses: Losses, gradients: Genomes) -> tuple[Losses, Genomes, Norms, Rows]:

@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
+from evornn.arrays import Genome, Genomes, Streams
 from evornn.catalog import Catalog
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
-from evornn.trainers.hybrid import GradientPart, HybridTrainer, Passed, PopulationPart
+from evornn.trainers.hybrid import GradientPart, HybridTrainer, InjectingOracle, PopulationPart
 from evornn.trainers.trainer import Oracle, State, Trainer
 
 
@@ -52,16 +52,3 @@ class GradientInjection(HybridTrainer):
     def statistics(self, state: State) -> dict[str, float]:
         """Those of both parts."""
         return {**self.gradient.statistics(state["gradient"]), **self.evolve.statistics(state["evolve"])}
-
-
-class InjectingOracle(Passed):
-    """What `evolve` sees: the last member of a population it asks about is another one, the injected [n]."""
-
-    def __init__(self, real: Oracle, injected: Genome) -> None:
-        super().__init__(real)
-        self.injected = injected
-
-    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
-        genomes = genomes.copy()
-        genomes[-1] = self.injected
-        return self.real.evaluate(genomes, batch)

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Lt
 
 from evornn.arrays import Floats, Genomes
 from evornn.settings import settings
-from evornn.trainers.gradient import FirstOrderTrainer, Moments
+from evornn.trainers.gradient import BackpropagatingTrainer, Moments
 
 
 def rmsprop(
@@ -24,7 +24,7 @@ def rmsprop(
 
 
 @settings
-class RMSProp(FirstOrderTrainer):
+class RMSProp(BackpropagatingTrainer):
     """RMSProp (Tieleman & Hinton 2012, "Lecture 6.5: divide the gradient by a running average of its recent
     magnitude"), by backpropagation through time on mini-batches."""
 

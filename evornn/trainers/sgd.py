@@ -9,7 +9,7 @@ from annotated_types import Ge, Lt
 
 from evornn.arrays import Floats, Genomes
 from evornn.settings import settings
-from evornn.trainers.gradient import FirstOrderTrainer, Moments
+from evornn.trainers.gradient import BackpropagatingTrainer, Moments
 
 
 def sgd(gradients: Genomes, velocity: Floats, rate: float, momentum: float, nesterov: bool) -> tuple[Genomes, Floats]:
@@ -23,7 +23,7 @@ def sgd(gradients: Genomes, velocity: Floats, rate: float, momentum: float, nest
 
 
 @settings
-class SGD(FirstOrderTrainer):
+class SGD(BackpropagatingTrainer):
     """Gradient descent with momentum (Polyak 1964), by backpropagation through time on mini-batches; with `batch: 1`
     after every sequence."""
 

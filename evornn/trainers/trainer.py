@@ -25,7 +25,8 @@ class NoGradient(EvornnError):
 
 
 Carry: TypeAlias = list[dict[str, Floats]]
-"""The state of P networks between two time steps of B sequences: per layer, state name → [P, B, size]."""
+"""The state of P networks between two time steps of B sequences: per layer, state name → [P, B, size]; where gradients
+are exact also its sensitivities, "∂" and the name → [P, B, size, n]."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,14 @@ class Oracle(Protocol):
         mse."""
 
     def window(
-        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None
-    ) -> Window:
+        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None,
+        exact: bool = False,
+    ) -> Window:  # fmt: skip
         """Losses and gradients, by truncated backpropagation, of `length` time steps from `begin` on, where the state
         is `carry` (None: the usual start). Windows where nothing counts are passed without a gradient, up to one where
-        something does; its steps and those passed are paid for. Raises NoGradient, BudgetExhausted."""
+        something does; its steps and those passed are paid for. With `exact` gradients reach back to the start, by
+        sensitivities that are carried along with the state; every time step then costs n + 1. Raises NoGradient,
+        BudgetExhausted; with `exact` EvornnError for a network that is too large or is made of no cells."""
 
 
 class Trainer(ABC):

@@ -81,7 +81,8 @@ def _check_memory(network: Network, trainer: Trainer) -> None:
 def _sizes(settings: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
     """(members, setting) of a trainer and of its parts."""
     for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _sizes(value)
+        parts = value if isinstance(value, list) else [value]
+        if isinstance(parts[0] if parts else None, Mapping):
+            yield from (size for part in parts for size in _sizes(part))
         elif name in SIZES:
             yield value or 1, name

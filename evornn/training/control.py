@@ -91,14 +91,14 @@ class Control:
     def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
         raise EvornnError(NO_READOUT)
 
-    def part(self, begin: int, length: int, batch: Batch | None = None) -> Part:
+    def part(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Part:
         raise NoGradient(NO_GRADIENT)
 
     def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
         raise NoGradient(NO_GRADIENT)
 
     def score(self, genome: Genome, score: Score) -> float:
-        return float(score.judge(self.episodes(genome[None], self.trials.steps).steps[0], self.trials))
+        return float(score.judge(self.episodes(genome[None], self.trials.steps), self.trials))
 
     def episodes(self, genomes: Genomes, steps: int) -> Episodes:
         """The episodes of genomes [P, n], of at most so many control steps."""

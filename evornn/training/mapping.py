@@ -76,7 +76,7 @@ class Mapping:
         solved: Genomes = self.network.readouts(genomes, inputs, targets, ridge=ridge, mask=mask)
         return solved
 
-    def part(self, begin: int, length: int, batch: Batch | None = None) -> Part:
+    def part(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Part:
         mask = self.data.mask if batch is None else self.data.mask[batch]
         counting = np.flatnonzero(mask.any(axis=0))
         if not len(counting):
@@ -84,7 +84,8 @@ class Mapping:
         ahead = int(counting[counting >= begin][0])
         first = begin + (ahead - begin) // length * length
         end, last = min(first + length, mask.shape[1]), int(counting[-1]) + 1
-        return Part(begin, first, end, last, len(mask) * (first - begin + GRADIENT_COST * (end - first)))
+        cost = (self.network.n + 1) * (end - begin) if exact else first - begin + GRADIENT_COST * (end - first)
+        return Part(begin, first, end, last, len(mask) * cost, exact)
 
     def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
         if not self.network.layout.states:
@@ -92,10 +93,11 @@ class Mapping:
         loss, (inputs, targets, mask) = differentiable(self.loss), self._take(batch)
         state: Any = carry
         inputs = without_padding(inputs, mask, self.network.layout.padding)
-        if part.first > part.begin:
-            _, state = self.network.predict(genomes, inputs[:, part.begin : part.first], state=state, return_state=True)
-        here = slice(part.first, part.end)
-        losses, gradients, state = self.network.gradients(
+        begin = part.begin if part.exact else part.first
+        if begin > part.begin:
+            _, state = self.network.predict(genomes, inputs[:, part.begin : begin], state=state, return_state=True)
+        here, way = slice(begin, part.end), self.network.sensitivities if part.exact else self.network.gradients
+        losses, gradients, state = way(
             genomes, inputs[:, here], targets[:, here], loss=loss, mask=mask[:, here], state=state, return_state=True
         )
         return Window(losses, gradients, *((part.end, state) if part.end < part.last else (None, None)))

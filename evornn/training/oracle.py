@@ -95,9 +95,10 @@ class LocalOracle:
         return self._answer(losses, costs, batch), gradients
 
     def window(
-        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None
-    ) -> Window:
-        part = self.problem.part(begin, length, batch)
+        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None,
+        exact: bool = False,
+    ) -> Window:  # fmt: skip
+        part = self.problem.part(begin, length, batch, exact)
         self._afford(len(genomes), len(genomes) * part.cost)
         found = self.problem.window(genomes, part, carry, batch)
         self._answer(found.losses, np.full(len(genomes), part.cost), batch, whole=False)

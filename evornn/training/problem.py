@@ -21,13 +21,15 @@ Costs: TypeAlias = NDArray[np.int64]  # [P] network steps taken for each member
 @dataclass(frozen=True)
 class Part:
     """Time steps begin … end of sequences that end at `last`; nothing counts before `first`, which a window is. A
-    member's network steps through it cost `cost`."""
+    member's network steps through it cost `cost`. Its gradient reaches back to `first`, or if it is `exact` to the
+    start of the sequences."""
 
     begin: int
     first: int
     end: int
     last: int
     cost: int
+    exact: bool = False
 
 
 class Problem(Protocol):
@@ -69,7 +71,7 @@ class Problem(Protocol):
     def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
         """[P, n] the same genomes with their read-outs solved; each member costs what its loss does."""
 
-    def part(self, begin: int, length: int, batch: Batch | None = None) -> Part:
+    def part(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Part:
         """The first window from `begin` on in which something counts."""
 
     def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:

@@ -3,4 +3,10 @@
 from evornn.catalog import Catalog
 from evornn.plant import Plant
 
-PLANTS: Catalog[Plant] = Catalog("plant", {"poles": "evornn.tasks.plants.poles:Poles"})
+PLANTS: Catalog[Plant] = Catalog(
+    "plant",
+    {
+        "poles": "evornn.tasks.plants.poles:Poles",
+        "walker": "evornn.tasks.plants.walker:Walker",
+    },
+)

@@ -1,0 +1,100 @@
+"""Gradients in forward mode: a network's derivatives by all its weights, carried along with its state, as in real-time
+recurrent learning (Williams & Zipser 1989).
+
+The reference interpreter computes a member n times at once in dual numbers, each time with the derivative by another
+weight. Every member is computed alone and by one thread, so its bits depend on nobody else.
+"""
+
+from __future__ import annotations
+
+import psutil
+import torch
+import torch.autograd.forward_ad as dual
+from torch import Tensor
+
+from evornn.errors import EvornnError
+from evornn.kernels import losses
+from evornn.kernels.evaluate import single_threaded
+from evornn.kernels.reference import NetworkState, Reference
+from evornn.layout import Layout
+
+MARK = "∂"  # before a state's name: its derivatives by all weights, [P, B, size, n]
+SHARE = 0.5  # of the available memory that they may take
+
+
+def gradients(
+    layout: Layout, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
+    state: NetworkState | None = None,
+) -> tuple[Tensor, Tensor, NetworkState]:  # fmt: skip
+    """[P] mean losses over the steps where the mask is True, [P, n] their gradients, and the state after the last step
+    with its derivatives. A state that is given without derivatives depends on no weight."""
+    with single_threaded(), torch.no_grad(), dual.dual_level():
+        parts = [
+            _member(layout, genome, inputs, targets, mask, loss, _of(state, p)) for p, genome in enumerate(genomes)
+        ]
+    values, gradients, ends = zip(*parts, strict=True)
+    end = [{name: torch.stack([e[k][name] for e in ends]) for name in layer} for k, layer in enumerate(ends[0])]
+    return torch.stack(values), torch.stack(gradients), end
+
+
+def _member(
+    layout: Layout, genome: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
+    state: NetworkState | None,
+) -> tuple[Tensor, Tensor, NetworkState]:  # fmt: skip
+    """A loss [], its gradient [n] and the state after the last step, [B, size] and [B, size, n]."""
+    n = len(genome)
+    weights = _made_dual(genome.expand(n, n), torch.eye(n).to(genome))
+    begin = None if state is None else [_dual(layer, n) for layer in state]
+    outputs, end = Reference(layout, weights).run(inputs, begin)
+    steps = losses.per_step(loss)(outputs, torch.where(mask[..., None], targets, 0.0))
+    mean = torch.where(mask, steps, 0.0).flatten(1).sum(1) / mask.sum()
+    value, gradient = _parts(mean)
+    return value[0], gradient, [_carried(layer) for layer in end]
+
+
+def _dual(layer: dict[str, Tensor], n: int) -> dict[str, Tensor]:
+    """A layer's state [B, size] with its derivatives as n dual numbers [n, B, size] each."""
+    found = {}
+    for name, values in layer.items():
+        if not name.startswith(MARK):
+            derivatives = layer.get(MARK + name, values.new_zeros(*values.shape, n))
+            found[name] = _made_dual(values.expand(n, -1, -1), derivatives.permute(2, 0, 1))
+    return found
+
+
+def _carried(layer: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The opposite of `_dual`."""
+    found: dict[str, Tensor] = {}
+    for name, values in layer.items():
+        value, derivative = _parts(values)
+        found |= {name: value[0], MARK + name: derivative.permute(1, 2, 0)}
+    return found
+
+
+def _made_dual(values: Tensor, derivatives: Tensor) -> Tensor:
+    number: Tensor = dual.make_dual(values.contiguous(), derivatives.contiguous())  # type: ignore[no-untyped-call]
+    return number
+
+
+def _parts(number: Tensor) -> tuple[Tensor, Tensor]:
+    """The value and the derivative, 0 where there is none."""
+    value, derivative = dual.unpack_dual(number)  # type: ignore[no-untyped-call]
+    return value, torch.zeros_like(value) if derivative is None else derivative
+
+
+def _of(state: NetworkState | None, member: int) -> NetworkState | None:
+    return state and [{name: values[member] for name, values in layer.items()} for layer in state]
+
+
+def check_memory(layout: Layout, members: int, sequences: int, steps: int) -> None:
+    """Raises EvornnError where the derivatives would not fit into memory."""
+    (values, kept), n = layout.values, layout.n
+    carried = sum(sum(layout.carried(layer).values()) for layer in range(layout.layers))
+    work = 4 * n * n + 2 * n * sequences * (values + steps * kept)  # of one member, with derivatives
+    needed, free = 4 * (work + 2 * members * sequences * carried * n), psutil.virtual_memory().available
+    if needed > SHARE * free:
+        raise EvornnError(
+            f"rtrl: the derivatives of {carried:,} states by {n:,} weights in {sequences:,} sequences would take "
+            f"{needed / 2**30:,.1f} GiB and {free / 2**30:,.1f} GiB are available: lower units, batch or restarts, or "
+            "use sgd or adam with truncate"
+        )

@@ -1,0 +1,100 @@
+"""A body with one leg (Beer & Gallagher 1992, "Evolving dynamical neural networks for adaptive behavior"):
+
+foot down: v̇ = f within the swing's limits, ẋ = v, the foot stays where it is and the leg turns about it;
+foot up: v = 0, ω̇ = T (b − f′) with |ω| ≤ 1, α̇ = ω within the limits; f = f′ − b, the forces forwards and backwards.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Gt
+
+from evornn.arrays import Floats
+from evornn.ops import Node, Value, above, absolute, clip, cos, maximum, minimum, sin, where
+from evornn.plant import Plant, Values
+from evornn.settings import settings
+
+LENGTH, REACH = 15.0, 20.0  # of the leg; how far from its foot the body is still carried
+FORCE, TORQUE = 0.05, 0.5  # the largest force; angular acceleration per force
+SWING, SPIN = float(np.float32(np.pi / 6)), 1.0  # largest angle either way, rad (as any kernel holds it), and its speed
+TANGENT = float(np.tan(SWING))
+ARCTAN = (-0.3333314528, 0.1999355085, -0.1420889944, 0.1065626393, -0.0752896400, 0.0429096138, -0.0161657367,
+          0.0028662257)  # fmt: skip  # of x³, x⁵, …, for |x| ≤ 1 to 2e-8 (Abramowitz & Stegun 1964, 4.4.49)
+
+
+@settings
+class Walker(Plant):
+    """Walk forwards. Outputs, clipped to 0 … 1: whether the foot is down (above 0.5), force forwards, force backwards,
+    in units of 0.05; with two `outputs` the first is the foot and the force forwards. A force backwards swings a raised
+    leg forwards. The input is the leg's angle, from −1 to 1 within the limits, or with `sensor: false` always 0.
+
+    Beyond the limits a leg that stands pushes only back towards them; where the foot is more than 20 behind or ahead of
+    it the body stops. At the start the leg is as far ahead as it goes, and raised. Lengths and time have no unit.
+
+    Within a step forces are constant, and motion is exact; where a limit is met within a step, nothing is gained by it:
+    a leg pushes if it would still be within its limits at the end. So no steady gait is faster than the ideal one."""
+
+    outputs: Literal[2, 3] = 3
+    sensor: bool = False
+    dt: Annotated[float, Gt(0)] = 0.1
+
+    state = ("x", "v", "angle", "spin", "ahead", "height")  # of the body; of the leg; from the hip to the foot
+    window = 1  # an episode is worth where it ends
+
+    @property
+    def actions(self) -> int:  # type: ignore[override]
+        return self.outputs
+
+    def starts(self) -> Floats:
+        return np.array([[0, 0, SWING, 0, LENGTH * np.sin(SWING), LENGTH * np.cos(SWING)]], np.float32)
+
+    def step(self, s: Values, a: Values) -> tuple[Value, ...]:
+        x, v, angle, spin, ahead, height = s
+        down, forward, backward = above(a[0], 0.5), clip(a[-2], 0.0, 1.0), clip(a[-1], 0.0, 1.0)
+        # a leg that stands is turned by the body
+        coasting = ahead - self.dt * v
+        gained = self.dt * FORCE * _inwards(coasting, height * TANGENT, forward - backward)
+        foot = coasting - self.dt / 2 * gained
+        left = clip(foot, -REACH, REACH)
+        standing = _arctan(left / height)
+        speed = where(above(absolute(foot), REACH), 0.0, v + gained)
+        stands: tuple[Value, ...] = (
+            x + (ahead - left),
+            speed,
+            standing,
+            (standing - angle) * (1 / self.dt),
+            left,
+            height,
+        )
+        # a leg that is raised swings, up to its limits
+        turning = clip(spin + self.dt * TORQUE * FORCE * (backward - forward), -SPIN, SPIN)
+        swung = angle + self.dt / 2 * (spin + turning)
+        within = clip(swung, -SWING, SWING)
+        turning = where(above(absolute(swung), SWING), 0.0, turning)
+        swings: tuple[Value, ...] = (x, 0.0, within, turning, LENGTH * sin(within), LENGTH * cos(within))
+        return tuple(where(down, one, other) for one, other in zip(stands, swings, strict=True))
+
+    def observe(self, s: Values) -> tuple[Value, ...]:
+        return (s[2] / SWING if self.sensor else 0.0,)
+
+    def reward(self, s: Values, a: Values) -> Value:
+        """The place of the body."""
+        return s[0]
+
+
+def _inwards(ahead: Node, limit: Node, force: Node) -> Node:
+    """The force that a leg can exert whose foot is so far ahead."""
+    force = where(above(ahead, limit), maximum(force, 0.0), force)
+    return where(above(-ahead, limit), minimum(force, 0.0), force)
+
+
+def _arctan(x: Node) -> Node:
+    """Beyond ±π/4, which no raised leg gets back from in a step, π/4."""
+    x = clip(x, -1.0, 1.0)
+    square: Node = x * x
+    series: Value = 0.0
+    for coefficient in reversed(ARCTAN):
+        series = square * (coefficient + series)
+    return x * (1.0 + series)

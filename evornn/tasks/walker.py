@@ -1,0 +1,54 @@
+"""Walking on one leg: an old benchmark of evolved CTRNNs, whose best gait is known."""
+
+from __future__ import annotations
+
+from math import pi, sqrt
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Le
+from numpy.typing import NDArray
+
+from evornn.settings import settings
+from evornn.tasks.plants.walker import FORCE, LENGTH, REACH, TORQUE, Walker
+from evornn.tasks.task import EPISODES, Baseline, Data, Score, Survived, Task, Trials
+
+STRIDE = LENGTH / 2 + REACH  # from the foot as far ahead to as far behind as it gets
+SPEED = sqrt(2 * FORCE * LENGTH)  # after pushing from one limit of the swing to the other
+TIME = SPEED / FORCE + (STRIDE - LENGTH) / SPEED + sqrt(2 * (pi / 3) / (TORQUE * FORCE))  # pushing, coasting, swinging
+IDEAL = STRIDE / TIME  # 0.627, the best steady gait
+SOLVED = 0.55  # mean speed
+
+
+@settings
+class LeggedWalker(Task):
+    """Walk as far as possible on one leg in `time`, from rest (Beer & Gallagher 1992, "Evolving dynamical neural
+    networks for adaptive behavior"). The loss is 1 − mean speed / 0.627, the speed of the best steady gait."""
+
+    time: Annotated[float, Ge(1), Le(10**5)] = 220.0
+    outputs: Literal[2, 3] = 3  # foot, forwards, backwards; with 2 the first is foot and forwards
+    sensor: bool = False  # whether the network feels the leg's angle; otherwise its input is always 0
+
+    def data(self) -> Data:
+        plant = Walker(outputs=self.outputs, sensor=self.sensor)
+        asked = Trials(plant, round(self.time / plant.dt), self.missing)
+        names = ("foot down and force forwards" if self.outputs == 2 else "foot down", "force forwards")
+        labels = (*names[: self.outputs - 1], "force backwards")
+        note = f"Best steady gait {IDEAL:.4f}; validation and test are training: there is one start."
+        score = Score("mean speed", lambda lived, _: float(self.speed(lived.rewards).min()), solved=SOLVED)
+        return Data(asked, asked, asked, EPISODES, self._baselines(), labels, note, score=score)
+
+    def speed(self, ends: NDArray[Any]) -> NDArray[Any]:
+        """Mean speeds of episodes that end there."""
+        return np.asarray(ends / self.time)
+
+    def missing(self, survived: Survived, ends: NDArray[Any]) -> NDArray[Any]:
+        """[P, E] the share of the best gait's speed that is missing; more than 1 for walking backwards."""
+        return 1 - self.speed(ends) / IDEAL
+
+    def _baselines(self) -> tuple[Baseline, ...]:
+        """Nothing, and one push with all force on a foot that is never raised."""
+        pushed = min(self.time, SPEED / FORCE)
+        push = min(STRIDE, FORCE * pushed**2 / 2 + SPEED * (self.time - pushed))
+        losses = {"standing still": 1.0, "one push": 1 - push / self.time / IDEAL}
+        return tuple(Baseline(name, loss, loss) for name, loss in losses.items())

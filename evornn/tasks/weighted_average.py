@@ -1,0 +1,72 @@
+"""A weighted average over the past and the future (Schuster & Paliwal 1997): what comes after a step counts as much as
+what came before it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge
+
+from evornn.settings import settings
+from evornn.tasks import scores
+from evornn.tasks.generated import Example, Generated, Split
+from evornn.tasks.scaling import Doubles
+from evornn.tasks.task import Baseline, Data, Score, Sequences
+
+
+@settings
+class WeightedAverage(Generated):
+    """Inputs are uniform in [0, 1]. Asked for at each step are two averages added up: of the `past` steps before it and
+    of the `future` steps from it on, with weights that fall to zero with the distance. Their first experiment has 10
+    and 20 steps, too, on one long stream; here beyond the ends of a sequence inputs are 0."""
+
+    train: Annotated[int, Ge(1)] = 64
+    valid: Annotated[int, Ge(1)] = 32
+    test: Annotated[int, Ge(1)] = 64
+    length: Annotated[int, Ge(2)] = 60
+    past: Annotated[int, Ge(1)] = 10
+    future: Annotated[int, Ge(1)] = 20
+
+    causal: ClassVar[bool] = False
+    loss: ClassVar[str] = "mse"
+    paper: ClassVar[str] = "A weighted average over past and future (Schuster & Paliwal 1997)"
+
+    def example(self, split: Split, rng: np.random.Generator) -> Example:
+        """I = O = 1; T = `length`."""
+        x = rng.random(self.length)
+        return Example(x[:, None].astype(np.float32), self.average(x)[:, None].astype(np.float32), self.length)
+
+    def labels(self) -> tuple[str, ...]:
+        return ("weighted average",)
+
+    def score(self) -> Score:
+        return scores.nrmse()
+
+    def data(self) -> Data:
+        """Also with the baseline of all that can be known without looking ahead."""
+        data = super().data()
+        assert isinstance(data.valid, Sequences) and isinstance(data.test, Sequences)
+        blind = Baseline("past alone", self._blind(data.valid), self._blind(data.test))
+        return replace(data, baselines=(blind, *data.baselines))
+
+    def average(self, x: Doubles) -> Doubles:
+        """[T] of inputs [T]."""
+        return self._before(x) + self._ahead(x, first=0)
+
+    def _before(self, x: Doubles) -> Doubles:
+        weights = (1 - np.arange(1, self.past + 1) / self.past) / self.past
+        return np.convolve(x, np.concatenate([[0.0], weights]))[: len(x)]
+
+    def _ahead(self, x: Doubles, first: int) -> Doubles:
+        """The part of the average that is about x[t + first] and what follows."""
+        weights = (1 - np.arange(self.future) / self.future) / self.future
+        weights[:first] = 0
+        return np.convolve(x[::-1], weights)[: len(x)][::-1]
+
+    def _blind(self, split: Sequences) -> float:
+        """The mean squared error of who knows everything up to now, and of what follows only its mean at each step."""
+        ahead = np.array([self._ahead(x, first=1) for x in split.inputs[..., 0].astype(np.float64)])
+        mean = self._ahead(np.full(self.length, 0.5), first=1)
+        return float(np.square(ahead - mean).mean())

@@ -1,0 +1,134 @@
+"""Islands: populations that evolve apart, and now and then send their best to the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Len
+from pydantic import AfterValidator, BeforeValidator
+
+from evornn.arrays import Genome, Genomes, Streams
+from evornn.catalog import Catalog
+from evornn.errors import EvornnError
+from evornn.settings import settings
+from evornn.trainers import TRAINERS
+from evornn.trainers.at_once import Step, at_once
+from evornn.trainers.hybrid import InjectingOracle, Part, Passed
+from evornn.trainers.population import PopulationTrainer
+from evornn.trainers.replay import ReplayedTrainer
+from evornn.trainers.trainer import Oracle, State, Trainer
+
+
+def _several(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _is_population(trainer: Trainer) -> Trainer:
+    if not isinstance(trainer, PopulationTrainer):
+        kind = TRAINERS.name_of(trainer)
+        raise ValueError(f"{kind} is no population trainer; use one such as cma_es, or make islands a part of {kind}")
+    return trainer
+
+
+Inhabitants = Annotated[tuple[Annotated[Part, AfterValidator(_is_population)], ...], Len(1), BeforeValidator(_several)]
+
+
+@settings
+class Islands(Trainer):
+    """An island model (Tanese 1989, "Distributed genetic algorithms"; Whitley, Rana & Heckendorn 1999, "The island
+    model genetic algorithm"): `count` population trainers search apart, each with random numbers of its own. They
+    stand in a ring, and after every `every` generations the best that each has found takes the place of the last member
+    that the next one asks about.
+
+    `trainer` is one for all islands, or a list of which they take turns; `count` is 4, or as many as the list has.
+    An island needs nothing of the others but what they had at the end of the epoch before, so the result depends on
+    the seed alone, whoever computes them; here a generation of all of them is one call of the oracle. Those
+    that wrap a library or solve read-outs ask one after the other."""
+
+    family = "evolution"
+    parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"trainer": TRAINERS}
+
+    trainer: Inhabitants = field(default_factory=lambda: (TRAINERS["cma_es"](),))
+    count: Annotated[int, Ge(2)] | None = None
+    every: Annotated[int, Ge(1)] = 10  # generations
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < len(self.trainer):
+            raise EvornnError(f"islands: {len(self.trainer)} trainers for {self.count} islands: raise count")
+        object.__setattr__(self, "solves_readout", any(trainer.solves_readout for trainer in self.trainer))
+
+    @property
+    def inhabitants(self) -> list[Trainer]:
+        """The trainer of each island."""
+        count = self.count or (len(self.trainer) if len(self.trainer) > 1 else 4)
+        return [self.trainer[k % len(self.trainer)] for k in range(count)]
+
+    def check(self, parameters: int, sequences: int) -> None:
+        for trainer in self.trainer:
+            trainer.check(parameters, sequences)
+
+    def start(self, oracle: Oracle, streams: Streams) -> State:
+        started = (trainer.start(oracle, _of(streams, k)) for k, trainer in enumerate(self.inhabitants))
+        return {"step": 0, "islands": {str(k): state for k, state in enumerate(started)}}
+
+    def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
+        oracle, steps = AtOneTime(oracle), [self._step(state, k, streams) for k in range(len(self.inhabitants))]
+        together = [k for k, trainer in enumerate(self.inhabitants) if _begins_again(trainer)]
+        found = {k: steps[k](oracle) for k in range(len(steps)) if k not in together}
+        found |= dict(zip(together, at_once([steps[k] for k in together], oracle), strict=True))
+        return {"step": state["step"] + 1, "islands": {str(k): found[k] for k in range(len(steps))}}
+
+    def _step(self, state: State, k: int, streams: Streams) -> Step:
+        """The next generation of island k, as a function of an oracle."""
+        trainer, own, comes = (
+            self.inhabitants[k],
+            state["islands"][str(k)],
+            state["step"] and state["step"] % self.every == 0,
+        )
+        before = (k or len(self.inhabitants)) - 1  # the island before it in the ring
+        migrant = self.inhabitants[before].best(state["islands"][str(before)])
+
+        def step(oracle: Oracle) -> State:
+            return trainer.step(own, InjectingOracle(oracle, migrant) if comes else oracle, _of(streams, k))
+
+        return step
+
+    def best(self, state: State) -> Genome:
+        best: Genome = self.candidates(state)[0]
+        return best
+
+    def candidates(self, state: State) -> Genomes:
+        """[K, n] what each island would answer, the best first."""
+        states = list(state["islands"].values())
+        order = np.argsort([float(own["best_loss"]) for own in states], kind="stable")
+        return np.stack([states[k]["best"] for k in order])
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """Means over the islands that have such a number."""
+        each = [t.statistics(state["islands"][str(k)]) for k, t in enumerate(self.inhabitants)]
+        names = dict.fromkeys(name for found in each for name in found)
+        return {name: float(np.mean([found[name] for found in each if name in found])) for name in names}
+
+
+class AtOneTime(Passed):
+    """An oracle for which no time passes within a generation, in whatever order the islands ask."""
+
+    def __init__(self, real: Oracle) -> None:
+        super().__init__(real)
+        self.now = real.elapsed
+
+    @property
+    def elapsed(self) -> float:
+        return self.now
+
+
+def _begins_again(trainer: Trainer) -> bool:
+    """Whether a step that was broken off costs little to begin again, and asks for nothing but losses."""
+    return not (isinstance(trainer, ReplayedTrainer) or trainer.solves_readout)
+
+
+def _of(streams: Streams, island: int) -> Streams:
+    return streams.child(f"island/{island}")
