@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from dash.development.base_component import Component
 
     from evornn.service.isolated import Isolated
-    from evornn.store.records import JobId
     from evornn.store.store import Store
 
 LARGEST = 2**63 - 1
@@ -69,12 +68,11 @@ class Desk:
         if not self.caller.may(scope):
             raise Forbidden(f"this token may {self.caller.scope}: log in with one with scope {scope}")
 
-    def change(self, change: str, *, job: JobId | None = None, run: int | None = None) -> int:
-        """Cancel, retry or resume a job or a run; answers how many runs. Raises Forbidden, NotFound."""
+    def change(self, change: str, run: int) -> int:
+        """Cancel, retry or resume a run; answers how many runs that was about. Raises Forbidden, NotFound."""
         self.demand("submit")
-        own(self.caller, self.store, job if run is None else self.store.run(run).job)  # type: ignore[arg-type]
-        verb = {"cancel": self.store.cancel, "retry": self.store.retry, "resume": self.store.resume}[change]
-        return verb(job=job) if run is None else verb(run=run)
+        own(self.caller, self.store, self.store.run(run).job)
+        return {"cancel": self.store.cancel, "retry": self.store.retry, "resume": self.store.resume}[change](run=run)
 
     def link(self, path: str, **query: Any) -> str:
         """The address of a page."""

@@ -83,7 +83,7 @@ def install(app: Dash, desk: Desk) -> None:
         def act(clicks: int, number: int, action: str = action) -> Any:
             if not clicks:
                 return no_update, no_update
-            count = desk.change(action, run=number)
+            count = desk.change(action, number)
             return [frame.notice(f"run {number} {DONE[action]}" if count else f"nothing to {action}")], False
 
     @app.callback(
