@@ -66,8 +66,9 @@ def page(opened: Browser, server: Server, request: pytest.FixtureRequest) -> Ite
     found.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
     found.set_default_timeout(tools.READY_MS)
     yield found
+    sideways = found.evaluate("document.documentElement.scrollWidth - innerWidth")
     context.close()
-    assert wrong == []
+    assert wrong == [] and sideways <= 0
 
 
 def _here(url: str, server: Server) -> bool:
