@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -243,8 +244,10 @@ class Watched:
 
         def watched() -> Any:
             self.calls += 1
-            there = present()
+            there, deadline = present(), time.monotonic() + 120
             while self.calls % 10 == 1 and len(there) < self.count:
+                assert time.monotonic() < deadline, "no helper was ready: was the checkout changed in the meantime?"
+                time.sleep(0.01)
                 there = present()
             if self.calls in (12, 13) and self.killed < self.count:  # they have answered; now they die, asked
                 helpers()[0].kill()

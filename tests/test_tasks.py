@@ -39,6 +39,7 @@ SPECS = {
     "pattern_completion": [{**FEW}, {**FEW, "partner": 5, "how": "erased", "spoilt": 0.5}],
     "rare_events": [{**FEW}, {**FEW, "lag": 3, "blocks": 8}],
     "motion": [{**FEW}, {**FEW, "repeats": 1, "period": 5, "noise": 0.0}],
+    "weighted_average": [{**FEW}, {**FEW, "length": 12, "past": 3, "future": 4}],
     "narma": [{"train": 50, "valid": 20, "test": 30, "washout": 10}, {"train": 9, "valid": 9, "test": 9, "order": 2}],
     "sines": [{"rows": 300}, {"count": 5, "rows": 300, "window": 12, "horizon": 2}],
     "mackey_glass": [{"rows": 400}, {"delay": 30, "rows": 300, "window": 12, "horizon": 1}],
