@@ -58,7 +58,17 @@ class RayExecutor:
         ready, _ = ray.wait(list(self._streams), num_returns=1, timeout=timeout)
         if ready:  # take what else is there
             ready, _ = ray.wait(list(self._streams), num_returns=len(self._streams), timeout=0)
-        return refused + [event for stream in ready if (event := self._next(stream)) is not None]
+        return refused + self._heard(ready)
+
+    def _heard(self, ready: list[Any]) -> list[Event]:
+        """The next word of each, as far as they can be had in time: the rest is for the next call, since who hears
+        nothing of this process for long takes it for stuck."""
+        found, until = list[Event](), time.monotonic() + FETCH
+        for stream in ready:
+            found += [event] if (event := self._next(stream)) is not None else []
+            if time.monotonic() > until:
+                break
+        return found
 
     def stop(self, attempt: Attempt, force: bool = True) -> None:
         for stream, assignment in self._streams.items():
