@@ -107,8 +107,9 @@ def resume(
     store: str = DEFAULT_STORE, job: int | None = None, workers: int | None = None, address: str | None = None
 ) -> Results:
     """Go on with a job (by default the newest) whose runs were interrupted, failed or cancelled."""
+    from evornn.service.comparing import chosen_job
     from evornn.service.results import Results
-    from evornn.service.service import Service, chosen_job
+    from evornn.service.service import Service
 
     prepare(workers, address)
     service = Service(open_store(store, create=False))

@@ -4,6 +4,7 @@ goes on where it was."""
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from benchmarks.papers import __main__ as command
 from benchmarks.papers import page, running
 from benchmarks.papers.figures import FIGURES, evaluations, score, share_solved, verdict
 from benchmarks.papers.section import NAMES, Line, Section, section
+from evornn.cli.progress import progress
 from evornn.errors import UnknownName
 from evornn.experiments.execute import check_plans
 from evornn.experiments.spec import experiment, plan
@@ -98,7 +100,7 @@ def test_the_command_keeps_its_runs_and_writes_them_down(
 def test_a_changed_line_is_computed_anew(tmp_path: Path) -> None:
     small = _small()
     with open_store(f"sqlite:///{tmp_path}/papers.db") as store:
-        running.run(small, store, 0, command._watching, full=False)
+        running.run(small, store, 0, partial(progress, quiet=True), full=False)
         line = small.lines[0]
         changed = replace(small, lines=(replace(line, spec={**line.spec, "seeds": 3}),))
         assert running.measured(changed, store)[0].verdict == "not run"

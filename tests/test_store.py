@@ -312,6 +312,9 @@ def test_lists(store: Store) -> None:
 def test_pages_of_runs(store: Store) -> None:
     first, second = submitted(store, 3), submitted(store, 4, experiment="other")
     assert [run.id for run in store.runs(limit=3, offset=2)] == [3, 4, 5]
+    assert [run.id for run in store.these([5, 2, 5])] == [5, 2, 5]
+    with pytest.raises(NotFound, match="no run 99"):
+        store.these([1, 99])
     assert [run.id for run in store.runs(limit=2, after=5)] == [6, 7] and store.runs(after=7) == []
     assert [run.id for run in store.runs(after=2, job=first)] == [3]
     assert [run.id for run in store.runs(order="-id", limit=2, offset=1)] == [6, 5]

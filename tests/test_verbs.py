@@ -78,6 +78,7 @@ READS: dict[str, Callable[[Results], Any]] = {
     "runs by label": lambda r: r.store.runs(task="adding", network="elman", trainer="adam", state="succeeded"),
     "runs of none": lambda r: r.store.runs(job=99),
     "runs in pages": lambda r: [r.store.runs(limit=2), r.store.runs(limit=2, after=2), r.store.runs(after=6)],
+    "runs from the third on": lambda r: [r.store.runs(offset=2), r.store.runs(limit=2, offset=1)],
     "runs by loss": lambda r: [r.store.runs(order="-test_loss"), r.store.runs(order="test_loss", limit=3, offset=1)],
     "run": lambda r: [r.store.run(1), r.store.run(5), r.store.run(6)],
     "curve": lambda r: [r.store.curve(1), r.store.curve(5), r.store.curve(7)],

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 
 from rich.console import Console
 
@@ -22,9 +22,7 @@ from benchmarks.papers.section import NAMES, section
 from evornn import library
 from evornn.cli.progress import progress
 from evornn.errors import EvornnError
-from evornn.service.dispatch import Listener
-from evornn.store.records import JobId
-from evornn.store.store import Store, open_store
+from evornn.store.store import open_store
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -63,14 +61,8 @@ def _do(asked: argparse.Namespace) -> None:
             print(page.HEAD + "".join(pages), end="")
             return
         for found in sections:
-            running.run(found, store, asked.workers, _watching, asked.full)
+            running.run(found, store, asked.workers, partial(progress, quiet=False), asked.full)
             Console().print(page.table(found, running.measured(found, store)))
-
-
-@contextmanager
-def _watching(store: Store, job: JobId) -> Iterator[Listener]:
-    with progress(store, job, quiet=False) as listener:
-        yield listener
 
 
 if __name__ == "__main__":

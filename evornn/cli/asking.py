@@ -16,7 +16,7 @@ def compare(
     job: Job = None, report: Report = None, store: Store = DEFAULT, server: Server = None, as_json: Json = False
 ) -> None:
     """Compare the trainers of a job: losses, costs, tests, and whether the baselines are beaten."""
-    from evornn.service.service import chosen_job
+    from evornn.service.comparing import chosen_job
 
     writable(report)
     with opened(store, server) as results:

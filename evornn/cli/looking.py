@@ -68,9 +68,9 @@ def logs(
     as_json: Json = False,
 ) -> None:
     """What happened to a job and what its runs logged, oldest first. With --json one object a line."""
+    from evornn.service.comparing import chosen_job
     from evornn.service.following import follow as followed
     from evornn.service.following import pages
-    from evornn.service.service import chosen_job
 
     with opened(store, server) as results:
         chosen = results.store.run(run).job if run is not None else chosen_job(results.store, job)

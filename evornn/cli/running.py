@@ -80,8 +80,9 @@ def resume(
 ) -> None:
     """Go on with a job that was interrupted, or whose runs failed or were cancelled."""
     from evornn import library
+    from evornn.service.comparing import chosen_job
     from evornn.service.results import Results
-    from evornn.service.service import Service, chosen_job
+    from evornn.service.service import Service
 
     there = _there(server, workers, address)
     if not there:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -14,7 +15,8 @@ from evornn.experiments.comparison import Comparison
 from evornn.service.model import Design
 from evornn.service.wire import Curve, Job, Outcome, Secret, Table
 from evornn.store.codec import FLOAT, unpack
-from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Worker
+from evornn.store.reading import check_page
+from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Which, Worker
 from evornn.store.tokens import SCOPES
 from evornn.training.records import Result, Row
 
@@ -60,21 +62,18 @@ class RemoteStore:
     def runs(
         self,
         *,
-        job: JobId | None = None,
-        experiment: str | None = None,
-        state: str | None = None,
-        task: str | None = None,
-        network: str | None = None,
-        trainer: str | None = None,
         order: str = "id",
         limit: int | None = None,
         offset: int = 0,
         after: RunId | None = None,
+        **which: Unpack[Which],
     ) -> list[StoredRun]:
-        filters: dict[str, Any] = {"job": job, "experiment": experiment, "state": state, "task": task}
-        filters |= {"network": network, "trainer": trainer, "order": order}
-        cursor = after if order == "id" else offset
-        return list(self.http.pages(StoredRun, "/runs", RUNS, limit, cursor=cursor, **filters))
+        check_page(order, after)
+        pages = partial(self.http.pages, StoredRun, "/runs", RUNS, order=order, **which)
+        if order != "id":
+            return list(pages(limit, cursor=offset))
+        most = None if limit is None else limit + offset  # there pages go by number: the first ones are left out here
+        return list(pages(most, cursor=after))[offset:]
 
     def run(self, run: RunId) -> StoredRun:
         found: StoredRun = self.http.get(StoredRun, f"/runs/{run}")

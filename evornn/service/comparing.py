@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from evornn.experiments.compare import Baselines, compare
 from evornn.experiments.comparison import Comparison, TaskComparison
 from evornn.experiments.execute import load_task, network_for
 from evornn.experiments.report import report
+from evornn.service.verbs import Reads
 from evornn.store.records import JobId, RunId, StoredRun
 from evornn.store.store import Store
 from evornn.tasks.task import Data, Sequences
@@ -33,6 +34,7 @@ FIELDS = (
     "network_steps",
     "evaluations",
 )
+MOST_COMPARED = 10_000  # runs, by their numbers
 MORE = ("updates", "seconds", "stopped_by", "hits", "score", "test_score", "solved")
 
 
@@ -47,7 +49,7 @@ class Comparing:
     @cached_property
     def runs(self) -> list[StoredRun]:
         if self.job is None:
-            return [self.store.run(run) for run in self.chosen]
+            return self.store.these(self.chosen)
         return self.store.runs(job=self.job, order="id")
 
     @cached_property
@@ -144,3 +146,20 @@ class Comparing:
         network = network_for(fragments, data)
         assert isinstance(data.test, Sequences)
         return network.predict(self.store.champion(run.id)[None], data.test.inputs)[0, :, -1]
+
+
+def few(runs: Sequence[RunId]) -> tuple[RunId, ...]:
+    """Each run once. Raises EvornnError for more than can be compared."""
+    if len(runs) > MOST_COMPARED:
+        raise EvornnError(f"{len(runs):,} runs to compare: name at most {MOST_COMPARED:,}")
+    return tuple(dict.fromkeys(runs))
+
+
+def chosen_job(store: Reads, job: int | None) -> JobId:
+    """A job by its number, or the newest one."""
+    if job is not None:
+        return store.job(job).id
+    jobs = store.jobs(limit=1)
+    if not jobs:
+        raise EvornnError("the store has no job yet: start one with `evornn run SPEC`")
+    return jobs[0].id

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from evornn.experiments import conclusions
 from evornn.experiments.comparison import Comparison, TaskComparison
 from evornn.experiments.report import drawn
-from evornn.service.comparing import Comparing
-from evornn.service.service import chosen_job, design_of, few
+from evornn.service.comparing import Comparing, chosen_job, few
+from evornn.service.model import design_of
 from evornn.store.records import JobId, RunId
 from evornn.store.store import Store
 

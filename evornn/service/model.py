@@ -15,6 +15,8 @@ from evornn.errors import EvornnError
 if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.networks.network import Network
+    from evornn.store.records import StoredRun
+    from evornn.tasks.task import Data
 
 HEAD = 8  # bytes of a safetensors file that say how long its JSON head is
 LARGEST_HEAD = 2**20  # bytes
@@ -36,6 +38,15 @@ class Design:
         from evornn.experiments.execute import network_of
 
         return network_of({"network": self.network}, self.inputs, self.outputs)
+
+
+def design_of(run: StoredRun) -> tuple[Design, Data]:
+    """How a run's network is built, and its task's data. Raises EvornnError where these can't be loaded here."""
+    from evornn.experiments.execute import load_task, network_for
+
+    network, data = run.fragments["network"], load_task(run.fragments["task"])[1]
+    inputs, outputs = data.sizes
+    return Design(run.id, network, inputs, outputs, run.parameters or network_for(run.fragments, data).n), data
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from evornn.service.comparing import chosen_job
 from evornn.service.following import START, Cursor, News, follow
-from evornn.service.service import chosen_job
 from evornn.service.verbs import Reads, Verbs
 from evornn.store.records import JobId, RunId, StoredJob, StoredRun
 

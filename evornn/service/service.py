@@ -9,24 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evornn.errors import EvornnError
-from evornn.experiments.execute import check_plans, load_task, network_for
+from evornn.experiments.execute import check_plans
 from evornn.experiments.spec import RunPlan, StartFrom, experiment, plan
-from evornn.service.comparing import Comparing
-from evornn.service.model import Design
+from evornn.service.comparing import Comparing, chosen_job, few
+from evornn.service.drawing import Drawing, DrawnComparison, drawn_comparison, drawn_network
+from evornn.service.model import Design, design_of
 from evornn.service.rules import Rules
-from evornn.service.verbs import Reads
-from evornn.store.records import JobId, NewRun, RunId, StoredRun
+from evornn.store.records import JobId, NewRun, RunId
 from evornn.store.store import Store
 from evornn.training.check import check_origin
 from evornn.training.oracle import Origin
 
 if TYPE_CHECKING:
     from evornn.experiments.comparison import Comparison
-    from evornn.service.drawing import Drawing, DrawnComparison
-    from evornn.tasks.task import Data
-
-MOST_COMPARED = 10_000  # runs, by their numbers
 
 
 @dataclass(frozen=True)
@@ -64,14 +59,10 @@ class Service:
 
     def comparison_drawn(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> DrawnComparison:
         """`compare` with the charts of the report."""
-        from evornn.service.drawing import drawn_comparison
-
         return drawn_comparison(self.store, job, runs)
 
     def network_drawn(self, run: RunId) -> list[Drawing]:
         """Charts of a finished run's network. Raises NotFound."""
-        from evornn.service.drawing import drawn_network
-
         return drawn_network(self.store, run)
 
 
@@ -115,13 +106,6 @@ def compared(store: Store, job: JobId | None, runs: Sequence[RunId]) -> Comparis
     return Comparing(store, chosen_job(store, job)).comparison
 
 
-def few(runs: Sequence[RunId]) -> tuple[RunId, ...]:
-    """Each run once. Raises EvornnError for more than can be compared."""
-    if len(runs) > MOST_COMPARED:
-        raise EvornnError(f"{len(runs):,} runs to compare: name at most {MOST_COMPARED:,}")
-    return tuple(dict.fromkeys(runs))
-
-
 def reported(store: Store, job: JobId) -> str:
     """The comparison of a job as one HTML page."""
     return Comparing(store, store.job(job).id).page(store.where)
@@ -130,20 +114,3 @@ def reported(store: Store, job: JobId) -> str:
 def designed(store: Store, run: RunId) -> Design:
     """How a run's network is built: its fragment, and the sizes of its task."""
     return design_of(store.run(run))[0]
-
-
-def design_of(run: StoredRun) -> tuple[Design, Data]:
-    """The same, and the task's data. Raises EvornnError where the data can't be loaded here."""
-    network, data = run.fragments["network"], load_task(run.fragments["task"])[1]
-    inputs, outputs = data.sizes
-    return Design(run.id, network, inputs, outputs, run.parameters or network_for(run.fragments, data).n), data
-
-
-def chosen_job(store: Reads, job: int | None) -> JobId:
-    """A job by its number, or the newest one."""
-    if job is not None:
-        return store.job(job).id
-    jobs = store.jobs(limit=1)
-    if not jobs:
-        raise EvornnError("the store has no job yet: start one with `evornn run SPEC`")
-    return jobs[0].id

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
-from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Worker
+from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Which, Worker
 
 if TYPE_CHECKING:
     from evornn.arrays import Genome
@@ -38,16 +38,11 @@ class Reads(Protocol):
     def runs(
         self,
         *,
-        job: JobId | None = None,
-        experiment: str | None = None,
-        state: str | None = None,
-        task: str | None = None,
-        network: str | None = None,
-        trainer: str | None = None,
         order: str = "id",
         limit: int | None = None,
         offset: int = 0,
         after: RunId | None = None,
+        **which: Unpack[Which],
     ) -> list[StoredRun]: ...
 
     def run(self, run: RunId) -> StoredRun: ...

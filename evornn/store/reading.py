@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, and_, exists, func, not_, or_, select
 
@@ -14,7 +14,7 @@ from evornn.store import progress
 from evornn.store.codec import join_finite, unpack
 from evornn.store.database import Database
 from evornn.store.errors import NotFound, StoreError
-from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Worker
+from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Which, Worker
 from evornn.store.schema import (
     STATES,
     champions,
@@ -68,45 +68,39 @@ class Reading(Database):
     def runs(
         self,
         *,
-        job: JobId | None = None,
-        experiment: str | None = None,
-        state: str | None = None,
-        task: str | None = None,
-        network: str | None = None,
-        trainer: str | None = None,
         order: str = "id",
         limit: int | None = None,
         offset: int = 0,
         after: RunId | None = None,
+        **which: Unpack[Which],
     ) -> list[StoredRun]:
         """Runs that match, ordered by a column ("-test_loss": largest first; what has no value comes last).
 
         Pages: `offset` leaves out the first ones; `after` goes on behind that run, which stays fast however far, but
         only in the order "id". Raises UnknownName for another state or column, StoreError for `after` in another order.
         """
-        if after is not None and order != "id":
-            raise StoreError(f"pages in the order {order!r} go by offset: `after` is for the order 'id'")
-        which = [*_matching(job, experiment, state, task, network, trainer), *_after(after)]
-        chosen = _runs().where(*which).order_by(*_order(order)).limit(limit).offset(offset or None)
+        check_page(order, after)
+        matching = [*_matching(which), *_after(after)]
+        chosen = _runs().where(*matching).order_by(*_order(order)).limit(limit).offset(offset or None)
         with self.reading() as connection:
             return [_run(row) for row in connection.execute(chosen).mappings()]
 
-    def count_runs(
-        self,
-        *,
-        job: JobId | None = None,
-        experiment: str | None = None,
-        state: str | None = None,
-        task: str | None = None,
-        network: str | None = None,
-        trainer: str | None = None,
-    ) -> int:
+    def these(self, ids: Sequence[RunId]) -> list[StoredRun]:
+        """Runs by their numbers, in that order. Raises NotFound."""
+        found: dict[RunId, StoredRun] = {}
+        with self.reading() as connection:
+            for part in progress.parts(ids):
+                chosen = connection.execute(_runs().where(runs.c.id.in_(part))).mappings()
+                found |= {row["id"]: _run(row) for row in chosen}
+        return [_one([found[run]] if run in found else [], "run", run) for run in ids]
+
+    def count_runs(self, **which: Unpack[Which]) -> int:
         """How many runs match. Raises UnknownName for another state."""
         counted = select(func.count()).select_from(runs)
-        if experiment is not None:
+        if which.get("experiment") is not None:
             counted = counted.join(jobs).join(experiments)
         with self.reading() as connection:
-            chosen = counted.where(*_matching(job, experiment, state, task, network, trainer))
+            chosen = counted.where(*_matching(which))
             return int(connection.execute(chosen).scalar_one())
 
     def run(self, run: RunId) -> StoredRun:
@@ -195,18 +189,17 @@ def _run(row: RowMapping) -> StoredRun:
     return StoredRun(**values)
 
 
-def _matching(
-    job: JobId | None,
-    experiment: str | None,
-    state: str | None,
-    task: str | None,
-    network: str | None,
-    trainer: str | None,
-) -> list[ColumnElement[bool]]:
-    _check_state(state)
-    wanted = {runs.c.job_id: job, experiments.c.name: experiment, runs.c.state: state, runs.c.task: task}
-    wanted |= {runs.c.network: network, runs.c.trainer: trainer}
-    return [column == value for column, value in wanted.items() if value is not None]
+def check_page(order: str, after: RunId | None) -> None:
+    """Raises StoreError for a page that can't be had."""
+    if after is not None and order != "id":
+        raise StoreError(f"pages in the order {order!r} go by offset: `after` is for the order 'id'")
+
+
+def _matching(which: Which) -> list[ColumnElement[bool]]:
+    _check_state(which.get("state"))
+    columns = {"job": runs.c.job_id, "experiment": experiments.c.name}
+    columns |= {name: runs.c[name] for name in ("state", "task", "network", "trainer")}
+    return [columns[name] == value for name, value in which.items() if value is not None]
 
 
 def _after(run: RunId | None) -> list[ColumnElement[bool]]:

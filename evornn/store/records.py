@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 from evornn.training.records import Checkpoint, Result, Row
 
 JobId: TypeAlias = int
 RunId: TypeAlias = int
+
+
+class Which(TypedDict, total=False):
+    """Runs that match all that is given; None matches any."""
+
+    job: JobId | None
+    experiment: str | None
+    state: str | None
+    task: str | None
+    network: str | None
+    trainer: str | None
 
 
 @dataclass(frozen=True)

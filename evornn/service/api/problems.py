@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from evornn.errors import EvornnError, UnknownName, suggestion
@@ -74,6 +75,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> Response:
         return answer(422, invalid(error), type=f"{URN}invalid")
+
+    @app.exception_handler(ClientDisconnect)
+    def _left(request: Request, error: ClientDisconnect) -> Response:
+        return answer(400, "the connection ended before the body did")  # nobody hears it; it is no bug of ours
 
     @app.exception_handler(Exception)
     def _bug(request: Request, error: Exception) -> Response:
