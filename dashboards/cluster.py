@@ -15,7 +15,6 @@ from evornn.experiments.conclusions import number
 from evornn.store.schema import STATES
 
 EVERY_MS = 3000
-ALIVE = 30.0  # seconds since the last sign of life
 RECENT = 200  # runs by which the throughput is told
 HOUR = 3600.0
 MOST = 100  # dispatchers that are listed
@@ -40,7 +39,7 @@ def install(app: Dash, desk: Desk) -> None:
 def shown(desk: Desk) -> list[Component]:
     """Counts, then dispatchers."""
     now, workers = time.time(), desk.store.workers()
-    alive = [worker for worker in workers if now - worker.last_seen < ALIVE]
+    alive = [worker for worker in workers if worker.is_alive(now)]
     counts = {state: desk.store.count_runs(state=state) for state in STATES}
     slots, held = sum(worker.slots or 0 for worker in alive), sum(worker.held or 0 for worker in alive)
     cards = {

@@ -22,6 +22,7 @@ from evornn import cli
 from evornn.service.doctor import Finding
 from evornn.store.records import Claim
 from evornn.store.schema import VERSION_TABLE
+from evornn.store.store import open_store
 
 COMMANDS = [
     "run",
@@ -480,3 +481,17 @@ def test_a_reader_that_leaves(tmp_path: Path, database: str) -> None:
         assert child.stdout is not None and child.stderr is not None
         child.stdout.close()
         assert "Traceback" not in child.stderr.read()
+
+
+def test_a_job_that_nobody_will_compute_is_said_to_be_one(evornn: Evornn) -> None:
+    """Until a dispatcher gives a sign of life."""
+    file = spec(evornn.folder)
+    answer = evornn("submit", file)
+    assert answer.status == 0 and "1: " in answer.out and "`evornn dispatch`" in answer.err
+    with open_store("sqlite:///evornn.db") as store:
+        store.seen("me", slots=2, held=0)
+    assert evornn("submit", file).err == ""
+
+
+def test_a_sound_database_is_said_to_be_sound(evornn: Evornn, database: str) -> None:
+    assert evornn("db", "check", "--store", database).out.strip().endswith("all is well")

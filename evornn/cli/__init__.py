@@ -32,6 +32,8 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:  # `evornn ls | head`
         sys.stderr.close()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # all is said: another one just ends the process
 
 
 def _interrupt(number: int, frame: Any) -> None:

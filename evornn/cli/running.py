@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,6 +117,7 @@ def submit(
     with opened(store, server, create=True) as results:
         job = results.submit(spec, idempotency_key=key, priority=priority)
         counts = results.store.job(job).counts
+        _warn(results)
     if as_json:
         show({"job": job, "runs": sum(counts.values())}, True)
     else:
@@ -152,6 +155,7 @@ def _follow(results: Results, job: int, report: Path | None, as_json: bool) -> N
     """Show how a server computes a job, then compare; exit status 3 when runs failed. An interrupt leaves it there."""
     from evornn.cli.progress import watch
 
+    _warn(results)
     try:
         watch(results.store, job, quiet=as_json)
     except KeyboardInterrupt:
@@ -160,6 +164,12 @@ def _follow(results: Results, job: int, report: Path | None, as_json: bool) -> N
             f"job {job} goes on without you: `evornn logs -f {there}` follows it, `evornn cancel {there}` ends it"
         ) from None
     _end(results, job, report, as_json)
+
+
+def _warn(results: Results) -> None:
+    """Nothing will happen while nobody computes."""
+    if not any(worker.is_alive(time.time()) for worker in results.store.workers()):
+        print("no dispatcher is at work: `evornn dispatch` on a machine of the cluster starts one", file=sys.stderr)
 
 
 def _end(results: Results, job: int, report: Path | None, as_json: bool) -> None:

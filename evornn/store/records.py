@@ -12,6 +12,9 @@ JobId: TypeAlias = int
 RunId: TypeAlias = int
 
 
+ALIVE = 30.0  # seconds since the last sign of life of a dispatcher
+
+
 class Which(TypedDict, total=False):
     """Runs that match all that is given; None matches any."""
 
@@ -162,6 +165,10 @@ class Worker:
     claims: int
     slots: int | None = None
     held: int | None = None
+
+    def is_alive(self, now: float) -> bool:
+        """Whether it has given a sign of life of late; `now` in UTC epoch seconds."""
+        return now - self.last_seen < ALIVE
 
 
 @dataclass(frozen=True)

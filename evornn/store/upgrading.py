@@ -28,6 +28,9 @@ class Health:
     wanted: str  # by this evornn
     problems: tuple[str, ...]  # one line each; empty when all is well
 
+    def __str__(self) -> str:
+        return "\n".join(self.problems) or f"schema {self.version}, as this evornn wants it: all is well"
+
 
 def upgrade(url: str, revision: str = "head") -> str:
     """Bring a database's schema to this evornn's (or to another revision, downwards too). Answers its version.

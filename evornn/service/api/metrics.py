@@ -15,7 +15,6 @@ from evornn.store.schema import STATES
 from evornn.store.store import Store
 
 FRESH = 5.0  # seconds for which what was counted in the store is given again
-ALIVE = 30.0  # seconds since the last sign of life of a dispatcher
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -82,7 +81,7 @@ class OfStore(Collector):
 
     def _workers(self) -> Iterator[Metric]:
         workers = self.store.workers()
-        alive = [worker for worker in workers if time.time() - worker.last_seen < ALIVE]
+        alive = [worker for worker in workers if worker.is_alive(time.time())]
         dispatchers = GaugeMetricFamily("evornn_dispatchers", "Dispatchers that are alive.")
         dispatchers.add_metric([], len(alive))
         yield dispatchers
