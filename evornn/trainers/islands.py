@@ -83,11 +83,8 @@ class Islands(Trainer):
 
     def _step(self, state: State, k: int, streams: Streams) -> Step:
         """The next generation of island k, as a function of an oracle."""
-        trainer, own, comes = (
-            self.inhabitants[k],
-            state["islands"][str(k)],
-            state["step"] and state["step"] % self.every == 0,
-        )
+        trainer, own = self.inhabitants[k], state["islands"][str(k)]
+        comes = state["step"] and state["step"] % self.every == 0  # a migrant
         before = (k or len(self.inhabitants)) - 1  # the island before it in the ring
         migrant = self.inhabitants[before].best(state["islands"][str(before)])
 
