@@ -1,0 +1,217 @@
+"""Every architecture on a task that shows what it is for: `examples/architectures/*.yaml`, computed, and as tables.
+
+    python -m benchmarks.examples NAME … | all  [--quick] [--store URL] [--workers N]
+    python -m benchmarks.examples --page [--store URL …]      write docs/examples.md and docs/examples.json
+
+All runs are kept in the store: a second call computes what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeAlias
+
+from evornn import library
+from evornn.cli.progress import progress
+from evornn.errors import EvornnError, UnknownName
+from evornn.experiments.execute import load
+from evornn.experiments.yaml import read
+from evornn.service.service import submit
+from evornn.store.codec import digest
+from evornn.store.records import JobId, StoredRun
+from evornn.store.store import Store, open_store
+
+ROOT = Path(__file__).parent.parent
+FOLDER, PAGE = ROOT / "examples" / "architectures", ROOT / "docs" / "examples.md"
+HEAD = """# What each architecture is for
+
+Made by `python -m benchmarks.examples --page` from the runs of `examples/architectures/*.yaml`. Each is run by one
+command and ends within 10 minutes on two cores; gradient and evolution stand side by side. *Solved* is what the
+task's paper calls a solution ([tasks](tasks.md#scores)), on test, in so many of the runs, one for each seed; the
+score is the median [least, largest] of all runs, network steps are the median until a run ended, seconds the
+computing time of all runs of the row on one core. Settings were chosen by validation on few seeds; the test was read
+once, at the end of each run.
+"""
+COLUMNS = ("network", "trainer", "solved", "score", "test loss", "network steps", "seconds")
+Row: TypeAlias = dict[str, Any]
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Exit status 1 for an error that the message explains."""
+    parser = argparse.ArgumentParser("python -m benchmarks.examples", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or of {', '.join(names())}")
+    parser.add_argument("--page", action="store_true", help="write docs/examples.md from the stores")
+    parser.add_argument("--quick", action="store_true", help="one seed and a hundredth of each budget: does it run?")
+    parser.add_argument("--store", action="append", help="default: sqlite:///examples.db; several for --page")
+    parser.add_argument("--workers", type=int, help="CPUs; default: all; 0: no Ray")
+    asked = parser.parse_args(given)
+    try:
+        stores = asked.store or ["sqlite:///examples.db"]
+        write_page(stores) if asked.page else compute(chosen(asked.names, asked.quick), asked, stores[0])
+    except EvornnError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def chosen(given: Sequence[str], quick: bool) -> list[dict[str, Any]]:
+    """Their specs. Raises UnknownName."""
+    wanted = names() if given == ["all"] or (quick and not given) else given
+    for name in wanted:
+        if name not in names():
+            raise UnknownName("example", name, names())
+    specs = [read(FOLDER / f"{name}.yaml") for name in wanted]
+    return [shortened(spec) for spec in specs] if quick else specs
+
+
+def shortened(spec: dict[str, Any]) -> dict[str, Any]:
+    """Two hundred evaluations or so, whatever the architecture."""
+    return {**spec, "seeds": 1, "budget": {**spec["budget"], "steps": max(1, spec["budget"]["steps"] // 100)}}
+
+
+def compute(specs: Sequence[dict[str, Any]], asked: argparse.Namespace, url: str) -> None:
+    """Work off what is missing of each, and print its table."""
+    library.prepare(asked.workers, None)
+    with open_store(url) as store:
+        for spec in specs:
+            job = submitted(store, spec) or submit(store, spec)
+            store.resume(job)
+            with progress(store, job, quiet=False) as listener:
+                library.work(store, job, asked.workers, None, listener)
+            print("\n".join(table(rows(store.runs(job=job)))))
+
+
+def submitted(store: Store, spec: dict[str, Any]) -> JobId | None:
+    """The newest job with exactly this spec."""
+    return next((job.id for job in store.jobs(experiment=spec["name"]) if job.spec_id == digest(spec)), None)
+
+
+# ---- what came out ---------------------------------------------------------------------------------------------------
+
+
+def rows(runs: Sequence[StoredRun]) -> list[Row]:
+    """One for each task, network and trainer, in the order of the spec (the task varies most slowly)."""
+    found: dict[tuple[str, str, str], list[StoredRun]] = {}
+    for run in sorted(runs, key=lambda run: run.position):
+        found.setdefault((run.task, run.network, run.trainer), []).append(run)
+    return [row(*key, same) for key, same in found.items()]
+
+
+def row(task: str, network: str, trainer: str, runs: Sequence[StoredRun]) -> Row:
+    done = [run for run in runs if run.state == "succeeded"]
+    solved = [run.solved for run in done if run.solved is not None]
+    scores = sorted(run.test_score for run in done if run.test_score is not None)
+    losses = [run.test_loss for run in done if run.test_loss is not None]
+    return {
+        "task": task,
+        "network": network,
+        "kind": runs[0].fragments["network"]["kind"],
+        "trainer": trainer,
+        "runs": len(done),
+        "failed": sum(run.state == "failed" for run in runs),
+        "solved": sum(solved) if solved else None,
+        "score_name": next((run.score for run in done if run.score), None),
+        "score": [median(scores), scores[0], scores[-1]] if scores else None,
+        "loss": median(losses) if losses else None,
+        "steps": median(run.network_steps or 0 for run in done) if done else None,
+        "seconds": sum(run.seconds or 0.0 for run in done),
+    }
+
+
+def table(found: Sequence[Row]) -> Iterator[str]:
+    """Markdown, one table for each task."""
+    for task, group in groupby(found, key=lambda row: row["task"]):
+        of_task = list(group)
+        score = of_task[0]["score_name"] or "score"
+        yield f"\n**{task}** ({score})\n"
+        yield f"| {' | '.join(COLUMNS)} |"
+        yield "|---|---|--:|--:|--:|--:|--:|"
+        yield from (f"| {' | '.join(cells(row))} |" for row in of_task)
+
+
+def cells(row: Row) -> list[str]:
+    runs = f"{row['runs']}" + (f" ({row['failed']} failed)" if row["failed"] else "")
+    solved = runs if row["solved"] is None else f"{row['solved']} / {runs}"
+    score = "–" if row["score"] is None else "{} [{}, {}]".format(*map(number, row["score"]))
+    told = (row["loss"], row["steps"], row["seconds"])
+    return [row["network"], row["trainer"], solved, score, *("–" if value is None else number(value) for value in told)]
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+# ---- docs/examples.md ------------------------------------------------------------------------------------------------
+
+
+def write_page(urls: Sequence[str]) -> None:
+    """The page, and the same as data for docs/architectures.md."""
+    found = {name: said for name in names() if (said := first_with(urls, name)) is not None}
+    PAGE.write_text(HEAD + "".join(section(name, said) for name, said in found.items()))
+    PAGE.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def first_with(urls: Sequence[str], name: str) -> dict[str, Any] | None:
+    """What the first store that has the example as it is now says of it; None when it was never run."""
+    spec = read(FOLDER / f"{name}.yaml")
+    for url in urls:
+        with open_store(url, create=False) as store:
+            if (job := submitted(store, spec)) is not None:
+                runs = store.runs(job=job)
+                done = next((run for run in runs if run.state == "succeeded"), None)
+                environment = {} if done is None else store.result(done.id).environment
+                kept = {key: environment.get(key) for key in ("evornn", "commit", "cpu")}
+                return {"baselines": baselines(spec), "environment": kept, "rows": rows(runs)}
+    return None
+
+
+def baselines(spec: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """task → baseline → loss on test. Control tasks have none."""
+    data = {task.get("label", task["kind"]): load(json.dumps({k: v for k, v in task.items() if k != "label"}))[1]
+            for task in spec["tasks"]}  # fmt: skip
+    return {task: {b.name: b.test for b in found.baselines} for task, found in data.items() if found.baselines}
+
+
+def section(name: str, said: dict[str, Any]) -> str:
+    """One example."""
+    path = FOLDER / f"{name}.yaml"
+    known = "; ".join(map(reference, said["baselines"].items()))
+    found, machine = said["rows"], said["environment"]
+    runs, seconds = sum(row["runs"] for row in found), sum(row["seconds"] for row in found)
+    below = (
+        f"{runs} runs, {number(seconds / 60)} min of computing on one core of {machine['cpu']}, {machine['commit']}."
+    )
+    lines = "\n".join(table(found))
+    told = f"\nTest loss of the baselines: {known}.\n" if known else ""
+    title = name.replace("_", " ").capitalize()
+    return (
+        f"\n## {title}\n\n{purpose(path)}\n\n```console\n$ evornn run {path.relative_to(ROOT)}\n```\n{lines}\n"
+        f"{told}\n{below}\n"
+    )
+
+
+def reference(known: tuple[str, dict[str, float]]) -> str:
+    """A task's baselines."""
+    task, losses = known
+    return f"{task}: " + ", ".join(f"{name} {number(loss)}" for name, loss in losses.items())
+
+
+def purpose(path: Path) -> str:
+    """The comment that a spec begins with."""
+    lines = path.read_text().splitlines()
+    comment = lines[: next(k for k, line in enumerate(lines) if not line.startswith("#"))]
+    return "\n".join(line.removeprefix("#").strip() for line in comment)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
