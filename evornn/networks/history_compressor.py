@@ -45,13 +45,13 @@ class HistoryCompressor(Model):
         reached = (torch.arange(length, device=inputs.device) < lengths(inputs)[:, None])[..., None]
         x, reached = (v.expand(members, -1, -1, -1) for v in (torch.where(reached, inputs, 0.0), reached))
         h, age = torch.split(state["h"], d.units, -1), torch.split(state["age"], 1, -1)
-        seen, ticks, own, ages = [], [], [], []  # level after level, each over the whole sequence
+        seen, ticks, own, ages = (list[Tensor]() for _ in range(4))  # level after level, each over the whole sequence
         for k in range(self.levels):
             states, missed, error = self._level(w, k, x, h[k], reached)
             seen, ticks, own = [*seen, states], [*ticks, reached], [*own, error]
             if k + 1 < self.levels:
-                since, after = waits(missed, age[k])
-                x, reached, ages = torch.cat([x, torch.log1p(since)], -1), missed, [*ages, after]
+                since, age_after = waits(missed, age[k])
+                x, reached, ages = torch.cat([x, torch.log1p(since)], -1), missed, [*ages, age_after]
         own += [self._above(w, k, seen[k], seen[k + 1], ticks[k]) for k in range(self.levels - 1)]
         outputs = through(w, "readout", torch.cat(seen, -1))
         after = {"h": torch.cat([states[:, :, -1] for states in seen], -1), "age": torch.cat(ages, -1)}
