@@ -41,39 +41,37 @@ class HistoryCompressor(Model):
     own_losses: Annotated[float, Ge(0)] = 1.0  # 0: the gradient is that of the reported loss
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
-        there = torch.arange(inputs.shape[1], device=inputs.device) < lengths(inputs)[:, None]
-        inputs = torch.where(there[..., None], inputs, 0.0)
-        h, age = list(torch.split(state["h"], d.units, -1)), list(torch.split(state["age"], 1, -1))
-        seen, own = [], []
-        for t, x in enumerate(inputs.unbind(1)):
-            reached = there[:, t, None].expand(len(h[0]), -1, -1)
-            x = x.expand(len(h[0]), -1, -1)
-            ticks = []
-            for k in range(self.levels):
-                ticks.append(reached)
-                h[k], missed, error = self._level(w, k, x, h[k], reached)
-                own.append(error)
-                if k + 1 < self.levels:
-                    stamp, age[k] = torch.log1p(age[k]), torch.where(missed, 0.0, age[k]) + 1
-                    x, reached = torch.cat([x, stamp], -1), missed
-            own += [self._above(w, k, h, ticks[k]) for k in range(self.levels - 1)]
-            seen.append(torch.cat(h, -1))
-        outputs = affine(torch.stack(seen, 2).flatten(1, 2), w["readout.weight"], w["readout.bias"])
-        outputs = joined(outputs, self.own_losses * torch.stack(own).sum(0))
-        after = {"h": torch.cat(h, -1), "age": torch.cat(age, -1)}
-        return outputs.view(len(h[0]), *inputs.shape[:2], -1), after
+        members, length = len(w["readout.weight"]), inputs.shape[1]
+        reached = (torch.arange(length, device=inputs.device) < lengths(inputs)[:, None])[..., None]
+        x, reached = (v.expand(members, -1, -1, -1) for v in (torch.where(reached, inputs, 0.0), reached))
+        h, age = torch.split(state["h"], d.units, -1), torch.split(state["age"], 1, -1)
+        seen, ticks, own, ages = (list[Tensor]() for _ in range(4))  # level after level, each over the whole sequence
+        for k in range(self.levels):
+            states, missed, error = self._level(w, k, x, h[k], reached)
+            seen, ticks, own = [*seen, states], [*ticks, reached], [*own, error]
+            if k + 1 < self.levels:
+                since, age_after = waits(missed, age[k])
+                x, reached, ages = torch.cat([x, torch.log1p(since)], -1), missed, [*ages, age_after]
+        own += [self._above(w, k, seen[k], seen[k + 1], ticks[k]) for k in range(self.levels - 1)]
+        outputs = through(w, "readout", torch.cat(seen, -1))
+        after = {"h": torch.cat([states[:, :, -1] for states in seen], -1), "age": torch.cat(ages, -1)}
+        return joined(outputs, self.own_losses * torch.stack(own).sum((0, -1))), after
 
     def _level(self, w: Parameters, k: int, x: Tensor, h: Tensor, reached: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Level k's new state, where [P, B, 1] it failed to predict its input, and its prediction's loss [P, B]."""
-        off = affine(h, w[f"{k}.prediction.weight"], w[f"{k}.prediction.bias"]) - x
+        """Level k's states [P, B, T, H], where [P, B, T, 1] it failed to predict its input, and its predictions' losses
+        [P, B, T]."""
+        recurrent = w[f"{k}.state.weight"][..., x.shape[-1] :]
+        driven = affine(x.flatten(1, 2), w[f"{k}.state.weight"][..., : x.shape[-1]], w[f"{k}.state.bias"])
+        states = [h]
+        for now, there in zip(driven.view(*x.shape[:-1], -1).unbind(2), reached.unbind(2), strict=True):
+            states.append(torch.where(there, torch.tanh(now + affine(states[-1], recurrent)), states[-1]))
+        off = through(w, f"{k}.prediction", torch.stack(states[:-1], 2)) - x
         missed = reached & (off.abs() > self.tolerance).any(-1, keepdim=True)
-        new = torch.tanh(affine(torch.cat([x, h], -1), w[f"{k}.state.weight"], w[f"{k}.state.bias"]))
-        error = torch.where(reached[..., 0], off.square().mean(-1), 0.0)
-        return torch.where(reached, new, h), missed, error
+        return torch.stack(states[1:], 2), missed, torch.where(reached[..., 0], off.square().mean(-1), 0.0)
 
-    def _above(self, w: Parameters, k: int, h: list[Tensor], reached: Tensor) -> Tensor:
-        """[P, B] the loss of level k's prediction of the state above it."""
-        off = affine(h[k], w[f"{k}.above.weight"], w[f"{k}.above.bias"]) - h[k + 1].detach()
+    def _above(self, w: Parameters, k: int, states: Tensor, above: Tensor, reached: Tensor) -> Tensor:
+        """[P, B, T] the losses of level k's predictions of the states above it."""
+        off = through(w, f"{k}.above", states) - above.detach()
         return torch.where(reached[..., 0], off.square().mean(-1), 0.0)
 
     def parameters(self, d: Dimensions) -> Iterator[Part]:
@@ -87,6 +85,18 @@ class HistoryCompressor(Model):
 
     def start(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
         return {"h": np.zeros(self.levels * d.units, np.float32), "age": np.zeros(self.levels - 1, np.float32)}
+
+
+def through(w: Parameters, name: str, x: Tensor) -> Tensor:
+    """The affine map of that name at every step, [P, B, T, columns] → [P, B, T, rows]."""
+    return affine(x.flatten(1, 2), w[f"{name}.weight"], w[f"{name}.bias"]).view(*x.shape[:-1], -1)
+
+
+def waits(missed: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:
+    """Steps since the last miss before each step [P, B, T, 1], and [P, B, 1] after the last one; `age` at the first."""
+    t = torch.arange(missed.shape[2], device=age.device, dtype=age.dtype)[:, None]
+    last = torch.cat([-age[:, :, None], torch.where(missed, t, -torch.inf)], 2).cummax(2).values
+    return t - last[:, :, :-1], missed.shape[2] - last[:, :, -1]
 
 
 class Joining(torch.autograd.Function):
