@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from textwrap import fill
 
 from evornn.experiments.catalog import defaults
 from evornn.experiments.description import Architecture, described
+from evornn.experiments.yaml import read
 from evornn.networks import CELLS
 
+ROOT = Path(__file__).parents[2]
 HEAD = """# Architectures
 
 Made by `python -m evornn.experiments.architectures` from the files in `evornn/networks/`; `evornn catalog NAME` shows
@@ -33,8 +36,18 @@ def _section(name: str, a: Architecture) -> str:
     notes = "\n\n".join(fill(paragraph, 120) for paragraph in a.notes.split("\n\n"))
     return (
         f"\n## {name}\n\n{a.title} ({a.paper})\n\n```text\n{a.equation}\n```\n\n{notes}\n\n"
-        f"Settings: {settings}. Backends: {a.backends}.\n"
+        f"Settings: {settings}. Backends: {a.backends}.\n" + "".join(_example(path) for path in examples(name))
     )
+
+
+def examples(kind: str) -> list[Path]:
+    """The files in examples/architectures, relative to the repository, whose networks name a kind."""
+    files = sorted((ROOT / "examples" / "architectures").glob("*.yaml"))
+    return [file.relative_to(ROOT) for file in files if kind in {n["kind"] for n in read(file)["networks"]}]
+
+
+def _example(path: Path) -> str:
+    return f"\nExample: `evornn run {path}`\n"
 
 
 if __name__ == "__main__":
