@@ -363,6 +363,21 @@ def test_parameter_counts(name, count):
     assert network(name, inputs=2, units=4, outputs=3, layers=None).n == count + readout
 
 
+def test_a_cascaded_network_answers_logits_or_their_sigmoid():
+    units, logits = (network("cascaded", dtype="float64", logits=asked) for asked in (False, True))
+    genomes, (x, _) = units.sample(3, 0), data()
+    assert np.allclose(1 / (1 + np.exp(-logits.predict(genomes, x))), units.predict(genomes, x), atol=1e-12)
+
+
+def test_the_state_of_a_cascaded_network_takes_another_activation():
+    made = network("cascaded", inputs=1, units=1, outputs=1, dtype="float64", activation="tanh", logits=True)
+    genome = np.zeros((1, made.n))
+    for name, weight in {"y_.z": 0.3, "y_.bias": 0.2, "z.x": 0.7, "z.bias": 0.9}.items():
+        genome[:, made.layout.blocks[f"0.{name}"].slice] = weight
+    outputs = made.predict(genome, np.array([[[1.0], [-2.0]]]))
+    assert np.allclose(outputs.ravel(), [0.2, 0.3 * np.tanh(0.7 + 0.9) + 0.2], atol=1e-12)
+
+
 def test_an_lstm_without_its_peepholes_is_the_lstm():
     with_peepholes, without = network("lstm_peephole", dtype="float64"), network("lstm", dtype="float64")
     genomes, (x, _) = with_peepholes.sample(3, 0), data()
