@@ -1,0 +1,59 @@
+"""The examples of each architecture: they are specs, they cover the gated cells, and their runs become tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import examples
+from evornn.experiments.spec import experiment, plan
+from evornn.experiments.yaml import read
+from evornn.networks import CELLS
+from evornn.store.store import open_store
+
+
+@pytest.mark.parametrize("name", examples.names())
+def test_an_example_is_a_spec_of_ten_seeds_that_says_what_it_shows(name: str) -> None:
+    path = examples.FOLDER / f"{name}.yaml"
+    spec = read(path)
+    assert spec["name"].replace(" ", "_") == name
+    assert len({run.seed for run in plan(experiment(spec))}) >= 10
+    assert len(examples.purpose(path)) > 40
+
+
+def test_every_gated_cell_has_an_example() -> None:
+    shown = {
+        network["kind"] for name in examples.names() for network in read(examples.FOLDER / f"{name}.yaml")["networks"]
+    }
+    assert set(CELLS) <= shown
+
+
+def test_runs_become_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "examples" / "architectures"
+    folder.mkdir(parents=True)
+    spec = (examples.FOLDER / "associative_memories.yaml").read_text()
+    (folder / "associative_memories.yaml").write_text(
+        spec.replace("seeds: 10", "seeds: 2").replace("steps: 4_000_000", "steps: 40_000")
+    )
+    monkeypatch.setattr(examples, "ROOT", tmp_path)
+    monkeypatch.setattr(examples, "FOLDER", folder)
+    monkeypatch.setattr(examples, "PAGE", tmp_path / "examples.md")
+    store = f"sqlite:///{tmp_path}/examples.db"
+    assert examples.main(["associative_memories", "--store", store, "--workers", "0"]) == 0
+    assert "| hopfield | snes |" in capsys.readouterr().out
+    assert examples.main(["associative_memories", "--store", store, "--workers", "0"]) == 0  # nothing is computed twice
+    with open_store(store) as opened:
+        assert len(opened.runs()) == 2 * 2 * 3 * 2
+    assert examples.main(["--page", "--store", store]) == 0
+    page = (tmp_path / "examples.md").read_text()
+    assert "$ evornn run examples/architectures/associative_memories.yaml" in page
+    assert "Test loss of the baselines: itself: mean" in page
+    assert (tmp_path / "examples.json").exists()
+
+
+def test_an_unknown_example_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert examples.main(["recursiv"]) == 1
+    assert "recursive" in capsys.readouterr().err
