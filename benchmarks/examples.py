@@ -21,6 +21,7 @@ from evornn import library
 from evornn.cli.progress import progress
 from evornn.errors import EvornnError, UnknownName
 from evornn.experiments.execute import load
+from evornn.experiments.spec import experiment, plan
 from evornn.experiments.yaml import read
 from evornn.service.service import submit
 from evornn.store.codec import digest
@@ -35,10 +36,11 @@ Made by `python -m benchmarks.examples --page` from the runs of `examples/archit
 command and ends within 10 minutes on two cores; gradient and evolution stand side by side. *Solved* is what the
 task's paper calls a solution ([tasks](tasks.md#scores)), on test, in so many of the runs, one for each seed; the
 score is the median [least, largest] of all runs, network steps are the median until a run ended, seconds the
-computing time of all runs of the row on one core. Settings were chosen by validation on few seeds; the test was read
-once, at the end of each run.
+computing time of all runs of the row on one core. Settings were found in trials with one to three of the same seeds
+and judged by validation, not searched equally for all trainers: these tables show what an architecture can do, not
+which trainer is best.
 """
-COLUMNS = ("network", "trainer", "solved", "score", "test loss", "network steps", "seconds")
+COLUMNS = ("network", "trainer", "solved / runs", "score", "test loss", "network steps", "seconds")
 Row: TypeAlias = dict[str, Any]
 
 
@@ -132,8 +134,8 @@ def table(found: Sequence[Row]) -> Iterator[str]:
     """Markdown, one table for each task."""
     for task, group in groupby(found, key=lambda row: row["task"]):
         of_task = list(group)
-        score = of_task[0]["score_name"] or "score"
-        yield f"\n**{task}** ({score})\n"
+        score = of_task[0]["score_name"]
+        yield f"\n**{task}**" + (f", score: {score}" if score else "") + "\n"
         yield f"| {' | '.join(COLUMNS)} |"
         yield "|---|---|--:|--:|--:|--:|--:|"
         yield from (f"| {' | '.join(cells(row))} |" for row in of_task)
@@ -141,7 +143,7 @@ def table(found: Sequence[Row]) -> Iterator[str]:
 
 def cells(row: Row) -> list[str]:
     runs = f"{row['runs']}" + (f" ({row['failed']} failed)" if row["failed"] else "")
-    solved = runs if row["solved"] is None else f"{row['solved']} / {runs}"
+    solved = f"{'–' if row['solved'] is None else row['solved']} / {runs}"
     score = "–" if row["score"] is None else "{} [{}, {}]".format(*map(number, row["score"]))
     told = (row["loss"], row["steps"], row["seconds"])
     return [row["network"], row["trainer"], solved, score, *("–" if value is None else number(value) for value in told)]
@@ -162,11 +164,12 @@ def write_page(urls: Sequence[str]) -> None:
 
 
 def first_with(urls: Sequence[str], name: str) -> dict[str, Any] | None:
-    """What the first store that has the example as it is now says of it; None when it was never run."""
+    """What the first store that has run the example to its end, as it is now, says of it; None when none has."""
     spec = read(FOLDER / f"{name}.yaml")
     for url in urls:
         with open_store(url, create=False) as store:
-            if (job := submitted(store, spec)) is not None:
+            job = submitted(store, spec)
+            if job is not None and store.job(job).finished is not None:
                 runs = store.runs(job=job)
                 done = next((run for run in runs if run.state == "succeeded"), None)
                 environment = {} if done is None else store.result(done.id).environment
@@ -177,8 +180,8 @@ def first_with(urls: Sequence[str], name: str) -> dict[str, Any] | None:
 
 def baselines(spec: dict[str, Any]) -> dict[str, dict[str, float]]:
     """task → baseline → loss on test. Control tasks have none."""
-    data = {task.get("label", task["kind"]): load(json.dumps({k: v for k, v in task.items() if k != "label"}))[1]
-            for task in spec["tasks"]}  # fmt: skip
+    tasks = {run.task: run.fragments["task"] for run in plan(experiment(spec))}
+    data = {name: load(json.dumps(task))[1] for name, task in tasks.items()}
     return {task: {b.name: b.test for b in found.baselines} for task, found in data.items() if found.baselines}
 
 
