@@ -37,8 +37,8 @@ command and ends within 10 minutes on two cores; gradient and evolution stand si
 task's paper calls a solution ([tasks](tasks.md#scores)), on test, in so many of the runs, one for each seed; the
 score is the median [least, largest] of all runs, network steps are the median until a run ended, seconds the
 computing time of all runs of the row on one core. Settings were found in trials with one to three of the same seeds
-and judged by validation, not searched equally for all trainers: these tables show what an architecture can do, not
-which trainer is best.
+and judged by validation, mostly with the test in sight, and not searched equally for all trainers: these tables show
+what an architecture can do, not which trainer is best.
 """
 COLUMNS = ("network", "trainer", "solved / runs", "score", "test loss", "network steps", "seconds")
 Row: TypeAlias = dict[str, Any]

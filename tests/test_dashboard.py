@@ -144,9 +144,9 @@ def test_a_finished_run_shows_its_network_and_gives_its_model(page: Page, server
     from evornn.service.model import Model
 
     assert len(Model.read(tmp_path / "model").genome) > 0
-    assert ink(page) == INK["light"]
+    wait_for_ink(page, INK["light"])
     page.get_by_role("button", name="Light / dark").click()
-    assert ink(page) == INK["dark"]
+    wait_for_ink(page, INK["dark"])
     page.get_by_role("tab", name="Searcher").click()
     expect(page.locator("#run-searcher")).to_contain_text("gradient norm")
     page.get_by_role("tab", name="Network").click()
@@ -155,11 +155,10 @@ def test_a_finished_run_shows_its_network_and_gives_its_model(page: Page, server
     assert tools.faults(page) == []
 
 
-def ink(page: Page) -> str:
-    """The colour of the learning curve's words."""
-    expect(page.locator("#run-curve .js-plotly-plot .scatterlayer")).to_be_attached()
-    code = "document.querySelector('#run-curve .js-plotly-plot')._fullLayout.font.color"
-    return str(page.evaluate(code))
+def wait_for_ink(page: Page, colour: str) -> None:
+    """Until the learning curve's words have that colour: a chart is drawn by the server's answer to a change of theme."""
+    code = "colour => document.querySelector('#run-curve .js-plotly-plot')?._fullLayout?.font.color === colour"
+    page.wait_for_function(code, arg=colour)
 
 
 def test_script_in_names_is_text(page: Page, server: Server) -> None:
