@@ -156,7 +156,7 @@ def test_a_finished_run_shows_its_network_and_gives_its_model(page: Page, server
 
 
 def wait_for_ink(page: Page, colour: str) -> None:
-    """Until the learning curve's words have that colour: a chart is drawn by the server's answer to a change of theme."""
+    """Until the learning curve's words have it: after a change of theme the server draws the chart again."""
     code = "colour => document.querySelector('#run-curve .js-plotly-plot')?._fullLayout?.font.color === colour"
     page.wait_for_function(code, arg=colour)
 
