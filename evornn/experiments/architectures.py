@@ -47,7 +47,8 @@ def examples(kind: str) -> list[Path]:
 
 
 def _example(path: Path) -> str:
-    return f"\nExample: `evornn run {path}`\n"
+    heading = path.stem.replace("_", "-")
+    return f"\nExample: `evornn run {path}` ([measured](examples.md#{heading}))\n"
 
 
 if __name__ == "__main__":
