@@ -1,7 +1,7 @@
 """Every architecture on a task that shows what it is for: `examples/architectures/*.yaml`, computed, and as tables.
 
     python -m benchmarks.examples NAME … | all  [--quick] [--store URL] [--workers N]
-    python -m benchmarks.examples --page [--store URL …]      write docs/examples.md and docs/examples.json
+    python -m benchmarks.examples --page [--store URL …]      write docs/examples.md
 
 All runs are kept in the store: a second call computes what is missing.
 """
@@ -12,21 +12,22 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeAlias
 
+from benchmarks.stored import compute, job_of
 from evornn import library
 from evornn.cli.progress import progress
 from evornn.errors import EvornnError, UnknownName
+from evornn.experiments.conclusions import number
 from evornn.experiments.execute import load
 from evornn.experiments.spec import experiment, plan
 from evornn.experiments.yaml import read
-from evornn.service.service import submit
-from evornn.store.codec import digest
-from evornn.store.records import JobId, StoredRun
-from evornn.store.store import Store, open_store
+from evornn.store.records import StoredRun
+from evornn.store.store import open_store
 
 ROOT = Path(__file__).parent.parent
 FOLDER, PAGE = ROOT / "examples" / "architectures", ROOT / "docs" / "examples.md"
@@ -55,7 +56,7 @@ def main(given: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(given)
     try:
         stores = asked.store or ["sqlite:///examples.db"]
-        write_page(stores) if asked.page else compute(chosen(asked.names, asked.quick), asked, stores[0])
+        write_page(stores) if asked.page else run(chosen(asked.names, asked.quick), stores[0], asked.workers)
     except EvornnError as error:
         print(error, file=sys.stderr)
         return 1
@@ -77,25 +78,16 @@ def chosen(given: Sequence[str], quick: bool) -> list[dict[str, Any]]:
 
 
 def shortened(spec: dict[str, Any]) -> dict[str, Any]:
-    """Two hundred evaluations or so, whatever the architecture."""
-    return {**spec, "seeds": 1, "budget": {**spec["budget"], "steps": max(1, spec["budget"]["steps"] // 100)}}
+    return {**spec, "seeds": 1, "budget": {**spec["budget"], "steps": spec["budget"]["steps"] // 100}}
 
 
-def compute(specs: Sequence[dict[str, Any]], asked: argparse.Namespace, url: str) -> None:
+def run(specs: Sequence[dict[str, Any]], url: str, workers: int | None) -> None:
     """Work off what is missing of each, and print its table."""
-    library.prepare(asked.workers, None)
+    library.prepare(workers, None)
     with open_store(url) as store:
         for spec in specs:
-            job = submitted(store, spec) or submit(store, spec)
-            store.resume(job)
-            with progress(store, job, quiet=False) as listener:
-                library.work(store, job, asked.workers, None, listener)
-            print("\n".join(table(rows(store.runs(job=job)))))
-
-
-def submitted(store: Store, spec: dict[str, Any]) -> JobId | None:
-    """The newest job with exactly this spec."""
-    return next((job.id for job in store.jobs(experiment=spec["name"]) if job.spec_id == digest(spec)), None)
+            compute([spec], store, workers, partial(progress, quiet=False))
+            print("\n".join(table(rows(store.runs(job=job_of(spec, store))))))
 
 
 # ---- what came out ---------------------------------------------------------------------------------------------------
@@ -117,7 +109,6 @@ def row(task: str, network: str, trainer: str, runs: Sequence[StoredRun]) -> Row
     return {
         "task": task,
         "network": network,
-        "kind": runs[0].fragments["network"]["kind"],
         "trainer": trainer,
         "runs": len(done),
         "failed": sum(run.state == "failed" for run in runs),
@@ -145,22 +136,22 @@ def cells(row: Row) -> list[str]:
     runs = f"{row['runs']}" + (f" ({row['failed']} failed)" if row["failed"] else "")
     solved = f"{'–' if row['solved'] is None else row['solved']} / {runs}"
     score = "–" if row["score"] is None else "{} [{}, {}]".format(*map(number, row["score"]))
-    told = (row["loss"], row["steps"], row["seconds"])
-    return [row["network"], row["trainer"], solved, score, *("–" if value is None else number(value) for value in told)]
-
-
-def number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return [
+        row["network"],
+        row["trainer"],
+        solved,
+        score,
+        *(number(row[key], 3) for key in ("loss", "steps", "seconds")),
+    ]
 
 
 # ---- docs/examples.md ------------------------------------------------------------------------------------------------
 
 
 def write_page(urls: Sequence[str]) -> None:
-    """The page, and the same as data for docs/architectures.md."""
+    """Of all that was run to its end."""
     found = {name: said for name in names() if (said := first_with(urls, name)) is not None}
     PAGE.write_text(HEAD + "".join(section(name, said) for name, said in found.items()))
-    PAGE.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 def first_with(urls: Sequence[str], name: str) -> dict[str, Any] | None:
@@ -168,12 +159,12 @@ def first_with(urls: Sequence[str], name: str) -> dict[str, Any] | None:
     spec = read(FOLDER / f"{name}.yaml")
     for url in urls:
         with open_store(url, create=False) as store:
-            job = submitted(store, spec)
+            job = job_of(spec, store)
             if job is not None and store.job(job).finished is not None:
                 runs = store.runs(job=job)
                 done = next((run for run in runs if run.state == "succeeded"), None)
                 environment = {} if done is None else store.result(done.id).environment
-                kept = {key: environment.get(key) for key in ("evornn", "commit", "cpu")}
+                kept = {key: environment.get(key) for key in ("commit", "cpu")}
                 return {"baselines": baselines(spec), "environment": kept, "rows": rows(runs)}
     return None
 

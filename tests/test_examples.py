@@ -51,7 +51,6 @@ def test_runs_become_a_page(
     page = (tmp_path / "examples.md").read_text()
     assert "$ evornn run examples/architectures/associative_memories.yaml" in page
     assert "Test loss of the baselines: itself: mean" in page
-    assert (tmp_path / "examples.json").exists()
 
 
 def test_an_unknown_example_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

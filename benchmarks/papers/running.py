@@ -1,22 +1,15 @@
-"""The runs of a section: submitted once to a store, worked off, and found there again."""
+"""The runs of a section, and what they say about each line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from benchmarks.papers.figures import FIGURES, solved, verdict
 from benchmarks.papers.section import Line, Section
-from evornn import library
+from benchmarks.stored import Watching, compute, job_of
 from evornn.experiments.statistics import Interval
-from evornn.service.dispatch import Listener
-from evornn.service.service import submit
-from evornn.store.codec import digest
-from evornn.store.records import JobId, StoredRun
+from evornn.store.records import StoredRun
 from evornn.store.store import Store
-
-Watching = Callable[[Store, JobId], AbstractContextManager[Listener]]
 
 
 @dataclass(frozen=True)
@@ -34,11 +27,7 @@ class Measured:
 
 def run(section: Section, store: Store, workers: int | None, watching: Watching, full: bool) -> None:
     """Compute what is missing of a section; interrupted, it goes on there the next time."""
-    jobs = [_job(line, store) or submit(store, line.spec) for line in section.lines if full or not line.full]
-    for job in jobs:
-        store.resume(job)
-        with watching(store, job) as listener:
-            library.work(store, job, workers, None, listener)
+    compute([line.spec for line in section.lines if full or not line.full], store, workers, watching)
 
 
 def measured(section: Section, store: Store) -> list[Measured]:
@@ -47,7 +36,7 @@ def measured(section: Section, store: Store) -> list[Measured]:
 
 
 def _measured(section: Section, line: Line, store: Store) -> Measured:
-    job = _job(line, store)
+    job = job_of(line.spec, store)
     runs = [] if job is None else store.runs(job=job)
     done = [run for run in runs if run.state == "succeeded"]
     ours = FIGURES[section.figure](done) if done and not any(run.finished is None for run in runs) else None
@@ -73,11 +62,5 @@ def environments(section: Section, store: Store) -> list[dict[str, object]]:
 
 
 def _first_runs(section: Section, store: Store) -> list[StoredRun]:
-    jobs = [job for line in section.lines if (job := _job(line, store)) is not None]
+    jobs = [job for line in section.lines if (job := job_of(line.spec, store)) is not None]
     return [done[0] for job in jobs if (done := store.runs(job=job, state="succeeded", limit=1))]
-
-
-def _job(line: Line, store: Store) -> JobId | None:
-    """The newest job with exactly this spec."""
-    same = [job.id for job in store.jobs(experiment=line.spec["name"]) if job.spec_id == digest(dict(line.spec))]
-    return same[0] if same else None
