@@ -188,6 +188,16 @@ def test_a_run_is_stopped_before_it_begins(executor: Executor) -> None:
     assert {event.attempt: event for event in ends} == {a.attempt: Ended(a.attempt, "stopped") for a in endless}
 
 
+def test_a_run_is_stopped_at_the_moment_it_begins(executor: Executor) -> None:
+    """Ray may call a stream ready whose run, cancelled too late, goes on: nothing must wait for its next word."""
+    for k in range(40):
+        asked = assignment(100 + k, budget=ENDLESS)
+        executor.start(asked)
+        time.sleep(k * 0.0005)
+        executor.stop(asked.attempt)
+        assert heard(executor, 100 + k, is_last)[-1] == Ended(asked.attempt, "stopped")
+
+
 def test_there_is_room_again_when_a_run_has_ended(executor: Executor) -> None:
     before = executor.room
     executor.start(assignment(24))

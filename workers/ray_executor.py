@@ -55,10 +55,19 @@ class RayExecutor:
         if not self._streams:
             time.sleep(0 if refused else timeout)
             return refused
-        ready, _ = ray.wait(list(self._streams), num_returns=1, timeout=timeout)
+        awaited = self._awaited()
+        ready, _ = ray.wait(list(awaited), num_returns=1, timeout=timeout)
         if ready:  # take what else is there
-            ready, _ = ray.wait(list(self._streams), num_returns=len(self._streams), timeout=0)
-        return refused + self._heard(ready)
+            ready, _ = ray.wait(list(awaited), num_returns=len(awaited), timeout=0)
+        return refused + self._heard([awaited[found] for found in ready])
+
+    def _awaited(self) -> dict[Any, Any]:
+        """What to wait for → its stream: the next word, or the end of a run that was stopped. Ray calls such a stream
+        ready before that, and its next word would then be waited for without limit if the run began all the same."""
+        return {
+            stream.completed() if assignment.attempt in self._stopped else stream: stream
+            for stream, assignment in self._streams.items()
+        }
 
     def _heard(self, ready: list[Any]) -> list[Event]:
         """The next word of each, as far as they can be had in time: the rest is for the next call, since who hears
