@@ -19,7 +19,7 @@ from stores import checkpoint, new_runs, result, row
 
 from evornn.service import dispatch
 from evornn.service.dispatch import Dispatcher
-from evornn.service.executor import Assignment, Attempt, Ended, Event, Room, Said
+from evornn.service.executor import Assignment, Attempt, Ended, Event, Room, Said, is_last
 from evornn.service.owner import own_name
 from evornn.store import leasing
 from evornn.store.errors import StoreError, Unreachable
@@ -41,10 +41,6 @@ def success(a: Assignment, *marks: int) -> Said:
 
 def ended(a: Assignment, cause: Any, reason: str = "", retry: bool = True) -> Ended:
     return Ended(a.attempt, cause, reason, retry)
-
-
-def is_last(event: Event) -> bool:
-    return isinstance(event, Ended) or event.update.result is not None
 
 
 class Scripted:

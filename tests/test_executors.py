@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
-from test_dispatch import Heard, gone, is_last
+from test_dispatch import Heard, gone
 
 from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
@@ -24,7 +24,7 @@ from evornn.experiments.spec import experiment, plan
 from evornn.service import detached, owner
 from evornn.service.detached import Detached
 from evornn.service.dispatch import Dispatcher
-from evornn.service.executor import Assignment, Attempt, Ended, Event, Executor, Room, Said
+from evornn.service.executor import Assignment, Attempt, Ended, Event, Executor, Room, Said, is_last
 from evornn.service.local import LocalExecutor
 from evornn.service.owner import is_dead, own_name
 from evornn.service.service import submit

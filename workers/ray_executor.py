@@ -8,7 +8,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
-from evornn.service.executor import Assignment, Attempt, Ended, Event, Room
+from evornn.service.executor import Assignment, Attempt, Cause, Ended, Event, Room, is_last
 from evornn.training.environment import versions
 from evornn.workers.machines import Machines
 from evornn.workers.remote import compute
@@ -74,7 +74,7 @@ class RayExecutor:
         nothing of this process for long takes it for stuck."""
         found, until = list[Event](), time.monotonic() + FETCH
         for stream in ready:
-            found += [event] if (event := self._next(stream)) is not None else []
+            found.append(self._next(stream))
             if time.monotonic() > until:
                 break
         return found
@@ -107,24 +107,23 @@ class RayExecutor:
             del self._streams[stream]
         return [Ended(a.attempt, "error", self._machines.refusal(a.needs), retry=False) for a in found.values()]
 
-    def _next(self, stream: Any) -> Event | None:
+    def _next(self, stream: Any) -> Event:
         attempt = self._streams[stream].attempt
         try:
             event: Event = ray.get(next(stream), timeout=FETCH)
-        except StopIteration:  # without a last word: it can't be, but would else be waited for
-            event = Ended(attempt, "machine", "the run ended without a result")
+        except StopIteration:  # without a last word: stopped as it began
+            event = self._ended(attempt, "machine", "the run ended without a result")
+        except RayTaskError as error:  # raised over there, say because evornn is not installed
+            event = self._ended(attempt, "error", f"{type(error.cause).__name__}: {error.cause}")
         except RayError as error:
             if isinstance(error, GetTimeoutError):
                 ray.cancel(stream, force=True)
-            event = self._ended(attempt, error)
-        if isinstance(event, Ended) or event.update.result is not None:
+            event = self._ended(attempt, "machine", type(error).__name__)
+        if is_last(event):
             del self._streams[stream]
             self._stopped.pop(attempt, None)
         return event
 
-    def _ended(self, attempt: Attempt, error: RayError) -> Ended:
-        if attempt in self._stopped:
-            return Ended(attempt, "stopped")
-        if isinstance(error, RayTaskError):  # raised over there, say because evornn is not installed
-            return Ended(attempt, "error", f"{type(error.cause).__name__}: {error.cause}")
-        return Ended(attempt, "machine", type(error).__name__)
+    def _ended(self, attempt: Attempt, cause: Cause, reason: str) -> Ended:
+        """Whatever a run that was to be stopped ends with, that is why."""
+        return Ended(attempt, "stopped") if attempt in self._stopped else Ended(attempt, cause, reason)

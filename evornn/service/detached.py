@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 from evornn.errors import EvornnError
-from evornn.service.executor import Assignment, Attempt, Ended, Event, Executor, Room
+from evornn.service.executor import Assignment, Attempt, Ended, Event, Executor, Room, is_last
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Detached:
         if news is None:
             return []
         self._pause = AGAIN[0]
-        self._attempts -= {event.attempt for event in news.events if _is_last(event)}
+        self._attempts -= {event.attempt for event in news.events if is_last(event)}
         return news.events
 
     def stop(self, attempt: Attempt, force: bool = True) -> None:
@@ -170,10 +170,6 @@ class Other:
                 self._in.put(self._pipe.recv())
         except (EOFError, OSError):
             self._in.put("the process that talks to the cluster has ended")
-
-
-def _is_last(event: Event) -> bool:
-    return isinstance(event, Ended) or event.update.result is not None
 
 
 def _serve(pipe: Connection, make: Make) -> None:

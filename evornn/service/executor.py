@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 from evornn.training.oracle import Origin
 from evornn.training.records import Checkpoint, Update
 
+Cause: TypeAlias = Literal["error", "machine", "cluster", "stopped"]
+
 
 class Attempt(NamedTuple):
     """A try at a run, named by the lease under which it began: what an earlier try still says is not about this one."""
@@ -68,12 +70,17 @@ class Ended:
     """A run ended without a result: it raised an error, its machine died, the whole cluster did, or it was stopped."""
 
     attempt: Attempt
-    cause: Literal["error", "machine", "cluster", "stopped"]
+    cause: Cause
     reason: str = ""
     retry: bool = True  # False where another try would end the same way
 
 
 Event: TypeAlias = Said | Ended
+
+
+def is_last(event: Event) -> bool:
+    """Whether nothing more comes of the run."""
+    return isinstance(event, Ended) or event.update.result is not None
 
 
 class Executor(Protocol):

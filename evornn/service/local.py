@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 
-from evornn.service.executor import Assignment, Attempt, Ended, Event, Room
+from evornn.service.executor import Assignment, Attempt, Ended, Event, Room, is_last
 from evornn.service.perform import perform
 
 
@@ -53,15 +54,20 @@ class LocalExecutor:
 
     def _work(self) -> None:
         for assignment, stop in iter(self._waiting.get, None):
-            self._perform(assignment, stop)
-            del self._stop[assignment.attempt]
-
-    def _perform(self, assignment: Assignment, stop: threading.Event) -> None:
-        events = perform(assignment)
-        while not stop.is_set():
-            event = next(events, None)
-            if event is None:
-                return
-            if not stop.is_set():
+            for event in stopped_by(stop, assignment):
+                if is_last(event):  # there is room again before anybody hears of it
+                    del self._stop[assignment.attempt]
                 self._said.put(event)
-        self._said.put(Ended(assignment.attempt, "stopped"))
+
+
+def stopped_by(stop: threading.Event, assignment: Assignment) -> Iterator[Event]:
+    """Events of a run up to its last one, which says so if it was stopped."""
+    events = perform(assignment)
+    while not stop.is_set():
+        event = next(events)
+        if stop.is_set():
+            break
+        yield event
+        if is_last(event):
+            return
+    yield Ended(assignment.attempt, "stopped")
