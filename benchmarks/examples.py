@@ -46,11 +46,11 @@ Row: TypeAlias = dict[str, Any]
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Exit status 1 for an error that the message explains."""
+    """Exit status 1 for an error that the message explains, and where runs failed."""
     parser = argparse.ArgumentParser("python -m benchmarks.examples", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or of {', '.join(names())}")
     parser.add_argument("--page", action="store_true", help="write docs/examples.md from the stores")
-    parser.add_argument("--quick", action="store_true", help="one seed and a hundredth of each budget: does it run?")
+    parser.add_argument("--quick", action="store_true", help="one seed and a tenth of each budget: does it run?")
     parser.add_argument("--store", action="append", help="default: sqlite:///examples.db; several for --page")
     parser.add_argument("--workers", type=int, help="CPUs; default: all; 0: no Ray")
     asked = parser.parse_args(given)
@@ -78,16 +78,19 @@ def chosen(given: Sequence[str], quick: bool) -> list[dict[str, Any]]:
 
 
 def shortened(spec: dict[str, Any]) -> dict[str, Any]:
-    return {**spec, "seeds": 1, "budget": {**spec["budget"], "steps": spec["budget"]["steps"] // 100}}
+    return {**spec, "seeds": 1, "budget": {**spec["budget"], "steps": spec["budget"]["steps"] // 10}}
 
 
 def run(specs: Sequence[dict[str, Any]], url: str, workers: int | None) -> None:
-    """Work off what is missing of each, and print its table."""
+    """Work off what is missing of each, and print its table. Raises EvornnError for runs that failed."""
     library.prepare(workers, None)
     with open_store(url) as store:
         for spec in specs:
             compute([spec], store, workers, partial(progress, quiet=False))
-            print("\n".join(table(rows(store.runs(job=job_of(spec, store))))))
+            runs = store.runs(job=job_of(spec, store))
+            print("\n".join(table(rows(runs))))
+            if failed := [run for run in runs if run.state == "failed"]:
+                raise EvornnError(f"{spec['name']}: {len(failed)} runs failed; the first one: {failed[0].error}")
 
 
 # ---- what came out ---------------------------------------------------------------------------------------------------

@@ -53,6 +53,17 @@ def test_runs_become_a_page(
     assert "Test loss of the baselines: itself: mean" in page
 
 
+def test_failed_runs_are_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = (examples.FOLDER / "associative_memories.yaml").read_text()
+    (tmp_path / "associative_memories.yaml").write_text(spec.replace("steps: 4_000_000", "steps: 1_000"))
+    monkeypatch.setattr(examples, "FOLDER", tmp_path)
+    asked = ["associative_memories", "--quick", "--store", f"sqlite:///{tmp_path}/examples.db", "--workers", "0"]
+    assert examples.main(asked) == 1
+    assert "12 runs failed" in capsys.readouterr().err
+
+
 def test_an_unknown_example_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert examples.main(["recursiv"]) == 1
     assert "recursive" in capsys.readouterr().err
