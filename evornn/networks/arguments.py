@@ -130,6 +130,8 @@ def _described(values: Any) -> str:
 def without_padding(inputs: Tensor, counted: Tensor, padding: float) -> Tensor:
     """[B, T, I] with `padding` after the last step that counts: whatever stands there can change no loss, but the
     gradient of an infinite or undefined value would be undefined."""
+    if counted[:, -1].all():
+        return inputs
     return torch.where(counted.flip(1).cumsum(1).flip(1)[..., None] > 0, inputs, padding)
 
 

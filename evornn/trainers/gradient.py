@@ -139,8 +139,10 @@ def measured(losses: Losses, gradients: Genomes) -> tuple[Losses, Genomes, Norms
 
 
 def median(norms: Norms, sound: Rows) -> NDArray[np.float64]:
-    """Of the sound members' norms; NaN where there is none."""
-    return np.array(np.median(norms[sound]) if sound.any() else np.nan)
+    """Of the sound members' norms; NaN where there is none. numpy's own takes longer than a small network's update."""
+    ordered = np.sort(norms[sound])
+    middle = len(ordered) // 2
+    return np.array((ordered[~middle] + ordered[middle]) / 2 if len(ordered) else np.nan)
 
 
 def clipped(gradients: Genomes, norms: Norms, sound: Rows, limit: float | None) -> Genomes:

@@ -120,7 +120,10 @@ class Mapping:
         return tuple(torch.as_tensor(values).to(device) for values in (data.inputs, data.targets, data.mask))
 
     def _take(self, batch: Batch | None) -> tuple[Any, ...]:
-        return self._all if batch is None else tuple(values[torch.as_tensor(batch)] for values in self._all)
+        if batch is None:
+            return self._all
+        rows = torch.as_tensor(batch).to(self.network.device)
+        return tuple(values.index_select(0, rows) for values in self._all)
 
 
 def solvable(network: Network, loss: str | OwnLoss) -> Layout:

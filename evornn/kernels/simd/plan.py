@@ -29,6 +29,7 @@ class Plan:
         self.values: list[dict[str, int]] = [{} for _ in range(layout.layers)]
         self.parts: list[tuple[Index, NDArray[np.float32]]] = []
         self.weights, self.gradient_size, self.row = 0, 0, source.vectors * LANES
+        self.asked, self.kept = (0, False), np.zeros(0, np.int64)  # the last table
         self.fixed = np.concatenate([np.zeros(0, np.float32), *(values.ravel() for values in layout.fixed.values())])
         ends = np.cumsum([values.size for values in layout.fixed.values()])
         self.fixed_index = {
@@ -49,7 +50,13 @@ class Plan:
 
     def table(self, frames: int, apart: bool) -> Index:
         """[layers · columns], for a workspace of so many frames; sets `floats`, `d_here`, `d_there`, `d_floats`.
-        `apart`: a row's vectors are sequences of one member, else they are two members."""
+        `apart`: a row's vectors are sequences of one member, else they are two members. The last one is kept: small
+        mini-batches ask for the same one thousands of times a second."""
+        if (frames, apart) != self.asked:
+            self.asked, self.kept = (frames, apart), self._table(frames, apart)
+        return self.kept
+
+    def _table(self, frames: int, apart: bool) -> Index:
         self._workspace(frames * self.frame)
         shared = {"apart": int(apart), "twin": 0 if apart else self.twin, "gtwin": 0 if apart else self.gtwin}
         found = np.zeros((self.layout.layers, len(self.columns)), np.int64)
