@@ -10,7 +10,6 @@ then breaks down at once (Amit, Gutfreund & Sompolinsky 1985), a sharp edge only
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import evornn
+from benchmarks.picture import save
 from evornn.arrays import Floats, Genome, Streams
 from evornn.experiments import palette
 from evornn.networks import bidirectional_associative_memory, hopfield
@@ -93,20 +93,12 @@ def table(found: dict[str, Floats]) -> Iterator[str]:
 
 def draw(found: dict[str, Floats], path: Path) -> None:
     """As a PNG, by a Chromium on the PATH."""
-    from playwright.sync_api import sync_playwright
-
     figure = palette.axes("light", "patterns / N", "share of elements recalled")
     for name, style in palette.styles(found).items():
         line, marker = {"color": style.colour, "dash": style.dash}, {"symbol": style.symbol}
         figure.add_scatter(x=LOADS, y=found[name], name=name, mode="lines+markers", line=line, marker=marker)
     figure.add_vline(LIMIT, line_dash="dot", annotation_text="0.138", annotation_position="bottom right")
-    figure.update_layout(width=800, height=420, paper_bgcolor="white")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 820, "height": 440})
-        page.set_content(figure.to_html(include_plotlyjs="inline"))
-        page.wait_for_timeout(1000)  # until it is drawn
-        page.screenshot(path=path)
+    save(figure, path)
 
 
 if __name__ == "__main__":
