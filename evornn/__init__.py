@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from evornn.library import connect, open, resume, run, train
     from evornn.networks.network import Network
     from evornn.training.budget import Budget
+
+# Torch's matrix products (Intel's MKL) must not depend on where in memory a member lies: without this they do, on AMD's
+# processors at least, and a network has other bits in other company. It costs no time that could be measured.
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 __all__ = ["Budget", "EvornnError", "Network", "connect", "open", "resume", "run", "train"]
 _PLACES = {

@@ -10,12 +10,18 @@ from evornn.settings import settings
 
 @settings
 class FeedForward(Cell):
-    """No memory: the control that answers whether recurrence helps. Initial weights U[−1/√I, 1/√I]."""
+    """No memory: the control that answers whether recurrence helps. Initial weights U[−1/√I, 1/√I]. `biased: false`
+    leaves out b and c, as pole balancers do: at rest their answer is no force."""
 
     activation: Activation = "tanh"
+    biased: bool = True
+
+    @property
+    def readout_bias(self) -> bool:
+        return self.biased
 
     def step(self, w: Weights, x: Node, h: Node) -> Node:
-        return ACTIVATIONS[self.activation](w.h(x))
+        return ACTIVATIONS[self.activation](w.h(x, bias=self.biased))
 
     def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
         bound = 1 / math.sqrt(sizes["inputs"])
