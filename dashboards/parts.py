@@ -19,6 +19,7 @@ from evornn.store.records import StoredRun
 CONFIG: Any = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 ENDED = ("succeeded", "failed", "cancelled")
 LIVE_MS = 1000  # between two looks at something that moves
+NEVER, ALWAYS = 0, -1  # how often a dcc.Interval may tick
 
 
 def heading(title: str, *beside: Any) -> Component:
@@ -45,12 +46,16 @@ def badge(state: str) -> Component:
     return html.Span(state, className=f"state state-{state}")
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> Component:
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str, **body: Any) -> Component:
     """A table that scrolls sideways where it is too wide, below a line that says what it holds."""
-    body = [html.Tr([html.Td(cell) for cell in row]) for row in rows]
-    parts = [html.Thead(html.Tr([html.Th(name, scope="col") for name in head])), html.Tbody(body)]
+    parts = [html.Thead(html.Tr([html.Th(name, scope="col") for name in head])), html.Tbody(lines(rows), **body)]
     scrolling = html.Div(html.Table(parts), className="scrolls", tabIndex="0", role="region", **_named(caption))
     return html.Div([html.P(caption, className="muted"), scrolling])
+
+
+def lines(rows: Sequence[Sequence[Any]]) -> list[Component]:
+    """Of a table, to be put into one or behind those that are there."""
+    return [html.Tr([html.Td(cell) for cell in row]) for row in rows]
 
 
 def facts(pairs: Mapping[str, Any], across: bool = False) -> Component:

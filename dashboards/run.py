@@ -1,16 +1,16 @@
-"""Run: one run from its first budget mark on. Its curve grows, its state changes, at the end its network shows."""
+"""Run: one run from its first budget mark on. Its curve grows, its state and its network change."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import dash_mantine_components as dmc
-from dash import dcc, html
+from dash import Dash, dcc, html
 from dash.development.base_component import Component
 
+from evornn.dashboards import run_live, run_network, run_searcher
 from evornn.dashboards.desk import Desk, Page, whole
 from evornn.dashboards.parts import LIVE_MS, problem
-from evornn.dashboards.run_live import install
 from evornn.dashboards.run_parts import about, actions, curve_panel, top
 
 
@@ -20,9 +20,9 @@ def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
         return problem(f"There is no run {rest!r}: the list of runs leads to all that there are.")
     run = desk.store.run(number)
     panels = {
-        "Curve": curve_panel(desk, run), "Searcher": html.Div(id="run-searcher"), "Network": html.Div(id="run-network"),
+        "Curve": curve_panel(desk, run), "Searcher": run_searcher.panel(desk), "Network": run_network.panel(),
         "Spec and machine": about(desk, run),
-        "Events and log": html.Div([html.Div(id="run-events"), html.Pre(id="run-log")]),
+        "Events and log": run_live.told_panel(),
     }  # fmt: skip
     return html.Section(
         [
@@ -42,6 +42,12 @@ def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
             dcc.Interval(id="run-tick", interval=LIVE_MS),
         ]
     )
+
+
+def install(app: Dash, desk: Desk) -> None:
+    run_live.install(app, desk)
+    run_searcher.install(app, desk)
+    run_network.install(app, desk)
 
 
 PAGE = Page("Run", "run", layout, install, listed=False)

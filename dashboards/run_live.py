@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dash import Dash, Input, Output, Patch, State, ctx, no_update
+from dash import Dash, Input, Output, Patch, State, ctx, html, no_update
 from dash.development.base_component import Component
 
-from evornn.dashboards import frame
+from evornn.dashboards import frame, parts
 from evornn.dashboards.desk import Desk
-from evornn.dashboards.parts import ENDED, chart, drawings, nothing, table, when
+from evornn.dashboards.parts import ENDED, table, when
 from evornn.dashboards.run_parts import ACTIONS, top
-from evornn.errors import EvornnError
 from evornn.experiments import run_charts
-from evornn.store.records import StoredRun
+from evornn.store.records import Event, LogLine, StoredRun
 from evornn.training.records import Row
 
-LINES = 500  # of the log, and events, that are shown
+LINES = 500  # of the log, and events, in one look
 DONE = {"cancel": "is told to stop", "resume": "waits to go on", "retry": "waits to start again"}
 
 
@@ -44,32 +43,22 @@ def install(app: Dash, desk: Desk) -> None:
         ),
     )
     def look(tick: int | None, axes: dict[str, Any], number: int, seen: dict[str, Any]) -> dict[str, Any]:
-        """Only what is new travels; the whole curve when its axes change."""
-        run, rows = desk.store.run(number), desk.store.curve(number)
-        again, now = ctx.triggered_id != "run-tick" or not seen, so_far(desk, run, rows, seen)
-        found = unchanged | drawn(rows, axes, desk.theme) if again else unchanged | grown(rows, axes["x"], seen)
+        """Only what is new travels; the whole curve when its axes change, or when the run was begun anew."""
+        run = desk.store.run(number)  # first: when it has ended by now, what follows is all there will be
+        anew = ctx.triggered_id != "run-tick" or not seen or seen["mark"] > (run.mark or 0)
+        rows = desk.store.curve(number, after=0 if anew else seen["mark"])
+        told, lines = so_far(desk, number, seen)
+        found = unchanged | (drawn(rows, axes, desk.theme) if anew else grown(rows, axes["x"]))
+        now = position(run, rows, told, lines, {**seen, "mark": 0} if anew else seen)
         if now == seen:
             return found
-        told = {"events": events(desk, run)} if now["event"] != seen.get("event") else {}
-        return found | told | {
-            "top": top(desk, run), "log": log(desk, number, seen.get("line", 0)), "seen": now,
-            "ended": run.state in ENDED, "unfinished": run.state != "succeeded",
-            "closed": [run.state not in states for states in ACTIONS.values()],
+        return found | changes(desk, run, seen, max(len(told), len(lines)) == LINES) | {
+            "events": behind(table_lines(told)), "log": behind([text(line) for line in lines]), "seen": now,
         }  # fmt: skip
 
     unchanged: dict[str, Any] = dict.fromkeys(
         ("figure", "more", "top", "events", "log", "seen", "ended", "unfinished"), no_update
     ) | {"closed": [no_update] * len(ACTIONS)}
-
-    @app.callback(
-        Output("run-searcher", "children"),
-        Input("run-tabs", "value"),
-        Input("run-seen", "data"),
-        Input("run-x", "value"),
-        State("run-number", "data"),
-    )
-    def searching(tab: str, seen: Any, x: str, number: int) -> Any:
-        return searcher(desk.store.curve(number), x, desk.theme) if tab == "Searcher" else no_update
 
     for action in ACTIONS:
 
@@ -84,36 +73,46 @@ def install(app: Dash, desk: Desk) -> None:
             if not clicks:
                 return no_update, no_update
             count = desk.change(action, number)
-            return [frame.notice(f"run {number} {DONE[action]}" if count else f"nothing to {action}")], False
+            said = frame.notice(f"run {number} {DONE[action]}" if count else f"nothing to {action}")
+            return [said], False if count else no_update
 
-    @app.callback(
-        Output("run-network", "children"),
-        Input("run-tabs", "value"),
-        Input("run-model", "hidden"),
-        State("run-number", "data"),
+
+def told_panel() -> Component:
+    """Events and lines of the log; more of both are put behind those that are there."""
+    return html.Div(
+        [table(("Time (UTC)", "Event", "Detail"), [], "Events", id="run-events"), html.Pre([], id="run-log")]
     )
-    def network(tab: str, unfinished: bool, number: int) -> Any:
-        if tab != "Network":
-            return no_update
-        if unfinished:
-            return nothing("The network shows when the run has succeeded.")
-        try:
-            return drawings(desk.verbs.network_drawn(number), desk.theme)
-        except EvornnError as error:
-            return nothing(str(error))
 
 
-def so_far(desk: Desk, run: StoredRun, rows: Sequence[Row], seen: Mapping[str, Any]) -> dict[str, Any]:
-    """What this look shows, for the next one to go on from."""
-    told = desk.store.events(run=run.id, after=seen.get("event", 0), limit=LINES)
-    lines = desk.store.logs(run=run.id, after=seen.get("line", 0), limit=LINES)
+def so_far(desk: Desk, number: int, seen: Mapping[str, Any]) -> tuple[list[Event], list[LogLine]]:
+    """The next events and lines that were not seen."""
+    told = desk.store.events(run=number, after=seen.get("event", 0), limit=LINES)
+    return told, desk.store.logs(run=number, after=seen.get("line", 0), limit=LINES)
+
+
+def position(
+    run: StoredRun, rows: Sequence[Row], told: Sequence[Event], lines: Sequence[LogLine], seen: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What has been shown after this look, for the next one to go on from."""
     return {
-        "mark": rows[-1].mark if rows else 0,
+        "mark": rows[-1].mark if rows else seen.get("mark", 0),
         "event": told[-1].id if told else seen.get("event", 0),
         "line": lines[-1].id if lines else seen.get("line", 0),
         "state": run.state,
         "steps": run.network_steps,
     }
+
+
+def changes(desk: Desk, run: StoredRun, seen: Mapping[str, Any], unread: bool) -> dict[str, Any]:
+    """The top of the page, and what follows from the run's state: only where that is another, because other callbacks
+    wait for it. The page goes on asking while there is something `unread`."""
+    found: dict[str, Any] = {"top": top(desk, run)}
+    if run.state == seen.get("state") and run.state not in ENDED:
+        return found
+    return found | {
+        "ended": run.state in ENDED and not unread, "unfinished": run.state != "succeeded",
+        "closed": [run.state not in states for states in ACTIONS.values()],
+    }  # fmt: skip
 
 
 def drawn(rows: Sequence[Row], axes: Mapping[str, Any], theme: str) -> dict[str, Any]:
@@ -122,33 +121,24 @@ def drawn(rows: Sequence[Row], axes: Mapping[str, Any], theme: str) -> dict[str,
     return {"figure": run_charts.run_curve(rows, axes["x"], *logarithmic, theme)}
 
 
-def grown(rows: Sequence[Row], x: str, seen: Mapping[str, Any]) -> dict[str, Any]:
+def grown(new: Sequence[Row], x: str) -> dict[str, Any]:
     """The points that the curve lacks."""
-    new = [row for row in rows if row.mark > seen["mark"]]
     traces = list(range(len(run_charts.TRACES)))
     return {"more": [run_charts.curve_points(new, x), traces]} if new else {}
 
 
-def searcher(rows: Sequence[Row], x: str, theme: str) -> Component:
-    names = run_charts.searcher_names(rows)
-    if not names:
-        return nothing("This trainer reports no numbers of its own, or the run has not come to its first mark.")
-    return chart(run_charts.searcher(rows, names, x, theme), theme, "The searcher's own numbers")
+def table_lines(told: Sequence[Event]) -> list[Component]:
+    return parts.lines([(when(e.time), e.kind, e.detail) for e in told])
 
 
-def events(desk: Desk, run: StoredRun) -> Component:
-    found = desk.store.events(run=run.id, limit=LINES)
-    return table(("Time (UTC)", "Event", "Detail"), [(when(e.time), e.kind, e.detail) for e in found], "Events")
+def text(line: LogLine) -> str:
+    return f"{when(line.time)} {line.level} {line.message}\n"
 
 
-def log(desk: Desk, number: int, after: int) -> Any:
-    """Lines after the last one that was seen, put behind the others."""
-    lines = desk.store.logs(run=number, after=after, limit=LINES)
-    text = "".join(f"{when(line.time)} {line.level} {line.message}\n" for line in lines)
-    if not after:
-        return [text or "Nothing was logged."]
-    if not lines:
+def behind(more: Sequence[Any]) -> Any:
+    """Children that are put behind those that are there."""
+    if not more:
         return no_update
-    more = Patch()
-    more.append(text)
-    return more
+    patch = Patch()
+    patch.extend(list(more))
+    return patch

@@ -106,9 +106,13 @@ def test_a_run_from_its_spec_to_its_comparison(page: Page, server: Server, tmp_p
     page.wait_for_url(re.compile(r"/run/\d+"))
     grows(page, beyond=grows(page, beyond=1))
     assert tools.faults(page) == []
+    the_network_so_far(page)
+    the_searcher_grows(page)
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#run-top .state-cancelled")).to_be_visible()
     before = points(page)
+    page.get_by_role("tab", name="Network").click()
+    expect(page.locator("#run-network-words")).to_contain_text("before the run was cancelled")
     page.get_by_role("button", name="Resume").click()
     grows(page, beyond=before)
     page.get_by_role("tab", name="Events and log").click()
@@ -132,6 +136,26 @@ def test_a_run_from_its_spec_to_its_comparison(page: Page, server: Server, tmp_p
         page.get_by_role("button", name="CSV").click()
     taken.value.save_as(tmp_path / "query.csv")
     assert (tmp_path / "query.csv").read_text().startswith("network,seed,valid_loss\nelman,0,")
+    assert tools.faults(page) == []
+
+
+def the_network_so_far(page: Page) -> None:
+    """Its pictures are there while the run goes on, and the words say of which generation, later of a later one."""
+    page.get_by_role("tab", name="Network").click()
+    expect(page.locator("#run-network .js-plotly-plot").first).to_be_visible()
+    expect(page.locator("#run-network")).to_contain_text("Eigenvalues")
+    words = page.locator("#run-network-words")
+    expect(words).to_contain_text("The best network so far: validation loss")
+    expect(words).not_to_have_text(words.inner_text())
+    assert tools.faults(page) == []
+
+
+def the_searcher_grows(page: Page) -> None:
+    """By what is new: the chart is not drawn again for each point."""
+    page.get_by_role("tab", name="Searcher").click()
+    expect(page.locator("#run-searcher .js-plotly-plot")).to_be_visible()
+    code = "document.querySelector('#run-searcher .js-plotly-plot').data[0].x.length"
+    page.wait_for_function(f"{code} > {page.evaluate(code)}")
     assert tools.faults(page) == []
 
 

@@ -16,6 +16,7 @@ from evornn.store.store import Store
 
 if TYPE_CHECKING:
     from evornn.experiments.pictures import Picture
+    from evornn.training.champion import SoFar
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,16 @@ class DrawnComparison:
     tasks: tuple[DrawnTask, ...]
 
 
+@dataclass(frozen=True)
+class DrawnNetwork:
+    """A run's champion with all its charts, and when in the run's life it was the champion."""
+
+    drawings: tuple[Drawing, ...]
+    mark: int
+    updates: int  # generations or gradient steps
+    champion_valid: float
+
+
 def drawn_comparison(store: Store, job: JobId | None, runs: Sequence[RunId]) -> DrawnComparison:
     """The comparison of these runs, else of the job's, else of the newest job's. Raises NotFound, EvornnError."""
     comparing = Comparing(store, chosen=few(runs)) if runs else Comparing(store, chosen_job(store, job))
@@ -65,15 +76,33 @@ def drawn_comparison(store: Store, job: JobId | None, runs: Sequence[RunId]) -> 
     )
 
 
-def drawn_network(store: Store, run: RunId) -> list[Drawing]:
-    """The charts of a finished run's network. Raises NotFound while the run has no champion."""
+def drawn_network(store: Store, run: RunId) -> DrawnNetwork | None:
+    """The best network that a run has found so far; None while it has come to no budget mark. Raises NotFound."""
     from evornn.experiments.network_charts import network_pictures
     from evornn.experiments.portrait import portrait
 
-    record, genome = store.run(run), store.champion(run)
+    found = _champion(store, run)
+    if found is None:
+        return None
+    record = store.run(run)
     design, data = design_of(record)
-    seen = portrait(design.build(), data, genome, f"{record.network}, {record.trainer}, seed {record.seed}")
-    return [_drawing(caption, figure) for caption, figure in network_pictures(seen, data.baselines)]
+    seen = portrait(design.build(), data, found.genome, f"{record.network}, {record.trainer}, seed {record.seed}")
+    pictures = tuple(_drawing(caption, figure) for caption, figure in network_pictures(seen, data.baselines))
+    return DrawnNetwork(pictures, found.mark, found.updates, found.champion_valid)
+
+
+def _champion(store: Store, run: RunId) -> SoFar | None:
+    """Of the checkpoint, else of the result. In this order: a run that ends in between has its result by then."""
+    from evornn.training.champion import SoFar, so_far
+
+    checkpoint = store.checkpoint(run)
+    if checkpoint is not None:
+        return so_far(checkpoint)
+    record = store.run(run)
+    if record.state != "succeeded":
+        return None
+    result = store.result(run)
+    return SoFar(result.genome, result.valid_loss, record.mark or 0, result.updates)
 
 
 def _experiments(comparing: Comparing) -> str:

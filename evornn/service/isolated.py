@@ -14,7 +14,7 @@ from evornn.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from evornn.experiments.comparison import Comparison
-    from evornn.service.drawing import Drawing, DrawnComparison
+    from evornn.service.drawing import DrawnComparison, DrawnNetwork
     from evornn.service.model import Design
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Isolated(Service):
 
         return self._there(drawn_comparison, job, tuple(runs))
 
-    def network_drawn(self, run: RunId) -> list[Drawing]:
+    def network_drawn(self, run: RunId) -> DrawnNetwork | None:
         from evornn.service.drawing import drawn_network
 
         return self._there(drawn_network, run)

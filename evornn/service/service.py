@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evornn.experiments.execute import check_plans
 from evornn.experiments.spec import RunPlan, StartFrom, experiment, plan
 from evornn.service.comparing import Comparing, chosen_job, few
-from evornn.service.drawing import Drawing, DrawnComparison, drawn_comparison, drawn_network
+from evornn.service.drawing import DrawnComparison, DrawnNetwork, drawn_comparison, drawn_network
 from evornn.service.model import Design, design_of
 from evornn.service.rules import Rules
 from evornn.store.records import JobId, NewRun, RunId
@@ -61,8 +61,8 @@ class Service:
         """`compare` with the charts of the report."""
         return drawn_comparison(self.store, job, runs)
 
-    def network_drawn(self, run: RunId) -> list[Drawing]:
-        """Charts of a finished run's network. Raises NotFound."""
+    def network_drawn(self, run: RunId) -> DrawnNetwork | None:
+        """Charts of the best network that a run has found so far; None before its first mark. Raises NotFound."""
         return drawn_network(self.store, run)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from evornn.store.codec import join_finite, part_finite
@@ -43,17 +43,23 @@ def compare(run: RunId, stored: Row, new: Row) -> None:
             raise Diverged(run, new.mark, column, old, value)
 
 
-def read(connection: Connection, ids: Sequence[RunId], marks: Sequence[int] | None = None) -> dict[RunId, list[Row]]:
-    """The rows of runs by mark; all marks, or those given."""
+def read(
+    connection: Connection, ids: Sequence[RunId], marks: Sequence[int] | None = None, after: int = 0
+) -> dict[RunId, list[Row]]:
+    """The rows of runs by mark; all marks, or those given, or those after one."""
     curves: dict[RunId, list[Row]] = {run: [] for run in ids}
     for part in parts(ids):
-        chosen = [progress.c.run_id.in_(part), *([] if marks is None else [progress.c.mark.in_(marks)])]
-        rows = connection.execute(_ROWS.where(*chosen)).all()
-        extra = _read_extra(connection, part, marks) if rows else {}
+        rows = connection.execute(_ROWS.where(*_chosen(progress, part, marks, after))).all()
+        extra = _read_extra(connection, _chosen(metrics, part, marks, after)) if rows else {}
         for run, strange, *values in rows:
             cells = [*_joined(values, strange), extra.get((run, values[0]), {})]
             curves[run].append(Row(*cells))
     return curves
+
+
+def _chosen(table: Table, ids: Sequence[RunId], marks: Sequence[int] | None, after: int) -> list[ColumnElement[bool]]:
+    which = [] if marks is None else [table.c.mark.in_(marks)]
+    return [table.c.run_id.in_(ids), *which, *([table.c.mark > after] if after else [])]
 
 
 def parts(ids: Sequence[RunId], size: int = 1000) -> Iterator[Sequence[RunId]]:
@@ -111,11 +117,10 @@ def _keys(connection: Connection, names: Iterable[str]) -> dict[str, int]:
 
 
 def _read_extra(
-    connection: Connection, ids: Sequence[RunId], marks: Sequence[int] | None
+    connection: Connection, chosen: Sequence[ColumnElement[bool]]
 ) -> dict[tuple[RunId, int], dict[str, float]]:
     names = {key: name for key, name in connection.execute(select(metric_keys.c.id, metric_keys.c.name))}
     columns = [metrics.c[name] for name in ("run_id", "mark", "key_id", "value", "status")]
-    chosen = [metrics.c.run_id.in_(ids), *([] if marks is None else [metrics.c.mark.in_(marks)])]
     found: dict[tuple[RunId, int], dict[str, float]] = {}
     ordered = select(*columns).where(*chosen).order_by(metrics.c.run_id, metrics.c.mark, metrics.c.key_id)
     for run, mark, key, value, status in connection.execute(ordered):

@@ -108,11 +108,11 @@ class Reading(Database):
         with self.reading() as connection:
             return run_of(connection, run)
 
-    def curve(self, run: RunId) -> list[Row]:
-        """A run's rows by mark. Raises NotFound for no such run."""
+    def curve(self, run: RunId, after: int = 0) -> list[Row]:
+        """A run's rows by mark, those after mark `after`. Raises NotFound for no such run."""
         with self.reading() as connection:
             run_of(connection, run)
-            return progress.read(connection, [run])[run]
+            return progress.read(connection, [run], after=after)[run]
 
     def curves(self, ids: Sequence[RunId]) -> dict[RunId, list[Row]]:
         """The rows of many runs at once; empty for a run that has none."""

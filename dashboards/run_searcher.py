@@ -1,0 +1,95 @@
+"""What a run's trainer says of itself, as charts that grow while the run is live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+
+from evornn.dashboards.desk import Desk
+from evornn.dashboards.parts import ALWAYS, ENDED, LIVE_MS, NEVER, chart, nothing
+from evornn.experiments import run_charts
+from evornn.experiments.palette import template
+from evornn.training.records import Row
+
+TAB = "Searcher"
+NONE = "This trainer reports no numbers of its own, or the run has not come to its first mark."
+
+
+def panel(desk: Desk) -> Component:
+    """Empty, until somebody looks at it."""
+    empty = chart(run_charts.searcher([], [], theme=desk.theme), desk.theme, TAB, id="run-searcher-chart")
+    return html.Div(
+        [
+            html.Div(nothing(NONE), id="run-searcher-none"),
+            html.Div(empty, id="run-searcher", hidden=True),
+            dcc.Store(id="run-searcher-seen", data={}),
+            dcc.Interval(id="run-searcher-tick", interval=LIVE_MS, max_intervals=NEVER),
+        ]
+    )
+
+
+def install(app: Dash, desk: Desk) -> None:
+    @app.callback(
+        output=dict(
+            figure=Output("run-searcher-chart", "figure"),
+            style=Output("run-searcher-chart", "style"),
+            more=Output("run-searcher-chart", "extendData"),
+            none=Output("run-searcher-none", "hidden"),
+            hidden=Output("run-searcher", "hidden"),
+            seen=Output("run-searcher-seen", "data"),
+            ticks=Output("run-searcher-tick", "max_intervals"),
+        ),
+        inputs=dict(
+            tab=Input("run-tabs", "value"),
+            tick=Input("run-searcher-tick", "n_intervals"),
+            ended=Input("run-tick", "disabled"),
+            x=Input("run-x", "value"),
+            number=State("run-number", "data"),
+            seen=State("run-searcher-seen", "data"),
+        ),
+        running=[(Output("run-searcher-tick", "disabled"), True, False)],
+    )
+    def look(
+        tab: str, tick: int | None, ended: bool | None, x: str, number: int, seen: dict[str, Any]
+    ) -> dict[str, Any]:
+        unchanged = dict.fromkeys(("figure", "style", "more", "none", "hidden", "seen"), no_update)
+        if tab != TAB:
+            return unchanged | {"ticks": NEVER}
+        run = desk.store.run(number)
+        found = news(desk, number, x, seen if is_behind(seen, x, run.mark) else {})
+        return unchanged | found | {"ticks": NEVER if run.state in ENDED else ALWAYS}
+
+
+def is_behind(seen: Mapping[str, Any], x: str, mark: int | None) -> bool:
+    """Whether what was seen is the beginning of what there is: the axis is the same, and the run wasn't begun anew."""
+    return bool(seen) and seen["x"] == x and seen["mark"] <= (mark or 0)
+
+
+def news(desk: Desk, number: int, x: str, seen: Mapping[str, Any]) -> dict[str, Any]:
+    """The points that the charts lack; all anew where there is another number, and whenever there are twice as many
+    points, because with more of them an axis may become logarithmic."""
+    if not seen:
+        return drawn(desk.store.curve(number), x, desk.theme)
+    rows = desk.store.curve(number, after=seen["mark"])
+    if not rows:
+        return {}
+    points = seen["points"] + len(rows)
+    if points >= 2 * seen["drawn"] or not set(run_charts.searcher_names(rows)) <= set(seen["names"]):
+        return drawn(desk.store.curve(number), x, desk.theme)
+    more = run_charts.searcher_points(rows, seen["names"], x)
+    now = {**seen, "mark": rows[-1].mark, "points": points}
+    return {"more": [more, list(range(len(seen["names"])))], "seen": now}
+
+
+def drawn(rows: Sequence[Row], x: str, theme: str) -> dict[str, Any]:
+    """New charts, one below the other."""
+    names = run_charts.searcher_names(rows)
+    figure = run_charts.searcher(rows, names, x, theme).update_layout(template=template(theme))
+    seen = {"x": x, "mark": rows[-1].mark if rows else 0, "points": len(rows), "drawn": len(rows), "names": names}
+    return {
+        "figure": figure, "style": {"height": f"{figure.layout.height}px"}, "none": bool(names), "hidden": not names,
+        "seen": seen,
+    }  # fmt: skip

@@ -1,0 +1,155 @@
+"""A run that is still under way: its network so far, and charts that grow by what is new."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from stores import result, row, submitted
+
+from evornn.dashboards import run_live, run_network, run_searcher
+from evornn.experiments import run_charts
+from evornn.experiments.execute import load_task
+from evornn.networks.network import Network
+from evornn.service.drawing import drawn_network
+from evornn.store.errors import NotFound
+from evornn.store.records import Claim, NewRun
+from evornn.store.store import Store, open_store
+from evornn.trainers import TRAINERS
+from evornn.training.budget import Budget
+from evornn.training.champion import so_far
+from evornn.training.loop import Run
+from evornn.training.records import Checkpoint, Row
+
+TASK, NETWORK, TRAINER = {"kind": "sunspots"}, {"kind": "elman", "units": 3}, {"kind": "snes", "population": 4}
+BUDGET = Budget(steps=200_000, marks=20)
+
+
+@pytest.fixture(scope="module")
+def said() -> list[tuple[Row, Checkpoint]]:
+    """What a run says at its marks."""
+    _, data = load_task(TASK)
+    network = Network("elman", inputs=data.sizes[0], units=3, outputs=data.sizes[1])
+    run = Run(network, data, TRAINERS.build(TRAINER, "trainer"), 0, BUDGET, data.loss, None)
+    return [(found, run.save()) for found in run.rows() if found is not None]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(f"sqlite:///{tmp_path}/evornn.db")
+
+
+def claimed(store: Store, parameters: int = 1) -> Claim:
+    fragments = {"task": TASK, "network": NETWORK, "trainer": TRAINER}
+    new = NewRun("sunspots", "elman", "snes", fragments, 0, {"steps": 200_000, "marks": 20}, 0, parameters)
+    store.submit({"name": "live", "tasks": [TASK]}, [new])
+    claim = store.claim("me")
+    assert claim is not None
+    return claim
+
+
+def test_a_checkpoint_tells_the_champion(said: list[tuple[Row, Checkpoint]]) -> None:
+    """The genome that had the lowest validation loss, and of which generation it is the champion."""
+    _, data = load_task(TASK)
+    network = Network("elman", inputs=data.sizes[0], units=3, outputs=data.sizes[1])
+    for found, checkpoint in (said[0], said[-1]):
+        champion = so_far(checkpoint)
+        assert (champion.mark, champion.updates) == (found.mark, found.updates)
+        losses = network.losses(champion.genome[None], data.valid.inputs, data.valid.targets)
+        assert champion.champion_valid == found.champion_valid == pytest.approx(float(losses[0]), rel=1e-4)
+
+
+def test_the_network_of_a_live_run_is_drawn(store: Store, said: list[tuple[Row, Checkpoint]]) -> None:
+    """Nothing before the first mark, then the champion so far, also of a run that failed; at the end the result's."""
+    (first, before), (last, after) = said[0], said[-1]
+    claim = claimed(store, len(so_far(before).genome))
+    run, lease = claim.run.id, claim.lease
+    assert drawn_network(store, run) is None
+    store.record(run, lease, [first], before)
+    found = drawn_network(store, run)
+    assert found is not None and len(found.drawings) >= 4
+    assert (found.mark, found.updates, found.champion_valid) == (1, first.updates, first.champion_valid)
+    store.record(run, lease, [last], after)
+    later = drawn_network(store, run)
+    assert later is not None and later.mark == last.mark
+    assert (later.drawings == found.drawings) == bool(np.array_equal(so_far(before).genome, so_far(after).genome))
+    store.fail(run, lease, "lost", retry=False)
+    assert drawn_network(store, run) == later
+    store.resume(run=run)
+    again = store.claim("me")
+    assert again is not None
+    store.finish(run, again.lease, result(genome=so_far(after).genome, valid_loss=last.champion_valid))
+    ended = drawn_network(store, run)
+    assert ended is not None and ended.drawings == later.drawings
+    with pytest.raises(NotFound):
+        drawn_network(store, 99)
+
+
+class Drawer:
+    """Counts how often pictures are asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.theme, self.verbs, self.asked = store, "light", self, 0
+
+    def network_drawn(self, run: int) -> Any:
+        self.asked += 1
+        return drawn_network(self.store, run)
+
+
+def test_states_of_the_network(store: Store, said: list[tuple[Row, Checkpoint]]) -> None:
+    """Each says what there is to see and when, and what no mark was reached for costs no drawing."""
+    desk: Any = Drawer(store)
+    submitted(store)
+    assert "waits" in str(run_network.shown(desk, store.run(1)))
+    claim = store.claim("me")
+    assert claim is not None and "not come to it yet" in str(run_network.shown(desk, store.run(1)))
+    store.fail(1, claim.lease, "lost", retry=False)
+    assert "failed before its first" in str(run_network.shown(desk, store.run(1)))
+    assert desk.asked == 0
+    claim = claimed(store, len(so_far(said[0][1]).genome))
+    store.record(claim.run.id, claim.lease, [said[0][0]], said[0][1])
+    record = store.run(claim.run.id)
+    found = run_network.shown(desk, record)
+    assert desk.asked == 1 and found["drawn"] == run_network.champion(record.champion_valid)
+    assert run_network.PAUSE_MS <= found["pause"] <= run_network.LONGEST_MS
+    assert found["words"] == run_network.words(record) and "mark 1 of 20" in found["words"]
+    store.fail(claim.run.id, claim.lease, "lost", retry=False)
+    assert "before the run failed" in run_network.words(store.run(claim.run.id))
+
+
+def test_the_searchers_chart_grows_by_what_it_lacks(store: Store) -> None:
+    """Drawn at once or bit by bit it is the same, and it is drawn again only when there is twice as much."""
+    submitted(store)
+    claim = store.claim("me")
+    assert claim is not None
+    desk: Any = SimpleNamespace(store=store, theme="light")
+    seen, shown, drawn = {}, [], 0  # type: dict[str, Any], list[float], int
+    for mark in range(1, 33):
+        store.record(1, claim.lease, [row(mark, extra={"sigma": 1.0 / mark})])
+        assert run_searcher.is_behind(seen, "updates", mark) == (mark > 1)
+        found = run_searcher.news(desk, 1, "updates", seen)
+        drawn += "figure" in found
+        shown = list(found["figure"].data[0].y) if "figure" in found else shown + found["more"][0]["y"][0]
+        seen = found["seen"]
+    assert shown == [1.0 / mark for mark in range(1, 33)] and drawn == 6  # at 1, 2, 4, … 32 points
+    assert run_searcher.news(desk, 1, "updates", seen) == {}
+    store.record(1, claim.lease, [row(33, extra={"diversity": 1.0})])
+    assert run_searcher.news(desk, 1, "updates", seen)["seen"]["names"] == ["diversity", "sigma"]
+    assert not run_searcher.is_behind(seen, "seconds", 33), "another axis"
+    assert not run_searcher.is_behind(seen, "updates", None), "begun anew"
+
+
+def test_a_curve_from_a_mark_on(store: Store) -> None:
+    """With its further numbers; the page draws these only."""
+    submitted(store)
+    claim = store.claim("me")
+    assert claim is not None
+    rows = [row(mark, extra={"sigma": float(mark)}) for mark in (1, 2, 5)]
+    store.record(1, claim.lease, rows)
+    assert store.curve(1, after=1) == rows[1:] and store.curve(1, after=5) == [] and store.curve(1) == rows
+    more, traces = run_live.grown(store.curve(1, after=2), "updates")["more"]
+    assert more["x"][0] == [5] and len(traces) == len(run_charts.TRACES)
+    assert run_live.grown([], "updates") == {}
