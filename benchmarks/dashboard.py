@@ -1,6 +1,7 @@
-"""The dashboard under load: its first page, the grid over many runs, and the server's memory while many pages are open.
+"""The dashboard under load: its first page, the grid over many runs, and what many open pages of live runs cost.
 
-`python -m benchmarks.dashboard [--quick] [--json FILE]`. Pages are asked for as browsers do it, over HTTP.
+`python -m benchmarks.dashboard [--quick] [--json FILE]`. Pages are asked for as browsers do it, over HTTP. It ends with an
+error where a page lacks a point of its run, or has one twice.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import os
 import re
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,9 @@ from typing import Any
 from urllib.parse import urljoin
 
 import httpx
-import psutil
 from sqlalchemy import text
 
+from benchmarks.live_pages import watched
 from benchmarks.queue import FRAGMENTS
 from evornn.store.records import NewRun
 from evornn.store.store import Store, open_store
@@ -59,9 +59,13 @@ def main() -> None:
         url = f"sqlite:///{folder}/evornn.db"
         with open_store(url) as store:
             fill(store, size)
-        with serving(url) as server:
-            found = measured(server, size, given.seconds or size.seconds)
-    for name, value in found.items():
+        with open_store(url) as store, serving(url) as server:
+            found = measured(server, size)
+            found["live"] = watched(store, server, logged_in, size.pages, given.seconds or size.seconds)
+    live = {f"live {name}": value for name, value in found["live"].items()}
+    for name, value in ({**found, **live}).items():
+        if name == "live":
+            continue
         print(f"{name:24} {value}{f', wanted {LIMITS[name]}' if name in LIMITS else ''}")
     if given.json is not None:
         given.json.write_text(json.dumps(found, indent=1) + "\n")
@@ -79,8 +83,8 @@ def new_run(k: int) -> NewRun:
     return NewRun(f"task {k % 4}", "elman", f"trainer {k % 5}", FRAGMENTS, k, {"steps": 1000}, k, 200)
 
 
-def measured(server: Server, size: Size, seconds: float) -> dict[str, Any]:
-    """Everything, in order."""
+def measured(server: Server, size: Size) -> dict[str, Any]:
+    """The first page, and the grid."""
     with closing(logged_in(server)) as client:
         page, begin = client.get("/ui/"), time.perf_counter()
         files = re.findall(r'(?:src|href)="(/ui/[^"]+)"', page.text)
@@ -88,14 +92,12 @@ def measured(server: Server, size: Size, seconds: float) -> dict[str, Any]:
         loaded, sent = time.perf_counter() - begin, sum(int(a.num_bytes_downloaded) for a in answers)
         ask = rows_callback(client)
         times = {name: [timed(client, ask, model) for _ in range(size.repeats)] for name, model in FILTERS.items()}
-    grown = memory_grown(server, ask, size.pages, seconds)
     return {
         "runs": 1000 * size.jobs,
         "first_page_mb": round(sent / 1e6, 2),
         "first_page_s": round(loaded, 2),
         "filter_s": round(max(median(spent) for spent in times.values()), 3),
         "filters": {name: [round(median(spent), 3), round(max(spent), 3)] for name, spent in times.items()},
-        **grown,
         "cores": os.cpu_count(),
         "other_load": os.getloadavg()[0],
     }
@@ -140,28 +142,6 @@ def timed(client: httpx.Client, callback: dict[str, Any], model: dict[str, Any])
     begin = time.perf_counter()
     asked(client, callback, model)
     return time.perf_counter() - begin
-
-
-def memory_grown(server: Server, callback: dict[str, Any], pages: int, seconds: float) -> dict[str, Any]:
-    """MB of the server after a tenth of the time, and how much more at the end; each page asks once a second."""
-    end, counts = time.monotonic() + seconds, [0] * pages
-
-    def page(k: int) -> None:
-        with closing(logged_in(server)) as client:
-            while time.monotonic() < end:
-                asked(client, callback, FILTERS["job"])
-                counts[k] += 1
-                time.sleep(1)
-
-    with ThreadPoolExecutor(pages) as pool:
-        open_pages = [pool.submit(page, k) for k in range(pages)]
-        time.sleep(seconds / 10)
-        before = psutil.Process(server.process.pid).memory_info().rss
-        for one in open_pages:
-            one.result()
-    grown = psutil.Process(server.process.pid).memory_info().rss - before
-    asks = sum(counts)
-    return {"pages": pages, "asked": asks, "memory_mb": round(before / 2**20), "growth_mb": round(grown / 2**20, 1)}
 
 
 if __name__ == "__main__":
