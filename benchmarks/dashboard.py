@@ -1,7 +1,7 @@
 """The dashboard under load: its first page, the grid over many runs, and what many open pages of live runs cost.
 
-`python -m benchmarks.dashboard [--quick] [--json FILE]`. Pages are asked for as browsers do it, over HTTP. It ends with an
-error where a page lacks a point of its run, or has one twice.
+`python -m benchmarks.dashboard [--quick] [--json FILE]`. Pages are asked for as browsers do it, over HTTP. It ends
+with an error where a page lacks a point of its run, or has one twice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Open pages of live runs, as a browser has them: each asks once a second for what is new and keeps what it was told."""
+"""Open pages of live runs, as a browser has them: each asks once a second for what is new, and keeps it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from evornn.store.store import Store
 from tests.serving import Server
 
 TICK = 1.0  # seconds, as the pages' own clock has it
+NEW = {"curve": "run-curve", "searcher": "run-searcher-chart", "network": "run-network"}  # what has it, if there is any
 PARTS = (0.0, 0.1, 0.5, 1.0)  # of the time, after which memory is looked at
 
 
@@ -48,7 +49,7 @@ class LivePage:
         self.shown: list[float] = []
         self.ages: list[float] = []  # seconds from the moment a point was written until the page had it
         self.drawn = 0  # curves that came as a whole
-        self.asked = {name: Asked() for name in ("curve", "searcher", "network")}
+        self.asked = {name: Asked() for name in NEW}
         self.network_at = 0.0
 
     def look(self) -> None:
@@ -79,7 +80,7 @@ class LivePage:
         self.asked[kind].seconds.append(time.perf_counter() - begin)
         found: dict[str, Any] = answer.json()["response"] if answer.content else {}
         self.known |= {f"{name}.{what}": value for name, props in found.items() for what, value in props.items()}
-        if len(found) > 1:
+        if NEW[kind] in found:
             self.asked[kind].size.append(answer.num_bytes_downloaded)
         return found
 
@@ -147,10 +148,11 @@ def summary(pages: Sequence[LivePage]) -> dict[str, Any]:
     found: dict[str, Any] = {"points": sum(len(page.shown) for page in pages)}
     found["whole_curves"] = sum(page.drawn - 1 for page in pages)
     found["age_ms"] = percentiles([1000 * age for page in pages for age in page.ages])
-    for kind in ("curve", "searcher", "network"):
+    for kind in NEW:
         asked = [page.asked[kind] for page in pages if page.asked[kind].seconds]
         found[kind] = {
             "answers": sum(len(one.seconds) for one in asked),
+            "with_news": sum(len(one.size) for one in asked),
             "answer_ms": percentiles([1000 * took for one in asked for took in one.seconds[1:]]),
             "bytes": percentiles([size for one in asked for size in one.size[1:]]),
         }
