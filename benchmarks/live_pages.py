@@ -25,7 +25,7 @@ PARTS = (0.0, 0.1, 0.5, 1.0)  # of the time, after which memory is looked at
 
 def tab_of(page: int) -> str:
     """Of ten pages one shows the network, three the searcher, the others the curve."""
-    return "Network" if page % 10 == 9 else "Searcher" if page % 3 == 1 else "Curve"
+    return "Network" if page % 10 == 3 else "Searcher" if page % 3 == 1 else "Curve"
 
 
 @dataclass
