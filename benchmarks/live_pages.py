@@ -14,6 +14,7 @@ import httpx
 import psutil
 
 from benchmarks.live_runs import moving
+from evornn.dashboards.run_network import PAUSE_MS
 from evornn.store.records import RunId
 from evornn.store.store import Store
 from tests.serving import Server
@@ -58,8 +59,9 @@ class LivePage:
         if self.tab == "Searcher":
             self.ask("searcher", "run-searcher-chart.extendData", "run-searcher-tick.n_intervals")
         if self.tab == "Network" and time.monotonic() >= self.network_at:
-            self.ask("network", "run-network.children", "run-network-tick.n_intervals")
-            self.network_at = time.monotonic() + self.known.get("run-network-tick.interval", 5000) / 1000
+            told = self.ask("network", "run-network.children", "run-network-tick.n_intervals")
+            pause = told.get("run-network-tick", {}).get("interval", PAUSE_MS)
+            self.network_at = time.monotonic() + pause / 1000
 
     def curve(self, answer: dict[str, Any]) -> None:
         told = answer.get("run-curve", {})

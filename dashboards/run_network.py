@@ -59,8 +59,9 @@ def install(app: Dash, desk: Desk) -> None:
             number=State("run-number", "data"),
             drawn=State("run-network-drawn", "data"),
         ),
-        # No look while another is under way: the newer would make the page forget the older one's answer.
-        running=[(Output("run-network-tick", "disabled"), True, False)],
+        # A newer look makes the page forget the answer of one under way; one that is never answered has no end, so that
+        # the page then looks again after the longer time.
+        running=[(Output("run-network-tick", "interval"), LONGEST_MS, PAUSE_MS)],
     )
     def look(tab: str, tick: int | None, ended: bool | None, number: int, drawn: str | None) -> dict[str, Any]:
         """Pictures only where the champion is another than the one that was `drawn`; words always."""

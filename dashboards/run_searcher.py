@@ -15,6 +15,7 @@ from evornn.experiments.palette import template
 from evornn.training.records import Row
 
 TAB = "Searcher"
+PATIENCE_MS = 10 * LIVE_MS  # until another look, where one is not answered
 NONE = "This trainer reports no numbers of its own, or the run has not come to its first mark."
 
 
@@ -50,7 +51,7 @@ def install(app: Dash, desk: Desk) -> None:
             number=State("run-number", "data"),
             seen=State("run-searcher-seen", "data"),
         ),
-        running=[(Output("run-searcher-tick", "disabled"), True, False)],
+        running=[(Output("run-searcher-tick", "interval"), PATIENCE_MS, LIVE_MS)],
     )
     def look(
         tab: str, tick: int | None, ended: bool | None, x: str, number: int, seen: dict[str, Any]
