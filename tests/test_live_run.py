@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from serving import serving
 from stores import result, row, submitted
 
+from benchmarks.dashboard import logged_in
+from benchmarks.live_pages import watched
 from evornn.dashboards import run_live, run_network, run_searcher
 from evornn.experiments import run_charts
 from evornn.experiments.execute import load_task
@@ -154,3 +157,13 @@ def test_a_curve_from_a_mark_on(store: Store) -> None:
     more, traces = run_live.grown(store.curve(1, after=2), "updates")["more"]
     assert more["x"][0] == [5] and len(traces) == len(run_charts.TRACES)
     assert run_live.grown([], "updates") == {}
+
+
+@pytest.mark.slow
+def test_open_pages_get_each_point_once_and_the_curve_never_again(tmp_path: Path) -> None:
+    """Over HTTP, with every kind of tab; `watched` compares what the pages show with what the store has."""
+    url = f"sqlite:///{tmp_path}/evornn.db"
+    with open_store(url) as store, serving(url) as server:
+        found = watched(store, server, logged_in, 4, 5.0)
+    assert found["points"] > 4 and found["whole_curves"] == 0
+    assert found["searcher"]["with_news"] > 0 and found["network"]["with_news"] > 0
