@@ -154,8 +154,8 @@ def the_searcher_grows(page: Page) -> None:
     """By what is new: the chart is not drawn again for each point."""
     page.get_by_role("tab", name="Searcher").click()
     expect(page.locator("#run-searcher .js-plotly-plot")).to_be_visible()
-    code = "document.querySelector('#run-searcher .js-plotly-plot').data[0].x.length"
-    page.wait_for_function(f"{code} > {page.evaluate(code)}")
+    points = "document.querySelector('#run-searcher .js-plotly-plot').data[0].x.length"
+    page.wait_for_function(f"count => {points} > count", arg=page.evaluate(points))
     assert tools.faults(page) == []
 
 
