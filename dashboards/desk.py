@@ -72,7 +72,17 @@ class Desk:
         """Cancel, retry or resume a run; answers how many runs that was about. Raises Forbidden, NotFound."""
         self.demand("submit")
         own(self.caller, self.store, self.store.run(run).job)
-        return {"cancel": self.store.cancel, "retry": self.store.retry, "resume": self.store.resume}[change](run=run)
+        return self._changes[change](run=run)
+
+    def change_job(self, change: str, job: int) -> int:
+        """The same for all runs of a job."""
+        self.demand("submit")
+        own(self.caller, self.store, job)
+        return self._changes[change](job=job)
+
+    @property
+    def _changes(self) -> Mapping[str, Callable[..., int]]:
+        return {"cancel": self.store.cancel, "retry": self.store.retry, "resume": self.store.resume}
 
     def link(self, path: str, **query: Any) -> str:
         """The address of a page."""

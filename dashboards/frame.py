@@ -107,4 +107,12 @@ def opened(desk: Desk, pages: Sequence[Page], path: str, search: str | None) -> 
 def notice(text: str, colour: str = "blue") -> dict[str, Any]:
     """A message at the edge of the page. The same one twice is shown once."""
     name = sha256(text.encode()).hexdigest()[:12]
-    return {"action": "show", "id": name, "message": text, "color": colour, "autoClose": 8000}
+    close = {"aria-label": "Close"}
+    return {
+        "action": "show",
+        "id": name,
+        "message": text,
+        "color": colour,
+        "autoClose": 8000,
+        "closeButtonProps": close,
+    }

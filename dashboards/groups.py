@@ -13,7 +13,7 @@ from evornn.errors import EvornnError
 from evornn.experiments.conclusions import number
 
 ALL = "all runs"
-BY = ("experiment", "task", "network", "trainer", "state")  # columns of the view `results`
+BY = ("experiment", "job", "task", "network", "trainer", "state")  # columns of the view `results`
 MOST = 500  # groups
 SQL = """SELECT {by}, count(*), count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'succeeded'),
 count(*) FILTER (WHERE state = 'failed'), min(valid_loss), min(test_loss), sum(seconds)

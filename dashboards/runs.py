@@ -9,7 +9,7 @@ import dash_ag_grid as dag
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from evornn.dashboards import groups
+from evornn.dashboards import groups, job
 from evornn.dashboards.desk import Desk, Page, whole
 from evornn.dashboards.parts import LIVE_MS, duration, heading, left, nothing, share, when
 from evornn.experiments.conclusions import number, plural
@@ -56,7 +56,7 @@ def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
             ),
             html.Div(groups.choice(), className="row"),
             html.Div(id="runs-groups"),
-            html.Div(grid(given), id="runs-all"),
+            html.Div([job.panel(desk), grid(given)], id="runs-all"),
             dcc.Interval(id="runs-tick", interval=2 * LIVE_MS),
             dcc.Store(id="runs-moving"),
             dcc.Store(id="runs-fresh"),
@@ -95,6 +95,7 @@ def grid(filters: Mapping[str, Any]) -> Any:
 
 def install(app: Dash, desk: Desk) -> None:
     groups.install(app, desk)
+    job.install(app, desk)
 
     @app.callback(Output("runs", "getRowsResponse"), Output("runs-count", "children"), Input("runs", "getRowsRequest"))
     def rows(asked: dict[str, Any] | None) -> Any:

@@ -100,6 +100,15 @@ def test_a_run_from_its_spec_to_its_comparison(page: Page, server: Server, tmp_p
     page.wait_for_url(re.compile(r"\?job=\d+"))
     expect(page.locator("#runs .state-running")).to_be_visible()
     assert tools.faults(page) == []
+
+    # The job as a whole: cancel, resume; rows that had ended move again.
+    expect(page.locator("#job-now")).to_contain_text("endless")
+    page.get_by_role("button", name="Cancel all").click()
+    expect(page.locator("#runs .state-cancelled")).to_be_visible()
+    expect(page.locator("#job-now")).to_contain_text("1 cancelled")
+    assert tools.faults(page) == []
+    page.get_by_role("button", name="Resume all").click()
+    expect(page.locator("#runs .state-running")).to_be_visible()
     page.locator("#runs .ag-cell[col-id=run] a").first.click()
 
     # Run: the curve grows; cancel, resume.

@@ -52,18 +52,18 @@ def logged_in(client: FlaskClient, store: Store, scope: str, name: str) -> Flask
     return client
 
 
-def act(client: FlaskClient, action: str, run: int, **headers: str) -> Any:
-    """Press a button on the page of a run."""
+def act(client: FlaskClient, action: str, number: int, what: str = "run") -> Any:
+    """Press a button of a run or a job."""
     listed = client.get("/_dash-dependencies").json
-    wanted = next(one for one in listed if one["inputs"] == [{"id": f"run-{action}", "property": "n_clicks"}])
+    wanted = next(one for one in listed if one["inputs"] == [{"id": f"{what}-{action}", "property": "n_clicks"}])
     outputs = [part.rpartition(".") for part in wanted["output"].strip(".").split("...")]
     body = {
         "output": wanted["output"], "outputs": [{"id": i, "property": p} for i, _, p in outputs],
-        "inputs": [{"id": f"run-{action}", "property": "n_clicks", "value": 1}],
-        "state": [{"id": "run-number", "property": "data", "value": run}],
-        "changedPropIds": [f"run-{action}.n_clicks"],
+        "inputs": [{"id": f"{what}-{action}", "property": "n_clicks", "value": 1}],
+        "state": [{"id": f"{what}-number", "property": "data", "value": number}],
+        "changedPropIds": [f"{what}-{action}.n_clicks"],
     }  # fmt: skip
-    return client.post("/_dash-update-component", json=body, headers={**HERE, **headers})
+    return client.post("/_dash-update-component", json=body, headers=HERE)
 
 
 def test_without_a_session_nothing_is_shown(client: FlaskClient) -> None:
@@ -139,6 +139,22 @@ def test_scopes_are_respected_by_every_action(app: Any, store: Store) -> None:
     assert store.run(1).state == "queued"
     answer = act(logged_in(app.test_client(), store, "admin", "boss"), "cancel", 1)
     assert "is told to stop" in answer.text and store.run(1).state == "cancelled"
+
+
+def test_a_job_is_changed_as_a_whole_by_those_who_may(app: Any, store: Store) -> None:
+    owned = submit(store, {**SPEC, "name": "whole"})
+    readers, others, boss = (
+        logged_in(app.test_client(), store, scope, f"{scope} of jobs") for scope in ("read", "submit", "admin")
+    )
+    for action in ("cancel", "retry", "resume"):
+        assert "this token may read" in act(readers, action, owned, "job").text
+        assert "belongs to another token" in act(others, action, owned, "job").text
+    assert store.job(owned).counts == {"queued": 2}
+    assert f"2 runs of job {owned} told to stop" in act(boss, "cancel", owned, "job").text
+    assert store.job(owned).counts == {"cancelled": 2}
+    assert "nothing to retry" in act(boss, "retry", owned, "job").text
+    assert f"2 runs of job {owned} waiting to go on" in act(boss, "resume", owned, "job").text
+    assert store.job(owned).counts == {"queued": 2}
 
 
 def test_what_a_page_may_load_is_named(client: FlaskClient, store: Store) -> None:

@@ -1,0 +1,100 @@
+"""A job as a whole, above its runs while the grid shows one job's: how far it is; cancel, resume or retry all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+
+from evornn.dashboards import frame
+from evornn.dashboards.desk import Desk, whole
+from evornn.dashboards.parts import LIVE_MS
+from evornn.dashboards.run_parts import ACTIONS
+from evornn.experiments.conclusions import plural
+from evornn.store.errors import NotFound
+from evornn.store.records import StoredJob
+from evornn.store.schema import STATES
+
+DONE = {"cancel": "told to stop", "resume": "waiting to go on", "retry": "waiting to start again"}
+
+
+def panel(desk: Desk) -> Component:
+    """Hidden while the grid shows more than one job; buttons show to those whose token may."""
+    shown = {} if desk.caller.may("submit") else {"display": "none"}
+    buttons = [
+        dmc.Button(f"{name.capitalize()} all", id=f"job-{name}", variant="default", disabled=True, style=shown)
+        for name in ACTIONS
+    ]
+    return html.Div(
+        [
+            html.Span(id="job-now"),
+            *buttons,
+            dcc.Store(id="job-number"),
+            dcc.Interval(id="job-tick", interval=2 * LIVE_MS, disabled=True),
+        ],
+        id="job",
+        className="row middle",
+        hidden=True,
+    )
+
+
+def install(app: Dash, desk: Desk) -> None:
+    @app.callback(
+        output=dict(
+            number=Output("job-number", "data"),
+            hidden=Output("job", "hidden"),
+            still=Output("job-tick", "disabled"),
+            now=Output("job-now", "children"),
+            closed=[Output(f"job-{action}", "disabled") for action in ACTIONS],
+        ),
+        inputs=dict(asked=Input("runs", "getRowsRequest"), tick=Input("job-tick", "n_intervals")),
+        prevent_initial_call=True,
+    )
+    def look(asked: dict[str, Any] | None, tick: int | None) -> dict[str, Any]:
+        job = chosen(desk, asked or {})
+        if job is None:
+            return {"number": None, "hidden": True, "still": True, "now": None, "closed": [True] * len(ACTIONS)}
+        closed = [not set(states) & set(job.counts) for states in ACTIONS.values()]
+        return {"number": job.id, "hidden": False, "still": False, "now": so_far(desk, job), "closed": closed}
+
+    for action in ACTIONS:
+
+        @app.callback(
+            Output(frame.NOTICES, "sendNotifications", allow_duplicate=True),
+            Output("runs-fresh", "data", allow_duplicate=True),
+            Input(f"job-{action}", "n_clicks"),
+            State("job-number", "data"),
+            prevent_initial_call=True,
+        )
+        def act(clicks: int | None, number: int, action: str = action) -> Any:
+            if not clicks:
+                return no_update, no_update
+            count = desk.change_job(action, number)
+            told = f"{plural(count, 'run')} of job {number} {DONE[action]}" if count else f"nothing to {action}"
+            return [frame.notice(told)], {"again": True, "at": time.time()}  # rows that had ended may move again
+
+
+def chosen(desk: Desk, asked: Mapping[str, Any]) -> StoredJob | None:
+    """The job whose runs the grid asks for; None when it asks for those of several, or there is no such job."""
+    number = whole((asked.get("filterModel") or {}).get("job", {}).get("filter", ""))
+    try:
+        return None if number is None else desk.store.job(number)
+    except NotFound:
+        return None
+
+
+def so_far(desk: Desk, job: StoredJob) -> list[Any]:
+    """What it is called, whose it is, how many of its runs are in which state, where they are compared."""
+    counts = [
+        html.Span(f"{job.counts[state]:,} {state}", className=f"state state-{state}")
+        for state in STATES
+        if state in job.counts
+    ]
+    whose = f" of {job.owner}" if job.owner else ""
+    spaced = [part for count in counts for part in (count, " ")]
+    link = dcc.Link("Compare its runs", href=desk.link("compare", job=job.id))
+    return [html.Strong(f"Job {job.id}: {job.experiment}{whose} "), *spaced, link]
