@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import dash
 from flask import Flask
 
-from evornn.dashboards import cluster, compare, files, frame, query, run, runs, submit
+from evornn.dashboards import calls, cluster, compare, files, frame, query, run, runs, submit
 from evornn.dashboards.desk import Desk
 from evornn.dashboards.login import Sessions, protect
 from evornn.errors import EvornnError
@@ -44,6 +44,7 @@ def dashboard(service: Isolated, guard: Guard, prefix: str = PREFIX) -> WSGIApp:
     )
     app.logger.setLevel(logging.WARNING)
     protect(server, Sessions(guard), prefix, app.csp_hashes())
+    calls.install(server, app)
     files.install(server, desk)
     frame.install(app, desk, PAGES)
     for page in PAGES:

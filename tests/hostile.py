@@ -26,7 +26,7 @@ NOWHERE = (400, 404, 405, 422)
 
 @dataclass(frozen=True)
 class Case:
-    """`{TOKEN}` and `{HOST}` are filled in. Status 0: the connection is closed without an answer."""
+    """`{TOKEN}`, `{HOST}` and `{COOKIE}`, of a session, are filled in. Status 0: the connection is closed without an answer."""
 
     name: str
     raw: bytes
@@ -74,7 +74,7 @@ def cases(outside: str) -> list[Case]:
         sizes(),
         lengths(),
     )
-    return [case for group in (*groups, heads(), numbers()) for case in group]
+    return [case for group in (*groups, heads(), numbers(), dashboard()) for case in group]
 
 
 # ---- SQL -----------------------------------------------------------------------------------------------------------
@@ -539,3 +539,38 @@ def numbers() -> Iterator[Case]:
         yield request(f"cancel {number[:20]}", "POST", f"/api/v1/runs/{number}/cancel", NOWHERE, b"")
     for query in PAGES:
         yield request(f"list {query}", "GET", f"/api/v1/jobs?{query}", BAD)
+
+
+# ---- the dashboard -------------------------------------------------------------------------------------------------
+
+TICK = {"id": "cluster-tick", "property": "n_intervals", "value": 1}
+CALL = {"output": "cluster-now.children", "outputs": {"id": "cluster-now", "property": "children"}, "inputs": [TICK],
+        "changedPropIds": ["cluster-tick.n_intervals"]}  # fmt: skip
+CALLS: dict[str, Any] = {
+    "nothing": None, "a list": [], "an empty object": {}, "a text": "x",
+    "no output": {**CALL, "output": None}, "another output": {**CALL, "output": "os.system"},
+    "an output as object": {**CALL, "output": {"$ref": "#"}},
+    "no inputs": {**CALL, "inputs": None}, "inputs without names": {**CALL, "inputs": [{}]},
+    "another input": {**CALL, "inputs": [{**TICK, "id": "__class__"}]}, "inputs twice": {**CALL, "inputs": [TICK, TICK]},
+    "a state too many": {**CALL, "state": [TICK]}, "changes that are none": {**CALL, "changedPropIds": [{}]},
+}  # fmt: skip
+
+
+def dashboard() -> Iterator[Case]:
+    path, origin, cookie = "/ui/_dash-update-component", "Origin: http://{HOST}", "Cookie: evornn={COOKIE}"
+    bodies = {name: json.dumps(call).encode() for name, call in CALLS.items()}
+    bodies |= {"no JSON": b"{", "bytes": b"\xff\xfe\0", "very deep": b"[" * 100_000, "many digits": b"1" * 10_000}
+    for name, body in bodies.items():
+        yield request(f"callback {name}", "POST", path, (400,), body, headers=(origin, cookie))
+    good = json.dumps(CALL).encode()
+    yield request("callback of a page", "POST", path, (200,), good, headers=(origin, cookie))
+    yield request("callback as text", "POST", path, (400,), good, "text/plain", headers=(origin, cookie))
+    yield request(
+        "callback from elsewhere", "POST", path, (403,), good, headers=("Origin: http://evil.example", cookie)
+    )
+    yield request("callback without a session", "POST", path, (401,), good, headers=(origin,))
+    yield request(
+        "callback with a cookie of one's own", "POST", path, (401,), good, headers=(origin, "Cookie: evornn=x")
+    )
+    for file in ("evil/x.js", "os/path.py", "dash/%2e%2e/%2e%2e/version.py", "dash/..%2fversion.py"):
+        yield request(f"file of a page {file}", "GET", f"/ui/_dash-component-suites/{file}", NOWHERE)

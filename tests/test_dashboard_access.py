@@ -157,6 +157,45 @@ def test_a_job_is_changed_as_a_whole_by_those_who_may(app: Any, store: Store) ->
     assert store.job(owned).counts == {"queued": 2}
 
 
+OUTPUT, INPUT = "cluster-now.children", {"id": "cluster-tick", "property": "n_intervals", "value": 1}
+GOOD: dict[str, Any] = {"output": OUTPUT, "inputs": [INPUT], "changedPropIds": ["cluster-tick.n_intervals"],
+                        "outputs": {"id": "cluster-now", "property": "children"}}  # fmt: skip
+STRANGE: tuple[Any, ...] = (
+    None, [], {}, 1, "x", "{", b"", b"\xff\xfe", b"[" * 100_000, b'{"output": ' + b"1" * 5000 + b"}",
+    *({**GOOD, "output": output} for output in (None, 1, [], {}, "", "x", "x.y", "..", "os.system", OUTPUT + "@")),
+    *({**GOOD, "inputs": inputs} for inputs in (
+        None, {}, [], "x", [None], [1], ["x"], [[]], [{}], [{"id": 1}], [INPUT, INPUT], [[INPUT]], [{**INPUT, "id": {}}],
+        [{**INPUT, "id": "other"}], [{**INPUT, "property": 1}], [{"value": 1}],
+    )),
+    *({**GOOD, "state": state} for state in (None, 1, {}, "x", [1], [INPUT], [{}])),
+    *({**GOOD, "outputs": outputs} for outputs in (1, "x", {}, [1], [[[]]], [{"id": None, "property": "x"}])),
+    *({**GOOD, "changedPropIds": changed} for changed in (1, "x", {}, [1], [None], [{}])),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("body", STRANGE, ids=lambda body: repr(body)[:80])
+def test_a_body_that_no_page_sends_is_refused(client: FlaskClient, store: Store, body: Any, request: Any) -> None:
+    logged_in(client, store, "read", request.node.name[:150])
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answer = client.post("/_dash-update-component", data=sent, content_type="application/json", headers=HERE)
+    assert answer.status_code == 400 and answer.mimetype == "application/problem+json", answer.text
+    assert "open the page again" in answer.json["detail"]
+
+
+def test_the_body_that_a_page_sends_is_answered(client: FlaskClient, store: Store) -> None:
+    logged_in(client, store, "read", "a good page")
+    answer = client.post("/_dash-update-component", json=GOOD, headers=HERE)
+    assert answer.status_code == 200 and "Dispatchers" in answer.text
+    answer = client.post("/_dash-update-component", data=json.dumps(GOOD), content_type="text/plain", headers=HERE)
+    assert answer.status_code == 400 and "application/json" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("path", ["evil/x.js", "dash/../x.js", "os/x", "dash/deps/..%2f..%2fversion.py"])
+def test_a_file_that_no_page_names_is_not_found(client: FlaskClient, path: str) -> None:
+    answer = client.get(f"/_dash-component-suites/{path}")
+    assert answer.status_code == 404 and "Traceback" not in answer.text
+
+
 def test_what_a_page_may_load_is_named(client: FlaskClient, store: Store) -> None:
     policy = logged_in(client, store, "read", "policy").get("/").headers["Content-Security-Policy"]
     scripts = next(part for part in policy.split("; ") if part.startswith("script-src"))

@@ -30,6 +30,7 @@ class Place:
 
     server: Server
     folder: Path
+    cookie: str  # of somebody's session on the dashboard
 
     def everything(self) -> dict[str, tuple[int, int]]:
         """All files outside of the store: size and when they were changed."""
@@ -51,17 +52,23 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     os.mkfifo(data / "pipe.csv")
     (folder / "evil.py").write_text("raise SystemExit('imported')")
     with serving(f"sqlite:///{store}/evornn.db", "--data", str(data), PYTHONPATH=_path(folder)) as server:
-        yield Place(server, folder)
+        yield Place(server, folder, _session(server))
 
 
 def _path(folder: Path) -> str:
     return os.pathsep.join([str(Path(__file__).parents[1]), str(folder)])
 
 
-def sent(server: Server, case: Case) -> tuple[int, dict[str, str], bytes]:
+def _session(server: Server) -> str:
+    answer = server.post("/ui/login", data={"token": server.token}, headers={"Origin": server.url})
+    return answer.cookies["evornn"]
+
+
+def sent(place: Place, case: Case) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the answer; status 0 where there is none."""
-    at = urlsplit(server.url)
-    raw = case.raw.replace(b"{TOKEN}", server.token.encode()).replace(b"{HOST}", at.netloc.encode())
+    at = urlsplit(place.server.url)
+    raw = case.raw.replace(b"{TOKEN}", place.server.token.encode()).replace(b"{HOST}", at.netloc.encode())
+    raw = raw.replace(b"{COOKIE}", place.cookie.encode())
     with socket.create_connection((str(at.hostname), at.port or 0), timeout=70) as connection:
         with suppress(BrokenPipeError, ConnectionResetError):  # answered before all was sent
             connection.sendall(raw)
@@ -83,7 +90,7 @@ def test_there_are_enough_cases() -> None:
 def test_no_case_does_harm(place: Place) -> None:
     before, wrong = place.everything(), []
     for case in cases(str(place.folder / "outside")):
-        status, headers, body = sent(place.server, case)
+        status, headers, body = sent(place, case)
         if problem := _problem(case, status, headers, body, place):
             wrong.append(f"{case.name}: {problem}")
     assert wrong == []

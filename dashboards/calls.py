@@ -1,0 +1,83 @@
+"""What a page asks of a callback, checked before Dash sees it: Dash takes every body for one of its own pages'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import Dash
+from dash.exceptions import DependencyException
+from flask import Flask, Response, request
+from pydantic import BaseModel, ConfigDict, ValidationError
+from werkzeug.exceptions import HTTPException
+
+from evornn.service.api import problems
+from evornn.service.wire import URN
+
+PATH = "/_dash-update-component"
+STRANGE = "no page of this dashboard asks so ({}): open the page again"
+
+
+class Property(BaseModel):
+    """Of a component, with its value or, of an output, without."""
+
+    model_config = ConfigDict(strict=True)
+    id: str | dict[str, Any]
+    property: str
+
+
+class Call(BaseModel):
+    """The body of a request. Components that are found by a pattern come as a list."""
+
+    model_config = ConfigDict(strict=True)
+    output: str
+    outputs: Property | list[Property | list[Property]] = []
+    inputs: list[Property | list[Property]]
+    state: list[Property | list[Property]] = []
+    changedPropIds: list[str] = []  # noqa: N815 - Dash's name
+
+
+def install(server: Flask, app: Dash) -> None:
+    """Refuse, as problem+json, what no page asks; files that no page names are not found."""
+
+    @server.before_request
+    def check() -> Response | None:
+        problem = wrong(app) if request.path == PATH else None
+        return None if problem is None else refused(400, STRANGE.format(problem))
+
+    @server.errorhandler(DependencyException)
+    def missing(error: DependencyException) -> Response:
+        return refused(404, STRANGE.format("there is no such file"))
+
+
+def wrong(app: Dash) -> str | None:
+    """What is wrong with the body of this request; None where some callback takes it."""
+    try:
+        call = Call.model_validate(request.get_json())
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
+    except HTTPException as error:
+        return str(error.description)
+    except RecursionError:
+        return "body: too deep"
+    wanted = app.callback_map.get(call.output)
+    if wanted is None:
+        return "output: of no callback"
+    names = [_names(call.inputs), _names(call.state)]
+    return None if names == [_wanted(wanted[part]) for part in ("inputs", "state")] else "inputs: not the callback's"
+
+
+def refused(status: int, detail: str) -> Response:
+    found = problems.answer(status, detail, type=f"{URN}invalid")
+    return Response(found.body, found.status_code, mimetype=problems.MEDIA)
+
+
+def _names(given: list[Property | list[Property]]) -> list[str | None]:
+    """component.property of each; None for a pattern's, which are many or have names that only the page knows."""
+    return [
+        None if isinstance(one, list) or isinstance(one.id, dict) else f"{one.id}.{one.property}" for one in given
+    ]
+
+
+def _wanted(listed: list[dict[str, Any]]) -> list[str | None]:
+    return [None if one["id"].startswith("{") else f"{one['id']}.{one['property']}" for one in listed]
