@@ -26,7 +26,8 @@ NOWHERE = (400, 404, 405, 422)
 
 @dataclass(frozen=True)
 class Case:
-    """`{TOKEN}`, `{HOST}` and `{COOKIE}`, of a session, are filled in. Status 0: the connection is closed without an answer."""
+    """`{TOKEN}`, `{HOST}` and `{COOKIE}` (of a session) are filled in. Status 0: the connection is closed without
+    an answer."""
 
     name: str
     raw: bytes
@@ -551,7 +552,8 @@ CALLS: dict[str, Any] = {
     "no output": {**CALL, "output": None}, "another output": {**CALL, "output": "os.system"},
     "an output as object": {**CALL, "output": {"$ref": "#"}},
     "no inputs": {**CALL, "inputs": None}, "inputs without names": {**CALL, "inputs": [{}]},
-    "another input": {**CALL, "inputs": [{**TICK, "id": "__class__"}]}, "inputs twice": {**CALL, "inputs": [TICK, TICK]},
+    "another input": {**CALL, "inputs": [{**TICK, "id": "__class__"}]},
+    "inputs twice": {**CALL, "inputs": [TICK, TICK]},
     "a state too many": {**CALL, "state": [TICK]}, "changes that are none": {**CALL, "changedPropIds": [{}]},
 }  # fmt: skip
 

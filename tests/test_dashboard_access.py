@@ -164,8 +164,8 @@ STRANGE: tuple[Any, ...] = (
     None, [], {}, 1, "x", "{", b"", b"\xff\xfe", b"[" * 100_000, b'{"output": ' + b"1" * 5000 + b"}",
     *({**GOOD, "output": output} for output in (None, 1, [], {}, "", "x", "x.y", "..", "os.system", OUTPUT + "@")),
     *({**GOOD, "inputs": inputs} for inputs in (
-        None, {}, [], "x", [None], [1], ["x"], [[]], [{}], [{"id": 1}], [INPUT, INPUT], [[INPUT]], [{**INPUT, "id": {}}],
-        [{**INPUT, "id": "other"}], [{**INPUT, "property": 1}], [{"value": 1}],
+        None, {}, [], "x", [None], [1], ["x"], [[]], [{}], [{"id": 1}], [INPUT, INPUT], [[INPUT]],
+        [{**INPUT, "id": {}}], [{**INPUT, "id": "other"}], [{**INPUT, "property": 1}], [{"value": 1}],
     )),
     *({**GOOD, "state": state} for state in (None, 1, {}, "x", [1], [INPUT], [{}])),
     *({**GOOD, "outputs": outputs} for outputs in (1, "x", {}, [1], [[[]]], [{"id": None, "property": "x"}])),
