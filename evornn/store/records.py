@@ -156,8 +156,23 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """One of those that compute: how much it has, and how much of it is in use; None where that can't be known."""
+
+    id: str  # the same for everybody who sees this machine
+    name: str
+    cpus: float
+    cpus_used: float  # by runs
+    gpus: float = 0.0
+    gpus_used: float = 0.0
+    memory: int | None = None  # bytes
+    memory_used: int | None = None  # bytes, by everything on it
+
+
+@dataclass(frozen=True)
 class Worker:
-    """Who claimed runs, when first and last; a dispatcher also says how many it can compute at once, and does."""
+    """Who claimed runs, when first and last; a dispatcher also says how many it can compute at once, and does, and
+    what machines it has for that."""
 
     name: str
     first_seen: float
@@ -165,6 +180,7 @@ class Worker:
     claims: int
     slots: int | None = None
     held: int | None = None
+    machines: tuple[Machine, ...] = ()
 
     def is_alive(self, now: float) -> bool:
         """Whether it has given a sign of life of late; `now` in UTC epoch seconds."""

@@ -28,7 +28,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from evornn.store.codec import AnyText, Json
 
-HEAD = "0004"  # the newest migration
+HEAD = "0005"  # the newest migration
 VERSION_TABLE = "evornn_schema"
 VIEWS = ("results", "leaderboard", "comparisons", "learning_curves")  # these and the next may be queried
 TABLES = ("experiments", "specs", "jobs", "runs", "progress", "metric_keys", "metrics", "events", "logs", "workers")
@@ -165,6 +165,7 @@ runs = Table(  # a run is the unit that is claimed, resumed and compared
     Index("ix_runs_claim", "state", text("priority DESC"), "id"),
     Index("ix_runs_lease", "state", "lease_until"),
     Index("ix_runs_job_id_state", "job_id", "state", "finished"),  # how far jobs are
+    *(Index(f"ix_runs_{name}_id", name, "id") for name in ("state", "task", "network", "trainer")),  # pages of a filter
 )
 
 progress = Table(  # one row per budget mark: training/records.Row
@@ -239,6 +240,7 @@ workers = Table(  # who claimed runs: dispatchers and their heartbeats
     Column("claims", BigInteger, nullable=False),
     Column("slots", Integer),  # runs that it can compute at once
     Column("held", Integer),  # runs that it computes
+    Column("machines", Json),  # what computes them: list of records.Machine
 )
 
 tokens = Table(  # who may use the server
