@@ -17,7 +17,7 @@ from evornn.service.dispatch import Dispatcher
 from evornn.service.executor import Assignment, Attempt, Event, Executor, Room, Said
 from evornn.service.local import LocalExecutor
 from evornn.service.service import submit
-from evornn.store.records import NewRun
+from evornn.store.records import Machine, NewRun
 from evornn.store.store import Store
 from evornn.training.problem import problem
 from evornn.training.records import Checkpoint, Result, Row, Update
@@ -88,6 +88,10 @@ class Talking:
     @property
     def room(self) -> Room:
         return Room(self.runs - len(self.said), 0)
+
+    @property
+    def machines(self) -> list[Machine]:
+        return []
 
     def start(self, assignment: Assignment) -> None:
         self.said[assignment.attempt] = 0

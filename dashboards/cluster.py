@@ -1,9 +1,9 @@
-"""Cluster: who computes, what waits, and how fast it goes."""
+"""Cluster: what waits, how fast it goes, which machines compute and how busy they are, and who gives them runs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dash import Dash, Input, Output, dcc, html
@@ -12,12 +12,15 @@ from dash.development.base_component import Component
 from evornn.dashboards.desk import Desk, Page
 from evornn.dashboards.parts import badge, duration, heading, nothing, table, when
 from evornn.experiments.conclusions import number
+from evornn.service.machines import machines_of
+from evornn.store.records import Machine, Worker
 from evornn.store.schema import STATES
 
 EVERY_MS = 3000
 RECENT = 200  # runs by which the throughput is told
 HOUR = 3600.0
-MOST = 100  # dispatchers that are listed
+MOST = 100  # dispatchers, and machines, that are listed
+GIB = 2**30
 
 
 def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
@@ -37,39 +40,68 @@ def install(app: Dash, desk: Desk) -> None:
 
 
 def shown(desk: Desk) -> list[Component]:
-    """Counts, then dispatchers."""
+    """Counts, then machines, then dispatchers."""
     now, workers = time.time(), desk.store.workers()
+    if not workers:
+        none = nothing("No dispatcher has ever claimed a run. Start one: evornn dispatch")
+        return [cards(desk, now, workers, []), html.H2("Dispatchers"), none]
+    found = machines_of(workers, now)
+    return [
+        cards(desk, now, workers, found),
+        html.H2("Machines"), machines(found) if found else nothing("No dispatcher that is alive tells of any machine."),
+        html.H2("Dispatchers"), dispatchers(workers, now),
+    ]  # fmt: skip
+
+
+def cards(desk: Desk, now: float, workers: Sequence[Worker], found: Sequence[Machine]) -> Component:
+    """What can be said in a number."""
     alive = [worker for worker in workers if worker.is_alive(now)]
     counts = {state: desk.store.count_runs(state=state) for state in STATES}
     slots, held = sum(worker.slots or 0 for worker in alive), sum(worker.held or 0 for worker in alive)
-    cards = {
+    pairs = {
         "runs wait": f"{counts['queued']:,}",
         "runs are computed": f"{counts['running'] + counts['cancelling']:,}",
         "runs an hour": throughput(desk, now),
+        "CPUs in use": _sum((machine.cpus_used, machine.cpus) for machine in found),
+        "GPUs in use": _sum((machine.gpus_used, machine.gpus) for machine in found),
         "dispatchers are alive": str(len(alive)),
         "places in use": f"{held} of {slots}" if slots else "–",
         "runs failed": f"{counts['failed']:,}",
     }
-    found: list[Component] = [
-        html.Div([html.Div([html.Strong(value), html.Span(name)], className="card") for name, value in cards.items()],
-                 className="cards"),
-        html.H2("Dispatchers"),
-    ]  # fmt: skip
-    if not workers:
-        return [*found, nothing("No dispatcher has ever claimed a run. Start one: evornn dispatch")]
+    shown = [html.Div([html.Strong(value), html.Span(name)], className="card") for name, value in pairs.items()]
+    return html.Div(shown, className="cards")
+
+
+def machines(found: Sequence[Machine]) -> Component:
+    """A row per machine, with how much of it is in use."""
+    rows = [
+        (
+            machine.name,
+            _bar(machine.cpus_used, machine.cpus),
+            _bar(machine.gpus_used, machine.gpus),
+            _memory(machine.memory_used, machine.memory),
+        )
+        for machine in found[:MOST]
+    ]
+    more = f", the first {MOST} of {len(found):,}" if len(found) > MOST else ""
+    return table(("Machine", "CPUs in use", "GPUs in use", "Memory in use"), rows, f"What computes runs{more}")
+
+
+def dispatchers(workers: Sequence[Worker], now: float) -> Component:
+    """A row per dispatcher, the latest heartbeat first."""
     rows = [
         (
             worker.name,
-            badge("alive" if worker in alive else "silent"),
+            badge("alive" if worker.is_alive(now) else "silent"),
             f"{duration(max(now - worker.last_seen, 0))} ago",
-            _of(worker.held, worker.slots),
+            "–" if worker.slots is None else f"{worker.held or 0} of {worker.slots}",
             f"{worker.claims:,}",
             when(worker.first_seen),
         )
         for worker in workers[:MOST]
     ]
     head = ("Dispatcher", "State", "Heartbeat", "Places in use", "Runs claimed", "First seen (UTC)")
-    return [*found, table(head, rows, "Who claims runs, the latest heartbeat first")]
+    return table(head, rows, "Who claims runs, the latest heartbeat first")
 
 
 def throughput(desk: Desk, now: float) -> str:
@@ -81,8 +113,24 @@ def throughput(desk: Desk, now: float) -> str:
     return number(HOUR * RECENT / max(now - min(times), 1.0), 3)
 
 
-def _of(held: Any, slots: Any) -> str:
-    return "–" if slots is None else f"{held or 0} of {slots}"
+def _sum(pairs: Iterable[tuple[float, float]]) -> str:
+    used, have = (sum(numbers) for numbers in zip((0.0, 0.0), *pairs, strict=True))
+    return f"{used:g} of {have:g}" if have else "–"
+
+
+def _bar(used: float, have: float, words: str = "") -> Any:
+    """How much is in use, drawn and in words."""
+    if not have:
+        return "–"
+    drawn = html.Span(className="bar", style={"--share": round(min(used / have, 1.0), 3)})
+    return html.Span([drawn, words or f"{used:g} of {have:g}"], className="share")
+
+
+def _memory(used: int | None, have: int | None) -> Any:
+    """Of another node only how much it has is known."""
+    if used is None or have is None:
+        return "–" if have is None else f"{have / GIB:.1f} GiB in all"
+    return _bar(used, have, f"{used / GIB:.1f} of {have / GIB:.1f} GiB")
 
 
 PAGE = Page("Cluster", "cluster", layout, install)

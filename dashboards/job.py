@@ -1,4 +1,4 @@
-"""A job as a whole, above its runs while the grid shows one job's: how far it is; cancel, resume or retry all of them."""
+"""A job as a whole, above its runs while the grid shows one job's: how far it is; cancel, resume, retry them all."""
 
 from __future__ import annotations
 

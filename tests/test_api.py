@@ -257,7 +257,14 @@ def test_health_and_metrics(server: Server) -> None:
     assert server.get("/readyz", token=None).json() == {"status": "ready"}
     server.get(f"{API}/jobs/1")
     text = server.get("/metrics").text
-    for name in ("evornn_runs", "evornn_queue_length", "evornn_dispatchers", "evornn_claims_total"):
+    for name in (
+        "evornn_runs",
+        "evornn_queue_length",
+        "evornn_dispatchers",
+        "evornn_claims_total",
+        "evornn_cpus",
+        "evornn_gpus",
+    ):
         assert re.search(rf"^{name}({{|\s)", text, re.MULTILINE), name
     assert 'evornn_runs{state="succeeded"}' in text and "evornn_database_up 1.0" in text
     assert 'evornn_http_requests_total{method="GET",route="/api/v1/jobs/{job}",status="200"}' in text

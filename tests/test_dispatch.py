@@ -23,7 +23,7 @@ from evornn.service.executor import Assignment, Attempt, Ended, Event, Room, Sai
 from evornn.service.owner import own_name
 from evornn.store import leasing
 from evornn.store.errors import StoreError, Unreachable
-from evornn.store.records import StoredRun
+from evornn.store.records import Machine, StoredRun
 from evornn.store.store import Store, open_store
 from evornn.training.records import Checkpoint, Update
 
@@ -64,6 +64,10 @@ class Scripted:
         needs = [a.needs for a in self.live.values()]
         cpus = self.slots - sum(need.cpus for need in needs)
         return Room(cpus, cpus if self.gpus is None else self.gpus - sum(need.gpus for need in needs))
+
+    @property
+    def machines(self) -> list[Machine]:
+        return [Machine("a1", "node", self.slots, len(self.live), memory=2**30)]
 
     def clock(self) -> float:
         return self.now
@@ -397,10 +401,11 @@ def test_it_goes_on_until_it_is_stopped(store: Store) -> None:
 
 def test_it_says_that_it_lives(store: Store) -> None:
     queued(store)
-    executor, heard = Scripted(lambda a: [progress(a, 1), success(a, 2)]), []
-    executor.between = lambda: heard.extend((w.slots, w.held) for w in store.workers() if w.name == own_name())
+    executor, heard = Scripted(lambda a: [*(progress(a, k) for k in range(1, 8)), success(a, 8)]), []
+    executor.between = lambda: heard.extend((w.slots, w.held, *w.machines) for w in store.workers() if w.slots)
     worked(store, None, executor)
-    assert (1, 0) in heard
+    assert (1, 0, Machine("a1", "node", 1, 0, memory=2**30)) in heard
+    assert (1, 1, Machine("a1", "node", 1, 1, memory=2**30)) in heard
 
 
 # ---- the database goes and comes back -------------------------------------------------------------------------------

@@ -207,6 +207,24 @@ def test_there_is_room_again_when_a_run_has_ended(executor: Executor) -> None:
         executor.events(0.05)
 
 
+def test_it_tells_of_its_machines(executor: Executor) -> None:
+    until(executor, lambda: sum(machine.cpus_used for machine in executor.machines) == 0)
+    (machine,) = executor.machines
+    assert machine.cpus >= 1 and machine.memory is not None and 0 < (machine.memory_used or 0) < machine.memory
+    executor.start(assignment(21, budget=ENDLESS))
+    until(executor, lambda: executor.machines[0].cpus_used == 1)
+    executor.stop(attempt(21))
+    until(executor, lambda: executor.machines[0].cpus_used == 0)
+
+
+def until(executor: Executor, true: Callable[[], bool]) -> None:
+    """Listen until something is true."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, executor.machines
+        executor.events(0.1)
+
+
 def test_a_job_through_an_executor(executor: Executor, tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path}/evornn.db") as store:
         job = submit(store, SPEC)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import ray
+from ray._private.state import available_resources_per_node  # Ray has no other place for it
 
 from evornn.errors import EvornnError
 from evornn.service.executor import Room
+from evornn.service.machines import this_machine
+from evornn.store.records import Machine
 from evornn.workers.cluster import knock
 
 EVERY = 1.0  # seconds between two looks
@@ -21,6 +27,7 @@ class Machines:
         self._context = ray.get_runtime_context()
         self._grace, self._changed, self._looked, self._in_vain = grace, time.monotonic(), 0.0, 0
         self._have: dict[str, Room] = {}
+        self.seen: list[Machine] = []  # the same with what is in use
         self._look()
 
     def look(self) -> None:
@@ -62,7 +69,23 @@ class Machines:
     def _look(self) -> None:
         nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         have = {n["NodeID"]: Room(n["Resources"].get("CPU", 0), n["Resources"].get("GPU", 0)) for n in nodes}
-        if self._context.get_node_id() not in have:
+        here = self._context.get_node_id()
+        if here not in have:
             raise EvornnError("the Ray node that this process is connected to is gone")
+        free = available_resources_per_node()  # type: ignore[no-untyped-call]
+        self.seen = [
+            _machine(node, free.get(node["NodeID"], node["Resources"]), node["NodeID"] == here) for node in nodes
+        ]
         if have != self._have:
             self._have, self._changed = have, time.monotonic()
+
+
+def _machine(node: Mapping[str, Any], free: Mapping[str, float], here: bool) -> Machine:
+    """A node of Ray's. Of others than this process's Ray tells how much memory they began with, not what is in use."""
+    have = node["Resources"]
+    cpus, gpus = have.get("CPU", 0.0), have.get("GPU", 0.0)
+    memory = int(have.get("memory", 0) + have.get("object_store_memory", 0)) or None
+    used = cpus - free.get("CPU", 0.0), gpus - free.get("GPU", 0.0)
+    found = Machine(node["NodeID"], node["NodeManagerHostname"], cpus, used[0], gpus, used[1], memory)
+    own = this_machine() if here else found
+    return replace(found, memory=own.memory, memory_used=own.memory_used)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from evornn.service.executor import Assignment, Attempt, Cause, Ended, Event, Room, is_last
+from evornn.store.records import Machine
 from evornn.training.environment import versions
 from evornn.workers.machines import Machines
 from evornn.workers.remote import compute
@@ -41,6 +43,11 @@ class RayExecutor:
         cpus = (self._slots or max(1, capacity.cpus)) - sum(run.cpus for run in fitting)
         # Without any GPU, runs that need one are still taken in turn: they wait for one to come, or are refused.
         return Room(cpus, capacity.gpus - sum(run.gpus for run in fitting) if capacity.gpus else cpus)
+
+    @property
+    def machines(self) -> Sequence[Machine]:
+        """The cluster's nodes."""
+        return self._machines.seen
 
     def start(self, assignment: Assignment) -> None:
         wanted = {"num_cpus": assignment.needs.cpus, "num_gpus": assignment.needs.gpus}

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 from evornn.errors import EvornnError
 from evornn.service.executor import Assignment, Attempt, Ended, Event, Executor, Room, is_last
+from evornn.store.records import Machine
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,12 @@ AGAIN = (1.0, 10.0)  # seconds until the next beginning: first, and at most
 
 @dataclass(frozen=True)
 class News:
-    """What the other process tells: what happened, what is free, and how many assignments it has begun so far."""
+    """What the other process tells: what happened, what is free, which machines there are, and how many assignments it
+    has begun so far."""
 
     events: list[Event]
     room: Room
+    machines: Sequence[Machine]
     begun: int
 
 
@@ -53,6 +56,11 @@ class Detached:
     def room(self) -> Room:
         """As it was when the other process last spoke, without what it hasn't begun since."""
         return Room(0, 0) if self._other is None else self._other.room
+
+    @property
+    def machines(self) -> Sequence[Machine]:
+        """As the other process last saw them."""
+        return () if self._other is None else self._other.machines
 
     def start(self, assignment: Assignment) -> None:
         self._attempts.add(assignment.attempt)
@@ -109,6 +117,7 @@ class Other:
         self._process.start()
         theirs.close()
         self._room = Room(0, 0)
+        self.machines: Sequence[Machine] = ()
         self._ahead: deque[Room] = deque()  # by what it has not begun yet
         self._begun, self._silence, self._most = 0, 0.0, BEGINNING
         self._out: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
@@ -144,7 +153,7 @@ class Other:
         self._silence, self._most = 0.0, SILENCE
         for _ in range(news.begun - self._begun):
             self._ahead.popleft()
-        self._room, self._begun = news.room, news.begun
+        self._room, self.machines, self._begun = news.room, news.machines, news.begun
         return news
 
     def close(self) -> None:
@@ -198,7 +207,7 @@ def _talk(pipe: Connection, executor: Executor) -> None:
                     executor.stop(attempt, force)
                 case _:
                     return
-        pipe.send(News(executor.events(TALK), executor.room, begun))
+        pipe.send(News(executor.events(TALK), executor.room, executor.machines, begun))
 
 
 def _follow() -> None:

@@ -182,11 +182,12 @@ class Dispatcher:
         self._drop(held, state, reason)
 
     def _look(self) -> None:
-        """Say that this dispatcher lives, and take over the runs of one that certainly doesn't."""
+        """Say that this dispatcher lives, on which machines, and take over the runs of one that certainly doesn't."""
         if self._clock() < self._look_at:
             return
         self._look_at = self._clock() + LOOK
-        self.store.seen(self.owner, len(self.held) + max(0, int(self.executor.room.cpus)), len(self.held))
+        slots = len(self.held) + max(0, int(self.executor.room.cpus))
+        self.store.seen(self.owner, slots, len(self.held), self.executor.machines)
         for owner in self.store.live_owners():
             if owner != self.owner and is_dead(owner):
                 self.store.release_owner(owner)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from evornn.store.records import Machine
 from evornn.training.oracle import Origin
 from evornn.training.records import Checkpoint, Update
 
@@ -90,6 +91,10 @@ class Executor(Protocol):
     def room(self) -> Room:
         """What is free. A run without GPU may be started while CPUs are above zero, one with while GPUs are; what then
         doesn't fit yet waits, and others behind it, so that large runs get their turn."""
+
+    @property
+    def machines(self) -> Sequence[Machine]:
+        """What computes, as far as is known now."""
 
     def start(self, assignment: Assignment) -> None: ...
 

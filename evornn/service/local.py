@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 
 from evornn.service.executor import Assignment, Attempt, Ended, Event, Room, is_last
+from evornn.service.machines import this_machine
 from evornn.service.perform import perform
+from evornn.store.records import Machine
 
 
 class LocalExecutor:
@@ -27,6 +29,11 @@ class LocalExecutor:
     def room(self) -> Room:
         """One run at a time, whatever it needs."""
         return Room(0, 0) if self._stop else Room(1, 1)
+
+    @property
+    def machines(self) -> list[Machine]:
+        """This one, of which a run takes one CPU."""
+        return [this_machine(cpus_used=min(len(self._stop), 1))]
 
     def start(self, assignment: Assignment) -> None:
         stop = self._stop[assignment.attempt] = threading.Event()

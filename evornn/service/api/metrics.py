@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -11,6 +11,8 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evornn.errors import EvornnError
+from evornn.service.machines import machines_of
+from evornn.store.records import Machine
 from evornn.store.schema import STATES
 from evornn.store.store import Store
 
@@ -85,9 +87,21 @@ class OfStore(Collector):
         dispatchers = GaugeMetricFamily("evornn_dispatchers", "Dispatchers that are alive.")
         dispatchers.add_metric([], len(alive))
         yield dispatchers
+        yield from _machines(machines_of(workers, time.time()))
         claims = CounterMetricFamily("evornn_claims", "Runs that were claimed, each time.")
         claims.add_metric([], sum(worker.claims for worker in workers))
         yield claims
+
+
+def _machines(found: Sequence[Machine]) -> Iterator[Metric]:
+    for name, values in {
+        "cpus": [(machine.cpus, machine.cpus_used) for machine in found],
+        "gpus": [(machine.gpus, machine.gpus_used) for machine in found],
+    }.items():
+        kinds = GaugeMetricFamily(f"evornn_{name}", f"{name.upper()[:-1]}s of all machines.", labels=["kind"])
+        kinds.add_metric(["all"], sum(have for have, _ in values))
+        kinds.add_metric(["used"], sum(used for _, used in values))
+        yield kinds
 
 
 class Counted:
