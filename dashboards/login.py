@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Response, g, redirect, render_template, request, session
+from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from evornn.errors import EvornnError
@@ -59,6 +60,14 @@ class Sessions:
             self._known.pop(name or "", None)
 
 
+class Cookies(SecureCookieSessionInterface):
+    """Of sessions that began by https, browsers send the cookie by https only. Behind a proxy that ends TLS nobody but
+    the browser knows how its page came, and says so in the header that every login must have."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return urlsplit(request.headers.get("Origin", "")).scheme == "https"
+
+
 def protect(server: Flask, sessions: Sessions, prefix: str, hashes: Sequence[str]) -> None:
     """Let nobody in without a session, and tell browsers what a page may load: `hashes` are of its own scripts."""
     server.secret_key = secrets.token_bytes(32)
@@ -68,6 +77,7 @@ def protect(server: Flask, sessions: Sessions, prefix: str, hashes: Sequence[str
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
     )
+    server.session_interface = Cookies()
     policy = _policy(hashes)
 
     @server.before_request

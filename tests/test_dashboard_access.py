@@ -91,6 +91,16 @@ def test_a_session_is_a_cookie_that_scripts_and_other_sites_have_no_use_for(clie
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and f"Path={PREFIX}" in cookie and token not in cookie
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_cookie_of_a_page_that_came_by_https_goes_by_https_only(app: Any, store: Store, scheme: str) -> None:
+    """Behind a proxy that ends TLS: the server itself is always asked by http."""
+    client, origin = app.test_client(), {"Origin": f"{scheme}://localhost"}
+    token = store.add_token(f"cookie by {scheme}", ("read",))
+    for path, data in (("/login", {"token": token}), ("/logout", {})):
+        cookie = client.post(path, data=data, headers=origin).headers["Set-Cookie"]
+        assert cookie.startswith("evornn=") and ("Secure" in cookie.split("; ")) == (scheme == "https")
+
+
 @pytest.mark.parametrize("headers", [{}, {"Origin": "http://elsewhere.example"}, {"Origin": "null"}])
 def test_a_request_from_another_site_is_refused(app: Any, store: Store, headers: dict[str, str]) -> None:
     client = app.test_client()
