@@ -8,7 +8,6 @@ from dash import Dash
 from dash.exceptions import DependencyException
 from flask import Flask, Response, request
 from pydantic import BaseModel, ConfigDict, ValidationError
-from werkzeug.exceptions import HTTPException
 
 from evornn.service.api import problems
 from evornn.service.wire import URN
@@ -33,7 +32,7 @@ class Call(BaseModel):
     outputs: Property | list[Property | list[Property]] = []
     inputs: list[Property | list[Property]]
     state: list[Property | list[Property]] = []
-    changedPropIds: list[str] = []  # noqa: N815 - Dash's name
+    changedPropIds: list[str] = []
 
 
 def install(server: Flask, app: Dash) -> None:
@@ -52,12 +51,13 @@ def install(server: Flask, app: Dash) -> None:
 def wrong(app: Dash) -> str | None:
     """What is wrong with the body of this request; None where some callback takes it."""
     try:
-        call = Call.model_validate(request.get_json())
+        body = request.get_json(silent=True)
+        if body is None:
+            return "body: no application/json"
+        call = Call.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
-    except HTTPException as error:
-        return str(error.description)
     except RecursionError:
         return "body: too deep"
     wanted = app.callback_map.get(call.output)
@@ -74,9 +74,7 @@ def refused(status: int, detail: str) -> Response:
 
 def _names(given: list[Property | list[Property]]) -> list[str | None]:
     """component.property of each; None for a pattern's, which are many or have names that only the page knows."""
-    return [
-        None if isinstance(one, list) or isinstance(one.id, dict) else f"{one.id}.{one.property}" for one in given
-    ]
+    return [None if isinstance(one, list) or isinstance(one.id, dict) else f"{one.id}.{one.property}" for one in given]
 
 
 def _wanted(listed: list[dict[str, Any]]) -> list[str | None]:

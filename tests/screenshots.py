@@ -1,6 +1,6 @@
 """Pictures of every page of the dashboard into a folder: light, dark, and as wide as a phone.
 
-    python tests/screenshots.py docs/dashboard
+    python tests/screenshots.py docs/dashboard [PAGE ...]
 
 They are taken of a real server over an experiment that is really computed, which takes about a minute.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ WAITS = {  # page → address, what must be there before the picture is taken
 LOOKS = {"light": ("light", tools.DESKTOP), "dark": ("dark", tools.DESKTOP), "phone": ("light", tools.PHONE)}
 
 
-def main(folder: Path) -> None:
-    """Take them all."""
+def main(folder: Path, pages: Sequence[str]) -> None:
+    """Take them, of these pages or of all."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         url = f"sqlite:///{place}/evornn.db"
@@ -55,7 +56,7 @@ def main(folder: Path) -> None:
             with tools.working(url), serving(url, "--data", place) as server, tools.browser() as browser:
                 store_ended(url, job)
                 for look in LOOKS:
-                    take(browser, server, folder, look)
+                    take(browser, server, folder, look, pages or list(WAITS))
 
 
 def store_ended(url: str, job: int) -> None:
@@ -65,14 +66,15 @@ def store_ended(url: str, job: int) -> None:
             time.sleep(1)
 
 
-def take(browser: Browser, server: Server, folder: Path, look: str) -> None:
-    """All pages in one look."""
+def take(browser: Browser, server: Server, folder: Path, look: str, pages: Sequence[str]) -> None:
+    """Pages in one look."""
     theme, size = LOOKS[look]
     context = browser.new_context(viewport=size, color_scheme=theme, device_scale_factor=1)  # type: ignore[arg-type]
     page = context.new_page()
     page.set_default_timeout(60_000)
     tools.log_in(page, server)
-    for name, (path, awaited) in WAITS.items():
+    for name in pages:
+        path, awaited = WAITS[name]
         if name == "login":
             context.clear_cookies(name="evornn")
         page.goto(tools.address(server, path))
@@ -97,4 +99,4 @@ def prepare(page: Page, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/dashboard"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/dashboard"), sys.argv[2:])
