@@ -16,6 +16,7 @@ from evornn.service.helper import Helper
 from evornn.service.isolated import Isolated
 from evornn.service.rules import Rules
 from evornn.service.service import submit
+from evornn.store.records import Machine
 from evornn.store.store import Store, open_store
 
 SPEC: dict[str, Any] = {
@@ -198,6 +199,18 @@ def test_the_body_that_a_page_sends_is_answered(client: FlaskClient, store: Stor
     assert answer.status_code == 200 and "Dispatchers" in answer.text
     answer = client.post("/_dash-update-component", data=json.dumps(GOOD), content_type="text/plain", headers=HERE)
     assert answer.status_code == 400 and "application/json" in answer.json["detail"]
+
+
+def test_the_cluster_shows_machines_and_what_of_them_is_in_use(client: FlaskClient, store: Store) -> None:
+    logged_in(client, store, "read", "looks at machines")
+    big = Machine("a", "node-7", 8, 3.5, 2, 1, 2**36, 2**35)
+    store.seen("here", 8, 3, [big, Machine("b", "node-8", 4, 0, memory=2**34), Machine("c", "head", 0, 0)])
+    store.seen("there", 8, 0, [big])
+    shown = client.post("/_dash-update-component", json=GOOD, headers=HERE).json["response"]["cluster-now"]["children"]
+    text = json.dumps(shown)
+    for word in ("node-7", "3.5 of 8", "1 of 2", "32.0 of 64.0 GiB", "16.0 GiB in all", "0 of 4", "head"):
+        assert f'"{word}"' in text, word
+    assert '"3.5 of 12"' in text, "a machine that two dispatchers see is one"
 
 
 @pytest.mark.parametrize("path", ["evil/x.js", "dash/../x.js", "os/x", "dash/deps/..%2f..%2fversion.py"])
