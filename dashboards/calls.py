@@ -69,7 +69,7 @@ def wrong(app: Dash) -> str | None:
 
 def refused(status: int, detail: str) -> Response:
     found = problems.answer(status, detail, type=f"{URN}invalid")
-    return Response(found.body, found.status_code, mimetype=problems.MEDIA)
+    return Response(bytes(found.body), found.status_code, mimetype=problems.MEDIA)
 
 
 def _names(given: list[Property | list[Property]]) -> list[str | None]:

@@ -58,13 +58,14 @@ def cards(desk: Desk, now: float, workers: Sequence[Worker], found: Sequence[Mac
     alive = [worker for worker in workers if worker.is_alive(now)]
     counts = {state: desk.store.count_runs(state=state) for state in STATES}
     slots, held = sum(worker.slots or 0 for worker in alive), sum(worker.held or 0 for worker in alive)
+    gpus = _sum((machine.gpus_used, machine.gpus) for machine in found)
     pairs = {
         "runs wait": f"{counts['queued']:,}",
         "runs are computed": f"{counts['running'] + counts['cancelling']:,}",
         "runs an hour": throughput(desk, now),
-        "CPUs in use": _sum((machine.cpus_used, machine.cpus) for machine in found),
-        "GPUs in use": _sum((machine.gpus_used, machine.gpus) for machine in found),
-        "dispatchers are alive": str(len(alive)),
+        "CPUs in use": _sum((machine.cpus_used, machine.cpus) for machine in found) or "–",
+        **({"GPUs in use": gpus} if gpus else {}),
+        "live dispatchers": str(len(alive)),
         "places in use": f"{held} of {slots}" if slots else "–",
         "runs failed": f"{counts['failed']:,}",
     }
@@ -115,7 +116,7 @@ def throughput(desk: Desk, now: float) -> str:
 
 def _sum(pairs: Iterable[tuple[float, float]]) -> str:
     used, have = (sum(numbers) for numbers in zip((0.0, 0.0), *pairs, strict=True))
-    return f"{used:g} of {have:g}" if have else "–"
+    return f"{used:g} of {have:g}" if have else ""
 
 
 def _bar(used: float, have: float, words: str = "") -> Any:

@@ -156,7 +156,7 @@ class Reading(Database):
         columns = [workers.c[field.name] for field in fields(Worker)]
         with self.reading() as connection:
             found = connection.execute(select(*columns).order_by(workers.c.last_seen.desc()))
-            return [Worker(*row, machines=tuple(Machine(**one) for one in machines or ())) for *row, machines in found]
+            return [Worker(*row[:-1], tuple(Machine(**one) for one in row.machines or ())) for row in found]
 
 
 def run_of(connection: Connection, run: RunId) -> StoredRun:
