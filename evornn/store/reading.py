@@ -155,8 +155,8 @@ class Reading(Database):
         """Who ever claimed runs, latest first."""
         columns = [workers.c[field.name] for field in fields(Worker)]
         with self.reading() as connection:
-            found = connection.execute(select(*columns).order_by(workers.c.last_seen.desc()))
-            return [Worker(*row[:-1], tuple(Machine(**one) for one in row.machines or ())) for row in found]
+            found = connection.execute(select(*columns).order_by(workers.c.last_seen.desc())).mappings().all()
+        return [Worker(**{**row, "machines": tuple(Machine(**one) for one in row["machines"] or ())}) for row in found]
 
 
 def run_of(connection: Connection, run: RunId) -> StoredRun:
