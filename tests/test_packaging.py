@@ -121,7 +121,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     distributions = packages_distributions()
     imported = {canonicalize_name(distributions[name.split(".")[0]][0]) for name in foreign}
     unseen = {"pyarrow", "statsmodels"}  # imported by DataFrame.to_parquet; read as files, by importlib.resources
-    assert imported | unseen == set(requirements("data"))
+    assert imported | unseen == set(requirements("data", "gym"))
 
 
 ROGUES = {

@@ -100,10 +100,22 @@ class Sharded:
         return getattr(self.problem, question)(*arguments)
 
     def _helpers(self, count: int, steps: int) -> Sequence[Helper]:
-        worth = self.separable and count > TILE[self.network.device.type] and count * steps * self.network.n >= WORTH
+        worth = self.separable and count > TILE[self.network.device.type] and count * steps * self.effort >= WORTH
         return self.crew.present() if worth else ()
 
     # ---- what needs no helpers ---------------------------------------------------------------------------------------
+
+    @property
+    def backend(self) -> str:
+        return self.problem.backend
+
+    @property
+    def effort(self) -> int:
+        return self.problem.effort
+
+    @property
+    def usual(self) -> int | None:
+        return self.problem.usual
 
     @property
     def sizes(self) -> tuple[int, int]:

@@ -16,7 +16,9 @@ from evornn.experiments.charts import Forecast
 from evornn.layout import Form, Layout
 from evornn.networks.network import Network
 from evornn.tasks.task import Data, Sequences, Trials
+from evornn.tasks.world import Rollouts
 from evornn.training.control import Control
+from evornn.training.simulated import Simulated
 
 LONGEST = 200  # steps of a sequence whose activity is shown
 EPISODE = 1000  # control steps of a trajectory
@@ -25,7 +27,7 @@ NO_STATE = ("y", "t")  # carried from call to call, but no activity
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The first episode of a controlled plant: its states over the control steps it lasted."""
+    """The first episode of what is controlled: a plant's states, or what an environment showed, over its steps."""
 
     states: tuple[str, ...]
     path: Floats  # [T + 1, states]
@@ -48,7 +50,7 @@ def portrait(network: Network, data: Data, genome: Genome, name: str = "network"
     weights = {block: matrix(form, genome, block) for block in (*form.blocks, *form.fixed)}
     weights = {block: values for block, values in weights.items() if values.size}
     recurrent = {block: weights[block] for block in _recurrent(form) if block in weights}
-    if isinstance(data.test, Trials):
+    if not isinstance(data.test, Sequences):
         return Portrait(weights, recurrent, {}, trajectory=_trajectory(network, data.test, data.loss, genome))
     return Portrait(weights, recurrent, _activity(network, data.test, genome), _forecast(network, data, genome, name))
 
@@ -102,6 +104,9 @@ def _forecast(network: Network, data: Data, genome: Genome, name: str) -> Foreca
     return Forecast(data.chart, {name: data.chart.original(predicted)})
 
 
-def _trajectory(network: Network, trials: Trials, loss: str, genome: Genome) -> Trajectory:
-    path = Control(network, trials, loss).path(genome, min(trials.steps, EPISODE))
-    return Trajectory(trials.plant.state, path)
+def _trajectory(network: Network, asked: Trials | Rollouts, loss: str, genome: Genome) -> Trajectory:
+    most = min(asked.steps, EPISODE)
+    if isinstance(asked, Trials):
+        return Trajectory(asked.plant.state, Control(network, asked, loss).path(genome, most))
+    path = Simulated(network, asked, loss).path(genome, most)
+    return Trajectory(tuple(f"observation {k}" for k in range(path.shape[1])), path)

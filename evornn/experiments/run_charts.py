@@ -49,7 +49,8 @@ def run_curve(
     for (_, look), at, values in zip(TRACES.items(), points["x"], points["y"], strict=True):
         figure.add_scatter(x=at, y=values, mode="lines", connectgaps=False, **look)
     figure.update_xaxes(type="log" if log_x else "linear", tickformat="~s" if x != "seconds" else None)
-    known = [value for values in points["y"] for value in values if value is not None and value > 0]
+    known = [value for values in points["y"] for value in values if value is not None]
+    log_y = log_y and all(value > 0 for value in known)
     few = bool(known) and max(known) < 300 * min(known)  # then a decade has ticks at 1, 2 and 5
     return figure.update_yaxes(
         type="log" if log_y else "linear", tickformat=".3~g", dtick="D2" if log_y and few else None

@@ -188,13 +188,13 @@ def _refuse_places(experiment: Experiment, allowed: Collection[str]) -> None:
     for part in ("tasks", "networks", "trainers"):
         for where, kind in _kinds(getattr(experiment, part), part):
             if is_place(kind) and kind not in allowed:
-                raise BadSetting(f"{where}.kind", f"{kind!r} is code of your own: run it on your machine, evornn run")
+                raise BadSetting(where, f"{kind!r} is code of your own: run it on your machine, evornn run")
 
 
 def _kinds(fragment: Any, where: str) -> Iterator[tuple[str, Any]]:
-    """Where there is a kind and which, in a fragment and in the parts of which it is made."""
+    """Where something is named that may be code, and what, in a fragment and in the parts of which it is made."""
     if isinstance(fragment, Mapping):
-        yield where, fragment.get("kind")
+        yield from ((f"{where}.{name}", fragment.get(name)) for name in ("kind", "environment"))
         for name, value in fragment.items():
             yield from _kinds(value, f"{where}.{name}")
     elif isinstance(fragment, list):

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from evornn.errors import EvornnError
 from evornn.kernels.evaluate import single_threaded
-from evornn.kernels.reference import MEANING, NetworkState, Reference
+from evornn.kernels.reference import MEANING
+from evornn.kernels.stepping import Stepping
 from evornn.layout import Layout
 from evornn.ops import Node, Value, walk
 from evornn.plant import PlantTrace
@@ -99,9 +100,7 @@ class Loop:
 
     def __init__(self, layout: Layout, plant: PlantTrace, genomes: Tensor, members: Tensor) -> None:
         self.layout, self.plant, self.genomes, self.members = layout, plant, genomes, members
-        self.network, episodes = Reference(layout, genomes), len(plant.starts)
-        self.states: NetworkState = self.network.start(episodes)
-        self.y = genomes.new_zeros(len(genomes), episodes, layout.outputs)
+        self.networks = Stepping(layout, genomes, len(plant.starts))
         self.s = torch.as_tensor(plant.starts).to(genomes).repeat(len(genomes), 1, 1)
         self.count, self.rewards = torch.zeros_like(self.s[..., 0]), torch.zeros_like(self.s[..., 0])
         self.alive = torch.ones_like(self.count, dtype=torch.bool)
@@ -111,8 +110,8 @@ class Loop:
         """One control step of all members; those that have ended stay as they are."""
         plant, s = self.plant, self.s
         x = self._values(plant.observed, dict(zip(plant.s, s.unbind(-1), strict=True)))
-        self.y = self._act(x)
-        given = dict(zip(plant.a, self.y.unbind(-1), strict=True))
+        y = self.networks.act(x, self.count[..., None])
+        given = dict(zip(plant.a, y.unbind(-1), strict=True))
         for _ in range(plant.substeps):
             s = self._values(plant.new, {**given, **dict(zip(plant.s, s.unbind(-1), strict=True))})
         given |= dict(zip(plant.s, s.unbind(-1), strict=True))
@@ -125,15 +124,6 @@ class Loop:
         else:
             self.rewards = torch.where(self.alive, self.rewards + reward, self.rewards)
         self.count = self.count + self.alive
-
-    def _act(self, x: Tensor) -> Tensor:
-        """Observations [P, E, I] → outputs [P, E, O]; advances the networks' states."""
-        now, t = [], self.count[..., None]
-        for layer, state in zip(self.network.layers, self.states, strict=True):
-            now.append(layer.step(x, self.y, t, state, {}))
-            x = layer.output(now[-1])
-        self.states = now
-        return self.network.readout(x)
 
     def _values(self, wanted: tuple[Value, ...], given: Mapping[Node, Tensor]) -> Tensor:
         """[P, E, …] the values of a plant's equations."""
@@ -154,8 +144,7 @@ class Loop:
         """The same loop with only those who have an episode left."""
         left = self.alive.any(1)
         loop = Loop(self.layout, self.plant, self.genomes[left], self.members[left])
-        loop.states = [{name: values[left] for name, values in layer.items()} for layer in self.states]
-        loop.y, loop.s, loop.alive = self.y[left], self.s[left], self.alive[left]
+        loop.networks, loop.s, loop.alive = self.networks.of(left), self.s[left], self.alive[left]
         loop.count, loop.rewards = self.count[left], self.rewards[left]
         loop.recent, loop.row = self.recent[:, left], self.row
         return loop

@@ -31,5 +31,6 @@ TASKS: Catalog[Task] = Catalog(
         "single_pole": "evornn.tasks.single_pole:SinglePole",
         "double_pole": "evornn.tasks.double_pole:DoublePole",
         "walker": "evornn.tasks.walker:LeggedWalker",
+        "gymnasium": "evornn.tasks.gymnasium:Gymnasium",
     },
 )

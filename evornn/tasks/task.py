@@ -1,4 +1,4 @@
-"""What is asked: a task gives sequences, or a plant to control, to train on, to choose by, and to be judged by."""
+"""What is asked: a task gives sequences, or something to control, to train on, to choose by, and to be judged by."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evornn.arrays import Batch, Floats, Mask, Series
 from evornn.plant import Plant
 from evornn.tasks.scaling import Transform, inverse
+from evornn.tasks.world import Rollouts
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Trials:
         return len(trace.observed), len(trace.a)
 
 
-Asked: TypeAlias = Sequences | Trials
+Asked: TypeAlias = Sequences | Trials | Rollouts
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Data:
     train: Asked
     valid: Asked
     test: Asked
-    loss: str = "mse"  # a name in kernels/losses.py, or EPISODES
+    loss: str = "mse"  # a name in kernels/losses.py, EPISODES or RETURN
     baselines: tuple[Baseline, ...] = ()
     labels: tuple[str, ...] = ()  # names of the O outputs, with units where known
     note: str = ""  # source, licence, split: shown in the report

@@ -64,7 +64,8 @@ class Oracle(Protocol):
         """[count, n] genomes from the architecture's initial distribution: every trainer starts here."""
 
     def batch(self, k: int, size: int | None) -> Batch | None:
-        """The k-th mini-batch of the run's data order, the same for every trainer; None, all data, if size is None."""
+        """The k-th mini-batch of the run's data order, the same for every trainer; None, all data, if size is None and
+        the task doesn't say otherwise."""
 
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
         """[P] training losses. NaN where a network is not finite. Raises BudgetExhausted."""

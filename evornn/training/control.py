@@ -16,14 +16,11 @@ from evornn.layout import Layout
 from evornn.networks.network import Network, OwnLoss
 from evornn.settings import BadSetting
 from evornn.tasks.task import EPISODES, Score, Trials
-from evornn.trainers.trainer import Carry, NoGradient, Window
-from evornn.training.problem import Costs, Part
-
-NO_READOUT = "episodes with a plant have no targets to solve a read-out from: use neither ridge nor evolino"
-NO_GRADIENT = "episodes with a plant have no gradient: use an evolutionary trainer, such as cma_es"
+from evornn.training.episodes import Episodic
+from evornn.training.problem import Costs
 
 
-class Control:
+class Control(Episodic):
     """A problem of E episodes, which are one case: there are no mini-batches.
 
     A member costs the steps that its network has really taken, the failing one of each episode included, and at least
@@ -34,6 +31,7 @@ class Control:
         if loss != EPISODES:
             raise BadSetting("loss", f"a task of control has a fitness of its own: leave it out, got {loss!r}")
         self.network, self.trials, self.plant = network, trials, trials.plant.trace()
+        self.backend, self.effort, self.usual = network.backend_used, network.n, None
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -50,15 +48,8 @@ class Control:
     def least(self, batch: Batch | None, gradients: bool = False) -> int:
         return len(self.plant.starts)
 
-    @property
-    def readout(self) -> Layout:
-        raise EvornnError(NO_READOUT)
-
     def check(self, gradients: bool, readouts: bool) -> None:
-        if readouts:
-            raise EvornnError(NO_READOUT)
-        if gradients:
-            raise NoGradient(NO_GRADIENT)
+        super().check(gradients, readouts)
         _ = self.loop
 
     @cached_property
@@ -84,18 +75,6 @@ class Control:
                 costs[best] += _stepped(test, trials.tested)[0]
                 losses[best] = 0 if (test.steps == trials.tested).all() else losses[best]
         return losses, costs
-
-    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes, Costs]:
-        raise NoGradient(NO_GRADIENT)
-
-    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
-        raise EvornnError(NO_READOUT)
-
-    def part(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Part:
-        raise NoGradient(NO_GRADIENT)
-
-    def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
-        raise NoGradient(NO_GRADIENT)
 
     def score(self, genome: Genome, score: Score) -> float:
         return float(score.judge(self.episodes(genome[None], self.trials.steps), self.trials))

@@ -10,15 +10,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("numpy", "torch", "cma", "evotorch", "ray", "numba", "scipy", "sqlalchemy")
+LIBRARIES = ("numpy", "torch", "cma", "evotorch", "gymnasium", "popgym", "ray", "numba", "scipy", "sqlalchemy")
 
 
-def environment(network: Any) -> dict[str, Any]:
-    """Plain data for a run's record; `network` tells device, backend and threads."""
+def environment(network: Any, backend: str) -> dict[str, Any]:
+    """Plain data for a run's record; `network` tells device and threads, `backend` is what computed it."""
     return {
         **machine(),
         "device": str(network.device),
-        "backend": network.backend_used,
+        "backend": backend,
         "threads": network.evaluator.threads,
     }
 

@@ -148,7 +148,7 @@ class Run:
             stopped_by=progress.stopped_by,
             hits=dict(spent.hits),
             **self._judged(),
-            environment=environment(self.network),
+            environment=environment(self.network, self.train.backend),
         )
 
     def save(self) -> Checkpoint:

@@ -25,6 +25,7 @@ class Mapping:
 
     def __init__(self, network: Network, data: Sequences, loss: str | OwnLoss) -> None:
         self.network, self.data, self.loss = network, data, loss
+        self.backend, self.effort, self.usual = network.backend_used, network.n, None
 
     @property
     def sizes(self) -> tuple[int, int]:

@@ -80,6 +80,7 @@ class LocalOracle:
         return np.concatenate([self.origin.genome[None], near[1:]])
 
     def batch(self, k: int, size: int | None) -> Batch | None:
+        size = self.problem.usual if size is None else size
         return None if size is None or size >= self.problem.cases else self._order.batch(k, size)
 
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:

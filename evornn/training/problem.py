@@ -1,4 +1,4 @@
-"""What an oracle asks: one split of a task, put to one network, sequences and plants alike."""
+"""What an oracle asks: one split of a task, put to one network; sequences, plants and other worlds alike."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from evornn.arrays import Batch, Genome, Genomes, Losses
 from evornn.layout import Layout
 from evornn.networks.network import Network, OwnLoss
 from evornn.tasks.task import Asked, Score, Sequences
+from evornn.tasks.world import Rollouts
 from evornn.trainers.trainer import Carry, Window
 
 Costs: TypeAlias = NDArray[np.int64]  # [P] network steps taken for each member
@@ -36,6 +37,15 @@ class Problem(Protocol):
     """Answers what genomes are worth, and says what each answer cost."""
 
     network: Network
+
+    @property
+    def backend(self) -> str: ...  # what really computes the network
+
+    @property
+    def effort(self) -> int: ...  # of a network step as `least` counts it, about: the network's parameters, or more
+
+    @property
+    def usual(self) -> int | None: ...  # size of a mini-batch where a trainer asks for none; None: all cases
 
     @property
     def sizes(self) -> tuple[int, int]: ...  # inputs and outputs that a network must have
@@ -89,5 +99,8 @@ def problem(network: Network, asked: Asked, loss: str | OwnLoss) -> Problem:
     """Raises EvornnError for a loss that the task can't be judged by."""
     from evornn.training.control import Control
     from evornn.training.mapping import Mapping
+    from evornn.training.simulated import Simulated
 
-    return Mapping(network, asked, loss) if isinstance(asked, Sequences) else Control(network, asked, loss)
+    if isinstance(asked, Sequences):
+        return Mapping(network, asked, loss)
+    return Simulated(network, asked, loss) if isinstance(asked, Rollouts) else Control(network, asked, loss)

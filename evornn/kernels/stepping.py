@@ -1,0 +1,43 @@
+"""A population's networks, one step at a time, each with inputs of its own: what drives a loop that torch can't see."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from evornn.kernels.evaluate import TILE
+from evornn.kernels.reference import NetworkState, Reference
+from evornn.layout import Layout
+
+
+class Stepping:
+    """P networks in E episodes each."""
+
+    def __init__(self, layout: Layout, genomes: Tensor, episodes: int) -> None:
+        self.layout, self.genomes = layout, genomes
+        self.network = Reference(layout, genomes)
+        self.states: NetworkState = self.network.start(episodes)
+        self.y = genomes.new_zeros(len(genomes), episodes, layout.outputs)
+
+    def act(self, x: Tensor, t: Tensor) -> Tensor:
+        """Inputs [P, E, I] and times [P, E, 1] → outputs [P, E, O]; advances the networks' states."""
+        now = []
+        for layer, state in zip(self.network.layers, self.states, strict=True):
+            now.append(layer.step(x, self.y, t, state, {}))
+            x = layer.output(now[-1])
+        self.states, self.y = now, self.network.readout(x)
+        return self.y
+
+    def of(self, left: Tensor) -> Stepping:
+        """The same networks at the same step, only those where `left` [P] is True."""
+        found = Stepping(self.layout, self.genomes[left], self.y.shape[1])
+        found.states = [{name: values[left] for name, values in layer.items()} for layer in self.states]
+        found.y = self.y[left]
+        return found
+
+
+def whole_tile(members: Tensor) -> Tensor:
+    """At most a tile of members [P, n] → a whole one, filled up with copies of the first: every operation then has the
+    same shape, so that a member's bits don't depend on how many are beside it, not even where it is alone."""
+    missing = TILE[members.device.type] - len(members)
+    return torch.cat([members, members[:1].expand(missing, -1)])

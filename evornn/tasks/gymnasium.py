@@ -1,0 +1,62 @@
+"""Environments of gymnasium, and of packages that register theirs with it, such as popgym's partially observed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Le, Len
+from numpy.typing import NDArray
+
+from evornn.arrays import Floats, Streams
+from evornn.settings import settings
+from evornn.tasks.gymnasium_world import GymnasiumWorld
+from evornn.tasks.task import Baseline, Data, Score, Task
+from evornn.tasks.world import RETURN, Rollouts
+
+PROBED = 32  # training episodes under random actions that observations are measured in
+SPLITS = ("train", "valid", "test")
+
+
+@settings
+class Gymnasium(Task):
+    """Act so that rewards add up, seeing only what is `observed`. Wants the extra `gym`. The loss is minus the mean
+    return. In each generation all members meet the same `episodes`, drawn from those of training; other seeds are
+    validation's, and others the test's.
+
+    `normalise_observations`: mean 0 and deviation 1 in training episodes under random actions, measured once, when
+    the task is built. So an input means the same to every member, trainer and seed, whatever was computed before and
+    where; statistics that run along would be one more thing that losses depend on."""
+
+    environment: Annotated[str, Len(1)] = "CartPole-v1"  # as it is registered, or my_package:its-name for one's own
+    observed: list[Annotated[int, Ge(0)]] | None = None  # numbers of the flattened observation; None: all
+    normalise_observations: bool = True
+    steps: Annotated[int, Ge(1), Le(10**6)] = 1000  # of an episode, at most; the environment's own limit holds too
+    episodes: Annotated[int, Ge(1)] = 8  # of an evaluation, where the trainer has no `batch`
+    train: Annotated[int, Ge(1)] = 200  # episodes there are
+    valid: Annotated[int, Ge(1)] = 20
+    test: Annotated[int, Ge(1)] = 100
+    data_seed: Annotated[int, Ge(0)] = 0  # of the episodes' seeds
+
+    def data(self) -> Data:
+        world = GymnasiumWorld(self.environment, self.observed)
+        seeds = {split: self._seeds(split) for split in SPLITS}
+        if self.normalise_observations:
+            world.measure([shown for shown, _ in self._random(world, seeds["train"][:PROBED])])
+        train, valid, test = (
+            Rollouts(world, seeds[split], self.steps, self.episodes if split == "train" else None) for split in SPLITS
+        )
+        valid_loss, test_loss = (-np.mean([r for _, r in self._random(world, seeds[k])]) for k in SPLITS[1:])
+        score = Score("mean return", lambda lived, _: float(lived.rewards.mean()), solved=world.threshold)
+        note = f"{self.environment} of gymnasium; episodes differ by their seeds, data_seed {self.data_seed}."
+        labels = tuple(f"output {k}" for k in range(world.outputs))
+        baseline = Baseline("random actions", float(valid_loss), float(test_loss))
+        return Data(train, valid, test, RETURN, (baseline,), labels, note, score=score)
+
+    def _seeds(self, split: str) -> NDArray[np.int64]:
+        streams = Streams(self.data_seed, f"gymnasium/{split}")
+        return np.array([streams.integer(k) for k in range(getattr(self, split))], np.int64)
+
+    def _random(self, world: GymnasiumWorld, seeds: NDArray[np.int64]) -> Iterator[tuple[Floats, float]]:
+        return world.random(seeds.tolist(), self.steps, Streams(self.data_seed, "gymnasium/random"))
