@@ -97,6 +97,8 @@ def test_a_spec_from_elsewhere_may_not_name_code() -> None:
             experiment(changed(networks=[{"kind": "elman"}, {"kind": kind}]), own_code=False)
         with pytest.raises(BadSetting, match=r"^networks\.0\.of\.kind: .* is code of your own"):
             experiment(changed(networks=[{"kind": "bidirectional", "of": {"kind": kind}}]), own_code=False)
+    with pytest.raises(BadSetting, match=r"^tasks\.0\.environment: .* is code of your own"):
+        experiment(changed(tasks=[{"kind": "gymnasium", "environment": "a_broken_module:Its-v0"}]), own_code=False)
     assert experiment(changed(networks=[{"kind": KIND}])).networks == [{"kind": KIND}]
     assert experiment(changed(networks=[{"kind": "elman"}]), own_code=False)
 

@@ -54,7 +54,7 @@ CASES = [
     for i, spec in enumerate(all_)
 ]
 SPLITS = ("train", "valid", "test")
-CONTROL = {"single_pole", "double_pole", "walker"}  # their contracts: test_control_tasks.py, test_walker.py
+CONTROL = {"single_pole", "double_pole", "walker", "gymnasium"}  # contracts: test_{control_tasks,walker,gymnasium}.py
 
 
 def kind_of(case):

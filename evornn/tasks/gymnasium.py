@@ -15,6 +15,7 @@ from evornn.tasks.gymnasium_world import GymnasiumWorld
 from evornn.tasks.task import Baseline, Data, Score, Task
 from evornn.tasks.world import RETURN, Rollouts
 
+MOST = 10_000  # episodes of a split
 PROBED = 32  # training episodes under random actions that observations are measured in
 SPLITS = ("train", "valid", "test")
 
@@ -33,10 +34,10 @@ class Gymnasium(Task):
     observed: list[Annotated[int, Ge(0)]] | None = None  # numbers of the flattened observation; None: all
     normalise_observations: bool = True
     steps: Annotated[int, Ge(1), Le(10**6)] = 1000  # of an episode, at most; the environment's own limit holds too
-    episodes: Annotated[int, Ge(1)] = 8  # of an evaluation, where the trainer has no `batch`
-    train: Annotated[int, Ge(1)] = 200  # episodes there are
-    valid: Annotated[int, Ge(1)] = 20
-    test: Annotated[int, Ge(1)] = 100
+    episodes: Annotated[int, Ge(1), Le(MOST)] = 8  # of an evaluation, where the trainer has no `batch`
+    train: Annotated[int, Ge(1), Le(MOST)] = 200  # episodes there are
+    valid: Annotated[int, Ge(1), Le(MOST)] = 20
+    test: Annotated[int, Ge(1), Le(MOST)] = 100
     data_seed: Annotated[int, Ge(0)] = 0  # of the episodes' seeds
 
     def data(self) -> Data:

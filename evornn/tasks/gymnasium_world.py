@@ -20,9 +20,9 @@ INSTALL = "pip install 'evornn[gym]'"
 class GymnasiumWorld(World):
     """The environment that is registered as `name`, for example "CartPole-v1".
 
-    What it shows is flattened to R numbers, one-hot where it is a choice; a network sees those at `observed` (None: all),
-    less `centre` and over `scale` [R]. Of actions that are a choice among k the largest of k outputs is taken, the first
-    of equals; where an action has bounds, tanh of an output is stretched to them, and where not it is the output.
+    What it shows is flattened to R numbers, one-hot where it is a choice; a network sees those at `observed` (None:
+    all), less `centre` and over `scale` [R]. Where an action is a choice among k, k outputs decide it: the largest, the
+    first of equals. Where it is a number in bounds, tanh of an output is stretched to them; else it is the output.
 
     Raises UnknownName for an environment that is not registered, EvornnError for what can't be run."""
 
@@ -119,16 +119,20 @@ def _actor(name: str, space: Any) -> tuple[int, Callable[[Floats], Any]]:
 
 
 class Choice:
+    """One of several actions, the first of which has the number `start`."""
+
     def __init__(self, start: int) -> None:
-        self.start = start  # number of the first action
+        self.start = start
 
     def __call__(self, outputs: Floats) -> Any:
         return (outputs.argmax(axis=-1) + self.start).tolist()
 
 
 class Choices:
+    """Several choices at once, each with its own number of actions and its first."""
+
     def __init__(self, counts: NDArray[Any], starts: NDArray[Any]) -> None:
-        self.edges, self.starts = np.cumsum(counts)[:-1], starts  # of several choices at once
+        self.edges, self.starts = np.cumsum(counts)[:-1], starts
 
     def __call__(self, outputs: Floats) -> Any:
         parts = np.split(outputs, self.edges, axis=-1)
@@ -136,6 +140,8 @@ class Choices:
 
 
 class Stretched:
+    """Numbers within bounds, or without any where one of them is infinite."""
+
     def __init__(self, low: NDArray[Any], high: NDArray[Any]) -> None:
         self.low, self.high = low, high
         self.bounded = np.isfinite(low) & np.isfinite(high)

@@ -1,0 +1,342 @@
+"""Worlds that are programs of their own: episodes in lock step, and environments of gymnasium as a task."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from crews import Here, Team
+from numpy.testing import assert_allclose, assert_array_equal
+
+import evornn
+from evornn.arrays import Floats, Streams
+from evornn.errors import EvornnError, UnknownName
+from evornn.experiments import run_charts
+from evornn.experiments.portrait import portrait
+from evornn.networks.network import Network
+from evornn.tasks import TASKS
+from evornn.tasks.gymnasium_world import GymnasiumWorld
+from evornn.tasks.world import RETURN, Environment, Rollouts, World
+from evornn.trainers import TRAINERS
+from evornn.trainers.trainer import NoGradient
+from evornn.training import loop
+from evornn.training.budget import Budget
+from evornn.training.loop import training
+from evornn.training.oracle import LocalOracle
+from evornn.training.problem import problem
+from evornn.training.records import Checkpoint
+from evornn.training.simulated import Simulated
+from evornn.workers import sharded
+from evornn.workers.sharded import Sharded
+
+FEW = {"steps": 60, "train": 12, "valid": 3, "test": 4, "episodes": 3}
+CASES: list[tuple[dict[str, Any], tuple[int, int]]] = [
+    ({"environment": "CartPole-v1", "observed": [0, 2]}, (2, 2)),
+    ({"environment": "Pendulum-v1", "observed": [0, 1]}, (2, 1)),
+    ({"environment": "Pendulum-v1", "normalise_observations": False}, (3, 1)),
+    ({"environment": "FrozenLake-v1"}, (16, 4)),  # where one stands is a choice: one-hot
+    ({"environment": "popgym-PositionOnlyCartPoleEasy-v0"}, (2, 2)),
+    ({"environment": "popgym-AutoencodeEasy-v0"}, (6, 4)),  # a pair of choices is shown
+    ({"environment": "popgym-BattleshipEasy-v0"}, (2, 16)),  # a pair of choices is to be made
+]
+cases = pytest.mark.parametrize(
+    ("settings", "sizes"), CASES, ids=[f"{settings['environment']}-{sizes[0]}" for settings, sizes in CASES]
+)
+
+
+class Echo(World):
+    """An environment shows its seed and the time; what is put out is the reward, for as many steps as the seed says."""
+
+    inputs, outputs, raw = 2, 1, 2
+
+    def open(self) -> Environment:
+        return EchoEnvironment()
+
+    def seen(self, observations: Floats) -> Floats:
+        return observations / 10
+
+    def actions(self, outputs: Floats) -> Any:
+        return outputs[..., 0].tolist()
+
+
+class EchoEnvironment:
+    def begin(self, seed: int) -> Floats:
+        self.seed, self.time = seed, 0
+        return np.array([seed, 0], np.float32)
+
+    def step(self, action: float) -> tuple[Floats, float, bool]:
+        self.time += 1
+        return np.array([self.seed, self.time], np.float32), action, self.time >= self.seed
+
+
+SEEDS = np.array([3, 9, 1, 5, 20])
+
+
+def echo(kind: str = "lstm", steps: int = 12, usual: int | None = None, **more: Any) -> Simulated:
+    network = Network(kind, inputs=2, units=4, outputs=1, **more)
+    return Simulated(network, Rollouts(Echo(), SEEDS, steps, usual), RETURN)
+
+
+def task(**settings: Any) -> dict[str, Any]:
+    return {"kind": "gymnasium", **FEW, **settings}
+
+
+def network_for(spec: dict[str, Any], kind: str = "elman", **more: Any) -> Network:
+    inputs, outputs = TASKS.build(spec).data().sizes
+    return Network(kind, inputs=inputs, units=3, outputs=outputs, **more)
+
+
+# ---- episodes in lock step -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["lstm", "elman", "jordan", "clockwork", "ctrnn"])
+def test_a_return_is_the_sum_of_what_the_network_says_step_by_step(kind: str) -> None:
+    """As `predict` computes it over the whole sequence: states, fed-back outputs and the time are carried."""
+    asked = echo(kind)
+    genomes = asked.network.sample(5, seed=1)
+    lasted = np.minimum(SEEDS, 12)
+    losses, costs = asked.losses(genomes)
+    shown = np.array([[[seed, t] for t in range(12)] for seed in SEEDS], np.float32) / 10
+    said = asked.network.predict(genomes, shown)[..., 0]
+    returns = np.stack([said[:, e, :t].sum(axis=1) for e, t in enumerate(lasted)], axis=1)
+    assert_allclose(losses, -returns.mean(axis=1), rtol=1e-4, atol=1e-5)
+    assert costs.tolist() == [lasted.sum()] * 5
+    assert_array_equal(asked.episodes(genomes).ends[..., 1], np.tile(lasted, (5, 1)))
+
+
+def test_bits_depend_on_no_company() -> None:
+    """Nor on what was computed before, nor on the seeds' order."""
+    asked = echo()
+    genomes = asked.network.sample(70, seed=0)
+    losses, _ = asked.losses(genomes)
+    assert len(np.unique(losses)) == 70
+    for members in ([3], [69, 3], list(range(40, 3, -1))):
+        assert_array_equal(asked.losses(genomes[members])[0], losses[members])
+    order = np.array([4, 0, 3, 1, 2])
+    assert_array_equal(asked.episodes(genomes, order).rewards, asked.episodes(genomes).rewards[:, order])
+
+
+@pytest.mark.parametrize("helpers", [1, 3])
+def test_shards_give_the_same_bits(helpers: int) -> None:
+    whole = echo(usual=2)
+    team = Team(*(Here(mortal=None if k else 2) for k in range(helpers)))
+    spread = Sharded(whole, team)
+    spread.prepare(False, False)
+    for size in (33, 100):
+        genomes = whole.network.sample(size, seed=size)
+        for batch in (None, np.array([3, 0])):
+            for ours, theirs in zip(spread.losses(genomes, batch), whole.losses(genomes, batch), strict=True):
+                assert_array_equal(ours, theirs)
+    assert team.helpers[0].asked and spread.usual == 2 and spread.backend == "torch"
+    assert 2 * 5 * whole.effort * 32 > sharded.WORTH  # episodes are long: even two tiles of them are shared
+
+
+def test_networks_that_are_not_finite_lose() -> None:
+    asked = echo("ctrnn")
+    genomes = asked.network.sample(4, seed=0)
+    genomes[1, 0] = np.nan
+    genomes[2, asked.network.layout.blocks["readout.weight"].slice] = 3e38  # finite, but not what it puts out
+    losses, costs = asked.losses(genomes)
+    assert np.isnan(losses).tolist() == [False, True, True, False]
+    assert costs[1] == len(SEEDS) and len(SEEDS) <= costs[2] < costs[0] == np.minimum(SEEDS, 12).sum()
+
+
+def test_all_members_of_a_generation_meet_the_same_episodes_and_others_in_the_next() -> None:
+    oracle = LocalOracle(echo(usual=2), 0, 10_000)
+    drawn = [oracle.batch(k, None) for k in range(5)]
+    assert all(batch is not None and len(batch) == 2 for batch in drawn)
+    assert sorted(np.concatenate(drawn).tolist()) == sorted(2 * list(range(5)))  # all, before any comes again twice
+    again = LocalOracle(echo(usual=2), 0, 10_000), LocalOracle(echo(usual=2), 1, 10_000)
+    same, other = ([oracle.batch(k, None).tolist() for k in range(5)] for oracle in again)
+    assert same == [batch.tolist() for batch in drawn] != other
+    assert len(oracle.batch(0, 3)) == 3 and oracle.batch(0, 5) is None  # a trainer may say how many
+    assert LocalOracle(echo(), 0, 10_000).batch(0, None) is None
+
+
+@pytest.mark.parametrize(("kind", "loss", "says"), [
+    ("elman", "mse", "^loss: a task with a world is judged by its rewards: leave it out"),
+    ("neural_turing_machine", RETURN, "only a network made of cells can act in a world"),
+])  # fmt: skip
+def test_what_does_not_fit_is_refused(kind: str, loss: str, says: str) -> None:
+    network = Network(kind, inputs=2, units=2, outputs=1)
+    with pytest.raises(EvornnError, match=says):
+        problem(network, Rollouts(Echo(), SEEDS, 12), loss).check(False, False)
+
+
+# ---- the task's contract ---------------------------------------------------------------------------------------------
+
+
+@cases
+def test_it_is_the_same_each_time_and_through_its_spec(settings: dict[str, Any], sizes: tuple[int, int]) -> None:
+    built = TASKS.build(task(**settings))
+    again = TASKS.build(json.loads(json.dumps(TASKS.spec_of(built))))
+    assert built == again
+    data, other = built.data(), again.data()
+    assert data.sizes == sizes and len(data.labels) == sizes[1] and data.note and data.baselines == other.baselines
+    assert len({*data.train.seeds, *data.valid.seeds, *data.test.seeds}) == 12 + 3 + 4
+    network = network_for(task(**settings))
+    genomes = network.sample(3, seed=0)
+    for one, two in zip(data.splits, other.splits, strict=True):
+        assert_array_equal(one.seeds, two.seeds)
+        assert_array_equal(one.world.scale, two.world.scale)
+        asked = Simulated(network, one, data.loss)
+        losses, costs = asked.losses(genomes)
+        assert np.isfinite(losses).all() and (costs >= len(one.seeds)).all() and (costs <= 60 * len(one.seeds)).all()
+        for way in (asked, Simulated(network, two, data.loss)):  # its environments are used again; others are new
+            assert_array_equal(way.losses(genomes)[0], losses)
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1"])
+def test_a_return_is_that_of_the_environment_stepped_by_hand(name: str) -> None:
+    spec = task(environment=name)
+    data, network = TASKS.build(spec).data(), network_for(spec)
+    asked, genome = Simulated(network, data.test, data.loss), network.sample(1, seed=3)
+    made = gymnasium.make(name)
+    lived = asked.episodes(genome)
+    for e, seed in enumerate(data.test.seeds.tolist()):
+        shown, total, state = made.reset(seed=seed)[0], 0.0, None
+        for step in range(60):
+            x = (shown - data.test.world.centre) / data.test.world.scale
+            y, state = network.predict(genome, x[None, None], state=state, return_state=True)
+            action = int(y[0, 0, 0].argmax()) if name == "CartPole-v1" else 2 * np.tanh(y[0, 0, 0])
+            shown, reward, terminated, truncated, _ = made.step(action)
+            total += float(reward)
+            if terminated or truncated:
+                break
+        assert lived.steps[0, e] == step + 1 and lived.rewards[0, e] == pytest.approx(total, rel=1e-3)
+    assert asked.score(genome[0], data.score) == lived.rewards.mean() == -pytest.approx(asked.losses(genome)[0][0])
+    path = asked.path(genome[0], 1000)
+    assert len(path) == lived.steps[0, 0] + 1
+    assert_array_equal(path[-1], lived.ends[0, 0])
+    assert data.score.solved == (475 if name == "CartPole-v1" else None)
+
+
+def test_observations_are_masked_and_measured_under_random_actions() -> None:
+    world = GymnasiumWorld("CartPole-v1", [2, 0])
+    shown = np.arange(8, dtype=np.float32).reshape(2, 1, 4)
+    assert world.seen(shown).tolist() == [[[2, 0]], [[6, 4]]]
+    episodes = [shown for shown, _ in world.random(range(20), 100, Streams(0))]
+    world.measure(episodes)
+    seen = world.seen(np.concatenate(episodes)[None])[0]
+    assert_allclose(seen.mean(axis=0), 0, atol=1e-4)
+    assert_allclose(seen.std(axis=0), 1, rtol=1e-4)
+    constant = GymnasiumWorld("CartPole-v1")
+    constant.measure([np.full((5, 4), 3, np.float32)])
+    assert constant.scale.tolist() == [1] * 4
+
+
+def test_actions_keep_to_what_the_environment_takes() -> None:
+    outputs = np.array([[[-1e9, 3, 3, 0.5] * 4]], np.float32)
+    assert GymnasiumWorld("CartPole-v1").actions(outputs[..., :2]) == [[1]]
+    assert GymnasiumWorld("CartPole-v1").actions(outputs[..., 1:3]) == [[0]]  # the first of equals
+    assert GymnasiumWorld("Pendulum-v1").actions(outputs[..., :1])[0, 0].tolist() == [-2]
+    assert GymnasiumWorld("Pendulum-v1").actions(0 * outputs[..., :1])[0, 0].tolist() == [0]
+    assert GymnasiumWorld("popgym-BattleshipEasy-v0").actions(outputs)[0, 0].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(("settings", "says"), [
+    ({"environment": "CartPol-v1"}, "unknown environment 'CartPol-v1': did you mean 'CartPole-v1'"),
+    ({"environment": "popgym-RepeatPreviousEasi-v0"}, "did you mean 'popgym-RepeatPreviousEasy-v0'"),
+    ({"environment": "no_such_package:Its-v0"}, "no_such_package can't be imported, .*: install its package"),
+    ({"environment": "CartPole-v1", "observed": [4]}, r"observed: CartPole-v1 shows numbers 0 … 3: list some of them"),
+    ({"environment": "CartPole-v1", "observed": []}, r"list some of them, got \[\]"),
+    ({"environment": "GymV26Environment-v0"}, "environment GymV26Environment-v0: .*: mend it, or take another"),
+])  # fmt: skip
+def test_what_cannot_be_made_is_told(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(EvornnError, match=says) as caught:
+        TASKS.build(task(**settings)).data()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("missing", "environment"), [("gymnasium", "CartPole-v1"), ("popgym", "popgym-X-v0")])
+def test_a_missing_package_is_told_with_its_extra(
+    missing: str, environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(EvornnError, match=r"pip install 'evornn\[gym\]'"):
+        TASKS.build(task(environment=environment)).data()
+
+
+class Broken(gymnasium.Env[Any, Any]):
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (1,)), gymnasium.spaces.Discrete(2)
+
+    def reset(self, **_: Any) -> Any:
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        raise ZeroDivisionError("the wheel\ncame off")
+
+
+class Worded(Broken):
+    observation_space = gymnasium.spaces.Text(3)
+
+
+class Counted(Broken):
+    action_space = gymnasium.spaces.MultiBinary(3)
+
+
+@pytest.mark.parametrize(("entry", "says"), [
+    (Broken, "environment Own-v0: ZeroDivisionError: the wheel came off: mend it"),
+    (Worded, "Text.* has no fixed length"),
+    (Counted, "actions must be Discrete, MultiDiscrete or a Box of numbers, not MultiBinary"),
+])  # fmt: skip
+def test_an_environment_of_ones_own_that_fails(entry: type, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(gymnasium.registry, "Own-v0", gymnasium.envs.registration.EnvSpec("Own-v0", entry_point=entry))
+    with pytest.raises(EvornnError, match=says):
+        TASKS.build(task(environment="Own-v0")).data()
+
+
+@pytest.mark.parametrize("kind", ["adam", "memetic", "ridge"])
+def test_what_episodes_cannot_answer_is_refused(kind: str) -> None:
+    spec = task()
+    error = EvornnError if kind == "ridge" else NoGradient
+    with pytest.raises(error, match=r"episodes have no (gradient|targets).*: use"):
+        evornn.train(network_for(spec), spec, {"kind": kind})
+
+
+# ---- the loop --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["cma_es", "openai_es", "genetic_algorithm"])
+def test_going_on_gives_the_same_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "TALK", 0)
+    trainer = TRAINERS.build({"kind": name, "population": 10})
+    arguments = echo().network, TASKS_OF_ECHO, trainer, 3, Budget(steps=2_000, marks=4)
+    whole = list(training(*arguments))
+    checkpoint = next(update.checkpoint for update in whole if update.checkpoint)
+    rest = list(training(*arguments, checkpoint=Checkpoint(checkpoint.mark, checkpoint.arrays, checkpoint.plain)))
+    ours, theirs = rest[-1].result, whole[-1].result
+    assert ours is not None and theirs is not None
+    assert_array_equal(ours.genome, theirs.genome)
+    assert (ours.test_loss, ours.network_steps) == (theirs.test_loss, theirs.network_steps)
+
+
+TASKS_OF_ECHO = evornn.tasks.task.Data(
+    *(Rollouts(Echo(), SEEDS + k, 12, 2 if k == 0 else None) for k in range(3)), loss=RETURN
+)
+
+
+def test_evolution_balances_a_pole_whose_velocities_are_hidden() -> None:
+    spec = task(observed=[0, 2], steps=100, episodes=4)
+    trained = evornn.train(network_for(spec), spec, "cma_es", seed=0, budget=Budget(steps=30_000, marks=5))
+    result, data = trained.result, TASKS.build(spec).data()
+    assert result.score == "mean return" and result.environment["backend"] == "torch"
+    assert result.environment["libraries"]["gymnasium"] and result.test_score == -pytest.approx(result.test_loss)
+    assert result.test_loss < 1.5 * data.baselines[0].test < 0 and result.solved is False
+    seen = portrait(network_for(spec), data, result.genome)
+    assert seen.trajectory is not None and seen.trajectory.path.shape[1] == len(seen.trajectory.states) == 4
+    figure = run_charts.run_curve(trained.rows)
+    assert figure.layout.yaxis.type == "linear"  # losses below 0 have no logarithm
+
+
+def test_a_budget_may_ask_for_a_solution() -> None:
+    """Unlike plants, whose solution is the loss 0, worlds have a score that says so."""
+    spec = task(steps=20, observed=[0, 2])
+    evornn.train(network_for(spec), spec, "weight_guessing", budget=Budget(steps=8_000, marks=2, solved=True))
+    with pytest.raises(EvornnError, match=r"budget\.solved: the task has no score"):
+        plain = task(environment="Pendulum-v1")
+        evornn.train(network_for(plain), plain, "cma_es", budget=Budget(steps=8_000, solved=True))
