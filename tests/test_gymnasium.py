@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import evornn
 from evornn.arrays import Floats, Streams
-from evornn.errors import EvornnError, UnknownName
+from evornn.errors import EvornnError
 from evornn.experiments import run_charts
 from evornn.experiments.portrait import portrait
 from evornn.networks.network import Network
@@ -198,16 +198,16 @@ def test_a_return_is_that_of_the_environment_stepped_by_hand(name: str) -> None:
     made = gymnasium.make(name)
     lived = asked.episodes(genome)
     for e, seed in enumerate(data.test.seeds.tolist()):
-        shown, total, state = made.reset(seed=seed)[0], 0.0, None
-        for step in range(60):
+        shown, state, rewards = made.reset(seed=seed)[0], None, []
+        while len(rewards) < 60:
             x = (shown - data.test.world.centre) / data.test.world.scale
             y, state = network.predict(genome, x[None, None], state=state, return_state=True)
             action = int(y[0, 0, 0].argmax()) if name == "CartPole-v1" else 2 * np.tanh(y[0, 0, 0])
             shown, reward, terminated, truncated, _ = made.step(action)
-            total += float(reward)
+            rewards.append(float(reward))
             if terminated or truncated:
                 break
-        assert lived.steps[0, e] == step + 1 and lived.rewards[0, e] == pytest.approx(total, rel=1e-3)
+        assert lived.steps[0, e] == len(rewards) and lived.rewards[0, e] == pytest.approx(sum(rewards), rel=1e-3)
     assert asked.score(genome[0], data.score) == lived.rewards.mean() == -pytest.approx(asked.losses(genome)[0][0])
     path = asked.path(genome[0], 1000)
     assert len(path) == lived.steps[0, 0] + 1
