@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from crews import Here, Team
 from numpy.testing import assert_allclose, assert_array_equal
+from ray import cloudpickle
 
 import evornn
 from evornn.arrays import Floats, Streams
@@ -186,7 +187,8 @@ def test_it_is_the_same_each_time_and_through_its_spec(settings: dict[str, Any],
         asked = Simulated(network, one, data.loss)
         losses, costs = asked.losses(genomes)
         assert np.isfinite(losses).all() and (costs >= len(one.seeds)).all() and (costs <= 60 * len(one.seeds)).all()
-        for way in (asked, Simulated(network, two, data.loss)):  # its environments are used again; others are new
+        sent = cloudpickle.loads(cloudpickle.dumps(asked))  # its environments stay here and are used again
+        for way in (asked, sent, Simulated(network, two, data.loss)):
             assert_array_equal(way.losses(genomes)[0], losses)
 
 
