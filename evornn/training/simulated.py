@@ -131,7 +131,7 @@ class Loop:
     def step(self) -> None:
         """One step of all episodes that have not ended."""
         outputs, (members, episodes) = self._outputs(), self.alive.shape
-        well = np.isfinite(outputs).all(axis=-1)
+        well: NDArray[np.bool_] = np.asarray(np.isfinite(outputs).all(axis=-1))
         actions = self.world.actions(np.where(well[..., None], outputs, 0))
         self.count += self.alive
         self.rewards[self.alive & ~well[:members]] = np.nan
