@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evornn.errors import EvornnError
-    from evornn.library import connect, open, resume, run, train
+    from evornn.library import connect, open, resume, run, train, tune
     from evornn.networks.network import Network
     from evornn.training.budget import Budget
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # processors at least, and a network has other bits in other company. It costs no time that could be measured.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
-__all__ = ["Budget", "EvornnError", "Network", "connect", "open", "resume", "run", "train"]
+__all__ = ["Budget", "EvornnError", "Network", "connect", "open", "resume", "run", "train", "tune"]
 _PLACES = {
     "Budget": "evornn.training.budget",
     "EvornnError": "evornn.errors",
@@ -29,6 +29,7 @@ _PLACES = {
     "resume": "evornn.library",
     "run": "evornn.library",
     "train": "evornn.library",
+    "tune": "evornn.library",
 }
 
 

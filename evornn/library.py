@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -119,6 +119,29 @@ def resume(
     return Results(service)
 
 
+def tune(
+    spec: Mapping[str, Any] | str | Path,
+    store: str = DEFAULT_STORE,
+    workers: int | None = None,
+    address: str | None = None,
+) -> Results:
+    """Search the ranges of a spec, the same budget for every method, then run every method untuned and tuned. Answers
+    the open store, whose newest job is that comparison. Interrupted or killed, the same call goes on with it."""
+    from evornn.experiments.yaml import read
+    from evornn.service.results import Results
+    from evornn.service.service import Service
+    from evornn.service.tuning import Tuner
+
+    prepare(workers, address)
+    opened = open_store(store, create=True)
+    tuner = Tuner(opened, read(spec) if isinstance(spec, (str, Path)) else spec)
+    with working(opened, workers, address) as dispatch:
+        for job in tuner.jobs():
+            dispatch(job, Silent())
+        dispatch(tuner.comparison(), Silent())
+    return Results(Service(opened))
+
+
 def open(store: str = DEFAULT_STORE, create: bool = False) -> Results:
     """Open a store: `with evornn.open() as results: results.run(1).network`. Raises StoreError."""
     from evornn.service.results import Results
@@ -152,12 +175,26 @@ def open_store(url: str, create: bool) -> Store:
 
 def work(store: Store, job: int, workers: int | None, address: str | None, listener: Listener) -> None:
     """Dispatch a job's runs until all have ended."""
+    with working(store, workers, address) as dispatch:
+        dispatch(job, listener)
+
+
+@contextmanager
+def working(store: Store, workers: int | None, address: str | None) -> Iterator[Callable[[int, Listener], None]]:
+    """`work` for one job after the other on the same executor, which begins with the first that is open."""
     from evornn.service.dispatch import UNFINISHED, Dispatcher
 
-    if not UNFINISHED & set(store.job(job).counts):
-        return
-    with executor(workers, address) as working:
-        Dispatcher(store, working, listener).work(job)
+    begun: list[Executor] = []
+    with ExitStack() as stack:
+
+        def dispatch(job: int, listener: Listener) -> None:
+            if not UNFINISHED & set(store.job(job).counts):
+                return
+            if not begun:
+                begun.append(stack.enter_context(executor(workers, address)))
+            Dispatcher(store, begun[0], listener).work(job)
+
+        yield dispatch
 
 
 def prepare(workers: int | None, address: str | None) -> None:

@@ -149,6 +149,22 @@ class Ranking:
 
 
 @dataclass(frozen=True)
+class Tuned:
+    """What was spent on the tuning of a method, and what it found."""
+
+    task: str
+    network: str
+    trainer: str  # as it is called without tuning
+    trials: int
+    failed: int  # trials that came to no finite loss
+    runs: int
+    network_steps: int  # of all of them together
+    best: int  # number of the best trial, from 1
+    valid: float  # its validation loss, the median over the seeds of tuning
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All tasks; `notes` are what a reader must know of the data: runs left out, failed, doubled."""
 
@@ -159,6 +175,7 @@ class Comparison:
     trainers: dict[str, str]  # trainer → family, in the order of the spec
     notes: tuple[str, ...]
     alpha: float
+    tuned: tuple[Tuned, ...] = ()  # of a comparison of what `evornn tune` found
 
 
 def as_data(thing: Any) -> Any:

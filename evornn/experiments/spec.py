@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Len
 
 from evornn.catalog import Catalog, is_place
 from evornn.errors import EvornnError, UnknownName
+from evornn.experiments.ranges import refuse
 from evornn.experiments.yaml import check_plain
 from evornn.networks import NETWORKS, Architecture
 from evornn.settings import BadSetting, as_data, build, names, settings
@@ -84,6 +85,7 @@ class RunPlan:
 MOST_RUNS = 100_000  # of a job
 LARGEST_SEED = 2**63 - 1
 LONGEST_LABEL = 200  # characters
+CATALOGS: dict[str, Catalog[Any]] = {"tasks": TASKS, "trainers": TRAINERS}
 PARTS: dict[str, type[Any]] = {"budget": Budget, "resources": Resources, "start_from": StartFrom}
 
 
@@ -92,44 +94,56 @@ def experiment(data: Mapping[str, Any], own_code: bool | Collection[str] = True)
 
     `own_code` says whether a kind may be a class outside of evornn, `my_package.my_cell:MyCell`: yes where the spec's
     author runs it, no (or only the listed ones) where somebody else's machine would import what it names."""
-    data = dict(data)
     check_plain(data, "spec")
-    if isinstance(data.get("budget"), (int, float)) and not isinstance(data["budget"], bool):
-        data["budget"] = {"steps": data["budget"]}
+    refuse(data)
+    if "tuning" in data:
+        raise BadSetting("tuning", "is for `evornn tune`; to run without tuning, remove it and write ranges as one value")
     for field in ("name", "tasks", "networks", "trainers", "seeds", "budget"):
         if field not in data and not set(data) - set(names(Experiment)):
             raise BadSetting(field, "is missing from the spec")
-    for field, kind in PARTS.items():
-        if isinstance(data.get(field), Mapping):
-            data[field] = build(kind, dict(data[field]), field)
-    found = build(Experiment, data, "spec")
+    found = build(Experiment, with_parts(data), "spec")
     if own_code is not True:
         _refuse_places(found, own_code or ())
     _check(found)
     return found
 
 
+def with_parts(data: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """The same with budget and resources built, so that errors name the whole path. `budget: 1e6` are its steps."""
+    data = dict(data)
+    if isinstance(data.get("budget"), (int, float)) and not isinstance(data["budget"], bool):
+        data["budget"] = {"steps": data["budget"]}
+    for field, kind in PARTS.items():
+        if isinstance(data.get(field), Mapping):
+            data[field] = build(kind, dict(data[field]), where + field)
+    return data
+
+
 def plan(experiment: Experiment) -> list[RunPlan]:
     """All runs, in the order in which they are worked off: seed by seed, so that comparisons fill up evenly."""
     tasks, networks, trainers = (labelled(getattr(experiment, part)) for part in ("tasks", "networks", "trainers"))
-    shared = {
-        "loss": experiment.loss,
-        "resources": as_data(experiment.resources),
-        "start_from": None if experiment.start_from is None else as_data(experiment.start_from),
-    }
     combinations = [(s, t, n, m) for s in experiment.seed_list for t in tasks for n in networks for m in trainers]
     return [
         RunPlan(
             t,
             n,
             m,
-            {"task": tasks[t], "network": networks[n], "trainer": trainers[m], **shared},
+            {"task": tasks[t], "network": networks[n], "trainer": trainers[m], **shared(experiment)},
             s,
             as_data(experiment.budget),
             k,
         )
         for k, (s, t, n, m) in enumerate(combinations)
     ]
+
+
+def shared(experiment: Experiment) -> dict[str, Any]:
+    """The fragments that all runs have in common."""
+    return {
+        "loss": experiment.loss,
+        "resources": as_data(experiment.resources),
+        "start_from": None if experiment.start_from is None else as_data(experiment.start_from),
+    }
 
 
 def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[Architecture, dict[str, Any]]:
@@ -165,17 +179,21 @@ def labelled(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def check_fragment(part: str, fragment: Mapping[str, Any], where: str) -> None:
+    """Build one of `tasks`, `networks` or `trainers`; raises EvornnError."""
+    fragment = {key: value for key, value in fragment.items() if key != "label"}
+    if part == "networks":
+        split_network(fragment, where)
+    else:
+        CATALOGS[part].build(fragment, where)
+
+
 def _check(experiment: Experiment) -> None:
-    catalogs: dict[str, Catalog[Any]] = {"tasks": TASKS, "trainers": TRAINERS}
     for part in ("tasks", "networks", "trainers"):
         if not getattr(experiment, part):
             raise BadSetting(part, "is empty: list at least one")
         for k, fragment in enumerate(getattr(experiment, part)):
-            fragment = {key: value for key, value in fragment.items() if key != "label"}
-            if part == "networks":
-                split_network(fragment, f"networks.{k}")
-            else:
-                catalogs[part].build(fragment, f"{part}.{k}")
+            check_fragment(part, fragment, f"{part}.{k}")
     _check_seeds(experiment)
     if experiment.loss is not None:
         from evornn.kernels.losses import per_step  # imports torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from evornn.experiments.compare import Baselines, compare
 from evornn.experiments.comparison import Comparison, TaskComparison
 from evornn.experiments.execute import load_task, network_for
 from evornn.experiments.report import report
+from evornn.service.tuned import tuned
 from evornn.service.verbs import Reads
 from evornn.store.records import JobId, RunId, StoredRun
 from evornn.store.store import Store
@@ -54,7 +55,8 @@ class Comparing:
 
     @cached_property
     def comparison(self) -> Comparison:
-        return compare(self.run_frame, self.curve_frame, self.families, self.baselines)
+        found = compare(self.run_frame, self.curve_frame, self.families, self.baselines)
+        return found if self.job is None else replace(found, tuned=tuned(self.store, self.job))
 
     def page(self, database: str) -> str:
         """The HTML report of a job."""

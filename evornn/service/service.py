@@ -84,10 +84,12 @@ def enqueue(
     expanded: Expanded,
     idempotency_key: str | None = None,
     *,
+    experiment: str | None = None,
     owner: str = "",
     priority: int = 0,
 ) -> JobId:
-    """Into the queue, unless the run to start from is missing or of another size."""
+    """Into the queue, unless the run to start from is missing or of another size. `experiment` is the spec's name, if it
+    is not given."""
     if expanded.start_from is not None:
         origin = Origin(store.champion(expanded.start_from.run))  # raises when there is none
         for parameters in expanded.sizes:
@@ -96,7 +98,7 @@ def enqueue(
         NewRun(p.task, p.network, p.trainer, p.fragments, p.seed, p.budget, p.position, parameters)
         for p, parameters in zip(expanded.plans, expanded.sizes, strict=True)
     ]
-    return store.submit(dict(spec), runs, idempotency_key, owner=owner, priority=priority)
+    return store.submit(dict(spec), runs, idempotency_key, experiment=experiment, owner=owner, priority=priority)
 
 
 def compared(store: Store, job: JobId | None, runs: Sequence[RunId]) -> Comparison:

@@ -1,0 +1,146 @@
+"""Settings written as ranges: `{from: 1e-4, to: 1e-1, scale: log}` or `{choose: [a, b]}`, anywhere in a fragment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from evornn.errors import UnknownName
+from evornn.settings import BadSetting
+
+Path: TypeAlias = tuple[str | int, ...]  # ("refine", "learning_rate"), ("betas", 1)
+SCALES = ("linear", "log")
+NUMBERS, CHOICES = ("from", "to", "scale", "default"), ("choose", "default")
+NAMES = ("kind", "label")  # they say what a fragment is
+ONE_VALUE = "is a range: `evornn tune` searches it; everything else wants one value"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """All numbers from `low` to `high`; `whole` ones if the setting takes no others."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @property
+    def ends(self) -> tuple[float, ...]:
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One of some values of any kind."""
+
+    options: tuple[Any, ...]
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        return self.options
+
+
+Range: TypeAlias = Numbers | Choices
+
+
+def is_range(value: Any) -> bool:
+    """Whether a value stands for several. Fragments have a kind; what has `from`, `to` or `choose` instead is meant as a
+    range, be it a right one or not."""
+    return isinstance(value, Mapping) and "kind" not in value and bool({"from", "to", "choose"} & set(value))
+
+
+def found(fragment: Any, path: Path = ()) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """The ranges of a fragment and where each stands, in the order in which they are written."""
+    if is_range(fragment):
+        yield path, fragment
+    elif isinstance(fragment, (Mapping, list)):
+        for key, value in fragment.items() if isinstance(fragment, Mapping) else enumerate(fragment):
+            yield from found(value, (*path, key))
+
+
+def refuse(data: Mapping[str, Any]) -> None:
+    """Raises BadSetting for the first range of a spec."""
+    for part in ("tasks", "networks", "trainers"):
+        for path, _ in found(data.get(part), (part,)):
+            raise BadSetting(dotted(path), ONE_VALUE)
+
+
+def parsed(value: Mapping[str, Any], where: str) -> Range:
+    """A range as it is written → the range, `whole` not yet decided. Raises UnknownName, BadSetting."""
+    known = CHOICES if "choose" in value else NUMBERS
+    for key in value:
+        if key not in known:
+            raise UnknownName(f"part of the range {where}", key, known)
+    return _choices(value["choose"], where) if "choose" in value else _numbers(value, where)
+
+
+def without(fragment: Any, where: str) -> Any:
+    """The fragment with the `default` of each range, or without the setting. Raises BadSetting for an entry of a list,
+    which can't be left out."""
+    if isinstance(fragment, Mapping):
+        kept = {key: value for key, value in fragment.items() if not is_range(value) or "default" in value}
+        return {key: _usual(value, f"{where}.{key}") for key, value in kept.items()}
+    if isinstance(fragment, list):
+        return [_usual(value, f"{where}.{k}") for k, value in enumerate(fragment)]
+    return fragment
+
+
+def put(fragment: Any, path: Path, value: Any) -> Any:
+    """The fragment with this value at a place."""
+    if not path:
+        return value
+    key, rest = path[0], path[1:]
+    if isinstance(fragment, Mapping):
+        return {**fragment, key: put(fragment.get(str(key)), rest, value)}
+    return [put(item, rest, value) if k == key else item for k, item in enumerate(fragment)]
+
+
+def at(fragment: Any, path: Path) -> Any:
+    """The value at a place."""
+    for key in path:
+        fragment = fragment[key]
+    return fragment
+
+
+def dotted(path: Path) -> str:
+    """trainers.0.learning_rate"""
+    return ".".join(map(str, path))
+
+
+def _usual(value: Any, where: str) -> Any:
+    if not is_range(value):
+        return without(value, where)
+    if "default" not in value:
+        raise BadSetting(where, "is an entry of a list, which has no default: add one to the range, default: VALUE")
+    return value["default"]
+
+
+def _choices(options: Any, where: str) -> Choices:
+    if not isinstance(options, list) or len(options) < 2:
+        raise BadSetting(f"{where}.choose", f"must be a list of two values or more, got {options!r}")
+    if any(option in options[:k] for k, option in enumerate(options)):
+        raise BadSetting(f"{where}.choose", "has a value twice: remove one")
+    return Choices(tuple(options))
+
+
+def _numbers(value: Mapping[str, Any], where: str) -> Numbers:
+    low, high = (_number(value, key, where) for key in ("from", "to"))
+    scale = value.get("scale", "linear")
+    if scale not in SCALES:
+        raise UnknownName(f"scale of the range {where}", scale, SCALES)
+    if low >= high:
+        raise BadSetting(where, f"from must be below to, got {low:g} and {high:g}")
+    if scale == "log" and low <= 0:
+        raise BadSetting(f"{where}.from", f"must be above 0 on a log scale, got {low:g}: raise it, or use scale: linear")
+    return Numbers(low, high, scale == "log")
+
+
+def _number(value: Mapping[str, Any], key: str, where: str) -> float:
+    if key not in value:
+        raise BadSetting(f"{where}.{key}", "is missing: a range has from and to, or choose: [a, b]")
+    given = value[key]
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not math.isfinite(given):
+        raise BadSetting(f"{where}.{key}", f"must be a number, got {given!r}; choose: [a, b] is for all else")
+    return given
