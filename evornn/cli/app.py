@@ -8,6 +8,7 @@ import typer
 
 from evornn.cli import asking, changing, looking, operating, running
 from evornn.cli.dispatch import dispatch
+from evornn.cli.tuning import tune
 
 app = typer.Typer(
     help="Train recurrent networks by evolution, by gradient and by both, and find out which is better.",
@@ -18,6 +19,7 @@ app = typer.Typer(
 COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (  # in the order of the help
     ("run", running.run),
     ("resume", running.resume),
+    ("tune", tune),
     ("submit", running.submit),
     ("ls", looking.list_),
     ("show", looking.show_run),

@@ -90,8 +90,8 @@ class Tally:
 class Spoken(Tally):
     """A tally that prints its line now and then: for where there is no terminal."""
 
-    def __init__(self, runs: list[StoredRun]) -> None:
-        super().__init__(runs)
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
         self._spoke = time.monotonic()
 
     def updated(self, run: StoredRun, update: Update) -> None:
@@ -130,7 +130,7 @@ def progress(store: Reads, job: int, quiet: bool) -> Iterator[Tally]:
         yield Tally(runs)
     elif sys.stdout.isatty():
         tally = Tally(runs)
-        with _live(tally):
+        with live(tally):
             yield tally
     else:
         print(f"job {job}: {len(runs)} runs", flush=True)
@@ -140,7 +140,8 @@ def progress(store: Reads, job: int, quiet: bool) -> Iterator[Tally]:
 
 
 @contextmanager
-def _live(tally: Tally) -> Iterator[None]:
+def live(tally: Tally) -> Iterator[None]:
+    """The tally's line on a terminal, with a bar."""
     from rich.live import Live
     from rich.progress_bar import ProgressBar
     from rich.table import Table

@@ -39,7 +39,8 @@ QUERIES = (
 
 
 class Detached(Exception):
-    """An interrupt while another machine computes: there nothing stops. `str(detached)` says how to go on."""
+    """An interrupt that `evornn resume` is no answer to, say while another machine computes. `str(detached)` says what
+    is."""
 
 
 def run(
@@ -148,7 +149,7 @@ def _work(
 
     with progress(service.store, job, quiet=as_json) as listener:
         library.work(service.store, job, workers, address, listener)
-    _end(results, job, report, as_json)
+    end(results, job, report, as_json)
 
 
 def _follow(results: Results, job: int, report: Path | None, as_json: bool) -> None:
@@ -163,7 +164,7 @@ def _follow(results: Results, job: int, report: Path | None, as_json: bool) -> N
         raise Detached(
             f"job {job} goes on without you: `evornn logs -f {there}` follows it, `evornn cancel {there}` ends it"
         ) from None
-    _end(results, job, report, as_json)
+    end(results, job, report, as_json)
 
 
 def _warn(results: Results) -> None:
@@ -172,7 +173,8 @@ def _warn(results: Results) -> None:
         print("no dispatcher is at work: `evornn dispatch` on a machine of the cluster starts one", file=sys.stderr)
 
 
-def _end(results: Results, job: int, report: Path | None, as_json: bool) -> None:
+def end(results: Results, job: int, report: Path | None, as_json: bool) -> None:
+    """Compare a job that has ended; exit status 3 when runs failed."""
     counts = results.store.job(job).counts
     if counts.get("succeeded"):
         show_comparison(results.compare(job), job, as_json)

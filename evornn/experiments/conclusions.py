@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import isfinite, isinf
 
-from evornn.experiments.comparison import Comparison, Contest, Pair, Ranking, TaskComparison, Verdict
+from evornn.experiments.comparison import Comparison, Contest, Pair, Ranking, TaskComparison, Tuned, Verdict
 
 
 def asked(comparison: Comparison) -> str:
@@ -85,6 +85,14 @@ def described(task: TaskComparison) -> str:
         return "none"
     who = f"that of {task.headline.name}" if task.headline.baseline else f"reached by {task.headline.name}"
     return f"validation loss {number(task.headline.loss)}, {who}"
+
+
+def settings(tuned: Tuned) -> str:
+    """What tuning found. A setting of the trainer is named alone, one of network or task with its part."""
+    found = {name.removeprefix("trainer."): value for name, value in tuned.settings.items()}
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in found.items()
+    )
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -46,8 +46,8 @@ Range: TypeAlias = Numbers | Choices
 
 
 def is_range(value: Any) -> bool:
-    """Whether a value stands for several. Fragments have a kind; what has `from`, `to` or `choose` instead is meant as a
-    range, be it a right one or not."""
+    """Whether a value stands for several. Parts of fragments have a kind; what has `from`, `to` or `choose` instead is
+    meant as a range, be it a right one or not."""
     return isinstance(value, Mapping) and "kind" not in value and bool({"from", "to", "choose"} & set(value))
 
 
@@ -133,7 +133,9 @@ def _numbers(value: Mapping[str, Any], where: str) -> Numbers:
     if low >= high:
         raise BadSetting(where, f"from must be below to, got {low:g} and {high:g}")
     if scale == "log" and low <= 0:
-        raise BadSetting(f"{where}.from", f"must be above 0 on a log scale, got {low:g}: raise it, or use scale: linear")
+        raise BadSetting(
+            f"{where}.from", f"must be above 0 on a log scale, got {low:g}: raise it, or use scale: linear"
+        )
     return Numbers(low, high, scale == "log")
 
 

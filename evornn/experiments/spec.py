@@ -97,7 +97,9 @@ def experiment(data: Mapping[str, Any], own_code: bool | Collection[str] = True)
     check_plain(data, "spec")
     refuse(data)
     if "tuning" in data:
-        raise BadSetting("tuning", "is for `evornn tune`; to run without tuning, remove it and write ranges as one value")
+        raise BadSetting(
+            "tuning", "is for `evornn tune`; to run without tuning, remove it and write ranges as one value"
+        )
     for field in ("name", "tasks", "networks", "trainers", "seeds", "budget"):
         if field not in data and not set(data) - set(names(Experiment)):
             raise BadSetting(field, "is missing from the spec")

@@ -26,6 +26,8 @@ def rendered(comparison: Comparison) -> Group:
     if len(comparison.tasks) > 1:
         parts += [Text(""), _overall(comparison)]
     parts += [Text(sentence) for sentence in conclusions.ranked(comparison.ranking, comparison.alpha)]
+    if comparison.tuned:
+        parts += [Text(""), _tuned(comparison)]
     return Group(*parts, *(Text(note, style="yellow") for note in comparison.notes))
 
 
@@ -63,6 +65,17 @@ def _overall(comparison: Comparison) -> Table:
     for o in comparison.overall:
         interval = f"{number(o.iqm.low)} to {number(o.iqm.high)}"
         _add(table, o.trainer, o.family, number(o.iqm.value), interval, str(o.runs), str(o.failed))
+    return table
+
+
+def _tuned(comparison: Comparison) -> Table:
+    table = _table("tuning: what was spent on it, beside the budget of the runs above, and what it found")
+    for name in ("task", "network", "trainer", "trials", "steps", "validation", "found"):
+        table.add_column(name, overflow="fold")
+    for t in comparison.tuned:
+        trials = f"{t.trials} ({t.failed} failed)" if t.failed else str(t.trials)
+        spent, found = number(t.network_steps, 3), conclusions.settings(t)
+        _add(table, t.task, t.network, t.trainer, trials, spent, number(t.valid), found)
     return table
 
 

@@ -1,7 +1,7 @@
 """What tuning is: methods with ranges, the runs of a trial, and those of the comparison at the end.
 
-A method is a task, a network and a trainer. Each gets the same number of trials, on the same seeds with the same budget;
-none of these seeds is used in the comparison.
+A method is a task, a network and a trainer. Each gets the same number of trials, on the same seeds with the same
+budget; none of these seeds is used in the comparison.
 """
 
 from __future__ import annotations

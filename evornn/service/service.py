@@ -88,8 +88,8 @@ def enqueue(
     owner: str = "",
     priority: int = 0,
 ) -> JobId:
-    """Into the queue, unless the run to start from is missing or of another size. `experiment` is the spec's name, if it
-    is not given."""
+    """Into the queue, unless the run to start from is missing or of another size. Its experiment is `experiment`,
+    or the spec's name."""
     if expanded.start_from is not None:
         origin = Origin(store.champion(expanded.start_from.run))  # raises when there is none
         for parameters in expanded.sizes:

@@ -41,7 +41,7 @@ def batches(tunable: Tunable) -> list[range]:
 
 
 def trials(tunable: Tunable, runs: Sequence[StoredRun], numbers: range) -> list[list[Trial]]:
-    """What each method that is tuned came to in a batch; `runs` in the order of their positions. Raises EvornnError while
+    """[tuned methods][numbers] what a batch came to; `runs` in the order of their positions. Raises EvornnError while
     they are not over."""
     for run in runs:
         if run.state not in ("succeeded", "failed"):

@@ -1,7 +1,7 @@
 """Tuning on a store: each batch of trials is a job, and the trials so far are what these jobs hold.
 
-Nothing else is kept. Who begins again asks the samplers the same questions, tells them the same answers, and submits the
-same jobs under the same idempotency keys, which are those that are there already: so it comes to where it stopped.
+Nothing else is kept. Who begins again asks the samplers the same questions, tells them the same answers, and submits
+the same jobs under the same idempotency keys, which are those that are there already: so it comes to where it stopped.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Search:
                 self._asked.append(drawn)
                 return plans, sizes
         who = f"{self.method.network}, {self.method.trainer}"
-        raise EvornnError(f"{who}: in {DRAWS} draws no settings fit together; of the last: {problem}: change the ranges")
+        raise EvornnError(f"{who}: {DRAWS} draws in a row don't fit together: change the ranges; the last: {problem}")
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """All trials that were asked for, in their order."""
