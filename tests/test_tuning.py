@@ -1,0 +1,360 @@
+"""Tuning: ranges are read or refused with a reason, every method gets the same, and a tuning that was broken off goes on
+to the same end."""
+
+from __future__ import annotations
+
+import copy
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_cli import Evornn, evornn  # noqa: F401
+
+from evornn import library
+from evornn.errors import EvornnError
+from evornn.experiments import ranges
+from evornn.experiments.ranges import Choices, Numbers
+from evornn.experiments.sampler import Sampler
+from evornn.experiments.spec import experiment
+from evornn.experiments.tunable import tunable
+from evornn.library import Silent
+from evornn.service.tuning import Tuner
+from evornn.store.records import StoredRun
+from evornn.store.store import Store, open_store
+
+RATE = {"from": 1e-3, "to": 1e-1, "scale": "log"}
+SPEC: dict[str, Any] = {
+    "name": "small",
+    "tasks": [{"kind": "adding", "length": 10, "train": 20, "valid": 10, "test": 10}],
+    "networks": [{"kind": "elman", "units": {"from": 2, "to": 5}}],
+    "trainers": [
+        {"kind": "adam", "learning_rate": RATE, "batch": {"choose": [4, 8]}},
+        {"kind": "snes", "population": {"from": 4, "to": 8}},
+    ],
+    "seeds": 2,
+    "budget": {"steps": 8_000, "marks": 4},
+    "tuning": {"trials": 5, "seeds": 2, "batch": 2, "budget": {"steps": 4_000, "marks": 2}},
+}
+REAL = {"allow_nan": False, "allow_infinity": False}
+
+
+def changed(**fields: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(SPEC), **fields}
+
+
+def trainer(**fields: Any) -> dict[str, Any]:
+    return changed(trainers=[{"kind": "adam", **fields}])
+
+
+def bare(run: StoredRun) -> StoredRun:
+    """A run without what differs from try to try."""
+    return replace(
+        run, lease=0, lease_owner=None, lease_until=None, created=0.0, started=None, finished=None, seconds=None
+    )
+
+
+def ended(store: Store) -> list[StoredRun]:
+    return [bare(run) for run in store.runs()]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('store')}/evornn.db"
+    library.tune(SPEC, store=url, workers=0).close()
+    with open_store(url) as store:
+        yield store
+
+
+# Ranges
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.sampled_from([None, "linear", "log"]))
+def test_a_range_is_read_or_refused_with_its_reason(low: float, high: float, scale: str | None) -> None:
+    written = {"from": low, "to": high, **({} if scale is None else {"scale": scale})}
+    if low < high and (scale != "log" or low > 0):
+        assert ranges.parsed(written, "x") == Numbers(low, high, scale == "log")
+    else:
+        with pytest.raises(EvornnError, match=r"^x.*(below|above 0)"):
+            ranges.parsed(written, "x")
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 1000), st.integers(1, 1000), st.booleans(), st.booleans(), st.integers(0, 2**31))
+def test_what_is_drawn_lies_in_its_range(low: int, span: int, log: bool, whole: bool, seed: int) -> None:
+    part = Numbers(low, low + span, log, whole)
+    sampler = Sampler({"x": part, "y": Choices(("a", None))}, seed, trials=6)
+    for k in range(6):
+        number, values = sampler.ask()
+        assert part.low <= values["x"] <= part.high and values["y"] in ("a", None)
+        assert isinstance(values["x"], int) or not whole
+        sampler.tell(number, float("inf") if k % 2 else float(k))
+
+
+def test_a_sampler_that_is_told_the_same_asks_the_same() -> None:
+    def asked(worst: float) -> list[Any]:
+        sampler, found = Sampler({"x": Numbers(0.0, 1.0)}, 7, trials=20), []
+        for _ in range(20):
+            number, values = sampler.ask()
+            found.append(values["x"])
+            sampler.tell(number, min(worst, (values["x"] - 0.3) ** 2))
+        return found
+
+    assert asked(1.0) == asked(1.0)
+    assert asked(1.0) != asked(0.01)
+    assert sum(abs(x - 0.3) for x in asked(1.0)[10:]) < sum(abs(x - 0.3) for x in asked(1.0)[:10])
+
+
+def test_whole_numbers_stay_whole_and_others_do_not() -> None:
+    space = tunable(trainer(learning_rate={"from": 0, "to": 1}, batch={"from": 1e1, "to": 20}))
+    with pytest.raises(EvornnError):
+        tunable(trainer(learning_rate={"from": -1, "to": 1}))
+    (method,) = space.methods
+    assert method.space["trainer.batch"] == Numbers(10, 20, whole=True)
+    assert not method.space["trainer.learning_rate"].whole  # type: ignore[union-attr]
+    assert method.space["network.units"] == Numbers(2, 5, whole=True)
+
+
+def test_ranges_may_stand_inside_parts_and_lists() -> None:
+    inside = {"kind": "memetic", "evolve": {"kind": "snes"}, "refine": {"kind": "adam", "learning_rate": RATE}}
+    listed = {"kind": "adam", "betas": [{"from": 0.5, "to": 0.99, "default": 0.9}, 0.999]}
+    first, second = tunable(changed(trainers=[inside, listed])).methods
+    assert "learning_rate" not in first.fragments["trainer"]["refine"]
+    assert first.set({"trainer.refine.learning_rate": 0.5})["trainer"]["refine"]["learning_rate"] == 0.5
+    assert second.fragments["trainer"]["betas"] == [0.9, 0.999]
+    assert second.set({"trainer.betas.0": 0.6})["trainer"]["betas"] == [0.6, 0.999]
+    assert second.values(second.set({"trainer.betas.0": 0.6, "network.units": 3})) == {
+        "trainer.betas.0": 0.6,
+        "network.units": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (trainer(learning_rate={"from": 1, "to": 0.1}), "trainers.0.learning_rate: from must be below to"),
+        (trainer(learning_rate={"from": 0, "to": 1, "scale": "log"}), "learning_rate.from: must be above 0 on a log"),
+        (trainer(learning_rate={"from": 0.1}), "trainers.0.learning_rate.to: is missing"),
+        (trainer(learning_rate={**RATE, "form": 1}), "unknown part of the range .*'form': did you mean 'from'"),
+        (trainer(learning_rate={**RATE, "scale": "logg"}), "did you mean 'log'"),
+        (trainer(learning_rate={"from": "a", "to": 1}), "must be a number, got 'a'; choose"),
+        (trainer(learning_rate={"from": -1, "to": 1}), "trainers.0.learning_rate: can't have -1 in its range"),
+        (trainer(batch={"from": 0.5, "to": 4}), "trainers.0.batch: can't have 0.5 in its range"),
+        (trainer(batch={"choose": [4]}), "must be a list of two values or more"),
+        (trainer(batch={"choose": [4, 4]}), "has a value twice"),
+        (trainer(batch={"choose": [4, "many"]}), "can't have 'many' in its range"),
+        (trainer(schedule={"from": 1, "to": 2}), "trainers.0.schedule: can't have 1 in its range"),
+        (trainer(learning_rat=RATE), "did you mean 'learning_rate'"),
+        (trainer(betas=[RATE, 0.9]), "trainers.0.betas.0: is an entry of a list.*default: VALUE"),
+        (changed(trainers=[{"kind": {"choose": ["adam", "sgd"]}}]), "trainers.0.kind: can't be a range: list each"),
+        (changed(tasks=[{"kind": "csv", "path": {"choose": ["a", "b"]}}]), "tasks.0.path: has no default"),
+        (changed(trainers=[{"kind": "adam", "learning_rate": RATE}, {"kind": "adam", "batch": RATE}]), "stands twice"),
+        (changed(networks=[{"kind": "elman"}], trainers=[{"kind": "adam"}]), "no setting is a range"),
+        (changed(tuning={}), "tuning.trials: Field required"),
+        (changed(tuning={"trial": 3}), "did you mean 'trials'"),
+        (changed(tuning={"trials": 3, "budget": {"steps": 0}}), "tuning.budget.steps"),
+        (changed(tuning={"trials": 10_000, "seeds": 100}), "tuning.trials: would make"),
+        ({k: v for k, v in SPEC.items() if k != "tuning"}, "tuning: is missing from the spec"),
+    ],
+)
+def test_what_is_wrong_is_said(spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(EvornnError, match=message):
+        tunable(spec)
+
+
+def test_a_label_that_a_tuned_trainer_would_have_is_refused() -> None:
+    spec = changed(trainers=[{"kind": "adam", "batch": {"from": 2, "to": 4}}, {"kind": "sgd", "label": "adam (tuned)"}])
+    with pytest.raises(EvornnError, match="give another label"):
+        tunable(spec)
+
+
+def test_whoever_runs_ranges_is_told_of_tune() -> None:
+    with pytest.raises(EvornnError, match=r"networks.0.units: is a range: `evornn tune`"):
+        experiment({key: value for key, value in SPEC.items() if key != "tuning"})
+    one = {**SPEC, "networks": [{"kind": "elman"}], "trainers": [{"kind": "adam"}]}
+    with pytest.raises(EvornnError, match=r"tuning: is for `evornn tune`"):
+        experiment(one)
+
+
+# Fairness
+
+
+def test_every_method_gets_the_same(unbroken: Store) -> None:
+    runs = unbroken.runs(experiment="small (tuning)")
+    for name in ("adam", "snes"):
+        mine = [run for run in runs if run.trainer.startswith(name)]
+        assert len(mine) == 5 * 2 and len({run.trainer for run in mine}) == 5
+        assert {run.budget["steps"] for run in mine} == {4_000}
+    assert len({run.seed for run in runs}) == 2
+
+
+def test_the_comparison_is_on_fresh_seeds_with_the_whole_budget(unbroken: Store) -> None:
+    final = unbroken.runs(experiment="small")
+    assert [run.trainer for run in final[:4]] == ["adam", "adam (tuned)", "snes", "snes (tuned)"]
+    assert {run.budget["steps"] for run in final} == {8_000}
+    assert {run.seed for run in final} == {0, 1}
+    assert not {run.seed for run in final} & {run.seed for run in unbroken.runs(experiment="small (tuning)")}
+
+
+def test_tuning_seeds_avoid_those_of_the_comparison() -> None:
+    taken = tunable(SPEC).seeds
+    assert not set(tunable(changed(seeds=list(taken))).seeds) & set(taken)
+
+
+def test_what_is_found_is_the_trial_with_the_lowest_validation_loss(unbroken: Store) -> None:
+    from evornn.service.service import Service
+
+    comparison = Service(unbroken).compare()
+    assert [(t.network, t.trainer, t.trials, t.runs) for t in comparison.tuned] == [
+        ("elman", "adam", 5, 10),
+        ("elman", "snes", 5, 10),
+    ]
+    for found in comparison.tuned:
+        runs = [r for r in unbroken.runs(experiment="small (tuning)") if r.trainer.startswith(found.trainer)]
+        assert found.network_steps == sum(run.network_steps or 0 for run in runs)
+        losses: dict[str, list[float]] = {}
+        for run in runs:
+            losses.setdefault(run.trainer, []).append(float(run.valid_loss or 0))
+        means = {name: sum(pair) / 2 for name, pair in losses.items()}
+        assert found.valid == pytest.approx(min(means.values()))
+        assert means[f"{found.trainer}, trial {found.best}"] == pytest.approx(found.valid)
+        tuned = next(run for run in unbroken.runs(experiment="small") if run.trainer == f"{found.trainer} (tuned)")
+        assert tuned.fragments["network"]["units"] == found.settings["network.units"]
+
+
+def test_a_tuned_task_is_another_task() -> None:
+    spec = changed(tasks=[{**SPEC["tasks"][0], "length": {"from": 5, "to": 20, "default": 10}}])
+    found = tunable(spec)
+    plans = found.comparison({method.labels: {"task.length": 7} for method in found.methods})
+    lengths = {plan.task: plan.fragments["task"]["length"] for plan in plans}
+    assert lengths == {
+        "adding": 10,
+        "adding (tuned for elman, adam)": 7,
+        "adding (tuned for elman, snes)": 7,
+    }
+
+
+def test_settings_that_do_not_fit_together_are_drawn_again(tmp_path: Path) -> None:
+    """Both ends are fine for themselves; more elites than members never are."""
+    spec = changed(
+        trainers=[{"kind": "genetic_algorithm", "population": {"from": 4, "to": 8}, "elites": {"from": 1, "to": 7}}]
+    )
+    url = f"sqlite:///{tmp_path}/evornn.db"
+    with library.tune(spec, store=url, workers=0) as results:
+        tried = [run.fragments["trainer"] for run in results.store.runs(experiment="small (tuning)")]
+    assert len(tried) == 10 and all(t["elites"] < t["population"] for t in tried)
+
+
+# Going on
+
+
+class BreaksOff(Silent):
+    """An interrupt after so many runs."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def ended(self, run: StoredRun, state: str, reason: str) -> None:
+        self.left -= state == "succeeded"
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("after", [0, 5, 11, 22])
+def test_a_tuning_that_was_broken_off_comes_to_the_same_end(after: int, unbroken: Store, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/evornn.db"
+    with pytest.raises(KeyboardInterrupt), open_store(url) as store:
+        tuner, listener = Tuner(store, SPEC), BreaksOff(after)
+        with library.working(store, 0, None) as work:
+            for job in tuner.jobs():
+                work(job, listener)
+            work(tuner.comparison(), listener)
+    library.tune(SPEC, store=url, workers=0).close()
+    with open_store(url) as store:
+        assert ended(store) == ended(unbroken)
+
+
+def test_the_same_again_computes_nothing(unbroken: Store) -> None:
+    before = unbroken.runs()
+    library.tune(SPEC, store=unbroken.where, workers=0).close()
+    assert unbroken.runs() == before
+
+
+def test_cancelled_runs_go_on(unbroken: Store, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/evornn.db"
+    with open_store(url) as store:
+        job = next(Tuner(store, SPEC).jobs())
+        store.cancel(job)
+        with pytest.raises(EvornnError, match=r"run 1 of the tuning is cancelled: the same `evornn tune` goes on"):
+            jobs = Tuner(store, SPEC).jobs()
+            store.cancel(next(jobs))
+            next(jobs)
+    library.tune(SPEC, store=url, workers=0).close()
+    with open_store(url) as store:
+        assert ended(store) == ended(unbroken)
+
+
+def test_a_tuning_that_went_another_way_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_store(f"sqlite:///{tmp_path}/evornn.db") as store:
+        next(Tuner(store, SPEC).jobs())
+        monkeypatch.setattr("evornn.experiments.sampler.DIGITS", 2)
+        with pytest.raises(EvornnError, match="went another way"):
+            next(Tuner(store, SPEC).jobs())
+
+
+# The command
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
+    return tmp_path / "spec.yaml"
+
+
+def test_the_command_tunes_compares_and_reports(evornn: Evornn, spec: Path) -> None:  # noqa: F811
+    answer = evornn("tune", spec, "--workers", "0", "--report", "tuned.html")
+    assert answer.status == 0, answer.err
+    assert "tuning: 10 of 10 trials" in answer.out and "adam (tuned)" in answer.out
+    assert "learning_rate" in answer.out
+    page = (evornn.folder / "tuned.html").read_text()
+    assert "<h2>Tuning</h2>" in page and "evornn tune experiment.yaml" in page
+    again = evornn("tune", spec, "--workers", "0", "--json")
+    assert [found["trials"] for found in again.data["tuned"]] == [5, 5]
+    assert "evornn tune" in evornn.refuses("run", spec)
+
+
+@pytest.mark.slow
+def test_killed_it_goes_on_to_the_same_end(spec: Path, unbroken: Store, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/evornn.db"
+    code = "from evornn.cli import main; main()"
+    command = [sys.executable, "-c", code, "tune", str(spec), "--workers", "0", "--store", url, "--json"]
+    for wanted in (1, 9):  # runs that are over
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as victim:
+            while victim.poll() is None and _over(url) < wanted:
+                time.sleep(0.01)
+            victim.send_signal(signal.SIGKILL)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(json.loads(done.stdout)["tuned"]) == 2
+    with open_store(url) as store:
+        assert [_result(run) for run in store.runs()] == [_result(run) for run in unbroken.runs()]
+
+
+def _over(url: str) -> int:
+    try:
+        with open_store(url, create=False) as store:
+            return store.count_runs(state="succeeded")
+    except EvornnError:
+        return 0
+
+
+def _result(run: StoredRun) -> Any:
+    return run.trainer, run.fragments, run.seed, run.state, run.valid_loss, run.test_loss, run.network_steps
