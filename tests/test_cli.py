@@ -27,6 +27,7 @@ from evornn.store.store import open_store
 COMMANDS = [
     "run",
     "resume",
+    "tune",
     "submit",
     "ls",
     "show",

@@ -16,6 +16,7 @@ from typer.main import get_command
 
 from evornn.cli.app import app
 from evornn.experiments.spec import experiment, plan
+from evornn.experiments.tunable import tunable
 from evornn.experiments.yaml import parse
 from evornn.library import Silent, work
 from evornn.store.store import open_store
@@ -124,7 +125,8 @@ def test_every_command_is_shown_somewhere():
 def test_specs_in_pages_are_valid(page):
     for block in blocks(page, "yaml"):
         if block.startswith("name:"):  # a whole spec, not a fragment of one
-            assert plan(experiment(parse(block)))
+            spec = parse(block)
+            assert tunable(spec).tuned if "tuning" in spec else plan(experiment(spec))
 
 
 def test_readme_shows_a_whole_spec():

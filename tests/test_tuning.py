@@ -1,5 +1,5 @@
-"""Tuning: ranges are read or refused with a reason, every method gets the same, and a tuning that was broken off goes on
-to the same end."""
+"""Tuning: ranges are read or refused with a reason, every method gets the same, and a tuning that was broken off goes
+on to the same end."""
 
 from __future__ import annotations
 
@@ -244,14 +244,20 @@ def test_a_tuned_task_is_another_task() -> None:
 
 
 def test_settings_that_do_not_fit_together_are_drawn_again(tmp_path: Path) -> None:
-    """Both ends are fine for themselves; more elites than members never are."""
-    spec = changed(
-        trainers=[{"kind": "genetic_algorithm", "population": {"from": 4, "to": 8}, "elites": {"from": 1, "to": 7}}]
-    )
+    """Each is fine beside the others' defaults; together most are not, and every method still gets all its trials."""
+    blocks = {"kind": "lstm_1997", "units": {"from": 3, "to": 9}, "block_size": {"choose": [1, 2, 4]}}
     url = f"sqlite:///{tmp_path}/evornn.db"
-    with library.tune(spec, store=url, workers=0) as results:
-        tried = [run.fragments["trainer"] for run in results.store.runs(experiment="small (tuning)")]
-    assert len(tried) == 10 and all(t["elites"] < t["population"] for t in tried)
+    with library.tune(changed(networks=[blocks]), store=url, workers=0) as results:
+        tried = [run.fragments["network"] for run in results.store.runs(experiment="small (tuning)")]
+    assert len(tried) == 2 * 5 * 2 and all(network["units"] % network["block_size"] == 0 for network in tried)
+
+
+def test_ranges_in_which_nothing_fits_are_said(tmp_path: Path) -> None:
+    blocks = {"kind": "lstm_1997", "units": {"from": 9, "to": 11, "default": 8}, "block_size": {"choose": [4, 8]}}
+    with open_store(f"sqlite:///{tmp_path}/evornn.db") as store:
+        jobs = Tuner(store, changed(networks=[blocks])).jobs()
+        with pytest.raises(EvornnError, match=r"100 draws in a row don't fit together: .* multiple of block_size"):
+            next(jobs)
 
 
 # Going on

@@ -30,7 +30,7 @@ class Which(TypedDict, total=False):
 class NewRun:
     """A run to be submitted."""
 
-    task: str  # labels, unique within a job for different fragments
+    task: str  # labels, unique within a job for different fragments; what is tuned may differ from method to method
     network: str
     trainer: str
     fragments: dict[str, Any]  # the parts of the spec that build this run
