@@ -270,9 +270,10 @@ class BreaksOff(Silent):
         self.left = after
 
     def ended(self, run: StoredRun, state: str, reason: str) -> None:
-        self.left -= state == "succeeded"
-        if self.left < 0:
-            raise KeyboardInterrupt
+        if state == "succeeded":
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("after", [0, 5, 11, 22])

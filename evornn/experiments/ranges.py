@@ -53,11 +53,14 @@ def is_range(value: Any) -> bool:
 
 def found(fragment: Any, path: Path = ()) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """The ranges of a fragment and where each stands, in the order in which they are written."""
-    if is_range(fragment):
-        yield path, fragment
-    elif isinstance(fragment, (Mapping, list)):
-        for key, value in fragment.items() if isinstance(fragment, Mapping) else enumerate(fragment):
-            yield from found(value, (*path, key))
+    waiting: list[tuple[Path, Any]] = [(path, fragment)]
+    while waiting:  # no recursion: a spec from elsewhere may be nested deeply
+        place, value = waiting.pop()
+        if is_range(value):
+            yield place, value
+        elif isinstance(value, (Mapping, list)):
+            parts = value.items() if isinstance(value, Mapping) else enumerate(value)
+            waiting += reversed([((*place, key), part) for key, part in parts])
 
 
 def refuse(data: Mapping[str, Any]) -> None:
