@@ -115,7 +115,7 @@ def test_a_sampler_that_is_told_the_same_asks_the_same() -> None:
 
 
 def test_whole_numbers_stay_whole_and_others_do_not() -> None:
-    space = tunable(trainer(learning_rate={"from": 0, "to": 1}, batch={"from": 1e1, "to": 20}))
+    space = tunable(trainer(learning_rate={"from": 1, "to": 2}, batch={"from": 1e1, "to": 20}))
     with pytest.raises(EvornnError):
         tunable(trainer(learning_rate={"from": -1, "to": 1}))
     (method,) = space.methods
