@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -59,7 +59,7 @@ def found(fragment: Any, path: Path = ()) -> Iterator[tuple[Path, Mapping[str, A
         if is_range(value):
             yield place, value
         elif isinstance(value, (Mapping, list)):
-            parts = value.items() if isinstance(value, Mapping) else enumerate(value)
+            parts: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, Mapping) else enumerate(value)
             waiting += reversed([((*place, key), part) for key, part in parts])
 
 

@@ -95,11 +95,13 @@ def _methods(usual: Experiment, spaces: Mapping[str, list[Ranges]]) -> tuple[Met
 
 
 def _method(usual: Experiment, *chosen: tuple[tuple[str, dict[str, Any]], Ranges]) -> Method:
-    labels = [label for (label, _), _ in chosen]
+    task, network, trainer = (label for (label, _), _ in chosen)
     fragments = dict(zip(PARTS.values(), (fragment for (_, fragment), _ in chosen), strict=True))
     places = dict(sorted((name, found) for _, space in chosen for name, found in space.items()))
     return Method(
-        *labels,
+        task=task,
+        network=network,
+        trainer=trainer,
         fragments={**fragments, **shared(usual)},
         space={name: part for name, (_, part) in places.items()},
         places={name: path for name, (path, _) in places.items()},

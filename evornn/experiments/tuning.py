@@ -107,7 +107,8 @@ class Tunable:
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Those of every trial, which are none of the comparison's."""
-        drawn, used, fresh = Streams(self.tuning.seed, "tuning/seeds"), {*self.experiment.seed_list}, []
+        drawn, used = Streams(self.tuning.seed, "tuning/seeds"), set(self.experiment.seed_list)
+        fresh: list[int] = []
         for seed in map(drawn.integer, count()):
             if len(fresh) == self.tuning.seeds:
                 break
@@ -129,7 +130,8 @@ class Tunable:
 
     def comparison(self, found: Mapping[Labels, Mapping[str, Any]]) -> list[RunPlan]:
         """Every method with its defaults and, where it was tuned, with what was found; seed by seed."""
-        budget, runs = as_data(self.experiment.budget), []
+        budget = as_data(self.experiment.budget)
+        runs: list[tuple[str, str, str, dict[str, Any], int]] = []
         for seed in self.experiment.seed_list:
             for m in self.methods:
                 runs.append((*m.labels, m.fragments, seed))
