@@ -2,7 +2,7 @@
 
     python -m benchmarks.papers NAME [--full] [--quick] [--store URL] [--workers N]
     python -m benchmarks.papers --list
-    python -m benchmarks.papers --page > docs/papers.md
+    python -m benchmarks.papers --page [--store URL ...] > docs/papers.md
 
 All runs are kept in the store: a second call computes what is missing. `--full` adds the lines that take longer than
 the ten minutes that a section takes on two cores.
@@ -13,12 +13,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from rich.console import Console
 
 from benchmarks.papers import page, running
-from benchmarks.papers.section import NAMES, section
+from benchmarks.papers.section import NAMES, Section, section
 from evornn import library
 from evornn.cli.progress import progress
 from evornn.errors import EvornnError
@@ -30,10 +31,10 @@ def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.papers", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("name", nargs="?", help="of a section; with --quick all by default")
     parser.add_argument("--list", action="store_true", help="the sections that there are")
-    parser.add_argument("--page", action="store_true", help="print docs/papers.md from the store")
+    parser.add_argument("--page", action="store_true", help="print docs/papers.md from the stores")
     parser.add_argument("--full", action="store_true", help="also what takes longer than ten minutes")
     parser.add_argument("--quick", action="store_true", help="two seeds and a hundredth of each budget: does it run?")
-    parser.add_argument("--store", default="sqlite:///papers.db")
+    parser.add_argument("--store", action="append", help="default: sqlite:///papers.db; several for --page")
     parser.add_argument("--workers", type=int, help="CPUs; default: all; 0: no Ray")
     asked = parser.parse_args(given)
     if not (asked.list or asked.page or asked.quick or asked.name):
@@ -49,20 +50,35 @@ def main(given: Sequence[str] | None = None) -> int:
 def _do(asked: argparse.Namespace) -> None:
     names = [asked.name] if asked.name else list(NAMES)
     sections = [section(name, asked.quick) for name in names]
+    urls = asked.store or ["sqlite:///papers.db"]
     if asked.list:
         for found in sections:
             print(f"{found.name:<20} {found.title} ({found.source})")
-        return
-    if not asked.page:
-        library.prepare(asked.workers, None)
-    with open_store(asked.store, create=not asked.page) as store:
-        if asked.page:
-            pages = (page.markdown(s, running.measured(s, store), running.environments(s, store)) for s in sections)
-            print(page.HEAD + "".join(pages), end="")
-            return
+    elif asked.page:
+        _page(sections, urls)
+    else:
+        _run(sections, urls[0], asked.workers, asked.full)
+
+
+def _run(sections: Sequence[Section], url: str, workers: int | None, full: bool) -> None:
+    library.prepare(workers, None)
+    with open_store(url) as store:
         for found in sections:
-            running.run(found, store, asked.workers, partial(progress, quiet=False), asked.full)
-            Console().print(page.table(found, running.measured(found, store)))
+            running.run(found, store, workers, partial(progress, quiet=False), full)
+            Console().print(page.table(found, running.measured(found, [store])))
+            for line in page.claims(running.claimed(found, [store])):
+                print(line)
+
+
+def _page(sections: Sequence[Section], urls: Sequence[str]) -> None:
+    with ExitStack() as open_:
+        stores = [open_.enter_context(open_store(url, create=False)) for url in urls]
+        print(page.HEAD + "".join(_section(found, stores) for found in sections), end="")
+
+
+def _section(found: Section, stores: running.Stores) -> str:
+    measured, claimed = running.measured(found, stores), running.claimed(found, stores)
+    return page.markdown(found, measured, claimed, running.environments(found, stores))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
+from benchmarks.papers.claims import Judged
+from benchmarks.papers.rules import RULES
 from benchmarks.papers.running import Measured
 from benchmarks.papers.section import Section
 from evornn.experiments.statistics import Interval
@@ -30,7 +32,17 @@ def table(section: Section, found: Sequence[Measured]) -> Table:
     return rows
 
 
-def markdown(section: Section, found: Sequence[Measured], environments: Sequence[Mapping[str, object]]) -> str:
+def claims(found: Sequence[Judged]) -> list[str]:
+    """What the paper says about the order of the lines, and whether it is so here; one line of text each."""
+    return [f"{_claim(judged)} (p = {judged.p:.2g}): {judged.verdict}" for judged in found]
+
+
+def markdown(
+    section: Section,
+    found: Sequence[Measured],
+    claimed: Sequence[Judged],
+    environments: Sequence[Mapping[str, object]],
+) -> str:
     """One section for the page."""
     lines = [COLUMNS, ["---", "--:", "--:", "--:", "--:", "--:", "---"], *map(_cells, found)]
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -39,15 +51,24 @@ def markdown(section: Section, found: Sequence[Measured], environments: Sequence
     hours = sum(measured.seconds for measured in found) / 3600
     return (
         f"\n## {section.name}: {section.title}\n\n{section.source}. {section.unit[0].upper()}{section.unit[1:]}; "
-        f"{_meaning(section)}\n\n{rows}\n\nWhere our protocol departs:\n\n{departures}\n\n"
+        f"{_meaning(section)}\n\n{rows}\n\n{_claims(claimed)}Where our protocol departs:\n\n{departures}\n\n"
         f"Computing time {hours:.2g} h of one core; {machine}.\n"
     )
 
 
 def _meaning(section: Section) -> str:
-    if section.figure == "evaluations":
-        return f"reproduced: not worse than {section.tolerance:g} times the published number."
-    return f"reproduced: within {section.tolerance:.0%} of the published number."
+    meaning = RULES[section.reproduced].meaning.format(section.tolerance)
+    return meaning + (f"; no run may exceed {section.bound:g}." if section.bound is not None else ".")
+
+
+def _claims(found: Sequence[Judged]) -> str:
+    told = "".join(f"- {line}\n" for line in claims(found))
+    return f"In order (Mann–Whitney's test, corrected by Holm):\n\n{told}\n" if found else ""
+
+
+def _claim(judged: Judged) -> str:
+    claim = judged.claim
+    return f"{claim.higher} above {claim.lower}" + (f" by more than {claim.by:g}" if claim.by else "")
 
 
 def _cells(measured: Measured) -> list[str]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.papers.figures import FIGURES, solved, verdict
+import numpy as np
+
+from benchmarks.papers.claims import Judged, judged
+from benchmarks.papers.figures import FIGURES, scores, solved
+from benchmarks.papers.rules import verdict
 from benchmarks.papers.section import Line, Section
 from benchmarks.stored import Watching, compute, job_of
 from evornn.experiments.statistics import Interval
 from evornn.store.records import StoredRun
 from evornn.store.store import Store
+
+Stores = Sequence[Store]  # of each line the first counts that has it
 
 
 @dataclass(frozen=True)
@@ -30,16 +37,20 @@ def run(section: Section, store: Store, workers: int | None, watching: Watching,
     compute([line.spec for line in section.lines if full or not line.full], store, workers, watching)
 
 
-def measured(section: Section, store: Store) -> list[Measured]:
-    """What the store says about each line."""
-    return [_measured(section, line, store) for line in section.lines]
+def measured(section: Section, stores: Stores) -> list[Measured]:
+    """What the stores say about each line."""
+    return [_measured(section, line, _held(line, stores)[1]) for line in section.lines]
 
 
-def _measured(section: Section, line: Line, store: Store) -> Measured:
-    job = job_of(line.spec, store)
-    runs = [] if job is None else store.runs(job=job)
-    done = [run for run in runs if run.state == "succeeded"]
-    ours = FIGURES[section.figure](done) if done and not any(run.finished is None for run in runs) else None
+def claimed(section: Section, stores: Stores) -> list[Judged]:
+    """What they say about the claims whose lines have run to their ends."""
+    found = {line.name: _held(line, stores)[1] for line in section.lines}
+    return judged(section.claims, {name: _done(runs) for name, runs in found.items() if _ended(runs)})
+
+
+def _measured(section: Section, line: Line, runs: Sequence[StoredRun]) -> Measured:
+    done = _done(runs)
+    ours = FIGURES[section.figure](done) if done and _ended(runs) else None
     return Measured(
         line=line,
         ours=ours,
@@ -47,20 +58,40 @@ def _measured(section: Section, line: Line, store: Store) -> Measured:
         solved=sum(map(solved, done)),
         failed=sum(run.state == "failed" for run in runs),
         seconds=sum(run.seconds or 0.0 for run in runs),
-        verdict="not run" if ours is None else verdict(section.figure, ours, line.published, section.tolerance),
+        verdict=_verdict(section, line, ours, done),
     )
 
 
-def environments(section: Section, store: Store) -> list[dict[str, object]]:
+def _verdict(section: Section, line: Line, ours: Interval | None, done: Sequence[StoredRun]) -> str:
+    if ours is None:
+        return "not run"
+    if section.bound is not None and np.nanmax(scores(done)) > section.bound:
+        return "beyond what is possible"
+    return verdict(section.reproduced, ours, line.published, section.tolerance)
+
+
+def _held(line: Line, stores: Stores) -> tuple[Store, list[StoredRun]]:
+    """The runs of the line in the first store that has them all ended, or else in the first that has it at all."""
+    jobs = [(store, job_of(line.spec, store)) for store in stores]
+    found = [(store, store.runs(job=job)) for store, job in jobs if job is not None]
+    return next(((store, runs) for store, runs in found if _ended(runs)), found[0] if found else (stores[0], []))
+
+
+def _ended(runs: Sequence[StoredRun]) -> bool:
+    return all(run.finished is not None for run in runs)
+
+
+def _done(runs: Sequence[StoredRun]) -> list[StoredRun]:
+    return [run for run in runs if run.state == "succeeded"]
+
+
+def environments(section: Section, stores: Stores) -> list[dict[str, object]]:
     """The different machines and versions that computed a section."""
     found: list[dict[str, object]] = []
-    for run in _first_runs(section, store):
-        environment = store.result(run.id).environment
+    for store, runs in (_held(line, stores) for line in section.lines):
+        if not (done := _done(runs)):
+            continue
+        environment = store.result(done[0].id).environment
         kept = {name: environment.get(name) for name in ("evornn", "commit", "cpu", "cores", "backend")}
         found += [] if kept in found else [kept]
     return found
-
-
-def _first_runs(section: Section, store: Store) -> list[StoredRun]:
-    jobs = [job for line in section.lines if (job := job_of(line.spec, store)) is not None]
-    return [done[0] for job in jobs if (done := store.runs(job=job, state="succeeded", limit=1))]

@@ -1,7 +1,8 @@
 """A published table as data: what was measured, on what, what came out; and the specs that repeat it.
 
-A section is one YAML file beside this one: title, source, figure (see `figures.py`), unit, seeds, departures, lines. A
-line is a published number with the task, network(s), trainer and budget of the runs that are held against it.
+A section is one YAML file beside this one: title, source, figure (see `figures.py`), reproduced (see `rules.py`), unit,
+seeds, departures, lines, claims (see `claims.py`). A line is a published number with the task, network(s), trainer and
+budget of the runs that are held against it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmarks.papers.claims import Claim
 from evornn.errors import UnknownName
 from evornn.experiments.yaml import read
 
@@ -38,10 +40,13 @@ class Section:
     title: str
     source: str
     figure: str  # which number of the runs is compared: a key of figures.FIGURES
+    reproduced: str  # when it counts as reproduced: a key of rules.RULES
     unit: str
-    tolerance: float  # a factor for costs ("not worse than"), a share for scores ("within")
     departures: tuple[str, ...]  # from the paper's protocol
     lines: tuple[Line, ...]
+    tolerance: float = 0.0  # what the rule allows, where it allows any
+    bound: float | None = None  # no score can be higher: a run above it has found an error of the simulation
+    claims: tuple[Claim, ...] = ()  # about the order of the lines
 
 
 def section(name: str, quick: bool = False) -> Section:
@@ -55,10 +60,13 @@ def section(name: str, quick: bool = False) -> Section:
         title=data["title"],
         source=data["source"],
         figure=data["figure"],
+        reproduced=data["reproduced"],
         unit=data["unit"],
-        tolerance=data["tolerance"],
         departures=tuple(data.get("departures", ())),
         lines=lines,
+        tolerance=data.get("tolerance", 0.0),
+        bound=data.get("bound"),
+        claims=tuple(Claim(**claim) for claim in data.get("claims", ())),
     )
 
 
