@@ -4,6 +4,7 @@ import itertools
 import re
 import sys
 from fractions import Fraction
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
@@ -12,7 +13,20 @@ from hypothesis import strategies as st
 
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
-from evornn.tasks import TASKS, alkanes, narma, parentheses, reber, scores, smiles, tomita, trees
+from evornn.tasks import (
+    TASKS,
+    alkanes,
+    arithmetic,
+    chance,
+    chorales,
+    narma,
+    parentheses,
+    reber,
+    scores,
+    smiles,
+    tomita,
+    trees,
+)
 from evornn.tasks.arithmetic_trees import value
 from evornn.tasks.bag import with_bag
 from evornn.tasks.generated import judged, padded
@@ -295,6 +309,77 @@ def test_rare_events_come_back_after_the_lag():
     assert found.score.judge(outputs, found.test) == 1
     outputs[3, 4] = 0  # the event is not remembered
     assert found.score.judge(outputs, found.test) == 0.9
+
+
+# Arithmetic.
+
+
+def test_arithmetic_is_pythons():
+    split = data("arithmetic", digits=2, distractors=2, train=300, valid=10, test=10).train
+    signs, letters = set(), set()
+    for inputs, targets, mask in zip(split.inputs, split.targets, split.mask, strict=True):
+        end = np.flatnonzero(mask)[-1] + 1
+        question, answer = "".join(arithmetic.READ[k] for k in inputs[:end].argmax(axis=1)).split("=")
+        said = "".join(arithmetic.SAID[k] for k in targets[mask].argmax(axis=1))
+        expression = re.sub("[a-z]", "", question)
+        first, sign, second = re.fullmatch(r"(-?\d\d?)([+-])(\d\d?)", expression).groups()
+        assert said == f"{answer}." and int(answer) == int(first) + int(sign + second)
+        assert (inputs[:end].sum(axis=1) == 1).all() and (targets[mask].sum(axis=1) == 1).all()
+        assert mask.sum() == len(said) and not re.search("[a-z]{3}|^[a-z]", question)
+        signs.add((first < "0", sign))
+        letters |= set(question) - set(expression)
+    assert len(signs) == 4 and len(letters) == 26
+
+
+def test_a_step_is_right_by_itself():
+    judge = scores.share_of_steps_right("characters", scores.largest).judge
+    outputs = 2 * ASKED.targets - 1
+    assert judge(outputs, ASKED) == 1.0
+    outputs[0, 1], outputs[1, 1] = np.nan, -outputs[1, 1]  # the first one does not count
+    assert judge(outputs, ASKED) == 0.75
+
+
+# Music.
+
+
+def test_chorales_are_what_is_in_the_score():
+    """The first beats of BWV 269: the bass leaps by an octave, the tenor's eighth C4 B3 is heard where it begins."""
+    from music21 import corpus
+
+    roll = chorales.roll_of(corpus.parse("bach/bwv269"))
+    beats = [[chorales.LOWEST + int(key) for key in np.flatnonzero(frame)] for frame in roll[:3]]
+    assert beats == [[43, 59, 62, 67], [55, 59, 62, 67], [52, 60, 64, 67]]
+    assert len(roll) == 63 and 3 <= roll.sum(axis=1).mean() <= 4
+
+
+def test_chorales_are_parsed_once_and_a_damaged_file_is_made_again(tmp_path, monkeypatch):
+    roll = np.eye(chorales.KEYS, dtype=np.bool_)
+    rolls, calls = [roll[:3], roll[5:9]], []
+    monkeypatch.setenv("EVORNN_CACHE", str(tmp_path))
+    monkeypatch.setattr(chorales, "parsed", lambda: calls.append(1) or rolls)
+    for _ in range(2):
+        assert all(np.array_equal(a, b) for a, b in zip(chorales.chorales(), rolls, strict=True))
+    (kept,) = (tmp_path / "chorales").iterdir()
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert len(chorales.chorales()) == 2 == len(calls)
+
+
+def test_chorales_say_which_extra_they_want(monkeypatch):
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(chorales, "version", absent)
+    with pytest.raises(EvornnError, match=r"package music21, which is not installed: pip install 'evornn\[data\]'"):
+        data("jsb_chorales")
+
+
+def test_a_chain_for_each_key_knows_more_than_how_often_it_sounds():
+    found = data("jsb_chorales")
+    assert (len(found.train), len(found.valid)) == (229, 76)
+    markov, mean = found.baselines
+    assert markov.test < 0.97 * mean.test and markov.valid < 0.97 * mean.valid
+    constant = np.broadcast_to(chance.guess(found.loss, found.train).astype(np.float32), found.test.targets.shape)
+    assert found.score.judge(constant, found.test) == pytest.approx(chorales.KEYS * mean.test, rel=1e-5)
 
 
 # Memory.

@@ -33,6 +33,7 @@ SPECS = {
     "parity": [{**FEW}, {**FEW, "every_step": True, "length": 10, "test_length": 11}],
     "reber": [{**FEW}],
     "temporal_order": [{**FEW, "length": 20}, {**FEW, "length": 34, "relevant": 3}],
+    "arithmetic": [{**FEW}, {**FEWER, "digits": 1, "distractors": 0}],
     "copy": [{**FEW}, {**FEW, "length": 8, "test_length": 9, "width": 1}],
     "repeat_copy": [{**FEW}, {**FEW, "length": 3, "test_length": 4, "repeats": 2, "width": 3}],
     "associative_recall": [{**FEW}, {**FEW, "length": 2, "test_length": 3, "vectors": 1, "width": 3, **FEWER}],
@@ -45,6 +46,7 @@ SPECS = {
     "mackey_glass": [{"rows": 400}, {"delay": 30, "rows": 300, "window": 12, "horizon": 1}],
     "logic_trees": [{**FEW}, {**FEW, "length": 5, "test_length": 6}],
     "arithmetic_trees": [{**FEW}, {**FEW, "largest": 3, "length": 3, "test_length": 4}],
+    "jsb_chorales": [{}],
     "alkanes": [{}],
     "adding": [{"length": 10, "train": 50, "valid": 20, "test": 30}, {"length": 47, "train": 9, "valid": 9, "test": 9}],
 }
@@ -201,7 +203,7 @@ def test_bad_settings_name_their_field(kind):
 
 def test_tasks_that_predict_what_a_later_step_shows_are_causal():
     """There a network that reads backwards would find the answer in its input; elsewhere all of it is given first."""
-    next_step = {"anbn", "reber", "rare_events", "motion", "narma"}
+    next_step = {"anbn", "arithmetic", "reber", "rare_events", "motion", "narma", "jsb_chorales"}
     forecasts = {kind for kind in TASKS if issubclass(TASKS[kind], Forecasting)}
     assert {kind for kind in TASKS if TASKS[kind].causal} == next_step | forecasts | CONTROL
 

@@ -1,4 +1,5 @@
-"""Scores that tasks share: shares of sequences that are right from end to end, and the normalised error of a series.
+"""Scores that tasks share: shares of sequences that are right from end to end, or of steps; the normalised error of a
+series.
 
 What is not finite is never right. Shapes: outputs [B, T, O], `Right` [B, T].
 """
@@ -24,6 +25,15 @@ def share_right(what: str, right: Right, solved: float = 1.0, losses: tuple[str,
         return float((right(outputs, asked) | ~asked.mask).all(axis=1).mean())
 
     return Score(f"share of {what} right", judge, solved, losses)
+
+
+def share_of_steps_right(what: str, right: Right, solved: float = 1.0) -> Score:
+    """The share of steps that are right, of all that count, whatever sequence they belong to; say of "characters"."""
+
+    def judge(outputs: Series, asked: Sequences) -> float:
+        return float(right(outputs, asked)[asked.mask].mean())
+
+    return Score(f"share of {what} right", judge, solved)
 
 
 def share_decided(what: str) -> Score:

@@ -1,4 +1,4 @@
-"""Compiled kernels on disk, shared by processes: $EVORNN_CACHE, or ~/.cache/evornn (XDG_CACHE_HOME), in kernels/<key>/.
+"""Compiled kernels on disk, shared by processes: in evornn's cache, kernels/<key>/.
 
 The key is a hash of all that a kernel depends on: its source, the modules it imports, the versions of Python, numba
 and llvmlite, and the CPU with its features. Nothing in there is ever stale; the folder may be deleted at any time.
@@ -27,14 +27,14 @@ import llvmlite
 import numba
 from llvmlite import binding
 
+from evornn.cache import folder as cache_folder
+
 log = logging.getLogger("evornn.kernels")
 
 
 def folder() -> Path:
     """Where compiled kernels are kept."""
-    own = os.environ.get("EVORNN_CACHE")
-    root = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evornn"
-    return root / "kernels"
+    return cache_folder("kernels")
 
 
 @cache

@@ -1,0 +1,56 @@
+"""Arithmetic (Jozefowicz, Zaremba & Sutskever 2015, section 3.1): read a sum or a difference character by character,
+among letters that mean nothing, then say its value digit by digit."""
+
+from __future__ import annotations
+
+from string import ascii_lowercase, digits
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Le
+
+from evornn.settings import settings
+from evornn.tasks import scores
+from evornn.tasks.generated import Example, Generated, Split, one_hot
+from evornn.tasks.task import Score
+
+READ = digits + "+-=" + ascii_lowercase
+SAID = digits + "-."  # the point ends the answer
+
+
+@settings
+class Arithmetic(Generated):
+    """`3e36d9-h1h39f4=1975.`: two numbers of 1 … `digits` digits, the first one positive or negative, added or
+    subtracted. From = on each character of the value is asked for, given the ones before it. The paper has up to 8
+    digits, and does not say how many distractors; scored is the share of the characters that are right."""
+
+    train: Annotated[int, Ge(1)] = 10_000
+    digits: Annotated[int, Ge(1), Le(8)] = 3
+    distractors: Annotated[int, Ge(0)] = 1  # letters behind each character of the question, at most
+
+    loss: ClassVar[str] = "cross_entropy"
+    paper: ClassVar[str] = "Arithmetic (after Jozefowicz, Zaremba & Sutskever 2015)"
+
+    def example(self, split: Split, rng: np.random.Generator) -> Example:
+        """I = 39: ten digits, + − = and 26 letters; O = 12: ten digits, − and the end."""
+        question, answer = self._question(rng)
+        read = "".join(character + self._letters(rng) for character in question) + "=" + answer
+        said = np.zeros((len(read), len(SAID)), np.float32)
+        said[-len(answer) - 1 :] = one_hot([SAID.index(character) for character in f"{answer}."], len(SAID))
+        return Example(one_hot([READ.index(character) for character in read], len(READ)), said, len(answer) + 1)
+
+    def labels(self) -> tuple[str, ...]:
+        return tuple(f"{character} comes next, logit" for character in SAID)
+
+    def score(self) -> Score:
+        return scores.share_of_steps_right("characters", scores.largest)
+
+    def _question(self, rng: np.random.Generator) -> tuple[str, str]:
+        """An expression and its value."""
+        first, second = (int(rng.integers(10 ** rng.integers(1, self.digits + 1))) for _ in range(2))
+        first *= (1, -1)[rng.integers(2)]
+        plus = bool(rng.integers(2))
+        return f"{first}{'-+'[plus]}{second}", str(first + second if plus else first - second)
+
+    def _letters(self, rng: np.random.Generator) -> str:
+        return "".join(ascii_lowercase[k] for k in rng.integers(26, size=rng.integers(self.distractors + 1)))

@@ -1,0 +1,78 @@
+"""Bach's chorales as piano rolls, from the package music21; parsed once on a machine, then kept in evornn's cache."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import zipfile
+from hashlib import blake2b
+from importlib.metadata import version
+from math import ceil
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.cache import folder
+from evornn.errors import EvornnError
+
+KEYS, LOWEST = 88, 21  # of a piano; MIDI's number of the lowest one
+FORM = 1  # of what is kept: to be raised with any change of it
+Roll: TypeAlias = NDArray[np.bool_]  # [T, 88] which keys sound at each beat
+
+log = logging.getLogger("evornn.tasks")
+
+
+def chorales() -> list[Roll]:
+    """All different chorales, in an order that has nothing to do with music: by a digest of their names.
+
+    Raises EvornnError without music21."""
+    try:
+        place = folder("chorales") / f"music21-{version('music21')}-{FORM}.npz"
+    except ModuleNotFoundError:  # PackageNotFoundError is one
+        raise EvornnError(
+            "the task jsb_chorales reads its data from the package music21, which is not installed: "
+            "pip install 'evornn[data]'"
+        ) from None
+    try:
+        return _kept(place)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # not there, or damaged
+        _keep(parsed(), place)
+        return _kept(place)
+
+
+def parsed() -> list[Roll]:
+    """What music21 reads from its files, no two the same: its 371 chorales are 350 files, two of them twice."""
+    from music21 import corpus
+
+    log.info("parsing Bach's chorales (about a minute, once on this machine)")
+    names = set(corpus.chorales.Iterator(returnType="filename"))
+    ordered = sorted(names, key=lambda name: blake2b(name.encode()).digest())
+    rolls = {roll.tobytes(): roll for roll in (roll_of(corpus.parse(name)) for name in ordered)}
+    return list(rolls.values())
+
+
+def roll_of(score: Any) -> Roll:
+    """What sounds at the beginning of each quarter note of a music21 score."""
+    roll = np.zeros((ceil(score.highestTime), KEYS), np.bool_)
+    for sound in score.flatten().notes:
+        first, last = ceil(sound.offset), ceil(sound.offset + sound.quarterLength)
+        for pitch in sound.pitches:
+            roll[first:last, pitch.midi - LOWEST] = True
+    return roll
+
+
+def _kept(place: Path) -> list[Roll]:
+    with np.load(place, allow_pickle=False) as file:
+        rolls = np.unpackbits(file["keys"], axis=1, count=KEYS).astype(np.bool_)
+        return np.split(rolls, np.cumsum(file["steps"])[:-1])
+
+
+def _keep(rolls: list[Roll], place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=place.parent, suffix=".tmp")
+    with os.fdopen(handle, "wb") as file:
+        np.savez_compressed(file, keys=np.packbits(np.concatenate(rolls), axis=1), steps=[len(roll) for roll in rolls])
+    os.replace(temporary, place)

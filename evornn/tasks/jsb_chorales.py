@@ -1,0 +1,76 @@
+"""Four-part chorales by Johann Sebastian Bach (Boulanger-Lewandowski, Bengio & Vincent 2012; Chung et al. 2014; Bai et
+al. 2018): which of 88 keys sound at the next beat?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+
+from evornn.arrays import Series
+from evornn.settings import settings
+from evornn.tasks.chance import answers
+from evornn.tasks.chorales import KEYS, LOWEST, Roll, chorales
+from evornn.tasks.generated import Example, judged, padded
+from evornn.tasks.scaling import Doubles
+from evornn.tasks.task import Baseline, Data, Score, Sequences, Task
+
+TRAIN, VALID = 229, 76  # as many as in the published split; the rest is the test
+SOURCE = (
+    "Chorales by J. S. Bach from the corpus of the package music21 (code under the BSD licence; encodings with the "
+    "permission of their encoders, some of them not for commercial use)."
+)
+
+
+@settings
+class JSBChorales(Task):
+    """Frames of one quarter note, not transposed. The loss is the mean over the keys; what papers report is the sum,
+    88 times as much: that is the score. Wants the extra `data`."""
+
+    loss: ClassVar[str] = "binary_cross_entropy"
+
+    def data(self) -> Data:
+        """I = O = 88: the keys that sound, and the logits of those that sound at the next beat."""
+        rolls = chorales()
+        parts = [padded([_example(roll) for roll in part]) for part in _split(rolls)]
+        labels = tuple(f"MIDI {LOWEST + key} sounds next, logit" for key in range(KEYS))
+        score = Score("negative log-likelihood of a frame, nats", _frame, losses=(self.loss,))
+        data = judged(*parts, loss=self.loss, labels=labels, note="", score=score)
+        data = replace(data, baselines=(_markov(*parts), *data.baselines))
+        floors = ", ".join(f"{known.name} {KEYS * known.test:.2f}" for known in data.baselines)
+        note = f"{SOURCE} {len(rolls)} different ones, not in the published split; per frame on test: {floors} nats."
+        return replace(data, note=note)
+
+
+def _split(rolls: list[Roll]) -> tuple[list[Roll], list[Roll], list[Roll]]:
+    return rolls[:TRAIN], rolls[TRAIN : TRAIN + VALID], rolls[TRAIN + VALID :]
+
+
+def _example(roll: Roll) -> Example:
+    frames = roll.astype(np.float32)
+    return Example(frames[:-1], frames[1:], len(frames) - 1)
+
+
+def _frame(outputs: Series, asked: Sequences) -> float:
+    """Mean over all frames of the sum over the keys."""
+    y, t = outputs[asked.mask], asked.targets[asked.mask]
+    return float((np.logaddexp(np.float32(0), y) - t * y).sum(axis=-1, dtype=np.float64).mean())
+
+
+def _markov(train: Sequences, valid: Sequences, test: Sequences) -> Baseline:
+    """Each key for itself, from whether it sounds now: two chances for each, counted on training data. What never
+    occurs there counts as half an occurrence."""
+    was, comes = _seen(train), answers(train)
+    sounding = (np.einsum("nk,nk->k", was, comes) + 0.5) / (was.sum(axis=0) + 1)
+    silent = (np.einsum("nk,nk->k", 1 - was, comes) + 0.5) / ((1 - was).sum(axis=0) + 1)
+    losses = [_loss(np.where(_seen(split) > 0, sounding, silent), answers(split)) for split in (valid, test)]
+    return Baseline("Markov chain of each key", valid=losses[0], test=losses[1])
+
+
+def _seen(split: Sequences) -> Doubles:
+    return split.inputs[split.mask].astype(np.float64)
+
+
+def _loss(chance: Doubles, comes: Doubles) -> float:
+    return float(-np.log(np.where(comes > 0, chance, 1 - chance)).mean())
