@@ -33,7 +33,7 @@ SPECS = {
     "parity": [{**FEW}, {**FEW, "every_step": True, "length": 10, "test_length": 11}],
     "reber": [{**FEW}],
     "temporal_order": [{**FEW, "length": 20}, {**FEW, "length": 34, "relevant": 3}],
-    "arithmetic": [{**FEW}, {**FEWER, "digits": 1, "distractors": 0}],
+    "arithmetic": [{**FEW}, {**FEW, "train": 150, "digits": 1, "distractors": 0}],
     "copy": [{**FEW}, {**FEW, "length": 8, "test_length": 9, "width": 1}],
     "repeat_copy": [{**FEW}, {**FEW, "length": 3, "test_length": 4, "repeats": 2, "width": 3}],
     "associative_recall": [{**FEW}, {**FEW, "length": 2, "test_length": 3, "vectors": 1, "width": 3, **FEWER}],
@@ -163,9 +163,10 @@ def test_chance_is_the_best_constant_answer(spec):
     """On training data, that is; what never occurs there counts as half an occurrence, hence the tolerance."""
     data = TASKS.build(spec).data()
     split, best = data.train, loss(data, data.train, guessed(data, data.train))
-    for output in range(len(data.labels)):
+    count = len(data.labels)
+    for output in range(0, count, -(-count // 16)):  # of a piano's keys, every sixth will do
         for change in (-0.5, 0.5):
-            other = guessed(data, split) + change * np.eye(len(data.labels), dtype=np.float32)[output]
+            other = guessed(data, split) + change * np.eye(count, dtype=np.float32)[output]
             assert loss(data, split, other) > best - 1e-3
 
 

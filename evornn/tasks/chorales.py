@@ -65,7 +65,7 @@ def roll_of(score: Any) -> Roll:
 
 
 def _kept(place: Path) -> list[Roll]:
-    with np.load(place, allow_pickle=False) as file:
+    with place.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         rolls = np.unpackbits(file["keys"], axis=1, count=KEYS).astype(np.bool_)
         return np.split(rolls, np.cumsum(file["steps"])[:-1])
 

@@ -55,7 +55,8 @@ def _example(roll: Roll) -> Example:
 def _frame(outputs: Series, asked: Sequences) -> float:
     """Mean over all frames of the sum over the keys."""
     y, t = outputs[asked.mask], asked.targets[asked.mask]
-    return float((np.logaddexp(np.float32(0), y) - t * y).sum(axis=-1, dtype=np.float64).mean())
+    softplus = np.maximum(y, 0) + np.log1p(np.exp(-np.abs(y)))
+    return float((softplus - t * y).sum(axis=-1, dtype=np.float64).mean())
 
 
 def _markov(train: Sequences, valid: Sequences, test: Sequences) -> Baseline:
