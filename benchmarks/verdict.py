@@ -1,0 +1,175 @@
+"""docs/gradient_vs_evolution.md and its figures, from the finished runs of `examples/gradient_vs_evolution.yaml`.
+
+    python -m benchmarks.verdict [--store URL] [--folder docs]
+
+What it says is computed: sentences are those of `evornn compare`, tables those of the store, figures the report's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+from benchmarks.picture import save
+from benchmarks.stored import job_of
+from evornn.errors import EvornnError
+from evornn.experiments import conclusions
+from evornn.experiments.comparison import Cell, Comparison, Contest, TaskComparison
+from evornn.experiments.conclusions import number
+from evornn.experiments.pictures import Picture
+from evornn.experiments.report import Section, drawn
+from evornn.experiments.yaml import read
+from evornn.service.comparing import Comparing
+from evornn.store.store import open_store
+
+ROOT = Path(__file__).parent.parent
+NAME = "gradient_vs_evolution"
+SPEC = ROOT / "examples" / f"{NAME}.yaml"
+HEAD = """# {title}
+
+Made by `python -m benchmarks.verdict` from the runs of `evornn run examples/gradient_vs_evolution.yaml`. {asked}
+All sentences but this paragraph are computed from the runs; what each statistic is and can't tell is said in
+[statistics](statistics.md). Settings are defaults, but that all populations are judged on mini-batches of 32 sequences
+as Adam is: nothing here was tuned, so this is what a user gets who tunes nothing, not what each method could do
+([tuning](tuning.md)). {machine}
+"""
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Exit status 1 for an error that the message explains."""
+    parser = argparse.ArgumentParser("python -m benchmarks.verdict", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--store", default="sqlite:///evornn.db")
+    parser.add_argument("--folder", type=Path, default=ROOT / "docs", metavar="FOLDER")
+    asked = parser.parse_args(given)
+    try:
+        write(asked.store, asked.folder)
+    except EvornnError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def write(url: str, folder: Path) -> None:
+    """Raises EvornnError where the store has no such runs, or they have not all ended."""
+    with open_store(url, create=False) as store:
+        job = job_of(read(SPEC), store)
+        if job is None or store.job(job).finished is None:
+            raise EvornnError(f"{url} has no finished job of {SPEC.name}: run it first, with --store {url}")
+        read_ = Comparing(store, job)
+        page = Page(folder, read_.comparison)
+        sections, together = drawn(read_.comparison, read_.run_frame, read_.curve_frame, read_.baselines, {})
+        (folder / f"{NAME}.md").write_text("".join(page.lines(sections, together, machine(read_))))
+
+
+def machine(found: Comparing) -> str:
+    environment = found.environment
+    hours = sum(run.seconds or 0.0 for run in found.runs) / 3600
+    return (
+        f"{number(hours, 3)} hours of computing on one core of {environment['cpu']}, evornn {environment['commit']}, "
+        f"backend {environment['backend']}; other things ran on the machine now and then, which computing times show."
+    )
+
+
+class Page:
+    """Markdown, with figures as PNG beside it."""
+
+    def __init__(self, folder: Path, comparison: Comparison) -> None:
+        self.folder, self.comparison = folder, comparison
+        (folder / NAME).mkdir(exist_ok=True)
+
+    def lines(self, sections: Sequence[Section], together: Sequence[Picture], where: str) -> Iterator[str]:
+        found = self.comparison
+        yield HEAD.format(title="Gradient, evolution or both?", asked=conclusions.asked(found), machine=where)
+        yield "\n## Over all tasks\n\n"
+        yield from (f"{sentence}\n\n" for sentence in conclusions.ranked(found.ranking, found.alpha))
+        yield from (f"{line}\n" for line in overall(found))
+        for picture in together:
+            yield self.picture(picture)
+        yield "\n## Architecture by architecture\n\n"
+        yield from (f"{line}\n" for line in wins(found))
+        for section in sections:
+            yield from self.section(section)
+
+    def section(self, section: Section) -> Iterator[str]:
+        task = section.found
+        yield f"\n## {task.task}\n\n"
+        yield from (f"{answer}\n\n" for answer in section.answers)
+        yield f"{conclusions.supported(task.contests[0], self.comparison.alpha)}\n\n"
+        yield from (f"{line}\n" for line in losses(task))
+        for picture in shown(section):
+            yield self.picture(picture)
+
+    def picture(self, picture: Picture) -> str:
+        path = self.folder / NAME / f"{picture.id}.png"
+        save(picture.figure, path, 1000 if picture.wide else 760, picture.figure.layout.height or 400)
+        return f"\n{picture.caption}\n\n![{picture.caption}]({NAME}/{path.name})\n"
+
+
+def shown(section: Section) -> list[Picture]:
+    """Of a task: the learning curves of the network that was chosen, against steps and time, and how all runs ended."""
+    network = "" if section.found.chosen is None else section.found.chosen.network
+    curves = [picture for picture in section.pictures if picture.caption.startswith(f"{network}: learning curves")]
+    return [*curves, *(picture for picture in section.pictures if picture.caption.startswith("Test loss of each run"))]
+
+
+def overall(found: Comparison) -> Iterator[str]:
+    """A row per trainer, best mean rank first."""
+    cells = [cell for task in found.tasks for cell in task.cells]
+    means = dict(zip(found.ranking.trainers, found.ranking.means, strict=False))
+    relative = {item.trainer: item.iqm for item in found.overall}
+    yield "| trainer | family | mean rank | interquartile mean of relative loss, 95 % | seconds a run, median |"
+    yield "|---|---|--:|--:|--:|"
+    for trainer in found.ranking.trainers:
+        own = [cell for cell in cells if cell.trainer == trainer]
+        iqm = relative[trainer]
+        interval = f"{number(iqm.value, 3)} [{number(iqm.low, 3)}, {number(iqm.high, 3)}]"
+        seconds = number(median(cell.seconds for cell in own), 3)
+        yield f"| {trainer} | {own[0].family} | {means[trainer]:.2f} | {interval} | {seconds} |"
+
+
+def wins(found: Comparison) -> Iterator[str]:
+    """How often each trainer is significantly lower than each other, over tasks and networks."""
+    contests = [contest for task in found.tasks for contest in by_network(task)]
+    names = found.ranking.trainers
+    yield (
+        f"In how many of the {len(contests)} pairs of a task and an architecture the row's test losses are lower than "
+        f"the column's, significantly at {found.alpha:g} after Holm's correction within the pair:\n"
+    )
+    yield f"| | {' | '.join(names)} |"
+    yield f"|---|{'--:|' * len(names)}"
+    for row in names:
+        counts = ("–" if row == column else str(sum(beats(c, row, column) for c in contests)) for column in names)
+        yield f"| {row} | {' | '.join(counts)} |"
+
+
+def by_network(task: TaskComparison) -> list[Contest]:
+    networks = {cell.network for cell in task.cells}
+    return [contest for contest in task.contests if contest.name in networks]
+
+
+def beats(contest: Contest, one: str, other: str) -> bool:
+    return any(pair.better == one and {pair.a, pair.b} == {one, other} for pair in contest.pairs)
+
+
+def losses(task: TaskComparison) -> Iterator[str]:
+    """Median test losses by network and trainer; where the task can be solved, in how many runs it was."""
+    cells = {(cell.network, cell.trainer): cell for cell in task.cells}
+    networks, trainers = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+    solvable = any(cell.judged and cell.judged.solved is not None for cell in task.cells)
+    yield "Median test loss" + (", and in how many runs the task was solved:" if solvable else ":")
+    yield f"\n| | {' | '.join(trainers)} |"
+    yield f"|---|{'--:|' * len(trainers)}"
+    for network in networks:
+        yield f"| {network} | {' | '.join(said(cells[network, trainer]) for trainer in trainers)} |"
+
+
+def said(cell: Cell) -> str:
+    solved = cell.judged.solved if cell.judged else None
+    return number(cell.test.median, 3) + (f", {solved}/{cell.runs}" if solved else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
