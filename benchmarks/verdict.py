@@ -86,8 +86,8 @@ class Page:
         yield "\n## Over all tasks\n\n"
         yield from (f"{sentence}\n\n" for sentence in conclusions.ranked(found.ranking, found.alpha))
         yield from (f"{line}\n" for line in overall(found))
-        for picture in together:
-            yield self.picture(picture)
+        for k, picture in enumerate(together):
+            yield self.picture(picture, f"all-{k}")
         yield "\n## Architecture by architecture\n\n"
         yield from (f"{line}\n" for line in wins(found))
         for section in sections:
@@ -99,11 +99,11 @@ class Page:
         yield from (f"{answer}\n\n" for answer in section.answers)
         yield f"{conclusions.supported(task.contests[0], self.comparison.alpha)}\n\n"
         yield from (f"{line}\n" for line in losses(task))
-        for picture in shown(section):
-            yield self.picture(picture)
+        for k, picture in enumerate(shown(section)):
+            yield self.picture(picture, f"{task.task}-{k}")
 
-    def picture(self, picture: Picture) -> str:
-        path = self.folder / NAME / f"{picture.id}.png"
+    def picture(self, picture: Picture, name: str) -> str:
+        path = self.folder / NAME / f"{name}.png"
         save(picture.figure, path, 1000 if picture.wide else 760, picture.figure.layout.height or 400)
         return f"\n{picture.caption}\n\n![{picture.caption}]({NAME}/{path.name})\n"
 
