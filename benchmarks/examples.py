@@ -49,7 +49,9 @@ def main(given: Sequence[str] | None = None) -> int:
     """Exit status 1 for an error that the message explains, and where runs failed."""
     parser = argparse.ArgumentParser("python -m benchmarks.examples", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or of {', '.join(names())}")
-    parser.add_argument("--page", action="store_true", help="write docs/examples.md from the stores")
+    parser.add_argument(
+        "--page", action="store_true", help="write docs/examples.md from the stores; what they lack stays as it is"
+    )
     parser.add_argument("--quick", action="store_true", help="one seed and a tenth of each budget: does it run?")
     parser.add_argument("--store", action="append", help="default: sqlite:///examples.db; several for --page")
     parser.add_argument("--workers", type=int, help="CPUs; default: all; 0: no Ray")
@@ -152,9 +154,22 @@ def cells(row: Row) -> list[str]:
 
 
 def write_page(urls: Sequence[str]) -> None:
-    """Of all that was run to its end."""
-    found = {name: said for name in names() if (said := first_with(urls, name)) is not None}
-    PAGE.write_text(HEAD + "".join(section(name, said) for name, said in found.items()))
+    """Of all that was run to its end; what no store has stays as it stands on the page."""
+    before = sections(PAGE.read_text() if PAGE.exists() else "")
+    found = {name: first_with(urls, name) for name in names()}
+    PAGE.write_text(
+        HEAD + "".join(before.get(title(k), "") if said is None else section(k, said) for k, said in found.items())
+    )
+
+
+def sections(page: str) -> dict[str, str]:
+    """Title → text of a page."""
+    parts = page.split("\n## ")[1:]
+    return {part.partition("\n")[0]: f"\n## {part.removesuffix(chr(10))}\n" for part in parts}
+
+
+def title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def first_with(urls: Sequence[str], name: str) -> dict[str, Any] | None:
@@ -190,9 +205,8 @@ def section(name: str, said: dict[str, Any]) -> str:
     )
     lines = "\n".join(table(found))
     told = f"\nTest loss of the baselines: {known}.\n" if known else ""
-    title = name.replace("_", " ").capitalize()
     return (
-        f"\n## {title}\n\n{purpose(path)}\n\n```console\n$ evornn run {path.relative_to(ROOT)}\n```\n{lines}\n"
+        f"\n## {title(name)}\n\n{purpose(path)}\n\n```console\n$ evornn run {path.relative_to(ROOT)}\n```\n{lines}\n"
         f"{told}\n{below}\n"
     )
 
