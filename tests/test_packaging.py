@@ -126,7 +126,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
 
 ROGUES = {
     "kernels": (
-        "import cma, dash, fastapi, httpx, jinja2, llvmlite, ray, sqlalchemy, statsmodels, typer\n"
+        "import cma, dash, fastapi, gymnasium, httpx, jinja2, llvmlite, optuna, ray, sqlalchemy, statsmodels, typer\n"
         "from evornn import training"
     ),
     "store": "import torch",
