@@ -1,6 +1,7 @@
 """Evolutionary trainers against pycma, EvoTorch and evosax: how long an update takes, and how far it leads.
 
     python -m benchmarks.optimizers [--quick] [--peers ours,pycma,…] [--parts update,ert] [--json FILE]
+                                    [--algorithms cma_es,snes,…] [--parameters 321,1185,4000] [--runs 100]
 
 `update`: milliseconds of one generation of 256 points with 1,185 parameters (xNES: 200) whose losses cost nothing, so
 that random numbers, sampling, sorting and learning are left; in turns, medians of the rounds, and milliseconds of CPU
@@ -19,6 +20,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -79,6 +81,9 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, runs and algorithms, 10 dimensions only")
     parser.add_argument("--peers", default=list(PEERS), type=lambda text: text.split(","), help="default: all")
     parser.add_argument("--parts", default=["update", "ert"], type=lambda text: text.split(","), help="default: both")
+    parser.add_argument("--algorithms", type=lambda text: text.split(","), help="of the updates; default: all")
+    parser.add_argument("--parameters", default=[N], type=lambda text: [int(n) for n in text.split(",")])
+    parser.add_argument("--runs", type=int, help="of each function; default: 20")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
     options = parser.parse_args(given)
     threads = len(os.sched_getaffinity(0))
@@ -90,7 +95,7 @@ def main(given: Sequence[str] | None = None) -> int:
     prepare(threads, ["jax"] if "evosax" in options.peers else [])
     rows = []
     parts = {"update": updates, "ert": running_times}
-    for row in (row for part in options.parts for row in parts[part](options.peers, options.quick)):
+    for row in (row for part in options.parts for row in parts[part](options)):
         rows.append(row)
         print(line(row), flush=True)
     result = {"machine": machine(threads, float("nan"), ["numpy"]), "rows": rows}
@@ -100,13 +105,13 @@ def main(given: Sequence[str] | None = None) -> int:
     return 0
 
 
-def updates(peers: Sequence[str], quick: bool) -> Iterator[dict[str, Any]]:
-    """Rows of milliseconds, one per algorithm."""
-    rounds = 3 if quick else 9
-    algorithms = ("cma_es", "snes", "genetic_algorithm") if quick else tuple(OURS)
-    for algorithm in algorithms:
-        n = SMALLER.get(algorithm, N)
-        calls = {peer: call for peer in peers if (call := free(peer, algorithm, n)) is not None}
+def updates(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Rows of milliseconds, one per algorithm and number of parameters."""
+    rounds = 3 if options.quick else 9
+    algorithms = options.algorithms or (("cma_es", "snes", "genetic_algorithm") if options.quick else tuple(OURS))
+    for algorithm, wanted in product(algorithms, options.parameters):
+        n = min(wanted, SMALLER.get(algorithm, wanted))
+        calls = {peer: call for peer in options.peers if (call := free(peer, algorithm, n)) is not None}
         times: dict[str, list[tuple[float, float]]] = {peer: [] for peer in calls}
         for call in calls.values():  # compiles, and lets the first generation be a special one
             call()
@@ -132,12 +137,13 @@ def free(peer: str, algorithm: str, n: int) -> Callable[[], None] | None:
     return PEERS[peer](algorithm, objective, n, POPULATION, 0)
 
 
-def running_times(peers: Sequence[str], quick: bool) -> Iterator[dict[str, Any]]:
+def running_times(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Rows of expected running times of the full CMA-ES, one per function and number of parameters."""
-    for n in (10,) if quick else (10, 20):
+    for n in (10,) if options.quick else (10, 20):
         for function in FUNCTIONS:
-            runs, limit = (5, 100_000) if quick else (20, 10_000 * n if function != "rastrigin" else 50_000 * n)
-            own = [peer for peer in peers if function != "rastrigin" or peer in ("ours", "pycma")]
+            limit = 100_000 if options.quick else 10_000 * n if function != "rastrigin" else 50_000 * n
+            runs = options.runs or (5 if options.quick else 20)
+            own = [peer for peer in options.peers if function != "rastrigin" or peer in ("ours", "pycma")]
             found = {peer: measured(peer, function, n, runs, limit) for peer in own}
             yield {"what": "ert", "function": function, "n": n, "runs": runs, "limit": limit, **found}
 
