@@ -112,6 +112,15 @@ def test_a_score_that_can_not_be_is_no_reproduction(tmp_path: Path) -> None:
         assert running.measured(possible, [store])[0].verdict == "reproduced"
 
 
+@pytest.mark.parametrize("state", ["failed", "cancelled", "queued"])
+def test_a_line_is_not_judged_by_the_runs_that_are_left(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    solving = [run(solved=True, evaluations=1)] * 3
+    for others, said in (([], "reproduced"), ([run(state=state)], "not complete")):
+        monkeypatch.setattr(running, "_held", lambda line, stores, runs=(*solving, *others): (None, runs))
+        found, _ = running.measured(_small(), [])
+        assert (found.verdict, found.ours is None) == (said, bool(others))
+
+
 def test_the_page_takes_each_line_from_the_store_that_has_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

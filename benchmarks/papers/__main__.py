@@ -65,9 +65,14 @@ def _run(sections: Sequence[Section], url: str, workers: int | None, full: bool)
     with open_store(url) as store:
         for found in sections:
             running.run(found, store, workers, partial(progress, quiet=False), full)
-            Console().print(page.table(found, running.measured(found, [store])))
+            measured = running.measured(found, [store])
+            Console().print(page.table(found, measured))
             for line in page.claims(running.claimed(found, [store])):
                 print(line)
+            if failed := sum(line.failed for line in measured):
+                raise EvornnError(
+                    f"{found.name}: {failed} runs failed (evornn ls --store {url}); again tries them again"
+                )
 
 
 def _page(sections: Sequence[Section], urls: Sequence[str]) -> None:

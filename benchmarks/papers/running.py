@@ -24,7 +24,7 @@ class Measured:
     """A line with what its runs in a store say."""
 
     line: Line
-    ours: Interval | None  # None: not all of its runs have ended
+    ours: Interval | None  # None: not all of its runs have succeeded, and the others alone would flatter
     runs: int
     solved: int
     failed: int
@@ -45,12 +45,12 @@ def measured(section: Section, stores: Stores) -> list[Measured]:
 def claimed(section: Section, stores: Stores) -> list[Judged]:
     """What they say about the claims whose lines have run to their ends."""
     found = {line.name: _held(line, stores)[1] for line in section.lines}
-    return judged(section.claims, {name: _done(runs) for name, runs in found.items() if _ended(runs)})
+    return judged(section.claims, {name: runs for name, runs in found.items() if _whole(runs)})
 
 
 def _measured(section: Section, line: Line, runs: Sequence[StoredRun]) -> Measured:
     done = _done(runs)
-    ours = FIGURES[section.figure](done) if done and _ended(runs) else None
+    ours = FIGURES[section.figure](runs) if _whole(runs) else None
     return Measured(
         line=line,
         ours=ours,
@@ -64,21 +64,21 @@ def _measured(section: Section, line: Line, runs: Sequence[StoredRun]) -> Measur
 
 def _verdict(section: Section, line: Line, ours: Interval | None, done: Sequence[StoredRun]) -> str:
     if ours is None:
-        return "not run"
+        return "not run" if not done else "not complete"
     if section.bound is not None and np.nanmax(scores(done)) > section.bound:
         return "beyond what is possible"
     return verdict(section.reproduced, ours, line.published, section.tolerance)
 
 
 def _held(line: Line, stores: Stores) -> tuple[Store, list[StoredRun]]:
-    """The runs of the line in the first store that has them all ended, or else in the first that has it at all."""
+    """The runs of the line in the first store that has all of them, or else in the first that has any."""
     jobs = [(store, job_of(line.spec, store)) for store in stores]
     found = [(store, store.runs(job=job)) for store, job in jobs if job is not None]
-    return next(((store, runs) for store, runs in found if _ended(runs)), found[0] if found else (stores[0], []))
+    return next(((store, runs) for store, runs in found if _whole(runs)), found[0] if found else (stores[0], []))
 
 
-def _ended(runs: Sequence[StoredRun]) -> bool:
-    return all(run.finished is not None for run in runs)
+def _whole(runs: Sequence[StoredRun]) -> bool:
+    return bool(runs) and all(run.state == "succeeded" for run in runs)
 
 
 def _done(runs: Sequence[StoredRun]) -> list[StoredRun]:
