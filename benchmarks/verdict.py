@@ -28,7 +28,7 @@ from evornn.store.store import open_store
 ROOT = Path(__file__).parent.parent
 NAME = "gradient_vs_evolution"
 SPEC = ROOT / "examples" / f"{NAME}.yaml"
-HEAD = """# {title}
+HEAD = """# Gradient, evolution or both?
 
 Made by `python -m benchmarks.verdict` from the runs of `evornn run examples/gradient_vs_evolution.yaml`. {asked}
 All sentences but this paragraph are computed from the runs; what each statistic is and can't tell is said in
@@ -58,10 +58,10 @@ def write(url: str, folder: Path) -> None:
         job = job_of(read(SPEC), store)
         if job is None or store.job(job).finished is None:
             raise EvornnError(f"{url} has no finished job of {SPEC.name}: run it first, with --store {url}")
-        read_ = Comparing(store, job)
-        page = Page(folder, read_.comparison)
-        sections, together = drawn(read_.comparison, read_.run_frame, read_.curve_frame, read_.baselines, {})
-        (folder / f"{NAME}.md").write_text("".join(page.lines(sections, together, machine(read_))))
+        found = Comparing(store, job)
+        sections, together = drawn(found.comparison, found.run_frame, found.curve_frame, found.baselines, {})
+        page = Page(folder, found.comparison)
+        (folder / f"{NAME}.md").write_text("".join(page.lines(sections, together, machine(found))))
 
 
 def machine(found: Comparing) -> str:
@@ -82,7 +82,7 @@ class Page:
 
     def lines(self, sections: Sequence[Section], together: Sequence[Picture], where: str) -> Iterator[str]:
         found = self.comparison
-        yield HEAD.format(title="Gradient, evolution or both?", asked=conclusions.asked(found), machine=where)
+        yield HEAD.format(asked=conclusions.asked(found), machine=where)
         yield "\n## Over all tasks\n\n"
         yield from (f"{sentence}\n\n" for sentence in conclusions.ranked(found.ranking, found.alpha))
         yield from (f"{line}\n" for line in overall(found))

@@ -68,21 +68,13 @@ class Desk:
         if not self.caller.may(scope):
             raise Forbidden(f"this token may {self.caller.scope}: log in with one with scope {scope}")
 
-    def change(self, change: str, run: int) -> int:
-        """Cancel, retry or resume a run; answers how many runs that was about. Raises Forbidden, NotFound."""
+    def change(self, change: str, **which: int) -> int:
+        """Cancel, retry or resume a `run`, or all runs of a `job`; answers how many runs that was about. Raises
+        Forbidden, NotFound."""
         self.demand("submit")
-        own(self.caller, self.store, self.store.run(run).job)
-        return self._changes[change](run=run)
-
-    def change_job(self, change: str, job: int) -> int:
-        """The same for all runs of a job."""
-        self.demand("submit")
-        own(self.caller, self.store, job)
-        return self._changes[change](job=job)
-
-    @property
-    def _changes(self) -> Mapping[str, Callable[..., int]]:
-        return {"cancel": self.store.cancel, "retry": self.store.retry, "resume": self.store.resume}
+        own(self.caller, self.store, which["job"] if "job" in which else self.store.run(which["run"]).job)
+        verbs = {"cancel": self.store.cancel, "retry": self.store.retry, "resume": self.store.resume}
+        return verbs[change](**which)
 
     def link(self, path: str, **query: Any) -> str:
         """The address of a page."""

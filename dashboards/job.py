@@ -73,7 +73,7 @@ def install(app: Dash, desk: Desk) -> None:
         def act(clicks: int | None, number: int, action: str = action) -> Any:
             if not clicks:
                 return no_update, no_update
-            count = desk.change_job(action, number)
+            count = desk.change(action, job=number)
             told = f"{plural(count, 'run')} of job {number} {DONE[action]}" if count else f"nothing to {action}"
             return [frame.notice(told)], {"again": True, "at": time.time()}  # rows that had ended may move again
 

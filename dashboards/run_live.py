@@ -72,7 +72,7 @@ def install(app: Dash, desk: Desk) -> None:
         def act(clicks: int, number: int, action: str = action) -> Any:
             if not clicks:
                 return no_update, no_update
-            count = desk.change(action, number)
+            count = desk.change(action, run=number)
             said = frame.notice(f"run {number} {DONE[action]}" if count else f"nothing to {action}")
             return [said], False if count else no_update
 

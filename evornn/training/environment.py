@@ -31,6 +31,7 @@ def versions() -> dict[str, Any]:
         "commit": _commit(),
         "python": platform.python_version(),
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
+        "mkl_cbwr": os.environ.get("MKL_CBWR"),  # how torch's matrix products round
     }
 
 
