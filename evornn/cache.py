@@ -4,7 +4,11 @@ deleted at any time."""
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 def folder(name: str) -> Path:
@@ -12,3 +16,13 @@ def folder(name: str) -> Path:
     own = os.environ.get("EVORNN_CACHE")
     root = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evornn"
     return root / name
+
+
+@contextmanager
+def written(place: Path) -> Iterator[IO[bytes]]:
+    """A file of the cache that other processes see whole or not at all."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=place.parent, suffix=".tmp")
+    with os.fdopen(handle, "wb") as file:
+        yield file
+    os.replace(temporary, place)

@@ -263,7 +263,9 @@ def test_health_and_metrics(server: Server) -> None:
         "evornn_dispatchers",
         "evornn_claims_total",
         "evornn_cpus",
+        "evornn_cpus_used",
         "evornn_gpus",
+        "evornn_gpus_used",
     ):
         assert re.search(rf"^{name}({{|\s)", text, re.MULTILINE), name
     assert 'evornn_runs{state="succeeded"}' in text and "evornn_database_up 1.0" in text

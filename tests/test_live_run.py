@@ -6,7 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from serving import serving
 from stores import result, row, submitted
@@ -79,7 +78,7 @@ def test_the_network_of_a_live_run_is_drawn(store: Store, said: list[tuple[Row, 
     store.record(run, lease, [last], after)
     later = drawn_network(store, run)
     assert later is not None and later.mark == last.mark
-    assert (later.drawings == found.drawings) == bool(np.array_equal(so_far(before).genome, so_far(after).genome))
+    assert later.drawings != found.drawings
     store.fail(run, lease, "lost", retry=False)
     assert drawn_network(store, run) == later
     store.resume(run=run)

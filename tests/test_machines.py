@@ -39,5 +39,5 @@ def test_metrics_add_machines_up(url: str) -> None:
     with open_store(url) as store:
         store.seen("me", 8, 3, [Machine("a", "one", 4, 1, 2, 0.5), Machine("b", "two", 4, 2)])
         text = Metrics(store).text().decode()
-    for line in ('cpus{kind="all"} 8.0', 'cpus{kind="used"} 3.0', 'gpus{kind="all"} 2.0', 'gpus{kind="used"} 0.5'):
+    for line in ("cpus 8.0", "cpus_used 3.0", "gpus 2.0", "gpus_used 0.5"):
         assert f"\nevornn_{line}\n" in text

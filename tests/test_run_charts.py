@@ -41,6 +41,12 @@ def test_what_is_not_finite_is_a_gap_and_the_figure_is_json() -> None:
         assert "NaN" not in figure.to_json() and "Infinity" not in figure.to_json()
 
 
+@pytest.mark.parametrize(("valid", "axis"), [(0.2, "log"), (0.0, "log"), (-1.0, "linear")])
+def test_the_axis_of_losses_is_logarithmic_also_where_a_task_is_solved(valid: float, axis: str) -> None:
+    """A loss of 0 is left out of it; minus a return may be below 0, and then nothing has a logarithm."""
+    assert run_charts.run_curve([row(1), row(2, valid=valid)]).layout.yaxis.type == axis
+
+
 def test_names_are_text_everywhere() -> None:
     rows = [row(1, extra={SCRIPT: 1.0})]
     figures = [

@@ -8,7 +8,7 @@ from typing import Any
 
 from evornn.errors import EvornnError
 
-DECIDING = ("numpy", "torch", "numba", "scipy", "cma", "evotorch")  # libraries whose version may change bits
+DECIDING = ("numpy", "torch", "numba", "scipy", "cma", "evotorch", "gymnasium", "popgym")  # may change bits
 
 
 class OtherVersion(EvornnError):

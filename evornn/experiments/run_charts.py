@@ -50,8 +50,9 @@ def run_curve(
         figure.add_scatter(x=at, y=values, mode="lines", connectgaps=False, **look)
     figure.update_xaxes(type="log" if log_x else "linear", tickformat="~s" if x != "seconds" else None)
     known = [value for values in points["y"] for value in values if value is not None]
-    log_y = log_y and all(value > 0 for value in known)
-    few = bool(known) and max(known) < 300 * min(known)  # then a decade has ticks at 1, 2 and 5
+    log_y = log_y and all(value >= 0 for value in known)  # a solved task's loss is 0, minus a return may be below
+    above = [value for value in known if value > 0]
+    few = bool(above) and max(above) < 300 * min(above)  # then a decade has ticks at 1, 2 and 5
     return figure.update_yaxes(
         type="log" if log_y else "linear", tickformat=".3~g", dtick="D2" if log_y and few else None
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len
 
-from evornn.catalog import Catalog, is_place
+from evornn.catalog import is_place
 from evornn.errors import EvornnError, UnknownName
 from evornn.experiments.ranges import refuse
 from evornn.experiments.yaml import check_plain
@@ -85,7 +85,6 @@ class RunPlan:
 MOST_RUNS = 100_000  # of a job
 LARGEST_SEED = 2**63 - 1
 LONGEST_LABEL = 200  # characters
-CATALOGS: dict[str, Catalog[Any]] = {"tasks": TASKS, "trainers": TRAINERS}
 PARTS: dict[str, type[Any]] = {"budget": Budget, "resources": Resources, "start_from": StartFrom}
 
 
@@ -187,7 +186,7 @@ def check_fragment(part: str, fragment: Mapping[str, Any], where: str) -> None:
     if part == "networks":
         split_network(fragment, where)
     else:
-        CATALOGS[part].build(fragment, where)
+        (TASKS if part == "tasks" else TRAINERS).build(fragment, where)
 
 
 def _check(experiment: Experiment) -> None:

@@ -47,7 +47,7 @@ def _usual(data: dict[str, Any], written: Mapping[str, Any]) -> Experiment:
 
 def _refuse_names(part: str, fragments: list[Any]) -> None:
     for path, _ in ranges.found(fragments, (part,)):
-        if path[-1] in ("kind", "label"):
+        if path[-1] in ranges.NAMES:
             raise BadSetting(ranges.dotted(path), f"can't be a range: list each as one of the {part}")
 
 

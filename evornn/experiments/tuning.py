@@ -76,14 +76,19 @@ class Method:
         """The labels of its runs."""
         return self._task(f"trial {number + 1}"), self.network, f"{self.trainer}, trial {number + 1}"
 
-    @staticmethod
-    def of_trial(labels: Labels, number: int) -> Labels:
+    def of_trial(self, labels: Labels, number: int) -> Labels:
         """The opposite of `trial`."""
         task, network, trainer = labels
-        return task.removesuffix(f" trial {number + 1}"), network, trainer.removesuffix(f", trial {number + 1}")
+        if self._tunes_task:
+            task = task.removesuffix(f" trial {number + 1}")
+        return task, network, trainer.removesuffix(f", trial {number + 1}")
 
     def _task(self, which: str) -> str:
-        return f"{self.task} {which}" if any(path[0] == "task" for path in self.places.values()) else self.task
+        return f"{self.task} {which}" if self._tunes_task else self.task
+
+    @property
+    def _tunes_task(self) -> bool:
+        return any(path[0] == "task" for path in self.places.values())
 
 
 @dataclass(frozen=True)

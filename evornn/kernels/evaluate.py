@@ -164,10 +164,10 @@ def joined(answers: list[Answer], axis: int) -> Answer:
     return torch.cat(outputs, axis), ends
 
 
-def padded(members: Tensor) -> Tensor:
-    """[P, …] → the same and copies of the first member, up to a multiple of the tile; a single member stays alone."""
+def padded(members: Tensor, single: bool = True) -> Tensor:
+    """[P, …] → the same and copies of the first member, up to a multiple of the tile. A `single` member stays alone."""
     missing = -len(members) % TILE[members.device.type]
-    if len(members) == 1 or missing == 0:
+    if missing == 0 or (single and len(members) == 1):
         return members
     return torch.cat([members, members[:1].expand(missing, *members.shape[1:])])
 

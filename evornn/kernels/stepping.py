@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from evornn.kernels.evaluate import TILE
 from evornn.kernels.reference import NetworkState, Reference
 from evornn.layout import Layout
 
@@ -34,10 +32,3 @@ class Stepping:
         found.states = [{name: values[left] for name, values in layer.items()} for layer in self.states]
         found.y = self.y[left]
         return found
-
-
-def whole_tile(members: Tensor) -> Tensor:
-    """At most a tile of members [P, n] → a whole one, filled up with copies of the first: every operation then has the
-    same shape, so that a member's bits don't depend on how many are beside it, not even where it is alone."""
-    missing = TILE[members.device.type] - len(members)
-    return torch.cat([members, members[:1].expand(missing, -1)])

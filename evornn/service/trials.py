@@ -46,11 +46,9 @@ def trials(tunable: Tunable, runs: Sequence[StoredRun], numbers: range) -> list[
     for run in runs:
         if run.state not in ("succeeded", "failed"):
             raise EvornnError(f"run {run.id} of the tuning is {run.state}: the same `evornn tune` goes on with it")
-    seeds, each = len(tunable.seeds), iter(range(0, len(runs), len(tunable.seeds)))
-    return [
-        [_trial(method, number, runs[(first := next(each)) : first + seeds]) for number in numbers]
-        for method in tunable.tuned
-    ]
+    seeds = len(tunable.seeds)
+    parts = iter([runs[first : first + seeds] for first in range(0, len(runs), seeds)])
+    return [[_trial(method, number, next(parts)) for number in numbers] for method in tunable.tuned]
 
 
 def _trial(method: Method, number: int, runs: Sequence[StoredRun]) -> Trial:

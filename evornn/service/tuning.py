@@ -76,7 +76,8 @@ class Tuner:
             for search in self.searches:
                 for number in numbers:
                     asked, parameters = search.ask(number, position=len(plans))
-                    plans, sizes = plans + asked, sizes + parameters
+                    plans += asked
+                    sizes += parameters
             job = self._submit(plans, sizes, f"trial {numbers[0] + 1}", experiment_of(self.spec))
             yield job
             found = trials(self.tunable, self.store.runs(job=job, order="position"), numbers)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 import zipfile
 from hashlib import blake2b
 from importlib.metadata import version
@@ -15,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.cache import folder
+from evornn.cache import folder, written
 from evornn.errors import EvornnError
 
 KEYS, LOWEST = 88, 21  # of a piano; MIDI's number of the lowest one
@@ -71,8 +69,5 @@ def _kept(place: Path) -> list[Roll]:
 
 
 def _keep(rolls: list[Roll], place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=place.parent, suffix=".tmp")
-    with os.fdopen(handle, "wb") as file:
+    with written(place) as file:
         np.savez_compressed(file, keys=np.packbits(np.concatenate(rolls), axis=1), steps=[len(roll) for roll in rolls])
-    os.replace(temporary, place)

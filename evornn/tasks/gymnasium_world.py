@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -166,10 +167,8 @@ def _gymnasium() -> Any:
 def _register(module: str) -> None:
     """Import the package whose environments are wanted."""
     try:
-        if module == "popgym":
-            import popgym  # noqa: F401
-        elif module:
-            __import__(module)
+        if module:
+            import_module(module)
     except ImportError as error:
         how = INSTALL if module == "popgym" else "install its package, or put its folder into PYTHONPATH"
         raise EvornnError(f"environment: {module} can't be imported, {error}: {how}") from None

@@ -55,7 +55,7 @@ def _example(roll: Roll) -> Example:
 def _frame(outputs: Series, asked: Sequences) -> float:
     """Mean over all frames of the sum over the keys."""
     y, t = outputs[asked.mask], asked.targets[asked.mask]
-    softplus = np.maximum(y, 0) + np.log1p(np.exp(-np.abs(y)))
+    softplus = np.maximum(y, 0) + np.log1p(np.exp(-np.abs(y)))  # logaddexp warns of NaN
     return float((softplus - t * y).sum(axis=-1, dtype=np.float64).mean())
 
 
@@ -63,8 +63,8 @@ def _markov(train: Sequences, valid: Sequences, test: Sequences) -> Baseline:
     """Each key for itself, from whether it sounds now: two chances for each, counted on training data. What never
     occurs there counts as half an occurrence."""
     was, comes = _seen(train), answers(train)
-    sounding = (np.einsum("nk,nk->k", was, comes) + 0.5) / (was.sum(axis=0) + 1)
-    silent = (np.einsum("nk,nk->k", 1 - was, comes) + 0.5) / ((1 - was).sum(axis=0) + 1)
+    sounding = ((was * comes).sum(axis=0) + 0.5) / (was.sum(axis=0) + 1)
+    silent = (((1 - was) * comes).sum(axis=0) + 0.5) / ((1 - was).sum(axis=0) + 1)
     losses = [_loss(np.where(_seen(split) > 0, sounding, silent), answers(split)) for split in (valid, test)]
     return Baseline("Markov chain of each key", valid=losses[0], test=losses[1])
 

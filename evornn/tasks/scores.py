@@ -27,13 +27,13 @@ def share_right(what: str, right: Right, solved: float = 1.0, losses: tuple[str,
     return Score(f"share of {what} right", judge, solved, losses)
 
 
-def share_of_steps_right(what: str, right: Right, solved: float = 1.0) -> Score:
+def share_of_steps_right(what: str, right: Right) -> Score:
     """The share of steps that are right, of all that count, whatever sequence they belong to; say of "characters"."""
 
     def judge(outputs: Series, asked: Sequences) -> float:
         return float(right(outputs, asked)[asked.mask].mean())
 
-    return Score(f"share of {what} right", judge, solved)
+    return Score(f"share of {what} right", judge, solved=1.0)
 
 
 def share_decided(what: str) -> Score:

@@ -10,7 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("numpy", "torch", "cma", "evotorch", "gymnasium", "popgym", "ray", "numba", "scipy", "sqlalchemy")
+LIBRARIES = (
+    "numpy", "torch", "numba", "scipy", "cma", "evotorch", "gymnasium", "popgym", "chemicals", "music21", "ray",
+    "sqlalchemy",
+)  # fmt: skip
 
 
 def environment(network: Any, backend: str) -> dict[str, Any]:

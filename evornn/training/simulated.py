@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from evornn.arrays import Batch, Floats, Genome, Genomes, Losses
 from evornn.errors import EvornnError
 from evornn.kernels.closed_loop import Episodes
-from evornn.kernels.evaluate import TILE, single_threaded
-from evornn.kernels.stepping import Stepping, whole_tile
+from evornn.kernels.evaluate import TILE, padded, single_threaded
+from evornn.kernels.stepping import Stepping
 from evornn.layout import Layout
 from evornn.networks.network import Network, OwnLoss
 from evornn.settings import BadSetting
@@ -120,7 +120,9 @@ class Loop:
 
     def __init__(self, problem: Simulated, genomes: Genomes, seeds: NDArray[np.int64]) -> None:
         self.world, self.steps = problem.asked.world, problem.asked.steps
-        self.networks = Stepping(problem.layout, whole_tile(problem.network.given.genomes(genomes)), len(seeds))
+        # Always a whole tile: where all operations have the same shape, a member's bits don't depend on its company.
+        members = padded(problem.network.given.genomes(genomes), single=False)
+        self.networks = Stepping(problem.layout, members, len(seeds))
         shape = len(genomes), len(seeds)
         self.environments = problem.environments(len(genomes) * len(seeds))
         self.shown = np.zeros((*shape, self.world.raw), np.float32)

@@ -10,10 +10,8 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import logging
-import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,14 +25,14 @@ import llvmlite
 import numba
 from llvmlite import binding
 
-from evornn.cache import folder as cache_folder
+from evornn import cache as kept
 
 log = logging.getLogger("evornn.kernels")
 
 
 def folder() -> Path:
     """Where compiled kernels are kept."""
-    return cache_folder("kernels")
+    return kept.folder("kernels")
 
 
 @cache
@@ -89,10 +87,8 @@ def compiled(text: str, name: str, entry: str, signature: tuple[Any, ...]) -> An
 
 def _module(text: str, path: Path) -> ModuleType:
     if not path.exists():
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        os.replace(temporary, path)
+        with kept.written(path) as file:
+            file.write(text.encode())
     spec = importlib.util.spec_from_file_location(f"evornn_kernel_{path.parent.name}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -94,14 +94,13 @@ class OfStore(Collector):
 
 
 def _machines(found: Sequence[Machine]) -> Iterator[Metric]:
-    for name, values in {
-        "cpus": [(machine.cpus, machine.cpus_used) for machine in found],
-        "gpus": [(machine.gpus, machine.gpus_used) for machine in found],
-    }.items():
-        kinds = GaugeMetricFamily(f"evornn_{name}", f"{name.upper()[:-1]}s of all machines.", labels=["kind"])
-        kinds.add_metric(["all"], sum(have for have, _ in values))
-        kinds.add_metric(["used"], sum(used for _, used in values))
-        yield kinds
+    for name, what, values in (
+        ("cpus", "CPUs of all machines.", [machine.cpus for machine in found]),
+        ("cpus_used", "Those that runs use.", [machine.cpus_used for machine in found]),
+        ("gpus", "GPUs of all machines.", [machine.gpus for machine in found]),
+        ("gpus_used", "Those that runs use.", [machine.gpus_used for machine in found]),
+    ):
+        yield GaugeMetricFamily(f"evornn_{name}", what, value=sum(values))
 
 
 class Counted:
