@@ -55,6 +55,10 @@ class Generated(Task):
         """How the paper judges."""
         return None
 
+    def several(self, draw: Callable[[], Example], count: int, seen: set[bytes]) -> list[Example]:
+        """A split: `count` examples that nothing has seen before."""
+        return distinct(draw, count, seen)
+
     def data(self) -> Data:
         """Three splits, each padded to its longest sequence; the examples of all three are different."""
         seen: set[bytes] = set()
@@ -62,7 +66,7 @@ class Generated(Task):
         found = []
         for split, count in zip(SPLITS, (self.train, self.valid, self.test), strict=True):
             draw = partial(self.example, split, streams.child(split).at(0))
-            found.append(padded(distinct(draw, count, seen)))
+            found.append(padded(self.several(draw, count, seen)))
         note = f"{self.paper}, generated with data_seed {self.data_seed}."
         return judged(*found, loss=self.loss, labels=self.labels(), note=note, score=self.score())
 

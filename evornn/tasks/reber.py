@@ -3,6 +3,7 @@ the last symbol but one, which repeats the second."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -30,12 +31,14 @@ GRAPH: tuple[dict[str, int], ...] = (  # node → symbol → node; each way out 
 @settings
 class Reber(Generated):
     """Strings B T (Reber string) T E and B P (Reber string) P E, 256 of each split as in the paper, but no string
-    twice. Solved: after every prefix the legal next symbols have the largest outputs. The paper asks it of the training
-    strings too."""
+    twice, so that there are more long ones than the grammar would give. With `repeats` they come as the grammar gives
+    them: short strings many times, in all splits. Solved: after every prefix the legal next symbols have the largest
+    outputs. The paper asks it of the training strings too."""
 
     train: Annotated[int, Ge(1)] = 256
     valid: Annotated[int, Ge(1)] = 256
     test: Annotated[int, Ge(1)] = 256
+    repeats: bool = False
 
     loss: ClassVar[str] = "cross_entropy"
     paper: ClassVar[str] = "The embedded Reber grammar (Hochreiter & Schmidhuber 1997)"
@@ -45,6 +48,9 @@ class Reber(Generated):
         outer = "TP"[rng.integers(2)]
         symbols = [SYMBOLS.index(symbol) for symbol in f"B{outer}{inner(rng)}{outer}E"]
         return Example(one_hot(symbols[:-1], 7), one_hot(symbols[1:], 7), len(symbols) - 1)
+
+    def several(self, draw: Callable[[], Example], count: int, seen: set[bytes]) -> list[Example]:
+        return [draw() for _ in range(count)] if self.repeats else super().several(draw, count, seen)
 
     def labels(self) -> tuple[str, ...]:
         return tuple(f"{symbol} comes next, logit" for symbol in SYMBOLS)
