@@ -282,7 +282,7 @@ def test_reber_is_solved_by_who_puts_what_is_legal_first():
 
 
 def test_reber_repeats_strings_as_often_as_the_grammar_gives_them():
-    """BTXSE and BPVVE, the shortest inner strings, come each with probability 1/8; without repeats all four only once."""
+    """BTXSE and BPVVE, the shortest inner ones, come each with probability 1/8; without repeats all four but once."""
     for repeats in (True, False):
         every = data("reber", repeats=repeats, train=2000, valid=50, test=50)
         lengths = [split.mask.sum(axis=1) for split in (every.train, every.valid, every.test)]
