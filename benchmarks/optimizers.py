@@ -33,7 +33,7 @@ from benchmarks.peer_optimizers import OURS, PEERS, Points
 from benchmarks.timing import seconds
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
-from evornn.experiments.statistics import expected_running_time_interval
+from evornn.experiments.statistics import Runtimes, expected_running_time_interval, expected_running_time_ratio
 
 N, POPULATION, TARGET = 1185, 256, 1e-8
 SMALLER = {"xnes": 200}  # an eigendecomposition or a matrix exponential each generation
@@ -83,6 +83,8 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--parts", default=["update", "ert"], type=lambda text: text.split(","), help="default: both")
     parser.add_argument("--algorithms", type=lambda text: text.split(","), help="of the updates; default: all")
     parser.add_argument("--parameters", default=[N], type=lambda text: [int(n) for n in text.split(",")])
+    parser.add_argument("--functions", default=list(FUNCTIONS), type=lambda text: text.split(","), help="default: all")
+    parser.add_argument("--dimensions", type=lambda text: [int(n) for n in text.split(",")], help="default: 10,20")
     parser.add_argument("--runs", type=int, help="of each function; default: 20")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
     options = parser.parse_args(given)
@@ -139,20 +141,31 @@ def free(peer: str, algorithm: str, n: int) -> Callable[[], None] | None:
 
 def running_times(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Rows of expected running times of the full CMA-ES, one per function and number of parameters."""
-    for n in (10,) if options.quick else (10, 20):
-        for function in FUNCTIONS:
+    for n in options.dimensions or ((10,) if options.quick else (10, 20)):
+        for function in options.functions:
             limit = 100_000 if options.quick else 10_000 * n if function != "rastrigin" else 50_000 * n
             runs = options.runs or (5 if options.quick else 20)
             own = [peer for peer in options.peers if function != "rastrigin" or peer in ("ours", "pycma")]
-            found = {peer: measured(peer, function, n, runs, limit) for peer in own}
-            yield {"what": "ert", "function": function, "n": n, "runs": runs, "limit": limit, **found}
+            found = {peer: runtimes(peer, function, n, runs, limit) for peer in own}
+            told = {peer: measured(times, found.get("pycma")) for peer, times in found.items()}
+            yield {"what": "ert", "function": function, "n": n, "runs": runs, "limit": limit, **told}
 
 
-def measured(peer: str, function: str, n: int, runs: int, limit: int) -> dict[str, Any]:
-    """ERT in evaluations, its interval, and the share of the runs that reached the target."""
-    all_runs = [run(peer, function, n, seed, limit) for seed in range(runs)]
-    ert = expected_running_time_interval(*zip(*all_runs, strict=True), Streams(0, "benchmark"))
-    return {"ert": ert.value, "low": ert.low, "high": ert.high, "reached": sum(hit for _, hit in all_runs) / runs}
+def runtimes(peer: str, function: str, n: int, runs: int, limit: int) -> Runtimes:
+    """Of so many runs of a peer's CMA-ES, with seeds of their own."""
+    found = [run(peer, function, n, seed, limit) for seed in range(runs)]
+    return Runtimes([cost for cost, _ in found], [reached for _, reached in found])
+
+
+def measured(times: Runtimes, reference: Runtimes | None) -> dict[str, Any]:
+    """ERT in evaluations, its interval, its ratio to the reference's, and the share that reached the target."""
+    streams = Streams(0, "benchmark")
+    ert = expected_running_time_interval(*times, streams)
+    told = {"ert": ert.value, "low": ert.low, "high": ert.high, "reached": sum(times.reached) / len(times.reached)}
+    if reference is None:
+        return told
+    ratio = expected_running_time_ratio(times, reference, streams)
+    return {**told, "ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
 
 
 def run(peer: str, function: str, n: int, seed: int, limit: int) -> tuple[int, bool]:
@@ -178,7 +191,9 @@ def line(row: dict[str, Any]) -> str:
         return f"update  {row['algorithm']} (n = {row['n']}, P = {row['population']}), ms (of CPU): {times}"
     found = {peer: row[peer] for peer in PEERS if peer in row}
     told = [
-        f"{peer} {f['ert']:,.0f} [{f['low']:,.0f}, {f['high']:,.0f}] {f['reached']:.0%}" for peer, f in found.items()
+        f"{peer} {f['ert']:,.0f} [{f['low']:,.0f}, {f['high']:,.0f}] {f['reached']:.0%}"
+        + (f" {f['ratio']:.2f} [{f['ratio_low']:.2f}, {f['ratio_high']:.2f}]" if "ratio" in f else "")
+        for peer, f in found.items()
     ]
     return f"ERT  {row['function']} (n = {row['n']}, {row['runs']} runs): {', '.join(told)}"
 

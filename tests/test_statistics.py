@@ -62,6 +62,25 @@ def test_running_time_is_at_least_the_fastest_run_and_lies_in_its_interval(runs)
     assert (found.value == INF) == (not any(hit))
 
 
+def test_ratio_of_running_times_covers_what_it_should():
+    """Exponential times of means 3 and 2: the interval holds 3/2 in about 95 % of cases; more runs narrow it."""
+    rng, held = np.random.default_rng(0), 0
+    for k in range(200):
+        a, b = (s.Runtimes(mean * rng.exponential(size=60), [True] * 60) for mean in (3.0, 2.0))
+        found = s.expected_running_time_ratio(a, b, Streams(k))
+        assert found.low <= found.value <= found.high
+        held += found.low <= 1.5 <= found.high
+    assert 180 <= held <= 198
+    more = [s.Runtimes(np.tile(runs.cost, 4), [True] * 240) for runs in (a, b)]
+    assert s.expected_running_time_ratio(*more, Streams(0)).high - found.value < 0.7 * (found.high - found.value)
+
+
+def test_ratio_of_running_times_where_one_never_arrives():
+    never, always = s.Runtimes([10, 10], [False, False]), s.Runtimes([5, 5], [True, True])
+    assert s.expected_running_time_ratio(never, always, Streams(0)) == s.Interval(INF, INF, INF)
+    assert s.expected_running_time_ratio(always, never, Streams(0)) == s.Interval(0, 0, 0)
+
+
 def test_running_time_interval_covers_what_it_should():
     rng, covered = np.random.default_rng(0), 0
     for k in range(100):  # geometric trials: each run costs 1 and succeeds with probability 0.5, so the truth is 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import comb
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +38,13 @@ class Spread:
     q75: float
     count: int
     bad: int
+
+
+class Runtimes(NamedTuple):
+    """What each run spent until it reached the target, or all that it spent if it never did."""
+
+    cost: ArrayLike
+    reached: Sequence[bool]
 
 
 def a12(a: ArrayLike, b: ArrayLike) -> float:
@@ -71,11 +79,16 @@ def expected_running_time(cost: ArrayLike, reached: ArrayLike) -> float:
 
 def expected_running_time_interval(cost: ArrayLike, reached: ArrayLike, streams: Streams) -> Interval:
     """ERT with its bootstrapped 95 % interval: whole runs are drawn again, with their success."""
-    cost, hit = np.asarray(cost, np.float64), np.asarray(reached, bool)
-    rows = streams.child("ert").at(0).integers(len(cost), size=(RESAMPLES, len(cost)))
-    wins = hit[rows].sum(axis=1)
-    times = np.where(wins > 0, cost[rows].sum(axis=1) / np.maximum(wins, 1), np.inf)
-    return Interval(expected_running_time(cost, hit), *_percentiles(times))
+    times = _redrawn_times(cost, reached, streams.child("ert"))
+    return Interval(expected_running_time(cost, reached), *_percentiles(times))
+
+
+def expected_running_time_ratio(a: Runtimes, b: Runtimes, streams: Streams) -> Interval:
+    """ERT of `a` by that of `b`, each costs and successes, with a 95 % interval: the runs of both are drawn again."""
+    times = [_redrawn_times(*runs, streams.child(name)) for name, runs in (("a", a), ("b", b))]
+    with np.errstate(invalid="ignore"):
+        ratios = times[0] / times[1]  # NaN, which ranks last, where neither has any success
+        return Interval(float(np.divide(expected_running_time(*a), expected_running_time(*b))), *_percentiles(ratios))
 
 
 def interquartile_mean(values: ArrayLike) -> Sample:
@@ -171,6 +184,14 @@ def _finite_worst(a: ArrayLike, b: ArrayLike) -> tuple[Sample, Sample]:
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
     both[np.isinf(both)] = high + 2 * (high - low) + 1
     return both[0], both[1]
+
+
+def _redrawn_times(cost: ArrayLike, reached: ArrayLike, streams: Streams) -> Sample:
+    """[RESAMPLES] ERT of runs drawn with replacement."""
+    cost, hit = np.asarray(cost, np.float64), np.asarray(reached, bool)
+    rows = streams.at(0).integers(len(cost), size=(RESAMPLES, len(cost)))
+    wins = hit[rows].sum(axis=1)
+    return np.where(wins > 0, cost[rows].sum(axis=1) / np.maximum(wins, 1), np.inf)
 
 
 def _percentiles(values: Sample) -> tuple[float, float]:
