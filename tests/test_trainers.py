@@ -688,7 +688,8 @@ def test_matrix_adaptation_learns_what_the_eigendecomposition_learns() -> None:
         # the path of the y is that of the z as long as C is the identity
         path = rng.standard_normal(n) if not forms else forms["path"]
         forms["path"] = path
-        chosen = Selected(z.astype(form.dtype), z.astype(form.dtype), slow.weights, path, path, 0.0, 0)
+        steps = z.astype(form.dtype)
+        chosen = Selected(steps, steps, slow.weights @ z, slow.weights, path, path, 0.0, 0)
         learned = form.learned(form.begin(n), slow, chosen)
         A = learned["A"].astype(np.float64)
         forms[type(form)] = learned.get("C", A @ A.T)  # the eigendecomposition is not renewed at once
@@ -704,7 +705,7 @@ def test_steps_and_their_inverse(form: Any) -> None:
         z = rng.standard_normal((P, n)).astype(form.dtype)
         path = rng.standard_normal(n)
         y = form.steps(state, z)
-        state = form.learned(state, c, Selected(z, y, c.weights, path, path, 0.0, generation))
+        state = form.learned(state, c, Selected(z, y, c.weights @ z, c.weights, path, path, 0.0, generation))
     y = form.steps(state, z)
     assert np.abs(y - z).max() > 0.1, "something must have been learned"
     assert y.dtype == form.dtype
@@ -1353,12 +1354,12 @@ def test_the_gradients_answer_is_injected_as_the_last_member() -> None:
 
 
 def test_an_injected_solution_helps_cma_es() -> None:
-    """In 40 dimensions, for the same number of its own evaluations."""
-    ends = {}
-    for kind in ("cma_es", "gradient_injection"):
+    """In 40 dimensions, for the same number of its own evaluations; 0.33 … 0.57 of the loss with 12 seeds."""
+    ends, gradient = {}, {"kind": "adam", "learning_rate": 0.1}
+    for spec in ({"kind": "cma_es"}, {"kind": "gradient_injection", "gradient": gradient, "updates": 10}):
         oracle = Fake(n=40)
-        run(TRAINERS.build({"kind": kind}), 20, oracle)
-        ends[kind] = sphere(np.concatenate(oracle.asked[-1:])).mean()
+        run(TRAINERS.build(spec), 20, oracle)
+        ends[spec["kind"]] = sphere(oracle.asked[-1]).mean()
     assert ends["gradient_injection"] < 0.75 * ends["cma_es"]
 
 

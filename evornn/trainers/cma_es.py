@@ -10,16 +10,17 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from evornn.errors import EvornnError
+from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
 from evornn.trainers.coordinates import Points
 from evornn.trainers.covariance.adaptation import Adaptation
-from evornn.trainers.covariance.constants import Constants, default_population
+from evornn.trainers.covariance.constants import default_population
 from evornn.trainers.covariance.eigen import Eigen
 from evornn.trainers.covariance.form import Form, Selected, Steps
 from evornn.trainers.covariance.limited import Limited
 from evornn.trainers.covariance.separable import Separable
 from evornn.trainers.restarts import ended, grown, remembered
-from evornn.trainers.search import SearchTrainer, Turn, shortening
+from evornn.trainers.search import SearchTrainer, Turn, around, shortening
 from evornn.trainers.trainer import State
 
 EIGEN = 100  # parameters up to which eigendecompositions are cheap
@@ -52,14 +53,13 @@ class CMAES(SearchTrainer):
 
     def generation(self, search: State, turn: Turn) -> State:
         form, mean, sigma = self._form(len(search["mean"])), search["mean"], search["sigma"]
-        z = turn.rng.standard_normal((search["population"], len(mean)), form.dtype)
+        z = standard_normal(turn.rng, search["population"], len(mean)).astype(form.dtype, copy=False)
         y = form.steps(search["form"], z)
-        asked = mean + sigma * y  # eqs. 38–40
+        asked = around(mean, sigma, y)  # eqs. 38–40
         points, losses = turn.ask(asked)
         if points is not asked:
             z, y = _injected(form, search, z, y, np.flatnonzero((points != asked).any(axis=1)), points)
-        order = np.argsort(losses, kind="stable")
-        search = _updated(form, search, z[order], y[order])
+        search = _updated(form, search, z, y, np.argsort(losses, kind="stable"))
         search["sigma"] = max(search["sigma"], self.sigma_floor * self.sigma)
         search["history"] = remembered(search, losses)
         return self._again(search, turn) if ended(search, y, form.condition(search["form"])) else search
@@ -100,10 +100,12 @@ class CMAES(SearchTrainer):
         return self._fresh(mean, grown(search["population"], self.growth, len(mean)), search["restarts"] + 1)
 
 
-def _updated(form: Form, search: State, z: Steps, y: Steps) -> State:
-    """The search after a generation of steps y = A z [P, n], best first."""
+def _updated(form: Form, search: State, z: Steps, y: Steps, order: NDArray[np.intp]) -> State:
+    """The search after a generation of steps y = A z [P, n], of which `order` [P] has the best first."""
     n, generation, c = len(search["mean"]), search["generation"], form.constants(len(search["mean"]), len(z))
-    best = np.maximum(c.weights, 0).astype(form.dtype)
+    weights = np.empty(len(z))
+    weights[order] = c.weights
+    best = np.maximum(weights, 0).astype(form.dtype)
     z_w, y_w = (best @ z).astype(np.float64), (best @ y).astype(np.float64)  # eq. 41
     p_sigma = (1 - c.c_sigma) * search["p_sigma"] + sqrt(c.c_sigma * (2 - c.c_sigma) * c.mu_eff) * z_w  # eq. 43
     length = float(np.linalg.norm(p_sigma))
@@ -111,7 +113,7 @@ def _updated(form: Form, search: State, z: Steps, y: Steps) -> State:
     moving = length / sqrt(1 - (1 - c.c_sigma) ** (2 * generation + 2)) < (1.4 + 2 / (n + 1)) * c.length  # h_σ
     p_c = (1 - c.c_c) * search["p_c"] + moving * sqrt(c.c_c * (2 - c.c_c) * c.mu_eff) * y_w  # eq. 45
     stalled = 0.0 if moving else c.c_c * (2 - c.c_c)
-    selected = Selected(z, y, _active(c, z), p_sigma, p_c, stalled, generation)
+    selected = Selected(z, y, z_w, _active(weights, z).astype(form.dtype), p_sigma, p_c, stalled, generation)
     learned = {"form": form.learned(search["form"], c, selected), "p_sigma": p_sigma, "p_c": p_c}
     return {
         **search,
@@ -122,10 +124,10 @@ def _updated(form: Form, search: State, z: Steps, y: Steps) -> State:
     }
 
 
-def _active(c: Constants, z: Steps) -> NDArray[np.float64]:
+def _active(weights: NDArray[np.float64], z: Steps) -> NDArray[np.float64]:
     """[P] w°: a negative weight counts as if its step had the usual length (eq. 46)."""
     squares = np.einsum("pn,pn->p", z, z).astype(np.float64)
-    return np.where(c.weights < 0, c.weights * z.shape[1] / np.maximum(squares, 1e-30), c.weights)
+    return np.where(weights < 0, weights * z.shape[1] / np.maximum(squares, 1e-30), weights)
 
 
 def _injected(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from evornn.arrays import Genomes
 from evornn.trainers.trainer import Oracle
 
-Points: TypeAlias = NDArray[np.float64]  # [P, n] in normalised coordinates
+Points: TypeAlias = NDArray[Any]  # [P, n] in normalised coordinates, float64 or float32
 Bounds: TypeAlias = tuple[float, float]  # least and greatest value that a parameter may take
 
 
@@ -35,17 +35,19 @@ class Coordinates:
         return cls(np.asarray(oracle.centre, np.float64), np.where(scale > 0, scale, constant), bounds)
 
     def genomes(self, z: Points) -> Genomes:
-        """[P, n] float32 genomes of the points z [P, n]; what overflows becomes infinite."""
+        """[P, n] float32 genomes of the points z [P, n], in their precision; what overflows becomes infinite."""
         with np.errstate(all="ignore"):
-            values = self.centre + self.scale * z
-            return (values if self.bounds is None else reflected(values, *self.bounds)).astype(np.float32)
+            values = self.scale.astype(z.dtype, copy=False) * z
+            values += self.centre.astype(z.dtype, copy=False)
+            values = values if self.bounds is None else reflected(values, *self.bounds)
+            return values.astype(np.float32, copy=False)
 
     def z(self, genomes: Genomes) -> Points:
         """[P, n] the points of genomes [P, n]."""
         return (genomes.astype(np.float64) - self.centre) / self.scale
 
 
-def reflected(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+def reflected(values: Points, low: float, high: float) -> Points:
     """The values as if low and high were mirrors; those between them stay as they are, to the bit."""
     period = 2 * (high - low)
     folded = np.mod(values - low, period)

@@ -8,8 +8,9 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
-from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn
+from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, around
 from evornn.trainers.trainer import State
 
 
@@ -33,7 +34,7 @@ class CrossEntropyMethod(SearchTrainer):
         mean, sigma, new = search["mean"], search["sigma"], self.smoothing
         noise = self.noise * (1 - turn.elapsed)
         wide = np.sqrt(sigma**2 + noise**2)
-        points, losses = turn.ask(mean + wide * turn.rng.standard_normal((self.population, len(mean))))
+        points, losses = turn.ask(around(mean, wide, standard_normal(turn.rng, self.population, len(mean))))
         elites = points[np.argsort(losses, kind="stable")[: ceil(self.elites * self.population)]]
         fitted = np.clip(elites.std(axis=0), SMALLEST, LARGEST)
         return {"mean": (1 - new) * mean + new * elites.mean(axis=0), "sigma": (1 - new) * sigma + new * fitted}

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
 from evornn.trainers.breeding import crossed, parents
 from evornn.trainers.coordinates import Points
@@ -68,4 +69,4 @@ class GeneticAlgorithm(SearchTrainer):
         cross = rng.random(pairs) < self.crossover_probability
         children = np.where(cross[:, None], both, np.stack([first, second])).reshape(2 * pairs, -1)[: self.population]
         mutated = rng.random(children.shape) < self.mutation_probability
-        return children + np.where(mutated, self.mutation * rng.standard_normal(children.shape), 0)
+        return children + np.where(mutated, self.mutation * standard_normal(rng, *children.shape), 0)

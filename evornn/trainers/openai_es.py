@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, MultipleOf
 from evornn.settings import settings
 from evornn.trainers.adam import adam
 from evornn.trainers.ranks import centred_ranks
-from evornn.trainers.search import SearchTrainer, Turn, mirrored
+from evornn.trainers.search import SearchTrainer, Turn, around, mirrored
 from evornn.trainers.trainer import State
 
 
@@ -31,8 +31,11 @@ class OpenAIES(SearchTrainer):
 
     def generation(self, search: State, turn: Turn) -> State:
         mean, k = search["mean"], search["updates"] + 1
-        points, losses = turn.ask(mean + self.sigma * mirrored(self.population, len(mean), turn.rng))
-        u = centred_ranks(losses) / len(losses)
-        gradient = self.weight_decay * mean - u @ (points - mean) / self.sigma**2
+        s = mirrored(self.population, len(mean), turn.rng)
+        asked = around(mean, self.sigma, s)
+        points, losses = turn.ask(asked)
+        s = s if points is asked else (points - mean) / self.sigma
+        u = (centred_ranks(losses) / len(losses)).astype(np.float32)
+        gradient = self.weight_decay * mean - u @ s / self.sigma
         delta, m, v = adam(gradient.astype(np.float32), search["m"], search["v"], k, self.learning_rate)
         return {"mean": mean + delta, "m": m, "v": v, "updates": k}

@@ -26,7 +26,7 @@ def ended(search: State, steps: Steps, condition: float | None) -> bool:
     """Whether a search has come to its end after a generation of steps [P, n] (Auger & Hansen 2005, "A restart CMA
     evolution strategy with increasing population size"; Hansen 2016, B.3)."""
     with np.errstate(all="ignore"):
-        width = search["sigma"] * float(np.sqrt(np.square(steps).mean(axis=0).max()))
+        width = search["sigma"] * float(np.sqrt(np.einsum("pn,pn->n", steps, steps).max() / len(steps)))
     sound = np.isfinite(search["mean"]).all() and SMALLEST < width < LARGEST
     return not sound or (condition is not None and not condition < SINGULAR) or _flat(search)
 

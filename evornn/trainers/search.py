@@ -11,10 +11,12 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 from pydantic import AfterValidator
 
-from evornn.arrays import Batch, Genomes, Losses, Streams
+from evornn.arrays import Batch, Floats, Genomes, Losses, Streams
+from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
 from evornn.trainers.algebra import Outside, quiet_algebra
 from evornn.trainers.coordinates import Bounds, Coordinates, Points, ordered
+from evornn.trainers.memory import keep_freed_memory
 from evornn.trainers.population import PopulationTrainer, changed_rows, rankable
 from evornn.trainers.trainer import Oracle, State
 
@@ -65,6 +67,13 @@ class Turn:
         points, losses = self.ask(points)
         return np.concatenate([elders, points]), np.concatenate([known, losses])
 
+    def answers(self) -> tuple[Genomes, Losses]:
+        """All genomes that were asked, as the oracle gave them back, and their losses."""
+        if len(self.asked) == 1:
+            return self.asked[0]
+        genomes, losses = (np.concatenate(parts) for parts in zip(*self.asked, strict=True))
+        return genomes, losses
+
     def sample(self, count: int) -> Points:
         """[count, n] points of the architecture's initial distribution; a hybrid's oracle has its own idea of how many
         genomes there are, which are repeated or cut to the count."""
@@ -91,13 +100,14 @@ class SearchTrainer(PopulationTrainer):
         return {"step": 0, **self.nothing_yet(oracle), "search": self.begin(oracle.n)}
 
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
+        keep_freed_memory()
         k = state["step"]
         batch = oracle.batch(k, self.batch)
         coordinates = Coordinates.of(oracle, self.bounds)
         with quiet_algebra() as outside:
             turn = Turn(oracle, coordinates, batch, streams.at(k), outside)
             search = self.generation(state["search"], turn)
-        genomes, losses = (np.concatenate(parts) for parts in zip(*turn.asked, strict=True))
+        genomes, losses = turn.answers()
         return {"step": k + 1, **self.remember(state, genomes, losses, batch), "search": search}
 
 
@@ -109,7 +119,14 @@ def shortening(normal: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(factors[:, None], normal.dtype)
 
 
-def mirrored(count: int, n: int, rng: np.random.Generator) -> Points:
+def around(mean: NDArray[np.float64], sigma: float | NDArray[np.float64], steps: Points) -> Points:
+    """[P, n] mean [n] + sigma · steps [P, n], in the precision of the steps."""
+    points: Points = np.asarray(sigma, steps.dtype) * steps
+    points += mean.astype(steps.dtype, copy=False)
+    return points
+
+
+def mirrored(count: int, n: int, rng: np.random.Generator) -> Floats:
     """[count, n] standard normal points, the second half of which are the first half's mirror images."""
-    half = rng.standard_normal((count // 2, n))
+    half = standard_normal(rng, count // 2, n)
     return np.concatenate([half, -half])

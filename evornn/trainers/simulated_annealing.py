@@ -8,6 +8,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 
+from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
 from evornn.trainers.population import WORST
 from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn
@@ -39,7 +40,7 @@ class SimulatedAnnealing(SearchTrainer):
             points, losses = turn.ask(turn.sample(self.population))
             return {"points": points, "losses": losses, "steps": np.full(len(points), self.sigma), "hot": _std(losses)}
         steps, rng, count = search["steps"], turn.rng, len(search["points"])
-        tried = search["points"] + steps[:, None] * rng.standard_normal(search["points"].shape)
+        tried = search["points"] + steps[:, None] * standard_normal(rng, *search["points"].shape)
         both, losses = turn.ask_beside(search["points"], search["losses"], tried)
         (old, new), (before, after) = np.split(both, 2), np.split(losses, 2)
         temperature = self.temperature * search["hot"] * self.cooling**turn.elapsed

@@ -8,9 +8,10 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt
 
+from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
 from evornn.trainers.ranks import utilities
-from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn
+from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, around
 from evornn.trainers.trainer import State
 
 
@@ -35,10 +36,10 @@ class SNES(SearchTrainer):
     def generation(self, search: State, turn: Turn) -> State:
         mean, sigma = search["mean"], search["sigma"]
         n = len(mean)
-        s = turn.rng.standard_normal((self.population, n))
-        asked = mean + sigma * s
+        s = standard_normal(turn.rng, self.population, n)
+        asked = around(mean, sigma, s)
         points, losses = turn.ask(asked)
-        s, u = s if points is asked else (points - mean) / sigma, utilities(losses)
+        s, u = s if points is asked else (points - mean) / sigma, utilities(losses).astype(np.float32)
         rate = self.sigma_learning_rate * (3 + log(n)) / (5 * sqrt(n))
         factor = np.exp(rate / 2 * (u @ np.square(s)))  # the utilities sum to 0, so that − 1 drops out
         if self.sigma_change is not None:

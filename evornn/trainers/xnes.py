@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
 from evornn.errors import EvornnError
+from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
 from evornn.trainers.covariance.constants import default_population
 from evornn.trainers.ranks import utilities
@@ -38,7 +39,7 @@ class XNES(SearchTrainer):
     def generation(self, search: State, turn: Turn) -> State:
         mean, sigma, B = search["mean"], search["sigma"], search["B"]
         n = len(mean)
-        s = turn.rng.standard_normal((self.population or default_population(n), n))
+        s = standard_normal(turn.rng, self.population or default_population(n), n).astype(np.float64)
         asked = mean + sigma * s @ B.T
         points, losses = turn.ask(asked)
         if points is not asked:

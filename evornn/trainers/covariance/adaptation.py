@@ -39,7 +39,8 @@ class Adaptation:
         kept = 1 - c.c_1 / 2 - c.c_mu / 2 * c.weights.sum()
         weights = np.concatenate([[c.c_1 / 2], c.c_mu / 2 * selected.weights]).astype(np.float32)
         left, right = np.vstack([A @ p, selected.y]), np.vstack([p, selected.z])
-        new = (weights[:, None] * left).T @ right
+        left *= weights[:, None]
+        new: Steps = left.T @ right
         new += np.float32(kept) * A
         return {"A": new}
 

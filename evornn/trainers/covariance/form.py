@@ -16,11 +16,12 @@ Steps = NDArray[Any]  # [P, n], float64 or float32
 
 @dataclass(frozen=True)
 class Selected:
-    """A generation in the order of its losses, best first, and the paths after it."""
+    """A generation, what each step weighs by the rank of its loss, and the paths after it."""
 
     z: Steps  # [P, n]
     y: Steps  # [P, n], A z
-    weights: NDArray[np.float64]  # [P] w° of eq. 46
+    z_w: NDArray[np.float64]  # [n] mean of the z by the positive weights
+    weights: NDArray[Any]  # [P] w° of eq. 46, of the same precision as z and y
     p_sigma: NDArray[np.float64]  # [n] path of the z
     p_c: NDArray[np.float64]  # [n] path of the y
     stalled: float  # δ(h_σ) of eq. 47: what p_c lacks while it is stalled

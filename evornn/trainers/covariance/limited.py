@@ -24,7 +24,7 @@ class Limited:
     points; here none is above 1/2.
     """
 
-    dtype = np.float64
+    dtype = np.float32
 
     def constants(self, n: int, population: int) -> Constants:
         c = constants(n, population)
@@ -47,8 +47,7 @@ class Limited:
     def learned(self, state: State, c: Constants, selected: Selected) -> State:
         paths = state["paths"]
         rates = np.minimum(0.5, len(selected.z) / (4.0 ** np.arange(len(paths)) * paths.shape[1]))[:, None]
-        mean = np.maximum(selected.weights, 0) @ selected.z
-        grown = (1 - rates) * paths + np.sqrt(c.mu_eff * rates * (2 - rates)) * mean
+        grown = (1 - rates) * paths + np.sqrt(c.mu_eff * rates * (2 - rates)) * selected.z_w
         return {"paths": grown, "known": min(state["known"] + 1, len(paths))}
 
     def condition(self, state: State) -> None:
@@ -65,11 +64,13 @@ def _factors(state: State) -> tuple[Vector, Vector]:
 def _through(z: Steps, paths: Vector, scales: Vector, gains: Vector) -> Steps:
     """[P, n] z after d ← sⱼ d + gⱼ mⱼ (mⱼᵀ d) for one path after the other. What comes out is a combination of z and
     the paths, so that two products with all the paths do, and the loop runs over [P, k] weights alone."""
-    along, gram = z @ paths.T, paths @ paths.T
+    narrow = paths.astype(z.dtype)
+    along, gram = (z @ narrow.T).astype(np.float64), paths @ paths.T
     weights, scale = np.zeros_like(along), 1.0
     for j, (s, g) in enumerate(zip(scales, gains, strict=True)):
         inner = scale * along[:, j] + weights @ gram[:, j]
         weights, scale = s * weights, s * scale
         weights[:, j] += g * inner
-    combined: Steps = scale * z + weights @ paths
+    combined: Steps = weights.astype(z.dtype) @ narrow
+    combined += z.dtype.type(scale) * z
     return combined
