@@ -1,6 +1,8 @@
 """docs/gradient_vs_evolution.md and its figures, from the finished runs of `examples/gradient_vs_evolution.yaml`.
 
-    python -m benchmarks.verdict [--store URL] [--folder docs]
+    python -m benchmarks.verdict [--spec NAME] [--store URL] [--folder docs]
+
+With `--spec gradient_vs_evolution_tuned` the page of that name, from the runs of `evornn tune`.
 
 What it says is computed: sentences are those of `evornn compare`, tables those of the store, figures the report's.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
 
@@ -26,42 +29,70 @@ from evornn.service.comparing import Comparing
 from evornn.store.store import open_store
 
 ROOT = Path(__file__).parent.parent
-NAME = "gradient_vs_evolution"
-SPEC = ROOT / "examples" / f"{NAME}.yaml"
-HEAD = """# Gradient, evolution or both?
+HEAD = """# {title}
 
-Made by `python -m benchmarks.verdict` from the runs of `evornn run examples/gradient_vs_evolution.yaml`. {asked}
+Made by `python -m benchmarks.verdict{option}` from the runs of `evornn {verb} examples/{name}.yaml`. {asked}
 All sentences but this paragraph are computed from the runs; what each statistic is and can't tell is said in
-[statistics](statistics.md). Settings are defaults, but that all populations are judged on mini-batches of 32 sequences
-as Adam is: nothing here was tuned, so this is what a user gets who tunes nothing, not what each method could do
-([tuning](tuning.md)). {machine}
+[statistics](statistics.md). {about} {machine}
 """
+UNTUNED = """Settings are defaults, but that all populations are judged on mini-batches of 32 sequences
+as Adam is: nothing here was tuned, so this is what a user gets who tunes nothing, not what each method could do
+([tuning](tuning.md); the same [tuned](gradient_vs_evolution_tuned.md))."""
+TUNED = """Each method, which is a trainer on a task and a network, is shown with the settings of the
+[untuned comparison](gradient_vs_evolution.md) and, as *(tuned)*, with the best of as many trials for all
+([tuning](tuning.md)): what these cost comes on top of its budget. Ranges are in the spec, and were not changed after
+a look at results."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One of the two comparisons."""
+
+    name: str
+    title: str
+    verb: str
+    about: str
+
+    @property
+    def spec(self) -> Path:
+        return ROOT / "examples" / f"{self.name}.yaml"
+
+    @property
+    def option(self) -> str:
+        return "" if self is SUBJECTS[0] else f" --spec {self.name}"
+
+
+SUBJECTS = (
+    Subject("gradient_vs_evolution", "Gradient, evolution or both?", "run", UNTUNED),
+    Subject("gradient_vs_evolution_tuned", "Gradient, evolution or both, tuned alike?", "tune", TUNED),
+)
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """Exit status 1 for an error that the message explains."""
     parser = argparse.ArgumentParser("python -m benchmarks.verdict", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--spec", default=SUBJECTS[0].name, choices=[subject.name for subject in SUBJECTS])
     parser.add_argument("--store", default="sqlite:///evornn.db")
     parser.add_argument("--folder", type=Path, default=ROOT / "docs", metavar="FOLDER")
     asked = parser.parse_args(given)
     try:
-        write(asked.store, asked.folder)
+        write(next(subject for subject in SUBJECTS if subject.name == asked.spec), asked.store, asked.folder)
     except EvornnError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def write(url: str, folder: Path) -> None:
+def write(subject: Subject, url: str, folder: Path) -> None:
     """Raises EvornnError where the store has no such runs, or they have not all ended."""
     with open_store(url, create=False) as store:
-        job = job_of(read(SPEC), store)
+        job = job_of(read(subject.spec), store)
         if job is None or store.job(job).finished is None:
-            raise EvornnError(f"{url} has no finished job of {SPEC.name}: run it first, with --store {url}")
+            raise EvornnError(f"{url} has no finished job of {subject.spec.name}: run it first, with --store {url}")
         found = Comparing(store, job)
         sections, together = drawn(found.comparison, found.run_frame, found.curve_frame, found.baselines, {})
-        page = Page(folder, found.comparison)
-        (folder / f"{NAME}.md").write_text("".join(page.lines(sections, together, machine(found))))
+        page = Page(folder, subject, found.comparison)
+        (folder / f"{subject.name}.md").write_text("".join(page.lines(sections, together, machine(found))))
 
 
 def machine(found: Comparing) -> str:
@@ -76,18 +107,22 @@ def machine(found: Comparing) -> str:
 class Page:
     """Markdown, with figures as PNG beside it."""
 
-    def __init__(self, folder: Path, comparison: Comparison) -> None:
-        self.folder, self.comparison = folder, comparison
-        (folder / NAME).mkdir(exist_ok=True)
+    def __init__(self, folder: Path, subject: Subject, comparison: Comparison) -> None:
+        self.folder, self.subject, self.comparison = folder, subject, comparison
+        (folder / subject.name).mkdir(parents=True, exist_ok=True)
 
     def lines(self, sections: Sequence[Section], together: Sequence[Picture], where: str) -> Iterator[str]:
         found = self.comparison
-        yield HEAD.format(asked=conclusions.asked(found), machine=where)
+        about = {field.name: getattr(self.subject, field.name) for field in fields(Subject)}
+        yield HEAD.format(**about, option=self.subject.option, asked=conclusions.asked(found), machine=where)
         yield "\n## Over all tasks\n\n"
         yield from (f"{sentence}\n\n" for sentence in conclusions.ranked(found.ranking, found.alpha))
         yield from (f"{line}\n" for line in overall(found))
         for k, picture in enumerate(together):
             yield self.picture(picture, f"all-{k}")
+        if found.tuned:
+            yield "\n## What tuning found\n\n"
+            yield from (f"{line}\n" for line in settings(found))
         yield "\n## Architecture by architecture\n\n"
         yield from (f"{line}\n" for line in wins(found))
         for section in sections:
@@ -103,9 +138,9 @@ class Page:
             yield self.picture(picture, f"{task.task}-{k}")
 
     def picture(self, picture: Picture, name: str) -> str:
-        path = self.folder / NAME / f"{name}.png"
+        path = self.folder / self.subject.name / f"{name}.png"
         save(picture.figure, path, 1000 if picture.wide else 760, picture.figure.layout.height or 400)
-        return f"\n{picture.caption}\n\n![{picture.caption}]({NAME}/{path.name})\n"
+        return f"\n{picture.caption}\n\n![{picture.caption}]({self.subject.name}/{path.name})\n"
 
 
 def shown(section: Section) -> list[Picture]:
@@ -128,6 +163,15 @@ def overall(found: Comparison) -> Iterator[str]:
         interval = f"{number(iqm.value, 3)} [{number(iqm.low, 3)}, {number(iqm.high, 3)}]"
         seconds = number(median(cell.seconds for cell in own), 3)
         yield f"| {trainer} | {own[0].family} | {means[trainer]:.2f} | {interval} | {seconds} |"
+
+
+def settings(found: Comparison) -> Iterator[str]:
+    """A row per method that was tuned."""
+    yield "| task | network | trainer | trials | network steps | validation loss | settings |"
+    yield "|---|---|---|--:|--:|--:|---|"
+    for t in found.tuned:
+        spent, loss = number(t.network_steps, 3), number(t.valid)
+        yield f"| {t.task} | {t.network} | {t.trainer} | {t.trials} | {spent} | {loss} | {conclusions.settings(t)} |"
 
 
 def wins(found: Comparison) -> Iterator[str]:
