@@ -7,6 +7,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import browser
 import numpy as np
 import pandas as pd
 import pytest
@@ -322,6 +323,19 @@ def test_the_page_tells_where_it_comes_from():
         assert words in text
     assert without_password("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
     assert without_password("sqlite:///a.db") == "sqlite:///a.db"
+
+
+@pytest.mark.slow
+def test_the_page_on_a_phone(tmp_path):
+    """Nothing that the keyboard can't reach, nothing wider than the screen, and names beside what they are names of."""
+    (tmp_path / "report.html").write_text(page())
+    with browser.browser() as chromium:
+        shown = chromium.new_page(viewport=browser.PHONE)
+        shown.goto((tmp_path / "report.html").as_uri())
+        assert browser.faults(shown) == []
+        assert shown.evaluate("document.documentElement.scrollWidth") == browser.PHONE["width"]
+        places = shown.locator("tbody th").evaluate_all("all => all.map(th => getComputedStyle(th).verticalAlign)")
+        assert places and "bottom" not in places
 
 
 def test_a_report_that_cannot_be_written_says_so(tmp_path):
