@@ -121,7 +121,8 @@ def _page(**fields: Any) -> str:
     jinja = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    jinja.filters.update(number=conclusions.number, plural=conclusions.plural, settings=conclusions.settings)
+    named = ("number", "plural", "settings", "difference")
+    jinja.filters.update({name: getattr(conclusions, name) for name in named})
     page: str = jinja.get_template("report.html").render(
         **fields,
         asked=conclusions.asked(fields["comparison"]),
