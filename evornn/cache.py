@@ -23,6 +23,10 @@ def written(place: Path) -> Iterator[IO[bytes]]:
     """A file of the cache that other processes see whole or not at all."""
     place.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=place.parent, suffix=".tmp")
-    with os.fdopen(handle, "wb") as file:
-        yield file
-    os.replace(temporary, place)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        os.replace(temporary, place)
+    except BaseException:  # a full disk, or an interrupt
+        Path(temporary).unlink(missing_ok=True)
+        raise

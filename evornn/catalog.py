@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, Generic, TypeVar, cast
 
 from evornn import settings
-from evornn.errors import EvornnError, UnknownName
+from evornn.errors import EvornnError, UnknownName, shown
 
 T = TypeVar("T")
 
@@ -47,9 +47,10 @@ class Catalog(Mapping[str, type[T]], Generic[T]):
     def build(self, spec: Mapping[str, Any], where: str | None = None) -> T:
         """`{"kind": "lstm", **settings}` → the thing; errors name the field under `where`."""
         where = where or self.what
+        settings.check_depth(spec, where)
         if not isinstance(spec, Mapping) or "kind" not in spec:
             raise EvornnError(
-                f"{where}: wants a mapping with a kind, for example {{kind: {next(iter(self))}}}, got {spec!r}"
+                f"{where}: wants a mapping with a kind, for example {{kind: {next(iter(self))}}}, got {shown(spec)}"
             )
         values = {key: value for key, value in spec.items() if key != "kind"}
         try:

@@ -62,13 +62,13 @@ def train(
     from evornn.trainers import TRAINERS
     from evornn.trainers.trainer import Trainer
     from evornn.training.budget import Budget
-    from evornn.training.check import check_causal
+    from evornn.training.check import check_causal, data_of
     from evornn.training.loop import training
 
     asked = task if isinstance(task, (Data, Task)) else TASKS.build({"kind": task} if isinstance(task, str) else task)
     if isinstance(asked, Task):
         check_causal(network, asked)
-    data = asked if isinstance(asked, Data) else asked.data()
+    data = asked if isinstance(asked, Data) else data_of(asked)
     how = (
         trainer
         if isinstance(trainer, Trainer)

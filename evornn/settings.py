@@ -12,9 +12,10 @@ from typing import Any, TypeVar, cast, dataclass_transform
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from evornn.errors import EvornnError, UnknownName
+from evornn.errors import EvornnError, UnknownName, shown
 
 T = TypeVar("T")
+DEEPEST = 32  # levels of a spec: trainers inside trainers are two levels each
 # Defaults are validated too: one setting may leave no room for the default of another.
 _CONFIG = ConfigDict(
     extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, strict=False, validate_default=True
@@ -30,6 +31,17 @@ class BadSetting(EvornnError):
 
     def __reduce__(self) -> tuple[type[BadSetting], tuple[str, str]]:
         return type(self), (self.field, self.problem)  # so that it travels between processes
+
+
+def check_depth(data: Any, where: str) -> None:
+    """Raises EvornnError for plain data of more than `DEEPEST` levels, over which anything recursive would stumble."""
+    waiting = [(data, 1)]
+    while waiting:
+        value, level = waiting.pop()
+        if isinstance(value, (Mapping, list, tuple)):
+            if level > DEEPEST:
+                raise EvornnError(f"{where}: nested too deeply: a spec has a few levels, {DEEPEST} at most")
+            waiting += [(part, level + 1) for part in (value.values() if isinstance(value, Mapping) else value)]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -54,7 +66,7 @@ def build(cls: type[T], values: dict[str, Any], where: str) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = ".".join([where, *(str(part) for part in first["loc"])])
-        raise BadSetting(path, f"{first['msg'].removeprefix('Value error, ')}, got {first['input']!r}") from None
+        raise BadSetting(path, f"{first['msg'].removeprefix('Value error, ')}, got {shown(first['input'])}") from None
 
 
 def _parts_built(cls: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:

@@ -388,9 +388,10 @@ SCRIPTS = ("<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "{{7*
 
 def names() -> Iterator[Case]:
     for text in SCRIPTS:
-        yield submitted(f"name {text[:20]!r}", {**SPEC, "name": text}, (201,))
+        good = BAD if {"\x1b", "\u202e", "\n"} & set(text) else (201,)  # what writes over a terminal
+        yield submitted(f"name {text[:20]!r}", {**SPEC, "name": text}, good)
         yield submitted(
-            f"label {text[:20]!r}", {**SPEC, "networks": [{"kind": "elman", "units": 2, "label": text}]}, (201,)
+            f"label {text[:20]!r}", {**SPEC, "networks": [{"kind": "elman", "units": 2, "label": text}]}, good
         )
     yield submitted("a long name", {**SPEC, "name": "x" * 201})
     yield submitted("a long label", {**SPEC, "networks": [{"kind": "elman", "units": 2, "label": "x" * 201}]})

@@ -8,7 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import yaml
 from test_store_files import _as_user
 
 from evornn import cli
+from evornn.errors import EvornnError
 from evornn.service.doctor import Finding
 from evornn.store.records import Claim
 from evornn.store.schema import VERSION_TABLE
@@ -198,6 +200,31 @@ def test_an_interrupt_says_how_to_go_on(evornn: Evornn, tmp_path: Path, monkeypa
     assert evornn("ls", "--json").data[0]["counts"] == {"succeeded": 4}
 
 
+@pytest.mark.slow
+def test_an_interrupt_while_ray_computes(tmp_path: Path) -> None:
+    """Ray's own handler of SIGTERM would abort."""
+    file = spec(tmp_path, budget={"steps": 10**10, "marks": 10_000})
+    code = "from evornn.cli import main; main()"
+    command = [sys.executable, "-c", code, "run", file, "--workers", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as child:
+        _wait_for_a_mark(tmp_path)
+        child.send_signal(signal.SIGTERM)
+        _, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (130, "interrupted: nothing is lost, `evornn resume` goes on where it stopped\n")
+    with open_store(f"sqlite:///{tmp_path}/evornn.db") as store:
+        assert {run.state for run in store.runs()} == {"queued"}
+
+
+def _wait_for_a_mark(folder: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with suppress(EvornnError), open_store(f"sqlite:///{folder}/evornn.db", create=False) as store:
+            if any(run.mark for run in store.runs()):
+                return
+        time.sleep(0.1)
+    raise AssertionError("no run has come to its first mark")
+
+
 def test_ls_and_show(evornn: Evornn, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVORNN_STORE", database)
     (job,) = evornn("ls", "--json").data
@@ -243,6 +270,21 @@ def test_query(evornn: Evornn, database: str) -> None:
     ]
     table = evornn("query", sql, "--store", database).out
     assert table.splitlines()[0].split() == ["trainer", "runs"]
+
+
+def test_many_columns_are_shown_row_by_row(evornn: Evornn, database: str) -> None:
+    lines = evornn("query", "SELECT * FROM results ORDER BY run", "--store", database).out.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("run ")] == ["1", "2", "3", "4"]
+    assert any(line.split() == ["network_steps", "19,360"] for line in lines)
+
+
+def test_what_a_database_holds_cannot_write_over_the_terminal(evornn: Evornn, database: str) -> None:
+    answer = evornn("query", "SELECT char(27) || '[2J' AS \"a\x1b[3J\", char(8238, 10) AS b", "--store", database)
+    assert answer.status == 0 and answer.out.split() == ["a\\x1b[3J", "b", "\\x1b[2J", "\\u202e\\n"]
+
+
+def test_a_long_name_is_given_back_in_part(evornn: Evornn, database: str) -> None:
+    assert len(evornn.refuses("query", f"SELECT {'y' * 10_000} FROM results", "--store", database)) < 600
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "json"])
@@ -405,7 +447,7 @@ def test_mistakes_without_a_store(words: list[str], problem: str, evornn: Evornn
         (["resume", "--workers", "0", "--report", "."], "is a folder: name a file in it"),
         (["query", "DELETE FROM runs"], "SELECT"),
         (["query", "SELECT * FROM leaderbord"], "did you mean 'leaderboard'?"),
-        (["query", "SELEC"], "syntax error"),
+        (["query", "SELEC"], 'near "SELEC": syntax error: write one SELECT'),
         (["export", "runs.xlsx"], "the name must end in .csv, .parquet, .json"),
         (["export", "nowhere/runs.csv"], "can't write nowhere/runs.csv"),
         (["export", "runs.csv", "--job", "9"], "no job 9"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import browser
 import numpy as np
 import pandas as pd
 import pytest
@@ -119,6 +120,7 @@ def test_the_chosen_run_is_the_lowest_on_validation_and_is_judged_on_test():
         ),
         ((0.2, 0.1), "it does not beat baseline 1 (0.1000, 10.0 % higher); it beats baseline 0 (0.2000, 45.0 % lower)"),
         ((0.1, 0.11), "it beats none of the baselines: baseline 0 (0.1000, 10.0 % higher) and baseline 1"),
+        ((1e-12,), "it beats none of the baselines: baseline 0 (1.000e-12, 1.1e+11 times as high)"),
         ((), "There is no baseline"),
     ],
 )
@@ -126,6 +128,14 @@ def test_the_sentence_on_baselines_is_right_both_ways(losses, words):
     found = compare(*made(2), FAMILIES, bars(*losses))
     assert words in conclusions.against_baselines(found.tasks[0])
     assert words.split(":")[0] in " ".join(said(found).split())
+
+
+def test_a_difference_in_a_table_is_in_percent_or_a_factor():
+    told = [conclusions.difference(margin) for margin in (-0.237, 0.1, 10.0, 1e11)]
+    assert told == ["-23.7 %", "+10.0 %", "+1000.0 %", "× 1e+11"]
+    runs, curves = made(2)
+    found = compare(runs, curves, FAMILIES, bars(1e-12))
+    assert "× 1.1e+11" in report(found, runs, curves, bars(1e-12))
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
@@ -322,6 +332,19 @@ def test_the_page_tells_where_it_comes_from():
         assert words in text
     assert without_password("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
     assert without_password("sqlite:///a.db") == "sqlite:///a.db"
+
+
+@pytest.mark.slow
+def test_the_page_on_a_phone(tmp_path):
+    """Nothing that the keyboard can't reach, nothing wider than the screen, and names beside what they are names of."""
+    (tmp_path / "report.html").write_text(page())
+    with browser.browser() as chromium:
+        shown = chromium.new_page(viewport=browser.PHONE)
+        shown.goto((tmp_path / "report.html").as_uri())
+        assert browser.faults(shown) == []
+        assert shown.evaluate("document.documentElement.scrollWidth") == browser.PHONE["width"]
+        places = shown.locator("tbody th").evaluate_all("all => all.map(th => getComputedStyle(th).verticalAlign)")
+        assert places and "bottom" not in places
 
 
 def test_a_report_that_cannot_be_written_says_so(tmp_path):

@@ -16,6 +16,10 @@ from evornn.errors import EvornnError
 from evornn.experiments import yaml
 from evornn.experiments.execute import check_plans, execute, load, ready
 from evornn.experiments.spec import experiment, plan
+from evornn.experiments.tunable import tunable
+from evornn.tasks import TASKS
+from evornn.trainers import TRAINERS
+from evornn.training.check import data_of
 
 SPEC: dict[str, Any] = {
     "name": "small",
@@ -29,6 +33,14 @@ SPEC: dict[str, Any] = {
 
 def changed(**changes: Any) -> dict[str, Any]:
     return {**SPEC, **changes}
+
+
+def nested(key: str | None, levels: int) -> Any:
+    """Mappings inside mappings, or lists inside lists."""
+    found: Any = {}
+    for _ in range(levels):
+        found = [found] if key is None else {key: found}
+    return found
 
 
 def test_a_spec_and_its_runs() -> None:
@@ -145,8 +157,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"budget": {"steps": -5}}, r"^budget\.steps: "),
     ({"budget": {"steps": "many"}}, r"^budget\.steps: .*integer.*'many'"),
     ({"budget": {"steps": 1.5}}, r"^budget\.steps: .*1\.5"),
-    ({"budget": True}, r"budget: .*True"),
-    ({"budget": "lots"}, r"budget: .*'lots'"),
+    ({"budget": True}, r"^budget: must be a number of network steps, or .*True"),
+    ({"budget": "lots"}, r"^budget: must be a number of network steps, or a mapping like \{steps: .*'lots'"),
+    ({"resources": 2}, r"^resources: must be a mapping like \{cpus: 2\}, got 2"),
     ({"budget": {}}, r"^budget\.steps: "),
     ({"budget": {"steps": 10**30}}, r"^budget\.steps: "),
     (
@@ -161,19 +174,24 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"seeds": []}, r"^seeds: must be a number of seeds, or a list of different ones"),
     ({"seeds": [1, 1]}, r"^seeds: must be"),
     ({"seeds": [-1]}, r"^seeds: must be .* from 0"),
-    ({"seeds": "five"}, r"seeds.*: "),
+    ({"seeds": "five"}, r"^spec\.seeds: must be a number of seeds.*got 'five'"),
+    ({"seeds": True}, r"^spec\.seeds: must be a number of seeds.*got True"),
     ({"seeds": 10**9}, r"^seeds: would make 1,000,000,000 runs, .* at most 100,000"),
     ({"name": ""}, r"name: .*at least 1"),
     ({"name": 5}, r"name: .*string"),
     ({"loss": "mes"}, r"unknown loss 'mes': did you mean 'mse'"),
     ({"resources": {"cpus": 0}}, r"^resources\.cpus: "),
-    ({"start_from": 3}, r"start_from: .*"),
+    ({"start_from": 3}, r"^start_from: must be a mapping like \{run: 3\}, got 3"),
     ({"start_from": {"run": 0}}, r"^start_from\.run: "),
     (
         {"trainers": [{"kind": "snes"}, {"kind": "snes"}]},
         r"'snes' stands twice in the spec: remove one, or give each a label",
     ),
     ({"networks": [{"kind": "elman", "label": "a"}, {"kind": "gru", "label": "a"}]}, r"'a' stands twice"),
+    ({"networks": [{"kind": "elman", "layers": 10**6}]}, r"networks\.0\.layers: .*less than or equal to 1000"),
+    ({"name": "two\nlines"}, r"the name 'two\\nlines' has the control character '\\n': leave it out"),
+    ({"networks": [{"kind": "elman", "label": "\x1b[2J"}]}, r"the label '\\x1b\[2J' has the control character"),
+    ({"name": "\u202eabc"}, r"the control character '\\u202e'"),
 ]
 
 
@@ -211,6 +229,53 @@ def test_labels_say_what_differs() -> None:
     assert runs[2].fragments["network"] == {"kind": "gru", "units": 3}
 
 
+LONG = 10_000 * "x"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": LONG},
+        {"loss": LONG},
+        {LONG: 1},
+        {"tasks": [{"kind": LONG}]},
+        {"trainers": [{"kind": "adam", LONG: 1}]},
+        {"trainers": [{"kind": "adam", "learning_rate": LONG}]},
+        {"trainers": [{"kind": "adam", "label": LONG}]},
+        {"trainers": [[LONG]]},
+        {"trainers": [{LONG: 1}]},
+        {"budget": LONG},
+    ],
+    ids=lambda changes: str(changes)[:40],
+)
+def test_what_is_long_is_given_back_in_part(changes: dict[str, Any]) -> None:
+    with pytest.raises(EvornnError) as caught:
+        experiment(changed(**changes))
+    assert "xxx" in str(caught.value) and len(str(caught.value)) < 1_500  # a list of all trainers is part of it
+
+
+@pytest.mark.parametrize("deep", [nested("a", 400), nested("choose", 400), nested("kind", 5_000), nested(None, 400)])
+@pytest.mark.parametrize(
+    "read", [experiment, tunable, lambda spec: TRAINERS.build(spec["trainers"][0])], ids=["run", "tune", "train"]
+)
+def test_what_is_nested_deeply_is_refused(read: Any, deep: Any) -> None:
+    spec = changed(trainers=[{"kind": "memetic", "evolve": deep}], tuning={"trials": 2})
+    with pytest.raises(EvornnError, match=r"nested too deeply: a spec has a few levels, 32 at most"):
+        read(spec)
+
+
+def test_what_contains_itself_is_refused() -> None:
+    trainers: list[Any] = [{"kind": "snes"}]
+    trainers.append(trainers)
+    spec = changed(trainers=trainers)
+    with pytest.raises(EvornnError, match=r"nested too deeply"):
+        experiment(spec)
+
+
+def test_names_in_any_script_are_taken() -> None:
+    assert experiment(changed(name="Füße 进化 🧑\u200d🔬 شبكة")).name.startswith("Füße")
+
+
 def test_data_that_is_not_plain_is_refused() -> None:
     for value in (Path("series.csv"), np.float32(1), np.array([1.0]), float("nan"), {1, 2}):
         with pytest.raises(EvornnError, match=r"only text, finite numbers, lists and mappings"):
@@ -244,6 +309,21 @@ def test_what_does_not_fit_is_refused_before_it_runs() -> None:
         sizes(loss="zero_one", trainers=[{"kind": "adam"}])
     with pytest.raises(EvornnError, match=r"1,000,000,000 members .*: lower population"):
         sizes(trainers=[{"kind": "genetic_algorithm", "population": 10**9}])
+
+
+@pytest.mark.parametrize("task", [{"length": 10**12}, {"train": 10**12}, {"length": 2**62}])
+def test_data_that_do_not_fit_into_memory_are_refused(task: dict[str, Any]) -> None:
+    with pytest.raises(EvornnError, match=r"memory: the data of Adding, .* would take .*: take fewer or shorter"):
+        sizes(tasks=[{"kind": "adding", **task}])
+
+
+def test_data_that_turn_out_not_to_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("evornn.tasks.adding.Adding.data", full)
+    with pytest.raises(EvornnError, match=r"memory: the data of Adding don't fit: take fewer or shorter"):
+        data_of(TASKS.build({"kind": "adding"}))
 
 
 def test_a_run_is_computed_from_its_plain_data() -> None:

@@ -399,7 +399,8 @@ def test_a_server_that_is_not_there(evornn: Evornn) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    ("token", "problem"), [(None, "valid token"), ("x" * 40, "valid token"), ("ä" * 40, "copy it")]
+    ("token", "problem"),
+    [(None, "into EVORNN_TOKEN"), ("x" * 40, "valid token: put it into EVORNN_TOKEN"), ("ä" * 40, "copy it")],
 )
 def test_a_token_that_is_wrong(
     token: str | None, problem: str, server: Server, monkeypatch: pytest.MonkeyPatch

@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -38,7 +40,8 @@ def executor(address: str | None = None, workers: int | None = None, slots: int 
     Raises EvornnError when the cluster can't be reached.
     """
     prepare(address)
-    _start(workers) if address is None else _connect(address)
+    with _own_interrupt():
+        _start(workers) if address is None else _connect(address)
     from evornn.workers.ray_executor import RayExecutor
 
     working = RayExecutor(slots, grace=0.0 if address is None else GRACE)
@@ -46,6 +49,17 @@ def executor(address: str | None = None, workers: int | None = None, slots: int 
         yield working
     finally:
         working.close()
+
+
+@contextmanager
+def _own_interrupt() -> Iterator[None]:
+    """Ray puts its own handler in the place of whatever SIGTERM did before; that one aborts with a stack trace."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def prepare(address: str | None) -> None:

@@ -39,7 +39,7 @@ def query(
 
     with opened(store, server) as results:
         columns, rows = results.store.query(sql, limit=limit, timeout=timeout)
-    show([dict(zip(columns, row, strict=True)) for row in rows] if as_json else tables.table(columns, rows), as_json)
+    show([dict(zip(columns, row, strict=True)) for row in rows] if as_json else tables.Answer(columns, rows), as_json)
 
 
 def export(

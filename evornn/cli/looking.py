@@ -88,11 +88,8 @@ def _lines(news: News) -> list[dict[str, Any]]:
 
 
 def _text(line: dict[str, Any]) -> str:
+    from evornn.experiments.line import printable
+
     when = datetime.fromtimestamp(line["time"]).strftime("%Y-%m-%d %H:%M:%S")
     who = "job" if line["run"] is None else f"run {line['run']}"
-    return f"{when}  {who:<9} {line['kind']:<10} {_printable(line['text'])}".rstrip()
-
-
-def _printable(text: str) -> str:
-    """Log lines can't write over the terminal: control characters are shown, not sent."""
-    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in text)
+    return f"{when}  {who:<9} {line['kind']:<10} {printable(line['text'])}".rstrip()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from evornn.cli.progress import duration
+from evornn.experiments.line import printable
 
 if TYPE_CHECKING:
     from evornn.experiments.catalog import Entry
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 COLOURS = {"succeeded": "green", "failed": "red", "running": "cyan", "cancelling": "yellow", "cancelled": "yellow"}
 SPENT = ("network_steps", "evaluations", "updates")
 BARS = "▁▂▃▄▅▆▇█"
+NARROWEST = 8  # characters of a column that can still be read
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
@@ -31,10 +34,29 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     made = Table(box=None, pad_edge=False, header_style="bold")
     for k, column in enumerate(columns):
         numeric = bool(lines) and all(isinstance(line[k], (int, float, type(None))) for line in lines)
-        made.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+        made.add_column(Text(printable(column)), justify="right" if numeric else "left", overflow="fold")
     for line in lines:
         made.add_row(*(_cell(value) for value in line))
     return made
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Any result: a table, or a block of lines for each row where the columns would get too narrow to be read."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if len(self.columns) * NARROWEST <= options.max_width:
+            yield table(self.columns, self.rows)
+            return
+        for row in self.rows:
+            grid = Table.grid(padding=(0, 2))
+            for column, value in zip(self.columns, row, strict=True):
+                grid.add_row(Text(printable(column), style="bold"), _cell(value))
+            yield grid
+            yield ""
 
 
 def jobs(found: Sequence[StoredJob]) -> RenderableType:
@@ -104,7 +126,7 @@ def run(found: StoredRun, curve: Sequence[Row], result: Result | None) -> Render
     for name, value in (result.environment if result else {}).items():
         facts[name] = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
     for name, value in facts.items():
-        grid.add_row(Text(name, style="bold"), Text(str(value)))
+        grid.add_row(Text(name, style="bold"), Text(printable(str(value))))
     return grid
 
 
@@ -180,7 +202,7 @@ def _cell(value: Any) -> Text:
     if isinstance(value, float):
         return Text(f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}")
     text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and value > 9999 else str(value)
-    return Text(text, style=COLOURS.get(text, ""))
+    return Text(printable(text), style=COLOURS.get(text, ""))
 
 
 def _validity(token: Token) -> str:

@@ -18,19 +18,19 @@ def tune(
 
     Interrupted or killed, the same command goes on where it stopped.
     """
-    from evornn import library
-    from evornn.cli.progress import progress
-    from evornn.cli.trials import trials
-    from evornn.experiments.yaml import read
-    from evornn.service.results import Results
-    from evornn.service.service import Service
-    from evornn.service.tuning import Tuner
-
-    library.prepare(workers, address)
-    writable(report)
-    data = read(spec)
-    opened = library.open_store(store, create=True)
     try:
+        from evornn import library
+        from evornn.cli.progress import progress
+        from evornn.cli.trials import trials
+        from evornn.experiments.yaml import read
+        from evornn.service.results import Results
+        from evornn.service.service import Service
+        from evornn.service.tuning import Tuner
+
+        library.prepare(workers, address)
+        writable(report)
+        data = read(spec)
+        opened = library.open_store(store, create=True)
         with Results(Service(opened)) as results:
             tuner = Tuner(opened, data)
             with library.working(opened, workers, address) as work:

@@ -21,6 +21,7 @@ TRIES = 5
 PAUSE = 0.25  # seconds before the second try, doubled before each further one
 LONGEST_PAUSE = 10.0  # seconds
 AGAIN = (502, 503, 504)
+NO_TOKEN = "the server wants a valid token: put it into EVORNN_TOKEN; there, `evornn token add NAME` makes one"
 
 
 class Http:
@@ -115,7 +116,9 @@ def _pause(attempt: int, headers: Mapping[str, str]) -> float:
 
 def _error(answer: httpx.Response) -> EvornnError:
     problem = _problem(answer)
-    if answer.status_code in (401, 403):
+    if answer.status_code == 401:
+        return Refused(NO_TOKEN)
+    if answer.status_code == 403:
         return Refused(str(problem.get("detail", "the server refuses this token")))
     return rebuilt(problem)
 

@@ -7,6 +7,8 @@ from math import isfinite, isinf
 
 from evornn.experiments.comparison import Comparison, Contest, Pair, Ranking, TaskComparison, Tuned, Verdict
 
+MANY = 10.0  # above it a difference is told as a factor, not in percent
+
 
 def asked(comparison: Comparison) -> str:
     """What was run: how many networks, trainers, seeds, tasks, and how it ended."""
@@ -95,6 +97,11 @@ def settings(tuned: Tuned) -> str:
     )
 
 
+def difference(margin: float) -> str:
+    """How far a loss is above or below a baseline's, for a column of a table."""
+    return f"× {1 + margin:.3g}" if margin > MANY else f"{margin:+.1%}".replace("%", " %")
+
+
 def number(value: float | None, digits: int = 4) -> str:
     """A number for reading: 4 significant digits, 1.2 M for millions; a dash for what is not known."""
     if value is None or not isfinite(value):
@@ -147,4 +154,6 @@ def _margins(verdicts: Sequence[Verdict]) -> str:
 def _percent(margin: float) -> str:
     if not isfinite(margin):
         return "the network's loss is not finite"
+    if margin > MANY:
+        return f"{1 + margin:.3g} times as high"
     return f"{abs(margin):.1%} {'lower' if margin < 0 else 'higher'}".replace("%", " %")

@@ -17,7 +17,7 @@ from evornn.tasks.task import Data, Task
 from evornn.trainers import TRAINERS
 from evornn.trainers.trainer import Trainer
 from evornn.training.budget import Budget
-from evornn.training.check import check, check_causal, check_score
+from evornn.training.check import check, check_causal, check_score, data_of
 from evornn.training.loop import training
 from evornn.training.oracle import Origin
 from evornn.training.problem import Spread, problem
@@ -79,7 +79,7 @@ def load(fragment: str) -> tuple[Task, Data]:
 @lru_cache(maxsize=8)
 def _load(fragment: str, version: tuple[int, int] | None) -> tuple[Task, Data]:
     task = TASKS.build(json.loads(fragment), "task")
-    return task, task.data()
+    return task, data_of(task)
 
 
 def _version(path: Any) -> tuple[int, int] | None:

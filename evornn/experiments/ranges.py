@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from evornn.errors import UnknownName
+from evornn.errors import UnknownName, shown
 from evornn.settings import BadSetting
 
 Path: TypeAlias = tuple[str | int, ...]  # ("refine", "learning_rate"), ("betas", 1)
@@ -122,7 +122,7 @@ def _usual(value: Any, where: str) -> Any:
 
 def _choices(options: Any, where: str) -> Choices:
     if not isinstance(options, list) or len(options) < 2:
-        raise BadSetting(f"{where}.choose", f"must be a list of two values or more, got {options!r}")
+        raise BadSetting(f"{where}.choose", f"must be a list of two values or more, got {shown(options)}")
     if any(option in options[:k] for k, option in enumerate(options)):
         raise BadSetting(f"{where}.choose", "has a value twice: remove one")
     return Choices(tuple(options))
@@ -147,5 +147,5 @@ def _number(value: Mapping[str, Any], key: str, where: str) -> float:
         raise BadSetting(f"{where}.{key}", "is missing: a range has from and to, or choose: [a, b]")
     given = value[key]
     if isinstance(given, bool) or not isinstance(given, (int, float)) or not math.isfinite(given):
-        raise BadSetting(f"{where}.{key}", f"must be a number, got {given!r}; choose: [a, b] is for all else")
+        raise BadSetting(f"{where}.{key}", f"must be a number, got {shown(given)}; choose: [a, b] is for all else")
     return given

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from evornn import files
 from evornn.errors import EvornnError
 from evornn.experiments import conclusions, targets
 from evornn.experiments.charts import Forecast
@@ -46,7 +47,7 @@ def write_report(path: str | Path, comparison: Comparison, runs: DataFrame, curv
 def write_page(path: str | Path, page: str) -> Path:
     """Write a report that is there already; raises EvornnError when the place can't be written to."""
     try:
-        Path(path).write_text(page, encoding="utf-8")
+        files.write(Path(path), page.encode())
     except OSError as error:
         raise EvornnError(f"can't write the report to {path}: {error.strerror}; choose another place") from None
     return Path(path)
@@ -121,7 +122,8 @@ def _page(**fields: Any) -> str:
     jinja = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    jinja.filters.update(number=conclusions.number, plural=conclusions.plural, settings=conclusions.settings)
+    named = ("number", "plural", "settings", "difference")
+    jinja.filters.update({name: getattr(conclusions, name) for name in named})
     page: str = jinja.get_template("report.html").render(
         **fields,
         asked=conclusions.asked(fields["comparison"]),

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len
+from pydantic import BeforeValidator
 
 from evornn.catalog import is_place
-from evornn.errors import EvornnError, UnknownName
+from evornn.errors import EvornnError, UnknownName, shown
+from evornn.experiments.line import LONGEST, check_line
 from evornn.experiments.ranges import refuse
 from evornn.experiments.yaml import check_plain
 from evornn.networks import NETWORKS, Architecture
@@ -17,6 +19,8 @@ from evornn.settings import BadSetting, as_data, build, names, settings
 from evornn.tasks import TASKS
 from evornn.trainers import TRAINERS
 from evornn.training.budget import Budget
+
+SEEDS = "must be a number of seeds, or a list of different ones from 0 to 2⁶³ − 1"
 
 
 @settings
@@ -46,21 +50,27 @@ class NetworkSize:
     """The part of a network's fragment that all architectures share, as far as they have a use for it (`takes`)."""
 
     units: Annotated[int, Ge(1)] = 8
-    layers: Annotated[int, Ge(1)] | None = None  # None: what is usual for the architecture, mostly 1
+    layers: Annotated[int, Ge(1), Le(1_000)] | None = None  # None: what is usual for the architecture, mostly 1
     initial_state: Literal["zero", "learned"] = "zero"
+
+
+def _numbers(seeds: Any) -> Any:
+    if isinstance(seeds, bool) or not isinstance(seeds, (int, float, list)):
+        raise ValueError(SEEDS)
+    return seeds
 
 
 @settings
 class Experiment:
-    """A whole spec. `seeds: 5` means seeds 0…4. `loss` overrides the tasks' own."""
+    """A whole spec. `seeds: 5` means seeds 0…4."""
 
-    name: Annotated[str, Len(1, 200)]
+    name: Annotated[str, Len(1, LONGEST)]
     tasks: list[dict[str, Any]]
     networks: list[dict[str, Any]]
     trainers: list[dict[str, Any]]
-    seeds: int | list[int]
+    seeds: Annotated[int | list[int], BeforeValidator(_numbers)]
     budget: Budget
-    loss: str | None = None
+    loss: str | None = None  # overrides the tasks' own
     resources: Resources = Resources()
     start_from: StartFrom | None = None
 
@@ -84,8 +94,12 @@ class RunPlan:
 
 MOST_RUNS = 100_000  # of a job
 LARGEST_SEED = 2**63 - 1
-LONGEST_LABEL = 200  # characters
 PARTS: dict[str, type[Any]] = {"budget": Budget, "resources": Resources, "start_from": StartFrom}
+WANTED = {
+    "budget": "a number of network steps, or a mapping like {steps: 1_000_000, marks: 50}",
+    "resources": "a mapping like {cpus: 2}",
+    "start_from": "a mapping like {run: 3}",
+}
 
 
 def experiment(data: Mapping[str, Any], own_code: bool | Collection[str] = True) -> Experiment:
@@ -117,6 +131,8 @@ def with_parts(data: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     for field, kind in PARTS.items():
         if isinstance(data.get(field), Mapping):
             data[field] = build(kind, dict(data[field]), where + field)
+        elif data.get(field) is not None and not isinstance(data[field], kind):
+            raise BadSetting(where + field, f"must be {WANTED[field]}, got {shown(data[field])}")
     return data
 
 
@@ -172,10 +188,7 @@ def labelled(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         label = str(fragment.get("label", usual))
         if label in found:
             raise EvornnError(f"{label!r} stands twice in the spec: remove one, or give each a label of its own")
-        if len(label) > LONGEST_LABEL:
-            raise EvornnError(
-                f"the label {label[:40]!r}… is longer than {LONGEST_LABEL} characters: give a shorter one"
-            )
+        check_line("label", label)
         found[label] = {k: v for k, v in fragment.items() if k != "label"}
     return found
 
@@ -190,6 +203,7 @@ def check_fragment(part: str, fragment: Mapping[str, Any], where: str) -> None:
 
 
 def _check(experiment: Experiment) -> None:
+    check_line("name", experiment.name)
     for part in ("tasks", "networks", "trainers"):
         if not getattr(experiment, part):
             raise BadSetting(part, "is empty: list at least one")
@@ -207,7 +221,7 @@ def _refuse_places(experiment: Experiment, allowed: Collection[str]) -> None:
     for part in ("tasks", "networks", "trainers"):
         for where, kind in _kinds(getattr(experiment, part), part):
             if is_place(kind) and kind not in allowed:
-                raise BadSetting(where, f"{kind!r} is code of your own: run it on your machine, evornn run")
+                raise BadSetting(where, f"{shown(kind)} is code of your own: run it on your machine, evornn run")
 
 
 def _kinds(fragment: Any, where: str) -> Iterator[tuple[str, Any]]:
@@ -224,7 +238,7 @@ def _kinds(fragment: Any, where: str) -> Iterator[tuple[str, Any]]:
 def _check_seeds(experiment: Experiment) -> None:
     given = [experiment.seeds - 1] if isinstance(experiment.seeds, int) else experiment.seeds
     if not given or len(set(given)) < len(given) or not 0 <= min(given) <= max(given) <= LARGEST_SEED:
-        raise BadSetting("seeds", "must be a number of seeds, or a list of different ones from 0 to 2⁶³ − 1")
+        raise BadSetting("seeds", SEEDS)
     seeds = experiment.seeds if isinstance(experiment.seeds, int) else len(given)
     runs = seeds * len(experiment.tasks) * len(experiment.networks) * len(experiment.trainers)
     if runs > MOST_RUNS:

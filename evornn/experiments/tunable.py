@@ -7,11 +7,12 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from evornn.errors import EvornnError, UnknownName
+from evornn.errors import EvornnError, UnknownName, shown
 from evornn.experiments import ranges
 from evornn.experiments.ranges import Numbers, Path, Range
 from evornn.experiments.spec import MOST_RUNS, Experiment, check_fragment, experiment, labelled, shared, with_parts
 from evornn.experiments.tuning import Method, Tunable, Tuning
+from evornn.experiments.yaml import check_plain
 from evornn.settings import BadSetting, build
 
 PARTS = {"tasks": "task", "networks": "network", "trainers": "trainer"}
@@ -21,6 +22,7 @@ EXAMPLE = "{from: 1e-4, to: 1e-1, scale: log}"
 
 def tunable(data: Mapping[str, Any]) -> Tunable:
     """A validated spec with ranges. Errors name the field and the nearest known name."""
+    check_plain(data, "spec")
     rest = {key: value for key, value in data.items() if key != "tuning"}
     if not isinstance(data.get("tuning"), Mapping):
         raise BadSetting("tuning", "is missing from the spec: say how much, for example tuning: {trials: 20, seeds: 2}")
@@ -68,7 +70,7 @@ def _range(part: str, k: int, usual: dict[str, Any], path: Path, value: Mapping[
     found = ranges.parsed(value, where)
     for end in found.ends:
         if problem := _problem(part, ranges.put(usual, path, end), f"{part}.{k}", where):
-            raise BadSetting(where, f"can't have {end!r} in its range: {problem}")
+            raise BadSetting(where, f"can't have {shown(end)} in its range: {problem}")
     if not isinstance(found, Numbers) or any(end != int(end) for end in found.ends):
         return found
     half = ranges.put(usual, path, found.low + 0.5)

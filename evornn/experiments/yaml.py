@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from evornn.errors import EvornnError
+from evornn.settings import DEEPEST, check_depth
 
 LIMIT = 2**20  # bytes
-DEEP = "nested too deeply: a spec has a few levels"
 
 
 class PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
@@ -69,7 +69,7 @@ def parse(text: str, name: str = "spec") -> dict[str, Any]:
         problem = f"{error.context}, {problem}" if problem.startswith("but ") else problem
         raise EvornnError(f"{name}{f', line {mark.line + 1}' if mark else ''}: {problem}") from None
     except RecursionError:
-        raise EvornnError(f"{name}: {DEEP}") from None
+        raise EvornnError(f"{name}: nested too deeply: a spec has a few levels, {DEEPEST} at most") from None
     except (yaml.YAMLError, ValueError) as error:
         raise EvornnError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
     if not data:
@@ -83,12 +83,11 @@ def parse(text: str, name: str = "spec") -> dict[str, Any]:
 
 
 def check_plain(data: Any, name: str) -> None:
-    """Refuse what JSON can't hold; raises EvornnError."""
+    """Refuse what JSON can't hold, and what is nested without end; raises EvornnError."""
+    check_depth(data, name)
     try:
         json.dumps(data, allow_nan=False)
     except (TypeError, ValueError):
         raise EvornnError(
             f"{name}: only text, finite numbers, lists and mappings are allowed (dates and paths: as text)"
         ) from None
-    except RecursionError:
-        raise EvornnError(f"{name}: {DEEP}") from None

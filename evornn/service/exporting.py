@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evornn import files
 from evornn.errors import EvornnError
 from evornn.service.verbs import Reads
 
@@ -27,7 +28,7 @@ def export(store: Reads, file: Path, what: str, job: int | None = None) -> int:
         store.job(job)
     frame = _runs(store, job) if what == "runs" else _curves(store, job)
     try:
-        _write(frame, file)
+        files.write(file, _packed(frame, file.suffix))
     except OSError as error:
         raise EvornnError(f"can't write {file}: {error.strerror or error}; choose another place") from None
     return len(frame)
@@ -57,13 +58,11 @@ def _different(columns: Sequence[str]) -> list[str]:
     return [f"{name}_{k}" if name in columns[:k] else name for k, name in enumerate(columns)]
 
 
-def _write(frame: DataFrame, file: Path) -> None:
-    if file.suffix == ".csv":
-        frame.to_csv(file, index=False)
-    elif file.suffix == ".parquet":
-        frame.to_parquet(file, index=False)
-    else:
-        frame.to_json(file, orient="records", lines=False)
+def _packed(frame: DataFrame, suffix: str) -> bytes:
+    if suffix == ".parquet":
+        return bytes(frame.to_parquet(None, index=False))
+    text: str = frame.to_csv(index=False) if suffix == ".csv" else frame.to_json(orient="records")
+    return text.encode()
 
 
 def _runs(store: Reads, job: int | None) -> DataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evornn import files
 from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Model:
     def write(self, path: str | Path) -> Path:
         """Write the file. Raises EvornnError."""
         try:
-            Path(path).write_bytes(self.packed())
+            files.write(Path(path), self.packed())
         except OSError as error:
             raise EvornnError(f"can't write {path}: {error.strerror or error}; choose another place") from None
         return Path(path)

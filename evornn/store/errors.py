@@ -26,7 +26,8 @@ _SQLITE = {  # the family of SQLite's error code → what is wrong and what to d
     "SQLITE_CANTOPEN": "can't be opened: check that the file and its directory exist, and are readable and writable",
     "SQLITE_NOTADB": "is no SQLite database: name another file with --store",
     "SQLITE_CORRUPT": "is damaged: restore a backup, or save what can be read with `sqlite3 FILE .recover`",
-    "SQLITE_FULL": "can't grow (database or disk is full): free some space, then `evornn resume`",
+    "SQLITE_FULL": "can't grow (database or disk is full): free some space, then `evornn resume`, or "
+    "submit again what was not queued yet",
     "SQLITE_IOERR": "can't be read or written (disk I/O error): check the disk, then try again",
     "SQLITE_TOOBIG": "was given a text or blob over SQLite's limit of 1 GB: use a smaller network or population",
 }

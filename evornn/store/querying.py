@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from evornn.errors import suggestion
+from evornn.errors import shown, suggestion
 from evornn.store import reader, words
 from evornn.store.database import Database
 from evornn.store.errors import StoreError
@@ -87,5 +87,5 @@ def _message(reply: dict[str, Any]) -> str:
     if "known" not in reply:
         return " ".join(str(reply["error"]).split())
     if reply["what"] == "function":
-        return f"no function {reply['name']!r} for queries: docs/store.md lists those that there are"
-    return f"no {reply['what']} {reply['name']!r} for queries{suggestion(reply['name'], reply['known'])}"
+        return f"no function {shown(reply['name'])} for queries: docs/store.md lists those that there are"
+    return f"no {reply['what']} {shown(reply['name'])} for queries{suggestion(reply['name'], reply['known'])}"

@@ -134,6 +134,8 @@ def _explain(problem: str, connection: sqlite3.Connection, request: dict[str, An
     if unknown := re.fullmatch(r"no such (table|column|function): (.*)", problem):
         what, name = unknown[1], unknown[2].split(".")[-1] or unknown[2]
         return {"error": problem, "what": what, "name": name, "known": _known(what, connection, request)}
+    if "syntax error" in problem:
+        return {"error": f"{problem}: write one SELECT, as SQLite has it"}
     return {"error": problem or "the query needs too much memory: narrow it with WHERE or LIMIT"}
 
 

@@ -11,7 +11,7 @@ import psutil
 from evornn.errors import EvornnError
 from evornn.networks.network import Network, OwnLoss
 from evornn.settings import as_data
-from evornn.tasks.task import EPISODES, Score, Task
+from evornn.tasks.task import EPISODES, Data, Score, Task
 from evornn.trainers.trainer import Trainer
 from evornn.training.oracle import Origin
 from evornn.training.problem import Problem
@@ -19,6 +19,9 @@ from evornn.training.problem import Problem
 COPIES = 12  # of a population [P, n] float32 at a trainer's peak: Adam's genomes, gradients, moments, old and new
 SHARE = 0.5  # of the available memory that they may take
 SIZES = ("population", "restarts")  # settings that say how many members there are
+SPLITS = ("train", "valid", "test", "rows", "long_strings")  # settings of tasks that say how many sequences there are
+STEPS = ("length", "test_length", "long_length", "window", "lag")  # and of how many steps
+STEP = 16  # bytes of one, at the least: input, target, and what they were made from
 
 
 def check(problem: Problem, trainer: Trainer, origin: Origin | None = None) -> None:
@@ -34,6 +37,17 @@ def check(problem: Problem, trainer: Trainer, origin: Origin | None = None) -> N
     check_origin(origin, network.n)
     trainer.check(network.n, problem.cases)
     _check_memory(network, trainer)
+
+
+def data_of(task: Task) -> Data:
+    """The data of a task. Raises EvornnError for what doesn't fit into memory."""
+    _check_data(task)
+    try:
+        return task.data()
+    except MemoryError:
+        raise EvornnError(
+            f"memory: the data of {type(task).__name__} don't fit: take fewer or shorter sequences"
+        ) from None
 
 
 def check_causal(network: Network, task: Task) -> None:
@@ -75,6 +89,18 @@ def _check_memory(network: Network, trainer: Trainer) -> None:
         raise EvornnError(
             f"memory: {members:,} members of {network.n:,} parameters would take {needed / 2**30:,.1f} GiB and "
             f"{free / 2**30:,.1f} GiB are available: lower {setting or 'layers'} or units"
+        )
+
+
+def _check_data(task: Task) -> None:
+    """Before they are made: by then the machine may be out of memory, and this process killed."""
+    sequences = sum(getattr(task, name, 0) for name in SPLITS)
+    steps = max(getattr(task, name, 1) for name in STEPS)
+    needed, free = STEP * sequences * steps, psutil.virtual_memory().available
+    if needed > SHARE * free:
+        raise EvornnError(
+            f"memory: the data of {type(task).__name__}, {sequences:,} sequences of {steps:,} steps, would take "
+            f"{needed / 2**30:,.1f} GiB and {free / 2**30:,.1f} GiB are available: take fewer or shorter sequences"
         )
 
 

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evornn.errors import EvornnError
 from evornn.experiments.yaml import parse
 from evornn.service.api import problems
+from evornn.settings import DEEPEST
 
 LIMIT = 2**20  # bytes
 YAML_LIMIT = 2**16  # bytes; it is read a hundred times slower
-DEEPEST = 32
 LONGEST_TEXT = 100_000  # characters
 LONGEST_LIST = 100_000
 LARGEST = 2**63
