@@ -19,8 +19,9 @@ from evornn.kernels.backend import Backend
 from evornn.kernels.losses import PER_STEP
 from evornn.networks import CELLS
 from evornn.networks.convert import GATES, MODULES, RMLP, from_torch, to_torch_modules
+from evornn.networks.loss import DIFFERENTIABLE, has_gradient
 from evornn.networks.lstm_1997 import LSTM1997
-from evornn.networks.network import DIFFERENTIABLE, Network, has_gradient
+from evornn.networks.network import Network
 from evornn.settings import BadSetting
 
 I, H, O, B, T, P = 2, 4, 3, 3, 5, 4  # noqa: E741

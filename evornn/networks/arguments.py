@@ -135,8 +135,11 @@ def without_padding(inputs: Tensor, counted: Tensor, padding: float) -> Tensor:
     return torch.where(counted.flip(1).cumsum(1).flip(1)[..., None] > 0, inputs, padding)
 
 
-def only_finite(genomes: Tensor, results: Tensor) -> Tensor:
-    """[P, …] NaN for members whose genome is not finite: tanh would hide it. On the CPU by numpy: torch's threads would
-    go on spinning for milliseconds on the cores that the kernels want."""
-    finite = genomes.isfinite().all(1) if genomes.is_cuda else torch.from_numpy(np.isfinite(genomes.numpy()).all(1))
-    return results if finite.all() else torch.where(finite.view(-1, *[1] * (results.ndim - 1)), results, torch.nan)
+def only_finite(genomes: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
+    """[P, …] each, NaN for members whose genome is not finite: tanh would hide it. On the CPU by numpy: torch's threads
+    would go on spinning for milliseconds on the cores that the kernels want."""
+    finite = genomes.isfinite() if genomes.is_cuda else torch.from_numpy(np.isfinite(genomes.numpy()))
+    if finite.all():
+        return results
+    members = finite.all(1)
+    return tuple(torch.where(members.view(-1, *[1] * (found.ndim - 1)), found, torch.nan) for found in results)
