@@ -138,8 +138,8 @@ def without_padding(inputs: Tensor, counted: Tensor, padding: float) -> Tensor:
 def only_finite(genomes: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
     """[P, …] each, NaN for members whose genome is not finite: tanh would hide it. On the CPU by numpy: torch's threads
     would go on spinning for milliseconds on the cores that the kernels want."""
-    finite = genomes.isfinite() if genomes.is_cuda else torch.from_numpy(np.isfinite(genomes.numpy()))
+    finite: Any = genomes.isfinite().all(1) if genomes.is_cuda else np.isfinite(genomes.numpy()).all(1)
     if finite.all():
         return results
-    members = finite.all(1)
-    return tuple(torch.where(members.view(-1, *[1] * (found.ndim - 1)), found, torch.nan) for found in results)
+    sound = torch.as_tensor(finite)
+    return tuple(torch.where(sound.view(-1, *[1] * (found.ndim - 1)), found, torch.nan) for found in results)
