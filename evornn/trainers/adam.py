@@ -26,17 +26,11 @@ def adam(
 ) -> tuple[Floats, Floats, Floats]:
     """Step [P, n] of the k-th update and the new moments m, v [P, n] (Kingma & Ba 2015, algorithm 1)."""
     b1, b2 = betas
-    m = np.float32(b1) * m
-    m += np.float32(1 - b1) * gradients
-    v = np.float32(b2) * v
-    v += np.float32(1 - b2) * gradients * gradients
+    m = np.float32(b1) * m + np.float32(1 - b1) * gradients
+    v = np.float32(b2) * v + np.float32(1 - b2) * gradients * gradients
     c1, c2 = np.float32(1 - math.pow(b1, k)), np.float32(math.sqrt(1 - math.pow(b2, k)))
-    step, root = m / c1, np.sqrt(v)
-    step *= np.float32(-rate)
-    root /= c2
-    root += np.float32(eps)
-    step /= root
-    return step, m, v
+    step = np.float32(-rate) * (m / c1) / (np.sqrt(v) / c2 + np.float32(eps))
+    return step.astype(np.float32, copy=False), m, v
 
 
 @settings
