@@ -55,7 +55,8 @@ class Exam:
         if isinstance(loss, str):
             values = self.network.evaluator.losses(g, self.examples, loss, begin)
         else:
-            values = own_losses(loss, self.network.evaluator.outputs(g, self.examples.inputs, begin)[0], self.examples)
+            inputs, targets, mask = self.examples.tensors
+            values = own_losses(loss, self.network.evaluator.outputs(g, inputs, begin)[0], targets, mask)
         return like(genomes, *only_finite(g, values))
 
     def gradients(

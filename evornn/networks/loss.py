@@ -9,7 +9,6 @@ from torch import Tensor
 
 from evornn.arrays import Floats, Losses, Mask, Series
 from evornn.errors import EvornnError
-from evornn.kernels.examples import Examples
 from evornn.kernels.losses import PER_STEP, WITHOUT_GRADIENT
 from evornn.networks.arguments import numbers
 
@@ -24,12 +23,11 @@ def has_gradient(loss: str | OwnLoss) -> bool:
     return isinstance(loss, str) and loss not in WITHOUT_GRADIENT
 
 
-def own_losses(loss: OwnLoss, outputs: Tensor, examples: Examples) -> Tensor:
+def own_losses(loss: OwnLoss, outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """[P] what a user's loss says; raises EvornnError where it says something else."""
     if not callable(loss):
         raise EvornnError(f"loss must be one of {', '.join(PER_STEP)} or a function of your own, got {loss!r}")
-    targets, mask = examples.targets.cpu().numpy(), examples.mask.cpu().numpy()
-    said = numbers("the result of your loss", loss(outputs.cpu().numpy(), targets, mask))
+    said = numbers("the result of your loss", loss(outputs.cpu().numpy(), targets.cpu().numpy(), mask.cpu().numpy()))
     if said.shape != outputs.shape[:1]:
         raise EvornnError(f"your loss must return one number per member, [{len(outputs)}], got {list(said.shape)}")
     return said.to(outputs)

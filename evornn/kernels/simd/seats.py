@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Literal, Self, TypeAlias
 
 import numpy as np
@@ -29,12 +29,13 @@ class Seats:
     blocks: int
     apart: bool
 
-    @classmethod
-    def of(cls, batch: int) -> Seats:
+    @staticmethod
+    @cache
+    def of(batch: int) -> Seats:
         across: Across = "members" if batch <= SMALL_BATCH else "batch"
         blocks = batch if across == "members" else -(-batch // LANES)
         apart = blocks > 1
-        return cls(across, -(-blocks // VECTORS) * VECTORS if apart else blocks, apart)
+        return Seats(across, -(-blocks // VECTORS) * VECTORS if apart else blocks, apart)
 
     @property
     def sequences(self) -> int:
@@ -80,20 +81,25 @@ class Seats:
 
 
 class Seated(Examples):
-    """Examples as the kernels want them: ±∞ in the inputs is NaN, which no function swallows."""
+    """Examples as the kernels want them: numpy's arrays, and NaN, which no function swallows, for ±∞ in the inputs."""
 
     @classmethod
     def of(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Self:
         x, y, m = inputs.numpy(), targets.numpy(), mask.numpy()
         finite = np.isfinite(x)
         x, y = x if finite.all() else np.where(finite, x, np.float32(np.nan)), np.where(m[..., None], y, np.float32(0))
-        return cls(torch.from_numpy(x), torch.from_numpy(y), mask)
+        return cls(x, y, m)
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        x, y, m = (torch.from_numpy(values) for values in self.arrays)
+        return x, y, m
 
     @cached_property
     def data(self) -> Data:
         """All of them in their seats; the last sequence fills those that are left, without counting."""
         seats, batch = Seats.of(len(self)), len(self)
-        x, y, m = (values.numpy() for values in self.tensors)
+        x, y, m = self.arrays
         weights = m[..., None].astype(np.float32)
         if seats.sequences > batch:
             rows = np.minimum(np.arange(seats.sequences), batch - 1)
