@@ -26,10 +26,11 @@ from evornn.networks import CELLS
 ALONE = """
 import sys
 from time import perf_counter
+from evornn.kernels.simd.seats import Seats
 from evornn.networks.network import Network
 network = Network(sys.argv[1], inputs=1, units=6, outputs=1, backend="simd")
 start = perf_counter()
-kernel = network.evaluator._kernel(sys.argv[2], int(sys.argv[3]))
+kernel = network.evaluator._kernel(sys.argv[2], Seats.of(int(sys.argv[3])))
 kernel.function
 print(perf_counter() - start)
 """

@@ -1,5 +1,8 @@
 """What the frame costs: loop, dispatcher, store and progress, as a share of the wall time of a run whose trainer steps
-cost 20 ms; and the time that `evornn --help` takes. `python -m benchmarks.overhead [--json FILE]`"""
+cost 20 ms; how much of a small update or generation is Python; and the time that `evornn --help` takes.
+
+    python -m benchmarks.overhead [--json FILE]
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -17,6 +21,8 @@ import numpy as np
 
 from evornn.arrays import Genome, Streams
 from evornn.cli.progress import Tally
+from evornn.experiments.execute import ready
+from evornn.kernels.simd.seats import Seats
 from evornn.service.dispatch import Dispatcher
 from evornn.service.local import LocalExecutor
 from evornn.service.service import submit
@@ -24,6 +30,8 @@ from evornn.settings import settings
 from evornn.store.store import open_store
 from evornn.trainers import TRAINERS
 from evornn.trainers.trainer import Oracle, State, Trainer
+from evornn.training.oracle import LocalOracle
+from evornn.training.problem import problem
 
 STEP = 0.020  # seconds
 STEPS = 300
@@ -36,6 +44,13 @@ SPEC: dict[str, Any] = {
     "trainers": [{"kind": "busy"}],
     "seeds": 1,
     "budget": {"steps": STEPS * 10 * 11, "marks": 100},
+}
+BATCH = 32
+SMALL: dict[str, dict[str, Any]] = {
+    "adam, one restart": {"kind": "adam", "batch": BATCH},
+    "adam, 8 restarts": {"kind": "adam", "batch": BATCH, "restarts": 8},
+    "snes, 16 members": {"kind": "snes", "batch": BATCH, "population": 16},
+    "cma_es, 16 members": {"kind": "cma_es", "batch": BATCH, "population": 16},
 }
 
 
@@ -73,11 +88,14 @@ def main() -> None:
         "step_seconds": STEP,
         "run_seconds": seconds,
         "frame_share": 1 - sum(SPENT[-STEPS:]) / seconds,
+        "small": {name: small(trainer) for name, trainer in SMALL.items()},
         "help_seconds": help_seconds(),
     }
     print(
         f"{STEPS} trainer steps of {1000 * STEP:.0f} ms: {seconds:.2f} s, of which the frame {found['frame_share']:.1%}"
     )
+    for name, cost in found["small"].items():
+        print(f"{name}: {cost['step']:.0f} µs, of which the kernel {cost['kernel']:.0f}")
     print(f"evornn --help: {found['help_seconds']:.2f} s")
     if (file := arguments.parse_args().json) is not None:
         file.write_text(json.dumps(found, indent=1) + "\n")
@@ -95,6 +113,38 @@ def framed() -> float:
         executor.close()
         assert store.job(job).counts == {"succeeded": 1} and store.runs(job=job)[0].updates == STEPS
     return seconds
+
+
+def small(trainer: dict[str, Any], steps: int = 2000) -> dict[str, float]:
+    """Microseconds of a trainer's step on mini-batches of 32 sequences of 22 steps, for an Elman network of 97
+    parameters, and those of them inside of the compiled kernel: medians."""
+    task = {"kind": "adding", "length": 20, "train": 1024, "valid": 1, "test": 1}
+    run = ready({"task": task, "network": {"kind": "elman", "units": 8}, "trainer": trainer})
+    asked, entry = (
+        problem(run.network, run.data.train, run.loss),
+        "gradients" if run.trainer.needs_gradient else "losses",
+    )
+    kernel, inside = run.network.evaluator._kernel(entry, Seats.of(BATCH)), []
+    kernel.function = timed(kernel.function, inside)
+    oracle, streams, times = LocalOracle(asked, 0, 2**62), Streams(0, "small"), []
+    state = run.trainer.start(oracle, streams)
+    step = timed(run.trainer.step, times)
+    for _ in range(steps):
+        oracle.answers = []
+        state = step(state, oracle, streams)
+    return {"step": 1e6 * median(times), "kernel": 1e6 * median(inside)}
+
+
+def timed(function: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
+    """The same function, which notes how many seconds each call takes."""
+
+    def call(*arguments: Any) -> Any:
+        begin = perf_counter()
+        answer = function(*arguments)
+        times.append(perf_counter() - begin)
+        return answer
+
+    return call
 
 
 def help_seconds(repeats: int = 5) -> float:

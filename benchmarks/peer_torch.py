@@ -30,20 +30,22 @@ def _contestant(problem: Problem, name: str, forward: Callable[[], Any], gradien
     return Contestant("torch", name, gradient, lambda r: r[0].numpy(), lambda r: r[1].numpy())
 
 
-def _arguments(problem: Problem) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def _arguments(problem: Problem) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     g, x, y = (torch.from_numpy(values) for values in (problem.genomes, problem.inputs, problem.targets))
-    return g, x, y, torch.ones(x.shape[:2], dtype=torch.bool)
+    return g, x, y
 
 
 def _tiles(problem: Problem) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """evornn's own torch backend: tiles of members on threads, one torch thread each."""
-    evaluator, arguments = Evaluator(problem.network.layout, problem.network.evaluator.threads), _arguments(problem)
-    return (lambda: evaluator.losses(*arguments, "mse")), (lambda: evaluator.gradients(*arguments, "mse"))
+    evaluator = Evaluator(problem.network.layout, problem.network.evaluator.threads)
+    g, x, y = _arguments(problem)
+    examples = evaluator.examples.of(x, y, torch.ones(x.shape[:2], dtype=torch.bool))
+    return (lambda: evaluator.losses(g, examples, "mse")), (lambda: evaluator.gradients(g, examples, "mse"))
 
 
 def _population(problem: Problem) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """All members in one batched product, torch's threads inside it."""
-    g, x, y, _ = _arguments(problem)
+    g, x, y = _arguments(problem)
 
     def losses(genomes: torch.Tensor) -> torch.Tensor:
         return kinds.mse(Reference(problem.network.layout, genomes).run(x)[0], y).mean((1, 2))
@@ -62,7 +64,7 @@ def _population(problem: Problem) -> tuple[Callable[[], Any], Callable[[], Any]]
 
 def _one_by_one(problem: Problem) -> Callable[[], torch.Tensor]:
     """torch.nn.RNN, LSTM or GRU, a module per member."""
-    _, x, y, _ = _arguments(problem)
+    _, x, y = _arguments(problem)
     modules = [to_torch_modules(problem.network, genome) for genome in problem.genomes]
     parameters = [[*recurrent.parameters(), *readout.parameters()] for recurrent, readout in modules]
 

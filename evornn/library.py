@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from evornn.arrays import Genome
-    from evornn.networks.network import Network, OwnLoss
+    from evornn.networks.loss import OwnLoss
+    from evornn.networks.network import Network
     from evornn.service.dispatch import Listener
     from evornn.service.results import Results
     from evornn.store.records import StoredRun

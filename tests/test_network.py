@@ -19,8 +19,9 @@ from evornn.kernels.backend import Backend
 from evornn.kernels.losses import PER_STEP
 from evornn.networks import CELLS
 from evornn.networks.convert import GATES, MODULES, RMLP, from_torch, to_torch_modules
+from evornn.networks.loss import DIFFERENTIABLE, has_gradient
 from evornn.networks.lstm_1997 import LSTM1997
-from evornn.networks.network import DIFFERENTIABLE, Network, has_gradient
+from evornn.networks.network import Network
 from evornn.settings import BadSetting
 
 I, H, O, B, T, P = 2, 4, 3, 3, 5, 4  # noqa: E741
@@ -117,6 +118,10 @@ def test_a_users_own_loss():
         return [np.abs(member[counted] - targets[counted]).max() for member in outputs]
 
     losses = net.losses(genomes, x, y, loss=worst, mask=mask)
+    unknown = np.where(mask[..., None], y, np.nan)
+    np.testing.assert_array_equal(
+        net.losses(genomes, x, unknown, loss=lambda o, t, m: np.abs(t[~m]).max() + worst(o, t, m), mask=mask), losses
+    )
     np.testing.assert_allclose(losses, np.abs(net.predict(genomes, x) - y)[:, mask].max((1, 2)))
     mean = net.losses(genomes, x, y, loss=lambda o, t, m: np.square(o - t)[:, m].mean((1, 2)), mask=mask, washout=1)
     np.testing.assert_allclose(mean, net.losses(genomes, x, y, mask=mask, washout=1), rtol=1e-12)
@@ -330,6 +335,35 @@ def test_any_array_of_numbers_will_do(view):
     genomes = np.float64(net.sample(P, 0))
     expected = net.losses(genomes, x, y)
     np.testing.assert_array_equal(net.losses(view(genomes), view(x), view(y)), expected)
+
+
+@pytest.mark.parametrize("given", [{}, {"dtype": "float32", "backend": "simd"}], ids=["torch", "simd"])
+def test_a_mini_batch_is_some_of_an_exams_sequences(given):
+    """To the bit, whatever was asked before; padding may be anything there, and targets that don't count."""
+    net, (x, y, mask) = elman(**given), data()
+    x[1, 3:], y[~mask] = np.nan, np.nan
+    genomes, exam = net.sample(P, 0), net.exam(x, y, mask)
+    whole = exam.losses(genomes)
+    np.testing.assert_array_equal(whole, net.losses(genomes, x, y, mask=mask))
+    for rows in (np.array([2, 0]), np.array([1]), np.array([0, 1, 2, 1])):
+        part, few = exam.take(rows), (x[rows], y[rows])
+        np.testing.assert_array_equal(part.losses(genomes), net.losses(genomes, *few, mask=mask[rows]))
+        for found, right in zip(part.gradients(genomes), net.gradients(genomes, *few, mask=mask[rows]), strict=True):
+            np.testing.assert_array_equal(found, right)
+            assert np.isfinite(found).all()
+    np.testing.assert_array_equal(exam.losses(genomes), whole)
+    part = exam.take(np.array([1, 2])).during(slice(1, 3))
+    assert len(part) == 2
+    np.testing.assert_array_equal(part.losses(genomes), net.losses(genomes, x[1:, 1:3], y[1:, 1:3], mask=mask[1:, 1:3]))
+
+
+def test_a_mini_batch_in_which_nothing_counts_is_refused():
+    net, (x, y, mask) = elman(), data()
+    mask[1] = False
+    exam = net.exam(x, y, mask)
+    with pytest.raises(EvornnError, match="no step of a batch counts: take larger batches"):
+        exam.take(np.array([1, 1]))
+    assert np.isfinite(exam.take(np.array([1, 0])).losses(net.sample(P, 0))).all()
 
 
 def test_arguments_stay_as_they_were():

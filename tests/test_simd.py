@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from evornn.cell import Cell, Uniform, Weights
 from evornn.kernels.evaluate import Evaluator
+from evornn.kernels.examples import Examples
 from evornn.kernels.simd import functions, threads, vector
 from evornn.kernels.simd.evaluator import SimdEvaluator
 from evornn.kernels.simd.kernel import source
 from evornn.kernels.simd.program import NotFusable
+from evornn.kernels.simd.seats import Seated
 from evornn.layout import Layout
 from evornn.networks import CELLS
 from evornn.ops import Node, Sizes, apply, exp, relu, sigmoid, tanh
@@ -73,19 +75,19 @@ class Case:
         self.simd, self.reference = SimdEvaluator(self.layout), Evaluator(self.layout)
 
     @property
-    def data(self) -> tuple[torch.Tensor, ...]:
-        return self.inputs, self.targets, self.mask
+    def data(self) -> Seated:
+        return Seated.of(self.inputs, self.targets, self.mask)
 
     @property
-    def exact(self) -> tuple[torch.Tensor, ...]:
-        return self.genomes.double(), self.inputs.double(), self.targets.double(), self.mask
+    def exact(self) -> tuple[torch.Tensor, Examples]:
+        return self.genomes.double(), Examples.of(self.inputs.double(), self.targets.double(), self.mask)
 
     def check_losses(self, loss: str) -> None:
-        found, right = self.simd.losses(self.genomes, *self.data, loss), self.reference.losses(*self.exact, loss)
+        found, right = self.simd.losses(self.genomes, self.data, loss), self.reference.losses(*self.exact, loss)
         assert ((found / right - 1).abs() < 1e-5).all(), (loss, found, right)
 
     def check_gradients(self, loss: str) -> None:
-        losses, found, _ = self.simd.gradients(self.genomes, *self.data, loss)
+        losses, found, _ = self.simd.gradients(self.genomes, self.data, loss)
         right_losses, right, _ = self.reference.gradients(*self.exact, loss)
         assert ((losses / right_losses - 1).abs() < 1e-5).all()
         error = (found - right).norm(dim=1) / right.norm(dim=1)
@@ -172,8 +174,8 @@ def test_any_shape_agrees_with_the_reference(name: str, loss: str, **sizes: int)
 @pytest.mark.slow
 def test_long_sequences_are_recomputed_in_segments_with_the_same_result() -> None:
     case = Case("elman", steps=100, layers=2)
-    whole = case.simd.gradients(case.genomes, *case.data, "mse")
-    small = SimdEvaluator(case.layout, workspace_bytes=100_000).gradients(case.genomes, *case.data, "mse")
+    whole = case.simd.gradients(case.genomes, case.data, "mse")
+    small = SimdEvaluator(case.layout, workspace_bytes=100_000).gradients(case.genomes, case.data, "mse")
     assert torch.equal(whole[0], small[0])
     assert torch.allclose(whole[1], small[1], rtol=1e-4, atol=1e-7)
 
@@ -185,7 +187,7 @@ def test_a_forward_pass_takes_no_more_memory_for_longer_sequences(batch: int) ->
     for steps in (10, 2000):
         case = Case("elman", batch=batch, steps=steps, units=16)
         threads.buffers.arrays.clear()
-        case.simd.losses(case.genomes, *case.data, "mse")
+        case.simd.losses(case.genomes, case.data, "mse")
         taken.append([array.nbytes for array in threads.buffers.arrays.values()])
     assert taken[0] == taken[1] != []
 
@@ -197,16 +199,16 @@ def test_a_forward_pass_takes_no_more_memory_for_longer_sequences(batch: int) ->
 @pytest.mark.parametrize("batch", [1, 3, 12, 20])
 def test_bits_depend_on_neither_threads_nor_shards_nor_place(batch: int) -> None:
     case = Case("elman", batch=batch, population=37)
-    losses, gradients, _ = case.simd.gradients(case.genomes, *case.data, "mse")
-    assert torch.equal(losses, case.simd.gradients(case.genomes, *case.data, "mse")[0])
-    threaded = SimdEvaluator(case.layout, threads=3).gradients(case.genomes, *case.data, "mse")
+    losses, gradients, _ = case.simd.gradients(case.genomes, case.data, "mse")
+    assert torch.equal(losses, case.simd.gradients(case.genomes, case.data, "mse")[0])
+    threaded = SimdEvaluator(case.layout, threads=3).gradients(case.genomes, case.data, "mse")
     assert torch.equal(losses, threaded[0]) and torch.equal(gradients, threaded[1])
     order = torch.randperm(37, generator=torch.Generator().manual_seed(0))
     for members in (order, order[:5], order[7:8]):
-        part = case.simd.gradients(case.genomes[members], *case.data, "mse")
+        part = case.simd.gradients(case.genomes[members], case.data, "mse")
         assert torch.equal(part[0], losses[members]) and torch.equal(part[1], gradients[members])
-    alone = [SimdEvaluator(case.layout, threads=2).losses(case.genomes[k : k + 1], *case.data, "mse") for k in range(3)]
-    assert torch.equal(torch.cat(alone), case.simd.losses(case.genomes, *case.data, "mse")[:3])
+    alone = [SimdEvaluator(case.layout, threads=2).losses(case.genomes[k : k + 1], case.data, "mse") for k in range(3)]
+    assert torch.equal(torch.cat(alone), case.simd.losses(case.genomes, case.data, "mse")[:3])
 
 
 @pytest.mark.slow
@@ -214,24 +216,24 @@ def test_bits_depend_on_neither_threads_nor_shards_nor_place(batch: int) -> None
 @pytest.mark.parametrize("batch", [1, 3, 12, 20])
 def test_what_is_not_finite_gives_nan_to_its_member_alone(bad: float, batch: int) -> None:
     case = Case("elman", batch=batch, population=4)
-    good = case.simd.losses(case.genomes, *case.data, "mse")
+    good = case.simd.losses(case.genomes, case.data, "mse")
     case.genomes[2, 5] = bad
     for loss in ("mse", "zero_one"):
-        assert case.simd.losses(case.genomes, *case.data, loss).isnan().tolist() == [False, False, True, False]
-    assert torch.equal(good[:2], case.simd.losses(case.genomes, *case.data, "mse")[:2])
-    losses, gradients, _ = case.simd.gradients(case.genomes, *case.data, "mse")
+        assert case.simd.losses(case.genomes, case.data, loss).isnan().tolist() == [False, False, True, False]
+    assert torch.equal(good[:2], case.simd.losses(case.genomes, case.data, "mse")[:2])
+    losses, gradients, _ = case.simd.gradients(case.genomes, case.data, "mse")
     assert losses.isnan().tolist() == [False, False, True, False]
     assert gradients.isnan().all(1).tolist() == [False, False, True, False]
     case.inputs[-1, 4, 0] = bad
-    assert case.simd.losses(case.genomes, *case.data, "mse").isnan().all()
+    assert case.simd.losses(case.genomes, case.data, "mse").isnan().all()
 
 
 @pytest.mark.slow
 def test_masked_targets_may_be_nan() -> None:
     case = Case("elman")
-    before = case.simd.losses(case.genomes, *case.data, "mse")
+    before = case.simd.losses(case.genomes, case.data, "mse")
     case.targets[~case.mask] = torch.nan
-    assert torch.equal(before, case.simd.losses(case.genomes, *case.data, "mse"))
+    assert torch.equal(before, case.simd.losses(case.genomes, case.data, "mse"))
 
 
 # ---- outputs --------------------------------------------------------------------------------------------------------
@@ -242,8 +244,8 @@ def test_masked_targets_may_be_nan() -> None:
 @pytest.mark.parametrize("name", ["jordan", "clockwork", "ctrnn"])
 def test_outputs_and_carried_states_agree_with_the_reference(name: str, batch: int) -> None:
     case = Case(name, batch=batch, population=5, layers=2, units=8)
-    g, x, *_ = case.exact
-    right, right_end = case.reference.outputs(g, x)
+    g, examples = case.exact
+    right, right_end = case.reference.outputs(g, examples.inputs)
     found, end = case.simd.outputs(case.genomes, case.inputs)
     assert torch.allclose(found.double(), right, atol=1e-5)
     assert [layer.keys() for layer in end] == [layer.keys() for layer in right_end]
@@ -260,16 +262,16 @@ def test_outputs_and_carried_states_agree_with_the_reference(name: str, batch: i
 @pytest.mark.parametrize("name", ["jordan", "clockwork", "ctrnn"])
 def test_losses_and_gradients_go_on_from_a_state(name: str, batch: int) -> None:
     case = Case(name, batch=batch, population=5, layers=2, units=8, initial_state="learned")
-    g, x, y, m = case.exact
-    rest = x[:, 7:], y[:, 7:], m[:, 7:]
-    state = case.reference.outputs(g, x[:, :7])[1]
-    losses, gradients, end = case.reference.gradients(g, *rest, "mse", state, carry=True)
-    assert torch.equal(losses, case.reference.losses(g, *rest, "mse", state))
+    g, examples = case.exact
+    rest = examples.during(slice(7, None))
+    state = case.reference.outputs(g, examples.inputs[:, :7])[1]
+    losses, gradients, end = case.reference.gradients(g, rest, "mse", state, carry=True)
+    assert torch.equal(losses, case.reference.losses(g, rest, "mse", state))
     single = [{name: values.float() for name, values in layer.items()} for layer in state]
-    data = [values[:, 7:] for values in case.data]
-    found = case.simd.gradients(case.genomes, *data, "mse", single, carry=True)
+    data = case.data.during(slice(7, None))
+    found = case.simd.gradients(case.genomes, data, "mse", single, carry=True)
     assert torch.allclose(found[0].double(), losses, rtol=1e-5)
-    assert torch.allclose(case.simd.losses(case.genomes, *data, "mse", single).double(), losses, rtol=1e-5)
+    assert torch.allclose(case.simd.losses(case.genomes, data, "mse", single).double(), losses, rtol=1e-5)
     assert ((found[1] - gradients).norm(dim=1) / gradients.norm(dim=1) < 1e-4).all()
     initial = [b.slice for name, b in case.layout.blocks.items() if name.endswith("initial")]
     assert not any(found[1][:, part].any() or gradients[:, part].any() for part in initial)
@@ -282,12 +284,12 @@ def test_losses_and_gradients_go_on_from_a_state(name: str, batch: int) -> None:
 @pytest.mark.parametrize("name", ["elman", "jordan"])
 def test_sums_for_a_readout_agree_with_the_reference(name: str, batch: int) -> None:
     case = Case(name, batch=batch, population=20, layers=2, units=7, steps=70)
-    found, right = case.simd.products(case.genomes, *case.data), case.reference.products(*case.exact)
+    found, right = case.simd.products(case.genomes, case.data), case.reference.products(*case.exact)
     for sums, exact in zip(found, right, strict=True):
         assert sums.shape == exact.shape and sums.dtype == torch.float64
         assert ((sums - exact).norm(dim=(1, 2)) / exact.norm(dim=(1, 2)) < 1e-5).all()
     assert torch.equal(found[0][:, -1, -1], case.mask.sum().expand(20).double())
-    threaded = SimdEvaluator(case.layout, threads=3).products(case.genomes[5:], *case.data)
+    threaded = SimdEvaluator(case.layout, threads=3).products(case.genomes[5:], case.data)
     assert all(torch.equal(part, whole[5:]) for part, whole in zip(threaded, found, strict=True))
 
 
@@ -297,13 +299,14 @@ AGAIN = """
 import logging, numpy as np, torch
 logging.basicConfig(level=logging.INFO)
 from evornn.kernels.simd.evaluator import SimdEvaluator
+from evornn.kernels.simd.seats import Seated
 from evornn.layout import Layout
 from evornn.networks import CELLS
 for units in (5, 8):
     layout = Layout(CELLS.build({"kind": "elman"}), 2, units, 1, 1, "zero")
     g = torch.from_numpy(layout.sample(2, np.random.default_rng(0)))
     x, y, m = torch.zeros(20, 3, 2), torch.zeros(20, 3, 1), torch.ones(20, 3, dtype=torch.bool)
-    print(SimdEvaluator(layout).losses(g, x, y, m, "mse").tolist())
+    print(SimdEvaluator(layout).losses(g, Seated.of(x, y, m), "mse").tolist())
 """
 
 

@@ -17,6 +17,7 @@ from numpy.testing import assert_array_equal
 import evornn
 from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
+from evornn.networks.exam import Exam
 from evornn.networks.network import Network
 from evornn.store.codec import dumps, loads, pack, unpack
 from evornn.tasks import TASKS
@@ -626,7 +627,7 @@ def test_memory_that_runs_out_is_told(network: Network, data: Data, monkeypatch:
     def full(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(Network, "losses", full)
+    monkeypatch.setattr(Exam, "losses", full)
     with pytest.raises(EvornnError, match=r"memory: SNES on <elman .* does not fit: lower population"):
         finished(network, data, trainer_of("snes"), 0, Budget(steps=20_000))
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from evornn.kernels import losses
+from evornn.kernels.examples import Examples
 from evornn.kernels.model import Direct, ModelForm
 from evornn.kernels.reference import NetworkState, Reference
 from evornn.layout import Form, Layout
@@ -37,6 +38,7 @@ class Evaluator:
     """Evaluates one network's genomes [P, n] (torch, on their device) with a number of CPU threads."""
 
     name: ClassVar[str] = "torch"
+    examples: ClassVar[type[Examples]] = Examples  # what it is asked about
     layout: Form
     threads: int = 1
 
@@ -46,30 +48,26 @@ class Evaluator:
     def is_prepared(self, batch: int, gradients: bool, readouts: bool = False) -> bool:
         return True
 
-    def losses(
-        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
-        state: NetworkState | None = None,
-    ) -> Tensor:  # fmt: skip
+    def losses(self, genomes: Tensor, examples: Examples, loss: str, state: NetworkState | None = None) -> Tensor:
         """[P] mean losses over the steps where the mask is True, from the usual start or a state [P, B, size]."""
-        state = whole_tiles(state)
+        state, inputs, targets, mask = whole_tiles(state), *examples.tensors
 
         def tile(members: Tensor, place: slice) -> Tensor:
             network, sums = interpreter(self.layout, members), []
             for rows in self._chunks(members, inputs, stored_steps=1):
                 outputs, _ = network.run(inputs[rows], part_of(state, place, rows))
                 sums.append(losses.total(loss, outputs, targets[rows], mask[rows]))
-            return torch.stack(sums).sum(0) / mask.sum()
+            return torch.stack(sums).sum(0) / examples.count
 
         with torch.no_grad():
             return torch.cat(self._over_tiles(tile, genomes))[: len(genomes)]
 
     def gradients(
-        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
-        state: NetworkState | None = None, carry: bool = False,
-    ) -> tuple[Tensor, Tensor, NetworkState | None]:  # fmt: skip
+        self, genomes: Tensor, examples: Examples, loss: str, state: NetworkState | None = None, carry: bool = False
+    ) -> tuple[Tensor, Tensor, NetworkState | None]:
         """[P] losses, [P, n] their gradients by backpropagation through time, and with `carry` the state after the last
         step. No gradient flows into a state that is given, [P, B, size]."""
-        state = whole_tiles(state)
+        state, inputs, targets, mask = whole_tiles(state), *examples.tensors
 
         def tile(members: Tensor, place: slice) -> tuple[Tensor, Tensor, NetworkState]:
             members = members.detach().requires_grad_()
@@ -80,7 +78,7 @@ class Evaluator:
                 part = losses.total(loss, outputs, targets[rows], mask[rows])
                 gradient = gradient + torch.autograd.grad(part.sum(), members)[0]
                 sums.append(part.detach())
-            return torch.stack(sums).sum(0) / mask.sum(), gradient / mask.sum(), joined(ends, 1)[1]
+            return torch.stack(sums).sum(0) / examples.count, gradient / examples.count, joined(ends, 1)[1]
 
         with torch.enable_grad():
             values, gradients, ends = zip(*self._over_tiles(tile, genomes), strict=True)
@@ -107,16 +105,15 @@ class Evaluator:
         count = len(genomes)
         return outputs[:count], [{name: values[:count] for name, values in layer.items()} for layer in ends]
 
-    def products(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor) -> Products:
+    def products(self, genomes: Tensor, examples: Examples) -> Products:
         """Sums for the read-out of cells, over the steps where the mask is True; fed-back outputs are the targets."""
-        layout = self.layout
+        layout, (inputs, targets, mask) = self.layout, examples.tensors
         assert isinstance(layout, Layout)
 
         def tile(members: Tensor, place: slice) -> Products:
             network, sums = Reference(layout, members), []
             for rows in self._chunks(members, inputs, stored_steps=1):
-                forced = torch.where(mask[rows][..., None], targets[rows], 0.0)
-                hidden, _ = network.hidden(inputs[rows], forced=forced)
+                hidden, _ = network.hidden(inputs[rows], forced=targets[rows])
                 counted = mask[rows].flatten()
                 h = hidden.flatten(1, 2)[:, counted].double()
                 h = torch.cat([h, torch.ones_like(h[..., :1])], -1)

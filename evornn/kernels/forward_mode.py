@@ -15,6 +15,7 @@ from torch import Tensor
 from evornn.errors import EvornnError
 from evornn.kernels import losses
 from evornn.kernels.evaluate import single_threaded
+from evornn.kernels.examples import Examples
 from evornn.kernels.reference import NetworkState, Reference
 from evornn.layout import Layout
 
@@ -23,31 +24,27 @@ SHARE = 0.5  # of the available memory that they may take
 
 
 def gradients(
-    layout: Layout, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
-    state: NetworkState | None = None,
-) -> tuple[Tensor, Tensor, NetworkState]:  # fmt: skip
+    layout: Layout, genomes: Tensor, examples: Examples, loss: str, state: NetworkState | None = None
+) -> tuple[Tensor, Tensor, NetworkState]:
     """[P] mean losses over the steps where the mask is True, [P, n] their gradients, and the state after the last step
     with its derivatives. A state that is given without derivatives depends on no weight."""
     with single_threaded(), torch.no_grad(), dual.dual_level():
-        parts = [
-            _member(layout, genome, inputs, targets, mask, loss, _of(state, p)) for p, genome in enumerate(genomes)
-        ]
+        parts = [_member(layout, genome, examples, loss, _of(state, p)) for p, genome in enumerate(genomes)]
     values, gradients, ends = zip(*parts, strict=True)
     end = [{name: torch.stack([e[k][name] for e in ends]) for name in layer} for k, layer in enumerate(ends[0])]
     return torch.stack(values), torch.stack(gradients), end
 
 
 def _member(
-    layout: Layout, genome: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
-    state: NetworkState | None,
-) -> tuple[Tensor, Tensor, NetworkState]:  # fmt: skip
+    layout: Layout, genome: Tensor, examples: Examples, loss: str, state: NetworkState | None
+) -> tuple[Tensor, Tensor, NetworkState]:
     """A loss [], its gradient [n] and the state after the last step, [B, size] and [B, size, n]."""
-    n = len(genome)
+    n, (inputs, targets, mask) = len(genome), examples.tensors
     weights = _made_dual(genome.expand(n, n), torch.eye(n).to(genome))
     begin = None if state is None else [_dual(layer, n) for layer in state]
     outputs, end = Reference(layout, weights).run(inputs, begin)
-    steps = losses.per_step(loss)(outputs, torch.where(mask[..., None], targets, 0.0))
-    mean = torch.where(mask, steps, 0.0).flatten(1).sum(1) / mask.sum()
+    steps = losses.per_step(loss)(outputs, targets)
+    mean = torch.where(mask, steps, 0.0).flatten(1).sum(1) / examples.count
     value, gradient = _parts(mean)
     return value[0], gradient, [_carried(layer) for layer in end]
 

@@ -51,8 +51,7 @@ def per_step(name: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def total(loss: str, outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """[P] sums over the steps where the mask is True; what is masked may be NaN in the targets."""
-    targets = torch.where(mask[..., None], targets, 0.0)
+    """[P] sums over the steps where the mask is True; where it is not, targets must be numbers too."""
     steps = per_step(loss)(outputs, targets)
     return sum_members(torch.where(mask, steps, 0.0))
 

@@ -110,7 +110,8 @@ def numbers(what: str, values: Any) -> Tensor:
         array = np.asarray(values)
         if array.dtype.kind not in "fiub":
             raise TypeError
-        return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
+        array = array.astype(array.dtype.newbyteorder("="), "C", copy=False)
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
     except (TypeError, ValueError, RuntimeError):
         raise EvornnError(f"{what} must be an array of numbers, got {_described(values)}") from None
 
@@ -135,8 +136,11 @@ def without_padding(inputs: Tensor, counted: Tensor, padding: float) -> Tensor:
     return torch.where(counted.flip(1).cumsum(1).flip(1)[..., None] > 0, inputs, padding)
 
 
-def only_finite(genomes: Tensor, results: Tensor) -> Tensor:
-    """[P, …] NaN for members whose genome is not finite: tanh would hide it. On the CPU by numpy: torch's threads would
-    go on spinning for milliseconds on the cores that the kernels want."""
-    finite = genomes.isfinite().all(1) if genomes.is_cuda else torch.from_numpy(np.isfinite(genomes.numpy()).all(1))
-    return results if finite.all() else torch.where(finite.view(-1, *[1] * (results.ndim - 1)), results, torch.nan)
+def only_finite(genomes: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
+    """[P, …] each, NaN for members whose genome is not finite: tanh would hide it. On the CPU by numpy: torch's threads
+    would go on spinning for milliseconds on the cores that the kernels want."""
+    finite: Any = genomes.isfinite() if genomes.is_cuda else np.isfinite(genomes.numpy())
+    if finite.all():
+        return results
+    sound = torch.as_tensor(finite).all(1)
+    return tuple(torch.where(sound.view(-1, *[1] * (found.ndim - 1)), found, torch.nan) for found in results)

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from evornn.arrays import Floats, Genome, Genomes, Losses, Mask, Series, Streams
+from evornn.arrays import Genome, Genomes, Mask, Series, Streams
 from evornn.cell import Cell
-from evornn.errors import EvornnError
-from evornn.kernels import forward_mode
 from evornn.kernels.backend import Backend, evaluator
 from evornn.kernels.evaluate import TILE
-from evornn.kernels.losses import PER_STEP, WITHOUT_GRADIENT
 from evornn.kernels.model import Dimensions, Model, ModelForm
 from evornn.kernels.reference import NetworkState
 from evornn.layout import Form, Layout
 from evornn.networks import NETWORKS, Architecture
-from evornn.networks.arguments import Arguments, numbers, only_finite, whole, without_padding
-from evornn.networks.readout import solved
+from evornn.networks.arguments import Arguments, only_finite, whole, without_padding
+from evornn.networks.exam import Exam, each_like, like
+from evornn.networks.loss import OwnLoss
 from evornn.settings import BadSetting
-
-OwnLoss: TypeAlias = Callable[[Floats, Series, Mask], Losses]
-"""A user's loss: outputs [P, B, T, O], targets [B, T, O], mask [B, T] → [P]. It has no gradient."""
 
 
 class Network:
@@ -115,13 +108,7 @@ class Network:
         cross_entropy, binary_cross_entropy, zero_one or a function of your own. A member that is not finite has loss
         NaN. What does not count, targets there included, changes nothing. `state`: where to begin, as from `predict`.
         """
-        g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout)
-        begin = self.given.state(state, len(g), len(x))
-        if not isinstance(loss, str):
-            values = own_losses(loss, self.evaluator.outputs(g, x, begin)[0], y, m)
-        else:
-            values = self.evaluator.losses(g, x, y, m, loss, begin)
-        return _like(genomes, only_finite(g, values))
+        return self.exam(inputs, targets, mask, washout).losses(genomes, loss=loss, state=state)
 
     def gradients(
         self,
@@ -142,13 +129,8 @@ class Network:
         after the last step that counts are then read as well, for that state, and must be numbers.
         Raises EvornnError for a loss without a gradient (zero_one, a function of your own), or such a network.
         """
-        self._check_gradient(loss)
-        to_the_end = return_state and bool(self.layout.states)
-        g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout, to_the_end)
-        begin = self.given.state(state, len(g), len(x))
-        values, gradients, end = self.evaluator.gradients(g, x, y, m, loss, begin, return_state)
-        answer = _like(genomes, only_finite(g, values)), _like(genomes, only_finite(g, gradients))
-        return (*answer, _each(genomes, end)) if end is not None else answer
+        exam = self.exam(inputs, targets, mask, washout, return_state)
+        return exam.gradients(genomes, loss=loss, state=state, return_state=return_state)
 
     def sensitivities(
         self,
@@ -168,17 +150,26 @@ class Network:
 
         Raises EvornnError also for networks that are made of no cells, or would not fit into memory.
         """
-        self._check_gradient(loss)
-        if not isinstance(self.layout, Layout):
-            raise EvornnError(f"{self!r} is made of no cells: rtrl can't train it, use sgd or adam")
-        g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout, return_state)
-        forward_mode.check_memory(self.layout, len(g), *x.shape[:2])
-        begin = self.given.state(state, len(g), len(x))
-        for layer, given in zip(begin or (), state or (), strict=True):
-            layer |= {k: torch.as_tensor(v).to(g) for k, v in given.items() if k.startswith(forward_mode.MARK)}
-        values, gradients, end = forward_mode.gradients(self.layout, g, x, y, m, loss, begin)
-        answer = _like(genomes, only_finite(g, values)), _like(genomes, only_finite(g, gradients))
-        return (*answer, _each(genomes, end)) if return_state else answer
+        exam = self.exam(inputs, targets, mask, washout, return_state)
+        return exam.sensitivities(genomes, loss=loss, state=state, return_state=return_state)
+
+    def exam(
+        self,
+        inputs: Series | Tensor,
+        targets: Series | Tensor,
+        mask: Mask | Tensor | None = None,
+        washout: int = 0,
+        to_the_end: bool = False,
+    ) -> Exam:
+        """The sequences of many questions, checked and laid out once: `exam.losses(genomes)`, of a mini-batch
+        `exam.take(rows).losses(genomes)`. `to_the_end`: inputs after the last step that counts are read as well, for
+        the state there."""
+        x = self.given.inputs(inputs)
+        counted = self.given.counted(mask, washout, x)
+        if mask is not None and not (to_the_end and self.layout.states):
+            x = without_padding(x, counted, self.layout.padding)
+        self.layout.check_inputs(x)
+        return Exam(self, self.evaluator.examples.of(x, self.given.targets(targets, x, counted), counted))
 
     def predict(
         self,
@@ -193,8 +184,8 @@ class Network:
         g, x = self.given.genomes(genomes), self.given.inputs(inputs)
         self.layout.check_inputs(x)
         outputs, end = self.evaluator.outputs(g, x, self.given.state(state, len(g), len(x)))
-        outputs = only_finite(g, outputs)
-        return (_like(genomes, outputs), _each(genomes, end)) if return_state else _like(genomes, outputs)
+        answer = like(genomes, *only_finite(g, outputs))
+        return (answer, each_like(genomes, end)) if return_state else answer
 
     def readouts(
         self,
@@ -211,54 +202,13 @@ class Network:
 
         Raises EvornnError for a network without a linear read-out.
         """
-        if not (np.isfinite(ridge) and ridge >= 0):
-            raise BadSetting("ridge", f"must be a number, at least 0, got {ridge!r}")
-        layout = self.layout
-        if not isinstance(layout, Layout) or not layout.readout:
-            raise EvornnError(f"{self!r} has no linear read-out to solve")
-        g, x, y, m = self._arguments(genomes, inputs, targets, mask, washout)
-        return _like(genomes, only_finite(g, solved(layout, g, self.evaluator.products(g, x, y, m), ridge)))
+        return self.exam(inputs, targets, mask, washout).readouts(genomes, ridge=ridge)
 
     def to_torch(self, genome: Genome | Tensor) -> torch.nn.Module:
         """A plain torch module [B, T, I] → [B, T, O] with this genome's weights as named parameters."""
         from evornn.networks.module import Module
 
         return Module(self.layout, self.given.genome(genome))
-
-    def _check_gradient(self, loss: str) -> None:
-        """Raises EvornnError where there is none."""
-        if not self.differentiable:
-            raise EvornnError(f"{self!r} has no gradient: train it by evolution")
-        if not has_gradient(loss):
-            raise EvornnError(
-                f"the loss {loss!r} has no gradient: train it by evolution, or use one of {', '.join(DIFFERENTIABLE)}"
-            )
-
-    def _arguments(
-        self, genomes: Any, inputs: Any, targets: Any, mask: Any, washout: int, to_the_end: bool = False
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        g, x = self.given.genomes(genomes), self.given.inputs(inputs)
-        counted = self.given.counted(mask, washout, x)
-        x = x if mask is None or to_the_end else without_padding(x, counted, self.layout.padding)
-        self.layout.check_inputs(x)
-        return g, x, self.given.targets(targets, x, counted), counted
-
-
-DIFFERENTIABLE = [name for name in PER_STEP if name not in WITHOUT_GRADIENT]
-
-
-def has_gradient(loss: str | OwnLoss) -> bool:
-    return isinstance(loss, str) and loss not in WITHOUT_GRADIENT
-
-
-def own_losses(loss: OwnLoss, outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """[P] what a user's loss says; raises EvornnError where it says something else."""
-    if not callable(loss):
-        raise EvornnError(f"loss must be one of {', '.join(PER_STEP)} or a function of your own, got {loss!r}")
-    said = numbers("the result of your loss", loss(outputs.cpu().numpy(), targets.cpu().numpy(), mask.cpu().numpy()))
-    if said.shape != outputs.shape[:1]:
-        raise EvornnError(f"your loss must return one number per member, [{len(outputs)}], got {list(said.shape)}")
-    return said.to(outputs)
 
 
 SIZES: dict[str, Any] = {"units": None, "layers": None, "initial_state": "zero"}  # name → when nothing is said
@@ -293,15 +243,3 @@ def _device(name: str) -> torch.device:
     if (device.index or 0) >= max(1, torch.cuda.device_count()):
         raise BadSetting("network.device", f"there are {torch.cuda.device_count()} CUDA devices, got {name!r}")
     return device
-
-
-def _each(example: Any, state: NetworkState) -> list[dict[str, Any]]:
-    """A state in the form of the example."""
-    return [{name: _like(example, values) for name, values in layer.items()} for layer in state]
-
-
-def _like(example: Any, result: Any) -> Any:
-    """numpy for numpy, torch for torch."""
-    if isinstance(example, Tensor):
-        return torch.as_tensor(result)
-    return result.cpu().numpy() if isinstance(result, Tensor) else result

@@ -33,18 +33,20 @@ class Outside:
 
 @contextmanager
 def _threads(counts: list[int]) -> Iterator[None]:
-    before = [library.num_threads for library in _blas()]
-    _set(counts)
+    before = _set(counts)
     try:
         yield
     finally:
         _set(before)
 
 
-def _set(counts: list[int]) -> None:
-    for library, count in zip(_blas(), counts, strict=True):
-        if library.num_threads != count:
+def _set(counts: list[int]) -> list[int]:
+    """Answers what they were."""
+    before = [int(library.num_threads) for library in _blas()]
+    for library, was, count in zip(_blas(), before, counts, strict=True):
+        if was != count:
             library.set_num_threads(count)
+    return before
 
 
 @cache

@@ -30,9 +30,11 @@ class Coordinates:
     def of(cls, oracle: Oracle, bounds: Bounds | None = None) -> Coordinates:
         """An oracle's. A constant start (scale 0) gets the median scale of the others: it must be free to move."""
         scale = np.asarray(oracle.scale, np.float64)
-        moving = scale[scale > 0]
-        constant = float(np.median(moving)) if moving.size else 1.0
-        return cls(np.asarray(oracle.centre, np.float64), np.where(scale > 0, scale, constant), bounds)
+        moving = scale > 0
+        if not moving.all():
+            constant = float(np.median(scale[moving])) if moving.any() else 1.0
+            scale = np.where(moving, scale, constant)
+        return cls(np.asarray(oracle.centre, np.float64), scale, bounds)
 
     def genomes(self, z: Points) -> Genomes:
         """[P, n] float32 genomes of the points z [P, n], in their precision; what overflows becomes infinite."""

@@ -96,7 +96,7 @@ class FirstOrderTrainer(GradientTrainer):
         rate = self.rate(oracle)
         (losses, gradients, norms, sound), place = self._asked(state, oracle)
         with np.errstate(all="ignore"):
-            genomes, moments = self._moved(state, clipped(gradients, norms, sound, self.clip), sound, rate)
+            genomes, moments = self._moved(state, clipped(gradients, norms, self.clip), sound, rate)
             smoothed = smooth(state["smoothed"], losses)
         news = {"genomes": genomes, "moments": moments, "smoothed": smoothed, "gradient_norm": median(norms, sound)}
         return {**state, "step": state["step"] + 1, **news, **place}
@@ -112,10 +112,12 @@ class FirstOrderTrainer(GradientTrainer):
         return measured(found.losses, found.gradients), {"place": place}
 
     def _moved(self, state: State, gradients: Genomes, sound: Rows, rate: float) -> tuple[Genomes, Moments]:
+        """Genomes and moments after an update, of those who are sound."""
         old: Moments = state["moments"]
         delta, new = self.update(state["genomes"], gradients, old, state["step"] + 1, rate)
-        kept = {name: np.where(sound[:, None], new[name], old[name]) for name in self.moments}
-        return np.where(sound[:, None], state["genomes"] + delta, state["genomes"]), kept
+        rows = sound[:, None]
+        kept = {name: np.where(rows, new[name], old[name]) for name in self.moments}
+        return np.where(rows, state["genomes"] + delta, state["genomes"]), kept
 
 
 @settings
@@ -145,12 +147,11 @@ def median(norms: Norms, sound: Rows) -> NDArray[np.float64]:
     return np.array((ordered[~middle] + ordered[middle]) / 2 if len(ordered) else np.nan)
 
 
-def clipped(gradients: Genomes, norms: Norms, sound: Rows, limit: float | None) -> Genomes:
-    """[P, n] gradients no longer than the limit (Pascanu et al. 2013), counted as in `torch.nn.utils.clip_grad_norm_`;
-    0 where a member is not sound."""
-    factor = np.ones_like(norms) if limit is None else np.minimum(limit / (norms + 1e-6), 1)
-    shortened = gradients * factor[:, None].astype(np.float32)
-    return np.where(sound[:, None], shortened, np.float32(0))
+def clipped(gradients: Genomes, norms: Norms, limit: float | None) -> Genomes:
+    """[P, n] no longer than the limit (Pascanu et al. 2013), counted as in `torch.nn.utils.clip_grad_norm_`."""
+    if limit is None:
+        return gradients
+    return gradients * np.minimum(limit / (norms + 1e-6), 1)[:, None].astype(np.float32)
 
 
 def smooth(smoothed: NDArray[np.float64], losses: Losses) -> NDArray[np.float64]:

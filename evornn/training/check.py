@@ -9,7 +9,8 @@ from typing import Any
 import psutil
 
 from evornn.errors import EvornnError
-from evornn.networks.network import Network, OwnLoss
+from evornn.networks.loss import OwnLoss
+from evornn.networks.network import Network
 from evornn.settings import as_data
 from evornn.tasks.task import EPISODES, Data, Score, Task
 from evornn.trainers.trainer import Trainer

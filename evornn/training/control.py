@@ -13,7 +13,8 @@ from evornn.errors import EvornnError
 from evornn.kernels.backend import closed_loop
 from evornn.kernels.closed_loop import Episodes, path
 from evornn.layout import Layout
-from evornn.networks.network import Network, OwnLoss
+from evornn.networks.loss import OwnLoss
+from evornn.networks.network import Network
 from evornn.settings import BadSetting
 from evornn.tasks.task import EPISODES, Score, Trials
 from evornn.training.episodes import Episodic

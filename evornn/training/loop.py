@@ -12,7 +12,8 @@ import numpy as np
 
 from evornn.arrays import Genome, Losses, Streams
 from evornn.errors import EvornnError
-from evornn.networks.network import Network, OwnLoss
+from evornn.networks.loss import OwnLoss
+from evornn.networks.network import Network
 from evornn.tasks.task import Data
 from evornn.trainers.trainer import BudgetExhausted, State, Trainer
 from evornn.training.budget import Budget

@@ -6,13 +6,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
 from evornn.arrays import Batch, Floats, Genome, Genomes, Losses, Mask, Series
 from evornn.errors import EvornnError
 from evornn.layout import Layout
-from evornn.networks.arguments import without_padding
-from evornn.networks.network import Network, OwnLoss, has_gradient
+from evornn.networks.exam import Exam
+from evornn.networks.loss import OwnLoss, has_gradient
+from evornn.networks.network import Network
 from evornn.tasks.task import Score, Sequences
 from evornn.trainers.trainer import Carry, NoGradient, Window
 from evornn.training.problem import Costs, Part
@@ -62,19 +62,15 @@ class Mapping:
         self.network.evaluator.prepare(len(self.data), gradients, readouts)
 
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
-        inputs, targets, mask = self._take(batch)
-        losses: Losses = self.network.losses(genomes, inputs, targets, loss=self.loss, mask=mask)
+        losses: Losses = self._asked(batch).losses(genomes, loss=self.loss)
         return losses, np.full(len(genomes), self.least(batch))
 
     def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes, Costs]:
-        loss = differentiable(self.loss)
-        inputs, targets, mask = self._take(batch)
-        losses, gradients = self.network.gradients(genomes, inputs, targets, loss=loss, mask=mask)
+        losses, gradients = self._asked(batch).gradients(genomes, loss=differentiable(self.loss))
         return losses, gradients, np.full(len(genomes), self.least(batch, gradients=True))
 
     def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
-        inputs, targets, mask = self._take(batch)
-        solved: Genomes = self.network.readouts(genomes, inputs, targets, ridge=ridge, mask=mask)
+        solved: Genomes = self._asked(batch).readouts(genomes, ridge=ridge)
         return solved
 
     def part(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Part:
@@ -91,40 +87,35 @@ class Mapping:
     def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
         if not self.network.layout.states:
             raise EvornnError(f"{self.network!r} carries no state over: leave truncate out")
-        loss, (inputs, targets, mask) = differentiable(self.loss), self._take(batch)
+        loss, exam = differentiable(self.loss), self._asked(batch)
         state: Any = carry
-        inputs = without_padding(inputs, mask, self.network.layout.padding)
         begin = part.begin if part.exact else part.first
         if begin > part.begin:
-            _, state = self.network.predict(genomes, inputs[:, part.begin : begin], state=state, return_state=True)
-        here, way = slice(begin, part.end), self.network.sensitivities if part.exact else self.network.gradients
-        losses, gradients, state = way(
-            genomes, inputs[:, here], targets[:, here], loss=loss, mask=mask[:, here], state=state, return_state=True
-        )
+            before = exam.examples.inputs[:, part.begin : begin]
+            _, state = self.network.predict(genomes, before, state=state, return_state=True)
+        here = exam.during(slice(begin, part.end))
+        way = here.sensitivities if part.exact else here.gradients
+        losses, gradients, state = way(genomes, loss=loss, state=state, return_state=True)
         return Window(losses, gradients, *((part.end, state) if part.end < part.last else (None, None)))
 
     def score(self, genome: Genome, score: Score) -> float:
-        data, values = self.data, [np.nan]
+        values = [np.nan]
 
         def judge(outputs: Floats, targets: Series, mask: Mask) -> Losses:
-            values[0] = float(score.judge(outputs[0], data))
+            values[0] = float(score.judge(outputs[0], self.data))
             return np.zeros(1, np.float32)
 
         # As a loss of one's own, so that padding is to the network what it is in every loss.
-        self.network.losses(genome[None], data.inputs, data.targets, loss=judge, mask=data.mask)
+        self.exam.losses(genome[None], loss=judge)
         return values[0]
 
     @cached_property
-    def _all(self) -> tuple[torch.Tensor, ...]:
-        """Inputs, targets and mask where the network is computed."""
-        data, device = self.data, self.network.device
-        return tuple(torch.as_tensor(values).to(device) for values in (data.inputs, data.targets, data.mask))
+    def exam(self) -> Exam:
+        """The network and all sequences."""
+        return self.network.exam(self.data.inputs, self.data.targets, self.data.mask)
 
-    def _take(self, batch: Batch | None) -> tuple[Any, ...]:
-        if batch is None:
-            return self._all
-        rows = torch.as_tensor(batch).to(self.network.device)
-        return tuple(values.index_select(0, rows) for values in self._all)
+    def _asked(self, batch: Batch | None) -> Exam:
+        return self.exam if batch is None else self.exam.take(batch)
 
 
 def solvable(network: Network, loss: str | OwnLoss) -> Layout:

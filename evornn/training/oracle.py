@@ -130,12 +130,13 @@ class LocalOracle:
 
     def _answer(self, losses: Losses, costs: Costs, batch: Batch | None, whole: bool = True) -> Losses:
         """Pay and hand out. What a call costs may be known only now; if it is too much, nobody sees the answer."""
-        self._afford(len(losses), int(costs.sum()))
+        cost = int(costs.sum())
+        self._afford(len(losses), cost)
         self.answers.append(losses)
         self.whole = whole and batch is None
         if self.whole:
             self._hit(losses, costs)
-        self.spent.network_steps += int(costs.sum())
+        self.spent.network_steps += cost
         self.spent.evaluations += len(losses)
         return losses
 
@@ -155,13 +156,10 @@ class Order:
 
     def batch(self, k: int, size: int) -> Batch:
         """Sequences k·size … (k+1)·size of the endless order."""
-        positions = np.arange(k * size, (k + 1) * size)
-        return np.concatenate(
-            [
-                self._permutation(e)[positions[positions // self.count == e] % self.count]
-                for e in np.unique(positions // self.count)
-            ]
-        )
+        begin, end = k * size, (k + 1) * size
+        epochs = range(begin // self.count, (end - 1) // self.count + 1)
+        parts = [self._permutation(e)[max(0, begin - e * self.count) : end - e * self.count] for e in epochs]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         if self._epoch[0] != epoch:

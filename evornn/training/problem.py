@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Genome, Genomes, Losses
 from evornn.layout import Layout
-from evornn.networks.network import Network, OwnLoss
+from evornn.networks.loss import OwnLoss
+from evornn.networks.network import Network
 from evornn.tasks.task import Asked, Score, Sequences
 from evornn.tasks.world import Rollouts
 from evornn.trainers.trainer import Carry, Window

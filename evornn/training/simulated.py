@@ -18,7 +18,8 @@ from evornn.kernels.closed_loop import Episodes
 from evornn.kernels.evaluate import TILE, padded, single_threaded
 from evornn.kernels.stepping import Stepping
 from evornn.layout import Layout
-from evornn.networks.network import Network, OwnLoss
+from evornn.networks.loss import OwnLoss
+from evornn.networks.network import Network
 from evornn.settings import BadSetting
 from evornn.tasks.task import Score
 from evornn.tasks.world import RETURN, Environment, Rollouts

@@ -19,7 +19,7 @@ from evornn.kernels.closed_loop import Episodes, check
 from evornn.kernels.simd import cache as disk
 from evornn.kernels.simd.generate import GLOBAL, PER_LAYER, Source, function, indent
 from evornn.kernels.simd.kernel import writable
-from evornn.kernels.simd.plan import Plan
+from evornn.kernels.simd.plan import Plan, Workspace
 from evornn.kernels.simd.program import Program, Rewriter
 from evornn.kernels.simd.straight import Straight, renamed
 from evornn.kernels.simd.threads import buffers, pool
@@ -186,13 +186,15 @@ class Control:
         sums = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
         result = Episodes(*sums, np.zeros((*shape, states), np.float32))
         queue, plan, layers = np.zeros(1, np.int64), self.plan, self.layout.layers
-        table, entry = self.table, self.function
+        workspace, entry = self.workspace, self.function
 
         def work(_: int) -> None:
-            Z, W, S = buffers.get(plan.floats, (plan.weights + LANES) * LANES, (states + 3 + self.plant.window) * LANES)
+            Z, W, S = buffers.get(
+                workspace.floats, (plan.weights + LANES) * LANES, (states + 3 + self.plant.window) * LANES
+            )
             jobs = np.zeros(2 * LANES + 2, np.int64)
             entry(
-                own, queue, starts, plan.index, plan.template, table, layers, max_steps, jobs, Z, W, S,
+                own, queue, starts, plan.index, plan.template, workspace.table, layers, max_steps, jobs, Z, W, S,
                 result.steps, result.rewards, result.ends,
             )  # fmt: skip
 
@@ -221,8 +223,8 @@ class Control:
         return Plan(self.source, self.layout)
 
     @cached_property
-    def table(self) -> Any:
-        return self.plan.table(2, apart=False)
+    def workspace(self) -> Workspace:
+        return self.plan.workspace(2, apart=False)
 
     @cached_property
     def function(self) -> Any:

@@ -13,7 +13,7 @@ from evornn.kernels.evaluate import Products
 from evornn.kernels.reference import NetworkState
 from evornn.kernels.simd.kernel import Kernel, source
 from evornn.kernels.simd.loss import NUMBERS
-from evornn.kernels.simd.seats import Across, Data, Seats
+from evornn.kernels.simd.seats import Across, Seated, Seats
 from evornn.layout import Layout
 
 WORKSPACE_BYTES = 32 * 2**20  # of stored time steps, per thread; longer sequences are recomputed in segments
@@ -26,6 +26,7 @@ class SimdEvaluator:
     Raises NotFusable when it is made for an equation that the generator does not know."""
 
     name: ClassVar[str] = "simd"
+    examples: ClassVar[type[Seated]] = Seated  # what it is asked about
     layout: Layout
     threads: int = 1
     workspace_bytes: int = WORKSPACE_BYTES
@@ -42,51 +43,49 @@ class SimdEvaluator:
         """Whether `prepare` would find everything on disk; compiling takes seconds."""
         return all(kernel.is_compiled for kernel in self._kernels(batch, gradients, readouts))
 
-    def losses(
-        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
-        state: NetworkState | None = None,
-    ) -> Tensor:  # fmt: skip
+    def losses(self, genomes: Tensor, examples: Seated, loss: str, state: NetworkState | None = None) -> Tensor:
         """[P] mean losses over the steps where the mask is True, from the usual start or a state [P, B, size]."""
-        kernel = self._kernel("losses", len(inputs))
-        carried = kernel.carried(state, False, len(genomes), len(inputs))
-        data = Data.of(inputs, targets, mask)
+        data = examples.data
+        kernel = self._kernel("losses", data.seats)
+        carried = kernel.carried(state, False, data.seats, len(genomes))
         return torch.from_numpy(kernel.run(genomes, data, NUMBERS[loss], carried, self.threads))
 
     def gradients(
-        self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor, loss: str,
-        state: NetworkState | None = None, carry: bool = False,
-    ) -> tuple[Tensor, Tensor, NetworkState | None]:  # fmt: skip
+        self, genomes: Tensor, examples: Seated, loss: str, state: NetworkState | None = None, carry: bool = False
+    ) -> tuple[Tensor, Tensor, NetworkState | None]:
         """[P] losses, [P, n] their gradients by backpropagation through time, and with `carry` the state after the last
         step. No gradient flows into a state that is given, [P, B, size]."""
-        kernel = self._kernel("gradients", len(inputs))
-        carried = kernel.carried(state, carry, len(genomes), len(inputs))
-        data = Data.of(inputs, targets, mask)
+        data = examples.data
+        kernel = self._kernel("gradients", data.seats)
+        carried = kernel.carried(state, carry, data.seats, len(genomes))
         found = kernel.run_back(genomes, data, NUMBERS[loss], carried, self.threads, self.workspace_bytes)
-        end = kernel.states(carried, len(genomes), len(inputs)) if carry else None
+        end = kernel.states(carried, data.seats, len(genomes), len(examples)) if carry else None
         return torch.from_numpy(found[0]), torch.from_numpy(found[1]), end
 
     def outputs(
         self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None
     ) -> tuple[Tensor, NetworkState]:
         """[P, B, T, O] and the state after the last step; a state that is given holds [P, B, size]."""
-        kernel, batch = self._kernel("losses", len(inputs)), len(inputs)
-        carried, nothing = kernel.carried(state, True, len(genomes), batch), torch.zeros(*inputs.shape[:2], 1)
-        data = Data.of(inputs, nothing.expand(-1, -1, self.layout.outputs), nothing[..., 0] == 0)
+        batch, nothing = len(inputs), torch.zeros(*inputs.shape[:2], 1)
+        data = Seated.of(inputs, nothing.expand(-1, -1, self.layout.outputs), nothing[..., 0] == 0).data
+        kernel = self._kernel("losses", data.seats)
+        carried = kernel.carried(state, True, data.seats, len(genomes))
         kept = kernel.run_open(genomes, data, batch, carried, self.threads)
-        return torch.from_numpy(kept), kernel.states(carried, len(genomes), batch)
+        return torch.from_numpy(kept), kernel.states(carried, data.seats, len(genomes), batch)
 
-    def products(self, genomes: Tensor, inputs: Tensor, targets: Tensor, mask: Tensor) -> Products:
+    def products(self, genomes: Tensor, examples: Seated) -> Products:
         """Sums for the read-out, over the steps where the mask is True; fed-back outputs are the targets."""
-        kernel, width = self._kernel("products", len(inputs)), self.layout.width + 1
-        sums = torch.from_numpy(kernel.run_products(genomes, Data.of(inputs, targets, mask), self.threads))
+        data, width = examples.data, self.layout.width + 1
+        kernel = self._kernel("products", data.seats)
+        sums = torch.from_numpy(kernel.run_products(genomes, data, self.threads))
         return sums[:, :width], sums[:, width:].mT
 
     def _kernels(self, batch: int, gradients: bool, readouts: bool) -> list[Kernel]:
         entries = ["losses", *["gradients"] * gradients, *["products"] * readouts]
-        return [self._kernel(entry, batch) for entry in entries]
+        return [self._kernel(entry, Seats.of(batch)) for entry in entries]
 
-    def _kernel(self, entry: str, batch: int) -> Kernel:
-        return _kernel(self.layout, entry, Seats.of(batch).across)
+    def _kernel(self, entry: str, seats: Seats) -> Kernel:
+        return _kernel(self.layout, entry, seats.across)
 
 
 @lru_cache(64)

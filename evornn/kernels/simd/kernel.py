@@ -6,9 +6,8 @@ neither on the number of threads nor on its place in the population nor on how t
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
@@ -22,7 +21,7 @@ from evornn.arrays import Floats
 from evornn.kernels.reference import NetworkState
 from evornn.kernels.simd import cache as disk
 from evornn.kernels.simd.generate import Source
-from evornn.kernels.simd.plan import Plan
+from evornn.kernels.simd.plan import Plan, Workspace
 from evornn.kernels.simd.program import Program
 from evornn.kernels.simd.seats import VECTORS, Across, Data, Seats
 from evornn.kernels.simd.threads import buffers, share
@@ -48,13 +47,16 @@ SIGNATURES = {
 class Carried:
     """Frames of all groups and rounds, flat: what a call begins with (`given`) and ends with (`wanted`)."""
 
-    frames: Floats = field(default_factory=lambda: NOTHING)
-    given: bool = False
-    wanted: bool = False
+    frames: Floats
+    given: bool
+    wanted: bool
 
     @property
     def arguments(self) -> tuple[bool, bool, Floats]:
         return self.given, self.wanted, self.frames
+
+
+NONE_CARRIED = Carried(NOTHING, given=False, wanted=False)
 
 
 class Kernel:
@@ -64,7 +66,6 @@ class Kernel:
         self.layout, self.entry = layout, entry
         self.source = source(layout, entry, across)
         self.plan = Plan(self.source, layout)
-        self.laying = threading.Lock()  # of the plan's workspace
 
     @cached_property
     def function(self) -> Any:
@@ -86,79 +87,75 @@ class Kernel:
         return data.seats.out(kept, len(genomes), batch)
 
     def _forward(self, genomes: Tensor, data: Data, loss: int, kept: Floats, carried: Carried, threads: int) -> Floats:
-        given, seats, weights = self._given(genomes, data, 2), data.seats, self.plan.twin * data.seats.members
-        result, floats, f = np.empty(len(genomes), np.float32), given.floats, self.function
+        workspace, together = self.plan.workspace(2, data.seats.apart), data.seats.members
+        own, given, f = writable(genomes), self._given(data, workspace), self.function
+        result = np.empty(len(own), np.float32)
 
         def part(first: int, last: int) -> None:
-            Z, W = buffers.get(floats, weights)
-            sums = np.empty(ROW)
+            Z, W = buffers.get(workspace.floats, self.plan.twin * together)
             f(
-                *given.before, first, last, *given.after, loss, data.count, Z, W, sums, result, len(kept) > 0, kept,
+                own, first, last, *given, loss, data.count, Z, W, np.empty(ROW), result, len(kept) > 0, kept,
                 *carried.arguments,
             )  # fmt: skip
 
-        share(part, len(genomes), threads, seats.members)
+        share(part, len(own), threads, together)
         return result
 
     def run_back(
         self, genomes: Tensor, data: Data, loss: int, carried: Carried, threads: int, memory: int
     ) -> tuple[Floats, Floats]:
         """[P] losses and [P, n] gradients; stored time steps take no more than so many bytes per thread."""
-        plan, seats = self.plan, data.seats
+        plan, together = self.plan, data.seats.members
         segment = max(1, min(data.steps, memory // (plan.frame * 4) - 1))
-        given, f = self._given(genomes, data, segment + 1), self.function
-        checkpoints, gsize = (-(-data.steps // segment) - 1) * plan.frame, plan.gtwin * seats.members
-        result, gradient = np.empty(len(genomes), np.float32), np.empty(tuple(genomes.shape), np.float32)
+        workspace = plan.workspace(segment + 1, data.seats.apart)
+        own, given, f = writable(genomes), self._given(data, workspace), self.function
+        checkpoints, gsize = (-(-data.steps // segment) - 1) * plan.frame, plan.gtwin * together
+        result, gradient = np.empty(len(own), np.float32), np.empty(own.shape, np.float32)
 
         def part(first: int, last: int) -> None:
-            Z, W, G, C = buffers.get(given.floats, plan.twin * seats.members, gsize, checkpoints)
+            Z, W, G, C = buffers.get(workspace.floats, plan.twin * together, gsize, checkpoints)
             f(
-                *given.before, first, last, *given.after, loss, data.count, Z, W, np.empty(ROW), result,
-                *carried.arguments, segment, C, *given.cotangents, G[:gsize], plan.positions, gradient,
+                own, first, last, *given, loss, data.count, Z, W, np.empty(ROW), result, *carried.arguments, segment,
+                C, *workspace.cotangents, G[:gsize], plan.positions, gradient,
             )  # fmt: skip
 
-        share(part, len(genomes), threads, seats.members)
+        share(part, len(own), threads, together)
         return result, gradient
 
     def run_products(self, genomes: Tensor, data: Data, threads: int) -> NDArray[np.float64]:
         """[P, H + 1 + O, H + 1] sums of [h, 1, y][h, 1]ᵀ over all steps that count."""
         plan, seats, size = self.plan, data.seats, self.plan.gradient_size
-        given, f = self._given(genomes, data, ROUND + 1), self.function
-        groups = seats.shape(len(genomes))[0] * seats.members // seats.width
+        workspace = plan.workspace(ROUND + 1, seats.apart)
+        own, given, f = writable(genomes), self._given(data, workspace), self.function
+        groups = seats.shape(len(own))[0] * seats.members // seats.width
         found = np.zeros(groups * size * seats.width)
 
         def part(first: int, last: int) -> None:
-            Z, W, G = buffers.get(given.floats, plan.twin * seats.members, (size + LANES) * seats.width)
-            f(*given.before, first, last, *given.after, Z, W, np.empty(ROW), G, size, found)
+            Z, W, G = buffers.get(workspace.floats, plan.twin * seats.members, (size + LANES) * seats.width)
+            f(own, first, last, *given, Z, W, np.empty(ROW), G, size, found)
 
-        share(part, len(genomes), threads, seats.members)
+        share(part, len(own), threads, seats.members)
         sums = found.reshape(groups, size, seats.width)[:, plan.sums]
-        return np.moveaxis(sums, -1, 1).reshape(-1, *plan.sums.shape)[: len(genomes)]
+        return np.moveaxis(sums, -1, 1).reshape(-1, *plan.sums.shape)[: len(own)]
 
-    def _given(self, genomes: Tensor, data: Data, frames: int) -> Given:
-        plan = self.plan
-        with self.laying:
-            table = plan.table(frames, data.seats.apart)
-            floats, cotangents = plan.floats, (plan.d_here, plan.d_there, plan.d_floats)
-        sequences = data.X, data.Y, data.M, data.seats.blocks, data.steps
-        after = plan.index, plan.template, table, self.layout.layers, *sequences
-        return Given((writable(genomes),), after, floats, cotangents)
+    def _given(self, data: Data, workspace: Workspace) -> tuple[Any, ...]:
+        """The arguments that entry functions have in common, after the members' numbers."""
+        plan, sequences = self.plan, (data.X, data.Y, data.M, data.seats.blocks, data.steps)
+        return plan.index, plan.template, workspace.table, self.layout.layers, *sequences
 
     # ---- states, between frames and [P, B, size] --------------------------------------------------------------------
 
-    def carried(self, state: NetworkState | None, wanted: bool, population: int, batch: int) -> Carried:
+    def carried(self, state: NetworkState | None, wanted: bool, seats: Seats, population: int) -> Carried:
         """Room for the frames that a call begins and ends with; `state`: what it begins with, None: the usual start."""
         if state is None and not wanted:
-            return Carried()
-        seats = Seats.of(batch)
+            return NONE_CARRIED
         frames = np.zeros((*seats.shape(population), self.plan.frame // ROW, VECTORS, LANES), np.float32)
         for layer, name, start, size in self._carried() if state else ():
             frames[:, :, start : start + size] = seats.into(state[layer][name].numpy())  # type: ignore[index]
         return Carried(frames.ravel(), state is not None, wanted)
 
-    def states(self, carried: Carried, population: int, batch: int) -> NetworkState:
+    def states(self, carried: Carried, seats: Seats, population: int, batch: int) -> NetworkState:
         """Per layer: state name → [P, B, size], out of frames."""
-        seats = Seats.of(batch)
         frames = carried.frames.reshape(*seats.shape(population), -1, VECTORS, LANES)
         found: NetworkState = [{} for _ in range(self.layout.layers)]
         for layer, name, start, size in self._carried():
@@ -176,16 +173,6 @@ class Kernel:
                 yield layer, "y", values[layer]["y_row"] // ROW, self.layout.outputs
             if "t" in leaves:
                 yield layer, "t", values[layer]["t_row"] // ROW, 1
-
-
-@dataclass(frozen=True)
-class Given:
-    """The arguments that entry functions have in common, before and after the members' numbers, and sizes."""
-
-    before: tuple[Any, ...]
-    after: tuple[Any, ...]
-    floats: int  # of the workspace
-    cotangents: tuple[int, int, int]
 
 
 @lru_cache(64)

@@ -3,6 +3,9 @@ in the packed gradient."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,9 +21,19 @@ from evornn.ops import Node, Sizes
 Index = NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Workspace:
+    """Memory of a thread, laid out for a number of frames."""
+
+    asked: tuple[int, bool]  # frames, apart
+    table: Index  # [layers · columns] for T
+    floats: int
+    cotangents: tuple[int, int, int]  # two places for those of states, and how many floats they take
+
+
 class Plan:
-    """`table` [layers · columns] for T; `index`, `template` [weights]: the packed weights, from the genome or, where it
-    has none, from the template; `positions` [n] in the packed gradient. Places in the workspace are in floats (rows ·
+    """`index`, `template` [weights]: the packed weights, from the genome or, where it has none, from the template;
+    `positions` [n] in the packed gradient. Places in the workspace are in floats (rows ·
     vectors · LANES), those of weights and gradients in numbers; a second member's lie `twin` and `gtwin` further."""
 
     def __init__(self, source: Source, layout: Layout) -> None:
@@ -28,8 +41,8 @@ class Plan:
         self.columns = {name: k for k, name in enumerate(source.symbols)}
         self.values: list[dict[str, int]] = [{} for _ in range(layout.layers)]
         self.parts: list[tuple[Index, NDArray[np.float32]]] = []
+        self.last: Workspace | None = None
         self.weights, self.gradient_size, self.row = 0, 0, source.vectors * LANES
-        self.asked, self.kept = (0, False), np.zeros(0, np.int64)  # the last table
         self.fixed = np.concatenate([np.zeros(0, np.float32), *(values.ravel() for values in layout.fixed.values())])
         ends = np.cumsum([values.size for values in layout.fixed.values()])
         self.fixed_index = {
@@ -48,22 +61,21 @@ class Plan:
         self.index = np.concatenate([part for part, _ in self.parts])
         self.template = np.concatenate([values for _, values in self.parts])
 
-    def table(self, frames: int, apart: bool) -> Index:
-        """[layers · columns], for a workspace of so many frames; sets `floats`, `d_here`, `d_there`, `d_floats`.
-        `apart`: a row's vectors are sequences of one member, else they are two members. The last one is kept: small
-        mini-batches ask for the same one thousands of times a second."""
-        if (frames, apart) != self.asked:
-            self.asked, self.kept = (frames, apart), self._table(frames, apart)
-        return self.kept
+    def workspace(self, frames: int, apart: bool) -> Workspace:
+        """For so many frames. `apart`: a row's vectors are sequences of one member, else they are two members. The last
+        one is kept: small mini-batches ask for the same one thousands of times a second."""
+        last = self.last  # another thread may change it meanwhile
+        if last is None or last.asked != (frames, apart):
+            self.last = last = self._workspace(frames, apart)
+        return last
 
-    def _table(self, frames: int, apart: bool) -> Index:
-        self._workspace(frames * self.frame)
+    def _table(self, values: list[dict[str, int]], apart: bool) -> Index:
         shared = {"apart": int(apart), "twin": 0 if apart else self.twin, "gtwin": 0 if apart else self.gtwin}
         found = np.zeros((self.layout.layers, len(self.columns)), np.int64)
-        for layer, values in enumerate(self.values):
-            for name, value in (values | shared).items():
+        for layer, places in enumerate(values):
+            for name, place in (places | shared).items():
                 if name in self.columns:
-                    found[layer, self.columns[name]] = value
+                    found[layer, self.columns[name]] = place
         return found.ravel()
 
     # ---- the workspace ---------------------------------------------------------------------------------------------
@@ -122,14 +134,13 @@ class Plan:
         state = self.program.output_state
         return self.values[layer][f"state_{state}" if state else "out_row"] + frame
 
-    def _workspace(self, start: int) -> None:
-        layout, program, at = self.layout, self.program, Counter(self.row, start)
+    def _workspace(self, frames: int, apart: bool) -> Workspace:
+        layout, program, at = self.layout, self.program, Counter(self.row, frames * self.frame)
         widest = max(layout.inputs, layout.width)
         shared = {"target": at(layout.outputs), "dy": at(padded(layout.outputs)), "unused": at(padded(widest))}
         shared["total"] = at(1)
-        d_states = Counter(self.row)
-        for layer, values in enumerate(self.values):
-            values |= shared
+        d_states, found = Counter(self.row), [known | shared for known in self.values]
+        for layer, values in enumerate(found):
             values |= {
                 f"d_state_{s}": d_states(width(program.leaves[s].size, self.sizes[layer])) for s in program.states
             }
@@ -137,11 +148,12 @@ class Plan:
                 values |= {name: at(self._rows(layer, of)) for name, of in self._named(kind) if isinstance(of, Node)}
             values["d_out"] = at(layout.width)
         state = program.output_state
-        for layer, values in enumerate(self.values[1:], 1):
-            values["below"] = self.values[layer - 1][f"d_state_{state}" if state else "d_out"]
-        self.d_floats = d_states(16)
-        self.d_here, self.d_there = at(self.d_floats // self.row + 16), at(self.d_floats // self.row + 16)
-        self.floats = at(16) + 16 * self.row
+        for below, values in pairwise(found):
+            values["below"] = below[f"d_state_{state}" if state else "d_out"]
+        d_floats = d_states(16)
+        d_here, d_there = at(d_floats // self.row + 16), at(d_floats // self.row + 16)
+        floats, table = at(16) + 16 * self.row, self._table(found, apart)
+        return Workspace((frames, apart), table, floats, (d_here, d_there, d_floats))
 
     # ---- weights and gradients -------------------------------------------------------------------------------------
 

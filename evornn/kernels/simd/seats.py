@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from functools import cache, cached_property
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from evornn.arrays import Floats
+from evornn.kernels.examples import Examples
 from evornn.kernels.simd.vector import LANES
 
 Across: TypeAlias = Literal["batch", "members"]
@@ -26,12 +29,13 @@ class Seats:
     blocks: int
     apart: bool
 
-    @classmethod
-    def of(cls, batch: int) -> Seats:
+    @staticmethod
+    @cache
+    def of(batch: int) -> Seats:
         across: Across = "members" if batch <= SMALL_BATCH else "batch"
         blocks = batch if across == "members" else -(-batch // LANES)
         apart = blocks > 1
-        return cls(across, -(-blocks // VECTORS) * VECTORS if apart else blocks, apart)
+        return Seats(across, -(-blocks // VECTORS) * VECTORS if apart else blocks, apart)
 
     @property
     def sequences(self) -> int:
@@ -76,9 +80,38 @@ class Seats:
         return [*members, *sequences, *range(2, axes - 2)]
 
 
+class Seated(Examples):
+    """Examples as the kernels want them: numpy's arrays, and NaN, which no function swallows, for ±∞ in the inputs."""
+
+    @classmethod
+    def of(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Self:
+        x, y, m = inputs.numpy(), targets.numpy(), mask.numpy()
+        finite = np.isfinite(x)
+        x, y = x if finite.all() else np.where(finite, x, np.float32(np.nan)), np.where(m[..., None], y, np.float32(0))
+        return cls(x, y, m)
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        x, y, m = (torch.from_numpy(values) for values in self.arrays)
+        return x, y, m
+
+    @cached_property
+    def data(self) -> Data:
+        """All of them in their seats; the last sequence fills those that are left, without counting."""
+        seats, batch = Seats.of(len(self)), len(self)
+        x, y, m = self.arrays
+        weights = m[..., None].astype(np.float32)
+        if seats.sequences > batch:
+            rows = np.minimum(np.arange(seats.sequences), batch - 1)
+            x, y, weights = x[rows], y[rows], weights[rows]
+            weights[batch:] = 0
+        flat = np.ravel if seats.across == "members" else in_lanes
+        return Data(flat(x), flat(y), flat(weights), seats, x.shape[1], float(self.count))
+
+
 @dataclass(frozen=True)
 class Data:
-    """One call's sequences: X [blocks, T, I, lanes], Y [blocks, T, O, lanes], M [blocks, T, lanes], flat. Across the
+    """Examples in their seats: X [blocks, T, I, lanes], Y [blocks, T, O, lanes], M [blocks, T, lanes], flat. Across the
     members a block is one sequence, without lanes."""
 
     X: Floats
@@ -87,25 +120,6 @@ class Data:
     seats: Seats
     steps: int
     count: float  # steps that count
-
-    @classmethod
-    def of(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Data:
-        """The last sequence is repeated to fill the seats (without counting); ±∞ in the inputs becomes NaN."""
-        x, y, m = inputs.numpy(), targets.numpy(), mask.numpy()
-        x, y = finite_or_nan(x), np.where(m[..., None], y, np.float32(0))
-        batch, steps, _ = x.shape
-        seats = Seats.of(batch)
-        rows = np.minimum(np.arange(seats.sequences), batch - 1)
-        weights = m.astype(np.float32)[rows, :, None]
-        weights[batch:] = 0
-        flat = np.ravel if seats.across == "members" else in_lanes
-        return cls(flat(x[rows]), flat(y[rows]), flat(weights), seats, steps, float(m.sum()))
-
-
-def finite_or_nan(values: Floats) -> Floats:
-    """±∞ becomes NaN, which no function swallows."""
-    good = np.isfinite(values)
-    return np.ascontiguousarray(values) if good.all() else np.where(good, values, np.float32(np.nan))
 
 
 def in_lanes(values: Floats) -> Floats:

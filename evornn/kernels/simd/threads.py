@@ -35,8 +35,10 @@ os.register_at_fork(after_in_child=pool.cache_clear)  # threads don't survive a 
 
 def share(part: Callable[[int, int], None], population: int, threads: int, together: int) -> None:
     """Call `part(first, last)` for all members, in a few portions of whole groups per thread."""
-    portion = population if threads == 1 else -(-population // (4 * threads))
-    portion = -(-portion // together) * together
+    portion = -(-population // (4 * threads * together)) * together
+    if threads == 1 or portion >= population:
+        part(0, population)
+        return
     edges = deque((k, min(k + portion, population)) for k in range(0, population, portion))
 
     def work() -> None:
@@ -47,9 +49,6 @@ def share(part: Callable[[int, int], None], population: int, threads: int, toget
                 return
             part(*edge)
 
-    if min(threads, len(edges)) == 1:
-        work()
-        return
     for done in [pool(threads).submit(work) for _ in range(min(threads, len(edges)))]:
         done.result()
 

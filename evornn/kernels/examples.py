@@ -1,0 +1,56 @@
+"""Sequences that a network is asked about, made ready once for all questions: a mini-batch is some of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from evornn.arrays import Batch
+from evornn.errors import EvornnError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """B sequences of T steps as an evaluator wants them: here torch tensors on its device, in its precision."""
+
+    inputs: Any  # [B, T, I]
+    targets: Any  # [B, T, O], 0 where the mask is False
+    mask: Any  # [B, T] True where a step counts
+
+    @classmethod
+    def of(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Self:
+        """Targets that don't count may be anything."""
+        return cls(inputs, torch.where(mask[..., None], targets, 0.0), mask)
+
+    def __len__(self) -> int:
+        return int(self.mask.shape[0])
+
+    @property
+    def arrays(self) -> tuple[Any, Any, Any]:
+        """Inputs, targets and mask."""
+        return self.inputs, self.targets, self.mask
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs, targets and mask."""
+        return self.arrays
+
+    @cached_property
+    def count(self) -> int:
+        """Steps that count."""
+        return int(self.mask.sum())
+
+    def take(self, rows: Batch) -> Self:
+        """Some of the sequences. Raises EvornnError where none of their steps counts."""
+        found = type(self)(*(values[rows] for values in self.arrays))
+        if not found.count:
+            raise EvornnError("no step of a batch counts: take larger batches, or sequences without such an empty mask")
+        return found
+
+    def during(self, steps: slice) -> Self:
+        """Some of the time steps."""
+        return type(self)(*(values[:, steps] for values in self.arrays))

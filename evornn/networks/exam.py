@@ -1,0 +1,124 @@
+"""A network and the sequences that it is asked about: checked and laid out once, asked about many times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evornn.arrays import Batch, Genomes
+from evornn.errors import EvornnError
+from evornn.kernels import forward_mode
+from evornn.kernels.reference import NetworkState
+from evornn.layout import Layout
+from evornn.networks.arguments import only_finite
+from evornn.networks.loss import DIFFERENTIABLE, OwnLoss, has_gradient, own_losses
+from evornn.networks.readout import solved
+from evornn.settings import BadSetting
+
+if TYPE_CHECKING:
+    from evornn.networks.network import Network
+
+
+class Exam:
+    """Made by `Network.exam`; what it answers is described at the methods of `Network` with the same names.
+
+    >>> import numpy as np
+    >>> from evornn.networks.network import Network
+    >>> network = Network("elman", inputs=1, units=4, outputs=1)
+    >>> exam = network.exam(np.ones((9, 5, 1)), np.zeros((9, 5, 1)))
+    >>> exam.take(np.array([3, 1])).losses(network.sample(count=3, seed=0)).shape   # [P], of two of the sequences
+    (3,)
+    """
+
+    def __init__(self, network: Network, examples: Any) -> None:
+        self.network, self.examples = network, examples  # of the class that the network's evaluator is asked about
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def take(self, rows: Batch) -> Exam:
+        """The same about some of the sequences, a mini-batch. Raises EvornnError where none of their steps counts."""
+        return Exam(self.network, self.examples.take(rows))
+
+    def during(self, steps: slice) -> Exam:
+        """The same about some of the time steps."""
+        return Exam(self.network, self.examples.during(steps))
+
+    def losses(
+        self, genomes: Genomes | Tensor, *, loss: str | OwnLoss = "mse", state: NetworkState | None = None
+    ) -> Any:
+        """[P] mean losses."""
+        g, begin = self._begin(genomes, state)
+        if isinstance(loss, str):
+            values = self.network.evaluator.losses(g, self.examples, loss, begin)
+        else:
+            inputs, targets, mask = self.examples.tensors
+            values = own_losses(loss, self.network.evaluator.outputs(g, inputs, begin)[0], targets, mask)
+        return like(genomes, *only_finite(g, values))
+
+    def gradients(
+        self, genomes: Genomes | Tensor, *, loss: str = "mse", state: NetworkState | None = None,
+        return_state: bool = False,
+    ) -> Any:  # fmt: skip
+        """([P] losses, [P, n] gradients), with `return_state` also the state after the last step."""
+        self._check_gradient(loss)
+        g, begin = self._begin(genomes, state)
+        values, gradients, end = self.network.evaluator.gradients(g, self.examples, loss, begin, return_state)
+        answer = like(genomes, *only_finite(g, values, gradients))
+        return answer if end is None else (*answer, each_like(genomes, end))
+
+    def sensitivities(
+        self, genomes: Genomes | Tensor, *, loss: str = "mse", state: NetworkState | None = None,
+        return_state: bool = False,
+    ) -> Any:  # fmt: skip
+        """`gradients` by real-time recurrent learning."""
+        self._check_gradient(loss)
+        layout = self.network.layout
+        if not isinstance(layout, Layout):
+            raise EvornnError(f"{self.network!r} is made of no cells: rtrl can't train it, use sgd or adam")
+        g, begin = self._begin(genomes, state)
+        forward_mode.check_memory(layout, len(g), *self.examples.inputs.shape[:2])
+        for layer, given in zip(begin or (), state or (), strict=True):
+            layer |= {k: torch.as_tensor(v).to(g) for k, v in given.items() if k.startswith(forward_mode.MARK)}
+        values, gradients, end = forward_mode.gradients(layout, g, self.examples, loss, begin)
+        answer = like(genomes, *only_finite(g, values, gradients))
+        return (*answer, each_like(genomes, end)) if return_state else answer
+
+    def readouts(self, genomes: Genomes | Tensor, *, ridge: float = 1e-6) -> Any:
+        """[P, n] the same genomes, each with the read-out that is best for it."""
+        if not (np.isfinite(ridge) and ridge >= 0):
+            raise BadSetting("ridge", f"must be a number, at least 0, got {ridge!r}")
+        layout = self.network.layout
+        if not isinstance(layout, Layout) or not layout.readout:
+            raise EvornnError(f"{self.network!r} has no linear read-out to solve")
+        g, _ = self._begin(genomes, None)
+        found = solved(layout, g, self.network.evaluator.products(g, self.examples), ridge)
+        return like(genomes, *only_finite(g, found))
+
+    def _begin(self, genomes: Genomes | Tensor, state: NetworkState | None) -> tuple[Tensor, NetworkState | None]:
+        """Genomes [P, n] and a state, checked."""
+        g = self.network.given.genomes(genomes)
+        return g, self.network.given.state(state, len(g), len(self))
+
+    def _check_gradient(self, loss: str) -> None:
+        """Raises EvornnError where there is none."""
+        if not self.network.differentiable:
+            raise EvornnError(f"{self.network!r} has no gradient: train it by evolution")
+        if not has_gradient(loss):
+            raise EvornnError(
+                f"the loss {loss!r} has no gradient: train it by evolution, or use one of {', '.join(DIFFERENTIABLE)}"
+            )
+
+
+def like(example: Any, *results: Tensor) -> Any:
+    """numpy for numpy, torch for torch; several as a tuple."""
+    found = results if isinstance(example, Tensor) else tuple(result.cpu().numpy() for result in results)
+    return found if len(found) > 1 else found[0]
+
+
+def each_like(example: Any, state: NetworkState) -> list[dict[str, Any]]:
+    """A state in the form of the example."""
+    return [{name: like(example, values) for name, values in layer.items()} for layer in state]
