@@ -16,7 +16,7 @@ from typing import Any
 
 import browser as tools
 from playwright.sync_api import Browser, Page
-from serving import Server, serving
+from serving import Server, serving, working
 
 from evornn.service.service import submit
 from evornn.store.store import open_store
@@ -53,7 +53,7 @@ def main(folder: Path, pages: Sequence[str]) -> None:
         with open_store(url) as store:
             job = submit(store, ENDED)
             submit(store, GOING)
-            with tools.working(url), serving(url, "--data", place) as server, tools.browser() as browser:
+            with working(url), serving(url, "--data", place) as server, tools.browser() as browser:
                 store_ended(url, job)
                 for look in LOOKS:
                     take(browser, server, folder, look, pages or list(WAITS))
