@@ -31,9 +31,8 @@ def tunable(data: Mapping[str, Any], own_code: OwnCode = True) -> Tunable:
     written = {part: rest[part] for part in PARTS if isinstance(rest.get(part), list)}
     for part, fragments in written.items():
         _refuse_names(part, fragments)
-    usual = _usual(
-        {**rest, **{part: ranges.without(fragments, part) for part, fragments in written.items()}}, written, own_code
-    )
+    defaults = {part: ranges.without(fragments, part) for part, fragments in written.items()}
+    usual = _usual({**rest, **defaults}, written, own_code)
     spaces = {part: _spaces(part, written[part], getattr(usual, part), own_code) for part in PARTS}
     found = Tunable(usual, tuning, _methods(usual, spaces))
     _check(found)
@@ -58,16 +57,12 @@ def _refuse_names(part: str, fragments: list[Any]) -> None:
 
 def _spaces(part: str, written: list[Any], usual: list[dict[str, Any]], own_code: OwnCode) -> list[Ranges]:
     """[fragments] of each its ranges."""
-    return [
-        {
-            ranges.dotted((PARTS[part], *path)): (
-                (PARTS[part], *path),
-                _range(part, k, usual[k], path, value, own_code),
-            )
-            for path, value in ranges.found(fragment)
-        }
-        for k, fragment in enumerate(written)
-    ]
+    spaces: list[Ranges] = [{} for _ in written]
+    for k, fragment in enumerate(written):
+        for path, value in ranges.found(fragment):
+            place = (PARTS[part], *path)
+            spaces[k][ranges.dotted(place)] = place, _range(part, k, usual[k], path, value, own_code)
+    return spaces
 
 
 def _range(part: str, k: int, usual: dict[str, Any], path: Path, value: Mapping[str, Any], own_code: OwnCode) -> Range:
