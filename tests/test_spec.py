@@ -295,7 +295,8 @@ def test_sizes_are_those_of_the_networks() -> None:
 
 def test_full_cma_es_of_a_large_network_names_the_other_forms() -> None:
     with pytest.raises(
-        EvornnError, match=r"cma_es: the full covariance of 91,201 parameters would take .* GiB .*separable or limited_memory"
+        EvornnError,
+        match=r"cma_es: the full covariance of 91,201 parameters would take .* GiB .*separable or limited_memory",
     ):
         sizes(networks=[{"kind": "elman", "units": 300}], trainers=[{"kind": "cma_es"}])
     wide = [{"kind": "elman", "units": 300}]

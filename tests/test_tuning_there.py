@@ -14,6 +14,7 @@ from test_cli import Evornn, evornn  # noqa: F401
 from test_tuning import SPEC, ended
 
 from evornn import library
+from evornn.cli import progress
 from evornn.errors import EvornnError
 from evornn.library import Silent, work
 from evornn.service import steps
@@ -83,6 +84,28 @@ def test_a_server_comes_to_the_same_end(
         assert ended(store) == ended(here.store)
 
 
+@pytest.mark.slow
+def test_an_interrupt_leaves_the_trials_to_the_server(
+    evornn: Evornn,  # noqa: F811
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress, "see", interrupted)
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
+    with serving(store.where) as server:
+        monkeypatch.setenv("EVORNN_TOKEN", server.token)
+        answer = evornn("tune", "spec.yaml", "--server", server.url)
+        assert answer.status == 130 and store.jobs()[0].counts == {"queued": 8}
+        assert f"`evornn tune spec.yaml --server {server.url}` goes on where it stopped; the trials" in answer.err
+        assert "no dispatcher is at work" in answer.err
+        assert "a server has its own" in evornn.refuses("tune", "spec.yaml", "--server", server.url, "--workers", "1")
+
+
+@pytest.mark.slow
 def test_what_is_wrong_is_said_by_a_server_too(tmp_path: Path) -> None:
     wrong = changed(trainers=[{"kind": "adam", "learning_rate": {"from": -1, "to": 1}}])
     with serving(f"sqlite:///{tmp_path}/evornn.db") as server, library.connect(server.url, server.token) as there:
