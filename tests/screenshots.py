@@ -37,9 +37,9 @@ TUNED: dict[str, Any] = {
     "name": "sunspots, tuned", "tasks": [{"kind": "sunspots"}], "networks": [{"kind": "lstm", "units": 6}],
     "trainers": [
         {"kind": "adam", "learning_rate": RATE, "batch": {"choose": [16, 32, 64]}},
-        {"kind": "cma_es", "population": {"from": 8, "to": 64, "scale": "log"}, "sigma": {"from": 0.05, "to": 1.0}},
+        {"kind": "cma_es", "population": {"from": 8, "to": 32, "scale": "log"}, "sigma": {"from": 0.05, "to": 1.0}},
     ],
-    "seeds": 3, "budget": {"steps": 300_000, "marks": 20}, "tuning": {"trials": 6, "budget": {"steps": 100_000}},
+    "seeds": 3, "budget": {"steps": 300_000, "marks": 20}, "tuning": {"trials": 6, "budget": {"steps": 200_000}},
 }  # fmt: skip
 WAITS = {  # page → address, what must be there before the picture is taken
     "runs": ("", "#runs .ag-cell a"),
