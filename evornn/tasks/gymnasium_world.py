@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Floats, Streams
-from evornn.errors import EvornnError, UnknownName
+from evornn.errors import EvornnError, UnknownName, shown
 from evornn.tasks.world import Environment, World
 
 LIMIT = "max_episode_steps"  # gymnasium's own argument: after how many steps an episode of any environment is cut off
@@ -54,7 +54,7 @@ class GymnasiumWorld(World):
     @property
     def called(self) -> str:
         """Its name and its arguments."""
-        given = ", ".join(f"{key}={value!r}" for key, value in self.arguments.items())
+        given = ", ".join(f"{key}={shown(value)}" for key, value in self.arguments.items())
         return f"{self.name} with {given}" if given else self.name
 
     def failed(self, error: Exception) -> EvornnError:
