@@ -13,7 +13,7 @@ from evornn.dashboards.desk import Desk, Page, asked, numbers, whole
 from evornn.dashboards.parts import drawings, duration, heading, nothing, select, table, waiting
 from evornn.errors import EvornnError
 from evornn.experiments.comparison import Cell, Comparison, Contest, TaskComparison
-from evornn.experiments.conclusions import number
+from evornn.experiments.conclusions import TUNING, number, settings
 from evornn.experiments.statistics import Spread
 from evornn.service.drawing import DrawnComparison
 
@@ -85,7 +85,7 @@ def comparison(desk: Desk, drawn: DrawnComparison, job: int | None) -> list[Comp
             *(pairs(contest) for contest in task.found.contests if contest.pairs),
             drawings(task.drawings, desk.theme),
         ]
-    return parts
+    return [*parts, tuning(drawn.comparison)] if drawn.comparison.tuned else parts
 
 
 def cells(task: TaskComparison) -> Component:
@@ -116,6 +116,30 @@ def overall(comparison: Comparison) -> Component:
     ]
     head = ("trainer", "family", "interquartile mean", "95 % interval", "runs", "failed")
     return table(head, rows, f"All tasks: {comparison.reference}")
+
+
+def tuning(comparison: Comparison) -> Component:
+    """What tuning spent on each method, and what it found."""
+    rows = [
+        (
+            t.task, t.network, t.trainer, f"{t.trials} ({t.failed} failed)" if t.failed else t.trials, t.runs,
+            number(t.network_steps, 3), t.best, number(t.valid), settings(t),
+        )
+        for t in comparison.tuned
+    ]  # fmt: skip
+    head = (
+        "task",
+        "network",
+        "trainer",
+        "trials",
+        "runs",
+        "network steps",
+        "best trial",
+        "its validation loss",
+        "found",
+    )
+    shown = table(head, rows, "What tuning spent on each method, and what it found")
+    return html.Section([html.H2("Tuning"), html.P(TUNING), shown], id="compare-tuning")
 
 
 def _cell(task: TaskComparison, cell: Cell, judged: bool) -> Sequence[Any]:

@@ -127,20 +127,21 @@ def tune(
     address: str | None = None,
 ) -> Results:
     """Search the ranges of a spec, the same budget for every method, then run every method untuned and tuned. Answers
-    the open store, whose newest job is that comparison. Interrupted or killed, the same call goes on with it."""
+    the open store, whose newest job is that comparison. Interrupted or killed, the same call goes on with it. By a
+    server's dispatchers it is `evornn.connect(URL).tune(spec)`."""
     from evornn.experiments.yaml import read
     from evornn.service.results import Results
     from evornn.service.service import Service
-    from evornn.service.tuning import Tuner
+    from evornn.service.steps import Tuning
 
     prepare(workers, address)
-    opened = open_store(store, create=True)
-    tuner = Tuner(opened, read(spec) if isinstance(spec, (str, Path)) else spec)
-    with working(opened, workers, address) as dispatch:
-        for job in tuner.jobs():
+    service = Service(open_store(store, create=True))
+    tuning = Tuning(service, read(spec) if isinstance(spec, (str, Path)) else spec)
+    with working(service.store, workers, address) as dispatch:
+        for job in tuning.jobs():
             dispatch(job, Silent())
-        dispatch(tuner.comparison(), Silent())
-    return Results(Service(opened))
+        dispatch(tuning.comparison(), Silent())
+    return Results(service)
 
 
 def open(store: str = DEFAULT_STORE, create: bool = False) -> Results:

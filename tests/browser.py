@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from serving import CODE, Server
+from serving import Server
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -42,18 +41,6 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium(), args=options)
         yield opened
         opened.close()
-
-
-@contextmanager
-def working(store: str) -> Iterator[None]:
-    """`evornn dispatch` until the end of the block: computes what is submitted, one run at a time, without Ray."""
-    command = [sys.executable, "-c", CODE, "dispatch", "--workers", "0", "--store", store]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def address(server: Server, path: str = "") -> str:

@@ -16,8 +16,9 @@ from typing import Any
 
 import browser as tools
 from playwright.sync_api import Browser, Page
-from serving import Server, serving
+from serving import Server, serving, working
 
+from evornn import library
 from evornn.service.service import submit
 from evornn.store.store import open_store
 
@@ -31,12 +32,22 @@ GOING: dict[str, Any] = {
     "name": "two sines", "tasks": [{"kind": "sines"}], "networks": [{"kind": "lstm", "units": 16}],
     "trainers": [{"kind": "snes", "population": 64}], "seeds": 3, "budget": {"steps": 1_000_000_000, "marks": 200},
 }  # fmt: skip
+RATE = {"from": 0.0001, "to": 0.1, "scale": "log"}
+TUNED: dict[str, Any] = {
+    "name": "sunspots, tuned", "tasks": [{"kind": "sunspots"}], "networks": [{"kind": "lstm", "units": 6}],
+    "trainers": [
+        {"kind": "adam", "learning_rate": RATE, "batch": {"choose": [16, 32, 64]}},
+        {"kind": "cma_es", "population": {"from": 8, "to": 32, "scale": "log"}, "sigma": {"from": 0.05, "to": 1.0}},
+    ],
+    "seeds": 3, "budget": {"steps": 300_000, "marks": 20}, "tuning": {"trials": 6, "budget": {"steps": 200_000}},
+}  # fmt: skip
 WAITS = {  # page → address, what must be there before the picture is taken
     "runs": ("", "#runs .ag-cell a"),
     "run": ("run/19", "#run-curve .js-plotly-plot .scatterlayer .trace path"),
     "searcher": ("run/19", "#run-searcher .js-plotly-plot"),
     "network": ("run/1", "#run-network .js-plotly-plot"),
     "compare": ("compare?job=1", "#compare-found .js-plotly-plot"),
+    "tuning": ("compare?job=5", "#compare-found figure:last-child .js-plotly-plot"),
     "submit": ("submit", "#submit-cost dl"),
     "query": ("query", "#query-chart .js-plotly-plot"),
     "cluster": ("cluster", "#cluster-now .state"),
@@ -46,17 +57,19 @@ LOOKS = {"light": ("light", tools.DESKTOP), "dark": ("dark", tools.DESKTOP), "ph
 
 
 def main(folder: Path, pages: Sequence[str]) -> None:
-    """Take them, of these pages or of all."""
+    """Take them, of these pages."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         url = f"sqlite:///{place}/evornn.db"
         with open_store(url) as store:
             job = submit(store, ENDED)
             submit(store, GOING)
-            with tools.working(url), serving(url, "--data", place) as server, tools.browser() as browser:
+            if "tuning" in pages:
+                library.tune(TUNED, url, workers=0).close()
+            with working(url), serving(url, "--data", place) as server, tools.browser() as browser:
                 store_ended(url, job)
                 for look in LOOKS:
-                    take(browser, server, folder, look, pages or list(WAITS))
+                    take(browser, server, folder, look, pages)
 
 
 def store_ended(url: str, job: int) -> None:
@@ -99,4 +112,4 @@ def prepare(page: Page, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/dashboard"), sys.argv[2:])
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/dashboard"), sys.argv[2:] or list(WAITS))

@@ -59,6 +59,18 @@ def serving(store: str, *words: str, **environment: str) -> Iterator[Server]:
         process.stdout.close()
 
 
+@contextmanager
+def working(store: str) -> Iterator[None]:
+    """`evornn dispatch` until the end of the block: computes what is submitted, one run at a time, without Ray."""
+    command = [sys.executable, "-c", CODE, "dispatch", "--workers", "0", "--store", store]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 def _object(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     lines = []

@@ -11,8 +11,10 @@ from typing import Any
 import browser as tools
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from serving import Server, serving
+from serving import Server, serving, working
 
+from evornn import library
+from evornn.experiments.conclusions import number, settings
 from evornn.experiments.palette import INK
 from evornn.service.service import submit
 from evornn.store.store import open_store
@@ -22,6 +24,11 @@ SHORT: dict[str, Any] = {
     "name": "<img src=x onerror=alert(1)> & \"quoted\"", "tasks": [{"kind": "sines", "label": "<b>sines</b>"}],
     "networks": [{"kind": "elman", "units": 4}], "trainers": [{"kind": "adam"}, {"kind": "cma_es", "population": 8}],
     "seeds": 2, "budget": {"steps": 200_000, "marks": 10},
+}  # fmt: skip
+TUNED: dict[str, Any] = {
+    **SHORT, "name": "tuned", "budget": {"steps": 20_000, "marks": 4},
+    "trainers": [{"kind": "adam", "label": "<i>adam</i>", "learning_rate": {"from": 0.001, "to": 0.1}}],
+    "tuning": {"trials": 4, "budget": {"steps": 10_000, "marks": 2}},
 }  # fmt: skip
 LONG = """\
 name: endless
@@ -49,7 +56,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         url = request.getfixturevalue("postgres").database(request.getfixturevalue("migrated"))
     with open_store(url) as store:
         submit(store, SHORT)
-    with tools.working(url), serving(url, "--data", str(folder / "data")) as served:
+    with working(url), serving(url, "--data", str(folder / "data")) as served:
         yield served
 
 
@@ -208,6 +215,26 @@ def test_script_in_names_is_text(page: Page, server: Server) -> None:
     expect(page.locator("#runs-count")).to_contain_text("4 runs")
     page.goto(tools.address(server, "compare?job=1"))
     expect(page.locator("#compare-found h2").first).to_contain_text("<img src=x")
+
+
+def test_a_tuned_job_says_what_tuning_found_and_cost(page: Page, server: Server) -> None:
+    """Tuned and untuned stand apart; a job without tuning has no word of it."""
+    with library.connect(server.url, server.token) as results:
+        job = results.tune(TUNED)
+        (found,) = results.compare(job).tuned
+    tools.log_in(page, server, f"compare?job={job}")
+    trainers = page.locator("#compare-found table").first.locator("td:nth-child(2)")
+    expect(trainers).to_have_text(["<i>adam</i>", "<i>adam</i> (tuned)"])
+    section = page.locator("#compare-tuning")
+    expect(section.get_by_role("heading")).to_have_text("Tuning")
+    expect(section.locator("td")).to_have_text([
+        "<b>sines</b>", "elman", "<i>adam</i>", "4", "4", number(found.network_steps, 3), str(found.best),
+        number(found.valid), settings(found),
+    ])  # fmt: skip
+    assert tools.faults(page) == []
+    page.goto(tools.address(server, "compare?job=1"))
+    expect(page.locator("#compare-found table").first).to_be_visible()
+    expect(section).to_have_count(0)
 
 
 def test_the_form_says_what_is_wrong_and_where(page: Page, server: Server) -> None:

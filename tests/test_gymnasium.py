@@ -17,8 +17,12 @@ import evornn
 from evornn.arrays import Floats, Streams
 from evornn.errors import EvornnError
 from evornn.experiments import run_charts
+from evornn.experiments.execute import load_task
 from evornn.experiments.portrait import portrait
+from evornn.experiments.spec import RunPlan, experiment, plan
 from evornn.networks.network import Network
+from evornn.service.rules import Rules
+from evornn.settings import BadSetting
 from evornn.tasks import TASKS
 from evornn.tasks.gymnasium_world import GymnasiumWorld
 from evornn.tasks.world import RETURN, Environment, Rollouts, World
@@ -246,12 +250,74 @@ def test_actions_keep_to_what_the_environment_takes() -> None:
     ({"environment": "no_such_package:Its-v0"}, "no_such_package can't be imported, .*: install its package"),
     ({"environment": "CartPole-v1", "observed": [4]}, r"observed: CartPole-v1 shows the numbers 0 … 3: list some"),
     ({"environment": "CartPole-v1", "observed": []}, r"list some of them, got \[\]"),
+    ({"environment": "Pendulum-v1", "arguments": {"gg": 9}}, "unknown argument of Pendulum-v1 'gg': did you mean 'g'"),
+    ({"environment": "Pendulum-v1", "arguments": {"disable_env_checker": True}}, "unknown argument of Pendulum-v1"),
+    ({"environment": "FrozenLake-v1", "arguments": {"map_name": "9x9"}},
+     "environment FrozenLake-v1 with map_name='9x9': KeyError: '9x9': change its arguments, or take another"),
+    ({"environment": "Pendulum-v1", "arguments": {"g": "heavy"}}, r"Pendulum-v1 with g='heavy': \w+: .*: change its"),
     ({"environment": "GymV26Environment-v0"}, "environment GymV26Environment-v0: .*: mend it, or take another"),
 ])  # fmt: skip
 def test_what_cannot_be_made_is_told(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(EvornnError, match=says) as caught:
         TASKS.build(task(**settings)).data()
     assert "\n" not in str(caught.value)
+
+
+def test_arguments_make_another_environment() -> None:
+    corridor = {"environment": "FrozenLake-v1", "arguments": {"desc": ["SFG"], "is_slippery": False}}
+    data = TASKS.build(task(**corridor)).data()
+    assert data.sizes == (3, 4) and "desc=['SFG'], is_slippery=False" in data.note
+    environment = GymnasiumWorld("FrozenLake-v1", None, corridor["arguments"]).open()  # type: ignore[arg-type]
+    environment.begin(0)
+    assert [environment.step(2)[1:] for _ in range(2)] == [(0.0, False), (1.0, True)]
+
+
+def test_the_limit_of_an_episode_is_an_argument_of_every_environment() -> None:
+    for arguments, steps in ((None, 200), ({"max_episode_steps": 7}, 7)):
+        world = GymnasiumWorld("Pendulum-v1", arguments=arguments)
+        ((shown, _),) = world.random([3], 1000, Streams(0))
+        assert len(shown) == steps + 1
+
+
+def test_an_environment_may_take_any_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then its constructor says what is wrong; what it is given it may change without harm to the next."""
+
+    class Any_(Broken):
+        def __init__(self, **given: Any) -> None:
+            assert given == {"parts": [1, 2]}, given
+            given["parts"].append(3)
+
+    made = gymnasium.envs.registration.EnvSpec("Own-v0", entry_point=Any_)
+    monkeypatch.setitem(gymnasium.registry, "Own-v0", made)
+    GymnasiumWorld("Own-v0", arguments={"parts": [1, 2]}).open()
+    with pytest.raises(EvornnError, match=r"environment Own-v0 with part=1: AssertionError: .*: change its arguments"):
+        GymnasiumWorld("Own-v0", arguments={"part": 1})
+    with pytest.raises(EvornnError, match="unknown argument of Own-v0 'id'"):
+        GymnasiumWorld("Own-v0", arguments={"id": "CartPole-v1"})
+
+
+def test_tasks_with_other_arguments_are_other_tasks() -> None:
+    tasks = [task(environment="Pendulum-v1", arguments={"g": g}) for g in (5, 10)]
+    spec = {"name": "gravities", "tasks": tasks, "networks": [{"kind": "elman"}], "trainers": [{"kind": "snes"}]}
+    plans = plan(experiment({**spec, "seeds": 1, "budget": {"steps": 1000}}))
+    assert [p.task for p in plans] == ["gymnasium arguments={'g': 5}", "gymnasium arguments={'g': 10}"]
+    assert [p.fragments["task"]["arguments"]["g"] for p in plans] == [5, 10]
+    five, ten = (load_task(p.fragments["task"])[1].baselines[0] for p in plans)
+    assert five.test != ten.test
+
+
+def test_a_server_gives_environments_no_texts() -> None:
+    """They can name files, or code to be imported."""
+
+    def asked(arguments: dict[str, Any]) -> RunPlan:
+        fragment = task(environment="FrozenLake-v1", arguments=arguments)
+        return RunPlan("t", "n", "m", {"task": fragment}, 0, {}, 0)
+
+    assert Rules().applied([asked({"is_slippery": False, "success_rate": 0.5})])
+    for arguments in ({"map_name": "4x4"}, {"desc": [["SG"]]}, {"is_slippery": {"file": "x"}}):
+        with pytest.raises(BadSetting, match=r"^task\.arguments: .*`--own FrozenLake-v1`, or run it on your machine"):
+            Rules().applied([asked(arguments)])
+        assert Rules(cells=frozenset({"FrozenLake-v1"})).applied([asked(arguments)])
 
 
 @pytest.mark.parametrize(("missing", "environment"), [("gymnasium", "CartPole-v1"), ("popgym", "popgym-X-v0")])

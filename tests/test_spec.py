@@ -295,7 +295,8 @@ def test_sizes_are_those_of_the_networks() -> None:
 
 def test_full_cma_es_of_a_large_network_names_the_other_forms() -> None:
     with pytest.raises(
-        EvornnError, match=r"cma_es: the full covariance would take .* GiB .*separable or limited_memory"
+        EvornnError,
+        match=r"cma_es: the full covariance of 91,201 parameters would take .* GiB .*separable or limited_memory",
     ):
         sizes(networks=[{"kind": "elman", "units": 300}], trainers=[{"kind": "cma_es"}])
     wide = [{"kind": "elman", "units": 300}]
@@ -324,6 +325,53 @@ def test_data_that_turn_out_not_to_fit_are_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("evornn.tasks.adding.Adding.data", full)
     with pytest.raises(EvornnError, match=r"memory: the data of Adding don't fit: take fewer or shorter"):
         data_of(TASKS.build({"kind": "adding"}))
+
+
+class Memory:
+    """So many bytes are available."""
+
+    def __init__(self, available: int) -> None:
+        self.available = available
+
+
+def islands(**fields: Any) -> list[dict[str, Any]]:
+    return [{"kind": "islands", **fields}]
+
+
+def within(monkeypatch: pytest.MonkeyPatch, megabytes: float, **changes: Any) -> None:
+    """Check a spec where twice as much is available, half of which may be taken."""
+    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory(int(2 * megabytes * 2**20)))
+    sizes(networks=[{"kind": "elman", "units": 30}], seeds=1, **changes)  # 1,021 parameters
+
+
+CMA = {"kind": "cma_es", "population": 4}  # 6 × 4 × 1,021² bytes = 23.9 MiB
+XNES = {"kind": "xnes", "population": 4}  # 10 × 8 × 1,021² bytes = 79.5 MiB
+
+
+@pytest.mark.parametrize(("trainers", "megabytes", "says"), [
+    ([CMA], 24, None),
+    (islands(trainer=CMA, count=4), 96, None),
+    (islands(trainer=CMA, count=4), 95, r"islands: .* 4 islands of 1,021 parameters would take 0.1 GiB and .*: lower "
+     r"count; cma_es: set covariance: separable or limited_memory$"),
+    (islands(trainer=[CMA, XNES]), 104, None),
+    (islands(trainer=[CMA, XNES]), 103, r"2 islands .*: lower count; cma_es: set .*; xnes: use snes$"),
+    (islands(trainer=[CMA, XNES], count=3), 104, "3 islands"),
+    (islands(trainer={**CMA, "covariance": "separable"}, count=9), 24, None),
+    ([{"kind": "memetic", "evolve": islands(trainer=CMA, count=4)[0], "refine": {"kind": "sgd"}}], 95, "4 islands"),
+    (islands(trainer={"kind": "snes", "population": 100}, count=5), 24, None),  # 12 × 4 × 1,021 × 500 bytes: 23.4 MiB
+    (islands(trainer={"kind": "snes", "population": 100}, count=5), 23, r"^memory: 500 members .*: lower count, "
+     r"population or units$"),
+    ([{"kind": "snes", "population": 500}], 23, r"memory: 500 members .*: lower population or units$"),
+    ([{"kind": "adam", "restarts": 500}], 23, r"memory: 500 members .*: lower restarts or units$"),
+])  # fmt: skip
+def test_all_islands_must_fit_into_memory_together(
+    trainers: list[dict[str, Any]], megabytes: float, says: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if says is None:
+        within(monkeypatch, megabytes, trainers=trainers)
+    else:
+        with pytest.raises(EvornnError, match=says):
+            within(monkeypatch, megabytes, trainers=trainers)
 
 
 def test_a_run_is_computed_from_its_plain_data() -> None:

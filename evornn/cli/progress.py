@@ -113,13 +113,18 @@ class Spoken(Tally):
 
 def watch(store: Reads, job: int, quiet: bool) -> None:
     """Follow a job that is computed elsewhere until it has ended, with the same display."""
+    with progress(store, job, quiet) as tally:
+        see(store, job, tally)
+
+
+def see(store: Reads, job: int, tally: Tally) -> None:
+    """Tell a tally of a job that is computed elsewhere until it has ended."""
     from evornn.service.following import follow
 
-    with progress(store, job, quiet) as tally:
-        for news in follow(store, job):
-            ended = {event.run for event in news.events if event.run is not None and event.kind in ENDED}
-            for run in [*news.running, *(store.run(number) for number in sorted(ended - tally.over))]:
-                tally.seen(run)
+    for news in follow(store, job):
+        ended = {event.run for event in news.events if event.run is not None and event.kind in ENDED}
+        for run in [*news.running, *(store.run(number) for number in sorted(ended - tally.over))]:
+            tally.seen(run)
 
 
 @contextmanager

@@ -58,12 +58,12 @@ def run(
     from evornn.service.results import Results
     from evornn.service.service import Service
 
-    there = _there(server, workers, address)
-    if not there:
+    elsewhere = there(server, workers, address)
+    if not elsewhere:
         library.prepare(workers, address)
     writable(report)
     data = read(spec)
-    if there:
+    if elsewhere:
         with opened(store, server) as results:
             _follow(results, results.submit(data), report, as_json)
         return
@@ -87,11 +87,11 @@ def resume(
     from evornn.service.results import Results
     from evornn.service.service import Service
 
-    there = _there(server, workers, address)
-    if not there:
+    elsewhere = there(server, workers, address)
+    if not elsewhere:
         library.prepare(workers, address)
     writable(report)
-    if there:
+    if elsewhere:
         with opened(store, server) as results:
             chosen = chosen_job(results.store, job)
             results.resume(chosen)
@@ -118,14 +118,14 @@ def submit(
     with opened(store, server, create=True) as results:
         job = results.submit(spec, idempotency_key=key, priority=priority)
         counts = results.store.job(job).counts
-        _warn(results)
+        warn(results)
     if as_json:
         show({"job": job, "runs": sum(counts.values())}, True)
     else:
         print(f"job {job}: {sum(counts.values())} runs queued; `evornn logs -f {job}{place(store, server)}` follows it")
 
 
-def _there(server: str | None, workers: int | None, address: str | None) -> bool:
+def there(server: str | None, workers: int | None, address: str | None) -> bool:
     """Whether a server is asked; it computes where it wants."""
     if server_of(server) is None:
         return False
@@ -156,18 +156,18 @@ def _follow(results: Results, job: int, report: Path | None, as_json: bool) -> N
     """Show how a server computes a job, then compare; exit status 3 when runs failed. An interrupt leaves it there."""
     from evornn.cli.progress import watch
 
-    _warn(results)
+    warn(results)
     try:
         watch(results.store, job, quiet=as_json)
     except KeyboardInterrupt:
-        there = f"{job} --server {results.store.where}"
+        which = f"{job} --server {results.store.where}"
         raise Detached(
-            f"job {job} goes on without you: `evornn logs -f {there}` follows it, `evornn cancel {there}` ends it"
+            f"job {job} goes on without you: `evornn logs -f {which}` follows it, `evornn cancel {which}` ends it"
         ) from None
     end(results, job, report, as_json)
 
 
-def _warn(results: Results) -> None:
+def warn(results: Results) -> None:
     """Nothing will happen while nobody computes."""
     if not any(worker.is_alive(time.time()) for worker in results.store.workers()):
         print("no dispatcher is at work: `evornn dispatch` on a machine of the cluster starts one", file=sys.stderr)

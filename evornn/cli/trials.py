@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 from evornn.cli.progress import COMPILING, ENDED, Spoken, Tally, duration, live
 
 if TYPE_CHECKING:
-    from evornn.service.tuning import Tuner
+    from evornn.service.steps import Step
     from evornn.store.records import StoredRun
 
 
 class Trials(Tally):
     """Counts the trials of a tuning, which is one job after the other."""
 
-    def __init__(self, tuner: Tuner) -> None:
+    def __init__(self, whole: Step) -> None:
         super().__init__([])
-        found = tuner.tunable
-        self.seeds, self.total = len(found.seeds), found.tuning.trials * len(found.tuned)
-        self._expected = self.total * self.seeds * found.budget.steps
+        self.seeds, self.total = whole.seeds, whole.trials
+        self._expected = self.total * self.seeds * whole.steps
         self._known = 0  # network steps that the jobs so far were to spend
 
     def begin(self, runs: list[StoredRun]) -> None:
@@ -55,15 +54,16 @@ class SpokenTrials(Spoken, Trials):
 
 
 @contextmanager
-def trials(tuner: Tuner, quiet: bool) -> Iterator[Trials]:
-    """A live line on a terminal, a line now and then elsewhere, nothing when quiet."""
+def trials(whole: Step, quiet: bool) -> Iterator[Trials]:
+    """How far a tuning is; any step says how much it is. A live line on a terminal, a line now and then elsewhere,
+    nothing when quiet."""
     if quiet:
-        yield Trials(tuner)
+        yield Trials(whole)
     elif sys.stdout.isatty():
-        tally = Trials(tuner)
+        tally = Trials(whole)
         with live(tally):
             yield tally
     else:
-        spoken = SpokenTrials(tuner)
+        spoken = SpokenTrials(whole)
         yield spoken
         print(spoken.line(), flush=True)

@@ -2,46 +2,73 @@
 
 from __future__ import annotations
 
-from evornn.cli.options import DEFAULT, Address, Json, Report, Spec, Store, Workers, place, writable
-from evornn.cli.running import Detached, end
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from evornn.cli.options import DEFAULT, Address, Json, Report, Server, Spec, Store, Workers, opened, place, writable
+from evornn.cli.running import Detached, end, there, warn
+
+if TYPE_CHECKING:
+    from evornn.cli.progress import Tally
+    from evornn.service.results import Results
+
+Work: TypeAlias = "Callable[[int, Tally], None]"  # off a job, telling of it
 
 
 def tune(
     spec: Spec,
     store: Store = DEFAULT,
+    server: Server = None,
     workers: Workers = None,
     address: Address = None,
     report: Report = None,
     as_json: Json = False,
 ) -> None:
-    """Search the ranges of an experiment, with the same budget for every method, then compare all untuned and tuned.
+    """Search the ranges of an experiment, with the same budget for every method, then compare all untuned and tuned;
+    with --server there, and follow it from here.
 
     Interrupted or killed, the same command goes on where it stopped.
     """
+    elsewhere = there(server, workers, address)
     try:
         from evornn import library
-        from evornn.cli.progress import progress
-        from evornn.cli.trials import trials
+        from evornn.cli.progress import see
         from evornn.experiments.yaml import read
         from evornn.service.results import Results
         from evornn.service.service import Service
-        from evornn.service.tuning import Tuner
 
-        library.prepare(workers, address)
+        if not elsewhere:
+            library.prepare(workers, address)
         writable(report)
         data = read(spec)
-        opened = library.open_store(store, create=True)
-        with Results(Service(opened)) as results:
-            tuner = Tuner(opened, data)
-            with library.working(opened, workers, address) as work:
-                with trials(tuner, quiet=as_json) as tally:
-                    for job in tuner.jobs():
-                        tally.begin(opened.runs(job=job))
-                        work(job, tally)
-                final = tuner.comparison()
-                with progress(opened, final, quiet=as_json) as listener:
-                    work(final, listener)
-            end(results, final, report, as_json)
+        if elsewhere:
+            with opened(store, server) as results:
+                warn(results)
+                _tune(results, data, partial(see, results.store), report, as_json)
+            return
+        service = Service(library.open_store(store, create=True))
+        with Results(service) as results, library.working(service.store, workers, address) as work:
+            _tune(results, data, work, report, as_json)
     except KeyboardInterrupt:
-        again = f"evornn tune {spec}{place(store, None)}"
-        raise Detached(f"interrupted: nothing is lost, `{again}` goes on where it stopped") from None
+        there_too = "; the trials under way are computed to their end" if elsewhere else ""
+        again = f"evornn tune {spec}{place(store, server)}"
+        raise Detached(f"interrupted: nothing is lost, `{again}` goes on where it stopped{there_too}") from None
+
+
+def _tune(results: Results, spec: dict[str, Any], work: Work, report: Path | None, as_json: bool) -> None:
+    """Job after job with progress, then compare; exit status 3 when runs failed."""
+    from evornn.cli.progress import progress
+    from evornn.cli.trials import trials
+    from evornn.service.steps import Tuning
+
+    tuning = Tuning(results.service, spec)
+    with trials(tuning.now, quiet=as_json) as tally:
+        for job in tuning.jobs():
+            tally.begin(results.store.runs(job=job))
+            work(job, tally)
+    final = tuning.comparison()
+    with progress(results.store, final, quiet=as_json) as listener:
+        work(final, listener)
+    end(results, final, report, as_json)

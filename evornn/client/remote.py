@@ -13,6 +13,7 @@ from evornn.client.http import Http
 from evornn.errors import EvornnError
 from evornn.experiments.comparison import Comparison
 from evornn.service.model import Design
+from evornn.service.steps import Step
 from evornn.service.wire import Curve, Job, Outcome, Secret, Table
 from evornn.store.codec import FLOAT, unpack
 from evornn.store.reading import check_page
@@ -164,6 +165,11 @@ class Remote:
         params = {"priority": priority}
         job = self.store.http.post(Job, "/jobs", dict(spec), again=True, headers=headers, params=params)
         return int(job.id)
+
+    def tune(self, spec: Mapping[str, Any]) -> Step:
+        """Asked again when the connection breaks: it is the same job."""
+        found: Step = self.store.http.post(Step, "/tunings", dict(spec), again=True)
+        return found
 
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
         chosen = ",".join(map(str, runs)) or None

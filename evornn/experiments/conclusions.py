@@ -89,6 +89,14 @@ def described(task: TaskComparison) -> str:
     return f"validation loss {number(task.headline.loss)}, {who}"
 
 
+TUNING = (
+    "Each method was given the same number of trials, on the same seeds with the same budget; none of these seeds is "
+    "used above. A trial's loss is its validation loss, the median over its seeds; the test split was not looked at. A "
+    "trainer with “(tuned)” has the settings below, the others their defaults. What tuning spent comes on top of the "
+    "budget of the runs above."
+)
+
+
 def settings(tuned: Tuned) -> str:
     """What tuning found. A setting of the trainer is named alone, one of network or task with its part."""
     found = {name.removeprefix("trainer."): value for name, value in tuned.settings.items()}

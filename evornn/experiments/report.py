@@ -129,6 +129,7 @@ def _page(**fields: Any) -> str:
         asked=conclusions.asked(fields["comparison"]),
         ranked=conclusions.ranked(fields["comparison"].ranking, fields["comparison"].alpha),
         described=conclusions.described,
+        tuning=conclusions.TUNING,
         charts=Markup(
             _figures([*fields["together"], *(p for section in fields["sections"] for p in section.pictures)])
         ),

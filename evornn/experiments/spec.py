@@ -118,7 +118,8 @@ def experiment(data: Mapping[str, Any], own_code: bool | Collection[str] = True)
             raise BadSetting(field, "is missing from the spec")
     found = build(Experiment, with_parts(data), "spec")
     if own_code is not True:
-        _refuse_places(found, own_code or ())
+        for part in ("tasks", "networks", "trainers"):
+            _refuse_places(getattr(found, part), part, own_code or ())
     _check(found)
     return found
 
@@ -193,8 +194,10 @@ def labelled(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def check_fragment(part: str, fragment: Mapping[str, Any], where: str) -> None:
-    """Build one of `tasks`, `networks` or `trainers`; raises EvornnError."""
+def check_fragment(part: str, fragment: Mapping[str, Any], where: str, own_code: bool | Collection[str] = True) -> None:
+    """Build one of `tasks`, `networks` or `trainers`; `own_code` as in `experiment`. Raises EvornnError."""
+    if own_code is not True:
+        _refuse_places(fragment, where, own_code or ())
     fragment = {key: value for key, value in fragment.items() if key != "label"}
     if part == "networks":
         split_network(fragment, where)
@@ -217,11 +220,10 @@ def _check(experiment: Experiment) -> None:
     plan(experiment)
 
 
-def _refuse_places(experiment: Experiment, allowed: Collection[str]) -> None:
-    for part in ("tasks", "networks", "trainers"):
-        for where, kind in _kinds(getattr(experiment, part), part):
-            if is_place(kind) and kind not in allowed:
-                raise BadSetting(where, f"{shown(kind)} is code of your own: run it on your machine, evornn run")
+def _refuse_places(fragment: Any, where: str, allowed: Collection[str]) -> None:
+    for place, kind in _kinds(fragment, where):
+        if is_place(kind) and kind not in allowed:
+            raise BadSetting(place, f"{shown(kind)} is code of your own: run it on your machine, evornn run")
 
 
 def _kinds(fragment: Any, where: str) -> Iterator[tuple[str, Any]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 from evornn.errors import EvornnError, UnknownName, shown
 from evornn.experiments import ranges
@@ -17,10 +17,11 @@ from evornn.settings import BadSetting, build
 
 PARTS = {"tasks": "task", "networks": "network", "trainers": "trainer"}
 Ranges = dict[str, tuple[Path, Range]]  # "trainer.learning_rate" → where it stands, and the range
+OwnCode: TypeAlias = bool | Collection[str]  # as in `experiment`
 EXAMPLE = "{from: 1e-4, to: 1e-1, scale: log}"
 
 
-def tunable(data: Mapping[str, Any]) -> Tunable:
+def tunable(data: Mapping[str, Any], own_code: OwnCode = True) -> Tunable:
     """A validated spec with ranges. Errors name the field and the nearest known name."""
     check_plain(data, "spec")
     rest = {key: value for key, value in data.items() if key != "tuning"}
@@ -30,17 +31,18 @@ def tunable(data: Mapping[str, Any]) -> Tunable:
     written = {part: rest[part] for part in PARTS if isinstance(rest.get(part), list)}
     for part, fragments in written.items():
         _refuse_names(part, fragments)
-    usual = _usual({**rest, **{part: ranges.without(fragments, part) for part, fragments in written.items()}}, written)
-    spaces = {part: _spaces(part, written[part], getattr(usual, part)) for part in PARTS}
+    defaults = {part: ranges.without(fragments, part) for part, fragments in written.items()}
+    usual = _usual({**rest, **defaults}, written, own_code)
+    spaces = {part: _spaces(part, written[part], getattr(usual, part), own_code) for part in PARTS}
     found = Tunable(usual, tuning, _methods(usual, spaces))
     _check(found)
     return found
 
 
-def _usual(data: dict[str, Any], written: Mapping[str, Any]) -> Experiment:
+def _usual(data: dict[str, Any], written: Mapping[str, Any], own_code: OwnCode) -> Experiment:
     """The experiment with all settings at their defaults."""
     try:
-        return experiment(data)
+        return experiment(data, own_code)
     except BadSetting as error:
         if any(ranges.dotted(path) == error.field for path, _ in ranges.found(dict(written))):
             raise BadSetting(error.field, "has no default: add one to the range, default: VALUE") from None
@@ -53,34 +55,33 @@ def _refuse_names(part: str, fragments: list[Any]) -> None:
             raise BadSetting(ranges.dotted(path), f"can't be a range: list each as one of the {part}")
 
 
-def _spaces(part: str, written: list[Any], usual: list[dict[str, Any]]) -> list[Ranges]:
+def _spaces(part: str, written: list[Any], usual: list[dict[str, Any]], own_code: OwnCode) -> list[Ranges]:
     """[fragments] of each its ranges."""
-    return [
-        {
-            ranges.dotted((PARTS[part], *path)): ((PARTS[part], *path), _range(part, k, usual[k], path, value))
-            for path, value in ranges.found(fragment)
-        }
-        for k, fragment in enumerate(written)
-    ]
+    spaces: list[Ranges] = [{} for _ in written]
+    for k, fragment in enumerate(written):
+        for path, value in ranges.found(fragment):
+            place = (PARTS[part], *path)
+            spaces[k][ranges.dotted(place)] = place, _range(part, k, usual[k], path, value, own_code)
+    return spaces
 
 
-def _range(part: str, k: int, usual: dict[str, Any], path: Path, value: Mapping[str, Any]) -> Range:
+def _range(part: str, k: int, usual: dict[str, Any], path: Path, value: Mapping[str, Any], own_code: OwnCode) -> Range:
     """A range whose ends the setting takes. One that takes no half is of whole numbers."""
     where = ranges.dotted((part, k, *path))
     found = ranges.parsed(value, where)
     for end in found.ends:
-        if problem := _problem(part, ranges.put(usual, path, end), f"{part}.{k}", where):
+        if problem := _problem(part, ranges.put(usual, path, end), f"{part}.{k}", where, own_code):
             raise BadSetting(where, f"can't have {shown(end)} in its range: {problem}")
     if not isinstance(found, Numbers) or any(end != int(end) for end in found.ends):
         return found
     half = ranges.put(usual, path, found.low + 0.5)
-    return replace(found, whole=_problem(part, half, f"{part}.{k}", where) is not None)
+    return replace(found, whole=_problem(part, half, f"{part}.{k}", where, own_code) is not None)
 
 
-def _problem(part: str, fragment: dict[str, Any], name: str, where: str) -> str | None:
+def _problem(part: str, fragment: dict[str, Any], name: str, where: str, own_code: OwnCode) -> str | None:
     """What a setting says of a value. What only doesn't fit to the defaults of others may fit to what is tried."""
     try:
-        check_fragment(part, fragment, name)
+        check_fragment(part, fragment, name, own_code)
     except BadSetting as error:
         return error.problem if error.field == where or error.field.startswith(f"{where}.") else None
     except UnknownName:

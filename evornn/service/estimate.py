@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from evornn.service.service import Expanded
+from evornn.service.expanding import Expanded
 from evornn.service.verbs import Reads
 from evornn.store.records import StoredRun
 

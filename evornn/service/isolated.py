@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from evornn.service.expanding import Expanded, expand
 from evornn.service.helper import Helper
 from evornn.service.rules import Rules
-from evornn.service.service import Expanded, Service, compared, designed, expand, reported
+from evornn.service.service import Service, compared, designed, reported
+from evornn.service.steps import Step, Tunings
 from evornn.store.records import JobId, RunId
 from evornn.store.store import Store, open_store
 
@@ -34,6 +36,9 @@ class Isolated(Service):
     def expand(self, spec: Mapping[str, Any]) -> Expanded:
         return self.helper.call(expand, dict(spec), self.rules or Rules())
 
+    def tune(self, spec: Mapping[str, Any]) -> Step:
+        return self.helper.call(_step, self._url, dict(spec), self.rules or Rules(), self.owner)
+
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
         return self._there(compared, job, tuple(runs))
 
@@ -54,13 +59,25 @@ class Isolated(Service):
         return self._there(drawn_network, run)
 
     def _there(self, function: Callable[..., T], *arguments: Any) -> T:
-        url = self.store.url.render_as_string(hide_password=False)
-        found: T = self.helper.call(_on_store, function, url, *arguments)
+        found: T = self.helper.call(_on_store, function, self._url, *arguments)
         return found
+
+    @property
+    def _url(self) -> str:
+        return self.store.url.render_as_string(hide_password=False)
 
 
 def _on_store(function: Callable[..., T], url: str, *arguments: Any) -> T:
     return function(_store(url), *arguments)
+
+
+def _step(url: str, spec: Mapping[str, Any], rules: Rules, owner: str) -> Step:
+    return _tunings(url).step(spec, rules, owner)
+
+
+@lru_cache(maxsize=1)
+def _tunings(url: str) -> Tunings:
+    return Tunings(_store(url))
 
 
 @lru_cache(maxsize=1)

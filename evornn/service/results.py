@@ -3,6 +3,7 @@ curves, queries, comparisons."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from evornn.service.comparing import chosen_job
 from evornn.service.following import START, Cursor, News, follow
+from evornn.service.steps import Tuning
 from evornn.service.verbs import Reads, Verbs
 from evornn.store.records import JobId, RunId, StoredJob, StoredRun
 
@@ -92,10 +94,17 @@ class Results:
     ) -> JobId:
         """Queue a spec (plain data, or a file's path) for whatever dispatcher there is. The same key again answers the
         same job. Raises EvornnError, Conflict."""
-        from evornn.experiments.yaml import read
+        return self.service.submit(_plain(spec), idempotency_key=idempotency_key, priority=priority)
 
-        data = read(spec) if isinstance(spec, (str, Path)) else spec
-        return self.service.submit(data, idempotency_key=idempotency_key, priority=priority)
+    def tune(self, spec: Mapping[str, Any] | str | Path) -> JobId:
+        """Search the ranges of a spec, then run every method untuned and tuned, by whatever dispatcher there is, and
+        wait for it. Answers the job of that comparison. Asked again, it goes on where it stopped. Raises EvornnError,
+        also when runs are cancelled meanwhile."""
+        tuning = Tuning(self.service, _plain(spec))
+        for job in tuning.jobs():
+            deque(self.follow(job), maxlen=0)
+        deque(self.follow(tuning.comparison()), maxlen=0)
+        return tuning.comparison()
 
     def follow(self, job: JobId, since: Cursor = START) -> Iterator[News]:
         """What happens to a job, once a second, until it has ended."""
@@ -144,6 +153,13 @@ class Results:
         from evornn.experiments.report import write_page
 
         return write_page(path, self.service.report(chosen_job(self.store, job)))
+
+
+def _plain(spec: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
+    """Plain data as it is, a file as what it says."""
+    from evornn.experiments.yaml import read
+
+    return read(spec) if isinstance(spec, (str, Path)) else spec
 
 
 def frame(rows: list[Row]) -> DataFrame:

@@ -9,8 +9,10 @@ from typing import Any
 
 from evornn.errors import EvornnError
 from evornn.experiments.spec import RunPlan
+from evornn.settings import BadSetting
 
 FILES = {"csv": "path"}  # kind of task → its setting that names a file
+PASSED = {"gymnasium": ("environment", "arguments")}  # → what runs somebody else's code, and what it is given
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Rules:
     """The operator's choice. A spec is plain data and never code; these are the two places where it could reach out."""
 
     data: Path | None = None  # the folder of data sets; None: none may be named
-    cells: frozenset[str] = field(default_factory=frozenset)  # `pkg.module:Class` that may be imported
+    cells: frozenset[str] = field(default_factory=frozenset)  # `pkg.module:Class`, environments: may be named
 
     def applied(self, plans: list[RunPlan]) -> list[RunPlan]:
         """Plans whose files are paths of this machine. Raises EvornnError for a data set that may not be read."""
@@ -27,6 +29,13 @@ class Rules:
         ]
 
     def _task(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
+        code, given = PASSED.get(str(task.get("kind")), ("", ""))
+        if task.get(code) not in self.cells and _has_text(task.get(given)):
+            raise BadSetting(
+                f"task.{given}",
+                f"this server takes numbers and yes or no, because texts can name files and code: leave them out, ask "
+                f"its operator for `--own {str(task.get(code))[:80]}`, or run it on your machine, evornn run",
+            )
         setting = FILES.get(str(task.get("kind")))
         return task if setting is None else {**task, setting: str(self.found(task.get(setting)))}
 
@@ -45,3 +54,10 @@ class Rules:
         if not file.is_relative_to(root) or not file.is_file():
             raise refused
         return file
+
+
+def _has_text(value: Any) -> bool:
+    """Whether a text stands anywhere in plain data, keys left out."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return any(map(_has_text, value)) if isinstance(value, (list, tuple)) else isinstance(value, str)

@@ -6,31 +6,19 @@ What a store answers by itself (jobs, runs, curves, events, cancel, …) is aske
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evornn.experiments.execute import check_plans
-from evornn.experiments.spec import RunPlan, StartFrom, experiment, plan
 from evornn.service.comparing import Comparing, chosen_job, few
 from evornn.service.drawing import DrawnComparison, DrawnNetwork, drawn_comparison, drawn_network
+from evornn.service.expanding import Expanded, enqueue, expand
 from evornn.service.model import Design, design_of
 from evornn.service.rules import Rules
-from evornn.store.records import JobId, NewRun, RunId
+from evornn.service.steps import Step, Tunings
+from evornn.store.records import JobId, RunId
 from evornn.store.store import Store
-from evornn.training.check import check_origin
-from evornn.training.oracle import Origin
 
 if TYPE_CHECKING:
     from evornn.experiments.comparison import Comparison
-
-
-@dataclass(frozen=True)
-class Expanded:
-    """A spec that was checked: its runs, the parameters of each, and the run that they start from."""
-
-    plans: list[RunPlan]
-    sizes: list[int]
-    start_from: StartFrom | None
 
 
 class Service:
@@ -38,11 +26,16 @@ class Service:
 
     def __init__(self, store: Store, rules: Rules | None = None, owner: str = "") -> None:
         self.store, self.rules, self.owner = store, rules, owner
+        self._tunings = Tunings(store)
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
         """Queue a spec's runs; `verbs.Verbs` says more."""
         expanded = self.expand(spec)
         return enqueue(self.store, spec, expanded, idempotency_key, owner=self.owner, priority=priority)
+
+    def tune(self, spec: Mapping[str, Any]) -> Step:
+        """What a tuning goes on with; `verbs.Verbs` says more."""
+        return self._tunings.step(spec, self.rules, self.owner)
 
     def expand(self, spec: Mapping[str, Any]) -> Expanded:
         """The runs of a spec, checked: data loads, network, trainer and task fit together. Raises EvornnError."""
@@ -69,36 +62,6 @@ class Service:
 def submit(store: Store, data: Mapping[str, Any], idempotency_key: str | None = None) -> JobId:
     """Queue a spec's runs, all of them checked before: data loads, network, trainer and task fit together."""
     return Service(store).submit(data, idempotency_key=idempotency_key)
-
-
-def expand(data: Mapping[str, Any], rules: Rules | None) -> Expanded:
-    """A spec's runs, each of them checked. Without rules it may name what the user of this machine may."""
-    spec = experiment(data, own_code=True if rules is None else rules.cells)
-    plans = plan(spec) if rules is None else rules.applied(plan(spec))
-    return Expanded(plans, check_plans(plans), spec.start_from)
-
-
-def enqueue(
-    store: Store,
-    spec: Mapping[str, Any],
-    expanded: Expanded,
-    idempotency_key: str | None = None,
-    *,
-    experiment: str | None = None,
-    owner: str = "",
-    priority: int = 0,
-) -> JobId:
-    """Into the queue, unless the run to start from is missing or of another size. Its experiment is `experiment`,
-    or the spec's name."""
-    if expanded.start_from is not None:
-        origin = Origin(store.champion(expanded.start_from.run))  # raises when there is none
-        for parameters in expanded.sizes:
-            check_origin(origin, parameters)
-    runs = [
-        NewRun(p.task, p.network, p.trainer, p.fragments, p.seed, p.budget, p.position, parameters)
-        for p, parameters in zip(expanded.plans, expanded.sizes, strict=True)
-    ]
-    return store.submit(dict(spec), runs, idempotency_key, experiment=experiment, owner=owner, priority=priority)
 
 
 def compared(store: Store, job: JobId | None, runs: Sequence[RunId]) -> Comparison:

@@ -21,7 +21,8 @@ def tuned(store: Reads, job: JobId) -> tuple[Tuned, ...]:
         found = tunable(spec)
     except EvornnError:  # its own cells are not on this machine: its runs can be compared all the same
         return ()
-    jobs = [other.id for other in store.jobs(experiment=experiment_of(spec)) if other.spec_id == about.spec_id]
+    same = (about.spec_id, about.owner)  # others may have tuned the same, each on their own
+    jobs = [other.id for other in store.jobs(experiment=experiment_of(spec)) if (other.spec_id, other.owner) == same]
     each: list[list[Trial]] = [[] for _ in found.tuned]
     for number, batch in zip(sorted(jobs), batches(found), strict=True):
         for known, more in zip(each, trials(found, store.runs(job=number, order="position"), batch), strict=True):

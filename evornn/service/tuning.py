@@ -6,16 +6,17 @@ the same jobs under the same idempotency keys, which are those that are there al
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 from evornn.errors import EvornnError
-from evornn.experiments.execute import check_plans
 from evornn.experiments.sampler import Sampler
 from evornn.experiments.spec import RunPlan
 from evornn.experiments.tunable import tunable
 from evornn.experiments.tuning import Method, Tunable
-from evornn.service.service import Expanded, enqueue
+from evornn.service.expanding import Expanded, checked, enqueue
+from evornn.service.rules import Rules
 from evornn.service.trials import Trial, batches, best, experiment_of, trials
 from evornn.store.codec import digest
 from evornn.store.errors import Conflict
@@ -23,31 +24,32 @@ from evornn.store.records import JobId
 from evornn.store.store import Store
 
 DRAWS = 100  # of a trial, until its settings fit together
+Check: TypeAlias = Callable[[list[RunPlan]], Expanded]
 
 
 class Search:
     """The trials of one method, and where it is tried next."""
 
-    def __init__(self, tunable: Tunable, method: Method) -> None:
+    def __init__(self, tunable: Tunable, method: Method, check: Check) -> None:
         self.tunable, self.method = tunable, method
         self.trials: list[Trial] = []
+        self._check = check
         self._sampler: Sampler = tunable.sampler(method)
         self._asked: list[int] = []  # numbers that the sampler gave to the trials that are open
 
-    def ask(self, number: int, position: int) -> tuple[list[RunPlan], list[int]]:
-        """The runs of the next trial and their sizes. Raises EvornnError where nothing that is drawn fits together."""
+    def ask(self, number: int, position: int) -> Expanded:
+        """The runs of the next trial. Raises EvornnError where nothing that is drawn fits together."""
         problem: EvornnError | None = None
         for _ in range(DRAWS):
             drawn, values = self._sampler.ask()
-            plans = self.tunable.trial(self.method, number, values, position)
             try:
-                sizes = check_plans(plans)
+                found = self._check(self.tunable.trial(self.method, number, values, position))
             except EvornnError as error:
                 self._sampler.refuse(drawn)
                 problem = error
             else:
                 self._asked.append(drawn)
-                return plans, sizes
+                return found
         who = f"{self.method.network}, {self.method.trainer}"
         raise EvornnError(f"{who}: {DRAWS} draws in a row don't fit together: change the ranges; the last: {problem}")
 
@@ -60,25 +62,27 @@ class Search:
 
 
 class Tuner:
-    """One spec on one store: first all `jobs`, then the `comparison`. Raises EvornnError for a spec that is wrong."""
+    """One spec on one store: first all `jobs`, then the `comparison`. With `rules`, the spec may name only what these
+    allow; `owner` is whose jobs they are. Raises EvornnError for a spec that is wrong."""
 
-    def __init__(self, store: Store, spec: Mapping[str, Any]) -> None:
-        self.store, self.spec, self.tunable = store, dict(spec), tunable(spec)
-        self.searches = [Search(self.tunable, method) for method in self.tunable.tuned]
-        check_plans(self.tunable.comparison({}))
+    def __init__(self, store: Store, spec: Mapping[str, Any], rules: Rules | None = None, owner: str = "") -> None:
+        self.store, self.spec, self.owner = store, dict(spec), owner
+        self.tunable = tunable(spec, own_code=True if rules is None else rules.cells)
+        self._check = partial(checked, start_from=self.tunable.experiment.start_from, rules=rules)
+        self.searches = [Search(self.tunable, method, self._check) for method in self.tunable.tuned]
+        self._check(self.tunable.comparison({}))
 
     def jobs(self) -> Iterator[JobId]:
         """One batch of trials after the other, each to be worked off before the next is asked for. Raises EvornnError
         for one that was not."""
         for numbers in batches(self.tunable):
-            plans: list[RunPlan] = []
-            sizes: list[int] = []
+            batch = Expanded([], [], self.tunable.experiment.start_from)
             for search in self.searches:
                 for number in numbers:
-                    asked, parameters = search.ask(number, position=len(plans))
-                    plans += asked
-                    sizes += parameters
-            job = self._submit(plans, sizes, f"trial {numbers[0] + 1}", experiment_of(self.spec))
+                    asked = search.ask(number, position=len(batch.plans))
+                    batch.plans.extend(asked.plans)
+                    batch.sizes.extend(asked.sizes)
+            job = self._submit(batch, f"trial {numbers[0] + 1}", experiment_of(self.spec))
             yield job
             found = trials(self.tunable, self.store.runs(job=job, order="position"), numbers)
             for search, more in zip(self.searches, found, strict=True):
@@ -87,13 +91,13 @@ class Tuner:
     def comparison(self) -> JobId:
         """The job of every method, untuned and tuned, on fresh seeds with the whole budget."""
         plans = self.tunable.comparison({search.method.labels: best(search.trials).values for search in self.searches})
-        return self._submit(plans, check_plans(plans), "comparison", self.tunable.experiment.name)
+        return self._submit(self._check(plans), "comparison", self.tunable.experiment.name)
 
-    def _submit(self, plans: list[RunPlan], sizes: list[int], what: str, experiment: str) -> JobId:
+    def _submit(self, expanded: Expanded, what: str, experiment: str) -> JobId:
         """A new job, or the same one as before; what was cancelled of it goes on."""
-        expanded = Expanded(plans, sizes, self.tunable.experiment.start_from)
+        key = f"tune {digest(self.spec)} {what}"
         try:
-            job = enqueue(self.store, self.spec, expanded, f"tune {digest(self.spec)} {what}", experiment=experiment)
+            job = enqueue(self.store, self.spec, expanded, key, experiment=experiment, owner=self.owner)
         except Conflict:
             raise Conflict(
                 f"{self.store.where} has a tuning of this spec that went another way, by another version of evornn or "

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.experiments.comparison import Comparison
     from evornn.service.model import Design
+    from evornn.service.steps import Step
     from evornn.training.records import Result, Row
 
 
@@ -91,6 +92,10 @@ class Verbs(Protocol):
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
         """Queue a spec's runs, all of them checked before. Raises EvornnError; Conflict for a key that was used for
         another spec."""
+
+    def tune(self, spec: Mapping[str, Any]) -> Step:
+        """The job that the tuning of a spec with ranges goes on with, to be worked off before this is asked again; the
+        same one until then. Raises EvornnError, also for runs that were cancelled: asked once more, they go on."""
 
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
         """The comparison of a job's runs, or of these. Raises NotFound, EvornnError while there is nothing to see."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge, Le, Len
@@ -31,6 +31,7 @@ class Gymnasium(Task):
     where; statistics that run along would be one more thing that losses depend on."""
 
     environment: Annotated[str, Len(1)] = "CartPole-v1"  # as it is registered, or my_package:its-name for one's own
+    arguments: dict[str, Any] | None = None  # of its constructor, which has others by default
     observed: list[Annotated[int, Ge(0)]] | None = None  # numbers of the flattened observation; None: all
     normalise_observations: bool = True
     steps: Annotated[int, Ge(1), Le(10**6)] = 1000  # of an episode, at most; the environment's own limit holds too
@@ -41,7 +42,7 @@ class Gymnasium(Task):
     data_seed: Annotated[int, Ge(0)] = 0  # of the episodes' seeds
 
     def data(self) -> Data:
-        world = GymnasiumWorld(self.environment, self.observed)
+        world = GymnasiumWorld(self.environment, self.observed, self.arguments)
         seeds = {split: self._seeds(split) for split in SPLITS}
         if self.normalise_observations:
             world.measure([shown for shown, _ in self._random(world, seeds["train"][:PROBED])])
@@ -50,7 +51,7 @@ class Gymnasium(Task):
         )
         valid_loss, test_loss = (-np.mean([r for _, r in self._random(world, seeds[k])]) for k in SPLITS[1:])
         score = Score("mean return", lambda lived, _: float(lived.rewards.mean()), solved=world.threshold)
-        note = f"{self.environment} of gymnasium; episodes differ by their seeds, data_seed {self.data_seed}."
+        note = f"{world.called} of gymnasium; episodes differ by their seeds, data_seed {self.data_seed}."
         labels = tuple(f"output {k}" for k in range(world.outputs))
         baseline = Baseline("random actions", float(valid_loss), float(test_loss))
         return Data(train, valid, test, RETURN, (baseline,), labels, note, score=score)

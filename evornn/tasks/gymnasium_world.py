@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from importlib import import_module
 from typing import Any
 
@@ -12,23 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Floats, Streams
-from evornn.errors import EvornnError, UnknownName
+from evornn.errors import EvornnError, UnknownName, shown
 from evornn.tasks.world import Environment, World
 
+LIMIT = "max_episode_steps"  # gymnasium's own argument: after how many steps an episode of any environment is cut off
 INSTALL = "pip install 'evornn[gym]'"
 
 
 class GymnasiumWorld(World):
-    """The environment that is registered as `name`, for example "CartPole-v1".
+    """The environment that is registered as `name`, for example "CartPole-v1", made with these `arguments`.
 
     What it shows is flattened to R numbers, one-hot where it is a choice; a network sees those at `observed` (None:
     all), less `centre` and over `scale` [R]. Where an action is a choice among k, k outputs decide it: the largest, the
     first of equals. Where it is a number in bounds, tanh of an output is stretched to them; else it is the output.
 
-    Raises UnknownName for an environment that is not registered, EvornnError for what can't be run."""
+    Raises UnknownName for an environment that is not registered or an argument that it doesn't have, EvornnError for
+    what can't be run."""
 
-    def __init__(self, name: str, observed: Sequence[int] | None = None) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, observed: Sequence[int] | None = None, arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        self.name, self.arguments = name, dict(arguments or {})
         made = self._make()
         self.space, choice = made.observation_space, made.action_space
         if not self.space.is_np_flattenable:
@@ -44,6 +50,19 @@ class GymnasiumWorld(World):
         self.inputs = len(self.observed)
         self.centre, self.scale = np.zeros(self.raw, np.float32), np.ones(self.raw, np.float32)
         made.close()
+
+    @property
+    def called(self) -> str:
+        """Its name and its arguments."""
+        given = ", ".join(f"{key}={shown(value)}" for key, value in self.arguments.items())
+        return f"{self.name} with {given}" if given else self.name
+
+    def failed(self, error: Exception) -> EvornnError:
+        """What the environment raised, in one line."""
+        said, what = " ".join(str(error).split()), "change its arguments" if self.arguments else "mend it"
+        return EvornnError(
+            f"environment {self.called}: {type(error).__name__}: {said}: {what}, or take another environment"
+        )
 
     def open(self) -> Environment:
         return Opened(self, self._make())
@@ -76,12 +95,25 @@ class GymnasiumWorld(World):
 
     def _make(self) -> Any:
         gymnasium = _gymnasium()
-        with _explained(self.name):
+        with self._explained():
             module, _, name = self.name.rpartition(":")
             _register(module or ("popgym" if name.startswith("popgym-") else ""))
             if name not in gymnasium.registry:
                 raise UnknownName("environment", name, gymnasium.registry)
-            return gymnasium.make(name, disable_env_checker=True)
+            _check_arguments(name, gymnasium.registry[name].entry_point, self.arguments)
+            return gymnasium.make(name, disable_env_checker=True, **deepcopy(self.arguments))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Errors of making it, in one line; its warnings (of older versions, of precision) are not shown."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        except EvornnError:
+            raise
+        except Exception as error:
+            raise self.failed(error) from error
 
 
 class Opened:
@@ -97,14 +129,14 @@ class Opened:
         try:
             return np.asarray(self._flat(self.made.reset(seed=seed)[0]), np.float32)
         except Exception as error:
-            raise _failed(self.world.name, error) from error
+            raise self.world.failed(error) from error
 
     def step(self, action: Any) -> tuple[Floats, float, bool]:
         try:
             shown, reward, terminated, truncated, _ = self.made.step(action)
             return np.asarray(self._flat(shown), np.float32), float(reward), bool(terminated or truncated)
         except Exception as error:  # somebody else's program may raise anything
-            raise _failed(self.world.name, error) from error
+            raise self.world.failed(error) from error
 
 
 def _actor(name: str, space: Any) -> tuple[int, Callable[[Floats], Any]]:
@@ -174,19 +206,15 @@ def _register(module: str) -> None:
         raise EvornnError(f"environment: {module} can't be imported, {error}: {how}") from None
 
 
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Errors of making an environment, in one line; its warnings (of older versions, of precision) are not shown."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except EvornnError:
-        raise
-    except Exception as error:
-        raise _failed(name, error) from error
+def _check_arguments(name: str, entry: Any, arguments: Mapping[str, Any]) -> None:
+    """Raises UnknownName for what the constructor at `entry` doesn't take; one that takes anything looks for itself."""
+    if not arguments:
+        return
+    from gymnasium.envs.registration import load_env_creator
 
-
-def _failed(name: str, error: Exception) -> EvornnError:
-    said = " ".join(str(error).split())
-    return EvornnError(f"environment {name}: {type(error).__name__}: {said}: mend it, or take another environment")
+    taken = inspect.signature(load_env_creator(entry) if isinstance(entry, str) else entry).parameters.values()
+    known = [one.name for one in taken if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    anything = any(one.kind is one.VAR_KEYWORD for one in taken)
+    for argument in arguments:
+        if argument not in (*known, LIMIT) and (not anything or argument in ("id", "disable_env_checker")):
+            raise UnknownName(f"argument of {name}", argument, [*known, LIMIT])

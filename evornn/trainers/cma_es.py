@@ -9,7 +9,6 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
-from evornn.errors import EvornnError
 from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
 from evornn.trainers.coordinates import Points
@@ -20,11 +19,12 @@ from evornn.trainers.covariance.form import Form, Selected, Steps
 from evornn.trainers.covariance.limited import Limited
 from evornn.trainers.covariance.separable import Separable
 from evornn.trainers.restarts import ended, grown, remembered
+from evornn.trainers.room import check_room
 from evornn.trainers.search import SearchTrainer, Turn, around, shortening
 from evornn.trainers.trainer import State
 
 EIGEN = 100  # parameters up to which eigendecompositions are cheap
-MATRICES, SHARE = 6, 0.5  # n × n float32 matrices at the peak, and the share of the free memory that they may take
+MATRICES = 6  # n × n float32 matrices at the peak
 
 
 @settings
@@ -41,6 +41,8 @@ class CMAES(SearchTrainer):
     Auger & Hansen 2005). Genomes that a hybrid improved are injected: their step is shortened to the length usual for
     the distribution (Hansen 2011, "Injecting external solutions into CMA-ES").
     """
+
+    lighter = "set covariance: separable or limited_memory"
 
     population: Annotated[int, Ge(2)] | None = None  # None: 4 + ⌊3 ln n⌋
     sigma: Annotated[float, Gt(0)] = 1.0  # initial step, in standard deviations of the initial distribution
@@ -71,18 +73,13 @@ class CMAES(SearchTrainer):
         condition = self._form(len(search["mean"])).condition(search["form"])
         return told if condition is None else {**told, "condition_number": condition}
 
+    def covariances(self, parameters: int) -> int:
+        return MATRICES * 4 * parameters**2 if self.covariance == "full" else 0
+
     def check(self, parameters: int, sequences: int) -> None:
         """Raises EvornnError when the full covariance would not fit into memory."""
-        if self.covariance != "full":
-            return
-        import psutil
-
-        needed, free = MATRICES * 4 * parameters**2, psutil.virtual_memory().available
-        if needed > SHARE * free:
-            raise EvornnError(
-                f"cma_es: the full covariance would take {needed / 2**30:.1f} GiB for {parameters} parameters and "
-                f"{free / 2**30:.1f} GiB are available; set covariance: separable or limited_memory"
-            )
+        what = f"cma_es: the full covariance of {parameters:,} parameters"
+        check_room(what, self.covariances(parameters), self.lighter)
 
     def _form(self, n: int) -> Form:
         if self.covariance == "full":

@@ -19,6 +19,7 @@ from evornn.trainers.at_once import Step, at_once
 from evornn.trainers.hybrid import InjectingOracle, Part, Passed
 from evornn.trainers.population import PopulationTrainer
 from evornn.trainers.replay import ReplayedTrainer
+from evornn.trainers.room import check_room
 from evornn.trainers.trainer import Oracle, State, Trainer
 
 
@@ -61,14 +62,24 @@ class Islands(Trainer):
         object.__setattr__(self, "solves_readout", any(trainer.solves_readout for trainer in self.trainer))
 
     @property
+    def together(self) -> list[Trainer]:
+        return self.inhabitants
+
+    @property
     def inhabitants(self) -> list[Trainer]:
         """The trainer of each island."""
         count = self.count or (len(self.trainer) if len(self.trainer) > 1 else 4)
         return [self.trainer[k % len(self.trainer)] for k in range(count)]
 
     def check(self, parameters: int, sequences: int) -> None:
+        """Raises EvornnError for what no island can handle, and when all together would not fit into memory."""
         for trainer in self.trainer:
             trainer.check(parameters, sequences)
+        heavy = [trainer for trainer in self.trainer if trainer.covariances(parameters)]
+        lighter = "".join(f"; {TRAINERS.name_of(trainer)}: {trainer.lighter}" for trainer in heavy)
+        what = f"islands: the covariances of {len(self.inhabitants)} islands of {parameters:,} parameters"
+        needed = sum(trainer.covariances(parameters) for trainer in self.inhabitants)
+        check_room(what, needed, f"lower count{lighter}")
 
     def start(self, oracle: Oracle, streams: Streams) -> State:
         started = (trainer.start(oracle, _of(streams, k)) for k, trainer in enumerate(self.inhabitants))

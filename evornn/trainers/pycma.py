@@ -19,10 +19,10 @@ from evornn.trainers.algebra import quiet_algebra
 from evornn.trainers.coordinates import Coordinates
 from evornn.trainers.population import changed_rows, rankable
 from evornn.trainers.replay import Answer, ReplayedTrainer
+from evornn.trainers.room import check_room
 from evornn.trainers.trainer import Oracle
 
 MATRICES = 9  # n × n float64 matrices at pycma's peak (8.5 measured at n = 1,500): C, B, temporaries, work of eigh
-SHARE = 0.5  # of the available memory that one trainer may take
 SMALLEST, LARGEST = 1e-9, 1e9  # standard deviations, in units of the initial one, between which a search makes sense
 
 
@@ -38,6 +38,8 @@ class PyCMA(ReplayedTrainer):
     shortens their step to the length usual for its distribution (Hansen 2011, "Injecting external solutions").
     """
 
+    lighter = "set separable: true, or use a smaller network"
+
     population: Annotated[int, Ge(2)] | None = None  # None: 4 + ⌊3 ln n⌋
     sigma: Annotated[float, Gt(0)] = 1.0  # initial step, in standard deviations of the initial distribution
     separable: bool = False  # a diagonal covariance: O(n) memory and time instead of O(n²)
@@ -46,20 +48,14 @@ class PyCMA(ReplayedTrainer):
     def search(self, oracle: Oracle, streams: Streams) -> CMASearch:
         return CMASearch(Coordinates.of(oracle), self.population, self.sigma, self.separable)
 
+    def covariances(self, parameters: int) -> int:
+        return 0 if self.separable else MATRICES * 8 * parameters**2
+
     def check(self, parameters: int, sequences: int) -> None:
         """Raises EvornnError when there is but one parameter, or when the full form would not fit into memory."""
         if parameters < 2:
             raise EvornnError("pycma: wants a network of at least 2 parameters, this one has 1; use cma_es")
-        if self.separable:
-            return
-        import psutil
-
-        needed, free = MATRICES * 8 * parameters**2, psutil.virtual_memory().available
-        if needed > SHARE * free:
-            raise EvornnError(
-                f"pycma: the full form would take {needed / 2**30:.1f} GiB for {parameters} parameters and "
-                f"{free / 2**30:.1f} GiB are available; set separable: true or use a smaller network"
-            )
+        check_room(f"pycma: the full form of {parameters:,} parameters", self.covariances(parameters), self.lighter)
 
 
 class CMASearch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -104,6 +105,7 @@ class Trainer(ABC):
     family: ClassVar[str]  # guessing, evolution, gradient or hybrid: what reports group trainers by
     needs_gradient: ClassVar[bool] = False
     solves_readout: ClassVar[bool] = False  # whether it wants a linear read-out, and mse
+    lighter: ClassVar[str] = ""  # what to set where `covariances` don't fit into memory
 
     @abstractmethod
     def start(self, oracle: Oracle, streams: Streams) -> State:
@@ -124,6 +126,15 @@ class Trainer(ABC):
     def statistics(self, state: State) -> dict[str, float]:
         """What to plot of the searcher itself: sigma, gradient_norm, …"""
         return {}
+
+    @property
+    def together(self) -> Sequence[Trainer]:
+        """Trainers that it holds at the same time, each with a population of its own; none: there is but one."""
+        return ()
+
+    def covariances(self, parameters: int) -> int:
+        """Bytes of the n × n matrices that it holds at its peak, beside its population."""
+        return 0
 
     def check(self, parameters: int, sequences: int) -> None:
         """Refuse, with an EvornnError that says what to do, a network or data set this trainer can't handle."""

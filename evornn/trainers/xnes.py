@@ -9,15 +9,15 @@ import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
-from evornn.errors import EvornnError
 from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
 from evornn.trainers.covariance.constants import default_population
 from evornn.trainers.ranks import utilities
+from evornn.trainers.room import check_room
 from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, shortening
 from evornn.trainers.trainer import State
 
-MATRICES, SHARE = 10, 0.5  # n × n float64 matrices at the peak, and the share of the free memory that they may take
+MATRICES = 10  # n × n float64 matrices at the peak
 
 
 @settings
@@ -27,6 +27,8 @@ class XNES(SearchTrainer):
 
     One eigendecomposition of n × n a generation: for up to some hundred parameters.
     """
+
+    lighter = "use snes"
 
     population: Annotated[int, Ge(2)] | None = None  # None: 4 + ⌊3 ln n⌋
     sigma: Annotated[float, Gt(0)] = 1.0  # initial step, in standard deviations of the initial distribution
@@ -60,16 +62,12 @@ class XNES(SearchTrainer):
         """sigma, the overall step."""
         return {"sigma": float(state["search"]["sigma"])}
 
+    def covariances(self, parameters: int) -> int:
+        return MATRICES * 8 * parameters**2
+
     def check(self, parameters: int, sequences: int) -> None:
         """Raises EvornnError when the covariance would not fit into memory."""
-        import psutil
-
-        needed, free = MATRICES * 8 * parameters**2, psutil.virtual_memory().available
-        if needed > SHARE * free:
-            raise EvornnError(
-                f"xnes: the covariance would take {needed / 2**30:.1f} GiB for {parameters} parameters and "
-                f"{free / 2**30:.1f} GiB are available; use snes"
-            )
+        check_room(f"xnes: the covariance of {parameters:,} parameters", self.covariances(parameters), self.lighter)
 
 
 def _multiplied(B: NDArray[np.float64], exponent: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 import psutil
 
 from evornn.errors import EvornnError
 from evornn.networks.loss import OwnLoss
 from evornn.networks.network import Network
-from evornn.settings import as_data
 from evornn.tasks.task import EPISODES, Data, Score, Task
 from evornn.trainers.trainer import Trainer
 from evornn.training.oracle import Origin
@@ -84,7 +79,7 @@ def speaks(score: Score, loss: str | OwnLoss) -> bool:
 
 
 def _check_memory(network: Network, trainer: Trainer) -> None:
-    members, setting = max(_sizes(as_data(trainer)) if dataclasses.is_dataclass(trainer) else (), default=(1, ""))
+    members, setting = _members(trainer)
     needed, free = COPIES * 4 * members * network.n, psutil.virtual_memory().available
     if needed > SHARE * free:
         raise EvornnError(
@@ -105,11 +100,16 @@ def _check_data(task: Task) -> None:
         )
 
 
-def _sizes(settings: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-    """(members, setting) of a trainer and of its parts."""
-    for name, value in settings.items():
-        parts = value if isinstance(value, list) else [value]
-        if isinstance(parts[0] if parts else None, Mapping):
-            yield from (size for part in parts for size in _sizes(part))
-        elif name in SIZES:
-            yield value or 1, name
+def _members(trainer: Trainer) -> tuple[int, str]:
+    """How many members a trainer holds at once, or the largest of its parts does, and the setting that says so."""
+    if trainer.together:
+        each = [_members(part) for part in trainer.together]
+        return sum(members for members, _ in each), ", ".join(filter(None, ("count", max(each)[1])))
+    found = [(int(getattr(trainer, name) or 1), name) for name in SIZES if hasattr(trainer, name)]
+    return max([*found, *map(_members, _parts(trainer))], default=(1, ""))
+
+
+def _parts(trainer: Trainer) -> list[Trainer]:
+    """The trainers of which one is made."""
+    held = [getattr(trainer, name) for name in getattr(trainer, "parts", ())]
+    return [part for part in held if isinstance(part, Trainer)]

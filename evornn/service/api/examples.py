@@ -12,6 +12,11 @@ SPEC: dict[str, Any] = {
     "seeds": 2,
     "budget": {"steps": 50_000, "marks": 5},
 }
+TUNING: dict[str, Any] = {
+    **SPEC,
+    "trainers": [{"kind": "adam", "learning_rate": {"from": 0.001, "to": 0.1, "scale": "log"}}],
+    "tuning": {"trials": 4, "seeds": 1, "batch": 2},
+}
 FIELDS: dict[str, Any] = {
     "name": {"type": "string", "minLength": 1, "maxLength": 200},
     "tasks": {"type": "array", "items": {"type": "object"}},
@@ -29,6 +34,13 @@ SPEC_SCHEMA: dict[str, Any] = {
     "description": "See docs/experiments.md; GET /catalog lists kinds and settings.",
     "required": ["name", "tasks", "networks", "trainers", "seeds", "budget"],
     "properties": FIELDS,
+}
+TUNING_SCHEMA: dict[str, Any] = {
+    **SPEC_SCHEMA,
+    "title": "Tuning",
+    "description": "A spec with ranges, see docs/tuning.md.",
+    "required": [*SPEC_SCHEMA["required"], "tuning"],
+    "properties": {**FIELDS, "tuning": {"type": "object"}},
 }
 QUERY_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -60,5 +72,6 @@ def _body(schema: dict[str, Any], example: Any, *media: str) -> dict[str, Any]:
 
 
 SPEC_BODY = _body(SPEC_SCHEMA, SPEC, "application/yaml")
+TUNING_BODY = _body(TUNING_SCHEMA, TUNING, "application/yaml")
 QUERY_BODY = _body(QUERY_SCHEMA, {"sql": SELECT, "limit": 10})
 TOKEN_BODY = _body(TOKEN_SCHEMA, {"name": "ci", "scope": "submit"})

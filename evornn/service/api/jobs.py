@@ -12,9 +12,10 @@ from evornn.errors import EvornnError
 from evornn.service.api import headers, streams
 from evornn.service.api.auth import Reader, Submitter, own
 from evornn.service.api.bodies import plain_body
-from evornn.service.api.examples import SPEC_BODY
+from evornn.service.api.examples import SPEC_BODY, TUNING_BODY
 from evornn.service.api.parameters import PREFIX, After, Cursor, JobId, Label, Limit, RunId, State, errors, json, page
 from evornn.service.api.parameters import service_of as service
+from evornn.service.steps import Step
 from evornn.service.verbs import Reads
 from evornn.service.wire import Job, Page, job_view
 from evornn.store.records import Event, LogLine
@@ -43,11 +44,22 @@ def submit(
 ) -> Response:
     """Queue a spec's runs, all of them checked before. The same Idempotency-Key with the same spec answers the same
     job."""
-    if not isinstance(spec, dict):
-        raise EvornnError("body: must be a mapping of name, tasks, networks, trainers, seeds, budget")
     verbs = service(request, caller.name)
-    job = verbs.submit(spec, idempotency_key=key, priority=priority)
+    job = verbs.submit(_mapping(spec), idempotency_key=key, priority=priority)
     return json(Job, job_view(verbs.store.job(job)), 201, {"Location": f"{PREFIX}/jobs/{job}"})
+
+
+@router.post(
+    "/tunings",
+    response_model=Step,
+    responses=errors(400, 401, 403, 404, 413, 415),
+    openapi_extra=TUNING_BODY,
+    summary="Go on with a tuning",
+)
+def tune(request: Request, caller: Submitter, spec: Annotated[Any, Depends(plain_body)]) -> Response:
+    """The job with which the tuning of a spec with ranges goes on: a batch of trials, at the end (`last`) the
+    comparison. The same job until it has ended; asked again then, the next one."""
+    return json(Step, service(request, caller.name).tune(_mapping(spec)))
 
 
 @router.get("/jobs", response_model=Page[Job], responses=errors(401, 403), summary="List jobs, newest first")
@@ -143,6 +155,12 @@ def logs(request: Request, caller: Reader, job: JobId, after: After = 0, limit: 
 def changed(store: Reads, change: Change) -> Any:
     """The store's method."""
     return {"cancel": store.cancel, "retry": store.retry, "resume": store.resume}[change]
+
+
+def _mapping(spec: Any) -> dict[str, Any]:
+    if not isinstance(spec, dict):
+        raise EvornnError("body: must be a mapping of name, tasks, networks, trainers, seeds, budget")
+    return spec
 
 
 def _told(

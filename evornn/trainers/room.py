@@ -1,0 +1,18 @@
+"""Is there room in memory for the covariances of a search? Asked before anything is computed."""
+
+from __future__ import annotations
+
+from evornn.errors import EvornnError
+
+SHARE = 0.5  # of the available memory that they may take
+
+
+def check_room(what: str, needed: int, advice: str) -> None:
+    """Raises EvornnError where `needed` bytes are too many, with what to set instead."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if needed > SHARE * free:
+        raise EvornnError(
+            f"{what} would take {needed / 2**30:,.1f} GiB and {free / 2**30:,.1f} GiB are available: {advice}"
+        )
