@@ -19,7 +19,7 @@ from evornn.service.local import LocalExecutor
 from evornn.service.service import submit
 from evornn.store.records import Machine, NewRun
 from evornn.store.store import Store
-from evornn.training.problem import problem
+from evornn.training.posed import problem
 from evornn.training.records import Checkpoint, Result, Row, Update
 
 

@@ -26,7 +26,7 @@ from evornn.experiments import palette
 from evornn.experiments.execute import ready
 from evornn.training.environment import machine
 from evornn.training.oracle import LocalOracle
-from evornn.training.problem import problem
+from evornn.training.posed import problem
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

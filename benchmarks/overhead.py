@@ -31,7 +31,7 @@ from evornn.store.store import open_store
 from evornn.trainers import TRAINERS
 from evornn.trainers.trainer import Oracle, State, Trainer
 from evornn.training.oracle import LocalOracle
-from evornn.training.problem import problem
+from evornn.training.posed import problem
 
 STEP = 0.020  # seconds
 STEPS = 300

@@ -25,7 +25,7 @@ from evornn.experiments.execute import execute, load, network_for
 from evornn.experiments.spec import experiment, plan
 from evornn.store.store import open_store
 from evornn.training.environment import machine
-from evornn.training.problem import problem
+from evornn.training.posed import problem
 from evornn.workers import cluster
 
 MEMBERS, GENERATION = 4096, 0.050  # seconds, alone

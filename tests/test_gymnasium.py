@@ -32,7 +32,7 @@ from evornn.training import loop
 from evornn.training.budget import Budget
 from evornn.training.loop import training
 from evornn.training.oracle import LocalOracle
-from evornn.training.problem import problem
+from evornn.training.posed import problem
 from evornn.training.records import Checkpoint
 from evornn.training.simulated import Simulated
 from evornn.workers import sharded

@@ -24,7 +24,7 @@ from evornn.trainers import TRAINERS
 from evornn.training.budget import Budget
 from evornn.training.champion import so_far
 from evornn.training.loop import Run
-from evornn.training.problem import problem
+from evornn.training.posed import problem
 from evornn.training.records import Checkpoint, Row
 
 TASK, NETWORK, TRAINER = {"kind": "sunspots"}, {"kind": "elman", "units": 3}, {"kind": "snes", "population": 4}

@@ -22,7 +22,8 @@ from evornn.service.executor import Assignment, Attempt, Ended
 from evornn.tasks import TASKS
 from evornn.tasks.task import Sequences
 from evornn.training.environment import versions
-from evornn.training.problem import Problem, Spread, problem
+from evornn.training.posed import problem
+from evornn.training.problem import Problem, Spread
 from evornn.workers import crew as crews
 from evornn.workers import sharded
 from evornn.workers.sharded import Sharded, cut

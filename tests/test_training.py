@@ -29,7 +29,7 @@ from evornn.training import loop
 from evornn.training.budget import Budget
 from evornn.training.loop import Run, training
 from evornn.training.oracle import LocalOracle, Order, Origin
-from evornn.training.problem import problem
+from evornn.training.posed import problem
 from evornn.training.records import Checkpoint, Result, Row
 from evornn.training.state import join, split
 

@@ -20,7 +20,8 @@ from evornn.training.budget import Budget
 from evornn.training.check import check, check_causal, check_score, data_of
 from evornn.training.loop import training
 from evornn.training.oracle import Origin
-from evornn.training.problem import Spread, problem
+from evornn.training.posed import problem
+from evornn.training.problem import Spread
 from evornn.training.records import Checkpoint, Update
 
 

@@ -20,7 +20,8 @@ from evornn.training.budget import Budget
 from evornn.training.check import check, check_score, speaks
 from evornn.training.environment import environment
 from evornn.training.oracle import LocalOracle, Origin, Spent
-from evornn.training.problem import Problem, Spread, problem
+from evornn.training.posed import problem
+from evornn.training.problem import Problem, Spread
 from evornn.training.records import Checkpoint, Result, Row, Update
 from evornn.training.state import join, split
 

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Genome, Genomes, Losses
 from evornn.layout import Layout
-from evornn.networks.loss import OwnLoss
 from evornn.networks.network import Network
-from evornn.tasks.task import Asked, Score, Sequences
-from evornn.tasks.world import Rollouts
+from evornn.tasks.task import Score
 from evornn.trainers.trainer import Carry, Window
 
 Costs: TypeAlias = NDArray[np.int64]  # [P] network steps taken for each member
@@ -94,14 +92,3 @@ class Problem(Protocol):
 
 Spread: TypeAlias = Callable[[Problem], Problem]
 """A problem → the same one, whose large populations are computed by several processes, to the same bits."""
-
-
-def problem(network: Network, asked: Asked, loss: str | OwnLoss) -> Problem:
-    """Raises EvornnError for a loss that the task can't be judged by."""
-    from evornn.training.control import Control
-    from evornn.training.mapping import Mapping
-    from evornn.training.simulated import Simulated
-
-    if isinstance(asked, Sequences):
-        return Mapping(network, asked, loss)
-    return Simulated(network, asked, loss) if isinstance(asked, Rollouts) else Control(network, asked, loss)
