@@ -12,7 +12,14 @@ import pytest
 from benchmarks.papers import __main__ as command
 from benchmarks.papers import page, running
 from benchmarks.papers.claims import Claim, judged
-from benchmarks.papers.figures import FIGURES, best_score, evaluations, score, share_solved
+from benchmarks.papers.figures import (
+    FIGURES,
+    best_score,
+    evaluations,
+    evaluations_until_right,
+    score,
+    share_solved,
+)
 from benchmarks.papers.rules import RULES, verdict
 from benchmarks.papers.section import NAMES, Line, Section, section
 from evornn.cli.progress import progress
@@ -61,6 +68,8 @@ def test_figures() -> None:
     assert evaluations(runs).value == 300
     assert evaluations(runs).low < 300 < evaluations(runs).high
     assert evaluations(runs[1:2]).value == INF
+    ended = [run(evaluations=100, solved=False, stopped_by="solved"), run(evaluations=300, stopped_by="budget")]
+    assert evaluations_until_right(ended).value == 400 and evaluations(ended).value == INF
     assert share_solved(runs).value == pytest.approx(2 / 3)
     assert score([run(test_score=0.2), run(test_score=0.4)]) == Interval(pytest.approx(0.3), 0.2, 0.4)
     assert best_score([run(test_score=0.2), run(test_score=0.4)]) == Interval(0.4, 0.2, 0.4)
