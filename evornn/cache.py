@@ -4,11 +4,12 @@ deleted at any time."""
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from evornn import files
 
 
 def folder(name: str) -> Path:
@@ -22,11 +23,5 @@ def folder(name: str) -> Path:
 def written(place: Path) -> Iterator[IO[bytes]]:
     """A file of the cache that other processes see whole or not at all."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=place.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.replace(temporary, place)
-    except BaseException:  # a full disk, or an interrupt
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with files.replacing(place) as file:
+        yield file

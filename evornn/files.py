@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+from uuid import uuid4
 
 
 def write(path: Path, content: bytes) -> None:
@@ -14,9 +17,18 @@ def write(path: Path, content: bytes) -> None:
     if (target.exists() and not target.is_file()) or not os.access(target.parent, os.W_OK):
         path.write_bytes(content)  # a device or a pipe, or a file in a folder that takes no other
         return
-    fresh = target.with_name(f".evornn-{os.getpid()}.tmp")
+    with replacing(target) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[IO[bytes]]:
+    """A file beside the target that takes its place and its rights in the end, so that other processes see it whole or
+    not at all. Where something goes wrong, or is interrupted, nothing of it is left."""
+    fresh = target.with_name(f".evornn-{uuid4().hex}.tmp")
     try:
-        fresh.write_bytes(content)
+        with fresh.open("xb") as file:
+            yield file
         if target.exists():
             shutil.copymode(target, fresh)
         fresh.replace(target)

@@ -44,6 +44,16 @@ def test_a_full_disk_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_writes_at_the_same_time_does_not_disturb(tmp_path: Path) -> None:
+    """Threads of a process too."""
+    place = tmp_path / "report.html"
+    with files.replacing(place) as one:
+        one.write(LONG)
+        files.write(place, b"other")
+        assert place.read_bytes() == b"other"
+    assert place.read_bytes() == LONG and list(tmp_path.iterdir()) == [place]
+
+
 def test_a_file_is_replaced_with_its_rights_and_behind_a_link(tmp_path: Path) -> None:
     file, link = tmp_path / "report.html", tmp_path / "link.html"
     file.write_text("old")

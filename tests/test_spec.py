@@ -18,6 +18,7 @@ from evornn.experiments.execute import check_plans, execute, load, ready
 from evornn.experiments.spec import experiment, plan
 from evornn.experiments.tunable import tunable
 from evornn.tasks import TASKS
+from evornn.tasks.task import Task
 from evornn.trainers import TRAINERS
 from evornn.training.check import data_of
 
@@ -325,6 +326,16 @@ def test_data_that_turn_out_not_to_fit_are_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("evornn.tasks.adding.Adding.data", full)
     with pytest.raises(EvornnError, match=r"memory: the data of Adding don't fit: take fewer or shorter"):
         data_of(TASKS.build({"kind": "adding"}))
+
+
+def test_a_task_of_ones_own_may_call_its_data_as_settings_are_called() -> None:
+    class Own(Task):
+        train, valid, length = np.zeros((3, 5)), [1, 2], None
+
+        def data(self) -> Any:
+            return "data"
+
+    assert data_of(Own()) == "data"
 
 
 class Memory:

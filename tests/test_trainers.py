@@ -48,6 +48,7 @@ from evornn.trainers.ranks import centred_ranks, utilities
 from evornn.trainers.replay import Growing, Log
 from evornn.trainers.restarts import grown
 from evornn.trainers.schedule import Schedule
+from evornn.trainers.search import around, taken
 from evornn.trainers.trainer import BudgetExhausted, State, Trainer, Window
 
 N, READOUT, SEQUENCES = 6, 2, 10
@@ -472,6 +473,18 @@ def test_improved_genomes_live_on(kind: str) -> None:
             asked += asking.asked[-1:]
         ends[oracle] = sphere(np.concatenate(asked)).mean()
     assert ends[Pulling] < 0.8 * ends[Fake]
+
+
+def test_an_improved_genome_changes_no_other_members_step() -> None:
+    """Around a mean of 1 points are rounded off to 1e-7, a tenth of a step."""
+    mean, sigma, steps = np.ones(3), np.full(3, 1e-6), np.full((4, 3), 0.3, np.float32)
+    asked = around(mean, sigma, steps)
+    points = asked.copy()
+    points[2] = 1.5
+    found = taken(points, asked, steps, mean, sigma)
+    assert_array_equal(found[[0, 1, 3]], steps[[0, 1, 3]])
+    np.testing.assert_allclose(found[2], 0.5 / 1e-6)
+    assert taken(asked, asked, steps, mean, sigma) is steps
 
 
 @pytest.mark.parametrize("kind", POPULATIONS)

@@ -78,6 +78,8 @@ def test_a_server_comes_to_the_same_end(
         assert "tuning: 10 of 10 trials" in answer.out and "adam (tuned)" in answer.out
         assert "<h2>Tuning</h2>" in (tmp_path / "tuned.html").read_text()
         assert isinstance(here.store, Store) and ended(store) == ended(here.store)
+        again = evornn("tune", "spec.yaml", "--server", server.url)  # the server knows where it stands
+        assert "tuning: 10 of 10 trials · best so far" in again.out
         with library.connect(server.url, token) as there:
             final = there.tune(SPEC)  # all is there: nothing is computed
             assert there.compare(final).tuned == here.compare().tuned

@@ -62,9 +62,12 @@ def _tune(results: Results, spec: dict[str, Any], work: Work, report: Path | Non
     from evornn.cli.progress import progress
     from evornn.cli.trials import trials
     from evornn.service.steps import Tuning
+    from evornn.service.trials import trial_jobs
 
     tuning = Tuning(results.service, spec)
     with trials(tuning.now, quiet=as_json) as tally:
+        for job in trial_jobs(results.store, spec, tuning.now.job):  # a server that goes on passes them by
+            tally.begin(results.store.runs(job=job))
         for job in tuning.jobs():
             tally.begin(results.store.runs(job=job))
             work(job, tally)

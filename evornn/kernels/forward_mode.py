@@ -7,20 +7,18 @@ weight. Every member is computed alone and by one thread, so its bits depend on 
 
 from __future__ import annotations
 
-import psutil
 import torch
 import torch.autograd.forward_ad as dual
 from torch import Tensor
 
-from evornn.errors import EvornnError
 from evornn.kernels import losses
 from evornn.kernels.evaluate import single_threaded
 from evornn.kernels.examples import Examples
 from evornn.kernels.reference import NetworkState, Reference
 from evornn.layout import Layout
+from evornn.room import check_room
 
 MARK = "∂"  # before a state's name: its derivatives by all weights, [P, B, size, n]
-SHARE = 0.5  # of the available memory that they may take
 
 
 def gradients(
@@ -88,10 +86,8 @@ def check_memory(layout: Layout, members: int, sequences: int, steps: int) -> No
     (values, kept), n = layout.values, layout.n
     carried = sum(sum(layout.carried(layer).values()) for layer in range(layout.layers))
     work = 4 * n * n + 2 * n * sequences * (values + steps * kept)  # of one member, with derivatives
-    needed, free = 4 * (work + 2 * members * sequences * carried * n), psutil.virtual_memory().available
-    if needed > SHARE * free:
-        raise EvornnError(
-            f"rtrl: the derivatives of {carried:,} states by {n:,} weights in {sequences:,} sequences would take "
-            f"{needed / 2**30:,.1f} GiB and {free / 2**30:,.1f} GiB are available: lower units, batch or restarts, or "
-            "use sgd or adam with truncate"
-        )
+    check_room(
+        f"rtrl: the derivatives of {carried:,} states by {n:,} weights in {sequences:,} sequences",
+        4 * (work + 2 * members * sequences * carried * n),
+        "lower units, batch or restarts, or use sgd or adam with truncate",
+    )

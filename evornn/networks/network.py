@@ -162,8 +162,8 @@ class Network:
         to_the_end: bool = False,
     ) -> Exam:
         """The sequences of many questions, checked and laid out once: `exam.losses(genomes)`, of a mini-batch
-        `exam.take(rows).losses(genomes)`. `to_the_end`: inputs after the last step that counts are read as well, for
-        the state there."""
+        `exam.take(rows).losses(genomes)`. Arrays are not always copied: leave them as they are meanwhile.
+        `to_the_end`: inputs after the last step that counts are read as well, for the state there."""
         x = self.given.inputs(inputs)
         counted = self.given.counted(mask, washout, x)
         if mask is not None and not (to_the_end and self.layout.states):

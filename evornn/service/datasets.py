@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 
+from evornn import files
 from evornn.errors import EvornnError
 from evornn.service.rules import Rules
 
@@ -61,8 +61,6 @@ def _write(file: Path, content: bytes) -> None:
     """All of it or nothing: a worker may read it at once."""
     if file.exists():
         return
-    descriptor, part = tempfile.mkstemp(dir=file.parent, prefix=".upload-")
-    with os.fdopen(descriptor, "wb") as opened:
+    with files.replacing(file) as opened:
         opened.write(content)
-    os.chmod(part, 0o644)
-    os.replace(part, file)
+        os.fchmod(opened.fileno(), 0o644)  # workers may be other users

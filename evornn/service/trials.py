@@ -10,7 +10,8 @@ import numpy as np
 
 from evornn.errors import EvornnError
 from evornn.experiments.tuning import Labels, Method, Tunable
-from evornn.store.records import StoredRun
+from evornn.service.verbs import Reads
+from evornn.store.records import JobId, StoredRun
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ def best(trials: Sequence[Trial]) -> Trial:
 def experiment_of(spec: Mapping[str, Any]) -> str:
     """The experiment to which the trials of a spec belong."""
     return f"{spec['name']} (tuning)"
+
+
+def trial_jobs(store: Reads, spec: Mapping[str, Any], job: JobId) -> list[JobId]:
+    """The jobs of a tuning's trials before one of its jobs, in their order; not those of others who tune the same."""
+    about = store.job(job)
+    same = (about.spec_id, about.owner)
+    known = store.jobs(experiment=experiment_of(spec), before=job)
+    return sorted(other.id for other in known if (other.spec_id, other.owner) == same)
 
 
 def batches(tunable: Tunable) -> list[range]:

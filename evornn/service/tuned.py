@@ -7,24 +7,22 @@ from math import isfinite
 from evornn.errors import EvornnError
 from evornn.experiments.comparison import Tuned
 from evornn.experiments.tunable import tunable
-from evornn.service.trials import Trial, batches, best, experiment_of, trials
+from evornn.service.trials import Trial, batches, best, trial_jobs, trials
 from evornn.service.verbs import Reads
 from evornn.store.records import JobId
 
 
 def tuned(store: Reads, job: JobId) -> tuple[Tuned, ...]:
     """One per method that was tuned; none where the job is no comparison of `evornn tune`."""
-    spec, about = store.spec(job), store.job(job)
-    if "tuning" not in spec or about.experiment != spec["name"]:
+    spec = store.spec(job)
+    if "tuning" not in spec or store.job(job).experiment != spec["name"]:
         return ()
     try:
         found = tunable(spec)
     except EvornnError:  # its own cells are not on this machine: its runs can be compared all the same
         return ()
-    same = (about.spec_id, about.owner)  # others may have tuned the same, each on their own
-    jobs = [other.id for other in store.jobs(experiment=experiment_of(spec)) if (other.spec_id, other.owner) == same]
     each: list[list[Trial]] = [[] for _ in found.tuned]
-    for number, batch in zip(sorted(jobs), batches(found), strict=True):
+    for number, batch in zip(trial_jobs(store, spec, job), batches(found), strict=True):
         for known, more in zip(each, trials(found, store.runs(job=number, order="position"), batch), strict=True):
             known += more
     return tuple(_summary(ended, len(found.seeds)) for ended in each)

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from evornn.kernels.normal import standard_normal
+from evornn.room import check_room
 from evornn.settings import settings
 from evornn.trainers.coordinates import Points
 from evornn.trainers.covariance.adaptation import Adaptation
@@ -19,7 +20,6 @@ from evornn.trainers.covariance.form import Form, Selected, Steps
 from evornn.trainers.covariance.limited import Limited
 from evornn.trainers.covariance.separable import Separable
 from evornn.trainers.restarts import ended, grown, remembered
-from evornn.trainers.room import check_room
 from evornn.trainers.search import SearchTrainer, Turn, around, shortening
 from evornn.trainers.trainer import State
 

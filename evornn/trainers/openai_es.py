@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, MultipleOf
 from evornn.settings import settings
 from evornn.trainers.adam import adam
 from evornn.trainers.ranks import centred_ranks
-from evornn.trainers.search import SearchTrainer, Turn, around, mirrored
+from evornn.trainers.search import SearchTrainer, Turn, around, mirrored, taken
 from evornn.trainers.trainer import State
 
 
@@ -34,7 +34,7 @@ class OpenAIES(SearchTrainer):
         s = mirrored(self.population, len(mean), turn.rng)
         asked = around(mean, self.sigma, s)
         points, losses = turn.ask(asked)
-        s = s if points is asked else (points - mean) / self.sigma
+        s = taken(points, asked, s, mean, self.sigma)
         u = (centred_ranks(losses) / len(losses)).astype(np.float32)
         gradient = self.weight_decay * mean - u @ s / self.sigma
         delta, m, v = adam(gradient.astype(np.float32), search["m"], search["v"], k, self.learning_rate)

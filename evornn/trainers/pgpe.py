@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, MultipleOf
 
 from evornn.settings import settings
 from evornn.trainers.ranks import centred_ranks
-from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, around, mirrored
+from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, around, mirrored, taken
 from evornn.trainers.trainer import State
 
 
@@ -35,7 +35,7 @@ class PGPE(SearchTrainer):
         s = mirrored(self.population, len(mean), turn.rng)
         asked = around(mean, sigma, s)
         points, losses = turn.ask(asked)
-        s, u = s if points is asked else (points - mean) / sigma, centred_ranks(losses)
+        s, u = taken(points, asked, s, mean, sigma), centred_ranks(losses)
         u = (u / max(float(u.std()), 1e-30) / len(u)).astype(np.float32)
         towards = np.clip(u @ (np.square(s) - 1), -1, 1)
         changed = sigma * np.exp(self.sigma_learning_rate * towards)  # for small steps σ + α ∇σ, but never negative

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
+from evornn.room import check_room
 from evornn.settings import settings
 from evornn.trainers.algebra import quiet_algebra
 from evornn.trainers.coordinates import Coordinates
 from evornn.trainers.population import changed_rows, rankable
 from evornn.trainers.replay import Answer, ReplayedTrainer
-from evornn.trainers.room import check_room
 from evornn.trainers.trainer import Oracle
 
 MATRICES = 9  # n × n float64 matrices at pycma's peak (8.5 measured at n = 1,500): C, B, temporaries, work of eigh

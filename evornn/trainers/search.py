@@ -126,6 +126,19 @@ def around(mean: NDArray[np.float64], sigma: float | NDArray[np.float64], steps:
     return points
 
 
+def taken(
+    points: Points, asked: Points, steps: Points, mean: NDArray[np.float64], sigma: float | NDArray[np.float64]
+) -> Points:
+    """[P, n] the steps, in units of sigma, that lead to the points: those that were asked about, but in rows that a
+    hybrid's oracle changed. Only those are worked out from the points, in which a small step is rounded off."""
+    if points is asked:
+        return steps
+    rows = (points != asked).any(axis=1)
+    found = steps.astype(np.float64)
+    found[rows] = (points[rows] - mean) / sigma
+    return found
+
+
 def mirrored(count: int, n: int, rng: np.random.Generator) -> Floats:
     """[count, n] standard normal points, the second half of which are the first half's mirror images."""
     half = standard_normal(rng, count // 2, n)

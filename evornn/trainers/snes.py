@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt
 from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
 from evornn.trainers.ranks import utilities
-from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, around
+from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, around, taken
 from evornn.trainers.trainer import State
 
 
@@ -39,7 +39,7 @@ class SNES(SearchTrainer):
         s = standard_normal(turn.rng, self.population, n)
         asked = around(mean, sigma, s)
         points, losses = turn.ask(asked)
-        s, u = s if points is asked else (points - mean) / sigma, utilities(losses).astype(np.float32)
+        s, u = taken(points, asked, s, mean, sigma), utilities(losses).astype(np.float32)
         rate = self.sigma_learning_rate * (3 + log(n)) / (5 * sqrt(n))
         factor = np.exp(rate / 2 * (u @ np.square(s)))  # the utilities sum to 0, so that − 1 drops out
         if self.sigma_change is not None:

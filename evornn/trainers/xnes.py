@@ -10,10 +10,10 @@ from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
 from evornn.kernels.normal import standard_normal
+from evornn.room import check_room
 from evornn.settings import settings
 from evornn.trainers.covariance.constants import default_population
 from evornn.trainers.ranks import utilities
-from evornn.trainers.room import check_room
 from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, shortening
 from evornn.trainers.trainer import State
 

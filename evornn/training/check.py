@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import psutil
+from collections.abc import Sequence
 
 from evornn.errors import EvornnError
 from evornn.networks.loss import OwnLoss
 from evornn.networks.network import Network
+from evornn.room import check_room
 from evornn.tasks.task import EPISODES, Data, Score, Task
 from evornn.trainers.trainer import Trainer
 from evornn.training.oracle import Origin
 from evornn.training.problem import Problem
 
 COPIES = 12  # of a population [P, n] float32 at a trainer's peak: Adam's genomes, gradients, moments, old and new
-SHARE = 0.5  # of the available memory that they may take
 SIZES = ("population", "restarts")  # settings that say how many members there are
 SPLITS = ("train", "valid", "test", "rows", "long_strings")  # settings of tasks that say how many sequences there are
 STEPS = ("length", "test_length", "long_length", "window", "lag")  # and of how many steps
@@ -80,24 +80,21 @@ def speaks(score: Score, loss: str | OwnLoss) -> bool:
 
 def _check_memory(network: Network, trainer: Trainer) -> None:
     members, setting = _members(trainer)
-    needed, free = COPIES * 4 * members * network.n, psutil.virtual_memory().available
-    if needed > SHARE * free:
-        raise EvornnError(
-            f"memory: {members:,} members of {network.n:,} parameters would take {needed / 2**30:,.1f} GiB and "
-            f"{free / 2**30:,.1f} GiB are available: lower {setting or 'layers'} or units"
-        )
+    what = f"memory: {members:,} members of {network.n:,} parameters"
+    check_room(what, COPIES * 4 * members * network.n, f"lower {setting or 'layers'} or units")
 
 
 def _check_data(task: Task) -> None:
     """Before they are made: by then the machine may be out of memory, and this process killed."""
-    sequences = sum(getattr(task, name, 0) for name in SPLITS)
-    steps = max(getattr(task, name, 1) for name in STEPS)
-    needed, free = STEP * sequences * steps, psutil.virtual_memory().available
-    if needed > SHARE * free:
-        raise EvornnError(
-            f"memory: the data of {type(task).__name__}, {sequences:,} sequences of {steps:,} steps, would take "
-            f"{needed / 2**30:,.1f} GiB and {free / 2**30:,.1f} GiB are available: take fewer or shorter sequences"
-        )
+    sequences, steps = sum(_counts(task, SPLITS)), max(_counts(task, STEPS), default=1)
+    what = f"memory: the data of {type(task).__name__}, {sequences:,} sequences of {steps:,} steps,"
+    check_room(what, STEP * sequences * steps, "take fewer or shorter sequences")
+
+
+def _counts(task: Task, names: Sequence[str]) -> list[int]:
+    """Those of the settings that are numbers: in a task of a user's own the names may stand for anything."""
+    found = [getattr(task, name, None) for name in names]
+    return [count for count in found if isinstance(count, int)]
 
 
 def _members(trainer: Trainer) -> tuple[int, str]:

@@ -1,16 +1,16 @@
-"""Is there room in memory for the covariances of a search? Asked before anything is computed."""
+"""Is there room in memory? Asked before anything is computed: later the system may end the process."""
 
 from __future__ import annotations
 
+import psutil
+
 from evornn.errors import EvornnError
 
-SHARE = 0.5  # of the available memory that they may take
+SHARE = 0.5  # of the available memory that one thing may take
 
 
 def check_room(what: str, needed: int, advice: str) -> None:
     """Raises EvornnError where `needed` bytes are too many, with what to set instead."""
-    import psutil
-
     free = psutil.virtual_memory().available
     if needed > SHARE * free:
         raise EvornnError(
