@@ -224,6 +224,10 @@ def test_a_job_from_submit_to_end(fresh: Fresh) -> None:
             assert claim is not None
             store.fail(claim.run.id, claim.lease, "bad luck", retry=False)
     assert results.store.job(job).state == "failed"
+    with pytest.raises(EvornnError, match=rf"all runs failed: `evornn ls {job}` says why.*`evornn retry {job}`"):
+        results.compare(job)
+    with pytest.raises(EvornnError, match="all of these runs failed: `evornn show RUN` says why"):
+        results.compare(runs=[1, 2])
     assert results.retry(run=2) == 1 and results.retry(job) == 3 and results.store.job(job).counts == {"queued": 4}
     with open_store(url) as store:
         work(store, job, 0, None, Silent())

@@ -87,10 +87,18 @@ class Comparing:
         curves = self.store.curves([run.id for run in self.runs])
         rows = [{"run": run, **asdict(row)} for run, found in curves.items() for row in found]
         if not rows:
-            what = "these runs have" if self.job is None else f"job {self.job} has"
-            go_on = "" if self.job is None else f", or `evornn resume {self.job}`"
-            raise EvornnError(f"{what} no progress yet: wait for its first runs{go_on}")
+            raise EvornnError(self._nothing())
         return DataFrame(rows).drop(columns="extra")
+
+    def _nothing(self) -> str:
+        """Why there is nothing to compare, and what to do."""
+        if self.runs and all(run.state == "failed" for run in self.runs):
+            if self.job is None:
+                return "all of these runs failed: `evornn show RUN` says why"
+            return f"all runs failed: `evornn ls {self.job}` says why; once that is mended, `evornn retry {self.job}`"
+        what = "these runs have" if self.job is None else f"job {self.job} has"
+        go_on = "" if self.job is None else f", or `evornn resume {self.job}`"
+        return f"{what} no progress yet: wait for its first runs{go_on}"
 
     @property
     def families(self) -> dict[str, str]:

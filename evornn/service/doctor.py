@@ -98,6 +98,7 @@ def _network() -> str:
 
 
 def _store(url: str) -> str:
+    from evornn.experiments.conclusions import plural
     from evornn.store.database import Database
     from evornn.store.store import open_store
 
@@ -105,4 +106,4 @@ def _store(url: str) -> str:
     if database.path is not None and not database.path.exists():
         return f"{url} (will be made by the first run)"
     with open_store(url, create=False) as store:
-        return f"{store.where}, {len(store.jobs())} jobs"
+        return f"{store.where}, {plural(len(store.jobs()), 'job')}"

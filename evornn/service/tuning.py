@@ -101,7 +101,7 @@ class Tuner:
         except Conflict:
             raise Conflict(
                 f"{self.store.where} has a tuning of this spec that went another way, by another version of evornn or "
-                "Optuna, or because its runs were retried: choose another --store, or another seed under tuning"
+                "Optuna, or because its runs were retried: set another seed under tuning, or keep it in another store"
             ) from None
         for run in self.store.runs(job=job, state="cancelled"):
             self.store.resume(run=run.id)
