@@ -196,7 +196,7 @@ def test_bad_settings_name_their_field(kind):
     good = SPECS.get(kind, [{}])[0]
     for field in settings.names(TASKS[kind]):
         with pytest.raises(EvornnError, match=rf"^task\.{field}\b") as caught:
-            TASKS.build({"kind": kind, **good, field: {"not": "a value"}})
+            TASKS.build({"kind": kind, **good, field: [{"not": "a value"}]})
         assert "\n" not in str(caught.value)
     with pytest.raises(EvornnError, match="unknown setting of task"):
         TASKS.build({"kind": kind, **good, "speed": 3})
