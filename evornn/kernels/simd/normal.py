@@ -16,6 +16,7 @@ import numpy as np
 
 from evornn.arrays import Floats
 from evornn.kernels.simd import cache as disk
+from evornn.kernels.simd.functions import L0, L1, L2, L3, L4, L5, L6, L7, L8, LN2_HIGH, LN2_LOW
 
 njit = nb.njit(error_model="numpy", _nrt=False, inline="always")  # called, they would not be vectorized
 f, u32, u64, i32 = np.float32, np.uint32, np.uint64, np.int32
@@ -24,16 +25,8 @@ W0, W1 = u32(0x9E3779B9), u32(0xBB67AE85)  # golden ratio, √3 − 1
 HIGH, EXPONENT, MANTISSA, HALVES = u64(32), u32(23), u32(0x7FFFFF), u32(0x3F000000)
 LEAST = f(2.0**-32)
 EIGHTH = f(np.pi / 2**25)  # 2²⁴ places between −π/4 and π/4
-# logarithm, sine and cosine: Cephes (Moshier)
-L0, L1, L2, L3, L4 = (
-    f(7.0376836292e-2),
-    f(-1.1514610310e-1),
-    f(1.1676998740e-1),
-    f(-1.2420140846e-1),
-    f(1.4249322787e-1),
-)
-L5, L6, L7, L8 = f(-1.6668057665e-1), f(2.0000714765e-1), f(-2.4999993993e-1), f(3.3333331174e-1)
-LN2_HIGH, LN2_LOW, ROOT = f(0.693359375), f(-2.12194440e-4), f(0.70710678)
+ROOT = f(0.70710678)  # √½
+# sine and cosine: Cephes (Moshier)
 S0, S1, S2 = f(-1.6666654611e-1), f(8.3321608736e-3), f(-1.9515295891e-4)
 C0, C1, C2 = f(4.166664568298827e-2), f(-1.388731625493765e-3), f(2.443315711809948e-5)
 
