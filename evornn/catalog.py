@@ -70,16 +70,21 @@ def is_place(name: object) -> bool:
     return isinstance(name, str) and ":" in name
 
 
-def _imported(what: str, place: str, base: type[T]) -> type[T]:
-    """The class at `module:Class`; raises EvornnError for what can't be imported or is not a thing with settings."""
+def imported(what: str, place: str) -> Any:
+    """What is at `module:name`; raises EvornnError for what can't be imported."""
     module, _, attribute = place.partition(":")
     try:
-        found = getattr(import_module(module), attribute)
+        return getattr(import_module(module), attribute)
     except Exception as error:  # a module may raise anything
         problem = f"{type(error).__name__}: {error}"
         raise EvornnError(
             f"{what} {place}: cannot be imported, {problem}: install its package, or put its folder into PYTHONPATH"
         ) from error
+
+
+def _imported(what: str, place: str, base: type[T]) -> type[T]:
+    """The class at `module:Class`; raises EvornnError for one that is not a thing with settings."""
+    found = imported(what, place)
     if not (isinstance(found, type) and issubclass(found, base) and dataclasses.is_dataclass(found)):
         raise EvornnError(f"{what} {place}: must be a subclass of {base.__name__}, decorated with @settings")
     return cast("type[T]", found)

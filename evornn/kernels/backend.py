@@ -30,8 +30,8 @@ def evaluator(
         return Evaluator(layout, threads)
     reason = _hindrance(layout, device, dtype)
     if reason is None and isinstance(layout, Layout):
+        from evornn.kernels.simd.equation import NotFusable
         from evornn.kernels.simd.evaluator import SimdEvaluator
-        from evornn.kernels.simd.program import NotFusable
 
         try:
             return SimdEvaluator(layout, threads)
@@ -52,15 +52,13 @@ def closed_loop(evaluating: Evaluator | SimdEvaluator, plant: PlantTrace) -> Clo
     if evaluating.name == "torch":
         return ClosedLoop(layout, plant)
     from evornn.kernels.simd.control import Control
-    from evornn.kernels.simd.program import NotFusable
+    from evornn.kernels.simd.equation import NotFusable
 
-    loop = Control(layout, plant, evaluating.threads)
     try:
-        _ = loop.source
+        return Control(layout, plant, evaluating.threads)
     except NotFusable as hindrance:
         name = type(plant.plant).__name__
         raise EvornnError(f"no SIMD kernel for {name}, which uses {hindrance}: set backend to torch") from None
-    return loop
 
 
 def _hindrance(layout: Form, device: torch.device, dtype: torch.dtype) -> str | None:

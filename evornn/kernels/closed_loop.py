@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,10 +74,6 @@ class ClosedLoop:
 
     layout: Layout
     plant: PlantTrace
-    is_compiled: ClassVar[bool] = True
-
-    def prepare(self) -> None:
-        """Nothing to compile here."""
 
     def run(self, genomes: Tensor, max_steps: int) -> Episodes:
         """`run`, above."""

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from evornn.kernels import losses
-from evornn.kernels.examples import Examples
+from evornn.kernels.examples import Examples, one_hot
 from evornn.kernels.model import Direct, ModelForm
 from evornn.kernels.reference import NetworkState, Reference
 from evornn.layout import Form, Layout
@@ -38,19 +39,23 @@ class Evaluator:
     """Evaluates one network's genomes [P, n] (torch, on their device) with a number of CPU threads."""
 
     name: ClassVar[str] = "torch"
-    examples: ClassVar[type[Examples]] = Examples  # what it is asked about
     layout: Form
     threads: int = 1
 
-    def prepare(self, batch: int, gradients: bool, readouts: bool = False) -> None:
-        """Nothing to compile here."""
+    def load(self) -> None:
+        """Nothing is compiled here."""
 
-    def is_prepared(self, batch: int, gradients: bool, readouts: bool = False) -> bool:
-        return True
+    def inputs(self, inputs: Tensor) -> Tensor:
+        """Inputs [B, T, I] in the form that this evaluator takes; class numbers [B, T] become one-hot."""
+        return inputs if inputs.ndim == 3 else one_hot(inputs, self.layout.inputs)
+
+    def bind(self, inputs: Tensor, targets: Tensor, mask: Tensor) -> Examples:
+        """What it is asked about; targets [B, T, O] or class numbers [B, T]."""
+        return Examples.of(inputs, targets if targets.ndim == 2 else targets.to(inputs.dtype), mask)
 
     def losses(self, genomes: Tensor, examples: Examples, loss: str, state: NetworkState | None = None) -> Tensor:
         """[P] mean losses over the steps where the mask is True, from the usual start or a state [P, B, size]."""
-        state, inputs, targets, mask = whole_tiles(state), *examples.tensors
+        state, inputs, targets, mask = whole_tiles(state), *examples.dense(self.layout.outputs).tensors
 
         def tile(members: Tensor, place: slice) -> Tensor:
             network, sums = interpreter(self.layout, members), []
@@ -60,14 +65,14 @@ class Evaluator:
             return torch.stack(sums).sum(0) / examples.count
 
         with torch.no_grad():
-            return torch.cat(self._over_tiles(tile, genomes))[: len(genomes)]
+            return only_finite(genomes, torch.cat(self._over_tiles(tile, genomes))[: len(genomes)])[0]
 
     def gradients(
         self, genomes: Tensor, examples: Examples, loss: str, state: NetworkState | None = None, carry: bool = False
     ) -> tuple[Tensor, Tensor, NetworkState | None]:
         """[P] losses, [P, n] their gradients by backpropagation through time, and with `carry` the state after the last
         step. No gradient flows into a state that is given, [P, B, size]."""
-        state, inputs, targets, mask = whole_tiles(state), *examples.tensors
+        state, inputs, targets, mask = whole_tiles(state), *examples.dense(self.layout.outputs).tensors
 
         def tile(members: Tensor, place: slice) -> tuple[Tensor, Tensor, NetworkState]:
             members = members.detach().requires_grad_()
@@ -86,7 +91,25 @@ class Evaluator:
         end = [
             {name: torch.cat([e[k][name] for e in ends])[:count] for name in layer} for k, layer in enumerate(ends[0])
         ]
-        return torch.cat(values)[:count], torch.cat(gradients)[:count], end if carry else None
+        found, gradient = only_finite(genomes, torch.cat(values)[:count], torch.cat(gradients)[:count])
+        return found, gradient, end if carry else None
+
+    def pull_back(
+        self, genomes: Tensor, examples: Examples, cotangents: Tensor, state: NetworkState | None = None
+    ) -> Tensor:
+        """[P, n] the gradients of functions of the outputs, one for each member, whose derivatives by them are
+        `cotangents` [P, B, T, O]."""
+        state, inputs, given = whole_tiles(state), examples.inputs, padded(cotangents)
+
+        def tile(members: Tensor, place: slice) -> Tensor:
+            members, gradient = members.detach().requires_grad_(), torch.zeros_like(members)
+            for rows in self._chunks(members, inputs, stored_steps=inputs.shape[1]):
+                outputs, _ = interpreter(self.layout, members).run(inputs[rows], part_of(state, place, rows))
+                gradient = gradient + torch.autograd.grad(outputs, members, given[place, rows])[0]
+            return gradient
+
+        with torch.enable_grad():
+            return only_finite(genomes, torch.cat(self._over_tiles(tile, genomes))[: len(genomes)])[0]
 
     def outputs(
         self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None
@@ -103,11 +126,12 @@ class Evaluator:
         with torch.no_grad():
             outputs, ends = joined(self._over_tiles(tile, genomes), 0)
         count = len(genomes)
-        return outputs[:count], [{name: values[:count] for name, values in layer.items()} for layer in ends]
+        end = [{name: values[:count] for name, values in layer.items()} for layer in ends]
+        return only_finite(genomes, outputs[:count])[0], end
 
     def products(self, genomes: Tensor, examples: Examples) -> Products:
         """Sums for the read-out of cells, over the steps where the mask is True; fed-back outputs are the targets."""
-        layout, (inputs, targets, mask) = self.layout, examples.tensors
+        layout, (inputs, targets, mask) = self.layout, examples.dense(self.layout.outputs).tensors
         assert isinstance(layout, Layout)
 
         def tile(members: Tensor, place: slice) -> Products:
@@ -176,6 +200,16 @@ def whole_tiles(state: NetworkState | None) -> NetworkState | None:
 
 def part_of(state: NetworkState | None, members: slice, sequences: slice) -> NetworkState | None:
     return state and [{name: values[members, sequences] for name, values in layer.items()} for layer in state]
+
+
+def only_finite(genomes: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
+    """[P, …] each, NaN for members whose genome is not finite: tanh would hide it. On the CPU by numpy: torch's threads
+    would go on spinning for milliseconds on the cores that the kernels want."""
+    finite: Any = genomes.isfinite() if genomes.is_cuda else np.isfinite(genomes.numpy())
+    if finite.all():
+        return results
+    sound = torch.as_tensor(finite).all(1)
+    return tuple(torch.where(sound.view(-1, *[1] * (found.ndim - 1)), found, torch.nan) for found in results)
 
 
 @contextmanager

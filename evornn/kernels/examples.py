@@ -18,13 +18,13 @@ class Examples:
     """B sequences of T steps as an evaluator wants them: here torch tensors on its device, in its precision."""
 
     inputs: Any  # [B, T, I]
-    targets: Any  # [B, T, O], 0 where the mask is False
+    targets: Any  # [B, T, O] or class numbers [B, T], 0 where the mask is False
     mask: Any  # [B, T] True where a step counts
 
     @classmethod
     def of(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Self:
         """Targets that don't count may be anything."""
-        return cls(inputs, torch.where(mask[..., None], targets, 0.0), mask)
+        return cls(inputs, torch.where(mask if targets.ndim == 2 else mask[..., None], targets, 0), mask)
 
     def __len__(self) -> int:
         return int(self.mask.shape[0])
@@ -51,6 +51,17 @@ class Examples:
             raise EvornnError("no step of a batch counts: take larger batches, or sequences without such an empty mask")
         return found
 
+    def dense(self, outputs: int) -> Examples:
+        """The same with targets [B, T, O], one-hot for class numbers."""
+        if self.targets.ndim == 3:
+            return self
+        return Examples.of(self.inputs, one_hot(self.targets, outputs).to(self.inputs.dtype), self.mask)
+
     def during(self, steps: slice) -> Self:
         """Some of the time steps."""
         return type(self)(*(values[:, steps] for values in self.arrays))
+
+
+def one_hot(classes: Tensor, width: int) -> Tensor:
+    """[B, T] → [B, T, width]."""
+    return torch.nn.functional.one_hot(classes, width).to(torch.get_default_dtype())

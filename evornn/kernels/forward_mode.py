@@ -37,7 +37,7 @@ def _member(
     layout: Layout, genome: Tensor, examples: Examples, loss: str, state: NetworkState | None
 ) -> tuple[Tensor, Tensor, NetworkState]:
     """A loss [], its gradient [n] and the state after the last step, [B, size] and [B, size, n]."""
-    n, (inputs, targets, mask) = len(genome), examples.tensors
+    n, (inputs, targets, mask) = len(genome), examples.dense(layout.outputs).tensors
     weights = _made_dual(genome.expand(n, n), torch.eye(n).to(genome))
     begin = None if state is None else [_dual(layer, n) for layer in state]
     outputs, end = Reference(layout, weights).run(inputs, begin)

@@ -5,6 +5,7 @@ Every other kernel is tested against this one in float64.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -128,7 +129,8 @@ class Layer:
         found = {}
         for k, product in enumerate(self.products):
             if leaf in product.sources:
-                weight = product.weights[product.sources.index(leaf)]
+                own = [w for w, source in zip(product.weights, product.sources, strict=True) if source is leaf]
+                weight = functools.reduce(torch.add, own)
                 found[k] = torch.baddbmm(rows(product.bias, x.shape[1]), x, weight).view(shape)
         return found
 

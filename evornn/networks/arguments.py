@@ -42,8 +42,11 @@ class Arguments:
         return g.to(self.device, self.dtype)
 
     def inputs(self, values: Any) -> Tensor:
-        """[B, T, I]."""
-        return self._series("inputs", numbers("inputs", values), self.layout.inputs)
+        """[B, T, I], or class numbers [B, T] below I."""
+        x = numbers("inputs", values)
+        if x.ndim == 2 and not x.is_floating_point() and x.numel():
+            return self._classes("inputs", x, self.layout.inputs)
+        return self._series("inputs", x, self.layout.inputs)
 
     def counted(self, mask: Any, washout: int, inputs: Tensor) -> Tensor:
         """[B, T] the steps that count: those of the mask (None: all) after the washout."""
@@ -58,18 +61,24 @@ class Arguments:
         return m.to(self.device)
 
     def targets(self, values: Any, inputs: Tensor, counted: Tensor) -> Tensor:
-        """[B, T, O]; class numbers [B, T] become one-hot. What does not count may be anything."""
+        """[B, T, O], or class numbers [B, T] below O. What does not count may be anything."""
         y, width = numbers("targets", values), self.layout.outputs
         if y.ndim == 2 and not y.is_floating_point() and y.shape == counted.shape:
-            y = torch.where(counted, y.to(self.device).long(), 0)
-            if y.min() < 0 or y.max() >= width:
-                got = f"{int(y.min())}…{int(y.max())}"
-                raise EvornnError(f"class numbers must lie in 0…{width - 1} for {width} outputs, got {got}")
-            y = torch.nn.functional.one_hot(y, width)
+            return self._classes("targets", torch.where(counted, y.to(self.device).long(), 0), width)
         y = self._series("targets", y, width)
         if y.shape[:2] != inputs.shape[:2]:
             raise EvornnError(f"targets {list(y.shape)} and inputs {list(inputs.shape)} differ in batch or time")
         return y
+
+    def _classes(self, name: str, values: Tensor, width: int) -> Tensor:
+        """Class numbers [B, T], of `width` inputs or outputs."""
+        values = values.to(self.device).long()  # some kinds of whole numbers have no minimum in torch
+        if values.min() < 0 or values.max() >= width:
+            got = f"{int(values.min())}…{int(values.max())}"
+            raise EvornnError(
+                f"class numbers must lie in 0…{width - 1} for {width} {name.replace('targets', 'outputs')}, got {got}"
+            )
+        return values
 
     def state(self, values: Any, members: int, batch: int) -> NetworkState | None:
         """Per layer: state name → [P, B, size]; what is given may lack leading axes, or have 1 there."""
@@ -133,14 +142,5 @@ def without_padding(inputs: Tensor, counted: Tensor, padding: float) -> Tensor:
     gradient of an infinite or undefined value would be undefined."""
     if counted[:, -1].all():
         return inputs
-    return torch.where(counted.flip(1).cumsum(1).flip(1)[..., None] > 0, inputs, padding)
-
-
-def only_finite(genomes: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
-    """[P, …] each, NaN for members whose genome is not finite: tanh would hide it. On the CPU by numpy: torch's threads
-    would go on spinning for milliseconds on the cores that the kernels want."""
-    finite: Any = genomes.isfinite() if genomes.is_cuda else np.isfinite(genomes.numpy())
-    if finite.all():
-        return results
-    sound = torch.as_tensor(finite).all(1)
-    return tuple(torch.where(sound.view(-1, *[1] * (found.ndim - 1)), found, torch.nan) for found in results)
+    there = counted.flip(1).cumsum(1).flip(1) > 0
+    return torch.where(there, inputs, 0) if inputs.ndim == 2 else torch.where(there[..., None], inputs, padding)

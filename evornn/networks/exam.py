@@ -11,15 +11,17 @@ from torch import Tensor
 from evornn.arrays import Batch, Genomes
 from evornn.errors import EvornnError
 from evornn.kernels import forward_mode
+from evornn.kernels.evaluate import Evaluator, only_finite
 from evornn.kernels.reference import NetworkState
 from evornn.layout import Layout
-from evornn.networks.arguments import only_finite
-from evornn.networks.loss import DIFFERENTIABLE, OwnLoss, has_gradient, own_losses
+from evornn.networks.loss import DIFFERENTIABLE, OwnLoss, has_gradient, own_cotangents, own_losses
 from evornn.networks.readout import solved
 from evornn.settings import BadSetting
 
 if TYPE_CHECKING:
     from evornn.networks.network import Network
+
+OUTPUTS_AT_A_TIME = 2**26  # numbers, of some members, that a user's loss is given
 
 
 class Exam:
@@ -56,25 +58,52 @@ class Exam:
             values = self.network.evaluator.losses(g, self.examples, loss, begin)
         else:
             inputs, targets, mask = self.examples.tensors
-            values = own_losses(loss, self.network.evaluator.outputs(g, inputs, begin)[0], targets, mask)
-        return like(genomes, *only_finite(g, values))
+            said = own_losses(loss, self.network.evaluator.outputs(g, inputs, begin)[0], targets, mask)
+            (values,) = only_finite(g, said.detach())
+        return like(genomes, values)
 
     def gradients(
-        self, genomes: Genomes | Tensor, *, loss: str = "mse", state: NetworkState | None = None,
+        self, genomes: Genomes | Tensor, *, loss: str | OwnLoss = "mse", state: NetworkState | None = None,
         return_state: bool = False,
     ) -> Any:  # fmt: skip
         """([P] losses, [P, n] gradients), with `return_state` also the state after the last step."""
         self._check_gradient(loss)
         g, begin = self._begin(genomes, state)
-        values, gradients, end = self.network.evaluator.gradients(g, self.examples, loss, begin, return_state)
-        answer = like(genomes, *only_finite(g, values, gradients))
+        if isinstance(loss, str):
+            found = self.network.evaluator.gradients(g, self.examples, loss, begin, return_state)
+        else:
+            found = self._own_gradients(g, loss, begin, return_state)
+        values, gradients, end = found
+        answer = like(genomes, values, gradients)
         return answer if end is None else (*answer, each_like(genomes, end))
+
+    def _own_gradients(
+        self, g: Tensor, loss: OwnLoss, begin: NetworkState | None, return_state: bool
+    ) -> tuple[Tensor, Tensor, NetworkState | None]:
+        """Of a user's loss: torch differentiates it by the outputs, and the network's backward pass does the rest. Some
+        members at a time, whose outputs fit into memory."""
+        evaluator, (inputs, targets, mask) = self.network.evaluator, self.examples.tensors
+        size = max(1, OUTPUTS_AT_A_TIME // (mask.numel() * self.network.layout.outputs))
+        values, gradients, ends = list[Tensor](), list[Tensor](), list[NetworkState]()
+        for k in range(0, len(g), size):
+            members = slice(k, k + size)
+            there = begin and [{name: v[members] for name, v in layer.items()} for layer in begin]
+            outputs, end = evaluator.outputs(g[members], inputs, there)
+            found, cotangents = own_cotangents(loss, outputs, targets, mask)
+            values.append(found)
+            gradients.append(evaluator.pull_back(g[members], self.examples, cotangents, there))
+            ends.append(end)
+        losses, gradient = only_finite(g, torch.cat(values), torch.cat(gradients))
+        whole = [{name: torch.cat([end[k][name] for end in ends]) for name in layer} for k, layer in enumerate(ends[0])]
+        return losses, gradient, whole if return_state else None
 
     def sensitivities(
         self, genomes: Genomes | Tensor, *, loss: str = "mse", state: NetworkState | None = None,
         return_state: bool = False,
     ) -> Any:  # fmt: skip
         """`gradients` by real-time recurrent learning."""
+        if not isinstance(loss, str):
+            raise EvornnError("rtrl takes a loss by name, not a function of your own: use sgd or adam")
         self._check_gradient(loss)
         layout = self.network.layout
         if not isinstance(layout, Layout):
@@ -83,7 +112,10 @@ class Exam:
         forward_mode.check_memory(layout, len(g), *self.examples.inputs.shape[:2])
         for layer, given in zip(begin or (), state or (), strict=True):
             layer |= {k: torch.as_tensor(v).to(g) for k, v in given.items() if k.startswith(forward_mode.MARK)}
-        values, gradients, end = forward_mode.gradients(layout, g, self.examples, loss, begin)
+        x, y, m = self.examples.tensors
+        reference = Evaluator(layout)
+        examples = reference.bind(reference.inputs(x).to(g), y, m)
+        values, gradients, end = forward_mode.gradients(layout, g, examples, loss, begin)
         answer = like(genomes, *only_finite(g, values, gradients))
         return (*answer, each_like(genomes, end)) if return_state else answer
 
@@ -103,13 +135,14 @@ class Exam:
         g = self.network.given.genomes(genomes)
         return g, self.network.given.state(state, len(g), len(self))
 
-    def _check_gradient(self, loss: str) -> None:
+    def _check_gradient(self, loss: str | OwnLoss) -> None:
         """Raises EvornnError where there is none."""
         if not self.network.differentiable:
             raise EvornnError(f"{self.network!r} has no gradient: train it by evolution")
         if not has_gradient(loss):
             raise EvornnError(
-                f"the loss {loss!r} has no gradient: train it by evolution, or use one of {', '.join(DIFFERENTIABLE)}"
+                f"the loss {loss!r} has no gradient: train it by evolution, use one of {', '.join(DIFFERENTIABLE)}, or "
+                "write yours in torch"
             )
 
 

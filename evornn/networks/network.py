@@ -15,7 +15,7 @@ from evornn.kernels.model import Dimensions, Model, ModelForm
 from evornn.kernels.reference import NetworkState
 from evornn.layout import Form, Layout
 from evornn.networks import NETWORKS, Architecture
-from evornn.networks.arguments import Arguments, only_finite, whole, without_padding
+from evornn.networks.arguments import Arguments, whole, without_padding
 from evornn.networks.exam import Exam, each_like, like
 from evornn.networks.loss import OwnLoss
 from evornn.settings import BadSetting
@@ -104,8 +104,9 @@ class Network:
     ) -> Any:
         """[P] mean loss over all steps where `mask` [B, T] is True (None: all), without the first `washout` steps.
 
-        inputs [B, T, I], targets [B, T, O]; for cross_entropy and zero_one also class numbers [B, T]. `loss` is mse,
-        cross_entropy, binary_cross_entropy, zero_one or a function of your own. A member that is not finite has loss
+        inputs [B, T, I] or class numbers [B, T] (words, characters, events: the same as one-hot, but looked up, not
+        multiplied), targets [B, T, O] or class numbers [B, T]. `loss` is mse, cross_entropy, binary_cross_entropy,
+        zero_one or a function of your own (`OwnLoss`). A member that is not finite has loss
         NaN. What does not count, targets there included, changes nothing. `state`: where to begin, as from `predict`.
         """
         return self.exam(inputs, targets, mask, washout).losses(genomes, loss=loss, state=state)
@@ -116,7 +117,7 @@ class Network:
         inputs: Series | Tensor,
         targets: Series | Tensor,
         *,
-        loss: str = "mse",
+        loss: str | OwnLoss = "mse",
         mask: Mask | Tensor | None = None,
         washout: int = 0,
         state: NetworkState | None = None,
@@ -127,7 +128,8 @@ class Network:
         With `return_state` also the state after the last step: given to the next call, which goes on with the next part
         of the sequences, it makes backpropagation truncated (no gradient flows into a state that is given). The inputs
         after the last step that counts are then read as well, for that state, and must be numbers.
-        Raises EvornnError for a loss without a gradient (zero_one, a function of your own), or such a network.
+        A `loss` of your own has a gradient where it is written in torch. Raises EvornnError for a loss without one
+        (zero_one, a function on numpy's arrays), or such a network.
         """
         exam = self.exam(inputs, targets, mask, washout, return_state)
         return exam.gradients(genomes, loss=loss, state=state, return_state=return_state)
@@ -164,12 +166,12 @@ class Network:
         """The sequences of many questions, checked and laid out once: `exam.losses(genomes)`, of a mini-batch
         `exam.take(rows).losses(genomes)`. Arrays are not always copied: leave them as they are meanwhile.
         `to_the_end`: inputs after the last step that counts are read as well, for the state there."""
-        x = self.given.inputs(inputs)
+        x = self._inputs(inputs)
         counted = self.given.counted(mask, washout, x)
         if mask is not None and not (to_the_end and self.layout.states):
             x = without_padding(x, counted, self.layout.padding)
         self.layout.check_inputs(x)
-        return Exam(self, self.evaluator.examples.of(x, self.given.targets(targets, x, counted), counted))
+        return Exam(self, self.evaluator.bind(x, self.given.targets(targets, x, counted), counted))
 
     def predict(
         self,
@@ -181,11 +183,16 @@ class Network:
     ) -> Any:
         """Outputs [P, B, T, O]; with `return_state` also the state after the last step, which as `state` of a later
         call carries it over (None: the architecture's initial state)."""
-        g, x = self.given.genomes(genomes), self.given.inputs(inputs)
+        g, x = self.given.genomes(genomes), self._inputs(inputs)
         self.layout.check_inputs(x)
         outputs, end = self.evaluator.outputs(g, x, self.given.state(state, len(g), len(x)))
-        answer = like(genomes, *only_finite(g, outputs))
+        answer = like(genomes, outputs)
         return (answer, each_like(genomes, end)) if return_state else answer
+
+    def _inputs(self, values: Series | Tensor) -> Tensor:
+        """[B, T, I], or class numbers [B, T] where the evaluator looks them up."""
+        x = self.evaluator.inputs(self.given.inputs(values))
+        return x if x.ndim == 2 else x.to(self.device, self.dtype)
 
     def readouts(
         self,

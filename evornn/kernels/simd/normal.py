@@ -8,16 +8,14 @@ find the same bits.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import numba as nb
 import numpy as np
 
 from evornn.arrays import Floats
-from evornn.kernels.simd import cache as disk
-from evornn.kernels.simd.functions import L0, L1, L2, L3, L4, L5, L6, L7, L8, LN2_HIGH, LN2_LOW
+from evornn.kernels.simd.functions import LN2_HIGH, LN2_LOW, LOG
+from evornn.kernels.simd.machine_code import function
 
+L0, L1, L2, L3, L4, L5, L6, L7, L8 = LOG
 njit = nb.njit(error_model="numpy", _nrt=False, inline="always")  # called, they would not be vectorized
 f, u32, u64, i32 = np.float32, np.uint32, np.uint64, np.int32
 M0, M1 = u64(0xD2511F53), u64(0xCD9E8D57)  # Salmon et al., table 2
@@ -30,28 +28,23 @@ ROOT = f(0.70710678)  # √½
 S0, S1, S2 = f(-1.6666654611e-1), f(8.3321608736e-3), f(-1.9515295891e-4)
 C0, C1, C2 = f(4.166664568298827e-2), f(-1.388731625493765e-3), f(2.443315711809948e-5)
 
-ENTRY = """
-import numba as nb
-from evornn.kernels.simd.normal import four
-@nb.njit(error_model="numpy", nogil=True, _nrt=False, cache=True)
-def fill(out, first, second):
-    quarter = len(out) // 4
-    for k in range(quarter):
-        out[k], out[quarter + k], out[2 * quarter + k], out[3 * quarter + k] = four(k, first, second)
-""".strip()
-
 
 def standard_normal(rng: np.random.Generator, rows: int, columns: int) -> Floats:
     """[rows, columns] of a key of 64 bits, which the generator gives."""
-    count = rows * columns
-    out = np.empty(-(-count // 4) * 4, np.float32)
-    _filling()(out, *rng.integers(0, 2**32, 2, np.uint32))
-    return out[:count].reshape(rows, columns)
+    count = -(-rows * columns // 4) * 4
+    out = np.empty(count, np.float32)
+    array = 0, 0, count, 4, out.ctypes.data, count, 4  # as numba's functions take one
+    function("fill")(*array, *map(int, rng.integers(0, 2**32, 2, np.uint32)))
+    return out[: rows * columns].reshape(rows, columns)
 
 
-@cache
-def _filling() -> Any:
-    return disk.compiled(ENTRY, "normal numbers", "fill", (nb.float32[::1], nb.uint32, nb.uint32))
+@nb.njit(error_model="numpy", nogil=True, _nrt=False)
+def fill(out, first, second):
+    """All numbers of a key, which is two words."""
+    quarter = len(out) // 4
+    for k in range(quarter):
+        numbers = four(k, u32(first), u32(second))
+        out[k], out[quarter + k], out[2 * quarter + k], out[3 * quarter + k] = numbers
 
 
 @njit

@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 
 from evornn.arrays import Floats
+from evornn.kernels.simd.call_numbers import COUNT
 from evornn.kernels.simd.vector import LANES
 
 
@@ -33,10 +34,10 @@ def _settle(cpus: deque[int]) -> None:
 os.register_at_fork(after_in_child=pool.cache_clear)  # threads don't survive a fork
 
 
-def share(part: Callable[[int, int], None], population: int, threads: int, together: int) -> None:
-    """Call `part(first, last)` for all members, in a few portions of whole groups per thread."""
-    portion = -(-population // (4 * threads * together)) * together
-    if threads == 1 or portion >= population:
+def share(part: Callable[[int, int], None], population: int, threads: int, together: int, each: bool = False) -> None:
+    """Call `part(first, last)` for all members, a few portions of whole groups per thread; with `each`, one by one."""
+    portion = 1 if each else -(-population // (4 * threads * together)) * together
+    if portion >= population or (threads == 1 and not each):
         part(0, population)
         return
     edges = deque((k, min(k + portion, population)) for k in range(0, population, portion))
@@ -49,24 +50,31 @@ def share(part: Callable[[int, int], None], population: int, threads: int, toget
                 return
             part(*edge)
 
+    if threads == 1:
+        return work()
     for done in [pool(threads).submit(work) for _ in range(min(threads, len(edges)))]:
         done.result()
 
 
 class Buffers(threading.local):
-    """Scratch arrays of a thread."""
+    """Scratch arrays of a thread, and the numbers of its call."""
 
     def __init__(self) -> None:
         self.arrays: dict[int, Floats] = {}
+        self.sizes: tuple[int, ...] = ()
+        self.places: list[int] = []
+        self.numbers = np.zeros(COUNT, np.int64)
+        self.address = self.numbers.ctypes.data
 
-    def get(self, *sizes: int) -> list[Floats]:
-        """An array of at least each size, on a border of cache lines."""
-        for k, size in enumerate(sizes):
-            if k not in self.arrays or len(self.arrays[k]) < max(1, size):
-                raw = np.zeros(size + LANES, np.float32)
-                start = -(raw.ctypes.data // 4) % LANES
-                self.arrays[k] = raw[start : start + max(1, size)]
-        return [self.arrays[k] for k in range(len(sizes))]
+    def get(self, sizes: tuple[int, ...]) -> list[int]:
+        """Addresses of arrays of at least so many floats each, on borders of cache lines."""
+        if sizes != self.sizes:
+            for k, size in enumerate(sizes):
+                if k not in self.arrays or len(self.arrays[k]) < size + LANES:
+                    self.arrays[k] = np.zeros(size + LANES, np.float32)
+            places = [self.arrays[k].ctypes.data for k in range(len(sizes))]
+            self.sizes, self.places = sizes, [-(-place // (4 * LANES)) * 4 * LANES for place in places]
+        return self.places
 
 
 buffers = Buffers()

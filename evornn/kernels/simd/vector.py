@@ -1,15 +1,16 @@
-"""A SIMD vector type for numba: 16 float32 lanes that add, multiply and compare like a scalar.
+"""16 float32 lanes, twice: as a type of numba's, and as `Vector`, a value in code that is being written for LLVM.
 
 There are 16 lanes on every CPU; LLVM splits them where the registers are narrower. Multiplication and addition fuse
 only where `fma` is written and no fast-math flag is set, so the bits do not depend on what LLVM finds convenient.
-Loads and stores take a flat float32 array and the position of the first lane; they check no bounds.
+Functions of vectors (see `functions`) are plain Python on `Vector`: called once, they write their code. So numba has
+nothing to infer, which is where its time would go, and code for a plant's equations is written the same way.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from llvmlite import ir
@@ -20,6 +21,113 @@ from numba.extending import intrinsic, models, overload, register_model
 LANES = 16
 FLOATS = ir.VectorType(ir.FloatType(), LANES)
 INTS = ir.VectorType(ir.IntType(32), LANES)
+I64 = ir.IntType(64)
+
+
+def ints(values: int | list[int]) -> Any:
+    """A constant vector of 32-bit integers."""
+    return ir.Constant(INTS, [values] * LANES if isinstance(values, int) else values)
+
+
+def floats(value: float) -> Any:
+    """A constant vector of floats."""
+    return ir.Constant(FLOATS, [float(np.float32(value))] * LANES)
+
+
+class Vector:
+    """16 floats in code that is being written: operators append instructions to the builder `b`."""
+
+    def __init__(self, b: Any, value: Any) -> None:
+        self.b, self.value = b, value
+
+    def like(self, value: Any) -> Vector:
+        """Another value in the same code: an IR value, a number or a vector."""
+        if isinstance(value, Vector):
+            return value
+        return Vector(self.b, floats(float(value)) if isinstance(value, int | float | np.floating) else value)
+
+    def __add__(self, other: Operand) -> Vector:
+        return self.like(self.b.fadd(self.value, self.like(other).value))
+
+    def __radd__(self, other: Operand) -> Vector:
+        return self.like(other) + self
+
+    def __sub__(self, other: Operand) -> Vector:
+        return self.like(self.b.fsub(self.value, self.like(other).value))
+
+    def __rsub__(self, other: Operand) -> Vector:
+        return self.like(other) - self
+
+    def __mul__(self, other: Operand) -> Vector:
+        return self.like(self.b.fmul(self.value, self.like(other).value))
+
+    def __rmul__(self, other: Operand) -> Vector:
+        return self.like(other) * self
+
+    def __truediv__(self, other: Operand) -> Vector:
+        return self.like(self.b.fdiv(self.value, self.like(other).value))
+
+    def __rtruediv__(self, other: Operand) -> Vector:
+        return self.like(other) / self
+
+    def __neg__(self) -> Vector:
+        return self.like(self.b.fneg(self.value))
+
+    def compare(self, how: str, other: Operand) -> Any:
+        """A vector of bits; all comparisons with NaN are false."""
+        return self.b.fcmp_ordered(how, self.value, self.like(other).value)
+
+    @property
+    def bits(self) -> Any:
+        return self.b.bitcast(self.value, INTS)
+
+
+Operand: TypeAlias = "Vector | float | np.float32"
+Function: TypeAlias = Callable[..., Vector]
+
+
+def vectors(*operands: Operand) -> list[Vector]:
+    """The same operands, numbers as vectors; one of them must be a vector."""
+    some = next(x for x in operands if isinstance(x, Vector))
+    return [some.like(x) for x in operands]
+
+
+def select(condition: Any, x: Vector, y: Vector) -> Vector:
+    """x where a bit is set, else y."""
+    return x.like(x.b.select(condition, x.value, y.value))
+
+
+def llvm(name: str) -> Function:
+    """A function of LLVM's own."""
+
+    def call(*operands: Operand) -> Vector:
+        given = vectors(*operands)
+        b, kind = given[0].b, ir.FunctionType(FLOATS, [FLOATS] * len(given))
+        function = cgutils.get_or_insert_function(b.module, kind, f"llvm.{name}.v{LANES}f32")
+        return given[0].like(b.call(function, [x.value for x in given]))
+
+    return call
+
+
+fma = llvm("fma")  # x·y + z, rounded once
+floor = llvm("floor")
+absolute = llvm("fabs")
+copysign = llvm("copysign")
+
+
+def splat(b: Any, scalar: Any) -> Any:
+    """A number in every lane."""
+    first = b.insert_element(ir.Constant(FLOATS, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+    return b.shuffle_vector(first, first, ints(0))
+
+
+def pointer(b: Any, base: Any, position: Any, kind: Any = FLOATS) -> Any:
+    """What is so many floats behind an address."""
+    bytes_ = b.shl(position, ir.Constant(I64, 2))
+    return b.inttoptr(b.add(base, bytes_), kind.as_pointer())
+
+
+# ---- in numba's language --------------------------------------------------------------------------------------------
 
 
 class VectorType(types.Type):
@@ -38,80 +146,47 @@ class _Model(models.PrimitiveModel):
         super().__init__(manager, kind, FLOATS)
 
 
-def _element(context: Any, b: Any, kind: Any, array: Any, position: Any) -> Any:
-    return b.gep(context.make_array(kind)(context, b, array).data, [position])
+def _memory(kind: Any, content: Any, size: int) -> tuple[Any, Any]:
+    """Instructions (base, position) → value and (base, position, value) of an array's numbers, `size` floats apart; no
+    bounds are checked. `base` is an address, as all arrays of the kernels are: they are many, and as numba's arrays
+    they would be seven arguments each."""
+    shift = ir.Constant(I64, size.bit_length() - 1)
 
+    def read(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return b.load(pointer(b, args[0], b.shl(args[1], shift), content), align=4)
 
-def ints(values: int | list[int]) -> Any:
-    """A constant vector of 32-bit integers."""
-    return ir.Constant(INTS, [values] * LANES if isinstance(values, int) else values)
-
-
-def floats(value: float) -> Any:
-    """A constant vector of floats."""
-    return ir.Constant(FLOATS, [float(np.float32(value))] * LANES)
-
-
-def spread(b: Any, scalar: Any) -> Any:
-    """A number in every lane."""
-    first = b.insert_element(ir.Constant(FLOATS, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
-    return b.shuffle_vector(first, first, ints(0))
-
-
-# ---- memory ------------------------------------------------------------------------------------------------------
-
-
-@intrinsic
-def load(typing: Any, array: Any, position: Any) -> Any:
-    """array[position : position + 16]."""
-
-    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        address = b.bitcast(_element(context, b, signature.args[0], *args), FLOATS.as_pointer())
-        return b.load(address, align=4)
-
-    return vector(array, types.intp), code
-
-
-@intrinsic
-def store(typing: Any, array: Any, position: Any, value: Any) -> Any:
-    """array[position : position + 16] = value."""
-
-    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        address = b.bitcast(_element(context, b, signature.args[0], args[0], args[1]), FLOATS.as_pointer())
-        b.store(args[2], address, align=4)
+    def write(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        b.store(args[2], pointer(b, args[0], b.shl(args[1], shift), content), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, vector), code
+    return (
+        intrinsic(lambda typing, base, position: (kind(types.intp, types.intp), read)),
+        intrinsic(lambda typing, base, position, value: (types.void(types.intp, types.intp, kind), write)),
+    )
+
+
+load, store = _memory(vector, FLOATS, 1)  # 16 floats from a position on
+number, put = _memory(types.float32, ir.FloatType(), 1)
+word, put_word = _memory(types.int64, I64, 2)
+double, put_double = _memory(types.float64, ir.DoubleType(), 2)
+short_word, _ = _memory(types.int32, ir.IntType(32), 1)
 
 
 @intrinsic
-def splat_at(typing: Any, array: Any, position: Any) -> Any:
-    """array[position] in every lane."""
-
-    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        return spread(b, b.load(_element(context, b, signature.args[0], *args)))
-
-    return vector(array, types.intp), code
-
-
-@intrinsic
-def splat(typing: Any, scalar: Any) -> Any:
+def spread(typing: Any, scalar: Any) -> Any:
     """A number in every lane."""
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        return spread(b, context.cast(b, args[0], signature.args[0], types.float32))
+        return splat(b, context.cast(b, args[0], signature.args[0], types.float32))
 
     return vector(scalar), code
 
 
-# ---- arithmetic --------------------------------------------------------------------------------------------------
-
-
-def _instruction(arity: int, code: Callable[..., Any]) -> Any:
-    """An intrinsic of `arity` vectors from a function (IR builder, *values) → value."""
+def numba_function(function: Function, arity: int) -> Any:
+    """A function of vectors in numba's language."""
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        return code(b, *args)
+        return function(*(Vector(b, x) for x in args)).value
 
     if arity == 1:
         return intrinsic(lambda typing, x: (vector(vector), generate))
@@ -120,120 +195,15 @@ def _instruction(arity: int, code: Callable[..., Any]) -> Any:
     return intrinsic(lambda typing, x, y, z: (vector(vector, vector, vector), generate))
 
 
-def _llvm(name: str, arity: int) -> Callable[..., Any]:
-    def code(b: Any, *args: Any) -> Any:
-        kind = ir.FunctionType(FLOATS, [FLOATS] * arity)
-        return b.call(cgutils.get_or_insert_function(b.module, kind, f"llvm.{name}.v{LANES}f32"), args)
+def _operator(op: Any) -> None:
+    instruction = numba_function(op, 2)
 
-    return code
-
-
-def _mask(b: Any, condition: Any) -> Any:
-    return b.select(condition, floats(1), floats(0))
-
-
-fused = _llvm("fma", 3)
-fma = _instruction(3, fused)  # x·y + z, rounded once
-floor = _instruction(1, _llvm("floor", 1))
-absolute = _instruction(1, _llvm("fabs", 1))
-largest = _instruction(2, lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y))  # NaN in y stays
-smallest = _instruction(2, lambda b, x, y: b.select(b.fcmp_ordered("<", x, y), x, y))  # NaN in y stays
-above = _instruction(2, lambda b, x, y: _mask(b, b.fcmp_ordered(">", x, y)))  # 1 where x > y, else 0
-equal = _instruction(2, lambda b, x, y: _mask(b, b.fcmp_ordered("==", x, y)))
-choose = _instruction(3, lambda b, c, x, y: b.select(b.fcmp_ordered(">", c, floats(0)), x, y))  # x where c > 0, else y
-
-_ADD = _instruction(2, lambda b, x, y: b.fadd(x, y))
-_SUB = _instruction(2, lambda b, x, y: b.fsub(x, y))
-_MUL = _instruction(2, lambda b, x, y: b.fmul(x, y))
-_DIV = _instruction(2, lambda b, x, y: b.fdiv(x, y))
-_NEG = _instruction(1, lambda b, x: b.fneg(x))
-
-
-def _operator(op: Any, instruction: Any) -> None:
     @overload(op)
     def implementation(x, y):
         if x is vector and y is vector:
             return lambda x, y: instruction(x, y)
-        if x is vector and isinstance(y, (types.Float, types.Integer)):
-            return lambda x, y: instruction(x, splat(y))
-        if y is vector and isinstance(x, (types.Float, types.Integer)):
-            return lambda x, y: instruction(splat(x), y)
         return None
 
 
-for _op, _code in ((operator.add, _ADD), (operator.sub, _SUB), (operator.mul, _MUL), (operator.truediv, _DIV)):
-    _operator(_op, _code)
-
-
-@overload(operator.neg)
-def _negative(x):
-    return (lambda x: _NEG(x)) if x is vector else None
-
-
-# ---- bits, for exponents and first guesses -----------------------------------------------------------------------
-
-
-def _bits(b: Any, x: Any) -> Any:
-    return b.bitcast(x, INTS)
-
-
-def _power_of_two(b: Any, n: Any) -> Any:
-    shifted = b.fadd(n, floats(1.5 * 2**23 + 127))  # its last bits are n + 127; a conversion would be undefined for NaN
-    return b.bitcast(b.shl(_bits(b, shifted), ints(23)), FLOATS)
-
-
-def _exponent(b: Any, x: Any) -> Any:
-    shifted = b.sub(_bits(b, x), ints(0x3F3504F3))  # so that the mantissa lies in √½ … √2
-    return b.sitofp(b.ashr(shifted, ints(23)), FLOATS)
-
-
-power_of_two = _instruction(1, _power_of_two)  # 2ⁿ for whole −126 ≤ n ≤ 127
-exponent = _instruction(1, _exponent)  # whole e with x·2⁻ᵉ in √½ … √2, for x > 0
-guess_reciprocal = _instruction(1, lambda b, x: b.bitcast(b.sub(ints(0x7EF311C7), _bits(b, x)), FLOATS))  # within 12 %
-
-
-# ---- sums over lanes ---------------------------------------------------------------------------------------------
-
-
-def _fold(b: Any, x: Any, y: Any, width: int) -> Any:
-    """Halve the runs of `width` lanes that belong together: those of x, then those of y."""
-    runs = [list(range(k, k + width)) for k in range(0, 2 * LANES, width)]
-    low = [lane for run in runs for lane in run[: width // 2]]
-    high = [lane for run in runs for lane in run[width // 2 :]]
-    return b.fadd(b.shuffle_vector(x, y, ints(low)), b.shuffle_vector(x, y, ints(high)))
-
-
-def _sum_each(b: Any, vectors: list[Any]) -> Any:
-    width = LANES
-    while width > 1:
-        vectors = [_fold(b, x, y, width) for x, y in zip(vectors[::2], vectors[1::2], strict=True)]
-        width //= 2
-    return vectors[0]
-
-
-def _sums_of_16(context: Any, b: Any, signature: Any, args: Any) -> Any:
-    return _sum_each(b, list(args))
-
-
-@intrinsic
-def sums_of_16(
-    typing: Any,
-    a: Any,
-    b: Any,
-    c: Any,
-    d: Any,
-    e: Any,
-    f: Any,
-    g: Any,
-    h: Any,
-    i: Any,
-    j: Any,
-    k: Any,
-    m: Any,
-    n: Any,
-    o: Any,
-    p: Any,
-    q: Any,
-) -> Any:
-    """One vector: lane k is the sum over the lanes of argument k."""
-    return vector(*[vector] * 16), _sums_of_16
+for _op in (operator.add, operator.sub, operator.mul):
+    _operator(_op)
