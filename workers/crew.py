@@ -46,15 +46,15 @@ class RayCrew:
     def __init__(self, count: int, each: Mapping[str, float]) -> None:
         self.count, self.each, self.lost = count, each, 0
         self._members: list[Member] = []
-        self._kit: Arguments = ()
+        self._problem: Any = None  # in Ray's store
 
-    def equip(self, problem: Problem, gradients: bool, readouts: bool) -> None:
-        self._kit = (ray.put(cloudpickle.dumps(problem)), gradients, readouts)  # type: ignore[no-untyped-call]
+    def equip(self, problem: Problem) -> None:
+        self._problem = ray.put(cloudpickle.dumps(problem))  # type: ignore[no-untyped-call]
 
     def present(self) -> list[Member]:
         self._members = [member for member in self._members if not self._is_gone(member)]
         while len(self._members) < self.count and self.lost < LOSSES:
-            self._members.append(Member(ACTOR.options(**self.each).remote(*self._kit)))
+            self._members.append(Member(ACTOR.options(**self.each).remote(self._problem)))
         return [member for member in self._members if member.is_ready]
 
     def close(self) -> None:
@@ -110,11 +110,12 @@ class Member:
 
 
 class Holder:
-    """An actor that holds a run's problem."""
+    """An actor that holds a run's problem. It is there once it has answered a question of its own, so that no run waits
+    for what only the first answer takes: data are laid out, kernels loaded."""
 
-    def __init__(self, problem: bytes, gradients: bool, readouts: bool) -> None:
+    def __init__(self, problem: bytes) -> None:
         self.problem: Problem = cloudpickle.loads(problem)
-        self.problem.prepare(gradients, readouts)
+        self.problem.losses(self.problem.network.sample(1, seed=0))
 
     def tell(self) -> dict[str, Any]:
         """What computes here."""

@@ -39,8 +39,8 @@ class Helper(Protocol):
 class Crew(Protocol):
     """The helpers of a run."""
 
-    def equip(self, problem: Problem, gradients: bool, readouts: bool) -> None:
-        """Say what helpers will be asked, before the first question."""
+    def equip(self, problem: Problem) -> None:
+        """Say what helpers will be asked about, before the first question."""
 
     def present(self) -> Sequence[Helper]:
         """Those who can answer now. Asked for the first time, they are called."""
@@ -51,6 +51,7 @@ class Sharded:
 
     def __init__(self, problem: Problem, crew: Crew) -> None:
         self.problem, self.network, self.crew = problem, problem.network, crew
+        crew.equip(problem)
 
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
         losses, costs = self._joined("losses", genomes, self.least(batch), batch)
@@ -138,13 +139,6 @@ class Sharded:
 
     def check(self, gradients: bool, readouts: bool) -> None:
         self.problem.check(gradients, readouts)
-
-    def is_prepared(self, gradients: bool, readouts: bool) -> bool:
-        return self.problem.is_prepared(gradients, readouts)
-
-    def prepare(self, gradients: bool, readouts: bool) -> None:
-        self.problem.prepare(gradients, readouts)
-        self.crew.equip(self.problem, gradients, readouts)
 
     def part(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Part:
         return self.problem.part(begin, length, batch, exact)

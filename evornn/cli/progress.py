@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from evornn.training.records import Update
 
 ENDED = ("succeeded", "failed", "cancelled")
-COMPILING = "compiling kernels, some seconds, once on this machine"
 EVERY = 10.0  # seconds between lines where there is no terminal
 
 
@@ -30,7 +29,6 @@ class Tally:
         losses = [run.champion_valid for run in runs if run.champion_valid is not None]
         self.best = min(losses, default=float("inf"))
         self.where = ""
-        self.compiling: set[int] = set()
         self._start, self._before = time.monotonic(), sum(self.steps.values())
 
     def claimed(self, run: StoredRun) -> None:
@@ -38,7 +36,6 @@ class Tally:
 
     def updated(self, run: StoredRun, update: Update) -> None:
         self.steps[run.id] = update.network_steps
-        (self.compiling.add if update.doing else self.compiling.discard)(run.id)
         for row in update.rows:
             if row.champion_valid < self.best:
                 self.best, self.where = row.champion_valid, f" ({run.network}, {run.trainer})"
@@ -52,7 +49,6 @@ class Tally:
             self.ended(run, run.state, run.error or "")
 
     def ended(self, run: StoredRun, state: str, reason: str) -> None:
-        self.compiling.discard(run.id)
         if state in ENDED:
             self.over.add(run.id)
             self.wanted[run.id] = self.steps[run.id]
@@ -82,9 +78,8 @@ class Tally:
         left = (sum(self.wanted.values()) - sum(self.steps.values())) / self.rate if self.rate else float("inf")
         best = f"best validation loss {self.best:.4g}{self.where}" if self.best < float("inf") else "no loss yet"
         failed = f", {self.failed} failed" if self.failed else ""
-        compiling = f" · {COMPILING}" if self.compiling else ""
         speed = f"{self.rate / 1e6:.1f} M steps/s · {duration(left)} left"
-        return f"{self.done}/{self.total} runs{failed} · {best} · {speed}{compiling}"
+        return f"{self.done}/{self.total} runs{failed} · {best} · {speed}"
 
 
 class Spoken(Tally):
@@ -95,10 +90,7 @@ class Spoken(Tally):
         self._spoke = time.monotonic()
 
     def updated(self, run: StoredRun, update: Update) -> None:
-        news = update.doing and not self.compiling
         super().updated(run, update)
-        if news:
-            print(COMPILING, flush=True)
         self._speak()
 
     def seen(self, run: StoredRun) -> None:

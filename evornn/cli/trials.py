@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from evornn.cli.progress import COMPILING, ENDED, Spoken, Tally, duration, live
+from evornn.cli.progress import ENDED, Spoken, Tally, duration, live
 
 if TYPE_CHECKING:
     from evornn.service.steps import Step
@@ -45,8 +45,7 @@ class Trials(Tally):
         time_left = duration(left / self.rate if self.rate else float("inf"))
         best = f"best so far {self.best:.4g}{self.where}" if self.best < float("inf") else "no loss yet"
         done = f"tuning: {self.done // self.seeds} of {self.total} trials"
-        compiling = f" · {COMPILING}" if self.compiling else ""
-        return f"{done} · {best} · {self.rate / 1e6:.1f} M steps/s · {time_left} left{compiling}"
+        return f"{done} · {best} · {self.rate / 1e6:.1f} M steps/s · {time_left} left"
 
 
 class SpokenTrials(Spoken, Trials):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evornn.cell import Cell
-from evornn.kernels.simd.program import NotFusable, Program
+from evornn.kernels.simd.equation import Equation, NotFusable
 from evornn.layout import Layout, source_names
 from evornn.networks import CELLS
 from evornn.ops import Size
@@ -46,7 +46,7 @@ def described(name: str) -> Architecture:
 def backends(cell: Cell) -> str:
     """Which kernels know its equation."""
     try:
-        Program(cell.trace())
+        Equation(cell.trace())
     except NotFusable as reason:
         return f"torch (not simd: {reason})"
     return "simd, torch"

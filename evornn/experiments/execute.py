@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evornn.experiments.spec import Resources, RunPlan, split_network
+from evornn.networks.loss import OwnLoss, named_loss
 from evornn.networks.network import Network
 from evornn.settings import BadSetting, as_data, build
 from evornn.tasks import TASKS
@@ -33,7 +34,7 @@ class Ready:
     task: Task
     data: Data
     trainer: Trainer
-    loss: str
+    loss: str | OwnLoss
 
 
 def ready(fragments: Mapping[str, Any]) -> Ready:
@@ -42,7 +43,8 @@ def ready(fragments: Mapping[str, Any]) -> Ready:
     network = network_for(fragments, data)
     check_causal(network, task)
     trainer = TRAINERS.build(fragments["trainer"], "trainer")
-    found = Ready(network, task, data, trainer, fragments.get("loss") or data.loss)
+    loss = fragments.get("loss")
+    found = Ready(network, task, data, trainer, named_loss(loss) if loss else data.loss)
     check(problem(network, data.train, found.loss), trainer)
     return found
 

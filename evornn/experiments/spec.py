@@ -70,7 +70,7 @@ class Experiment:
     trainers: list[dict[str, Any]]
     seeds: Annotated[int | list[int], BeforeValidator(_numbers)]
     budget: Budget
-    loss: str | None = None  # overrides the tasks' own
+    loss: str | None = None  # overrides the tasks' own; may be a function, my_package.my_losses:pinball
     resources: Resources = Resources()
     start_from: StartFrom | None = None
 
@@ -120,6 +120,7 @@ def experiment(data: Mapping[str, Any], own_code: bool | Collection[str] = True)
     if own_code is not True:
         for part in ("tasks", "networks", "trainers"):
             _refuse_places(getattr(found, part), part, own_code or ())
+        _refuse_places([{"kind": found.loss}], "loss", own_code or ())
     _check(found)
     return found
 
@@ -214,9 +215,9 @@ def _check(experiment: Experiment) -> None:
             check_fragment(part, fragment, f"{part}.{k}")
     _check_seeds(experiment)
     if experiment.loss is not None:
-        from evornn.kernels.losses import per_step  # imports torch
+        from evornn.networks.loss import named_loss  # imports torch
 
-        per_step(experiment.loss)
+        named_loss(experiment.loss)
     plan(experiment)
 
 

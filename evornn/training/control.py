@@ -58,12 +58,6 @@ class Control(Episodic):
         """What runs the episodes."""
         return closed_loop(self.network.evaluator, self.plant)
 
-    def is_prepared(self, gradients: bool, readouts: bool) -> bool:
-        return bool(self.loop.is_compiled)
-
-    def prepare(self, gradients: bool, readouts: bool) -> None:
-        self.loop.prepare()
-
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
         trials, lived = self.trials, self.episodes(genomes, self.trials.steps)
         fitness = trials.fitness(lived.steps, lived.rewards).mean(axis=1)

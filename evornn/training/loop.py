@@ -48,9 +48,6 @@ def training(
     """
     run = Run(network, data, trainer, seed, budget, loss or data.loss, origin, spread)
     run.load(checkpoint)
-    if not run.is_prepared:
-        yield Update([], None, network_steps=run.oracle.spent.network_steps, doing="compiling")
-    run.prepare()
     spoken, rows = time.perf_counter(), []
     for row in run.rows():
         rows += [row] if row else []
@@ -98,22 +95,8 @@ class Run:
         self.oracle = self._oracle(Spent())
         self.state: State = {}
         self._answers: list[Losses] = []  # of the last step
+        network.evaluator.load()  # what is compiled once on a machine is not this run's time
         self._clock = time.perf_counter()
-
-    @property
-    def is_prepared(self) -> bool:
-        """Whether all kernels are on disk."""
-        return all(asked.is_prepared(*wanted) for asked, *wanted in self._wanted())
-
-    def prepare(self) -> None:
-        """Compile or load the kernels; that is not computing, and the clock starts afterwards."""
-        for asked, *wanted in self._wanted():
-            asked.prepare(*wanted)
-        self._clock = time.perf_counter()
-
-    def _wanted(self) -> list[tuple[Problem, bool, bool]]:
-        trainer = self.trainer
-        return [(self.train, trainer.needs_gradient, trainer.solves_readout), (self.valid, False, False)]
 
     def rows(self) -> Iterator[Row | None]:
         """A row at each budget mark and None at the trainer steps between, until the run ends."""

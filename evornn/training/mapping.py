@@ -55,12 +55,6 @@ class Mapping:
         if readouts:
             solvable(self.network, self.loss)
 
-    def is_prepared(self, gradients: bool, readouts: bool) -> bool:
-        return self.network.evaluator.is_prepared(len(self.data), gradients, readouts)
-
-    def prepare(self, gradients: bool, readouts: bool) -> None:
-        self.network.evaluator.prepare(len(self.data), gradients, readouts)
-
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
         losses: Losses = self._asked(batch).losses(genomes, loss=self.loss)
         return losses, np.full(len(genomes), self.least(batch))
@@ -94,7 +88,7 @@ class Mapping:
             before = exam.examples.inputs[:, part.begin : begin]
             _, state = self.network.predict(genomes, before, state=state, return_state=True)
         here = exam.during(slice(begin, part.end))
-        way = here.sensitivities if part.exact else here.gradients
+        way: Any = here.sensitivities if part.exact else here.gradients
         losses, gradients, state = way(genomes, loss=loss, state=state, return_state=True)
         return Window(losses, gradients, *((part.end, state) if part.end < part.last else (None, None)))
 
@@ -129,9 +123,10 @@ def solvable(network: Network, loss: str | OwnLoss) -> Layout:
     return layout
 
 
-def differentiable(loss: str | OwnLoss) -> str:
+def differentiable(loss: str | OwnLoss) -> str | OwnLoss:
     """The loss, if it has a gradient; raises NoGradient."""
-    if isinstance(loss, str) and has_gradient(loss):
+    if has_gradient(loss):
         return loss
     name = loss if isinstance(loss, str) else getattr(loss, "__name__", "your function")
-    raise NoGradient(f"the loss {name} has no gradient: use an evolutionary trainer, or a loss such as mse")
+    advice = "a loss such as mse" if isinstance(loss, str) else "write it in torch"
+    raise NoGradient(f"the loss {name} has no gradient: use an evolutionary trainer, or {advice}")

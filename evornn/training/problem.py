@@ -65,12 +65,6 @@ class Problem(Protocol):
     def check(self, gradients: bool, readouts: bool) -> None:
         """Raises EvornnError where the network can't be asked this; NoGradient where there are no gradients."""
 
-    def is_prepared(self, gradients: bool, readouts: bool) -> bool:
-        """Whether all kernels are on disk."""
-
-    def prepare(self, gradients: bool, readouts: bool) -> None:
-        """Compile or load the kernels."""
-
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
         """[P] losses, NaN where a network is not finite."""
 

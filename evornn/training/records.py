@@ -65,4 +65,3 @@ class Update:
     checkpoint: Checkpoint | None
     result: Result | None = None
     network_steps: int = 0  # spent so far
-    doing: str = ""  # what the run is busy with, where that isn't training: compiling

@@ -70,12 +70,6 @@ class Simulated(Episodic):
             raise EvornnError("only a network made of cells can act in a world: take elman, lstm, gru or another cell")
         return self.network.layout
 
-    def is_prepared(self, gradients: bool, readouts: bool) -> bool:
-        return True
-
-    def prepare(self, gradients: bool, readouts: bool) -> None:
-        """Nothing to compile here."""
-
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
         lived = self.episodes(genomes, batch)
         return (-lived.rewards.mean(axis=1)).astype(np.float32), np.maximum(lived.steps, 1).sum(axis=1)
