@@ -1,6 +1,6 @@
 """How many random patterns a Hopfield network and a bidirectional associative memory hold, as a curve.
 
-    python -m benchmarks.capacity [--quick] [--picture docs/capacity.png]
+    python -m benchmarks.capacity [--quick] [--picture docs/capacity.png] [--json FILE]
 
 Each pattern is shown whole and the network settles; what is drawn is the share of its elements that are still right,
 the mean over all patterns and over networks with other patterns. Textbook: Hebb's rule holds about 0.138 N of them, and
@@ -10,6 +10,7 @@ then breaks down at once (Amit, Gutfreund & Sompolinsky 1985), a sharp edge only
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,10 +60,14 @@ def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.capacity", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="only the small networks, one of each")
     parser.add_argument("--picture", type=Path, metavar="PNG")
+    parser.add_argument("--json", type=Path, metavar="FILE")
     asked = parser.parse_args(given)
     memories = [memory for memory in MEMORIES if memory.neurons == 100 or not asked.quick]
     found = {memory.name: curve(memory, 1 if asked.quick else max(2, 2000 // memory.neurons)) for memory in memories}
     print("\n".join(table(found)))
+    if asked.json:
+        shares = {name: curve.tolist() for name, curve in found.items()}
+        asked.json.write_text(json.dumps({"loads": LOADS, "shares": shares}, indent=1) + "\n")
     if asked.picture:
         draw(found, asked.picture)
 

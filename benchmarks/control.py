@@ -37,7 +37,6 @@ from evornn.tasks.plants.poles import Poles
 
 Call = Callable[[], Any]
 RANGE, SOLVED = 10.0, 100_000
-HUNTED = 262_144  # guesses at a time
 
 
 class Bench:
@@ -47,7 +46,8 @@ class Bench:
         self.quick, self.threads, self.plant = quick, threads, Poles().trace()
         self.rounds, self.members, self.steps = (3, 1024, 200) if quick else (7, 1024, 1000)
         self.guesses, self.longest, self.solutions = (16_384, 200, 5) if quick else (65_536, 1000, 50)
-        self.patience = 5 if quick else 120  # seconds of evaluating for a hunt
+        self.hunted = 8192 if quick else 262_144  # guesses at a time of a hunt
+        self.patience = 5 if quick else 120  # seconds of evaluating for it
         self.layouts = {units: Layout(FullyRecurrent(), 3, units, 1, 1, "zero") for units in (1, 5)}
 
     def run(self, layout: Layout, genomes: Genomes, steps: int) -> closed_loop.Episodes:
@@ -59,7 +59,7 @@ class Bench:
 
 @cache
 def control(layout: Layout, plant: PlantTrace, threads: int) -> Control:
-    """Made once: making one generates the kernel's source."""
+    """Made once: its plant is compiled at the first run."""
     return Control(layout, plant, threads)
 
 
@@ -132,10 +132,10 @@ def hunters(bench: Bench, layout: Layout, formulation: str) -> Iterator[tuple[st
 def hunt(bench: Bench, survive: Callable[[Genomes], Any]) -> dict[str, Any]:
     """Solutions, evaluations, and seconds of evaluating; drawing is not counted."""
     layout, rng = bench.layouts[1], np.random.default_rng(2)
-    survive(bench.guess(layout, HUNTED, np.random.default_rng(3)))  # compiles
+    survive(bench.guess(layout, bench.hunted, np.random.default_rng(3)))  # compiles
     found, evaluations, spent = 0, 0, 0.0
     while found < bench.solutions and spent < bench.patience:
-        genomes, start = bench.guess(layout, HUNTED, rng), perf_counter()
+        genomes, start = bench.guess(layout, bench.hunted, rng), perf_counter()
         steps = survive(genomes)
         spent += perf_counter() - start
         found, evaluations = found + int((steps >= SOLVED).sum()), evaluations + len(genomes)

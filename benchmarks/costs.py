@@ -28,9 +28,8 @@ def call(network: Any, asked: Any, most: int, quick: bool) -> dict[str, Any]:
     from evornn.workers.crew import RayCrew
 
     judged = problem(network, asked, "mse")
-    judged.prepare(False, False)
     crew, found = RayCrew(1, {"num_cpus": 1}), {}
-    crew.equip(judged, False, False)
+    crew.equip(judged)
     helpers = gathered(crew)
     for members in (32, most):
         genomes = network.sample(members, seed=0)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.roofline import share, slots
 from benchmarks.table import Row, markdown, table
 from benchmarks.timing import Contestant, fastest, interleaved
 from benchmarks.workloads import CELLS, OPERATIONS, QUICK, WORKLOADS, Problem, Workload, problem
@@ -30,7 +31,7 @@ PEERS = ("jax", "torch", "evotorch")
 
 
 def measure(problem: Problem, peers: Sequence[str], rounds: int, quick: bool, say: Callable[[str], None]) -> Row:
-    """One row but for the fraction of the peak; says which formulations were the fastest."""
+    """One row but for what takes the peak; says which formulations were the fastest."""
     own = ours(problem)
     found = [own]
     for peer in peers if problem.cell in CELLS else ():
@@ -75,15 +76,22 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, An
     from benchmarks.peak import peak_gigaflops
 
     prepare(options.threads, options.peers)
-    rounds, rows, backends = options.rounds or (3 if options.quick else 7), [], set()
+    rounds, rows, work, backends = options.rounds or (3 if options.quick else 7), [], [], set()
     peaks = [peak_gigaflops(options.threads)]
     for cell, sizes, operation in _problems(options):
         posed = problem(cell, sizes, operation, options.threads)
         rows.append(measure(posed, options.peers, rounds, options.quick, say))
+        work.append(slots(posed))
         backends.add(posed.network.backend_used)
         peaks.append(peak_gigaflops(options.threads))
-    rows = [{**row, "fraction_of_peak": row["gflops"] / max(peaks)} for row in rows]
+    rows = [_related(row, needed, max(peaks)) for row, needed in zip(rows, work, strict=True)]
     return {"machine": machine(options.threads, max(peaks), backends), "rows": rows}
+
+
+def _related(row: Row, needed: int | None, peak: float) -> Row:
+    """The row with its shares of the measured peak, in GFLOP/s."""
+    of_roofline = share(needed, row["ours_ms"] / 1e3, peak)
+    return {**row, "fraction_of_peak": row["gflops"] / peak, "of_roofline": of_roofline}
 
 
 def prepare(threads: int, peers: Sequence[str]) -> None:
@@ -108,12 +116,17 @@ def machine(threads: int, peak: float, backends: Iterable[str]) -> dict[str, Any
 
 
 def _problems(options: argparse.Namespace) -> list[tuple[str, Workload, str]]:
-    known = QUICK if options.quick else WORKLOADS
-    places = options.workloads or range(1, len(known) + 1)
-    if max(places) > len(known):
-        raise EvornnError(f"there are workloads 1…{len(known)}, got {max(places)}: see benchmarks/workloads.py")
-    chosen = [known[place - 1] for place in places]
-    return [(cell, sizes, operation) for operation in options.operations for sizes in chosen for cell in options.cells]
+    sizes = chosen(options.workloads, options.quick)
+    return [(cell, s, operation) for operation in options.operations for s in sizes for cell in options.cells]
+
+
+def chosen(numbers: Sequence[int] | None, quick: bool) -> list[Workload]:
+    """The workloads at these places of the list, or all."""
+    known = QUICK if quick else WORKLOADS
+    numbers = numbers or range(1, len(known) + 1)
+    if max(numbers) > len(known):
+        raise EvornnError(f"there are workloads 1…{len(known)}, got {max(numbers)}: see benchmarks/workloads.py")
+    return [known[number - 1] for number in numbers]
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -122,36 +135,36 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="smaller workloads, fewer formulations, 3 rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
     parser.add_argument("--markdown", action="store_true", help="print a table for docs/performance.md")
-    cells = "all: every gated cell, those without peers alone; default: those with peers"
-    parser.add_argument("--cells", default=CELLS, type=_cells, help=cells)
-    parser.add_argument("--operations", default=OPERATIONS, type=lambda text: _names("operation", text, OPERATIONS))
-    parser.add_argument("--peers", default=PEERS, type=lambda text: _names("peer", text, PEERS), help="default: all")
-    parser.add_argument("--workloads", type=_places, help="their places in the list, say 1,3; default: all")
-    parser.add_argument("--rounds", type=_positive, help="of which the median counts; default 7, with --quick 3")
-    parser.add_argument("--threads", type=_positive, default=len(os.sched_getaffinity(0)), help="default: all cores")
+    help_cells = "all: every gated cell, those without peers alone; default: those with peers"
+    parser.add_argument("--cells", default=CELLS, type=cells, help=help_cells)
+    parser.add_argument("--operations", default=OPERATIONS, type=lambda text: names("operation", text, OPERATIONS))
+    parser.add_argument("--peers", default=PEERS, type=lambda text: names("peer", text, PEERS), help="default: all")
+    parser.add_argument("--workloads", type=places, help="their places in the list, say 1,3; default: all")
+    parser.add_argument("--rounds", type=positive, help="of which the median counts; default 7, with --quick 3")
+    parser.add_argument("--threads", type=positive, default=len(os.sched_getaffinity(0)), help="default: all cores")
     return parser.parse_args(given)
 
 
-def _cells(text: str) -> list[str]:
-    return list(GATED) if text == "all" else _names("cell", text, list(GATED))
+def cells(text: str) -> list[str]:
+    return list(GATED) if text == "all" else names("cell", text, list(GATED))
 
 
-def _names(what: str, text: str, known: Sequence[str]) -> list[str]:
-    chosen = [name for name in text.split(",") if name]
-    for name in chosen:
+def names(what: str, text: str, known: Sequence[str]) -> list[str]:
+    given = [name for name in text.split(",") if name]
+    for name in given:
         if name not in known:
             raise UnknownName(what, name, known)
-    return chosen
+    return given
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     if int(text) < 1:
         raise ValueError
     return int(text)
 
 
-def _places(text: str) -> list[int]:
-    return [_positive(part) for part in text.split(",")]
+def places(text: str) -> list[int]:
+    return [positive(part) for part in text.split(",")]
 
 
 def check_installed(peers: Sequence[str]) -> None:

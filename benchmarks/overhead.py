@@ -1,7 +1,7 @@
 """What the frame costs: loop, dispatcher, store and progress, as a share of the wall time of a run whose trainer steps
 cost 20 ms; how much of a small update or generation is Python; and the time that `evornn --help` takes.
 
-    python -m benchmarks.overhead [--json FILE]
+    python -m benchmarks.overhead [--quick] [--json FILE]
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from evornn.arrays import Genome, Streams
 from evornn.cli.progress import Tally
 from evornn.experiments.execute import ready
-from evornn.kernels.simd.seats import Seats
+from evornn.kernels.simd import kernel
+from evornn.kernels.simd.machine_code import function
 from evornn.service.dispatch import Dispatcher
 from evornn.service.local import LocalExecutor
 from evornn.service.service import submit
@@ -34,7 +36,6 @@ from evornn.training.oracle import LocalOracle
 from evornn.training.posed import problem
 
 STEP = 0.020  # seconds
-STEPS = 300
 SPENT: list[float] = []  # seconds that each step really took: on a busy machine more than it wanted
 WORK = np.ones((128, 128), np.float32)
 SPEC: dict[str, Any] = {
@@ -43,8 +44,9 @@ SPEC: dict[str, Any] = {
     "networks": [{"kind": "elman", "units": 4}],
     "trainers": [{"kind": "busy"}],
     "seeds": 1,
-    "budget": {"steps": STEPS * 10 * 11, "marks": 100},
+    "budget": {"marks": 100},
 }
+EACH = 10 * 11  # network steps of a trainer's step: sequences of the task and their lengths
 BATCH = 32
 SMALL: dict[str, dict[str, Any]] = {
     "adam, one restart": {"kind": "adam", "batch": BATCH},
@@ -77,61 +79,64 @@ class Busy(Trainer):
         return best
 
 
-def main() -> None:
-    """Print both, and write them to a file if asked."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--json", type=Path, metavar="FILE")
+def main(given: Sequence[str] | None = None) -> None:
+    """Print all, and write it to a file if asked."""
+    parser = argparse.ArgumentParser("python -m benchmarks.overhead", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer steps of everything")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
+    options = parser.parse_args(given)
+    steps, updates, repeats = (50, 200, 2) if options.quick else (300, 2000, 5)
     TRAINERS.places["busy"] = f"{Busy.__module__}:Busy"
-    seconds = framed()
+    seconds = framed(steps)
     found = {
-        "steps": STEPS,
+        "steps": steps,
         "step_seconds": STEP,
         "run_seconds": seconds,
-        "frame_share": 1 - sum(SPENT[-STEPS:]) / seconds,
-        "small": {name: small(trainer) for name, trainer in SMALL.items()},
-        "help_seconds": help_seconds(),
+        "frame_share": 1 - sum(SPENT[-steps:]) / seconds,
+        "small": {name: small(trainer, updates) for name, trainer in SMALL.items()},
+        "help_seconds": help_seconds(repeats),
     }
-    print(
-        f"{STEPS} trainer steps of {1000 * STEP:.0f} ms: {seconds:.2f} s, of which the frame {found['frame_share']:.1%}"
-    )
+    print("\n".join(lines(found)))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def lines(found: dict[str, Any]) -> Iterator[str]:
+    """The result in words."""
+    run = f"{found['steps']} trainer steps of {1000 * STEP:.0f} ms: {found['run_seconds']:.2f} s"
+    yield f"{run}, of which the frame {found['frame_share']:.1%}"
     for name, cost in found["small"].items():
-        print(f"{name}: {cost['step']:.0f} µs, of which the kernel {cost['kernel']:.0f}")
-    print(f"evornn --help: {found['help_seconds']:.2f} s")
-    if (file := arguments.parse_args().json) is not None:
-        file.write_text(json.dumps(found, indent=1) + "\n")
+        yield f"{name}: {cost['step']:.0f} µs, of which the kernel {cost['kernel']:.0f}"
+    yield f"evornn --help: {found['help_seconds']:.2f} s"
 
 
-def framed() -> float:
+def framed(steps: int) -> float:
     """Seconds from the run's claim to its end in the store, after one run to warm up."""
     with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{folder}/evornn.db") as store:
         executor = LocalExecutor()
-        for budget in (SPEC["budget"]["steps"] // 10, SPEC["budget"]["steps"]):
-            job = submit(store, {**SPEC, "budget": {**SPEC["budget"], "steps": budget}})
+        for count in (steps // 10, steps):
+            job = submit(store, {**SPEC, "budget": {**SPEC["budget"], "steps": EACH * count}})
             start = perf_counter()
             Dispatcher(store, executor, Tally(store.runs(job=job))).work(job)
             seconds = perf_counter() - start
         executor.close()
-        assert store.job(job).counts == {"succeeded": 1} and store.runs(job=job)[0].updates == STEPS
+        assert store.job(job).counts == {"succeeded": 1} and store.runs(job=job)[0].updates == steps
     return seconds
 
 
-def small(trainer: dict[str, Any], steps: int = 2000) -> dict[str, float]:
+def small(trainer: dict[str, Any], steps: int) -> dict[str, float]:
     """Microseconds of a trainer's step on mini-batches of 32 sequences of 22 steps, for an Elman network of 97
     parameters, and those of them inside of the compiled kernel: medians."""
     task = {"kind": "adding", "length": 20, "train": 1024, "valid": 1, "test": 1}
     run = ready({"task": task, "network": {"kind": "elman", "units": 8}, "trainer": trainer})
-    asked, entry = (
-        problem(run.network, run.data.train, run.loss),
-        "gradients" if run.trainer.needs_gradient else "losses",
-    )
-    kernel, inside = run.network.evaluator._kernel(entry, Seats.of(BATCH)), []
-    kernel.function = timed(kernel.function, inside)
-    oracle, streams, times = LocalOracle(asked, 0, 2**62), Streams(0, "small"), []
+    asked, inside, times = problem(run.network, run.data.train, run.loss), list[float](), list[float]()
+    oracle, streams = LocalOracle(asked, 0, 2**62), Streams(0, "small")
     state = run.trainer.start(oracle, streams)
-    step = timed(run.trainer.step, times)
-    for _ in range(steps):
-        oracle.answers = []
-        state = step(state, oracle, streams)
+    step, compiled = timed(run.trainer.step, times), function("run")
+    with patch.object(kernel, "function", lambda name: timed(compiled, inside)):
+        for _ in range(steps):
+            oracle.answers = []
+            state = step(state, oracle, streams)
     return {"step": 1e6 * median(times), "kernel": 1e6 * median(inside)}
 
 
@@ -147,7 +152,7 @@ def timed(function: Callable[..., Any], times: list[float]) -> Callable[..., Any
     return call
 
 
-def help_seconds(repeats: int = 5) -> float:
+def help_seconds(repeats: int) -> float:
     """Median of fresh processes."""
     times = []
     for _ in range(repeats):

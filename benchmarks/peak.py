@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.timing import seconds
-from evornn.kernels.simd.vector import LANES, fma, splat, store
+from evornn.kernels.simd.vector import LANES, fma, numba_function, spread, store
 
 CHAINS = (5, 12)  # independent sums, enough to hide the latency: 16 registers of 8 floats hold 5, 32 of 16 hold 12
 STEPS = 1_000_000
@@ -36,11 +36,12 @@ def _tries(pool: ThreadPoolExecutor, threads: int, chains: int) -> float:
 def loop(chains: int) -> Callable[[int, NDArray[np.float32]], None]:
     """f(steps, out [16]): that many chains of aₖ ← aₖ·0.999 + 0.5 from out[k], which stay normal numbers."""
     names = [f"a{k}" for k in range(chains)]
-    lines = ["def run(steps, out):", "    x, y = splat(scale), splat(shift)"]
-    lines += [f"    {name} = splat(out[{k}])" for k, name in enumerate(names)]  # equal chains would become one
+    lines = ["def run(steps, out):", "    at, x, y = out.ctypes.data, spread(scale), spread(shift)"]
+    lines += [f"    {name} = spread(out[{k}])" for k, name in enumerate(names)]  # equal chains would become one
     lines += ["    for _ in range(steps):", *(f"        {name} = fma({name}, x, y)" for name in names)]
-    lines += [f"    store(out, 0, {' + '.join(names)})"]
-    space = {"splat": splat, "fma": fma, "store": store, "scale": np.float32(0.999), "shift": np.float32(0.5)}
+    lines += [f"    store(at, 0, {' + '.join(names)})"]
+    space = {"spread": spread, "fma": numba_function(fma, 3), "store": store}
+    space |= {"scale": np.float32(0.999), "shift": np.float32(0.5)}
     exec("\n".join(lines), space)
     compiled: Callable[[int, NDArray[np.float32]], None] = nb.njit(nogil=True)(space["run"])
     return compiled

@@ -39,7 +39,7 @@ def _tiles(problem: Problem) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """evornn's own torch backend: tiles of members on threads, one torch thread each."""
     evaluator = Evaluator(problem.network.layout, problem.network.evaluator.threads)
     g, x, y = _arguments(problem)
-    examples = evaluator.examples.of(x, y, torch.ones(x.shape[:2], dtype=torch.bool))
+    examples = evaluator.bind(x, y, torch.ones(x.shape[:2], dtype=torch.bool))
     return (lambda: evaluator.losses(g, examples, "mse")), (lambda: evaluator.gradients(g, examples, "mse"))
 
 

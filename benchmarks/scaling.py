@@ -119,7 +119,6 @@ def population(trainer: dict[str, Any], quick: bool) -> dict[str, Any]:
 def sequences() -> int:
     """How many of them the population needs about 50 ms for, in multiples of 16, on one CPU."""
     network, asked = parts(TASK)
-    network.evaluator.prepare(len(asked), False)
     genomes = network.sample(MEMBERS, seed=0)
     judged = problem(network, asked, "mse")
     once = min(timed(lambda: judged.losses(genomes)) for _ in range(5))
@@ -149,14 +148,8 @@ def generation(trainer: dict[str, Any], task: dict[str, Any], generations: int, 
 
 
 def waiting(sharded: Any) -> Any:
-    """The same problem, which is prepared only when its helpers are there: their start is not measured."""
-    prepare = sharded.prepare
-
-    def prepared(*wanted: bool) -> None:
-        prepare(*wanted)
-        gathered(sharded.crew)
-
-    sharded.prepare = prepared
+    """The same problem, once its helpers are there: their start is not measured."""
+    gathered(sharded.crew)
     return sharded
 
 

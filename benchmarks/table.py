@@ -12,7 +12,7 @@ from benchmarks.timing import geometric_mean
 
 Row = dict[str, Any]
 TIMES = ("ours_ms", "jax_ms", "torch_ms", "evotorch_ms")
-COLUMNS = ("workload", "cell", "operation", *TIMES, "ratio_jax", "gflops", "fraction_of_peak")
+COLUMNS = ("workload", "cell", "operation", *TIMES, "ratio_jax", "gflops", "fraction_of_peak", "of_roofline")
 
 
 def table(result: dict[str, Any]) -> RenderableType:
@@ -78,6 +78,6 @@ def _cell(name: str, value: Any) -> str:
         return "–"
     if name == "workload":
         return ",".join(map(str, value))
-    if name == "fraction_of_peak":
+    if name in ("fraction_of_peak", "of_roofline"):
         return f"{value:.0%}"
     return str(value) if isinstance(value, str) else f"{value:.3g}" if value < 100 else f"{value:.0f}"

@@ -1,8 +1,9 @@
 """docs/gradient_vs_evolution.md and its figures, from the finished runs of `examples/gradient_vs_evolution.yaml`.
 
-    python -m benchmarks.verdict [--spec NAME] [--store URL] [--folder docs]
+    python -m benchmarks.verdict [--spec NAME] [--store URL] [--folder docs] [--quick]
 
-With `--spec gradient_vs_evolution_tuned` the page of that name, from the runs of `evornn tune`.
+With `--spec gradient_vs_evolution_tuned` the page of that name, from the runs of `evornn tune`. With `--quick` two of
+the tasks are computed first, with a hundredth of each budget, and nothing is kept: does it run?
 
 What it says is computed: sentences are those of `evornn compare`, tables those of the store, figures the report's.
 """
@@ -11,13 +12,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks.picture import save
 from benchmarks.stored import job_of
+from evornn import library
 from evornn.errors import EvornnError
 from evornn.experiments import conclusions
 from evornn.experiments.comparison import Cell, Comparison, Contest, TaskComparison
@@ -74,19 +78,39 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--spec", default=SUBJECTS[0].name, choices=[subject.name for subject in SUBJECTS])
     parser.add_argument("--store", default="sqlite:///evornn.db")
     parser.add_argument("--folder", type=Path, default=ROOT / "docs", metavar="FOLDER")
+    parser.add_argument("--quick", action="store_true", help="a small comparison, computed for it and not kept")
     asked = parser.parse_args(given)
+    subject = next(subject for subject in SUBJECTS if subject.name == asked.spec)
     try:
-        write(next(subject for subject in SUBJECTS if subject.name == asked.spec), asked.store, asked.folder)
+        small(subject) if asked.quick else write(subject, read(subject.spec), asked.store, asked.folder)
     except EvornnError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def write(subject: Subject, url: str, folder: Path) -> None:
+def small(subject: Subject) -> None:
+    """Compute a part of the comparison, write its page somewhere and tell how long that is."""
+    spec = shortened(read(subject.spec))
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/verdict.db"
+        with getattr(library, subject.verb)(spec, store=url, workers=0):
+            write(subject, spec, url, Path(folder))
+        text, pictures = (Path(folder) / f"{subject.name}.md").read_text(), list(Path(folder).rglob("*.png"))
+    print(f"{subject.name}.md: {len(text.splitlines())} lines, {len(pictures)} pictures")
+
+
+def shortened(spec: dict[str, Any]) -> dict[str, Any]:
+    """Two tasks, two networks, three seeds, a hundredth of the budget; of a search two trials."""
+    budget = {**spec["budget"], "steps": spec["budget"]["steps"] // 100}
+    some = {**spec, "tasks": spec["tasks"][:2], "networks": spec["networks"][:2], "seeds": [1, 2, 3], "budget": budget}
+    return {**some, "tuning": {"trials": 2, "seeds": 1}} if "tuning" in spec else some
+
+
+def write(subject: Subject, spec: dict[str, Any], url: str, folder: Path) -> None:
     """Raises EvornnError where the store has no such runs, or they have not all ended."""
     with open_store(url, create=False) as store:
-        job = job_of(read(subject.spec), store)
+        job = job_of(spec, store)
         if job is None or store.job(job).finished is None:
             raise EvornnError(f"{url} has no finished job of {subject.spec.name}: run it first, with --store {url}")
         found = Comparing(store, job)
