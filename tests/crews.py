@@ -36,10 +36,9 @@ class Team:
     def __init__(self, *helpers: Here) -> None:
         self.helpers = helpers
 
-    def equip(self, problem: Problem, gradients: bool, readouts: bool) -> None:
+    def equip(self, problem: Problem) -> None:
         for helper in self.helpers:
             helper.problem = cloudpickle.loads(cloudpickle.dumps(problem))
-            helper.problem.prepare(gradients, readouts)
 
     def present(self) -> list[Here]:
         return list(self.helpers)

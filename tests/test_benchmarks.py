@@ -12,18 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks import kernels, optimizers, scaling, workloads
+from benchmarks import kernels, optimizers, roofline, scaling, start, versus, words, workloads
 from benchmarks.peak import loop
 from benchmarks.peer_optimizers import OURS, PEERS
 from benchmarks.table import COLUMNS, markdown, slowest, speedup, table, targets
 from benchmarks.timing import Contestant, check, fastest, geometric_mean, interleaved
 from benchmarks.workloads import CELLS, OPERATIONS, QUICK, WORKLOADS, Workload, problem
+from evornn import cache as kept
 from evornn.errors import EvornnError, UnknownName
+from evornn.kernels.simd.machine_code import FUNCTIONS
 from evornn.networks import CELLS as GATED
 from evornn.networks.network import Network
 
 TINY = Workload(members=3, units=4, inputs=2, outputs=3, batch=2, steps=5)
-KEYS = "workload cell operation ours_ms jax_ms torch_ms evotorch_ms ratio_jax gflops fraction_of_peak"
+KEYS = "workload cell operation ours_ms jax_ms torch_ms evotorch_ms ratio_jax gflops fraction_of_peak of_roofline"
 
 
 @pytest.fixture(autouse=True)
@@ -121,13 +123,17 @@ def test_rows_as_json_and_as_a_table(tmp_path, monkeypatch, capsys):
         assert set(row) == set(KEYS.split()) and row["workload"] == [3, 4, 2, 3, 2, 5]
         assert row["jax_ms"] is None and row["ratio_jax"] is None and row["torch_ms"] > 0
         assert row["fraction_of_peak"] == pytest.approx(row["gflops"] / result["machine"]["peak_gflops"])
+        if row["operation"] == "gradient":
+            assert row["of_roofline"] is None
+        else:
+            assert 0 < row["fraction_of_peak"] < row["of_roofline"] < 1
     assert "3,4,2,3,2,5  gru" in capsys.readouterr().out
 
 
 def row(**values: object) -> dict[str, object]:
     usual = {"workload": [64, 128, 8, 4, 64, 50], "cell": "elman", "operation": "forward", "ours_ms": 1.0}
     times = {"jax_ms": 4.0, "torch_ms": 2.0, "evotorch_ms": None}
-    return {**usual, **times, "ratio_jax": 4.0, "gflops": 50.0, "fraction_of_peak": 0.6, **values}
+    return {**usual, **times, "ratio_jax": 4.0, "gflops": 50.0, "fraction_of_peak": 0.6, "of_roofline": 0.7, **values}
 
 
 def test_gradients_are_compared_with_the_better_of_jax_and_torch():
@@ -152,7 +158,7 @@ def test_targets_met_and_missed():
     console = Console(width=140, record=True, file=StringIO())
     console.print(table({"machine": machine, "rows": rows}))
     text = console.export_text()
-    assert "64,128,8,4,64,50" in text and "60%" in text and text.count("missed") == 2
+    assert "64,128,8,4,64,50" in text and "60%" in text and "70%" in text and text.count("missed") == 2
     lines = markdown({"machine": machine, "rows": rows}).splitlines()
     assert len(lines) == 2 + len(rows) and {line.count("|") for line in lines} == {len(COLUMNS) + 1}
 
@@ -186,6 +192,98 @@ def test_what_is_missing_or_unknown_is_said_in_one_line(monkeypatch, capsys):
         assert kernels.main(options) == 1
         error = capsys.readouterr().err
         assert said in error and error.count("\n") == 1
+
+
+TANH = SIGMOID = 19
+ELEMENTWISE = {  # slots for each unit; a product that goes into one sum is one with it
+    "elman": TANH,
+    "lstm": 3 * SIGMOID + 2 * TANH + 3,  # f c, + i z, o tanh c
+    "gru": 2 * SIGMOID + TANH + 4,  # r h, 1 − z, (1 − z) n, + z h
+    "hierarchical": TANH + 5 + 3,  # every, where
+    "mtrnn": TANH + 2,  # (1 − rate) u, + rate v: 1 − rate is always the same, and the read-out sees what the maps see
+    "second_order": SIGMOID + 2,  # and the products of H units and 2 inputs
+    "lstm_peephole": 3 * SIGMOID + 2 * TANH + 6,
+}
+
+
+@pytest.mark.parametrize("cell", ELEMENTWISE)
+def test_the_roofline_counts_products_and_elementwise_instructions(cell):
+    layout = Network(cell, inputs=2, units=8, outputs=3).layout
+    products, rest = roofline.per_step(layout)
+    assert products == workloads.flops(layout, 1, 1, 1, gradient=False) / 2 and rest == 8 * ELEMENTWISE[cell]
+
+
+def test_layers_of_a_roofline_add_up():
+    one, two = (Network("gru", inputs=8, units=8, outputs=1, layers=layers).layout for layers in (1, 2))
+    assert roofline.per_step(two)[1] == 2 * roofline.per_step(one)[1]
+
+
+def test_the_share_of_a_roofline():
+    forward, gradient = (problem("elman", TINY, operation, threads=1) for operation in OPERATIONS)
+    slots = 3 * 2 * 5 * (4 * (4 + 2) + 3 * 4 + 4 * TANH)
+    assert (roofline.slots(forward), roofline.slots(gradient)) == (slots, None)
+    assert roofline.share(slots, 1e-6, 100.0) == pytest.approx(2 * slots / 1e5)
+    assert roofline.share(None, 1.0, 100.0) is None
+    header, line = roofline.lines([TINY], ["elman"], 100.0)
+    assert header.index("roofline") and line.split()[:4] == ["3,4,2,3,2,5", "elman", "36", "76"]
+
+
+VERSUS = ["--quick", "--operations", "forward", "--cells", "elman", "--rounds", "2", "--threads", "1"]
+
+
+def test_this_checkout_against_itself(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(kernels, "QUICK", (TINY,))
+    assert versus.main([str(versus.HERE), *VERSUS, "--json", str(tmp_path / "versus.json")]) == 0
+    result = json.loads((tmp_path / "versus.json").read_text())
+    (row,) = result["rows"]
+    assert row["workload"] == [3, 4, 2, 3, 2, 5] and row["apart"] == 0 and len(row["ratios"]) == 2
+    assert 0 < row["old_ms"] < 100 and 0 < row["new_ms"] < 100 and result["old"] == result["new"]
+    assert result["summary"]["forward"]["geometric_mean"] == pytest.approx(row["ratio"])
+    assert "worst" in capfd.readouterr().out
+
+
+def test_versus_says_what_is_no_checkout_or_unknown(tmp_path, capsys):
+    for options, said in (
+        ([str(tmp_path)], "is no checkout of evornn"),
+        (["--cells", "elmann"], "did you mean 'elman'?"),
+        (["--workloads", "9"], "there are workloads 1…3"),
+        (["--operations", "backward"], "backward"),
+    ):
+        assert versus.main([*VERSUS, *options]) == 1
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow  # compiles the kernels
+def test_every_operation_of_versus_is_computed(monkeypatch):
+    """In this process, as a child would."""
+    monkeypatch.setattr(kernels, "QUICK", (TINY,))
+    rows = list(versus.rows(versus.arguments(["--quick", "--cells", "elman", "--threads", "1"])))
+    assert [row["operation"] for row in rows] == ["forward", "gradient", *["control"] * 16, *["small"] * 4]
+    assert len({row["what"] for row in rows if row["operation"] != "gradient"}) == len(rows) - 1
+    for row in json.loads(json.dumps([rows[0], rows[1], rows[5], rows[-4]])):
+        call, number = versus.MAKERS[row["operation"]](row)
+        assert np.isfinite(number(call())) and number(call()) != 0
+
+
+def test_samples_of_two_children_are_compared_in_turns():
+    order: list[str] = []
+
+    class Slow:
+        def __init__(self, name: str, seconds: float) -> None:
+            self.name, self.seconds = name, seconds
+
+        def compute(self, row):
+            return 2 * self.seconds
+
+        def sample(self):
+            order.append(self.name)
+            return self.seconds
+
+    rows = [{"operation": "small", "what": what} for what in ("first", "second")]
+    found = [versus.measure(row, Slow("a", 0.5), Slow("b", by), rounds=3) for row, by in zip(rows, (1, 4), strict=True)]
+    assert "".join(order) == 2 * "ababbaab"
+    assert [row["ratio"] for row in found] == [2, 8] and found[0]["apart"] == 1 and found[1]["new_ms"] == 4000
+    assert versus.summary(found) == {"small": {"geometric_mean": pytest.approx(4), "worst": 8, "worst_row": "second"}}
 
 
 @pytest.mark.parametrize("peer", ["ours", "pycma", "evotorch"])
@@ -237,3 +335,93 @@ def test_scaling_tells_what_is_met(two, told):
         "empty run   20.0 ms on Ray, 8.0 in a thread, 5.0 of computing",
         "updates     2,500 a second from 1,000 runs at once, by one dispatcher",
     ]
+
+
+WORDS = [words.Sizes(words=40, units=6, batch=5, steps=4), words.Sizes(words=600, units=5, batch=9, steps=3)]
+
+
+@pytest.mark.parametrize("sizes", WORDS, ids=str)
+@pytest.mark.parametrize("what", words.ANSWERS)
+def test_the_word_models_of_torch_compute_what_ours_does(what, sizes):
+    """With the embedding drawn into our map; `check` raises unless they do."""
+    model, network = words.Model(sizes, True, False), words.made(sizes.words, sizes.words, sizes, threads=2)
+    data = words.classes(sizes.words, sizes, 1), words.classes(sizes.words, sizes, 2)
+    genome = words.genome_of(model, network)
+    one, names = words.ours(what, network, genome[None], data, model), []
+    expected = one.call()
+    for peer in words.torch_models(what, sizes, model, data):
+        check(peer, peer.call(), one, expected)
+        names.append(peer.name)
+    assert names[0] == "batch first" and len(set(names)) == len(names) == (2 if what == "losses" else 4)
+    reference = Network("lstm", inputs=sizes.words, units=sizes.units, outputs=sizes.words, backend="torch")
+    check(words.ours(what, reference, genome[None], data, model), expected, one, expected)
+
+
+def test_the_first_of_a_crowd_of_word_models_is_the_one_held_against_torch():
+    genomes = words.population(np.ones(50, np.float32), members=3)
+    assert (genomes[0] == 1).all() and 0 < np.abs(genomes[1:] - 1).max() < 0.1
+
+
+@pytest.mark.slow  # processes of their own, and the peak is compiled
+def test_words_as_json_and_as_a_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(words, "Sizes", lambda **given: WORDS[0])
+    monkeypatch.setattr(
+        words, "memory", lambda *given: MEMORY | dict(zip(("operation", "members"), given, strict=False))
+    )
+    assert words.main(["--quick", "--threads", "1", "--json", str(tmp_path / "words.json")]) == 0
+    result = json.loads((tmp_path / "words.json").read_text())
+    assert [(r["operation"], r["members"]) for r in result["speed"]] == [(w, p) for w in words.ANSWERS for p in (1, 32)]
+    for r in result["speed"]:
+        assert r["tokens_per_s"] == pytest.approx(1e3 * r["members"] * 20 / r["ours_ms"])
+        assert r["ratio"] == pytest.approx(r["members"] * r["torch_ms"] / r["ours_ms"])
+    assert {(r["words_in"], r["words_out"]) for r in result["lookup"]} == {(40, 40), (40, 80)}
+    told = capsys.readouterr().out
+    assert "met     losses, 32 members: nothing of size [P, B, T, O]: 9 MB beside" in told and "at the FMA peak" in told
+
+
+MEMORY = {"genomes_mb": 10.0, "answer_mb": 0.0, "outputs_mb": 20.0, "first_mb": 9.0, "later_mb": 8.0}
+
+
+@pytest.mark.slow  # a process of its own
+def test_the_memory_of_a_word_model():
+    sizes = words.Sizes(words=700, units=4, batch=8, steps=3)
+    found, n = words.memory("gradients", 2, sizes, threads=1), words.made(700, 700, sizes, 1).n
+    assert found["genomes_mb"] == pytest.approx(8e-6 * n) and found["answer_mb"] == pytest.approx(8e-6 * (n + 1))
+    assert found["outputs_mb"] == pytest.approx(2 * 8 * 3 * 700 * 4e-6) and found["first_mb"] < 100
+
+
+def test_cells_written_a_moment_ago():
+    """The one where nothing is different is the catalog's, all have a SIMD kernel, and no class is seen twice."""
+    sizes, x = Workload(3, 4, 2, 1, 5, 6), np.random.default_rng(0).standard_normal((5, 6, 2), np.float32)
+    known = start.made("gru", sizes)
+    genomes, y = known.sample(3, seed=0), np.zeros((5, 6, 1))
+    for name in start.kinds():
+        own, reference = (start.written(name) for _ in range(2))
+        assert type(own) is not type(reference)
+        exact = Network(reference, inputs=2, units=4, outputs=1, backend="torch").gradients(genomes, x, y)
+        for ours, right in zip(start.made(own, sizes).gradients(genomes, x, y), exact, strict=True):
+            np.testing.assert_allclose(ours, right, rtol=1e-4, atol=1e-5)
+        if name == "nothing":
+            assert (start.made(own, sizes).losses(genomes, x, y) == known.losses(genomes, x, y)).all()
+
+
+@pytest.mark.parametrize(("slowest", "told"), [(49.0, "met "), (51.0, "missed")])
+def test_a_start_tells_what_is_met(slowest, told):
+    cell = {"losses_ms": 3.0, "gradients_ms": slowest, "losses_ratio": 1.0, "gradients_ratio": 1.1}
+    times = {"imports": 0.2, "execute": 7.0, "run": 9.0}
+    started = {cache: dict.fromkeys(start.STAGES, 1.5) for cache in ("empty", "full")}
+    found = {"compiled": times, "loaded": dict.fromkeys(times, 0.4), "started": started}
+    shown = list(start.lines({**found, "cells": [{**cell, "cell": "sine"}]}))
+    assert any(line.split() == ["sine", "3.0", f"{slowest:.1f}", "1.00", "1.10"] for line in shown)
+    assert [line[:6].strip() for line in shown[-4:]] == ["met", "missed", "met", told.strip()]
+    assert "all that a first run compiles ≤ 25 s: 16.2 s" in shown[-4] and "loading it ≤ 1 s: 1.20 s" in shown[-3]
+
+
+@pytest.mark.slow  # processes of their own
+def test_what_a_start_measures_in_other_processes():
+    cache = kept.folder("")  # not an empty one: that would compile
+    functions, stages = start.child(cache, "functions"), start.stages(cache)
+    assert set(functions) == {"imports", *FUNCTIONS} and min(functions.values()) > 0
+    assert list(stages) == list(start.STAGES) and sorted(stages.values()) == list(stages.values())
+    row = start.measured("sine", Workload(8, 4, 2, 1, 3, 5), rounds=1)
+    assert row["cell"] == "sine" and min(row[f"{what}_{of}"] for what in start.ANSWERS for of in ("ms", "ratio")) > 0

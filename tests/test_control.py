@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 import pytest
 import torch
@@ -14,8 +13,6 @@ from evornn.cell import Cell, Weights
 from evornn.errors import EvornnError
 from evornn.kernels import closed_loop
 from evornn.kernels.simd.control import Control
-from evornn.kernels.simd.mechanics import maximum, minimum, sign, sincos
-from evornn.kernels.simd.vector import LANES, load, store
 from evornn.layout import Layout
 from evornn.networks import CELLS
 from evornn.ops import Node, Value, above, absolute, clip, cos, every, sin, tanh, where
@@ -155,38 +152,6 @@ def test_what_does_not_fit_is_refused(inputs: int, outputs: int, steps: int, say
     ):
         with pytest.raises(EvornnError, match=says):
             run(genomes(layout, 2))
-
-
-# ---- functions of vectors ------------------------------------------------------------------------------------------
-
-
-@nb.njit  # type: ignore[untyped-decorator]
-def apply_all(x, y, out):  # type: ignore[no-untyped-def]
-    for k in range(0, len(x), LANES):
-        a, b = load(x, k), load(y, k)
-        sine, cosine = sincos(a)
-        store(out[0], k, sine)
-        store(out[1], k, cosine)
-        store(out[2], k, sign(a))
-        store(out[3], k, minimum(a, b))
-        store(out[4], k, maximum(a, b))
-
-
-def test_functions_keep_their_stated_errors_and_nan() -> None:
-    rng = np.random.default_rng(0)
-    x = np.concatenate([rng.uniform(-r, r, 2**16) for r in (1e-3, 1, 10, 1e4)]).astype(np.float32)
-    y = rng.permutation(x)
-    special = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1, -1, 2], np.float32)
-    x[:64], y[:64] = np.repeat(special, 8), np.tile(special, 8)
-    out = np.zeros((5, len(x)), np.float32)
-    apply_all(x, y, out)
-    with np.errstate(invalid="ignore"):  # of sin ∞
-        circle = np.sin(x, dtype=np.float64), np.cos(x, dtype=np.float64)
-    exact = [*circle, np.sign(x), np.minimum(x, y), np.maximum(x, y)]
-    for found, wanted, tolerance in zip(out, exact, (2e-7, 2e-7, 0, 0, 0), strict=True):
-        assert np.array_equal(np.isnan(found), np.isnan(wanted))
-        off = ~(found == wanted) & ~np.isnan(found)
-        assert np.abs(found[off] - wanted[off]).max(initial=0) <= tolerance
 
 
 # ---- kernels against the reference -----------------------------------------------------------------------------------

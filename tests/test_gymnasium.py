@@ -130,7 +130,6 @@ def test_shards_give_the_same_bits(helpers: int) -> None:
     whole = echo(usual=2)
     team = Team(*(Here(mortal=None if k else 2) for k in range(helpers)))
     spread = Sharded(whole, team)
-    spread.prepare(False, False)
     for size in (33, 100):
         genomes = whole.network.sample(size, seed=size)
         for batch in (None, np.array([3, 0])):

@@ -506,7 +506,7 @@ def test_bad_arguments(method, case):
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ("zero_one", "the loss 'zero_one' has no gradient: train it by evolution, or use one of mse, cross_entropy"),
+        ("zero_one", "the loss 'zero_one' has no gradient: train it by evolution, use one of mse, cross_entropy"),
         (lambda o, t, m: o.mean((1, 2, 3)), "has no gradient: train it by evolution"),
     ],
 )

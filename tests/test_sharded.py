@@ -93,7 +93,6 @@ def test_answers_are_those_of_one_process(kind: str, helpers: int) -> None:
     team = crew_of(helpers)
     spread = Sharded(whole, team)
     gradients = whole.network.differentiable
-    spread.prepare(gradients, kind == "echo_state")
     for size in SIZES:
         genomes = whole.network.sample(size, seed=size)
         for batch in (None, np.array([3, 1, 4, 1, 5, 9, 2, 6, 12, 11])):
@@ -112,7 +111,6 @@ def test_windows_carry_each_member_its_state(kind: str) -> None:
     whole = problem(network, Sequences(series[0], series[1], np.ones((10, 30), bool)), "mse")
     team = crew_of(2)
     spread = Sharded(whole, team)
-    spread.prepare(True, False)
     genomes, begin = network.sample(100, seed=0), 0
     carry, carried, windows = None, None, 0
     while begin is not None:
@@ -131,7 +129,6 @@ def test_episodes_unless_the_best_of_all_is_tested(fitness: str, spreads: bool) 
     network = Network("elman", inputs=inputs, units=3, outputs=outputs)
     whole, team = problem(network, data.train, data.loss), crew_of(2)
     spread = Sharded(whole, team)
-    spread.prepare(False, False)
     genomes = network.sample(130, seed=2)
     same(spread.losses(genomes), whole.losses(genomes))
     assert spread.separable == spreads == any(helper.asked for helper in team.helpers)
@@ -140,7 +137,6 @@ def test_episodes_unless_the_best_of_all_is_tested(fitness: str, spreads: bool) 
 def test_little_work_stays_here(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, team = asked("lstm"), crew_of(1)
     spread = Sharded(whole, team)
-    spread.prepare(False, False)
     genomes = whole.network.sample(64, seed=0)
     work = len(genomes) * whole.least(None) * whole.network.n
     for worth, sent in ((work + 1, 0), (work, 1)):
@@ -265,13 +261,13 @@ def test_a_problem_that_kills_its_helpers_is_computed_alone(cluster: Any, monkey
     monkeypatch.setattr(crews, "LOSSES", 2)
     whole = asked("elman", backend="torch")
     crew = crews.RayCrew(1, {"num_cpus": 1})
-    crew.equip(whole, False, False)
+    spread, genomes = Sharded(whole, crew), whole.network.sample(70, 0)
     for lost in (0, 1):
         while not crew.present():
             pass
         assert crew.lost == lost
         helpers()[0].kill()
-        same(Sharded(whole, crew).losses(whole.network.sample(70, 0)), whole.losses(whole.network.sample(70, 0)))
+        same(spread.losses(genomes), whole.losses(genomes))
     assert crew.present() == [] and crew.lost == 2
     crew.close()
 
@@ -281,7 +277,6 @@ def test_no_helper_is_waited_for(cluster: Any) -> None:
     """Where no CPU is free for them, a run goes on alone."""
     whole = asked("elman", backend="torch")
     crew = crews.RayCrew(1, {"num_cpus": 4})
-    crew.equip(whole, False, False)
     same(Sharded(whole, crew).losses(whole.network.sample(70, 0)), whole.losses(whole.network.sample(70, 0)))
     assert crew.present() == [] and crew.lost == 0
     crew.close()
@@ -293,7 +288,7 @@ def test_a_helper_of_another_build_is_not_asked(cluster: Any, monkeypatch: pytes
     monkeypatch.setattr(crews, "described", lambda: {**own, "cpu": "Z80"})
     monkeypatch.setattr(crews, "LOSSES", 1)
     crew = crews.RayCrew(1, {"num_cpus": 1})
-    crew.equip(asked("elman", backend="torch"), False, False)
+    crew.equip(asked("elman", backend="torch"))
     while not crew.lost:
         assert crew.present() == []
     crew.close()

@@ -1,151 +1,20 @@
-"""The SIMD kernels: every cell agrees with the float64 reference, bits don't depend on company, threads or place."""
+"""The SIMD kernels: cells agree with the float64 reference, bits don't depend on company, threads or place."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Mapping
-from typing import Any
-
-import numba as nb
-import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from simd_cases import Case
 
-from evornn.cell import Cell, Uniform, Weights
-from evornn.kernels.evaluate import Evaluator
-from evornn.kernels.examples import Examples
-from evornn.kernels.simd import functions, threads, vector
+from evornn.kernels.simd import kernel
 from evornn.kernels.simd.evaluator import SimdEvaluator
-from evornn.kernels.simd.kernel import source
-from evornn.kernels.simd.program import NotFusable
-from evornn.kernels.simd.seats import Seated
-from evornn.layout import Layout
-from evornn.networks import CELLS
-from evornn.ops import Node, Sizes, apply, exp, relu, sigmoid, tanh
-
-# ---- a cell that no catalog has: what the papers' equations don't use -----------------------------------------------
-
-
-class Scaled(Cell):
-    """Scalars from the genome, division by what changes, exp, relu, an output of two states, one handed on."""
-
-    state = ("u", "v", "last")
-    sizes: Mapping[str, str] = {"leak": "one", "gain": "one"}
-
-    def output(self, w: Weights, u: Node, v: Node, last: Node) -> Node:
-        return relu(u) + w.gain * v / (1 + last * last)
-
-    def step(self, w: Weights, x: Node, u: Node, v: Node, last: Node) -> tuple[Node, ...]:
-        a = exp(-1 * w.leak) * u + tanh(w.a(x, v)) / (1 + sigmoid(w.tau * u))
-        return a, relu(w.b(a, u) + 0.1), u
-
-    def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
-        return Uniform(-0.4, 0.4)
-
-
-SCALES = ["input_scale", "spectral_radius", "feedback", "leak"]
-SETTINGS = {
-    "lstm_1997": {"block_size": 3, "biased": "gates"},
-    "echo_state": {"feedback": 0.4, "leak": 0.3, "density": 0.5, "evolved": SCALES},
-}
-
-
-def cell(name: str) -> Cell:
-    return Scaled() if name == "Scaled" else CELLS.build({"kind": name, **SETTINGS.get(name, {})})
-
-
-class Case:
-    """A network with genomes and data; the reference computes it in float64."""
-
-    def __init__(
-        self, name: str, units: int = 9, batch: int = 19, layers: int = 1, seed: int = 0, **sizes: Any
-    ) -> None:
-        rng = np.random.default_rng(seed)
-        steps, inputs, outputs = sizes.get("steps", 12), sizes.get("inputs", 3), min(sizes.get("outputs", 2), units)
-        self.layout = Layout(cell(name), inputs, units, outputs, layers, sizes.get("initial_state", "zero"))
-        self.genomes = torch.from_numpy(self.layout.sample(sizes.get("population", 3), rng))
-        self.inputs = torch.tensor(rng.standard_normal((batch, steps, inputs)), dtype=torch.float32)
-        self.targets = torch.tensor(rng.uniform(size=(batch, steps, outputs)), dtype=torch.float32)
-        self.mask = torch.tensor(rng.random((batch, steps)) < 0.7)
-        self.mask[0, -1] = True
-        self.simd, self.reference = SimdEvaluator(self.layout), Evaluator(self.layout)
-
-    @property
-    def data(self) -> Seated:
-        return Seated.of(self.inputs, self.targets, self.mask)
-
-    @property
-    def exact(self) -> tuple[torch.Tensor, Examples]:
-        return self.genomes.double(), Examples.of(self.inputs.double(), self.targets.double(), self.mask)
-
-    def check_losses(self, loss: str) -> None:
-        found, right = self.simd.losses(self.genomes, self.data, loss), self.reference.losses(*self.exact, loss)
-        assert ((found / right - 1).abs() < 1e-5).all(), (loss, found, right)
-
-    def check_gradients(self, loss: str) -> None:
-        losses, found, _ = self.simd.gradients(self.genomes, self.data, loss)
-        right_losses, right, _ = self.reference.gradients(*self.exact, loss)
-        assert ((losses / right_losses - 1).abs() < 1e-5).all()
-        error = (found - right).norm(dim=1) / right.norm(dim=1)
-        worst = {n: float((found - right)[:, b.slice].norm()) for n, b in self.layout.blocks.items()}
-        assert (error < 1e-4).all(), (loss, error, worst)
-
-
-# ---- functions ------------------------------------------------------------------------------------------------------
-
-
-def on_lanes(name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    function = getattr(functions, name)
-
-    @nb.njit
-    def run(x: Any, y: Any) -> None:
-        for k in range(0, len(x), 16):
-            vector.store(y, k, function(vector.load(x, k)))
-
-    result = np.empty_like(values)
-    run(values, result)
-    return result
-
-
-def ulps(found: NDArray[np.float32], right: NDArray[np.float64]) -> float:
-    near = np.spacing(np.abs(right).astype(np.float32)).astype(np.float64)
-    return float(np.max(np.abs(found - right) / near))
-
-
-SPREAD = np.concatenate([s * np.logspace(-30, 2, 8000, dtype=np.float32) for s in (1, -1)])
-
-
-@pytest.mark.parametrize(
-    ("name", "exact", "values", "bound"),
-    [
-        ("tanh", np.tanh, SPREAD, 3),
-        ("exp", np.exp, np.linspace(-87, 88.7, 16000, dtype=np.float32), 2),
-        ("log", np.log, np.logspace(-37, 38, 16000, dtype=np.float32), 2),
-        ("log1p", np.log1p, np.linspace(0, 1, 16000, dtype=np.float32), 3),
-        ("reciprocal", np.reciprocal, np.logspace(-37, 36, 16000, dtype=np.float32), 1),
-    ],
-)
-def test_functions_keep_their_stated_error(name: str, exact: Any, values: NDArray[np.float32], bound: float) -> None:
-    assert ulps(on_lanes(name, values), exact(values.astype(np.float64))) <= bound
-
-
-def test_functions_at_their_ends() -> None:
-    ends = np.array([np.inf, -np.inf, np.nan, 0.0] * 4, np.float32)
-    assert np.array_equal(on_lanes("tanh", ends)[:4], [1, -1, np.nan, 0], equal_nan=True)
-    assert np.allclose(on_lanes("sigmoid", ends)[:4], [1, 0, np.nan, 0.5], atol=1e-7, equal_nan=True)
-    assert np.array_equal(on_lanes("exp", ends)[:4], [np.inf, 0, np.nan, 1], equal_nan=True)
-    assert np.array_equal(on_lanes("relu", ends)[:4], [np.inf, 0, np.nan, 0], equal_nan=True)
-    assert np.abs(on_lanes("sigmoid", SPREAD) - 1 / (1 + np.exp(-SPREAD.astype(np.float64)))).max() < 1.3e-7
-
+from evornn.kernels.simd.threads import Buffers
 
 # ---- agreement with the reference -----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("name", ["elman", "ctrnn", "Scaled"])
 def test_lanes_across_members_agree_with_the_reference(name: str, batch: int) -> None:
@@ -171,7 +40,18 @@ def test_any_shape_agrees_with_the_reference(name: str, loss: str, **sizes: int)
     case.check_gradients("mse")
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 3, 20, 40])
+@pytest.mark.parametrize("name", ["elman", "jordan"])
+def test_many_outputs_agree_with_the_reference(name: str, batch: int) -> None:
+    """With so many a row is one vector."""
+    case = Case(name, batch=batch, units=6, outputs=600, steps=4, population=18 if batch < 8 else 3)
+    assert case.data.data(600).lanes.vectors == 1
+    for loss in ("mse", "cross_entropy", "binary_cross_entropy"):
+        case.check_gradients(loss)
+    for loss in ("mse", "zero_one"):
+        case.check_losses(loss)
+
+
 def test_long_sequences_are_recomputed_in_segments_with_the_same_result() -> None:
     case = Case("elman", steps=100, layers=2)
     whole = case.simd.gradients(case.genomes, case.data, "mse")
@@ -180,22 +60,20 @@ def test_long_sequences_are_recomputed_in_segments_with_the_same_result() -> Non
     assert torch.allclose(whole[1], small[1], rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", [3, 20])
-def test_a_forward_pass_takes_no_more_memory_for_longer_sequences(batch: int) -> None:
+def test_a_forward_pass_takes_no_more_memory_for_longer_sequences(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
     for steps in (10, 2000):
         case = Case("elman", batch=batch, steps=steps, units=16)
-        threads.buffers.arrays.clear()
+        monkeypatch.setattr(kernel, "buffers", buffers := Buffers())
         case.simd.losses(case.genomes, case.data, "mse")
-        taken.append([array.nbytes for array in threads.buffers.arrays.values()])
+        taken.append([array.nbytes for array in buffers.arrays.values()])
     assert taken[0] == taken[1] != []
 
 
 # ---- bits, NaN ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3, 12, 20])
 def test_bits_depend_on_neither_threads_nor_shards_nor_place(batch: int) -> None:
     case = Case("elman", batch=batch, population=37)
@@ -211,7 +89,25 @@ def test_bits_depend_on_neither_threads_nor_shards_nor_place(batch: int) -> None
     assert torch.equal(torch.cat(alone), case.simd.losses(case.genomes, case.data, "mse")[:3])
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("sizes", [{"batch": 70}, {"batch": 7, "outputs": 600}, {"batch": 40, "outputs": 600}], ids=str)
+@pytest.mark.parametrize("name", ["lstm", "jordan"])
+def test_threads_that_share_a_members_sequences_find_the_same_bits(name: str, sizes: dict[str, int]) -> None:
+    """A member's rounds of sequences are added up in order, whoever computes them; also in several segments."""
+    case = Case(name, population=37, layers=2, initial_state="learned", steps=40, **sizes)  # type: ignore[arg-type]
+    for memory in (2**25, 150_000):
+        few = {k: SimdEvaluator(case.layout, k, memory) for k in (1, 2, 3, 5)}
+        whole = few[1].gradients(case.genomes, case.data, "cross_entropy", None, True)
+        losses, (outputs, _) = few[1].losses(case.genomes, case.data, "mse"), few[1].outputs(case.genomes, case.inputs)
+        for members in (slice(3, 4), slice(0, 2), slice(36, 37)):
+            for evaluator in few.values():
+                found = evaluator.gradients(case.genomes[members], case.data, "cross_entropy", None, True)
+                assert torch.equal(found[0], whole[0][members]) and torch.equal(found[1], whole[1][members])
+                for part, end in zip(found[2] or [], whole[2] or [], strict=True):
+                    assert all(torch.equal(part[name], end[name][members]) for name in end)
+                assert torch.equal(evaluator.losses(case.genomes[members], case.data, "mse"), losses[members])
+                assert torch.equal(evaluator.outputs(case.genomes[members], case.inputs)[0], outputs[members])
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("batch", [1, 3, 12, 20])
 def test_what_is_not_finite_gives_nan_to_its_member_alone(bad: float, batch: int) -> None:
@@ -224,11 +120,12 @@ def test_what_is_not_finite_gives_nan_to_its_member_alone(bad: float, batch: int
     losses, gradients, _ = case.simd.gradients(case.genomes, case.data, "mse")
     assert losses.isnan().tolist() == [False, False, True, False]
     assert gradients.isnan().all(1).tolist() == [False, False, True, False]
+    outputs, _ = case.simd.outputs(case.genomes, case.inputs)
+    assert outputs.isnan().all((1, 2, 3)).tolist() == [False, False, True, False]
     case.inputs[-1, 4, 0] = bad
     assert case.simd.losses(case.genomes, case.data, "mse").isnan().all()
 
 
-@pytest.mark.slow
 def test_masked_targets_may_be_nan() -> None:
     case = Case("elman")
     before = case.simd.losses(case.genomes, case.data, "mse")
@@ -239,7 +136,6 @@ def test_masked_targets_may_be_nan() -> None:
 # ---- outputs --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3, 12, 20])
 @pytest.mark.parametrize("name", ["jordan", "clockwork", "ctrnn"])
 def test_outputs_and_carried_states_agree_with_the_reference(name: str, batch: int) -> None:
@@ -257,7 +153,6 @@ def test_outputs_and_carried_states_agree_with_the_reference(name: str, batch: i
     assert all(torch.equal(a[k], b[k]) for a, b in zip(after, end, strict=True) for k in a)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3, 12, 20])
 @pytest.mark.parametrize("name", ["jordan", "clockwork", "ctrnn"])
 def test_losses_and_gradients_go_on_from_a_state(name: str, batch: int) -> None:
@@ -279,7 +174,6 @@ def test_losses_and_gradients_go_on_from_a_state(name: str, batch: int) -> None:
         assert all(torch.allclose(layer[k].double(), exact[k], atol=1e-5) for k in exact)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3, 12, 20])
 @pytest.mark.parametrize("name", ["elman", "jordan"])
 def test_sums_for_a_readout_agree_with_the_reference(name: str, batch: int) -> None:
@@ -291,44 +185,3 @@ def test_sums_for_a_readout_agree_with_the_reference(name: str, batch: int) -> N
     assert torch.equal(found[0][:, -1, -1], case.mask.sum().expand(20).double())
     threaded = SimdEvaluator(case.layout, threads=3).products(case.genomes[5:], case.data)
     assert all(torch.equal(part, whole[5:]) for part, whole in zip(threaded, found, strict=True))
-
-
-# ---- the cache ------------------------------------------------------------------------------------------------------
-
-AGAIN = """
-import logging, numpy as np, torch
-logging.basicConfig(level=logging.INFO)
-from evornn.kernels.simd.evaluator import SimdEvaluator
-from evornn.kernels.simd.seats import Seated
-from evornn.layout import Layout
-from evornn.networks import CELLS
-for units in (5, 8):
-    layout = Layout(CELLS.build({"kind": "elman"}), 2, units, 1, 1, "zero")
-    g = torch.from_numpy(layout.sample(2, np.random.default_rng(0)))
-    x, y, m = torch.zeros(20, 3, 2), torch.zeros(20, 3, 1), torch.ones(20, 3, dtype=torch.bool)
-    print(SimdEvaluator(layout).losses(g, Seated.of(x, y, m), "mse").tolist())
-"""
-
-
-@pytest.mark.slow
-def test_a_second_process_and_other_sizes_compile_nothing(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EVORNN_CACHE", str(tmp_path))
-    runs = [subprocess.run([sys.executable, "-c", AGAIN], capture_output=True, text=True, check=True) for _ in range(2)]
-    assert [run.stderr.count("compiling the kernel") for run in runs] == [1, 0]
-    assert runs[0].stdout == runs[1].stdout != ""
-    assert len(list(tmp_path.rglob("kernel.py"))) == 1
-
-
-def test_one_source_serves_all_sizes_layers_and_initial_states() -> None:
-    a = Layout(cell("lstm"), 1, 4, 1, 1, "zero")
-    b = Layout(cell("lstm"), 7, 33, 5, 3, "learned")
-    assert source(a, "gradients", "batch").text == source(b, "gradients", "batch").text
-
-
-def test_what_the_generator_does_not_know_is_refused() -> None:
-    class Odd(Cell):
-        def step(self, w: Weights, x: Node, h: Node) -> Node:
-            return apply("erf", w.h(x, h))
-
-    with pytest.raises(NotFusable, match="erf"):
-        SimdEvaluator(Layout(Odd(), 1, 2, 1, 1, "zero"))
