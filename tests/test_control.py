@@ -167,7 +167,6 @@ def compare(layout: Layout, plant: PlantTrace, count: int, seed: int, steps: int
     np.testing.assert_allclose(ours.rewards[same], exact.rewards[same], rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=6, deadline=None)
 @given(
@@ -178,13 +177,11 @@ def test_kernel_equals_reference(kind: str, units: int, layers: int, count: int,
     compare(network(kind, pendulum, units, layers, initial), pendulum, count, seed, steps=30, tolerance=1e-3)
 
 
-@pytest.mark.slow
 def test_poles_equal_reference() -> None:
     """Over 25 steps: two poles that fall are chaotic, and float32 and float64 then part."""
     compare(network("fully_recurrent", poles), poles, count=300, seed=0, steps=25, tolerance=2e-3)
 
 
-@pytest.mark.slow
 def test_a_member_is_the_same_wherever_it_stands() -> None:
     layout = network("fully_recurrent", poles)
     g = genomes(layout, 150)
@@ -199,7 +196,6 @@ def test_a_member_is_the_same_wherever_it_stands() -> None:
         assert alike(alone, closed_loop.Episodes(whole.steps[[p]], whole.rewards[[p]], whole.ends[[p]]))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_weight_that_is_not_finite_ends_its_member_only(bad: float) -> None:
     layout = network("fully_recurrent", pendulum)
@@ -221,7 +217,6 @@ def test_a_weight_that_is_not_finite_ends_its_member_only(bad: float) -> None:
     assert (closed_loop.run(layout, pendulum, everyone, 50).steps == 0).all()
 
 
-@pytest.mark.slow
 def test_a_state_that_overflows_has_failed() -> None:
     layout = network("elman", pendulum, units=2)
     huge = torch.zeros(3, layout.n)
@@ -236,7 +231,6 @@ def test_a_state_that_overflows_has_failed() -> None:
         assert np.isfinite(found.rewards[0]).all()
 
 
-@pytest.mark.slow
 def test_long_sums_of_rewards_are_exact() -> None:
     layout = network("fully_recurrent", pendulum)
     still = torch.zeros(1, layout.n)

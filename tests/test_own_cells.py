@@ -63,7 +63,6 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a_broken_module.py").write_text("1 / 0")
 
 
-@pytest.mark.slow
 def test_it_has_the_fused_kernel_and_gradients() -> None:
     sizes = {"inputs": 2, "units": 5, "outputs": 1, "steepness": 0.5}
     fused, exact = Network(KIND, **sizes), Network(KIND, **sizes, dtype="float64", backend="torch")
@@ -75,7 +74,6 @@ def test_it_has_the_fused_kernel_and_gradients() -> None:
     assert (np.linalg.norm(gradients - right, axis=1) < 1e-4 * np.linalg.norm(right, axis=1)).all()
 
 
-@pytest.mark.slow
 def test_it_runs_from_a_spec_and_is_found_again_in_the_store() -> None:
     spec = changed(networks=[{"kind": KIND, "units": 3, "steepness": 0.5}], seeds=1, trainers=[{"kind": "adam"}])
     with evornn.run(spec, store="sqlite:///own.db", workers=0) as results:

@@ -123,7 +123,6 @@ def walked(act: Callable[[Any], Any], steps: int = 2200) -> list[list[float]]:
     return states
 
 
-@pytest.mark.slow
 def test_the_ideal_gait_has_the_speed_it_should() -> None:
     """Push from limit to limit, coast as far as the leg reaches, and swing: 137.5 in 220, 0.627 in the long run."""
     stands = [True]
@@ -174,7 +173,6 @@ def test_guessed_networks_never_beat_the_ideal() -> None:
     assert (losses > 0).all() and losses.min() < 0.99 and (costs == 600).all()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"sensor": True}], ids=str)
 def test_lanes_equal_the_reference(settings: dict[str, Any]) -> None:
     plant = Walker(**settings).trace()
@@ -196,7 +194,6 @@ def test_the_task_is_the_same_through_its_spec(settings: dict[str, Any]) -> None
     assert all(isinstance(asked, Trials) and asked.steps == settings.get("time", 220) * 10 for asked in data.splits)
 
 
-@pytest.mark.slow
 def test_evolution_learns_to_walk() -> None:
     trained = evornn.train(
         network(), {"kind": "walker", "sensor": True}, {"kind": "cma_es", "population": 100}, seed=1,

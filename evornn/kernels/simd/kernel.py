@@ -99,11 +99,11 @@ class Kernel:
             call.resume, call.carry, split, _float_bits(1 / data.count), data.address, _optional(call.given),
             _optional(call.kept), _optional(call.carried), result, result + 4 * population,
         ))  # fmt: skip
-        sizes, run = self._scratch(data.steps, segment), function("run")
+        sizes, run, table = self._scratch(data.steps, segment), function("run"), self.table
 
         def part(first: int, last: int, begin: int = 0, end: int = rounds) -> None:
             places, P = buffers.get(sizes), buffers.numbers
-            P[:] = self.table
+            P[:] = table
             P[_CALL] = numbers
             P[_SCRATCH] = places if shared is None else [*places[:-3], *map(address_of, shared)]
             run(buffers.address, first, last, begin, end)
