@@ -20,8 +20,8 @@ import numpy as np
 import evornn
 from benchmarks.picture import save
 from evornn.arrays import Floats, Genome, Streams
-from evornn.experiments import palette
-from evornn.networks import bidirectional_associative_memory, hopfield
+from evornn.experiments.reporting import palette
+from evornn.networks.architectures import bidirectional_associative_memory, hopfield
 
 LOADS = (0.02, 0.05, 0.08, 0.1, 0.12, 0.13, 0.14, 0.15, 0.16, 0.18, 0.2, 0.25, 0.3, 0.4)  # patterns per neuron
 LIMIT = 0.138

@@ -29,9 +29,9 @@ from benchmarks.timing import seconds
 from evornn.arrays import Genome, Genomes
 from evornn.errors import EvornnError
 from evornn.kernels import closed_loop
-from evornn.kernels.simd.control import Control
+from evornn.kernels.simd.runtime.control import Control
 from evornn.layout import Layout
-from evornn.networks.fully_recurrent import FullyRecurrent
+from evornn.networks.architectures.fully_recurrent import FullyRecurrent
 from evornn.plant import PlantTrace
 from evornn.tasks.plants.poles import Poles
 

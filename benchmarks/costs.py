@@ -13,19 +13,19 @@ from evornn.cli.progress import Tally
 from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
 from evornn.experiments.spec import experiment, plan
-from evornn.service.dispatch import Dispatcher
-from evornn.service.executor import Assignment, Attempt, Event, Executor, Room, Said
-from evornn.service.local import LocalExecutor
+from evornn.service.dispatch.dispatcher import Dispatcher
+from evornn.service.executors.executor import Assignment, Attempt, Event, Executor, Room, Said
+from evornn.service.executors.local_executor import LocalExecutor
 from evornn.service.service import submit
 from evornn.store.records import Machine, NewRun
 from evornn.store.store import Store
-from evornn.training.posed import problem
+from evornn.training.make_problem import problem
 from evornn.training.records import Checkpoint, Result, Row, Update
 
 
 def call(network: Any, asked: Any, most: int, quick: bool) -> dict[str, Any]:
     """Milliseconds that a question to a helper takes, and what it takes here: for one tile and for `most` members."""
-    from evornn.workers.crew import RayCrew
+    from evornn.workers.shard_pool import RayCrew
 
     judged = problem(network, asked, "mse")
     crew, found = RayCrew(1, {"num_cpus": 1}), {}

@@ -22,7 +22,7 @@ from benchmarks.stored import compute, job_of
 from evornn import library
 from evornn.cli.progress import progress
 from evornn.errors import EvornnError, UnknownName
-from evornn.experiments.conclusions import number
+from evornn.experiments.analysis.narrative import number
 from evornn.experiments.execute import load
 from evornn.experiments.spec import experiment, plan
 from evornn.experiments.yaml import read

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.picture import save
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
-from evornn.experiments import palette
 from evornn.experiments.execute import ready
+from evornn.experiments.reporting import palette
 from evornn.training.environment import machine
+from evornn.training.make_problem import problem
 from evornn.training.oracle import LocalOracle
-from evornn.training.posed import problem
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

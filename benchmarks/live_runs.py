@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from evornn.experiments.execute import load_task, network_for
-from evornn.service.dispatch import REPORT
+from evornn.service.dispatch.dispatcher import REPORT
 from evornn.store.records import Claim, NewRun, Report, RunId
 from evornn.store.store import Store, open_store
 from evornn.training.loop import Progress

@@ -33,7 +33,7 @@ from benchmarks.peer_optimizers import OURS, PEERS, Points
 from benchmarks.timing import seconds
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
-from evornn.experiments.statistics import Runtimes, expected_running_time_interval, expected_running_time_ratio
+from evornn.experiments.analysis.statistics import Runtimes, expected_running_time_interval, expected_running_time_ratio
 
 N, POPULATION, TARGET = 1185, 256, 1e-8
 SMALLER = {"xnes": 200}  # an eigendecomposition or a matrix exponential each generation

@@ -23,17 +23,17 @@ import numpy as np
 from evornn.arrays import Genome, Streams
 from evornn.cli.progress import Tally
 from evornn.experiments.execute import ready
-from evornn.kernels.simd import kernel
-from evornn.kernels.simd.machine_code import function
-from evornn.service.dispatch import Dispatcher
-from evornn.service.local import LocalExecutor
+from evornn.kernels.simd.runtime import kernel
+from evornn.kernels.simd.runtime.machine_code import function
+from evornn.service.dispatch.dispatcher import Dispatcher
+from evornn.service.executors.local_executor import LocalExecutor
 from evornn.service.service import submit
 from evornn.settings import settings
 from evornn.store.store import open_store
 from evornn.trainers import TRAINERS
-from evornn.trainers.trainer import Oracle, State, Trainer
+from evornn.trainers.core.trainer import Oracle, State, Trainer
+from evornn.training.make_problem import problem
 from evornn.training.oracle import LocalOracle
-from evornn.training.posed import problem
 
 STEP = 0.020  # seconds
 SPENT: list[float] = []  # seconds that each step really took: on a busy machine more than it wanted

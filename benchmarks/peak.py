@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.timing import seconds
-from evornn.kernels.simd.vector import LANES, fma, numba_function, spread, store
+from evornn.kernels.simd.interpreter.vector import LANES, fma, numba_function, spread, store
 
 CHAINS = (5, 12)  # independent sums, enough to hide the latency: 16 registers of 8 floats hold 5, 32 of 16 hold 12
 STEPS = 1_000_000

@@ -9,7 +9,7 @@ A slot is one lane of a vector instruction, in the time of a fused multiply-add 
     products    = weights of all affine maps and of the read-out; their biases start the sums, so they are free
     elementwise = Σ cost(op)·width over the values of the cell's equation that change from step to step
 
-`COSTS` are vector instructions as evornn/kernels/simd/functions.py writes them; other operations take one. Equal values
+`COSTS` are vector instructions as interpreter/functions.py writes them; other operations take one. Equal values
 are computed once, a division by what stays the same is a product, and a product that only one sum needs is one FMA with
 it, at most one for each sum. Memory, loss, packing of weights and lanes that stay empty cost nothing. CPUs with further
 pipes for sums and comparisons (AMD's) could be a little faster than this. Only forward passes have a roofline: a

@@ -25,7 +25,7 @@ from evornn.experiments.execute import execute, load, network_for
 from evornn.experiments.spec import experiment, plan
 from evornn.store.store import open_store
 from evornn.training.environment import machine
-from evornn.training.posed import problem
+from evornn.training.make_problem import problem
 from evornn.workers import cluster
 
 MEMBERS, GENERATION = 4096, 0.050  # seconds, alone
@@ -133,7 +133,7 @@ def parts(task: dict[str, Any]) -> tuple[Any, Any]:
 
 def generation(trainer: dict[str, Any], task: dict[str, Any], generations: int, shards: int) -> tuple[float, bytes]:
     """Seconds per generation once all helpers are there, and the champion."""
-    from evornn.workers.crew import sharding
+    from evornn.workers.shard_pool import sharding
 
     each = MEMBERS * task["train"] * task["length"]
     data = {**spec((2 * generations + 2) * each, 1, trainer, marks=2), "tasks": [task]}

@@ -73,8 +73,8 @@ def answer(what: str, arguments: Sequence[Any]) -> None:
 def functions() -> Seconds:
     """Seconds that each compiled function takes until it can be called, after what any network imports."""
     import_module("evornn.networks.network")
-    found = {"imports": seconds(lambda: import_module("evornn.kernels.simd.control"))}
-    made = import_module("evornn.kernels.simd.machine_code")
+    found = {"imports": seconds(lambda: import_module("evornn.kernels.simd.runtime.control"))}
+    made = import_module("evornn.kernels.simd.runtime.machine_code")
     return found | {name: seconds(partial(made.function, name)) for name in made.FUNCTIONS}
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
 from evornn import library
-from evornn.service.dispatch import Listener
+from evornn.service.dispatch.dispatcher import Listener
 from evornn.service.service import submit
 from evornn.store.codec import digest
 from evornn.store.records import JobId

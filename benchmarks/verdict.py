@@ -23,13 +23,13 @@ from benchmarks.picture import save
 from benchmarks.stored import job_of
 from evornn import library
 from evornn.errors import EvornnError
-from evornn.experiments import conclusions
-from evornn.experiments.comparison import Cell, Comparison, Contest, TaskComparison
-from evornn.experiments.conclusions import number
-from evornn.experiments.pictures import Picture
-from evornn.experiments.report import Section, drawn
+from evornn.experiments.analysis import narrative
+from evornn.experiments.analysis.comparison import Cell, Comparison, Contest, TaskComparison
+from evornn.experiments.analysis.narrative import number
+from evornn.experiments.reporting.report import Section, drawn
+from evornn.experiments.reporting.report_figures import Picture
 from evornn.experiments.yaml import read
-from evornn.service.comparing import Comparing
+from evornn.service.reading.comparison_data import Comparing
 from evornn.store.store import open_store
 
 ROOT = Path(__file__).parent.parent
@@ -138,9 +138,9 @@ class Page:
     def lines(self, sections: Sequence[Section], together: Sequence[Picture], where: str) -> Iterator[str]:
         found = self.comparison
         about = {field.name: getattr(self.subject, field.name) for field in fields(Subject)}
-        yield HEAD.format(**about, option=self.subject.option, asked=conclusions.asked(found), machine=where)
+        yield HEAD.format(**about, option=self.subject.option, asked=narrative.asked(found), machine=where)
         yield "\n## Over all tasks\n\n"
-        yield from (f"{sentence}\n\n" for sentence in conclusions.ranked(found.ranking, found.alpha))
+        yield from (f"{sentence}\n\n" for sentence in narrative.ranked(found.ranking, found.alpha))
         yield from (f"{line}\n" for line in overall(found))
         for k, picture in enumerate(together):
             yield self.picture(picture, f"all-{k}")
@@ -156,7 +156,7 @@ class Page:
         task = section.found
         yield f"\n## {task.task}\n\n"
         yield from (f"{answer}\n\n" for answer in section.answers)
-        yield f"{conclusions.supported(task.contests[0], self.comparison.alpha)}\n\n"
+        yield f"{narrative.supported(task.contests[0], self.comparison.alpha)}\n\n"
         yield from (f"{line}\n" for line in losses(task))
         for k, picture in enumerate(shown(section)):
             yield self.picture(picture, f"{task.task}-{k}")
@@ -195,7 +195,7 @@ def settings(found: Comparison) -> Iterator[str]:
     yield "|---|---|---|--:|--:|--:|---|"
     for t in found.tuned:
         spent, loss = number(t.network_steps, 3), number(t.valid)
-        yield f"| {t.task} | {t.network} | {t.trainer} | {t.trials} | {spent} | {loss} | {conclusions.settings(t)} |"
+        yield f"| {t.task} | {t.network} | {t.trainer} | {t.trials} | {spent} | {loss} | {narrative.settings(t)} |"
 
 
 def wins(found: Comparison) -> Iterator[str]:

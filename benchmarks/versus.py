@@ -111,8 +111,8 @@ def update(row: Row) -> Made:
     """One step of a trainer after the other."""
     from evornn.arrays import Streams
     from evornn.experiments.execute import ready
+    from evornn.training.make_problem import problem
     from evornn.training.oracle import LocalOracle
-    from evornn.training.posed import problem
 
     run = ready(row["run"])
     oracle, streams = LocalOracle(problem(run.network, run.data.train, run.loss), 0, 2**62), Streams(0, "small")

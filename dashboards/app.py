@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, cast
 import dash
 from flask import Flask
 
-from evornn.dashboards import calls, cluster, compare, files, frame, query, run, runs, submit
-from evornn.dashboards.desk import Desk
+from evornn.dashboards import callback_checks, cluster, compare, files, page_frame, query, run, runs, submit
 from evornn.dashboards.login import Sessions, protect
+from evornn.dashboards.page_context import Desk
 from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
     from a2wsgi.wsgi_typing import WSGIApp
 
     from evornn.service.api.auth import Guard
-    from evornn.service.isolated import Isolated
+    from evornn.service.sandboxed_service import Isolated
 
 PREFIX = "/ui/"
 PAGES = (runs.PAGE, run.PAGE, compare.PAGE, submit.PAGE, query.PAGE, cluster.PAGE)
@@ -44,9 +44,9 @@ def dashboard(service: Isolated, guard: Guard, prefix: str = PREFIX) -> WSGIApp:
     )
     app.logger.setLevel(logging.WARNING)
     protect(server, Sessions(guard), prefix, app.csp_hashes())
-    calls.install(server, app)
+    callback_checks.install(server, app)
     files.install(server, desk)
-    frame.install(app, desk, PAGES)
+    page_frame.install(app, desk, PAGES)
     for page in PAGES:
         page.install(app, desk)
     return cast("WSGIApp", server)
@@ -57,4 +57,4 @@ def told(error: Exception) -> None:
     if not isinstance(error, EvornnError):
         log.error("a bug in evornn's dashboard", exc_info=error)
     text = str(error) if isinstance(error, EvornnError) else BUG
-    dash.set_props(frame.NOTICES, {"sendNotifications": [frame.notice(text, "red")]})
+    dash.set_props(page_frame.NOTICES, {"sendNotifications": [page_frame.notice(text, "red")]})

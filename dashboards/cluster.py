@@ -9,10 +9,10 @@ from typing import Any
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
-from evornn.dashboards.desk import Desk, Page
-from evornn.dashboards.parts import badge, duration, heading, nothing, table, when
-from evornn.experiments.conclusions import number
-from evornn.service.machines import machines_of
+from evornn.dashboards.components import badge, duration, heading, nothing, table, when
+from evornn.dashboards.page_context import Desk, Page
+from evornn.experiments.analysis.narrative import number
+from evornn.service.executors.machines import machines_of
 from evornn.store.records import Machine, Worker
 from evornn.store.schema import STATES
 

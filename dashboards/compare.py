@@ -9,13 +9,13 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
-from evornn.dashboards.desk import Desk, Page, asked, numbers, whole
-from evornn.dashboards.parts import drawings, duration, heading, nothing, select, table, waiting
+from evornn.dashboards.components import drawings, duration, heading, nothing, select, table, waiting
+from evornn.dashboards.page_context import Desk, Page, asked, numbers, whole
 from evornn.errors import EvornnError
-from evornn.experiments.comparison import Cell, Comparison, Contest, TaskComparison
-from evornn.experiments.conclusions import TUNING, number, settings
-from evornn.experiments.statistics import Spread
-from evornn.service.drawing import DrawnComparison
+from evornn.experiments.analysis.comparison import Cell, Comparison, Contest, TaskComparison
+from evornn.experiments.analysis.narrative import TUNING, number, settings
+from evornn.experiments.analysis.statistics import Spread
+from evornn.service.reading.figures import DrawnComparison
 
 JOBS = 100  # the newest, to choose from
 

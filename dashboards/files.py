@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Flask, Response
 from flask.typing import ResponseReturnValue
 
-from evornn.dashboards.desk import Desk
+from evornn.dashboards.page_context import Desk
 from evornn.errors import EvornnError
 from evornn.service.api.problems import of_error
-from evornn.service.model import Model
+from evornn.service.reading.saved_network import Model
 
 
 def install(server: Flask, desk: Desk) -> None:

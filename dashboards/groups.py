@@ -7,10 +7,10 @@ from typing import Any
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
-from evornn.dashboards.desk import Desk
-from evornn.dashboards.parts import duration, nothing, problem, select, table
+from evornn.dashboards.components import duration, nothing, problem, select, table
+from evornn.dashboards.page_context import Desk
 from evornn.errors import EvornnError
-from evornn.experiments.conclusions import number
+from evornn.experiments.analysis.narrative import number
 
 ALL = "all runs"
 BY = ("experiment", "job", "task", "network", "trainer", "state")  # columns of the view `results`

@@ -10,11 +10,11 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from evornn.dashboards import frame
-from evornn.dashboards.desk import Desk, whole
-from evornn.dashboards.parts import LIVE_MS
+from evornn.dashboards import page_frame
+from evornn.dashboards.components import LIVE_MS
+from evornn.dashboards.page_context import Desk, whole
 from evornn.dashboards.run_parts import ACTIONS
-from evornn.experiments.conclusions import plural
+from evornn.experiments.analysis.narrative import plural
 from evornn.store.errors import NotFound
 from evornn.store.records import StoredJob
 from evornn.store.schema import STATES
@@ -64,7 +64,7 @@ def install(app: Dash, desk: Desk) -> None:
     for action in ACTIONS:
 
         @app.callback(
-            Output(frame.NOTICES, "sendNotifications", allow_duplicate=True),
+            Output(page_frame.NOTICES, "sendNotifications", allow_duplicate=True),
             Output("runs-fresh", "data", allow_duplicate=True),
             Input(f"job-{action}", "n_clicks"),
             State("job-number", "data"),
@@ -75,7 +75,7 @@ def install(app: Dash, desk: Desk) -> None:
                 return no_update, no_update
             count = desk.change(action, job=number)
             told = f"{plural(count, 'run')} of job {number} {DONE[action]}" if count else f"nothing to {action}"
-            return [frame.notice(told)], {"again": True, "at": time.time()}  # rows that had ended may move again
+            return [page_frame.notice(told)], {"again": True, "at": time.time()}  # rows that had ended may move again
 
 
 def chosen(desk: Desk, asked: Mapping[str, Any]) -> StoredJob | None:

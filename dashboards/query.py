@@ -11,12 +11,12 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
-from evornn.dashboards.desk import Desk, Page
-from evornn.dashboards.parts import chart, heading, nothing, problem, select
+from evornn.dashboards.components import chart, heading, nothing, problem, select
+from evornn.dashboards.page_context import Desk, Page
 from evornn.errors import EvornnError
-from evornn.experiments.conclusions import plural
-from evornn.experiments.run_charts import table_chart
-from evornn.service.exporting import table
+from evornn.experiments.analysis.narrative import plural
+from evornn.experiments.reporting.run_charts import table_chart
+from evornn.service.reading.export import table
 
 SHOWN, TAKEN = 1000, 10_000  # rows in the grid, rows of a file
 LONGEST = 100_000  # characters of a query

@@ -9,8 +9,8 @@ from dash import Dash, dcc, html
 from dash.development.base_component import Component
 
 from evornn.dashboards import run_live, run_network, run_searcher
-from evornn.dashboards.desk import Desk, Page, whole
-from evornn.dashboards.parts import LIVE_MS, problem
+from evornn.dashboards.components import LIVE_MS, problem
+from evornn.dashboards.page_context import Desk, Page, whole
 from evornn.dashboards.run_parts import about, actions, curve_panel, top
 
 

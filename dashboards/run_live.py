@@ -8,11 +8,11 @@ from typing import Any
 from dash import Dash, Input, Output, Patch, State, ctx, html, no_update
 from dash.development.base_component import Component
 
-from evornn.dashboards import frame, parts
-from evornn.dashboards.desk import Desk
-from evornn.dashboards.parts import ENDED, table, when
+from evornn.dashboards import components, page_frame
+from evornn.dashboards.components import ENDED, table, when
+from evornn.dashboards.page_context import Desk
 from evornn.dashboards.run_parts import ACTIONS, top
-from evornn.experiments import run_charts
+from evornn.experiments.reporting import run_charts
 from evornn.store.records import Event, LogLine, StoredRun
 from evornn.training.records import Row
 
@@ -63,7 +63,7 @@ def install(app: Dash, desk: Desk) -> None:
     for action in ACTIONS:
 
         @app.callback(
-            Output(frame.NOTICES, "sendNotifications", allow_duplicate=True),
+            Output(page_frame.NOTICES, "sendNotifications", allow_duplicate=True),
             Output("run-tick", "disabled", allow_duplicate=True),
             Input(f"run-{action}", "n_clicks"),
             State("run-number", "data"),
@@ -73,7 +73,7 @@ def install(app: Dash, desk: Desk) -> None:
             if not clicks:
                 return no_update, no_update
             count = desk.change(action, run=number)
-            said = frame.notice(f"run {number} {DONE[action]}" if count else f"nothing to {action}")
+            said = page_frame.notice(f"run {number} {DONE[action]}" if count else f"nothing to {action}")
             return [said], False if count else no_update
 
 
@@ -128,7 +128,7 @@ def grown(new: Sequence[Row], x: str) -> dict[str, Any]:
 
 
 def table_lines(told: Sequence[Event]) -> list[Component]:
-    return parts.lines([(when(e.time), e.kind, e.detail) for e in told])
+    return components.lines([(when(e.time), e.kind, e.detail) for e in told])
 
 
 def text(line: LogLine) -> str:

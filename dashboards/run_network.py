@@ -8,11 +8,11 @@ from typing import Any
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from evornn.dashboards.desk import Desk
-from evornn.dashboards.parts import ALWAYS, ENDED, LIVE_MS, NEVER, drawings, nothing
+from evornn.dashboards.components import ALWAYS, ENDED, LIVE_MS, NEVER, drawings, nothing
+from evornn.dashboards.page_context import Desk
 from evornn.errors import EvornnError
-from evornn.experiments.conclusions import number as rounded
-from evornn.service.drawing import DrawnNetwork
+from evornn.experiments.analysis.narrative import number as rounded
+from evornn.service.reading.figures import DrawnNetwork
 from evornn.store.records import StoredRun
 
 TAB = "Network"

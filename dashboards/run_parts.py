@@ -7,10 +7,10 @@ import yaml
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from evornn.dashboards.desk import Desk
-from evornn.dashboards.parts import badge, chart, duration, facts, heading, left, nothing, share, when
-from evornn.experiments import run_charts
-from evornn.experiments.conclusions import number, plural
+from evornn.dashboards.components import badge, chart, duration, facts, heading, left, nothing, share, when
+from evornn.dashboards.page_context import Desk
+from evornn.experiments.analysis.narrative import number, plural
+from evornn.experiments.reporting import run_charts
 from evornn.store.records import StoredRun
 
 X = [{"value": "network_steps", "label": "steps"}, {"value": "updates", "label": "updates"},

@@ -8,10 +8,10 @@ from typing import Any
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from evornn.dashboards.desk import Desk
-from evornn.dashboards.parts import ALWAYS, ENDED, LIVE_MS, NEVER, chart, nothing
-from evornn.experiments import run_charts
-from evornn.experiments.palette import template
+from evornn.dashboards.components import ALWAYS, ENDED, LIVE_MS, NEVER, chart, nothing
+from evornn.dashboards.page_context import Desk
+from evornn.experiments.reporting import run_charts
+from evornn.experiments.reporting.palette import template
 from evornn.training.records import Row
 
 TAB = "Searcher"

@@ -10,9 +10,9 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from evornn.dashboards import groups, job
-from evornn.dashboards.desk import Desk, Page, whole
-from evornn.dashboards.parts import LIVE_MS, duration, heading, left, nothing, share, when
-from evornn.experiments.conclusions import number, plural
+from evornn.dashboards.components import LIVE_MS, duration, heading, left, nothing, share, when
+from evornn.dashboards.page_context import Desk, Page, whole
+from evornn.experiments.analysis.narrative import number, plural
 from evornn.store.records import StoredRun
 
 PART = 100  # rows that are asked for at once

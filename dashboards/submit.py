@@ -13,14 +13,14 @@ from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html, no_upda
 from dash.development.base_component import Component
 
 from evornn.dashboards import form
-from evornn.dashboards.desk import Desk, Page
+from evornn.dashboards.components import facts, heading, problem
 from evornn.dashboards.form import PARTS
-from evornn.dashboards.parts import facts, heading, problem
-from evornn.dashboards.submitted import chosen, costs, given, marked, read, text_of
+from evornn.dashboards.page_context import Desk, Page
+from evornn.dashboards.spec_preview import chosen, costs, given, marked, read, text_of
 from evornn.errors import EvornnError
 from evornn.service.datasets import LARGEST, keep
 from evornn.service.estimate import estimate
-from evornn.service.rules import Rules
+from evornn.service.policy import Rules
 
 SETTINGS = {"type": "setting", "part": ALL, "kind": ALL, "name": ALL}
 KINDS = {"type": "kinds", "part": ALL}

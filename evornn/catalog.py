@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Catalog(Mapping[str, type[T]], Generic[T]):
-    """`Catalog("cell", {"lstm": "evornn.networks.lstm:LSTM"})["lstm"]` is the class LSTM. With `own`, subclasses of it
+    """`Catalog("cell", {"lstm": "evornn.networks…lstm:LSTM"})["lstm"]` is the class LSTM. With `own`, subclasses of it
     may also be named by their place."""
 
     def __init__(self, what: str, places: dict[str, str], own: type[T] | None = None) -> None:

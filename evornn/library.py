@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evornn.service.executor import Executor
+from evornn.service.executors.executor import Executor
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.networks.loss import OwnLoss
     from evornn.networks.network import Network
-    from evornn.service.dispatch import Listener
-    from evornn.service.results import Results
+    from evornn.service.dispatch.dispatcher import Listener
+    from evornn.service.reading.results import Results
     from evornn.store.records import StoredRun
     from evornn.store.store import Store
-    from evornn.tasks.task import Data, Task
-    from evornn.trainers.trainer import Trainer
+    from evornn.tasks.core.task import Data, Task
+    from evornn.trainers.core.trainer import Trainer
     from evornn.training.budget import Budget
     from evornn.training.records import Result, Row, Update
 
@@ -40,7 +40,7 @@ class Trained:
 
     def curve(self) -> DataFrame:
         """One line per budget mark."""
-        from evornn.service.results import frame
+        from evornn.service.reading.results import frame
 
         return frame(self.rows)
 
@@ -59,9 +59,9 @@ def train(
     `budget` is a number of network steps, or a Budget. `loss` overrides the task's; your own function is allowed here.
     """
     from evornn.tasks import TASKS
-    from evornn.tasks.task import Data, Task
+    from evornn.tasks.core.task import Data, Task
     from evornn.trainers import TRAINERS
-    from evornn.trainers.trainer import Trainer
+    from evornn.trainers.core.trainer import Trainer
     from evornn.training.budget import Budget
     from evornn.training.check import check_causal, data_of
     from evornn.training.loop import training
@@ -94,7 +94,7 @@ def run(
     `workers` is the number of CPUs of a Ray started for it here (None: all; 0: no Ray, this process), `address` an
     existing cluster. Interrupted or killed, `resume` goes on with it.
     """
-    from evornn.service.results import Results
+    from evornn.service.reading.results import Results
     from evornn.service.service import Service
 
     prepare(workers, address)
@@ -108,8 +108,8 @@ def resume(
     store: str = DEFAULT_STORE, job: int | None = None, workers: int | None = None, address: str | None = None
 ) -> Results:
     """Go on with a job (by default the newest) whose runs were interrupted, failed or cancelled."""
-    from evornn.service.comparing import chosen_job
-    from evornn.service.results import Results
+    from evornn.service.reading.comparison_data import chosen_job
+    from evornn.service.reading.results import Results
     from evornn.service.service import Service
 
     prepare(workers, address)
@@ -130,9 +130,9 @@ def tune(
     the open store, whose newest job is that comparison. Interrupted or killed, the same call goes on with it. By a
     server's dispatchers it is `evornn.connect(URL).tune(spec)`."""
     from evornn.experiments.yaml import read
-    from evornn.service.results import Results
+    from evornn.service.reading.results import Results
     from evornn.service.service import Service
-    from evornn.service.steps import Tuning
+    from evornn.service.tuning.session import Tuning
 
     prepare(workers, address)
     service = Service(open_store(store, create=True))
@@ -146,7 +146,7 @@ def tune(
 
 def open(store: str = DEFAULT_STORE, create: bool = False) -> Results:
     """Open a store: `with evornn.open() as results: results.run(1).network`. Raises StoreError."""
-    from evornn.service.results import Results
+    from evornn.service.reading.results import Results
     from evornn.service.service import Service
 
     return Results(Service(open_store(store, create=create)))
@@ -163,7 +163,7 @@ def connect(url: str | None = None, token: str | None = None) -> Results:
 
     from evornn.client.remote import Remote
     from evornn.client.token import usual_token
-    from evornn.service.results import Results
+    from evornn.service.reading.results import Results
 
     return Results(Remote(url or os.environ.get("EVORNN_SERVER", ""), usual_token() if token is None else token))
 
@@ -184,7 +184,7 @@ def work(store: Store, job: int, workers: int | None, address: str | None, liste
 @contextmanager
 def working(store: Store, workers: int | None, address: str | None) -> Iterator[Callable[[int, Listener], None]]:
     """`work` for one job after the other on the same executor, which begins with the first that is open."""
-    from evornn.service.dispatch import UNFINISHED, Dispatcher
+    from evornn.service.dispatch.dispatcher import UNFINISHED, Dispatcher
 
     begun: list[Executor] = []
     with ExitStack() as stack:
@@ -211,7 +211,7 @@ def prepare(workers: int | None, address: str | None) -> None:
 def executor(workers: int | None, address: str | None) -> Iterator[Executor]:
     """Ray, or with `workers=0` a thread of this process."""
     if workers == 0 and address is None:
-        from evornn.service.local import LocalExecutor
+        from evornn.service.executors.local_executor import LocalExecutor
 
         local = LocalExecutor()
         try:
@@ -232,7 +232,7 @@ def detached(workers: int | None, address: str | None, slots: int | None = None)
         with executor(workers, address) as local:
             yield local
         return
-    from evornn.service.detached import Detached
+    from evornn.service.executors.subprocess_executor import Detached
     from evornn.workers import cluster
 
     apart = Detached(partial(cluster.executor, address, workers, slots))

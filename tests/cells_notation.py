@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from evornn.cell import Cell, Weights
-from evornn.networks.ctrnn import CTRNN
-from evornn.networks.echo_state import EchoState
-from evornn.networks.lstm_1997 import LSTM1997
-from evornn.networks.mtrnn import MTRNN
+from evornn.networks.architectures.ctrnn import CTRNN
+from evornn.networks.architectures.echo_state import EchoState
+from evornn.networks.architectures.lstm_1997 import LSTM1997
+from evornn.networks.architectures.mtrnn import MTRNN
 from evornn.ops import Node, constant, sigmoid, tanh
 from evornn.settings import settings
 

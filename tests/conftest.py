@@ -27,7 +27,7 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def migrated(postgres: Postgres) -> str:
     """The URL of a database with evornn's tables, for `postgres.database(migrated)` to copy: cheaper."""
-    from evornn.store.upgrading import upgrade
+    from evornn.store.upgrades import upgrade
 
     url = postgres.database()
     upgrade(url)

@@ -363,7 +363,7 @@ def code() -> Iterator[Case]:
         "os:system",
         "subprocess:Popen",
         "evil:Evil",
-        "evornn.networks.elman:Elman",
+        "evornn.networks.architectures.elman:Elman",
         ":",
         "os:",
         ":x",

@@ -11,8 +11,8 @@ import torch
 from evornn.cell import Cell, Uniform, Weights
 from evornn.kernels.evaluate import Evaluator
 from evornn.kernels.examples import Examples
-from evornn.kernels.simd.evaluator import SimdEvaluator
-from evornn.kernels.simd.lane_layout import LaneExamples
+from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
+from evornn.kernels.simd.runtime.lane_layout import LaneExamples
 from evornn.layout import Layout
 from evornn.networks import CELLS
 from evornn.ops import Node, Sizes, exp, relu, sigmoid, tanh

@@ -20,7 +20,7 @@ from benchmarks.timing import Contestant, check, fastest, geometric_mean, interl
 from benchmarks.workloads import CELLS, OPERATIONS, QUICK, WORKLOADS, Workload, problem
 from evornn import cache as kept
 from evornn.errors import EvornnError, UnknownName
-from evornn.kernels.simd.machine_code import FUNCTIONS
+from evornn.kernels.simd.runtime.machine_code import FUNCTIONS
 from evornn.networks import CELLS as GATED
 from evornn.networks.network import Network
 

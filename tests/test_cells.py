@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from evornn import networks, ops
 from evornn.cell import BadEquation, Cell, Weights
 from evornn.kernels.reference import MEANING
+from evornn.networks.architectures.lstm_1997 import LSTM1997
 from evornn.networks.groups import groups
-from evornn.networks.lstm_1997 import LSTM1997
 from evornn.networks.network import Network
 from evornn.ops import Node
 

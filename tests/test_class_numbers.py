@@ -11,8 +11,8 @@ from simd_cases import Case
 
 from evornn.cell import Cell, Weights
 from evornn.errors import EvornnError
-from evornn.kernels.simd.evaluator import SimdEvaluator
-from evornn.kernels.simd.program import can_look_up
+from evornn.kernels.simd.programs.program import can_look_up
+from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
 from evornn.layout import Layout
 from evornn.networks import CELLS
 from evornn.networks.network import Network

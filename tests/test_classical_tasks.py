@@ -13,27 +13,15 @@ from hypothesis import strategies as st
 
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
-from evornn.tasks import (
-    TASKS,
-    alkanes,
-    arithmetic,
-    chance,
-    chorales,
-    narma,
-    parentheses,
-    reber,
-    scores,
-    smiles,
-    tomita,
-    trees,
-)
+from evornn.tasks import TASKS, alkanes, arithmetic, narma, parentheses, reber, tomita
 from evornn.tasks.arithmetic_trees import value
-from evornn.tasks.bag import with_bag
-from evornn.tasks.generated import judged, padded
+from evornn.tasks.core import chance, chorale_corpus, scores, smiles, trees
+from evornn.tasks.core.bag import with_bag
+from evornn.tasks.core.generated import judged, padded
+from evornn.tasks.core.task import Sequences
+from evornn.tasks.core.trees import Tree, Words
 from evornn.tasks.logic_trees import LABELS, WORDS, truth
 from evornn.tasks.mackey_glass import mackey_glass
-from evornn.tasks.task import Sequences
-from evornn.tasks.trees import Tree, Words
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -355,29 +343,29 @@ def test_chorales_are_what_is_in_the_score():
     """The first beats of BWV 269: the bass leaps by an octave, the tenor's eighth C4 B3 is heard where it begins."""
     from music21 import corpus
 
-    roll = chorales.roll_of(corpus.parse("bach/bwv269"))
-    beats = [[chorales.LOWEST + int(key) for key in np.flatnonzero(frame)] for frame in roll[:3]]
+    roll = chorale_corpus.roll_of(corpus.parse("bach/bwv269"))
+    beats = [[chorale_corpus.LOWEST + int(key) for key in np.flatnonzero(frame)] for frame in roll[:3]]
     assert beats == [[43, 59, 62, 67], [55, 59, 62, 67], [52, 60, 64, 67]]
     assert len(roll) == 63 and 3 <= roll.sum(axis=1).mean() <= 4
 
 
 def test_chorales_are_parsed_once_and_a_damaged_file_is_made_again(tmp_path, monkeypatch):
-    roll = np.eye(chorales.KEYS, dtype=np.bool_)
+    roll = np.eye(chorale_corpus.KEYS, dtype=np.bool_)
     rolls, calls = [roll[:3], roll[5:9]], []
     monkeypatch.setenv("EVORNN_CACHE", str(tmp_path))
-    monkeypatch.setattr(chorales, "parsed", lambda: calls.append(1) or rolls)
+    monkeypatch.setattr(chorale_corpus, "parsed", lambda: calls.append(1) or rolls)
     for _ in range(2):
-        assert all(np.array_equal(a, b) for a, b in zip(chorales.chorales(), rolls, strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(chorale_corpus.chorales(), rolls, strict=True))
     (kept,) = (tmp_path / "chorales").iterdir()
     kept.write_bytes(kept.read_bytes()[:100])
-    assert len(chorales.chorales()) == 2 == len(calls)
+    assert len(chorale_corpus.chorales()) == 2 == len(calls)
 
 
 def test_chorales_say_which_extra_they_want(monkeypatch):
     def absent(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(chorales, "version", absent)
+    monkeypatch.setattr(chorale_corpus, "version", absent)
     with pytest.raises(EvornnError, match=r"package music21, which is not installed: pip install 'evornn\[data\]'"):
         data("jsb_chorales")
 
@@ -388,7 +376,7 @@ def test_a_chain_for_each_key_knows_more_than_how_often_it_sounds():
     markov, mean = found.baselines
     assert markov.test < 0.97 * mean.test and markov.valid < 0.97 * mean.valid
     constant = np.broadcast_to(chance.guess(found.loss, found.train).astype(np.float32), found.test.targets.shape)
-    assert found.score.judge(constant, found.test) == pytest.approx(chorales.KEYS * mean.test, rel=1e-5)
+    assert found.score.judge(constant, found.test) == pytest.approx(chorale_corpus.KEYS * mean.test, rel=1e-5)
 
 
 # Memory.

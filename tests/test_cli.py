@@ -165,7 +165,7 @@ def test_run_and_resume(evornn: Evornn, tmp_path: Path) -> None:
 
 def test_the_queries_that_a_run_suggests_work(evornn: Evornn, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVORNN_STORE", database)
-    from evornn.cli.running import QUERIES
+    from evornn.cli.run import QUERIES
 
     for sql in QUERIES:
         answer = evornn("query", sql.format(job=1), "--json")
@@ -188,7 +188,7 @@ def test_runs_that_fail_have_status_3(evornn: Evornn, tmp_path: Path) -> None:
 
 
 def test_an_interrupt_says_how_to_go_on(evornn: Evornn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from evornn.service.dispatch import Dispatcher
+    from evornn.service.dispatch.dispatcher import Dispatcher
 
     begin = Dispatcher._begin
 

@@ -12,7 +12,7 @@ from evornn.arrays import Floats
 from evornn.cell import Cell, Weights
 from evornn.errors import EvornnError
 from evornn.kernels import closed_loop
-from evornn.kernels.simd.control import Control
+from evornn.kernels.simd.runtime.control import Control
 from evornn.layout import Layout
 from evornn.networks import CELLS
 from evornn.ops import Node, Value, above, absolute, clip, cos, every, sin, tanh, where

@@ -14,22 +14,22 @@ import evornn
 from evornn.arrays import Floats, Streams
 from evornn.errors import EvornnError
 from evornn.kernels import closed_loop
-from evornn.kernels.simd.control import Control as Lanes
+from evornn.kernels.simd.runtime.control import Control as Lanes
 from evornn.networks.network import Network
 from evornn.ops import Node, Value, above
 from evornn.plant import Plant, Values
 from evornn.store.codec import dumps, loads, pack, unpack
 from evornn.tasks import TASKS
-from evornn.tasks.balancing import Balancing, damping
+from evornn.tasks.core.balancing import Balancing, damping
+from evornn.tasks.core.task import Trials
 from evornn.tasks.plants.poles import Poles
-from evornn.tasks.task import Trials
 from evornn.trainers import TRAINERS
-from evornn.trainers.trainer import NoGradient
+from evornn.trainers.core.trainer import NoGradient
 from evornn.training import loop
 from evornn.training.budget import Budget
-from evornn.training.control import Control
 from evornn.training.loop import training
 from evornn.training.oracle import LocalOracle
+from evornn.training.plant_problem import Control
 from evornn.training.records import Checkpoint, Result, Row
 
 CONTROL = sorted(kind for kind in TASKS if issubclass(TASKS[kind], Balancing))

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 from serving import Server, serving, working
 
 from evornn import library
-from evornn.experiments.conclusions import number, settings
-from evornn.experiments.palette import INK
+from evornn.experiments.analysis.narrative import number, settings
+from evornn.experiments.reporting.palette import INK
 from evornn.service.service import submit
 from evornn.store.store import open_store
 
@@ -181,7 +181,7 @@ def test_a_finished_run_shows_its_network_and_gives_its_model(page: Page, server
     with page.expect_download() as taken:
         page.get_by_role("link", name="Download model").click()
     taken.value.save_as(tmp_path / "model")
-    from evornn.service.model import Model
+    from evornn.service.reading.saved_network import Model
 
     assert len(Model.read(tmp_path / "model").genome) > 0
     wait_for_ink(page, INK["light"])

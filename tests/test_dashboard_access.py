@@ -12,9 +12,9 @@ from flask.testing import FlaskClient
 
 from evornn.dashboards import PREFIX, dashboard
 from evornn.service.api.auth import Guard
-from evornn.service.helper import Helper
-from evornn.service.isolated import Isolated
-from evornn.service.rules import Rules
+from evornn.service.helper_process import Helper
+from evornn.service.policy import Rules
+from evornn.service.sandboxed_service import Isolated
 from evornn.service.service import submit
 from evornn.store.records import Machine
 from evornn.store.store import Store, open_store

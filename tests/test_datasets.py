@@ -14,8 +14,8 @@ from stores import new_runs, result, row
 from evornn.errors import EvornnError
 from evornn.service.datasets import LARGEST, keep
 from evornn.service.estimate import estimate
-from evornn.service.exporting import table
-from evornn.service.rules import Rules
+from evornn.service.policy import Rules
+from evornn.service.reading.export import table
 from evornn.service.service import Service
 from evornn.store.store import Store, open_store
 

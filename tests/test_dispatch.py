@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from stores import checkpoint, new_runs, result, row
 
-from evornn.service import dispatch
-from evornn.service.dispatch import Dispatcher
-from evornn.service.executor import Assignment, Attempt, Ended, Event, Room, Said, is_last
-from evornn.service.owner import own_name
-from evornn.store import leasing
+from evornn.service.dispatch import dispatcher
+from evornn.service.dispatch.dispatcher import Dispatcher
+from evornn.service.dispatch.process_identity import own_name
+from evornn.service.executors.executor import Assignment, Attempt, Ended, Event, Room, Said, is_last
+from evornn.store import leases
 from evornn.store.errors import StoreError, Unreachable
 from evornn.store.records import Machine, StoredRun
 from evornn.store.store import Store, open_store
@@ -111,7 +111,7 @@ class Heard:
 
 @pytest.fixture
 def store(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setattr(leasing, "BACK_OFF", 0.0)
+    monkeypatch.setattr(leases, "BACK_OFF", 0.0)
     with open_store(url) as store:
         yield store
 
@@ -148,7 +148,7 @@ def test_a_machine_dies_and_another_goes_on_from_the_checkpoint(store: Store) ->
 def test_a_run_that_kills_every_machine_fails(store: Store) -> None:
     job, executor = queued(store), Scripted(lambda a: [ended(a, "machine", "OutOfMemoryError")])
     assert worked(store, job, executor)[-1] == ("failed", "OutOfMemoryError")
-    assert len(executor.started) == dispatch.CRASHES + 1
+    assert len(executor.started) == dispatcher.CRASHES + 1
 
 
 def test_errors_are_tried_again_unless_that_is_useless(store: Store) -> None:
@@ -235,7 +235,7 @@ def test_a_run_that_does_not_hear_is_cancelled_by_force(store: Store) -> None:
     executor.between = cancel
     assert worked(store, job, executor) == [("cancelled", "")]
     assert (executor.asked, executor.stopped) == ([1], [1]) and store.run(1).state == "cancelled"
-    assert dispatch.FORCE <= executor.now - times[0] <= 5
+    assert dispatcher.FORCE <= executor.now - times[0] <= 5
 
 
 def test_a_result_that_comes_before_the_cancellation_counts(store: Store) -> None:
@@ -312,7 +312,7 @@ def test_what_cannot_be_stored_fails_its_run_alone(store: Store) -> None:
 
 
 def test_a_cluster_that_dies_again_and_again_is_no_fault_of_its_runs(store: Store) -> None:
-    job, times = queued(store), 2 * dispatch.CRASHES
+    job, times = queued(store), 2 * dispatcher.CRASHES
     scripts: list[Script] = [lambda a: [ended(a, "cluster", "the head is gone")]] * times
     ends = worked(store, job, Scripted(*scripts, lambda a: [success(a, 1)]))
     assert ends == [("released", "the head is gone")] * times + [("succeeded", "")] and store.run(1).failures == 0
@@ -333,16 +333,16 @@ def in_need(store: Store, *gpus: float, cpus: int = 1) -> int:
 
 def under_way(store: Store, executor: Scripted) -> list[int]:
     """The runs that are under way after some time in which none ends."""
-    dispatcher = Dispatcher(store, executor, Heard(), clock=executor.clock)
+    engine = Dispatcher(store, executor, Heard(), clock=executor.clock)
     seen: list[list[int]] = []
 
     def look() -> None:
-        seen.append(sorted(dispatcher.held))
+        seen.append(sorted(engine.held))
         if len(seen) == 10:
-            dispatcher.stop()
+            engine.stop()
 
     executor.between = look
-    dispatcher.work()
+    engine.work()
     assert store.live_owners() == []
     return seen[-1]
 
@@ -384,7 +384,7 @@ def test_all_jobs_are_worked_off_by_priority(store: Store) -> None:
 def test_it_goes_on_until_it_is_stopped(store: Store) -> None:
     """What is submitted later is found; `stop` gives back what is under way, with what it said."""
     executor = Scripted(lambda a: [progress(a, 1), progress(a, 2)])
-    dispatcher = Dispatcher(store, executor, Heard(), clock=executor.clock)
+    engine = Dispatcher(store, executor, Heard(), clock=executor.clock)
     calls: list[int] = []
 
     def later() -> None:
@@ -392,10 +392,10 @@ def test_it_goes_on_until_it_is_stopped(store: Store) -> None:
         if len(calls) == 5:
             queued(store)
         if executor.started and not executor.waiting[0]:
-            dispatcher.stop()
+            engine.stop()
 
     executor.between = later
-    dispatcher.work(until_empty=False)
+    engine.work(until_empty=False)
     assert store.run(1).state == "queued" and executor.stopped == [1] and len(store.curve(1)) == 2
 
 
@@ -443,7 +443,7 @@ def test_runs_go_on_while_the_database_is_away(store: Store, caplog: pytest.LogC
         ends = worked(proxy, job, executor, patience=float("inf"))  # type: ignore[arg-type]
     assert ends == [("succeeded", "")] * 3 and [a.attempt.lease for a in executor.started] == [1] * 3
     assert [r.mark for r in store.curve(1)] == list(range(1, 10))
-    assert claimed[1] - since[0] >= 60 + dispatch.CALM, "others renew their leases first"
+    assert claimed[1] - since[0] >= 60 + dispatcher.CALM, "others renew their leases first"
     assert [record.message.partition(".")[0][:28] for record in caplog.records] == [
         "the database can't be reache",
         "the database is back after 6",
@@ -483,19 +483,19 @@ def test_a_run_that_was_lost_meanwhile_is_dropped(store: Store) -> None:
 
 
 def test_what_is_kept_meanwhile_has_a_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "ROWS", 50)
+    monkeypatch.setattr(dispatcher, "ROWS", 50)
     queued(store)
     proxy, executor = Away(store), Scripted(lambda a: [progress(a, mark) for mark in range(1, 1000)])
     heard = Heard()
-    dispatcher = Dispatcher(proxy, executor, heard, clock=executor.clock, patience=float("inf"))  # type: ignore[arg-type]
+    engine = Dispatcher(proxy, executor, heard, clock=executor.clock, patience=float("inf"))  # type: ignore[arg-type]
 
     def outage() -> None:
         proxy.away = proxy.away or store.run(1).mark == 2
         if heard.ends:
-            dispatcher.stop()
+            engine.stop()
 
     executor.between = outage
-    dispatcher.work()
+    engine.work()
     assert heard.ends == [("lost", "said more than 50 rows while the database was away")] and executor.stopped == [1]
     assert store.checkpoint(1) is not None
 
@@ -505,7 +505,7 @@ def test_what_is_kept_meanwhile_has_a_bound(store: Store, monkeypatch: pytest.Mo
 
 def gone() -> str:
     """The name of a dispatcher whose process has ended."""
-    code = "from evornn.service.owner import own_name; print(own_name())"
+    code = "from evornn.service.dispatch.process_identity import own_name; print(own_name())"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from evornn.cli.app import app
 from evornn.experiments.spec import experiment, plan
-from evornn.experiments.tunable import tunable
+from evornn.experiments.tuning.tunable_spec import tunable
 from evornn.experiments.yaml import parse
 from evornn.library import Silent, work
 from evornn.store.store import open_store

@@ -21,12 +21,13 @@ from test_dispatch import Heard, gone
 from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
 from evornn.experiments.spec import experiment, plan
-from evornn.service import detached, owner
-from evornn.service.detached import Detached
-from evornn.service.dispatch import Dispatcher
-from evornn.service.executor import Assignment, Attempt, Ended, Event, Executor, Room, Said, is_last
-from evornn.service.local import LocalExecutor
-from evornn.service.owner import is_dead, own_name
+from evornn.service.dispatch import process_identity
+from evornn.service.dispatch.dispatcher import Dispatcher
+from evornn.service.dispatch.process_identity import is_dead, own_name
+from evornn.service.executors import subprocess_executor
+from evornn.service.executors.executor import Assignment, Attempt, Ended, Event, Executor, Room, Said, is_last
+from evornn.service.executors.local_executor import LocalExecutor
+from evornn.service.executors.subprocess_executor import Detached
 from evornn.service.service import submit
 from evornn.store.records import StoredRun
 from evornn.store.store import Store, open_store
@@ -77,7 +78,7 @@ def on_ray() -> Iterator[Executor]:
 
 
 @contextmanager
-def apart(make: detached.Make) -> Iterator[Detached]:
+def apart(make: subprocess_executor.Make) -> Iterator[Detached]:
     working = Detached(make)
     yield working
     working.close()
@@ -286,7 +287,7 @@ def test_nothing_to_wait_for_is_waited_for(executor: Executor, monkeypatch: pyte
 
 
 def test_a_lost_process_ends_its_runs_and_another_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detached, "AGAIN", (0.01, 0.01))
+    monkeypatch.setattr(subprocess_executor, "AGAIN", (0.01, 0.01))
     with apart(local) as executor:
         for run in (31, 32):
             executor.start(assignment(run, budget=ENDLESS))
@@ -313,7 +314,7 @@ def nowhere() -> Iterator[Executor]:
 def test_a_cluster_that_is_not_there_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(detached, "AGAIN", (0.01, 0.02))
+    monkeypatch.setattr(subprocess_executor, "AGAIN", (0.01, 0.02))
     with apart(nowhere) as executor:
         while len(caplog.records) < 2:
             assert executor.events(0.1) == [] and executor.room == Room(0, 0)
@@ -354,13 +355,13 @@ def test_a_process_that_may_not_be_looked_at_is_alive(monkeypatch: pytest.Monkey
         raise psutil.AccessDenied(pid)
 
     name = own_name() + "0"
-    monkeypatch.setattr(owner.psutil, "Process", refused)
+    monkeypatch.setattr(process_identity.psutil, "Process", refused)
     assert not is_dead(name)
 
 
 def test_a_zombie_process_is_dead() -> None:
     with subprocess.Popen([sys.executable, "-c", "pass"]) as child:
-        machine, start = own_name().rsplit(":", 2)[0], owner._start(child.pid)
+        machine, start = own_name().rsplit(":", 2)[0], process_identity._start(child.pid)
         while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
         assert is_dead(f"{machine}:{child.pid}:{start}")

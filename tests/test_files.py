@@ -13,7 +13,7 @@ import pytest
 
 from evornn import cache, files
 from evornn.errors import EvornnError
-from evornn.experiments.report import write_page
+from evornn.experiments.reporting.report import write_page
 
 LONG = b"x" * 50_000
 

@@ -16,25 +16,25 @@ from ray import cloudpickle
 import evornn
 from evornn.arrays import Floats, Streams
 from evornn.errors import EvornnError
-from evornn.experiments import run_charts
 from evornn.experiments.execute import load_task
-from evornn.experiments.portrait import portrait
+from evornn.experiments.reporting import run_charts
+from evornn.experiments.reporting.network_summary import portrait
 from evornn.experiments.spec import RunPlan, experiment, plan
 from evornn.networks.network import Network
-from evornn.service.rules import Rules
+from evornn.service.policy import Rules
 from evornn.settings import BadSetting
 from evornn.tasks import TASKS
-from evornn.tasks.gymnasium_world import GymnasiumWorld
-from evornn.tasks.world import RETURN, Environment, Rollouts, World
+from evornn.tasks.core.gymnasium_world import GymnasiumWorld
+from evornn.tasks.core.world import RETURN, Environment, Rollouts, World
 from evornn.trainers import TRAINERS
-from evornn.trainers.trainer import NoGradient
+from evornn.trainers.core.trainer import NoGradient
 from evornn.training import loop
 from evornn.training.budget import Budget
 from evornn.training.loop import training
+from evornn.training.make_problem import problem
 from evornn.training.oracle import LocalOracle
-from evornn.training.posed import problem
 from evornn.training.records import Checkpoint
-from evornn.training.simulated import Simulated
+from evornn.training.world_problem import Simulated
 from evornn.workers import sharded
 from evornn.workers.sharded import Sharded
 
@@ -382,7 +382,7 @@ def test_going_on_gives_the_same_bits(name: str, monkeypatch: pytest.MonkeyPatch
     assert (ours.test_loss, ours.network_steps) == (theirs.test_loss, theirs.network_steps)
 
 
-TASKS_OF_ECHO = evornn.tasks.task.Data(
+TASKS_OF_ECHO = evornn.tasks.core.task.Data(
     *(Rollouts(Echo(), SEEDS + k, 12, 2 if k == 0 else None) for k in range(3)), loss=RETURN
 )
 

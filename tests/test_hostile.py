@@ -16,9 +16,9 @@ from hostile import Case, cases
 from serving import Server, serving
 
 from evornn.errors import EvornnError
-from evornn.service.helper import Helper
-from evornn.service.model import unpacked
-from evornn.service.rules import Rules
+from evornn.service.helper_process import Helper
+from evornn.service.policy import Rules
+from evornn.service.reading.saved_network import unpacked
 
 SECRET = "TOP-SECRET"
 SERIES = "y\n" + "".join(f"{k % 7}\n" for k in range(60))

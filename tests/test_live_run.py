@@ -13,10 +13,10 @@ from stores import result, row, submitted
 from benchmarks.dashboard import logged_in
 from benchmarks.live_pages import watched
 from evornn.dashboards import run_live, run_network, run_searcher
-from evornn.experiments import run_charts
 from evornn.experiments.execute import load_task
+from evornn.experiments.reporting import run_charts
 from evornn.networks.network import Network
-from evornn.service.drawing import drawn_network
+from evornn.service.reading.figures import drawn_network
 from evornn.store.errors import NotFound
 from evornn.store.records import Claim, NewRun
 from evornn.store.store import Store, open_store
@@ -24,7 +24,7 @@ from evornn.trainers import TRAINERS
 from evornn.training.budget import Budget
 from evornn.training.champion import so_far
 from evornn.training.loop import Run
-from evornn.training.posed import problem
+from evornn.training.make_problem import problem
 from evornn.training.records import Checkpoint, Row
 
 TASK, NETWORK, TRAINER = {"kind": "sunspots"}, {"kind": "elman", "units": 3}, {"kind": "snes", "population": 4}

@@ -17,7 +17,7 @@ import pytest
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
 from evornn.kernels.normal import standard_normal
-from evornn.kernels.simd import machine_code
+from evornn.kernels.simd.runtime import machine_code
 
 NAMES = sorted(machine_code.FUNCTIONS)
 CACHES = machine_code.function, machine_code._address, machine_code._file

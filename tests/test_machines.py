@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evornn.service.api.metrics import Metrics
-from evornn.service.machines import machines_of, this_machine
+from evornn.service.executors.machines import machines_of, this_machine
 from evornn.store.records import Machine, Worker
 from evornn.store.store import open_store
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from evornn.errors import EvornnError
-from evornn.networks import CELLS, hopfield, neural_turing_machine, pushdown_automaton
-from evornn.networks import bidirectional_associative_memory as bam
+from evornn.networks import CELLS
+from evornn.networks.architectures import bidirectional_associative_memory as bam
+from evornn.networks.architectures import hopfield, neural_turing_machine, pushdown_automaton
+from evornn.networks.custom_module import OwnModule
 from evornn.networks.network import Network
-from evornn.networks.own_module import OwnModule
 
 
 def double(kind: str, inputs: int, outputs: int, **settings) -> Network:

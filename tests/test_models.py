@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 import evornn
 from evornn.errors import EvornnError
 from evornn.networks import CELLS, NETWORKS
+from evornn.networks.custom_module import OwnModule
 from evornn.networks.network import Network
-from evornn.networks.own_module import OwnModule
 from evornn.settings import BadSetting
-from evornn.tasks.task import Data, Sequences
+from evornn.tasks.core.task import Data, Sequences
 
 I, O, H = 3, 2, 4  # noqa: E741
 

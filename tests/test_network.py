@@ -18,9 +18,9 @@ from evornn.kernels import evaluate
 from evornn.kernels.backend import Backend
 from evornn.kernels.losses import PER_STEP
 from evornn.networks import CELLS
+from evornn.networks.architectures.lstm_1997 import LSTM1997
 from evornn.networks.convert import GATES, MODULES, RMLP, from_torch, to_torch_modules
 from evornn.networks.loss import DIFFERENTIABLE, has_gradient
-from evornn.networks.lstm_1997 import LSTM1997
 from evornn.networks.network import Network
 from evornn.settings import BadSetting
 

@@ -12,8 +12,8 @@ from scipy import stats
 
 from evornn.arrays import Streams
 from evornn.kernels.normal import standard_normal
-from evornn.kernels.simd import normal
-from evornn.kernels.simd.machine_code import function
+from evornn.kernels.simd.runtime import normal
+from evornn.kernels.simd.runtime.machine_code import function
 
 WORDS = st.integers(0, 2**32 - 1)
 

@@ -9,8 +9,8 @@ from random_cells import random_cell
 from simd_cases import Case
 
 from evornn.cell import Cell, Weights
-from evornn.kernels.simd.equation import NotFusable
-from evornn.kernels.simd.evaluator import SimdEvaluator
+from evornn.kernels.simd.programs.equation import NotFusable
+from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
 from evornn.layout import Layout
 from evornn.ops import Node, apply, constant, exp, relu, sigmoid, stop, tanh
 

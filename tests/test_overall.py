@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 from test_report import FAMILIES, NASTY, made, said
 
-from evornn.experiments import charts, conclusions, overall_charts, targets
-from evornn.experiments.compare import compare
-from evornn.experiments.comparison import Interval, Overall, as_data
-from evornn.experiments.palette import styles
-from evornn.experiments.report import report
-from evornn.experiments.targets import Problem
-from evornn.tasks.task import Baseline
+from evornn.experiments.analysis import narrative, targets
+from evornn.experiments.analysis.compare import compare
+from evornn.experiments.analysis.comparison import Interval, Overall, as_data
+from evornn.experiments.analysis.targets import Problem
+from evornn.experiments.reporting import charts, overall_charts
+from evornn.experiments.reporting.palette import styles
+from evornn.experiments.reporting.report import report
+from evornn.tasks.core.task import Baseline
 
 
 def several(tasks: int, seeds: int = 2, **changes) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -36,7 +37,7 @@ def several(tasks: int, seeds: int = 2, **changes) -> tuple[pd.DataFrame, pd.Dat
 
 
 def words(found) -> str:
-    return " ".join(conclusions.ranked(found.ranking, found.alpha))
+    return " ".join(narrative.ranked(found.ranking, found.alpha))
 
 
 def test_three_tasks_that_agree_are_ranked_and_tested():

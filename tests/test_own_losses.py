@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from evornn.networks import NETWORKS, exam
+from evornn.networks import NETWORKS, objective
 from evornn.networks.network import Network
 
 I, H, O, B, T, P = 3, 5, 4, 9, 8, 3  # noqa: E741
@@ -227,7 +227,7 @@ def test_a_few_members_at_a_time_change_nothing(monkeypatch: pytest.MonkeyPatch)
     network, genomes, x, y, mask = asked()
     _, state = network.predict(genomes, x, return_state=True)
     whole = network.gradients(genomes, x, y, loss=huber, mask=mask, state=state, return_state=True)
-    monkeypatch.setattr(exam, "OUTPUTS_AT_A_TIME", 1)
+    monkeypatch.setattr(objective, "OUTPUTS_AT_A_TIME", 1)
     parts = network.gradients(genomes, x, y, loss=huber, mask=mask, state=state, return_state=True)
     for found, right in zip((*parts[:2], *parts[2][0].values()), (*whole[:2], *whole[2][0].values()), strict=True):
         np.testing.assert_array_equal(found, right)

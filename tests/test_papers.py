@@ -24,9 +24,9 @@ from benchmarks.papers.rules import RULES, verdict
 from benchmarks.papers.section import NAMES, Line, Section, section
 from evornn.cli.progress import progress
 from evornn.errors import UnknownName
+from evornn.experiments.analysis.statistics import Interval
 from evornn.experiments.execute import check_plans
 from evornn.experiments.spec import experiment, plan
-from evornn.experiments.statistics import Interval
 from evornn.store.records import StoredRun
 from evornn.store.store import open_store
 

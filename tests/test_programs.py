@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simd_cases import cell
 
-from evornn.kernels.simd import instructions
-from evornn.kernels.simd.instructions import WORDS
-from evornn.kernels.simd.listing import listing
-from evornn.kernels.simd.machine_code import function
-from evornn.kernels.simd.operations import CODES, FUSED, NUMBERS, OPERATIONS, PATTERNS, Pattern
-from evornn.kernels.simd.program import Program, Purpose
-from evornn.kernels.simd.steps import ABSOLUTE, Pool, Slot, Step, allocate, room
-from evornn.kernels.simd.vector import LANES
+from evornn.kernels.simd.interpreter import instructions
+from evornn.kernels.simd.interpreter.instructions import WORDS
+from evornn.kernels.simd.interpreter.operations import CODES, FUSED, NUMBERS, OPERATIONS, PATTERNS, Pattern
+from evornn.kernels.simd.interpreter.vector import LANES
+from evornn.kernels.simd.programs.listing import listing
+from evornn.kernels.simd.programs.program import Program, Purpose
+from evornn.kernels.simd.programs.steps import ABSOLUTE, Pool, Slot, Step, allocate, room
+from evornn.kernels.simd.runtime.machine_code import function
 from evornn.layout import Layout
 from evornn.networks import CELLS
 from evornn.ops import Node, Value, walk

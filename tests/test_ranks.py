@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evornn.arrays import Streams
-from evornn.experiments import ranks as r
+from evornn.experiments.analysis import ranks as r
 
 # C4.5, C4.5+m, C4.5+cf and C4.5+m+cf on 14 data sets: the ranks of their areas under the ROC curve
 DEMSAR = np.array([

@@ -14,14 +14,15 @@ import pytest
 from rich.console import Console
 
 from evornn.errors import EvornnError
-from evornn.experiments import charts, conclusions, targets, terminal
-from evornn.experiments.charts import Forecast
-from evornn.experiments.compare import compare
-from evornn.experiments.comparison import Comparison, as_data
-from evornn.experiments.palette import label, styles
-from evornn.experiments.report import report, without_password, write_report
-from evornn.experiments.targets import Problem
-from evornn.tasks.task import Baseline, Chart
+from evornn.experiments.analysis import narrative, targets
+from evornn.experiments.analysis.compare import compare
+from evornn.experiments.analysis.comparison import Comparison, as_data
+from evornn.experiments.analysis.targets import Problem
+from evornn.experiments.reporting import charts, terminal
+from evornn.experiments.reporting.charts import Forecast
+from evornn.experiments.reporting.palette import label, styles
+from evornn.experiments.reporting.report import report, without_password, write_report
+from evornn.tasks.core.task import Baseline, Chart
 
 FAMILIES = {"adam": "gradient", "cma_es": "evolution", "memetic": "hybrid"}
 SPEC = {"name": "made_up", "tasks": [{"kind": "sunspots"}]}
@@ -126,12 +127,12 @@ def test_the_chosen_run_is_the_lowest_on_validation_and_is_judged_on_test():
 )
 def test_the_sentence_on_baselines_is_right_both_ways(losses, words):
     found = compare(*made(2), FAMILIES, bars(*losses))
-    assert words in conclusions.against_baselines(found.tasks[0])
+    assert words in narrative.against_baselines(found.tasks[0])
     assert words.split(":")[0] in " ".join(said(found).split())
 
 
 def test_a_difference_in_a_table_is_in_percent_or_a_factor():
-    told = [conclusions.difference(margin) for margin in (-0.237, 0.1, 10.0, 1e11)]
+    told = [narrative.difference(margin) for margin in (-0.237, 0.1, 10.0, 1e11)]
     assert told == ["-23.7 %", "+10.0 %", "+1000.0 %", "× 1e+11"]
     runs, curves = made(2)
     found = compare(runs, curves, FAMILIES, bars(1e-12))
@@ -144,7 +145,7 @@ def test_too_few_seeds_print_no_test_and_say_so(seeds):
     contests = [found.tasks[0].contest_of_families, *found.tasks[0].contests]
     assert all(contest.note.startswith("too few seeds for a test") and not contest.test for contest in contests)
     assert all(p.p is None and p.corrected is None and p.better is None for c in contests for p in c.pairs)
-    assert "too few seeds" in conclusions.families(found.tasks[0], 0.05)[1].lower()
+    assert "too few seeds" in narrative.families(found.tasks[0], 0.05)[1].lower()
     assert "p ≤" not in said(found) and "Too few seeds for a test" in page(seeds)
 
 
@@ -164,7 +165,7 @@ def test_enough_seeds_find_a_clear_order_and_no_more():
     sure = [p for p in contest.pairs if p.better]
     assert [p.p for p in sure] == pytest.approx([2 / 2**10] * 2)
     assert [p.corrected for p in sure] == pytest.approx([3 * 2 / 2**10] * 2)
-    words = conclusions.supported(contest, 0.05)
+    words = narrative.supported(contest, 0.05)
     assert "lower for hybrid than for gradient and evolution" in words
     assert "no difference could be shown between gradient and evolution" in words
 

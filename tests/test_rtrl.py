@@ -13,14 +13,14 @@ from evornn.arrays import Streams
 from evornn.errors import EvornnError
 from evornn.networks.network import Network
 from evornn.store.codec import dumps, loads, pack, unpack
-from evornn.tasks.task import Data, Sequences
+from evornn.tasks.core.task import Data, Sequences
 from evornn.trainers import TRAINERS
-from evornn.trainers.trainer import BudgetExhausted
+from evornn.trainers.core.trainer import BudgetExhausted
 from evornn.training.budget import Budget
 from evornn.training.loop import Run
-from evornn.training.mapping import Mapping
 from evornn.training.oracle import LocalOracle
 from evornn.training.records import Checkpoint
+from evornn.training.sequence_problem import Mapping
 
 B, T = 3, 7
 # what differs for derivatives: states, outputs fed back, time, masks, fixed weights, a gradient that is stopped

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from stores import row
 
-from evornn.experiments import network_charts, run_charts
 from evornn.experiments.execute import load_task
-from evornn.experiments.portrait import Portrait, Trajectory, matrix, portrait
+from evornn.experiments.reporting import network_charts, run_charts
+from evornn.experiments.reporting.network_summary import Portrait, Trajectory, matrix, portrait
 from evornn.kernels.reference import matrix as reference_matrix
 from evornn.networks.network import Network
 
@@ -106,7 +106,7 @@ def test_a_portrait_of_a_controller() -> None:
     _, data = load_task({"kind": "single_pole"})
     network = Network("elman", inputs=data.sizes[0], units=3, outputs=data.sizes[1])
     genomes = network.sample(20, seed=2)
-    from evornn.training.control import Control
+    from evornn.training.plant_problem import Control
 
     control = Control(network, data.test, data.loss)
     lived = control.episodes(genomes, 300)

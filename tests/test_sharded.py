@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from evornn.experiments.execute import execute
 from evornn.experiments.spec import experiment, plan
 from evornn.networks.network import Network
-from evornn.service.executor import Assignment, Attempt, Ended
+from evornn.service.executors.executor import Assignment, Attempt, Ended
 from evornn.tasks import TASKS
-from evornn.tasks.task import Sequences
+from evornn.tasks.core.task import Sequences
 from evornn.training.environment import versions
-from evornn.training.posed import problem
+from evornn.training.make_problem import problem
 from evornn.training.problem import Problem, Spread
-from evornn.workers import crew as crews
+from evornn.workers import shard_pool as crews
 from evornn.workers import sharded
 from evornn.workers.sharded import Sharded, cut
 

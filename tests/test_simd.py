@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simd_cases import Case
 
-from evornn.kernels.simd import kernel
-from evornn.kernels.simd.evaluator import SimdEvaluator
-from evornn.kernels.simd.threads import Buffers
+from evornn.kernels.simd.runtime import kernel
+from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
+from evornn.kernels.simd.runtime.threads import Buffers
 
 # ---- agreement with the reference -----------------------------------------------------------------------------------
 

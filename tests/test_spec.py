@@ -16,9 +16,9 @@ from evornn.errors import EvornnError
 from evornn.experiments import yaml
 from evornn.experiments.execute import check_plans, execute, load, ready
 from evornn.experiments.spec import experiment, plan
-from evornn.experiments.tunable import tunable
+from evornn.experiments.tuning.tunable_spec import tunable
 from evornn.tasks import TASKS
-from evornn.tasks.task import Task
+from evornn.tasks.core.task import Task
 from evornn.trainers import TRAINERS
 from evornn.training.check import data_of
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evornn.arrays import Streams
-from evornn.experiments import statistics as s
+from evornn.experiments.analysis import statistics as s
 
 LOSSES = st.lists(st.floats(0, 1e6), min_size=2, max_size=12)
 BAD_TOO = st.lists(st.one_of(st.floats(0, 1e6), st.just(math.nan), st.just(math.inf)), min_size=2, max_size=12)

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from stores import SPEC, checkpoint, claim_all, result, row, submitted
 
 from evornn.errors import UnknownName
-from evornn.store import leasing, transitions
+from evornn.store import leases, transitions
 from evornn.store.errors import Busy, Conflict, Diverged, Fenced, NotFound, StoreError
 from evornn.store.records import LogLine, Machine
 from evornn.store.schema import STATES, tokens
@@ -186,7 +186,7 @@ def test_rows_and_checkpoint_commit_together(store: Store, monkeypatch: pytest.M
     store.record(claim.run.id, claim.lease, [row(1)], checkpoint(1))
     before = store.run(claim.run.id)
     with monkeypatch.context() as patch, pytest.raises(OSError, match="crash"):
-        patch.setattr(leasing, "_keep", _crash)
+        patch.setattr(leases, "_keep", _crash)
         store.record(claim.run.id, claim.lease, [row(2)], checkpoint(2), [LogLine("lost")])
     assert store.curve(claim.run.id) == [row(1)] and store.checkpoint(claim.run.id).mark == 1
     assert store.run(claim.run.id) == before and store.logs() == []
@@ -229,7 +229,7 @@ def test_failures_are_tried_three_times_with_a_pause(store: Store, monkeypatch: 
     assert claim is not None
     assert store.fail(claim.run.id, claim.lease, "CUDA out of memory", retry=True) == "queued"
     assert store.claim("me") is None, "not yet"
-    monkeypatch.setattr(leasing, "BACK_OFF", 0.0)
+    monkeypatch.setattr(leases, "BACK_OFF", 0.0)
     store.cancel(job=job)
     store.resume(job)
     states = []
@@ -448,7 +448,7 @@ def test_a_transaction_that_lost_is_tried_once_more(store: Store, monkeypatch: p
             raise Busy("deadlock")
         return transitions.fence(*arguments)
 
-    monkeypatch.setattr(leasing, "fence", fence)
+    monkeypatch.setattr(leases, "fence", fence)
     claim = _claimed(store)
     store.record(claim.run.id, claim.lease, [row(1)])
     assert store.curve(claim.run.id) == [row(1)] and len(calls) == 2
@@ -480,7 +480,7 @@ def test_what_is_not_there(store: Store) -> None:
     assert store.claim("me", job=9) is None
 
 
-def _claimed(store: Store) -> leasing.Claim:
+def _claimed(store: Store) -> leases.Claim:
     submitted(store)
     claim = store.claim("me")
     assert claim is not None
@@ -511,5 +511,5 @@ def _killed_while_recording(url: str) -> None:
     claim = store.claim("victim")
     assert claim is not None
     store.record(claim.run.id, claim.lease, [row(1)], checkpoint(1))
-    leasing._keep = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    leases._keep = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
     store.record(claim.run.id, claim.lease, [row(2)], checkpoint(2))

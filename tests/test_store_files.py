@@ -15,7 +15,7 @@ from stores import checkpoint, filled, result, row, submitted
 from evornn.store.database import parse
 from evornn.store.errors import StoreError
 from evornn.store.store import open_store
-from evornn.store.upgrading import check, upgrade
+from evornn.store.upgrades import check, upgrade
 
 NOBODY = 65534
 

@@ -15,7 +15,7 @@ from stores import checkpoint, result, row, submitted
 
 from evornn.store.codec import digest, dumps, join_finite, loads, part_finite
 from evornn.store.errors import Fenced
-from evornn.store.leasing import TRIES
+from evornn.store.leases import TRIES
 from evornn.store.store import open_store
 
 RUNS = 3

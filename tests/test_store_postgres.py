@@ -16,7 +16,7 @@ from stores import checkpoint, claim_all, filled, result, row, submitted
 from evornn.store.database import parse
 from evornn.store.errors import Busy, StoreError, Unreachable
 from evornn.store.store import open_store
-from evornn.store.upgrading import check, upgrade
+from evornn.store.upgrades import check, upgrade
 
 SECRET = "hunter2"
 

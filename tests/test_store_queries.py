@@ -12,7 +12,7 @@ from stores import SPEC, checkpoint, new_runs, result, row, submitted
 
 from evornn.errors import EvornnError
 from evornn.store.errors import StoreError
-from evornn.store.querying import TABLES, VIEWS
+from evornn.store.queries import TABLES, VIEWS
 from evornn.store.store import Store, open_store
 
 ONLY = "only SELECT is allowed"

@@ -14,11 +14,11 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy import text
 from stores import filled
 
-from evornn.store import reader, words
+from evornn.store import reader, sql_lexer
 from evornn.store.errors import StoreError
 from evornn.store.schema import TABLES, VIEWS, metadata
 from evornn.store.store import Store, open_store
-from evornn.store.upgrading import upgrade
+from evornn.store.upgrades import upgrade
 
 ONLY = "only SELECT is allowed"
 HOSTILE = {
@@ -247,13 +247,13 @@ def test_several_ask_at_once(store: Store) -> None:
     ],
 )
 def test_calls_are_found_where_postgres_finds_them(sql: str, found: list[str]) -> None:
-    assert words.calls(sql) == found
+    assert sql_lexer.calls(sql) == found
 
 
 def test_words_of_any_query_are_found_in_time() -> None:
     for piece in ("$a$", "'", '"', "/*", "$", "e'\\\\", "a(", "U&'", "--", "*/", "\n"):
-        assert isinstance(words.tokens(piece * 30_000), list)
-    assert words.tokens("".join(f"${letter}{number}$" for letter in "abc" for number in range(9000))) == []
+        assert isinstance(sql_lexer.tokens(piece * 30_000), list)
+    assert sql_lexer.tokens("".join(f"${letter}{number}$" for letter in "abc" for number in range(9000))) == []
 
 
 def _as_role(store: Store) -> psycopg.Connection[Any]:

@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import inspect, text
 from stores import checkpoint, filled, result, row, submitted
 
-from evornn.store import upgrading
+from evornn.store import upgrades
 from evornn.store.database import Database
 from evornn.store.errors import StoreError
 from evornn.store.schema import HEAD, VERSION_TABLE, metadata
 from evornn.store.store import open_store
-from evornn.store.upgrading import check, upgrade
+from evornn.store.upgrades import check, upgrade
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -30,9 +30,9 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_head_is_the_newest_migration_and_the_tables_are_the_models(url: str) -> None:
     from alembic.script import ScriptDirectory
 
-    assert ScriptDirectory.from_config(upgrading._config()).get_current_head() == HEAD
+    assert ScriptDirectory.from_config(upgrades._config()).get_current_head() == HEAD
     filled(url).close()
-    assert check(url) == upgrading.Health(HEAD, HEAD, ())
+    assert check(url) == upgrades.Health(HEAD, HEAD, ())
     assert str(check(url)) == f"schema {HEAD}, as this evornn wants it: all is well"
     for table in metadata.tables:
         found = execute(url, f"SELECT count(*) FROM {table}")[0][0]
@@ -79,7 +79,7 @@ def test_scores_came_with_the_third_version(url: str) -> None:
 def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(url).close()
     upgrade(url, "0001")
-    monkeypatch.setattr(upgrading, "version_of", _fails_the_second_time(upgrading.version_of))
+    monkeypatch.setattr(upgrades, "version_of", _fails_the_second_time(upgrades.version_of))
     with pytest.raises(OSError, match="crash"):
         upgrade(url)
     monkeypatch.undo()

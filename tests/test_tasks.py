@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from evornn import settings
 from evornn.errors import EvornnError
 from evornn.kernels import losses
-from evornn.tasks import TASKS, chance, scaling
-from evornn.tasks.series import Forecasting, Table, forecasts
+from evornn.tasks import TASKS
+from evornn.tasks.core import chance, scaling
+from evornn.tasks.core.series import Forecasting, Table, forecasts
 
 FEW = {"train": 40, "valid": 20, "test": 30}
 FEWER = {"train": 9, "valid": 9, "test": 9}

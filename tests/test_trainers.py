@@ -29,27 +29,27 @@ from evornn.arrays import Streams
 from evornn.errors import EvornnError, UnknownName
 from evornn.settings import BadSetting, names
 from evornn.trainers import TRAINERS
-from evornn.trainers.breeding import crossed, parents
-from evornn.trainers.coordinates import Coordinates, reflected
-from evornn.trainers.covariance.adaptation import Adaptation
-from evornn.trainers.covariance.constants import constants
-from evornn.trainers.covariance.eigen import Eigen
-from evornn.trainers.covariance.form import Selected
-from evornn.trainers.covariance.limited import Limited
-from evornn.trainers.covariance.separable import Separable
+from evornn.trainers.core.breeding import crossed, parents
+from evornn.trainers.core.coordinates import Coordinates, reflected
+from evornn.trainers.core.covariance.adaptation import Adaptation
+from evornn.trainers.core.covariance.constants import constants
+from evornn.trainers.core.covariance.eigen import Eigen
+from evornn.trainers.core.covariance.form import Selected
+from evornn.trainers.core.covariance.limited import Limited
+from evornn.trainers.core.covariance.separable import Separable
+from evornn.trainers.core.gradient import GradientTrainer
+from evornn.trainers.core.hybrid import HybridTrainer, InjectingOracle, LocalOracle, Passed
+from evornn.trainers.core.memory import keep_freed_memory
+from evornn.trainers.core.population import PopulationTrainer
+from evornn.trainers.core.ranks import centred_ranks, utilities
+from evornn.trainers.core.replay import Growing, Log
+from evornn.trainers.core.restarts import grown
+from evornn.trainers.core.schedule import Schedule
+from evornn.trainers.core.search import around, taken
+from evornn.trainers.core.sequential import PartOfBudget
+from evornn.trainers.core.trainer import BudgetExhausted, State, Trainer, Window
 from evornn.trainers.differential_evolution import distinct
-from evornn.trainers.gradient import GradientTrainer
-from evornn.trainers.hybrid import HybridTrainer, InjectingOracle, LocalOracle, Passed
-from evornn.trainers.in_turn import PartOfBudget
 from evornn.trainers.memetic import RefiningOracle, lowest
-from evornn.trainers.memory import keep_freed_memory
-from evornn.trainers.population import PopulationTrainer
-from evornn.trainers.ranks import centred_ranks, utilities
-from evornn.trainers.replay import Growing, Log
-from evornn.trainers.restarts import grown
-from evornn.trainers.schedule import Schedule
-from evornn.trainers.search import around, taken
-from evornn.trainers.trainer import BudgetExhausted, State, Trainer, Window
 
 N, READOUT, SEQUENCES = 6, 2, 10
 ROOT = Path(__file__).parent.parent

@@ -17,19 +17,19 @@ from numpy.testing import assert_array_equal
 import evornn
 from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
-from evornn.networks.exam import Exam
 from evornn.networks.network import Network
+from evornn.networks.objective import Exam
 from evornn.store.codec import dumps, loads, pack, unpack
 from evornn.tasks import TASKS
-from evornn.tasks.task import Data, Score, Sequences
+from evornn.tasks.core.task import Data, Score, Sequences
 from evornn.trainers import TRAINERS
-from evornn.trainers.hybrid import Passed
-from evornn.trainers.trainer import BudgetExhausted, NoGradient, Oracle, State, Trainer
+from evornn.trainers.core.hybrid import Passed
+from evornn.trainers.core.trainer import BudgetExhausted, NoGradient, Oracle, State, Trainer
 from evornn.training import loop
 from evornn.training.budget import Budget
 from evornn.training.loop import Run, training
+from evornn.training.make_problem import problem
 from evornn.training.oracle import LocalOracle, Order, Origin
-from evornn.training.posed import problem
 from evornn.training.records import Checkpoint, Result, Row
 from evornn.training.state import join, split
 

@@ -16,14 +16,14 @@ from evornn.errors import EvornnError
 from evornn.networks.convert import from_torch, to_torch_modules
 from evornn.networks.network import Network
 from evornn.store.codec import dumps, loads, pack, unpack
-from evornn.tasks.task import Data, Sequences
+from evornn.tasks.core.task import Data, Sequences
 from evornn.trainers import TRAINERS
-from evornn.trainers.trainer import BudgetExhausted
+from evornn.trainers.core.trainer import BudgetExhausted
 from evornn.training.budget import Budget
 from evornn.training.loop import Run
-from evornn.training.mapping import Mapping
 from evornn.training.oracle import LocalOracle, Order
 from evornn.training.records import Checkpoint
+from evornn.training.sequence_problem import Mapping
 
 B, T = 6, 11
 

@@ -24,11 +24,11 @@ from evornn import library
 from evornn.errors import EvornnError
 from evornn.experiments import ranges
 from evornn.experiments.ranges import Choices, Numbers
-from evornn.experiments.sampler import Sampler
 from evornn.experiments.spec import experiment
-from evornn.experiments.tunable import tunable
+from evornn.experiments.tuning.sampler import Sampler
+from evornn.experiments.tuning.tunable_spec import tunable
 from evornn.library import Silent
-from evornn.service.tuning import Tuner
+from evornn.service.tuning.tuner import Tuner
 from evornn.store.records import StoredRun
 from evornn.store.store import Store, open_store
 
@@ -313,7 +313,7 @@ def test_cancelled_runs_go_on(unbroken: Store, tmp_path: Path) -> None:
 def test_a_tuning_that_went_another_way_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_store(f"sqlite:///{tmp_path}/evornn.db") as store:
         next(Tuner(store, SPEC).jobs())
-        monkeypatch.setattr("evornn.experiments.sampler.DIGITS", 2)
+        monkeypatch.setattr("evornn.experiments.tuning.sampler.DIGITS", 2)
         with pytest.raises(EvornnError, match="went another way"):
             next(Tuner(store, SPEC).jobs())
 

@@ -17,11 +17,11 @@ from evornn import library
 from evornn.cli import progress
 from evornn.errors import EvornnError
 from evornn.library import Silent, work
-from evornn.service import steps
-from evornn.service.results import Results
-from evornn.service.rules import Rules
+from evornn.service.policy import Rules
+from evornn.service.reading.results import Results
 from evornn.service.service import Service
-from evornn.service.steps import Step, Tunings
+from evornn.service.tuning import session
+from evornn.service.tuning.session import Step, Tunings
 from evornn.settings import BadSetting
 from evornn.store.store import Store, open_store
 
@@ -121,7 +121,7 @@ def test_what_is_wrong_is_said_by_a_server_too(tmp_path: Path) -> None:
 def test_a_tuning_that_was_forgotten_goes_on(store: Store, here: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """It passes by its finished jobs, and comes to where it was."""
     worked_off(store, Service(store), most=2)
-    monkeypatch.setattr(steps, "MOST", 1)
+    monkeypatch.setattr(session, "MOST", 1)
     tunings = Tunings(store)
     assert [tunings.step(SPEC, None, "").job for _ in range(4)] == [1, 2, 3, 3]
     tunings.step(changed(seeds=3), None, "")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evornn.kernels.simd import functions
-from evornn.kernels.simd.vector import LANES, load, numba_function, store
+from evornn.kernels.simd.interpreter import functions
+from evornn.kernels.simd.interpreter.vector import LANES, load, numba_function, store
 
 Floats = NDArray[np.float32]
 

@@ -22,8 +22,8 @@ from evornn.client.http import Http
 from evornn.client.remote import Remote
 from evornn.errors import EvornnError
 from evornn.library import Silent, work
-from evornn.service.model import Model
-from evornn.service.results import Results
+from evornn.service.reading.results import Results
+from evornn.service.reading.saved_network import Model
 from evornn.store.errors import Conflict, NotFound, Unreachable
 from evornn.store.records import LogLine
 from evornn.store.store import open_store

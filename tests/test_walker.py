@@ -15,15 +15,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 import evornn
 from evornn.kernels import closed_loop
 from evornn.kernels.reference import MEANING
-from evornn.kernels.simd.control import Control as Lanes
+from evornn.kernels.simd.runtime.control import Control as Lanes
 from evornn.networks.network import Network
 from evornn.ops import walk
 from evornn.tasks import TASKS
+from evornn.tasks.core.task import Trials
 from evornn.tasks.plants.walker import SWING, Walker, _arctan
-from evornn.tasks.task import Trials
 from evornn.tasks.walker import IDEAL, LeggedWalker
 from evornn.training.budget import Budget
-from evornn.training.control import Control
+from evornn.training.plant_problem import Control
 
 CTRNN = {"dt": 0.1, "tau_low": 0.5, "tau_high": 10.0, "weight_range": 16.0, "readout": False}
 PUSH, BACK, REST, SWING_ON = (1.0, 1.0, 0.0), (1.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from evornn.errors import EvornnError
-from evornn.service.executor import Executor
+from evornn.service.executors.executor import Executor
 
 log = logging.getLogger(__name__)
 

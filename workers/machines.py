@@ -11,8 +11,8 @@ import ray
 from ray._private.state import available_resources_per_node  # Ray has no other place for it
 
 from evornn.errors import EvornnError
-from evornn.service.executor import Room
-from evornn.service.machines import this_machine
+from evornn.service.executors.executor import Room
+from evornn.service.executors.machines import this_machine
 from evornn.store.records import Machine
 from evornn.workers.cluster import knock
 

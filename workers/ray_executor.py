@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
-from evornn.service.executor import Assignment, Attempt, Cause, Ended, Event, Room, is_last
+from evornn.service.executors.executor import Assignment, Attempt, Cause, Ended, Event, Room, is_last
 from evornn.store.records import Machine
 from evornn.training.environment import versions
 from evornn.workers.machines import Machines

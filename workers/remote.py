@@ -9,9 +9,9 @@ from typing import Any
 
 import ray
 
-from evornn.service.executor import Assignment, Ended, Event, Said
+from evornn.service.executors.executor import Assignment, Ended, Event, Said
 from evornn.training.environment import versions
-from evornn.workers.crew import SINGLE_THREADED, sharding
+from evornn.workers.shard_pool import SINGLE_THREADED, sharding
 from evornn.workers.versions import OtherVersion, checked
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 @ray.remote(max_retries=0, num_returns="streaming", runtime_env=SINGLE_THREADED)
 def compute(assignment: Assignment, asking: Mapping[str, Any]) -> Iterator[Event]:
     """A run on a worker. `asking`: the versions of the dispatcher."""
-    from evornn.service.perform import perform
+    from evornn.service.executors.execution import perform
 
     try:
         unlike = checked(asking, versions())

@@ -15,8 +15,8 @@ import numpy as np
 from evornn.arrays import Batch, Genome, Genomes, Losses
 from evornn.kernels.evaluate import TILE
 from evornn.layout import Layout
-from evornn.tasks.task import Score
-from evornn.trainers.trainer import Carry, Window
+from evornn.tasks.core.task import Score
+from evornn.trainers.core.trainer import Carry, Window
 from evornn.training.problem import Costs, Part, Problem
 
 WORTH = 100_000_000  # network steps × parameters of a call; less is done sooner here than sent (docs/scaling.md)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.papers.figures import scores
-from evornn.experiments.statistics import holm, rank_sum
+from evornn.experiments.analysis.statistics import holm, rank_sum
 from evornn.store.records import StoredRun
 
 ALPHA = 0.05

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Streams
-from evornn.experiments.statistics import Interval, expected_running_time_interval, success_rate
+from evornn.experiments.analysis.statistics import Interval, expected_running_time_interval, success_rate
 from evornn.store.records import StoredRun
 
 RESAMPLES = 10_000

@@ -10,7 +10,7 @@ from benchmarks.papers.claims import Judged
 from benchmarks.papers.rules import RULES
 from benchmarks.papers.running import Measured
 from benchmarks.papers.section import Section
-from evornn.experiments.statistics import Interval
+from evornn.experiments.analysis.statistics import Interval
 
 HEAD = """# Published tables
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evornn.experiments.statistics import Interval
+from evornn.experiments.analysis.statistics import Interval
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from benchmarks.papers.figures import FIGURES, scores, solved
 from benchmarks.papers.rules import verdict
 from benchmarks.papers.section import Line, Section
 from benchmarks.stored import Watching, compute, job_of
-from evornn.experiments.statistics import Interval
+from evornn.experiments.analysis.statistics import Interval
 from evornn.store.records import StoredRun
 from evornn.store.store import Store
 

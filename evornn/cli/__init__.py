@@ -12,7 +12,7 @@ from typing import Any
 def main() -> None:
     """The `evornn` command."""
     from evornn.cli.app import app
-    from evornn.cli.running import Detached
+    from evornn.cli.run import Detached
     from evornn.errors import EvornnError
 
     signal.signal(signal.SIGTERM, _interrupt)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import typer
 
-from evornn.cli import asking, changing, looking, operating, running
+from evornn.cli import admin, jobs, results, run
 from evornn.cli.dispatch import dispatch
-from evornn.cli.tuning import tune
+from evornn.cli.tune import tune
 
 app = typer.Typer(
     help="Train recurrent networks by evolution, by gradient and by both, and find out which is better.",
@@ -17,25 +17,25 @@ app = typer.Typer(
     add_completion=False,
 )
 COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (  # in the order of the help
-    ("run", running.run),
-    ("resume", running.resume),
+    ("run", run.run),
+    ("resume", run.resume),
     ("tune", tune),
-    ("submit", running.submit),
-    ("ls", looking.list_),
-    ("show", looking.show_run),
-    ("logs", looking.logs),
-    ("cancel", changing.cancel),
-    ("retry", changing.retry),
-    ("compare", asking.compare),
-    ("query", asking.query),
-    ("export", asking.export),
-    ("model", asking.model),
-    ("catalog", asking.catalog),
+    ("submit", run.submit),
+    ("ls", jobs.list_),
+    ("show", jobs.show_run),
+    ("logs", jobs.logs),
+    ("cancel", jobs.cancel),
+    ("retry", jobs.retry),
+    ("compare", results.compare),
+    ("query", results.query),
+    ("export", results.export),
+    ("model", results.model),
+    ("catalog", results.catalog),
     ("dispatch", dispatch),
-    ("serve", operating.serve),
-    ("doctor", operating.doctor),
+    ("serve", admin.serve),
+    ("doctor", admin.doctor),
 )
 for name, command in COMMANDS:
     app.command(name)(command)
-app.add_typer(operating.token, name="token")
-app.add_typer(operating.database, name="db")
+app.add_typer(admin.token, name="token")
+app.add_typer(admin.database, name="db")

@@ -18,7 +18,7 @@ import typer
 from evornn.cli.options import DEFAULT, Address, Json, Store, Workers
 
 if TYPE_CHECKING:
-    from evornn.service.dispatch import Dispatcher
+    from evornn.service.dispatch.dispatcher import Dispatcher
     from evornn.store import store as stores
     from evornn.store.records import StoredRun
     from evornn.training.records import Update
@@ -42,7 +42,7 @@ def dispatch(
     SIGTERM or Ctrl-C give back what is under way, to go on from its checkpoint; a second one ends at once.
     """
     from evornn import library
-    from evornn.service.dispatch import Dispatcher
+    from evornn.service.dispatch.dispatcher import Dispatcher
 
     _log_to_stderr(as_json)
     library.prepare(workers, address)

@@ -13,7 +13,7 @@ import typer
 from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
-    from evornn.service.results import Results
+    from evornn.service.reading.results import Results
 
 DEFAULT = "sqlite:///evornn.db"
 Store = Annotated[

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evornn.experiments.comparison import Comparison
+    from evornn.experiments.analysis.comparison import Comparison
 
 
 def show(what: Any, as_json: bool) -> None:
@@ -24,8 +24,8 @@ def show(what: Any, as_json: bool) -> None:
 
 def show_comparison(comparison: Comparison, job: int | None, as_json: bool) -> None:
     """The comparison of a job."""
-    from evornn.experiments.comparison import as_data
-    from evornn.experiments.terminal import rendered
+    from evornn.experiments.analysis.comparison import as_data
+    from evornn.experiments.reporting.terminal import rendered
 
     about = {} if job is None else {"job": job}
     show({**about, **as_data(comparison)} if as_json else rendered(comparison), as_json)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evornn.service.verbs import Reads
+    from evornn.service.interface import Reads
     from evornn.store.records import StoredRun
     from evornn.training.records import Update
 
@@ -111,7 +111,7 @@ def watch(store: Reads, job: int, quiet: bool) -> None:
 
 def see(store: Reads, job: int, tally: Tally) -> None:
     """Tell a tally of a job that is computed elsewhere until it has ended."""
-    from evornn.service.following import follow
+    from evornn.service.reading.tail import follow
 
     for news in follow(store, job):
         ended = {event.run for event in news.events if event.run is not None and event.kind in ENDED}

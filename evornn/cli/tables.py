@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evornn.cli.progress import duration
-from evornn.experiments.line import printable
+from evornn.experiments.text import printable
 
 if TYPE_CHECKING:
     from evornn.experiments.catalog import Entry

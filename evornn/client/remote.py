@@ -11,12 +11,12 @@ from uuid import uuid4
 
 from evornn.client.http import Http
 from evornn.errors import EvornnError
-from evornn.experiments.comparison import Comparison
-from evornn.service.model import Design
-from evornn.service.steps import Step
+from evornn.experiments.analysis.comparison import Comparison
+from evornn.service.reading.saved_network import Design
+from evornn.service.tuning.session import Step
 from evornn.service.wire import Curve, Job, Outcome, Secret, Table
 from evornn.store.codec import FLOAT, unpack
-from evornn.store.reading import check_page
+from evornn.store.reads import check_page
 from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Which, Worker
 from evornn.store.tokens import SCOPES
 from evornn.training.records import Result, Row

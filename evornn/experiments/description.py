@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evornn.cell import Cell
-from evornn.kernels.simd.equation import Equation, NotFusable
+from evornn.kernels.simd.programs.equation import Equation, NotFusable
 from evornn.layout import Layout, source_names
 from evornn.networks import CELLS
 from evornn.ops import Size

@@ -14,14 +14,14 @@ from evornn.networks.loss import OwnLoss, named_loss
 from evornn.networks.network import Network
 from evornn.settings import BadSetting, as_data, build
 from evornn.tasks import TASKS
-from evornn.tasks.task import Data, Task
+from evornn.tasks.core.task import Data, Task
 from evornn.trainers import TRAINERS
-from evornn.trainers.trainer import Trainer
+from evornn.trainers.core.trainer import Trainer
 from evornn.training.budget import Budget
 from evornn.training.check import check, check_causal, check_score, data_of
 from evornn.training.loop import training
+from evornn.training.make_problem import problem
 from evornn.training.oracle import Origin
-from evornn.training.posed import problem
 from evornn.training.problem import Spread
 from evornn.training.records import Checkpoint, Update
 

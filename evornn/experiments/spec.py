@@ -11,8 +11,8 @@ from pydantic import BeforeValidator
 
 from evornn.catalog import is_place
 from evornn.errors import EvornnError, UnknownName, shown
-from evornn.experiments.line import LONGEST, check_line
 from evornn.experiments.ranges import refuse
+from evornn.experiments.text import LONGEST, check_line
 from evornn.experiments.yaml import check_plain
 from evornn.networks import NETWORKS, Architecture
 from evornn.settings import BadSetting, as_data, build, names, settings

@@ -14,8 +14,8 @@ from evornn.layout import Form, Layout
 from evornn.plant import PlantTrace
 
 if TYPE_CHECKING:
-    from evornn.kernels.simd.control import Control
-    from evornn.kernels.simd.evaluator import SimdEvaluator
+    from evornn.kernels.simd.runtime.control import Control
+    from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
 
 Backend: TypeAlias = Literal["auto", "simd", "torch"]
 log = logging.getLogger("evornn.kernels")
@@ -30,8 +30,8 @@ def evaluator(
         return Evaluator(layout, threads)
     reason = _hindrance(layout, device, dtype)
     if reason is None and isinstance(layout, Layout):
-        from evornn.kernels.simd.equation import NotFusable
-        from evornn.kernels.simd.evaluator import SimdEvaluator
+        from evornn.kernels.simd.programs.equation import NotFusable
+        from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
 
         try:
             return SimdEvaluator(layout, threads)
@@ -51,8 +51,8 @@ def closed_loop(evaluating: Evaluator | SimdEvaluator, plant: PlantTrace) -> Clo
         raise EvornnError("only a network made of cells can control a plant: take elman, lstm, gru or another cell")
     if evaluating.name == "torch":
         return ClosedLoop(layout, plant)
-    from evornn.kernels.simd.control import Control
-    from evornn.kernels.simd.equation import NotFusable
+    from evornn.kernels.simd.programs.equation import NotFusable
+    from evornn.kernels.simd.runtime.control import Control
 
     try:
         return Control(layout, plant, evaluating.threads)

@@ -16,7 +16,7 @@ from evornn.kernels.evaluate import single_threaded
 from evornn.kernels.examples import Examples
 from evornn.kernels.reference import NetworkState, Reference
 from evornn.layout import Layout
-from evornn.room import check_room
+from evornn.memory import check_room
 
 MARK = "∂"  # before a state's name: its derivatives by all weights, [P, B, size, n]
 

@@ -15,7 +15,7 @@ from evornn.arrays import Genome
 from evornn.errors import EvornnError
 from evornn.layout import Layout
 from evornn.networks import NETWORKS
-from evornn.networks.elman import Elman
+from evornn.networks.architectures.elman import Elman
 from evornn.networks.network import Network
 
 RMLP = "recurrent_multilayer_perceptron"

@@ -16,8 +16,8 @@ from evornn.kernels.reference import NetworkState
 from evornn.layout import Form, Layout
 from evornn.networks import NETWORKS, Architecture
 from evornn.networks.arguments import Arguments, whole, without_padding
-from evornn.networks.exam import Exam, each_like, like
 from evornn.networks.loss import OwnLoss
+from evornn.networks.objective import Exam, each_like, like
 from evornn.settings import BadSetting
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from evornn import files
 from evornn.errors import EvornnError
-from evornn.service.rules import Rules
+from evornn.service.policy import Rules
 
 LARGEST = 700_000  # bytes of a file
 LONGEST_NAME = 60  # characters, without what tells the content

@@ -98,7 +98,7 @@ def _network() -> str:
 
 
 def _store(url: str) -> str:
-    from evornn.experiments.conclusions import plural
+    from evornn.experiments.analysis.narrative import plural
     from evornn.store.database import Database
     from evornn.store.store import open_store
 

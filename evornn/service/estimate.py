@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from evornn.service.expanding import Expanded
-from evornn.service.verbs import Reads
+from evornn.service.expansion import Expanded
+from evornn.service.interface import Reads
 from evornn.store.records import StoredRun
 
 RECENT = 200  # runs of the store that are looked at

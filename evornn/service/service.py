@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evornn.service.comparing import Comparing, chosen_job, few
-from evornn.service.drawing import DrawnComparison, DrawnNetwork, drawn_comparison, drawn_network
-from evornn.service.expanding import Expanded, enqueue, expand
-from evornn.service.model import Design, design_of
-from evornn.service.rules import Rules
-from evornn.service.steps import Step, Tunings
+from evornn.service.expansion import Expanded, enqueue, expand
+from evornn.service.policy import Rules
+from evornn.service.reading.comparison_data import Comparing, chosen_job, few
+from evornn.service.reading.figures import DrawnComparison, DrawnNetwork, drawn_comparison, drawn_network
+from evornn.service.reading.saved_network import Design, design_of
+from evornn.service.tuning.session import Step, Tunings
 from evornn.store.records import JobId, RunId
 from evornn.store.store import Store
 
 if TYPE_CHECKING:
-    from evornn.experiments.comparison import Comparison
+    from evornn.experiments.analysis.comparison import Comparison
 
 
 class Service:

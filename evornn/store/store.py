@@ -7,12 +7,12 @@ from types import TracebackType
 from typing import Self
 
 from evornn.store.errors import StoreError
-from evornn.store.leasing import Leasing
-from evornn.store.querying import Querying
-from evornn.store.reading import Reading
-from evornn.store.submitting import Submitting
+from evornn.store.leases import Leasing
+from evornn.store.queries import Querying
+from evornn.store.reads import Reading
+from evornn.store.submissions import Submitting
 from evornn.store.tokens import Tokens
-from evornn.store.upgrading import ensure
+from evornn.store.upgrades import ensure
 
 
 class Store(Submitting, Leasing, Reading, Querying, Tokens):

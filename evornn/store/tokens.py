@@ -14,7 +14,7 @@ from evornn.store.database import Database
 from evornn.store.errors import Conflict, NotFound, StoreError, again
 from evornn.store.records import Token
 from evornn.store.schema import now, tokens
-from evornn.store.submitting import check_names, ensure_row
+from evornn.store.submissions import check_names, ensure_row
 
 SCOPES = ("read", "submit", "admin")
 BYTES = 32  # of randomness in a secret: no need for a slow hash

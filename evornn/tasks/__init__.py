@@ -1,7 +1,7 @@
 """What is asked: sequences to map or predict, plants to control. One task, one file, one line here."""
 
 from evornn.catalog import Catalog
-from evornn.tasks.task import Task
+from evornn.tasks.core.task import Task
 
 TASKS: Catalog[Task] = Catalog(
     "task",

@@ -9,10 +9,10 @@ from annotated_types import Ge
 
 from evornn.arrays import Streams
 from evornn.settings import settings
-from evornn.tasks import scores
-from evornn.tasks.baselines import mean_square
-from evornn.tasks.scaling import Doubles
-from evornn.tasks.task import Baseline, Data, Sequences, Task
+from evornn.tasks.core import scores
+from evornn.tasks.core.baselines import mean_square
+from evornn.tasks.core.scaling import Doubles
+from evornn.tasks.core.task import Baseline, Data, Sequences, Task
 
 
 @settings

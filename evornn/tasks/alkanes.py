@@ -13,13 +13,13 @@ from annotated_types import Ge
 from evornn.arrays import Series, Streams
 from evornn.errors import EvornnError
 from evornn.settings import settings
-from evornn.tasks import smiles
-from evornn.tasks.baselines import mean_square
-from evornn.tasks.chance import answers
-from evornn.tasks.generated import judged, padded
-from evornn.tasks.scaling import Doubles
-from evornn.tasks.task import Baseline, Data, Score, Sequences, Task
-from evornn.tasks.trees import Tree, example
+from evornn.tasks.core import smiles
+from evornn.tasks.core.baselines import mean_square
+from evornn.tasks.core.chance import answers
+from evornn.tasks.core.generated import judged, padded
+from evornn.tasks.core.scaling import Doubles
+from evornn.tasks.core.task import Baseline, Data, Score, Sequences, Task
+from evornn.tasks.core.trees import Tree, example
 
 FRACTIONS = (0.7, 0.15)  # of training and validation
 ESTIMATES = {"JOBACK"}  # made by a formula from the structure itself, not measured

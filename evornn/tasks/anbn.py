@@ -10,9 +10,9 @@ from annotated_types import Ge
 from pydantic import ValidationInfo, field_validator
 
 from evornn.settings import settings
-from evornn.tasks import scores
-from evornn.tasks.generated import Example, judged, one_hot, padded
-from evornn.tasks.task import Data, Sequences, Task
+from evornn.tasks.core import scores
+from evornn.tasks.core.generated import Example, judged, one_hot, padded
+from evornn.tasks.core.task import Data, Sequences, Task
 
 
 @settings

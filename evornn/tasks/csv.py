@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BeforeValidator
 
 from evornn.errors import EvornnError, suggestion
 from evornn.settings import settings
-from evornn.tasks.scaling import Doubles
-from evornn.tasks.series import Forecasting, Table
+from evornn.tasks.core.scaling import Doubles
+from evornn.tasks.core.series import Forecasting, Table
 
 
 def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:

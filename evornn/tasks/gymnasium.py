@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Floats, Streams
 from evornn.settings import settings
-from evornn.tasks.gymnasium_world import GymnasiumWorld
-from evornn.tasks.task import Baseline, Data, Score, Task
-from evornn.tasks.world import RETURN, Rollouts
+from evornn.tasks.core.gymnasium_world import GymnasiumWorld
+from evornn.tasks.core.task import Baseline, Data, Score, Task
+from evornn.tasks.core.world import RETURN, Rollouts
 
 MOST = 10_000  # episodes of a split
 PROBED = 32  # training episodes under random actions that observations are measured in

@@ -10,11 +10,11 @@ import numpy as np
 
 from evornn.arrays import Series
 from evornn.settings import settings
-from evornn.tasks.chance import answers
-from evornn.tasks.chorales import KEYS, LOWEST, Roll, chorales
-from evornn.tasks.generated import Example, judged, padded
-from evornn.tasks.scaling import Doubles
-from evornn.tasks.task import Baseline, Data, Score, Sequences, Task
+from evornn.tasks.core.chance import answers
+from evornn.tasks.core.chorale_corpus import KEYS, LOWEST, Roll, chorales
+from evornn.tasks.core.generated import Example, judged, padded
+from evornn.tasks.core.scaling import Doubles
+from evornn.tasks.core.task import Baseline, Data, Score, Sequences, Task
 
 TRAIN, VALID = 229, 76  # as many as in the published split; the rest is the test
 SOURCE = (

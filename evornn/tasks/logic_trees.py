@@ -8,11 +8,11 @@ import numpy as np
 from annotated_types import Ge
 
 from evornn.settings import settings
-from evornn.tasks import scores
-from evornn.tasks.bag import with_bag
-from evornn.tasks.generated import Example, Lengthened, Split
-from evornn.tasks.task import Data, Score
-from evornn.tasks.trees import Tree, Words, example, grown
+from evornn.tasks.core import scores
+from evornn.tasks.core.bag import with_bag
+from evornn.tasks.core.generated import Example, Lengthened, Split
+from evornn.tasks.core.task import Data, Score
+from evornn.tasks.core.trees import Tree, Words, example, grown
 
 LABELS = ("false", "true", "not", "and", "or", "xor")
 WORDS = Words(leaves=(0, 1), unary=(2,), binary=(3, 4, 5))

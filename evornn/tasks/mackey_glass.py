@@ -9,8 +9,8 @@ import numpy as np
 from annotated_types import Ge
 
 from evornn.settings import settings
-from evornn.tasks.scaling import Doubles
-from evornn.tasks.series import Forecasting, Table
+from evornn.tasks.core.scaling import Doubles
+from evornn.tasks.core.series import Forecasting, Table
 
 SUBSTEPS = 10  # of the integration, per unit of time
 START = 1.2  # of x before time 0

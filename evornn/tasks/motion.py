@@ -11,12 +11,12 @@ import numpy as np
 from annotated_types import Ge
 
 from evornn.settings import settings
-from evornn.tasks import scores
-from evornn.tasks.baselines import mean_square
-from evornn.tasks.chance import answers
-from evornn.tasks.generated import Example, Generated, Split, one_hot
-from evornn.tasks.scaling import Doubles
-from evornn.tasks.task import Baseline, Data, Score, Sequences
+from evornn.tasks.core import scores
+from evornn.tasks.core.baselines import mean_square
+from evornn.tasks.core.chance import answers
+from evornn.tasks.core.generated import Example, Generated, Split, one_hot
+from evornn.tasks.core.scaling import Doubles
+from evornn.tasks.core.task import Baseline, Data, Score, Sequences
 
 BEHAVIOURS = tuple(permutations(range(3)))  # orders of the three primitives
 

@@ -10,10 +10,10 @@ from annotated_types import Ge
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
 from evornn.settings import settings
-from evornn.tasks import scores
-from evornn.tasks.generated import judged
-from evornn.tasks.scaling import Doubles
-from evornn.tasks.task import Data, Sequences, Task
+from evornn.tasks.core import scores
+from evornn.tasks.core.generated import judged
+from evornn.tasks.core.scaling import Doubles
+from evornn.tasks.core.task import Data, Sequences, Task
 
 
 @settings

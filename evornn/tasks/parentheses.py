@@ -9,9 +9,9 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from evornn.settings import settings
-from evornn.tasks import scores
-from evornn.tasks.generated import Example, Lengthened, Split, one_hot
-from evornn.tasks.task import Score
+from evornn.tasks.core import scores
+from evornn.tasks.core.generated import Example, Lengthened, Split, one_hot
+from evornn.tasks.core.task import Score
 
 PAIRS = ("()", "[]", "{}", "<>")
 

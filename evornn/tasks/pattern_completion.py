@@ -10,9 +10,9 @@ from annotated_types import Ge, Gt, Lt
 
 from evornn.arrays import Floats, Streams
 from evornn.settings import settings
-from evornn.tasks import scores
-from evornn.tasks.generated import Example, Generated, Split
-from evornn.tasks.task import Score
+from evornn.tasks.core import scores
+from evornn.tasks.core.generated import Example, Generated, Split
+from evornn.tasks.core.task import Score
 
 
 @settings

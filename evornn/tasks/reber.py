@@ -11,9 +11,9 @@ from annotated_types import Ge
 
 from evornn.arrays import Mask, Series
 from evornn.settings import settings
-from evornn.tasks import scores
-from evornn.tasks.generated import Example, Generated, Split, one_hot
-from evornn.tasks.task import Score, Sequences
+from evornn.tasks.core import scores
+from evornn.tasks.core.generated import Example, Generated, Split, one_hot
+from evornn.tasks.core.task import Score, Sequences
 
 SYMBOLS = "BTPSXVE"
 GRAPH: tuple[dict[str, int], ...] = (  # node → symbol → node; each way out of a node is as likely as the other

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from evornn.settings import settings
-from evornn.tasks.series import Forecasting, Table
+from evornn.tasks.core.series import Forecasting, Table
 
 FREQUENCIES = (0.2, 0.311, 0.42, 0.51, 0.74)  # radians per step
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evornn.settings import settings
-from evornn.tasks.balancing import Balancing
+from evornn.tasks.core.balancing import Balancing
 
 
 @settings

@@ -9,8 +9,8 @@ import numpy as np
 from annotated_types import Ge
 
 from evornn.settings import settings
-from evornn.tasks.scaling import Doubles, Transform
-from evornn.tasks.series import Forecasting, Table
+from evornn.tasks.core.scaling import Doubles, Transform
+from evornn.tasks.core.series import Forecasting, Table
 
 YEARS = range(1749, 2009)  # the file goes on to June 2009 and calls what follows December 2008 preliminary
 SOURCE = (

@@ -10,9 +10,9 @@ import numpy as np
 from annotated_types import Ge
 
 from evornn.settings import settings
-from evornn.tasks import scores
-from evornn.tasks.generated import Example, Generated, Split, one_hot
-from evornn.tasks.task import Score
+from evornn.tasks.core import scores
+from evornn.tasks.core.generated import Example, Generated, Split, one_hot
+from evornn.tasks.core.task import Score
 
 SYMBOLS = "EBabcdXY"  # E begins, B ends, a–d distract, X and Y count
 PLACES = {2: ((0.1, 0.2), (0.5, 0.6)), 3: ((0.1, 0.2), (0.33, 0.43), (0.66, 0.76))}  # of relevant symbols, × length

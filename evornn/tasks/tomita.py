@@ -14,9 +14,9 @@ from pydantic import ValidationInfo, field_validator
 
 from evornn.arrays import Streams
 from evornn.settings import settings
-from evornn.tasks import scores
-from evornn.tasks.generated import TRIES, Example, judged, one_hot, padded
-from evornn.tasks.task import Data, Sequences, Task
+from evornn.tasks.core import scores
+from evornn.tasks.core.generated import TRIES, Example, judged, one_hot, padded
+from evornn.tasks.core.task import Data, Sequences, Task
 
 Bits: TypeAlias = tuple[int, ...]
 Automaton: TypeAlias = tuple[str, tuple[tuple[int, int], ...], frozenset[int]]

@@ -10,8 +10,8 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from evornn.settings import settings
+from evornn.tasks.core.task import EPISODES, Baseline, Data, Score, Survived, Task, Trials
 from evornn.tasks.plants.walker import FORCE, LENGTH, REACH, TORQUE, Walker
-from evornn.tasks.task import EPISODES, Baseline, Data, Score, Survived, Task, Trials
 
 STRIDE = LENGTH / 2 + REACH  # from the foot as far ahead to as far behind as it gets
 SPEED = sqrt(2 * FORCE * LENGTH)  # after pushing from one limit of the swing to the other

@@ -10,10 +10,10 @@ import numpy as np
 from annotated_types import Ge
 
 from evornn.settings import settings
-from evornn.tasks import scores
-from evornn.tasks.generated import Example, Generated, Split
-from evornn.tasks.scaling import Doubles
-from evornn.tasks.task import Baseline, Data, Score, Sequences
+from evornn.tasks.core import scores
+from evornn.tasks.core.generated import Example, Generated, Split
+from evornn.tasks.core.scaling import Doubles
+from evornn.tasks.core.task import Baseline, Data, Score, Sequences
 
 
 @settings

@@ -1,7 +1,7 @@
 """How weights are found: evolution, gradient, hybrids, all one kind of thing. One trainer, one file, one line here."""
 
 from evornn.catalog import Catalog
-from evornn.trainers.trainer import Trainer
+from evornn.trainers.core.trainer import Trainer
 
 TRAINERS: Catalog[Trainer] = Catalog(
     "trainer",

@@ -10,7 +10,7 @@ from annotated_types import Ge
 from evornn.arrays import Genomes
 from evornn.settings import settings
 from evornn.trainers.adam import Adam
-from evornn.trainers.gradient import Moments
+from evornn.trainers.core.gradient import Moments
 
 
 @settings

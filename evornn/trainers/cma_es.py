@@ -10,18 +10,18 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from evornn.kernels.normal import standard_normal
-from evornn.room import check_room
+from evornn.memory import check_room
 from evornn.settings import settings
-from evornn.trainers.coordinates import Points
-from evornn.trainers.covariance.adaptation import Adaptation
-from evornn.trainers.covariance.constants import default_population
-from evornn.trainers.covariance.eigen import Eigen
-from evornn.trainers.covariance.form import Form, Selected, Steps
-from evornn.trainers.covariance.limited import Limited
-from evornn.trainers.covariance.separable import Separable
-from evornn.trainers.restarts import ended, grown, remembered
-from evornn.trainers.search import SearchTrainer, Turn, around, shortening
-from evornn.trainers.trainer import State
+from evornn.trainers.core.coordinates import Points
+from evornn.trainers.core.covariance.adaptation import Adaptation
+from evornn.trainers.core.covariance.constants import default_population
+from evornn.trainers.core.covariance.eigen import Eigen
+from evornn.trainers.core.covariance.form import Form, Selected, Steps
+from evornn.trainers.core.covariance.limited import Limited
+from evornn.trainers.core.covariance.separable import Separable
+from evornn.trainers.core.restarts import ended, grown, remembered
+from evornn.trainers.core.search import SearchTrainer, Turn, around, shortening
+from evornn.trainers.core.trainer import State
 
 EIGEN = 100  # parameters up to which eigendecompositions are cheap
 MATRICES = 6  # n × n float32 matrices at the peak

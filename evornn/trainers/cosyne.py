@@ -10,10 +10,10 @@ from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator
 
 from evornn.settings import settings
-from evornn.trainers.breeding import crossed
-from evornn.trainers.coordinates import Bounds, Points, ordered
-from evornn.trainers.search import SearchTrainer, Turn
-from evornn.trainers.trainer import State
+from evornn.trainers.core.breeding import crossed
+from evornn.trainers.core.coordinates import Bounds, Points, ordered
+from evornn.trainers.core.search import SearchTrainer, Turn
+from evornn.trainers.core.trainer import State
 
 
 @settings

@@ -10,8 +10,8 @@ from annotated_types import Ge, Gt, Le
 
 from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
-from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, around
-from evornn.trainers.trainer import State
+from evornn.trainers.core.search import LARGEST, SMALLEST, SearchTrainer, Turn, around
+from evornn.trainers.core.trainer import State
 
 
 @settings

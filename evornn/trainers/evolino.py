@@ -15,8 +15,8 @@ from evornn.catalog import Catalog
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
-from evornn.trainers.hybrid import HybridTrainer, Passed, PopulationPart
-from evornn.trainers.trainer import Oracle, State, Trainer
+from evornn.trainers.core.hybrid import HybridTrainer, Passed, PopulationPart
+from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
 def _leaves_readouts(trainer: Trainer) -> Trainer:

@@ -9,9 +9,9 @@ from typing import ClassVar
 from evornn.catalog import Catalog
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
-from evornn.trainers.hybrid import LocalOracle, Part, PopulationPart
-from evornn.trainers.in_turn import InTurn
-from evornn.trainers.trainer import Oracle, State, Trainer
+from evornn.trainers.core.hybrid import LocalOracle, Part, PopulationPart
+from evornn.trainers.core.sequential import InTurn
+from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
 @settings

@@ -13,10 +13,10 @@ from evotorch import Problem, SolutionBatch, algorithms
 
 from evornn.arrays import Streams
 from evornn.settings import settings
-from evornn.trainers.coordinates import Coordinates
-from evornn.trainers.population import changed_rows, rankable
-from evornn.trainers.replay import Answer, ReplayedTrainer
-from evornn.trainers.trainer import Oracle
+from evornn.trainers.core.coordinates import Coordinates
+from evornn.trainers.core.population import changed_rows, rankable
+from evornn.trainers.core.replay import Answer, ReplayedTrainer
+from evornn.trainers.core.trainer import Oracle
 
 ALGORITHMS: dict[str, tuple[str, dict[str, Any]]] = {  # the library's class, and what it insists on
     "snes": ("SNES", {"stdev_max_change": 0.5}),  # a genome that a hybrid moved far would make it explode

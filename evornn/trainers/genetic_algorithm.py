@@ -9,10 +9,10 @@ from annotated_types import Ge, Gt, Le
 
 from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
-from evornn.trainers.breeding import crossed, parents
-from evornn.trainers.coordinates import Points
-from evornn.trainers.search import SearchTrainer, Turn
-from evornn.trainers.trainer import State
+from evornn.trainers.core.breeding import crossed, parents
+from evornn.trainers.core.coordinates import Points
+from evornn.trainers.core.search import SearchTrainer, Turn
+from evornn.trainers.core.trainer import State
 
 
 @settings

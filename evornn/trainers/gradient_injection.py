@@ -12,8 +12,8 @@ from evornn.arrays import Genome, Genomes, Streams
 from evornn.catalog import Catalog
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
-from evornn.trainers.hybrid import GradientPart, HybridTrainer, InjectingOracle, PopulationPart
-from evornn.trainers.trainer import Oracle, State, Trainer
+from evornn.trainers.core.hybrid import GradientPart, HybridTrainer, InjectingOracle, PopulationPart
+from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
 @settings

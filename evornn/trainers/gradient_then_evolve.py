@@ -11,9 +11,9 @@ from annotated_types import Gt
 from evornn.catalog import Catalog
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
-from evornn.trainers.hybrid import GradientPart, NearOracle, PopulationPart
-from evornn.trainers.in_turn import InTurn
-from evornn.trainers.trainer import Oracle, State, Trainer
+from evornn.trainers.core.hybrid import GradientPart, NearOracle, PopulationPart
+from evornn.trainers.core.sequential import InTurn
+from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
 @settings

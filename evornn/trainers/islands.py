@@ -13,14 +13,14 @@ from pydantic import AfterValidator, BeforeValidator
 from evornn.arrays import Genome, Genomes, Streams
 from evornn.catalog import Catalog
 from evornn.errors import EvornnError
-from evornn.room import check_room
+from evornn.memory import check_room
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
-from evornn.trainers.at_once import Step, at_once
-from evornn.trainers.hybrid import InjectingOracle, Part, Passed
-from evornn.trainers.population import PopulationTrainer
-from evornn.trainers.replay import ReplayedTrainer
-from evornn.trainers.trainer import Oracle, State, Trainer
+from evornn.trainers.core.hybrid import InjectingOracle, Part, Passed
+from evornn.trainers.core.population import PopulationTrainer
+from evornn.trainers.core.replay import ReplayedTrainer
+from evornn.trainers.core.simultaneous import Step, at_once
+from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
 def _several(value: Any) -> Any:

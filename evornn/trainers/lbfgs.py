@@ -9,8 +9,8 @@ from annotated_types import Ge, Gt
 
 from evornn.arrays import Floats, Genomes, Losses, Streams
 from evornn.settings import settings
-from evornn.trainers.gradient import GradientTrainer, Rows, median
-from evornn.trainers.trainer import Oracle, State
+from evornn.trainers.core.gradient import GradientTrainer, Rows, median
+from evornn.trainers.core.trainer import Oracle, State
 
 ARMIJO = 1e-4  # share of the decrease that the slope promises which a step must keep
 CURVED = 1e-10  # least yᵀs of a pair that is remembered, as in `torch.optim.LBFGS`

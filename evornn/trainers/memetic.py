@@ -15,8 +15,8 @@ from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.catalog import Catalog
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
-from evornn.trainers.hybrid import HybridTrainer, LocalOracle, Part, Passed, PopulationPart
-from evornn.trainers.trainer import Oracle, State, Trainer
+from evornn.trainers.core.hybrid import HybridTrainer, LocalOracle, Part, Passed, PopulationPart
+from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
 @settings

@@ -9,9 +9,9 @@ from annotated_types import Ge, Gt, MultipleOf
 
 from evornn.settings import settings
 from evornn.trainers.adam import adam
-from evornn.trainers.ranks import centred_ranks
-from evornn.trainers.search import SearchTrainer, Turn, around, mirrored, taken
-from evornn.trainers.trainer import State
+from evornn.trainers.core.ranks import centred_ranks
+from evornn.trainers.core.search import SearchTrainer, Turn, around, mirrored, taken
+from evornn.trainers.core.trainer import State
 
 
 @settings

@@ -9,9 +9,9 @@ from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 
 from evornn.settings import settings
-from evornn.trainers.coordinates import Points
-from evornn.trainers.search import LARGEST, SearchTrainer, Turn
-from evornn.trainers.trainer import State
+from evornn.trainers.core.coordinates import Points
+from evornn.trainers.core.search import LARGEST, SearchTrainer, Turn
+from evornn.trainers.core.trainer import State
 
 
 @settings

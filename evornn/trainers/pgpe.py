@@ -8,9 +8,9 @@ import numpy as np
 from annotated_types import Ge, Gt, MultipleOf
 
 from evornn.settings import settings
-from evornn.trainers.ranks import centred_ranks
-from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, around, mirrored, taken
-from evornn.trainers.trainer import State
+from evornn.trainers.core.ranks import centred_ranks
+from evornn.trainers.core.search import LARGEST, SMALLEST, SearchTrainer, Turn, around, mirrored, taken
+from evornn.trainers.core.trainer import State
 
 
 @settings

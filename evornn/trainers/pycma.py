@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
-from evornn.room import check_room
+from evornn.memory import check_room
 from evornn.settings import settings
-from evornn.trainers.algebra import quiet_algebra
-from evornn.trainers.coordinates import Coordinates
-from evornn.trainers.population import changed_rows, rankable
-from evornn.trainers.replay import Answer, ReplayedTrainer
-from evornn.trainers.trainer import Oracle
+from evornn.trainers.core.algebra import quiet_algebra
+from evornn.trainers.core.coordinates import Coordinates
+from evornn.trainers.core.population import changed_rows, rankable
+from evornn.trainers.core.replay import Answer, ReplayedTrainer
+from evornn.trainers.core.trainer import Oracle
 
 MATRICES = 9  # n × n float64 matrices at pycma's peak (8.5 measured at n = 1,500): C, B, temporaries, work of eigh
 SMALLEST, LARGEST = 1e-9, 1e9  # standard deviations, in units of the initial one, between which a search makes sense

@@ -9,7 +9,7 @@ from annotated_types import Ge
 
 from evornn.arrays import Batch, Genomes
 from evornn.settings import settings
-from evornn.trainers.trainer import Oracle
+from evornn.trainers.core.trainer import Oracle
 from evornn.trainers.weight_guessing import WeightGuessing
 
 

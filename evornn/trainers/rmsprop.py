@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Lt
 
 from evornn.arrays import Floats, Genomes
 from evornn.settings import settings
-from evornn.trainers.gradient import BackpropagatingTrainer, Moments
+from evornn.trainers.core.gradient import BackpropagatingTrainer, Moments
 
 
 def rmsprop(

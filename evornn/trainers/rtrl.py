@@ -9,7 +9,7 @@ from annotated_types import Ge
 
 from evornn.arrays import Genomes
 from evornn.settings import settings
-from evornn.trainers.gradient import FirstOrderTrainer, Moments
+from evornn.trainers.core.gradient import FirstOrderTrainer, Moments
 
 
 @settings

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
-from evornn.trainers.population import WORST
-from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn
-from evornn.trainers.trainer import State
+from evornn.trainers.core.population import WORST
+from evornn.trainers.core.search import LARGEST, SMALLEST, SearchTrainer, Turn
+from evornn.trainers.core.trainer import State
 
 ADAPTATION = 0.1  # how fast a chain's step follows its acceptance
 

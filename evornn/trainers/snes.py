@@ -10,9 +10,9 @@ from annotated_types import Ge, Gt
 
 from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
-from evornn.trainers.ranks import utilities
-from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, around, taken
-from evornn.trainers.trainer import State
+from evornn.trainers.core.ranks import utilities
+from evornn.trainers.core.search import LARGEST, SMALLEST, SearchTrainer, Turn, around, taken
+from evornn.trainers.core.trainer import State
 
 
 @settings

@@ -10,9 +10,9 @@ from pydantic import AfterValidator
 
 from evornn.arrays import Batch, Genomes, Streams
 from evornn.settings import settings
-from evornn.trainers.coordinates import Bounds, ordered
-from evornn.trainers.population import PopulationTrainer
-from evornn.trainers.trainer import Oracle, State
+from evornn.trainers.core.coordinates import Bounds, ordered
+from evornn.trainers.core.population import PopulationTrainer
+from evornn.trainers.core.trainer import Oracle, State
 
 
 @settings

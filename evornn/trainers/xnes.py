@@ -10,12 +10,12 @@ from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
 from evornn.kernels.normal import standard_normal
-from evornn.room import check_room
+from evornn.memory import check_room
 from evornn.settings import settings
-from evornn.trainers.covariance.constants import default_population
-from evornn.trainers.ranks import utilities
-from evornn.trainers.search import LARGEST, SMALLEST, SearchTrainer, Turn, shortening
-from evornn.trainers.trainer import State
+from evornn.trainers.core.covariance.constants import default_population
+from evornn.trainers.core.ranks import utilities
+from evornn.trainers.core.search import LARGEST, SMALLEST, SearchTrainer, Turn, shortening
+from evornn.trainers.core.trainer import State
 
 MATRICES = 10  # n × n float64 matrices at the peak
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evornn.errors import EvornnError
+from evornn.memory import check_room
 from evornn.networks.loss import OwnLoss
 from evornn.networks.network import Network
-from evornn.room import check_room
-from evornn.tasks.task import EPISODES, Data, Score, Task
-from evornn.trainers.trainer import Trainer
+from evornn.tasks.core.task import EPISODES, Data, Score, Task
+from evornn.trainers.core.trainer import Trainer
 from evornn.training.oracle import Origin
 from evornn.training.problem import Problem
 

@@ -14,13 +14,13 @@ from evornn.arrays import Genome, Losses, Streams
 from evornn.errors import EvornnError
 from evornn.networks.loss import OwnLoss
 from evornn.networks.network import Network
-from evornn.tasks.task import Data
-from evornn.trainers.trainer import BudgetExhausted, State, Trainer
+from evornn.tasks.core.task import Data
+from evornn.trainers.core.trainer import BudgetExhausted, State, Trainer
 from evornn.training.budget import Budget
 from evornn.training.check import check, check_score, speaks
 from evornn.training.environment import environment
+from evornn.training.make_problem import problem
 from evornn.training.oracle import LocalOracle, Origin, Spent
-from evornn.training.posed import problem
 from evornn.training.problem import Problem, Spread
 from evornn.training.records import Checkpoint, Result, Row, Update
 from evornn.training.state import join, split

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
-from evornn.trainers.trainer import BudgetExhausted, Carry, Window
+from evornn.trainers.core.trainer import BudgetExhausted, Carry, Window
 from evornn.training.problem import Costs, Problem
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from evornn.arrays import Batch, Genome, Genomes, Losses
 from evornn.layout import Layout
 from evornn.networks.network import Network
-from evornn.tasks.task import Score
-from evornn.trainers.trainer import Carry, Window
+from evornn.tasks.core.task import Score
+from evornn.trainers.core.trainer import Carry, Window
 
 Costs: TypeAlias = NDArray[np.int64]  # [P] network steps taken for each member
 

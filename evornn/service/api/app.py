@@ -16,14 +16,14 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
 from evornn.errors import EvornnError
-from evornn.service.api import asking, health, jobs, problems, runs
+from evornn.service.api import analysis, health, jobs, problems, runs
 from evornn.service.api.auth import Guard
 from evornn.service.api.bodies import Capped
 from evornn.service.api.headers import Hosts, Shielded
 from evornn.service.api.metrics import Counted, Metrics
-from evornn.service.helper import Helper
-from evornn.service.isolated import Isolated
-from evornn.service.rules import Rules
+from evornn.service.helper_process import Helper
+from evornn.service.policy import Rules
+from evornn.service.sandboxed_service import Isolated
 from evornn.store.store import Store
 
 Mount: TypeAlias = Callable[[Isolated, Guard], WSGIApp]
@@ -57,7 +57,7 @@ def create_app(
     app.state.metrics = Metrics(store)
     app.state.streams = 0
     problems.install(app)
-    for router in (health.router, jobs.router, runs.router, asking.router):
+    for router in (health.router, jobs.router, runs.router, analysis.router):
         app.include_router(router)
     for path, made in (mounts or {}).items():
         app.mount(path, cast("ASGIApp", WSGIMiddleware(made(app.state.service, app.state.guard))))

@@ -13,7 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from starlette.exceptions import HTTPException
 
 from evornn.service.api.problems import Forbidden
-from evornn.service.verbs import Reads
+from evornn.service.interface import Reads
 from evornn.store.records import JobId, Token
 from evornn.store.store import Store
 from evornn.store.tokens import SCOPES

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from evornn.service.api.auth import Reader
 from evornn.service.api.metrics import MEDIA, Metrics
 from evornn.service.api.parameters import errors, json, service_of
-from evornn.store.upgrading import ensure
+from evornn.store.upgrades import ensure
 
 router = APIRouter(tags=["health"])
 

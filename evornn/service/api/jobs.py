@@ -15,8 +15,8 @@ from evornn.service.api.bodies import plain_body
 from evornn.service.api.examples import SPEC_BODY, TUNING_BODY
 from evornn.service.api.parameters import PREFIX, After, Cursor, JobId, Label, Limit, RunId, State, errors, json, page
 from evornn.service.api.parameters import service_of as service
-from evornn.service.steps import Step
-from evornn.service.verbs import Reads
+from evornn.service.interface import Reads
+from evornn.service.tuning.session import Step
 from evornn.service.wire import Job, Page, job_view
 from evornn.store.records import Event, LogLine
 

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evornn.errors import EvornnError
-from evornn.service.machines import machines_of
+from evornn.service.executors.machines import machines_of
 from evornn.store.records import Machine
 from evornn.store.schema import STATES
 from evornn.store.store import Store

@@ -9,7 +9,7 @@ from fastapi import Path, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from evornn.service.api.problems import MEDIA, Problem
-from evornn.service.isolated import Isolated
+from evornn.service.sandboxed_service import Isolated
 from evornn.service.wire import Page, encoded
 from evornn.store.schema import STATES
 

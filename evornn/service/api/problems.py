@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from evornn.errors import EvornnError, UnknownName, suggestion
-from evornn.service.helper import Busy
+from evornn.service.helper_process import Busy
 from evornn.service.wire import URN, details, kind_of, short
 from evornn.store.errors import NotFound, StoreError
 

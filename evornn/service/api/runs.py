@@ -21,7 +21,7 @@ from evornn.service.api.parameters import (
     page,
 )
 from evornn.service.api.parameters import service_of as service
-from evornn.service.model import Design, Model
+from evornn.service.reading.saved_network import Design, Model
 from evornn.service.wire import Curve, Outcome, Page, outcome
 from evornn.store.codec import pack
 from evornn.store.records import Event, LogLine, StoredRun

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evornn.errors import EvornnError
-from evornn.service.rules import Rules
+from evornn.service.policy import Rules
 from evornn.store.store import Store, open_store
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Alembic's migrations of the store; `evornn.store.upgrading` runs them."""
+"""Alembic's migrations of the store; `evornn.store.upgrades` runs them."""

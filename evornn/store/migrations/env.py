@@ -1,4 +1,4 @@
-"""Runs inside the transaction that `evornn.store.upgrading` opened: a migration happens as a whole or not at all."""
+"""Runs inside the transaction that `evornn.store.upgrades` opened: a migration happens as a whole or not at all."""
 
 from alembic import context
 

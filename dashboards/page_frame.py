@@ -1,0 +1,118 @@
+"""What surrounds every page: menu, theme, notices, the word of a lost connection; and which page an address shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash.development.base_component import Component
+
+from evornn.dashboards.components import problem, waiting
+from evornn.dashboards.page_context import Desk, Page, asked
+from evornn.errors import EvornnError
+from evornn.experiments.reporting.palette import template
+
+NOTICES = "notices"
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+  <head>
+    {%metas%}
+    <title>{%title%}</title>
+    <link rel="icon" href="PREFIXassets/favicon.svg">
+    {%css%}
+  </head>
+  <body>
+    {%app_entry%}
+    <footer>{%config%}{%scripts%}{%renderer%}</footer>
+  </body>
+</html>"""
+LOST = "The server doesn't answer. What you see may be old; this page goes on by itself when it is back."
+
+
+def install(app: Dash, desk: Desk, pages: Sequence[Page]) -> None:
+    """The frame's layout, and the callbacks that fill it."""
+    app.index_string = INDEX.replace("PREFIX", desk.prefix)
+    # Dash asks for it once by itself, before anybody is logged in.
+    app.layout = lambda: layout(desk, pages) if desk.somebody else html.Div()
+
+    @app.callback(Output("page", "children"), Input("url", "pathname"), Input("url", "search"))
+    def show(path: str | None, search: str | None) -> Component:
+        return opened(desk, pages, path or "", search)
+
+    app.clientside_callback(
+        ClientsideFunction("frame", "theme"),
+        Output("mantine", "forceColorScheme"),
+        Input("theme", "n_clicks"),
+        State("templates", "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("frame", "current"),
+        Output("menu", "title"),
+        Input("page", "children"),
+        State("url", "pathname"),
+    )
+
+
+def layout(desk: Desk, pages: Sequence[Page]) -> Any:
+    """The frame around a page that is still to come."""
+    looks = {theme: template(theme).to_plotly_json() for theme in ("light", "dark")}
+    menu = [dcc.Link(page.name, href=desk.link(page.path)) for page in pages if page.listed]
+    menu_name: dict[str, Any] = {"aria-label": "Pages"}
+    caller = desk.caller
+    return dmc.MantineProvider(
+        id="mantine",
+        forceColorScheme=desk.theme,
+        theme={"primaryColor": "blue", "primaryShade": 8, "fontFamily": "system-ui, sans-serif"},
+        children=[
+            dcc.Location(id="url", refresh="callback-nav"),
+            dcc.Store(id="templates", data=looks),
+            dmc.NotificationContainer(id=NOTICES, position="bottom-right", autoClose=8000),
+            html.A("Skip to the page", href="#page", className="skip"),
+            html.Header(
+                [
+                    dcc.Link("evornn", href=desk.prefix, className="brand"),
+                    html.Nav(menu, id="menu", **menu_name),
+                    html.Span(f"{caller.name} ({caller.scope})", className="who"),
+                    html.Button("Light / dark", id="theme", className="quiet", n_clicks=0),
+                    html.Form(
+                        html.Button("Log out", className="quiet", type="submit"),
+                        action=f"{desk.prefix}logout",
+                        method="POST",
+                    ),
+                ]
+            ),
+            html.Div(LOST, id="lost", role="alert", hidden=True),
+            html.Main(waiting(), id="page", tabIndex="-1"),
+        ],
+    )
+
+
+def opened(desk: Desk, pages: Sequence[Page], path: str, search: str | None) -> Component:
+    """The page at an address; one that says so where there is none."""
+    inside = path.removeprefix(desk.prefix.rstrip("/")).strip("/")
+    first, _, rest = inside.partition("/")
+    page = next((page for page in pages if page.path == first), None)
+    if page is None:
+        return html.Section([html.H1("No such page"), problem(f"There is no page {inside!r}: see the menu above.")])
+    try:
+        return page.layout(desk, rest, asked(search))
+    except EvornnError as error:
+        return html.Section([html.H1(page.name), problem(str(error))])
+
+
+def notice(text: str, colour: str = "blue") -> dict[str, Any]:
+    """A message at the edge of the page. The same one twice is shown once."""
+    name = sha256(text.encode()).hexdigest()[:12]
+    close = {"aria-label": "Close"}
+    return {
+        "action": "show",
+        "id": name,
+        "message": text,
+        "color": colour,
+        "autoClose": 8000,
+        "closeButtonProps": close,
+    }

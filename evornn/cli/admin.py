@@ -1,0 +1,124 @@
+"""Commands for operators: serve, token, db, doctor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evornn.cli.options import DEFAULT, Json, Scope, Server, Store, opened
+from evornn.cli.output import show
+
+if TYPE_CHECKING:
+    from evornn.service.api.serving import Serving
+
+database = typer.Typer(help="Look after the database.", no_args_is_help=True)
+token = typer.Typer(help="Who may use the server.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Whose token it is.")]
+
+
+def serve(
+    store: Store = DEFAULT,
+    host: Annotated[str, typer.Option(help="Address to listen at; others than the loopback ones need a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 8000,
+    host_name: Annotated[
+        list[str] | None, typer.Option(help="A name by which the server may be asked; may be given several times.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data sets that specs may name.")] = None,
+    own: Annotated[
+        list[str] | None, typer.Option("--own", help="Code of your own that specs may name, pkg.module:Class.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="A file with a token that may do all; made if missing.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Serve the API (described at /docs) and the dashboard (/ui) until an interrupt. Runs are computed by `evornn
+    dispatch`."""
+    from evornn.dashboards import PREFIX, dashboard
+    from evornn.service.api.serving import Options
+    from evornn.service.api.serving import serve as begin
+    from evornn.service.policy import Rules
+
+    def told(serving: Serving) -> None:
+        if as_json:
+            show(asdict(serving), True)
+        else:
+            print(f"serving {serving.store} at {serving.url}, described at {serving.url}/docs")
+            print(f"dashboard: {serving.url}{PREFIX}")
+            if serving.token:
+                print(f"token (shown this once; it may do all): {serving.token}")
+        print(end="", flush=True)
+
+    options = Options(store, host, port, tuple(host_name or ()), Rules(data, frozenset(own or ())), token_file)
+    try:
+        begin(options, told, {PREFIX.rstrip("/"): dashboard})
+    except KeyboardInterrupt:  # the usual end
+        print("ended; nothing is lost")
+
+
+@token.command("add")
+def add_token(
+    name: Name,
+    scope: Annotated[Scope, typer.Option(help="read; submit: also submit, and change one's own jobs; admin: all.")] = (
+        Scope.submit
+    ),
+    store: Store = DEFAULT,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Make a token. It is shown this once: the store keeps only its hash."""
+    with opened(store, server, create=True) as results:
+        secret = results.store.add_token(name, (scope.value,))
+    show({"name": name, "scope": scope.value, "token": secret}, True) if as_json else print(secret)
+
+
+@token.command("ls")
+def list_tokens(store: Store = DEFAULT, server: Server = None, as_json: Json = False) -> None:
+    """List tokens; their secrets are nowhere."""
+    from evornn.cli import tables
+
+    with opened(store, server) as results:
+        found = results.store.tokens()
+    show([asdict(one) for one in found] if as_json else tables.tokens(found), as_json)
+
+
+@token.command("revoke")
+def revoke_token(name: Name, store: Store = DEFAULT, server: Server = None, as_json: Json = False) -> None:
+    """Make a token useless, within two seconds."""
+    with opened(store, server) as results:
+        results.store.revoke_token(name)
+    show({"revoked": name}, True) if as_json else print(f"{name} has no access any more")
+
+
+def doctor(store: Store = DEFAULT, as_json: Json = False) -> None:
+    """Check this machine: libraries, memory, disk, GPU, Ray, the store."""
+    from evornn.cli import tables
+    from evornn.service.doctor import examine
+
+    found = examine(store)
+    show([asdict(finding) for finding in found] if as_json else tables.findings(found), as_json)
+    if any(not finding.good for finding in found):
+        raise typer.Exit(1)
+
+
+@database.command()
+def upgrade(store: Store = DEFAULT, as_json: Json = False) -> None:
+    """Bring the database to this version's schema."""
+    from evornn.store.upgrades import upgrade as do
+
+    version = do(store)
+    show({"version": version} if as_json else f"{store} is at schema {version}", as_json)
+
+
+@database.command()
+def check(store: Store = DEFAULT, as_json: Json = False) -> None:
+    """Check the database's schema and file."""
+    from evornn.store.upgrades import check as do
+
+    health = do(store)
+    show(asdict(health) if as_json else str(health), as_json)

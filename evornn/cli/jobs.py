@@ -1,0 +1,129 @@
+"""Commands on jobs and runs: ls, show, logs, cancel, retry."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evornn.cli.options import DEFAULT, Job, Json, Server, Store, opened
+from evornn.cli.output import plain, show
+from evornn.errors import EvornnError
+
+if TYPE_CHECKING:
+    from evornn.service.reading.tail import News
+
+Run = Annotated[int, typer.Argument(help="Number of the run.")]
+OneJob = Annotated[int | None, typer.Argument(help="Number of the job.", show_default=False)]
+OneRun = Annotated[int | None, typer.Option("--run", help="Only this run.")]
+
+
+def list_(
+    job: Annotated[
+        int | None, typer.Argument(help="List the runs of this job; default: list jobs.", show_default=False)
+    ] = None,
+    state: Annotated[str | None, typer.Option(help="Only runs in this state.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    network: Annotated[str | None, typer.Option(help="Only this network.")] = None,
+    trainer: Annotated[str | None, typer.Option(help="Only this trainer.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Lines at most.")] = 200,
+    store: Store = DEFAULT,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """List jobs, or the runs of one."""
+    from evornn.cli import tables
+
+    with opened(store, server) as results:
+        if job is None and not any((state, task, network, trainer)):
+            jobs = results.store.jobs(limit=limit)
+            show([{**asdict(j), "state": j.state} for j in jobs] if as_json else tables.jobs(jobs), as_json)
+        else:
+            if job is not None:
+                results.store.job(job)
+            runs = results.store.runs(job=job, state=state, task=task, network=network, trainer=trainer, limit=limit)
+            show([asdict(r) for r in runs] if as_json else tables.runs(runs), as_json)
+
+
+def show_run(run: Run, store: Store = DEFAULT, server: Server = None, as_json: Json = False) -> None:
+    """Show one run: spec, curve, result, machine."""
+    from evornn.cli import tables
+
+    with opened(store, server) as results:
+        record, curve = results.store.run(run), results.store.curve(run)
+        result = results.store.result(run) if record.state == "succeeded" else None
+        if as_json:
+            rest = {"curve": [asdict(row) for row in curve], "environment": result.environment if result else None}
+            show({**asdict(record), **rest}, True)
+        else:
+            show(tables.run(record, curve, result), False)
+
+
+def logs(
+    job: Job = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the job has ended.")] = False,
+    run: Annotated[int | None, typer.Option("--run", help="Only this run.")] = None,
+    store: Store = DEFAULT,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """What happened to a job and what its runs logged, oldest first. With --json one object a line."""
+    from evornn.service.reading.comparison_data import chosen_job
+    from evornn.service.reading.tail import follow as followed
+    from evornn.service.reading.tail import pages
+
+    with opened(store, server) as results:
+        chosen = results.store.run(run).job if run is not None else chosen_job(results.store, job)
+        for part in followed(results.store, chosen) if follow else pages(results.store, chosen):
+            for line in _lines(part):
+                if run is None or line["run"] == run:
+                    print(json.dumps(plain(line)) if as_json else _text(line), flush=True)
+
+
+def _lines(news: News) -> list[dict[str, Any]]:
+    """Events and log lines as one list, by time."""
+    lines = [{"time": e.time, "run": e.run, "kind": e.kind, "text": e.detail} for e in news.events]
+    lines += [{"time": at.time, "run": at.run, "kind": at.level, "text": at.message} for at in news.lines]
+    return sorted(lines, key=lambda line: float(line["time"] or 0.0))
+
+
+def _text(line: dict[str, Any]) -> str:
+    from evornn.experiments.text import printable
+
+    when = datetime.fromtimestamp(line["time"]).strftime("%Y-%m-%d %H:%M:%S")
+    who = "job" if line["run"] is None else f"run {line['run']}"
+    return f"{when}  {who:<9} {line['kind']:<10} {printable(line['text'])}".rstrip()
+
+
+def cancel(
+    job: OneJob = None, run: OneRun = None, store: Store = DEFAULT, server: Server = None, as_json: Json = False
+) -> None:
+    """End a job, or one run: what waits at once, what is computed within seconds."""
+    job, run = _one(job, run)
+    with opened(store, server) as results:
+        _say(results.cancel(job, run=run), "cancelled", "nothing to cancel: no run is open", as_json)
+
+
+def retry(
+    job: OneJob = None, run: OneRun = None, store: Store = DEFAULT, server: Server = None, as_json: Json = False
+) -> None:
+    """Let failed runs start again from nothing, whenever a dispatcher has room."""
+    job, run = _one(job, run)
+    with opened(store, server) as results:
+        _say(results.retry(job, run=run), "to be tried again", "nothing to try again: no run has failed", as_json)
+
+
+def _one(job: int | None, run: int | None) -> tuple[int | None, int | None]:
+    if (job is None) == (run is None):
+        raise EvornnError("name a job or, with --run, a run")
+    return job, run
+
+
+def _say(count: int, what: str, nothing: str, as_json: bool) -> None:
+    if as_json:
+        show({"runs": count}, True)
+    else:
+        print(f"{count} {'run' if count == 1 else 'runs'} {what}" if count else nothing)

@@ -1,0 +1,87 @@
+"""Commands that ask questions: compare, query, export, catalog."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evornn.cli.options import DEFAULT, Job, Json, Report, Server, Store, What, opened, writable
+from evornn.cli.output import show, show_comparison
+
+
+def compare(
+    job: Job = None, report: Report = None, store: Store = DEFAULT, server: Server = None, as_json: Json = False
+) -> None:
+    """Compare the trainers of a job: losses, costs, tests, and whether the baselines are beaten."""
+    from evornn.service.reading.comparison_data import chosen_job
+
+    writable(report)
+    with opened(store, server) as results:
+        chosen = chosen_job(results.store, job)
+        show_comparison(results.compare(chosen), chosen, as_json)
+        if report is not None:
+            results.report(report, chosen)
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="A SELECT on the views of docs/store.md.")],
+    limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 1000,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds at most.")] = 5.0,
+    store: Store = DEFAULT,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Ask the database with read-only SQL."""
+    from evornn.cli import tables
+
+    with opened(store, server) as results:
+        columns, rows = results.store.query(sql, limit=limit, timeout=timeout)
+    show([dict(zip(columns, row, strict=True)) for row in rows] if as_json else tables.Answer(columns, rows), as_json)
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to: .csv, .parquet or .json.")],
+    what: Annotated[What, typer.Option(help="Runs, one line each; or their curves, one line per mark.")] = What.runs,
+    job: Annotated[int | None, typer.Option(help="Only this job.")] = None,
+    store: Store = DEFAULT,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Write runs or learning curves to a file."""
+    from evornn.service.reading.export import export as write
+
+    with opened(store, server) as results:
+        lines = write(results.store, file, what.value, job)
+    show({"file": str(file), "lines": lines} if as_json else f"{lines} {what.value} written to {file}", as_json)
+
+
+def model(
+    run: Annotated[int, typer.Argument(help="Number of the run.")],
+    file: Annotated[Path, typer.Argument(help="Where to, say model.safetensors.")],
+    store: Store = DEFAULT,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run's champion to a file: safetensors, with how its network is built in the head."""
+    with opened(store, server) as results:
+        found = results.run(run).model
+        found.write(file)
+    about = {"file": str(file), **asdict(found.design)}
+    show(about if as_json else f"the model of run {run} written to {file}", as_json)
+
+
+def catalog(
+    name: Annotated[
+        str | None, typer.Argument(help="Only this one, with all that is known.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the tasks, networks and trainers there are, and their settings."""
+    from evornn.cli import tables
+    from evornn.experiments.catalog import entries
+
+    found = entries(name)
+    show([asdict(entry) for entry in found] if as_json else tables.catalog(found), as_json)

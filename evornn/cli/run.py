@@ -1,0 +1,199 @@
+"""Commands that start something: run, resume, submit."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evornn.cli.options import (
+    DEFAULT,
+    Address,
+    Job,
+    Json,
+    Priority,
+    Report,
+    Server,
+    Spec,
+    Store,
+    Workers,
+    opened,
+    place,
+    server_of,
+    writable,
+)
+from evornn.cli.output import show, show_comparison
+from evornn.errors import EvornnError
+
+if TYPE_CHECKING:
+    from evornn.service.reading.results import Results
+    from evornn.service.service import Service
+
+QUERIES = (
+    "SELECT network, trainer, best_valid_loss, median_test_loss FROM leaderboard WHERE job = {job} ORDER BY place",
+    "SELECT run, network, trainer, valid_loss, test_loss, seconds FROM results WHERE job = {job} ORDER BY valid_loss",
+)
+
+
+class Detached(Exception):
+    """An interrupt that `evornn resume` is no answer to, say while another machine computes. `str(detached)` says what
+    is."""
+
+
+def run(
+    spec: Spec,
+    store: Store = DEFAULT,
+    server: Server = None,
+    workers: Workers = None,
+    address: Address = None,
+    report: Report = None,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment to its end and compare; with --server there, and follow it from here."""
+    from evornn import library
+    from evornn.experiments.yaml import read
+    from evornn.service.reading.results import Results
+    from evornn.service.service import Service
+
+    elsewhere = there(server, workers, address)
+    if not elsewhere:
+        library.prepare(workers, address)
+    writable(report)
+    data = read(spec)
+    if elsewhere:
+        with opened(store, server) as results:
+            _follow(results, results.submit(data), report, as_json)
+        return
+    service = Service(library.open_store(store, create=True))
+    with Results(service) as results:
+        _work(service, results, results.submit(data), workers, address, report, as_json)
+
+
+def resume(
+    job: Job = None,
+    store: Store = DEFAULT,
+    server: Server = None,
+    workers: Workers = None,
+    address: Address = None,
+    report: Report = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a job that was interrupted, or whose runs failed or were cancelled."""
+    from evornn import library
+    from evornn.service.reading.comparison_data import chosen_job
+    from evornn.service.reading.results import Results
+    from evornn.service.service import Service
+
+    elsewhere = there(server, workers, address)
+    if not elsewhere:
+        library.prepare(workers, address)
+    writable(report)
+    if elsewhere:
+        with opened(store, server) as results:
+            chosen = chosen_job(results.store, job)
+            results.resume(chosen)
+            _follow(results, chosen, report, as_json)
+        return
+    service = Service(library.open_store(store, create=False))
+    with Results(service) as results:
+        chosen = chosen_job(results.store, job)
+        results.resume(chosen)
+        _work(service, results, chosen, workers, address, report, as_json)
+
+
+def submit(
+    spec: Spec,
+    priority: Priority = 0,
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key: the same key and spec again answer the same job.")
+    ] = None,
+    store: Store = DEFAULT,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
+    """Queue an experiment for whatever dispatcher there is, and don't wait."""
+    with opened(store, server, create=True) as results:
+        job = results.submit(spec, idempotency_key=key, priority=priority)
+        counts = results.store.job(job).counts
+        warn(results)
+    if as_json:
+        show({"job": job, "runs": sum(counts.values())}, True)
+    else:
+        print(f"job {job}: {sum(counts.values())} runs queued; `evornn logs -f {job}{place(store, server)}` follows it")
+
+
+def there(server: str | None, workers: int | None, address: str | None) -> bool:
+    """Whether a server is asked; it computes where it wants."""
+    if server_of(server) is None:
+        return False
+    if workers is not None or address is not None:
+        raise EvornnError("--workers and --address are for runs from here: a server has its own dispatchers")
+    return True
+
+
+def _work(
+    service: Service,
+    results: Results,
+    job: int,
+    workers: int | None,
+    address: str | None,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Dispatch a job with progress, then compare; exit status 3 when runs failed."""
+    from evornn import library
+    from evornn.cli.progress import progress
+
+    with progress(service.store, job, quiet=as_json) as listener:
+        library.work(service.store, job, workers, address, listener)
+    end(results, job, report, as_json)
+
+
+def _follow(results: Results, job: int, report: Path | None, as_json: bool) -> None:
+    """Show how a server computes a job, then compare; exit status 3 when runs failed. An interrupt leaves it there."""
+    from evornn.cli.progress import watch
+
+    warn(results)
+    try:
+        watch(results.store, job, quiet=as_json)
+    except KeyboardInterrupt:
+        which = f"{job} --server {results.store.where}"
+        raise Detached(
+            f"job {job} goes on without you: `evornn logs -f {which}` follows it, `evornn cancel {which}` ends it"
+        ) from None
+    end(results, job, report, as_json)
+
+
+def warn(results: Results) -> None:
+    """Nothing will happen while nobody computes."""
+    if not any(worker.is_alive(time.time()) for worker in results.store.workers()):
+        print("no dispatcher is at work: `evornn dispatch` on a machine of the cluster starts one", file=sys.stderr)
+
+
+def end(results: Results, job: int, report: Path | None, as_json: bool) -> None:
+    """Compare a job that has ended; exit status 3 when runs failed."""
+    counts = results.store.job(job).counts
+    if counts.get("succeeded"):
+        show_comparison(results.compare(job), job, as_json)
+        if report is not None:
+            results.report(report, job)
+    elif as_json:
+        show({"job": job, "runs": counts}, True)
+    if not as_json:
+        _next(results, job, report if counts.get("succeeded") else None)
+    if counts.get("failed"):
+        raise typer.Exit(3)
+
+
+def _next(results: Results, job: int, report: Path | None) -> None:
+    """Where everything is, and what to try."""
+    where = results.store.where
+    option = f" --server {where}" if where.startswith("http") else "" if where == DEFAULT else f" --store {where}"
+    if report is not None:
+        print(f"\nreport    {report.resolve()}")
+    print(f"{'server' if where.startswith('http') else 'database':<10}{getattr(results.store, 'path', None) or where}")
+    for k, sql in enumerate(QUERIES):
+        print("try       " if k == 0 else "          ", f'evornn query{option} "{sql.format(job=job)}"', sep="")

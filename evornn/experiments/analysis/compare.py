@@ -1,0 +1,204 @@
+"""`compare(runs, curves)`: which trainer, which network, by how much, and how sure. Frames in, plain records out.
+
+`runs` has a row per run: run, task, network, trainer, seed, state, n, train_loss, valid_loss, test_loss, network_steps,
+evaluations, updates, seconds, stopped_by, hits, score, test_score, solved; `curves` a row per run and budget mark, as
+`training.records.Row`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evornn.arrays import Streams
+from evornn.errors import EvornnError
+from evornn.experiments.analysis import statistics, targets
+from evornn.experiments.analysis.comparison import Cell, Chosen, Comparison, Judged, Reach, TaskComparison, Verdict
+from evornn.experiments.analysis.overall import overall, ranking, reference, scales, without_scale
+from evornn.experiments.analysis.pairwise_tests import contest, losses_by_seed
+from evornn.experiments.analysis.targets import Target, Track
+from evornn.tasks.core.task import Baseline
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+RUN_COLUMNS = (
+    "run",
+    "task",
+    "network",
+    "trainer",
+    "seed",
+    "state",
+    "n",
+    "valid_loss",
+    "test_loss",
+    "network_steps",
+    "seconds",
+)
+CURVE_COLUMNS = ("run", "mark", "network_steps", "champion_valid", "seconds")
+Baselines = Mapping[str, Sequence[Baseline]]
+
+
+def compare(
+    runs: DataFrame,
+    curves: DataFrame,
+    families: Mapping[str, str] | None = None,
+    baselines: Baselines | None = None,
+    alpha: float = 0.05,
+    seed: int = 0,
+) -> Comparison:
+    """Compare all finished runs, task by task. `families`: trainer → gradient, evolution, hybrid or guessing.
+
+    A failed run counts as the worst; runs that are still under way or were cancelled are left out, and said to be.
+    `seed` is that of the bootstrap. Raises EvornnError when there is nothing to compare or a column is missing.
+    """
+    done, notes = finished(runs, families or {})
+    _demand(curves, CURVE_COLUMNS, "curves")
+    baselines, tracks, streams = baselines or {}, targets.tracks(curves), Streams(seed, "compare")
+    tasks = [
+        _task(task, runs, group, tracks, baselines.get(task, ()), alpha, streams.child(task))
+        for task, group in done.groupby("task", sort=False)
+    ]
+    scale = scales(done, baselines)
+    return Comparison(
+        tasks=tuple(tasks),
+        overall=overall(done, scale, streams),
+        reference=reference(baselines),
+        ranking=ranking(done, scale, alpha, streams),
+        trainers=dict(zip(done["trainer"], done["family"], strict=True)),
+        notes=(*notes, *without_scale(scale)),
+        alpha=alpha,
+    )
+
+
+def finished(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, list[str]]:
+    """The runs that can be compared, with their family, losses of failed ones infinite; and notes on the others."""
+    _demand(runs, RUN_COLUMNS, "runs")
+    done = runs[runs["state"].isin(["succeeded", "failed"])].sort_values("run", kind="stable").copy()
+    if done.empty:
+        raise EvornnError("nothing to compare: no run has finished yet; see `evornn ls`, or go on with `evornn resume`")
+    for column in ("hits", "score", "test_score", "solved"):
+        done[column] = done.get(column, None)
+    for column in ("seconds", "network_steps"):
+        done[column] = done[column].astype(float)
+    for loss in ("valid_loss", "test_loss"):
+        done[loss] = statistics.worst(done[loss].where(done["state"] == "succeeded").to_numpy(float))
+    done["family"] = [families.get(trainer, "other") for trainer in done["trainer"]]
+    notes = _left_out(runs) + _failures(done)
+    newest = done.drop_duplicates(["task", "network", "trainer", "seed"], keep="last")
+    if doubled := len(done) - len(newest):
+        notes.append(f"{doubled} runs are repetitions of a later run with the same labels and seed; the latest counts.")
+    return newest, notes
+
+
+def _task(
+    task: str,
+    runs: DataFrame,
+    done: DataFrame,
+    tracks: Mapping[int, Track],
+    baselines: Sequence[Baseline],
+    alpha: float,
+    streams: Streams,
+) -> TaskComparison:
+    goals = targets.targets(done, baselines)
+    families = {name: statistics.spread(group["test_loss"]) for name, group in done.groupby("family", sort=False)}
+    networks = list(dict.fromkeys(done["network"]))
+    contests = [contest("all networks", losses_by_seed(done, "trainer"), alpha)] if len(networks) > 1 else []
+    contests += [contest(name, losses_by_seed(done[done["network"] == name], "trainer"), alpha) for name in networks]
+    return TaskComparison(
+        task=str(task),
+        states=runs[runs["task"] == task]["state"].value_counts().to_dict(),
+        seeds=done["seed"].nunique(),
+        budget=float(done[done["state"] == "succeeded"]["network_steps"].median()),
+        cells=_ranked(
+            [_cell(group, goals, tracks, streams) for _, group in done.groupby(["network", "trainer"], sort=False)]
+        ),
+        targets=goals,
+        headline=targets.headline(goals, done, tracks),
+        chosen=_chosen(done, baselines),
+        families=tuple(sorted(families.items(), key=lambda item: item[1].median)),
+        contest_of_families=contest("families", losses_by_seed(done, "family"), alpha),
+        contests=tuple(contests),
+    )
+
+
+def _cell(group: DataFrame, goals: Sequence[Target], tracks: Mapping[int, Track], streams: Streams) -> Cell:
+    first = group.iloc[0]
+    return Cell(
+        network=str(first["network"]),
+        trainer=str(first["trainer"]),
+        family=first["family"],
+        parameters=int(first["n"]),
+        runs=len(group),
+        failed=int((group["state"] == "failed").sum()),
+        test=statistics.spread(group["test_loss"]),
+        valid=statistics.spread(group["valid_loss"]),
+        reached=tuple(_reach(group, goal, tracks, streams) for goal in goals),
+        seconds=float(group["seconds"].median()),
+        network_steps=float(group["network_steps"].median()),
+        rank=0,
+        judged=_judged(group),
+    )
+
+
+def _judged(group: DataFrame) -> Judged | None:
+    done = group[group["score"].notna()]
+    if done.empty:
+        return None
+    known = done["solved"].dropna()
+    solved = int(known.astype(bool).sum()) if len(known) else None
+    return Judged(str(done["score"].iloc[0]), statistics.spread(done["test_score"].astype(float)), solved)
+
+
+def _reach(group: DataFrame, goal: Target, tracks: Mapping[int, Track], streams: Streams) -> Reach:
+    cost, hit = targets.costs(group, tracks, goal)
+    rate = statistics.success_rate(int(hit.sum()), len(hit))
+    return Reach(goal.name, int(hit.sum()), rate, statistics.expected_running_time_interval(cost, hit, streams))
+
+
+def _ranked(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    from dataclasses import replace
+
+    def rank(cell: Cell) -> int:
+        return 1 + sum(c.family == cell.family and c.valid.median < cell.valid.median for c in cells)
+
+    return tuple(replace(cell, rank=rank(cell)) for cell in cells)
+
+
+def _chosen(done: DataFrame, baselines: Sequence[Baseline]) -> Chosen | None:
+    """The network to go on with: lowest validation loss of all; test is looked at only afterwards."""
+    best = done.loc[done["valid_loss"].idxmin()]
+    if not np.isfinite(best["valid_loss"]):
+        return None
+    test = float(best["test_loss"])
+    verdicts = [
+        Verdict(b.name, float(b.test), test < b.test, test / b.test - 1, int((done["test_loss"] < b.test).sum()))
+        for b in baselines
+        if np.isfinite(b.test) and b.test > 0
+    ]
+    who = (int(best["run"]), str(best["network"]), str(best["trainer"]), str(best["family"]), int(best["seed"]))
+    return Chosen(*who, float(best["valid_loss"]), test, tuple(verdicts))
+
+
+def _left_out(runs: DataFrame) -> list[str]:
+    counts = runs[~runs["state"].isin(["succeeded", "failed"])]["state"].value_counts()
+    return [
+        f"{count} {'run is' if count == 1 else 'runs are'} {state} and left out." for state, count in counts.items()
+    ]
+
+
+def _failures(done: DataFrame) -> list[str]:
+    failed = done[done["state"] == "failed"]
+    if failed.empty:
+        return []
+    who = (f"run {row.run} ({row.network}, {row.trainer}, seed {row.seed})" for row in failed.head(5).itertuples())
+    more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+    count = "1 run failed and counts" if len(failed) == 1 else f"{len(failed)} runs failed and count"
+    return [f"{count} as the worst: {', '.join(who)}{more}."]
+
+
+def _demand(frame: DataFrame, columns: Sequence[str], what: str) -> None:
+    if missing := [column for column in columns if column not in frame.columns]:
+        raise EvornnError(f"the {what} to compare lack the column {missing[0]!r}: give {', '.join(columns)}")

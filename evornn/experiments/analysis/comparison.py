@@ -1,0 +1,189 @@
+"""What a comparison says, as plain frozen records: per task a table, a ranking, tests, and the network chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from evornn.experiments.analysis.statistics import Interval, Spread
+from evornn.experiments.analysis.targets import Target
+
+FAMILIES = ("gradient", "evolution", "hybrid", "guessing")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How often and how soon runs came to a target."""
+
+    target: str
+    successes: int
+    rate: Interval  # share of runs, Wilson's interval
+    ert: Interval  # network steps, bootstrapped interval; infinite when no run arrived
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A task's own judgement on the test split, over the runs of a cell that succeeded."""
+
+    name: str  # what the score is
+    score: Spread
+    solved: int | None  # runs that solved the task; None: it knows no such thing
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network with one trainer on one task, over its seeds."""
+
+    network: str
+    trainer: str
+    family: str
+    parameters: int
+    runs: int
+    failed: int
+    test: Spread
+    valid: Spread
+    reached: tuple[Reach, ...]  # one per target, in the task's order
+    seconds: float  # median
+    network_steps: float  # median
+    rank: int  # within the family on this task, by median validation loss
+    judged: Judged | None  # None: the task has no score
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two contestants on test loss. `p` and `corrected` are None where no test is printed."""
+
+    a: str
+    b: str
+    a_lower: float  # Vargha–Delaney A12: probability that a run of `a` has a lower loss than one of `b`
+    count: int  # seeds compared in pairs, or the smaller sample of an unpaired test
+    p: float | None = None
+    corrected: float | None = None  # Holm's, over the pairs of the contest
+    better: str | None = None  # the one that is lower, when `corrected` is below alpha
+
+
+@dataclass(frozen=True)
+class Contest:
+    """All pairs of one question, corrected together. `note` says why there is no test, or what is special about it."""
+
+    name: str  # a network, "all networks" or "families"
+    contestants: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    test: str = ""  # the test that was used; empty for none
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The chosen network against a baseline, both on the test split."""
+
+    baseline: str
+    loss: float
+    beaten: bool
+    margin: float  # network's loss / baseline's − 1: negative is better
+    runs_beating: int  # of all finished runs, how many beat it on test
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The run with the lowest validation loss, judged once on test."""
+
+    run: int
+    network: str
+    trainer: str
+    family: str
+    seed: int
+    valid: float
+    test: float
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True)
+class TaskComparison:
+    """Everything about one task."""
+
+    task: str
+    states: dict[str, int]  # runs by state, unfinished ones included
+    seeds: int
+    budget: float  # median network steps of the runs that succeeded
+    cells: tuple[Cell, ...]
+    targets: tuple[Target, ...]
+    headline: Target | None  # the target that success rates are quoted for
+    chosen: Chosen | None
+    families: tuple[tuple[str, Spread], ...]  # test losses of all runs of a family
+    contest_of_families: Contest
+    contests: tuple[Contest, ...]  # of trainers: over all networks, then network by network
+
+
+@dataclass(frozen=True)
+class Overall:
+    """A trainer over all tasks: interquartile mean of test loss relative to the task's reference, 1 being as good."""
+
+    trainer: str
+    family: str
+    iqm: Interval
+    runs: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Trainers ranked on every task by their median test loss, 1 being best; in the order of their mean ranks.
+
+    `test` is the one that was used; where it is empty, `note` says why there is none.
+    """
+
+    trainers: tuple[str, ...]
+    tasks: tuple[str, ...]  # those on which every trainer was run with every network
+    ranks: tuple[tuple[float, ...], ...] = ()  # a row per trainer, a column per task; ties share their mean
+    means: tuple[float, ...] = ()
+    test: str = ""
+    statistic: float | None = None  # Friedman's χ²
+    p: float | None = None
+    critical: float | None = None  # Nemenyi's critical difference of mean ranks; None where Friedman's test shows none
+    alike: tuple[tuple[str, ...], ...] = ()  # largest groups within which no difference could be shown
+    better: str | None = None  # of two trainers, the one whose losses are lower
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was spent on the tuning of a method, and what it found."""
+
+    task: str
+    network: str
+    trainer: str  # as it is called without tuning
+    trials: int
+    failed: int  # trials that came to no finite loss
+    runs: int
+    network_steps: int  # of all of them together
+    best: int  # number of the best trial, from 1
+    valid: float  # its validation loss, the median over the seeds of tuning
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All tasks; `notes` are what a reader must know of the data: runs left out, failed, doubled."""
+
+    tasks: tuple[TaskComparison, ...]
+    overall: tuple[Overall, ...]
+    reference: str  # what `Overall` is relative to, in words
+    ranking: Ranking
+    trainers: dict[str, str]  # trainer → family, in the order of the spec
+    notes: tuple[str, ...]
+    alpha: float
+    tuned: tuple[Tuned, ...] = ()  # of a comparison of what `evornn tune` found
+
+
+def as_data(thing: Any) -> Any:
+    """A comparison as plain data for JSON; what is not finite (a runtime that never ends) becomes None."""
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        return {field.name: as_data(getattr(thing, field.name)) for field in dataclasses.fields(thing)}
+    if isinstance(thing, dict):
+        return {str(key): as_data(value) for key, value in thing.items()}
+    if isinstance(thing, (list, tuple)):
+        return [as_data(item) for item in thing]
+    return None if isinstance(thing, float) and not math.isfinite(thing) else thing

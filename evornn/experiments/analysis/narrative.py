@@ -1,0 +1,167 @@
+"""A comparison in plain words. Nothing is said here that the numbers beside it don't support."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import isfinite, isinf
+
+from evornn.experiments.analysis.comparison import Comparison, Contest, Pair, Ranking, TaskComparison, Tuned, Verdict
+
+MANY = 10.0  # above it a difference is told as a factor, not in percent
+
+
+def asked(comparison: Comparison) -> str:
+    """What was run: how many networks, trainers, seeds, tasks, and how it ended."""
+    cells = [cell for task in comparison.tasks for cell in task.cells]
+    counts = [
+        plural(len({cell.network for cell in cells}), "network"),
+        plural(len({cell.trainer for cell in cells}), "trainer"),
+        plural(max(task.seeds for task in comparison.tasks), "seed"),
+        plural(len(comparison.tasks), "task"),
+    ]
+    failed, total = sum(cell.failed for cell in cells), sum(cell.runs for cell in cells)
+    ended = f"all {total} runs succeeded" if not failed else f"{failed} of {total} runs failed"
+    return f"{' × '.join(counts)}: {ended}."
+
+
+def choice(task: TaskComparison) -> str:
+    """Which network was chosen on validation data, and what it is worth on test."""
+    if task.chosen is None:
+        return "No run ended with a finite validation loss, so there is no network to choose."
+    c = task.chosen
+    return (
+        f"Chosen on validation data: {c.network} trained by {c.trainer} (run {c.run}, seed {c.seed}), "
+        f"validation loss {number(c.valid)}, test loss {number(c.test)}."
+    )
+
+
+def against_baselines(task: TaskComparison) -> str:
+    """Whether the chosen network beats each baseline on test, in plain words, also when it doesn't."""
+    if task.chosen is None or not task.chosen.verdicts:
+        return "There is no baseline to judge it by." if task.chosen else "No baseline is beaten."
+    beaten = [v for v in task.chosen.verdicts if v.beaten]
+    unbeaten = [v for v in task.chosen.verdicts if not v.beaten]
+    if not unbeaten:
+        return f"On the test split it beats every baseline: {_margins(beaten)}."
+    if not beaten:
+        return f"On the test split it beats none of the baselines: {_margins(unbeaten)}."
+    return f"On the test split it does not beat {_margins(unbeaten)}; it beats {_margins(beaten)}."
+
+
+def families(task: TaskComparison, alpha: float) -> tuple[str, str]:
+    """Gradient, evolution, hybrid: what was seen, and what the tests support."""
+    if len(task.families) < 2:
+        return (
+            f"All trainers are of one family ({task.families[0][0]}).",
+            "There is nothing to compare between families.",
+        )
+    seen = listed(f"{name} {number(spread.median)}" for name, spread in task.families)
+    return f"Median test loss over all runs of a family: {seen}.", supported(task.contest_of_families, alpha)
+
+
+def supported(contest: Contest, alpha: float) -> str:
+    """What a contest shows: the differences below alpha after correction, and the pairs left open."""
+    if not contest.test:
+        why = contest.note[:1].upper() + contest.note[1:]
+        return f"Which is better is not settled. {why}" if contest.pairs else why
+    sure = [p for p in contest.pairs if p.better is not None]
+    left = listed(f"{p.a} and {p.b}" for p in contest.pairs if p.better is None)
+    open_ = f"no difference could be shown between {left}" if left else ""
+    if not sure:
+        return f"{open_[:1].upper()}{open_[1:]} (all p ≥ {alpha:g}; {contest.test})."
+    most = max(p.corrected for p in sure if p.corrected is not None)
+    return f"Test losses are lower {_beaten(sure)} (p ≤ {number(most, 2)}; {contest.test}){open_ and '; ' + open_}."
+
+
+def ranked(ranking: Ranking, alpha: float) -> list[str]:
+    """Who is better over the tasks: the mean ranks, what the test supports of them, and why another is not made."""
+    means = listed(f"{name} {mean:.2f}" for name, mean in zip(ranking.trainers, ranking.means, strict=False))
+    seen = f"Mean ranks over {plural(len(ranking.tasks), 'task')}, 1 being best: {means}." if means else ""
+    note = ranking.note[:1].upper() + ranking.note[1:]
+    return [sentence for sentence in (seen, _over_tasks(ranking, alpha), note) if sentence]
+
+
+def described(task: TaskComparison) -> str:
+    """The target that success is measured by, in words."""
+    if task.headline is None:
+        return "none"
+    who = f"that of {task.headline.name}" if task.headline.baseline else f"reached by {task.headline.name}"
+    return f"validation loss {number(task.headline.loss)}, {who}"
+
+
+TUNING = (
+    "Each method was given the same number of trials, on the same seeds with the same budget; none of these seeds is "
+    "used above. A trial's loss is its validation loss, the median over its seeds; the test split was not looked at. A "
+    "trainer with “(tuned)” has the settings below, the others their defaults. What tuning spent comes on top of the "
+    "budget of the runs above."
+)
+
+
+def settings(tuned: Tuned) -> str:
+    """What tuning found. A setting of the trainer is named alone, one of network or task with its part."""
+    found = {name.removeprefix("trainer."): value for name, value in tuned.settings.items()}
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in found.items()
+    )
+
+
+def difference(margin: float) -> str:
+    """How far a loss is above or below a baseline's, for a column of a table."""
+    return f"× {1 + margin:.3g}" if margin > MANY else f"{margin:+.1%}".replace("%", " %")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for reading: 4 significant digits, 1.2 M for millions; a dash for what is not known."""
+    if value is None or not isfinite(value):
+        return "∞" if value is not None and isinf(value) else "–"
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            return f"{value / (1e3 if unit == 'k' else limit):.3g} {unit}"
+    return f"{value:#.{digits}g}".removesuffix(".")
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(items: Iterable[str]) -> str:
+    """a, b and c."""
+    items = list(items)
+    return ", ".join(items[:-1]) + " and " + items[-1] if len(items) > 1 else "".join(items)
+
+
+def _over_tasks(ranking: Ranking, alpha: float) -> str:
+    if ranking.p is None:
+        return ""
+    how = f"(p = {number(ranking.p, 2)}; {ranking.test})"
+    if ranking.p >= alpha:
+        return f"No difference over tasks could be shown {how}."
+    if ranking.better is not None:
+        return f"Over tasks, test losses are lower for {ranking.better} {how}."
+    left = listed(f"within {{{', '.join(group)}}}" for group in ranking.alike)
+    shown = f"no difference could be shown {left}; all other pairs differ" if left else "all pairs differ"
+    if ranking.alike == (ranking.trainers,):
+        shown = "it can't be said which"
+    nemenyi = f"By Nemenyi's critical difference of mean ranks, {number(ranking.critical, 3)},"
+    return f"The trainers differ over tasks {how}. {nemenyi} {shown}."
+
+
+def _beaten(pairs: Sequence[Pair]) -> str:
+    """Who is lower than whom, those that win most first."""
+    losers: dict[str, list[str]] = {}
+    for p in pairs:
+        losers.setdefault(str(p.better), []).append(p.b if p.better == p.a else p.a)
+    ordered = sorted(losers.items(), key=lambda item: -len(item[1]))
+    return "; ".join(f"for {name} than for {listed(others)}" for name, others in ordered)
+
+
+def _margins(verdicts: Sequence[Verdict]) -> str:
+    return listed(f"{v.baseline} ({number(v.loss)}, {_percent(v.margin)})" for v in verdicts)
+
+
+def _percent(margin: float) -> str:
+    if not isfinite(margin):
+        return "the network's loss is not finite"
+    if margin > MANY:
+        return f"{1 + margin:.3g} times as high"
+    return f"{abs(margin):.1%} {'lower' if margin < 0 else 'higher'}".replace("%", " %")

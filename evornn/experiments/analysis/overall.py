@@ -1,0 +1,134 @@
+"""Trainers over all tasks: the interquartile mean of relative losses, and ranks with the test that the tasks allow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evornn.arrays import Streams
+from evornn.experiments.analysis import ranks, statistics
+from evornn.experiments.analysis.comparison import Overall, Ranking
+from evornn.experiments.analysis.narrative import listed, plural
+from evornn.experiments.analysis.pairwise_tests import contest
+from evornn.tasks.core.task import Baseline
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+FRIEDMAN = "Friedman's test"
+
+
+def overall(done: DataFrame, scales: Mapping[str, float], streams: Streams) -> tuple[Overall, ...]:
+    """Each trainer over all tasks and networks, best first: test losses relative to each task's reference."""
+    relative = done.assign(relative=done["test_loss"] / done["task"].map(scales)).dropna(subset="relative")
+    found = []
+    for trainer, group in relative.groupby("trainer", sort=False):
+        strata = [cell["relative"].to_numpy(float) for _, cell in group.groupby(["task", "network"])]
+        interval = statistics.stratified_bootstrap(strata, streams.child(f"overall/{trainer}"))
+        failed = int((group["state"] == "failed").sum())
+        found.append(Overall(str(trainer), group["family"].iloc[0], interval, len(group), failed))
+    return tuple(sorted(found, key=lambda item: item.iqm.value))
+
+
+def ranking(done: DataFrame, scales: Mapping[str, float], alpha: float, streams: Streams) -> Ranking:
+    """Trainers ranked task by task. Three or more: Friedman's test; two: their relative losses in pairs, by task.
+
+    A task is one observation, whatever its seeds and networks: only tasks are independent of each other (Demšar 2006).
+    """
+    losses = losses_by_task(done)
+    left_out = [str(task) for task in dict.fromkeys(done["task"]) if task not in losses.index]
+    if len(losses) < 2 or len(losses.columns) < 2:
+        return Ranking(tuple(losses.columns), tuple(losses.index), note=_nothing_to_rank(losses, left_out))
+    found = ranks.ranks(losses.to_numpy(float))
+    order = np.argsort(found.mean(axis=0), kind="stable")
+    losses, found = losses.iloc[:, order], found[:, order]
+    rows = tuple(tuple(map(float, row)) for row in found.T)
+    means = tuple(map(float, found.mean(axis=0)))
+    ranked = Ranking(tuple(losses.columns), tuple(losses.index), rows, means, note=_left_out(left_out))
+    if len(order) == 2:
+        return _in_pairs(ranked, losses.div(losses.index.map(scales), axis=0), alpha)
+    return _friedman(ranked, losses, alpha, streams)
+
+
+def losses_by_task(done: DataFrame) -> DataFrame:
+    """Median test loss over runs: a row per task whose networks every trainer was run on, a column per trainer."""
+    cells = done.groupby(["task", "trainer"], sort=False).agg(loss=("test_loss", "median"), on=("network", "nunique"))
+    networks = done.groupby("task")["network"].nunique()
+    whole = cells["on"] == networks.loc[cells.index.get_level_values("task")].to_numpy()
+    table = cells["loss"].where(whole).unstack("trainer")
+    return table.loc[list(dict.fromkeys(done["task"])), list(dict.fromkeys(done["trainer"]))].dropna()
+
+
+def scales(done: DataFrame, baselines: Mapping[str, Sequence[Baseline]]) -> dict[str, float]:
+    """Task → the test loss that others are relative to: the best baseline's, or else the median finite run's.
+
+    NaN where that is not above 0: nothing can be relative to it.
+    """
+    return {str(task): _scale(group, baselines.get(task, ())) for task, group in done.groupby("task", sort=False)}
+
+
+def reference(baselines: Mapping[str, Sequence[Baseline]]) -> str:
+    """What losses are relative to, in words."""
+    return (
+        "test loss relative to the best baseline's"
+        if any(baselines.values())
+        else "test loss relative to the median run's"
+    )
+
+
+def without_scale(scales: Mapping[str, float]) -> list[str]:
+    """A note on the tasks that the mean over tasks can't take."""
+    left = [task for task, scale in scales.items() if np.isnan(scale)]
+    return (
+        [f"Left out of the mean over tasks, having no loss above 0 to be relative to: {listed(left)}."] if left else []
+    )
+
+
+def _friedman(ranked: Ranking, losses: DataFrame, alpha: float, streams: Streams) -> Ranking:
+    tasks, trainers = losses.shape
+    if tasks < (enough := ranks.least_tasks(trainers, alpha)):
+        return replace(ranked, note=_also(f"too few tasks for a test: {enough} would be enough.", ranked.note))
+    statistic, p = ranks.friedman(losses.to_numpy(float), streams)
+    found: dict[str, Any] = {"test": FRIEDMAN, "statistic": statistic, "p": p}
+    if p >= alpha:
+        return replace(ranked, **found, alike=(ranked.trainers,))
+    critical = ranks.critical_difference(trainers, tasks, alpha)
+    groups = tuple(ranked.trainers[first : last + 1] for first, last in ranks.alike(ranked.means, critical))
+    return replace(ranked, **found, critical=critical, alike=groups)
+
+
+def _in_pairs(ranked: Ranking, relative: DataFrame, alpha: float) -> Ranking:
+    """Friedman's test is for three or more; of two, how much they differ counts too (Demšar 2006, §3.1.3)."""
+    found = contest("all tasks", relative, alpha, "task")
+    if not found.test:
+        return replace(ranked, note=_also(found.note, ranked.note))
+    (pair,) = found.pairs
+    note = _also("Friedman's test is for three trainers or more; two are compared in pairs, by task.", ranked.note)
+    alike = () if pair.better else (ranked.trainers,)
+    return replace(ranked, test=found.test, p=pair.p, alike=alike, better=pair.better, note=note)
+
+
+def _nothing_to_rank(losses: DataFrame, left_out: Sequence[str]) -> str:
+    tasks, trainers = losses.shape
+    if trainers < 2:
+        return "trainers are not ranked: there is only one."
+    enough = f"ranks of trainers over tasks (Friedman's test) need {ranks.FEWEST_TASKS} tasks or more"
+    return _also(f"{enough}; here {'is' if tasks == 1 else 'are'} {plural(tasks, 'task')}.", _left_out(left_out))
+
+
+def _left_out(tasks: Sequence[str]) -> str:
+    return f"Not ranked on {listed(tasks)}: not every trainer has run on all its networks." if tasks else ""
+
+
+def _also(note: str, more: str) -> str:
+    return f"{note} {more}".strip()
+
+
+def _scale(done: DataFrame, baselines: Sequence[Baseline]) -> float:
+    known = [b.test for b in baselines if np.isfinite(b.test) and b.test > 0]
+    losses = done["test_loss"][np.isfinite(done["test_loss"])]
+    scale = min(known) if known else np.quantile(losses, 0.5, method="lower") if len(losses) else 0.0
+    return float(scale) if scale > 0 else float("nan")

@@ -1,0 +1,85 @@
+"""Who is better: pairwise tests of test losses, paired by seed, corrected together; none where seeds are too few.
+
+Over several tasks the pairs are tasks instead of seeds (see `rankings`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from evornn.experiments.analysis import statistics
+from evornn.experiments.analysis.comparison import Contest, Pair
+from evornn.experiments.analysis.narrative import plural
+from evornn.experiments.analysis.statistics import Sample
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SIGNED_RANK, RANK_SUM = "Wilcoxon signed-rank, paired by {}", "Mann–Whitney U, {}s not paired"
+
+
+def contest(name: str, losses: DataFrame, alpha: float, unit: str = "seed") -> Contest:
+    """All pairs of the columns of `losses` (index: seeds, or another `unit`; NaN: not run, infinite: failed)."""
+    columns = [str(column) for column in losses.columns]
+    samples = [_sample(losses, a, b) for a, b in combinations(losses.columns, 2)]
+    names = list(combinations(columns, 2))
+    effects = [
+        Pair(a, b, 1 - statistics.a12(x, y), _count(x, y)) for (a, b), (x, y, _) in zip(names, samples, strict=True)
+    ]
+    if not samples:
+        return Contest(name, tuple(columns), (), note="nothing to compare: only one contestant.")
+    if note := _too_few(samples, alpha, unit):
+        return Contest(name, tuple(columns), tuple(effects), note=note)
+    return Contest(name, tuple(columns), tuple(_tested(effects, samples, alpha)), _method(samples, unit))
+
+
+def losses_by_seed(runs: DataFrame, by: str) -> DataFrame:
+    """Test loss, a row per seed and a column per `by` (trainer or family): the median over the runs that share both.
+
+    A seed is left out of a column where some of its runs are missing, lest it be judged on other networks.
+    """
+    groups = runs.groupby(["seed", by], sort=False)["test_loss"].agg(["median", "size"]).reset_index()
+    full = groups["size"] == groups.groupby(by)["size"].transform("max")
+    table = groups[full].pivot(index="seed", columns=by, values="median")
+    return table[[column for column in dict.fromkeys(runs[by]) if column in table.columns]]
+
+
+def _tested(effects: Sequence[Pair], samples: Sequence[tuple[Sample, Sample, bool]], alpha: float) -> list[Pair]:
+    found = [statistics.signed_rank(a, b) if paired else statistics.rank_sum(a, b) for a, b, paired in samples]
+    corrected = statistics.holm([p for p, _ in found])
+    return [
+        Pair(e.a, e.b, e.a_lower, e.count, p, float(c), {-1: e.a, 1: e.b}.get(lower) if c < alpha else None)
+        for e, (p, lower), c in zip(effects, found, corrected, strict=True)
+    ]
+
+
+def _sample(losses: DataFrame, a: str, b: str) -> tuple[Sample, Sample, bool]:
+    """The two columns, paired when at least half of the smaller one's seeds are in both."""
+    x, y = losses[a].dropna(), losses[b].dropna()
+    common = x.index.intersection(y.index)
+    if paired := 2 * len(common) >= min(len(x), len(y)) and len(common) > 0:
+        x, y = x.loc[common], y.loc[common]
+    return x.to_numpy(float), y.to_numpy(float), paired
+
+
+def _too_few(samples: Sequence[tuple[Sample, Sample, bool]], alpha: float, unit: str) -> str:
+    """Why no test is printed: not even the clearest data could come out below alpha after correction."""
+    least = [statistics.least_p(len(a)) if paired else statistics.least_p(len(a), len(b)) for a, b, paired in samples]
+    if statistics.holm(least).min() < alpha:
+        return ""
+    found = plural(min(_count(a, b) for a, b, _ in samples), unit)
+    return (
+        f"too few {unit}s for a test: with {found} and {plural(len(samples), 'comparison')} no result could be "
+        f"significant at {alpha:g}; {statistics.least_pairs(len(samples), alpha)} {unit}s would be enough."
+    )
+
+
+def _count(a: Sample, b: Sample) -> int:
+    return min(len(a), len(b))
+
+
+def _method(samples: Sequence[tuple[Sample, Sample, bool]], unit: str) -> str:
+    kinds = dict.fromkeys((SIGNED_RANK if paired else RANK_SUM).format(unit) for *_, paired in samples)
+    return "; ".join(kinds) + "; Holm's correction"

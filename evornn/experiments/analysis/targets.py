@@ -1,0 +1,136 @@
+"""Fixed targets, and what each run spent until it reached them.
+
+A target is a loss named openly, never tuned to a trainer: those the spec declares (training loss, hit exactly), the
+validation loss of each baseline, and quantiles of what all compared runs together reached. Validation targets are read
+off the curves at budget marks, so a runtime is exact to one mark (1/200 of the budget unless set otherwise).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evornn.experiments.analysis.statistics import Sample, worst
+from evornn.tasks.core.task import Baseline
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+QUANTILES = {"half of all runs": 0.5, "the best tenth of all runs": 0.1}
+RUNGS = 20
+
+
+@dataclass(frozen=True)
+class Target:
+    """A loss to reach; `measure` is validation (champion at budget marks) or training (hit exactly)."""
+
+    name: str
+    loss: float
+    measure: str = "validation"
+    baseline: bool = False
+
+
+@dataclass(frozen=True)
+class Track:
+    """A run's champion over its budget marks: network steps and seconds spent [M], validation loss [M]."""
+
+    network_steps: Sample
+    seconds: Sample
+    champion_valid: Sample
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task's runs, the targets they are measured by, and the network steps that are its unit of cost."""
+
+    runs: DataFrame
+    targets: tuple[Target, ...]
+    unit: float = 1.0
+
+    def of(self, trainer: str) -> Problem:
+        return replace(self, runs=self.runs[self.runs["trainer"] == trainer])
+
+    def start(self, tracks: Mapping[int, Track]) -> float:
+        """Cost of the first budget mark; infinite where no run has come to it."""
+        firsts = (track.network_steps[1] for track in _of(self.runs, tracks) if len(track.network_steps) > 1)
+        return float(min(firsts, default=np.inf)) / self.unit
+
+
+def targets(runs: DataFrame, baselines: Sequence[Baseline]) -> tuple[Target, ...]:
+    """The targets of one task, easiest first; `runs` are all that are compared on it."""
+    declared = {text for hits in runs["hits"] if isinstance(hits, Mapping) for text in hits}
+    found = [Target(f"training loss {text}", float(text), "training") for text in declared]
+    found += [Target(b.name, float(b.valid), baseline=True) for b in baselines if np.isfinite(b.valid)]
+    finals = np.sort(runs["valid_loss"].to_numpy(float))
+    finals = finals[np.isfinite(finals)]
+    found += [Target(name, float(np.quantile(finals, q))) for name, q in QUANTILES.items() if len(finals)]
+    return tuple(sorted(found, key=lambda target: (target.measure, -target.loss)))
+
+
+def headline(found: Sequence[Target], runs: DataFrame, tracks: Mapping[int, Track]) -> Target | None:
+    """The target that success rates are quoted for: the best baseline; where no run reaches it, half of all runs."""
+    best = min((t for t in found if t.baseline), key=lambda t: t.loss, default=None)
+    if best is not None and costs(runs, tracks, best)[1].any():
+        return best
+    return next((t for t in found if t.name in QUANTILES), best)
+
+
+def ladder(runs: DataFrame, tracks: Mapping[int, Track]) -> tuple[Target, ...]:
+    """Targets for the ECDF of runtimes, evenly spaced (in the logarithm) from where runs start to the best end."""
+    finite = [track.champion_valid[np.isfinite(track.champion_valid)] for track in _of(runs, tracks)]
+    finite = [losses for losses in finite if len(losses)]
+    if not finite:
+        return ()
+    start, end = float(np.median([losses[0] for losses in finite])), float(min(losses.min() for losses in finite))
+    rungs = np.geomspace(start, end, RUNGS) if end > 0 else np.linspace(start, end, RUNGS)
+    return tuple(Target(f"{loss:.4g}", float(loss)) for loss in [*rungs[1:-1], end])
+
+
+def costs(runs: DataFrame, tracks: Mapping[int, Track], target: Target) -> tuple[Sample, np.ndarray]:
+    """For each run [R]: network steps spent until it reached the target (all it spent if it never did), and whether.
+
+    A run that failed has no network to show, so it reached nothing, whatever its curve says.
+    """
+    spent, reached = np.zeros(len(runs)), np.zeros(len(runs), bool)
+    for k, row in enumerate(runs.itertuples()):
+        track = tracks.get(row.run)
+        hit = _declared(row.hits, target) if target.measure == "training" else _marked(track, target)
+        hit = hit if row.state == "succeeded" else None
+        reached[k] = hit is not None
+        spent[k] = _total(row.network_steps, track) if hit is None else hit
+    return spent, reached
+
+
+def tracks(curves: DataFrame) -> dict[int, Track]:
+    """Curves by run, in the order of their marks."""
+    return {int(run): _track(group) for run, group in curves.sort_values(["run", "mark"]).groupby("run")}
+
+
+def _track(group: DataFrame) -> Track:
+    steps, seconds, valid = (group[c].to_numpy(float) for c in ("network_steps", "seconds", "champion_valid"))
+    return Track(steps, seconds, worst(valid))
+
+
+def _declared(hits: object, target: Target) -> float | None:
+    cost = {float(k): v for k, v in hits.items()}.get(target.loss) if isinstance(hits, Mapping) else None
+    return None if cost is None else float(cost)
+
+
+def _marked(track: Track | None, target: Target) -> float | None:
+    if track is None or not (at := track.champion_valid <= target.loss).any():
+        return None
+    return float(track.network_steps[int(at.argmax())])
+
+
+def _total(network_steps: float, track: Track | None) -> float:
+    """All that a run spent; a run that failed has no total of its own but the one of its last mark."""
+    if network_steps is not None and np.isfinite(network_steps):
+        return float(network_steps)
+    return float(track.network_steps[-1]) if track is not None and len(track.network_steps) else 0.0
+
+
+def _of(runs: DataFrame, tracks: Mapping[int, Track]) -> list[Track]:
+    return [tracks[run] for run in runs["run"] if run in tracks]

@@ -1,0 +1,1 @@
+"""From a comparison to what people look at: figures, tables, the HTML report, the terminal."""

@@ -1,0 +1,250 @@
+"""Charts: pure functions from data to a plotly figure, shared by the report and the dashboard.
+
+`styles` (see `palette.styles`) gives a trainer the same colour in every chart; `theme` is light or dark. Losses are in
+the task's loss and scaling, forecasts in original units. Frames are those of `compare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evornn.arrays import Floats
+from evornn.experiments.analysis import statistics
+from evornn.experiments.analysis.comparison import Cell, Contest
+from evornn.experiments.analysis.statistics import Sample
+from evornn.experiments.analysis.targets import Problem, Track, costs
+from evornn.experiments.reporting.palette import GREY, Style, axes, label
+from evornn.tasks.core.task import Baseline, Chart
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+
+Styles = Mapping[str, Style]
+STEPS, SECONDS = "network steps", "computing time of a run [s]"
+BUDGET = "network steps, as a share of the task's longest run"
+POINTS = 200
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Predictions on the test split, label → [B, O] in original units, the chosen network's first.
+
+    `trainers` gives a label the colour of its trainer.
+    """
+
+    chart: Chart
+    predictions: Mapping[str, Floats]
+    trainers: Mapping[str, str] = field(default_factory=dict)
+
+
+def learning_curves(
+    runs: DataFrame,
+    tracks: Mapping[int, Track],
+    styles: Styles,
+    x: str = "network_steps",
+    reference: tuple[str, float] | None = None,
+    theme: str = "light",
+) -> Figure:
+    """Validation loss of the best so far: median and middle half over seeds, against network steps or seconds.
+
+    Where failed runs leave no upper quartile the band goes to the top, and where most failed the line ends.
+    `reference` is drawn as a horizontal line, say the best baseline's validation loss.
+    """
+    bands = {name: _band(group, tracks, x) for name, group in runs.groupby("trainer", sort=False)}
+    figure = axes(theme, STEPS if x == "network_steps" else SECONDS, "validation loss, best so far")
+    known = np.concatenate([np.concatenate(band[1:]) for band in bands.values()])
+    top = float(np.nanmax(known)) if np.isfinite(known).any() else 1.0
+    for name, (at, low, middle, high) in bands.items():
+        style = styles[name]
+        line = {"color": style.colour, "dash": style.dash, "width": 2}
+        edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": name}
+        figure.add_scatter(x=at, y=np.nan_to_num(low, nan=top), **edge)
+        figure.add_scatter(x=at, y=np.nan_to_num(high, nan=top), fill="tonexty", fillcolor=style.faint(), **edge)
+        figure.add_scatter(x=at, y=middle, name=label(name), legendgroup=name, mode="lines", line=line)
+    _loss_axis(figure, known)
+    return _with_reference(figure, reference)
+
+
+def final_losses(
+    runs: DataFrame, styles: Styles, reference: tuple[str, float] | None = None, theme: str = "light"
+) -> Figure:
+    """Test loss of every run (a point each) and its quartiles, by network and trainer. Failed runs have no point."""
+    figure = axes(theme, "network", "test loss")
+    for name, group in runs.groupby("trainer", sort=False):
+        style = styles[name]
+        figure.add_box(
+            x=[label(network) for network in group["network"]], y=_finite(group["test_loss"]), name=label(name),
+            boxpoints="all", jitter=0.5, pointpos=0, fillcolor=style.faint(),
+            marker={"color": style.colour, "symbol": style.symbol, "size": 5},
+            line={"color": style.colour, "width": 1.2}, offsetgroup=name, customdata=group["seed"],
+            hovertemplate="%{x}, seed %{customdata}: %{y:.4g}",
+        )  # fmt: skip
+    figure.update_layout(boxmode="group", boxgap=0.15, boxgroupgap=0.2, xaxis_type="category")
+    _loss_axis(figure, runs["test_loss"].to_numpy(float))
+    return _with_reference(figure, reference)
+
+
+def runtimes(
+    problems: Sequence[Problem], tracks: Mapping[int, Track], styles: Styles, theme: str = "light", x: str = STEPS
+) -> Figure:
+    """ECDF of runtimes: the share of (run, target) pairs solved within so many network steps. Higher is better.
+
+    Over targets of one task or of several, each in its own unit, as in COCO (Hansen et al. 2021), but without simulated
+    restarts: what never arrives is never counted. The logarithmic axis begins at the first budget mark, where targets
+    met by the untrained network are counted.
+    """
+    figure = axes(theme, x, "share of (run, target) pairs reached")
+    start = min((first for problem in problems if np.isfinite(first := problem.start(tracks))), default=1.0)
+    for name in dict.fromkeys(name for problem in problems for name in problem.runs["trainer"]):
+        at, share = _staircase([problem.of(name) for problem in problems], tracks, start)
+        line = {"color": styles[name].colour, "dash": styles[name].dash, "shape": "hv", "width": 2}
+        figure.add_scatter(x=at, y=share, name=label(name), mode="lines", line=line)
+    figure.update_xaxes(type="log", tickformat="~s" if x == STEPS else "~%", dtick="D2", ticklabeloverflow="allow")
+    return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+
+
+def success_rates(cells: Sequence[Cell], target: str, styles: Styles, theme: str = "light") -> Figure:
+    """Share of runs that reached the target, with Wilson's 95 % interval, by network and trainer."""
+    figure = axes(theme, "network", "runs that reached it")
+    for name in dict.fromkeys(cell.trainer for cell in cells):
+        mine = [cell for cell in cells if cell.trainer == name]
+        rates = [next(r.rate for r in cell.reached if r.target == target) for cell in mine]
+        above, below = [r.high - r.value for r in rates], [r.value - r.low for r in rates]
+        figure.add_bar(
+            x=[label(cell.network) for cell in mine], y=[r.value for r in rates], name=label(name),
+            marker={"color": styles[name].faint(0.55), "line": {"color": styles[name].colour, "width": 1.5}},
+            error_y={"type": "data", "array": above, "arrayminus": below, "color": GREY, "thickness": 1.2, "width": 3},
+        )  # fmt: skip
+    figure.update_layout(barmode="group", bargap=0.2, xaxis_type="category")
+    return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+
+
+def effect_sizes(contest: Contest, theme: str = "light") -> Figure:
+    """A12 of every pair: how likely the row's loss is lower than the column's; * where the corrected test says so."""
+    names = [label(name) for name in contest.contestants]
+    size, marks = np.full((len(names), len(names)), np.nan), np.full((len(names), len(names)), "", object)
+    for pair in contest.pairs:
+        a, b = contest.contestants.index(pair.a), contest.contestants.index(pair.b)
+        star = "" if pair.better is None else " *"
+        size[a, b], size[b, a] = pair.a_lower, 1 - pair.a_lower
+        marks[a, b], marks[b, a] = f"{size[a, b]:.2f}{star}", f"{size[b, a]:.2f}{star}"
+    figure = axes(theme, "… than the column's", "row's test loss is lower …")
+    figure.add_heatmap(
+        x=names, y=names, z=size - 0.5, zmin=-0.5, zmax=0.5, zmid=0, autocolorscale=True, text=marks,
+        texttemplate="%{text}",
+        xgap=2, ygap=2, hoverongaps=False, hovertemplate="%{y} lower than %{x}: %{text}<extra></extra>",
+        colorbar={"tickvals": [-0.5, -0.25, 0, 0.25, 0.5], "ticktext": ["0", "¼", "½", "¾", "1"], "thickness": 10},
+    )  # fmt: skip
+    figure.update_xaxes(showgrid=False, type="category")
+    return figure.update_yaxes(showgrid=False, type="category", autorange="reversed")
+
+
+def forecasts(
+    forecast: Forecast, styles: Styles, baselines: Sequence[Baseline] = (), output: int = 0, theme: str = "light"
+) -> Figure:
+    """The real series and the first prediction over the test split; the others and baselines appear when clicked."""
+    times, chart = list(forecast.chart.times), forecast.chart
+    figure = axes(theme, "time", label(chart.unit) or "value")
+    before = _before(times, chart.history)
+    known = np.concatenate([chart.history[len(chart.history) - len(before) :], chart.truth[:, output]])
+    figure.add_scatter(x=before + times, y=known, name="measured", mode="lines", line={"color": GREY, "width": 3})
+    for k, (name, values) in enumerate(forecast.predictions.items()):
+        line = {"width": 1.4, **_look(forecast, styles, name, "dash")}
+        shown = True if k == 0 else "legendonly"
+        figure.add_scatter(x=times, y=values[:, output], name=label(name), mode="lines", line=line, visible=shown)
+    for k, baseline in enumerate(b for b in baselines if b.predictions is not None):
+        line = {"width": 1.2, "dash": ("dot", "dash", "dashdot", "longdash")[k % 4], "color": GREY}
+        values = np.asarray(baseline.predictions)[:, output]
+        figure.add_scatter(x=times, y=values, name=label(baseline.name), mode="lines", line=line, visible="legendonly")
+    return figure
+
+
+def predicted_true(forecast: Forecast, styles: Styles, output: int = 0, theme: str = "light") -> Figure:
+    """Predicted against measured values on the test split; on the diagonal a prediction is exact."""
+    chart, truth = forecast.chart, forecast.chart.truth[:, output]
+    unit = f" [{label(chart.unit)}]" if chart.unit else ""
+    figure = axes(theme, f"measured{unit}", f"predicted{unit}")
+    for k, (name, values) in enumerate(forecast.predictions.items()):
+        marker = {"size": 5, "opacity": 0.7, **_look(forecast, styles, name, "symbol")}
+        shown = True if k == 0 else "legendonly"
+        figure.add_scatter(x=truth, y=values[:, output], name=label(name), mode="markers", marker=marker, visible=shown)
+    ends = [float(np.nanmin(truth)), float(np.nanmax(truth))]
+    line = {"color": GREY, "dash": "dash"}
+    return figure.add_scatter(x=ends, y=ends, mode="lines", line=line, name="exact", hoverinfo="skip")
+
+
+def _staircase(problems: Sequence[Problem], tracks: Mapping[int, Track], start: float) -> tuple[Sample, Sample]:
+    """Costs at which (run, target) pairs were reached, none before `start`, and the share by then, to the last cost."""
+    found = [(costs(p.runs, tracks, goal), p.unit) for p in problems for goal in p.targets]
+    arrived = np.concatenate([spent[hit] / unit for (spent, hit), unit in found] or [np.zeros(0)])
+    x, share = statistics.ecdf(np.maximum(arrived, start), sum(len(hit) for (_, hit), _ in found))
+    ends = [p.runs["network_steps"].to_numpy(float) / p.unit for p in problems]
+    end = np.nanmax(np.concatenate([[start], x[-1:], *ends]))
+    return np.append(x, end), np.append(share, share[-1] if len(share) else 0.0)
+
+
+def _look(forecast: Forecast, styles: Styles, name: str, mark: str) -> dict[str, str]:
+    style = styles.get(forecast.trainers.get(name, ""))
+    return {} if style is None else {"color": style.colour, mark: getattr(style, mark)}
+
+
+def _band(group: DataFrame, tracks: Mapping[int, Track], x: str) -> tuple[Sample, Sample, Sample, Sample]:
+    """Lower quartile, median, upper quartile over runs on a common grid of x; each run is a step function of x."""
+    known = [(tracks[row.run], row.state) for row in group.itertuples() if row.run in tracks]
+    if not known:
+        return np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0)
+    ends = [(getattr(track, x)[0], getattr(track, x)[-1]) for track, _ in known]
+    at = np.linspace(max(start for start, _ in ends), max(end for _, end in ends), POINTS)
+    values = np.stack([_held(getattr(track, x), track.champion_valid, at, state) for track, state in known])
+    ordered = np.sort(values, axis=0)  # a quartile is one of the runs' own values: nothing to interpolate with infinity
+    low, middle, high = (_finite(ordered[round(q * (len(ordered) - 1))]) for q in (0.25, 0.5, 0.75))
+    return at, low, middle, high
+
+
+def _held(x: Sample, y: Sample, at: Sample, state: str) -> Sample:
+    """The last value at or before each point. A finished run keeps its champion; a failed one has none at the end."""
+    held = y[np.maximum(np.searchsorted(x, at, side="right") - 1, 0)]
+    return np.where(at > x[-1], np.inf, held) if state == "failed" else held
+
+
+def _before(times: Sequence[str], history: Floats) -> list[str]:
+    """Times of the values before the test split, continuing its spacing backwards; none where that can't be told."""
+    import pandas as pd
+
+    count = min(len(history), max(len(times) // 2, 1))
+    if times[0].isdigit():
+        return [str(k) for k in range(int(times[0]) - count, int(times[0]))]
+    index = pd.DatetimeIndex(times)
+    months = 12 * (index[1].year - index[0].year) + index[1].month - index[0].month if len(index) > 1 else 0
+    for step in (pd.DateOffset(months=months), index[1] - index[0]) if len(index) > 1 else ():
+        if (index[:-1] + step).equals(index[1:]):
+            return [(index[0] - k * step).isoformat().removesuffix("T00:00:00") for k in range(count, 0, -1)]
+    return []
+
+
+def _loss_axis(figure: Figure, losses: Sample) -> None:
+    """Logarithmic where losses are positive and span more than a factor of three."""
+    finite = losses[np.isfinite(losses)]
+    if len(finite) and finite.min() > 0 and finite.max() > 3 * finite.min():
+        few = finite.max() < 300 * finite.min()  # then a decade has ticks at 1, 2 and 5
+        figure.update_yaxes(type="log", tickformat=".3~g", dtick="D2" if few else None)
+
+
+def _with_reference(figure: Figure, reference: tuple[str, float] | None) -> Figure:
+    if reference is not None and np.isfinite(reference[1]):
+        line = {"color": GREY, "dash": "dash", "width": 1.5}
+        figure.add_hline(
+            y=reference[1], line=line, name=f"baseline: {label(reference[0])}", showlegend=True, layer="below"
+        )
+    return figure
+
+
+def _finite(values: object) -> Sample:
+    """Infinite values as gaps."""
+    array = np.asarray(values, np.float64)
+    return np.where(np.isfinite(array), array, np.nan)

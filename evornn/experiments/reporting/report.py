@@ -1,0 +1,161 @@
+"""The report: one HTML file that needs nothing else. Answers first, then tables, charts, and how to get them again.
+
+All text goes through jinja's autoescape, all chart labels through `palette.label`. The page's own policy allows the two
+scripts in it, by their hash, and no request at all.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from evornn import files
+from evornn.errors import EvornnError
+from evornn.experiments.analysis import narrative, targets
+from evornn.experiments.analysis.compare import Baselines, finished
+from evornn.experiments.analysis.comparison import Comparison, TaskComparison
+from evornn.experiments.reporting.charts import Forecast
+from evornn.experiments.reporting.palette import styles, template
+from evornn.experiments.reporting.report_figures import Picture, overall_pictures, pictures
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A task in the report."""
+
+    found: TaskComparison
+    pictures: Sequence[Picture]
+    answers: Sequence[str]
+
+
+def write_report(path: str | Path, comparison: Comparison, runs: DataFrame, curves: DataFrame, **about: Any) -> Path:
+    """Write `report(…)` to a file; raises EvornnError when the place can't be written to."""
+    return write_page(path, report(comparison, runs, curves, **about))
+
+
+def write_page(path: str | Path, page: str) -> Path:
+    """Write a report that is there already; raises EvornnError when the place can't be written to."""
+    try:
+        files.write(Path(path), page.encode())
+    except OSError as error:
+        raise EvornnError(f"can't write the report to {path}: {error.strerror}; choose another place") from None
+    return Path(path)
+
+
+def report(
+    comparison: Comparison,
+    runs: DataFrame,
+    curves: DataFrame,
+    baselines: Baselines | None = None,
+    forecasts: Mapping[str, Forecast] | None = None,
+    spec: Mapping[str, Any] | None = None,
+    environment: Mapping[str, Any] | None = None,
+    database: str = "",
+    title: str = "Comparison of trainers",
+    question: str = "",
+) -> str:
+    """The page. `runs`, `curves` and `baselines` are those that were compared; `forecasts` are by task.
+
+    `environment` is nested plain data (versions, machine); of a database URL the password is not shown.
+    """
+    look, baselines = styles(comparison.trainers), baselines or {}
+    sections, together = drawn(comparison, runs, curves, baselines, forecasts or {})
+    return _page(
+        comparison=comparison,
+        sections=sections,
+        several=len(sections) > 1,
+        together=together,
+        spec=_yaml(spec) if spec else "",
+        environment=environment or {},
+        database=without_password(database),
+        title=title,
+        question=question,
+        colours={name: style.colour for name, style in look.items()},
+    )
+
+
+def drawn(
+    comparison: Comparison,
+    runs: DataFrame,
+    curves: DataFrame,
+    baselines: Baselines,
+    forecasts: Mapping[str, Forecast],
+) -> tuple[list[Section], list[Picture]]:
+    """The answers and charts of each task, and the charts of all tasks together: what a page shows of a comparison."""
+    done, _ = finished(runs, comparison.trainers)
+    tracks, look = targets.tracks(curves), styles(comparison.trainers)
+    sections = []
+    for k, task in enumerate(comparison.tasks):
+        about = (baselines.get(task.task, ()), forecasts.get(task.task), look)
+        shown = pictures(f"chart-{k}", task, done[done["task"] == task.task], tracks, *about)
+        sections.append(Section(task, shown, _answers(task, comparison.alpha)))
+    return sections, overall_pictures(comparison, done, tracks, look)
+
+
+def without_password(url: str) -> str:
+    """A database URL that may be shown."""
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":***@") if password else url
+
+
+def _answers(task: TaskComparison, alpha: float) -> list[str]:
+    return [narrative.choice(task), narrative.against_baselines(task), *narrative.families(task, alpha)]
+
+
+def _page(**fields: Any) -> str:
+    import jinja2
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    library, boot = get_plotlyjs(), (TEMPLATES / "report.js").read_text("utf-8")
+    jinja = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    named = ("number", "plural", "settings", "difference")
+    jinja.filters.update({name: getattr(narrative, name) for name in named})
+    page: str = jinja.get_template("report.html").render(
+        **fields,
+        asked=narrative.asked(fields["comparison"]),
+        ranked=narrative.ranked(fields["comparison"].ranking, fields["comparison"].alpha),
+        described=narrative.described,
+        tuning=narrative.TUNING,
+        charts=Markup(
+            _figures([*fields["together"], *(p for section in fields["sections"] for p in section.pictures)])
+        ),
+        style=Markup((TEMPLATES / "report.css").read_text("utf-8")),
+        library=Markup(library),
+        boot=Markup(boot),
+        hashes=[_hash(library), _hash(boot)],
+    )
+    return page
+
+
+def _figures(shown: Sequence[Picture]) -> str:
+    """All figures and both looks as JSON that can stand inside a script element."""
+    drawn = {picture.id: json.loads(picture.figure.to_json()) for picture in shown}
+    for figure in drawn.values():
+        figure["layout"].pop("template", None)
+    looks = {theme: template(theme).to_plotly_json() for theme in ("light", "dark")}
+    text = json.dumps({"figures": drawn, "templates": looks}, allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
+
+
+def _yaml(spec: Mapping[str, Any]) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(dict(spec), sort_keys=False, allow_unicode=True))

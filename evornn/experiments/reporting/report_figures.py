@@ -1,0 +1,134 @@
+"""Which charts a report shows of a task, in what order, and how to read each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from evornn.experiments.analysis import narrative, targets
+from evornn.experiments.analysis.comparison import Comparison, TaskComparison
+from evornn.experiments.analysis.targets import Problem, Track
+from evornn.experiments.reporting import charts, overall_charts
+from evornn.experiments.reporting.charts import Forecast, Styles
+from evornn.tasks.core.task import Baseline
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+
+Captioned: TypeAlias = "tuple[str, Figure, bool]"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A chart with the sentence that says how to read it."""
+
+    id: str
+    caption: str
+    figure: Figure
+    wide: bool = False
+
+
+def pictures(
+    prefix: str,
+    task: TaskComparison,
+    done: DataFrame,
+    tracks: Mapping[int, Track],
+    baselines: Sequence[Baseline],
+    forecast: Forecast | None,
+    look: Styles,
+) -> list[Picture]:
+    """All charts of a task, in reading order."""
+    found = [
+        *_curves(done, tracks, baselines, look),
+        *_ends(task, done, tracks, baselines, look),
+        *_effects(task),
+    ]
+    if forecast is not None and forecast.predictions:
+        lines = charts.forecasts(forecast, look, baselines)
+        found.insert(0, ("Forecasts of the test split over the measured series; click a name to see it.", lines, True))
+        points = charts.predicted_true(forecast, look)
+        found.append(("Predicted against measured values of the test split; exact on the diagonal.", points, False))
+    return [Picture(f"{prefix}-{k}", caption, figure, wide) for k, (caption, figure, wide) in enumerate(found)]
+
+
+def overall_pictures(
+    comparison: Comparison, done: DataFrame, tracks: Mapping[int, Track], look: Styles
+) -> list[Picture]:
+    """Charts of all tasks together; none of a single task, whose own charts say it all."""
+    if len(comparison.tasks) < 2:
+        return []
+    problems = _problems(comparison, done, tracks)
+    found: list[Captioned] = [
+        ("Interquartile mean over all runs of all tasks, with its 95 % interval. Left of the line: better than the "
+         "reference.", overall_charts.relative_losses(comparison.overall, comparison.reference, look), False),
+        (f"Runtimes to {targets.RUNGS - 1} validation losses a task, over {narrative.plural(len(problems), 'task')}: "
+         "share reached within a share of what the task's longest run spent.",
+         charts.runtimes(problems, tracks, look, x=charts.BUDGET), False),
+    ]  # fmt: skip
+    if comparison.ranking.statistic is not None:
+        text = (
+            "Mean ranks over tasks, the best on the left; a bar joins those between which no difference could be shown."
+        )
+        found.append((text, overall_charts.critical_differences(comparison.ranking, look), True))
+    return [Picture(f"chart-all-{k}", *picture) for k, picture in enumerate(found)]
+
+
+def _problems(comparison: Comparison, done: DataFrame, tracks: Mapping[int, Track]) -> list[Problem]:
+    """Every task with its own ladder of targets; none where no run spent anything."""
+    runs = [done[done["task"] == task.task] for task in comparison.tasks]
+    longest = [float(group["network_steps"].max()) for group in runs]
+    return [
+        Problem(group, targets.ladder(group, tracks), spent)
+        for group, spent in zip(runs, longest, strict=True)
+        if spent > 0
+    ]
+
+
+def _curves(
+    done: DataFrame, tracks: Mapping[int, Track], baselines: Sequence[Baseline], look: Styles
+) -> list[Captioned]:
+    line = _best(baselines, "valid")
+    return [
+        (
+            f"{network}: learning curves against {what}. Line: median over seeds; band: middle half.",
+            charts.learning_curves(group, tracks, look, x, line),
+            False,
+        )
+        for network, group in done.groupby("network", sort=False)
+        for x, what in (("network_steps", "network steps"), ("seconds", "computing time"))
+    ]
+
+
+def _ends(
+    task: TaskComparison, done: DataFrame, tracks: Mapping[int, Track], baselines: Sequence[Baseline], look: Styles
+) -> list[Captioned]:
+    goals = targets.ladder(done, tracks)
+    found: list[Captioned] = [
+        ("Test loss of each run: a point is a seed, a box the middle half.",
+         charts.final_losses(done, look, _best(baselines, "test")), True),
+        (f"Runtimes to {len(goals)} validation losses from where runs start to the best end: share reached in time.",
+         charts.runtimes([Problem(done, goals)], tracks, look), False),
+    ]  # fmt: skip
+    if task.headline is not None:
+        text = f"Runs that reached the target ({narrative.described(task)}), with 95 % intervals."
+        found.append((text, charts.success_rates(task.cells, task.headline.name, look), False))
+    return found
+
+
+def _effects(task: TaskComparison) -> list[Captioned]:
+    text = "{}: probability that the row's test loss is lower than the column's (A12){}."
+    return [
+        (text.format(contest.name.capitalize() if " " in contest.name else contest.name,
+                     "; * is significant after correction" if contest.test else "; too few seeds for a test"),
+         charts.effect_sizes(contest), False)
+        for contest in task.contests if contest.pairs
+    ]  # fmt: skip
+
+
+def _best(baselines: Sequence[Baseline], split: str) -> tuple[str, float] | None:
+    known = [(b.name, float(getattr(b, split))) for b in baselines if np.isfinite(getattr(b, split))]
+    return min(known, key=lambda item: item[1], default=None)

@@ -1,0 +1,130 @@
+"""Charts of one run, alive or finished: its learning curve and its searcher's own numbers.
+
+A live chart is drawn once and then grows: `curve_points` and `searcher_points` answer the points of further rows in the
+order of the chart's traces. What is not finite is a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from evornn.experiments.reporting.palette import COLOURS, GREY, Style, axes, label, template
+from evornn.training.records import Row
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+Points: TypeAlias = "dict[str, list[list[float | None]]]"  # x and y, a list per trace
+
+AXES = {  # field of a row → title
+    "network_steps": "network steps",
+    "updates": "updates (generations or gradient steps)",
+    "seconds": "computing time [s]",
+}
+_BEST, _VALID = Style(COLOURS[0], "circle", "solid"), Style(COLOURS[4], "square", "solid")
+TRACES: dict[str, dict[str, Any]] = {  # field of a row → how it is drawn
+    "q25": {"line": {"width": 0}, "hoverinfo": "skip", "showlegend": False},
+    "q75": {
+        "line": {"width": 0}, "fill": "tonexty", "fillcolor": _BEST.faint(), "name": "middle half of the population",
+        "hoverinfo": "skip",
+    },
+    "median": {"line": {"color": _BEST.colour, "width": 1.5, "dash": "dot"}, "name": "median, training"},
+    "best": {"line": {"color": _BEST.colour, "width": 2}, "name": "best, training"},
+    "valid": {"line": {"color": _VALID.colour, "width": 1.5, "dash": "dot"}, "name": "now, validation"},
+    "champion_valid": {"line": {"color": _VALID.colour, "width": 2}, "name": "best so far, validation"},
+}  # fmt: skip
+
+
+def run_curve(
+    rows: Sequence[Row], x: str = "network_steps", log_x: bool = False, log_y: bool = True, theme: str = "light"
+) -> Figure:
+    """Losses at every budget mark: best, median and middle half of the last answer; validation now and at its best.
+
+    `x` is a key of AXES.
+    """
+    figure = axes(theme, AXES[x], "loss")
+    points = curve_points(rows, x)
+    for (_, look), at, values in zip(TRACES.items(), points["x"], points["y"], strict=True):
+        figure.add_scatter(x=at, y=values, mode="lines", connectgaps=False, **look)
+    figure.update_xaxes(type="log" if log_x else "linear", tickformat="~s" if x != "seconds" else None)
+    known = [value for values in points["y"] for value in values if value is not None]
+    log_y = log_y and all(value >= 0 for value in known)  # a solved task's loss is 0, minus a return may be below
+    above = [value for value in known if value > 0]
+    few = bool(above) and max(above) < 300 * min(above)  # then a decade has ticks at 1, 2 and 5
+    return figure.update_yaxes(
+        type="log" if log_y else "linear", tickformat=".3~g", dtick="D2" if log_y and few else None
+    )
+
+
+def curve_points(rows: Sequence[Row], x: str) -> Points:
+    """What `run_curve` shows of rows, in the order of its traces."""
+    at = [_known(getattr(row, x)) for row in rows]
+    return {"x": [at for _ in TRACES], "y": [[_known(getattr(row, name)) for row in rows] for name in TRACES]}
+
+
+def searcher_names(rows: Sequence[Row]) -> list[str]:
+    """The numbers that the run's trainer reports of itself: sigma, gradient_norm, …"""
+    return sorted({name for row in rows for name in row.extra})
+
+
+def searcher(rows: Sequence[Row], names: Sequence[str], x: str = "network_steps", theme: str = "light") -> Figure:
+    """The searcher's own numbers, one below the other on a common axis: step size, condition, diversity, gradient."""
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(rows=max(len(names), 1), cols=1, shared_xaxes=True, vertical_spacing=0.06)
+    points = searcher_points(rows, names, x)
+    for k, (name, at, values) in enumerate(zip(names, points["x"], points["y"], strict=True), 1):
+        line = {"color": COLOURS[(k - 1) % len(COLOURS)], "width": 2}
+        figure.add_scatter(x=at, y=values, mode="lines", line=line, name=label(name), row=k, col=1)
+        positive = [value for value in values if value is not None and value > 0]
+        wide = len(positive) == len([v for v in values if v is not None]) and max(positive, default=0) > 10 * min(
+            positive, default=1
+        )
+        figure.update_yaxes(
+            title_text=label(name.replace("_", " ")), type="log" if wide else "linear", tickformat=".3~g", row=k, col=1
+        )
+    figure.update_layout(template=template(theme), showlegend=False, height=max(220, 170 * len(names)))
+    tickformat = "~s" if x != "seconds" else None
+    return figure.update_xaxes(title_text=AXES[x], tickformat=tickformat, row=max(len(names), 1), col=1)
+
+
+def searcher_points(rows: Sequence[Row], names: Sequence[str], x: str) -> Points:
+    """What `searcher` shows of rows, in the order of its traces."""
+    at = [_known(getattr(row, x)) for row in rows]
+    return {"x": [at for _ in names], "y": [[_known(row.extra.get(name)) for row in rows] for name in names]}
+
+
+def table_chart(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], x: str, y: str, kind: str = "points", theme: str = "light"
+) -> Figure:
+    """A column of a query's answer against another: points, lines or bars. Columns are named as in `columns`."""
+    figure = axes(theme, label(x), label(y))
+    at, values = ([_shown(row[list(columns).index(name)]) for row in rows] for name in (x, y))
+    if kind == "bars":
+        figure.add_bar(x=at, y=values, marker={"color": COLOURS[0]})
+        return figure
+    mode = {"points": "markers", "lines": "lines"}[kind]
+    return figure.add_scatter(
+        x=at, y=values, mode=mode, marker={"color": COLOURS[0], "size": 7}, line={"color": COLOURS[0], "width": 2}
+    )
+
+
+def empty(theme: str, text: str) -> Figure:
+    """A chart that says why there is nothing to see."""
+    figure = axes(theme, "", "")
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure.add_annotation(text=label(text), showarrow=False, font={"color": GREY, "size": 14})
+
+
+def _known(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None
+
+
+def _shown(value: Any) -> Any:
+    """A cell for an axis: text can't be markup, numbers are finite or gaps."""
+    if isinstance(value, (int, float)):
+        return _known(float(value))
+    return None if value is None else label(value)

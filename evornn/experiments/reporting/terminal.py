@@ -1,0 +1,114 @@
+"""A comparison in the terminal: the answers, then a table per task. Readable at 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from evornn.experiments.analysis import narrative
+from evornn.experiments.analysis.comparison import Cell, Comparison, TaskComparison
+from evornn.experiments.analysis.narrative import number
+from evornn.experiments.analysis.statistics import Spread
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+    from rich.table import Table
+
+
+def rendered(comparison: Comparison) -> Group:
+    """Something for `rich.console.Console.print`; names are plain text, never markup."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(narrative.asked(comparison))]
+    for task in comparison.tasks:
+        parts += _task(task, comparison.alpha)
+    if len(comparison.tasks) > 1:
+        parts += [Text(""), _overall(comparison)]
+    parts += [Text(sentence) for sentence in narrative.ranked(comparison.ranking, comparison.alpha)]
+    if comparison.tuned:
+        parts += [Text(""), _tuned(comparison)]
+    return Group(*parts, *(Text(note, style="yellow") for note in comparison.notes))
+
+
+def _task(task: TaskComparison, alpha: float) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    yield Text(f"\n{task.task}", style="bold")
+    yield Text(narrative.choice(task))
+    yield Text(narrative.against_baselines(task))
+    yield from (Text(sentence) for sentence in narrative.families(task, alpha))
+    yield Text("")
+    yield _cells(task)
+    for contest in task.contests[:1]:
+        yield Text(f"Trainers, {contest.name}: {narrative.supported(contest, alpha)}")
+
+
+def _cells(task: TaskComparison) -> Table:
+    target = "" if task.headline is None else f"; success: {narrative.described(task)}"
+    judged = next((cell.judged for cell in task.cells if cell.judged), None)
+    table = _table(f"median [middle half] over seeds{target}{f'; score: {judged.name} on test' if judged else ''}")
+    for name, justify in (("network", "left"), ("trainer", "left"), ("test", "right"), ("validation", "right"),
+                          ("success", "right"), ("ERT", "right"), ("s", "right"),
+                          *([("score", "right"), ("solved", "right")] if judged else [])):  # fmt: skip
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for cell in task.cells:
+        _add(table, cell.network, cell.trainer, _spread(cell.test), number(cell.valid.median), *_success(task, cell),
+             number(cell.seconds, 3), *(_score(cell) if judged else ()))  # fmt: skip
+    return table
+
+
+def _overall(comparison: Comparison) -> Table:
+    table = _table(f"all tasks: interquartile mean of {comparison.reference}")
+    for name in ("trainer", "family", "mean", "95 % interval", "runs", "failed"):
+        table.add_column(name)
+    for o in comparison.overall:
+        interval = f"{number(o.iqm.low)} to {number(o.iqm.high)}"
+        _add(table, o.trainer, o.family, number(o.iqm.value), interval, str(o.runs), str(o.failed))
+    return table
+
+
+def _tuned(comparison: Comparison) -> Table:
+    table = _table("tuning: what was spent on it, beside the budget of the runs above, and what it found")
+    for name in ("task", "network", "trainer", "trials", "steps", "validation", "found"):
+        table.add_column(name, overflow="fold")
+    for t in comparison.tuned:
+        trials = f"{t.trials} ({t.failed} failed)" if t.failed else str(t.trials)
+        spent, found = number(t.network_steps, 3), narrative.settings(t)
+        _add(table, t.task, t.network, t.trainer, trials, spent, number(t.valid), found)
+    return table
+
+
+def _success(task: TaskComparison, cell: Cell) -> tuple[str, str]:
+    reach = next((r for r in cell.reached if task.headline is not None and r.target == task.headline.name), None)
+    failed = f" ({cell.failed} failed)" if cell.failed else ""
+    if reach is None:
+        return f"–{failed}", "–"
+    return f"{reach.successes}/{cell.runs}{failed}", number(reach.ert.value, 3) if reach.successes else "never"
+
+
+def _score(cell: Cell) -> tuple[str, str]:
+    if cell.judged is None:
+        return "–", "–"
+    solved = cell.judged.solved
+    return number(cell.judged.score.median, 3), "–" if solved is None else f"{solved}/{cell.runs}"
+
+
+def _spread(spread: Spread) -> str:
+    if spread.bad == spread.count:
+        return "failed"
+    return f"{number(spread.median)} [{number(spread.q25, 3)}, {number(spread.q75, 3)}]"
+
+
+def _table(title: str) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    return Table(box=box.SIMPLE_HEAD, title=Text(title, style="dim"), title_justify="left", pad_edge=False)
+
+
+def _add(table: Table, *cells: str) -> None:
+    from rich.text import Text
+
+    table.add_row(*(Text(cell) for cell in cells))

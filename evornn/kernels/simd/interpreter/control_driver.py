@@ -1,0 +1,181 @@
+"""The closed loop around the interpreter: networks and plants in lanes, each lane a member of its own.
+
+A lane whose episode ends takes the next job (an episode of a member) from a queue that all threads share, so that lanes
+stay busy however long episodes are. No lane's arithmetic depends on another lane.
+
+P is the address of a call's numbers (`call_numbers`), `cur` where the frame of the step begins.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from evornn.kernels.simd.interpreter import call_numbers as c
+from evornn.kernels.simd.interpreter.calling import call_plain
+from evornn.kernels.simd.interpreter.driver import at_frame, prepare, table, times_zero
+from evornn.kernels.simd.interpreter.vector import I64, LANES, number, pointer, put, put_word, short_word, splat, word
+
+njit = nb.njit(error_model="numpy", nogil=True, _nrt=False)
+f = np.float32
+MOST_LANES = 2 * LANES
+TAKEN = 2 * MOST_LANES  # numbers of a thread's jobs: the lanes' members, their episodes, the range of jobs taken
+COUNT, REWARD, LOST, FAILED, RECENT = range(5)  # rows behind the states, as in `plant`
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def take(typing: Any, queue: Any) -> Any:
+    """How many have been taken before; threads share a queue, one whole number."""
+
+    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        place = pointer(b, args[0], ir.Constant(I64, 0), I64)
+        return b.atomic_rmw("add", place, ir.Constant(I64, 1), "monotonic")
+
+    return types.int64(types.int64), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lanes_above(typing: Any, base: Any, position: Any, least: Any) -> Any:
+    """A number whose bit k is set where lane k of a vector in memory is above a number."""
+
+    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        values = b.load(pointer(b, args[0], args[1]), align=4)
+        bits = b.fcmp_ordered(">", values, splat(b, args[2]))
+        return b.zext(b.bitcast(bits, ir.IntType(LANES)), I64)
+
+    return types.int64(types.int64, types.int64, types.float32), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def first_lane(typing: Any, bits: Any) -> Any:
+    """The number of the lowest bit that is set; one must be."""
+
+    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return b.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), code
+
+
+@njit
+def steps(P):
+    """Episodes until the queue is empty. Sets of lanes (`running`, `over`) are the bits of a number."""
+    prepare(P)
+    S, Z, B, row, frame = word(P, c.PLANT), word(P, c.WORKSPACE), word(P, c.BASES), word(P, c.ROW), word(P, c.FRAME)
+    n, jobs, window, recent = word(P, c.STATES) * row, word(P, c.JOBS), word(P, c.WINDOW), 0
+    y, x, advance = Z + 4 * word(P, c.Y_ROW), Z + 4 * word(P, c.X_ROW), word(P, c.ADVANCE)
+    last = f(word(P, c.MOST_STEPS)) - f(0.5)
+    put_word(jobs, TAKEN, 0)
+    put_word(jobs, TAKEN + 1, 0)
+    cur, nxt = word(P, c.FIRST), word(P, c.FIRST) + frame
+    running = refill(P, (1 << row) - 1, cur, nxt)
+    while running != 0:
+        put_word(B, 1, cur)
+        put_word(B, 2, nxt)
+        table(P, c.STEP_READOUT)
+        recent = recent + 1 if recent + 1 < window else 0
+        call_plain(advance, S, y + 4 * nxt, x + 4 * nxt, recent)
+        cur, nxt = nxt, cur
+        over = 0
+        for v in range(0, row, LANES):
+            ended = lanes_above(S, n + COUNT * row + v, last) | lanes_above(S, n + FAILED * row + v, f(0))
+            over |= ended << v
+        over &= running
+        if over != 0:
+            ended = over
+            while ended != 0:
+                report(P, first_lane(ended), recent)
+                ended &= ended - 1
+            running = (running & ~over) | refill(P, over, cur, nxt)
+
+
+@njit
+def refill(P, lanes, cur, nxt):
+    """Jobs for lanes that want one; those that have got one."""
+    S, Z, row, frame, found = word(P, c.PLANT), word(P, c.WORKSPACE), word(P, c.ROW), word(P, c.FRAME), 0
+    while lanes != 0:
+        lane = first_lane(lanes)
+        lanes &= lanes - 1
+        if next_job(P, lane):
+            found |= 1 << lane
+            pack_lane(P, lane)
+            begin(P, lane)
+    if found != 0:
+        table(P, c.STATICS)
+        at_frame(P, nxt)
+        table(P, c.START)
+        table(P, c.BEGIN)
+        lanes = found
+        while lanes != 0:
+            lane = first_lane(lanes)
+            lanes &= lanes - 1
+            for k in range(lane, frame, row):
+                put(Z, cur + k, number(Z, nxt + k))
+        call_plain(word(P, c.OBSERVE), S, 0, Z + 4 * (cur + word(P, c.X_ROW)), 0)
+    return found
+
+
+@njit
+def next_job(P, lane):
+    """Give a lane the next job whose member's weights are finite; False: there is none left. Results of other members
+    are written at once.
+
+    Behind the lanes' members and episodes lies the range of jobs that this thread has taken: since an atomic operation
+    waits for all stores, 16 are taken at a time."""
+    jobs, episodes, n, states = word(P, c.JOBS), word(P, c.EPISODES), word(P, c.N), word(P, c.STATES)
+    while True:
+        if word(jobs, TAKEN) == word(jobs, TAKEN + 1):
+            put_word(jobs, TAKEN, take(word(P, c.QUEUE)) * LANES)
+            put_word(jobs, TAKEN + 1, word(jobs, TAKEN) + LANES)
+        job = word(jobs, TAKEN)
+        p = job // episodes
+        if p >= word(P, c.MEMBERS):
+            return False
+        put_word(jobs, TAKEN, job + 1)
+        if times_zero(word(P, c.WORKSPACE), word(P, c.BAD), word(P, c.GENOMES), p * n, n) == f(0):
+            put_word(jobs, lane, p)
+            put_word(jobs, MOST_LANES + lane, job - p * episodes)
+            return True
+        put_word(word(P, c.SURVIVED), job, 0)
+        put(word(P, c.REWARDS), job, f(np.nan))
+        for k in range(states):
+            put(word(P, c.ENDS), job * states + k, number(word(P, c.STARTS), (job - p * episodes) * states + k))
+
+
+@njit
+def pack_lane(P, lane):
+    """A member's weights into one lane, in the order of reading."""
+    W, index, template, genomes = word(P, c.PACKED), word(P, c.INDEX), word(P, c.TEMPLATE), word(P, c.GENOMES)
+    start, at = word(word(P, c.JOBS), lane) * word(P, c.N), lane // LANES * word(P, c.TWIN) * LANES + lane % LANES
+    for m in range(word(P, c.WEIGHTS)):
+        k = short_word(index, m)
+        put(W, at + m * LANES, number(template, m) if k < 0 else number(genomes, start + k))
+
+
+@njit
+def begin(P, lane):
+    """Plant, sums and rewards of the last steps of one lane at the start of an episode."""
+    S, row, states = word(P, c.PLANT), word(P, c.ROW), word(P, c.STATES)
+    episode = word(word(P, c.JOBS), MOST_LANES + lane)
+    for k in range(states + RECENT + word(P, c.WINDOW)):
+        value = number(word(P, c.STARTS), episode * states + k) if k < states else f(0)
+        put(S, k * row + lane, value)
+
+
+@njit
+def report(P, lane, recent):
+    """The results of the job that a lane has ended."""
+    S, row, states, window = word(P, c.PLANT), word(P, c.ROW), word(P, c.STATES), word(P, c.WINDOW)
+    job = word(word(P, c.JOBS), lane) * word(P, c.EPISODES) + word(word(P, c.JOBS), MOST_LANES + lane)
+    at = states * row + lane
+    reward = number(S, at + REWARD * row)
+    for k in range(window):  # from the row of this step on, which a failed step has left: the order is the lane's own
+        reward += number(S, at + (RECENT + (recent + k) % window) * row)
+    put_word(word(P, c.SURVIVED), job, np.int64(number(S, at + COUNT * row)))
+    put(word(P, c.REWARDS), job, reward)
+    for k in range(states):
+        put(word(P, c.ENDS), job * states + k, number(S, k * row + lane))

@@ -1,0 +1,282 @@
+"""The interpreter: one compiled function that executes any program on rows of vectors.
+
+An instruction is WORDS integers: the operation, how many rows it computes, where (`to`), a position of weights, and
+four operands of two numbers each. An address is a position in the workspace, times 8, plus the number of the base that
+it counts from. Elementwise operands come with a mask: all ones for a value with a row for each row of the result, else
+that of one row's positions, which then serves all. Since an instruction works on all rows of a value, what it costs to
+decode is paid once for some dozens of vectors.
+
+Short names: Z workspace, W packed weights, G packed gradient, B the bases' positions, S what is the same for all
+instructions of a call (below), k the address of an instruction, n the number of an affine map's sources.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from evornn.kernels.simd.interpreter.operations import CODES, NUMBERS
+from evornn.kernels.simd.interpreter.tiles import add_lanes, outer, tile
+from evornn.kernels.simd.interpreter.vector import (
+    I64,
+    LANES,
+    Vector,
+    load,
+    numba_function,
+    number,
+    pointer,
+    put,
+    spread,
+    store,
+    word,
+)
+from evornn.kernels.simd.interpreter.vector import fma as fused
+
+njit = nb.njit(error_model="numpy", _nrt=False)
+f = np.float32
+WORDS = 12
+ELEMENTWISE = NUMBERS
+AFFINE = -(-len(ELEMENTWISE) // 2) * 2  # of one source; the next numbers are: adding to what is there, two sources, …
+NAMES = ("weight", "outer", "dot", "product", "total", "vector", "lookup", "lookup_back")
+OTHERS = {name: AFFINE + 8 + k for k, name in enumerate(NAMES)}
+WEIGHT, OUTER, DOT, PRODUCT, TOTAL, VECTOR, LOOKUP, LOOKUP_BACK = OTHERS.values()
+# S: floats of a row, and those of it that belong to one member (or 16, where lanes run across the members: WIDE); how
+# much further the next member's weights (TWIN: 0 where a row is one member's alone) and gradient (GTWIN) lie; time
+# steps of a product, and how far apart they are; address of the genomes, numbers in one, the first member and the one
+# behind the last; position of a row of ones; where a round's cotangents of what was looked up are kept, floats of a
+# step of those, and the first step of a product
+ROW, OWN, WIDE, TWIN, GTWIN, STEPS, FRAME, GENOMES, N, MEMBER, LAST, ONES, LOOKED, LOOKED_FLOATS, FIRST_STEP = range(15)
+SETTINGS = 16
+fma = numba_function(fused, 3)
+
+
+@njit
+def spread_zero():
+    return spread(f(0))
+
+
+def _rows(b: Any, function: Any, Z: Any, count: Any, to: Any, k: Any, B: Any) -> None:
+    """A function on so many floats; k is the instruction's address."""
+
+    def number_at(base: Any, position: Any) -> Any:
+        return b.load(pointer(b, base, position, I64))
+
+    places, masks = [], []
+    for j in range(function.__code__.co_argcount):
+        where, mask = (number_at(k, ir.Constant(I64, 2 * (4 + 2 * j + part))) for part in (0, 1))
+        base = number_at(B, b.shl(b.and_(where, ir.Constant(I64, 7)), ir.Constant(I64, 1)))
+        places.append(b.add(base, b.ashr(where, ir.Constant(I64, 3))))
+        masks.append(mask)
+
+    def compute(o: Any, vectors: int) -> None:
+        shifted = [b.add(o, ir.Constant(I64, v * LANES)) for v in range(vectors)]
+        at = [[b.add(place, b.and_(s, mask)) for place, mask in zip(places, masks, strict=True)] for s in shifted]
+        values = [[Vector(b, b.load(pointer(b, Z, place), align=4)) for place in row] for row in at]
+        results = [function(*row).value for row in values]
+        for s, result in zip(shifted, results, strict=True):
+            b.store(result, pointer(b, Z, b.add(to, s)), align=4)
+
+    whole = b.and_(count, ir.Constant(I64, -4 * LANES))
+    with cgutils.for_range_slice(b, ir.Constant(I64, 0), whole, ir.Constant(I64, 4 * LANES)) as (o, _):
+        compute(o, 4)
+    with cgutils.for_range_slice(b, whole, count, ir.Constant(I64, LANES)) as (o, _):
+        compute(o, 1)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def elementwise(typing: Any, op: Any, Z: Any, count: Any, to: Any, k: Any, B: Any) -> Any:
+    """One of `operations.CODES`, on so many floats."""
+
+    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        op, Z, count, to, k, B = args
+        end = b.append_basic_block("end")
+        choice = b.switch(op, end)
+        for name, function in CODES.items():
+            block = b.append_basic_block(name)
+            choice.add_case(ir.Constant(I64, NUMBERS[name]), block)
+            b.position_at_end(block)
+            _rows(b, function, Z, count, to, k, B)
+            b.branch(end)
+        b.position_at_end(end)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 6), code
+
+
+@njit
+def execute(code, count, B, Z, W, G, S):
+    """So many instructions."""
+    row = word(S, ROW)
+    for k in range(code, code + count * (8 * WORDS), 8 * WORDS):
+        op, rows = word(k, 0), word(k, 1)
+        to = place(B, word(k, 2))
+        if op < AFFINE:
+            elementwise(op, Z, rows * row, to, k, B)
+        elif op < WEIGHT:
+            affine(Z, W, word(k, 3), to, rows, k + 32, op // 2 - AFFINE // 2 + 1, B, S, op & 1)
+        else:
+            others(op, k, rows, to, B, Z, W, G, S)
+
+
+@njit
+def place(B, address):
+    """An address as a position in the workspace."""
+    return word(B, address & 7) + (address >> 3)
+
+
+@njit
+def others(op, k, rows, to, B, Z, W, G, S):
+    """What is rarely executed, or takes long."""
+    at, a, m, b, n = word(k, 3), place(B, word(k, 4)), word(k, 5), place(B, word(k, 6)), word(k, 7)
+    row = word(S, ROW)
+    if op == PRODUCT:
+        product(Z, a, m, b, n, G, at, S)
+    elif op == TOTAL:
+        total(Z, a, m, G, at, S)
+    elif op == WEIGHT:
+        weights(Z, W, at, to, rows, S)
+    elif op == OUTER:
+        p, count, stride = to, word(k, 10), word(k, 11)
+        for i in range(a, a + rows // count * row, row):
+            for j in range(count):
+                for v in range(0, row, LANES):
+                    store(Z, p + v, load(Z, i + v) * load(Z, b + j * stride + v))
+                p += row
+    elif op == DOT:
+        first, other, count, second = word(k, 8), word(k, 9), word(k, 10), word(k, 11)
+        for i in range(rows):
+            for v in range(0, row, LANES):
+                s = spread_zero()
+                for j in range(count):
+                    s = fma(load(Z, a + i * first + j * second + v), load(Z, b + j * other + v), s)
+                store(Z, to + i * row + v, s)
+    elif op == VECTOR:
+        vector_gradient(Z, a, rows, G, at, S)
+    elif op == LOOKUP:
+        lookup(Z, to, rows, a, at, word(k, 11), S)
+    else:
+        lookup_back(Z, to, rows, word(k, 11), S)
+
+
+# ---- products -------------------------------------------------------------------------------------------------------
+
+TILES_OF_ONE = tile(16, 1), tile(8, 1), tile(1, 1)  # by vectors in a row, as `tiles.HEIGHTS` has them
+TILES_OF_TWO = tile(8, 2), tile(1, 2)
+ONE_16, ONE_8, ONE_1, TWO_8, TWO_1 = *TILES_OF_ONE, *TILES_OF_TWO
+OUTER_4X4, OUTER_8X1 = outer(4, 4), outer(8, 1)
+
+
+@njit
+def affine(Z, W, w, to, rows, sources, n, B, S, add):
+    """A product's rows, tile by tile. With two vectors in a row, they are computed together: other sequences of one
+    member, or another one with weights of its own."""
+    wide, twin, end = word(S, WIDE), word(S, TWIN), to + rows * word(S, ROW)
+    if word(S, ROW) == LANES:
+        while end - to >= 12 * LANES:
+            w = ONE_16(Z, W, w, 0, wide, to, sources, n, B, add)
+            to += 16 * LANES
+        while end - to >= 4 * LANES:
+            w = ONE_8(Z, W, w, 0, wide, to, sources, n, B, add)
+            to += 8 * LANES
+        while to < end:
+            w = ONE_1(Z, W, w, 0, wide, to, sources, n, B, add)
+            to += LANES
+    else:
+        while end - to >= 8 * LANES:
+            w = TWO_8(Z, W, w, twin, wide, to, sources, n, B, add)
+            to += 16 * LANES
+        while to < end:
+            w = TWO_1(Z, W, w, twin, wide, to, sources, n, B, add)
+            to += 2 * LANES
+
+
+@njit
+def product(Z, d, rows, z, columns, G, g, S):
+    """Σₜ D[t, row]·Z[t, column] to a gradient, in the order of `weights.product_places`, for each member of the row."""
+    row, own, wide, step, steps = word(S, ROW), word(S, OWN), word(S, WIDE), word(S, FRAME), word(S, STEPS)
+    whole = columns - columns % 4
+    for v in range(0, row, own):
+        at = g + v // LANES * word(S, GTWIN)
+        for p in range(d + v, d + v + rows * row, 4 * row):
+            for q in range(z + v, z + v + whole * row, 4 * row):
+                OUTER_4X4(Z, p, q, step, step, steps, own, row, wide, G, at)
+                at += 16
+        for q in range(z + v + whole * row, z + v + columns * row, row):
+            for p in range(d + v, d + v + rows * row, 8 * row):
+                OUTER_8X1(Z, p, q, step, step, steps, own, row, wide, G, at)
+                at += 8
+
+
+@njit
+def total(Z, d, rows, G, g, S):
+    """Σₜ D[t, row], for biases; places as a column of `product`."""
+    row, own, wide, step, steps = word(S, ROW), word(S, OWN), word(S, WIDE), word(S, FRAME), word(S, STEPS)
+    for v in range(0, row, own):
+        at = g + v // LANES * word(S, GTWIN)
+        for p in range(d + v, d + v + rows * row, 8 * row):
+            OUTER_8X1(Z, p, word(S, ONES), step, 0, steps, own, row, wide, G, at)
+            at += 8
+
+
+@njit
+def vector_gradient(Z, a, rows, G, g, S):
+    """The cotangent of a vector of parameters to its gradient."""
+    row, own, wide = word(S, ROW), word(S, OWN), word(S, WIDE)
+    for v in range(0, row, own):
+        at = g + v // LANES * word(S, GTWIN)
+        for p in range(a + v, a + v + rows * row, row):
+            s = spread_zero()
+            for u in range(p, p + own, LANES):
+                s = s + load(Z, u)
+            if wide:
+                store(G, at * LANES, load(G, at * LANES) + s)
+            else:
+                add_lanes(G, at, s)
+            at += 1
+
+
+@njit
+def weights(Z, W, w, to, rows, S):
+    """A vector of parameters into rows."""
+    row, wide, twin = word(S, ROW), word(S, WIDE), word(S, TWIN)
+    for r in range(rows):
+        for v in range(0, row, LANES):
+            m = w + r + v // LANES * twin
+            store(Z, to + r * row + v, load(W, m * LANES) if wide else spread(number(W, m)))
+
+
+# ---- class numbers as inputs ----------------------------------------------------------------------------------------
+
+
+@njit
+def member_of(lane, S):
+    """The member that a lane belongs to."""
+    block = lane // LANES if word(S, OWN) < word(S, ROW) else 0
+    return word(S, MEMBER) + (block * LANES + lane % LANES if word(S, WIDE) else block)
+
+
+@njit
+def lookup(Z, to, rows, x, at, classes, S):
+    """Add to each lane the weights [rows, classes] of its class, straight from the genome: most are not wanted."""
+    row, genomes, n, last = word(S, ROW), word(S, GENOMES), word(S, N), word(S, LAST)
+    for lane in range(row):
+        place = min(member_of(lane, S), last - 1) * n + at + np.int64(number(Z, x + lane))
+        for r in range(rows):
+            k = to + r * row + lane
+            put(Z, k, number(Z, k) + number(genomes, place + r * classes))
+
+
+@njit
+def lookup_back(Z, d, rows, offset, S):
+    """Keep the cotangents of what was looked up, of all time steps: the driver adds them to their classes' weights."""
+    row, step, steps, floats = word(S, ROW), word(S, FRAME), word(S, STEPS), word(S, LOOKED_FLOATS)
+    for t in range(steps):
+        to = (word(S, FIRST_STEP) + t) * floats + offset * row
+        for k in range(0, rows * row, LANES):
+            store(word(S, LOOKED), to + k, load(Z, d + t * step + k))

@@ -1,0 +1,1 @@
+"""From an equation to a program: a table of instructions on rows of vectors."""

@@ -1,0 +1,259 @@
+"""From expressions to steps: each computes all rows of one value by one instruction, or a few that belong together.
+
+lower      expressions → steps; shapes that have an instruction of their own (`operations.FUSED`) become one step
+schedule   steps in an order in which products come as late as they can, so that what they overwrite has been read
+allocate   temporary values get rows of the workspace, which are used again as soon as nobody reads them
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from evornn.kernels.simd.interpreter.operations import CODES, PATTERNS
+from evornn.kernels.simd.programs.equation import strip
+from evornn.ops import Node, Value
+
+Place: TypeAlias = tuple[int, int]  # (base: see `instructions`, row)
+TILE = 8  # a product writes whole tiles: values that it computes have room for them
+SOURCES = 4  # of an instruction
+ABSOLUTE, CURRENT, NEXT, NOW, OLD = range(5)  # bases: the workspace, frames of this step and the next, cotangents
+
+
+@dataclass(eq=False)
+class Slot:
+    """Rows of a value. `whole`: the block that it is a part of, from row `start`; `tiled`: a product's result. One
+    without a place is temporary."""
+
+    rows: int
+    place: Place | None = None
+    whole: Slot | None = None
+    start: int = 0
+    tiled: bool = False
+
+    def parts(self, heights: Iterable[int]) -> list[Slot]:
+        """Slots one behind the other in this one."""
+        found, start = [], 0
+        for rows in heights:
+            found.append(Slot(rows, None, self, start))
+            start += rows
+        return found
+
+    @property
+    def where(self) -> Place:
+        if self.whole is not None and self.place is None:
+            base, row = self.whole.where
+            return base, row + self.start
+        assert self.place is not None
+        return self.place
+
+
+@dataclass(eq=False)
+class Step:
+    """`operands` are (slot, whether it has a row for each of the result's: else its one row serves all)."""
+
+    op: str
+    to: Slot
+    operands: list[tuple[Slot, bool]]
+    weights: int = 0  # a position: of packed weights, of a packed gradient, or of a genome
+    counts: tuple[int, ...] = ()  # further numbers
+    adds: bool = False  # to what is there already
+
+    @property
+    def is_elementwise(self) -> bool:
+        return self.op in CODES
+
+    @property
+    def used(self) -> list[Slot]:
+        return [slot for slot, _ in self.operands] + ([self.to] if self.adds else [])
+
+
+class Lowering:
+    """Steps that compute expressions. `placed`: slots of values that are there; `rows` of a size; `special` makes the
+    steps of what depends on weights (`affine`, `back`, `gate`), `constant` gives a slot for a number."""
+
+    def __init__(
+        self,
+        placed: Mapping[Node, Slot],
+        rows: Callable[[Node], int],
+        constant: Callable[[float], Slot],
+        special: Callable[[Lowering, Node], list[Step]],
+    ) -> None:
+        self.slots: dict[Node, Slot] = dict(placed)
+        self.rows, self.constant, self.special = rows, constant, special
+        self.steps: list[Step] = []
+
+    def compute(self, wanted: Mapping[Node, Slot | None]) -> None:
+        """Append the steps that compute all that is wanted and not there; None: into a temporary slot."""
+        order = [n for n in self._walk(wanted) if n.op != "stop"]
+        uses = Counter(strip(argument) for node in order for argument in node.nodes)
+        needed = set(wanted)
+        chosen: dict[Node, tuple[str, list[Value]]] = {}
+        for node in reversed(order):
+            if node not in needed:
+                continue
+            if node.op in CODES:
+                chosen[node] = self._choose(node, uses, needed)
+                needed |= {strip(a) for a in chosen[node][1] if isinstance(a, Node)}
+            else:
+                needed |= set(map(strip, node.nodes))
+        for node in order:
+            if node in needed and node not in self.slots:
+                self._step(node, chosen.get(node), wanted.get(node))
+
+    def _walk(self, wanted: Iterable[Node]) -> list[Node]:
+        seen: dict[Node, None] = {}
+
+        def visit(node: Node) -> None:
+            if node not in seen and node not in self.slots:
+                for argument in map(strip, node.nodes):
+                    visit(argument)
+                seen[node] = None
+
+        for node in wanted:
+            visit(node)
+        return list(seen)
+
+    def _choose(self, node: Node, uses: Mapping[Node, int], needed: set[Node]) -> tuple[str, list[Value]]:
+        """The instruction that computes an elementwise value, with as much of its expression as it can take."""
+
+        def free(inner: Node) -> bool:
+            return uses[inner] == 1 and inner not in needed and inner not in self.slots
+
+        for pattern in PATTERNS:
+            if pattern.root.op == node.op and (operands := pattern.match(node, free)) is not None:
+                return pattern.name, operands
+        return node.op, list(node.args)
+
+    def _step(self, node: Node, chosen: tuple[str, list[Value]] | None, to: Slot | None) -> None:
+        if chosen is None:
+            self.steps += self.special(self, node)
+            if to is not None and self.slots[node] is not to:
+                self.steps.append(Step("copy", to, [(self.slots[node], True)]))
+                self.slots[node] = to
+            return
+        rows = self.rows(node)
+        op, args = chosen
+        slot = to or Slot(rows)
+        self.steps.append(Step(op, slot, [self.operand(a, rows) for a in args]))
+        self.slots[node] = slot
+
+    def operand(self, value: Value, rows: int) -> tuple[Slot, bool]:
+        """A value's slot, and whether it has as many rows as the result."""
+        if not isinstance(value, Node):
+            return self.constant(float(value)), False
+        node = strip(value)
+        return self.slots[node], self.rows(node) == rows and not (node.size == "one" and rows > 1)
+
+
+def schedule(steps: Sequence[Step], late: Iterable[Slot] = ()) -> list[Step]:
+    """The same steps, each after those that it needs; products only when nothing else can be done, and what fills slots
+    that are `late` (it overwrites what others read) only when nothing else but products can."""
+    reluctant = set(late)
+    writers: dict[Slot, list[int]] = {}
+    needs: list[set[int]] = []
+    for k, step in enumerate(steps):
+        needs.append({w for slot in step.used for own in _overlapping(slot) for w in writers.get(own, ())})
+        for own in _overlapping(step.to):
+            writers.setdefault(own, []).append(k)
+    done: set[int] = set()
+    found: list[Step] = []
+    waiting = list(range(len(steps)))
+    while waiting:
+        ready = [k for k in waiting if needs[k] <= done]
+        k = min(ready, key=lambda k: (not steps[k].is_elementwise, steps[k].to in reluctant))
+        waiting.remove(k)
+        done.add(k)
+        found.append(steps[k])
+    return found
+
+
+def _overlapping(slot: Slot) -> list[Slot]:
+    return [slot] if slot.whole is None else [slot, slot.whole]
+
+
+def last_reads(steps: Sequence[Step]) -> dict[Slot, int]:
+    """Slot → the number of the last step that reads it."""
+    found: dict[Slot, int] = {}
+    for k, step in enumerate(steps):
+        for slot in step.used:
+            for own in _overlapping(slot):
+                found[own] = k
+    return found
+
+
+def allocate(steps: Sequence[Step], pool: Pool) -> None:
+    """Give every temporary slot a place; a step writes over an operand that nobody reads later, where it can."""
+    last = last_reads(steps)
+    parts: dict[Slot, list[Slot]] = {}
+    for step in steps:
+        for slot in [step.to, *step.used]:
+            if slot.whole is not None and slot not in parts.setdefault(slot.whole, []):
+                parts[slot.whole].append(slot)
+    held: dict[Slot, tuple[int, int]] = {}  # temporary slot → the rows that it holds
+    for k, step in enumerate(steps):
+        to = step.to
+        if to.place is None and to.whole is None:
+            taken = _over(step, k, last, held)
+            size = room(to.rows) if to.tiled else to.rows
+            rows = held.pop(taken) if taken is not None else (pool.take(size), size)
+            to.place, held[to] = (ABSOLUTE, rows[0]), rows
+            for part in parts.get(to, []):  # from now on, the parts hold it
+                held[part] = (rows[0] + part.start, part.rows)
+            if to in parts:
+                end = max(part.start + part.rows for part in parts[to])
+                pool.give(rows[0] + end, rows[1] - end)
+                del held[to]
+        for slot in {*step.used, to}:
+            if slot in held and last.get(slot, k) <= k:
+                pool.give(*held.pop(slot))
+
+
+def _over(step: Step, k: int, last: Mapping[Slot, int], held: Mapping[Slot, tuple[int, int]]) -> Slot | None:
+    """A temporary operand, row by row as large as the result, that ends here."""
+    if not step.is_elementwise or step.to.tiled:
+        return None
+    for slot, full in step.operands:
+        if full and slot in held and last[slot] == k and slot.rows == step.to.rows:
+            others = [s for s, f in step.operands if s is not slot and not f and s.place == slot.place]
+            if not others:
+                return slot
+    return None
+
+
+def room(rows: int) -> int:
+    """Rows that a product may write."""
+    return -(-rows // TILE) * TILE
+
+
+class Pool:
+    """Rows of the workspace for temporary values, from `start` on; `end` is how far they ever reached."""
+
+    def __init__(self, start: int) -> None:
+        self.end = start
+        self.free: list[tuple[int, int]] = []  # (start, rows), in order, apart from each other
+
+    def take(self, rows: int) -> int:
+        for k, (start, free) in enumerate(self.free):
+            if free >= rows:
+                self.free[k : k + 1] = [(start + rows, free - rows)] if free > rows else []
+                return start
+        start = self.end
+        if self.free and sum(self.free[-1]) == self.end:
+            start = self.free.pop()[0]
+        self.end = start + rows
+        return start
+
+    def give(self, start: int, rows: int) -> None:
+        if rows <= 0:
+            return
+        self.free = sorted([*self.free, (start, rows)])
+        merged: list[tuple[int, int]] = []
+        for begin, count in self.free:
+            if merged and sum(merged[-1]) == begin:
+                merged[-1] = (merged[-1][0], merged[-1][1] + count)
+            else:
+                merged.append((begin, count))
+        self.free = merged

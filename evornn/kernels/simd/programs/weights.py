@@ -1,0 +1,143 @@
+"""Where a genome's numbers go: into packed weights, in the order in which `tiles` reads them, and back out of a packed
+gradient, in the order in which products leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.kernels.simd.interpreter.tiles import heights
+from evornn.kernels.simd.programs.equation import Group
+from evornn.layout import Layout, source_names
+from evornn.ops import Node
+
+# A genome's position per weight; −1: there is none; −2 − k: the k-th of the weights that the architecture fixes
+Index = NDArray[np.int64]
+
+
+class Weights:
+    """`index`, `template` [weights]: the packed weights, from the genome or, where it has none, from the template.
+    `positions` [n]: each parameter's place in the packed gradient, −1: it has none there."""
+
+    def __init__(self, layout: Layout, vectors: int) -> None:
+        self.layout, self.vectors = layout, vectors
+        self.parts: list[tuple[Index, NDArray[np.float32]]] = [(np.full(1, -1), np.zeros(1, np.float32))]
+        self.size, self.gradient_size = 1, 0
+        self.positions = np.full(layout.n, -1, np.int32)
+        self.fixed = np.concatenate([np.zeros(0, np.float32), *(values.ravel() for values in layout.fixed.values())])
+        ends = np.cumsum([values.size for values in layout.fixed.values()])
+        self.fixed_index = {
+            name: -2 - np.arange(end - values.size, end).reshape(values.shape)
+            for (name, values), end in zip(layout.fixed.items(), ends, strict=True)
+        }
+
+    @property
+    def index(self) -> NDArray[np.int32]:
+        return np.concatenate([part for part, _ in self.parts]).astype(np.int32)
+
+    @property
+    def template(self) -> NDArray[np.float32]:
+        return np.concatenate([values for _, values in self.parts])
+
+    # ---- packed weights: each returns the position of the first one -------------------------------------------------
+
+    def product(self, matrices: Sequence[Index], biases: Index) -> int:
+        """Of rows·columns, one matrix for each source."""
+        return self._pack(packed(matrices, biases, self.vectors))
+
+    def sum(self, matrices: Sequence[Index]) -> int:
+        """Of a product that is added to what is there: without biases."""
+        return self._pack(packed(matrices, None, self.vectors))
+
+    def vector(self, index: Index) -> int:
+        return self._pack(index)
+
+    def constant(self, values: NDArray[np.float32]) -> int:
+        return self._pack(np.full(len(values), -1), values)
+
+    def _pack(self, index: Index, values: NDArray[np.float32] | None = None) -> int:
+        flat = index.ravel().astype(np.int64)
+        if values is None:
+            values = np.zeros(flat.size, np.float32)
+            values[flat < -1] = self.fixed[-2 - flat[flat < -1]]
+        self.parts.append((np.maximum(flat, -1), values))
+        self.size += index.size
+        return self.size - index.size
+
+    # ---- the packed gradient ----------------------------------------------------------------------------------------
+
+    def product_gradient(self, matrix: Index) -> int:
+        """Room for a matrix as `tiles.product` leaves it."""
+        start = self.gradient_size
+        places, self.gradient_size = product_places(len(matrix), matrix.shape[1], start)
+        self._place(matrix, places)
+        return start
+
+    def vector_gradient(self, index: Index) -> int:
+        """Room for a vector's, one behind the other."""
+        start = self.gradient_size
+        self._place(index, np.arange(start, start + index.size))
+        self.gradient_size += index.size
+        return start
+
+    def _place(self, index: Index, places: Index) -> None:
+        there = index >= 0
+        self.positions[index[there]] = places[there]
+
+    # ---- blocks of the genome ---------------------------------------------------------------------------------------
+
+    def block(self, name: str) -> Index:
+        """Where a block's weights are, in its shape."""
+        if name in self.layout.fixed:
+            return self.fixed_index[name]
+        block = self.layout.blocks[name]
+        numbers = np.arange(block.start, block.start + block.size)
+        if block.mask is None:
+            return numbers.reshape(block.shape)
+        found = np.full(block.shape, -1)
+        found[block.mask] = numbers
+        return found
+
+    def matrix(self, layer: int, group: Group, source: int) -> Index:
+        """[rows, columns] of a group's maps, one below the other, from one of their sources."""
+        return np.concatenate([self.block(self.name(layer, node, source)) for node in group.maps])
+
+    def biases(self, layer: int, group: Group, rows: Sequence[int]) -> Index:
+        """[rows] of a group's maps."""
+        none = [np.full(height, -1) for height in rows]
+        return np.concatenate(
+            [self.block(f"{layer}.{m.name}.bias") if m.bias else n for m, n in zip(group.maps, none, strict=True)]
+        )
+
+    def name(self, layer: int, node: Node, source: int) -> str:
+        """The block of a map's weights from a source."""
+        return f"{layer}.{node.name}.{source_names(self.layout.trace.maps[node.name])[source]}"
+
+
+def packed(matrices: Sequence[Index], biases: Index | None, vectors: int) -> Index:
+    """[rows, columns] for each source → flat, in the order in which `tiles` reads them."""
+    together = np.concatenate([*([] if biases is None else [biases[:, None]]), *matrices], 1)
+    parts = [np.zeros(0, np.int64)]
+    for start, height in heights(len(together), vectors):
+        tile = np.full((height, together.shape[1]), -1)
+        rows = together[start : start + height]
+        tile[: len(rows)] = rows
+        parts.append(tile.T.ravel())
+    return np.concatenate(parts)
+
+
+def product_places(rows: int, columns: int, at: int) -> tuple[Index, int]:
+    """[rows, columns] places in which a product leaves its sums, beginning at `at`, and the end of them: four rows by
+    four columns at a time, columns first; then columns that are left, alone with eight rows at a time."""
+    places = np.zeros((-rows % 8 + rows, columns), np.int64)
+    whole = columns - columns % 4
+    for r in range(0, rows, 4):
+        tiles = np.arange(at, at + 4 * whole).reshape(-1, 4, 4)
+        places[r : r + 4, :whole] = tiles.transpose(1, 0, 2).reshape(4, whole)
+        at += tiles.size
+    for k in range(whole, columns):
+        places[:, k] = np.arange(at, at + len(places))
+        at += len(places)
+    return places[:rows], at

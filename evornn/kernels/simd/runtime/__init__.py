@@ -1,0 +1,1 @@
+"""What a call needs: machine code, threads, memory, lanes, and the evaluator with torch's interface."""

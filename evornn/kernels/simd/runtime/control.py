@@ -1,0 +1,95 @@
+"""A network that controls a plant, in SIMD lanes: the network interpreted, the plant compiled (`plant`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evornn.kernels.closed_loop import Episodes, check
+from evornn.kernels.simd.interpreter.call_numbers import PLACE
+from evornn.kernels.simd.interpreter.instructions import SETTINGS
+from evornn.kernels.simd.interpreter.vector import LANES
+from evornn.kernels.simd.runtime import plant as plants
+from evornn.kernels.simd.runtime.kernel import Kernel, numpy_genomes
+from evornn.kernels.simd.runtime.lane_layout import LaneLayout, address_of
+from evornn.kernels.simd.runtime.machine_code import function
+from evornn.kernels.simd.runtime.threads import buffers, pool
+from evornn.layout import Layout
+from evornn.plant import PlantTrace
+
+_CALL = slice(PLACE["most_steps"], PLACE["genomes"] + 1)
+_SCRATCH = slice(PLACE["plant"], PLACE["packed"] + 1)
+
+
+@dataclass(frozen=True)
+class Control:
+    """`run` answers what `closed_loop.run` answers. Raises NotFusable when made for equations that have no code."""
+
+    layout: Layout
+    plant: PlantTrace
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        plants.check(self.plant)
+
+    def run(self, genomes: Tensor, max_steps: int) -> Episodes:
+        """[P, n] genomes (float32, on the CPU) → their episodes of at most `max_steps` control steps."""
+        check(self.layout, self.plant, max_steps)
+        own, starts, states = numpy_genomes(genomes), self.plant.starts, len(self.plant.s)
+        shape = len(own), len(starts)
+        result = Episodes(
+            np.zeros(shape, np.int64), np.zeros(shape, np.float32), np.zeros((*shape, states), np.float32)
+        )
+        jobs, queue = shape[0] * shape[1], np.zeros(1, np.int64)
+        vectors = 1 if jobs <= LANES else 2  # no lane's bits depend on that
+        table, sizes, loop = self._prepared[vectors - 1]
+        call = (
+            max_steps,
+            *map(address_of, (queue, result.steps, result.rewards, result.ends)),
+            len(own),
+            address_of(own),
+        )
+
+        def work(_: int) -> None:
+            places, numbers = buffers.get(sizes), buffers.numbers
+            numbers[:] = table
+            numbers[_SCRATCH], numbers[_CALL] = places, call
+            loop(buffers.address)
+
+        busy = min(self.threads, -(-jobs // (LANES * vectors)))
+        if busy == 1:
+            work(0)
+        else:
+            list(pool(self.threads).map(work, range(busy)))
+        return result
+
+    @cached_property
+    def _prepared(self) -> list[tuple[NDArray[np.int64], tuple[int, ...], Callable[..., None]]]:
+        """For one and two vectors in a row: the numbers that all calls have in common, floats of a thread's arrays, and
+        the compiled loop."""
+        return [self._prepare(_kernel(self.layout, vectors)) for vectors in (1, 2)]
+
+    def _prepare(self, kernel: Kernel) -> tuple[NDArray[np.int64], tuple[int, ...], Callable[..., None]]:
+        plant, program, table = self.plant, kernel.program, kernel.table.copy()
+        advance, observe = plants.functions(plant, kernel.lanes.vectors)
+        numbers = {
+            "episodes": len(plant.starts), "states": len(plant.s), "window": plant.window, "advance": advance,
+            "observe": observe, "starts": address_of(plant.starts),
+        }  # fmt: skip
+        for name, number in numbers.items():
+            table[PLACE[name]] = number
+        workspace = program.first + 2 * program.frame + 32 * program.row
+        rows = len(plant.s) + plants.RECENT + plant.window
+        weights = kernel.twin * kernel.lanes.members
+        sizes = rows * program.row, 2 * (4 * LANES + 2), 16, 2 * SETTINGS, workspace, weights
+        return table, sizes, function("steps")
+
+
+@lru_cache(64)
+def _kernel(layout: Layout, vectors: int) -> Kernel:
+    return Kernel(layout, "losses", LaneLayout(True, 1, vectors == 1, vectors), False)

@@ -1,0 +1,230 @@
+"""The compiled interpreter and its loops: made once on a machine, loaded from disk afterwards.
+
+Each function is compiled by numba to a file of machine code, which later processes load in milliseconds. A file's name
+is a hash of all that it depends on: the sources of this package, the versions of Python, numba and llvmlite, the CPU
+with its features, and the machine. A file that is damaged is made again. A folder that somebody else owns or may write
+is not used, nor is one that can't be written: then each process compiles for itself, and says so.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import logging
+import os
+import re
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
+from hashlib import blake2b
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from llvmlite import binding
+
+from evornn import cache as kept
+from evornn.errors import EvornnError
+
+log = logging.getLogger("evornn.kernels")
+DIGEST = 32  # bytes at the beginning of a file, of the rest of it
+# name → its module, and the kinds of its arguments: i integer, f float32, a array of float32
+FUNCTIONS = {
+    "execute": ("interpreter.instructions", "iiiiiii"),
+    "run": ("interpreter.driver", "iiiii"),
+    "conclude": ("interpreter.driver", "iii"),
+    "steps": ("interpreter.control_driver", "i"),
+    "fill": ("runtime.normal", "aii"),
+}
+_KINDS: dict[str, list[Any]] = {"i": [ctypes.c_int64], "f": [ctypes.c_float], "a": [ctypes.c_int64] * 7}
+_lock = threading.RLock()
+
+
+@cache
+def function(name: str) -> Callable[..., None]:
+    """A compiled function, to be called with the addresses of arrays; it does not hold Python's lock."""
+    kinds = [kind for letter in FUNCTIONS[name][1] for kind in _KINDS[letter]]
+    entry = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *kinds)(address(name))
+    nothing = ctypes.create_string_buffer(16)  # where numba's functions would leave a result, and an exception
+    place = ctypes.addressof(nothing)
+
+    def call(*arguments: Any, _keep: Any = nothing) -> None:
+        entry(place, place + 8, *arguments)
+
+    return call
+
+
+def address(name: str) -> int:
+    """Where a compiled function is."""
+    with _lock:  # threads that ask at the same time wait for one compilation
+        return _address(name)
+
+
+@cache
+def _address(name: str) -> int:
+    content = _stored(name) or _made(name)
+    symbol, _, code = content.partition(b"\n")
+    engine = _engine(code)
+    found: int = engine.get_function_address(symbol.decode())
+    return found
+
+
+@cache
+def _target() -> Any:
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    features = binding.get_host_cpu_features().flatten()
+    return binding.Target.from_default_triple().create_target_machine(
+        cpu=binding.get_host_cpu_name(), features=features, opt=3, jit=True, codemodel="jitdefault", reloc="default"
+    )
+
+
+_engines: list[Any] = []  # code is there as long as they are
+
+
+def _engine(code: bytes) -> Any:
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _target())
+    engine.add_object_file(binding.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    return engine
+
+
+def load_module(code: str, names: Sequence[str]) -> tuple[int, ...]:
+    """Addresses of the functions of a module in LLVM's language, compiled for this process."""
+    with _lock:
+        module = binding.parse_assembly(code)
+        target = _target()
+        options = binding.create_pipeline_tuning_options(speed_level=3)
+        passes = binding.create_pass_builder(target, options)
+        passes.getModulePassManager().run(module, passes)
+        engine = _engine(target.emit_object(module))
+    return tuple(engine.get_function_address(name) for name in names)
+
+
+# ---- on disk --------------------------------------------------------------------------------------------------------
+
+
+def folder() -> Path:
+    """Where machine code is kept; it may be deleted at any time."""
+    return kept.folder("kernels")
+
+
+@cache
+def _file(name: str) -> Path:
+    machine = _machine(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    parts = [*_sources(FUNCTIONS[name][0].split(".")[1]), sys.version, version("numba"), version("llvmlite"), *machine]
+    key = blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
+    return folder() / f"{name}-{key}.o"
+
+
+def _machine() -> str:
+    """What tells this machine from others that see the same folder; containers have nothing like that."""
+    try:
+        return Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _read() -> dict[str, str]:
+    return {file.stem: file.read_text() for file in Path(__file__).parents[1].glob("*/*.py")}
+
+
+_SOURCES = _read()  # what this process runs: an update while it does so must not mix with it
+
+
+def _sources(module: str) -> list[str]:
+    """The texts of a module of this package and of those that it imports, directly or not."""
+    sources: dict[str, str] = {}
+    waiting = [module]
+    while waiting:
+        if (name := waiting.pop()) not in sources:
+            sources[name] = _SOURCES[name]
+            waiting += re.findall(r"^from evornn\.kernels\.simd\.\w+\.(\w+) import", sources[name], re.MULTILINE)
+            for names in re.findall(r"^from evornn\.kernels\.simd\.\w+ import ([\w, ]+)", sources[name], re.MULTILINE):
+                waiting += [name.split(" as ")[0].strip() for name in names.split(",")]
+    return [sources[name] for name in sorted(sources)]
+
+
+def _stored(name: str, complain: bool = False) -> bytes | None:
+    """What an earlier process has made; None: nothing that can be trusted."""
+    file = _file(name)
+    try:
+        if not file.exists() or _untrusted(file.parent) or _untrusted(file):
+            return None
+        content = file.read_bytes()
+    except OSError:
+        return None
+    if blake2b(content[DIGEST:], digest_size=DIGEST).digest() == content[:DIGEST]:
+        return content[DIGEST:]
+    if complain:
+        log.warning("%s is damaged: compiling it again", file)
+    return None
+
+
+def _untrusted(path: Path) -> bool:
+    """Whether somebody else could have put machine code there."""
+    found = path.stat()
+    return found.st_uid != os.getuid() or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _made(name: str) -> bytes:
+    """Compiled by this process, or by another one that has begun before."""
+    with _one_at_a_time():
+        return _stored(name, complain=True) or _compiled_and_kept(name)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Processes of one user wait for each other's results, where there is a place to do so."""
+    with ExitStack() as stack:
+        with suppress(OSError):  # compiling goes on all the same
+            _make_folder()
+            lock = stack.enter_context((folder() / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make_folder() -> None:
+    """Raises OSError where there is none that can be trusted."""
+    folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    if _untrusted(folder()):
+        raise PermissionError(f"{folder()} is not this user's alone")
+
+
+def _compiled_and_kept(name: str) -> bytes:
+    began = time.perf_counter()
+    log.warning("compiling kernels (%s): some seconds, once on this machine", name)
+    content = _compiled(name)
+    log.info("compiled %s in %.1f s", name, time.perf_counter() - began)
+    try:
+        _make_folder()
+        with kept.written(_file(name)) as file:
+            file.write(blake2b(content, digest_size=DIGEST).digest() + content)
+        _file(name).chmod(0o600)
+    except OSError as error:
+        log.warning("compiled kernels can't be kept (%s): each process compiles its own", error)
+    return content
+
+
+def _compiled(name: str) -> bytes:
+    """The name of a function's symbol, and its machine code."""
+    import numba as nb
+
+    if _read() != _SOURCES:
+        raise EvornnError("the installed evornn is no longer the one that this process began with: start it again")
+
+    types = {"i": nb.int64, "f": nb.float32, "a": nb.float32[::1]}
+    module, kinds = FUNCTIONS[name]
+    dispatcher = getattr(import_module(f"evornn.kernels.simd.{module}"), name)
+    dispatcher.compile(tuple(types[letter] for letter in kinds))
+    (signature,) = dispatcher.signatures
+    compiled = binding.parse_assembly(dispatcher.inspect_llvm(signature))
+    symbol: str = dispatcher.overloads[signature].fndesc.llvm_func_name
+    code: bytes = _target().emit_object(compiled)
+    return symbol.encode() + b"\n" + code

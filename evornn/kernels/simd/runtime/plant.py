@@ -1,0 +1,169 @@
+"""A plant's equations as straight code on SIMD vectors, written for LLVM from their trace, compiled at their first use.
+
+Interpreted they would take twice as long: a control step of two poles is some 600 operations on single rows, too few
+vectors for what it costs to decode an instruction. Compiling takes some tenths of a second, once in a process.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from llvmlite import ir
+
+from evornn.kernels.simd.interpreter.functions import choose, equal
+from evornn.kernels.simd.interpreter.operations import CODES, OPERATIONS, PATTERNS
+from evornn.kernels.simd.interpreter.vector import I64, LANES, Vector, floats, fma, pointer
+from evornn.kernels.simd.programs.equation import NotFusable, Rewriter
+from evornn.kernels.simd.runtime.machine_code import load_module
+from evornn.ops import Node, Value, walk
+from evornn.plant import PlantTrace
+
+Vectors: TypeAlias = "tuple[Vector, ...]"  # those of a row
+# rows behind the states: steps survived, reward, what Kahan's sum has lost, whether the last step failed; then, if only
+# those count, the rewards of the last steps
+COUNT, REWARD, LOST, FAILED, RECENT = range(5)
+
+
+@lru_cache(64)
+def functions(plant: PlantTrace, vectors: int) -> tuple[int, int]:
+    """Addresses of `advance(S, y, x, row)` and `observe(S, y, x, row)`: S the plants' rows, y and x those of actions
+    and observations, `row` the place of this step's reward. Raises NotFusable."""
+    check(plant)
+    module = ir.Module("plant")
+    for name, write in (("advance", _advance), ("observe", _observe)):
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * 4), name)
+        write(Writer(plant, ir.IRBuilder(function.append_basic_block()), vectors, list(function.args)))
+    return load_module(str(module), ("advance", "observe"))  # type: ignore[return-value]
+
+
+def check(plant: PlantTrace) -> None:
+    """Raises NotFusable for an operation that has no code."""
+    values = (*plant.new, *plant.observed, plant.failed, plant.reward)
+    if unknown := {n.op for n in walk(*values)} - OPERATIONS.keys() - {"leaf", "stop"}:
+        raise NotFusable(f"the operation {sorted(unknown)[0]}")
+
+
+class Writer:
+    """Code of one function: what the plant's leaves are, and where rows lie."""
+
+    def __init__(self, plant: PlantTrace, b: Any, vectors: int, arguments: list[Any]) -> None:
+        self.plant, self.b, self.vectors = plant, b, vectors
+        self.S, self.y, self.x, self.row = arguments
+        self.rewrite = Rewriter()
+        self.s, self.a = ([self.rewrite(n) for n in nodes] for nodes in (plant.s, plant.a))
+
+    def load(self, base: Any, row: Any) -> Vectors:
+        return tuple(Vector(self.b, self.b.load(place, align=4)) for place in self._places(base, row))
+
+    def store(self, base: Any, row: Any, values: Vectors) -> None:
+        for value, place in zip(values, self._places(base, row), strict=True):
+            self.b.store(value.value, place, align=4)
+
+    def _places(self, base: Any, row: Any) -> list[Any]:
+        row = ir.Constant(I64, row) if isinstance(row, int) else row
+        first = self.b.mul(row, ir.Constant(I64, self.vectors * LANES))
+        return [pointer(self.b, base, self.b.add(first, ir.Constant(I64, v * LANES))) for v in range(self.vectors)]
+
+    def each(self, function: Callable[..., Vector], *operands: Vectors) -> Vectors:
+        return tuple(function(*values) for values in zip(*operands, strict=True))
+
+    def number(self, value: float) -> Vectors:
+        return tuple(Vector(self.b, floats(value)) for _ in range(self.vectors))
+
+    def compute(self, wanted: Sequence[Value], known: dict[Node, Vectors]) -> list[Vectors]:
+        """Equal expressions once, products and sums fused."""
+        values = [self.rewrite(v) if isinstance(v, Node) else v for v in wanted]
+        uses = Counter(a for n in walk(*values) for a in n.nodes) + Counter(v for v in values if isinstance(v, Node))
+        found = dict(known)
+
+        def value_of(node: Value) -> Any:
+            if not isinstance(node, Node):
+                return node
+            if node not in found:
+                found[node] = self._operation(node, uses, found, value_of)
+            return found[node]
+
+        return [self.number(v) if not isinstance(v, Node) else value_of(v) for v in values]
+
+    def _operation(self, node: Node, uses: Counter[Node], found: dict[Node, Vectors], value_of: Any) -> Vectors:
+        if node.op == "stop":
+            return value_of(node.args[0])  # type: ignore[no-any-return]
+        name, args = node.op, list(node.args)
+        for pattern in PATTERNS:
+            matched = pattern.root.op == node.op and pattern.match(node, lambda n: uses[n] == 1 and n not in found)
+            if matched:
+                name, args = pattern.name, matched
+                break
+        operands = [value_of(a) for a in args]
+        spread = [x if isinstance(x, tuple) else (x,) * self.vectors for x in operands]
+        return self.each(CODES[name], *spread)
+
+
+def _observe(w: Writer) -> None:
+    """The network's inputs."""
+    states = {node: w.load(w.S, k) for k, node in enumerate(w.s)}
+    for k, value in enumerate(w.compute(w.plant.observed, states)):
+        w.store(w.x, k, value)
+    w.b.ret_void()
+
+
+def _advance(w: Writer) -> None:
+    """All integration steps of a control step, what has come of it, and what the network sees next."""
+    b, plant = w.b, w.plant
+    actions = {node: w.load(w.y, k) for k, node in enumerate(w.a)}
+    begin, loop, end = b.block, b.append_basic_block("substeps"), b.append_basic_block("end")
+    first = [w.load(w.S, k) for k in range(len(w.s))]
+    b.branch(loop)
+    b.position_at_end(loop)
+    done = b.phi(I64)
+    states = [[b.phi(v.value.type) for v in values] for values in first]
+    s = {node: tuple(Vector(b, p) for p in phis) for node, phis in zip(w.s, states, strict=True)}
+    moved = w.compute(plant.new, {**actions, **s})
+    more = b.add(done, ir.Constant(I64, 1))
+    done.add_incoming(ir.Constant(I64, 0), begin)
+    done.add_incoming(more, b.block)
+    for phis, before, after in zip(states, first, moved, strict=True):
+        for phi, x, y in zip(phis, before, after, strict=True):
+            phi.add_incoming(x.value, begin)
+            phi.add_incoming(y.value, b.block)
+    b.cbranch(b.icmp_signed("<", more, ir.Constant(I64, plant.substeps)), loop, end)
+    b.position_at_end(end)
+    for k, values in enumerate(moved):
+        w.store(w.S, k, values)
+    new = dict(zip(w.s, moved, strict=True))
+    _judge(w, {**actions, **new})
+    for k, values in enumerate(w.compute(plant.observed, new)):
+        w.store(w.x, k, values)
+    b.ret_void()
+
+
+def _judge(w: Writer, known: dict[Node, Vectors]) -> None:
+    """Whether the step has failed (so does a state that is not finite), the steps survived, the reward."""
+    n = len(w.s)
+    failed, reward = w.compute((w.plant.failed, w.plant.reward), known)
+    zero = w.each(lambda x: x * 0, known[w.s[0]])
+    for node in w.s[1:]:
+        zero = w.each(lambda x, z: fma(x, 0, z), known[node], zero)
+    failed = w.each(lambda z, x: choose(equal(z, 0), x, x.like(1)), zero, failed)
+    count = w.each(lambda c, x: c + choose(x, x.like(0), x.like(1)), w.load(w.S, n + COUNT), failed)
+    w.store(w.S, n + COUNT, count)
+    w.store(w.S, n + FAILED, failed)
+    if w.plant.window:
+        at = w.b.add(w.row, ir.Constant(I64, n + RECENT))
+        w.store(w.S, at, w.each(choose, failed, w.load(w.S, at), reward))
+    elif w.plant.reward == 1.0:
+        w.store(w.S, n + REWARD, count)
+    else:
+        _add_up(w, n, failed, reward)
+
+
+def _add_up(w: Writer, n: int, failed: Vectors, reward: Vectors) -> None:
+    """Kahan's sum: 100,000 rewards add up as if in double precision."""
+    total, lost = w.load(w.S, n + REWARD), w.load(w.S, n + LOST)
+    part = w.each(lambda x, new, old: choose(x, x.like(0), new - old), failed, reward, lost)
+    more = w.each(lambda t, p: t + p, total, part)
+    w.store(w.S, n + LOST, w.each(lambda x, m, t, p: choose(x, x.like(0), (m - t) - p), failed, more, total, part))
+    w.store(w.S, n + REWARD, more)

@@ -1,0 +1,1 @@
+"""The catalog's architectures: one paper, one file."""

@@ -1,0 +1,15 @@
+"""Recurrent multilayer perceptron (Puskorius & Feldkamp 1994):
+
+hˡₜ = f(Wˡ hˡ⁻¹ₜ + Uˡ hˡₜ₋₁ + bˡ), h⁰ₜ = xₜ, yₜ = V hᴸₜ + c.
+"""
+
+from evornn.networks.architectures.elman import Elman
+from evornn.settings import settings
+
+
+@settings
+class RecurrentMultilayerPerceptron(Elman):
+    """Elman's layer L times over (`layers`, 2 unless said otherwise), each fed back to itself; the outputs are not.
+    With one layer it is `elman`. Initial weights U[−1/√H, 1/√H]."""
+
+    usual_layers = 2

@@ -1,0 +1,50 @@
+"""A run that a dispatcher holds, with what it has said since that was last written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from evornn.service.executors.executor import Attempt, Ended, Event
+from evornn.store.records import Claim, Report
+from evornn.training.records import Checkpoint, Result, Row, Update
+
+
+@dataclass
+class Held:
+    """One run under its claim. The attempt keeps its number when a lease that ran out is renewed by another claim."""
+
+    claim: Claim
+    attempt: Attempt
+    network_steps: int
+    rows: list[Row] = field(default_factory=list)
+    checkpoint: Checkpoint | None = None
+    result: Result | None = None
+    ended: Ended | None = None
+    asked_to_stop: float | None = None  # when, by the dispatcher's clock
+    written_steps: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.result is not None or self.ended is not None
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, Ended):
+            self.ended = event
+        else:
+            self._said(event.update)
+
+    def _said(self, update: Update) -> None:
+        self.rows += update.rows
+        self.checkpoint = update.checkpoint or self.checkpoint
+        self.network_steps, self.result = update.network_steps, update.result
+
+    def report(self) -> Report:
+        """All that is to be written down; at least that the run is alive."""
+        checkpoint = self.checkpoint if self.result is None else None
+        steps = None if self.network_steps == self.written_steps else self.network_steps
+        return Report(self.claim.run.id, self.claim.lease, self.rows, checkpoint, steps, self.result)
+
+    def forget(self) -> None:
+        """What was written down, or never will be."""
+        self.rows, self.checkpoint, self.result = [], None, None
+        self.written_steps = self.network_steps

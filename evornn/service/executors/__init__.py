@@ -1,0 +1,1 @@
+"""What computes runs: Ray, a child process, or this one."""

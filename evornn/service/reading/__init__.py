@@ -1,0 +1,1 @@
+"""What people read from a store: results, comparisons, figures, exports, news of jobs."""

@@ -1,0 +1,175 @@
+"""Reading the store for a comparison: frames of runs and curves, baselines of tasks, forecasts of the best networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from evornn.errors import EvornnError
+from evornn.experiments.analysis.compare import Baselines, compare
+from evornn.experiments.analysis.comparison import Comparison, TaskComparison
+from evornn.experiments.execute import load_task, network_for
+from evornn.experiments.reporting.charts import Forecast
+from evornn.experiments.reporting.report import report
+from evornn.service.interface import Reads
+from evornn.service.tuning.summary import tuned
+from evornn.store.records import JobId, RunId, StoredRun
+from evornn.store.store import Store
+from evornn.tasks.core.task import Data, Sequences
+from evornn.trainers import TRAINERS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+FIELDS = (
+    "task",
+    "network",
+    "trainer",
+    "seed",
+    "state",
+    "train_loss",
+    "valid_loss",
+    "test_loss",
+    "network_steps",
+    "evaluations",
+)
+MOST_COMPARED = 10_000  # runs, by their numbers
+MORE = ("updates", "seconds", "stopped_by", "hits", "score", "test_score", "solved")
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """A job, or some runs of any jobs, read for comparison."""
+
+    store: Store
+    job: JobId | None = None
+    chosen: tuple[RunId, ...] = ()
+
+    @cached_property
+    def runs(self) -> list[StoredRun]:
+        if self.job is None:
+            return self.store.these(self.chosen)
+        return self.store.runs(job=self.job, order="id")
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        found = compare(self.run_frame, self.curve_frame, self.families, self.baselines)
+        return found if self.job is None else replace(found, tuned=tuned(self.store, self.job))
+
+    def page(self, database: str) -> str:
+        """The HTML report of a job."""
+        assert self.job is not None
+        return report(
+            self.comparison,
+            self.run_frame,
+            self.curve_frame,
+            baselines=self.baselines,
+            forecasts=self.forecasts(),
+            spec=self.store.spec(self.job),
+            environment=self.environment,
+            database=database,
+            title=f"{self.store.job(self.job).experiment} (job {self.job})",
+        )
+
+    @cached_property
+    def run_frame(self) -> DataFrame:
+        from pandas import DataFrame
+
+        rows = [{"run": r.id, "n": r.parameters, **{f: getattr(r, f) for f in (*FIELDS, *MORE)}} for r in self.runs]
+        return DataFrame(rows)
+
+    @cached_property
+    def curve_frame(self) -> DataFrame:
+        from pandas import DataFrame
+
+        curves = self.store.curves([run.id for run in self.runs])
+        rows = [{"run": run, **asdict(row)} for run, found in curves.items() for row in found]
+        if not rows:
+            raise EvornnError(self._nothing())
+        return DataFrame(rows).drop(columns="extra")
+
+    def _nothing(self) -> str:
+        """Why there is nothing to compare, and what to do."""
+        if self.runs and all(run.state == "failed" for run in self.runs):
+            if self.job is None:
+                return "all of these runs failed: `evornn show RUN` says why"
+            return f"all runs failed: `evornn ls {self.job}` says why; once that is mended, `evornn retry {self.job}`"
+        what = "these runs have" if self.job is None else f"job {self.job} has"
+        go_on = "" if self.job is None else f", or `evornn resume {self.job}`"
+        return f"{what} no progress yet: wait for its first runs{go_on}"
+
+    @property
+    def families(self) -> dict[str, str]:
+        """Trainer's label → gradient, evolution, hybrid or guessing."""
+        return {run.trainer: TRAINERS[run.fragments["trainer"]["kind"]].family for run in self.runs}
+
+    @cached_property
+    def data(self) -> dict[str, Data]:
+        """Task's label → its data. A task whose file is gone is left out: its runs can be compared all the same."""
+        found = {}
+        for run in self.runs:
+            if run.task not in found:
+                try:
+                    found[run.task] = load_task(run.fragments["task"])[1]
+                except EvornnError:
+                    continue
+        return found
+
+    @property
+    def baselines(self) -> Baselines:
+        return {task: data.baselines for task, data in self.data.items()}
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions and machine of the first run that has ended; how many runs differ from it."""
+        found = [self.store.result(run.id).environment for run in self.runs if run.state == "succeeded"]
+        if not found:
+            return {}
+        different = sum(other != found[0] for other in found)
+        return {**found[0], **({"runs on another machine or version": different} if different else {})}
+
+    def forecasts(self) -> dict[str, Forecast]:
+        """Task → forecasts of the network chosen on validation data, then of each family's best."""
+        found = {}
+        for task in self.comparison.tasks:
+            data = self.data.get(task.task)
+            if data is not None and data.chart is not None and task.chosen is not None:
+                found[task.task] = self._forecast(task, data)
+        return found
+
+    def _forecast(self, task: TaskComparison, data: Data) -> Forecast:
+        assert data.chart is not None and task.chosen is not None
+        done = [r for r in self.runs if r.task == task.task and r.state == "succeeded" and r.valid_loss is not None]
+        done.sort(key=lambda run: float(run.valid_loss or 0.0))
+        best = {self.families[run.trainer]: run for run in reversed(done)}
+        order = [next(r for r in done if r.id == task.chosen.run), *best.values()]
+        chosen = {run.id: run for run in order}.values()
+        labels = {f"{run.network}, {run.trainer}, seed {run.seed}": run for run in chosen}
+        predictions = {label: data.chart.original(self._predict(run, data)) for label, run in labels.items()}
+        return Forecast(data.chart, predictions, {label: run.trainer for label, run in labels.items()})
+
+    def _predict(self, run: StoredRun, data: Data) -> Any:
+        """[B, O] predictions at the last step of each test sequence."""
+        fragments: Mapping[str, Any] = {**run.fragments, "resources": {}}
+        network = network_for(fragments, data)
+        assert isinstance(data.test, Sequences)
+        return network.predict(self.store.champion(run.id)[None], data.test.inputs)[0, :, -1]
+
+
+def few(runs: Sequence[RunId]) -> tuple[RunId, ...]:
+    """Each run once. Raises EvornnError for more than can be compared."""
+    if len(runs) > MOST_COMPARED:
+        raise EvornnError(f"{len(runs):,} runs to compare: name at most {MOST_COMPARED:,}")
+    return tuple(dict.fromkeys(runs))
+
+
+def chosen_job(store: Reads, job: int | None) -> JobId:
+    """A job by its number, or the newest one."""
+    if job is not None:
+        return store.job(job).id
+    jobs = store.jobs(limit=1)
+    if not jobs:
+        raise EvornnError("the store has no job yet: start one with `evornn run SPEC`")
+    return jobs[0].id

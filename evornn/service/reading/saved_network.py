@@ -1,0 +1,103 @@
+"""A trained network as one file: safetensors with the champion, and in its head, as JSON, how the network is built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evornn import files
+from evornn.errors import EvornnError
+
+if TYPE_CHECKING:
+    from evornn.arrays import Genome
+    from evornn.networks.network import Network
+    from evornn.store.records import StoredRun
+    from evornn.tasks.core.task import Data
+
+HEAD = 8  # bytes of a safetensors file that say how long its JSON head is
+LARGEST_HEAD = 2**20  # bytes
+DAMAGED = "is no model of evornn, or damaged: download it again"
+
+
+@dataclass(frozen=True)
+class Design:
+    """How to build a network: what its spec said, and the sizes that its task gave it."""
+
+    run: int
+    network: dict[str, Any]  # the fragment of the spec: kind, units, …
+    inputs: int
+    outputs: int
+    parameters: int
+
+    def build(self) -> Network:
+        """The network, to be evaluated on this machine's CPU."""
+        from evornn.experiments.execute import network_of
+
+        return network_of({"network": self.network}, self.inputs, self.outputs)
+
+
+def design_of(run: StoredRun) -> tuple[Design, Data]:
+    """How a run's network is built, and its task's data. Raises EvornnError where these can't be loaded here."""
+    from evornn.experiments.execute import load_task, network_for
+
+    network, data = run.fragments["network"], load_task(run.fragments["task"])[1]
+    inputs, outputs = data.sizes
+    return Design(run.id, network, inputs, outputs, run.parameters or network_for(run.fragments, data).n), data
+
+
+@dataclass(frozen=True)
+class Model:
+    """A champion and its design: `model.design.build().predict(model.genome[None], inputs)`."""
+
+    design: Design
+    genome: Genome  # [n]
+
+    def packed(self) -> bytes:
+        """The file's bytes: loading them runs no code."""
+        from safetensors.numpy import save
+
+        return bytes(save({"genome": self.genome}, metadata={"evornn": json.dumps(asdict(self.design))}))
+
+    def write(self, path: str | Path) -> Path:
+        """Write the file. Raises EvornnError."""
+        try:
+            files.write(Path(path), self.packed())
+        except OSError as error:
+            raise EvornnError(f"can't write {path}: {error.strerror or error}; choose another place") from None
+        return Path(path)
+
+    @staticmethod
+    def read(path: str | Path) -> Model:
+        """The opposite of `write`. Raises EvornnError."""
+        try:
+            return unpacked(Path(path).read_bytes(), str(path))
+        except OSError as error:
+            raise EvornnError(f"can't read {path}: {error.strerror or error}") from None
+
+
+def unpacked(data: bytes, name: str = "the file") -> Model:
+    """The opposite of `Model.packed`; anything else, also if it comes from an enemy, raises EvornnError."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        design = Design(**json.loads(_head(data)["__metadata__"]["evornn"]))
+        genome = load(data)["genome"]
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+        raise EvornnError(f"{name} {DAMAGED}") from None
+    if genome.dtype != np.float32 or genome.shape != (design.parameters,):
+        raise EvornnError(f"{name} {DAMAGED}")
+    return Model(design, genome)
+
+
+def _head(data: bytes) -> Mapping[str, Any]:
+    length = int.from_bytes(data[:HEAD], "little")
+    if length > LARGEST_HEAD:
+        raise ValueError(length)
+    head: Mapping[str, Any] = json.loads(data[HEAD : HEAD + length])
+    return head

@@ -1,0 +1,1 @@
+"""Tuning on a store: every batch of trials is a job."""

@@ -1,0 +1,68 @@
+"""Trials as they are kept: a batch of them is a job, in the order of its methods, numbers and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evornn.errors import EvornnError
+from evornn.experiments.tuning.methods import Labels, Method, Tunable
+from evornn.service.interface import Reads
+from evornn.store.records import JobId, StoredRun
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial that is over."""
+
+    number: int
+    labels: Labels  # of its method
+    values: dict[str, Any]
+    loss: float  # validation loss of the champion, the median over the trial's runs; of a failed run infinite
+    network_steps: int
+
+
+def best(trials: Sequence[Trial]) -> Trial:
+    """The one with the lowest loss, the first of equals."""
+    return min(trials, key=lambda trial: (trial.loss, trial.number))
+
+
+def experiment_of(spec: Mapping[str, Any]) -> str:
+    """The experiment to which the trials of a spec belong."""
+    return f"{spec['name']} (tuning)"
+
+
+def trial_jobs(store: Reads, spec: Mapping[str, Any], job: JobId) -> list[JobId]:
+    """The jobs of a tuning's trials before one of its jobs, in their order; not those of others who tune the same."""
+    about = store.job(job)
+    same = (about.spec_id, about.owner)
+    known = store.jobs(experiment=experiment_of(spec), before=job)
+    return sorted(other.id for other in known if (other.spec_id, other.owner) == same)
+
+
+def batches(tunable: Tunable) -> list[range]:
+    """The numbers of the trials of each job."""
+    count, size = tunable.tuning.trials, tunable.tuning.batch
+    return [range(first, min(first + size, count)) for first in range(0, count, size)]
+
+
+def trials(tunable: Tunable, runs: Sequence[StoredRun], numbers: range) -> list[list[Trial]]:
+    """[tuned methods][numbers] what a batch came to; `runs` in the order of their positions. Raises EvornnError while
+    they are not over."""
+    for run in runs:
+        if run.state not in ("succeeded", "failed"):
+            raise EvornnError(f"run {run.id} of the tuning is {run.state}: the same `evornn tune` goes on with it")
+    seeds = len(tunable.seeds)
+    parts = iter([runs[first : first + seeds] for first in range(0, len(runs), seeds)])
+    return [[_trial(method, number, next(parts)) for number in numbers] for method in tunable.tuned]
+
+
+def _trial(method: Method, number: int, runs: Sequence[StoredRun]) -> Trial:
+    losses = [run.valid_loss if run.state == "succeeded" else None for run in runs]
+    known = [loss if loss is not None and np.isfinite(loss) else np.inf for loss in losses]
+    steps = sum(run.network_steps or 0 for run in runs)
+    labels = method.of_trial((runs[0].task, runs[0].network, runs[0].trainer), number)
+    return Trial(number, labels, method.values(runs[0].fragments), float(np.median(known)), steps)

@@ -1,0 +1,91 @@
+"""Read-only SQL that people write. It runs in a process of its own that can be killed: `sandbox.py` for SQLite,
+`sandbox_postgres.py` for PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from evornn.errors import shown, suggestion
+from evornn.store import reader, sql_lexer
+from evornn.store.database import Database
+from evornn.store.errors import StoreError
+from evornn.store.schema import TABLES, VIEWS
+
+MAX_BYTES = 8 * 2**20  # of a result
+GRACE = 3.0  # seconds beyond the deadline, then the process is killed
+
+
+class Querying(Database):
+    """Query."""
+
+    def query(self, sql: str, limit: int = 1000, timeout: float = 5.0) -> tuple[list[str], list[list[Any]]]:
+        """Column names and the first `limit` rows of one SELECT over the views and tables of `docs/store.md`.
+
+        Blobs come as SQL literals, times as ISO 8601. Raises StoreError for anything that isn't a SELECT, for unknown
+        names, and after `timeout` seconds, 8 MB of result or 512 MB of memory.
+        """
+        _check_text(sql)
+        request = {"sql": sql, "tables": [*VIEWS, *TABLES], "limit": limit, "timeout": timeout, "max_bytes": MAX_BYTES}
+        with self.present():
+            reply = self._on_sqlite(request) if self.path is not None else self._on_postgres(request)
+        if "error" in reply:
+            raise StoreError(_message(reply))
+        rows = [[float(cell["$float"]) if isinstance(cell, dict) else cell for cell in row] for row in reply["rows"]]
+        return reply["columns"], rows
+
+    def _on_sqlite(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self.path is not None
+        return _run("sandbox.py", ["-S"], {**request, "uri": f"{self.path.as_uri()}?mode=ro"})
+
+    def _on_postgres(self, request: dict[str, Any]) -> dict[str, Any]:
+        sql = request["sql"]
+        if (problem := sql_lexer.refusal(sql)) is not None:
+            return {"error": problem}
+        if (name := sql_lexer.catalog(sql)) is not None:
+            what, known = ("function", ()) if name in sql_lexer.calls(sql) else ("table", request["tables"])
+            return {"error": name, "what": what, "name": name, "known": known}
+        with self.reading() as connection:
+            login = reader.login(connection)
+        named = {"schema": login.pop("schema"), "login": {**self._address(), **login}}
+        allowed = {"calls": sql_lexer.calls(sql), "functions": sorted(sql_lexer.FUNCTIONS)}
+        return _run("sandbox_postgres.py", [], {**request, **named, **allowed})
+
+    def _address(self) -> dict[str, Any]:
+        """Where the server is and how to speak to it, without who we are."""
+        query = {name: value for name, value in self.url.query.items() if name not in ("user", "password", "options")}
+        place = {"host": self.url.host, "port": self.url.port, "dbname": self.url.database, "connect_timeout": 5}
+        return {**{name: value for name, value in place.items() if value is not None}, **query}
+
+
+def _check_text(sql: str) -> None:
+    if "\0" in sql:
+        raise StoreError("the query contains a null character: remove it")
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(f"the query is no text ({error.reason}): remove what is broken") from None
+
+
+def _run(program: str, options: list[str], request: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-I", *options, str(Path(__file__).with_name(program))]
+    wanted = json.dumps(request).encode()
+    try:
+        done = subprocess.run(command, input=wanted, capture_output=True, timeout=request["timeout"] + GRACE)
+    except subprocess.TimeoutExpired:
+        return {"error": f"the query took longer than {request['timeout']:g} s: narrow it with WHERE or LIMIT"}
+    if done.returncode != 0:
+        return {"error": "the query needs too much memory: narrow it with WHERE or LIMIT"}
+    reply: dict[str, Any] = json.loads(done.stdout)
+    return reply
+
+
+def _message(reply: dict[str, Any]) -> str:
+    if "known" not in reply:
+        return " ".join(str(reply["error"]).split())
+    if reply["what"] == "function":
+        return f"no function {shown(reply['name'])} for queries: docs/store.md lists those that there are"
+    return f"no {reply['what']} {shown(reply['name'])} for queries{suggestion(reply['name'], reply['known'])}"

@@ -1,0 +1,1 @@
+"""What tasks share: the base class, splits, scaling, baselines, scores, generators."""

@@ -1,0 +1,54 @@
+"""What the pole balancing tasks share: protocol and fitness of Gomez, Schmidhuber & Miikkulainen 2008, JMLR 9, §4."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge, Le
+from numpy.typing import NDArray
+
+from evornn.settings import settings
+from evornn.tasks.core.task import EPISODES, Data, Score, Survived, Task, Trials
+from evornn.tasks.plants.poles import Poles
+
+DAMPED, LAST = 1000, 100  # control steps: of an episode under the damping fitness; of its end, where rest counts
+
+
+@settings
+class Balancing(Task):
+    """Balance for `steps` control steps of 0.02 s. The loss is 0 when that is solved, whatever the fitness.
+
+    `standard`: the loss is the share of the steps that are missing. `damping` (Gruau et al. 1996) asks for rest, in
+    episodes of 1,000 steps: fitness 0.1 t/1000 + 0.9 f, where f = 0 if t < 100, else 0.75 over the sum of |x| + |ẋ| +
+    |θ₁| + |θ̇₁| in the last 100 steps survived; the loss is 1/(1 + fitness). The best of each generation that survives
+    its episode is then tested for all steps.
+    """
+
+    poles: ClassVar[Literal[1, 2]]
+
+    velocities: bool = False  # whether the network sees ẋ and θ̇
+    fitness: Literal["standard", "damping"] = "standard"
+    start_angle: float = 4.0  # degrees, of the long pole
+    steps: Annotated[int, Ge(DAMPED), Le(10**7)] = 100_000  # that count as solved
+
+    def data(self) -> Data:
+        whole = Trials(self.plant(), self.steps, self.missing)
+        training = Trials(self.plant(sway=True, window=LAST), DAMPED, damping, tested=self.steps)
+        asked = whole if self.fitness == "standard" else training
+        score = Score("control steps survived", lambda lived, _: float(lived.steps.min()), solved=self.steps)
+        note = "Cart and poles of Wieland 1991 as in Gomez et al. 2008; validation is training: there is one start."
+        return Data(asked, asked, whole, EPISODES, labels=("force, 10 N",), note=note, score=score)
+
+    def plant(self, **reward: Any) -> Poles:
+        return Poles(poles=self.poles, velocities=self.velocities, start_angle=self.start_angle, **reward)
+
+    def missing(self, survived: Survived, rewards: NDArray[Any]) -> NDArray[Any]:
+        """[P, E] the share of the steps that were not survived."""
+        return 1 - survived / self.steps
+
+
+def damping(survived: Survived, sway: NDArray[Any]) -> NDArray[Any]:
+    """[P, E] 1/(1 + the damping fitness); never 0, since something always moves a little."""
+    rest = np.where(survived < LAST, 0, 0.75 / np.maximum(sway, 1e-6))
+    return np.asarray(1 / (1 + 0.1 * survived / DAMPED + 0.9 * rest))

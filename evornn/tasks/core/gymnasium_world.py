@@ -1,0 +1,220 @@
+"""Any environment of gymnasium as a world: numbers in, numbers out (Towers et al. 2024, arXiv:2407.17032)."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.arrays import Floats, Streams
+from evornn.errors import EvornnError, UnknownName, shown
+from evornn.tasks.core.world import Environment, World
+
+LIMIT = "max_episode_steps"  # gymnasium's own argument: after how many steps an episode of any environment is cut off
+INSTALL = "pip install 'evornn[gym]'"
+
+
+class GymnasiumWorld(World):
+    """The environment that is registered as `name`, for example "CartPole-v1", made with these `arguments`.
+
+    What it shows is flattened to R numbers, one-hot where it is a choice; a network sees those at `observed` (None:
+    all), less `centre` and over `scale` [R]. Where an action is a choice among k, k outputs decide it: the largest, the
+    first of equals. Where it is a number in bounds, tanh of an output is stretched to them; else it is the output.
+
+    Raises UnknownName for an environment that is not registered or an argument that it doesn't have, EvornnError for
+    what can't be run."""
+
+    def __init__(
+        self, name: str, observed: Sequence[int] | None = None, arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        self.name, self.arguments = name, dict(arguments or {})
+        made = self._make()
+        self.space, choice = made.observation_space, made.action_space
+        if not self.space.is_np_flattenable:
+            raise EvornnError(f"environment {name}: {self.space} has no fixed length: take another environment")
+        self.outputs, self._act = _actor(name, choice)
+        self.threshold: float | None = made.spec.reward_threshold
+        self.raw = _gymnasium().spaces.flatdim(self.space)
+        self.observed = np.arange(self.raw) if observed is None else np.array(observed)
+        if not self.observed.size or not set(self.observed.tolist()) <= set(range(self.raw)):
+            raise EvornnError(
+                f"observed: {name} shows the numbers 0 … {self.raw - 1}: list some of them, got {observed}"
+            )
+        self.inputs = len(self.observed)
+        self.centre, self.scale = np.zeros(self.raw, np.float32), np.ones(self.raw, np.float32)
+        made.close()
+
+    @property
+    def called(self) -> str:
+        """Its name and its arguments."""
+        given = ", ".join(f"{key}={shown(value)}" for key, value in self.arguments.items())
+        return f"{self.name} with {given}" if given else self.name
+
+    def failed(self, error: Exception) -> EvornnError:
+        """What the environment raised, in one line."""
+        said, what = " ".join(str(error).split()), "change its arguments" if self.arguments else "mend it"
+        return EvornnError(
+            f"environment {self.called}: {type(error).__name__}: {said}: {what}, or take another environment"
+        )
+
+    def open(self) -> Environment:
+        return Opened(self, self._make())
+
+    def seen(self, observations: Floats) -> Floats:
+        found: Floats = ((observations - self.centre) / self.scale)[..., self.observed]
+        return found
+
+    def actions(self, outputs: Floats) -> Any:
+        return self._act(outputs)
+
+    def random(self, seeds: Sequence[int], steps: int, streams: Streams) -> Iterator[tuple[Floats, float]]:
+        """Of one episode after the other under random actions: what was shown [T + 1, R], and its return."""
+        environment = Opened(self, self._make())
+        for seed in seeds:
+            shown, total, over = [environment.begin(seed)], 0.0, False
+            environment.made.action_space.seed(streams.integer(seed))
+            while not over and len(shown) <= steps:
+                now, reward, over = environment.step(environment.made.action_space.sample())
+                shown.append(now)
+                total += reward
+            yield np.stack(shown), total
+
+    def measure(self, shown: Sequence[Floats]) -> None:
+        """Take mean and standard deviation of episodes [T + 1, R]; what never changes keeps its unit."""
+        everything = np.concatenate(shown).astype(np.float64)
+        centre, scale = everything.mean(axis=0), everything.std(axis=0)
+        known = np.isfinite(centre) & np.isfinite(scale) & (scale > 1e-6)
+        self.centre[known], self.scale[known] = centre[known], scale[known]
+
+    def _make(self) -> Any:
+        gymnasium = _gymnasium()
+        with self._explained():
+            module, _, name = self.name.rpartition(":")
+            _register(module or ("popgym" if name.startswith("popgym-") else ""))
+            if name not in gymnasium.registry:
+                raise UnknownName("environment", name, gymnasium.registry)
+            _check_arguments(name, gymnasium.registry[name].entry_point, self.arguments)
+            return gymnasium.make(name, disable_env_checker=True, **deepcopy(self.arguments))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Errors of making it, in one line; its warnings (of older versions, of precision) are not shown."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        except EvornnError:
+            raise
+        except Exception as error:
+            raise self.failed(error) from error
+
+
+class Opened:
+    """An environment whose observations are flattened."""
+
+    def __init__(self, world: GymnasiumWorld, made: Any) -> None:
+        self.world, self.made, spaces = world, made, _gymnasium().spaces
+        self._flat: Callable[[Any], Any] = (
+            np.ravel if isinstance(world.space, spaces.Box) else lambda shown: spaces.flatten(world.space, shown)
+        )
+
+    def begin(self, seed: int) -> Floats:
+        try:
+            return np.asarray(self._flat(self.made.reset(seed=seed)[0]), np.float32)
+        except Exception as error:
+            raise self.world.failed(error) from error
+
+    def step(self, action: Any) -> tuple[Floats, float, bool]:
+        try:
+            shown, reward, terminated, truncated, _ = self.made.step(action)
+            return np.asarray(self._flat(shown), np.float32), float(reward), bool(terminated or truncated)
+        except Exception as error:  # somebody else's program may raise anything
+            raise self.world.failed(error) from error
+
+
+def _actor(name: str, space: Any) -> tuple[int, Callable[[Floats], Any]]:
+    """How many outputs it takes to act in a space, and what they mean."""
+    spaces = _gymnasium().spaces
+    if isinstance(space, spaces.Discrete):
+        return int(space.n), Choice(int(space.start))
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        return int(space.nvec.sum()), Choices(space.nvec, space.start)
+    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
+        return int(np.prod(space.shape)), Stretched(space.low, space.high)
+    raise EvornnError(f"environment {name}: actions must be Discrete, MultiDiscrete or a Box of numbers, not {space}")
+
+
+class Choice:
+    """One of several actions, the first of which has the number `start`."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+
+    def __call__(self, outputs: Floats) -> Any:
+        return (outputs.argmax(axis=-1) + self.start).tolist()
+
+
+class Choices:
+    """Several choices at once, each with its own number of actions and its first."""
+
+    def __init__(self, counts: NDArray[Any], starts: NDArray[Any]) -> None:
+        self.edges, self.starts = np.cumsum(counts)[:-1], starts
+
+    def __call__(self, outputs: Floats) -> Any:
+        parts = np.split(outputs, self.edges, axis=-1)
+        return np.stack([part.argmax(axis=-1) for part in parts], axis=-1) + self.starts
+
+
+class Stretched:
+    """Numbers within bounds, or without any where one of them is infinite."""
+
+    def __init__(self, low: NDArray[Any], high: NDArray[Any]) -> None:
+        self.low, self.high = low, high
+        self.bounded = np.isfinite(low) & np.isfinite(high)
+
+    def __call__(self, outputs: Floats) -> Any:
+        outputs = outputs.reshape(*outputs.shape[:-1], *self.low.shape)
+        low, high = (np.where(self.bounded, bound, 0) for bound in (self.low, self.high))
+        stretched = low + (np.tanh(outputs) + 1) / 2 * (high - low)
+        return np.clip(np.where(self.bounded, stretched, outputs), self.low, self.high).astype(self.low.dtype)
+
+
+def _gymnasium() -> Any:
+    try:
+        import gymnasium
+    except ImportError:
+        raise EvornnError(
+            f"the task gymnasium wants the package gymnasium, which is not installed: {INSTALL}"
+        ) from None
+    return gymnasium
+
+
+def _register(module: str) -> None:
+    """Import the package whose environments are wanted."""
+    try:
+        if module:
+            import_module(module)
+    except ImportError as error:
+        how = INSTALL if module == "popgym" else "install its package, or put its folder into PYTHONPATH"
+        raise EvornnError(f"environment: {module} can't be imported, {error}: {how}") from None
+
+
+def _check_arguments(name: str, entry: Any, arguments: Mapping[str, Any]) -> None:
+    """Raises UnknownName for what the constructor at `entry` doesn't take; one that takes anything looks for itself."""
+    if not arguments:
+        return
+    from gymnasium.envs.registration import load_env_creator
+
+    taken = inspect.signature(load_env_creator(entry) if isinstance(entry, str) else entry).parameters.values()
+    known = [one.name for one in taken if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    anything = any(one.kind is one.VAR_KEYWORD for one in taken)
+    for argument in arguments:
+        if argument not in (*known, LIMIT) and (not anything or argument in ("id", "disable_env_checker")):
+            raise UnknownName(f"argument of {name}", argument, [*known, LIMIT])

@@ -1,0 +1,84 @@
+"""A scaled series cut into windows, and split in time. Rows count from 0; an origin is the last known row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.errors import EvornnError
+from evornn.tasks.core.scaling import Doubles
+from evornn.tasks.core.task import Sequences
+
+Rows: TypeAlias = NDArray[np.int64]
+
+
+def future(values: Doubles, horizon: int) -> Doubles:
+    """[N, G] → [N, G × horizon]: row t holds each column's rows t+1 … t+horizon, NaN where the series has ended."""
+    padded = np.vstack([values, np.full((horizon, values.shape[1]), np.nan)])
+    ahead = np.lib.stride_tricks.sliding_window_view(padded, horizon, axis=0)[1:]  # [N, G, horizon]
+    return ahead.reshape(len(values), -1)
+
+
+def sequences(inputs: Doubles, targets: Doubles, origins: Rows, window: int, washout: int) -> Sequences:
+    """Windows that end at `origins`: [N, I], [N, O] → [B, T, I], [B, T, O]. Steps before `washout` don't count, and
+    their targets are 0."""
+    rows = origins[:, None] + np.arange(1 - window, 1)  # [B, T]
+    mask = np.broadcast_to(np.arange(window) >= washout, rows.shape).copy()
+    wanted = np.where(mask[..., None], targets[rows], 0.0)
+    return Sequences(inputs[rows].astype(np.float32), wanted.astype(np.float32), mask)
+
+
+def counted(origins: Rows, window: int, washout: int) -> Rows:
+    """The origins of all forecasts that count in windows ending at `origins` and have a full window behind them."""
+    every = np.unique(origins[:, None] - np.arange(window - washout))
+    return every[every >= window - 1]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows [0, valid) are for training, [valid, test) for choosing, [test, rows) for the final judgement."""
+
+    valid: int
+    test: int
+    rows: int
+
+    def training(self, window: int, horizon: int, stride: int) -> Rows:
+        """[B] origins of training windows that lie, with all they predict, in the training part; every `stride` rows,
+        counted back from its end."""
+        return np.arange(self.valid - horizon - 1, window - 2, -stride, dtype=np.int64)[::-1]
+
+    def judged(self, part: str, window: int, horizon: int) -> Rows:
+        """[B] origins of all forecasts that lie in a part. What the forecast is made from may lie before it."""
+        first, end = {"valid": (self.valid, self.test), "test": (self.test, self.rows)}[part]
+        return np.arange(max(first - 1, window - 1), end - horizon, dtype=np.int64)
+
+
+def parts(split: tuple[float | str, ...], times: list[str], dated: bool) -> Parts:
+    """Where the parts begin: from three fractions, or from the two dates on which validation and test begin."""
+    rows = len(times)
+    if isinstance(split[0], str):
+        if not dated:
+            raise EvornnError("split: dates need to know the date of each row: set date to the column that has it")
+        valid, test = (sum(time < str(begin) for time in times) for begin in split)
+    else:
+        train, middle, _ = (float(fraction) for fraction in split)
+        valid, test = round(train * rows), round((train + middle) * rows)
+    return Parts(valid, test, rows)
+
+
+def check_room(parts: Parts, window: int, horizon: int) -> None:
+    """Raises EvornnError where a part has no window to offer."""
+    if parts.rows < window + horizon:
+        least = f"window {window} + horizon {horizon}"
+        raise EvornnError(f"the series has {parts.rows} rows, shorter than {least}: lower the window or give more rows")
+    room = [
+        ("train", parts.valid, window + horizon),
+        ("valid", parts.test - parts.valid, horizon),
+        ("test", parts.rows - parts.test, horizon),
+    ]
+    for part, rows, wants in room:
+        if rows < wants:
+            raise EvornnError(f"split: leaves {rows} rows for {part}, which wants at least {wants}: change the split")

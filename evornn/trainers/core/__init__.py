@@ -1,0 +1,1 @@
+"""What trainers share: the two protocols, searches, gradient descent, hybrids, linear algebra."""

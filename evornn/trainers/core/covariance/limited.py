@@ -1,0 +1,76 @@
+"""A covariance of few directions: O(n log n) memory and time a point."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.trainers.core.covariance.constants import Constants, constants
+from evornn.trainers.core.covariance.form import Selected, Steps
+from evornn.trainers.core.trainer import State
+
+Vector = NDArray[np.float64]
+
+
+class Limited:
+    """Loshchilov, Glasmachers & Beyer 2018, "Large scale black-box optimization by limited-memory matrix adaptation"
+    (LM-MA-ES): A is a product of m = 4 + ⌊3 ln n⌋ factors (1 − c_d,j) I + c_d,j mⱼ mⱼᵀ, where mⱼ is the path of the z
+    with memory 1 / c_c,j.
+
+    The paper's rates c_σ = 2 P / n, c_c,j = P / (4ʲ n) and c_d,j = 1 / (1.5ʲ n) are meant for many parameters and few
+    points; here none is above 1/2.
+    """
+
+    dtype = np.float32
+
+    def constants(self, n: int, population: int) -> Constants:
+        c = constants(n, population)
+        c_sigma = min(0.5, 2 * population / n)
+        return replace(c, c_sigma=c_sigma, d_sigma=c.d_sigma - c.c_sigma + c_sigma)
+
+    def begin(self, n: int) -> State:
+        return {"paths": np.zeros((4 + int(3 * log(n)), n)), "known": 0}
+
+    def steps(self, state: State, z: Steps) -> Steps:
+        rates, paths = _factors(state)
+        return _through(z, paths, 1 - rates, rates)
+
+    def normal(self, state: State, y: Steps) -> Steps:
+        """By the factors' inverses (Sherman & Morrison), in the opposite order."""
+        rates, paths = (values[::-1] for values in _factors(state))
+        squares = np.einsum("jn,jn->j", paths, paths)
+        return _through(y, paths, 1 / (1 - rates), -rates / (1 - rates) / (1 - rates + rates * squares))
+
+    def learned(self, state: State, c: Constants, selected: Selected) -> State:
+        paths = state["paths"]
+        rates = np.minimum(0.5, len(selected.z) / (4.0 ** np.arange(len(paths)) * paths.shape[1]))[:, None]
+        grown = (1 - rates) * paths + np.sqrt(c.mu_eff * rates * (2 - rates)) * selected.z_w
+        return {"paths": grown, "known": min(state["known"] + 1, len(paths))}
+
+    def condition(self, state: State) -> None:
+        return None
+
+
+def _factors(state: State) -> tuple[Vector, Vector]:
+    """c_d,j [k] and mⱼ [k, n] of the factors that have been learned from so far."""
+    paths = state["paths"]
+    rates = np.minimum(0.5, 1 / (1.5 ** np.arange(len(paths)) * paths.shape[1]))
+    return rates[: state["known"]], paths[: state["known"]]
+
+
+def _through(z: Steps, paths: Vector, scales: Vector, gains: Vector) -> Steps:
+    """[P, n] z after d ← sⱼ d + gⱼ mⱼ (mⱼᵀ d) for one path after the other. What comes out is a combination of z and
+    the paths, so that two products with all the paths do, and the loop runs over [P, k] weights alone."""
+    narrow = paths.astype(z.dtype)
+    along, gram = (z @ narrow.T).astype(np.float64), paths @ paths.T
+    weights, scale = np.zeros_like(along), 1.0
+    for j, (s, g) in enumerate(zip(scales, gains, strict=True)):
+        inner = scale * along[:, j] + weights @ gram[:, j]
+        weights, scale = s * weights, s * scale
+        weights[:, j] += g * inner
+    combined: Steps = weights.astype(z.dtype) @ narrow
+    combined += z.dtype.type(scale) * z
+    return combined

@@ -1,0 +1,157 @@
+"""What trainers that hold trainers share: parts given as specs, and oracles between a part and the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+
+from evornn.arrays import Batch, Genome, Genomes, Losses
+from evornn.catalog import Catalog
+from evornn.trainers import TRAINERS
+from evornn.trainers.core.gradient import GradientTrainer
+from evornn.trainers.core.trainer import Carry, Oracle, Trainer, Window
+
+
+def _built(value: Any, info: ValidationInfo) -> Any:
+    return TRAINERS.build(value, info.field_name) if isinstance(value, Mapping) else value
+
+
+def _has_population(trainer: Trainer) -> Trainer:
+    if isinstance(trainer, GradientTrainer):
+        kind = TRAINERS.name_of(trainer)
+        raise ValueError(f"{kind} has no population; use it to refine, and cma_es, snes or genetic_algorithm to evolve")
+    return trainer
+
+
+def _descends(trainer: Trainer) -> Trainer:
+    if not isinstance(trainer, GradientTrainer):
+        raise ValueError(f"{TRAINERS.name_of(trainer)} follows no gradient; use sgd, rmsprop, adam, adamw or lbfgs")
+    return trainer
+
+
+Part = Annotated[Trainer, BeforeValidator(_built)]
+PopulationPart = Annotated[Part, AfterValidator(_has_population)]
+GradientPart = Annotated[Part, AfterValidator(_descends)]
+
+
+class HybridTrainer(Trainer):
+    """A trainer that holds trainers, the settings named in `parts`."""
+
+    parts: ClassVar[Mapping[str, Catalog[Trainer]]]
+    family: ClassVar[str] = "hybrid"
+    needs_gradient: ClassVar[bool] = True  # of an instance: whether a part does
+
+    def __post_init__(self) -> None:
+        held = [getattr(self, name) for name in self.parts]
+        object.__setattr__(self, "needs_gradient", any(part.needs_gradient for part in held))
+        object.__setattr__(self, "solves_readout", any(part.solves_readout for part in (type(self), *held)))
+
+    def check(self, parameters: int, sequences: int) -> None:
+        for name in self.parts:
+            getattr(self, name).check(parameters, sequences)
+
+
+class Passed:
+    """An oracle that passes everything on to the real one, which counts the cost."""
+
+    def __init__(self, real: Oracle) -> None:
+        self.real = real
+
+    @property
+    def n(self) -> int:
+        return self.real.n
+
+    @property
+    def centre(self) -> Genome:
+        return self.real.centre
+
+    @property
+    def scale(self) -> Genome:
+        return self.real.scale
+
+    @property
+    def recurrent(self) -> int:
+        return self.real.recurrent
+
+    @property
+    def elapsed(self) -> float:
+        return self.real.elapsed
+
+    def sample(self, count: int, rng: np.random.Generator) -> Genomes:
+        return self.real.sample(count, rng)
+
+    def batch(self, k: int, size: int | None) -> Batch | None:
+        return self.real.batch(k, size)
+
+    def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
+        return self.real.losses(genomes, batch)
+
+    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
+        return self.real.evaluate(genomes, batch)
+
+    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
+        return self.real.gradients(genomes, batch)
+
+    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
+        return self.real.readouts(genomes, ridge, batch)
+
+    def window(
+        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None,
+        exact: bool = False,
+    ) -> Window:  # fmt: skip
+        return self.real.window(genomes, begin, length, carry, batch, exact)
+
+
+class InjectingOracle(Passed):
+    """What a part sees that is sent a genome [n]: it is the last member of any population that the part asks about."""
+
+    def __init__(self, real: Oracle, injected: Genome) -> None:
+        super().__init__(real)
+        self.injected = injected
+
+    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
+        genomes = genomes.copy()
+        genomes[-1] = self.injected
+        return self.real.evaluate(genomes, batch)
+
+
+class LocalOracle(Passed):
+    """What a part sees that refines elites: samples are the elites [m, n], best first, whatever the count; the centre
+    is the first. Its mini-batches go on in the data's order after the first `batches`.
+    """
+
+    def __init__(self, real: Oracle, elites: Genomes, batches: int) -> None:
+        super().__init__(real)
+        self.elites, self.batches = elites, batches
+
+    @property
+    def centre(self) -> Genome:
+        best: Genome = self.elites[0]
+        return best
+
+    def sample(self, count: int, rng: np.random.Generator) -> Genomes:
+        return self.elites.copy()
+
+    def batch(self, k: int, size: int | None) -> Batch | None:
+        return self.real.batch(self.batches + k, size)
+
+
+class NearOracle(LocalOracle):
+    """What a part sees that searches around a genome [n]: the initial distribution moved there, `spread` times as
+    wide."""
+
+    def __init__(self, real: Oracle, genome: Genome, spread: float, batches: int) -> None:
+        super().__init__(real, genome[None], batches)
+        self.spread = spread
+
+    @property
+    def scale(self) -> Genome:
+        return self.real.scale * np.float32(self.spread)
+
+    def sample(self, count: int, rng: np.random.Generator) -> Genomes:
+        """The genome itself, and others around it."""
+        near = self.centre + np.float32(self.spread) * (self.real.sample(count, rng) - self.real.centre)
+        return np.concatenate([self.elites, near[1:]])

@@ -1,0 +1,75 @@
+"""Two trainers, one after the other: what evolve_then_refine and gradient_then_evolve share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated
+
+from annotated_types import Gt, Lt
+
+from evornn.arrays import Genome, Genomes, Streams
+from evornn.settings import settings
+from evornn.trainers.core.hybrid import HybridTrainer, Passed
+from evornn.trainers.core.trainer import Oracle, State, Trainer
+
+
+@settings
+class InTurn(HybridTrainer):
+    """The first trainer gets a share `split` of the budget, the second what is left, starting from what the first has
+    found. The schedules of each go by its own part of the budget."""
+
+    split: Annotated[float, Gt(0), Lt(1)] = 0.5
+
+    @abstractmethod
+    def in_order(self) -> tuple[Trainer, Trainer]: ...
+
+    @abstractmethod
+    def handed_over(self, found: State, oracle: Oracle) -> Oracle:
+        """What the second trainer sees, after the first has found a state."""
+
+    def start(self, oracle: Oracle, streams: Streams) -> State:
+        first, _ = self.in_order()
+        return {"step": 0, "first": first.start(oracle, streams.child("first")), "second": None}
+
+    def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
+        first, second = self.in_order()
+        if state["second"] is None and oracle.elapsed < self.split:
+            part = PartOfBudget(oracle, 0, self.split)
+            return {**state, "first": first.step(state["first"], part, streams.child("first")), **_next(state)}
+        handed = self.handed_over(state["first"], PartOfBudget(oracle, self.split, 1))
+        streams = streams.child("second")
+        begun = second.start(handed, streams) if state["second"] is None else state["second"]
+        return {**state, "second": second.step(begun, handed, streams), **_next(state)}
+
+    def best(self, state: State) -> Genome:
+        trainer, part = self._now(state)
+        return trainer.best(part)
+
+    def candidates(self, state: State) -> Genomes:
+        trainer, part = self._now(state)
+        return trainer.candidates(part)
+
+    def statistics(self, state: State) -> dict[str, float]:
+        """Those of the trainer at work, and phase: 1 or 2."""
+        trainer, part = self._now(state)
+        return {**trainer.statistics(part), "phase": 1.0 if state["second"] is None else 2.0}
+
+    def _now(self, state: State) -> tuple[Trainer, State]:
+        first, second = self.in_order()
+        return (first, state["first"]) if state["second"] is None else (second, state["second"])
+
+
+class PartOfBudget(Passed):
+    """An oracle whose budget is the part between two shares of the real one's."""
+
+    def __init__(self, real: Oracle, begin: float, end: float) -> None:
+        super().__init__(real)
+        self.begin, self.end = begin, end
+
+    @property
+    def elapsed(self) -> float:
+        return min(1.0, max(0.0, (self.real.elapsed - self.begin) / (self.end - self.begin)))
+
+
+def _next(state: State) -> State:
+    return {"step": state["step"] + 1}

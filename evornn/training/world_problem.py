@@ -1,0 +1,149 @@
+"""A world as a problem: losses from episodes in environments that are programs of their own, all in lock step.
+
+The environments are stepped one after the other, the networks all at once, a tile of members at a time. Which tile, how
+full it is and what was computed before changes no bit, so a population may be cut anywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evornn.arrays import Batch, Floats, Genome, Genomes, Losses
+from evornn.errors import EvornnError
+from evornn.kernels.closed_loop import Episodes
+from evornn.kernels.evaluate import TILE, padded, single_threaded
+from evornn.kernels.stepping import Stepping
+from evornn.layout import Layout
+from evornn.networks.loss import OwnLoss
+from evornn.networks.network import Network
+from evornn.settings import BadSetting
+from evornn.tasks.core.task import Score
+from evornn.tasks.core.world import RETURN, Environment, Rollouts
+from evornn.training.episode_problem import Episodic
+from evornn.training.problem import Costs
+
+EFFORT = 10**6  # an episode takes Python longer than a network step with so many parameters
+
+
+class Simulated(Episodic):
+    """A problem whose cases are episodes, told apart by their seeds: the same ones for all members of a call.
+
+    A member costs the steps that its episodes lasted, and at least one each even where its weights are not finite. An
+    episode in which a network's output is not finite ends there, and the member's loss is NaN."""
+
+    backend = "torch"
+    effort = EFFORT
+    separable = True
+
+    def __init__(self, network: Network, asked: Rollouts, loss: str | OwnLoss) -> None:
+        if loss != RETURN:
+            raise BadSetting("loss", f"a task with a world is judged by its rewards: leave it out, got {loss!r}")
+        self.network, self.asked, self.usual = network, asked, asked.usual
+        self._open: list[Environment] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_open": []}
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return self.asked.sizes
+
+    @property
+    def cases(self) -> int:
+        return len(self.asked.seeds)
+
+    def least(self, batch: Batch | None, gradients: bool = False) -> int:
+        return self.cases if batch is None else len(batch)
+
+    def check(self, gradients: bool, readouts: bool) -> None:
+        super().check(gradients, readouts)
+        _ = self.layout
+
+    @property
+    def layout(self) -> Layout:
+        """Of the network; raises EvornnError where it is no cell."""
+        if not isinstance(self.network.layout, Layout):
+            raise EvornnError("only a network made of cells can act in a world: take elman, lstm, gru or another cell")
+        return self.network.layout
+
+    def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
+        lived = self.episodes(genomes, batch)
+        return (-lived.rewards.mean(axis=1)).astype(np.float32), np.maximum(lived.steps, 1).sum(axis=1)
+
+    def score(self, genome: Genome, score: Score) -> float:
+        return float(score.judge(self.episodes(genome[None]), self.asked))
+
+    def episodes(self, genomes: Genomes, batch: Batch | None = None) -> Episodes:
+        """The episodes [P, E] of genomes [P, n]; `ends` are the last observations [P, E, R]."""
+        seeds = self.asked.seeds if batch is None else self.asked.seeds[batch]
+        shape = len(genomes), len(seeds)
+        lived = Episodes(
+            np.zeros(shape, np.int64), np.full(shape, np.nan), np.zeros((*shape, self.asked.world.raw), np.float32)
+        )
+        members, size = np.flatnonzero(np.isfinite(genomes).all(axis=1)), TILE[self.network.device.type]
+        with torch.no_grad(), single_threaded():
+            for begin in range(0, len(members), size):
+                here = members[begin : begin + size]
+                loop = Loop(self, genomes[here], seeds)
+                while loop.alive.any():
+                    loop.step()
+                lived.steps[here], lived.rewards[here], lived.ends[here] = loop.count, loop.rewards, loop.shown
+        return lived
+
+    def path(self, genome: Genome, steps: int) -> Floats:
+        """[T + 1, R] what the environment shows in the first episode of a genome [n], of at most so many steps."""
+        with torch.no_grad(), single_threaded():
+            loop = Loop(self, genome[None], self.asked.seeds[:1])
+            found = [loop.shown[0, 0].copy()]
+            while loop.alive.any() and len(found) <= steps:
+                loop.step()
+                found.append(loop.shown[0, 0].copy())
+        return np.stack(found)
+
+    def environments(self, count: int) -> list[Environment]:
+        """So many environments, which are kept for the next call."""
+        self._open += [self.asked.world.open() for _ in range(count - len(self._open))]
+        return self._open[:count]
+
+
+class Loop:
+    """M members, at most a tile, in E episodes each: what they were shown last [M, E, R], and what they gathered."""
+
+    def __init__(self, problem: Simulated, genomes: Genomes, seeds: NDArray[np.int64]) -> None:
+        self.world, self.steps = problem.asked.world, problem.asked.steps
+        # Always a whole tile: where all operations have the same shape, a member's bits don't depend on its company.
+        members = padded(problem.network.given.genomes(genomes), single=False)
+        self.networks = Stepping(problem.layout, members, len(seeds))
+        shape = len(genomes), len(seeds)
+        self.environments = problem.environments(len(genomes) * len(seeds))
+        self.shown = np.zeros((*shape, self.world.raw), np.float32)
+        self.rewards, self.count, self.alive = np.zeros(shape), np.zeros(shape, np.int64), np.ones(shape, bool)
+        for k, (p, e) in enumerate(np.ndindex(shape)):
+            self.shown[p, e] = self.environments[k].begin(int(seeds[e]))
+
+    def step(self) -> None:
+        """One step of all episodes that have not ended."""
+        outputs, (members, episodes) = self._outputs(), self.alive.shape
+        well: NDArray[np.bool_] = np.asarray(np.isfinite(outputs).all(axis=-1))
+        actions = self.world.actions(np.where(well[..., None], outputs, 0))
+        self.count += self.alive
+        self.rewards[self.alive & ~well[:members]] = np.nan
+        self.alive &= well[:members]
+        for p, e in np.argwhere(self.alive).tolist():
+            shown, reward, over = self.environments[p * episodes + e].step(actions[p][e])
+            self.shown[p, e] = shown
+            self.rewards[p, e] += reward
+            self.alive[p, e] = not over and self.count[p, e] < self.steps
+
+    def _outputs(self) -> Floats:
+        """[tile, E, O] of the networks; those that only fill the tile see nothing."""
+        members, episodes = self.alive.shape
+        x = self.networks.y.new_zeros(len(self.networks.genomes), episodes, self.world.inputs)
+        x[:members] = torch.as_tensor(self.world.seen(self.shown)).to(x)
+        t = x.new_full((*x.shape[:2], 1), int(self.count.max()))
+        found: Floats = self.networks.act(x, t).cpu().numpy()
+        return found
