@@ -1,1 +1,1 @@
-"""Programs that measure, each with `--quick` and `--json FILE`; docs/performance.md has results."""
+"""Programs that measure, each with `--quick` and `--json FILE`; docs/results/performance.md has results."""

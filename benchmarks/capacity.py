@@ -1,6 +1,6 @@
 """How many random patterns a Hopfield network and a bidirectional associative memory hold, as a curve.
 
-    python -m benchmarks.capacity [--quick] [--picture docs/capacity.png] [--json FILE]
+    python -m benchmarks.capacity [--quick] [--picture docs/guides/capacity.png] [--json FILE]
 
 Each pattern is shown whole and the network settles; what is drawn is the share of its elements that are still right,
 the mean over all patterns and over networks with other patterns. Textbook: Hebb's rule holds about 0.138 N of them, and

@@ -32,7 +32,7 @@ from evornn.library import connect
 from evornn.library import run as run_undisturbed
 from evornn.store.errors import StoreError
 from evornn.store.store import Store, open_store
-from tests.postgres import Postgres
+from tests.support.postgres import Postgres
 
 DEATHS = {"worker": 20, "node": 10, "dispatcher": 10, "server": 10, "head": 3, "database": 5}
 QUICK = {"worker": 3, "node": 2, "dispatcher": 2, "server": 2, "head": 1, "database": 1}

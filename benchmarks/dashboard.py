@@ -26,7 +26,7 @@ from benchmarks.live_pages import watched
 from benchmarks.queue import FRAGMENTS
 from evornn.store.records import NewRun
 from evornn.store.store import Store, open_store
-from tests.serving import Server, serving
+from tests.support.serving import Server, serving
 
 LIMITS = {"first_page_mb": 3.0, "filter_s": 0.3}
 ENDED = """UPDATE runs SET state = CASE WHEN id % 50 = 0 THEN 'failed' ELSE 'succeeded' END, mark = 100, seconds = 1,

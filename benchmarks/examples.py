@@ -1,7 +1,7 @@
 """Every architecture on a task that shows what it is for: `examples/architectures/*.yaml`, computed, and as tables.
 
     python -m benchmarks.examples NAME … | all  [--quick] [--store URL] [--workers N]
-    python -m benchmarks.examples --page [--store URL …]      write docs/examples.md
+    python -m benchmarks.examples --page [--store URL …]      write docs/results/examples.md
 
 All runs are kept in the store: a second call computes what is missing.
 """
@@ -30,12 +30,12 @@ from evornn.store.records import StoredRun
 from evornn.store.store import open_store
 
 ROOT = Path(__file__).parent.parent
-FOLDER, PAGE = ROOT / "examples" / "architectures", ROOT / "docs" / "examples.md"
+FOLDER, PAGE = ROOT / "examples" / "architectures", ROOT / "docs" / "results" / "examples.md"
 HEAD = """# What each architecture is for
 
 Made by `python -m benchmarks.examples --page` from the runs of `examples/architectures/*.yaml`. Each is run by one
 command and ends within 10 minutes on two cores; gradient and evolution stand side by side. *Solved* is what the
-task's paper calls a solution ([tasks](tasks.md#scores)), on test, in so many of the runs, one for each seed; the
+task's paper calls a solution ([tasks](../guides/tasks.md#scores)), on test, in so many of the runs, one for each seed; the
 score is the median [least, largest] of all runs, network steps are the median until a run ended, seconds the
 computing time of all runs of the row on one core. Settings were found in trials with one to three of the same seeds
 and judged by validation, mostly with the test in sight, and not searched equally for all trainers: these tables show
@@ -50,7 +50,9 @@ def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.examples", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or of {', '.join(names())}")
     parser.add_argument(
-        "--page", action="store_true", help="write docs/examples.md from the stores; what they lack stays as it is"
+        "--page",
+        action="store_true",
+        help="write docs/results/examples.md from the stores; keep what they lack",
     )
     parser.add_argument("--quick", action="store_true", help="one seed and a tenth of each budget: does it run?")
     parser.add_argument("--store", action="append", help="default: sqlite:///examples.db; several for --page")
@@ -150,7 +152,7 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-# ---- docs/examples.md ------------------------------------------------------------------------------------------------
+# ---- docs/results/examples.md ----------------------------------------------------------------------------------------
 
 
 def write_page(urls: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """What a generation or update of each trainer costs as populations, networks and sequences grow.
 
-    python -m benchmarks.growth [--quick] [--picture docs/growth.png] [--json FILE]
+    python -m benchmarks.growth [--quick] [--picture docs/results/growth.png] [--json FILE]
 
 One is varied at a time: members 16 … 65,536 (of 8 units), units 4 … 1,024 (32 members), time steps 16 … 16,384 (32
 members of 8 units); Elman networks, 32 sequences of 20 steps. Gradient trainers have as many restarts as the others

@@ -3,7 +3,7 @@
     python -m benchmarks.kernels [--quick] [--json FILE] [--cells elman,lstm] [--operations forward] [--workloads 1,3]
 
 Needs the extra `bench`. Every peer is checked against ours before it is timed; JAX and torch run in several
-formulations, of which the fastest counts. Everybody has the same cores. `docs/performance.md` says more.
+formulations, of which the fastest counts. Everybody has the same cores. `docs/results/performance.md` says more.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.kernels", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="smaller workloads, fewer formulations, 3 rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
-    parser.add_argument("--markdown", action="store_true", help="print a table for docs/performance.md")
+    parser.add_argument("--markdown", action="store_true", help="print a table for docs/results/performance.md")
     help_cells = "all: every gated cell, those without peers alone; default: those with peers"
     parser.add_argument("--cells", default=CELLS, type=cells, help=help_cells)
     parser.add_argument("--operations", default=OPERATIONS, type=lambda text: names("operation", text, OPERATIONS))

@@ -17,7 +17,7 @@ from benchmarks.live_runs import moving
 from evornn.dashboards.run_network import PAUSE_MS
 from evornn.store.records import RunId
 from evornn.store.store import Store
-from tests.serving import Server
+from tests.support.serving import Server
 
 TICK = 1.0  # seconds, as the pages' own clock has it
 NEW = {"curve": "run-curve", "searcher": "run-searcher-chart", "network": "run-network"}  # what has it, if there is any

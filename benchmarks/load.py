@@ -20,7 +20,7 @@ import httpx
 import psutil
 
 import evornn
-from tests.serving import Server, serving
+from tests.support.serving import Server, serving
 
 RATE = 50.0  # requests per second
 SECONDS = 300.0

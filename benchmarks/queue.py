@@ -26,7 +26,7 @@ from evornn.store.errors import Fenced
 from evornn.store.records import Claim, LogLine, NewRun
 from evornn.store.store import Store, open_store
 from evornn.training.records import Checkpoint, Result, Row
-from tests.postgres import Postgres
+from tests.support.postgres import Postgres
 
 SPAWN = multiprocessing.get_context("spawn")
 PATIENCE = 900.0  # seconds for a phase; a process that fails ends it at once

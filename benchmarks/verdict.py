@@ -1,6 +1,6 @@
-"""docs/gradient_vs_evolution.md and its figures, from the finished runs of `examples/gradient_vs_evolution.yaml`.
+"""docs/results/gradient_vs_evolution.md and its figures, from the finished runs of `examples/gradient_vs_evolution.yaml`.
 
-    python -m benchmarks.verdict [--spec NAME] [--store URL] [--folder docs] [--quick]
+    python -m benchmarks.verdict [--spec NAME] [--store URL] [--folder docs/results] [--quick]
 
 With `--spec gradient_vs_evolution_tuned` the page of that name, from the runs of `evornn tune`. With `--quick` two of
 the tasks are computed first, with a hundredth of each budget, and nothing is kept: does it run?
@@ -37,14 +37,14 @@ HEAD = """# {title}
 
 Made by `python -m benchmarks.verdict{option}` from the runs of `evornn {verb} examples/{name}.yaml`. {asked}
 All sentences but this paragraph are computed from the runs; what each statistic is and can't tell is said in
-[statistics](statistics.md). {about} {machine}
+[statistics](../guides/statistics.md). {about} {machine}
 """
 UNTUNED = """Settings are defaults, but that all populations are judged on mini-batches of 32 sequences
 as Adam is: nothing here was tuned, so this is what a user gets who tunes nothing, not what each method could do
-([tuning](tuning.md); the same [tuned](gradient_vs_evolution_tuned.md))."""
+([tuning](../guides/tuning.md); the same [tuned](gradient_vs_evolution_tuned.md))."""
 TUNED = """Each method, which is a trainer on a task and a network, is shown with the settings of the
 [untuned comparison](gradient_vs_evolution.md) and, as *(tuned)*, with the best of as many trials for all
-([tuning](tuning.md)): what these cost comes on top of its budget. Ranges are in the spec, and were not changed after
+([tuning](../guides/tuning.md)): what these cost comes on top of its budget. Ranges are in the spec, and were not changed after
 a look at results."""
 
 
@@ -77,7 +77,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.verdict", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--spec", default=SUBJECTS[0].name, choices=[subject.name for subject in SUBJECTS])
     parser.add_argument("--store", default="sqlite:///evornn.db")
-    parser.add_argument("--folder", type=Path, default=ROOT / "docs", metavar="FOLDER")
+    parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "results", metavar="FOLDER")
     parser.add_argument("--quick", action="store_true", help="a small comparison, computed for it and not kept")
     asked = parser.parse_args(given)
     subject = next(subject for subject in SUBJECTS if subject.name == asked.spec)

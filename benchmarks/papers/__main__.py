@@ -2,7 +2,7 @@
 
     python -m benchmarks.papers NAME [--full] [--quick] [--store URL] [--workers N]
     python -m benchmarks.papers --list
-    python -m benchmarks.papers --page [--store URL ...] > docs/papers.md
+    python -m benchmarks.papers --page [--store URL ...] > docs/results/papers.md
 
 All runs are kept in the store: a second call computes what is missing. `--full` adds the lines that take longer than
 the ten minutes that a section takes on two cores.
@@ -31,7 +31,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.papers", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("name", nargs="?", help="of a section; with --quick all by default")
     parser.add_argument("--list", action="store_true", help="the sections that there are")
-    parser.add_argument("--page", action="store_true", help="print docs/papers.md from the stores")
+    parser.add_argument("--page", action="store_true", help="print docs/results/papers.md from the stores")
     parser.add_argument("--full", action="store_true", help="also what takes longer than ten minutes")
     parser.add_argument("--quick", action="store_true", help="two seeds and a hundredth of each budget: does it run?")
     parser.add_argument("--store", action="append", help="default: sqlite:///papers.db; several for --page")

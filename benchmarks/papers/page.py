@@ -1,4 +1,4 @@
-"""Sections as tables: in the terminal, and as docs/papers.md."""
+"""Sections as tables: in the terminal, and as docs/results/papers.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evornn.experiments.analysis.statistics import Interval
 
 HEAD = """# Published tables
 
-Made by `python -m benchmarks.papers --page > docs/papers.md` from the runs in `papers.db`; each section is computed by
+Made by `python -m benchmarks.papers --page > docs/results/papers.md` from the runs in `papers.db`; each section is computed by
 `python -m benchmarks.papers NAME`, which goes on where it was interrupted. Published numbers stand beside ours with a
 95 % interval. *Reproduced* means, at 95 %, what each section says; *open* that our interval reaches over that limit.
 What does not reproduce stays here with its likely cause.

@@ -58,7 +58,7 @@ def test_a_spec_and_its_runs() -> None:
 
 
 def test_the_example_is_valid() -> None:
-    example = Path(__file__).parents[1] / "examples" / "sunspots.yaml"
+    example = Path(__file__).parents[2] / "examples" / "sunspots.yaml"
     found = experiment(yaml.read(example))
     assert len(found.networks) >= 3 and len(found.trainers) >= 5 and len(found.seed_list) >= 5
 

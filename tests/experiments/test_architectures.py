@@ -17,8 +17,8 @@ every_network = pytest.mark.parametrize("name", CELLS)
 
 
 def test_the_page_is_what_the_catalog_says() -> None:
-    """If not: python -m evornn.experiments.architectures > docs/architectures.md."""
-    assert (Path(__file__).parents[1] / "docs" / "architectures.md").read_text() == page()
+    """If not: python -m evornn.experiments.architectures > docs/reference/architectures.md."""
+    assert (Path(__file__).parents[2] / "docs" / "reference" / "architectures.md").read_text() == page()
 
 
 @every_network

@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def _path(folder: Path) -> str:
-    return os.pathsep.join([str(Path(__file__).parents[1]), str(folder)])
+    return os.pathsep.join([str(Path(__file__).parents[2]), str(folder)])
 
 
 def _session(server: Server) -> str:

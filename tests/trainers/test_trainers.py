@@ -52,7 +52,7 @@ from evornn.trainers.differential_evolution import distinct
 from evornn.trainers.memetic import RefiningOracle, lowest
 
 N, READOUT, SEQUENCES = 6, 2, 10
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def sphere(genomes: np.ndarray) -> np.ndarray:
@@ -307,7 +307,7 @@ def test_every_trainer_of_the_catalog_is_tested() -> None:
 
 
 def test_every_trainer_has_a_line_in_the_documentation() -> None:
-    page = (Path(__file__).parents[1] / "docs/trainers.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/guides/trainers.md").read_text()
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(TRAINERS)
 
 

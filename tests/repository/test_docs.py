@@ -21,7 +21,7 @@ from evornn.experiments.yaml import parse
 from evornn.library import Silent, work
 from evornn.store.store import open_store
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -49,7 +49,7 @@ def test_examples_in_docstrings(name, tmp_path, monkeypatch):
 
 @contextmanager
 def served(folder, monkeypatch):
-    """What docs/api.md presupposes: a server, its token, and somebody who computes."""
+    """What docs/guides/api.md presupposes: a server, its token, and somebody who computes."""
     url, over = f"sqlite:///{folder}/evornn.db", Event()
 
     def dispatch():

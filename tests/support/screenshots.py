@@ -1,6 +1,6 @@
 """Pictures of every page of the dashboard into a folder: light, dark, and as wide as a phone.
 
-    python tests/screenshots.py docs/dashboard [PAGE ...]
+    python tests/support/screenshots.py docs/guides/dashboard [PAGE ...]
 
 They are taken of a real server over an experiment that is really computed, which takes about a minute.
 """
@@ -112,4 +112,4 @@ def prepare(page: Page, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/dashboard"), sys.argv[2:] or list(WAITS))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/guides/dashboard"), sys.argv[2:] or list(WAITS))

@@ -15,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc")
 LINKED = ("workers", "dashboards")  # folders beside evornn/, symlinked into it
@@ -110,7 +110,9 @@ def test_constraints_have_no_local_builds():
 
 
 def test_every_dependency_has_its_line_and_every_line_its_dependency():
-    lines = re.findall(r"^\| ([\w-]+) \| .*\S.* \|$", (ROOT / "docs/dependencies.md").read_text(), re.MULTILINE)
+    lines = re.findall(
+        r"^\| ([\w-]+) \| .*\S.* \|$", (ROOT / "docs/internals/dependencies.md").read_text(), re.MULTILINE
+    )
     listed = sorted(canonicalize_name(name) for name in lines if name != "library")
     assert listed == sorted(requirements(*PROJECT["optional-dependencies"]))
 

@@ -80,7 +80,7 @@ def test_evolved_scales_are_the_settings_in_the_middle_of_their_range():
 
 def test_narma_as_published():
     """Mean NRMSE of 100 units, 0.388 ± 0.019 over 20 reservoirs, on the first 4 of the example: within a fifth."""
-    runs = plan(experiment(read(Path(__file__).parents[1] / "examples/narma.yaml")))
+    runs = plan(experiment(read(Path(__file__).parents[2] / "examples/narma.yaml")))
     assert [sum(run.fragments["network"]["units"] == units for run in runs) for units in (100, 225, 400)] == [20] * 3
     found = []
     for run in runs[:4]:

@@ -323,7 +323,8 @@ def test_a_cluster_that_is_not_there_is_tried_again(
 
 def test_the_process_goes_with_its_parent(tmp_path: Path) -> None:
     code = (
-        "import sys, time; sys.path.insert(0, 'tests'); import psutil; from test_executors import apart, local\n"
+        "import sys, time; sys.path[:0] = ['tests/service', 'tests/support']\n"
+        "import psutil; from test_executors import apart, local\n"
         "if __name__ == '__main__':\n"
         "    with apart(local) as executor:\n"
         "        print(*(p.pid for p in psutil.Process().children()), flush=True); time.sleep(1000)"

@@ -24,7 +24,7 @@ from typer.main import get_command
 
 from evornn.cli.app import app
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {"evornn:cpu": "cpu", "evornn:cuda": "cuda"}  # images that are built here
@@ -330,12 +330,12 @@ def test_grafana_finds_its_dashboard_and_its_source() -> None:
     assert len(set(cells)) == len(cells) and max(x for x, _ in cells) < 24
 
 
-# ---- backup and restore, as docs/operations.md says it ---------------------------------------------------------------
+# ---- backup and restore, as docs/guides/operations.md says it ---------------------------------------------------------------
 
 
 def documented(heading: str) -> list[str]:
     """The shell commands under a heading."""
-    section = re.split(r"^#+ ", (ROOT / "docs/operations.md").read_text(), flags=re.MULTILINE)
+    section = re.split(r"^#+ ", (ROOT / "docs/guides/operations.md").read_text(), flags=re.MULTILINE)
     (text,) = [part for part in section if part.startswith(heading + "\n")]
     return re.findall(r"^\$ (.*)$", text, re.MULTILINE)
 
