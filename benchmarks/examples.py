@@ -35,8 +35,8 @@ HEAD = """# What each architecture is for
 
 Made by `python -m benchmarks.examples --page` from the runs of `examples/architectures/*.yaml`. Each is run by one
 command and ends within 10 minutes on two cores; gradient and evolution stand side by side. *Solved* is what the
-task's paper calls a solution ([tasks](../guides/tasks.md#scores)), on test, in so many of the runs, one for each seed; the
-score is the median [least, largest] of all runs, network steps are the median until a run ended, seconds the
+task's paper calls a solution ([tasks](../guides/tasks.md#scores)), on test, in so many of the runs, one for each seed;
+the score is the median [least, largest] of all runs, network steps are the median until a run ended, seconds the
 computing time of all runs of the row on one core. Settings were found in trials with one to three of the same seeds
 and judged by validation, mostly with the test in sight, and not searched equally for all trainers: these tables show
 what an architecture can do, not which trainer is best.

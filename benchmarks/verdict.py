@@ -1,4 +1,4 @@
-"""docs/results/gradient_vs_evolution.md and its figures, from the finished runs of `examples/gradient_vs_evolution.yaml`.
+"""The page gradient_vs_evolution.md and its figures, from the finished runs of that example.
 
     python -m benchmarks.verdict [--spec NAME] [--store URL] [--folder docs/results] [--quick]
 
@@ -44,8 +44,8 @@ as Adam is: nothing here was tuned, so this is what a user gets who tunes nothin
 ([tuning](../guides/tuning.md); the same [tuned](gradient_vs_evolution_tuned.md))."""
 TUNED = """Each method, which is a trainer on a task and a network, is shown with the settings of the
 [untuned comparison](gradient_vs_evolution.md) and, as *(tuned)*, with the best of as many trials for all
-([tuning](../guides/tuning.md)): what these cost comes on top of its budget. Ranges are in the spec, and were not changed after
-a look at results."""
+([tuning](../guides/tuning.md)): what these cost comes on top of its budget. Ranges are in the spec, and were not
+changed after a look at results."""
 
 
 @dataclass(frozen=True)

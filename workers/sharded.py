@@ -1,7 +1,7 @@
 """A problem whose large populations several processes compute, to the same bits as one.
 
-Members are cut at whole tiles, and no tile's arithmetic knows of another one (docs/kernels.md). So it does not matter
-who computes which part: whoever is there gets one, and the part of a helper that dies is computed here.
+Members are cut at whole tiles, and no tile's arithmetic knows of another one (docs/internals/kernels.md). So it doesn't
+matter who computes which part: whoever is there gets one, and the part of a helper that dies is computed here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from evornn.tasks.core.task import Score
 from evornn.trainers.core.trainer import Carry, Window
 from evornn.training.problem import Costs, Part, Problem
 
-WORTH = 100_000_000  # network steps × parameters of a call; less is done sooner here than sent (docs/scaling.md)
+WORTH = (
+    100_000_000  # network steps × parameters of a call; less is done sooner here than sent (docs/results/scaling.md)
+)
 
 Arguments: TypeAlias = tuple[Any, ...]
 

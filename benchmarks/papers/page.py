@@ -14,9 +14,10 @@ from evornn.experiments.analysis.statistics import Interval
 
 HEAD = """# Published tables
 
-Made by `python -m benchmarks.papers --page > docs/results/papers.md` from the runs in `papers.db`; each section is computed by
-`python -m benchmarks.papers NAME`, which goes on where it was interrupted. Published numbers stand beside ours with a
-95 % interval. *Reproduced* means, at 95 %, what each section says; *open* that our interval reaches over that limit.
+Made by `python -m benchmarks.papers --page > docs/results/papers.md` from the runs in `papers.db`; each section is
+computed by `python -m benchmarks.papers NAME`, which goes on where it was interrupted. Published numbers stand beside
+ours with a 95 % interval. *Reproduced* means, at 95 %, what each section says; *open* that our interval reaches over
+that limit.
 What does not reproduce stays here with its likely cause.
 """
 COLUMNS = ("", "published", "ours", "95 %", "runs", "solved", "verdict")

@@ -27,7 +27,7 @@ def compare(
 
 
 def query(
-    sql: Annotated[str, typer.Argument(help="A SELECT on the views of docs/store.md.")],
+    sql: Annotated[str, typer.Argument(help="A SELECT on the views of docs/reference/store.md.")],
     limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 1000,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds at most.")] = 5.0,
     store: Store = DEFAULT,

@@ -149,7 +149,7 @@ def catalog(entries: Sequence[Entry]) -> RenderableType:
 
 
 def architecture(found: Architecture) -> Table:
-    """What docs/architectures.md says of one network."""
+    """What docs/reference/architectures.md says of one network."""
     from evornn.experiments.description import EXAMPLE
 
     sizes = ", ".join(f"{count} {name}" for name, count in EXAMPLE.items())

@@ -1,4 +1,4 @@
-"""docs/architectures.md, from the catalog: `python -m evornn.experiments.architectures > docs/architectures.md`."""
+"""The page of all networks: `python -m evornn.experiments.architectures > docs/reference/architectures.md`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ at 0 unless `initial_state` is learned. Parameters are counted with the default 
 
 
 def page() -> str:
-    """docs/architectures.md."""
+    """docs/reference/architectures.md."""
     found = {name: described(name) for name in CELLS}
     rows = [
         f"| [`{name}`](#{name}) | {a.title} | {a.paper} | {a.parameters} | {a.example} |\n" for name, a in found.items()
@@ -48,7 +48,7 @@ def examples(kind: str) -> list[Path]:
 
 def _example(path: Path) -> str:
     heading = path.stem.replace("_", "-")
-    return f"\nExample: `evornn run {path}` ([measured](examples.md#{heading}))\n"
+    return f"\nExample: `evornn run {path}` ([measured](../results/examples.md#{heading}))\n"
 
 
 if __name__ == "__main__":

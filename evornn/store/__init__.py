@@ -1,1 +1,1 @@
-"""The meeting point: jobs, runs and results in SQL. Start at `evornn.store.store.open_store`; see docs/store.md."""
+"""Jobs, runs and results in SQL. Start at `evornn.store.store.open_store`; see docs/reference/store.md."""

@@ -23,7 +23,7 @@ class Querying(Database):
     """Query."""
 
     def query(self, sql: str, limit: int = 1000, timeout: float = 5.0) -> tuple[list[str], list[list[Any]]]:
-        """Column names and the first `limit` rows of one SELECT over the views and tables of `docs/store.md`.
+        """Column names and the first `limit` rows of one SELECT over the views and tables of `docs/reference/store.md`.
 
         Blobs come as SQL literals, times as ISO 8601. Raises StoreError for anything that isn't a SELECT, for unknown
         names, and after `timeout` seconds, 8 MB of result or 512 MB of memory.
@@ -87,5 +87,5 @@ def _message(reply: dict[str, Any]) -> str:
     if "known" not in reply:
         return " ".join(str(reply["error"]).split())
     if reply["what"] == "function":
-        return f"no function {shown(reply['name'])} for queries: docs/store.md lists those that there are"
+        return f"no function {shown(reply['name'])} for queries: docs/reference/store.md lists those that there are"
     return f"no {reply['what']} {shown(reply['name'])} for queries{suggestion(reply['name'], reply['known'])}"

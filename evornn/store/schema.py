@@ -1,4 +1,4 @@
-"""The tables. Times are seconds since 1970-01-01 UTC, by the database's clock. `docs/store.md` says it with units.
+"""The tables. Times are seconds since 1970-01-01 UTC, by the database's clock. See `docs/reference/store.md`.
 
 A change here needs a migration in `migrations/versions/` and its number in HEAD; a test compares the two.
 """

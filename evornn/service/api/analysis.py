@@ -65,7 +65,7 @@ def compare(
     summary="Ask with SQL",
 )
 def query(request: Request, caller: Reader, body: Annotated[Any, Depends(plain_body)]) -> Response:
-    """One SELECT on the views and tables of docs/store.md, read-only, with a deadline."""
+    """One SELECT on the views and tables of docs/reference/store.md, read-only, with a deadline."""
     asked = validated(Question, body)
     try:
         columns, rows = service(request).store.query(asked.sql, asked.limit, asked.timeout)

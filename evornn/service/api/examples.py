@@ -31,14 +31,14 @@ FIELDS: dict[str, Any] = {
 SPEC_SCHEMA: dict[str, Any] = {
     "type": "object",
     "title": "Spec",
-    "description": "See docs/experiments.md; GET /catalog lists kinds and settings.",
+    "description": "See docs/guides/experiments.md; GET /catalog lists kinds and settings.",
     "required": ["name", "tasks", "networks", "trainers", "seeds", "budget"],
     "properties": FIELDS,
 }
 TUNING_SCHEMA: dict[str, Any] = {
     **SPEC_SCHEMA,
     "title": "Tuning",
-    "description": "A spec with ranges, see docs/tuning.md.",
+    "description": "A spec with ranges, see docs/guides/tuning.md.",
     "required": [*SPEC_SCHEMA["required"], "tuning"],
     "properties": {**FIELDS, "tuning": {"type": "object"}},
 }

@@ -138,7 +138,7 @@ class Results:
         return RunResults(self.service, self.store.run(number))
 
     def query(self, sql: str) -> DataFrame:
-        """Read-only SQL on the documented views (docs/store.md)."""
+        """Read-only SQL on the documented views (docs/reference/store.md)."""
         from pandas import DataFrame
 
         columns, rows = self.store.query(sql)

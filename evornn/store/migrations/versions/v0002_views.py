@@ -1,4 +1,4 @@
-"""The views that people query: results, leaderboard, learning_curves. `docs/store.md` describes their columns."""
+"""The views results, leaderboard and learning_curves. `docs/reference/store.md` describes their columns."""
 
 import sqlalchemy as sa
 from alembic import op
