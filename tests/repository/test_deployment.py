@@ -330,7 +330,7 @@ def test_grafana_finds_its_dashboard_and_its_source() -> None:
     assert len(set(cells)) == len(cells) and max(x for x, _ in cells) < 24
 
 
-# ---- backup and restore, as docs/guides/operations.md says it ---------------------------------------------------------------
+# ---- backup and restore, as docs/guides/operations.md says it --------------------------------------------------------
 
 
 def documented(heading: str) -> list[str]:
