@@ -1,4 +1,4 @@
-"""The page of all networks: `python -m evornn.experiments.architectures > docs/reference/architectures.md`."""
+"""The reference page of all cells, docs/reference/architectures.md; `make reference` writes it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from evornn.experiments.yaml import read
 from evornn.networks import CELLS
 
 ROOT = Path(__file__).parents[2]
-HEAD = """# Architectures
+HEAD = """# Networks
 
-Made by `python -m evornn.experiments.architectures` from the files in `evornn/networks/`; `evornn catalog NAME` shows
-the same of one. I inputs, H units, O outputs, K blocks; σ logistic, ⊙ elementwise, f the `activation`. All states start
+Made by `make reference` from the files in `evornn/networks/architectures/`; `evornn catalog KIND` shows the same of one
+kind. Which network suits which problem: [how to choose a network](../guides/choose_network.md); architectures that are
+no cell: [networks written in torch](torch_models.md).
+
+Letters: I inputs, H units, O outputs, K blocks; σ logistic, ⊙ elementwise, f the `activation`. All states start
 at 0 unless `initial_state` is learned. Parameters are counted with the default settings, read-out included.
 
 | kind | architecture | paper | parameters | I = 1, H = 8, O = 1 |
@@ -49,7 +52,3 @@ def examples(kind: str) -> list[Path]:
 def _example(path: Path) -> str:
     heading = path.stem.replace("_", "-")
     return f"\nExample: `evornn run {path}` ([measured](../results/examples.md#{heading}))\n"
-
-
-if __name__ == "__main__":
-    print(page(), end="")

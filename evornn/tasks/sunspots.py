@@ -23,7 +23,7 @@ SOURCE = (
 class Sunspots(Forecasting):
     """Predict the coming months. By default 1749–1930 is for training, 1931–1969 for choosing, the rest for judging."""
 
-    window: Annotated[int, Ge(1)] = 72  # window and transform were chosen on validation data, see docs/guides/tasks.md
+    window: Annotated[int, Ge(1)] = 72  # as `transform` chosen on validation data: docs/internals/sunspots.md
     transform: Transform = "sqrt"  # the noise grows with the level
 
     def table(self) -> Table:

@@ -118,11 +118,9 @@ def test_every_model_is_under_contract():
 
 @pytest.mark.parametrize("name", sorted(set(NETWORKS) - set(CELLS)))
 def test_a_file_begins_with_its_paper_and_equation(name):
-    """And the page says how to use it."""
     module = inspect.getmodule(NETWORKS[name])
     head = re.match(r"[^(:]+ \(.*\d{4}\):\s+(.+)", module.__doc__)
     assert head and "=" in head[1] and Path(module.__file__).stem == name
-    assert f"| `{name}` |" in (Path(__file__).parents[2] / "docs" / "guides" / "torch_models.md").read_text()
 
 
 @every_model

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -304,11 +303,6 @@ def untouched() -> Iterator[None]:
 
 def test_every_trainer_of_the_catalog_is_tested() -> None:
     assert {spec["kind"] for spec in SPECS.values()} == set(TRAINERS)
-
-
-def test_every_trainer_has_a_line_in_the_documentation() -> None:
-    page = (Path(__file__).parents[2] / "docs/guides/trainers.md").read_text()
-    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(TRAINERS)
 
 
 def test_families() -> None:

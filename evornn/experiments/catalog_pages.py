@@ -1,0 +1,160 @@
+"""The reference pages that are made from the catalog: `make reference`, or
+`python -m evornn.experiments.catalog_pages docs/reference`.
+
+A page has one table of all entries and a section for each, with what its file says and its settings: name, type,
+default, and the comment behind the field. So a new task or trainer needs no line written by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from inspect import getdoc, getmodule
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from evornn.experiments import architectures
+from evornn.experiments.catalog import CATALOGS, Entry, entries
+from evornn.experiments.field_text import comments, type_texts
+from evornn.experiments.spec import NetworkSize
+from evornn.networks import CELLS, NETWORKS
+from evornn.tasks import TASKS
+from evornn.trainers import TRAINERS
+
+NAME = r"(?:de |van )?[A-ZÀ-Þ][\w’'.-]*\w"
+CITATION = re.compile(rf"{NAME}(?:, {NAME})*(?: & {NAME}| et al\.)? \(?(?:18|19|20)\d\d\)?")
+IN_BRACKETS = re.compile(r" ?\((?:after )?[^()]*\b(?:18|19|20)\d\d\b[^()]*\)")
+
+MADE = "Made by `make reference` from the files in `{folder}`; `evornn catalog KIND` shows the same of one kind."
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the catalog, with a column of its own kind or none."""
+
+    title: str
+    head: str
+    group: str  # tasks, networks, trainers
+    kinds: Sequence[str]
+    column: str = ""
+    value: Callable[[type[Any]], str] = lambda kind: ""
+
+
+PAGES = {
+    "tasks": Page(
+        "Tasks",
+        MADE.format(folder="evornn/tasks/") + " What each task is for, with its sizes, losses and scores: "
+        "[guide](../guides/tasks.md).",
+        "tasks",
+        list(TASKS),
+    ),
+    "trainers": Page(
+        "Trainers",
+        MADE.format(folder="evornn/trainers/") + " Settings that many trainers share are explained in the "
+        "[guide](../guides/trainers.md); which trainer suits which problem: "
+        "[how to choose a trainer](../guides/choose_trainer.md).",
+        "trainers",
+        list(TRAINERS),
+        "family",
+        lambda kind: str(kind.family),
+    ),
+    "torch_models": Page(
+        "Networks written in torch",
+        MADE.format(folder="evornn/networks/architectures/") + " These architectures are no cell, so no SIMD kernel "
+        "computes them. How they are used: [guide](../guides/torch_models.md); all others: "
+        "[networks](architectures.md).",
+        "networks",
+        [name for name in NETWORKS if name not in CELLS],
+        "gradient",
+        lambda kind: "yes" if kind.differentiable else "no",
+    ),
+}
+
+
+def page(name: str) -> str:
+    """The text of one page of PAGES, or of architectures."""
+    if name == "architectures":
+        return architectures.page()
+    made = PAGES[name]
+    found = {entry.name: entry for entry in entries() if entry.group == made.group and entry.name in made.kinds}
+    head = f"# {made.title}\n\n{fill(made.head, 120, break_long_words=False, break_on_hyphens=False)}\n\n"
+    return head + _table(made, list(found.values())) + "".join(_section(made, entry) for entry in found.values())
+
+
+def _table(made: Page, found: list[Entry]) -> str:
+    titles = ["kind", *([made.column] if made.column else []), "what it is", "paper"]
+    rows = [titles, ["---"] * len(titles)]
+    for entry in found:
+        kind = CATALOGS[made.group][entry.name]
+        column = [made.value(kind)] if made.column else []
+        rows.append([f"[`{entry.name}`](#{entry.name})", *column, first_sentence(kind), papers(kind)])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _section(made: Page, entry: Entry) -> str:
+    kind = CATALOGS[made.group][entry.name]
+    text = "\n\n".join(paragraphs(documents(kind)))
+    return f"\n## {entry.name}\n\n{text}\n\n{_settings(kind, entry.settings)}"
+
+
+def _settings(kind: type[Any], defaults: dict[str, Any]) -> str:
+    if not defaults:
+        return "No settings.\n"
+    types, notes = type_texts(NetworkSize) | type_texts(kind), comments(NetworkSize) | comments(kind)
+    rows = [
+        f"| `{name}` | {types.get(name, '')} | {_default(kind, name, value)} | {_cell(notes.get(name, ''))} |\n"
+        for name, value in defaults.items()
+    ]
+    return "| setting | type | default | |\n|---|---|---|---|\n" + "".join(rows)
+
+
+def _default(kind: type[Any], name: str, value: Any) -> str:
+    parts = getattr(kind, "parts", {})
+    if name in parts and value not in (None, "required"):
+        default = getattr(kind(), name)  # a thing of a catalog, or several
+        return ", ".join(f"`{parts[name].name_of(part)}`" for part in _several(default))
+    if isinstance(value, dict):
+        return "`{" + ", ".join(f"{key}: {part}" for key, part in value.items()) + "}`"
+    if value is None or isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return "*required*" if value == "required" else f"`{value}`"
+
+
+def _several(part: Any) -> tuple[Any, ...]:
+    return part if isinstance(part, tuple) else (part,)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def documents(kind: type[Any]) -> str:
+    """What the file says at its top, and the class below it."""
+    return f"{getdoc(getmodule(kind)) or ''}\n\n{getdoc(kind) or ''}".strip()
+
+
+def paragraphs(text: str) -> list[str]:
+    """Each in lines of at most 120; what a Markdown reader would take for something else is escaped."""
+    parts = [" ".join(part.split()).replace("*", "\\*").replace("<", "&lt;") for part in text.split("\n\n")]
+    return [fill(part, 120, break_long_words=False, break_on_hyphens=False) for part in parts if part]
+
+
+def first_sentence(kind: type[Any]) -> str:
+    """Of the file, without its citations."""
+    text = IN_BRACKETS.sub("", " ".join((getdoc(getmodule(kind)) or getdoc(kind) or "").split("\n\n")[0].split()))
+    return _cell(re.split(r"(?<=[.?!])\s", text)[0].rstrip(".:"))
+
+
+def papers(kind: type[Any]) -> str:
+    """Authors and years that the file's first lines cite."""
+    first = [getdoc(getmodule(kind)) or "", (getdoc(kind) or "").split("\n\n")[0]]
+    found = [re.sub(r"[()]", "", cited) for text in first for cited in CITATION.findall(" ".join(text.split()))]
+    return "; ".join(dict.fromkeys(found)) or "–"
+
+
+if __name__ == "__main__":
+    for name in ("architectures", *PAGES):
+        Path(sys.argv[1], f"{name}.md").write_text(page(name))
