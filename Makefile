@@ -1,8 +1,10 @@
-# make setup   .venv with evornn and its test tools, in the versions of constraints.txt
-# make demo    train, compare and report on the sunspots: installs only what evornn itself needs
-# make test    lint, then all tests
-# make lint    ruff, mypy, import-linter
-# make bench   every benchmark, one after the other, at small sizes
+# make setup     .venv with evornn and its test tools, in the versions of constraints.txt
+# make demo      train, compare and report on the sunspots: installs only what evornn itself needs
+# make test      lint, then all tests
+# make lint      ruff, mypy, import-linter
+# make docs      the documentation as a site, in site/; fails on broken links
+# make reference the pages in docs/reference that are made from the catalog
+# make bench     every benchmark, one after the other, at small sizes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +14,7 @@ WITHOUT_ENSUREPIP := $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON
 
 BENCHMARKS := $(basename $(notdir $(shell grep -l __main__ benchmarks/*.py 2>/dev/null))) papers
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint docs reference bench clean
 
 setup: $(VENV)/.test
 
@@ -28,11 +30,18 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "The documentation is in site/: open site/index.html"
+
+reference: $(VENV)/.evornn
+	$(BIN)/python -m evornn.experiments.catalog_pages docs/reference
+
 bench: $(VENV)/.bench
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --quick; done
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info
 
 # The stamps: an installation is done again when what it is made from changes, and never otherwise.
 $(VENV)/.evornn: pyproject.toml constraints.txt
@@ -44,6 +53,10 @@ $(VENV)/.evornn: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.evornn
 	$(PIP_INSTALL) --editable '.[test]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.evornn
+	$(PIP_INSTALL) --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.evornn
