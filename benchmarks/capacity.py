@@ -63,21 +63,23 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     asked = parser.parse_args(given)
     memories = [memory for memory in MEMORIES if memory.neurons == 100 or not asked.quick]
-    found = {memory.name: curve(memory, 1 if asked.quick else max(2, 2000 // memory.neurons)) for memory in memories}
-    print("\n".join(table(found)))
+    shares_by_name = {
+        memory.name: curve(memory, 1 if asked.quick else max(2, 2000 // memory.neurons)) for memory in memories
+    }
+    print("\n".join(table(shares_by_name)))
     if asked.json:
-        shares = {name: curve.tolist() for name, curve in found.items()}
+        shares = {name: curve.tolist() for name, curve in shares_by_name.items()}
         asked.json.write_text(json.dumps({"loads": LOADS, "shares": shares}, indent=1) + "\n")
     if asked.picture:
-        draw(found, asked.picture)
+        draw(shares_by_name, asked.picture)
 
 
 def curve(memory: Memory, networks: int) -> Floats:
     """[loads] share of elements that are right."""
-    return np.array([np.mean([recalled(memory, load, k) for k in range(networks)]) for load in LOADS])
+    return np.array([np.mean([recall_rate(memory, load, k) for k in range(networks)]) for load in LOADS])
 
 
-def recalled(memory: Memory, load: float, number: int) -> float:
+def recall_rate(memory: Memory, load: float, number: int) -> float:
     """The share of one network."""
     n, rng = memory.neurons, Streams(number, "capacity").at(round(1000 * load))
     shown, partners = rng.choice(np.array([-1.0, 1.0], np.float32), (2, max(1, round(load * n)), n))
@@ -88,20 +90,20 @@ def recalled(memory: Memory, load: float, number: int) -> float:
     return float(np.mean(network.predict(memory.rule(shown, wanted)[None], cues)[0, :, -1] == wanted))
 
 
-def table(found: dict[str, Floats]) -> Iterator[str]:
+def table(shares_by_name: dict[str, Floats]) -> Iterator[str]:
     """Markdown."""
-    yield f"| patterns / N | {' | '.join(found)} |"
-    yield f"|--:|{'--:|' * len(found)}"
+    yield f"| patterns / N | {' | '.join(shares_by_name)} |"
+    yield f"|--:|{'--:|' * len(shares_by_name)}"
     for k, load in enumerate(LOADS):
-        yield f"| {load:g} | {' | '.join(f'{shares[k]:.3f}' for shares in found.values())} |"
+        yield f"| {load:g} | {' | '.join(f'{shares[k]:.3f}' for shares in shares_by_name.values())} |"
 
 
-def draw(found: dict[str, Floats], path: Path) -> None:
+def draw(shares_by_name: dict[str, Floats], path: Path) -> None:
     """As a PNG, by a Chromium on the PATH."""
     figure = palette.axes("light", "patterns / N", "share of elements recalled")
-    for name, style in palette.styles(found).items():
+    for name, style in palette.styles(shares_by_name).items():
         line, marker = {"color": style.colour, "dash": style.dash}, {"symbol": style.symbol}
-        figure.add_scatter(x=LOADS, y=found[name], name=name, mode="lines+markers", line=line, marker=marker)
+        figure.add_scatter(x=LOADS, y=shares_by_name[name], name=name, mode="lines+markers", line=line, marker=marker)
     figure.add_vline(LIMIT, line_dash="dot", annotation_text="0.138", annotation_position="bottom right")
     save(figure, path)
 

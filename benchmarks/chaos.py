@@ -26,7 +26,7 @@ from rich.live import Live
 from rich.table import Table
 
 from benchmarks.outcomes import SPEC, faults, outcome
-from benchmarks.victims import Victims, ended
+from benchmarks.victims import Victims, has_ended
 from evornn.errors import EvornnError
 from evornn.library import connect
 from evornn.library import run as run_undisturbed
@@ -52,13 +52,13 @@ def main() -> None:
     options = parser.parse_args()
     console = Console()
     console.print("an undisturbed run of the same experiment first …")
-    expected, alone = undisturbed()
+    expected, alone = measure_undisturbed()
     with Postgres() as postgres, open_store(postgres.database()) as store, Victims(nodes=3) as victims:
         chaos = Chaos(store, postgres, victims, QUICK if options.quick else DEATHS, options.seed)
         with Live(get_renderable=chaos.table, refresh_per_second=2, console=console):
             chaos.run()
         result = {"seed": options.seed, "undisturbed_seconds": alone, **chaos.result(expected)}
-        said = victims.said()
+        said = victims.logs()
     console.print_json(json.dumps(result))
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=1))
@@ -67,7 +67,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def undisturbed() -> tuple[dict[str, Any], float]:
+def measure_undisturbed() -> tuple[dict[str, Any], float]:
     """What the experiment finds when nothing happens, and how many seconds it takes in one process."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
@@ -101,7 +101,7 @@ class Chaos:
                 self.died[self.plan.pop()] += 1
                 self.next_at = time.monotonic() + self.random.uniform(*PAUSE)
             if time.monotonic() - self.progress_at > PATIENCE:
-                raise TimeoutError(f"no run has ended for {PATIENCE:.0f} s:\n{self.victims.said()}")
+                raise TimeoutError(f"no run has ended for {PATIENCE:.0f} s:\n{self.victims.logs()}")
             time.sleep(0.2)
 
     def result(self, expected: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class Chaos:
             self.victims.kill_server()
         else:
             those = self.victims.nodes if kind == "node" else self.victims.dispatchers
-            alive = [k for k, process in enumerate(those) if not ended(process) and (kind, k) != ("node", 0)]
+            alive = [k for k, process in enumerate(those) if not has_ended(process) and (kind, k) != ("node", 0)]
             if not alive:
                 return False
             chosen = self.random.choice(alive)

@@ -29,7 +29,7 @@ from benchmarks.timing import seconds
 from evornn.arrays import Genome, Genomes
 from evornn.errors import EvornnError
 from evornn.kernels import closed_loop
-from evornn.kernels.simd.runtime.control import Control
+from evornn.kernels.simd.runtime.control import SimdClosedLoop
 from evornn.layout import Layout
 from evornn.networks.architectures.fully_recurrent import FullyRecurrent
 from evornn.plant import PlantTrace
@@ -50,7 +50,7 @@ class Bench:
         self.patience = 5 if quick else 120  # seconds of evaluating for it
         self.layouts = {units: Layout(FullyRecurrent(), 3, units, 1, 1, "zero") for units in (1, 5)}
 
-    def run(self, layout: Layout, genomes: Genomes, steps: int) -> closed_loop.Episodes:
+    def run(self, layout: Layout, genomes: Genomes, steps: int) -> closed_loop.EpisodeResults:
         return control(layout, self.plant, self.threads).run(torch.from_numpy(genomes), steps)
 
     def guess(self, layout: Layout, count: int, rng: np.random.Generator) -> Genomes:
@@ -58,9 +58,9 @@ class Bench:
 
 
 @cache
-def control(layout: Layout, plant: PlantTrace, threads: int) -> Control:
+def control(layout: Layout, plant: PlantTrace, threads: int) -> SimdClosedLoop:
     """Made once: its plant is compiled at the first run."""
-    return Control(layout, plant, threads)
+    return SimdClosedLoop(layout, plant, threads)
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -76,7 +76,7 @@ def main(given: Sequence[str] | None = None) -> int:
         return 1
     prepare(options.threads, ["jax"])
     bench = Bench(options.quick, options.threads)
-    rows = [alive(bench), guesses := guessing(bench), solutions(bench, guesses["jax_formulation"])]
+    rows = [alive(bench), guesses := guess_failures(bench), solutions(bench, guesses["jax_formulation"])]
     result = {"machine": machine(options.threads, float("nan"), ["simd"]), "rows": rows}
     result["machine"].pop("peak_gflops")
     print("\n".join(lines(rows)))
@@ -91,7 +91,7 @@ def main(given: Sequence[str] | None = None) -> int:
 def alive(bench: Bench) -> dict[str, Any]:
     """Nobody fails: how many network steps a second."""
     layout = bench.layouts[5]
-    genomes = np.tile(larger(bench, balancing(bench), layout), (bench.members, 1))
+    genomes = np.tile(larger(bench, balancing_genome(bench), layout), (bench.members, 1))
     if (bench.run(layout, genomes, bench.steps).steps != bench.steps).any():
         raise EvornnError("the network that should balance does not: the workload is not what it says")
     agree(bench, layout, genomes)
@@ -99,7 +99,7 @@ def alive(bench: Bench) -> dict[str, Any]:
     return row("alive", [bench.members, 5, bench.steps], bench.members * bench.steps, "steps/s", calls, bench.rounds)
 
 
-def guessing(bench: Bench) -> dict[str, Any]:
+def guess_failures(bench: Bench) -> dict[str, Any]:
     """Members fail at different times: how many evaluations a second."""
     layout = bench.layouts[1]
     genomes = bench.guess(layout, bench.guesses, np.random.default_rng(1))
@@ -133,22 +133,22 @@ def hunt(bench: Bench, survive: Callable[[Genomes], Any]) -> dict[str, Any]:
     """Solutions, evaluations, and seconds of evaluating; drawing is not counted."""
     layout, rng = bench.layouts[1], np.random.default_rng(2)
     survive(bench.guess(layout, bench.hunted, np.random.default_rng(3)))  # compiles
-    found, evaluations, spent = 0, 0, 0.0
-    while found < bench.solutions and spent < bench.patience:
+    solutions, evaluations, spent = 0, 0, 0.0
+    while solutions < bench.solutions and spent < bench.patience:
         genomes, start = bench.guess(layout, bench.hunted, rng), perf_counter()
         steps = survive(genomes)
         spent += perf_counter() - start
-        found, evaluations = found + int((steps >= SOLVED).sum()), evaluations + len(genomes)
-    return {"solutions": found, "evaluations": evaluations, "seconds": spent}
+        solutions, evaluations = solutions + int((steps >= SOLVED).sum()), evaluations + len(genomes)
+    return {"solutions": solutions, "evaluations": evaluations, "seconds": spent}
 
 
-def balancing(bench: Bench) -> Genome:
+def balancing_genome(bench: Bench) -> Genome:
     """[n] a network of one unit that balances for as long as the longest workload, found by guessing."""
     layout, rng = bench.layouts[1], np.random.default_rng(0)
     while True:
         genomes = bench.guess(layout, 65_536, rng)
-        if len(found := np.nonzero(bench.run(layout, genomes, 2000).steps[:, 0] == 2000)[0]):
-            return np.asarray(genomes[found[0]])
+        if len(survivors := np.nonzero(bench.run(layout, genomes, 2000).steps[:, 0] == 2000)[0]):
+            return np.asarray(genomes[survivors[0]])
 
 
 def larger(bench: Bench, genome: Genome, layout: Layout) -> Genome:
@@ -189,7 +189,7 @@ def agree(bench: Bench, layout: Layout, genomes: Genomes) -> None:
             raise EvornnError(f"JAX ({name}) and evornn agree only for {same:.1%} of the members: times mean nothing")
     for name, call in peer_poles.formulations(None):
         up = ours.steps[:, 0] == 12
-        if not np.allclose(call(layout, genomes, 12).T[up], ours.ends[up, 0], atol=2e-3):
+        if not np.allclose(call(layout, genomes, 12).T[up], ours.final_states[up, 0], atol=2e-3):
             raise EvornnError(f"JAX ({name}) and evornn end in different states: times mean nothing")
 
 
@@ -228,8 +228,12 @@ def lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield f"        {r['ratio_jax']:.0f}× JAX ({r['jax_formulation']}), {r['ours'] / r['torch']:.0f}× torch"
     yield f"{'met   ' if rows[0]['ours'] >= 1e8 else 'missed'}  alive: ≥ 100 million network steps a second"
     for peer, hunted in rows[2]["hunts"].items():
-        found, count, rate = hunted["solutions"], hunted["evaluations"], hunted["evaluations"] / hunted["seconds"]
-        yield f"solutions, {peer}: {found} in {count:,} guesses, {hunted['seconds']:.1f} s, {rate:,.0f} evaluations/s"
+        num_solutions, count, rate = (
+            hunted["solutions"],
+            hunted["evaluations"],
+            hunted["evaluations"] / hunted["seconds"],
+        )
+        yield f"solutions, {peer}: {num_solutions} in {count:,} guesses, {hunted['seconds']:.1f} s, {rate:,.0f}/s"
 
 
 if __name__ == "__main__":

@@ -9,40 +9,42 @@ from typing import Any
 
 import numpy as np
 
-from evornn.cli.progress import Tally
+from evornn.cli.progress import JobProgress
 from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
-from evornn.experiments.spec import experiment, plan
+from evornn.experiments.spec import parse_spec, plan
 from evornn.service.dispatch.dispatcher import Dispatcher
-from evornn.service.executors.executor import Assignment, Attempt, Event, Executor, Room, Said
+from evornn.service.executors.executor import Assignment, Attempt, Executor, ExecutorEvent, ProgressEvent, ResourceSet
 from evornn.service.executors.local_executor import LocalExecutor
 from evornn.service.service import submit
 from evornn.store.records import Machine, NewRun
 from evornn.store.store import Store
-from evornn.training.make_problem import problem
+from evornn.training.make_problem import make_problem
 from evornn.training.records import Checkpoint, Result, Row, Update
 
 
 def call(network: Any, asked: Any, most: int, quick: bool) -> dict[str, Any]:
     """Milliseconds that a question to a helper takes, and what it takes here: for one tile and for `most` members."""
-    from evornn.workers.shard_pool import RayCrew
+    from evornn.workers.shard_pool import RayShardPool
 
-    judged = problem(network, asked, "mse")
-    crew, found = RayCrew(1, {"num_cpus": 1}), {}
-    crew.equip(judged)
-    helpers = gathered(crew)
+    judged = make_problem(network, asked, "mse")
+    crew, ms = RayShardPool(1, {"num_cpus": 1}), {}
+    crew.broadcast(judged)
+    helpers = wait_for_workers(crew)
     for members in (32, most):
         genomes = network.sample(members, seed=0)
-        there = [timed(lambda g=genomes: helpers[0].ask("losses", (g, None))()) for _ in range(30 if quick else 300)]  # type: ignore[misc]
-        here = [timed(lambda g=genomes: judged.losses(g)) for _ in range(30)]  # type: ignore[misc]
-        found[f"{members:,} members"] = {"there": 1000 * median(there), "here": 1000 * median(here)}
+        there = [
+            seconds_of(lambda g=genomes: helpers[0].ask("losses", (g, None))()) for _ in range(30 if quick else 300)
+        ]  # type: ignore[misc]
+        here = [seconds_of(lambda g=genomes: judged.losses(g)) for _ in range(30)]  # type: ignore[misc]
+        ms[f"{members:,} members"] = {"there": 1000 * median(there), "here": 1000 * median(here)}
     crew.close()
-    return {"parameters": network.n, "ms": found}
+    return {"parameters": network.n, "ms": ms}
 
 
-def gathered(crew: Any) -> Any:
+def wait_for_workers(crew: Any) -> Any:
     """All helpers, once they are there. Raises EvornnError when one is lost."""
-    while len(helpers := crew.present()) < crew.count:
+    while len(helpers := crew.ready_workers()) < crew.count:
         if crew.lost:
             raise EvornnError("a helper was lost: leave the source tree alone while this runs")
     return helpers
@@ -53,16 +55,16 @@ def empty_runs(store: Store, ray: Executor, spec: Callable[..., dict[str, Any]],
     count = 20 if quick else 200
     local = LocalExecutor()
     data = spec(20_000, 1, {"kind": "weight_guessing", "population": 4}, marks=1)
-    found = {}
+    ms = {}
     for name, executor, workers in (("ray", ray, 2), ("thread", local, 1)):
-        worked(store, executor, {**data, "seeds": 4})
-        found[name] = 1000 * workers * worked(store, executor, {**data, "seeds": count}) / count
-    (run, *_) = plan(experiment(data))
-    found["computing"] = 1000 * median(
-        timed(lambda: list(execute(run.fragments, run.seed, run.budget))) for _ in range(10)
+        dispatch_seconds(store, executor, {**data, "seeds": 4})
+        ms[name] = 1000 * workers * dispatch_seconds(store, executor, {**data, "seeds": count}) / count
+    (run, *_) = plan(parse_spec(data))
+    ms["computing"] = 1000 * median(
+        seconds_of(lambda: list(execute(run.fragments, run.seed, run.budget))) for _ in range(10)
     )
     local.close()
-    return {"count": count, "ms": found}
+    return {"count": count, "ms": ms}
 
 
 def updates(store: Store, quick: bool) -> dict[str, Any]:
@@ -71,37 +73,39 @@ def updates(store: Store, quick: bool) -> dict[str, Any]:
     fragments = {"task": {"kind": "adding"}, "network": {"kind": "elman"}, "trainer": {"kind": "adam"}}
     new = [NewRun("adding", "elman", "adam", fragments, k, {"steps": 1000}, k, 17) for k in range(runs)]
     job = store.submit({"name": "talk"}, new)
-    talking, listener = Talking(runs, marks), Tally(store.runs(job=job))
-    seconds = timed(lambda: Dispatcher(store, talking, listener).work(job))
+    talking, listener = TalkingExecutor(runs, marks), JobProgress(store.runs(job=job))
+    seconds = seconds_of(lambda: Dispatcher(store, talking, listener).work(job))
     assert store.job(job).counts == {"succeeded": runs}
     return {"runs": runs, "rows": marks, "seconds": seconds, "per_second": runs * marks / seconds}
 
 
-class Talking:
+class TalkingExecutor:
     """An executor whose runs say a row with a checkpoint whenever they are heard, and compute nothing."""
 
     def __init__(self, runs: int, marks: int) -> None:
         self.runs, self.marks = runs, marks
-        self.said: dict[Attempt, int] = {}
+        self.marks_sent: dict[Attempt, int] = {}
 
     @property
-    def room(self) -> Room:
-        return Room(self.runs - len(self.said), 0)
+    def available_resources(self) -> ResourceSet:
+        return ResourceSet(self.runs - len(self.marks_sent), 0)
 
     @property
     def machines(self) -> list[Machine]:
         return []
 
     def start(self, assignment: Assignment) -> None:
-        self.said[assignment.attempt] = 0
+        self.marks_sent[assignment.attempt] = 0
 
-    def events(self, timeout: float) -> list[Event]:
-        found: list[Event] = [Said(attempt, self._update(mark + 1)) for attempt, mark in self.said.items()]
-        self.said = {attempt: mark + 1 for attempt, mark in self.said.items() if mark + 1 < self.marks}
-        return found
+    def events(self, timeout: float) -> list[ExecutorEvent]:
+        events: list[ExecutorEvent] = [
+            ProgressEvent(attempt, self._update(mark + 1)) for attempt, mark in self.marks_sent.items()
+        ]
+        self.marks_sent = {attempt: mark + 1 for attempt, mark in self.marks_sent.items() if mark + 1 < self.marks}
+        return events
 
     def stop(self, attempt: Attempt, force: bool = True) -> None:
-        self.said.pop(attempt, None)
+        self.marks_sent.pop(attempt, None)
 
     def close(self) -> None: ...
 
@@ -115,16 +119,16 @@ class Talking:
 RESULT = Result(np.zeros(100, np.float32), 1.0, 1.0, 1.0, 1000, 100, 10, 1.0, "budget", {})
 
 
-def worked(store: Store, executor: Executor, data: dict[str, Any]) -> float:
+def dispatch_seconds(store: Store, executor: Executor, data: dict[str, Any]) -> float:
     """Seconds from the first claim to the last result."""
     job = submit(store, data)
-    listener = Tally(store.runs(job=job))
-    seconds = timed(lambda: Dispatcher(store, executor, listener).work(job))
+    listener = JobProgress(store.runs(job=job))
+    seconds = seconds_of(lambda: Dispatcher(store, executor, listener).work(job))
     assert set(store.job(job).counts) == {"succeeded"}
     return seconds
 
 
-def timed(work: Callable[[], Any]) -> float:
+def seconds_of(work: Callable[[], Any]) -> float:
     start = perf_counter()
     work()
     return perf_counter() - start

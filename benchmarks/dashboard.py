@@ -22,7 +22,7 @@ from urllib.parse import urljoin
 import httpx
 from sqlalchemy import text
 
-from benchmarks.live_pages import watched
+from benchmarks.live_pages import watch
 from benchmarks.queue import FRAGMENTS
 from evornn.store.records import NewRun
 from evornn.store.store import Store, open_store
@@ -60,21 +60,21 @@ def main() -> None:
         with open_store(url) as store:
             fill(store, size)
         with open_store(url) as store, serving(url) as server:
-            found = measured(server, size)
-            found["live"] = watched(store, server, logged_in, size.pages, given.seconds or size.seconds)
-    live = {f"live {name}": value for name, value in found["live"].items()}
-    for name, value in ({**found, **live}).items():
+            results = measure(server, size)
+            results["live"] = watch(store, server, log_in, size.pages, given.seconds or size.seconds)
+    live = {f"live {name}": value for name, value in results["live"].items()}
+    for name, value in ({**results, **live}).items():
         if name == "live":
             continue
         print(f"{name:24} {value}{f', wanted {LIMITS[name]}' if name in LIMITS else ''}")
     if given.json is not None:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+        given.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def fill(store: Store, size: Size) -> None:
     """Jobs by the front door, what runs would have written by SQL; the newest job is still to be computed."""
     for job in range(size.jobs):
-        with store.writing() as connection:
+        with store.write_transaction() as connection:
             connection.execute(text(ENDED))
         store.submit({"name": f"experiment {job % 20}", "tasks": []}, [new_run(k) for k in range(1000)])
 
@@ -83,15 +83,17 @@ def new_run(k: int) -> NewRun:
     return NewRun(f"task {k % 4}", "elman", f"trainer {k % 5}", FRAGMENTS, k, {"steps": 1000}, k, 200)
 
 
-def measured(server: Server, size: Size) -> dict[str, Any]:
+def measure(server: Server, size: Size) -> dict[str, Any]:
     """The first page, and the grid."""
-    with closing(logged_in(server)) as client:
+    with closing(log_in(server)) as client:
         page, begin = client.get("/ui/"), time.perf_counter()
         files = re.findall(r'(?:src|href)="(/ui/[^"]+)"', page.text)
         answers = [page, *(client.get(urljoin(server.url, file)) for file in files)]
         loaded, sent = time.perf_counter() - begin, sum(int(a.num_bytes_downloaded) for a in answers)
         ask = rows_callback(client)
-        times = {name: [timed(client, ask, model) for _ in range(size.repeats)] for name, model in FILTERS.items()}
+        times = {
+            name: [request_seconds(client, ask, model) for _ in range(size.repeats)] for name, model in FILTERS.items()
+        }
     return {
         "runs": 1000 * size.jobs,
         "first_page_mb": round(sent / 1e6, 2),
@@ -113,7 +115,7 @@ FILTERS: dict[str, dict[str, Any]] = {
 }
 
 
-def logged_in(server: Server) -> httpx.Client:
+def log_in(server: Server) -> httpx.Client:
     client = httpx.Client(base_url=server.url, timeout=60, headers={"Origin": server.url}, follow_redirects=True)
     client.post("/ui/login", data={"token": server.token}).raise_for_status()
     return client
@@ -132,15 +134,15 @@ def rows_callback(client: httpx.Client) -> dict[str, Any]:
     }
 
 
-def asked(client: httpx.Client, callback: dict[str, Any], model: dict[str, Any]) -> httpx.Response:
+def request_rows(client: httpx.Client, callback: dict[str, Any], model: dict[str, Any]) -> httpx.Response:
     value = {"startRow": 0, "endRow": 100, "filterModel": model, "sortModel": []}
     body = {**callback, "inputs": [{**callback["inputs"][0], "value": value}]}
     return client.post("/ui/_dash-update-component", json=body).raise_for_status()
 
 
-def timed(client: httpx.Client, callback: dict[str, Any], model: dict[str, Any]) -> float:
+def request_seconds(client: httpx.Client, callback: dict[str, Any], model: dict[str, Any]) -> float:
     begin = time.perf_counter()
-    asked(client, callback, model)
+    request_rows(client, callback, model)
     return time.perf_counter() - begin
 
 

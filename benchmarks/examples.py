@@ -24,7 +24,7 @@ from evornn.cli.progress import progress
 from evornn.errors import EvornnError, UnknownName
 from evornn.experiments.analysis.narrative import number
 from evornn.experiments.execute import load
-from evornn.experiments.spec import experiment, plan
+from evornn.experiments.spec import parse_spec, plan
 from evornn.experiments.yaml import read
 from evornn.store.records import StoredRun
 from evornn.store.store import open_store
@@ -60,7 +60,7 @@ def main(given: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(given)
     try:
         stores = asked.store or ["sqlite:///examples.db"]
-        write_page(stores) if asked.page else run(chosen(asked.names, asked.quick), stores[0], asked.workers)
+        write_page(stores) if asked.page else run(select_specs(asked.names, asked.quick), stores[0], asked.workers)
     except EvornnError as error:
         print(error, file=sys.stderr)
         return 1
@@ -71,17 +71,17 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def chosen(given: Sequence[str], quick: bool) -> list[dict[str, Any]]:
+def select_specs(given: Sequence[str], quick: bool) -> list[dict[str, Any]]:
     """Their specs. Raises UnknownName."""
     wanted = names() if given == ["all"] or (quick and not given) else given
     for name in wanted:
         if name not in names():
             raise UnknownName("example", name, names())
     specs = [read(FOLDER / f"{name}.yaml") for name in wanted]
-    return [shortened(spec) for spec in specs] if quick else specs
+    return [shorten(spec) for spec in specs] if quick else specs
 
 
-def shortened(spec: dict[str, Any]) -> dict[str, Any]:
+def shorten(spec: dict[str, Any]) -> dict[str, Any]:
     return {**spec, "seeds": 1, "budget": {**spec["budget"], "steps": spec["budget"]["steps"] // 10}}
 
 
@@ -102,10 +102,10 @@ def run(specs: Sequence[dict[str, Any]], url: str, workers: int | None) -> None:
 
 def rows(runs: Sequence[StoredRun]) -> list[Row]:
     """One for each task, network and trainer, in the order of the spec (the task varies most slowly)."""
-    found: dict[tuple[str, str, str], list[StoredRun]] = {}
+    groups: dict[tuple[str, str, str], list[StoredRun]] = {}
     for run in sorted(runs, key=lambda run: run.position):
-        found.setdefault((run.task, run.network, run.trainer), []).append(run)
-    return [row(*key, same) for key, same in found.items()]
+        groups.setdefault((run.task, run.network, run.trainer), []).append(run)
+    return [row(*key, same) for key, same in groups.items()]
 
 
 def row(task: str, network: str, trainer: str, runs: Sequence[StoredRun]) -> Row:
@@ -128,9 +128,9 @@ def row(task: str, network: str, trainer: str, runs: Sequence[StoredRun]) -> Row
     }
 
 
-def table(found: Sequence[Row]) -> Iterator[str]:
+def table(results: Sequence[Row]) -> Iterator[str]:
     """Markdown, one table for each task."""
-    for task, group in groupby(found, key=lambda row: row["task"]):
+    for task, group in groupby(results, key=lambda row: row["task"]):
         of_task = list(group)
         score = of_task[0]["score_name"]
         yield f"\n**{task}**" + (f", score: {score}" if score else "") + "\n"
@@ -158,9 +158,9 @@ def cells(row: Row) -> list[str]:
 def write_page(urls: Sequence[str]) -> None:
     """Of all that was run to its end; what no store has stays as it stands on the page."""
     before = sections(PAGE.read_text() if PAGE.exists() else "")
-    found = {name: first_with(urls, name) for name in names()}
+    outcomes = {name: first_with(urls, name) for name in names()}
     PAGE.write_text(
-        HEAD + "".join(before.get(title(k), "") if said is None else section(k, said) for k, said in found.items())
+        HEAD + "".join(before.get(title(k), "") if said is None else section(k, said) for k, said in outcomes.items())
     )
 
 
@@ -191,21 +191,23 @@ def first_with(urls: Sequence[str], name: str) -> dict[str, Any] | None:
 
 def baselines(spec: dict[str, Any]) -> dict[str, dict[str, float]]:
     """task → baseline → loss on test. Control tasks have none."""
-    tasks = {run.task: run.fragments["task"] for run in plan(experiment(spec))}
+    tasks = {run.task: run.fragments["task"] for run in plan(parse_spec(spec))}
     data = {name: load(json.dumps(task))[1] for name, task in tasks.items()}
-    return {task: {b.name: b.test for b in found.baselines} for task, found in data.items() if found.baselines}
+    return {
+        task: {b.name: b.test for b in task_data.baselines} for task, task_data in data.items() if task_data.baselines
+    }
 
 
 def section(name: str, said: dict[str, Any]) -> str:
     """One example."""
     path = FOLDER / f"{name}.yaml"
     known = "; ".join(map(reference, said["baselines"].items()))
-    found, machine = said["rows"], said["environment"]
-    runs, seconds = sum(row["runs"] for row in found), sum(row["seconds"] for row in found)
+    results, machine = said["rows"], said["environment"]
+    runs, seconds = sum(row["runs"] for row in results), sum(row["seconds"] for row in results)
     below = (
         f"{runs} runs, {number(seconds / 60)} min of computing on one core of {machine['cpu']}, {machine['commit']}."
     )
-    lines = "\n".join(table(found))
+    lines = "\n".join(table(results))
     told = f"\nTest loss of the baselines: {known}.\n" if known else ""
     return (
         f"\n## {title(name)}\n\n{purpose(path)}\n\n```console\n$ evornn run {path.relative_to(ROOT)}\n```\n{lines}\n"

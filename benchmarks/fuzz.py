@@ -33,23 +33,23 @@ def main() -> None:
     arguments.add_argument("--json", type=Path, metavar="FILE")
     asked = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder, serving(f"sqlite:///{folder}/evornn.db") as server:
-        found = fuzzed(server, 300 if asked.quick else asked.requests, asked.seed)
-    print(f"{sum(found['statuses'].values()):,} requests: {found['statuses']}")
-    for problem in found["problems"]:
+        results = fuzz(server, 300 if asked.quick else asked.requests, asked.seed)
+    print(f"{sum(results['statuses'].values()):,} requests: {results['statuses']}")
+    for problem in results["problems"]:
         print(problem)
     if asked.json is not None:
-        asked.json.write_text(json.dumps(found, indent=1) + "\n")
-    sys.exit(bool(found["problems"]))
+        asked.json.write_text(json.dumps(results, indent=1) + "\n")
+    sys.exit(bool(results["problems"]))
 
 
-def fuzzed(server: Server, requests: int, number: int) -> dict[str, Any]:
+def fuzz(server: Server, requests: int, number: int) -> dict[str, Any]:
     """As many requests as asked for, spread over all operations, valid and invalid ones alternately."""
     statuses: Counter[int] = Counter()
     problems: list[str] = []
     headers = {"Authorization": f"Bearer {server.token}"}
     description = server.get("/openapi.json").json()
     schema = schemathesis.openapi.from_dict(description)
-    operations = [found.ok() for found in schema.get_all_operations()]
+    operations = [result.ok() for result in schema.get_all_operations()]
     posed = [(operation, mode) for operation in operations for mode in modes()]
 
     def once(case: Any) -> None:

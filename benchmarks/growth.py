@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.picture import save
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
-from evornn.experiments.execute import ready
+from evornn.experiments.execute import build_run
 from evornn.experiments.reporting import palette
 from evornn.training.environment import machine
-from evornn.training.make_problem import problem
+from evornn.training.make_problem import make_problem
 from evornn.training.oracle import LocalOracle
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     asked = parser.parse_args(given)
     rows = [
-        measured(varied, size, name)
+        measure(varied, size, name)
         for varied, sizes in SIZES.items()
         for size in (sizes[:2] if asked.quick else sizes)
         for name in TRAINERS
@@ -69,15 +69,15 @@ def main(given: Sequence[str] | None = None) -> None:
         save(figure(rows), asked.picture, 1100, 420)
 
 
-def measured(varied: str, size: int, trainer: str) -> Row:
+def measure(varied: str, size: int, trainer: str) -> Row:
     """Seconds of a generation: the median, after one that compiles and allocates. None where it was refused."""
     sizes = {**USUAL, varied: size}
     row = {"varied": varied, "size": size, "trainer": trainer}
     try:
-        run = ready(spec(sizes, TRAINERS[trainer]))
+        run = build_run(spec(sizes, TRAINERS[trainer]))
     except EvornnError as refusal:
         return {**row, "parameters": None, "seconds": None, "refusal": str(refusal)}
-    oracle, streams = LocalOracle(problem(run.network, run.data.train, run.loss), 0, 2**62), Streams(0, "growth")
+    oracle, streams = LocalOracle(make_problem(run.network, run.data.train, run.loss), 0, 2**62), Streams(0, "growth")
     state, times = run.trainer.start(oracle, streams), []
     while len(times) < 1 + LEAST or (len(times) < MOST and sum(times[1:]) < LONGEST):
         began = perf_counter()
@@ -100,11 +100,11 @@ def tables(rows: Sequence[Row]) -> list[str]:
     """Markdown: one for each that is varied, milliseconds of a generation."""
     lines = []
     for varied, group in groupby(rows, key=lambda row: row["varied"]):
-        found = {(row["size"], row["trainer"]): row for row in group}
+        by_key = {(row["size"], row["trainer"]): row for row in group}
         lines += [f"\n| {varied} | parameters | {' | '.join(TRAINERS)} |", f"|--:|--:|{'--:|' * len(TRAINERS)}"]
-        for size in dict.fromkeys(size for size, _ in found):
-            parameters = next(n for name in TRAINERS if (n := found[size, name]["parameters"]) is not None)
-            cells = " | ".join(_milliseconds(found[size, name]["seconds"]) for name in TRAINERS)
+        for size in dict.fromkeys(size for size, _ in by_key):
+            parameters = next(n for name in TRAINERS if (n := by_key[size, name]["parameters"]) is not None)
+            cells = " | ".join(_milliseconds(by_key[size, name]["seconds"]) for name in TRAINERS)
             lines.append(f"| {size:,} | {parameters:,} | {cells} |")
     return lines
 

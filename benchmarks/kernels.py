@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.roofline import share, slots
 from benchmarks.table import Row, markdown, table
-from benchmarks.timing import Contestant, fastest, interleaved
+from benchmarks.timing import Contestant, fastest, interleave
 from benchmarks.workloads import CELLS, OPERATIONS, QUICK, WORKLOADS, Problem, Workload, problem
 from evornn.errors import EvornnError, UnknownName
 from evornn.networks import CELLS as GATED
@@ -33,10 +33,10 @@ PEERS = ("jax", "torch", "evotorch")
 def measure(problem: Problem, peers: Sequence[str], rounds: int, quick: bool, say: Callable[[str], None]) -> Row:
     """One row but for what takes the peak; says which formulations were the fastest."""
     own = ours(problem)
-    found = [own]
+    competitors = [own]
     for peer in peers if problem.cell in CELLS else ():
-        found += fastest(contestants(peer, problem, quick), own)
-    timings = sorted(interleaved(found, rounds), key=lambda timing: timing.median, reverse=True)
+        competitors += fastest(contestants(peer, problem, quick), own)
+    timings = sorted(interleave(competitors, rounds), key=lambda timing: timing.median, reverse=True)
     best = {timing.peer: timing for timing in timings}  # the last one, which is the fastest
     say(f"{problem.cell} {problem.operation} {problem.sizes}: {', '.join(map(str, best.values()))}")
     return _row(problem, {peer: timing.median for peer, timing in best.items()})
@@ -84,11 +84,11 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, An
         work.append(slots(posed))
         backends.add(posed.network.backend_used)
         peaks.append(peak_gigaflops(options.threads))
-    rows = [_related(row, needed, max(peaks)) for row, needed in zip(rows, work, strict=True)]
+    rows = [_relate_to_peak(row, needed, max(peaks)) for row, needed in zip(rows, work, strict=True)]
     return {"machine": machine(options.threads, max(peaks), backends), "rows": rows}
 
 
-def _related(row: Row, needed: int | None, peak: float) -> Row:
+def _relate_to_peak(row: Row, needed: int | None, peak: float) -> Row:
     """The row with its shares of the measured peak, in GFLOP/s."""
     of_roofline = share(needed, row["ours_ms"] / 1e3, peak)
     return {**row, "fraction_of_peak": row["gflops"] / peak, "of_roofline": of_roofline}
@@ -109,18 +109,18 @@ def machine(threads: int, peak: float, backends: Iterable[str]) -> dict[str, Any
     """Where and with what it was measured; `peak_gflops` is the best seen during the run."""
     from evornn.training.environment import machine as described
 
-    found = described()
-    libraries = {**found["libraries"], **{name: version(name) for name in ("jax", "jaxlib") if find_spec(name)}}
+    environment = described()
+    libraries = {**environment["libraries"], **{name: version(name) for name in ("jax", "jaxlib") if find_spec(name)}}
     own = {"libraries": libraries, "threads": threads, "peak_gflops": peak, "backend": "+".join(sorted(backends))}
-    return {**found, **own}
+    return {**environment, **own}
 
 
 def _problems(options: argparse.Namespace) -> list[tuple[str, Workload, str]]:
-    sizes = chosen(options.workloads, options.quick)
+    sizes = select_workloads(options.workloads, options.quick)
     return [(cell, s, operation) for operation in options.operations for s in sizes for cell in options.cells]
 
 
-def chosen(numbers: Sequence[int] | None, quick: bool) -> list[Workload]:
+def select_workloads(numbers: Sequence[int] | None, quick: bool) -> list[Workload]:
     """The workloads at these places of the list, or all."""
     known = QUICK if quick else WORKLOADS
     numbers = numbers or range(1, len(known) + 1)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.live_runs import moving
+from benchmarks.live_runs import live_runs
 from evornn.dashboards.run_network import PAUSE_MS
 from evornn.store.records import RunId
 from evornn.store.store import Store
@@ -30,7 +30,7 @@ def tab_of(page: int) -> str:
 
 
 @dataclass
-class Asked:
+class CallStats:
     """What one kind of question cost."""
 
     seconds: list[float] = field(default_factory=list)
@@ -50,7 +50,7 @@ class LivePage:
         self.shown: list[float] = []
         self.ages: list[float] = []  # seconds from the moment a point was written until the page had it
         self.drawn = 0  # curves that came as a whole
-        self.asked = {name: Asked() for name in NEW}
+        self.stats = {name: CallStats() for name in NEW}
         self.network_at = 0.0
 
     def look(self) -> None:
@@ -76,39 +76,39 @@ class LivePage:
         """One callback, as the page's program sends it; what is answered is there for the next one."""
         callback = next(one for one in self.listed if output in one["output"].strip(".").split("..."))
         body = {"output": callback["output"], "outputs": outputs(callback["output"]), "changedPropIds": [because]}
-        body |= {name: [self.filled(part) for part in callback[name]] for name in ("inputs", "state")}
+        body |= {name: [self.fill(part) for part in callback[name]] for name in ("inputs", "state")}
         begin = time.perf_counter()
         answer = self.client.post("/ui/_dash-update-component", json=body).raise_for_status()
-        self.asked[kind].seconds.append(time.perf_counter() - begin)
-        found: dict[str, Any] = answer.json()["response"] if answer.content else {}
-        self.known |= {f"{name}.{what}": value for name, props in found.items() for what, value in props.items()}
-        if NEW[kind] in found:
-            self.asked[kind].size.append(answer.num_bytes_downloaded)
-        return found
+        self.stats[kind].seconds.append(time.perf_counter() - begin)
+        props_by_id: dict[str, Any] = answer.json()["response"] if answer.content else {}
+        self.known |= {f"{name}.{what}": value for name, props in props_by_id.items() for what, value in props.items()}
+        if NEW[kind] in props_by_id:
+            self.stats[kind].size.append(answer.num_bytes_downloaded)
+        return props_by_id
 
-    def filled(self, part: dict[str, str]) -> dict[str, Any]:
+    def fill(self, part: dict[str, str]) -> dict[str, Any]:
         return {**part, "value": self.known.get(f"{part['id']}.{part['property']}")}
 
 
 def outputs(text: str) -> list[dict[str, str]]:
     """`..a.b...c.d..` → [{"id": "a", "property": "b"}, …]"""
-    found = [part.split("@")[0].rpartition(".") for part in text.strip(".").split("...")]
-    return [{"id": name, "property": what} for name, _, what in found]
+    pairs = [part.split("@")[0].rpartition(".") for part in text.strip(".").split("...")]
+    return [{"id": name, "property": what} for name, _, what in pairs]
 
 
-def watched(
+def watch(
     store: Store, server: Server, logged_in: Callable[[Server], httpx.Client], count: int, seconds: float
 ) -> dict[str, Any]:
     """So many pages of as many live runs, open for so long. Raises SystemExit where a page shows another curve than the
     store has."""
-    with moving(store, count) as runs, ThreadPoolExecutor(count) as pool:
+    with live_runs(store, count) as runs, ThreadPoolExecutor(count) as pool:
         clients = [logged_in(server) for _ in runs.runs]
         pages = [
             LivePage(client, run, tab_of(k)) for k, (client, run) in enumerate(zip(clients, runs.runs, strict=True))
         ]
         end = time.monotonic() + seconds
         busy = [pool.submit(stay, page, end, k * TICK / count) for k, page in enumerate(pages)]
-        memory = remembered(server, seconds)
+        memory = watch_memory(server, seconds)
         for one in busy:
             one.result()
         runs.stop()
@@ -131,14 +131,14 @@ def stay(page: LivePage, end: float, later: float) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
 
 
-def remembered(server: Server, seconds: float) -> dict[str, Any]:
+def watch_memory(server: Server, seconds: float) -> dict[str, Any]:
     """MB of the server, and of its helper, after parts of the time."""
-    process, begin, found = psutil.Process(server.process.pid), time.monotonic(), []
+    process, begin, samples = psutil.Process(server.process.pid), time.monotonic(), []
     for part in PARTS:
         time.sleep(max(0.0, begin + part * seconds - time.monotonic()))
         helpers = sum(one.memory_info().rss for one in process.children(recursive=True))
-        found.append([part * seconds, round(process.memory_info().rss / 2**20, 1), round(helpers / 2**20, 1)])
-    return {"memory_mb": found, "growth_mb": round(found[-1][1] - found[1][1], 1)}
+        samples.append([part * seconds, round(process.memory_info().rss / 2**20, 1), round(helpers / 2**20, 1)])
+    return {"memory_mb": samples, "growth_mb": round(samples[-1][1] - samples[1][1], 1)}
 
 
 def times(store: Store, run: RunId) -> list[float]:
@@ -147,21 +147,21 @@ def times(store: Store, run: RunId) -> list[float]:
 
 def summary(pages: Sequence[LivePage]) -> dict[str, Any]:
     """All pages together; the first answer of each, which is the whole page, is left out."""
-    found: dict[str, Any] = {"points": sum(len(page.shown) for page in pages)}
-    found["whole_curves"] = sum(page.drawn - 1 for page in pages)
-    found["age_ms"] = percentiles([1000 * age for page in pages for age in page.ages])
+    totals: dict[str, Any] = {"points": sum(len(page.shown) for page in pages)}
+    totals["whole_curves"] = sum(page.drawn - 1 for page in pages)
+    totals["age_ms"] = percentiles([1000 * age for page in pages for age in page.ages])
     for kind in NEW:
-        asked = [page.asked[kind] for page in pages if page.asked[kind].seconds]
-        found[kind] = {
-            "answers": sum(len(one.seconds) for one in asked),
-            "with_news": sum(len(one.size) for one in asked),
-            "answer_ms": percentiles([1000 * took for one in asked for took in one.seconds[1:]]),
-            "bytes": percentiles([size for one in asked for size in one.size[1:]]),
+        stats = [page.stats[kind] for page in pages if page.stats[kind].seconds]
+        totals[kind] = {
+            "answers": sum(len(one.seconds) for one in stats),
+            "with_news": sum(len(one.size) for one in stats),
+            "answer_ms": percentiles([1000 * took for one in stats for took in one.seconds[1:]]),
+            "bytes": percentiles([size for one in stats for size in one.size[1:]]),
         }
-    sizes = [page.asked["curve"].size[1:] for page in pages]
-    found["curve"]["bytes_first"] = tenth(sizes, first=True)
-    found["curve"]["bytes_last"] = tenth(sizes, first=False)
-    return found
+    sizes = [page.stats["curve"].size[1:] for page in pages]
+    totals["curve"]["bytes_first"] = tenth(sizes, first=True)
+    totals["curve"]["bytes_last"] = tenth(sizes, first=False)
+    return totals
 
 
 def tenth(sizes: Sequence[Sequence[int]], first: bool) -> float:

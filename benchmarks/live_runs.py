@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from evornn.experiments.execute import load_task, network_for
+from evornn.experiments.execute import build_network_for, load_task
 from evornn.service.dispatch.dispatcher import REPORT
 from evornn.store.records import Claim, NewRun, Report, RunId
 from evornn.store.store import Store, open_store
@@ -32,7 +32,7 @@ MARKS = 100_000  # more than there will be
 
 
 @dataclass(frozen=True)
-class Moving:
+class LiveRuns:
     """The runs, and how to end them."""
 
     runs: list[RunId]
@@ -45,9 +45,9 @@ class Moving:
 
 
 @contextmanager
-def moving(store: Store, count: int) -> Iterator[Moving]:
+def live_runs(store: Store, count: int) -> Iterator[LiveRuns]:
     """So many runs that are under way until the end of the block, or until `stop`."""
-    genes = network_for(FRAGMENTS, load_task(FRAGMENTS["task"])[1]).n
+    genes = build_network_for(FRAGMENTS, load_task(FRAGMENTS["task"])[1]).n
     new = [
         NewRun("sunspots", "lstm", "snes", FRAGMENTS, k, {"steps": 10**12, "marks": MARKS}, k, genes)
         for k in range(count)
@@ -58,7 +58,7 @@ def moving(store: Store, count: int) -> Iterator[Moving]:
     process.start()
     other.close()
     try:
-        yield Moving(pipe.recv(), pipe)
+        yield LiveRuns(pipe.recv(), pipe)
     finally:
         pipe.close()  # which ends it
         process.join()
@@ -87,23 +87,23 @@ def work(store: Store, claims: list[Claim], genes: int, pipe: Connection) -> Non
             return
         mark = turn // turns + 1
         store.record_all([
-            Report(claim.run.id, claim.lease, *said(mark, rng.standard_normal(genes, np.float32)))
+            Report(claim.run.id, claim.lease, *record_at(mark, rng.standard_normal(genes, np.float32)))
             if k % turns == turn % turns else Report(claim.run.id, claim.lease)
             for k, claim in enumerate(claims)
         ])  # fmt: skip
-        store.seen(OWNER, len(claims), len(claims))
+        store.heartbeat(OWNER, len(claims), len(claims))
 
 
-def said(mark: int, genome: Any) -> tuple[list[Row], Checkpoint, int]:
+def record_at(mark: int, genome: Any) -> tuple[list[Row], Checkpoint, int]:
     """A point, its checkpoint, network steps. Its `seconds` are when it was written, by the machine's clock."""
-    loss, found = 1.0 / mark, 1.0 / (mark // BETTER * BETTER + 1)
+    loss, champion_loss = 1.0 / mark, 1.0 / (mark // BETTER * BETTER + 1)
     losses = {"best": loss, "q25": 1.1 * loss, "median": 1.2 * loss, "q75": 1.3 * loss, "mean": 1.2 * loss}
     row = Row(
         mark=mark, network_steps=1_000_000 * mark, evaluations=1_000 * mark, updates=10 * mark, **losses,
-        valid=max(1.5 * loss, found), champion_valid=found, seconds=time.monotonic(),
+        valid=max(1.5 * loss, champion_loss), champion_valid=champion_loss, seconds=time.monotonic(),
         extra={"sigma": loss, "condition": 1.0 + mark},
     )  # fmt: skip
-    progress = Progress(updates=row.updates, mark=mark, champion_valid=found, seconds=row.seconds)
+    progress = Progress(updates=row.updates, mark=mark, champion_valid=champion_loss, seconds=row.seconds)
     state = {"mean": genome, "sigma": np.full_like(genome, loss)}
     saved = split({"state": state, "champion": genome, "progress": vars(progress)}, "run")
     return [row], Checkpoint(mark, *saved), row.network_steps

@@ -61,8 +61,8 @@ class Answers:
 
     def percentile(self, share: float, path: str | None = None) -> float:
         """Seconds that so many requests stayed below."""
-        found = sorted(self.seconds[path] if path else [s for times in self.seconds.values() for s in times])
-        return found[min(len(found) - 1, int(share * len(found)))]
+        latencies = sorted(self.seconds[path] if path else [s for times in self.seconds.values() for s in times])
+        return latencies[min(len(latencies) - 1, int(share * len(latencies)))]
 
 
 def main() -> None:
@@ -75,13 +75,13 @@ def main() -> None:
         store = f"sqlite:///{folder}/evornn.db"
         evornn.run(SPEC, store=store, workers=0).close()
         with serving(store) as server:
-            found = measured(server, 10.0 if given.quick else SECONDS)
-    report(found)
+            results = measure(server, 10.0 if given.quick else SECONDS)
+    report(results)
     if given.json is not None:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+        given.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def measured(server: Server, seconds: float) -> dict[str, Any]:
+def measure(server: Server, seconds: float) -> dict[str, Any]:
     """Warm up, then load; memory is that of the server and its helper."""
     asyncio.run(load(server, min(20.0, seconds)))
     before = memory(server)
@@ -136,18 +136,21 @@ def memory(server: Server) -> int:
     return sum(one.memory_info().rss for one in [process, *process.children(recursive=True)])
 
 
-def report(found: dict[str, Any]) -> None:
+def report(results: dict[str, Any]) -> None:
     """For people."""
-    print(f"{found['requests']} requests, {RATE:.0f} a second, {found['cores']} cores: {found['statuses']}")
-    print(f"p50 {1000 * found['p50']:.0f} ms, p99 {1000 * found['p99']:.0f} ms, max {1000 * found['largest']:.0f} ms")
-    for path, seconds in sorted(found["p99_by_path"].items(), key=lambda item: -item[1]):
+    print(f"{results['requests']} requests, {RATE:.0f} a second, {results['cores']} cores: {results['statuses']}")
+    print(
+        f"p50 {1000 * results['p50']:.0f} ms, p99 {1000 * results['p99']:.0f} ms, "
+        f"max {1000 * results['largest']:.0f} ms"
+    )
+    for path, seconds in sorted(results["p99_by_path"].items(), key=lambda item: -item[1]):
         print(f"  p99 {1000 * seconds:6.0f} ms  {path}")
-    print(f"memory {found['memory_mb']:.0f} MB, grown by {found['growth_mb']:.1f} MB")
-    good = not [status for status in found["statuses"] if status not in ("2xx", "4xx")]
+    print(f"memory {results['memory_mb']:.0f} MB, grown by {results['growth_mb']:.1f} MB")
+    good = not [status for status in results["statuses"] if status not in ("2xx", "4xx")]
     for met, what in (
-        (found["p99"] < P99, f"p99 below {1000 * P99:.0f} ms"),
+        (results["p99"] < P99, f"p99 below {1000 * P99:.0f} ms"),
         (good, "no 5xx"),
-        (found["growth_mb"] < GROWTH, f"growth below {GROWTH} MB"),
+        (results["growth_mb"] < GROWTH, f"growth below {GROWTH} MB"),
     ):
         print("met   " if met else "missed", what)
 

@@ -59,7 +59,7 @@ def rastrigin(z: Points) -> Points:
 FUNCTIONS: dict[str, Callable[[Points], Points]] = {f.__name__: f for f in (sphere, ellipsoid, rosenbrock, rastrigin)}
 
 
-class Counted:
+class CountingFunction:
     """A function moved to a random optimum, that counts evaluations until the target."""
 
     def __init__(self, function: str, n: int, seed: int) -> None:
@@ -122,8 +122,8 @@ def updates(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             for peer, call in calls.items():
                 cpu = process_time()
                 times[peer].append((1e3 * seconds(call), 1e3 * (process_time() - cpu)))
-        told = {f"{peer}_ms": median(wall for wall, _ in found) for peer, found in times.items()}
-        told |= {f"{peer}_cpu_ms": median(cpu for _, cpu in found) for peer, found in times.items()}
+        told = {f"{peer}_ms": median(wall for wall, _ in samples) for peer, samples in times.items()}
+        told |= {f"{peer}_cpu_ms": median(cpu for _, cpu in samples) for peer, samples in times.items()}
         yield {"what": "update", "algorithm": algorithm, "n": n, "population": POPULATION, "rounds": rounds, **told}
 
 
@@ -146,18 +146,18 @@ def running_times(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             limit = 100_000 if options.quick else 10_000 * n if function != "rastrigin" else 50_000 * n
             runs = options.runs or (5 if options.quick else 20)
             own = [peer for peer in options.peers if function != "rastrigin" or peer in ("ours", "pycma")]
-            found = {peer: runtimes(peer, function, n, runs, limit) for peer in own}
-            told = {peer: measured(times, found.get("pycma")) for peer, times in found.items()}
+            runtimes_by_peer = {peer: runtimes(peer, function, n, runs, limit) for peer in own}
+            told = {peer: summarize(times, runtimes_by_peer.get("pycma")) for peer, times in runtimes_by_peer.items()}
             yield {"what": "ert", "function": function, "n": n, "runs": runs, "limit": limit, **told}
 
 
 def runtimes(peer: str, function: str, n: int, runs: int, limit: int) -> Runtimes:
     """Of so many runs of a peer's CMA-ES, with seeds of their own."""
-    found = [run(peer, function, n, seed, limit) for seed in range(runs)]
-    return Runtimes([cost for cost, _ in found], [reached for _, reached in found])
+    outcomes = [run(peer, function, n, seed, limit) for seed in range(runs)]
+    return Runtimes([cost for cost, _ in outcomes], [reached for _, reached in outcomes])
 
 
-def measured(times: Runtimes, reference: Runtimes | None) -> dict[str, Any]:
+def summarize(times: Runtimes, reference: Runtimes | None) -> dict[str, Any]:
     """ERT in evaluations, its interval, its ratio to the reference's, and the share that reached the target."""
     streams = Streams(0, "benchmark")
     ert = expected_running_time_interval(*times, streams)
@@ -170,7 +170,7 @@ def measured(times: Runtimes, reference: Runtimes | None) -> dict[str, Any]:
 
 def run(peer: str, function: str, n: int, seed: int, limit: int) -> tuple[int, bool]:
     """What a run spent until it reached the target, or all that it spent."""
-    objective = Counted(function, n, seed)
+    objective = CountingFunction(function, n, seed)
     generation = PEERS[peer]("cma_es", objective, n, None, seed + 1)
     assert generation is not None
     with warnings.catch_warnings():
@@ -189,11 +189,11 @@ def line(row: dict[str, Any]) -> str:
         own = [peer for peer in PEERS if f"{peer}_ms" in row]
         times = ", ".join(f"{peer} {row[f'{peer}_ms']:.3g} ({row[f'{peer}_cpu_ms']:.3g})" for peer in own)
         return f"update  {row['algorithm']} (n = {row['n']}, P = {row['population']}), ms (of CPU): {times}"
-    found = {peer: row[peer] for peer in PEERS if peer in row}
+    by_peer = {peer: row[peer] for peer in PEERS if peer in row}
     told = [
         f"{peer} {f['ert']:,.0f} [{f['low']:,.0f}, {f['high']:,.0f}] {f['reached']:.0%}"
         + (f" {f['ratio']:.2f} [{f['ratio_low']:.2f}, {f['ratio_high']:.2f}]" if "ratio" in f else "")
-        for peer, f in found.items()
+        for peer, f in by_peer.items()
     ]
     return f"ERT  {row['function']} (n = {row['n']}, {row['runs']} runs): {', '.join(told)}"
 

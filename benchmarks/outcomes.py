@@ -29,10 +29,10 @@ RUNS = 12
 
 def outcome(store: Store, job: int) -> dict[str, Any]:
     """All that a job has found, by what was run: everything but times and machines."""
-    return {f"{run.network} {run.trainer} {run.seed}": found(store, run.id) for run in store.runs(job=job)}
+    return {f"{run.network} {run.trainer} {run.seed}": run_outcome(store, run.id) for run in store.runs(job=job)}
 
 
-def found(store: Store, run: int) -> dict[str, Any]:
+def run_outcome(store: Store, run: int) -> dict[str, Any]:
     curve = [{**asdict(row), "extra": sorted(row.extra.items()), "seconds": None} for row in store.curve(run)]
     result = {**vars(store.result(run)), "seconds": None, "environment": None}
     return {"curve": repr(curve), "genome": result.pop("genome").tobytes(), "result": repr(sorted(result.items()))}

@@ -21,8 +21,8 @@ from unittest.mock import patch
 import numpy as np
 
 from evornn.arrays import Genome, Streams
-from evornn.cli.progress import Tally
-from evornn.experiments.execute import ready
+from evornn.cli.progress import JobProgress
+from evornn.experiments.execute import build_run
 from evornn.kernels.simd.runtime import kernel
 from evornn.kernels.simd.runtime.machine_code import function
 from evornn.service.dispatch.dispatcher import Dispatcher
@@ -32,7 +32,7 @@ from evornn.settings import settings
 from evornn.store.store import open_store
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.trainer import Oracle, State, Trainer
-from evornn.training.make_problem import problem
+from evornn.training.make_problem import make_problem
 from evornn.training.oracle import LocalOracle
 
 STEP = 0.020  # seconds
@@ -86,9 +86,9 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
     options = parser.parse_args(given)
     steps, updates, repeats = (50, 200, 2) if options.quick else (300, 2000, 5)
-    TRAINERS.places["busy"] = f"{Busy.__module__}:Busy"
-    seconds = framed(steps)
-    found = {
+    TRAINERS.import_paths["busy"] = f"{Busy.__module__}:Busy"
+    seconds = frame_seconds(steps)
+    results = {
         "steps": steps,
         "step_seconds": STEP,
         "run_seconds": seconds,
@@ -96,28 +96,28 @@ def main(given: Sequence[str] | None = None) -> None:
         "small": {name: small(trainer, updates) for name, trainer in SMALL.items()},
         "help_seconds": help_seconds(repeats),
     }
-    print("\n".join(lines(found)))
+    print("\n".join(lines(results)))
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def lines(found: dict[str, Any]) -> Iterator[str]:
+def lines(results: dict[str, Any]) -> Iterator[str]:
     """The result in words."""
-    run = f"{found['steps']} trainer steps of {1000 * STEP:.0f} ms: {found['run_seconds']:.2f} s"
-    yield f"{run}, of which the frame {found['frame_share']:.1%}"
-    for name, cost in found["small"].items():
+    run = f"{results['steps']} trainer steps of {1000 * STEP:.0f} ms: {results['run_seconds']:.2f} s"
+    yield f"{run}, of which the frame {results['frame_share']:.1%}"
+    for name, cost in results["small"].items():
         yield f"{name}: {cost['step']:.0f} µs, of which the kernel {cost['kernel']:.0f}"
-    yield f"evornn --help: {found['help_seconds']:.2f} s"
+    yield f"evornn --help: {results['help_seconds']:.2f} s"
 
 
-def framed(steps: int) -> float:
+def frame_seconds(steps: int) -> float:
     """Seconds from the run's claim to its end in the store, after one run to warm up."""
     with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{folder}/evornn.db") as store:
         executor = LocalExecutor()
         for count in (steps // 10, steps):
             job = submit(store, {**SPEC, "budget": {**SPEC["budget"], "steps": EACH * count}})
             start = perf_counter()
-            Dispatcher(store, executor, Tally(store.runs(job=job))).work(job)
+            Dispatcher(store, executor, JobProgress(store.runs(job=job))).work(job)
             seconds = perf_counter() - start
         executor.close()
         assert store.job(job).counts == {"succeeded": 1} and store.runs(job=job)[0].updates == steps
@@ -128,19 +128,19 @@ def small(trainer: dict[str, Any], steps: int) -> dict[str, float]:
     """Microseconds of a trainer's step on mini-batches of 32 sequences of 22 steps, for an Elman network of 97
     parameters, and those of them inside of the compiled kernel: medians."""
     task = {"kind": "adding", "length": 20, "train": 1024, "valid": 1, "test": 1}
-    run = ready({"task": task, "network": {"kind": "elman", "units": 8}, "trainer": trainer})
-    asked, inside, times = problem(run.network, run.data.train, run.loss), list[float](), list[float]()
+    run = build_run({"task": task, "network": {"kind": "elman", "units": 8}, "trainer": trainer})
+    asked, inside, times = make_problem(run.network, run.data.train, run.loss), list[float](), list[float]()
     oracle, streams = LocalOracle(asked, 0, 2**62), Streams(0, "small")
     state = run.trainer.start(oracle, streams)
-    step, compiled = timed(run.trainer.step, times), function("run")
-    with patch.object(kernel, "function", lambda name: timed(compiled, inside)):
+    step, compiled = record_times(run.trainer.step, times), function("run")
+    with patch.object(kernel, "function", lambda name: record_times(compiled, inside)):
         for _ in range(steps):
-            oracle.answers = []
+            oracle.step_losses = []
             state = step(state, oracle, streams)
     return {"step": 1e6 * median(times), "kernel": 1e6 * median(inside)}
 
 
-def timed(function: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
+def record_times(function: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
     """The same function, which notes how many seconds each call takes."""
 
     def call(*arguments: Any) -> Any:

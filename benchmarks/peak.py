@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.timing import seconds
-from evornn.kernels.simd.interpreter.vector import LANES, fma, numba_function, spread, store
+from evornn.kernels.simd.interpreter.vector import LANES, broadcast, fma, numba_function, store
 
 CHAINS = (5, 12)  # independent sums, enough to hide the latency: 16 registers of 8 floats hold 5, 32 of 16 hold 12
 STEPS = 1_000_000
@@ -40,7 +40,7 @@ def loop(chains: int) -> Callable[[int, NDArray[np.float32]], None]:
     lines += [f"    {name} = spread(out[{k}])" for k, name in enumerate(names)]  # equal chains would become one
     lines += ["    for _ in range(steps):", *(f"        {name} = fma({name}, x, y)" for name in names)]
     lines += [f"    store(at, 0, {' + '.join(names)})"]
-    space = {"spread": spread, "fma": numba_function(fma, 3), "store": store}
+    space = {"spread": broadcast, "fma": numba_function(fma, 3), "store": store}
     space |= {"scale": np.float32(0.999), "shift": np.float32(0.5)}
     exec("\n".join(lines), space)
     compiled: Callable[[int, NDArray[np.float32]], None] = nb.njit(nogil=True)(space["run"])

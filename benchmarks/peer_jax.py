@@ -89,11 +89,11 @@ def _contestant(problem: Problem, how: Formulation) -> Contestant:
         return result
 
     def gradients(result: Any) -> Genomes:
-        found = np.zeros_like(problem.genomes)
+        genomes = np.zeros_like(problem.genomes)
         for name, place in places.items():
             values = np.asarray(result[1][name])
-            found[:, place] = np.moveaxis(values, -1, 0) if how.arrays == "lanes" else values
-        return found
+            genomes[:, place] = np.moveaxis(values, -1, 0) if how.arrays == "lanes" else values
+        return genomes
 
     if problem.operation == "forward":
         return Contestant("jax", str(how), call, np.asarray)
@@ -137,8 +137,8 @@ def population(problem: Problem, how: Formulation) -> Callable[..., Any]:
             return losses.sum(), losses
 
         def gradients(w: Arrays, X: Any, Y: Any) -> tuple[Any, Any]:
-            (_, losses), found = jax.value_and_grad(total, has_aux=True)(w, X, Y)
-            return losses, found
+            (_, losses), grads = jax.value_and_grad(total, has_aux=True)(w, X, Y)
+            return losses, grads
 
         return gradients
     g = f if problem.operation == "forward" else jax.value_and_grad(f)
@@ -163,7 +163,7 @@ def loss(problem: Problem, how: Formulation, w: Arrays, X: Any, Y: Any) -> Any:
     zeros = jnp.zeros(((s.batch, s.units) if how.arrays == "rows" else (s.units, s.batch)) + members)
     w = equation.constants(problem, w)
 
-    def driven(x: Any) -> Any:
+    def drive(x: Any) -> Any:
         return product(w["x"], x) + w.get("b", 0.0)
 
     def error(h: Any, y: Any) -> Any:
@@ -172,16 +172,16 @@ def loss(problem: Problem, how: Formulation, w: Arrays, X: Any, Y: Any) -> Any:
 
     def step(carry: Any, xy: Any) -> Any:
         (states, e), (x, y) = carry, xy
-        a, r = x if how.hoisted else driven(x), product(w["h"], states[0])
+        a, r = x if how.hoisted else drive(x), product(w["h"], states[0])
         states = equation.step(w, a, r, states, lambda z, count: jnp.split(z, count, axis))
         return ((states, e), states[0]) if how.late else ((states, e + error(states[0], y)), None)
 
-    xs = jax.vmap(driven)(X) if how.hoisted else X
+    xs = jax.vmap(drive)(X) if how.hoisted else X
     (_, e), hs = jax.lax.scan(step, (equation.start(w, zeros), jnp.zeros(members)), (xs, Y), unroll=how.unroll)
     return (error(hs, Y) if how.late else e) / Y.size
 
 
-def _written_out(W: Any, v: Any) -> Any:
+def _explicit_product(W: Any, v: Any) -> Any:
     """[rows, columns, P]·[columns, B, P] as a sum that XLA fuses, vectorised over the members."""
     return sum(W[:, k, None, :] * v[k] for k in range(v.shape[0]))
 
@@ -189,7 +189,7 @@ def _written_out(W: Any, v: Any) -> Any:
 PRODUCTS: dict[str, Callable[[Any, Any], Any]] = {
     "rows": lambda W, v: v @ W,
     "columns": lambda W, v: W @ v,
-    "lanes": _written_out,
+    "lanes": _explicit_product,
 }
 
 

@@ -58,7 +58,7 @@ EVOSAX = {
 }
 
 
-class _Asked:
+class _ObjectiveOracle:
     """An objective as an oracle with an initial distribution N(0, 1) and no end of budget."""
 
     elapsed = 0.0
@@ -80,7 +80,7 @@ class _Asked:
 def ours(algorithm: str, objective: Objective, n: int, population: int | None, seed: int) -> Generation:
     size = {} if population is None else {"population": population}
     trainer: Any = TRAINERS.build({**OURS[algorithm], **size})
-    oracle, streams = _Asked(objective, n), Streams(seed)
+    oracle, streams = _ObjectiveOracle(objective, n), Streams(seed)
     state = [trainer.start(oracle, streams)]
 
     def generation() -> None:
@@ -121,12 +121,12 @@ def evotorch(algorithm: str, objective: Objective, n: int, population: int | Non
 
     logging.getLogger("evotorch").setLevel(logging.WARNING)
 
-    class Asked(Problem):  # type: ignore[misc]  # the library has no types
+    class ObjectiveProblem(Problem):  # type: ignore[misc]  # the library has no types
         def _evaluate_batch(self, batch: SolutionBatch) -> None:
             batch.set_evals(torch.from_numpy(np.asarray(objective(batch.values.numpy()), np.float64)))
 
     dtypes = {"dtype": torch.float64, "eval_dtype": torch.float64, "seed": seed}
-    problem = Asked("min", solution_length=n, initial_bounds=(-1, 1), store_solution_stats=False, **dtypes)
+    problem = ObjectiveProblem("min", solution_length=n, initial_bounds=(-1, 1), store_solution_stats=False, **dtypes)
     name, settings = EVOTORCH[algorithm]
     settings = {**settings, "popsize": population} if population or name != "CMAES" else settings
     if name == "GeneticAlgorithm":

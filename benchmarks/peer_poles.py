@@ -39,14 +39,14 @@ def slopes(s: Any, force: Any) -> list[Any]:
 
 
 def rk4(s: Any, force: Any, dt: float = 0.01) -> list[Any]:
-    def moved(k: Any, by: float) -> list[Any]:
+    def advance(k: Any, by: float) -> list[Any]:
         return [a + by * b for a, b in zip(s, k, strict=True)]
 
     k1 = slopes(s, force)
-    k2 = slopes(moved(k1, dt / 2), force)
-    k3 = slopes(moved(k2, dt / 2), force)
-    k4 = slopes(moved(k3, dt), force)
-    return moved([a + 2 * (b + c) + d for a, b, c, d in zip(k1, k2, k3, k4, strict=True)], dt / 6)
+    k2 = slopes(advance(k1, dt / 2), force)
+    k3 = slopes(advance(k2, dt / 2), force)
+    k4 = slopes(advance(k3, dt), force)
+    return advance([a + 2 * (b + c) + d for a, b, c, d in zip(k1, k2, k3, k4, strict=True)], dt / 6)
 
 
 def step(product: Callable[[Any, Any], Any], w: Any, h: Any, s: Any) -> tuple[Any, Any]:
@@ -131,7 +131,7 @@ def begin(layout: Layout, genomes: Genomes) -> tuple[dict[str, Any], Any, Any]:
     return {k: part(n) for k, n in (("x", "x"), ("h", "h"), ("b", "bias"))}, np.zeros_like(part("bias")), s
 
 
-def survived(form: str, stages: str, layout: Layout, genomes: Genomes, max_steps: int) -> Any:
+def survival_steps(form: str, stages: str, layout: Layout, genomes: Genomes, max_steps: int) -> Any:
     """[P] steps survived."""
     w, h, s = begin(layout, genomes)
     total, members = np.zeros(len(genomes), np.int32), np.arange(len(genomes))
@@ -139,7 +139,7 @@ def survived(form: str, stages: str, layout: Layout, genomes: Genomes, max_steps
     for part in STAGES[stages]:
         h, s, count, alive = map(np.asarray, until(form, round(part * max_steps))(w, h, s, count, alive))
         total[members] = np.maximum(total[members], count)
-        left = padded(np.nonzero(alive & (count < max_steps))[0])
+        left = pad(np.nonzero(alive & (count < max_steps))[0])
         if not len(left):
             break
         w, h, s = {k: v[..., left] for k, v in w.items()}, h[:, left], s[:, left]
@@ -147,7 +147,7 @@ def survived(form: str, stages: str, layout: Layout, genomes: Genomes, max_steps
     return total
 
 
-def padded(left: Any) -> Any:
+def pad(left: Any) -> Any:
     """Repeats members up to a power of two, so that few shapes are compiled."""
     return np.resize(left, max(16, 1 << (len(left) - 1).bit_length())) if len(left) else left
 
@@ -160,7 +160,7 @@ def formulations(max_steps: int | None) -> Iterator[tuple[str, Callable[[Layout,
                 yield f"{form}, scan, unroll {unroll}", partial(_alive, form, unroll)
         else:
             for stages in STAGES:
-                yield f"{form}, while_loop, {stages}", partial(survived, form, stages)
+                yield f"{form}, while_loop, {stages}", partial(survival_steps, form, stages)
 
 
 def _alive(form: str, unroll: int, layout: Layout, genomes: Genomes, steps: int) -> Any:

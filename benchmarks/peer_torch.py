@@ -76,10 +76,10 @@ def _one_by_one(problem: Problem) -> Callable[[], torch.Tensor]:
         return torch.stack(list(losses()))
 
     def gradient() -> torch.Tensor:
-        found = []
+        values = []
         for value, own in zip(losses(), parameters, strict=True):
             torch.autograd.grad(value, own)
-            found.append(value.detach())
-        return torch.stack(found)
+            values.append(value.detach())
+        return torch.stack(values)
 
     return forward if problem.operation == "forward" else gradient

@@ -55,13 +55,13 @@ def main() -> None:
     arguments.add_argument("--json", type=Path, metavar="FILE")
     given = arguments.parse_args()
     size = QUICK if given.quick else FULL
-    found: dict[str, Any] = {"cpus": os.cpu_count(), "machine": platform.machine(), "jobs": size.jobs}
+    results: dict[str, Any] = {"cpus": os.cpu_count(), "machine": platform.machine(), "jobs": size.jobs}
     for name, url in databases():
-        found[name] = measured(url, size)
-        print(f"{name}: " + ", ".join(f"{what.replace('_', ' ')} {value}" for what, value in found[name].items()))
+        results[name] = measure(url, size)
+        print(f"{name}: " + ", ".join(f"{what.replace('_', ' ')} {value}" for what, value in results[name].items()))
     if given.json is not None:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
-    if any(found[name][what] for name in ("sqlite", "postgresql") for what in ("lost", "doubled", "errors")):
+        given.json.write_text(json.dumps(results, indent=1) + "\n")
+    if any(results[name][what] for name in ("sqlite", "postgresql") for what in ("lost", "doubled", "errors")):
         raise SystemExit("the queue is not sound")
 
 
@@ -73,7 +73,7 @@ def databases() -> Iterator[tuple[str, str]]:
         yield "postgresql", server.database()
 
 
-def measured(url: str, size: Size) -> dict[str, Any]:
+def measure(url: str, size: Size) -> dict[str, Any]:
     """Submissions, claims and ends by all processes at once; then zombies; then writers."""
     with open_store(url) as store:
         seconds, claims, errors = together(
@@ -113,11 +113,11 @@ def together(url: str, processes: int, names: tuple[str, ...], work: Callable[..
             begin = perf_counter()
             barrier.wait(PATIENCE)
             seconds[name] = perf_counter() - begin
-    found = [answers.get(timeout=PATIENCE) for _ in started]
+    reports = [answers.get(timeout=PATIENCE) for _ in started]
     for process in started:
         process.join()
-    claims = [claim for claimed, _ in found for claim in claimed]
-    return seconds, claims, [error for _, error in found if error]
+    claims = [claim for claimed, _ in reports for claim in claimed]
+    return seconds, claims, [error for _, error in reports if error]
 
 
 def _process(url: str, number: int, work: Callable[..., Any], size: Size, barrier: Barrier, answers: Any) -> None:
@@ -157,9 +157,9 @@ def _record(store: Store, number: int, size: Size, claims: list[tuple[int, int]]
 def zombie_writes_rejected(store: Store, count: int) -> int:
     """Writes of those who lost their leases to others; counts those that were refused and changed nothing."""
     job = store.submit(SPEC, [replace(RUN, position=n) for n in range(-(-count // 4))])
-    zombies = _claimed(store, "zombie", job)
+    zombies = _claim_all(store, "zombie", job)
     store.release_owner("zombie")
-    assert len(_claimed(store, "heir", job)) == len(zombies)
+    assert len(_claim_all(store, "heir", job)) == len(zombies)
     before = repr((store.runs(job=job), store.events(job=job, limit=10 * count), store.logs(job=job)))
     rejected = 0
     for zombie in zombies:
@@ -172,7 +172,7 @@ def zombie_writes_rejected(store: Store, count: int) -> int:
     return min(rejected, count) if before == after else 0
 
 
-def _claimed(store: Store, owner: str, job: int) -> list[Claim]:
+def _claim_all(store: Store, owner: str, job: int) -> list[Claim]:
     return list(iter(lambda: store.claim(owner, PATIENCE, job), None))
 
 

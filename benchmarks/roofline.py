@@ -76,17 +76,17 @@ def per_step(layout: Layout) -> tuple[int, int]:
 
 def elementwise(trace: Trace, sizes: Sizes) -> int:
     """Slots of one layer's values that change from step to step, without its affine maps."""
-    same = merged((*trace.order, *trace.output_order))
-    fixed = {same[node] for node in trace.static}
+    same = merge((*trace.order, *trace.output_order))
+    fixed = {same[node] for node in trace.static_nodes}
     nodes = [node for node in dict.fromkeys(same.values()) if node not in fixed]
     uses = Counter(argument for node in nodes for argument in node.nodes)
-    uses.update(same[node] for node in (*trace.new, trace.output))
-    saved = [product for node in nodes if (product := fused(node, uses, fixed)) is not None]
+    uses.update(same[node] for node in (*trace.new_states, trace.output))
+    saved = [product for node in nodes if (product := fuse(node, uses, fixed)) is not None]
     computed = sum(cost(node, fixed) * width(node.size, sizes) for node in nodes)
     return computed - sum(width(product.size, sizes) for product in saved)
 
 
-def merged(nodes: Iterable[Node]) -> dict[Node, Node]:
+def merge(nodes: Iterable[Node]) -> dict[Node, Node]:
     """Each node's own one, which equal nodes share; that of `stop`, which computes nothing, is its argument's."""
     known: dict[tuple[object, ...], Node] = {}
     same: dict[Node, Node] = {}
@@ -110,7 +110,7 @@ def is_product(value: Value, fixed: set[Node]) -> bool:
     return value.op == "mul" or (value.op == "div" and (not isinstance(divisor, Node) or divisor in fixed))
 
 
-def fused(node: Node, uses: Counter[Node], fixed: set[Node]) -> Node | None:
+def fuse(node: Node, uses: Counter[Node], fixed: set[Node]) -> Node | None:
     """The product that becomes one instruction with a sum, since nobody else needs it."""
     if node.op not in ("add", "sub"):
         return None
@@ -154,8 +154,8 @@ def main(given: Sequence[str] | None = None) -> int:
     sizes = QUICK if options.quick else WORKLOADS
     print("\n".join(lines(sizes, options.cells, peak)))
     if options.json:
-        found = {"peak_gflops": peak, "rows": rows(sizes, options.cells, peak)}
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        results = {"peak_gflops": peak, "rows": rows(sizes, options.cells, peak)}
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
     return 0
 
 

@@ -20,12 +20,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.costs import call, empty_runs, gathered, timed, updates, worked
-from evornn.experiments.execute import execute, load, network_for
-from evornn.experiments.spec import experiment, plan
+from benchmarks.costs import call, dispatch_seconds, empty_runs, seconds_of, updates, wait_for_workers
+from evornn.experiments.execute import build_network_for, execute, load
+from evornn.experiments.spec import parse_spec, plan
 from evornn.store.store import open_store
 from evornn.training.environment import machine
-from evornn.training.make_problem import problem
+from evornn.training.make_problem import make_problem
 from evornn.workers import cluster
 
 MEMBERS, GENERATION = 4096, 0.050  # seconds, alone
@@ -68,12 +68,14 @@ def runs(folder: Path, quick: bool) -> dict[str, Any]:
                 open_store(f"sqlite:///{folder}/{workers}-{number}.db") as store,
                 cluster.executor(workers=workers) as ray,
             ):
-                worked(store, ray, spec(steps // 10, seeds=workers))  # worker processes start, kernels are loaded
-                minutes[workers].append(worked(store, ray, spec(steps, seeds=count)) / 60)
-    rates = {workers: count / median(found) for workers, found in minutes.items()}
+                dispatch_seconds(
+                    store, ray, spec(steps // 10, seeds=workers)
+                )  # worker processes start, kernels are loaded
+                minutes[workers].append(dispatch_seconds(store, ray, spec(steps, seeds=count)) / 60)
+    rates = {workers: count / median(samples) for workers, samples in minutes.items()}
     return {
         "count": count,
-        "seconds": {workers: [60 * m for m in found] for workers, found in minutes.items()},
+        "seconds": {workers: [60 * m for m in samples] for workers, samples in minutes.items()},
         "per_minute": rates,
         "efficiency": rates[2] / (2 * rates[1]),
     }
@@ -92,11 +94,11 @@ def spec(steps: int, seeds: int, trainer: dict[str, Any] | None = None, marks: i
 def alone_and_together(folder: Path, quick: bool) -> dict[str, Any]:
     """All that one Ray with two CPUs is enough for."""
     with cluster.executor(workers=2) as ray, open_store(f"sqlite:///{folder}/runs.db") as store:
-        found = {
+        results = {
             "population": [population(trainer, quick) for trainer in POPULATIONS],
             "call": call(*parts({**TASK, "train": 1, "length": 10}), MEMBERS // 2, quick),
         }
-        return {**found, "run": empty_runs(store, ray, spec, quick), "updates": updates(store, quick)}
+        return {**results, "run": empty_runs(store, ray, spec, quick), "updates": updates(store, quick)}
 
 
 def population(trainer: dict[str, Any], quick: bool) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def population(trainer: dict[str, Any], quick: bool) -> dict[str, Any]:
             times[shards].append(1000 * seconds)
             genomes.add(genome)
     assert len(genomes) == 1, "two shards find other bits than one"
-    ms = {shards: median(found) for shards, found in times.items()}
+    ms = {shards: median(samples) for shards, samples in times.items()}
     sizes = {"members": MEMBERS, "sequences": task["train"], "length": task["length"]}
     return {"trainer": trainer["kind"], **sizes, "ms": ms, "all_ms": times, "efficiency": ms[1] / (2 * ms[2])}
 
@@ -120,15 +122,15 @@ def sequences() -> int:
     """How many of them the population needs about 50 ms for, in multiples of 16, on one CPU."""
     network, asked = parts(TASK)
     genomes = network.sample(MEMBERS, seed=0)
-    judged = problem(network, asked, "mse")
-    once = min(timed(lambda: judged.losses(genomes)) for _ in range(5))
+    judged = make_problem(network, asked, "mse")
+    once = min(seconds_of(lambda: judged.losses(genomes)) for _ in range(5))
     return max(16, 16 * round(len(asked) * GENERATION / once / 16))
 
 
 def parts(task: dict[str, Any]) -> tuple[Any, Any]:
     """Network and training data of a task."""
     data = load(json.dumps(task))[1]
-    return network_for({"network": NETWORK}, data), data.train
+    return build_network_for({"network": NETWORK}, data), data.train
 
 
 def generation(trainer: dict[str, Any], task: dict[str, Any], generations: int, shards: int) -> tuple[float, bytes]:
@@ -137,19 +139,19 @@ def generation(trainer: dict[str, Any], task: dict[str, Any], generations: int, 
 
     each = MEMBERS * task["train"] * task["length"]
     data = {**spec((2 * generations + 2) * each, 1, trainer, marks=2), "tasks": [task]}
-    (run,) = plan(experiment(data))
+    (run,) = plan(parse_spec(data))
     with sharding({"shards": shards}) as spread:
-        steady = None if spread is None else lambda whole: waiting(spread(whole))
-        updates = list(execute(run.fragments, run.seed, run.budget, spread=steady))
+        steady = None if spread is None else lambda whole: wait_until_ready(spread(whole))
+        updates = list(execute(run.fragments, run.seed, run.budget, sharder=steady))
     (first, last) = [row for update in updates for row in update.rows]
     assert updates[-1].result is not None
     seconds = (last.seconds - first.seconds) / (last.updates - first.updates)
     return seconds, updates[-1].result.genome.tobytes()
 
 
-def waiting(sharded: Any) -> Any:
+def wait_until_ready(sharded: Any) -> Any:
     """The same problem, once its helpers are there: their start is not measured."""
-    gathered(sharded.crew)
+    wait_for_workers(sharded.pool)
     return sharded
 
 

@@ -49,31 +49,31 @@ def main() -> None:
     arguments.add_argument("--json", type=Path, metavar="FILE")
     given = arguments.parse_args()
     size = QUICK if given.quick else FULL
-    found: dict[str, Any] = {"cpus": os.cpu_count(), "machine": platform.machine()}
+    results: dict[str, Any] = {"cpus": os.cpu_count(), "machine": platform.machine()}
     for name, url in databases():
         with open_store(url) as store:
-            found[name] = {**filled(store, size), "seconds": timed(store, size)}
-        _show(name, found[name])
+            results[name] = {**fill(store, size), "seconds": measure(store, size)}
+        _show(name, results[name])
     if given.json is not None:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+        given.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def filled(store: Store, size: Size) -> dict[str, Any]:
+def fill(store: Store, size: Size) -> dict[str, Any]:
     """Jobs by the front door, what runs would have written by SQL: rows, seconds, bytes."""
     begin = perf_counter()
     for job in range(size.jobs):
         store.submit({"name": f"experiment {job % EXPERIMENTS}", "tasks": []}, new_runs(), owner=f"owner {job % 7}")
-    with store.writing() as connection:
-        if not store.sqlite:
+    with store.write_transaction() as connection:
+        if not store.is_sqlite:
             connection.execute(text("SET LOCAL session_replication_role = replica"))  # no look-up for each foreign key
         for statement in (ENDED, CURVES, NAMES, NUMBERS):
             connection.execute(text(statement), {"marks": size.marks} if ":marks" in statement else {})
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if not store.sqlite:
+        if not store.is_sqlite:
             connection.execute(text("VACUUM ANALYZE"))  # what PostgreSQL does by itself in its own time
         rows = connection.execute(text("SELECT count(*) FROM progress")).scalar_one()
         used = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
-        used = used if store.sqlite else "SELECT pg_database_size(current_database())"
+        used = used if store.is_sqlite else "SELECT pg_database_size(current_database())"
         size_in_bytes = int(connection.execute(text(used)).scalar_one())
     return {
         "rows": int(rows),
@@ -90,7 +90,7 @@ def new_runs() -> list[NewRun]:
     ]
 
 
-def timed(store: Store, size: Size) -> dict[str, dict[str, float]]:
+def measure(store: Store, size: Size) -> dict[str, dict[str, float]]:
     """Name → median and largest of the repeats, each on another job or run."""
     random = np.random.default_rng(1)
     jobs = [job.id for job in store.jobs()]
@@ -114,12 +114,12 @@ def timed(store: Store, size: Size) -> dict[str, dict[str, float]]:
         "SQL: a learning curve": lambda job, run: store.query(f"SELECT * FROM learning_curves WHERE run = {run}"),
         "SQL: 1 + 1": lambda job, run: store.query("SELECT 1 + 1"),
     }
-    found = {}
+    times = {}
     for name, ask in asks.items():
         chosen = [(int(random.choice(jobs)), int(random.integers(1, last))) for _ in range(size.repeats)]
         spent = [_seconds(ask, *which) for which in chosen]
-        found[name] = {"median": round(median(spent), 4), "largest": round(max(spent), 4)}
-    return found
+        times[name] = {"median": round(median(spent), 4), "largest": round(max(spent), 4)}
+    return times
 
 
 def _comparison(store: Store, job: int) -> object:
@@ -133,9 +133,11 @@ def _seconds(ask: Callable[[int, int], object], job: int, run: int) -> float:
     return perf_counter() - begin
 
 
-def _show(name: str, found: dict[str, Any]) -> None:
-    print(f"{name}: {found['rows']:,} rows of progress, {found['gigabytes']} GB, filled in {found['filled_in']} s")
-    for what, spent in found["seconds"].items():
+def _show(name: str, results: dict[str, Any]) -> None:
+    print(
+        f"{name}: {results['rows']:,} rows of progress, {results['gigabytes']} GB, filled in {results['filled_in']} s"
+    )
+    for what, spent in results["seconds"].items():
         limit = LIMITS.get(what.partition(":")[0])
         met = "" if limit is None else f", wanted {limit} s: {'met' if spent['largest'] < limit else 'NOT MET'}"
         print(f"  {what:36} median {spent['median']:.4f} s, largest {spent['largest']:.4f} s{met}")

@@ -73,9 +73,9 @@ def answer(what: str, arguments: Sequence[Any]) -> None:
 def functions() -> Seconds:
     """Seconds that each compiled function takes until it can be called, after what any network imports."""
     import_module("evornn.networks.network")
-    found = {"imports": seconds(lambda: import_module("evornn.kernels.simd.runtime.control"))}
+    times = {"imports": seconds(lambda: import_module("evornn.kernels.simd.runtime.control"))}
     made = import_module("evornn.kernels.simd.runtime.machine_code")
-    return found | {name: seconds(partial(made.function, name)) for name in made.FUNCTIONS}
+    return times | {name: seconds(partial(made.function, name)) for name in made.FUNCTIONS}
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -86,15 +86,15 @@ def seconds(call: Callable[[], object]) -> float:
 
 def stages(cache: Path | str) -> Seconds:
     """Seconds from the start of a process to each stage."""
-    environment, found = {**os.environ, "EVORNN_CACHE": str(cache)}, {}
+    environment, times = {**os.environ, "EVORNN_CACHE": str(cache)}, {}
     begin = perf_counter()
     with subprocess.Popen([sys.executable, "-c", BEGIN], cwd=HERE, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for stage in STAGES:
             if not process.stdout.readline():
                 raise RuntimeError(f"the process has ended before the stage {stage!r}: see above")
-            found[stage] = perf_counter() - begin
-    return found
+            times[stage] = perf_counter() - begin
+    return times
 
 
 # ---- cells that were written a moment ago ----------------------------------------------------------------------------
@@ -107,37 +107,37 @@ def cells(rounds: int, quick: bool) -> list[Row]:
     sizes = Workload(*STEADY[quick])
     for what in ANSWERS:
         ask(what, lambda: "gru", sizes)  # loads the interpreter
-    return [measured(name, sizes, rounds) for name in kinds()]
+    return [measure(name, sizes, rounds) for name in kinds()]
 
 
-def measured(name: str, sizes: Workload, rounds: int) -> Row:
+def measure(name: str, sizes: Workload, rounds: int) -> Row:
     """Milliseconds to the first answers of two classes, and the time of both answers relative to the catalog's GRU."""
-    first = {f"{what}_ms": 1e3 * seconds(partial(ask, what, partial(written, name), sizes)) for what in ANSWERS}
+    first = {f"{what}_ms": 1e3 * seconds(partial(ask, what, partial(new_cell, name), sizes)) for what in ANSWERS}
     return {"cell": name, **first, **{f"{what}_ratio": ratio(what, name, sizes, rounds) for what in ANSWERS}}
 
 
 def ask(what: str, cell: Callable[[], str | Cell], sizes: Workload) -> None:
     """A small question to a network that is made for it, of a class that is written for it."""
-    network = made(cell(), sizes)
+    network = make_network(cell(), sizes)
     getattr(network, what)(network.sample(4, seed=0), *data(sizes, 16, 20))
 
 
 def ratio(what: str, name: str, sizes: Workload, rounds: int) -> float:
     """Median time of a written cell over that of the catalog's GRU."""
-    from benchmarks.timing import Contestant, interleaved
+    from benchmarks.timing import Contestant, interleave
 
     x, y = data(sizes, sizes.batch, sizes.steps)
-    found = []
-    for kind in ("gru", written(name)):
-        network = made(kind, sizes)
+    competitors = []
+    for kind in ("gru", new_cell(name)):
+        network = make_network(kind, sizes)
         call = partial(getattr(network, what), network.sample(sizes.members, seed=0), x, y)
         call()
-        found.append(Contestant(str(len(found)), what, call, lambda result: result))
-    known, own = interleaved(found, rounds)
+        competitors.append(Contestant(str(len(competitors)), what, call, lambda result: result))
+    known, own = interleave(competitors, rounds)
     return own.median / known.median
 
 
-def made(cell: str | Cell, sizes: Workload) -> Network:
+def make_network(cell: str | Cell, sizes: Workload) -> Network:
     from evornn.networks.network import Network
 
     return Network(cell, inputs=sizes.inputs, units=sizes.units, outputs=sizes.outputs, backend="simd")
@@ -166,21 +166,21 @@ def kinds() -> dict[str, Callable[..., Any]]:
     }
 
 
-def written(name: str) -> Cell:
+def new_cell(name: str) -> Cell:
     """A class that did not exist before, and a cell of it."""
     from evornn.cell import Cell
     from evornn.ops import sigmoid
 
     become = kinds()[name]
 
-    class Written(Cell):
+    class NewCell(Cell):
         """A gated recurrent unit with an arithmetic of its own."""
 
         def step(self, w: Any, x: Any, h: Any) -> Any:
             z, r = sigmoid(w.z(x, h)), sigmoid(w.r(x, h))
             return become(w.n(x) + r * w.m(h), z, h)
 
-    return Written()
+    return NewCell()
 
 
 # ---- what is told ----------------------------------------------------------------------------------------------------
@@ -196,15 +196,15 @@ def run(quick: bool) -> dict[str, Any]:
         compiled, cold = child(cache, "functions"), stages(other)
         loaded = medians([child(cache, "functions") for _ in range(repeats)])
         warm = medians([stages(cache) for _ in range(repeats)])
-        found = child(cache, "cells", rounds, quick)
+        cell_rows = child(cache, "cells", rounds, quick)
     started = {"empty": cold, "full": warm}
-    parts = {"compiled": compiled, "loaded": loaded, "started": started, "cells": found}
+    parts = {"compiled": compiled, "loaded": loaded, "started": started, "cells": cell_rows}
     return {"machine": {**machine(), "load_before": load}, **parts}
 
 
-def medians(found: Sequence[Seconds]) -> Seconds:
+def medians(samples: Sequence[Seconds]) -> Seconds:
     """Of each name."""
-    return {name: median(one[name] for one in found) for name in found[0]}
+    return {name: median(one[name] for one in samples) for name in samples[0]}
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:

@@ -35,9 +35,9 @@ def markdown(result: dict[str, Any]) -> str:
 def targets(rows: Sequence[Row]) -> Iterator[tuple[str, bool]]:
     """(what was wanted and what was found, whether that is enough), for the rows that there are."""
     for operation in ("forward", "gradient"):
-        found = [r for r in rows if r["operation"] == operation]
+        matches = [r for r in rows if r["operation"] == operation]
         against = "JAX" if operation == "forward" else "the best of JAX and torch"
-        if ratios := [ratio for r in found if (ratio := speedup(r)) is not None]:
+        if ratios := [ratio for r in matches if (ratio := speedup(r)) is not None]:
             mean, least = geometric_mean(ratios), min(ratios)
             yield f"{operation}: geometric mean ≥ 3× {against}: {mean:.2f}×", mean >= 3
             yield f"{operation}: no row below 1.5× {against}: least {least:.2f}×", least >= 1.5
@@ -57,7 +57,7 @@ def slowest(rows: Sequence[Row]) -> tuple[str, float]:
     ratios = [
         (r["cell"], lstm[key] / r["gflops"]) for r in rows if (key := (str(r["workload"]), r["operation"])) in lstm
     ]
-    return max(ratios, key=lambda found: found[1], default=("lstm", 1.0))
+    return max(ratios, key=lambda pair: pair[1], default=("lstm", 1.0))
 
 
 def speedup(row: Row) -> float | None:

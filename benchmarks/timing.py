@@ -50,7 +50,7 @@ def seconds(call: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
-def settled(call: Callable[[], object]) -> float:
+def steady_seconds(call: Callable[[], object]) -> float:
     """Seconds of one call. Before it everything rests, since threads of other calls (OpenMP's) go on spinning for
     milliseconds; then, unless it takes long, another call wakes the cores and fills the caches, which also takes some
     milliseconds."""
@@ -68,7 +68,7 @@ def fastest(contestants: Iterable[Contestant], reference: Contestant) -> list[Co
         check(contestant, contestant.call(), reference, expected)
         time = seconds(contestant.call)
         if time < HOPELESS * best:
-            time = min(settled(contestant.call) for _ in range(3))
+            time = min(steady_seconds(contestant.call) for _ in range(3))
             kept.append(contestant)
         times[contestant.name], best = time, min(best, time)
         finalists = 1 if best > SLOW else FINALISTS
@@ -76,14 +76,14 @@ def fastest(contestants: Iterable[Contestant], reference: Contestant) -> list[Co
     return kept
 
 
-def interleaved(contestants: Sequence[Contestant], rounds: int) -> list[Timing]:
+def interleave(contestants: Sequence[Contestant], rounds: int) -> list[Timing]:
     """Each round runs all, every time beginning with another one."""
     times: dict[tuple[str, str], list[float]] = {(c.peer, c.name): [] for c in contestants}
     for k in range(rounds):
         first = k % len(contestants)
         for c in (*contestants[first:], *contestants[:first]):
-            times[c.peer, c.name].append(settled(c.call))
-    return [Timing(peer, name, median(found), min(found)) for (peer, name), found in times.items()]
+            times[c.peer, c.name].append(steady_seconds(c.call))
+    return [Timing(peer, name, median(samples), min(samples)) for (peer, name), samples in times.items()]
 
 
 def check(contestant: Contestant, result: Any, reference: Contestant, expected: Any) -> None:

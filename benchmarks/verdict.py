@@ -24,12 +24,12 @@ from benchmarks.stored import job_of
 from evornn import library
 from evornn.errors import EvornnError
 from evornn.experiments.analysis import narrative
-from evornn.experiments.analysis.comparison import Cell, Comparison, Contest, TaskComparison
+from evornn.experiments.analysis.comparison import Comparison, PairwiseTests, ResultCell, TaskComparison
 from evornn.experiments.analysis.narrative import number
-from evornn.experiments.reporting.report import Section, drawn
-from evornn.experiments.reporting.report_figures import Picture
+from evornn.experiments.reporting.report import TaskSection, draw_sections
+from evornn.experiments.reporting.report_figures import CaptionedFigure
 from evornn.experiments.yaml import read
-from evornn.service.reading.comparison_data import Comparing
+from evornn.service.reading.comparison_data import ComparisonData
 from evornn.store.store import open_store
 
 ROOT = Path(__file__).parent.parent
@@ -91,7 +91,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
 def small(subject: Subject) -> None:
     """Compute a part of the comparison, write its page somewhere and tell how long that is."""
-    spec = shortened(read(subject.spec))
+    spec = shorten(read(subject.spec))
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/verdict.db"
         with getattr(library, subject.verb)(spec, store=url, workers=0):
@@ -100,7 +100,7 @@ def small(subject: Subject) -> None:
     print(f"{subject.name}.md: {len(text.splitlines())} lines, {len(pictures)} pictures")
 
 
-def shortened(spec: dict[str, Any]) -> dict[str, Any]:
+def shorten(spec: dict[str, Any]) -> dict[str, Any]:
     """Two tasks, two networks, three seeds, a hundredth of the budget; of a search two trials."""
     budget = {**spec["budget"], "steps": spec["budget"]["steps"] // 100}
     some = {**spec, "tasks": spec["tasks"][:2], "networks": spec["networks"][:2], "seeds": [1, 2, 3], "budget": budget}
@@ -113,15 +113,17 @@ def write(subject: Subject, spec: dict[str, Any], url: str, folder: Path) -> Non
         job = job_of(spec, store)
         if job is None or store.job(job).finished is None:
             raise EvornnError(f"{url} has no finished job of {subject.spec.name}: run it first, with --store {url}")
-        found = Comparing(store, job)
-        sections, together = drawn(found.comparison, found.run_frame, found.curve_frame, found.baselines, {})
-        page = Page(folder, subject, found.comparison)
-        (folder / f"{subject.name}.md").write_text("".join(page.lines(sections, together, machine(found))))
+        analysis = ComparisonData(store, job)
+        sections, together = draw_sections(
+            analysis.comparison, analysis.run_frame, analysis.curve_frame, analysis.baselines, {}
+        )
+        page = Page(folder, subject, analysis.comparison)
+        (folder / f"{subject.name}.md").write_text("".join(page.lines(sections, together, machine(analysis))))
 
 
-def machine(found: Comparing) -> str:
-    environment = found.environment
-    hours = sum(run.seconds or 0.0 for run in found.runs) / 3600
+def machine(analysis: ComparisonData) -> str:
+    environment = analysis.environment
+    hours = sum(run.seconds or 0.0 for run in analysis.runs) / 3600
     return (
         f"{number(hours, 3)} hours of computing on one core of {environment['cpu']}, evornn {environment['commit']}, "
         f"backend {environment['backend']}; other things ran on the machine now and then, which computing times show."
@@ -135,53 +137,55 @@ class Page:
         self.folder, self.subject, self.comparison = folder, subject, comparison
         (folder / subject.name).mkdir(parents=True, exist_ok=True)
 
-    def lines(self, sections: Sequence[Section], together: Sequence[Picture], where: str) -> Iterator[str]:
-        found = self.comparison
+    def lines(self, sections: Sequence[TaskSection], together: Sequence[CaptionedFigure], where: str) -> Iterator[str]:
+        comparison = self.comparison
         about = {field.name: getattr(self.subject, field.name) for field in fields(Subject)}
-        yield HEAD.format(**about, option=self.subject.option, asked=narrative.asked(found), machine=where)
+        yield HEAD.format(
+            **about, option=self.subject.option, asked=narrative.experiment_size(comparison), machine=where
+        )
         yield "\n## Over all tasks\n\n"
-        yield from (f"{sentence}\n\n" for sentence in narrative.ranked(found.ranking, found.alpha))
-        yield from (f"{line}\n" for line in overall(found))
+        yield from (f"{sentence}\n\n" for sentence in narrative.describe_ranking(comparison.ranking, comparison.alpha))
+        yield from (f"{line}\n" for line in overall(comparison))
         for k, picture in enumerate(together):
             yield self.picture(picture, f"all-{k}")
-        if found.tuned:
+        if comparison.tuned:
             yield "\n## What tuning found\n\n"
-            yield from (f"{line}\n" for line in settings(found))
+            yield from (f"{line}\n" for line in settings(comparison))
         yield "\n## Architecture by architecture\n\n"
-        yield from (f"{line}\n" for line in wins(found))
+        yield from (f"{line}\n" for line in wins(comparison))
         for section in sections:
             yield from self.section(section)
 
-    def section(self, section: Section) -> Iterator[str]:
-        task = section.found
+    def section(self, section: TaskSection) -> Iterator[str]:
+        task = section.comparison
         yield f"\n## {task.task}\n\n"
         yield from (f"{answer}\n\n" for answer in section.answers)
-        yield f"{narrative.supported(task.contests[0], self.comparison.alpha)}\n\n"
+        yield f"{narrative.describe_tests(task.contests[0], self.comparison.alpha)}\n\n"
         yield from (f"{line}\n" for line in losses(task))
-        for k, picture in enumerate(shown(section)):
+        for k, picture in enumerate(select_pictures(section)):
             yield self.picture(picture, f"{task.task}-{k}")
 
-    def picture(self, picture: Picture, name: str) -> str:
+    def picture(self, picture: CaptionedFigure, name: str) -> str:
         path = self.folder / self.subject.name / f"{name}.png"
         save(picture.figure, path, 1000 if picture.wide else 760, picture.figure.layout.height or 400)
         return f"\n{picture.caption}\n\n![{picture.caption}]({self.subject.name}/{path.name})\n"
 
 
-def shown(section: Section) -> list[Picture]:
+def select_pictures(section: TaskSection) -> list[CaptionedFigure]:
     """Of a task: the learning curves of the network that was chosen, against steps and time, and how all runs ended."""
-    network = "" if section.found.chosen is None else section.found.chosen.network
+    network = "" if section.comparison.chosen is None else section.comparison.chosen.network
     curves = [picture for picture in section.pictures if picture.caption.startswith(f"{network}: learning curves")]
     return [*curves, *(picture for picture in section.pictures if picture.caption.startswith("Test loss of each run"))]
 
 
-def overall(found: Comparison) -> Iterator[str]:
+def overall(comparison: Comparison) -> Iterator[str]:
     """A row per trainer, best mean rank first."""
-    cells = [cell for task in found.tasks for cell in task.cells]
-    means = dict(zip(found.ranking.trainers, found.ranking.means, strict=False))
-    relative = {item.trainer: item.iqm for item in found.overall}
+    cells = [cell for task in comparison.tasks for cell in task.cells]
+    means = dict(zip(comparison.ranking.trainers, comparison.ranking.means, strict=False))
+    relative = {item.trainer: item.iqm for item in comparison.overall}
     yield "| trainer | family | mean rank | interquartile mean of relative loss, 95 % | seconds a run, median |"
     yield "|---|---|--:|--:|--:|"
-    for trainer in found.ranking.trainers:
+    for trainer in comparison.ranking.trainers:
         own = [cell for cell in cells if cell.trainer == trainer]
         iqm = relative[trainer]
         interval = f"{number(iqm.value, 3)} [{number(iqm.low, 3)}, {number(iqm.high, 3)}]"
@@ -189,22 +193,22 @@ def overall(found: Comparison) -> Iterator[str]:
         yield f"| {trainer} | {own[0].family} | {means[trainer]:.2f} | {interval} | {seconds} |"
 
 
-def settings(found: Comparison) -> Iterator[str]:
+def settings(comparison: Comparison) -> Iterator[str]:
     """A row per method that was tuned."""
     yield "| task | network | trainer | trials | network steps | validation loss | settings |"
     yield "|---|---|---|--:|--:|--:|---|"
-    for t in found.tuned:
+    for t in comparison.tuned:
         spent, loss = number(t.network_steps, 3), number(t.valid)
         yield f"| {t.task} | {t.network} | {t.trainer} | {t.trials} | {spent} | {loss} | {narrative.settings(t)} |"
 
 
-def wins(found: Comparison) -> Iterator[str]:
+def wins(comparison: Comparison) -> Iterator[str]:
     """How often each trainer is significantly lower than each other, over tasks and networks."""
-    contests = [contest for task in found.tasks for contest in by_network(task)]
-    names = found.ranking.trainers
+    contests = [contest for task in comparison.tasks for contest in by_network(task)]
+    names = comparison.ranking.trainers
     yield (
         f"In how many of the {len(contests)} pairs of a task and an architecture the row's test losses are lower than "
-        f"the column's, significantly at {found.alpha:g} after Holm's correction within the pair:\n"
+        f"the column's, significantly at {comparison.alpha:g} after Holm's correction within the pair:\n"
     )
     yield f"| | {' | '.join(names)} |"
     yield f"|---|{'--:|' * len(names)}"
@@ -213,12 +217,12 @@ def wins(found: Comparison) -> Iterator[str]:
         yield f"| {row} | {' | '.join(counts)} |"
 
 
-def by_network(task: TaskComparison) -> list[Contest]:
+def by_network(task: TaskComparison) -> list[PairwiseTests]:
     networks = {cell.network for cell in task.cells}
     return [contest for contest in task.contests if contest.name in networks]
 
 
-def beats(contest: Contest, one: str, other: str) -> bool:
+def beats(contest: PairwiseTests, one: str, other: str) -> bool:
     return any(pair.better == one and {pair.a, pair.b} == {one, other} for pair in contest.pairs)
 
 
@@ -231,10 +235,10 @@ def losses(task: TaskComparison) -> Iterator[str]:
     yield f"\n| | {' | '.join(trainers)} |"
     yield f"|---|{'--:|' * len(trainers)}"
     for network in networks:
-        yield f"| {network} | {' | '.join(said(cells[network, trainer]) for trainer in trainers)} |"
+        yield f"| {network} | {' | '.join(cell_text(cells[network, trainer]) for trainer in trainers)} |"
 
 
-def said(cell: Cell) -> str:
+def cell_text(cell: ResultCell) -> str:
     solved = cell.judged.solved if cell.judged else None
     return number(cell.test.median, 3) + (f", {solved}/{cell.runs}" if solved else "")
 

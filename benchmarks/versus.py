@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 # A child runs this file, but imports from its own checkout: up here and in its part only what every checkout has.
-from benchmarks.timing import geometric_mean, seconds, settled
+from benchmarks.timing import geometric_mean, seconds, steady_seconds
 from evornn.errors import EvornnError
 
 Row = dict[str, Any]  # plain data, since it goes to the children
@@ -74,7 +74,7 @@ def child() -> None:
 
 def sample(call: Callable[[], Any]) -> float:
     """Median seconds of as many calls as take 20 ms together; before the first one everything rests."""
-    times = [settled(call)]
+    times = [steady_seconds(call)]
     while sum(times) < LEAST:
         times.append(seconds(call))
     return median(times)
@@ -100,7 +100,7 @@ def closed_loop(row: Row) -> Made:
     from evornn.tasks.plants import PLANTS
 
     trace = PLANTS.build(row["plant"], "plant").trace()
-    sizes = {"inputs": len(trace.observed), "units": row["units"], "outputs": len(trace.a)}
+    sizes = {"inputs": len(trace.observations), "units": row["units"], "outputs": len(trace.a)}
     network = Network(row["cell"], **sizes, threads=row["threads"])
     genomes = torch.from_numpy(network.sample(row["members"], seed=0))
     loop = backend.closed_loop(network.evaluator, trace)
@@ -110,17 +110,17 @@ def closed_loop(row: Row) -> Made:
 def update(row: Row) -> Made:
     """One step of a trainer after the other."""
     from evornn.arrays import Streams
-    from evornn.experiments.execute import ready
-    from evornn.training.make_problem import problem
+    from evornn.experiments.execute import build_run
+    from evornn.training.make_problem import make_problem
     from evornn.training.oracle import LocalOracle
 
-    run = ready(row["run"])
-    oracle, streams = LocalOracle(problem(run.network, run.data.train, run.loss), 0, 2**62), Streams(0, "small")
+    run = build_run(row["run"])
+    oracle, streams = LocalOracle(make_problem(run.network, run.data.train, run.loss), 0, 2**62), Streams(0, "small")
     state = run.trainer.start(oracle, streams)
 
     def step() -> Any:
         nonlocal state
-        oracle.answers = []
+        oracle.step_losses = []
         state = run.trainer.step(state, oracle, streams)
         return state
 
@@ -159,8 +159,8 @@ class Child:
 
     def check(self) -> None:
         """To be called first. Raises EvornnError where what it imports is not the checkout's."""
-        if not Path(found := self._answer()).resolve().is_relative_to(self.checkout):
-            raise EvornnError(f"the process of {self.checkout} imports evornn from {found}")
+        if not Path(path := self._answer()).resolve().is_relative_to(self.checkout):
+            raise EvornnError(f"the process of {self.checkout} imports evornn from {path}")
 
     def compute(self, row: Row) -> float:
         """Make a row ready and compute it once; a number that says what."""
@@ -190,8 +190,8 @@ def measure(row: Row, old: Child, new: Child, rounds: int) -> Row:
     old.sample(), new.sample()
     times = []
     for k in range(rounds):
-        found = {who: who.sample() for who in ((old, new) if k % 2 == 0 else (new, old))}
-        times.append((found[old], found[new]))
+        times_by_child = {who: who.sample() for who in ((old, new) if k % 2 == 0 else (new, old))}
+        times.append((times_by_child[old], times_by_child[new]))
     ratios = [after / before for before, after in times]
     before, after = (1e3 * median(values) for values in zip(*times, strict=True))
     apart = abs(now - was) / abs(was) if was else abs(now)
@@ -207,9 +207,9 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def evaluations(operation: str, options: argparse.Namespace) -> Iterator[Row]:
-    from benchmarks.kernels import chosen
+    from benchmarks.kernels import select_workloads
 
-    for sizes in chosen(options.workloads, options.quick):
+    for sizes in select_workloads(options.workloads, options.quick):
         for cell in options.cells:
             own = {"cell": cell, "workload": list(vars(sizes).values()), "threads": options.threads}
             yield {"operation": operation, "what": f"{cell} {sizes}", **own}
@@ -236,14 +236,19 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, An
     """{"machine": …, "old": folder, "new": folder, "rows": […], "summary": {operation: …}}"""
     from evornn.training.environment import machine
 
-    wanted, found = list(rows(options)), []
+    wanted, measurements = list(rows(options)), []
     with Child(options.old) as old, Child(options.new) as new:
         old.check(), new.check()
         for row in wanted:
-            found.append(measure(row, old, new, options.rounds or (3 if options.quick else 7)))
-            say(" ".join(cells(found[-1])))
+            measurements.append(measure(row, old, new, options.rounds or (3 if options.quick else 7)))
+            say(" ".join(cells(measurements[-1])))
         places = {"old": str(old.checkout), "new": str(new.checkout)}
-    return {"machine": {**machine(), "threads": options.threads}, **places, "rows": found, "summary": summary(found)}
+    return {
+        "machine": {**machine(), "threads": options.threads},
+        **places,
+        "rows": measurements,
+        "summary": summary(measurements),
+    }
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Row]:

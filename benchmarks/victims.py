@@ -70,7 +70,7 @@ class Victims:
         """Those that compute a run."""
         return [p for p in self.processes() if _words(p).startswith("ray::run")]
 
-    def said(self) -> str:
+    def logs(self) -> str:
         """What dispatchers have logged."""
         return "\n".join(file.read_text() for file in sorted(self.folder.glob("dispatcher*")))
 
@@ -86,15 +86,15 @@ class Victims:
 
     def mend(self) -> None:
         """Start what isn't there, as a supervisor does."""
-        if ended(self.nodes[0]):  # the others can't live without a head
+        if has_ended(self.nodes[0]):  # the others can't live without a head
             # Ray notes where the last head was, and refuses another one there while nodes of that one are still alive.
             (self.folder / "ray_current_cluster").unlink(missing_ok=True)
             port = self.address.rpartition(":")[2]
             self.nodes[0] = self._node("--head", f"--port={port}", "--include-dashboard=false")
             self._await()
-        self.nodes[1:] = [self._node(f"--address={self.address}") if ended(n) else n for n in self.nodes[1:]]
-        self.dispatchers = [self._dispatcher(k) if ended(d) else d for k, d in enumerate(self.dispatchers)]
-        if self.server is not None and ended(self.server):
+        self.nodes[1:] = [self._node(f"--address={self.address}") if has_ended(n) else n for n in self.nodes[1:]]
+        self.dispatchers = [self._dispatcher(k) if has_ended(d) else d for k, d in enumerate(self.dispatchers)]
+        if self.server is not None and has_ended(self.server):
             self.server = self._server()
 
     def kill_node(self, k: int) -> None:
@@ -152,7 +152,7 @@ class Victims:
                 socket.create_connection((host, int(port)), timeout=1).close()
                 return
             except OSError:
-                if time.monotonic() > deadline or ended(self.nodes[0]):
+                if time.monotonic() > deadline or has_ended(self.nodes[0]):
                     raise RuntimeError(f"Ray did not start:\n{(self.folder / 'nodes').read_text()}") from None
                 time.sleep(0.1)
 
@@ -175,14 +175,14 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def ended(process: subprocess.Popen[bytes] | None) -> bool:
+def has_ended(process: subprocess.Popen[bytes] | None) -> bool:
     return process is None or process.poll() is not None
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _words(process: psutil.Process) -> str:

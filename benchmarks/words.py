@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.peak import peak_gigaflops
-from benchmarks.timing import Contestant, Timing, check, interleaved
+from benchmarks.timing import Contestant, Timing, check, interleave
 from evornn.arrays import Genome, Genomes
 from evornn.layout import Layout
 from evornn.networks.convert import GATES, from_torch
@@ -76,7 +76,7 @@ class Model(torch.nn.Module):
 # ---- who computes ----------------------------------------------------------------------------------------------------
 
 
-def made(words_in: int, words_out: int, sizes: Sizes, threads: int) -> Network:
+def make_network(words_in: int, words_out: int, sizes: Sizes, threads: int) -> Network:
     return Network("lstm", inputs=words_in, units=sizes.units, outputs=words_out, threads=threads)
 
 
@@ -157,18 +157,18 @@ def of_model(network: Network, model: Model, gradient: Genome) -> Genomes:
         torch.cat([part(f"0.{gate}.{of}") for gate in GATES["lstm"]]) for of in ("x", "h", "bias")
     )
     embedding, to_gates = model.embedding.weight.detach(), model.lstm.weight_ih_l0.detach()
-    found = [by_words.T @ to_gates, by_words @ embedding, by_state, bias, bias]
-    return joined([*found, part("readout.weight"), part("readout.bias")])
+    parts = [by_words.T @ to_gates, by_words @ embedding, by_state, bias, bias]
+    return concatenate([*parts, part("readout.weight"), part("readout.bias")])
 
 
 def gradients_of(model: Model, _: Tensor) -> Genomes:
     """[1, m] what the last backward pass has left."""
-    return joined([p.grad.to_dense() for p in model.parameters()])  # type: ignore[union-attr]
+    return concatenate([p.grad.to_dense() for p in model.parameters()])  # type: ignore[union-attr]
 
 
-def joined(parts: Sequence[Tensor]) -> Genomes:
-    found: Genomes = torch.cat([part.flatten() for part in parts]).numpy()
-    return found[None]
+def concatenate(parts: Sequence[Tensor]) -> Genomes:
+    genome: Genomes = torch.cat([part.flatten() for part in parts]).numpy()
+    return genome[None]
 
 
 # ---- times -----------------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def speed(what: str, sizes: Sizes, rounds: int, threads: int, say: Callable[[str
     torch has to ask for its memory again. The fastest formulation of all rounds counts."""
     torch.manual_seed(0)
     model, data = Model(sizes, True, False), (classes(sizes.words, sizes, 1), classes(sizes.words, sizes, 2))
-    network = made(sizes.words, sizes.words, sizes, threads)
+    network = make_network(sizes.words, sizes.words, sizes, threads)
     first = genome_of(model, network)
     one = ours(what, network, first[None], data, model)
     expected, peers = one.call(), list(torch_models(what, sizes, model, data))
@@ -188,7 +188,7 @@ def speed(what: str, sizes: Sizes, rounds: int, threads: int, say: Callable[[str
     own, theirs = [], []
     for members in AIMS:
         crowd = one if members == 1 else ours(what, network, population(first, members), data)
-        timings = interleaved([crowd, *peers], rounds)
+        timings = interleave([crowd, *peers], rounds)
         say(f"{what}: {', '.join(map(str, timings))}")
         own.append(timings[0])
         theirs += timings[1:]
@@ -224,20 +224,20 @@ def lookup(what: str, sizes: Sizes, rounds: int, threads: int) -> list[Row]:
     rows = []
     for members in AIMS:
         for words_out in (sizes.words, FEW):
-            found = [reader(what, words_in, words_out, members, sizes, threads) for words_in in (sizes.words, FEW)]
-            many, few = (1e3 * timing.median for timing in interleaved(found, rounds))
+            readers = [reader(what, words_in, words_out, members, sizes, threads) for words_in in (sizes.words, FEW)]
+            many, few = (1e3 * timing.median for timing in interleave(readers, rounds))
             own = {"operation": what, "members": members, "words_in": sizes.words, "words_out": words_out}
             rows.append({**own, "ms": many, "few_ms": few, "ratio": many / few})
     return rows
 
 
 def reader(what: str, words_in: int, words_out: int, members: int, sizes: Sizes, threads: int) -> Contestant:
-    network = made(words_in, words_out, sizes, threads)
-    found = ours(
+    network = make_network(words_in, words_out, sizes, threads)
+    contestant = ours(
         what, network, population(some(network), members), (classes(words_in, sizes, 1), classes(words_out, sizes, 2))
     )
-    found.call()
-    return found
+    contestant.call()
+    return contestant
 
 
 def some(network: Network) -> Genome:
@@ -252,15 +252,15 @@ def memory(what: str, members: int, sizes: Sizes, threads: int) -> Row:
     """Of a call in a process of its own."""
     code = f"from benchmarks import words; words.answer({what!r}, {members}, words.{sizes!r}, {threads})"
     done = subprocess.run([sys.executable, "-c", code], cwd=HERE, stdout=subprocess.PIPE, check=True)
-    found: Row = json.loads(done.stdout.splitlines()[-1])
-    return {"operation": what, "members": members, **found}
+    usage: Row = json.loads(done.stdout.splitlines()[-1])
+    return {"operation": what, "members": members, **usage}
 
 
 def answer(what: str, members: int, sizes: Sizes, threads: int) -> None:
     """The child's part: MB of the answer, of all outputs [P, B, T, O] if they were stored, and what a first and a later
     call need at their peak beside genomes and answer. A call of a small network before that loads the interpreter."""
-    ours(what, small := made(FEW, FEW, sizes, threads), some(small)[None], (classes(FEW, sizes, 1),) * 2).call()
-    network = made(sizes.words, sizes.words, sizes, threads)
+    ours(what, small := make_network(FEW, FEW, sizes, threads), some(small)[None], (classes(FEW, sizes, 1),) * 2).call()
+    network = make_network(sizes.words, sizes.words, sizes, threads)
     genomes = population(some(network), members)
     call = ours(what, network, genomes, (classes(sizes.words, sizes, 1), classes(sizes.words, sizes, 2))).call
     answer = members * (1 + (network.n if what == "gradients" else 0)) * 4 / 1e6

@@ -73,5 +73,5 @@ def flops(layout: Layout, members: int, batch: int, steps: int, gradient: bool) 
     A gradient counts three times that: forward, backward through the states, and to the weights. Biases, tanh and the
     rest of the equation are work that nobody is credited for."""
     weights = sum(block.size for block in layout.blocks.values() if len(block.shape) == 2)
-    weights += sum(values.size for values in layout.fixed.values() if values.ndim == 2)
+    weights += sum(values.size for values in layout.fixed_weights.values() if values.ndim == 2)
     return 2 * members * batch * steps * weights * (3 if gradient else 1)

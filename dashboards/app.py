@@ -10,14 +10,14 @@ from flask import Flask
 
 from evornn.dashboards import callback_checks, cluster, compare, files, page_frame, query, run, runs, submit
 from evornn.dashboards.login import Sessions, protect
-from evornn.dashboards.page_context import Desk
+from evornn.dashboards.page_context import PageContext
 from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
     from a2wsgi.wsgi_typing import WSGIApp
 
     from evornn.service.api.auth import Guard
-    from evornn.service.sandboxed_service import Isolated
+    from evornn.service.sandboxed_service import SandboxedService
 
 PREFIX = "/ui/"
 PAGES = (runs.PAGE, run.PAGE, compare.PAGE, submit.PAGE, query.PAGE, cluster.PAGE)
@@ -25,11 +25,11 @@ BUG = "a bug in evornn, which its operator finds in the server's log: please rep
 log = logging.getLogger(__name__)
 
 
-def dashboard(service: Isolated, guard: Guard, prefix: str = PREFIX) -> WSGIApp:
+def dashboard(service: SandboxedService, guard: Guard, prefix: str = PREFIX) -> WSGIApp:
     """The dashboard as a WSGI app, to be mounted at `prefix`. Everything it shows and does it asks of `service`; who
     logs in with a token of `guard` may do what the token may."""
     server = Flask(__name__, static_folder=None)
-    desk = Desk(service, prefix)
+    context = PageContext(service, prefix)
     app = dash.Dash(
         __name__,
         server=server,  # type: ignore[arg-type]  # what its annotation leaves out
@@ -40,19 +40,19 @@ def dashboard(service: Isolated, guard: Guard, prefix: str = PREFIX) -> WSGIApp:
         assets_ignore="login.css",  # of the page before this one
         suppress_callback_exceptions=True,
         add_log_handler=False,
-        on_error=told,
+        on_error=notify_error,
     )
     app.logger.setLevel(logging.WARNING)
     protect(server, Sessions(guard), prefix, app.csp_hashes())
     callback_checks.install(server, app)
-    files.install(server, desk)
-    page_frame.install(app, desk, PAGES)
+    files.install(server, context)
+    page_frame.install(app, context, PAGES)
     for page in PAGES:
-        page.install(app, desk)
+        page.install(app, context)
     return cast("WSGIApp", server)
 
 
-def told(error: Exception) -> None:
+def notify_error(error: Exception) -> None:
     """An error of a callback, as words on the page; those that nobody thought of also as a line in the log."""
     if not isinstance(error, EvornnError):
         log.error("a bug in evornn's dashboard", exc_info=error)

@@ -13,7 +13,7 @@ from evornn.service.api import problems
 from evornn.service.wire import URN
 
 PATH = "/_dash-update-component"
-STRANGE = "no page of this dashboard asks so ({}): open the page again"
+INVALID_REQUEST = "no page of this dashboard asks so ({}): open the page again"
 
 
 class Property(BaseModel):
@@ -24,7 +24,7 @@ class Property(BaseModel):
     property: str
 
 
-class Call(BaseModel):
+class CallbackRequest(BaseModel):
     """The body of a request. Components that are found by a pattern come as a list."""
 
     model_config = ConfigDict(strict=True)
@@ -40,42 +40,48 @@ def install(server: Flask, app: Dash) -> None:
 
     @server.before_request
     def check() -> Response | None:
-        problem = wrong(app) if request.path == PATH else None
-        return None if problem is None else refused(400, STRANGE.format(problem))
+        problem = find_error(app) if request.path == PATH else None
+        return None if problem is None else refuse(400, INVALID_REQUEST.format(problem))
 
     @server.errorhandler(DependencyException)
-    def missing(error: DependencyException) -> Response:
-        return refused(404, STRANGE.format("there is no such file"))
+    def not_found(error: DependencyException) -> Response:
+        return refuse(404, INVALID_REQUEST.format("there is no such file"))
 
 
-def wrong(app: Dash) -> str | None:
+def find_error(app: Dash) -> str | None:
     """What is wrong with the body of this request; None where some callback takes it."""
     try:
         body = request.get_json(silent=True)
         if body is None:
             return "body: no application/json"
-        call = Call.model_validate(body)
+        call = CallbackRequest.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
     except RecursionError:
         return "body: too deep"
-    wanted = app.callback_map.get(call.output)
-    if wanted is None:
+    callback = app.callback_map.get(call.output)
+    if callback is None:
         return "output: of no callback"
     names = [_names(call.inputs), _names(call.state)]
-    return None if names == [_wanted(wanted[part]) for part in ("inputs", "state")] else "inputs: not the callback's"
+    return (
+        None
+        if names == [_expected_names(callback[part]) for part in ("inputs", "state")]
+        else "inputs: not the callback's"
+    )
 
 
-def refused(status: int, detail: str) -> Response:
-    found = problems.answer(status, detail, type=f"{URN}invalid")
-    return Response(bytes(found.body), found.status_code, mimetype=problems.MEDIA)
+def refuse(status: int, detail: str) -> Response:
+    answer = problems.problem_response(status, detail, type=f"{URN}invalid")
+    return Response(bytes(answer.body), answer.status_code, mimetype=problems.MEDIA)
 
 
-def _names(given: list[Property | list[Property]]) -> list[str | None]:
+def _names(properties: list[Property | list[Property]]) -> list[str | None]:
     """component.property of each; None for a pattern's, which are many or have names that only the page knows."""
-    return [None if isinstance(one, list) or isinstance(one.id, dict) else f"{one.id}.{one.property}" for one in given]
+    return [
+        None if isinstance(one, list) or isinstance(one.id, dict) else f"{one.id}.{one.property}" for one in properties
+    ]
 
 
-def _wanted(listed: list[dict[str, Any]]) -> list[str | None]:
-    return [None if one["id"].startswith("{") else f"{one['id']}.{one['property']}" for one in listed]
+def _expected_names(entries: list[dict[str, Any]]) -> list[str | None]:
+    return [None if one["id"].startswith("{") else f"{one['id']}.{one['property']}" for one in entries]

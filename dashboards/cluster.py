@@ -9,71 +9,72 @@ from typing import Any
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
-from evornn.dashboards.components import badge, duration, heading, nothing, table, when
-from evornn.dashboards.page_context import Desk, Page
+from evornn.dashboards.components import badge, duration, empty_state, heading, table, timestamp
+from evornn.dashboards.page_context import DashboardPage, PageContext
 from evornn.experiments.analysis.narrative import number
 from evornn.service.executors.machines import machines_of
 from evornn.store.records import Machine, Worker
 from evornn.store.schema import STATES
 
-EVERY_MS = 3000
+POLL_MS = 3000
 RECENT = 200  # runs by which the throughput is told
 HOUR = 3600.0
-MOST = 100  # dispatchers, and machines, that are listed
+MAX_ROWS = 100  # dispatchers, and machines, that are listed
 GIB = 2**30
 
 
-def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
+def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
     return html.Section(
         [
             heading("Cluster"),
-            html.Div(shown(desk), id="cluster-now"),
-            dcc.Interval(id="cluster-tick", interval=EVERY_MS),
+            html.Div(content(context), id="cluster-now"),
+            dcc.Interval(id="cluster-tick", interval=POLL_MS),
         ]
     )
 
 
-def install(app: Dash, desk: Desk) -> None:
+def install(app: Dash, context: PageContext) -> None:
     @app.callback(Output("cluster-now", "children"), Input("cluster-tick", "n_intervals"), prevent_initial_call=True)
-    def look(tick: int | None) -> list[Component]:
-        return shown(desk)
+    def refresh(tick: int | None) -> list[Component]:
+        return content(context)
 
 
-def shown(desk: Desk) -> list[Component]:
+def content(context: PageContext) -> list[Component]:
     """Counts, then machines, then dispatchers."""
-    now, workers = time.time(), desk.store.workers()
+    now, workers = time.time(), context.store.workers()
     if not workers:
-        none = nothing("No dispatcher has ever claimed a run. Start one: evornn dispatch")
-        return [cards(desk, now, workers, []), html.H2("Dispatchers"), none]
-    found = machines_of(workers, now)
+        none = empty_state("No dispatcher has ever claimed a run. Start one: evornn dispatch")
+        return [cards(context, now, workers, []), html.H2("Dispatchers"), none]
+    hosts = machines_of(workers, now)
     return [
-        cards(desk, now, workers, found),
-        html.H2("Machines"), machines(found) if found else nothing("No dispatcher that is alive tells of any machine."),
+        cards(context, now, workers, hosts),
+        html.H2("Machines"),
+        machines(hosts) if hosts else empty_state("No live dispatcher reports a machine."),
         html.H2("Dispatchers"), dispatchers(workers, now),
     ]  # fmt: skip
 
 
-def cards(desk: Desk, now: float, workers: Sequence[Worker], found: Sequence[Machine]) -> Component:
+def cards(context: PageContext, now: float, workers: Sequence[Worker], hosts: Sequence[Machine]) -> Component:
     """What can be said in a number."""
     alive = [worker for worker in workers if worker.is_alive(now)]
-    counts = {state: desk.store.count_runs(state=state) for state in STATES}
+    counts = {state: context.store.count_runs(state=state) for state in STATES}
     slots, held = sum(worker.slots or 0 for worker in alive), sum(worker.held or 0 for worker in alive)
-    gpus = _sum((machine.gpus_used, machine.gpus) for machine in found)
+    gpus = _sum((machine.gpus_used, machine.gpus) for machine in hosts)
     pairs = {
         "runs wait": f"{counts['queued']:,}",
         "runs are computed": f"{counts['running'] + counts['cancelling']:,}",
-        "runs an hour": throughput(desk, now),
-        "CPUs in use": _sum((machine.cpus_used, machine.cpus) for machine in found) or "–",
+        "runs an hour": throughput(context, now),
+        "CPUs in use": _sum((machine.cpus_used, machine.cpus) for machine in hosts) or "–",
         **({"GPUs in use": gpus} if gpus else {}),
         "live dispatchers": str(len(alive)),
         "places in use": f"{held} of {slots}" if slots else "–",
         "runs failed": f"{counts['failed']:,}",
     }
-    shown = [html.Div([html.Strong(value), html.Span(name)], className="card") for name, value in pairs.items()]
-    return html.Div(shown, className="cards")
+    divs = [html.Div([html.Strong(value), html.Span(name)], className="card") for name, value in pairs.items()]
+    return html.Div(divs, className="cards")
 
 
-def machines(found: Sequence[Machine]) -> Component:
+def machines(hosts: Sequence[Machine]) -> Component:
     """A row per machine, with how much of it is in use."""
     rows = [
         (
@@ -82,9 +83,9 @@ def machines(found: Sequence[Machine]) -> Component:
             _bar(machine.gpus_used, machine.gpus),
             _memory(machine.memory_used, machine.memory),
         )
-        for machine in found[:MOST]
+        for machine in hosts[:MAX_ROWS]
     ]
-    more = f", the first {MOST} of {len(found):,}" if len(found) > MOST else ""
+    more = f", the first {MAX_ROWS} of {len(hosts):,}" if len(hosts) > MAX_ROWS else ""
     return table(("Machine", "CPUs in use", "GPUs in use", "Memory in use"), rows, f"What computes runs{more}")
 
 
@@ -97,17 +98,17 @@ def dispatchers(workers: Sequence[Worker], now: float) -> Component:
             f"{duration(max(now - worker.last_seen, 0))} ago",
             "–" if worker.slots is None else f"{worker.held or 0} of {worker.slots}",
             f"{worker.claims:,}",
-            when(worker.first_seen),
+            timestamp(worker.first_seen),
         )
-        for worker in workers[:MOST]
+        for worker in workers[:MAX_ROWS]
     ]
     head = ("Dispatcher", "State", "Heartbeat", "Places in use", "Runs claimed", "First seen (UTC)")
     return table(head, rows, "Who claims runs, the latest heartbeat first")
 
 
-def throughput(desk: Desk, now: float) -> str:
+def throughput(context: PageContext, now: float) -> str:
     """Runs that ended within the last hour; of a busy cluster, as many as at the pace of the latest ones."""
-    ended = [run.finished for run in desk.store.runs(state="succeeded", order="-finished", limit=RECENT)]
+    ended = [run.finished for run in context.store.runs(state="succeeded", order="-finished", limit=RECENT)]
     times = [end for end in ended if end is not None and now - end < HOUR]
     if len(times) < RECENT:
         return str(len(times))
@@ -123,8 +124,8 @@ def _bar(used: float, have: float, words: str = "") -> Any:
     """How much is in use, drawn and in words."""
     if not have:
         return "–"
-    drawn = html.Span(className="bar", style={"--share": round(min(used / have, 1.0), 3)})
-    return html.Span([drawn, words or f"{used:g} of {have:g}"], className="share")
+    bar = html.Span(className="bar", style={"--share": round(min(used / have, 1.0), 3)})
+    return html.Span([bar, words or f"{used:g} of {have:g}"], className="share")
 
 
 def _memory(used: int | None, have: int | None) -> Any:
@@ -134,4 +135,4 @@ def _memory(used: int | None, have: int | None) -> Any:
     return _bar(used, have, f"{used / GIB:.1f} of {have / GIB:.1f} GiB")
 
 
-PAGE = Page("Cluster", "cluster", layout, install)
+PAGE = DashboardPage("Cluster", "cluster", layout, install)

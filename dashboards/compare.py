@@ -9,24 +9,24 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
-from evornn.dashboards.components import drawings, duration, heading, nothing, select, table, waiting
-from evornn.dashboards.page_context import Desk, Page, asked, numbers, whole
+from evornn.dashboards.components import drawings, duration, empty_state, heading, loading_message, select, table
+from evornn.dashboards.page_context import DashboardPage, PageContext, parse_id, parse_ids, parse_query
 from evornn.errors import EvornnError
-from evornn.experiments.analysis.comparison import Cell, Comparison, Contest, TaskComparison
+from evornn.experiments.analysis.comparison import Comparison, PairwiseTests, ResultCell, TaskComparison
 from evornn.experiments.analysis.narrative import TUNING, number, settings
-from evornn.experiments.analysis.statistics import Spread
-from evornn.service.reading.figures import DrawnComparison
+from evornn.experiments.analysis.statistics import Summary
+from evornn.service.reading.figures import ComparisonFigures
 
 JOBS = 100  # the newest, to choose from
 
 
-def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
-    jobs = desk.store.jobs(limit=JOBS)
+def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
+    jobs = context.store.jobs(limit=JOBS)
     if not jobs:
-        submit = dcc.Link("Submit the first experiment", href=desk.link("submit"))
-        return html.Section([heading("Compare"), nothing("There is nothing to compare yet.", submit)])
-    runs = numbers(query.get("runs", ""))
-    chosen = None if runs else whole(query.get("job", "")) or jobs[0].id
+        submit = dcc.Link("Submit the first experiment", href=context.link("submit"))
+        return html.Section([heading("Compare"), empty_state("There is nothing to compare yet.", submit)])
+    runs = parse_ids(query.get("runs", ""))
+    chosen = None if runs else parse_id(query.get("job", "")) or jobs[0].id
     options = [{"value": str(job.id), "label": f"{job.id}: {job.experiment} ({job.state})"} for job in jobs]
     return html.Section(
         [
@@ -42,12 +42,12 @@ def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
                 ],
                 className="row",
             ),
-            html.Div(waiting(), id="compare-found"),
+            html.Div(loading_message(), id="compare-found"),
         ]
     )  # fmt: skip
 
 
-def install(app: Dash, desk: Desk) -> None:
+def install(app: Dash, context: PageContext) -> None:
     @app.callback(
         Output("url", "search", allow_duplicate=True),
         Input("compare-go", "n_clicks"),
@@ -55,35 +55,37 @@ def install(app: Dash, desk: Desk) -> None:
         State("compare-runs", "value"),
         prevent_initial_call=True,
     )
-    def ask(clicks: int | None, job: str | None, runs: str) -> Any:
-        chosen = numbers(runs or "")
+    def set_address(clicks: int | None, job: str | None, runs: str) -> Any:
+        chosen = parse_ids(runs or "")
         return f"?runs={','.join(map(str, chosen))}" if chosen else f"?job={job}"
 
     @app.callback(Output("compare-found", "children"), Input("compare-job", "id"), State("url", "search"))
     def show(_: str, search: str | None) -> Component:
-        query = asked(search)
+        query = parse_query(search)
         try:
-            found = desk.verbs.comparison_drawn(whole(query.get("job", "")), numbers(query.get("runs", "")))
+            result = context.caller_service.draw_comparison(
+                parse_id(query.get("job", "")), parse_ids(query.get("runs", ""))
+            )
         except EvornnError as error:
-            return nothing(str(error))
-        return html.Div(comparison(desk, found, whole(query.get("job", ""))))
+            return empty_state(str(error))
+        return html.Div(comparison(context, result, parse_id(query.get("job", ""))))
 
 
-def comparison(desk: Desk, drawn: DrawnComparison, job: int | None) -> list[Component]:
+def comparison(context: PageContext, drawn: ComparisonFigures, job: int | None) -> list[Component]:
     """The answers first, then tables and charts, as in the report."""
-    report = [html.A("Download as a report", href=desk.link(f"report/{job}"))] if job else []
+    report = [html.A("Download as a report", href=context.link(f"report/{job}"))] if job else []
     parts: list[Component] = [
         html.H2(drawn.title), html.Ul([html.Li(line) for line in drawn.answers], className="answers"), *report,
     ]  # fmt: skip
-    if drawn.together:
-        parts += [html.H2("All tasks"), overall(drawn.comparison), drawings(drawn.together, desk.theme)]
+    if drawn.overall:
+        parts += [html.H2("All tasks"), overall(drawn.comparison), drawings(drawn.overall, context.theme)]
     for task in drawn.tasks:
         parts += [
-            html.H2(task.found.task),
+            html.H2(task.comparison.task),
             html.Ul([html.Li(line) for line in task.answers], className="answers"),
-            cells(task.found),
-            *(pairs(contest) for contest in task.found.contests if contest.pairs),
-            drawings(task.drawings, desk.theme),
+            cells(task.comparison),
+            *(pairs(contest) for contest in task.comparison.contests if contest.pairs),
+            drawings(task.figures, context.theme),
         ]
     return [*parts, tuning(drawn.comparison)] if drawn.comparison.tuned else parts
 
@@ -98,7 +100,7 @@ def cells(task: TaskComparison) -> Component:
     return table(head, [_cell(task, cell, bool(judged)) for cell in task.cells], caption)
 
 
-def pairs(contest: Contest) -> Component:
+def pairs(contest: PairwiseTests) -> Component:
     """The corrected tests of all pairs of trainers."""
     rows = [
         (pair.a, pair.b, number(pair.a_lower, 2), number(pair.p, 2), number(pair.corrected, 2), pair.better or "–")
@@ -142,20 +144,20 @@ def tuning(comparison: Comparison) -> Component:
     return html.Section([html.H2("Tuning"), html.P(TUNING), shown], id="compare-tuning")
 
 
-def _cell(task: TaskComparison, cell: Cell, judged: bool) -> Sequence[Any]:
+def _cell(task: TaskComparison, cell: ResultCell, judged: bool) -> Sequence[Any]:
     reach = next((r for r in cell.reached if task.headline is not None and r.target == task.headline.name), None)
     failed = f" ({cell.failed} failed)" if cell.failed else ""
     return (
-        cell.network, cell.trainer, cell.family, _spread(cell.test), number(cell.valid.median),
+        cell.network, cell.trainer, cell.family, _summary(cell.test), number(cell.valid.median),
         f"{reach.successes} of {cell.runs}{failed}" if reach else f"–{failed}",
         ("never" if not reach.successes else number(reach.ert.value, 3)) if reach else "–",
         duration(cell.seconds), f"{cell.parameters:,}",
-        *((_spread(cell.judged.score) if cell.judged else "–",) if judged else ()),
+        *((_summary(cell.judged.score) if cell.judged else "–",) if judged else ()),
     )  # fmt: skip
 
 
-def _spread(spread: Spread) -> str:
-    return f"{number(spread.median)} [{number(spread.q25, 3)}, {number(spread.q75, 3)}]"
+def _summary(summary: Summary) -> str:
+    return f"{number(summary.median)} [{number(summary.q25, 3)}, {number(summary.q75, 3)}]"
 
 
-PAGE = Page("Compare", "compare", layout, install)
+PAGE = DashboardPage("Compare", "compare", layout, install)

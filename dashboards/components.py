@@ -13,11 +13,11 @@ from dash.development.base_component import Component
 
 from evornn.experiments.analysis.narrative import number
 from evornn.experiments.reporting.palette import template
-from evornn.service.reading.figures import Drawing
+from evornn.service.reading.figures import FigureJson
 from evornn.store.records import StoredRun
 
 CONFIG: Any = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
-ENDED = ("succeeded", "failed", "cancelled")
+TERMINAL_STATES = ("succeeded", "failed", "cancelled")
 LIVE_MS = 1000  # between two looks at something that moves
 NEVER, ALWAYS = 0, -1  # how often a dcc.Interval may tick
 
@@ -27,17 +27,17 @@ def heading(title: str, *beside: Any) -> Component:
     return html.Div([html.H1(title), *beside], className="heading")
 
 
-def problem(text: str) -> Component:
+def error_message(text: str) -> Component:
     """What can't be shown or done, and why."""
     return html.P(text, role="alert", className="problem")
 
 
-def nothing(text: str, *beside: Any) -> Component:
+def empty_state(text: str, *beside: Any) -> Component:
     """Where there is nothing yet: why, and what to do."""
     return html.Div([html.P(text), *beside], className="nothing")
 
 
-def waiting() -> Component:
+def loading_message() -> Component:
     """While a page is on its way."""
     return html.P("Loading …", className="muted", role="status")
 
@@ -48,12 +48,12 @@ def badge(state: str) -> Component:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str, **body: Any) -> Component:
     """A table that scrolls sideways where it is too wide, below a line that says what it holds."""
-    parts = [html.Thead(html.Tr([html.Th(name, scope="col") for name in head])), html.Tbody(lines(rows), **body)]
-    scrolling = html.Div(html.Table(parts), className="scrolls", tabIndex="0", role="region", **_named(caption))
+    parts = [html.Thead(html.Tr([html.Th(name, scope="col") for name in head])), html.Tbody(table_rows(rows), **body)]
+    scrolling = html.Div(html.Table(parts), className="scrolls", tabIndex="0", role="region", **_aria_label(caption))
     return html.Div([html.P(caption, className="muted"), scrolling])
 
 
-def lines(rows: Sequence[Sequence[Any]]) -> list[Component]:
+def table_rows(rows: Sequence[Sequence[Any]]) -> list[Component]:
     """Of a table, to be put into one or behind those that are there."""
     return [html.Tr([html.Td(cell) for cell in row]) for row in rows]
 
@@ -74,17 +74,17 @@ def chart(figure: Any, theme: str, name: str, **more: Any) -> Component:
     layout = figure.to_plotly_json()["layout"] if hasattr(figure, "to_plotly_json") else figure["layout"]
     height = layout.get("height")
     graph = dcc.Graph(figure=figure, config=CONFIG, style={"height": f"{height or 380}px"}, **more)
-    return html.Div(graph, className="chart", role="group", **_named(name))
+    return html.Div(graph, className="chart", role="group", **_aria_label(name))
 
 
-def drawings(found: Sequence[Drawing], theme: str) -> Component:
+def drawings(items: Sequence[FigureJson], theme: str) -> Component:
     """Charts with the sentence that says how to read each."""
     shown = [
         html.Figure(
             [html.Figcaption(one.caption), chart(json.loads(one.figure), theme, one.caption)],
             className="wide" if one.wide else "",
         )
-        for one in found
+        for one in items
     ]
     return html.Div(shown, className="charts")
 
@@ -96,7 +96,7 @@ def select(label: str, options: Sequence[Any], **more: Any) -> Any:
     )
 
 
-def share(run: StoredRun) -> float:
+def fraction_done(run: StoredRun) -> float:
     """How much of its budget a run has spent, 0 … 1; 1 when it succeeded, whatever ended it."""
     if run.state == "succeeded":
         return 1.0
@@ -104,9 +104,9 @@ def share(run: StoredRun) -> float:
     return min((run.mark or 0) / marks, 1.0)
 
 
-def left(run: StoredRun) -> str:
+def time_left(run: StoredRun) -> str:
     """The time that a running run still needs, if it goes on as so far."""
-    done = share(run)
+    done = fraction_done(run)
     if run.state != "running" or not run.seconds or not 0 < done < 1:
         return ""
     return duration(run.seconds / done * (1 - done))
@@ -123,10 +123,10 @@ def duration(seconds: float | None) -> str:
     return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def when(seconds: float | None) -> str:
+def timestamp(seconds: float | None) -> str:
     """A time by the database's clock, UTC."""
     return "–" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
 
 
-def _named(name: str) -> dict[str, Any]:
+def _aria_label(name: str) -> dict[str, Any]:
     return {"aria-label": name}

@@ -5,30 +5,30 @@ from __future__ import annotations
 from flask import Flask, Response
 from flask.typing import ResponseReturnValue
 
-from evornn.dashboards.page_context import Desk
+from evornn.dashboards.page_context import PageContext
 from evornn.errors import EvornnError
-from evornn.service.api.problems import of_error
-from evornn.service.reading.saved_network import Model
+from evornn.service.api.problems import error_response
+from evornn.service.reading.saved_network import SavedNetwork
 
 
-def install(server: Flask, desk: Desk) -> None:
+def install(server: Flask, context: PageContext) -> None:
     """The addresses of files. Each is sent as an attachment: none is ever opened in a page of this server."""
 
     @server.get("/model/<int:run>")
     def model(run: int) -> ResponseReturnValue:
         try:
-            genome = desk.store.champion(run)
-            content = Model(desk.verbs.design(run), genome).packed()
+            genome = context.store.champion(run)
+            content = SavedNetwork(context.caller_service.design(run), genome).to_bytes()
         except EvornnError as error:
-            return _refused(error)
+            return _error_response(error)
         return _file(content, f"run-{run}.safetensors", "application/vnd.safetensors")
 
     @server.get("/report/<int:job>")
     def report(job: int) -> ResponseReturnValue:
         try:
-            page = desk.verbs.report(job)
+            page = context.caller_service.report(job)
         except EvornnError as error:
-            return _refused(error)
+            return _error_response(error)
         return _file(page.encode(), f"job-{job}.html", "text/html")
 
 
@@ -36,5 +36,5 @@ def _file(content: bytes, name: str, kind: str) -> Response:
     return Response(content, headers={"Content-Disposition": f'attachment; filename="{name}"'}, mimetype=kind)
 
 
-def _refused(error: EvornnError) -> Response:
-    return Response(str(error), of_error(error).status_code, mimetype="text/plain")
+def _error_response(error: EvornnError) -> Response:
+    return Response(str(error), error_response(error).status_code, mimetype="text/plain")

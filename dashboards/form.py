@@ -17,8 +17,8 @@ from evornn.experiments.catalog import CATALOGS, Entry, entries
 from evornn.experiments.yaml import PlainLoader
 
 PARTS = {"tasks": "Tasks", "networks": "Networks", "trainers": "Trainers"}
-FIRST = {"tasks": ["sines"], "networks": ["lstm"], "trainers": ["cma_es", "adam"]}
-LONGEST = 10_000  # characters of a setting
+DEFAULT_KINDS = {"tasks": ["sines"], "networks": ["lstm"], "trainers": ["cma_es", "adam"]}
+MAX_LENGTH = 10_000  # characters of a setting
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Setting:
 def kinds(part: str) -> Any:
     """A choice of kinds; which there are comes from the catalog, and nothing is imported for it."""
     return dmc.MultiSelect(
-        id={"type": "kinds", "part": part}, label=PARTS[part], data=sorted(CATALOGS[part]), value=FIRST[part],
+        id={"type": "kinds", "part": part}, label=PARTS[part], data=sorted(CATALOGS[part]), value=DEFAULT_KINDS[part],
         searchable=True, hidePickedOptions=True,
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ def spec(
 def value(setting: Setting) -> Any:
     """`8`, `0.1`, `true`, `[1, 2]`, `{kind: adam}` or text."""
     try:
-        return yaml.load(setting.text[:LONGEST], PlainLoader)
+        return yaml.load(setting.text[:MAX_LENGTH], PlainLoader)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise EvornnError(
             f"{setting.kind}.{setting.name}: write a number, a text, [a, list] or {{a: mapping}}"
@@ -70,11 +70,11 @@ def value(setting: Setting) -> Any:
 def field_of(path: str, chosen: Mapping[str, Sequence[str]]) -> tuple[str, str, str] | None:
     """The input that an error's path is about: `trainers.0.population` → ("trainers", "cma_es", "population")."""
     part, _, rest = path.partition(".")
-    at, _, name = rest.partition(".")
+    index, _, name = rest.partition(".")
     listed = chosen.get(part, ())
-    if not at.isdecimal() or int(at) >= len(listed) or not name:
+    if not index.isdecimal() or int(index) >= len(listed) or not name:
         return None
-    return part, listed[int(at)], name.split(".")[0]
+    return part, listed[int(index)], name.split(".")[0]
 
 
 def _fieldset(part: str, kind: str, known: Mapping[tuple[str, str, str], str]) -> Component:
@@ -82,7 +82,7 @@ def _fieldset(part: str, kind: str, known: Mapping[tuple[str, str, str], str]) -
     inputs = [
         dmc.TextInput(
             id={"type": "setting", "part": part, "kind": kind, "name": name},
-            label=name.replace("_", " "), placeholder=_shown(default), value=known.get((part, kind, name), ""),
+            label=name.replace("_", " "), placeholder=_default_text(default), value=known.get((part, kind, name), ""),
             required=default == "required", debounce=400,
         )
         for name, default in entry.settings.items()
@@ -92,7 +92,7 @@ def _fieldset(part: str, kind: str, known: Mapping[tuple[str, str, str], str]) -
     return html.Fieldset([html.Legend(kind, title=entry.summary), html.Div(inputs, className="settings")])
 
 
-def _shown(default: Any) -> str:
+def _default_text(default: Any) -> str:
     """A default as one would write it."""
     if default is None:
         return "not set"

@@ -7,14 +7,14 @@ from typing import Any
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
-from evornn.dashboards.components import duration, nothing, problem, select, table
-from evornn.dashboards.page_context import Desk
+from evornn.dashboards.components import duration, empty_state, error_message, select, table
+from evornn.dashboards.page_context import PageContext
 from evornn.errors import EvornnError
 from evornn.experiments.analysis.narrative import number
 
 ALL = "all runs"
-BY = ("experiment", "job", "task", "network", "trainer", "state")  # columns of the view `results`
-MOST = 500  # groups
+GROUP_COLUMNS = ("experiment", "job", "task", "network", "trainer", "state")  # columns of the view `results`
+MAX_GROUPS = 500  # groups
 SQL = """SELECT {by}, count(*), count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'succeeded'),
 count(*) FILTER (WHERE state = 'failed'), min(valid_loss), min(test_loss), sum(seconds)
 FROM results GROUP BY {by} ORDER BY count(*) DESC, {by}"""
@@ -23,28 +23,28 @@ HEAD = ("runs", "running", "succeeded", "failed", "lowest validation loss", "low
 
 def choice() -> Any:
     """What to group by."""
-    return select("Group by", [ALL, *BY], id="runs-group", value=ALL, w=160)
+    return select("Group by", [ALL, *GROUP_COLUMNS], id="runs-group", value=ALL, w=160)
 
 
-def install(app: Dash, desk: Desk) -> None:
+def install(app: Dash, context: PageContext) -> None:
     @app.callback(Output("runs-groups", "children"), Output("runs-all", "hidden"), Input("runs-group", "value"))
-    def grouped(by: str | None) -> tuple[Component | None, bool]:
-        if by not in BY:
+    def show_groups(by: str | None) -> tuple[Component | None, bool]:
+        if by not in GROUP_COLUMNS:
             return None, False
         try:
-            return groups(desk, by), True
+            return groups(context, by), True
         except EvornnError as error:
-            return problem(str(error)), True
+            return error_message(str(error)), True
 
 
-def groups(desk: Desk, by: str) -> Component:
+def groups(context: PageContext, by: str) -> Component:
     """A row per group, the largest first. Raises EvornnError where that takes too long."""
-    _, rows = desk.store.query(SQL.format(by=by), MOST)
+    _, rows = context.store.query(SQL.format(by=by), MAX_GROUPS)
     if not rows:
-        return nothing("There are no runs.")
+        return empty_state("There are no runs.")
     shown = [
         (
-            dcc.Link(str(name), href=desk.link("", **{by: name})),
+            dcc.Link(str(name), href=context.link("", **{by: name})),
             *(f"{count:,}" for count in counts),
             number(valid),
             number(test),

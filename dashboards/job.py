@@ -12,19 +12,19 @@ from dash.development.base_component import Component
 
 from evornn.dashboards import page_frame
 from evornn.dashboards.components import LIVE_MS
-from evornn.dashboards.page_context import Desk, whole
+from evornn.dashboards.page_context import PageContext, parse_id
 from evornn.dashboards.run_parts import ACTIONS
 from evornn.experiments.analysis.narrative import plural
 from evornn.store.errors import NotFound
 from evornn.store.records import StoredJob
 from evornn.store.schema import STATES
 
-DONE = {"cancel": "told to stop", "resume": "waiting to go on", "retry": "waiting to start again"}
+OUTCOMES = {"cancel": "told to stop", "resume": "waiting to go on", "retry": "waiting to start again"}
 
 
-def panel(desk: Desk) -> Component:
+def panel(context: PageContext) -> Component:
     """Hidden while the grid shows more than one job; buttons show to those whose token may."""
-    shown = {} if desk.caller.may("submit") else {"display": "none"}
+    shown = {} if context.caller.has_scope("submit") else {"display": "none"}
     buttons = [
         dmc.Button(f"{name.capitalize()} all", id=f"job-{name}", variant="default", disabled=True, style=shown)
         for name in ACTIONS
@@ -42,7 +42,7 @@ def panel(desk: Desk) -> Component:
     )
 
 
-def install(app: Dash, desk: Desk) -> None:
+def install(app: Dash, context: PageContext) -> None:
     @app.callback(
         output=dict(
             number=Output("job-number", "data"),
@@ -54,12 +54,12 @@ def install(app: Dash, desk: Desk) -> None:
         inputs=dict(asked=Input("runs", "getRowsRequest"), tick=Input("job-tick", "n_intervals")),
         prevent_initial_call=True,
     )
-    def look(asked: dict[str, Any] | None, tick: int | None) -> dict[str, Any]:
-        job = chosen(desk, asked or {})
+    def refresh(asked: dict[str, Any] | None, tick: int | None) -> dict[str, Any]:
+        job = find_job(context, asked or {})
         if job is None:
             return {"number": None, "hidden": True, "still": True, "now": None, "closed": [True] * len(ACTIONS)}
         closed = [not set(states) & set(job.counts) for states in ACTIONS.values()]
-        return {"number": job.id, "hidden": False, "still": False, "now": so_far(desk, job), "closed": closed}
+        return {"number": job.id, "hidden": False, "still": False, "now": summary(context, job), "closed": closed}
 
     for action in ACTIONS:
 
@@ -73,21 +73,24 @@ def install(app: Dash, desk: Desk) -> None:
         def act(clicks: int | None, number: int, action: str = action) -> Any:
             if not clicks:
                 return no_update, no_update
-            count = desk.change(action, job=number)
-            told = f"{plural(count, 'run')} of job {number} {DONE[action]}" if count else f"nothing to {action}"
-            return [page_frame.notice(told)], {"again": True, "at": time.time()}  # rows that had ended may move again
+            count = context.change(action, job=number)
+            message = f"{plural(count, 'run')} of job {number} {OUTCOMES[action]}" if count else f"nothing to {action}"
+            return [page_frame.notice(message)], {
+                "again": True,
+                "at": time.time(),
+            }  # rows that had ended may move again
 
 
-def chosen(desk: Desk, asked: Mapping[str, Any]) -> StoredJob | None:
+def find_job(context: PageContext, request: Mapping[str, Any]) -> StoredJob | None:
     """The job whose runs the grid asks for; None when it asks for those of several, or there is no such job."""
-    number = whole((asked.get("filterModel") or {}).get("job", {}).get("filter", ""))
+    number = parse_id((request.get("filterModel") or {}).get("job", {}).get("filter", ""))
     try:
-        return None if number is None else desk.store.job(number)
+        return None if number is None else context.store.job(number)
     except NotFound:
         return None
 
 
-def so_far(desk: Desk, job: StoredJob) -> list[Any]:
+def summary(context: PageContext, job: StoredJob) -> list[Any]:
     """What it is called, whose it is, how many of its runs are in which state, where they are compared."""
     counts = [
         html.Span(f"{job.counts[state]:,} {state}", className=f"state state-{state}")
@@ -96,5 +99,5 @@ def so_far(desk: Desk, job: StoredJob) -> list[Any]:
     ]
     whose = f" of {job.owner}" if job.owner else ""
     spaced = [part for count in counts for part in (count, " ")]
-    link = dcc.Link("Compare its runs", href=desk.link("compare", job=job.id))
+    link = dcc.Link("Compare its runs", href=context.link("compare", job=job.id))
     return [html.Strong(f"Job {job.id}: {job.experiment}{whose} "), *spaced, link]

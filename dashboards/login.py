@@ -22,10 +22,10 @@ from evornn.errors import EvornnError
 if TYPE_CHECKING:
     from evornn.service.api.auth import Caller, Guard
 
-HOURS = 12  # of a session
-MOST = 1000  # sessions at once; the oldest ends when another begins
-OPEN = ("/login", "/assets/", "/_dash-component-suites/", "/_favicon.ico")  # shown to anybody: no data in them
-REFUSED = "This token is unknown or was revoked. `evornn token add NAME` makes one."
+SESSION_HOURS = 12  # of a session
+MAX_SESSIONS = 1000  # sessions at once; the oldest ends when another begins
+PUBLIC_PATHS = ("/login", "/assets/", "/_dash-component-suites/", "/_favicon.ico")  # shown to anybody: no data in them
+INVALID_TOKEN = "This token is unknown or was revoked. `evornn token add NAME` makes one."
 
 
 class Sessions:
@@ -33,23 +33,23 @@ class Sessions:
 
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
-        self._known: dict[str, tuple[float, str]] = {}  # session → when it ends, token
+        self._sessions: dict[str, tuple[float, str]] = {}  # session → when it ends, token
         self._lock = Lock()
 
     def begin(self, token: str) -> str | None:
         """A new session; None for a token that is not good."""
-        if not _sane(token) or self.guard.caller(token) is None:
+        if not _is_plausible(token) or self.guard.caller(token) is None:
             return None
         name = secrets.token_urlsafe(32)
         with self._lock:
-            while len(self._known) >= MOST:
-                del self._known[next(iter(self._known))]
-            self._known[name] = (time.monotonic() + 3600 * HOURS, token)
+            while len(self._sessions) >= MAX_SESSIONS:
+                del self._sessions[next(iter(self._sessions))]
+            self._sessions[name] = (time.monotonic() + 3600 * SESSION_HOURS, token)
         return name
 
     def caller(self, name: str | None) -> Caller | None:
         """Whose session it is; None where there is none, or its token was revoked."""
-        until, token = self._known.get(name or "", (0.0, ""))
+        until, token = self._sessions.get(name or "", (0.0, ""))
         if time.monotonic() > until:
             self.end(name)
             return None
@@ -57,7 +57,7 @@ class Sessions:
 
     def end(self, name: str | None) -> None:
         with self._lock:
-            self._known.pop(name or "", None)
+            self._sessions.pop(name or "", None)
 
 
 class Cookies(SecureCookieSessionInterface):
@@ -81,26 +81,26 @@ def protect(server: Flask, sessions: Sessions, prefix: str, hashes: Sequence[str
     policy = _policy(hashes)
 
     @server.before_request
-    def let_in() -> ResponseReturnValue | None:
-        if request.method not in ("GET", "HEAD") and not _from_here():
+    def authenticate() -> ResponseReturnValue | None:
+        if request.method not in ("GET", "HEAD") and not is_same_origin():
             return "this request comes from another site", 403
-        if request.path.startswith(OPEN):
+        if request.path.startswith(PUBLIC_PATHS):
             return None
         g.caller = sessions.caller(session.get("name"))
         if g.caller is not None:
             return None
         if request.path.startswith("/_dash-"):
             return "your session has ended: log in again", 401
-        return redirect(f"{prefix}login?{urlencode({'next': _here(prefix)})}")
+        return redirect(f"{prefix}login?{urlencode({'next': _current_address(prefix)})}")
 
     @server.route("/login", methods=["GET", "POST"])
     def login() -> ResponseReturnValue:
-        following = _inside(request.values.get("next"), prefix)
+        following = _safe_target(request.values.get("next"), prefix)
         if request.method == "GET":
             return _form(prefix, following)
         name = sessions.begin(request.form.get("token", "").strip())
         if name is None:
-            return _form(prefix, following, REFUSED), 401
+            return _form(prefix, following, INVALID_TOKEN), 401
         session.clear()
         session["name"] = name
         return redirect(following)
@@ -112,13 +112,13 @@ def protect(server: Flask, sessions: Sessions, prefix: str, hashes: Sequence[str
         return redirect(f"{prefix}login")
 
     @server.after_request
-    def shielded(response: Response) -> Response:
+    def set_security_headers(response: Response) -> Response:
         response.headers.setdefault("Content-Security-Policy", policy)
         response.headers["Referrer-Policy"] = "same-origin"  # without a referrer, forms would not say their origin
         return response
 
     @server.errorhandler(EvornnError)
-    def refused(error: EvornnError) -> ResponseReturnValue:
+    def handle_error(error: EvornnError) -> ResponseReturnValue:
         return _form(prefix, prefix, str(error)), 503
 
 
@@ -132,18 +132,18 @@ def _policy(hashes: Sequence[str]) -> str:
     )
 
 
-def _from_here() -> bool:
+def is_same_origin() -> bool:
     """Whether a page of this server sent it: browsers say where a POST comes from, and no page can make them lie."""
     origin = request.headers.get("Origin")
     return origin is not None and urlsplit(origin).netloc == request.host
 
 
-def _here(prefix: str) -> str:
+def _current_address(prefix: str) -> str:
     query = request.query_string.decode("ascii", "ignore")
     return f"{prefix}{request.path.removeprefix('/')}{'?' if query else ''}{query}"
 
 
-def _inside(address: str | None, prefix: str) -> str:
+def _safe_target(address: str | None, prefix: str) -> str:
     """Where to go after the login: to a page of the dashboard, never to another site."""
     inside = address is not None and address.startswith(prefix) and "\\" not in address and "//" not in address
     return address if inside and address is not None and address.isprintable() else prefix
@@ -153,5 +153,5 @@ def _form(prefix: str, following: str, problem: str = "") -> str:
     return render_template("login.html", prefix=prefix, following=following, problem=problem)
 
 
-def _sane(token: str) -> bool:
+def _is_plausible(token: str) -> bool:
     return token.isascii() and 16 <= len(token) <= 256

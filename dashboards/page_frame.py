@@ -10,8 +10,8 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
-from evornn.dashboards.components import problem, waiting
-from evornn.dashboards.page_context import Desk, Page, asked
+from evornn.dashboards.components import error_message, loading_message
+from evornn.dashboards.page_context import DashboardPage, PageContext, parse_query
 from evornn.errors import EvornnError
 from evornn.experiments.reporting.palette import template
 
@@ -29,18 +29,18 @@ INDEX = """<!DOCTYPE html>
     <footer>{%config%}{%scripts%}{%renderer%}</footer>
   </body>
 </html>"""
-LOST = "The server doesn't answer. What you see may be old; this page goes on by itself when it is back."
+CONNECTION_LOST = "The server doesn't answer. What you see may be old; this page goes on by itself when it is back."
 
 
-def install(app: Dash, desk: Desk, pages: Sequence[Page]) -> None:
+def install(app: Dash, context: PageContext, pages: Sequence[DashboardPage]) -> None:
     """The frame's layout, and the callbacks that fill it."""
-    app.index_string = INDEX.replace("PREFIX", desk.prefix)
+    app.index_string = INDEX.replace("PREFIX", context.prefix)
     # Dash asks for it once by itself, before anybody is logged in.
-    app.layout = lambda: layout(desk, pages) if desk.somebody else html.Div()
+    app.layout = lambda: layout(context, pages) if context.is_logged_in else html.Div()
 
     @app.callback(Output("page", "children"), Input("url", "pathname"), Input("url", "search"))
     def show(path: str | None, search: str | None) -> Component:
-        return opened(desk, pages, path or "", search)
+        return open_page(context, pages, path or "", search)
 
     app.clientside_callback(
         ClientsideFunction("frame", "theme"),
@@ -57,51 +57,53 @@ def install(app: Dash, desk: Desk, pages: Sequence[Page]) -> None:
     )
 
 
-def layout(desk: Desk, pages: Sequence[Page]) -> Any:
+def layout(context: PageContext, pages: Sequence[DashboardPage]) -> Any:
     """The frame around a page that is still to come."""
-    looks = {theme: template(theme).to_plotly_json() for theme in ("light", "dark")}
-    menu = [dcc.Link(page.name, href=desk.link(page.path)) for page in pages if page.listed]
+    templates = {theme: template(theme).to_plotly_json() for theme in ("light", "dark")}
+    menu = [dcc.Link(page.name, href=context.link(page.path)) for page in pages if page.in_menu]
     menu_name: dict[str, Any] = {"aria-label": "Pages"}
-    caller = desk.caller
+    caller = context.caller
     return dmc.MantineProvider(
         id="mantine",
-        forceColorScheme=desk.theme,
+        forceColorScheme=context.theme,
         theme={"primaryColor": "blue", "primaryShade": 8, "fontFamily": "system-ui, sans-serif"},
         children=[
             dcc.Location(id="url", refresh="callback-nav"),
-            dcc.Store(id="templates", data=looks),
+            dcc.Store(id="templates", data=templates),
             dmc.NotificationContainer(id=NOTICES, position="bottom-right", autoClose=8000),
             html.A("Skip to the page", href="#page", className="skip"),
             html.Header(
                 [
-                    dcc.Link("evornn", href=desk.prefix, className="brand"),
+                    dcc.Link("evornn", href=context.prefix, className="brand"),
                     html.Nav(menu, id="menu", **menu_name),
                     html.Span(f"{caller.name} ({caller.scope})", className="who"),
                     html.Button("Light / dark", id="theme", className="quiet", n_clicks=0),
                     html.Form(
                         html.Button("Log out", className="quiet", type="submit"),
-                        action=f"{desk.prefix}logout",
+                        action=f"{context.prefix}logout",
                         method="POST",
                     ),
                 ]
             ),
-            html.Div(LOST, id="lost", role="alert", hidden=True),
-            html.Main(waiting(), id="page", tabIndex="-1"),
+            html.Div(CONNECTION_LOST, id="lost", role="alert", hidden=True),
+            html.Main(loading_message(), id="page", tabIndex="-1"),
         ],
     )
 
 
-def opened(desk: Desk, pages: Sequence[Page], path: str, search: str | None) -> Component:
+def open_page(context: PageContext, pages: Sequence[DashboardPage], path: str, search: str | None) -> Component:
     """The page at an address; one that says so where there is none."""
-    inside = path.removeprefix(desk.prefix.rstrip("/")).strip("/")
+    inside = path.removeprefix(context.prefix.rstrip("/")).strip("/")
     first, _, rest = inside.partition("/")
     page = next((page for page in pages if page.path == first), None)
     if page is None:
-        return html.Section([html.H1("No such page"), problem(f"There is no page {inside!r}: see the menu above.")])
+        return html.Section(
+            [html.H1("No such page"), error_message(f"There is no page {inside!r}: see the menu above.")]
+        )
     try:
-        return page.layout(desk, rest, asked(search))
+        return page.layout(context, rest, parse_query(search))
     except EvornnError as error:
-        return html.Section([html.H1(page.name), problem(str(error))])
+        return html.Section([html.H1(page.name), error_message(str(error))])
 
 
 def notice(text: str, colour: str = "blue") -> dict[str, Any]:

@@ -11,15 +11,15 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
-from evornn.dashboards.components import chart, heading, nothing, problem, select
-from evornn.dashboards.page_context import Desk, Page
+from evornn.dashboards.components import chart, empty_state, error_message, heading, select
+from evornn.dashboards.page_context import DashboardPage, PageContext
 from evornn.errors import EvornnError
 from evornn.experiments.analysis.narrative import plural
 from evornn.experiments.reporting.run_charts import table_chart
-from evornn.service.reading.export import table
+from evornn.service.reading.export import encode_table
 
-SHOWN, TAKEN = 1000, 10_000  # rows in the grid, rows of a file
-LONGEST = 100_000  # characters of a query
+GRID_ROWS, FILE_ROWS = 1000, 10_000  # rows in the grid, rows of a file
+MAX_QUERY_LENGTH = 100_000  # characters of a query
 EXAMPLES = {
     "The best of every task": """\
 SELECT experiment, job, task, network, trainer, runs, median_valid_loss, median_test_loss
@@ -37,7 +37,7 @@ SELECT run, experiment, trainer, failures, error FROM results WHERE error IS NOT
 }
 
 
-def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
+def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
     sql = query.get("sql") or next(iter(EXAMPLES.values()))
     return html.Section(
         [
@@ -45,7 +45,8 @@ def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
             select("Example", list(EXAMPLES), id="query-example", placeholder="Choose one", maw=480),
             dmc.Textarea(
                 id="query-sql", label="SQL: one SELECT on the views results, leaderboard, learning_curves",
-                value=sql[:LONGEST], autosize=True, minRows=4, maxRows=16, className="sql", mt="sm", spellCheck=False,
+                value=sql[:MAX_QUERY_LENGTH], autosize=True, minRows=4, maxRows=16, className="sql", mt="sm",
+                spellCheck=False,
             ),
             html.Div(
                 [
@@ -55,7 +56,7 @@ def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
                 ],
                 className="row",
             ),
-            html.Div(nothing("The answer shows here."), id="query-answer"),
+            html.Div(empty_state("The answer shows here."), id="query-answer"),
             html.Div(
                 [select("Chart: x", [], id="query-x"), select("y", [], id="query-y"),
                  select("as", ["points", "lines", "bars"], id="query-kind", value="points")],
@@ -67,7 +68,7 @@ def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
     )  # fmt: skip
 
 
-def install(app: Dash, desk: Desk) -> None:
+def install(app: Dash, context: PageContext) -> None:
     @app.callback(Output("query-sql", "value"), Input("query-example", "value"), prevent_initial_call=True)
     def example(name: str | None) -> Any:
         return EXAMPLES.get(name or "", no_update)
@@ -85,11 +86,11 @@ def install(app: Dash, desk: Desk) -> None:
     )
     def answer(clicks: int | None, sql: str) -> Any:
         try:
-            columns, rows = asked(desk, sql, SHOWN)
+            columns, rows = run_query(context, sql, GRID_ROWS)
         except EvornnError as error:
-            return problem(str(error)), [], [], None, None, True
+            return error_message(str(error)), [], [], None, None, True
         names = list(dict.fromkeys(columns))
-        first, second = chosen(columns, rows)
+        first, second = default_axes(columns, rows)
         return grid(columns, rows), names, names, first, second, second is None
 
     @app.callback(
@@ -102,10 +103,10 @@ def install(app: Dash, desk: Desk) -> None:
     def plot(x: str | None, y: str | None, kind: str, sql: str) -> Any:
         if x is None or y is None:
             return None
-        columns, rows = asked(desk, sql, SHOWN)
+        columns, rows = run_query(context, sql, GRID_ROWS)
         if x not in columns or y not in columns:
-            return nothing("The query has changed: run it again.")
-        return chart(table_chart(columns, rows, x, y, kind, desk.theme), desk.theme, f"{y} against {x}")
+            return empty_state("The query has changed: run it again.")
+        return chart(table_chart(columns, rows, x, y, kind, context.theme), context.theme, f"{y} against {x}")
 
     @app.callback(
         Output("query-file", "data"),
@@ -114,24 +115,24 @@ def install(app: Dash, desk: Desk) -> None:
         State("query-sql", "value"),
         prevent_initial_call=True,
     )
-    def take(csv: int | None, parquet: int | None, sql: str) -> Any:
+    def download(csv: int | None, parquet: int | None, sql: str) -> Any:
         suffix = ".csv" if ctx.triggered_id == "query-csv" else ".parquet"
-        content = b64encode(table(*asked(desk, sql, TAKEN), suffix)).decode()
+        content = b64encode(encode_table(*run_query(context, sql, FILE_ROWS), suffix)).decode()
         return {"filename": f"query{suffix}", "content": content, "base64": True}
 
 
-def asked(desk: Desk, sql: str, limit: int) -> tuple[list[str], list[list[Any]]]:
+def run_query(context: PageContext, sql: str, limit: int) -> tuple[list[str], list[list[Any]]]:
     """The answer. Raises EvornnError for what is no SELECT, names that there aren't, and what takes too long."""
-    if not sql or len(sql) > LONGEST:
-        raise EvornnError(f"write one SELECT of at most {LONGEST:,} characters")
-    return desk.store.query(sql, limit)
+    if not sql or len(sql) > MAX_QUERY_LENGTH:
+        raise EvornnError(f"write one SELECT of at most {MAX_QUERY_LENGTH:,} characters")
+    return context.store.query(sql, limit)
 
 
 def grid(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Component:
     """Columns go by their number: names may be anything, and repeated."""
     if not rows:
-        return nothing("No row matches.")
-    more = f", the first {SHOWN:,}: a file has up to {TAKEN:,}" if len(rows) == SHOWN else ""
+        return empty_state("No row matches.")
+    more = f", the first {GRID_ROWS:,}: a file has up to {FILE_ROWS:,}" if len(rows) == GRID_ROWS else ""
     return html.Div(
         [
             html.P(f"{plural(len(rows), 'row')}{more}", className="muted", role="status"),
@@ -148,7 +149,7 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Component:
     )
 
 
-def chosen(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str | None, str | None]:
+def default_axes(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str | None, str | None]:
     """Columns to begin a chart with: the last two of numbers, or a name and a number."""
     numeric = [
         name for k, name in enumerate(columns)
@@ -163,4 +164,4 @@ def _cell(value: Any) -> Any:
     return str(value) if isinstance(value, float) and value - value != 0 else value
 
 
-PAGE = Page("Query", "query", layout, install)
+PAGE = DashboardPage("Query", "query", layout, install)

@@ -9,25 +9,25 @@ from dash import Dash, dcc, html
 from dash.development.base_component import Component
 
 from evornn.dashboards import run_live, run_network, run_searcher
-from evornn.dashboards.components import LIVE_MS, problem
-from evornn.dashboards.page_context import Desk, Page, whole
+from evornn.dashboards.components import LIVE_MS, error_message
+from evornn.dashboards.page_context import DashboardPage, PageContext, parse_id
 from evornn.dashboards.run_parts import about, actions, curve_panel, top
 
 
-def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
-    number = whole(rest)
+def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
+    number = parse_id(rest)
     if number is None:
-        return problem(f"There is no run {rest!r}: the list of runs leads to all that there are.")
-    run = desk.store.run(number)
+        return error_message(f"There is no run {rest!r}: the list of runs leads to all that there are.")
+    run = context.store.run(number)
     panels = {
-        "Curve": curve_panel(desk, run), "Searcher": run_searcher.panel(desk), "Network": run_network.panel(),
-        "Spec and machine": about(desk, run),
-        "Events and log": run_live.told_panel(),
+        "Curve": curve_panel(context, run), "Searcher": run_searcher.panel(context), "Network": run_network.panel(),
+        "Spec and machine": about(context, run),
+        "Events and log": run_live.events_panel(),
     }  # fmt: skip
     return html.Section(
         [
-            html.Div(top(desk, run), id="run-top"),
-            actions(desk, run),
+            html.Div(top(context, run), id="run-top"),
+            actions(context, run),
             dmc.Tabs(
                 [
                     dmc.TabsList([dmc.TabsTab(name, value=name) for name in panels]),
@@ -44,10 +44,10 @@ def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
     )
 
 
-def install(app: Dash, desk: Desk) -> None:
-    run_live.install(app, desk)
-    run_searcher.install(app, desk)
-    run_network.install(app, desk)
+def install(app: Dash, context: PageContext) -> None:
+    run_live.install(app, context)
+    run_searcher.install(app, context)
+    run_network.install(app, context)
 
 
-PAGE = Page("Run", "run", layout, install, listed=False)
+PAGE = DashboardPage("Run", "run", layout, install, in_menu=False)

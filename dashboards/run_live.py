@@ -9,18 +9,18 @@ from dash import Dash, Input, Output, Patch, State, ctx, html, no_update
 from dash.development.base_component import Component
 
 from evornn.dashboards import components, page_frame
-from evornn.dashboards.components import ENDED, table, when
-from evornn.dashboards.page_context import Desk
+from evornn.dashboards.components import TERMINAL_STATES, table, timestamp
+from evornn.dashboards.page_context import PageContext
 from evornn.dashboards.run_parts import ACTIONS, top
 from evornn.experiments.reporting import run_charts
 from evornn.store.records import Event, LogLine, StoredRun
 from evornn.training.records import Row
 
-LINES = 500  # of the log, and events, in one look
-DONE = {"cancel": "is told to stop", "resume": "waits to go on", "retry": "waits to start again"}
+MAX_LINES = 500  # of the log, and events, in one look
+OUTCOMES = {"cancel": "is told to stop", "resume": "waits to go on", "retry": "waits to start again"}
 
 
-def install(app: Dash, desk: Desk) -> None:
+def install(app: Dash, context: PageContext) -> None:
     @app.callback(
         output=dict(
             figure=Output("run-curve", "figure"),
@@ -42,18 +42,18 @@ def install(app: Dash, desk: Desk) -> None:
             seen=State("run-seen", "data"),
         ),
     )
-    def look(tick: int | None, axes: dict[str, Any], number: int, seen: dict[str, Any]) -> dict[str, Any]:
+    def refresh(tick: int | None, axes: dict[str, Any], number: int, seen: dict[str, Any]) -> dict[str, Any]:
         """Only what is new travels; the whole curve when its axes change, or when the run was begun anew."""
-        run = desk.store.run(number)  # first: when it has ended by now, what follows is all there will be
-        anew = ctx.triggered_id != "run-tick" or not seen or seen["mark"] > (run.mark or 0)
-        rows = desk.store.curve(number, after=0 if anew else seen["mark"])
-        told, lines = so_far(desk, number, seen)
-        found = unchanged | (drawn(rows, axes, desk.theme) if anew else grown(rows, axes["x"]))
-        now = position(run, rows, told, lines, {**seen, "mark": 0} if anew else seen)
+        run = context.store.run(number)  # first: when it has ended by now, what follows is all there will be
+        is_full = ctx.triggered_id != "run-tick" or not seen or seen["mark"] > (run.mark or 0)
+        rows = context.store.curve(number, after=0 if is_full else seen["mark"])
+        events, lines = fetch_new(context, number, seen)
+        updates = unchanged | (full_curve(rows, axes, context.theme) if is_full else new_points(rows, axes["x"]))
+        now = position(run, rows, events, lines, {**seen, "mark": 0} if is_full else seen)
         if now == seen:
-            return found
-        return found | changes(desk, run, seen, max(len(told), len(lines)) == LINES) | {
-            "events": behind(table_lines(told)), "log": behind([text(line) for line in lines]), "seen": now,
+            return updates
+        return updates | changes(context, run, seen, max(len(events), len(lines)) == MAX_LINES) | {
+            "events": append(event_rows(events)), "log": append([log_text(line) for line in lines]), "seen": now,
         }  # fmt: skip
 
     unchanged: dict[str, Any] = dict.fromkeys(
@@ -72,70 +72,70 @@ def install(app: Dash, desk: Desk) -> None:
         def act(clicks: int, number: int, action: str = action) -> Any:
             if not clicks:
                 return no_update, no_update
-            count = desk.change(action, run=number)
-            said = page_frame.notice(f"run {number} {DONE[action]}" if count else f"nothing to {action}")
-            return [said], False if count else no_update
+            count = context.change(action, run=number)
+            message = page_frame.notice(f"run {number} {OUTCOMES[action]}" if count else f"nothing to {action}")
+            return [message], False if count else no_update
 
 
-def told_panel() -> Component:
+def events_panel() -> Component:
     """Events and lines of the log; more of both are put behind those that are there."""
     return html.Div(
         [table(("Time (UTC)", "Event", "Detail"), [], "Events", id="run-events"), html.Pre([], id="run-log")]
     )
 
 
-def so_far(desk: Desk, number: int, seen: Mapping[str, Any]) -> tuple[list[Event], list[LogLine]]:
+def fetch_new(context: PageContext, number: int, seen: Mapping[str, Any]) -> tuple[list[Event], list[LogLine]]:
     """The next events and lines that were not seen."""
-    told = desk.store.events(run=number, after=seen.get("event", 0), limit=LINES)
-    return told, desk.store.logs(run=number, after=seen.get("line", 0), limit=LINES)
+    events = context.store.events(run=number, after=seen.get("event", 0), limit=MAX_LINES)
+    return events, context.store.logs(run=number, after=seen.get("line", 0), limit=MAX_LINES)
 
 
 def position(
-    run: StoredRun, rows: Sequence[Row], told: Sequence[Event], lines: Sequence[LogLine], seen: Mapping[str, Any]
+    run: StoredRun, rows: Sequence[Row], events: Sequence[Event], lines: Sequence[LogLine], seen: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What has been shown after this look, for the next one to go on from."""
     return {
         "mark": rows[-1].mark if rows else seen.get("mark", 0),
-        "event": told[-1].id if told else seen.get("event", 0),
+        "event": events[-1].id if events else seen.get("event", 0),
         "line": lines[-1].id if lines else seen.get("line", 0),
         "state": run.state,
         "steps": run.network_steps,
     }
 
 
-def changes(desk: Desk, run: StoredRun, seen: Mapping[str, Any], unread: bool) -> dict[str, Any]:
+def changes(context: PageContext, run: StoredRun, seen: Mapping[str, Any], unread: bool) -> dict[str, Any]:
     """The top of the page, and what follows from the run's state: only where that is another, because other callbacks
     wait for it. The page goes on asking while there is something `unread`."""
-    found: dict[str, Any] = {"top": top(desk, run)}
-    if run.state == seen.get("state") and run.state not in ENDED:
-        return found
-    return found | {
-        "ended": run.state in ENDED and not unread, "unfinished": run.state != "succeeded",
+    updates: dict[str, Any] = {"top": top(context, run)}
+    if run.state == seen.get("state") and run.state not in TERMINAL_STATES:
+        return updates
+    return updates | {
+        "ended": run.state in TERMINAL_STATES and not unread, "unfinished": run.state != "succeeded",
         "closed": [run.state not in states for states in ACTIONS.values()],
     }  # fmt: skip
 
 
-def drawn(rows: Sequence[Row], axes: Mapping[str, Any], theme: str) -> dict[str, Any]:
+def full_curve(rows: Sequence[Row], axes: Mapping[str, Any], theme: str) -> dict[str, Any]:
     """A new curve."""
     logarithmic = bool(axes["log_x"]), bool(axes["log_y"])
     return {"figure": run_charts.run_curve(rows, axes["x"], *logarithmic, theme)}
 
 
-def grown(new: Sequence[Row], x: str) -> dict[str, Any]:
+def new_points(new: Sequence[Row], x: str) -> dict[str, Any]:
     """The points that the curve lacks."""
     traces = list(range(len(run_charts.TRACES)))
     return {"more": [run_charts.curve_points(new, x), traces]} if new else {}
 
 
-def table_lines(told: Sequence[Event]) -> list[Component]:
-    return components.lines([(when(e.time), e.kind, e.detail) for e in told])
+def event_rows(events: Sequence[Event]) -> list[Component]:
+    return components.table_rows([(timestamp(e.time), e.kind, e.detail) for e in events])
 
 
-def text(line: LogLine) -> str:
-    return f"{when(line.time)} {line.level} {line.message}\n"
+def log_text(line: LogLine) -> str:
+    return f"{timestamp(line.time)} {line.level} {line.message}\n"
 
 
-def behind(more: Sequence[Any]) -> Any:
+def append(more: Sequence[Any]) -> Any:
     """Children that are put behind those that are there."""
     if not more:
         return no_update

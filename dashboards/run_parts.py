@@ -7,8 +7,18 @@ import yaml
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from evornn.dashboards.components import badge, chart, duration, facts, heading, left, nothing, share, when
-from evornn.dashboards.page_context import Desk
+from evornn.dashboards.components import (
+    badge,
+    chart,
+    duration,
+    empty_state,
+    facts,
+    fraction_done,
+    heading,
+    time_left,
+    timestamp,
+)
+from evornn.dashboards.page_context import PageContext
 from evornn.experiments.analysis.narrative import number, plural
 from evornn.experiments.reporting import run_charts
 from evornn.store.records import StoredRun
@@ -18,16 +28,16 @@ X = [{"value": "network_steps", "label": "steps"}, {"value": "updates", "label":
 ACTIONS = {"cancel": ("queued", "running"), "resume": ("failed", "cancelled"), "retry": ("failed",)}
 
 
-def top(desk: Desk, run: StoredRun) -> list[Component]:
+def top(context: PageContext, run: StoredRun) -> list[Component]:
     """Title, state, progress."""
-    rest = f", about {left(run)} left" if left(run) else ""
+    rest = f", about {time_left(run)} left" if time_left(run) else ""
     words = f"mark {run.mark or 0} of {run.budget.get('marks', 100)}{rest}"
     who = f"{run.experiment} · {run.task} · {run.network} · {run.trainer} · seed {run.seed}"
     return [
         heading(f"Run {run.id}", badge(run.state)),
-        html.P([who, " · ", dcc.Link(f"job {run.job}", href=desk.link("", job=run.job))], className="muted"),
+        html.P([who, " · ", dcc.Link(f"job {run.job}", href=context.link("", job=run.job))], className="muted"),
         html.Div(
-            [html.Span(className="bar long", style={"--share": round(share(run), 3)}), html.Span(words)],
+            [html.Span(className="bar long", style={"--share": round(fraction_done(run), 3)}), html.Span(words)],
             className="share",
         ),
         *([html.P(run.error, className="problem")] if run.error else []),
@@ -45,9 +55,9 @@ def top(desk: Desk, run: StoredRun) -> list[Component]:
     ]
 
 
-def actions(desk: Desk, run: StoredRun) -> Component:
+def actions(context: PageContext, run: StoredRun) -> Component:
     """What may be done with it; buttons show to those whose token may."""
-    shown = {} if desk.caller.may("submit") else {"display": "none"}
+    shown = {} if context.caller.has_scope("submit") else {"display": "none"}
     buttons = [
         dmc.Button(
             name.capitalize(), id=f"run-{name}", variant="default", disabled=run.state not in states, style=shown
@@ -55,13 +65,13 @@ def actions(desk: Desk, run: StoredRun) -> Component:
         for name, states in ACTIONS.items()
     ]
     links = [
-        html.A("Download model", id="run-model", href=desk.link(f"model/{run.id}"), hidden=run.state != "succeeded"),
-        dcc.Link("Compare its job", href=desk.link("compare", job=run.job)),
+        html.A("Download model", id="run-model", href=context.link(f"model/{run.id}"), hidden=run.state != "succeeded"),
+        dcc.Link("Compare its job", href=context.link("compare", job=run.job)),
     ]
     return html.Div([*buttons, *links], className="row middle")
 
 
-def curve_panel(desk: Desk, run: StoredRun) -> Component:
+def curve_panel(context: PageContext, run: StoredRun) -> Component:
     return html.Div(
         [
             html.Div(
@@ -72,14 +82,14 @@ def curve_panel(desk: Desk, run: StoredRun) -> Component:
                 ],
                 className="row middle",
             ),
-            chart(run_charts.run_curve([], theme=desk.theme), desk.theme, "Learning curve", id="run-curve"),
+            chart(run_charts.run_curve([], theme=context.theme), context.theme, "Learning curve", id="run-curve"),
         ]
     )
 
 
-def about(desk: Desk, run: StoredRun) -> Component:
+def about(context: PageContext, run: StoredRun) -> Component:
     """What was asked for, and what computed it."""
-    machine = desk.store.result(run.id).environment if run.state == "succeeded" else {}
+    machine = context.store.result(run.id).environment if run.state == "succeeded" else {}
     spec = {name: value for name, value in run.fragments.items() if value is not None}
     spec |= {"seed": run.seed, "budget": run.budget}
     return html.Div(
@@ -90,10 +100,12 @@ def about(desk: Desk, run: StoredRun) -> Component:
                     html.H2("Machine and versions"),
                     html.Pre(yaml.safe_dump(machine, sort_keys=False))
                     if machine
-                    else nothing("Known when the run has succeeded."),
+                    else empty_state("Known when the run has succeeded."),
                     facts(
-                        {"created": when(run.created), "started": when(run.started), "finished": when(run.finished),
-                         "claimed": plural(run.lease, "time"), "by": run.lease_owner, "failures": run.failures}
+                        {"created": timestamp(run.created), "started": timestamp(run.started),
+                         "finished": timestamp(run.finished),
+                         "claimed": plural(run.lease, "time"), "by": run.lease_owner,
+                         "failures": run.failures}
                     ),
                 ]
             ),

@@ -8,8 +8,8 @@ from typing import Any
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from evornn.dashboards.components import ALWAYS, ENDED, LIVE_MS, NEVER, chart, nothing
-from evornn.dashboards.page_context import Desk
+from evornn.dashboards.components import ALWAYS, LIVE_MS, NEVER, TERMINAL_STATES, chart, empty_state
+from evornn.dashboards.page_context import PageContext
 from evornn.experiments.reporting import run_charts
 from evornn.experiments.reporting.palette import template
 from evornn.training.records import Row
@@ -19,12 +19,12 @@ PATIENCE_MS = 10 * LIVE_MS  # until another look, where one is not answered
 NONE = "This trainer reports no numbers of its own, or the run has not come to its first mark."
 
 
-def panel(desk: Desk) -> Component:
+def panel(context: PageContext) -> Component:
     """Empty, until somebody looks at it."""
-    empty = chart(run_charts.searcher([], [], theme=desk.theme), desk.theme, TAB, id="run-searcher-chart")
+    empty = chart(run_charts.searcher([], [], theme=context.theme), context.theme, TAB, id="run-searcher-chart")
     return html.Div(
         [
-            html.Div(nothing(NONE), id="run-searcher-none"),
+            html.Div(empty_state(NONE), id="run-searcher-none"),
             html.Div(empty, id="run-searcher", hidden=True),
             dcc.Store(id="run-searcher-seen", data={}),
             dcc.Interval(id="run-searcher-tick", interval=LIVE_MS, max_intervals=NEVER),
@@ -32,7 +32,7 @@ def panel(desk: Desk) -> Component:
     )
 
 
-def install(app: Dash, desk: Desk) -> None:
+def install(app: Dash, context: PageContext) -> None:
     @app.callback(
         output=dict(
             figure=Output("run-searcher-chart", "figure"),
@@ -53,15 +53,15 @@ def install(app: Dash, desk: Desk) -> None:
         ),
         running=[(Output("run-searcher-tick", "interval"), PATIENCE_MS, LIVE_MS)],
     )
-    def look(
+    def refresh(
         tab: str, tick: int | None, ended: bool | None, x: str, number: int, seen: dict[str, Any]
     ) -> dict[str, Any]:
         unchanged = dict.fromkeys(("figure", "style", "more", "none", "hidden", "seen"), no_update)
         if tab != TAB:
             return unchanged | {"ticks": NEVER}
-        run = desk.store.run(number)
-        found = news(desk, number, x, seen if is_behind(seen, x, run.mark) else {})
-        return unchanged | found | {"ticks": NEVER if run.state in ENDED else ALWAYS}
+        run = context.store.run(number)
+        updates = new_points(context, number, x, seen if is_behind(seen, x, run.mark) else {})
+        return unchanged | updates | {"ticks": NEVER if run.state in TERMINAL_STATES else ALWAYS}
 
 
 def is_behind(seen: Mapping[str, Any], x: str, mark: int | None) -> bool:
@@ -69,23 +69,23 @@ def is_behind(seen: Mapping[str, Any], x: str, mark: int | None) -> bool:
     return bool(seen) and seen["x"] == x and seen["mark"] <= (mark or 0)
 
 
-def news(desk: Desk, number: int, x: str, seen: Mapping[str, Any]) -> dict[str, Any]:
+def new_points(context: PageContext, number: int, x: str, seen: Mapping[str, Any]) -> dict[str, Any]:
     """The points that the charts lack; all anew where there is another number, and whenever there are twice as many
     points, because with more of them an axis may become logarithmic."""
     if not seen:
-        return drawn(desk.store.curve(number), x, desk.theme)
-    rows = desk.store.curve(number, after=seen["mark"])
+        return full_charts(context.store.curve(number), x, context.theme)
+    rows = context.store.curve(number, after=seen["mark"])
     if not rows:
         return {}
     points = seen["points"] + len(rows)
     if points >= 2 * seen["drawn"] or not set(run_charts.searcher_names(rows)) <= set(seen["names"]):
-        return drawn(desk.store.curve(number), x, desk.theme)
+        return full_charts(context.store.curve(number), x, context.theme)
     more = run_charts.searcher_points(rows, seen["names"], x)
     now = {**seen, "mark": rows[-1].mark, "points": points}
     return {"more": [more, list(range(len(seen["names"])))], "seen": now}
 
 
-def drawn(rows: Sequence[Row], x: str, theme: str) -> dict[str, Any]:
+def full_charts(rows: Sequence[Row], x: str, theme: str) -> dict[str, Any]:
     """New charts, one below the other."""
     names = run_charts.searcher_names(rows)
     figure = run_charts.searcher(rows, names, x, theme).update_layout(template=template(theme))

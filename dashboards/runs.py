@@ -10,13 +10,13 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from evornn.dashboards import groups, job
-from evornn.dashboards.components import LIVE_MS, duration, heading, left, nothing, share, when
-from evornn.dashboards.page_context import Desk, Page, whole
+from evornn.dashboards.components import LIVE_MS, duration, empty_state, fraction_done, heading, time_left, timestamp
+from evornn.dashboards.page_context import DashboardPage, PageContext, parse_id
 from evornn.experiments.analysis.narrative import number, plural
 from evornn.store.records import StoredRun
 
-PART = 100  # rows that are asked for at once
-MOST_MOVING = 60  # rows in view that are looked at again
+BLOCK_SIZE = 100  # rows that are asked for at once
+MAX_LIVE_ROWS = 60  # rows in view that are looked at again
 EQUAL = {"filterOptions": ["equals"], "maxNumConditions": 1, "debounceMs": 300, "suppressAndOrCondition": True}
 FILTERS = ("job", "experiment", "state", "task", "network", "trainer")
 COLUMNS: tuple[tuple[str, str, dict[str, Any]], ...] = (  # field, title, more
@@ -40,11 +40,11 @@ COLUMNS: tuple[tuple[str, str, dict[str, Any]], ...] = (  # field, title, more
 )
 
 
-def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
-    if not desk.store.jobs(limit=1):
-        submit = dcc.Link("Submit the first experiment", href=desk.link("submit"))
-        return html.Section([heading("Runs"), nothing("There are no runs yet.", submit)])
-    given = {
+def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
+    if not context.store.jobs(limit=1):
+        submit = dcc.Link("Submit the first experiment", href=context.link("submit"))
+        return html.Section([heading("Runs"), empty_state("There are no runs yet.", submit)])
+    filters = {
         name: {"filterType": "text", "type": "equals", "filter": query[name]} for name in FILTERS if query.get(name)
     }
     return html.Section(
@@ -52,15 +52,15 @@ def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
             heading(
                 "Runs",
                 html.Span(id="runs-count", className="muted", role="status"),
-                html.A("Compare", id="runs-compare", href=desk.link("compare"), className="muted"),
+                html.A("Compare", id="runs-compare", href=context.link("compare"), className="muted"),
             ),
             html.Div(groups.choice(), className="row"),
             html.Div(id="runs-groups"),
-            html.Div([job.panel(desk), grid(given)], id="runs-all"),
+            html.Div([job.panel(context), grid(filters)], id="runs-all"),
             dcc.Interval(id="runs-tick", interval=2 * LIVE_MS),
             dcc.Store(id="runs-moving"),
             dcc.Store(id="runs-fresh"),
-            dcc.Store(id="runs-newest", data=desk.store.jobs(limit=1)[0].id),
+            dcc.Store(id="runs-newest", data=context.store.jobs(limit=1)[0].id),
         ]
     )
 
@@ -82,7 +82,7 @@ def grid(filters: Mapping[str, Any]) -> Any:
         filterModel=dict(filters),
         getRowId="params.data.id",
         dashGridOptions={
-            "cacheBlockSize": PART,
+            "cacheBlockSize": BLOCK_SIZE,
             "maxBlocksInCache": 10,
             "rowSelection": {"mode": "multiRow", "headerCheckbox": False},
             "selectionColumnDef": {"pinned": "left", "width": 48},
@@ -93,21 +93,21 @@ def grid(filters: Mapping[str, Any]) -> Any:
     )
 
 
-def install(app: Dash, desk: Desk) -> None:
-    groups.install(app, desk)
-    job.install(app, desk)
+def install(app: Dash, context: PageContext) -> None:
+    groups.install(app, context)
+    job.install(app, context)
 
     @app.callback(Output("runs", "getRowsResponse"), Output("runs-count", "children"), Input("runs", "getRowsRequest"))
-    def rows(asked: dict[str, Any] | None) -> Any:
-        if asked is None:
+    def rows(request: dict[str, Any] | None) -> Any:
+        if request is None:
             return no_update, no_update
-        return page(desk, asked)
+        return page(context, request)
 
     @app.callback(Output("runs-compare", "href"), Output("runs-compare", "children"), Input("runs", "selectedRows"))
-    def selected(chosen: list[dict[str, Any]] | None) -> tuple[str, str]:
+    def link_selection(chosen: list[dict[str, Any]] | None) -> tuple[str, str]:
         numbers = sorted(row["run"] for row in chosen or [])
         return (
-            desk.link("compare", runs=",".join(map(str, numbers))),
+            context.link("compare", runs=",".join(map(str, numbers))),
             f"Compare {plural(len(numbers), 'run')}" if numbers else "Compare",
         )
 
@@ -122,12 +122,12 @@ def install(app: Dash, desk: Desk) -> None:
         State("runs-newest", "data"),
         prevent_initial_call=True,
     )
-    def fresh(moving: list[Any] | None, newest: int) -> Any:
-        now = desk.store.jobs(limit=1)[0].id
-        numbers = [number for number in map(whole, (moving or [])[:MOST_MOVING]) if number is not None]
+    def refresh_rows(moving: list[Any] | None, newest: int) -> Any:
+        now = context.store.jobs(limit=1)[0].id
+        numbers = [number for number in map(parse_id, (moving or [])[:MAX_LIVE_ROWS]) if number is not None]
         if not numbers and now == newest:
             return no_update, no_update
-        return {"rows": [row(desk, desk.store.run(number)) for number in numbers], "again": now != newest}, now
+        return {"rows": [row(context, context.store.run(number)) for number in numbers], "again": now != newest}, now
 
     app.clientside_callback(
         ClientsideFunction("grid", "fresh"),
@@ -137,21 +137,24 @@ def install(app: Dash, desk: Desk) -> None:
     )
 
 
-def page(desk: Desk, asked: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+def page(context: PageContext, request: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """A part of the list, and how many runs match. Raises UnknownName for a state that there isn't."""
     which: dict[str, Any] = {
         name: str(model.get("filter", "")).strip()
-        for name, model in (asked.get("filterModel") or {}).items()
+        for name, model in (request.get("filterModel") or {}).items()
         if name in FILTERS
     }
     if "job" in which:
-        which["job"] = whole(which["job"]) or 0
-    first, last = int(asked.get("startRow", 0)), int(asked.get("endRow", PART))
-    found = desk.store.runs(
-        **which, order=order(asked.get("sortModel")), limit=min(max(last - first, 0), 10 * PART), offset=max(first, 0)
+        which["job"] = parse_id(which["job"]) or 0
+    first, last = int(request.get("startRow", 0)), int(request.get("endRow", BLOCK_SIZE))
+    runs = context.store.runs(
+        **which,
+        order=order(request.get("sortModel")),
+        limit=min(max(last - first, 0), 10 * BLOCK_SIZE),
+        offset=max(first, 0),
     )
-    count = desk.store.count_runs(**which)
-    return {"rowData": [row(desk, run) for run in found], "rowCount": count}, plural(count, "run")
+    count = context.store.count_runs(**which)
+    return {"rowData": [row(context, run) for run in runs], "rowCount": count}, plural(count, "run")
 
 
 def order(model: Any) -> str:
@@ -163,15 +166,15 @@ def order(model: Any) -> str:
     return f"-{name}" if model[0].get("sort") == "desc" else name
 
 
-def row(desk: Desk, run: StoredRun) -> dict[str, Any]:
+def row(context: PageContext, run: StoredRun) -> dict[str, Any]:
     """A run as the grid shows it: numbers for reading, what is not known as nothing."""
     return {
         "id": str(run.id),
         "run": run.id,
-        "link": desk.link(f"run/{run.id}"),
+        "link": context.link(f"run/{run.id}"),
         "state": run.state,
-        "share": round(share(run), 3),
-        "left": left(run),
+        "share": round(fraction_done(run), 3),
+        "left": time_left(run),
         **{
             name: getattr(run, name)
             for name in ("experiment", "job", "task", "network", "trainer", "seed", "parameters")
@@ -179,7 +182,7 @@ def row(desk: Desk, run: StoredRun) -> dict[str, Any]:
         **{name: _loss(getattr(run, name)) for name in ("champion_valid", "test_loss", "test_score")},
         "network_steps": "" if run.network_steps is None else f"{run.network_steps:,}",
         "seconds": "" if run.seconds is None else duration(run.seconds),
-        "created": when(run.created),
+        "created": timestamp(run.created),
     }
 
 
@@ -187,4 +190,4 @@ def _loss(value: float | None) -> str:
     return "" if value is None else number(value)
 
 
-PAGE = Page("Runs", "", layout, install)
+PAGE = DashboardPage("Runs", "", layout, install)

@@ -14,7 +14,7 @@ from evornn.dashboards.form import Setting
 from evornn.errors import EvornnError
 from evornn.experiments.analysis.narrative import number
 from evornn.experiments.yaml import parse
-from evornn.service.api.bodies import YAML_LIMIT, check
+from evornn.service.api.bodies import YAML_LIMIT, check_storable
 from evornn.service.estimate import Estimate
 from evornn.settings import BadSetting
 
@@ -24,41 +24,45 @@ def read(text: str) -> dict[str, Any]:
     if len(text.encode()) > YAML_LIMIT:
         raise EvornnError(f"larger than {YAML_LIMIT:,} bytes, which a spec may have here")
     data = parse(text, "spec")
-    check(data)
+    check_storable(data)
     return data
 
 
-def costs(found: Estimate) -> Component:
-    fewest, most = found.parameters
+def costs(estimate: Estimate) -> Component:
+    fewest, most = estimate.parameters
     return facts(
         {
-            "runs": f"{found.runs:,}",
+            "runs": f"{estimate.runs:,}",
             "parameters of a network": f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}",
-            "network steps in all": number(found.network_steps),
-            "computing time in all": "not known: no like run has ended" if found.seconds is None
-            else f"about {duration(found.seconds)} on one core",
+            "network steps in all": number(estimate.network_steps),
+            "computing time in all": "not known: no like run has ended" if estimate.seconds is None
+            else f"about {duration(estimate.seconds)} on one core",
         }
     )  # fmt: skip
 
 
-def marked(error: EvornnError, kinds: Mapping[str, Sequence[str]], ids: Sequence[Any], parts: Sequence[Any]) -> Any:
+def mark_errors(
+    error: EvornnError, kinds: Mapping[str, Sequence[str]], ids: Sequence[Any], parts: Sequence[Any]
+) -> Any:
     """The error at the input it is about, where there is one."""
     where = form.field_of(error.field, kinds) if isinstance(error, BadSetting) else None
     text = error.problem if isinstance(error, BadSetting) else None
-    at = [text if where == (one["part"], one["kind"], one["name"]) else None for one in ids]
+    input_errors = [text if where == (one["part"], one["kind"], one["name"]) else None for one in ids]
     above = error.field.partition(".")[0] if isinstance(error, BadSetting) and where is None else None
-    return at, [text if one["part"] == above else None for one in parts]
+    return input_errors, [text if one["part"] == above else None for one in parts]
 
 
-def given(texts: Sequence[str | None], ids: Sequence[Mapping[str, str]]) -> list[Setting]:
+def make_settings(texts: Sequence[str | None], ids: Sequence[Mapping[str, str]]) -> list[Setting]:
     return [Setting(one["part"], one["kind"], one["name"], text or "") for text, one in zip(texts, ids, strict=True)]
 
 
-def chosen(kinds: Sequence[Sequence[str] | None], parts: Sequence[Mapping[str, str]]) -> dict[str, Sequence[str]]:
-    return {one["part"]: found or [] for found, one in zip(kinds, parts, strict=True)}
+def kinds_by_part(
+    kinds: Sequence[Sequence[str] | None], parts: Sequence[Mapping[str, str]]
+) -> dict[str, Sequence[str]]:
+    return {one["part"]: names or [] for names, one in zip(kinds, parts, strict=True)}
 
 
-def text_of(contents: str) -> str:
+def decode_upload(contents: str) -> str:
     """What an uploaded file holds. Raises EvornnError."""
     try:
         return b64decode(contents.partition(",")[2]).decode("utf-8")

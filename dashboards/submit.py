@@ -13,24 +13,24 @@ from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html, no_upda
 from dash.development.base_component import Component
 
 from evornn.dashboards import form
-from evornn.dashboards.components import facts, heading, problem
+from evornn.dashboards.components import error_message, facts, heading
 from evornn.dashboards.form import PARTS
-from evornn.dashboards.page_context import Desk, Page
-from evornn.dashboards.spec_preview import chosen, costs, given, marked, read, text_of
+from evornn.dashboards.page_context import DashboardPage, PageContext
+from evornn.dashboards.spec_preview import costs, decode_upload, kinds_by_part, make_settings, mark_errors, read
 from evornn.errors import EvornnError
-from evornn.service.datasets import LARGEST, keep
+from evornn.service.datasets import MAX_BYTES, save_upload
 from evornn.service.estimate import estimate
-from evornn.service.policy import Rules
+from evornn.service.policy import SubmissionPolicy
 
 SETTINGS = {"type": "setting", "part": ALL, "kind": ALL, "name": ALL}
 KINDS = {"type": "kinds", "part": ALL}
 
 
-def layout(desk: Desk, rest: str, query: Mapping[str, str]) -> Component:
-    return html.Section([heading("Submit"), html.Div([questions(), answer(desk)], className="columns")])
+def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
+    return html.Section([heading("Submit"), html.Div([spec_form(), preview(context)], className="columns")])
 
 
-def questions() -> Component:
+def spec_form() -> Component:
     """The form."""
     return html.Div(
         [
@@ -50,17 +50,17 @@ def questions() -> Component:
                 className="row",
             ),
             dcc.Upload(
-                html.Button(f"A series of your own: choose or drop a CSV file (at most {LARGEST:,} bytes)"),
-                id="submit-csv", className="upload", accept=".csv", max_size=LARGEST,
+                html.Button(f"A series of your own: choose or drop a CSV file (at most {MAX_BYTES:,} bytes)"),
+                id="submit-csv", className="upload", accept=".csv", max_size=MAX_BYTES,
             ),
             html.Div(id="submit-kept", role="status"),
         ]
     )  # fmt: skip
 
 
-def answer(desk: Desk) -> Component:
+def preview(context: PageContext) -> Component:
     """What the form says, and what it would cost."""
-    may = desk.caller.may("submit")
+    may = context.caller.has_scope("submit")
     return html.Div(
         [
             dmc.Textarea(
@@ -73,13 +73,13 @@ def answer(desk: Desk) -> Component:
             ),
             html.Div(id="submit-cost", role="status"),
             dmc.Button("Submit", id="submit-go", disabled=True, style={} if may else {"display": "none"}),
-            *([] if may else [problem("This token may only read.")]),
+            *([] if may else [error_message("This token may only read.")]),
             dcc.Store(id="submit-key", data=uuid4().hex),
         ]
     )  # fmt: skip
 
 
-def install(app: Dash, desk: Desk) -> None:
+def install(app: Dash, context: PageContext) -> None:
     @app.callback(
         Output({"type": "settings", "part": MATCH}, "children"),
         Input({"type": "kinds", "part": MATCH}, "value"),
@@ -88,7 +88,9 @@ def install(app: Dash, desk: Desk) -> None:
     )
     def fieldsets(chosen: list[str], texts: list[str], ids: list[dict[str, str]]) -> Any:
         return form.settings(
-            ctx.triggered_id["part"] if ctx.triggered_id else ctx.outputs_list["id"]["part"], chosen, given(texts, ids)
+            ctx.triggered_id["part"] if ctx.triggered_id else ctx.outputs_list["id"]["part"],
+            chosen,
+            make_settings(texts, ids),
         )
 
     @app.callback(
@@ -102,7 +104,7 @@ def install(app: Dash, desk: Desk) -> None:
         State(SETTINGS, "id"),
     )
     def write(name: str, kinds: list[list[str]], texts: list[str], seeds: Any, steps: Any, parts: Any, ids: Any) -> str:
-        data = form.spec(name or "", chosen(kinds, parts), given(texts, ids), seeds, steps)
+        data = form.spec(name or "", kinds_by_part(kinds, parts), make_settings(texts, ids), seeds, steps)
         text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
         return text
 
@@ -117,13 +119,13 @@ def install(app: Dash, desk: Desk) -> None:
         State(SETTINGS, "id"),
     )
     def cost(text: str | None, kinds: list[list[str]], parts: list[Any], ids: list[Any]) -> Any:
-        if not text or not desk.caller.may("submit"):
+        if not text or not context.caller.has_scope("submit"):
             return no_update, True, [None] * len(ids), [None] * len(parts)
         try:
-            found = estimate(desk.verbs.expand(read(text)), desk.store)
+            forecast = estimate(context.caller_service.expand(read(text)), context.store)
         except EvornnError as error:
-            return problem(str(error)), True, *marked(error, chosen(kinds, parts), ids, parts)
-        return costs(found), False, [None] * len(ids), [None] * len(parts)
+            return error_message(str(error)), True, *mark_errors(error, kinds_by_part(kinds, parts), ids, parts)
+        return costs(forecast), False, [None] * len(ids), [None] * len(parts)
 
     @app.callback(
         Output("url", "pathname", allow_duplicate=True),
@@ -137,17 +139,17 @@ def install(app: Dash, desk: Desk) -> None:
         """The same page sends the same spec once, however often the button is pressed."""
         if not clicks:
             return no_update, no_update
-        desk.demand("submit")
-        job = desk.verbs.submit(read(text), idempotency_key=f"ui-{key}")
-        return desk.prefix, f"?job={job}"
+        context.require_scope("submit")
+        job = context.caller_service.submit(read(text), idempotency_key=f"ui-{key}")
+        return context.prefix, f"?job={job}"
 
     @app.callback(
         Output("submit-yaml", "value", allow_duplicate=True),
         Input("submit-file", "contents"),
         prevent_initial_call=True,
     )
-    def upload(contents: str | None) -> Any:
-        return no_update if contents is None else text_of(contents)
+    def load_file(contents: str | None) -> Any:
+        return no_update if contents is None else decode_upload(contents)
 
     @app.callback(
         Output("submit-kept", "children"),
@@ -155,13 +157,13 @@ def install(app: Dash, desk: Desk) -> None:
         State("submit-csv", "filename"),
         prevent_initial_call=True,
     )
-    def bring(contents: str | None, name: str) -> Any:
+    def upload_csv(contents: str | None, name: str) -> Any:
         if contents is None:
             return no_update
-        desk.demand("submit")
-        kept = keep(desk.service.rules or Rules(), name, b64decode(contents.partition(",")[2]))
-        columns = facts({"path": kept.name, "rows": f"{kept.rows:,}", "columns": ", ".join(kept.columns)})
+        context.require_scope("submit")
+        dataset = save_upload(context.service.policy or SubmissionPolicy(), name, b64decode(contents.partition(",")[2]))
+        columns = facts({"path": dataset.name, "rows": f"{dataset.rows:,}", "columns": ", ".join(dataset.columns)})
         return [html.P("Kept. Choose the task csv, and name it:"), columns]
 
 
-PAGE = Page("Submit", "submit", layout, install)
+PAGE = DashboardPage("Submit", "submit", layout, install)

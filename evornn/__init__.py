@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 __all__ = ["Budget", "EvornnError", "Network", "connect", "open", "resume", "run", "train", "tune"]
-_PLACES = {
+_MODULES = {
     "Budget": "evornn.training.budget",
     "EvornnError": "evornn.errors",
     "Network": "evornn.networks.network",
@@ -34,6 +34,6 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'evornn' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -14,14 +14,14 @@ from evornn import files
 
 def folder(name: str) -> Path:
     """The part of the cache for one kind of thing; whoever writes there makes it."""
-    own = os.environ.get("EVORNN_CACHE")
-    root = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evornn"
+    override = os.environ.get("EVORNN_CACHE")
+    root = Path(override) if override else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evornn"
     return root / name
 
 
 @contextmanager
-def written(place: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """A file of the cache that other processes see whole or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(place) as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.atomic_write(path) as file:
         yield file

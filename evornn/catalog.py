@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, Generic, TypeVar, cast
 
 from evornn import settings
-from evornn.errors import EvornnError, UnknownName, shown
+from evornn.errors import EvornnError, UnknownName, short_repr
 
 T = TypeVar("T")
 
@@ -18,31 +18,31 @@ class Catalog(Mapping[str, type[T]], Generic[T]):
     """`Catalog("cell", {"lstm": "evornn.networks…lstm:LSTM"})["lstm"]` is the class LSTM. With `own`, subclasses of it
     may also be named by their place."""
 
-    def __init__(self, what: str, places: dict[str, str], own: type[T] | None = None) -> None:
-        self.what, self.places, self.own = what, places, own
+    def __init__(self, what: str, import_paths: dict[str, str], base: type[T] | None = None) -> None:
+        self.what, self.import_paths, self.base = what, import_paths, base
 
     def __getitem__(self, name: str) -> type[T]:
-        if self.own is not None and is_place(name):
-            return _imported(self.what, name, self.own)
-        if not isinstance(name, str) or name not in self.places:
-            raise UnknownName(self.what, name, self.places)
-        module, _, attribute = self.places[name].partition(":")
-        found: type[T] = getattr(import_module(module), attribute)
-        return found
+        if self.base is not None and is_import_path(name):
+            return _import_class(self.what, name, self.base)
+        if not isinstance(name, str) or name not in self.import_paths:
+            raise UnknownName(self.what, name, self.import_paths)
+        module, _, attribute = self.import_paths[name].partition(":")
+        cls: type[T] = getattr(import_module(module), attribute)
+        return cls
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.places)
+        return iter(self.import_paths)
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.import_paths)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.places
+        return name in self.import_paths
 
     def name_of(self, thing: T) -> str:
         """The catalog name of a thing's class."""
-        place = f"{type(thing).__module__}:{type(thing).__qualname__}"
-        return next((name for name, where in self.places.items() if where == place), place)
+        path = f"{type(thing).__module__}:{type(thing).__qualname__}"
+        return next((name for name, where in self.import_paths.items() if where == path), path)
 
     def build(self, spec: Mapping[str, Any], where: str | None = None) -> T:
         """`{"kind": "lstm", **settings}` → the thing; errors name the field under `where`."""
@@ -50,41 +50,41 @@ class Catalog(Mapping[str, type[T]], Generic[T]):
         settings.check_depth(spec, where)
         if not isinstance(spec, Mapping) or "kind" not in spec:
             raise EvornnError(
-                f"{where}: wants a mapping with a kind, for example {{kind: {next(iter(self))}}}, got {shown(spec)}"
+                f"{where}: expects a mapping with a kind, such as {{kind: {next(iter(self))}}}, got {short_repr(spec)}"
             )
         values = {key: value for key, value in spec.items() if key != "kind"}
         try:
-            made = self[spec["kind"]]
+            cls = self[spec["kind"]]
         except UnknownName as unknown:
             what = self.what if where == self.what else f"{self.what} in {where}"
             raise UnknownName(what, unknown.name, unknown.known) from None
-        return settings.build(made, values, where)
+        return settings.build(cls, values, where)
 
     def spec_of(self, thing: T) -> dict[str, Any]:
         """The opposite of `build`: plain data that builds the same thing."""
-        return {"kind": self.name_of(thing), **settings.as_data(thing)}
+        return {"kind": self.name_of(thing), **settings.as_dict(thing)}
 
 
-def is_place(name: object) -> bool:
+def is_import_path(name: object) -> bool:
     """Whether a kind names code outside of the catalog, which may do anything once it is imported."""
     return isinstance(name, str) and ":" in name
 
 
-def imported(what: str, place: str) -> Any:
+def import_object(what: str, path: str) -> Any:
     """What is at `module:name`; raises EvornnError for what can't be imported."""
-    module, _, attribute = place.partition(":")
+    module, _, attribute = path.partition(":")
     try:
         return getattr(import_module(module), attribute)
     except Exception as error:  # a module may raise anything
         problem = f"{type(error).__name__}: {error}"
         raise EvornnError(
-            f"{what} {place}: cannot be imported, {problem}: install its package, or put its folder into PYTHONPATH"
+            f"{what} {path}: cannot be imported, {problem}: install its package, or put its folder into PYTHONPATH"
         ) from error
 
 
-def _imported(what: str, place: str, base: type[T]) -> type[T]:
+def _import_class(what: str, path: str, base: type[T]) -> type[T]:
     """The class at `module:Class`; raises EvornnError for one that is not a thing with settings."""
-    found = imported(what, place)
-    if not (isinstance(found, type) and issubclass(found, base) and dataclasses.is_dataclass(found)):
-        raise EvornnError(f"{what} {place}: must be a subclass of {base.__name__}, decorated with @settings")
-    return cast("type[T]", found)
+    cls = import_object(what, path)
+    if not (isinstance(cls, type) and issubclass(cls, base) and dataclasses.is_dataclass(cls)):
+        raise EvornnError(f"{what} {path}: must be a subclass of {base.__name__}, decorated with @settings")
+    return cast("type[T]", cls)

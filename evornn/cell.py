@@ -40,7 +40,7 @@ class Uniform:
     def std(self) -> Bound:
         return (self.high - self.low) / math.sqrt(12)
 
-    def shifted(self, by: Bound) -> Uniform:
+    def shift(self, by: Bound) -> Uniform:
         return Uniform(self.low + by, self.high + by)
 
 
@@ -55,8 +55,12 @@ class Cell(ABC):
     state: ClassVar[tuple[str, ...]] = ("h",)
     sizes: ClassVar[Mapping[str, str]] = {}  # of states, maps and vectors that are not "units" wide
     readout: ClassVar[bool] = True  # False: the first O units are the output, there is no read-out layer
-    usual_layers: ClassVar[int] = 1  # where nobody says how many
-    takes: ClassVar[tuple[str, ...]] = ("units", "layers", "initial_state")  # sizes of a network that it has a use for
+    default_layers: ClassVar[int] = 1  # where nobody says how many
+    size_fields: ClassVar[tuple[str, ...]] = (
+        "units",
+        "layers",
+        "initial_state",
+    )  # sizes of a network that it has a use for
     causal: ClassVar[bool] = True
     differentiable: ClassVar[bool] = True
     step: ClassVar[Callable[..., Any]]
@@ -79,7 +83,7 @@ class Cell(ABC):
         """[rows, columns] which weights from source number `source` of map `name` exist; None: all."""
         return None
 
-    def fixed(self, name: str, source: int, sizes: Sizes, layer: int) -> NDArray[np.floating[Any]] | None:
+    def fixed_weights(self, name: str, source: int, sizes: Sizes, layer: int) -> NDArray[np.floating[Any]] | None:
         """[rows, columns] the weights from source number `source` of map `name`, where the architecture fixes them: no
         genome holds them. None: they are parameters. Random ones come from `Streams`, seeded by a setting."""
         return None
@@ -131,9 +135,9 @@ class Trace:
         self.cell, self.states = cell, cell.state
         self.leaves = {name: self._leaf(name) for name in [*given, *(s for s in cell.state if s not in given)]}
         new = cell.step(weights, *(self.leaves[name] for name in given))
-        self.new: tuple[Node, ...] = new if isinstance(new, tuple) else (new,)
+        self.new_states: tuple[Node, ...] = new if isinstance(new, tuple) else (new,)
         self.output: Node = cell.output(weights, *(self.leaves[s] for s in cell.state))
-        self.order, self.output_order = tuple(walk(*self.new)), tuple(walk(self.output))
+        self.order, self.output_order = tuple(walk(*self.new_states)), tuple(walk(self.output))
         unused = {name for name in "yt" if self.leaves.get(name) not in (None, *self.order)}
         self.leaves = {name: leaf for name, leaf in self.leaves.items() if name not in unused}
         self._check()
@@ -144,8 +148,8 @@ class Trace:
 
     def _check(self) -> None:
         kind = type(self.cell).__name__
-        if len(self.new) != len(self.states):
-            raise BadEquation(f"{kind}.step returns {len(self.new)} values for the states {self.states}")
+        if len(self.new_states) != len(self.states):
+            raise BadEquation(f"{kind}.step returns {len(self.new_states)} values for the states {self.states}")
         if unknown := set(self.leaves) - {"x", "y", "t", *self.states}:
             raise BadEquation(
                 f"{kind}.step takes {sorted(unknown)}, which is neither x, y, t nor in state = {self.states}"
@@ -167,13 +171,13 @@ class Trace:
         return {n.name: n for n in (*self.order, *self.output_order) if n.op == "parameter"}
 
     @cached_property
-    def static(self) -> frozenset[Node]:
+    def static_nodes(self) -> frozenset[Node]:
         """Nodes that no leaf leads to: the same at every time step."""
-        found: set[Node] = set()
+        nodes: set[Node] = set()
         for node in (*self.order, *self.output_order):
-            if node.op not in ("leaf", "affine") and all(a in found for a in node.nodes):
-                found.add(node)
-        return frozenset(found)
+            if node.op not in ("leaf", "affine") and all(a in nodes for a in node.nodes):
+                nodes.add(node)
+        return frozenset(nodes)
 
     @cached_property
     def stages(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-LONGEST = 80  # characters of what somebody wrote that an error gives back
+MAX_LENGTH = 80  # characters of what somebody wrote that an error gives back
 
 
 class EvornnError(Exception):
@@ -17,7 +17,7 @@ class UnknownName(EvornnError):
 
     def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
         self.what, self.name, self.known = what, name, sorted(known)
-        super().__init__(f"unknown {what} {shown(name)}{suggestion(str(name), self.known)}")
+        super().__init__(f"unknown {what} {short_repr(name)}{suggestion(str(name), self.known)}")
 
     def __reduce__(self) -> tuple[type[UnknownName], tuple[str, object, list[str]]]:
         return type(self), (self.what, self.name, self.known)  # so that it travels between processes
@@ -30,7 +30,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f": did you mean {near[0]!r}?" if near else f": known are {', '.join(known)}"
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """A value that is wrong, as an error gives it back: its beginning, if it is long."""
     text = repr(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}…"

@@ -17,12 +17,12 @@ def write(path: Path, content: bytes) -> None:
     if (target.exists() and not target.is_file()) or not os.access(target.parent, os.W_OK):
         path.write_bytes(content)  # a device or a pipe, or a file in a folder that takes no other
         return
-    with replacing(target) as file:
+    with atomic_write(target) as file:
         file.write(content)
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[IO[bytes]]:
+def atomic_write(target: Path) -> Iterator[IO[bytes]]:
     """A file beside the target that takes its place and its rights in the end, so that other processes see it whole or
     not at all. Where something goes wrong, or is interrupted, nothing of it is left."""
     fresh = target.with_name(f".evornn-{uuid4().hex}.tmp")

@@ -38,10 +38,10 @@ class Block:
         return slice(self.start, self.start + self.size)
 
 
-Part: TypeAlias = tuple[str, tuple[int, ...], Uniform, "NDArray[np.bool_] | None"]  # of a block, all but its start
+BlockSpec: TypeAlias = tuple[str, tuple[int, ...], Uniform, "NDArray[np.bool_] | None"]  # of a block, all but its start
 
 
-class Form(ABC):
+class BaseLayout(ABC):
     """A network at a given size as far as it does not matter what computes it: its genome's blocks and what state it
     carries from one call to the next."""
 
@@ -57,16 +57,16 @@ class Form(ABC):
         """The states without which no call can go on from the one before."""
 
     @abstractmethod
-    def carried(self, layer: int) -> dict[str, int]:
+    def carried_sizes(self, layer: int) -> dict[str, int]:
         """All that a call leaves to the next one, name → size."""
 
     @property
     @abstractmethod
-    def values(self) -> tuple[int, int]:
+    def value_counts(self) -> tuple[int, int]:
         """How many numbers one step of one sequence computes, and how many of them are kept to the end of a call."""
 
     @property
-    def fixed(self) -> Mapping[str, Floats]:
+    def fixed_weights(self) -> Mapping[str, Floats]:
         """Weights that the architecture fixes, by the names that their blocks would have: no genome holds them."""
         return {}
 
@@ -74,7 +74,7 @@ class Form(ABC):
         """Raises EvornnError for inputs [B, T, I] that mean nothing to the architecture."""
 
     @abstractmethod
-    def _parts(self) -> Iterator[Part]: ...
+    def _parts(self) -> Iterator[BlockSpec]: ...
 
     @cached_property
     def blocks(self) -> dict[str, Block]:
@@ -95,25 +95,25 @@ class Form(ABC):
     @cached_property
     def centre(self) -> Genome:
         """[n] mean of the initial distribution."""
-        return self._spread([b.initial.mean for b in self.blocks.values()])
+        return self._broadcast([b.initial.mean for b in self.blocks.values()])
 
     @cached_property
     def scale(self) -> Genome:
         """[n] standard deviation of the initial distribution."""
-        return self._spread([b.initial.std for b in self.blocks.values()])
+        return self._broadcast([b.initial.std for b in self.blocks.values()])
 
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:
         """[count, n] genomes from the initial distribution; row p does not depend on `count`."""
-        low = self._spread([b.initial.low for b in self.blocks.values()])
-        high = self._spread([b.initial.high for b in self.blocks.values()])
+        low = self._broadcast([b.initial.low for b in self.blocks.values()])
+        high = self._broadcast([b.initial.high for b in self.blocks.values()])
         return low + (high - low) * rng.random((count, self.n), np.float32)
 
-    def _spread(self, values: list[Bound]) -> Genome:
+    def _broadcast(self, values: list[Bound]) -> Genome:
         sizes = [block.size for block in self.blocks.values()]
         return np.concatenate([np.broadcast_to(np.float32(v), k) for v, k in zip(values, sizes, strict=True)])
 
 
-class Layout(Form):
+class Layout(BaseLayout):
     """All that a kernel needs to know of a network of cells: the traces of its layers, their sizes, the genome's
     blocks."""
 
@@ -160,29 +160,29 @@ class Layout(Form):
     def states(self) -> tuple[str, ...]:
         return self.trace.states
 
-    def carried(self, layer: int) -> dict[str, int]:
+    def carried_sizes(self, layer: int) -> dict[str, int]:
         """The states, and the fed-back output and the time where the equation uses them."""
         others = {"y": self.outputs, "t": 1}
         used = {name: size for name, size in others.items() if name in self.trace.leaves}
         return {**self.state_sizes(layer), **used}
 
     @property
-    def values(self) -> tuple[int, int]:
+    def value_counts(self) -> tuple[int, int]:
         return len(self.trace.order) * self.units * self.layers + self.outputs, self.width + self.outputs
 
     @cached_property
-    def fixed(self) -> dict[str, Floats]:
+    def fixed_weights(self) -> dict[str, Floats]:
         """[rows, columns] each."""
-        found = {}
+        weights = {}
         for layer in range(self.layers):
             sizes = self.sizes(layer)
             for node in self.trace.maps.values():
                 for k, full, shape in self._matrices(node, layer, sizes):
-                    values = self.cell.fixed(node.name, k, sizes, layer)
+                    values = self.cell.fixed_weights(node.name, k, sizes, layer)
                     self._check_shape("fixed", full, shape, values)
                     if values is not None:
-                        found[full] = np.asarray(values, np.float32)
-        return found
+                        weights[full] = np.asarray(values, np.float32)
+        return weights
 
     def _matrices(self, node: Node, layer: int, sizes: Sizes) -> Iterator[tuple[int, str, tuple[int, int]]]:
         """Of each source of a map: its number, the name of its weights, their shape."""
@@ -190,7 +190,7 @@ class Layout(Form):
         for k, (source, label) in enumerate(zip(node.nodes, source_names(node), strict=True)):
             yield k, f"{layer}.{node.name}.{label}", (rows, width(source.size, sizes))
 
-    def _parts(self) -> Iterator[Part]:
+    def _parts(self) -> Iterator[BlockSpec]:
         for layer in range(self.layers):
             yield from self._layer(layer, self.sizes(layer))
         if self.readout:
@@ -199,11 +199,11 @@ class Layout(Form):
             unbiased = None if self.cell.readout_bias else np.zeros(self.outputs, bool)
             yield "readout.bias", (self.outputs,), Uniform(-bound, bound), unbiased
 
-    def _layer(self, layer: int, sizes: Sizes) -> Iterator[Part]:
+    def _layer(self, layer: int, sizes: Sizes) -> Iterator[BlockSpec]:
         cell = self.cell
         for name, node in self.trace.maps.items():
             for k, full, shape in self._matrices(node, layer, sizes):
-                if full not in self.fixed:
+                if full not in self.fixed_weights:
                     mask = cell.mask(name, k, sizes)
                     self._check_shape("mask", full, shape, mask)
                     yield full, shape, cell.initial(name, "weight", sizes), mask
@@ -216,10 +216,10 @@ class Layout(Form):
             for state, size in self.state_sizes(layer).items():
                 yield f"{layer}.{state}.initial", (size,), Uniform(-0.1, 0.1), None
 
-    def _check_shape(self, method: str, name: str, shape: tuple[int, ...], said: NDArray[Any] | None) -> None:
-        if said is not None and said.shape != shape:
+    def _check_shape(self, method: str, name: str, shape: tuple[int, ...], array: NDArray[Any] | None) -> None:
+        if array is not None and array.shape != shape:
             kind = type(self.cell).__name__
-            raise BadEquation(f"{kind}.{method} must be {list(shape)} for {name}, got {list(said.shape)}")
+            raise BadEquation(f"{kind}.{method} must be {list(shape)} for {name}, got {list(array.shape)}")
 
 
 def source_names(node: Node) -> list[str]:

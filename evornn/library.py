@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from evornn.arrays import Genome
-    from evornn.networks.loss import OwnLoss
+    from evornn.networks.loss import CustomLoss
     from evornn.networks.network import Network
     from evornn.service.dispatch.dispatcher import Listener
     from evornn.service.reading.results import Results
@@ -30,7 +30,7 @@ DEFAULT_STORE = "sqlite:///evornn.db"
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """A finished training: the champion, its curve, how it went."""
 
     network: Network
@@ -51,8 +51,8 @@ def train(
     trainer: Trainer | str | Mapping[str, Any],
     seed: int = 0,
     budget: Budget | int = 1_000_000,
-    loss: str | OwnLoss | None = None,
-) -> Trained:
+    loss: str | CustomLoss | None = None,
+) -> TrainingResult:
     """Train `network` in this process, without a store.
 
     `task` is a Task, a Data of your own, a spec fragment such as {"kind": "csv", …} or its kind; `trainer` likewise.
@@ -63,13 +63,13 @@ def train(
     from evornn.trainers import TRAINERS
     from evornn.trainers.core.trainer import Trainer
     from evornn.training.budget import Budget
-    from evornn.training.check import check_causal, data_of
+    from evornn.training.check import check_causal, load_data
     from evornn.training.loop import training
 
-    asked = task if isinstance(task, (Data, Task)) else TASKS.build({"kind": task} if isinstance(task, str) else task)
-    if isinstance(asked, Task):
-        check_causal(network, asked)
-    data = asked if isinstance(asked, Data) else data_of(asked)
+    source = task if isinstance(task, (Data, Task)) else TASKS.build({"kind": task} if isinstance(task, str) else task)
+    if isinstance(source, Task):
+        check_causal(network, source)
+    data = source if isinstance(source, Data) else load_data(source)
     how = (
         trainer
         if isinstance(trainer, Trainer)
@@ -80,7 +80,7 @@ def train(
     for update in training(network, data, how, seed, limit, loss=loss):
         rows += update.rows
     assert update.result is not None
-    return Trained(network, update.result.genome, rows, update.result)
+    return TrainingResult(network, update.result.genome, rows, update.result)
 
 
 def run(
@@ -100,7 +100,7 @@ def run(
     prepare(workers, address)
     service = Service(open_store(store, create=True))
     results = Results(service)
-    work(service.store, results.submit(spec), workers, address, Silent())
+    work(service.store, results.submit(spec), workers, address, SilentListener())
     return results
 
 
@@ -108,15 +108,15 @@ def resume(
     store: str = DEFAULT_STORE, job: int | None = None, workers: int | None = None, address: str | None = None
 ) -> Results:
     """Go on with a job (by default the newest) whose runs were interrupted, failed or cancelled."""
-    from evornn.service.reading.comparison_data import chosen_job
+    from evornn.service.reading.comparison_data import resolve_job
     from evornn.service.reading.results import Results
     from evornn.service.service import Service
 
     prepare(workers, address)
     service = Service(open_store(store, create=False))
-    chosen = chosen_job(service.store, job)
+    chosen = resolve_job(service.store, job)
     service.store.resume(job=chosen)
-    work(service.store, chosen, workers, address, Silent())
+    work(service.store, chosen, workers, address, SilentListener())
     return Results(service)
 
 
@@ -137,10 +137,10 @@ def tune(
     prepare(workers, address)
     service = Service(open_store(store, create=True))
     tuning = Tuning(service, read(spec) if isinstance(spec, (str, Path)) else spec)
-    with working(service.store, workers, address) as dispatch:
+    with job_dispatcher(service.store, workers, address) as dispatch:
         for job in tuning.jobs():
-            dispatch(job, Silent())
-        dispatch(tuning.comparison(), Silent())
+            dispatch(job, SilentListener())
+        dispatch(tuning.comparison(), SilentListener())
     return Results(service)
 
 
@@ -161,11 +161,13 @@ def connect(url: str | None = None, token: str | None = None) -> Results:
     """
     import os
 
-    from evornn.client.remote import Remote
-    from evornn.client.token import usual_token
+    from evornn.client.remote import RemoteService
+    from evornn.client.token import default_token
     from evornn.service.reading.results import Results
 
-    return Results(Remote(url or os.environ.get("EVORNN_SERVER", ""), usual_token() if token is None else token))
+    return Results(
+        RemoteService(url or os.environ.get("EVORNN_SERVER", ""), default_token() if token is None else token)
+    )
 
 
 def open_store(url: str, create: bool) -> Store:
@@ -177,24 +179,24 @@ def open_store(url: str, create: bool) -> Store:
 
 def work(store: Store, job: int, workers: int | None, address: str | None, listener: Listener) -> None:
     """Dispatch a job's runs until all have ended."""
-    with working(store, workers, address) as dispatch:
+    with job_dispatcher(store, workers, address) as dispatch:
         dispatch(job, listener)
 
 
 @contextmanager
-def working(store: Store, workers: int | None, address: str | None) -> Iterator[Callable[[int, Listener], None]]:
+def job_dispatcher(store: Store, workers: int | None, address: str | None) -> Iterator[Callable[[int, Listener], None]]:
     """`work` for one job after the other on the same executor, which begins with the first that is open."""
     from evornn.service.dispatch.dispatcher import UNFINISHED, Dispatcher
 
-    begun: list[Executor] = []
+    executors: list[Executor] = []
     with ExitStack() as stack:
 
         def dispatch(job: int, listener: Listener) -> None:
             if not UNFINISHED & set(store.job(job).counts):
                 return
-            if not begun:
-                begun.append(stack.enter_context(executor(workers, address)))
-            Dispatcher(store, begun[0], listener).work(job)
+            if not executors:
+                executors.append(stack.enter_context(executor(workers, address)))
+            Dispatcher(store, executors[0], listener).work(job)
 
         yield dispatch
 
@@ -226,25 +228,25 @@ def executor(workers: int | None, address: str | None) -> Iterator[Executor]:
 
 
 @contextmanager
-def detached(workers: int | None, address: str | None, slots: int | None = None) -> Iterator[Executor]:
+def subprocess_executor(workers: int | None, address: str | None, slots: int | None = None) -> Iterator[Executor]:
     """Like `executor`, for who goes on for long: Ray is in a process of its own, and comes again when it was lost."""
     if workers == 0 and address is None:
         with executor(workers, address) as local:
             yield local
         return
-    from evornn.service.executors.subprocess_executor import Detached
+    from evornn.service.executors.subprocess_executor import SubprocessExecutor
     from evornn.workers import cluster
 
-    apart = Detached(partial(cluster.executor, address, workers, slots))
+    child = SubprocessExecutor(partial(cluster.executor, address, workers, slots))
     try:
-        yield apart
+        yield child
     finally:
-        apart.close()
+        child.close()
 
 
-class Silent:
+class SilentListener:
     """A listener that says nothing."""
 
-    def claimed(self, run: StoredRun) -> None: ...
-    def updated(self, run: StoredRun, update: Update) -> None: ...
-    def ended(self, run: StoredRun, state: str, reason: str) -> None: ...
+    def on_claim(self, run: StoredRun) -> None: ...
+    def on_update(self, run: StoredRun, update: Update) -> None: ...
+    def on_end(self, run: StoredRun, state: str, reason: str) -> None: ...

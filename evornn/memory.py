@@ -6,13 +6,13 @@ import psutil
 
 from evornn.errors import EvornnError
 
-SHARE = 0.5  # of the available memory that one thing may take
+MAX_SHARE = 0.5  # of the available memory that one thing may take
 
 
-def check_room(what: str, needed: int, advice: str) -> None:
+def check_memory(what: str, needed: int, advice: str) -> None:
     """Raises EvornnError where `needed` bytes are too many, with what to set instead."""
     free = psutil.virtual_memory().available
-    if needed > SHARE * free:
+    if needed > MAX_SHARE * free:
         raise EvornnError(
             f"{what} would take {needed / 2**30:,.1f} GiB and {free / 2**30:,.1f} GiB are available: {advice}"
         )

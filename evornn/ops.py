@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Size: TypeAlias = "str | tuple[str, str]"  # "units", "inputs", "outputs", "one", …; a pair for an outer product
 Sizes: TypeAlias = Mapping[str, int]  # what each name is in a network at hand
 Value: TypeAlias = "Node | float"
-Fixed: TypeAlias = NDArray[np.floating[Any]]
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Node:
     size: Size = "units"
     name: str = ""  # of a leaf, a parameter or an affine map
     bias: bool = False  # whether an affine map has one
-    values: Callable[[Sizes], Fixed] | None = None  # of a constant
+    values: Callable[[Sizes], FloatArray] | None = None  # of a constant
 
     def __add__(self, other: Value) -> Node:
         return apply("add", self, other)
@@ -108,12 +108,12 @@ def relu(x: Node) -> Node:
     return apply("relu", x)
 
 
-def positive(x: Node) -> Node:
+def heaviside(x: Node) -> Node:
     """1 where x > 0, else 0."""
     return apply("positive", x)
 
 
-def stop(x: Node) -> Node:
+def stop_gradient(x: Node) -> Node:
     """x, through which no gradient flows."""
     return apply("stop", x)
 
@@ -155,22 +155,22 @@ def clip(x: Value, low: Value, high: Value) -> Node:
     return minimum(maximum(x, low), high)
 
 
-def above(a: Node, b: Value) -> Node:
+def greater(a: Node, b: Value) -> Node:
     """1 where a > b, else 0."""
-    return positive(a - b)
+    return heaviside(a - b)
 
 
-def below(a: Node, b: Value) -> Node:
+def less(a: Node, b: Value) -> Node:
     """1 where a < b, else 0."""
-    return positive(b - a)
+    return heaviside(b - a)
 
 
-def either(a: Node, b: Node) -> Node:
+def logical_or(a: Node, b: Node) -> Node:
     """1 where one of two conditions is."""
     return maximum(a, b)
 
 
-def both(a: Node, b: Node) -> Node:
+def logical_and(a: Node, b: Node) -> Node:
     """1 where two conditions are."""
     return a * b
 
@@ -182,7 +182,7 @@ def outer(a: Node, b: Node) -> Node:
     return Node("outer", (a, b), (a.size, b.size))
 
 
-def spread(a: Node) -> Node:
+def repeat(a: Node) -> Node:
     """Each block's value for all cells of the block: [blocks] → [units]."""
     return Node("spread", (a,), "units")
 
@@ -192,14 +192,14 @@ def every(period: Value, t: Node) -> Node:
     return apply("every", period, t)
 
 
-def constant(values: Callable[[Sizes], Fixed], size: str = "units") -> Node:
+def constant(values: Callable[[Sizes], FloatArray], size: str = "units") -> Node:
     """A vector that the architecture fixes, computed from the sizes of the network at hand."""
     return Node("constant", (), size, values=values)
 
 
 # ---- vector–Jacobian products: op → f(d, r, *args) for result r with cotangent d; None where nothing flows --------
 
-RULES: dict[str, Callable[..., tuple[Node | None, ...]]] = {
+VJP_RULES: dict[str, Callable[..., tuple[Node | None, ...]]] = {
     "add": lambda d, r, a, b: (d, d),
     "sub": lambda d, r, a, b: (d, -d),
     "mul": lambda d, r, a, b: (d * b, d * a),
@@ -208,7 +208,7 @@ RULES: dict[str, Callable[..., tuple[Node | None, ...]]] = {
     "tanh": lambda d, r, a: (d * (1.0 - r * r),),
     "sigmoid": lambda d, r, a: (d * r * (1.0 - r),),
     "exp": lambda d, r, a: (d * r,),
-    "relu": lambda d, r, a: (where(positive(r), d, 0.0),),
+    "relu": lambda d, r, a: (where(heaviside(r), d, 0.0),),
     "stop": lambda d, r, a: (None,),
     "where": lambda d, r, c, a, b: (None, d * c, d * (1.0 - c)),
     "every": lambda d, r, p, t: (None, None),
@@ -217,6 +217,6 @@ RULES: dict[str, Callable[..., tuple[Node | None, ...]]] = {
     "cos": lambda d, r, a: (-d * sin(a),),
     "sign": lambda d, r, a: (None,),
     "abs": lambda d, r, a: (d * sign(a),),
-    "minimum": lambda d, r, a, b: (where(positive(a - b), 0.0, d), where(positive(a - b), d, 0.0)),
-    "maximum": lambda d, r, a, b: (where(positive(b - a), 0.0, d), where(positive(b - a), d, 0.0)),
+    "minimum": lambda d, r, a, b: (where(heaviside(a - b), 0.0, d), where(heaviside(a - b), d, 0.0)),
+    "maximum": lambda d, r, a, b: (where(heaviside(b - a), 0.0, d), where(heaviside(b - a), d, 0.0)),
 }

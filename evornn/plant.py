@@ -39,7 +39,7 @@ class Plant(ABC):
     window: int = 0  # only the last so many steps survived are rewarded; 0: all
 
     @abstractmethod
-    def starts(self) -> Floats:
+    def initial_states(self) -> Floats:
         """[E, states] where the E episodes of an evaluation begin: the same for all members."""
 
     @abstractmethod
@@ -50,7 +50,7 @@ class Plant(ABC):
         """The network's inputs, scaled. By default the state."""
         return s
 
-    def failed(self, s: Values) -> Value:
+    def is_terminal(self, s: Values) -> Value:
         """1 where the episode ends, else 0. By default never before its last step."""
         return 0.0
 
@@ -70,20 +70,20 @@ class PlantTrace:
         self.plant, self.substeps, self.window = plant, plant.substeps, plant.window
         self.s: Values = tuple(Node("leaf", (), "one", name) for name in plant.state)
         self.a: Values = tuple(Node("leaf", (), "one", f"action{k}") for k in range(plant.actions))
-        self.new = plant.step(self.s, self.a)
-        self.observed, self.failed = plant.observe(self.s), plant.failed(self.s)
+        self.new_state = plant.step(self.s, self.a)
+        self.observations, self.is_terminal = plant.observe(self.s), plant.is_terminal(self.s)
         self.reward = plant.reward(self.s, self.a)
-        self.starts = np.ascontiguousarray(plant.starts(), dtype=np.float32)
+        self.initial_states = np.ascontiguousarray(plant.initial_states(), dtype=np.float32)
         self._check()
 
     def _check(self) -> None:
         kind, states = type(self.plant).__name__, len(self.s)
-        if len(self.new) != states:
-            raise TypeError(f"{kind}.step returns {len(self.new)} values for the states {self.plant.state}")
-        if self.starts.ndim != 2 or self.starts.shape[1] != states or not len(self.starts):
-            raise TypeError(f"{kind}.starts must be [episodes, {states}], got {list(self.starts.shape)}")
+        if len(self.new_state) != states:
+            raise TypeError(f"{kind}.step returns {len(self.new_state)} values for the states {self.plant.state}")
+        if self.initial_states.ndim != 2 or self.initial_states.shape[1] != states or not len(self.initial_states):
+            raise TypeError(f"{kind}.starts must be [episodes, {states}], got {list(self.initial_states.shape)}")
         known = {*self.s, *self.a}
-        for node in walk(*self.new, *self.observed, self.failed, self.reward):
+        for node in walk(*self.new_state, *self.observations, self.is_terminal, self.reward):
             if node.size != "one" or (node.op == "leaf" and node not in known):
                 raise TypeError(f"{kind}: a plant's equations have single numbers only, not {node.op} {node.name!r}")
 
@@ -91,12 +91,12 @@ class PlantTrace:
 def rk4(motion: Motion, s: Values, a: Values, dt: float) -> Values:
     """The classical Runge–Kutta step of fourth order; the actions are held."""
     k1 = motion(s, a)
-    k2 = motion(_moved(s, k1, dt / 2), a)
-    k3 = motion(_moved(s, k2, dt / 2), a)
-    k4 = motion(_moved(s, k3, dt), a)
+    k2 = motion(_euler_step(s, k1, dt / 2), a)
+    k3 = motion(_euler_step(s, k2, dt / 2), a)
+    k4 = motion(_euler_step(s, k3, dt), a)
     slopes = [a + 2 * (b + c) + d for a, b, c, d in zip(k1, k2, k3, k4, strict=True)]
-    return _moved(s, slopes, dt / 6)
+    return _euler_step(s, slopes, dt / 6)
 
 
-def _moved(s: Values, slopes: tuple[Value, ...] | list[Value], dt: float) -> Values:
+def _euler_step(s: Values, slopes: tuple[Value, ...] | list[Value], dt: float) -> Values:
     return tuple(value + dt * slope for value, slope in zip(s, slopes, strict=True))

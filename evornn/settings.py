@@ -12,10 +12,10 @@ from typing import Any, TypeVar, cast, dataclass_transform
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from evornn.errors import EvornnError, UnknownName, shown
+from evornn.errors import EvornnError, UnknownName, short_repr
 
 T = TypeVar("T")
-DEEPEST = 32  # levels of a spec: trainers inside trainers are two levels each
+MAX_DEPTH = 32  # levels of a spec: trainers inside trainers are two levels each
 # Defaults are validated too: one setting may leave no room for the default of another.
 _CONFIG = ConfigDict(
     extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, strict=False, validate_default=True
@@ -39,8 +39,8 @@ def check_depth(data: Any, where: str) -> None:
     while waiting:
         value, level = waiting.pop()
         if isinstance(value, (Mapping, list, tuple)):
-            if level > DEEPEST:
-                raise EvornnError(f"{where}: nested too deeply: a spec has a few levels, {DEEPEST} at most")
+            if level > MAX_DEPTH:
+                raise EvornnError(f"{where}: nested too deeply: a spec has a few levels, {MAX_DEPTH} at most")
             waiting += [(part, level + 1) for part in (value.values() if isinstance(value, Mapping) else value)]
 
 
@@ -62,23 +62,28 @@ def build(cls: type[T], values: dict[str, Any], where: str) -> T:
         if name not in names(cls):
             raise UnknownName(f"setting of {where}", name, names(cls))
     try:
-        return cls(**_parts_built(cls, values, where))
+        return cls(**_build_parts(cls, values, where))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = ".".join([where, *(str(part) for part in first["loc"])])
-        raise BadSetting(path, f"{first['msg'].removeprefix('Value error, ')}, got {shown(first['input'])}") from None
+        raise BadSetting(
+            path, f"{first['msg'].removeprefix('Value error, ')}, got {short_repr(first['input'])}"
+        ) from None
 
 
-def _parts_built(cls: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:
+def _build_parts(cls: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:
     """A class whose fields hold things of a catalog, one or a list, says so in `parts = {field: catalog}`: their specs
     are built here, so that errors name the whole path."""
     specs = {name: catalog for name, catalog in _parts(cls).items() if name in values}
-    return {**values, **{name: _built(catalog, values[name], f"{where}.{name}") for name, catalog in specs.items()}}
+    return {
+        **values,
+        **{name: _build_part(catalog, values[name], f"{where}.{name}") for name, catalog in specs.items()},
+    }
 
 
-def _built(catalog: Any, value: Any, where: str) -> Any:
+def _build_part(catalog: Any, value: Any, where: str) -> Any:
     if isinstance(value, (list, tuple)):
-        return [_built(catalog, item, f"{where}.{k}") for k, item in enumerate(value)]
+        return [_build_part(catalog, item, f"{where}.{k}") for k, item in enumerate(value)]
     return catalog.build(value, where) if isinstance(value, Mapping) else value
 
 
@@ -87,19 +92,21 @@ def _parts(cls: type[Any]) -> Mapping[str, Any]:
     return parts
 
 
-def as_data(thing: Any) -> dict[str, Any]:
+def as_dict(thing: Any) -> dict[str, Any]:
     """The settings of a thing as plain data, without its kind; its parts are specs with their kinds."""
     parts, values = _parts(type(thing)), {name: getattr(thing, name) for name in names(type(thing))}
-    return {name: _spec_of(parts[name], value) if name in parts else plain(value) for name, value in values.items()}
+    return {
+        name: _spec_of(parts[name], value) if name in parts else to_plain_data(value) for name, value in values.items()
+    }
 
 
 def _spec_of(catalog: Any, value: Any) -> Any:
     return [catalog.spec_of(item) for item in value] if isinstance(value, tuple) else catalog.spec_of(value)
 
 
-def plain(value: Any) -> Any:
+def to_plain_data(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return as_data(value)
+        return as_dict(value)
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_plain_data(item) for item in value]
     return value

@@ -40,19 +40,19 @@ def executor(address: str | None = None, workers: int | None = None, slots: int 
     Raises EvornnError when the cluster can't be reached.
     """
     prepare(address)
-    with _own_interrupt():
+    with _keep_sigterm_handler():
         _start(workers) if address is None else _connect(address)
     from evornn.workers.ray_executor import RayExecutor
 
-    working = RayExecutor(slots, grace=0.0 if address is None else GRACE)
+    ray_executor = RayExecutor(slots, grace=0.0 if address is None else GRACE)
     try:
-        yield working
+        yield ray_executor
     finally:
-        working.close()
+        ray_executor.close()
 
 
 @contextmanager
-def _own_interrupt() -> Iterator[None]:
+def _keep_sigterm_handler() -> Iterator[None]:
     """Ray puts its own handler in the place of whatever SIGTERM did before; that one aborts with a stack trace."""
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -74,17 +74,17 @@ def prepare(address: str | None) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     if address is None and "ray" not in sys.modules:
-        os.environ.update(HEALTH, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(_token()))
+        os.environ.update(HEALTH, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(_token_file()))
 
 
-def _token() -> Path:
+def _token_file() -> Path:
     file = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "evornn" / "ray-token"
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists():
-        fresh = file.with_suffix(f".{os.getpid()}")
-        fresh.touch(0o600)
-        fresh.write_text(secrets.token_hex(32))
-        fresh.replace(file)
+        temporary = file.with_suffix(f".{os.getpid()}")
+        temporary.touch(0o600)
+        temporary.write_text(secrets.token_hex(32))
+        temporary.replace(file)
     return file
 
 
@@ -109,7 +109,7 @@ def _start(workers: int | None) -> None:
 def _connect(address: str) -> None:
     import ray
 
-    _knock(address)
+    _check_reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -120,19 +120,19 @@ def _connect(address: str) -> None:
         ) from None
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Ray tries for minutes to reach a machine that isn't there: find out first."""
     if not address.rpartition(":")[2].isdigit():  # auto, or a name that Ray resolves
         return
     try:
-        knock(address)
+        probe(address)
     except (OSError, OverflowError) as error:
         raise EvornnError(
             f"no Ray cluster at {address} ({error}): check the address, or leave it out to run here"
         ) from None
 
 
-def knock(address: str) -> None:
+def probe(address: str) -> None:
     """Connect to host:port and hang up. Raises OSError when nobody answers."""
     host, _, port = address.rpartition("//")[2].rpartition(":")
     socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()

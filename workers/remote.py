@@ -9,35 +9,35 @@ from typing import Any
 
 import ray
 
-from evornn.service.executors.executor import Assignment, Ended, Event, Said
+from evornn.service.executors.executor import Assignment, EndEvent, ExecutorEvent, ProgressEvent
 from evornn.training.environment import versions
 from evornn.workers.shard_pool import SINGLE_THREADED, sharding
-from evornn.workers.versions import OtherVersion, checked
+from evornn.workers.versions import VersionMismatch, check_versions
 
 log = logging.getLogger(__name__)
 
 
 @ray.remote(max_retries=0, num_returns="streaming", runtime_env=SINGLE_THREADED)
-def compute(assignment: Assignment, asking: Mapping[str, Any]) -> Iterator[Event]:
+def compute(assignment: Assignment, dispatcher: Mapping[str, Any]) -> Iterator[ExecutorEvent]:
     """A run on a worker. `asking`: the versions of the dispatcher."""
     from evornn.service.executors.execution import perform
 
     try:
-        unlike = checked(asking, versions())
-    except OtherVersion as error:
-        yield Ended(assignment.attempt, "error", str(error), retry=False)
+        mismatches = check_versions(dispatcher, versions())
+    except VersionMismatch as error:
+        yield EndEvent(assignment.attempt, "error", str(error), retry=False)
         return
-    for difference in unlike:
+    for difference in mismatches:
         log.warning("run %s: %s", assignment.attempt.run, difference)
-    with sharding(assignment.fragments.get("resources") or {}) as spread:
-        for event in perform(assignment, spread):
-            yield _noted(event, unlike)
+    with sharding(assignment.fragments.get("resources") or {}) as sharder:
+        for event in perform(assignment, sharder):
+            yield _annotate(event, mismatches)
 
 
-def _noted(event: Event, unlike: list[str]) -> Event:
+def _annotate(event: ExecutorEvent, mismatches: list[str]) -> ExecutorEvent:
     """A result's environment says how its worker differs from the dispatcher."""
-    if not unlike or not isinstance(event, Said) or event.update.result is None:
+    if not mismatches or not isinstance(event, ProgressEvent) or event.update.result is None:
         return event
     result = event.update.result
-    noted = replace(result, environment={**result.environment, "unlike the dispatcher": unlike})
-    return replace(event, update=replace(event.update, result=noted))
+    annotated = replace(result, environment={**result.environment, "unlike the dispatcher": mismatches})
+    return replace(event, update=replace(event.update, result=annotated))

@@ -16,92 +16,92 @@ from ray import cloudpickle
 from ray.exceptions import RayError
 
 from evornn.training.environment import cpu, versions
-from evornn.training.problem import Problem, Spread
-from evornn.workers.sharded import Arguments, Lost, Sharded
+from evornn.training.problem import Problem, Sharder
+from evornn.workers.sharded import Arguments, ShardedProblem, WorkerLost
 from evornn.workers.versions import differences
 
 log = logging.getLogger(__name__)
 
-LOSSES = 20  # of helpers, until no more are called: it may be the problem that kills them
+MAX_LOST_WORKERS = 20  # of helpers, until no more are called: it may be the problem that kills them
 SINGLE_THREADED = {"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}}
 
 
 @contextmanager
-def sharding(resources: Mapping[str, Any]) -> Iterator[Spread | None]:
+def sharding(resources: Mapping[str, Any]) -> Iterator[Sharder | None]:
     """How a run with these resources spreads its populations; None where it does not."""
     shards = resources.get("shards", 1)
     if shards == 1:
         yield None
         return
-    crew = RayCrew(shards - 1, {"num_cpus": resources.get("cpus", 1), "num_gpus": resources.get("gpus", 0)})
+    pool = RayShardPool(shards - 1, {"num_cpus": resources.get("cpus", 1), "num_gpus": resources.get("gpus", 0)})
     try:
-        yield lambda problem: Sharded(problem, crew)
+        yield lambda problem: ShardedProblem(problem, pool)
     finally:
-        crew.close()
+        pool.close()
 
 
-class RayCrew:
+class RayShardPool:
     """Up to `count` helpers, each with CPUs and GPUs of its own (Ray's options `each`)."""
 
     def __init__(self, count: int, each: Mapping[str, float]) -> None:
-        self.count, self.each, self.lost = count, each, 0
-        self._members: list[Member] = []
+        self.count, self.actor_options, self.num_lost = count, each, 0
+        self._workers: list[RayShardWorker] = []
         self._problem: Any = None  # in Ray's store
 
-    def equip(self, problem: Problem) -> None:
+    def broadcast(self, problem: Problem) -> None:
         self._problem = ray.put(cloudpickle.dumps(problem))  # type: ignore[no-untyped-call]
 
-    def present(self) -> list[Member]:
-        self._members = [member for member in self._members if not self._is_gone(member)]
-        while len(self._members) < self.count and self.lost < LOSSES:
-            self._members.append(Member(ACTOR.options(**self.each).remote(self._problem)))
-        return [member for member in self._members if member.is_ready]
+    def ready_workers(self) -> list[RayShardWorker]:
+        self._workers = [member for member in self._workers if not self._is_gone(member)]
+        while len(self._workers) < self.count and self.num_lost < MAX_LOST_WORKERS:
+            self._workers.append(RayShardWorker(ACTOR.options(**self.actor_options).remote(self._problem)))
+        return [member for member in self._workers if member.is_ready]
 
     def close(self) -> None:
         """End all helpers."""
-        for member in self._members:
+        for member in self._workers:
             member.end()
-        self._members = []
+        self._workers = []
 
-    def _is_gone(self, member: Member) -> bool:
-        member.look()
-        if member.problem:
-            log.warning("a helper is gone (%s): its part is computed here until another one is there", member.problem)
-            self.lost += 1
+    def _is_gone(self, member: RayShardWorker) -> bool:
+        member.poll()
+        if member.failure:
+            log.warning("a helper is gone (%s): its part is computed here until another one is there", member.failure)
+            self.num_lost += 1
             member.end()
-        return bool(member.problem)
+        return bool(member.failure)
 
 
-class Member:
+class RayShardWorker:
     """One helper."""
 
     def __init__(self, actor: Any) -> None:
-        self.actor, self.is_ready, self.problem = actor, False, ""
-        self._told = actor.tell.remote()
+        self.actor, self.is_ready, self.failure = actor, False, ""
+        self._description = actor.tell.remote()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Whether it is there by now, and fit to help: with other libraries or another CPU, bits might differ."""
-        if self.is_ready or self.problem or not ray.wait([self._told], timeout=0)[0]:
+        if self.is_ready or self.failure or not ray.wait([self._description], timeout=0)[0]:
             return
         try:
-            theirs = ray.get(self._told)
+            remote = ray.get(self._description)
         except RayError as error:
-            self.problem = type(error).__name__
+            self.failure = type(error).__name__
             return
-        own = described()
-        unlike = [f"another {what}" for what in ("evornn", "cpu") if own[what] != theirs[what]]
-        unlike += differences(own, theirs)
-        self.problem, self.is_ready = "; ".join(unlike), not unlike
+        local = fingerprint()
+        mismatches = [f"another {what}" for what in ("evornn", "cpu") if local[what] != remote[what]]
+        mismatches += differences(local, remote)
+        self.failure, self.is_ready = "; ".join(mismatches), not mismatches
 
-    def ask(self, question: str, arguments: Arguments) -> Callable[[], Any]:
-        answer = self.actor.answer.remote(question, *arguments)
+    def submit(self, method: str, arguments: Arguments) -> Callable[[], Any]:
+        answer = self.actor.answer.remote(method, *arguments)
 
         def wait() -> Any:
             try:
                 return ray.get(answer)
             except RayError as error:  # also what the problem raised there: here it will be told in its own words
-                self.problem, self.is_ready = type(error).__name__, False
-                raise Lost from None
+                self.failure, self.is_ready = type(error).__name__, False
+                raise WorkerLost from None
 
         return wait
 
@@ -109,7 +109,7 @@ class Member:
         ray.kill(self.actor)
 
 
-class Holder:
+class ShardActor:
     """An actor that holds a run's problem. It is there once it has answered a question of its own, so that no run waits
     for what only the first answer takes: data are laid out, kernels loaded."""
 
@@ -119,16 +119,16 @@ class Holder:
 
     def tell(self) -> dict[str, Any]:
         """What computes here."""
-        return described()
+        return fingerprint()
 
-    def answer(self, question: str, *arguments: Any) -> Any:
+    def answer(self, method: str, *arguments: Any) -> Any:
         """A part of a population's losses, gradients, …"""
-        return getattr(self.problem, question)(*arguments)
+        return getattr(self.problem, method)(*arguments)
 
 
-ACTOR: Any = ray.remote(max_restarts=0, runtime_env=SINGLE_THREADED)(Holder)
+ACTOR: Any = ray.remote(max_restarts=0, runtime_env=SINGLE_THREADED)(ShardActor)
 
 
-def described() -> dict[str, Any]:
+def fingerprint() -> dict[str, Any]:
     """All that may change a bit of what this process computes."""
     return {**versions(), "cpu": cpu()}

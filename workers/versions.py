@@ -8,26 +8,26 @@ from typing import Any
 
 from evornn.errors import EvornnError
 
-DECIDING = ("numpy", "torch", "numba", "scipy", "cma", "evotorch", "gymnasium", "popgym")  # may change bits
+NUMERIC_LIBRARIES = ("numpy", "torch", "numba", "scipy", "cma", "evotorch", "gymnasium", "popgym")  # may change bits
 
 
-class OtherVersion(EvornnError):
+class VersionMismatch(EvornnError):
     """A worker has another evornn than the dispatcher that asks it."""
 
 
-def checked(asking: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+def check_versions(dispatcher: Mapping[str, Any], worker: Mapping[str, Any]) -> list[str]:
     """How this worker differs from the dispatcher in what may change bits, but not what a run means: see `differences`.
     Both are what `training.environment.versions` says. Raises OtherVersion where it is another evornn."""
-    if asking["evornn"] != own["evornn"]:
-        raise OtherVersion(
-            f"this worker has evornn {own['evornn']} and the dispatcher {asking['evornn']}: install the same on all "
-            "machines, start Ray anew there, and resume the job"
+    if dispatcher["evornn"] != worker["evornn"]:
+        raise VersionMismatch(
+            f"this worker has evornn {worker['evornn']} and the dispatcher {dispatcher['evornn']}: install the same "
+            "on all machines, restart Ray there, and resume the job"
         )
-    return differences(asking, own)
+    return differences(dispatcher, worker)
 
 
-def differences(asking: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+def differences(dispatcher: Mapping[str, Any], worker: Mapping[str, Any]) -> list[str]:
     """["numpy 2.4.5 here, 2.4.6 where it was asked", …], of the libraries and of the commit of the source tree."""
-    theirs, ours = ({**side["libraries"], "commit": side["commit"]} for side in (asking, own))
-    pairs = [(name, ours.get(name) or "none", theirs.get(name) or "none") for name in ("commit", *DECIDING)]
+    theirs, ours = ({**side["libraries"], "commit": side["commit"]} for side in (dispatcher, worker))
+    pairs = [(name, ours.get(name) or "none", theirs.get(name) or "none") for name in ("commit", *NUMERIC_LIBRARIES)]
     return [f"{name} {mine} here, {yours} where it was asked" for name, mine, yours in pairs if mine != yours]

@@ -47,43 +47,43 @@ def main(given: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _do(asked: argparse.Namespace) -> None:
-    names = [asked.name] if asked.name else list(NAMES)
-    sections = [section(name, asked.quick) for name in names]
-    urls = asked.store or ["sqlite:///papers.db"]
-    if asked.list:
-        for found in sections:
-            print(f"{found.name:<20} {found.title} ({found.source})")
-    elif asked.page:
+def _do(options: argparse.Namespace) -> None:
+    names = [options.name] if options.name else list(NAMES)
+    sections = [section(name, options.quick) for name in names]
+    urls = options.store or ["sqlite:///papers.db"]
+    if options.list:
+        for paper in sections:
+            print(f"{paper.name:<20} {paper.title} ({paper.source})")
+    elif options.page:
         _page(sections, urls)
     else:
-        _run(sections, urls[0], asked.workers, asked.full)
+        _run(sections, urls[0], options.workers, options.full)
 
 
 def _run(sections: Sequence[Section], url: str, workers: int | None, full: bool) -> None:
     library.prepare(workers, None)
     with open_store(url) as store:
-        for found in sections:
-            running.run(found, store, workers, partial(progress, quiet=False), full)
-            measured = running.measured(found, [store])
-            Console().print(page.table(found, measured))
-            for line in page.claims(running.claimed(found, [store])):
+        for paper in sections:
+            running.run(paper, store, workers, partial(progress, quiet=False), full)
+            measured = running.measure(paper, [store])
+            Console().print(page.table(paper, measured))
+            for line in page.claims(running.claim_results(paper, [store])):
                 print(line)
             if failed := sum(line.failed for line in measured):
                 raise EvornnError(
-                    f"{found.name}: {failed} runs failed (evornn ls --store {url}); again tries them again"
+                    f"{paper.name}: {failed} runs failed (evornn ls --store {url}); again tries them again"
                 )
 
 
 def _page(sections: Sequence[Section], urls: Sequence[str]) -> None:
     with ExitStack() as open_:
         stores = [open_.enter_context(open_store(url, create=False)) for url in urls]
-        print(page.HEAD + "".join(_section(found, stores) for found in sections), end="")
+        print(page.HEAD + "".join(_section(paper, stores) for paper in sections), end="")
 
 
-def _section(found: Section, stores: running.Stores) -> str:
-    measured, claimed = running.measured(found, stores), running.claimed(found, stores)
-    return page.markdown(found, measured, claimed, running.environments(found, stores))
+def _section(paper: Section, stores: running.Stores) -> str:
+    measured, claimed = running.measure(paper, stores), running.claim_results(paper, stores)
+    return page.markdown(paper, measured, claimed, running.environments(paper, stores))
 
 
 if __name__ == "__main__":

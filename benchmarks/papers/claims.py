@@ -24,7 +24,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ClaimResult:
     """A claim, tested on our runs."""
 
     claim: Claim
@@ -32,17 +32,17 @@ class Judged:
     verdict: str
 
 
-def judged(claims: Sequence[Claim], runs: Mapping[str, Sequence[StoredRun]]) -> list[Judged]:
+def evaluate_claims(claims: Sequence[Claim], runs: Mapping[str, Sequence[StoredRun]]) -> list[ClaimResult]:
     """The claims whose two lines have run: `runs` are those of each line by its name.
 
     `reproduced` is a significant difference in the order of the claim, `not reproduced` one in the other order, `open`
     none."""
-    found = [claim for claim in claims if runs.get(claim.higher) and runs.get(claim.lower)]
-    tested = [rank_sum(-scores(runs[c.higher]), -(scores(runs[c.lower]) + c.by)) for c in found]
+    testable = [claim for claim in claims if runs.get(claim.higher) and runs.get(claim.lower)]
+    tested = [rank_sum(-scores(runs[c.higher]), -(scores(runs[c.lower]) + c.by)) for c in testable]
     corrected = holm(np.array([p for p, _ in tested]))
     return [
-        Judged(claim, float(p), _verdict(float(p), lower))
-        for claim, p, (_, lower) in zip(found, corrected, tested, strict=True)
+        ClaimResult(claim, float(p), _verdict(float(p), lower))
+        for claim, p, (_, lower) in zip(testable, corrected, tested, strict=True)
     ]
 
 

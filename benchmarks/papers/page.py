@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from benchmarks.papers.claims import Judged
+from benchmarks.papers.claims import ClaimResult
 from benchmarks.papers.rules import RULES
-from benchmarks.papers.running import Measured
+from benchmarks.papers.running import Measurement
 from benchmarks.papers.section import Section
 from evornn.experiments.analysis.statistics import Interval
 
@@ -23,33 +23,33 @@ What does not reproduce stays here with its likely cause.
 COLUMNS = ("", "published", "ours", "95 %", "runs", "solved", "verdict")
 
 
-def table(section: Section, found: Sequence[Measured]) -> Table:
+def table(section: Section, measurements: Sequence[Measurement]) -> Table:
     """One section for the terminal."""
     rows = Table(*COLUMNS, box=None, title=f"{section.title}: {section.unit}")
     for column in rows.columns[1:-1]:
         column.justify = "right"
-    for measured in found:
+    for measured in measurements:
         rows.add_row(*_cells(measured))
     return rows
 
 
-def claims(found: Sequence[Judged]) -> list[str]:
+def claims(verdicts: Sequence[ClaimResult]) -> list[str]:
     """What the paper says about the order of the lines, and whether it is so here; one line of text each."""
-    return [f"{_claim(judged)} (p = {judged.p:.2g}): {judged.verdict}" for judged in found]
+    return [f"{_claim(judged)} (p = {judged.p:.2g}): {judged.verdict}" for judged in verdicts]
 
 
 def markdown(
     section: Section,
-    found: Sequence[Measured],
-    claimed: Sequence[Judged],
+    measurements: Sequence[Measurement],
+    claimed: Sequence[ClaimResult],
     environments: Sequence[Mapping[str, object]],
 ) -> str:
     """One section for the page."""
-    lines = [COLUMNS, ["---", "--:", "--:", "--:", "--:", "--:", "---"], *map(_cells, found)]
+    lines = [COLUMNS, ["---", "--:", "--:", "--:", "--:", "--:", "---"], *map(_cells, measurements)]
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     departures = "\n".join(f"- {departure}" for departure in section.departures)
     machine = "; ".join(_machine(environment) for environment in environments) or "not run yet"
-    hours = sum(measured.seconds for measured in found) / 3600
+    hours = sum(measured.seconds for measured in measurements) / 3600
     return (
         f"\n## {section.name}: {section.title}\n\n{section.source}. {section.unit[0].upper()}{section.unit[1:]}; "
         f"{_meaning(section)}\n\n{rows}\n\n{_claims(claimed)}Where our protocol departs:\n\n{departures}\n\n"
@@ -62,17 +62,17 @@ def _meaning(section: Section) -> str:
     return meaning + (f"; no run may exceed {section.bound:g}." if section.bound is not None else ".")
 
 
-def _claims(found: Sequence[Judged]) -> str:
-    told = "".join(f"- {line}\n" for line in claims(found))
-    return f"In order (Mann–Whitney's test, corrected by Holm):\n\n{told}\n" if found else ""
+def _claims(verdicts: Sequence[ClaimResult]) -> str:
+    told = "".join(f"- {line}\n" for line in claims(verdicts))
+    return f"In order (Mann–Whitney's test, corrected by Holm):\n\n{told}\n" if verdicts else ""
 
 
-def _claim(judged: Judged) -> str:
+def _claim(judged: ClaimResult) -> str:
     claim = judged.claim
     return f"{claim.higher} above {claim.lower}" + (f" by more than {claim.by:g}" if claim.by else "")
 
 
-def _cells(measured: Measured) -> list[str]:
+def _cells(measured: Measurement) -> list[str]:
     published = measured.line.published
     told = "–" if published is None else _number(published)
     runs = str(measured.runs) + (f" ({measured.failed} failed)" if measured.failed else "")

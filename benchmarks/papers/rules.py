@@ -34,11 +34,11 @@ def _not_rarer(ours: Interval, published: float, tolerance: float) -> str:
     return _below(_negative(ours), tolerance - published)
 
 
-def _reached(ours: Interval, published: float, tolerance: float) -> str:
+def _not_below(ours: Interval, published: float, tolerance: float) -> str:
     return _below(_negative(ours), -published)
 
 
-def _not_held(ours: Interval, published: float, tolerance: float) -> str:
+def _no_verdict(ours: Interval, published: float, tolerance: float) -> str:
     return "–"
 
 
@@ -56,6 +56,6 @@ RULES = {
     "not_worse": Rule(_not_worse, "reproduced: not worse than {:g} times the published number"),
     "within": Rule(_within, "reproduced: within {:.0%} of the published number"),
     "not_rarer": Rule(_not_rarer, "reproduced: not lower than the published share by more than {:g}"),
-    "reached": Rule(_reached, "reproduced: at least the published number"),
-    "claims": Rule(_not_held, "the published numbers are of a larger task: reproduced is their order"),
+    "reached": Rule(_not_below, "reproduced: at least the published number"),
+    "claims": Rule(_no_verdict, "the published numbers are of a larger task: reproduced is their order"),
 }

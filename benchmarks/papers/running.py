@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.papers.claims import Judged, judged
-from benchmarks.papers.figures import FIGURES, scores, solved
+from benchmarks.papers.claims import ClaimResult, evaluate_claims
+from benchmarks.papers.figures import FIGURES, is_solved, scores
 from benchmarks.papers.rules import verdict
 from benchmarks.papers.section import Line, Section
 from benchmarks.stored import Watching, compute, job_of
@@ -20,7 +20,7 @@ Stores = Sequence[Store]  # of each line the first counts that has it
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """A line with what its runs in a store say."""
 
     line: Line
@@ -37,25 +37,25 @@ def run(section: Section, store: Store, workers: int | None, watching: Watching,
     compute([line.spec for line in section.lines if full or not line.full], store, workers, watching)
 
 
-def measured(section: Section, stores: Stores) -> list[Measured]:
+def measure(section: Section, stores: Stores) -> list[Measurement]:
     """What the stores say about each line."""
-    return [_measured(section, line, _held(line, stores)[1]) for line in section.lines]
+    return [_measure(section, line, _stored_runs(line, stores)[1]) for line in section.lines]
 
 
-def claimed(section: Section, stores: Stores) -> list[Judged]:
+def claim_results(section: Section, stores: Stores) -> list[ClaimResult]:
     """What they say about the claims whose lines have run to their ends."""
-    found = {line.name: _held(line, stores)[1] for line in section.lines}
-    return judged(section.claims, {name: runs for name, runs in found.items() if _whole(runs)})
+    runs_by_line = {line.name: _stored_runs(line, stores)[1] for line in section.lines}
+    return evaluate_claims(section.claims, {name: runs for name, runs in runs_by_line.items() if _whole(runs)})
 
 
-def _measured(section: Section, line: Line, runs: Sequence[StoredRun]) -> Measured:
+def _measure(section: Section, line: Line, runs: Sequence[StoredRun]) -> Measurement:
     done = _done(runs)
     ours = FIGURES[section.figure](runs) if _whole(runs) else None
-    return Measured(
+    return Measurement(
         line=line,
         ours=ours,
         runs=len(done),
-        solved=sum(map(solved, done)),
+        solved=sum(map(is_solved, done)),
         failed=sum(run.state == "failed" for run in runs),
         seconds=sum(run.seconds or 0.0 for run in runs),
         verdict=_verdict(section, line, ours, done),
@@ -70,11 +70,13 @@ def _verdict(section: Section, line: Line, ours: Interval | None, done: Sequence
     return verdict(section.reproduced, ours, line.published, section.tolerance)
 
 
-def _held(line: Line, stores: Stores) -> tuple[Store, list[StoredRun]]:
+def _stored_runs(line: Line, stores: Stores) -> tuple[Store, list[StoredRun]]:
     """The runs of the line in the first store that has all of them, or else in the first that has any."""
     jobs = [(store, job_of(line.spec, store)) for store in stores]
-    found = [(store, store.runs(job=job)) for store, job in jobs if job is not None]
-    return next(((store, runs) for store, runs in found if _whole(runs)), found[0] if found else (stores[0], []))
+    candidates = [(store, store.runs(job=job)) for store, job in jobs if job is not None]
+    return next(
+        ((store, runs) for store, runs in candidates if _whole(runs)), candidates[0] if candidates else (stores[0], [])
+    )
 
 
 def _whole(runs: Sequence[StoredRun]) -> bool:
@@ -87,11 +89,11 @@ def _done(runs: Sequence[StoredRun]) -> list[StoredRun]:
 
 def environments(section: Section, stores: Stores) -> list[dict[str, object]]:
     """The different machines and versions that computed a section."""
-    found: list[dict[str, object]] = []
-    for store, runs in (_held(line, stores) for line in section.lines):
+    distinct: list[dict[str, object]] = []
+    for store, runs in (_stored_runs(line, stores) for line in section.lines):
         if not (done := _done(runs)):
             continue
         environment = store.result(done[0].id).environment
         kept = {name: environment.get(name) for name in ("evornn", "commit", "cpu", "cores", "backend")}
-        found += [] if kept in found else [kept]
-    return found
+        distinct += [] if kept in distinct else [kept]
+    return distinct

@@ -76,7 +76,7 @@ def _line(section: str, line: Mapping[str, Any], data: Mapping[str, Any], quick:
     spec = {
         "name": f"{section}: {line['name']}",
         "tasks": [line["task"]],
-        "networks": [{**line["network"], **varied} for varied in _varied(line.get("vary", {}))],
+        "networks": [{**line["network"], **varied} for varied in _variations(line.get("vary", {}))],
         "trainers": [line["trainer"]],
         "seeds": min(seeds, 2) if quick else seeds,
         "budget": {**budget, "steps": _quick(budget["steps"])} if quick else budget,
@@ -89,6 +89,6 @@ def _quick(steps: int) -> int:
     return max(steps // 100, min(steps, QUICK_STEPS))
 
 
-def _varied(vary: Mapping[str, int]) -> Iterator[dict[str, int]]:
+def _variations(vary: Mapping[str, int]) -> Iterator[dict[str, int]]:
     """`{reservoir: 20}`: twenty networks with the reservoirs 0 … 19."""
     return (dict(zip(vary, values, strict=True)) for values in product(*map(range, vary.values())))

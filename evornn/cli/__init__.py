@@ -12,7 +12,7 @@ from typing import Any
 def main() -> None:
     """The `evornn` command."""
     from evornn.cli.app import app
-    from evornn.cli.run import Detached
+    from evornn.cli.run import CommandInterrupted
     from evornn.errors import EvornnError
 
     signal.signal(signal.SIGTERM, _interrupt)
@@ -22,8 +22,8 @@ def main() -> None:
         text = json.dumps({"error": str(error)}) if "--json" in sys.argv else f"error: {error}"
         print(text, file=sys.stderr)
         sys.exit(1)
-    except Detached as detached:
-        print(detached, file=sys.stderr)
+    except CommandInterrupted as interrupt:
+        print(interrupt, file=sys.stderr)
         sys.exit(130)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != 130:  # what Typer makes of an interrupt

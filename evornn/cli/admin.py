@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evornn.cli.options import DEFAULT, Json, Scope, Server, Store, opened
+from evornn.cli.options import DEFAULT, Json, Scope, Server, Store, open_results
 from evornn.cli.output import show
 
 if TYPE_CHECKING:
-    from evornn.service.api.serving import Serving
+    from evornn.service.api.serving import ServerInfo
 
 database = typer.Typer(help="Look after the database.", no_args_is_help=True)
 token = typer.Typer(help="Who may use the server.", no_args_is_help=True)
@@ -42,9 +42,9 @@ def serve(
     from evornn.dashboards import PREFIX, dashboard
     from evornn.service.api.serving import Options
     from evornn.service.api.serving import serve as begin
-    from evornn.service.policy import Rules
+    from evornn.service.policy import SubmissionPolicy
 
-    def told(serving: Serving) -> None:
+    def announce(serving: ServerInfo) -> None:
         if as_json:
             show(asdict(serving), True)
         else:
@@ -54,9 +54,11 @@ def serve(
                 print(f"token (shown this once; it may do all): {serving.token}")
         print(end="", flush=True)
 
-    options = Options(store, host, port, tuple(host_name or ()), Rules(data, frozenset(own or ())), token_file)
+    options = Options(
+        store, host, port, tuple(host_name or ()), SubmissionPolicy(data, frozenset(own or ())), token_file
+    )
     try:
-        begin(options, told, {PREFIX.rstrip("/"): dashboard})
+        begin(options, announce, {PREFIX.rstrip("/"): dashboard})
     except KeyboardInterrupt:  # the usual end
         print("ended; nothing is lost")
 
@@ -72,7 +74,7 @@ def add_token(
     as_json: Json = False,
 ) -> None:
     """Make a token. It is shown this once: the store keeps only its hash."""
-    with opened(store, server, create=True) as results:
+    with open_results(store, server, create=True) as results:
         secret = results.store.add_token(name, (scope.value,))
     show({"name": name, "scope": scope.value, "token": secret}, True) if as_json else print(secret)
 
@@ -82,15 +84,15 @@ def list_tokens(store: Store = DEFAULT, server: Server = None, as_json: Json = F
     """List tokens; their secrets are nowhere."""
     from evornn.cli import tables
 
-    with opened(store, server) as results:
-        found = results.store.tokens()
-    show([asdict(one) for one in found] if as_json else tables.tokens(found), as_json)
+    with open_results(store, server) as results:
+        tokens = results.store.tokens()
+    show([asdict(one) for one in tokens] if as_json else tables.tokens(tokens), as_json)
 
 
 @token.command("revoke")
 def revoke_token(name: Name, store: Store = DEFAULT, server: Server = None, as_json: Json = False) -> None:
     """Make a token useless, within two seconds."""
-    with opened(store, server) as results:
+    with open_results(store, server) as results:
         results.store.revoke_token(name)
     show({"revoked": name}, True) if as_json else print(f"{name} has no access any more")
 
@@ -100,9 +102,9 @@ def doctor(store: Store = DEFAULT, as_json: Json = False) -> None:
     from evornn.cli import tables
     from evornn.service.doctor import examine
 
-    found = examine(store)
-    show([asdict(finding) for finding in found] if as_json else tables.findings(found), as_json)
-    if any(not finding.good for finding in found):
+    findings = examine(store)
+    show([asdict(finding) for finding in findings] if as_json else tables.findings(findings), as_json)
+    if any(not finding.good for finding in findings):
         raise typer.Exit(1)
 
 

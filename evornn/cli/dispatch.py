@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from evornn.training.records import Update
 
 log = logging.getLogger("evornn.dispatch")
-EVERY = 10.0  # seconds between lines of progress
+LOG_INTERVAL = 10.0  # seconds between lines of progress
 
 
 def dispatch(
@@ -46,15 +46,15 @@ def dispatch(
 
     _log_to_stderr(as_json)
     library.prepare(workers, address)
-    with _opened(store) as opened, library.detached(workers, address, slots) as executor:
-        dispatcher = Dispatcher(opened, executor, Logged(), slots=slots, patience=float("inf"))
-        with _stopped_by_signals(dispatcher):
-            log.info("%s works off %s", dispatcher.owner, opened.where)
+    with _wait_for_store(store) as database, library.subprocess_executor(workers, address, slots) as executor:
+        dispatcher = Dispatcher(database, executor, LoggingListener(), slots=slots, patience=float("inf"))
+        with _stop_on_signals(dispatcher):
+            log.info("%s works off %s", dispatcher.owner, database.display_url)
             dispatcher.work(until_empty=until_empty)
     log.info("ended; what was under way goes on from its checkpoint")
 
 
-class Logged:
+class LoggingListener:
     """A listener that logs what happens to runs, and now and then how it goes."""
 
     def __init__(self) -> None:
@@ -62,26 +62,26 @@ class Logged:
         self._ends: Counter[str] = Counter()
         self._done, self._at = 0, time.monotonic()  # network steps since the last line
 
-    def claimed(self, run: StoredRun) -> None:
+    def on_claim(self, run: StoredRun) -> None:
         self._steps[run.id] = run.network_steps or 0
         log.info("run %d claimed: %s, %s, %s, seed %d", run.id, run.task, run.network, run.trainer, run.seed)
 
-    def updated(self, run: StoredRun, update: Update) -> None:
+    def on_update(self, run: StoredRun, update: Update) -> None:
         self._done += max(0, update.network_steps - self._steps.get(run.id, 0))
         self._steps[run.id] = update.network_steps
-        if (seconds := time.monotonic() - self._at) >= EVERY:
+        if (seconds := time.monotonic() - self._at) >= LOG_INTERVAL:
             ends = ", ".join(f"{count} {state}" for state, count in sorted(self._ends.items())) or "none ended yet"
             log.info("%d runs under way, %s, %.3g M steps/s", len(self._steps), ends, self._done / seconds / 1e6)
             self._done, self._at = 0, time.monotonic()
 
-    def ended(self, run: StoredRun, state: str, reason: str) -> None:
+    def on_end(self, run: StoredRun, state: str, reason: str) -> None:
         self._steps.pop(run.id, None)
         self._ends[state] += 1
         level = logging.WARNING if state in ("failed", "lost") else logging.INFO
         log.log(level, "run %d %s%s", run.id, state, f": {reason}" if reason else "")
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """A log record as one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -90,13 +90,13 @@ class JsonLines(logging.Formatter):
 
 def _log_to_stderr(as_json: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    ours = logging.getLogger("evornn")
-    ours.handlers, ours.propagate = [handler], False
-    ours.setLevel(logging.INFO)
+    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("evornn")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
 
 
-def _opened(url: str) -> stores.Store:
+def _wait_for_store(url: str) -> stores.Store:
     """The store, waited for when its database isn't there yet."""
     from evornn.store.errors import Unreachable
     from evornn.store.store import open_store
@@ -110,16 +110,16 @@ def _opened(url: str) -> stores.Store:
 
 
 @contextmanager
-def _stopped_by_signals(dispatcher: Dispatcher) -> Iterator[None]:
-    def first(number: int, frame: Any) -> None:
+def _stop_on_signals(dispatcher: Dispatcher) -> Iterator[None]:
+    def stop_gracefully(number: int, frame: Any) -> None:
         for known in before:
-            signal.signal(known, second)
+            signal.signal(known, exit_now)
         dispatcher.stop()
 
-    def second(number: int, frame: Any) -> None:
+    def exit_now(number: int, frame: Any) -> None:
         os._exit(130)
 
-    before = {number: signal.signal(number, first) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stop_gracefully) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

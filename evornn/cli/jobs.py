@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evornn.cli.options import DEFAULT, Job, Json, Server, Store, opened
-from evornn.cli.output import plain, show
+from evornn.cli.options import DEFAULT, Job, Json, Server, Store, open_results
+from evornn.cli.output import show, to_jsonable
 from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
-    from evornn.service.reading.tail import News
+    from evornn.service.reading.tail import JobUpdate
 
 Run = Annotated[int, typer.Argument(help="Number of the run.")]
 OneJob = Annotated[int | None, typer.Argument(help="Number of the job.", show_default=False)]
@@ -37,7 +37,7 @@ def list_(
     """List jobs, or the runs of one."""
     from evornn.cli import tables
 
-    with opened(store, server) as results:
+    with open_results(store, server) as results:
         if job is None and not any((state, task, network, trainer)):
             jobs = results.store.jobs(limit=limit)
             show([{**asdict(j), "state": j.state} for j in jobs] if as_json else tables.jobs(jobs), as_json)
@@ -52,7 +52,7 @@ def show_run(run: Run, store: Store = DEFAULT, server: Server = None, as_json: J
     """Show one run: spec, curve, result, machine."""
     from evornn.cli import tables
 
-    with opened(store, server) as results:
+    with open_results(store, server) as results:
         record, curve = results.store.run(run), results.store.curve(run)
         result = results.store.result(run) if record.state == "succeeded" else None
         if as_json:
@@ -71,19 +71,19 @@ def logs(
     as_json: Json = False,
 ) -> None:
     """What happened to a job and what its runs logged, oldest first. With --json one object a line."""
-    from evornn.service.reading.comparison_data import chosen_job
+    from evornn.service.reading.comparison_data import resolve_job
     from evornn.service.reading.tail import follow as followed
     from evornn.service.reading.tail import pages
 
-    with opened(store, server) as results:
-        chosen = results.store.run(run).job if run is not None else chosen_job(results.store, job)
+    with open_results(store, server) as results:
+        chosen = results.store.run(run).job if run is not None else resolve_job(results.store, job)
         for part in followed(results.store, chosen) if follow else pages(results.store, chosen):
             for line in _lines(part):
                 if run is None or line["run"] == run:
-                    print(json.dumps(plain(line)) if as_json else _text(line), flush=True)
+                    print(json.dumps(to_jsonable(line)) if as_json else _text(line), flush=True)
 
 
-def _lines(news: News) -> list[dict[str, Any]]:
+def _lines(news: JobUpdate) -> list[dict[str, Any]]:
     """Events and log lines as one list, by time."""
     lines = [{"time": e.time, "run": e.run, "kind": e.kind, "text": e.detail} for e in news.events]
     lines += [{"time": at.time, "run": at.run, "kind": at.level, "text": at.message} for at in news.lines]
@@ -91,38 +91,40 @@ def _lines(news: News) -> list[dict[str, Any]]:
 
 
 def _text(line: dict[str, Any]) -> str:
-    from evornn.experiments.text import printable
+    from evornn.experiments.text import escape_controls
 
     when = datetime.fromtimestamp(line["time"]).strftime("%Y-%m-%d %H:%M:%S")
     who = "job" if line["run"] is None else f"run {line['run']}"
-    return f"{when}  {who:<9} {line['kind']:<10} {printable(line['text'])}".rstrip()
+    return f"{when}  {who:<9} {line['kind']:<10} {escape_controls(line['text'])}".rstrip()
 
 
 def cancel(
     job: OneJob = None, run: OneRun = None, store: Store = DEFAULT, server: Server = None, as_json: Json = False
 ) -> None:
     """End a job, or one run: what waits at once, what is computed within seconds."""
-    job, run = _one(job, run)
-    with opened(store, server) as results:
-        _say(results.cancel(job, run=run), "cancelled", "nothing to cancel: no run is open", as_json)
+    job, run = _check_target(job, run)
+    with open_results(store, server) as results:
+        _print_count(results.cancel(job, run=run), "cancelled", "nothing to cancel: no run is open", as_json)
 
 
 def retry(
     job: OneJob = None, run: OneRun = None, store: Store = DEFAULT, server: Server = None, as_json: Json = False
 ) -> None:
     """Let failed runs start again from nothing, whenever a dispatcher has room."""
-    job, run = _one(job, run)
-    with opened(store, server) as results:
-        _say(results.retry(job, run=run), "to be tried again", "nothing to try again: no run has failed", as_json)
+    job, run = _check_target(job, run)
+    with open_results(store, server) as results:
+        _print_count(
+            results.retry(job, run=run), "to be tried again", "nothing to try again: no run has failed", as_json
+        )
 
 
-def _one(job: int | None, run: int | None) -> tuple[int | None, int | None]:
+def _check_target(job: int | None, run: int | None) -> tuple[int | None, int | None]:
     if (job is None) == (run is None):
         raise EvornnError("name a job or, with --run, a run")
     return job, run
 
 
-def _say(count: int, what: str, nothing: str, as_json: bool) -> None:
+def _print_count(count: int, what: str, nothing: str, as_json: bool) -> None:
     if as_json:
         show({"runs": count}, True)
     else:

@@ -31,7 +31,7 @@ Spec = Annotated[Path, typer.Argument(help="Experiment, YAML or JSON.")]
 Priority = Annotated[int, typer.Option(min=-1000, max=1000, help="Higher ones are computed first.")]
 
 
-class What(StrEnum):
+class ExportKind(StrEnum):
     """What can be exported."""
 
     runs = "runs"
@@ -46,35 +46,35 @@ class Scope(StrEnum):
     admin = "admin"
 
 
-def opened(store: str, server: str | None, create: bool = False) -> Results:
+def open_results(store: str, server: str | None, create: bool = False) -> Results:
     """The database, or the server that was asked for. Raises EvornnError."""
     from evornn import library
 
-    chosen = server_of(server)
+    chosen = resolve_server(server)
     return library.open(store, create=create) if chosen is None else library.connect(chosen)
 
 
-def server_of(server: str | None) -> str | None:
+def resolve_server(server: str | None) -> str | None:
     """The server, unless the command line names a database: that counts more than EVORNN_SERVER."""
-    store_named, server_named = named("store"), named("server")
+    store_named, server_named = has_option("store"), has_option("server")
     if store_named and server_named:
         raise EvornnError("--store and --server: a command asks one of them: leave the other out")
     return None if store_named else server
 
 
-def named(option: str) -> bool:
+def has_option(option: str) -> bool:
     """Whether the command line itself has an option."""
     return any(word == f"--{option}" or word.startswith(f"--{option}=") for word in sys.argv)
 
 
-def place(store: str, server: str | None) -> str:
+def target_option(store: str, server: str | None) -> str:
     """The words that send another command to the same place."""
-    if (chosen := server_of(server)) is not None:
+    if (chosen := resolve_server(server)) is not None:
         return f" --server {chosen}"
     return "" if store == DEFAULT else f" --store {store}"
 
 
-def writable(report: Path | None) -> None:
+def check_writable(report: Path | None) -> None:
     """Find out before hours of work that its report can't be written."""
     if report is None:
         return

@@ -9,34 +9,34 @@ if TYPE_CHECKING:
     from evornn.experiments.analysis.comparison import Comparison
 
 
-def show(what: Any, as_json: bool) -> None:
+def show(content: Any, as_json: bool) -> None:
     """Print plain data as JSON, or anything that rich can draw."""
     if as_json:
-        print(json.dumps(plain(what), indent=1))
+        print(json.dumps(to_jsonable(content), indent=1))
         return
     from rich.console import Console
 
     console = Console()
     if not console.is_terminal:  # a file or a pipe has no width
         console.width = 100
-    console.print(what)
+    console.print(content)
 
 
 def show_comparison(comparison: Comparison, job: int | None, as_json: bool) -> None:
     """The comparison of a job."""
     from evornn.experiments.analysis.comparison import as_data
-    from evornn.experiments.reporting.terminal import rendered
+    from evornn.experiments.reporting.terminal import render
 
     about = {} if job is None else {"job": job}
-    show({**about, **as_data(comparison)} if as_json else rendered(comparison), as_json)
+    show({**about, **as_data(comparison)} if as_json else render(comparison), as_json)
 
 
-def plain(value: Any) -> Any:
+def to_jsonable(value: Any) -> Any:
     """JSON has no NaN and no infinity: they become text."""
     if isinstance(value, dict):
-        return {str(key): plain(part) for key, part in value.items()}
+        return {str(key): to_jsonable(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
+        return [to_jsonable(part) for part in value]
     if isinstance(value, float) and value - value != 0:
         return str(value)
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -9,49 +9,51 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evornn.service.interface import Reads
+    from evornn.service.interface import StoreInterface
     from evornn.store.records import StoredRun
     from evornn.training.records import Update
 
-ENDED = ("succeeded", "failed", "cancelled")
-EVERY = 10.0  # seconds between lines where there is no terminal
+TERMINAL_STATES = ("succeeded", "failed", "cancelled")
+PRINT_INTERVAL = 10.0  # seconds between lines where there is no terminal
 
 
-class Tally:
+class JobProgress:
     """Counts what a dispatcher tells, or what is seen of one elsewhere; `line` says it in one line."""
 
     def __init__(self, runs: list[StoredRun]) -> None:
         self.total = len(runs)
-        self.over = {run.id for run in runs if run.state in ENDED}
+        self.finished = {run.id for run in runs if run.state in TERMINAL_STATES}
         self.failed = 0
         self.steps = {run.id: run.network_steps or 0 for run in runs}
-        self.wanted = {run.id: run.budget["steps"] if run.state not in ENDED else self.steps[run.id] for run in runs}
+        self.budgets = {
+            run.id: run.budget["steps"] if run.state not in TERMINAL_STATES else self.steps[run.id] for run in runs
+        }
         losses = [run.champion_valid for run in runs if run.champion_valid is not None]
         self.best = min(losses, default=float("inf"))
-        self.where = ""
-        self._start, self._before = time.monotonic(), sum(self.steps.values())
+        self.best_label = ""
+        self._start, self._initial_steps = time.monotonic(), sum(self.steps.values())
 
-    def claimed(self, run: StoredRun) -> None:
+    def on_claim(self, run: StoredRun) -> None:
         pass
 
-    def updated(self, run: StoredRun, update: Update) -> None:
+    def on_update(self, run: StoredRun, update: Update) -> None:
         self.steps[run.id] = update.network_steps
         for row in update.rows:
             if row.champion_valid < self.best:
-                self.best, self.where = row.champion_valid, f" ({run.network}, {run.trainer})"
+                self.best, self.best_label = row.champion_valid, f" ({run.network}, {run.trainer})"
 
-    def seen(self, run: StoredRun) -> None:
+    def observe(self, run: StoredRun) -> None:
         """A run as it stands now, from the store."""
         self.steps[run.id] = run.network_steps or 0
         if run.champion_valid is not None and run.champion_valid < self.best:
-            self.best, self.where = run.champion_valid, f" ({run.network}, {run.trainer})"
-        if run.state in ENDED and run.id not in self.over:
-            self.ended(run, run.state, run.error or "")
+            self.best, self.best_label = run.champion_valid, f" ({run.network}, {run.trainer})"
+        if run.state in TERMINAL_STATES and run.id not in self.finished:
+            self.on_end(run, run.state, run.error or "")
 
-    def ended(self, run: StoredRun, state: str, reason: str) -> None:
-        if state in ENDED:
-            self.over.add(run.id)
-            self.wanted[run.id] = self.steps[run.id]
+    def on_end(self, run: StoredRun, state: str, reason: str) -> None:
+        if state in TERMINAL_STATES:
+            self.finished.add(run.id)
+            self.budgets[run.id] = self.steps[run.id]
         if state == "failed":
             self.failed += 1
             print(
@@ -62,82 +64,82 @@ class Tally:
     @property
     def done(self) -> int:
         """Runs that have ended."""
-        return len(self.over)
+        return len(self.finished)
 
     @property
     def share(self) -> float:
         """0…1 of all network steps."""
-        return min(1.0, sum(self.steps.values()) / max(1, sum(self.wanted.values())))
+        return min(1.0, sum(self.steps.values()) / max(1, sum(self.budgets.values())))
 
     @property
     def rate(self) -> float:
         """Network steps per second since the start."""
-        return (sum(self.steps.values()) - self._before) / max(1e-9, time.monotonic() - self._start)
+        return (sum(self.steps.values()) - self._initial_steps) / max(1e-9, time.monotonic() - self._start)
 
     def line(self) -> str:
-        left = (sum(self.wanted.values()) - sum(self.steps.values())) / self.rate if self.rate else float("inf")
-        best = f"best validation loss {self.best:.4g}{self.where}" if self.best < float("inf") else "no loss yet"
+        left = (sum(self.budgets.values()) - sum(self.steps.values())) / self.rate if self.rate else float("inf")
+        best = f"best validation loss {self.best:.4g}{self.best_label}" if self.best < float("inf") else "no loss yet"
         failed = f", {self.failed} failed" if self.failed else ""
         speed = f"{self.rate / 1e6:.1f} M steps/s · {duration(left)} left"
         return f"{self.done}/{self.total} runs{failed} · {best} · {speed}"
 
 
-class Spoken(Tally):
+class ProgressPrinter(JobProgress):
     """A tally that prints its line now and then: for where there is no terminal."""
 
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
-        self._spoke = time.monotonic()
+        self._last_print = time.monotonic()
 
-    def updated(self, run: StoredRun, update: Update) -> None:
-        super().updated(run, update)
-        self._speak()
+    def on_update(self, run: StoredRun, update: Update) -> None:
+        super().on_update(run, update)
+        self._print_if_due()
 
-    def seen(self, run: StoredRun) -> None:
-        super().seen(run)
-        self._speak()
+    def observe(self, run: StoredRun) -> None:
+        super().observe(run)
+        self._print_if_due()
 
-    def _speak(self) -> None:
-        if time.monotonic() - self._spoke > EVERY:
-            self._spoke = time.monotonic()
+    def _print_if_due(self) -> None:
+        if time.monotonic() - self._last_print > PRINT_INTERVAL:
+            self._last_print = time.monotonic()
             print(self.line(), flush=True)
 
 
-def watch(store: Reads, job: int, quiet: bool) -> None:
+def watch(store: StoreInterface, job: int, quiet: bool) -> None:
     """Follow a job that is computed elsewhere until it has ended, with the same display."""
     with progress(store, job, quiet) as tally:
-        see(store, job, tally)
+        track_job(store, job, tally)
 
 
-def see(store: Reads, job: int, tally: Tally) -> None:
+def track_job(store: StoreInterface, job: int, tally: JobProgress) -> None:
     """Tell a tally of a job that is computed elsewhere until it has ended."""
     from evornn.service.reading.tail import follow
 
     for news in follow(store, job):
-        ended = {event.run for event in news.events if event.run is not None and event.kind in ENDED}
-        for run in [*news.running, *(store.run(number) for number in sorted(ended - tally.over))]:
-            tally.seen(run)
+        ended = {event.run for event in news.events if event.run is not None and event.kind in TERMINAL_STATES}
+        for run in [*news.running, *(store.run(number) for number in sorted(ended - tally.finished))]:
+            tally.observe(run)
 
 
 @contextmanager
-def progress(store: Reads, job: int, quiet: bool) -> Iterator[Tally]:
+def progress(store: StoreInterface, job: int, quiet: bool) -> Iterator[JobProgress]:
     """A live line on a terminal, a line now and then elsewhere, nothing when quiet."""
     runs = store.runs(job=job)
     if quiet:
-        yield Tally(runs)
+        yield JobProgress(runs)
     elif sys.stdout.isatty():
-        tally = Tally(runs)
-        with live(tally):
+        tally = JobProgress(runs)
+        with live_display(tally):
             yield tally
     else:
         print(f"job {job}: {len(runs)} runs", flush=True)
-        spoken = Spoken(runs)
-        yield spoken
-        print(spoken.line(), flush=True)
+        printer = ProgressPrinter(runs)
+        yield printer
+        print(printer.line(), flush=True)
 
 
 @contextmanager
-def live(tally: Tally) -> Iterator[None]:
+def live_display(tally: JobProgress) -> Iterator[None]:
     """The tally's line on a terminal, with a bar."""
     from rich.live import Live
     from rich.progress_bar import ProgressBar
@@ -156,9 +158,9 @@ def duration(seconds: float) -> str:
     """3 s, 2 min 5 s, 1 h 20 min, or ? when nothing is known."""
     if seconds == float("inf"):
         return "?"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    total = round(seconds)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60} s"
+    return f"{total // 3600} h {total % 3600 // 60} min"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from evornn.cli.options import DEFAULT, Job, Json, Report, Server, Store, What, opened, writable
+from evornn.cli.options import DEFAULT, ExportKind, Job, Json, Report, Server, Store, check_writable, open_results
 from evornn.cli.output import show, show_comparison
 
 
@@ -16,11 +16,11 @@ def compare(
     job: Job = None, report: Report = None, store: Store = DEFAULT, server: Server = None, as_json: Json = False
 ) -> None:
     """Compare the trainers of a job: losses, costs, tests, and whether the baselines are beaten."""
-    from evornn.service.reading.comparison_data import chosen_job
+    from evornn.service.reading.comparison_data import resolve_job
 
-    writable(report)
-    with opened(store, server) as results:
-        chosen = chosen_job(results.store, job)
+    check_writable(report)
+    with open_results(store, server) as results:
+        chosen = resolve_job(results.store, job)
         show_comparison(results.compare(chosen), chosen, as_json)
         if report is not None:
             results.report(report, chosen)
@@ -37,14 +37,19 @@ def query(
     """Ask the database with read-only SQL."""
     from evornn.cli import tables
 
-    with opened(store, server) as results:
+    with open_results(store, server) as results:
         columns, rows = results.store.query(sql, limit=limit, timeout=timeout)
-    show([dict(zip(columns, row, strict=True)) for row in rows] if as_json else tables.Answer(columns, rows), as_json)
+    show(
+        [dict(zip(columns, row, strict=True)) for row in rows] if as_json else tables.QueryResult(columns, rows),
+        as_json,
+    )
 
 
 def export(
     file: Annotated[Path, typer.Argument(help="Where to: .csv, .parquet or .json.")],
-    what: Annotated[What, typer.Option(help="Runs, one line each; or their curves, one line per mark.")] = What.runs,
+    what: Annotated[
+        ExportKind, typer.Option(help="Runs, one line each; or their curves, one line per mark.")
+    ] = ExportKind.runs,
     job: Annotated[int | None, typer.Option(help="Only this job.")] = None,
     store: Store = DEFAULT,
     server: Server = None,
@@ -53,7 +58,7 @@ def export(
     """Write runs or learning curves to a file."""
     from evornn.service.reading.export import export as write
 
-    with opened(store, server) as results:
+    with open_results(store, server) as results:
         lines = write(results.store, file, what.value, job)
     show({"file": str(file), "lines": lines} if as_json else f"{lines} {what.value} written to {file}", as_json)
 
@@ -66,10 +71,10 @@ def model(
     as_json: Json = False,
 ) -> None:
     """Write a run's champion to a file: safetensors, with how its network is built in the head."""
-    with opened(store, server) as results:
-        found = results.run(run).model
-        found.write(file)
-    about = {"file": str(file), **asdict(found.design)}
+    with open_results(store, server) as results:
+        champion = results.run(run).model
+        champion.write(file)
+    about = {"file": str(file), **asdict(champion.design)}
     show(about if as_json else f"the model of run {run} written to {file}", as_json)
 
 
@@ -83,5 +88,5 @@ def catalog(
     from evornn.cli import tables
     from evornn.experiments.catalog import entries
 
-    found = entries(name)
-    show([asdict(entry) for entry in found] if as_json else tables.catalog(found), as_json)
+    matches = entries(name)
+    show([asdict(entry) for entry in matches] if as_json else tables.catalog(matches), as_json)

@@ -20,10 +20,10 @@ from evornn.cli.options import (
     Spec,
     Store,
     Workers,
-    opened,
-    place,
-    server_of,
-    writable,
+    check_writable,
+    open_results,
+    resolve_server,
+    target_option,
 )
 from evornn.cli.output import show, show_comparison
 from evornn.errors import EvornnError
@@ -38,7 +38,7 @@ QUERIES = (
 )
 
 
-class Detached(Exception):
+class CommandInterrupted(Exception):
     """An interrupt that `evornn resume` is no answer to, say while another machine computes. `str(detached)` says what
     is."""
 
@@ -58,18 +58,18 @@ def run(
     from evornn.service.reading.results import Results
     from evornn.service.service import Service
 
-    elsewhere = there(server, workers, address)
-    if not elsewhere:
+    remote = is_remote(server, workers, address)
+    if not remote:
         library.prepare(workers, address)
-    writable(report)
+    check_writable(report)
     data = read(spec)
-    if elsewhere:
-        with opened(store, server) as results:
+    if remote:
+        with open_results(store, server) as results:
             _follow(results, results.submit(data), report, as_json)
         return
     service = Service(library.open_store(store, create=True))
     with Results(service) as results:
-        _work(service, results, results.submit(data), workers, address, report, as_json)
+        _dispatch_job(service, results, results.submit(data), workers, address, report, as_json)
 
 
 def resume(
@@ -83,25 +83,25 @@ def resume(
 ) -> None:
     """Go on with a job that was interrupted, or whose runs failed or were cancelled."""
     from evornn import library
-    from evornn.service.reading.comparison_data import chosen_job
+    from evornn.service.reading.comparison_data import resolve_job
     from evornn.service.reading.results import Results
     from evornn.service.service import Service
 
-    elsewhere = there(server, workers, address)
-    if not elsewhere:
+    remote = is_remote(server, workers, address)
+    if not remote:
         library.prepare(workers, address)
-    writable(report)
-    if elsewhere:
-        with opened(store, server) as results:
-            chosen = chosen_job(results.store, job)
+    check_writable(report)
+    if remote:
+        with open_results(store, server) as results:
+            chosen = resolve_job(results.store, job)
             results.resume(chosen)
             _follow(results, chosen, report, as_json)
         return
     service = Service(library.open_store(store, create=False))
     with Results(service) as results:
-        chosen = chosen_job(results.store, job)
+        chosen = resolve_job(results.store, job)
         results.resume(chosen)
-        _work(service, results, chosen, workers, address, report, as_json)
+        _dispatch_job(service, results, chosen, workers, address, report, as_json)
 
 
 def submit(
@@ -115,26 +115,29 @@ def submit(
     as_json: Json = False,
 ) -> None:
     """Queue an experiment for whatever dispatcher there is, and don't wait."""
-    with opened(store, server, create=True) as results:
+    with open_results(store, server, create=True) as results:
         job = results.submit(spec, idempotency_key=key, priority=priority)
         counts = results.store.job(job).counts
-        warn(results)
+        warn_if_idle(results)
     if as_json:
         show({"job": job, "runs": sum(counts.values())}, True)
     else:
-        print(f"job {job}: {sum(counts.values())} runs queued; `evornn logs -f {job}{place(store, server)}` follows it")
+        print(
+            f"job {job}: {sum(counts.values())} runs queued; follow it with "
+            f"`evornn logs -f {job}{target_option(store, server)}`"
+        )
 
 
-def there(server: str | None, workers: int | None, address: str | None) -> bool:
+def is_remote(server: str | None, workers: int | None, address: str | None) -> bool:
     """Whether a server is asked; it computes where it wants."""
-    if server_of(server) is None:
+    if resolve_server(server) is None:
         return False
     if workers is not None or address is not None:
         raise EvornnError("--workers and --address are for runs from here: a server has its own dispatchers")
     return True
 
 
-def _work(
+def _dispatch_job(
     service: Service,
     results: Results,
     job: int,
@@ -149,31 +152,31 @@ def _work(
 
     with progress(service.store, job, quiet=as_json) as listener:
         library.work(service.store, job, workers, address, listener)
-    end(results, job, report, as_json)
+    finish(results, job, report, as_json)
 
 
 def _follow(results: Results, job: int, report: Path | None, as_json: bool) -> None:
     """Show how a server computes a job, then compare; exit status 3 when runs failed. An interrupt leaves it there."""
     from evornn.cli.progress import watch
 
-    warn(results)
+    warn_if_idle(results)
     try:
         watch(results.store, job, quiet=as_json)
     except KeyboardInterrupt:
-        which = f"{job} --server {results.store.where}"
-        raise Detached(
+        which = f"{job} --server {results.store.display_url}"
+        raise CommandInterrupted(
             f"job {job} goes on without you: `evornn logs -f {which}` follows it, `evornn cancel {which}` ends it"
         ) from None
-    end(results, job, report, as_json)
+    finish(results, job, report, as_json)
 
 
-def warn(results: Results) -> None:
+def warn_if_idle(results: Results) -> None:
     """Nothing will happen while nobody computes."""
     if not any(worker.is_alive(time.time()) for worker in results.store.workers()):
         print("no dispatcher is at work: `evornn dispatch` on a machine of the cluster starts one", file=sys.stderr)
 
 
-def end(results: Results, job: int, report: Path | None, as_json: bool) -> None:
+def finish(results: Results, job: int, report: Path | None, as_json: bool) -> None:
     """Compare a job that has ended; exit status 3 when runs failed."""
     counts = results.store.job(job).counts
     if counts.get("succeeded"):
@@ -183,14 +186,14 @@ def end(results: Results, job: int, report: Path | None, as_json: bool) -> None:
     elif as_json:
         show({"job": job, "runs": counts}, True)
     if not as_json:
-        _next(results, job, report if counts.get("succeeded") else None)
+        _print_next_steps(results, job, report if counts.get("succeeded") else None)
     if counts.get("failed"):
         raise typer.Exit(3)
 
 
-def _next(results: Results, job: int, report: Path | None) -> None:
+def _print_next_steps(results: Results, job: int, report: Path | None) -> None:
     """Where everything is, and what to try."""
-    where = results.store.where
+    where = results.store.display_url
     option = f" --server {where}" if where.startswith("http") else "" if where == DEFAULT else f" --store {where}"
     if report is not None:
         print(f"\nreport    {report.resolve()}")

@@ -13,72 +13,72 @@ from rich.table import Table
 from rich.text import Text
 
 from evornn.cli.progress import duration
-from evornn.experiments.text import printable
+from evornn.experiments.text import escape_controls
 
 if TYPE_CHECKING:
     from evornn.experiments.catalog import Entry
-    from evornn.experiments.description import Architecture
+    from evornn.experiments.description import ArchitectureSummary
     from evornn.service.doctor import Finding
     from evornn.store.records import StoredJob, StoredRun, Token
     from evornn.training.records import Result, Row
 
 COLOURS = {"succeeded": "green", "failed": "red", "running": "cyan", "cancelling": "yellow", "cancelled": "yellow"}
-SPENT = ("network_steps", "evaluations", "updates")
+COST_FIELDS = ("network_steps", "evaluations", "updates")
 BARS = "▁▂▃▄▅▆▇█"
-NARROWEST = 8  # characters of a column that can still be read
+MIN_COLUMN_WIDTH = 8  # characters of a column that can still be read
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """Any result: numbers to the right, text to the left."""
     lines = list(rows)
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
     for k, column in enumerate(columns):
         numeric = bool(lines) and all(isinstance(line[k], (int, float, type(None))) for line in lines)
-        made.add_column(Text(printable(column)), justify="right" if numeric else "left", overflow="fold")
+        grid.add_column(Text(escape_controls(column)), justify="right" if numeric else "left", overflow="fold")
     for line in lines:
-        made.add_row(*(_cell(value) for value in line))
-    return made
+        grid.add_row(*(_cell(value) for value in line))
+    return grid
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """Any result: a table, or a block of lines for each row where the columns would get too narrow to be read."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if len(self.columns) * NARROWEST <= options.max_width:
+        if len(self.columns) * MIN_COLUMN_WIDTH <= options.max_width:
             yield table(self.columns, self.rows)
             return
         for row in self.rows:
             grid = Table.grid(padding=(0, 2))
             for column, value in zip(self.columns, row, strict=True):
-                grid.add_row(Text(printable(column), style="bold"), _cell(value))
+                grid.add_row(Text(escape_controls(column), style="bold"), _cell(value))
             yield grid
             yield ""
 
 
-def jobs(found: Sequence[StoredJob]) -> RenderableType:
-    if not found:
+def jobs(records: Sequence[StoredJob]) -> RenderableType:
+    if not records:
         return "no jobs yet: start one with `evornn run SPEC`"
-    lines = [(job.id, job.experiment, job.state, _counts(job.counts), _time(job.created)) for job in found]
+    lines = [(job.id, job.experiment, job.state, _counts(job.counts), _time(job.created)) for job in records]
     return table(("job", "experiment", "state", "runs", "submitted"), lines)
 
 
-def tokens(found: Sequence[Token]) -> RenderableType:
-    if not found:
+def tokens(records: Sequence[Token]) -> RenderableType:
+    if not records:
         return "no tokens yet: make one with `evornn token add NAME`"
     columns = ("token", "may", "made", "last used", "state")
     lines = [
         (t.name, t.scopes[-1], _time(t.created), _time(t.last_used) if t.last_used else "never", _validity(t))
-        for t in found
+        for t in records
     ]
     return table(columns, lines)
 
 
-def runs(found: Sequence[StoredRun]) -> RenderableType:
-    if not found:
+def runs(records: Sequence[StoredRun]) -> RenderableType:
+    if not records:
         return "no such runs"
     columns = ("run", "task", "network", "trainer", "seed", "state", "n", "validation", "test", "steps", "s")
     return table(
@@ -97,36 +97,36 @@ def runs(found: Sequence[StoredRun]) -> RenderableType:
                 r.network_steps,
                 r.seconds,
             )
-            for r in found
+            for r in records
         ],
     )
 
 
-def run(found: StoredRun, curve: Sequence[Row], result: Result | None) -> RenderableType:
+def run(record: StoredRun, curve: Sequence[Row], result: Result | None) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     facts: dict[str, Any] = {
-        "run": f"{found.id} of job {found.job} ({found.experiment})",
-        "state": found.state + (f": {found.error}" if found.error else ""),
-        "task": json.dumps(found.fragments["task"]),
-        "network": f"{json.dumps(found.fragments['network'])}, {found.parameters} parameters",
-        "trainer": json.dumps(found.fragments["trainer"]),
-        "seed": found.seed,
-        "budget": ", ".join(f"{k} {v}" for k, v in found.budget.items() if v not in (None, [])),
-        "spent": ", ".join(f"{getattr(found, name) or 0:,} {name.replace('_', ' ')}" for name in SPENT),
-        "time": duration(found.seconds or 0.0),
-        "stopped by": found.stopped_by or "–",
-        "loss": ", ".join(f"{name} {_cell(getattr(found, f'{name}_loss'))}" for name in ("train", "valid", "test")),
-        "targets hit": ", ".join(f"{k} at {v:,} steps" for k, v in (found.hits or {}).items()) or "–",
+        "run": f"{record.id} of job {record.job} ({record.experiment})",
+        "state": record.state + (f": {record.error}" if record.error else ""),
+        "task": json.dumps(record.fragments["task"]),
+        "network": f"{json.dumps(record.fragments['network'])}, {record.parameters} parameters",
+        "trainer": json.dumps(record.fragments["trainer"]),
+        "seed": record.seed,
+        "budget": ", ".join(f"{k} {v}" for k, v in record.budget.items() if v not in (None, [])),
+        "spent": ", ".join(f"{getattr(record, name) or 0:,} {name.replace('_', ' ')}" for name in COST_FIELDS),
+        "time": duration(record.seconds or 0.0),
+        "stopped by": record.stopped_by or "–",
+        "loss": ", ".join(f"{name} {_cell(getattr(record, f'{name}_loss'))}" for name in ("train", "valid", "test")),
+        "targets hit": ", ".join(f"{k} at {v:,} steps" for k, v in (record.hits or {}).items()) or "–",
     }
-    if found.score is not None:
-        facts["score"] = _score(found)
+    if record.score is not None:
+        facts["score"] = _score(record)
     if curve:
         valid = [row.champion_valid for row in curve]
         facts["curve"] = f"{spark(valid)}  validation, {valid[0]:.4g} → {valid[-1]:.4g}"
     for name, value in (result.environment if result else {}).items():
         facts[name] = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
     for name, value in facts.items():
-        grid.add_row(Text(name, style="bold"), Text(printable(str(value))))
+        grid.add_row(Text(name, style="bold"), Text(escape_controls(str(value))))
     return grid
 
 
@@ -143,31 +143,31 @@ def catalog(entries: Sequence[Entry]) -> RenderableType:
                 )
                 grid.add_row(Text(entry.name, style="cyan"), Group(Text(entry.summary), Text(settings, style="dim")))
         parts.append(grid)
-    if len(entries) == 1 and (found := entries[0].architecture):
-        parts += [Text(""), architecture(found)]
+    if len(entries) == 1 and (description := entries[0].architecture):
+        parts += [Text(""), architecture(description)]
     return Group(*parts)
 
 
-def architecture(found: Architecture) -> Table:
+def architecture(description: ArchitectureSummary) -> Table:
     """What docs/reference/architectures.md says of one network."""
     from evornn.experiments.description import EXAMPLE
 
     sizes = ", ".join(f"{count} {name}" for name, count in EXAMPLE.items())
     grid = Table.grid(padding=(0, 2))
     for name, text in (
-        ("paper", found.paper),
-        ("equation", found.equation),
-        ("parameters", f"{found.parameters}; {found.example} with {sizes}"),
-        ("backends", found.backends),
-        ("notes", found.notes),
+        ("paper", description.paper),
+        ("equation", description.equation),
+        ("parameters", f"{description.parameters}; {description.example} with {sizes}"),
+        ("backends", description.backends),
+        ("notes", description.notes),
     ):
         grid.add_row(Text(name, style="bold"), Text(text))
     return grid
 
 
-def findings(found: Sequence[Finding]) -> RenderableType:
+def findings(records: Sequence[Finding]) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
-    for finding in found:
+    for finding in records:
         mark = Text("ok", style="green") if finding.good else Text("!!", style="red")
         grid.add_row(mark, Text(finding.what), Text(finding.found))
     return grid
@@ -181,12 +181,12 @@ def _score(run: StoredRun) -> str:
 
 def spark(values: Sequence[float], width: int = 40) -> str:
     """A curve in one line of text."""
-    chosen = [values[k * len(values) // width] for k in range(width)] if len(values) > width else list(values)
-    finite = [v for v in chosen if v - v == 0]
+    samples = [values[k * len(values) // width] for k in range(width)] if len(values) > width else list(values)
+    finite = [v for v in samples if v - v == 0]
     if not finite:
         return ""
     low, span = min(finite), (max(finite) - min(finite)) or 1.0
-    return "".join(BARS[int((v - low) / span * 7)] if v - v == 0 else " " for v in chosen)
+    return "".join(BARS[int((v - low) / span * 7)] if v - v == 0 else " " for v in samples)
 
 
 def _counts(counts: dict[str, int]) -> Text:
@@ -202,7 +202,7 @@ def _cell(value: Any) -> Text:
     if isinstance(value, float):
         return Text(f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}")
     text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and value > 9999 else str(value)
-    return Text(printable(text), style=COLOURS.get(text, ""))
+    return Text(escape_controls(text), style=COLOURS.get(text, ""))
 
 
 def _validity(token: Token) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from evornn.errors import EvornnError
-from evornn.service.wire import Page, Refused, decoded, rebuilt
+from evornn.service.wire import AccessDenied, Page, decode, error_from_problem
 from evornn.store.errors import Unreachable
 
 PREFIX = "/api/v1"
@@ -20,11 +20,11 @@ READ = 90.0  # seconds: longer than the server computes at most
 TRIES = 5
 PAUSE = 0.25  # seconds before the second try, doubled before each further one
 LONGEST_PAUSE = 10.0  # seconds
-AGAIN = (502, 503, 504)
+RETRY_STATUSES = (502, 503, 504)
 NO_TOKEN = "the server wants a valid token: put it into EVORNN_TOKEN; there, `evornn token add NAME` makes one"
 
 
-class Http:
+class HttpClient:
     """A server's address and a token. Safe to use from several threads."""
 
     def __init__(self, url: str, token: str | None, tries: int = TRIES) -> None:
@@ -44,18 +44,18 @@ class Http:
 
     def raw(self, path: str, **parameters: Any) -> bytes:
         """An answer as it comes."""
-        given = {name: value for name, value in parameters.items() if value is not None}
-        return self._asked("GET", path, True, params=given)
+        params = {name: value for name, value in parameters.items() if value is not None}
+        return self._request("GET", path, True, params=params)
 
-    def post(self, kind: Any, path: str, body: Any = None, again: bool = False, **more: Any) -> Any:
+    def post(self, kind: Any, path: str, body: Any = None, idempotent: bool = False, **more: Any) -> Any:
         """The answer to a change; `again` says that asking twice does no harm."""
         if body is not None:
             more["content"] = _json(body)
             more["headers"] = {"Content-Type": "application/json", **more.get("headers", {})}
-        return self.read(kind, self._asked("POST", path, again, **more))
+        return self.read(kind, self._request("POST", path, idempotent, **more))
 
     def delete(self, path: str) -> None:
-        self._asked("DELETE", path, False)
+        self._request("DELETE", path, False)
 
     def pages(
         self, kind: Any, path: str, size: int, most: int | None, by: str = "cursor", **parameters: Any
@@ -74,7 +74,7 @@ class Http:
     def read(self, kind: Any, data: bytes) -> Any:
         """Raises EvornnError for what is no such answer."""
         try:
-            return decoded(kind, data)
+            return decode(kind, data)
         except ValueError:
             raise EvornnError(
                 f"{self.url} answers with something else: is it an evornn server of this version?"
@@ -83,7 +83,7 @@ class Http:
     def close(self) -> None:
         self._client.close()
 
-    def _asked(self, method: str, path: str, safe: bool, **more: Any) -> bytes:
+    def _request(self, method: str, path: str, idempotent: bool, **more: Any) -> bytes:
         """The body of a good answer. Raises Unreachable, Refused, or what the server says."""
         for attempt in range(1, self.tries + 1):
             last = attempt == self.tries
@@ -92,7 +92,7 @@ class Http:
             except httpx.InvalidURL as error:
                 raise EvornnError(f"{self.url!r} is no address of a server ({error})") from None
             except httpx.TransportError as error:
-                if last or not (safe or isinstance(error, httpx.ConnectError)):
+                if last or not (idempotent or isinstance(error, httpx.ConnectError)):
                     raise Unreachable(
                         f"the server {self.url} can't be reached ({str(error) or type(error).__name__}): "
                         "check the address, or start it with `evornn serve`"
@@ -101,7 +101,7 @@ class Http:
                 continue
             if answer.is_success:
                 return answer.content
-            if last or not safe or answer.status_code not in AGAIN:
+            if last or not idempotent or answer.status_code not in RETRY_STATUSES:
                 raise _error(answer)
             time.sleep(_pause(attempt, answer.headers))
         raise AssertionError("the last try returns or raises")
@@ -109,27 +109,27 @@ class Http:
 
 def _pause(attempt: int, headers: Mapping[str, str]) -> float:
     """Seconds, as long as the server asks for or twice as long as before."""
-    told = headers.get("retry-after", "")
-    wanted = float(told) if told.isdigit() else PAUSE * 2.0 ** (attempt - 1)
-    return min(LONGEST_PAUSE, wanted)
+    retry_after = headers.get("retry-after", "")
+    seconds = float(retry_after) if retry_after.isdigit() else PAUSE * 2.0 ** (attempt - 1)
+    return min(LONGEST_PAUSE, seconds)
 
 
 def _error(answer: httpx.Response) -> EvornnError:
     problem = _problem(answer)
     if answer.status_code == 401:
-        return Refused(NO_TOKEN)
+        return AccessDenied(NO_TOKEN)
     if answer.status_code == 403:
-        return Refused(str(problem.get("detail", "the server refuses this token")))
-    return rebuilt(problem)
+        return AccessDenied(str(problem.get("detail", "the server refuses this token")))
+    return error_from_problem(problem)
 
 
 def _problem(answer: httpx.Response) -> dict[str, Any]:
     try:
-        found = json.loads(answer.content)
+        body = json.loads(answer.content)
     except ValueError:
-        found = None
-    if isinstance(found, dict):
-        return found
+        body = None
+    if isinstance(body, dict):
+        return body
     return {"detail": f"the server answers {answer.status_code} {answer.reason_phrase}: is it an evornn server?"}
 
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 from urllib.parse import quote
 from uuid import uuid4
 
-from evornn.client.http import Http
+from evornn.client.http import HttpClient
 from evornn.errors import EvornnError
 from evornn.experiments.analysis.comparison import Comparison
 from evornn.service.reading.saved_network import Design
-from evornn.service.tuning.session import Step
-from evornn.service.wire import Curve, Job, Outcome, Secret, Table
+from evornn.service.tuning.session import TuningStep
+from evornn.service.wire import Curve, Job, Outcome, QueryTable, Secret
 from evornn.store.codec import FLOAT, unpack
 from evornn.store.reads import check_page
-from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Which, Worker
+from evornn.store.records import Event, JobId, LogLine, RunFilter, RunId, StoredJob, StoredRun, Token, Worker
 from evornn.store.tokens import SCOPES
 from evornn.training.records import Result, Row
 
@@ -34,11 +34,11 @@ LONGEST_KEY = 200  # characters
 class RemoteStore:
     """Jobs, runs and results of a server. Methods and errors are those of `Store`."""
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: HttpClient) -> None:
         self.http = http
 
     @property
-    def where(self) -> str:
+    def display_url(self) -> str:
         return self.http.url
 
     def jobs(
@@ -57,8 +57,8 @@ class RemoteStore:
         return _job(self.http.get(Job, f"/jobs/{job}"))
 
     def spec(self, job: JobId) -> dict[str, Any]:
-        found: dict[str, Any] = self.http.get(dict[str, Any], f"/jobs/{job}/spec")
-        return found
+        data: dict[str, Any] = self.http.get(dict[str, Any], f"/jobs/{job}/spec")
+        return data
 
     def runs(
         self,
@@ -67,72 +67,72 @@ class RemoteStore:
         limit: int | None = None,
         offset: int = 0,
         after: RunId | None = None,
-        **which: Unpack[Which],
+        **filters: Unpack[RunFilter],
     ) -> list[StoredRun]:
         check_page(order, after)
-        pages = partial(self.http.pages, StoredRun, "/runs", RUNS, order=order, **which)
+        pages = partial(self.http.pages, StoredRun, "/runs", RUNS, order=order, **filters)
         if order != "id":
             return list(pages(limit, cursor=offset))
         most = None if limit is None else limit + offset  # there pages go by number: the first ones are left out here
         return list(pages(most, cursor=after))[offset:]
 
     def run(self, run: RunId) -> StoredRun:
-        found: StoredRun = self.http.get(StoredRun, f"/runs/{run}")
-        return found
+        record: StoredRun = self.http.get(StoredRun, f"/runs/{run}")
+        return record
 
     def curve(self, run: RunId) -> list[Row]:
-        found: list[Row] = self.http.get(list[Row], f"/runs/{run}/metrics")
-        return found
+        rows: list[Row] = self.http.get(list[Row], f"/runs/{run}/metrics")
+        return rows
 
     def curves(self, ids: Sequence[RunId]) -> dict[RunId, list[Row]]:
         parts = [ids[k : k + CURVES] for k in range(0, len(ids), CURVES)]
-        found = [self.http.get(list[Curve], "/curves", runs=",".join(map(str, part))) for part in parts]
-        return {curve.run: curve.rows for part in found for curve in part}
+        answers = [self.http.get(list[Curve], "/curves", runs=",".join(map(str, part))) for part in parts]
+        return {curve.run: curve.rows for part in answers for curve in part}
 
     def champion(self, run: RunId) -> Genome:
         return unpack(self.http.raw(f"/runs/{run}/champion"))["genome"]
 
     def result(self, run: RunId) -> Result:
         outcome = self.http.get(Outcome, f"/runs/{run}/result")
-        given = {field.name: getattr(outcome, field.name) for field in dataclasses.fields(outcome)}
-        return Result(genome=self.champion(run), **given)
+        values = {field.name: getattr(outcome, field.name) for field in dataclasses.fields(outcome)}
+        return Result(genome=self.champion(run), **values)
 
     def events(
         self, *, job: JobId | None = None, run: RunId | None = None, after: int = 0, limit: int = 1000
     ) -> list[Event]:
-        found = list(self._told(Event, "events", job, run, after, limit))
-        return found if run is None or job is None else [event for event in found if event.job == job]
+        events = list(self._records(Event, "events", job, run, after, limit))
+        return events if run is None or job is None else [event for event in events if event.job == job]
 
     def logs(
         self, *, job: JobId | None = None, run: RunId | None = None, after: int = 0, limit: int = 1000
     ) -> list[LogLine]:
-        return list(self._told(LogLine, "logs", job, run, after, limit))
+        return list(self._records(LogLine, "logs", job, run, after, limit))
 
     def workers(self) -> list[Worker]:
-        found: list[Worker] = self.http.get(list[Worker], "/workers")
-        return found
+        workers: list[Worker] = self.http.get(list[Worker], "/workers")
+        return workers
 
     def query(self, sql: str, limit: int = 1000, timeout: float = 5.0) -> tuple[list[str], list[list[Any]]]:
-        table = self.http.post(Table, "/query", {"sql": sql, "limit": limit, "timeout": timeout}, again=True)
+        table = self.http.post(QueryTable, "/query", {"sql": sql, "limit": limit, "timeout": timeout}, idempotent=True)
         return table.columns, [[_cell(cell) for cell in row] for row in table.rows]
 
     def cancel(self, *, job: JobId | None = None, run: RunId | None = None) -> int:
-        return self._changed("cancel", job, run)
+        return self._change("cancel", job, run)
 
     def retry(self, *, job: JobId | None = None, run: RunId | None = None) -> int:
-        return self._changed("retry", job, run)
+        return self._change("retry", job, run)
 
     def resume(self, *, job: JobId | None = None, run: RunId | None = None) -> int:
-        return self._changed("resume", job, run)
+        return self._change("resume", job, run)
 
     def tokens(self) -> list[Token]:
-        found: list[Token] = self.http.get(list[Token], "/tokens")
-        return found
+        tokens: list[Token] = self.http.get(list[Token], "/tokens")
+        return tokens
 
     def add_token(self, name: str, scopes: Iterable[str]) -> str:
         scope = max(scopes, key=SCOPES.index)
-        made: Secret = self.http.post(Secret, "/tokens", {"name": name, "scope": scope})
-        return made.token
+        secret: Secret = self.http.post(Secret, "/tokens", {"name": name, "scope": scope})
+        return secret.token
 
     def revoke_token(self, name: str) -> None:
         self.http.delete(f"/tokens/{quote(name, safe='')}")
@@ -140,21 +140,21 @@ class RemoteStore:
     def close(self) -> None:
         self.http.close()
 
-    def _changed(self, change: str, job: JobId | None, run: RunId | None) -> int:
-        found: dict[str, int] = self.http.post(dict[str, int], f"{_which(job, run)}/{change}")
-        return found["runs"]
+    def _change(self, change: str, job: JobId | None, run: RunId | None) -> int:
+        answer: dict[str, int] = self.http.post(dict[str, int], f"{_resource_path(job, run)}/{change}")
+        return answer["runs"]
 
-    def _told(
+    def _records(
         self, kind: Any, what: str, job: JobId | None, run: RunId | None, after: int, limit: int
     ) -> Iterator[Any]:
-        return self.http.pages(kind, f"{_which(job, run)}/{what}", LINES, limit, "after", after=after)
+        return self.http.pages(kind, f"{_resource_path(job, run)}/{what}", LINES, limit, "after", after=after)
 
 
-class Remote:
+class RemoteService:
     """The verbs of a server."""
 
     def __init__(self, url: str, token: str | None) -> None:
-        self.store = RemoteStore(Http(url, token))
+        self.store = RemoteStore(HttpClient(url, token))
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
         """Asked again when the connection breaks: the key sees to it that there will be one job."""
@@ -163,25 +163,25 @@ class Remote:
             raise EvornnError(f"an idempotency key has at most {LONGEST_KEY} characters of plain ASCII: choose another")
         headers = {"Idempotency-Key": key}
         params = {"priority": priority}
-        job = self.store.http.post(Job, "/jobs", dict(spec), again=True, headers=headers, params=params)
+        job = self.store.http.post(Job, "/jobs", dict(spec), idempotent=True, headers=headers, params=params)
         return int(job.id)
 
-    def tune(self, spec: Mapping[str, Any]) -> Step:
+    def tune(self, spec: Mapping[str, Any]) -> TuningStep:
         """Asked again when the connection breaks: it is the same job."""
-        found: Step = self.store.http.post(Step, "/tunings", dict(spec), again=True)
-        return found
+        step: TuningStep = self.store.http.post(TuningStep, "/tunings", dict(spec), idempotent=True)
+        return step
 
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
         chosen = ",".join(map(str, runs)) or None
-        found: Comparison = self.store.http.get(Comparison, "/compare", job=job, runs=chosen)
-        return found
+        comparison: Comparison = self.store.http.get(Comparison, "/compare", job=job, runs=chosen)
+        return comparison
 
     def report(self, job: JobId) -> str:
         return self.store.http.raw(f"/jobs/{job}/report").decode()
 
     def design(self, run: RunId) -> Design:
-        found: Design = self.store.http.get(Design, f"/runs/{run}/network")
-        return found
+        design: Design = self.store.http.get(Design, f"/runs/{run}/network")
+        return design
 
 
 def _job(job: Any) -> StoredJob:
@@ -192,7 +192,7 @@ def _cell(cell: Any) -> Any:
     return float(cell[FLOAT]) if isinstance(cell, dict) else cell
 
 
-def _which(job: JobId | None, run: RunId | None) -> str:
+def _resource_path(job: JobId | None, run: RunId | None) -> str:
     if run is not None:
         return f"/runs/{run}"
     if job is None:

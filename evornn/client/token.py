@@ -10,19 +10,19 @@ from evornn.errors import EvornnError
 
 VARIABLE = "EVORNN_TOKEN"
 FILE_VARIABLE = "EVORNN_TOKEN_FILE"
-USUAL = Path("~/.config/evornn/token")
+DEFAULT_FILE = Path("~/.config/evornn/token")
 
 
-def usual_token() -> str | None:
+def default_token() -> str | None:
     """EVORNN_TOKEN; or what the file EVORNN_TOKEN_FILE says, `~/.config/evornn/token`; None where there is neither.
 
     Raises EvornnError for a file that others can read, or that can't be read at all.
     """
     if token := os.environ.get(VARIABLE, "").strip():
         return token
-    named = os.environ.get(FILE_VARIABLE)
-    file = Path(named or USUAL).expanduser()
-    if not named and not file.is_file():
+    env_file = os.environ.get(FILE_VARIABLE)
+    file = Path(env_file or DEFAULT_FILE).expanduser()
+    if not env_file and not file.is_file():
         return None
     try:
         if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):

@@ -6,7 +6,7 @@ from pathlib import Path
 from textwrap import fill
 
 from evornn.experiments.catalog import defaults
-from evornn.experiments.description import Architecture, described
+from evornn.experiments.description import ArchitectureSummary, describe
 from evornn.experiments.yaml import read
 from evornn.networks import CELLS
 
@@ -25,16 +25,17 @@ at 0 unless `initial_state` is learned. Parameters are counted with the default 
 """
 
 
-def page() -> str:
+def render_page() -> str:
     """docs/reference/architectures.md."""
-    found = {name: described(name) for name in CELLS}
+    summaries = {name: describe(name) for name in CELLS}
     rows = [
-        f"| [`{name}`](#{name}) | {a.title} | {a.paper} | {a.parameters} | {a.example} |\n" for name, a in found.items()
+        f"| [`{name}`](#{name}) | {a.title} | {a.paper} | {a.parameters} | {a.example} |\n"
+        for name, a in summaries.items()
     ]
-    return HEAD + "".join(rows) + "".join(_section(name, a) for name, a in found.items())
+    return HEAD + "".join(rows) + "".join(_section(name, a) for name, a in summaries.items())
 
 
-def _section(name: str, a: Architecture) -> str:
+def _section(name: str, a: ArchitectureSummary) -> str:
     settings = ", ".join(f"`{key}` {value}" for key, value in defaults(CELLS[name]).items()) or "none of its own"
     notes = "\n\n".join(fill(paragraph, 120) for paragraph in a.notes.split("\n\n"))
     return (

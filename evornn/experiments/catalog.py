@@ -7,12 +7,12 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from evornn.catalog import Catalog, is_place
+from evornn.catalog import Catalog, is_import_path
 from evornn.errors import UnknownName
-from evornn.experiments.description import Architecture, described
+from evornn.experiments.description import ArchitectureSummary, describe
 from evornn.experiments.spec import NetworkSize
 from evornn.networks import CELLS, NETWORKS
-from evornn.settings import plain
+from evornn.settings import to_plain_data
 from evornn.tasks import TASKS
 from evornn.trainers import TRAINERS
 
@@ -27,12 +27,12 @@ class Entry:
     name: str
     summary: str  # how the file begins: paper and, of a network, equation
     settings: dict[str, Any]  # name → default; "required" where there is none
-    architecture: Architecture | None = None  # of a cell
+    architecture: ArchitectureSummary | None = None  # of a cell
 
 
 def entries(name: str | None = None) -> list[Entry]:
     """All entries, or those of a name, or the one of a cell of the user's own; raises UnknownName."""
-    if is_place(name):
+    if is_import_path(name):
         return [_entry("networks", NETWORKS, str(name))]
     names = {entry for catalog in CATALOGS.values() for entry in catalog}
     if name is not None and name not in names:
@@ -50,10 +50,10 @@ def _entry(group: str, catalog: Catalog[Any], name: str) -> Entry:
     module = inspect.getmodule(kind)
     text = (module.__doc__ or kind.__doc__ or "").strip()
     if group == "networks":
-        size = defaults(NetworkSize) | {"layers": kind.usual_layers}
-        taken = {name: default for name, default in size.items() if name in kind.takes}
-        architecture = None if name in NETWORKS and name not in CELLS else described(name)
-        return Entry(group, name, " ".join(text.split()), taken | defaults(kind), architecture)
+        size = defaults(NetworkSize) | {"layers": kind.default_layers}
+        sizes = {name: default for name, default in size.items() if name in kind.size_fields}
+        architecture = None if name in NETWORKS and name not in CELLS else describe(name)
+        return Entry(group, name, " ".join(text.split()), sizes | defaults(kind), architecture)
     return Entry(group, name, " ".join(text.split("\n\n")[0].split()), defaults(kind))
 
 
@@ -66,6 +66,8 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default is not dataclasses.MISSING:
         default = field.default
         return (
-            _default(default) if isinstance(default, dataclasses.Field) else plain(getattr(default, "default", default))
+            _default(default)
+            if isinstance(default, dataclasses.Field)
+            else to_plain_data(getattr(default, "default", default))
         )
-    return plain(field.default_factory()) if field.default_factory is not dataclasses.MISSING else "required"
+    return to_plain_data(field.default_factory()) if field.default_factory is not dataclasses.MISSING else "required"

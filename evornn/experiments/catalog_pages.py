@@ -77,7 +77,7 @@ PAGES = {
 def page(name: str) -> str:
     """The text of one page of PAGES, or of architectures."""
     if name == "architectures":
-        return architectures.page()
+        return architectures.render_page()
     made = PAGES[name]
     found = {entry.name: entry for entry in entries() if entry.group == made.group and entry.name in made.kinds}
     head = f"# {made.title}\n\n{fill(made.head, 120, break_long_words=False, break_on_hyphens=False)}\n\n"

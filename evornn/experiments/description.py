@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evornn.cell import Cell
-from evornn.kernels.simd.programs.equation import Equation, NotFusable
+from evornn.kernels.simd.programs.equation import Equation, UnsupportedEquation
 from evornn.layout import Layout, source_names
 from evornn.networks import CELLS
 from evornn.ops import Size
@@ -20,7 +20,7 @@ DOCUMENT = re.compile(r"(?P<title>[^(:]+) \((?P<paper>[^)]+)\): ?(?P<equation>.+
 
 
 @dataclass(frozen=True)
-class Architecture:
+class ArchitectureSummary:
     """One network, as its file describes it."""
 
     title: str
@@ -32,22 +32,22 @@ class Architecture:
     backends: str
 
 
-def described(name: str) -> Architecture:
+def describe(name: str) -> ArchitectureSummary:
     """The architecture of a catalog name, or of a cell of the user's own."""
     kind = CELLS[name]
     cell = CELLS.build({"kind": name})
-    written = inspect.getdoc(inspect.getmodule(kind)) or ""
-    parts = DOCUMENT.fullmatch(written.replace(":\n\n", ": "))
-    title, paper, equation = parts.groups() if parts else (kind.__name__, "–", written)
+    text = inspect.getdoc(inspect.getmodule(kind)) or ""
+    parts = DOCUMENT.fullmatch(text.replace(":\n\n", ": "))
+    title, paper, equation = parts.groups() if parts else (kind.__name__, "–", text)
     notes = "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(kind) or "").split("\n\n"))
-    return Architecture(title, paper, equation.strip(), notes, parameters(cell), _layout(cell).n, backends(cell))
+    return ArchitectureSummary(title, paper, equation.strip(), notes, parameters(cell), _layout(cell).n, backends(cell))
 
 
 def backends(cell: Cell) -> str:
     """Which kernels know its equation."""
     try:
         Equation(cell.trace())
-    except NotFusable as reason:
+    except UnsupportedEquation as reason:
         return f"torch (not simd: {reason})"
     return "simd, torch"
 
@@ -64,13 +64,13 @@ def parameters(cell: Cell) -> str:
 
 
 def _layout(cell: Cell) -> Layout:
-    return Layout(cell, **EXAMPLE, layers=cell.usual_layers, initial_state="zero", readout=True)
+    return Layout(cell, **EXAMPLE, layers=cell.default_layers, initial_state="zero", readout=True)
 
 
 def _weights(cell: Cell) -> Iterator[list[str]]:
     """Of each matrix and vector, the names of the sizes whose product is its number of weights."""
-    trace, fixed = cell.trace(), _layout(cell).fixed
-    for layer in range(cell.usual_layers):
+    trace, fixed = cell.trace(), _layout(cell).fixed_weights
+    for layer in range(cell.default_layers):
         inner = {} if layer == 0 else {"inputs": str(trace.output.size)}  # what the layer below puts out
         for node in trace.maps.values():
             for source, label in zip(node.nodes, source_names(node), strict=True):

@@ -10,51 +10,51 @@ from pathlib import Path
 from typing import Any
 
 from evornn.experiments.spec import Resources, RunPlan, split_network
-from evornn.networks.loss import OwnLoss, named_loss
+from evornn.networks.loss import CustomLoss, load_loss
 from evornn.networks.network import Network
-from evornn.settings import BadSetting, as_data, build
+from evornn.settings import BadSetting, as_dict, build
 from evornn.tasks import TASKS
 from evornn.tasks.core.task import Data, Task
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.trainer import Trainer
 from evornn.training.budget import Budget
-from evornn.training.check import check, check_causal, check_score, data_of
+from evornn.training.check import check, check_causal, check_score, load_data
 from evornn.training.loop import training
-from evornn.training.make_problem import problem
+from evornn.training.make_problem import make_problem
 from evornn.training.oracle import Origin
-from evornn.training.problem import Spread
+from evornn.training.problem import Sharder
 from evornn.training.records import Checkpoint, Update
 
 
 @dataclass(frozen=True)
-class Ready:
+class RunSetup:
     """A run's parts, built and checked against each other."""
 
     network: Network
     task: Task
     data: Data
     trainer: Trainer
-    loss: str | OwnLoss
+    loss: str | CustomLoss
 
 
-def ready(fragments: Mapping[str, Any]) -> Ready:
+def build_run(fragments: Mapping[str, Any]) -> RunSetup:
     """Build a run's task, network and trainer. Raises EvornnError for what doesn't fit together."""
     task, data = load_task(fragments["task"])
-    network = network_for(fragments, data)
+    network = build_network_for(fragments, data)
     check_causal(network, task)
     trainer = TRAINERS.build(fragments["trainer"], "trainer")
     loss = fragments.get("loss")
-    found = Ready(network, task, data, trainer, named_loss(loss) if loss else data.loss)
-    check(problem(network, data.train, found.loss), trainer)
-    return found
+    setup = RunSetup(network, task, data, trainer, load_loss(loss) if loss else data.loss)
+    check(make_problem(network, data.train, setup.loss), trainer)
+    return setup
 
 
-def network_for(fragments: Mapping[str, Any], data: Data) -> Network:
+def build_network_for(fragments: Mapping[str, Any], data: Data) -> Network:
     """The network of a run, with as many inputs and outputs as its task has."""
-    return network_of(fragments, *data.sizes)
+    return build_network(fragments, *data.sizes)
 
 
-def network_of(fragments: Mapping[str, Any], inputs: int, outputs: int) -> Network:
+def build_network(fragments: Mapping[str, Any], inputs: int, outputs: int) -> Network:
     """The network of a run, by its fragments `network` and `resources`."""
     architecture, sizes = split_network(fragments["network"])
     resources = build(Resources, dict(fragments.get("resources") or {}), "resources")
@@ -82,16 +82,16 @@ def load(fragment: str) -> tuple[Task, Data]:
 @lru_cache(maxsize=8)
 def _load(fragment: str, version: tuple[int, int] | None) -> tuple[Task, Data]:
     task = TASKS.build(json.loads(fragment), "task")
-    return task, data_of(task)
+    return task, load_data(task)
 
 
 def _version(path: Any) -> tuple[int, int] | None:
     """When a task's file was changed, and its size; None where there is none."""
     try:
-        found = Path(path).stat()
+        stat = Path(path).stat()
     except (OSError, TypeError, ValueError):
         return None
-    return found.st_mtime_ns, found.st_size
+    return stat.st_mtime_ns, stat.st_size
 
 
 def execute(
@@ -100,10 +100,10 @@ def execute(
     budget: Mapping[str, Any],
     checkpoint: Checkpoint | None = None,
     origin: Origin | None = None,
-    spread: Spread | None = None,
+    sharder: Sharder | None = None,
 ) -> Iterator[Update]:
     """Compute a run from its plain data, or go on with it from a checkpoint. `spread`: see `training`."""
-    run = ready(fragments)
+    run = build_run(fragments)
     yield from training(
         run.network,
         run.data,
@@ -113,7 +113,7 @@ def execute(
         loss=run.loss,
         checkpoint=checkpoint,
         origin=origin,
-        spread=spread,
+        sharder=sharder,
     )
 
 
@@ -123,16 +123,16 @@ def check_plans(plans: list[RunPlan]) -> list[int]:
     for run in plans:
         key = json.dumps(run.fragments, sort_keys=True)
         if key not in sizes:
-            found = ready(_on_cpu(run.fragments))
-            sizes[key] = found.network.n
+            setup = build_run(_without_gpu(run.fragments))
+            sizes[key] = setup.network.n
             if run.budget.get("solved"):
-                check_score(found.data.score, found.loss)
+                check_score(setup.data.score, setup.loss)
     return [sizes[json.dumps(run.fragments, sort_keys=True)] for run in plans]
 
 
-def _on_cpu(fragments: Mapping[str, Any]) -> dict[str, Any]:
+def _without_gpu(fragments: Mapping[str, Any]) -> dict[str, Any]:
     """The same run without a GPU: who submits it need not have one."""
     resources = build(Resources, dict(fragments.get("resources") or {}), "resources")
     if resources.gpus and resources.backend == "simd":
         raise BadSetting("resources.backend", "simd is for CPUs: set it to auto or torch, or leave gpus out")
-    return {**fragments, "resources": {**as_data(resources), "gpus": 0.0}}
+    return {**fragments, "resources": {**as_dict(resources), "gpus": 0.0}}

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from evornn.errors import UnknownName, shown
+from evornn.errors import UnknownName, short_repr
 from evornn.settings import BadSetting
 
-Path: TypeAlias = tuple[str | int, ...]  # ("refine", "learning_rate"), ("betas", 1)
+KeyPath: TypeAlias = tuple[str | int, ...]  # ("refine", "learning_rate"), ("betas", 1)
 SCALES = ("linear", "log")
 NUMBERS, CHOICES = ("from", "to", "scale", "default"), ("choose", "default")
 NAMES = ("kind", "label")  # they say what a fragment is
@@ -24,7 +24,7 @@ class Numbers:
     low: float
     high: float
     log: bool = False
-    whole: bool = False
+    is_integer: bool = False
 
     @property
     def ends(self) -> tuple[float, ...]:
@@ -51,26 +51,26 @@ def is_range(value: Any) -> bool:
     return isinstance(value, Mapping) and "kind" not in value and bool({"from", "to", "choose"} & set(value))
 
 
-def found(fragment: Any, path: Path = ()) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+def find_ranges(fragment: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
     """The ranges of a fragment and where each stands, in the order in which they are written."""
-    waiting: list[tuple[Path, Any]] = [(path, fragment)]
-    while waiting:  # no recursion: a spec from elsewhere may be nested deeply
-        place, value = waiting.pop()
+    stack: list[tuple[KeyPath, Any]] = [(path, fragment)]
+    while stack:  # no recursion: a spec from elsewhere may be nested deeply
+        place, value = stack.pop()
         if is_range(value):
             yield place, value
         elif isinstance(value, (Mapping, list)):
             parts: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, Mapping) else enumerate(value)
-            waiting += reversed([((*place, key), part) for key, part in parts])
+            stack += reversed([((*place, key), part) for key, part in parts])
 
 
-def refuse(data: Mapping[str, Any]) -> None:
+def refuse_ranges(data: Mapping[str, Any]) -> None:
     """Raises BadSetting for the first range of a spec."""
     for part in ("tasks", "networks", "trainers"):
-        for path, _ in found(data.get(part), (part,)):
-            raise BadSetting(dotted(path), ONE_VALUE)
+        for path, _ in find_ranges(data.get(part), (part,)):
+            raise BadSetting(dotted_path(path), ONE_VALUE)
 
 
-def parsed(value: Mapping[str, Any], where: str) -> Range:
+def parse_range(value: Mapping[str, Any], where: str) -> Range:
     """A range as it is written → the range, `whole` not yet decided. Raises UnknownName, BadSetting."""
     known = CHOICES if "choose" in value else NUMBERS
     for key in value:
@@ -79,42 +79,42 @@ def parsed(value: Mapping[str, Any], where: str) -> Range:
     return _choices(value["choose"], where) if "choose" in value else _numbers(value, where)
 
 
-def without(fragment: Any, where: str) -> Any:
+def fill_defaults(fragment: Any, where: str) -> Any:
     """The fragment with the `default` of each range, or without the setting. Raises BadSetting for an entry of a list,
     which can't be left out."""
     if isinstance(fragment, Mapping):
-        kept = {key: value for key, value in fragment.items() if not is_range(value) or "default" in value}
-        return {key: _usual(value, f"{where}.{key}") for key, value in kept.items()}
+        settings = {key: value for key, value in fragment.items() if not is_range(value) or "default" in value}
+        return {key: _default_value(value, f"{where}.{key}") for key, value in settings.items()}
     if isinstance(fragment, list):
-        return [_usual(value, f"{where}.{k}") for k, value in enumerate(fragment)]
+        return [_default_value(value, f"{where}.{k}") for k, value in enumerate(fragment)]
     return fragment
 
 
-def put(fragment: Any, path: Path, value: Any) -> Any:
+def set_value(fragment: Any, path: KeyPath, value: Any) -> Any:
     """The fragment with this value at a place."""
     if not path:
         return value
     key, rest = path[0], path[1:]
     if isinstance(fragment, Mapping):
-        return {**fragment, key: put(fragment.get(str(key)), rest, value)}
-    return [put(item, rest, value) if k == key else item for k, item in enumerate(fragment)]
+        return {**fragment, key: set_value(fragment.get(str(key)), rest, value)}
+    return [set_value(item, rest, value) if k == key else item for k, item in enumerate(fragment)]
 
 
-def at(fragment: Any, path: Path) -> Any:
+def get_value(fragment: Any, path: KeyPath) -> Any:
     """The value at a place."""
     for key in path:
         fragment = fragment[key]
     return fragment
 
 
-def dotted(path: Path) -> str:
+def dotted_path(path: KeyPath) -> str:
     """trainers.0.learning_rate"""
     return ".".join(map(str, path))
 
 
-def _usual(value: Any, where: str) -> Any:
+def _default_value(value: Any, where: str) -> Any:
     if not is_range(value):
-        return without(value, where)
+        return fill_defaults(value, where)
     if "default" not in value:
         raise BadSetting(where, "is an entry of a list, which has no default: add one to the range, default: VALUE")
     return value["default"]
@@ -122,7 +122,7 @@ def _usual(value: Any, where: str) -> Any:
 
 def _choices(options: Any, where: str) -> Choices:
     if not isinstance(options, list) or len(options) < 2:
-        raise BadSetting(f"{where}.choose", f"must be a list of two values or more, got {shown(options)}")
+        raise BadSetting(f"{where}.choose", f"must be a list of two values or more, got {short_repr(options)}")
     if any(option in options[:k] for k, option in enumerate(options)):
         raise BadSetting(f"{where}.choose", "has a value twice: remove one")
     return Choices(tuple(options))
@@ -145,7 +145,9 @@ def _numbers(value: Mapping[str, Any], where: str) -> Numbers:
 def _number(value: Mapping[str, Any], key: str, where: str) -> float:
     if key not in value:
         raise BadSetting(f"{where}.{key}", "is missing: a range has from and to, or choose: [a, b]")
-    given = value[key]
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not math.isfinite(given):
-        raise BadSetting(f"{where}.{key}", f"must be a number, got {shown(given)}; choose: [a, b] is for all else")
-    return given
+    number = value[key]
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+        raise BadSetting(
+            f"{where}.{key}", f"must be a number, got {short_repr(number)}; choose: [a, b] is for all else"
+        )
+    return number

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Len
 from pydantic import BeforeValidator
 
-from evornn.catalog import is_place
-from evornn.errors import EvornnError, UnknownName, shown
-from evornn.experiments.ranges import refuse
-from evornn.experiments.text import LONGEST, check_line
+from evornn.catalog import is_import_path
+from evornn.errors import EvornnError, UnknownName, short_repr
+from evornn.experiments.ranges import refuse_ranges
+from evornn.experiments.text import MAX_LENGTH, check_line
 from evornn.experiments.yaml import check_plain
 from evornn.networks import NETWORKS, Architecture
-from evornn.settings import BadSetting, as_data, build, names, settings
+from evornn.settings import BadSetting, as_dict, build, names, settings
 from evornn.tasks import TASKS
 from evornn.trainers import TRAINERS
 from evornn.training.budget import Budget
@@ -54,7 +54,7 @@ class NetworkSize:
     initial_state: Literal["zero", "learned"] = "zero"
 
 
-def _numbers(seeds: Any) -> Any:
+def _check_seed_type(seeds: Any) -> Any:
     if isinstance(seeds, bool) or not isinstance(seeds, (int, float, list)):
         raise ValueError(SEEDS)
     return seeds
@@ -64,11 +64,11 @@ def _numbers(seeds: Any) -> Any:
 class Experiment:
     """A whole spec. `seeds: 5` means seeds 0…4."""
 
-    name: Annotated[str, Len(1, LONGEST)]
+    name: Annotated[str, Len(1, MAX_LENGTH)]
     tasks: list[dict[str, Any]]
     networks: list[dict[str, Any]]
     trainers: list[dict[str, Any]]
-    seeds: Annotated[int | list[int], BeforeValidator(_numbers)]
+    seeds: Annotated[int | list[int], BeforeValidator(_check_seed_type)]
     budget: Budget
     loss: str | None = None  # overrides the tasks' own; may be a function, my_package.my_losses:pinball
     resources: Resources = Resources()
@@ -95,20 +95,20 @@ class RunPlan:
 MOST_RUNS = 100_000  # of a job
 LARGEST_SEED = 2**63 - 1
 PARTS: dict[str, type[Any]] = {"budget": Budget, "resources": Resources, "start_from": StartFrom}
-WANTED = {
+FORMATS = {
     "budget": "a number of network steps, or a mapping like {steps: 1_000_000, marks: 50}",
     "resources": "a mapping like {cpus: 2}",
     "start_from": "a mapping like {run: 3}",
 }
 
 
-def experiment(data: Mapping[str, Any], own_code: bool | Collection[str] = True) -> Experiment:
+def parse_spec(data: Mapping[str, Any], own_code: bool | Collection[str] = True) -> Experiment:
     """A validated spec; every fragment has been built once. Errors name the field and the nearest known name.
 
     `own_code` says whether a kind may be a class outside of evornn, `my_package.my_cell:MyCell`: yes where the spec's
     author runs it, no (or only the listed ones) where somebody else's machine would import what it names."""
     check_plain(data, "spec")
-    refuse(data)
+    refuse_ranges(data)
     if "tuning" in data:
         raise BadSetting(
             "tuning", "is for `evornn tune`; to run without tuning, remove it and write ranges as one value"
@@ -116,16 +116,16 @@ def experiment(data: Mapping[str, Any], own_code: bool | Collection[str] = True)
     for field in ("name", "tasks", "networks", "trainers", "seeds", "budget"):
         if field not in data and not set(data) - set(names(Experiment)):
             raise BadSetting(field, "is missing from the spec")
-    found = build(Experiment, with_parts(data), "spec")
+    spec = build(Experiment, build_parts(data), "spec")
     if own_code is not True:
         for part in ("tasks", "networks", "trainers"):
-            _refuse_places(getattr(found, part), part, own_code or ())
-        _refuse_places([{"kind": found.loss}], "loss", own_code or ())
-    _check(found)
-    return found
+            _refuse_places(getattr(spec, part), part, own_code or ())
+        _refuse_places([{"kind": spec.loss}], "loss", own_code or ())
+    _check(spec)
+    return spec
 
 
-def with_parts(data: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+def build_parts(data: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """The same with budget and resources built, so that errors name the whole path. `budget: 1e6` are its steps."""
     data = dict(data)
     if isinstance(data.get("budget"), (int, float)) and not isinstance(data["budget"], bool):
@@ -134,34 +134,36 @@ def with_parts(data: Mapping[str, Any], where: str = "") -> dict[str, Any]:
         if isinstance(data.get(field), Mapping):
             data[field] = build(kind, dict(data[field]), where + field)
         elif data.get(field) is not None and not isinstance(data[field], kind):
-            raise BadSetting(where + field, f"must be {WANTED[field]}, got {shown(data[field])}")
+            raise BadSetting(where + field, f"must be {FORMATS[field]}, got {short_repr(data[field])}")
     return data
 
 
 def plan(experiment: Experiment) -> list[RunPlan]:
     """All runs, in the order in which they are worked off: seed by seed, so that comparisons fill up evenly."""
-    tasks, networks, trainers = (labelled(getattr(experiment, part)) for part in ("tasks", "networks", "trainers"))
+    tasks, networks, trainers = (
+        label_fragments(getattr(experiment, part)) for part in ("tasks", "networks", "trainers")
+    )
     combinations = [(s, t, n, m) for s in experiment.seed_list for t in tasks for n in networks for m in trainers]
     return [
         RunPlan(
             t,
             n,
             m,
-            {"task": tasks[t], "network": networks[n], "trainer": trainers[m], **shared(experiment)},
+            {"task": tasks[t], "network": networks[n], "trainer": trainers[m], **common_fragments(experiment)},
             s,
-            as_data(experiment.budget),
+            as_dict(experiment.budget),
             k,
         )
         for k, (s, t, n, m) in enumerate(combinations)
     ]
 
 
-def shared(experiment: Experiment) -> dict[str, Any]:
+def common_fragments(experiment: Experiment) -> dict[str, Any]:
     """The fragments that all runs have in common."""
     return {
         "loss": experiment.loss,
-        "resources": as_data(experiment.resources),
-        "start_from": None if experiment.start_from is None else as_data(experiment.start_from),
+        "resources": as_dict(experiment.resources),
+        "start_from": None if experiment.start_from is None else as_dict(experiment.start_from),
     }
 
 
@@ -170,29 +172,29 @@ def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[
     sizes = {key: fragment[key] for key in names(NetworkSize) if key in fragment}
     rest = {key: value for key, value in fragment.items() if key not in sizes}
     kind = rest.get("kind")
-    if isinstance(kind, str) and (kind in NETWORKS or is_place(kind)):
+    if isinstance(kind, str) and (kind in NETWORKS or is_import_path(kind)):
         architecture = NETWORKS[kind]
-        known = [*architecture.takes, *names(architecture)]
+        known = [*architecture.size_fields, *names(architecture)]
         for key in fragment:
             if key not in ("kind", *known):
                 raise UnknownName(f"setting of {where}", key, known)
-    made, size = NETWORKS.build(rest, where), as_data(build(NetworkSize, sizes, where))
-    return made, {name: size[name] for name in made.takes}
+    network, size = NETWORKS.build(rest, where), as_dict(build(NetworkSize, sizes, where))
+    return network, {name: size[name] for name in network.size_fields}
 
 
-def labelled(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def label_fragments(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Label → fragment without label: the given one, or the kind, with the settings that differ where kinds repeat."""
-    found: dict[str, dict[str, Any]] = {}
+    by_label: dict[str, dict[str, Any]] = {}
     for fragment in fragments:
         same = [other for other in fragments if other.get("kind") == fragment.get("kind") and "label" not in other]
-        differing = [k for k in fragment if any(other.get(k) != fragment[k] for other in same)]
-        usual = " ".join([str(fragment["kind"]), *(f"{k}={fragment[k]}" for k in differing)])
-        label = str(fragment.get("label", usual))
-        if label in found:
+        differences = [k for k in fragment if any(other.get(k) != fragment[k] for other in same)]
+        default_label = " ".join([str(fragment["kind"]), *(f"{k}={fragment[k]}" for k in differences)])
+        label = str(fragment.get("label", default_label))
+        if label in by_label:
             raise EvornnError(f"{label!r} stands twice in the spec: remove one, or give each a label of its own")
         check_line("label", label)
-        found[label] = {k: v for k, v in fragment.items() if k != "label"}
-    return found
+        by_label[label] = {k: v for k, v in fragment.items() if k != "label"}
+    return by_label
 
 
 def check_fragment(part: str, fragment: Mapping[str, Any], where: str, own_code: bool | Collection[str] = True) -> None:
@@ -215,16 +217,16 @@ def _check(experiment: Experiment) -> None:
             check_fragment(part, fragment, f"{part}.{k}")
     _check_seeds(experiment)
     if experiment.loss is not None:
-        from evornn.networks.loss import named_loss  # imports torch
+        from evornn.networks.loss import load_loss  # imports torch
 
-        named_loss(experiment.loss)
+        load_loss(experiment.loss)
     plan(experiment)
 
 
 def _refuse_places(fragment: Any, where: str, allowed: Collection[str]) -> None:
     for place, kind in _kinds(fragment, where):
-        if is_place(kind) and kind not in allowed:
-            raise BadSetting(place, f"{shown(kind)} is code of your own: run it on your machine, evornn run")
+        if is_import_path(kind) and kind not in allowed:
+            raise BadSetting(place, f"{short_repr(kind)} is code of your own: run it on your machine, evornn run")
 
 
 def _kinds(fragment: Any, where: str) -> Iterator[tuple[str, Any]]:
@@ -239,10 +241,10 @@ def _kinds(fragment: Any, where: str) -> Iterator[tuple[str, Any]]:
 
 
 def _check_seeds(experiment: Experiment) -> None:
-    given = [experiment.seeds - 1] if isinstance(experiment.seeds, int) else experiment.seeds
-    if not given or len(set(given)) < len(given) or not 0 <= min(given) <= max(given) <= LARGEST_SEED:
+    values = [experiment.seeds - 1] if isinstance(experiment.seeds, int) else experiment.seeds
+    if not values or len(set(values)) < len(values) or not 0 <= min(values) <= max(values) <= LARGEST_SEED:
         raise BadSetting("seeds", SEEDS)
-    seeds = experiment.seeds if isinstance(experiment.seeds, int) else len(given)
+    seeds = experiment.seeds if isinstance(experiment.seeds, int) else len(values)
     runs = seeds * len(experiment.tasks) * len(experiment.networks) * len(experiment.trainers)
     if runs > MOST_RUNS:
         raise BadSetting("seeds", f"would make {runs:,} runs, and a job has at most {MOST_RUNS:,}: take fewer")

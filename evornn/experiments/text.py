@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from unicodedata import bidirectional, category
 
-from evornn.errors import EvornnError, shown
+from evornn.errors import EvornnError, short_repr
 
-LONGEST = 200  # characters
-TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # they turn around what follows
+MAX_LENGTH = 200  # characters
+BIDI_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # they turn around what follows
 
 
 def check_line(what: str, text: str) -> None:
     """Raises EvornnError for what is too long, and for control characters: names are shown on terminals."""
-    if len(text) > LONGEST:
-        raise EvornnError(f"the {what} {text[:40]!r}… is longer than {LONGEST} characters: give a shorter one")
+    if len(text) > MAX_LENGTH:
+        raise EvornnError(f"the {what} {text[:40]!r}… is longer than {MAX_LENGTH} characters: give a shorter one")
     for c in text:
         if is_control(c):
-            raise EvornnError(f"the {what} {shown(text)} has the control character {c!a}: leave it out")
+            raise EvornnError(f"the {what} {short_repr(text)} has the control character {c!a}: leave it out")
 
 
 def is_control(c: str) -> bool:
     """Whether a character ends a line, moves what follows, or is an order to a terminal."""
-    return category(c) in ("Cc", "Zl", "Zp") or bidirectional(c) in TURNING
+    return category(c) in ("Cc", "Zl", "Zp") or bidirectional(c) in BIDI_CONTROLS
 
 
-def printable(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Control characters are shown, not sent: what a database holds can't write over a terminal."""
     return "".join(ascii(c)[1:-1] if is_control(c) and c != "\t" else c for c in text)

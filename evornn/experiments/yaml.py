@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from evornn.errors import EvornnError
-from evornn.settings import DEEPEST, check_depth
+from evornn.settings import MAX_DEPTH, check_depth
 
 LIMIT = 2**20  # bytes
 
@@ -69,7 +69,7 @@ def parse(text: str, name: str = "spec") -> dict[str, Any]:
         problem = f"{error.context}, {problem}" if problem.startswith("but ") else problem
         raise EvornnError(f"{name}{f', line {mark.line + 1}' if mark else ''}: {problem}") from None
     except RecursionError:
-        raise EvornnError(f"{name}: nested too deeply: a spec has a few levels, {DEEPEST} at most") from None
+        raise EvornnError(f"{name}: nested too deeply: a spec has a few levels, {MAX_DEPTH} at most") from None
     except (yaml.YAMLError, ValueError) as error:
         raise EvornnError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
     if not data:

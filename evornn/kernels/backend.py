@@ -10,11 +10,11 @@ import torch
 from evornn.errors import EvornnError
 from evornn.kernels.closed_loop import ClosedLoop
 from evornn.kernels.evaluate import Evaluator
-from evornn.layout import Form, Layout
+from evornn.layout import BaseLayout, Layout
 from evornn.plant import PlantTrace
 
 if TYPE_CHECKING:
-    from evornn.kernels.simd.runtime.control import Control
+    from evornn.kernels.simd.runtime.control import SimdClosedLoop
     from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
 
 Backend: TypeAlias = Literal["auto", "simd", "torch"]
@@ -22,46 +22,46 @@ log = logging.getLogger("evornn.kernels")
 
 
 def evaluator(
-    layout: Form, threads: int, backend: Backend, device: torch.device, dtype: torch.dtype
+    layout: BaseLayout, threads: int, backend: Backend, device: torch.device, dtype: torch.dtype
 ) -> Evaluator | SimdEvaluator:
     """The evaluator of a network. `auto` takes SIMD on the CPU in float32 for every equation that it knows, and says
     where it doesn't. Raises EvornnError when `simd` is asked for and impossible."""
     if backend == "torch":
         return Evaluator(layout, threads)
-    reason = _hindrance(layout, device, dtype)
+    reason = _unsupported_reason(layout, device, dtype)
     if reason is None and isinstance(layout, Layout):
-        from evornn.kernels.simd.programs.equation import NotFusable
+        from evornn.kernels.simd.programs.equation import UnsupportedEquation
         from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
 
         try:
             return SimdEvaluator(layout, threads)
-        except NotFusable as hindrance:
-            reason = f"{type(layout.cell).__name__} uses {hindrance}"
+        except UnsupportedEquation as error:
+            reason = f"{type(layout.cell).__name__} uses {error}"
             log.warning("%s, which the SIMD kernels don't know: it runs on torch, more slowly", reason)
     if backend == "simd":
         raise EvornnError(f"no SIMD kernel for this network, since {reason}: set network.backend to auto or torch")
     return Evaluator(layout, threads)
 
 
-def closed_loop(evaluating: Evaluator | SimdEvaluator, plant: PlantTrace) -> ClosedLoop | Control:
+def closed_loop(evaluator: Evaluator | SimdEvaluator, plant: PlantTrace) -> ClosedLoop | SimdClosedLoop:
     """The loop in which an evaluator's network controls a plant, by the same kind of kernel. Raises EvornnError for a
     network that is no cell, and where the SIMD kernels don't know the plant's equations."""
-    layout = evaluating.layout
+    layout = evaluator.layout
     if not isinstance(layout, Layout):
         raise EvornnError("only a network made of cells can control a plant: take elman, lstm, gru or another cell")
-    if evaluating.name == "torch":
+    if evaluator.name == "torch":
         return ClosedLoop(layout, plant)
-    from evornn.kernels.simd.programs.equation import NotFusable
-    from evornn.kernels.simd.runtime.control import Control
+    from evornn.kernels.simd.programs.equation import UnsupportedEquation
+    from evornn.kernels.simd.runtime.control import SimdClosedLoop
 
     try:
-        return Control(layout, plant, evaluating.threads)
-    except NotFusable as hindrance:
+        return SimdClosedLoop(layout, plant, evaluator.threads)
+    except UnsupportedEquation as error:
         name = type(plant.plant).__name__
-        raise EvornnError(f"no SIMD kernel for {name}, which uses {hindrance}: set backend to torch") from None
+        raise EvornnError(f"no SIMD kernel for {name}, which uses {error}: set backend to torch") from None
 
 
-def _hindrance(layout: Form, device: torch.device, dtype: torch.dtype) -> str | None:
+def _unsupported_reason(layout: BaseLayout, device: torch.device, dtype: torch.dtype) -> str | None:
     if not isinstance(layout, Layout):
         return "it is no gated cell, but written in torch"
     if device.type != "cpu":

@@ -16,35 +16,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evornn.errors import EvornnError
-from evornn.kernels.evaluate import single_threaded
-from evornn.kernels.reference import MEANING
-from evornn.kernels.stepping import Stepping
+from evornn.kernels.evaluate import single_thread
+from evornn.kernels.reference import TORCH_OPS
+from evornn.kernels.stepping import NetworkStepper
 from evornn.layout import Layout
 from evornn.ops import Node, Value, walk
 from evornn.plant import PlantTrace
 
-MOST_STEPS = 2**24  # the SIMD kernels count in float32
+MAX_STEPS = 2**24  # the SIMD kernels count in float32
 
 
 @dataclass(frozen=True)
-class Episodes:
+class EpisodeResults:
     """What became of P members in E episodes each. A member with a weight that is not finite: 0 steps, reward NaN."""
 
     steps: NDArray[np.int64]  # [P, E] control steps survived
     rewards: NDArray[Any]  # [P, E] sum of the rewards of those steps, or of the last ones of them (`Plant.window`)
-    ends: NDArray[Any]  # [P, E, states] the plant after the last step, the one that failed included
+    final_states: NDArray[Any]  # [P, E, states] the plant after the last step, the one that failed included
 
 
-def run(layout: Layout, plant: PlantTrace, genomes: Tensor, max_steps: int) -> Episodes:
+def run(layout: Layout, plant: PlantTrace, genomes: Tensor, max_steps: int) -> EpisodeResults:
     """[P, n] genomes → their episodes of at most `max_steps` control steps. Raises EvornnError if network and plant
     don't fit together, or the steps can't be counted."""
     check(layout, plant, max_steps)
-    steps = torch.zeros(len(genomes), len(plant.starts), dtype=torch.int64, device=genomes.device)
+    steps = torch.zeros(len(genomes), len(plant.initial_states), dtype=torch.int64, device=genomes.device)
     rewards = torch.full_like(steps, torch.nan, dtype=genomes.dtype)
-    ends = torch.as_tensor(plant.starts).to(genomes).repeat(len(genomes), 1, 1)
+    ends = torch.as_tensor(plant.initial_states).to(genomes).repeat(len(genomes), 1, 1)
     finite = genomes.isfinite().all(1)
     with torch.no_grad():
-        loop = Loop(layout, plant, genomes[finite], torch.nonzero(finite)[:, 0])
+        loop = EpisodeLoop(layout, plant, genomes[finite], torch.nonzero(finite)[:, 0])
         for _ in range(max_steps):
             if not loop.alive.any():
                 break
@@ -53,19 +53,19 @@ def run(layout: Layout, plant: PlantTrace, genomes: Tensor, max_steps: int) -> E
                 loop.report(steps, rewards, ends)
                 loop = loop.survivors()
         loop.report(steps, rewards, ends)
-    return Episodes(steps.cpu().numpy(), rewards.cpu().numpy(), ends.cpu().numpy())
+    return EpisodeResults(steps.cpu().numpy(), rewards.cpu().numpy(), ends.cpu().numpy())
 
 
-def path(layout: Layout, plant: PlantTrace, genome: Tensor, max_steps: int) -> NDArray[Any]:
+def trajectory(layout: Layout, plant: PlantTrace, genome: Tensor, max_steps: int) -> NDArray[Any]:
     """[T + 1, states] the plant at the start of a genome's [n] first episode and after each of its T control steps."""
     check(layout, plant, max_steps)
-    with torch.no_grad(), single_threaded():
-        loop = Loop(layout, plant, genome[None], torch.zeros(1, dtype=torch.int64))
-        found = [loop.s[0, 0]]
-        while loop.alive[0, 0] and len(found) <= max_steps:
+    with torch.no_grad(), single_thread():
+        loop = EpisodeLoop(layout, plant, genome[None], torch.zeros(1, dtype=torch.int64))
+        states = [loop.s[0, 0]]
+        while loop.alive[0, 0] and len(states) <= max_steps:
             loop.step()
-            found.append(loop.s[0, 0])
-    return torch.stack(found).cpu().numpy()
+            states.append(loop.s[0, 0])
+    return torch.stack(states).cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -75,72 +75,75 @@ class ClosedLoop:
     layout: Layout
     plant: PlantTrace
 
-    def run(self, genomes: Tensor, max_steps: int) -> Episodes:
+    def run(self, genomes: Tensor, max_steps: int) -> EpisodeResults:
         """`run`, above."""
-        with single_threaded():
+        with single_thread():
             return run(self.layout, self.plant, genomes, max_steps)
 
 
 def check(layout: Layout, plant: PlantTrace, max_steps: int) -> None:
     """Raises EvornnError where a network can't control a plant."""
-    name, sees, takes = type(plant.plant).__name__.lower(), len(plant.observed), len(plant.a)
-    if (layout.inputs, layout.outputs) != (sees, takes):
+    name, inputs, outputs = type(plant.plant).__name__.lower(), len(plant.observations), len(plant.a)
+    if (layout.inputs, layout.outputs) != (inputs, outputs):
         got = f"{layout.inputs} and {layout.outputs}"
-        raise EvornnError(f"{name} wants a network with inputs {sees} and outputs {takes}, got {got}")
-    if not 1 <= max_steps <= MOST_STEPS:
-        raise EvornnError(f"an episode has 1 … {MOST_STEPS} control steps: set max_steps, got {max_steps}")
+        raise EvornnError(f"{name} wants a network with inputs {inputs} and outputs {outputs}, got {got}")
+    if not 1 <= max_steps <= MAX_STEPS:
+        raise EvornnError(f"an episode has 1 … {MAX_STEPS} control steps: set max_steps, got {max_steps}")
 
 
-class Loop:
+class EpisodeLoop:
     """The members still computed (`members`: their numbers): networks, plants [P, E], and what they have gathered."""
 
     def __init__(self, layout: Layout, plant: PlantTrace, genomes: Tensor, members: Tensor) -> None:
         self.layout, self.plant, self.genomes, self.members = layout, plant, genomes, members
-        self.networks = Stepping(layout, genomes, len(plant.starts))
-        self.s = torch.as_tensor(plant.starts).to(genomes).repeat(len(genomes), 1, 1)
+        self.networks = NetworkStepper(layout, genomes, len(plant.initial_states))
+        self.s = torch.as_tensor(plant.initial_states).to(genomes).repeat(len(genomes), 1, 1)
         self.count, self.rewards = torch.zeros_like(self.s[..., 0]), torch.zeros_like(self.s[..., 0])
         self.alive = torch.ones_like(self.count, dtype=torch.bool)
-        self.recent, self.row = self.count.new_zeros(plant.window, *self.count.shape), 0  # rewards of the last steps
+        self.recent_rewards, self.row = (
+            self.count.new_zeros(plant.window, *self.count.shape),
+            0,
+        )  # rewards of the last steps
 
     def step(self) -> None:
         """One control step of all members; those that have ended stay as they are."""
         plant, s = self.plant, self.s
-        x = self._values(plant.observed, dict(zip(plant.s, s.unbind(-1), strict=True)))
+        x = self._values(plant.observations, dict(zip(plant.s, s.unbind(-1), strict=True)))
         y = self.networks.act(x, self.count[..., None])
         given = dict(zip(plant.a, y.unbind(-1), strict=True))
         for _ in range(plant.substeps):
-            s = self._values(plant.new, {**given, **dict(zip(plant.s, s.unbind(-1), strict=True))})
+            s = self._values(plant.new_state, {**given, **dict(zip(plant.s, s.unbind(-1), strict=True))})
         given |= dict(zip(plant.s, s.unbind(-1), strict=True))
-        failed, reward = self._values((plant.failed, plant.reward), given).unbind(-1)
+        failed, reward = self._values((plant.is_terminal, plant.reward), given).unbind(-1)
         self.s = torch.where(self.alive[..., None], s, self.s)
         self.alive = self.alive & ~(failed > 0) & s.isfinite().all(-1)
         if plant.window:
-            self.recent[self.row] = torch.where(self.alive, reward, self.recent[self.row])
+            self.recent_rewards[self.row] = torch.where(self.alive, reward, self.recent_rewards[self.row])
             self.row = (self.row + 1) % plant.window
         else:
             self.rewards = torch.where(self.alive, self.rewards + reward, self.rewards)
         self.count = self.count + self.alive
 
-    def _values(self, wanted: tuple[Value, ...], given: Mapping[Node, Tensor]) -> Tensor:
+    def _values(self, expressions: tuple[Value, ...], given: Mapping[Node, Tensor]) -> Tensor:
         """[P, E, …] the values of a plant's equations."""
         values: dict[Node, Any] = dict(given)
-        for node in walk(*wanted):
+        for node in walk(*expressions):
             if node not in values:
-                values[node] = MEANING[node.op](*(values[a] if isinstance(a, Node) else a for a in node.args))
-        found = [values[v] if isinstance(v, Node) else torch.full_like(self.count, v) for v in wanted]
-        return torch.stack(found, -1)
+                values[node] = TORCH_OPS[node.op](*(values[a] if isinstance(a, Node) else a for a in node.args))
+        results = [values[v] if isinstance(v, Node) else torch.full_like(self.count, v) for v in expressions]
+        return torch.stack(results, -1)
 
     def report(self, steps: Tensor, rewards: Tensor, ends: Tensor) -> None:
         """Write what the members have gathered into the results of the whole population."""
         steps[self.members] = self.count.to(torch.int64)
-        rewards[self.members] = self.recent.sum(0) if self.plant.window else self.rewards
+        rewards[self.members] = self.recent_rewards.sum(0) if self.plant.window else self.rewards
         ends[self.members] = self.s
 
-    def survivors(self) -> Loop:
+    def survivors(self) -> EpisodeLoop:
         """The same loop with only those who have an episode left."""
-        left = self.alive.any(1)
-        loop = Loop(self.layout, self.plant, self.genomes[left], self.members[left])
-        loop.networks, loop.s, loop.alive = self.networks.of(left), self.s[left], self.alive[left]
-        loop.count, loop.rewards = self.count[left], self.rewards[left]
-        loop.recent, loop.row = self.recent[:, left], self.row
+        mask = self.alive.any(1)
+        loop = EpisodeLoop(self.layout, self.plant, self.genomes[mask], self.members[mask])
+        loop.networks, loop.s, loop.alive = self.networks.select(mask), self.s[mask], self.alive[mask]
+        loop.count, loop.rewards = self.count[mask], self.rewards[mask]
+        loop.recent_rewards, loop.row = self.recent_rewards[:, mask], self.row
         return loop

@@ -20,12 +20,12 @@ from torch import Tensor
 
 from evornn.kernels import losses
 from evornn.kernels.examples import Examples, one_hot
-from evornn.kernels.model import Direct, ModelForm
+from evornn.kernels.model import ModelInterpreter, ModelLayout
 from evornn.kernels.reference import NetworkState, Reference
-from evornn.layout import Form, Layout
+from evornn.layout import BaseLayout, Layout
 
 T = TypeVar("T")
-Answer: TypeAlias = tuple[Tensor, NetworkState]  # outputs [P, B, T, O] and the state after the last step
+ForwardResult: TypeAlias = tuple[Tensor, NetworkState]  # outputs [P, B, T, O] and the state after the last step
 Products: TypeAlias = tuple[Tensor, Tensor]
 """Σ [h; 1][h; 1]ᵀ [P, H + 1, H + 1] and Σ [h; 1] yᵀ [P, H + 1, O] in float64; h is what the read-out sees."""
 # members; torch computes two SIMD vectors (32 floats) at a time and what is left with other, scalar functions: with 32
@@ -39,105 +39,105 @@ class Evaluator:
     """Evaluates one network's genomes [P, n] (torch, on their device) with a number of CPU threads."""
 
     name: ClassVar[str] = "torch"
-    layout: Form
+    layout: BaseLayout
     threads: int = 1
 
     def load(self) -> None:
         """Nothing is compiled here."""
 
-    def inputs(self, inputs: Tensor) -> Tensor:
+    def prepare_inputs(self, inputs: Tensor) -> Tensor:
         """Inputs [B, T, I] in the form that this evaluator takes; class numbers [B, T] become one-hot."""
         return inputs if inputs.ndim == 3 else one_hot(inputs, self.layout.inputs)
 
     def bind(self, inputs: Tensor, targets: Tensor, mask: Tensor) -> Examples:
         """What it is asked about; targets [B, T, O] or class numbers [B, T]."""
-        return Examples.of(inputs, targets if targets.ndim == 2 else targets.to(inputs.dtype), mask)
+        return Examples.from_tensors(inputs, targets if targets.ndim == 2 else targets.to(inputs.dtype), mask)
 
     def losses(self, genomes: Tensor, examples: Examples, loss: str, state: NetworkState | None = None) -> Tensor:
         """[P] mean losses over the steps where the mask is True, from the usual start or a state [P, B, size]."""
-        state, inputs, targets, mask = whole_tiles(state), *examples.dense(self.layout.outputs).tensors
+        state, inputs, targets, mask = pad_state(state), *examples.to_dense(self.layout.outputs).tensors
 
         def tile(members: Tensor, place: slice) -> Tensor:
             network, sums = interpreter(self.layout, members), []
             for rows in self._chunks(members, inputs, stored_steps=1):
-                outputs, _ = network.run(inputs[rows], part_of(state, place, rows))
+                outputs, _ = network.run(inputs[rows], slice_state(state, place, rows))
                 sums.append(losses.total(loss, outputs, targets[rows], mask[rows]))
             return torch.stack(sums).sum(0) / examples.count
 
         with torch.no_grad():
-            return only_finite(genomes, torch.cat(self._over_tiles(tile, genomes))[: len(genomes)])[0]
+            return mask_non_finite(genomes, torch.cat(self._map_tiles(tile, genomes))[: len(genomes)])[0]
 
     def gradients(
         self, genomes: Tensor, examples: Examples, loss: str, state: NetworkState | None = None, carry: bool = False
     ) -> tuple[Tensor, Tensor, NetworkState | None]:
         """[P] losses, [P, n] their gradients by backpropagation through time, and with `carry` the state after the last
         step. No gradient flows into a state that is given, [P, B, size]."""
-        state, inputs, targets, mask = whole_tiles(state), *examples.dense(self.layout.outputs).tensors
+        state, inputs, targets, mask = pad_state(state), *examples.to_dense(self.layout.outputs).tensors
 
         def tile(members: Tensor, place: slice) -> tuple[Tensor, Tensor, NetworkState]:
             members = members.detach().requires_grad_()
             sums, gradient, ends = [], torch.zeros_like(members), []
             for rows in self._chunks(members, inputs, stored_steps=inputs.shape[1]):
-                outputs, end = interpreter(self.layout, members).run(inputs[rows], part_of(state, place, rows))
+                outputs, end = interpreter(self.layout, members).run(inputs[rows], slice_state(state, place, rows))
                 ends.append((outputs[:, :, -1:].detach(), [{k: v.detach() for k, v in layer.items()} for layer in end]))
                 part = losses.total(loss, outputs, targets[rows], mask[rows])
                 gradient = gradient + torch.autograd.grad(part.sum(), members)[0]
                 sums.append(part.detach())
-            return torch.stack(sums).sum(0) / examples.count, gradient / examples.count, joined(ends, 1)[1]
+            return torch.stack(sums).sum(0) / examples.count, gradient / examples.count, concatenate(ends, 1)[1]
 
         with torch.enable_grad():
-            values, gradients, ends = zip(*self._over_tiles(tile, genomes), strict=True)
+            values, gradients, ends = zip(*self._map_tiles(tile, genomes), strict=True)
         count = len(genomes)
         end = [
             {name: torch.cat([e[k][name] for e in ends])[:count] for name in layer} for k, layer in enumerate(ends[0])
         ]
-        found, gradient = only_finite(genomes, torch.cat(values)[:count], torch.cat(gradients)[:count])
-        return found, gradient, end if carry else None
+        loss_values, gradient = mask_non_finite(genomes, torch.cat(values)[:count], torch.cat(gradients)[:count])
+        return loss_values, gradient, end if carry else None
 
     def pull_back(
         self, genomes: Tensor, examples: Examples, cotangents: Tensor, state: NetworkState | None = None
     ) -> Tensor:
         """[P, n] the gradients of functions of the outputs, one for each member, whose derivatives by them are
         `cotangents` [P, B, T, O]."""
-        state, inputs, given = whole_tiles(state), examples.inputs, padded(cotangents)
+        state, inputs, given = pad_state(state), examples.inputs, pad_to_tile(cotangents)
 
         def tile(members: Tensor, place: slice) -> Tensor:
             members, gradient = members.detach().requires_grad_(), torch.zeros_like(members)
             for rows in self._chunks(members, inputs, stored_steps=inputs.shape[1]):
-                outputs, _ = interpreter(self.layout, members).run(inputs[rows], part_of(state, place, rows))
+                outputs, _ = interpreter(self.layout, members).run(inputs[rows], slice_state(state, place, rows))
                 gradient = gradient + torch.autograd.grad(outputs, members, given[place, rows])[0]
             return gradient
 
         with torch.enable_grad():
-            return only_finite(genomes, torch.cat(self._over_tiles(tile, genomes))[: len(genomes)])[0]
+            return mask_non_finite(genomes, torch.cat(self._map_tiles(tile, genomes))[: len(genomes)])[0]
 
     def outputs(
         self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None
     ) -> tuple[Tensor, NetworkState]:
         """[P, B, T, O] and the state after the last step; a state that is given holds [P, B, size]."""
-        state = whole_tiles(state)
+        state = pad_state(state)
 
-        def tile(members: Tensor, place: slice) -> Answer:
+        def tile(members: Tensor, place: slice) -> ForwardResult:
             network, answers = interpreter(self.layout, members), []
             for rows in self._chunks(members, inputs, stored_steps=1):
-                answers.append(network.run(inputs[rows], part_of(state, place, rows)))
-            return joined(answers, 1)
+                answers.append(network.run(inputs[rows], slice_state(state, place, rows)))
+            return concatenate(answers, 1)
 
         with torch.no_grad():
-            outputs, ends = joined(self._over_tiles(tile, genomes), 0)
+            outputs, ends = concatenate(self._map_tiles(tile, genomes), 0)
         count = len(genomes)
         end = [{name: values[:count] for name, values in layer.items()} for layer in ends]
-        return only_finite(genomes, outputs[:count])[0], end
+        return mask_non_finite(genomes, outputs[:count])[0], end
 
     def products(self, genomes: Tensor, examples: Examples) -> Products:
         """Sums for the read-out of cells, over the steps where the mask is True; fed-back outputs are the targets."""
-        layout, (inputs, targets, mask) = self.layout, examples.dense(self.layout.outputs).tensors
+        layout, (inputs, targets, mask) = self.layout, examples.to_dense(self.layout.outputs).tensors
         assert isinstance(layout, Layout)
 
         def tile(members: Tensor, place: slice) -> Products:
             network, sums = Reference(layout, members), []
             for rows in self._chunks(members, inputs, stored_steps=1):
-                hidden, _ = network.hidden(inputs[rows], forced=targets[rows])
+                hidden, _ = network.hidden_states(inputs[rows], forced_outputs=targets[rows])
                 counted = mask[rows].flatten()
                 h = hidden.flatten(1, 2)[:, counted].double()
                 h = torch.cat([h, torch.ones_like(h[..., :1])], -1)
@@ -146,38 +146,38 @@ class Evaluator:
             return torch.stack([s[0] for s in sums]).sum(0), torch.stack([s[1] for s in sums]).sum(0)
 
         with torch.no_grad():
-            parts = self._over_tiles(tile, genomes)
+            parts = self._map_tiles(tile, genomes)
         return torch.cat([p[0] for p in parts])[: len(genomes)], torch.cat([p[1] for p in parts])[: len(genomes)]
 
-    def _over_tiles(self, f: Callable[[Tensor, slice], T], genomes: Tensor) -> list[T]:
+    def _map_tiles(self, f: Callable[[Tensor, slice], T], genomes: Tensor) -> list[T]:
         """`f(members, their place in the population)` of each tile, in order."""
-        members, size = padded(genomes), TILE[genomes.device.type]
+        members, size = pad_to_tile(genomes), TILE[genomes.device.type]
         places = [slice(k, k + size) for k in range(0, len(members), size)]
-        with single_threaded():
+        with single_thread():
             if self.threads == 1 or len(places) == 1:
                 return [f(members[place], place) for place in places]
             with ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 return list(pool.map(f, [members[place] for place in places], places))
 
     def _chunks(self, members: Tensor, inputs: Tensor, stored_steps: int) -> Iterator[slice]:
-        values, kept = self.layout.values
+        values, kept = self.layout.value_counts
         numbers = stored_steps * values + inputs.shape[1] * kept
         per_sequence = TILE[members.device.type] * numbers * members.element_size()
         size = max(1, CHUNK_BYTES[members.device.type] // per_sequence)
         return (slice(k, k + size) for k in range(0, len(inputs), size))
 
 
-def interpreter(layout: Form, members: Tensor) -> Reference | Direct:
+def interpreter(layout: BaseLayout, members: Tensor) -> Reference | ModelInterpreter:
     """What computes a network with these genomes [P, n] in torch."""
-    if isinstance(layout, ModelForm):
-        return Direct(layout, members)
+    if isinstance(layout, ModelLayout):
+        return ModelInterpreter(layout, members)
     assert isinstance(layout, Layout)
     return Reference(layout, members)
 
 
-def joined(answers: list[Answer], axis: int) -> Answer:
+def concatenate(results: list[ForwardResult], axis: int) -> ForwardResult:
     """Outputs and states of several calls, put together along the axis of members (0) or sequences (1)."""
-    outputs, states = zip(*answers, strict=True)
+    outputs, states = zip(*results, strict=True)
     ends = [
         {name: torch.cat([layer[name] for layer in layers], axis) for name in layers[0]}
         for layers in zip(*states, strict=True)
@@ -185,7 +185,7 @@ def joined(answers: list[Answer], axis: int) -> Answer:
     return torch.cat(outputs, axis), ends
 
 
-def padded(members: Tensor, single: bool = True) -> Tensor:
+def pad_to_tile(members: Tensor, single: bool = True) -> Tensor:
     """[P, …] → the same and copies of the first member, up to a multiple of the tile. A `single` member stays alone."""
     missing = -len(members) % TILE[members.device.type]
     if missing == 0 or (single and len(members) == 1):
@@ -193,27 +193,27 @@ def padded(members: Tensor, single: bool = True) -> Tensor:
     return torch.cat([members, members[:1].expand(missing, *members.shape[1:])])
 
 
-def whole_tiles(state: NetworkState | None) -> NetworkState | None:
+def pad_state(state: NetworkState | None) -> NetworkState | None:
     """A state [P, B, size] for whole tiles of members."""
-    return state and [{name: padded(values.detach()) for name, values in layer.items()} for layer in state]
+    return state and [{name: pad_to_tile(values.detach()) for name, values in layer.items()} for layer in state]
 
 
-def part_of(state: NetworkState | None, members: slice, sequences: slice) -> NetworkState | None:
+def slice_state(state: NetworkState | None, members: slice, sequences: slice) -> NetworkState | None:
     return state and [{name: values[members, sequences] for name, values in layer.items()} for layer in state]
 
 
-def only_finite(genomes: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
+def mask_non_finite(genomes: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
     """[P, …] each, NaN for members whose genome is not finite: tanh would hide it. On the CPU by numpy: torch's threads
     would go on spinning for milliseconds on the cores that the kernels want."""
     finite: Any = genomes.isfinite() if genomes.is_cuda else np.isfinite(genomes.numpy())
     if finite.all():
         return results
-    sound = torch.as_tensor(finite).all(1)
-    return tuple(torch.where(sound.view(-1, *[1] * (found.ndim - 1)), found, torch.nan) for found in results)
+    is_finite = torch.as_tensor(finite).all(1)
+    return tuple(torch.where(is_finite.view(-1, *[1] * (result.ndim - 1)), result, torch.nan) for result in results)
 
 
 @contextmanager
-def single_threaded() -> Iterator[None]:
+def single_thread() -> Iterator[None]:
     """One thread per torch operation: their bits depend on the number."""
     before = torch.get_num_threads()
     if before == 1:

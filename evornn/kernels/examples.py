@@ -22,7 +22,7 @@ class Examples:
     mask: Any  # [B, T] True where a step counts
 
     @classmethod
-    def of(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Self:
+    def from_tensors(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Self:
         """Targets that don't count may be anything."""
         return cls(inputs, torch.where(mask if targets.ndim == 2 else mask[..., None], targets, 0), mask)
 
@@ -46,18 +46,18 @@ class Examples:
 
     def take(self, rows: Batch) -> Self:
         """Some of the sequences. Raises EvornnError where none of their steps counts."""
-        found = type(self)(*(values[rows] for values in self.arrays))
-        if not found.count:
+        examples = type(self)(*(values[rows] for values in self.arrays))
+        if not examples.count:
             raise EvornnError("no step of a batch counts: take larger batches, or sequences without such an empty mask")
-        return found
+        return examples
 
-    def dense(self, outputs: int) -> Examples:
+    def to_dense(self, outputs: int) -> Examples:
         """The same with targets [B, T, O], one-hot for class numbers."""
         if self.targets.ndim == 3:
             return self
-        return Examples.of(self.inputs, one_hot(self.targets, outputs).to(self.inputs.dtype), self.mask)
+        return Examples.from_tensors(self.inputs, one_hot(self.targets, outputs).to(self.inputs.dtype), self.mask)
 
-    def during(self, steps: slice) -> Self:
+    def slice_time(self, steps: slice) -> Self:
         """Some of the time steps."""
         return type(self)(*(values[:, steps] for values in self.arrays))
 

@@ -34,7 +34,7 @@ def zero_one(outputs: Tensor, targets: Tensor) -> Tensor:
     return torch.where(outputs.isfinite().all(-1), wrong, torch.nan)
 
 
-PER_STEP: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+STEP_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": mse,
     "cross_entropy": cross_entropy,
     "binary_cross_entropy": binary_cross_entropy,
@@ -43,16 +43,16 @@ PER_STEP: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 WITHOUT_GRADIENT = frozenset({"zero_one"})
 
 
-def per_step(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+def step_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss of each step by name. Raises UnknownName."""
-    if name not in PER_STEP:
-        raise UnknownName("loss", name, PER_STEP)
-    return PER_STEP[name]
+    if name not in STEP_LOSSES:
+        raise UnknownName("loss", name, STEP_LOSSES)
+    return STEP_LOSSES[name]
 
 
 def total(loss: str, outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """[P] sums over the steps where the mask is True; where it is not, targets must be numbers too."""
-    steps = per_step(loss)(outputs, targets)
+    steps = step_loss(loss)(outputs, targets)
     return sum_members(torch.where(mask, steps, 0.0))
 
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from evornn.cell import Uniform
 from evornn.errors import EvornnError
-from evornn.kernels.reference import NetworkState, matrix, rows
-from evornn.layout import Form, Part
+from evornn.kernels.reference import NetworkState, expand_rows, matrix
+from evornn.layout import BaseLayout, BlockSpec
 
 Parameters: TypeAlias = Mapping[str, Tensor]  # name → [P, *shape]
 ModelState: TypeAlias = dict[str, Tensor]  # name → [P, B, size]
@@ -40,8 +40,10 @@ class Model(ABC):
     it. `affine` and `rows` (see `kernels/reference.py`) keep to that.
     """
 
-    takes: ClassVar[tuple[str, ...]] = ("units",)  # those of units, layers and initial_state that it has a use for
-    usual_layers: ClassVar[int] = 1  # where nobody says how many
+    size_fields: ClassVar[tuple[str, ...]] = (
+        "units",
+    )  # those of units, layers and initial_state that it has a use for
+    default_layers: ClassVar[int] = 1  # where nobody says how many
     learnable: ClassVar[tuple[str, ...]] = ()  # states that start from parameters where initial_state is learned
     causal: ClassVar[bool] = True  # no output depends on what comes after it
     differentiable: ClassVar[bool] = True
@@ -54,10 +56,10 @@ class Model(ABC):
         """Raises EvornnError for inputs [B, T, I] that mean nothing to this architecture."""
 
     @abstractmethod
-    def parameters(self, d: Dimensions) -> Iterator[Part]:
+    def parameters(self, d: Dimensions) -> Iterator[BlockSpec]:
         """Name, shape, initial distribution and mask of each block of the genome, in order."""
 
-    def start(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
+    def initial_state(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
         """State name → [size] before the first step. What is named here is carried from one call to the next."""
         return {}
 
@@ -66,7 +68,7 @@ class Model(ABC):
         """Inputs [B, T, I] and the state before → outputs [P, B, T, O] and the state after the last step."""
 
 
-class ModelForm(Form):
+class ModelLayout(BaseLayout):
     """A model at a given size."""
 
     layers = 1  # of states: a model has one set of them, however many layers it has
@@ -75,56 +77,58 @@ class ModelForm(Form):
         d = dimensions
         self.model, self.dimensions, self.padding = model, dimensions, model.padding
         self.inputs, self.outputs = d.inputs, d.outputs
-        hidden = [d.units] * d.layers if "units" in model.takes else []
+        hidden = [d.units] * d.layers if "units" in model.size_fields else []
         self.size = "→".join(map(str, [d.inputs, *hidden, d.outputs]))
-        self.learned = model.learnable if d.initial_state == "learned" else ()
+        self.learned_states = model.learnable if d.initial_state == "learned" else ()
         model.check(d)
-        self.first = dict(model.start(d))
+        self.initial_states = dict(model.initial_state(d))
 
     @property
     def states(self) -> tuple[str, ...]:
-        return tuple(self.first)
+        return tuple(self.initial_states)
 
-    def carried(self, layer: int) -> dict[str, int]:
-        return {name: len(values) for name, values in self.first.items()}
+    def carried_sizes(self, layer: int) -> dict[str, int]:
+        return {name: len(values) for name, values in self.initial_states.items()}
 
     @property
-    def values(self) -> tuple[int, int]:
+    def value_counts(self) -> tuple[int, int]:
         """An estimate: what each matrix gives and three things made of it, and eight numbers for each one that is
         carried, read or put out."""
         products = sum(block.shape[0] for block in self.blocks.values() if len(block.shape) > 1)
-        return 4 * products + 8 * (self.inputs + self.outputs + sum(self.carried(0).values())), 2 * self.outputs
+        return 4 * products + 8 * (self.inputs + self.outputs + sum(self.carried_sizes(0).values())), 2 * self.outputs
 
     def check_inputs(self, inputs: Tensor) -> None:
         self.model.check_inputs(inputs, self.dimensions)
 
-    def _parts(self) -> Iterator[Part]:
+    def _parts(self) -> Iterator[BlockSpec]:
         yield from self.model.parameters(self.dimensions)
-        for name in self.learned:
-            yield f"{name}.initial", (len(self.first[name]),), Uniform(-0.1, 0.1), None
+        for name in self.learned_states:
+            yield f"{name}.initial", (len(self.initial_states[name]),), Uniform(-0.1, 0.1), None
 
 
-class Direct:
+class ModelInterpreter:
     """One model with the genomes of a population: `run` is the whole forward pass."""
 
-    def __init__(self, form: ModelForm, genomes: Tensor) -> None:
+    def __init__(self, form: ModelLayout, genomes: Tensor) -> None:
         self.form, self.genomes = form, genomes
         self.parameters = {name: matrix(form, genomes, name) for name in form.blocks}
 
     def run(self, inputs: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
         """[B, T, I] → outputs [P, B, T, O] and the state after the last step, from which a next call goes on."""
-        before = self.start(len(inputs))[0] if state is None else state[0]
+        before = self.initial_state(len(inputs))[0] if state is None else state[0]
         outputs, after = self.form.model.run(self.parameters, inputs, before, self.form.dimensions)
         return outputs, [after]
 
-    def start(self, batch: int) -> NetworkState:
+    def initial_state(self, batch: int) -> NetworkState:
         """The state before the first step: the model's, moved by the genome where it is learned."""
-        found = {}
-        for name, values in self.form.first.items():
+        states = {}
+        for name, values in self.form.initial_states.items():
             first = torch.as_tensor(values).to(self.genomes).expand(len(self.genomes), batch, -1)
-            moved = name in self.form.learned
-            found[name] = first + rows(self.parameters[f"{name}.initial"][:, None], batch) if moved else first
-        return [found]
+            is_learned = name in self.form.learned_states
+            states[name] = (
+                first + expand_rows(self.parameters[f"{name}.initial"][:, None], batch) if is_learned else first
+            )
+        return [states]
 
 
 # ---- what models are made of -----------------------------------------------------------------------------------------
@@ -133,10 +137,12 @@ class Direct:
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x [P, N, columns] (or [N, columns], the same for all members) → weight [P, rows, columns]·x + bias [P, rows]."""
     x = x.expand(len(weight), -1, -1) if x.ndim == 2 else x
-    return torch.bmm(x, weight.mT) if bias is None else torch.baddbmm(rows(bias[:, None], x.shape[1]), x, weight.mT)
+    return (
+        torch.bmm(x, weight.mT) if bias is None else torch.baddbmm(expand_rows(bias[:, None], x.shape[1]), x, weight.mT)
+    )
 
 
-def folded(values: Tensor, rows: int) -> Tensor:
+def unflatten(values: Tensor, rows: int) -> Tensor:
     """[P, B, rows · columns], as a state is carried, → [P, B, rows, columns]."""
     return values.reshape(*values.shape[:-1], rows, -1)
 
@@ -147,7 +153,7 @@ def uniform(fan_in: int) -> Uniform:
     return Uniform(-bound, bound)
 
 
-def map_parts(name: str, out: int, *sources: int, initial: Uniform) -> Iterator[Part]:
+def map_parts(name: str, out: int, *sources: int, initial: Uniform) -> Iterator[BlockSpec]:
     """The blocks of an affine map: a weight [out, all columns of its sources] and a bias [out]."""
     yield f"{name}.weight", (out, sum(sources)), initial, None
     yield f"{name}.bias", (out,), initial, None
@@ -155,8 +161,8 @@ def map_parts(name: str, out: int, *sources: int, initial: Uniform) -> Iterator[
 
 def lengths(inputs: Tensor) -> Tensor:
     """[B] how many steps each sequence has, where its padding is NaN."""
-    there = ~inputs.isnan().all(-1)
-    return there.shape[1] - there.flip(1).int().argmax(1)
+    is_valid = ~inputs.isnan().all(-1)
+    return is_valid.shape[1] - is_valid.flip(1).int().argmax(1)
 
 
 def refuse(where: Tensor, problem: str) -> None:

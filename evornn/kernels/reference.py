@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from evornn.cell import width
-from evornn.layout import Form, Layout, source_names
+from evornn.layout import BaseLayout, Layout, source_names
 from evornn.ops import Node
 
 NetworkState: TypeAlias = list[dict[str, Tensor]]  # per layer: state name → [P, B, size]
 
-MEANING: dict[str, Callable[..., Any]] = {
+TORCH_OPS: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
@@ -31,7 +31,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "exp": torch.exp,
     "relu": torch.relu,
     "stop": lambda a: a.detach(),
-    "where": lambda c, a, b: _detached(c) * a + (1 - _detached(c)) * b,
+    "where": lambda c, a, b: _detach(c) * a + (1 - _detach(c)) * b,
     "positive": lambda a: (a > 0).to(a.dtype),
     "sin": torch.sin,
     "cos": torch.cos,
@@ -53,18 +53,18 @@ class Reference:
 
     def run(self, inputs: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
         """[B, T, I] → outputs [P, B, T, O] and the state after the last step, from which a next call goes on."""
-        hidden, end = self.hidden(inputs, state)
+        hidden, end = self.hidden_states(inputs, state)
         return self.readout(hidden.flatten(1, 2)).view(*hidden.shape[:3], -1), end
 
-    def hidden(
-        self, inputs: Tensor, state: NetworkState | None = None, forced: Tensor | None = None
+    def hidden_states(
+        self, inputs: Tensor, state: NetworkState | None = None, forced_outputs: Tensor | None = None
     ) -> tuple[Tensor, NetworkState]:
         """What the read-out sees [P, B, T, H], and the state after the last step. `forced` [B, T, O]: outputs that are
         fed back in place of the network's own (teacher forcing)."""
         batch, length, _ = inputs.shape
-        states = self.start(batch) if state is None else state
+        states = self.initial_state(batch) if state is None else state
         feedback, timed = ("y" in self.layout.trace.leaves), ("t" in self.layout.trace.leaves)
-        y, t = self._carried("y", self.layout.outputs, states, batch), self._carried("t", 1, states, batch)
+        y, t = self._last_value("y", self.layout.outputs, states, batch), self._last_value("t", 1, states, batch)
         first = self.layers[0].input_products(inputs)
         seen = []
         for step in range(length):
@@ -75,17 +75,17 @@ class Reference:
                 x = layer.output(now[-1])
             seen.append(x)
             if feedback:
-                y = self.readout(x) if forced is None else forced[:, step].expand(len(x), -1, -1)
+                y = self.readout(x) if forced_outputs is None else forced_outputs[:, step].expand(len(x), -1, -1)
             t = t + 1 if timed else t
             states = now
         carried = {**({"y": y} if feedback else {}), **({"t": t} if timed else {})}
         return torch.stack(seen, 2), [{**s, **carried} for s in states]
 
-    def start(self, batch: int) -> NetworkState:
+    def initial_state(self, batch: int) -> NetworkState:
         """The state before the first step: zero, or the genome's."""
-        return [layer.start(batch) for layer in self.layers]
+        return [layer.initial_state(batch) for layer in self.layers]
 
-    def _carried(self, name: str, size: int, states: NetworkState, batch: int) -> Tensor:
+    def _last_value(self, name: str, size: int, states: NetworkState, batch: int) -> Tensor:
         """[P, B, size] the last output or the time that a call before has left; at the start 0."""
         carried = states[-1].get(name)
         return carried if carried is not None else self.genomes.new_zeros(len(self.genomes), batch, size)
@@ -95,7 +95,7 @@ class Reference:
         if not self.layout.readout:
             return h[..., : self.layout.outputs]
         weight, bias = (matrix(self.layout, self.genomes, f"readout.{part}") for part in ("weight", "bias"))
-        return torch.baddbmm(rows(bias[:, None], h.shape[1]), h, weight.mT)
+        return torch.baddbmm(expand_rows(bias[:, None], h.shape[1]), h, weight.mT)
 
 
 class Layer:
@@ -105,16 +105,16 @@ class Layer:
         self.layout, self.index, self.genomes = layout, index, genomes
         self.trace, self.sizes = layout.trace, layout.sizes(index)
         self.products = [
-            Product(group, layout, index, genomes) for group in same_sources(list(self.trace.maps.values()))
+            Product(group, layout, index, genomes) for group in group_by_sources(list(self.trace.maps.values()))
         ]
         self.product_of = {node: product for product in self.products for node in product.nodes}
-        self.static: dict[Node, Any] = {}
+        self.static_values: dict[Node, Any] = {}
         for node in (*self.trace.order, *self.trace.output_order):
-            if node in self.trace.static and node not in self.static:
-                self.static[node] = self._static(node)
-        self.spread: dict[int, dict[Node, Any]] = {}
+            if node in self.trace.static_nodes and node not in self.static_values:
+                self.static_values[node] = self._static_value(node)
+        self.static_rows: dict[int, dict[Node, Any]] = {}
 
-    def start(self, batch: int) -> dict[str, Tensor]:
+    def initial_state(self, batch: int) -> dict[str, Tensor]:
         """State name → [P, B, size]."""
         shapes = self.layout.state_sizes(self.index)
         zero = {s: self.genomes.new_zeros(len(self.genomes), batch, size) for s, size in shapes.items()}
@@ -126,16 +126,16 @@ class Layer:
         """Product number → [P, T, B, rows]: what the inputs of all steps, known beforehand, add to each product."""
         x = inputs.transpose(0, 1).reshape(1, -1, inputs.shape[-1]).expand(len(self.genomes), -1, -1)
         leaf, shape = self.trace.leaves.get("x"), (len(self.genomes), inputs.shape[1], inputs.shape[0], -1)
-        found = {}
+        sums = {}
         for k, product in enumerate(self.products):
             if leaf in product.sources:
-                own = [w for w, source in zip(product.weights, product.sources, strict=True) if source is leaf]
-                weight = functools.reduce(torch.add, own)
-                found[k] = torch.baddbmm(rows(product.bias, x.shape[1]), x, weight).view(shape)
-        return found
+                weights = [w for w, source in zip(product.weights, product.sources, strict=True) if source is leaf]
+                weight = functools.reduce(torch.add, weights)
+                sums[k] = torch.baddbmm(expand_rows(product.bias, x.shape[1]), x, weight).view(shape)
+        return sums
 
     def step(
-        self, x: Tensor, y: Tensor, t: Tensor, state: Mapping[str, Tensor], ready: Mapping[int, Tensor]
+        self, x: Tensor, y: Tensor, t: Tensor, state: Mapping[str, Tensor], input_sums: Mapping[int, Tensor]
     ) -> dict[str, Tensor]:
         """The new states; `ready` holds, per product number, what its input source has already added."""
         given = {**state, "x": x, "y": y, "t": t}
@@ -147,10 +147,13 @@ class Layer:
                 continue
             if node.op == "affine":
                 product = self.product_of[node]
-                values.update(product(values, ready.get(self.products.index(product)), self.trace.leaves.get("x")))
+                values.update(product(values, input_sums.get(self.products.index(product)), self.trace.leaves.get("x")))
             else:
                 values[node] = self._value(node, values)
-        return {s: values[node].expand_as(state[s]) for s, node in zip(self.trace.states, self.trace.new, strict=True)}
+        return {
+            s: values[node].expand_as(state[s])
+            for s, node in zip(self.trace.states, self.trace.new_states, strict=True)
+        }
 
     def output(self, state: Mapping[str, Tensor]) -> Tensor:
         """[P, B, H] what the read-out or the next layer sees."""
@@ -165,17 +168,17 @@ class Layer:
 
     def _static_rows(self, batch: int) -> dict[Node, Any]:
         """What is the same at every step, one row per sequence; computed at the first step."""
-        if batch not in self.spread:
-            self.spread[batch] = {node: rows(values, batch) for node, values in self.static.items()}
-        return dict(self.spread[batch])
+        if batch not in self.static_rows:
+            self.static_rows[batch] = {node: expand_rows(values, batch) for node, values in self.static_values.items()}
+        return dict(self.static_rows[batch])
 
     def _value(self, node: Node, values: Mapping[Node, Any]) -> Any:
         args: list[Any] = [values[a] if isinstance(a, Node) else a for a in node.args]
         if node.op == "spread":
             return args[0].repeat_interleave(self.sizes["units"] // args[0].shape[-1], -1)
-        return MEANING[node.op](*args)
+        return TORCH_OPS[node.op](*args)
 
-    def _static(self, node: Node) -> Any:
+    def _static_value(self, node: Node) -> Any:
         if node.op == "parameter":
             return matrix(self.layout, self.genomes, f"{self.index}.{node.name}")[:, None]
         if node.values is not None:
@@ -183,7 +186,7 @@ class Layer:
                 np.array(node.values(self.sizes)), dtype=self.genomes.dtype, device=self.genomes.device
             )
             return fixed.expand(1, 1, width(node.size, self.sizes))
-        return self._value(node, self.static)
+        return self._value(node, self.static_values)
 
 
 class Product:
@@ -206,24 +209,24 @@ class Product:
         ]
         self.bias = torch.cat(parts, 1)[:, None]  # [P, 1, rows]
 
-    def __call__(self, values: Mapping[Node, Any], ready: Tensor | None, x: Node | None) -> dict[Node, Tensor]:
-        result = ready
+    def __call__(self, values: Mapping[Node, Any], input_sum: Tensor | None, x: Node | None) -> dict[Node, Tensor]:
+        result = input_sum
         for source, weight in zip(self.sources, self.weights, strict=True):
-            if ready is not None and source is x:
+            if input_sum is not None and source is x:
                 continue
             value = values[source].expand(len(weight), -1, -1)
-            result = torch.baddbmm(rows(self.bias, value.shape[1]) if result is None else result, value, weight)
+            result = torch.baddbmm(expand_rows(self.bias, value.shape[1]) if result is None else result, value, weight)
         assert result is not None
         return dict(zip(self.nodes, torch.split(result, self.heights, -1), strict=True))
 
 
-def rows(vectors: Tensor, count: int) -> Tensor:
+def expand_rows(vectors: Tensor, count: int) -> Tensor:
     """[P, 1, H] → [P, count, H]. As a product, since the gradient of a broadcast is a sum over an axis, whose rounding
     depends on a member's place in the population."""
     return torch.bmm(vectors.new_ones(1, 1, 1).expand(len(vectors), count, 1), vectors)
 
 
-def same_sources(nodes: list[Node]) -> list[list[Node]]:
+def group_by_sources(nodes: list[Node]) -> list[list[Node]]:
     """Maps grouped by their sources: an LSTM's four gates make one group."""
     groups: dict[tuple[int, ...], list[Node]] = {}
     for node in nodes:
@@ -231,10 +234,10 @@ def same_sources(nodes: list[Node]) -> list[list[Node]]:
     return list(groups.values())
 
 
-def matrix(layout: Form, genomes: Tensor, name: str) -> Tensor:
+def matrix(layout: BaseLayout, genomes: Tensor, name: str) -> Tensor:
     """[P, *shape] a block of the genomes, or weights that the architecture fixes; what a mask leaves out is 0."""
-    if name in layout.fixed:
-        values = torch.as_tensor(layout.fixed[name], dtype=genomes.dtype, device=genomes.device)
+    if name in layout.fixed_weights:
+        values = torch.as_tensor(layout.fixed_weights[name], dtype=genomes.dtype, device=genomes.device)
         return values.expand(len(genomes), -1, -1)
     block = layout.blocks[name]
     part = genomes[:, block.slice]
@@ -251,5 +254,5 @@ def _tensors(a: Any, b: Any) -> tuple[Tensor, Tensor]:
     return torch.as_tensor(a).to(example), torch.as_tensor(b).to(example)
 
 
-def _detached(condition: Any) -> Any:
+def _detach(condition: Any) -> Any:
     return condition.detach() if isinstance(condition, Tensor) else condition

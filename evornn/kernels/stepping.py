@@ -8,13 +8,13 @@ from evornn.kernels.reference import NetworkState, Reference
 from evornn.layout import Layout
 
 
-class Stepping:
+class NetworkStepper:
     """P networks in E episodes each."""
 
     def __init__(self, layout: Layout, genomes: Tensor, episodes: int) -> None:
         self.layout, self.genomes = layout, genomes
         self.network = Reference(layout, genomes)
-        self.states: NetworkState = self.network.start(episodes)
+        self.states: NetworkState = self.network.initial_state(episodes)
         self.y = genomes.new_zeros(len(genomes), episodes, layout.outputs)
 
     def act(self, x: Tensor, t: Tensor) -> Tensor:
@@ -26,9 +26,9 @@ class Stepping:
         self.states, self.y = now, self.network.readout(x)
         return self.y
 
-    def of(self, left: Tensor) -> Stepping:
+    def select(self, mask: Tensor) -> NetworkStepper:
         """The same networks at the same step, only those where `left` [P] is True."""
-        found = Stepping(self.layout, self.genomes[left], self.y.shape[1])
-        found.states = [{name: values[left] for name, values in layer.items()} for layer in self.states]
-        found.y = self.y[left]
-        return found
+        stepper = NetworkStepper(self.layout, self.genomes[mask], self.y.shape[1])
+        stepper.states = [{name: values[mask] for name, values in layer.items()} for layer in self.states]
+        stepper.y = self.y[mask]
+        return stepper

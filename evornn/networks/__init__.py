@@ -46,13 +46,13 @@ CELLS: Catalog[Cell] = Catalog(
         "mut2": "evornn.networks.architectures.mut2:MUT2",
         "mut3": "evornn.networks.architectures.mut3:MUT3",
     },
-    own=Cell,
+    base=Cell,
 )
 
 NETWORKS: Catalog[Architecture] = Catalog(
     "network",
     {
-        **CELLS.places,
+        **CELLS.import_paths,
         "bidirectional": "evornn.networks.architectures.bidirectional:Bidirectional",
         "recursive": "evornn.networks.architectures.recursive:Recursive",
         "hopfield": "evornn.networks.architectures.hopfield:Hopfield",
@@ -63,5 +63,5 @@ NETWORKS: Catalog[Architecture] = Catalog(
         "neural_turing_machine": "evornn.networks.architectures.neural_turing_machine:NeuralTuringMachine",
         "pushdown_automaton": "evornn.networks.architectures.pushdown_automaton:PushdownAutomaton",
     },
-    own=Cell,
+    base=Cell,
 )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from evornn.errors import EvornnError
 from evornn.kernels.reference import NetworkState
-from evornn.layout import Form
+from evornn.layout import BaseLayout
 from evornn.settings import BadSetting
 
 
@@ -20,14 +20,14 @@ from evornn.settings import BadSetting
 class Arguments:
     """The checks of one network's arguments; `network` is how errors call it."""
 
-    layout: Form
+    layout: BaseLayout
     device: torch.device
     dtype: torch.dtype
     network: str
 
     def genomes(self, values: Any) -> Tensor:
         """[P, n]."""
-        g = numbers("genomes", values)
+        g = to_tensor("genomes", values)
         if g.ndim != 2 or g.shape[1] != self.layout.n or len(g) == 0:
             raise EvornnError(
                 f"genomes must be [P, n] with P ≥ 1 and n = {self.layout.n} for {self.network}, got {list(g.shape)}"
@@ -36,35 +36,35 @@ class Arguments:
 
     def genome(self, values: Any) -> Tensor:
         """[n]."""
-        g = numbers("genome", values)
+        g = to_tensor("genome", values)
         if g.shape != (self.layout.n,):
             raise EvornnError(f"genome must be [n] with n = {self.layout.n} for {self.network}, got {list(g.shape)}")
         return g.to(self.device, self.dtype)
 
     def inputs(self, values: Any) -> Tensor:
         """[B, T, I], or class numbers [B, T] below I."""
-        x = numbers("inputs", values)
+        x = to_tensor("inputs", values)
         if x.ndim == 2 and not x.is_floating_point() and x.numel():
             return self._classes("inputs", x, self.layout.inputs)
         return self._series("inputs", x, self.layout.inputs)
 
-    def counted(self, mask: Any, washout: int, inputs: Tensor) -> Tensor:
+    def step_mask(self, mask: Any, washout: int, inputs: Tensor) -> Tensor:
         """[B, T] the steps that count: those of the mask (None: all) after the washout."""
         shape = inputs.shape[:2]
-        m = torch.ones(shape, dtype=torch.bool) if mask is None else numbers("mask", mask) != 0
+        m = torch.ones(shape, dtype=torch.bool) if mask is None else to_tensor("mask", mask) != 0
         if m.shape != shape:
             raise EvornnError(f"mask must be [B, T] = {list(shape)} like the inputs, got {list(m.shape)}")
-        if whole("washout", washout, least=0):
+        if check_integer("washout", washout, minimum=0):
             m = m & (torch.arange(shape[1], device=m.device) >= washout)
         if not m.any():
             raise EvornnError("mask and washout leave no step that counts: lower washout or lengthen the sequences")
         return m.to(self.device)
 
-    def targets(self, values: Any, inputs: Tensor, counted: Tensor) -> Tensor:
+    def targets(self, values: Any, inputs: Tensor, mask: Tensor) -> Tensor:
         """[B, T, O], or class numbers [B, T] below O. What does not count may be anything."""
-        y, width = numbers("targets", values), self.layout.outputs
-        if y.ndim == 2 and not y.is_floating_point() and y.shape == counted.shape:
-            return self._classes("targets", torch.where(counted, y.to(self.device).long(), 0), width)
+        y, width = to_tensor("targets", values), self.layout.outputs
+        if y.ndim == 2 and not y.is_floating_point() and y.shape == mask.shape:
+            return self._classes("targets", torch.where(mask, y.to(self.device).long(), 0), width)
         y = self._series("targets", y, width)
         if y.shape[:2] != inputs.shape[:2]:
             raise EvornnError(f"targets {list(y.shape)} and inputs {list(inputs.shape)} differ in batch or time")
@@ -90,14 +90,18 @@ class Arguments:
         layers = [layer for layer in values if isinstance(layer, Mapping)] if isinstance(values, list | tuple) else []
         if len(layers) != self.layout.layers or not all(set(names) <= set(layer) for layer in layers):
             raise EvornnError(f"state must hold {', '.join(names)} for each of {self.layout.layers} layers")
-        sizes = [self.layout.carried(layer) for layer in range(self.layout.layers)]
+        sizes = [self.layout.carried_sizes(layer) for layer in range(self.layout.layers)]
         return [
-            {name: self._spread(f"state {name}", layer[name], (members, batch, s[name])) for name in s if name in layer}
+            {
+                name: self._expand_state(f"state {name}", layer[name], (members, batch, s[name]))
+                for name in s
+                if name in layer
+            }
             for s, layer in zip(sizes, layers, strict=True)
         ]
 
-    def _spread(self, what: str, values: Any, shape: tuple[int, ...]) -> Tensor:
-        value = numbers(what, values).to(self.device, self.dtype)
+    def _expand_state(self, what: str, values: Any, shape: tuple[int, ...]) -> Tensor:
+        value = to_tensor(what, values).to(self.device, self.dtype)
         try:
             return value.expand(shape)
         except RuntimeError:
@@ -111,7 +115,7 @@ class Arguments:
         return series.to(self.device, self.dtype)
 
 
-def numbers(what: str, values: Any) -> Tensor:
+def to_tensor(what: str, values: Any) -> Tensor:
     """Any array of numbers as a tensor outside of every gradient; it may share memory with `values`."""
     if isinstance(values, Tensor) and not values.is_complex():
         return values.detach()
@@ -122,25 +126,25 @@ def numbers(what: str, values: Any) -> Tensor:
         array = array.astype(array.dtype.newbyteorder("="), "C", copy=False)
         return torch.from_numpy(array if array.flags.writeable else array.copy())
     except (TypeError, ValueError, RuntimeError):
-        raise EvornnError(f"{what} must be an array of numbers, got {_described(values)}") from None
+        raise EvornnError(f"{what} must be an array of numbers, got {_describe(values)}") from None
 
 
-def whole(what: str, value: Any, least: int) -> int:
+def check_integer(what: str, value: Any, minimum: int) -> int:
     """A whole number that is at least `least`; else raises BadSetting."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise BadSetting(what, f"must be a whole number, at least {least}, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < minimum:
+        raise BadSetting(what, f"must be a whole number, at least {minimum}, got {value!r}")
     return int(value)
 
 
-def _described(values: Any) -> str:
+def _describe(values: Any) -> str:
     kind = getattr(values, "dtype", None)
     return type(values).__name__ if kind is None else f"{type(values).__name__} of {kind}"
 
 
-def without_padding(inputs: Tensor, counted: Tensor, padding: float) -> Tensor:
+def replace_padding(inputs: Tensor, mask: Tensor, padding: float) -> Tensor:
     """[B, T, I] with `padding` after the last step that counts: whatever stands there can change no loss, but the
     gradient of an infinite or undefined value would be undefined."""
-    if counted[:, -1].all():
+    if mask[:, -1].all():
         return inputs
-    there = counted.flip(1).cumsum(1).flip(1) > 0
-    return torch.where(there, inputs, 0) if inputs.ndim == 2 else torch.where(there[..., None], inputs, padding)
+    valid = mask.flip(1).cumsum(1).flip(1) > 0
+    return torch.where(valid, inputs, 0) if inputs.ndim == 2 else torch.where(valid[..., None], inputs, padding)

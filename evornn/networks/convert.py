@@ -82,13 +82,13 @@ def _check(network: Network, kind: str, recurrent: torch.nn.RNNBase, readout: to
     """Raises EvornnError unless `network` computes what the modules do."""
     if type(recurrent) is not MODULES[kind]:
         raise EvornnError(f"{kind} takes its weights from torch.nn.{MODULES[kind].__name__}, got {recurrent!r}")
-    wanted: dict[str, object] = {
+    required: dict[str, object] = {
         "num_layers": network.layout.layers,
         "bias": True,
         "bidirectional": False,
         "proj_size": 0,
     }
-    for name, value in (wanted | _nonlinearity(network)).items():
+    for name, value in (required | _nonlinearity(network)).items():
         if getattr(recurrent, name) != value:
             raise EvornnError(f"{network!r} wants {name}={value} in torch's module, got {getattr(recurrent, name)}")
     if not isinstance(readout, torch.nn.Linear) or readout.bias is None:

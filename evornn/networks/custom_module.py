@@ -13,13 +13,13 @@ from torch.func import functional_call, vmap
 from evornn.cell import Uniform
 from evornn.errors import EvornnError
 from evornn.kernels.model import Dimensions, Model, ModelState, Parameters
-from evornn.layout import Part
+from evornn.layout import BlockSpec
 from evornn.networks.unrolled import unroll
 
-LEAST_SPREAD = 0.1  # half the range of parameters that all begin with the same value
+MIN_HALF_WIDTH = 0.1  # half the range of parameters that all begin with the same value
 
 
-class OwnModule(Model):
+class CustomModule(Model):
     """A module as a network, whose genome holds the module's parameters in their order.
 
     Members are drawn, for each parameter tensor, from the uniform distribution with the mean and the spread that the
@@ -31,17 +31,17 @@ class OwnModule(Model):
     >>> import torch
     >>> from evornn import Network
     >>> layers = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
-    >>> Network(OwnModule(layers, causal=True), inputs=2, outputs=1).n
+    >>> Network(CustomModule(layers, causal=True), inputs=2, outputs=1).n
     17
     """
 
-    takes = ()
+    size_fields = ()
 
     def __init__(self, module: torch.nn.Module, causal: bool = False) -> None:
         if not isinstance(module, torch.nn.Module):
-            raise EvornnError(f"OwnModule wants a torch.nn.Module, got {type(module).__name__}")
+            raise EvornnError(f"CustomModule wants a torch.nn.Module, got {type(module).__name__}")
         self.module, self.causal = copy.deepcopy(module).eval(), causal  # type: ignore[misc]  # of this instance
-        self.places = places(self.module)
+        self.parameter_paths = parameter_paths(self.module)
         unroll(self.module)
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
@@ -52,35 +52,37 @@ class OwnModule(Model):
         }
 
         def member(parameters: dict[str, Tensor]) -> Tensor:
-            everywhere = {place: parameters[name] for place, name in self.places.items()}
+            everywhere = {place: parameters[name] for place, name in self.parameter_paths.items()}
             outputs: Tensor = functional_call(module, {**everywhere, **fixed}, (inputs,), tie_weights=False)
             return outputs
 
         outputs: Tensor = vmap(member)(dict(w))
         return outputs, {}
 
-    def parameters(self, d: Dimensions) -> Iterator[Part]:
+    def parameters(self, d: Dimensions) -> Iterator[BlockSpec]:
         for name, values in self.module.named_parameters():
-            yield name, tuple(values.shape), _like(values.detach().double()), None
+            yield name, tuple(values.shape), _uniform_like(values.detach().double()), None
 
     def check(self, d: Dimensions) -> None:
         """The module must take what a network takes and answer what it answers, and vmap must know its operations."""
         x = torch.zeros(2, 3, d.inputs)
-        if not self.places:
+        if not self.parameter_paths:
             raise EvornnError("your module has no parameters: there is nothing to train")
         try:
             w = {name: values.detach().float()[None] for name, values in self.module.named_parameters()}
             with torch.no_grad():
                 outputs, _ = self.run(w, x, {}, d)
         except Exception as error:
-            why = str(error).strip().partition("\n")[0]
-            raise EvornnError(f"your module can't be a network on inputs [B, T, I] = {list(x.shape)}: {why}") from error
+            reason = str(error).strip().partition("\n")[0]
+            raise EvornnError(
+                f"your module can't be a network on inputs [B, T, I] = {list(x.shape)}: {reason}"
+            ) from error
         if not isinstance(outputs, Tensor) or outputs.shape[1:] != (2, 3, d.outputs):
             got = list(outputs.shape[1:]) if isinstance(outputs, Tensor) else type(outputs).__name__
             raise EvornnError(f"your module must answer [B, T, O] = {[2, 3, d.outputs]}, got {got}")
 
 
-def places(module: torch.nn.Module) -> dict[str, str]:
+def parameter_paths(module: torch.nn.Module) -> dict[str, str]:
     """Every place where a parameter stands → its name in `named_parameters`. torch's own way with parameters that stand
     in two places, `tie_weights`, leaves a module changed if it stands in two places itself."""
     names = {id(values): name for name, values in module.named_parameters()}
@@ -91,7 +93,7 @@ def places(module: torch.nn.Module) -> dict[str, str]:
     }
 
 
-def _like(values: Tensor) -> Uniform:
+def _uniform_like(values: Tensor) -> Uniform:
     """The uniform distribution with the mean and standard deviation of these values."""
-    mean, spread = float(values.mean()), math.sqrt(3) * float(values.std(correction=0))
-    return Uniform(mean - (spread or LEAST_SPREAD), mean + (spread or LEAST_SPREAD))
+    mean, half_width = float(values.mean()), math.sqrt(3) * float(values.std(correction=0))
+    return Uniform(mean - (half_width or MIN_HALF_WIDTH), mean + (half_width or MIN_HALF_WIDTH))

@@ -11,78 +11,79 @@ import torch
 from torch import Tensor
 
 from evornn.arrays import Floats, Losses, Mask, Series
-from evornn.catalog import imported, is_place
+from evornn.catalog import import_object, is_import_path
 from evornn.errors import EvornnError
-from evornn.kernels.losses import PER_STEP, WITHOUT_GRADIENT, per_step
-from evornn.networks.arguments import numbers
+from evornn.kernels.losses import STEP_LOSSES, WITHOUT_GRADIENT, step_loss
+from evornn.networks.arguments import to_tensor
 
-OwnLoss: TypeAlias = "Callable[[Floats, Series, Mask], Losses] | Callable[[Tensor, Tensor, Tensor], Tensor]"
+CustomLoss: TypeAlias = "Callable[[Floats, Series, Mask], Losses] | Callable[[Tensor, Tensor, Tensor], Tensor]"
 """A user's loss: outputs [P, B, T, O], targets as they were given ([B, T, O], or class numbers [B, T]; 0 where nothing
 counts), mask [B, T] → [P]. Written in torch it has a gradient; else it is given numpy's arrays and has none."""
 
-DIFFERENTIABLE = [name for name in PER_STEP if name not in WITHOUT_GRADIENT]
+DIFFERENTIABLE = [name for name in STEP_LOSSES if name not in WITHOUT_GRADIENT]
 
 
-def named_loss(name: str) -> str | OwnLoss:
+def load_loss(name: str) -> str | CustomLoss:
     """A loss by its name, or a function of a user's own, `my_package.my_losses:pinball`. Raises EvornnError."""
-    if not is_place(name):
-        per_step(name)
+    if not is_import_path(name):
+        step_loss(name)
         return name
-    found = imported("loss", name)
-    if not callable(found):
+    function = import_object("loss", name)
+    if not callable(function):
         raise EvornnError(f"loss {name}: must be a function (outputs, targets, mask) → one number per member")
-    return found  # type: ignore[no-any-return]
+    return function  # type: ignore[no-any-return]
 
 
-def has_gradient(loss: str | OwnLoss) -> bool:
+def has_gradient(loss: str | CustomLoss) -> bool:
     return loss not in WITHOUT_GRADIENT if isinstance(loss, str) else is_written_in_torch(loss)
 
 
-def is_written_in_torch(loss: OwnLoss) -> bool:
+def is_written_in_torch(loss: CustomLoss) -> bool:
     """Whether a function names something of torch's: a module such as `torch.nn.functional`, a function, or the type
     `torch.Tensor` of an argument. Torch's own losses and modules are, too."""
     while isinstance(loss, partial):
         loss = loss.func
-    if _is_torchs(loss):
+    if _is_from_torch(loss):
         return True
     function = loss if hasattr(loss, "__code__") else type(loss).__call__  # an object that can be called
     code, space = getattr(function, "__code__", None), getattr(function, "__globals__", {})
     closure = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
     named = [space[name] for name in getattr(code, "co_names", ()) if name in space]
     annotations = map(str, getattr(function, "__annotations__", {}).values())
-    return any(map(_is_torchs, (*named, *closure))) or any("Tensor" in kind for kind in annotations)
+    return any(map(_is_from_torch, (*named, *closure))) or any("Tensor" in kind for kind in annotations)
 
 
-def _is_torchs(value: Any) -> bool:
+def _is_from_torch(value: Any) -> bool:
     if isinstance(value, torch.nn.Module):
         return True
     name = getattr(value, "__name__", "") if isinstance(value, ModuleType) else getattr(value, "__module__", "")
     return isinstance(name, str) and (name == "torch" or name.startswith("torch."))
 
 
-def own_losses(loss: OwnLoss, outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+def custom_losses(loss: CustomLoss, outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """[P] what a user's loss says; raises EvornnError where it says something else."""
     if not callable(loss):
-        raise EvornnError(f"loss must be one of {', '.join(PER_STEP)} or a function of your own, got {loss!r}")
+        raise EvornnError(f"loss must be one of {', '.join(STEP_LOSSES)} or a function of your own, got {loss!r}")
     if is_written_in_torch(loss):
-        return _checked(loss(outputs, targets, mask), outputs)  # type: ignore[arg-type]
-    said = numbers("the result of your loss", loss(outputs.cpu().numpy(), targets.cpu().numpy(), mask.cpu().numpy()))  # type: ignore[arg-type]
-    return _checked(said, outputs).to(outputs)
+        return _check_result(loss(outputs, targets, mask), outputs)  # type: ignore[arg-type]
+    values = loss(*(tensor.cpu().numpy() for tensor in (outputs, targets, mask)))  # type: ignore[arg-type]
+    result = to_tensor("the result of your loss", values)
+    return _check_result(result, outputs).to(outputs)
 
 
-def own_cotangents(loss: OwnLoss, outputs: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def custom_cotangents(loss: CustomLoss, outputs: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """[P] losses, and [P, B, T, O] the derivative of each by its member's outputs."""
     with torch.enable_grad():
         outputs = outputs.detach().requires_grad_()
-        values = own_losses(loss, outputs, targets, mask)
+        values = custom_losses(loss, outputs, targets, mask)
         if not values.requires_grad:
             raise EvornnError("your loss does not depend on the outputs by torch's operations, so it has no gradient")
         (cotangents,) = torch.autograd.grad(values.sum(), outputs)
     return values.detach(), cotangents
 
 
-def _checked(said: Any, outputs: Tensor) -> Tensor:
-    if not isinstance(said, Tensor) or said.shape != outputs.shape[:1]:
-        got = list(said.shape) if isinstance(said, Tensor) else repr(said)[:60]
+def _check_result(result: Any, outputs: Tensor) -> Tensor:
+    if not isinstance(result, Tensor) or result.shape != outputs.shape[:1]:
+        got = list(result.shape) if isinstance(result, Tensor) else repr(result)[:60]
         raise EvornnError(f"your loss must return one number per member, [{len(outputs)}], got {got}")
-    return said
+    return result

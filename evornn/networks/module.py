@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from evornn.kernels.evaluate import interpreter
-from evornn.layout import Form
+from evornn.layout import BaseLayout
 
 
 class Module(torch.nn.Module):
     """[B, T, I] → [B, T, O]. Its parameters are the genome's blocks by name ("0_f_x", "readout_weight", …); masked
     weights are flat, as in the genome."""
 
-    def __init__(self, layout: Form, genome: Tensor) -> None:
+    def __init__(self, layout: BaseLayout, genome: Tensor) -> None:
         super().__init__()
         self.layout = layout
         for block in layout.blocks.values():

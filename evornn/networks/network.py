@@ -11,13 +11,13 @@ from evornn.arrays import Genome, Genomes, Mask, Series, Streams
 from evornn.cell import Cell
 from evornn.kernels.backend import Backend, evaluator
 from evornn.kernels.evaluate import TILE
-from evornn.kernels.model import Dimensions, Model, ModelForm
+from evornn.kernels.model import Dimensions, Model, ModelLayout
 from evornn.kernels.reference import NetworkState
-from evornn.layout import Form, Layout
+from evornn.layout import BaseLayout, Layout
 from evornn.networks import NETWORKS, Architecture
-from evornn.networks.arguments import Arguments, whole, without_padding
-from evornn.networks.loss import OwnLoss
-from evornn.networks.objective import Exam, each_like, like
+from evornn.networks.arguments import Arguments, check_integer, replace_padding
+from evornn.networks.loss import CustomLoss
+from evornn.networks.objective import Objective, match_state_type, match_type
 from evornn.settings import BadSetting
 
 
@@ -58,7 +58,7 @@ class Network:
             raise BadSetting("network", f"{', '.join(settings)}: give settings to the cell itself, or name it")
         self.cell = cell if isinstance(cell, Cell | Model) else NETWORKS.build({"kind": cell, **settings}, "network")
         for name, count in {"inputs": inputs, "outputs": outputs, "threads": threads}.items():
-            whole(f"network.{name}", count, least=1)
+            check_integer(f"network.{name}", count, minimum=1)
         if dtype not in ("float32", "float64"):
             raise BadSetting("network.dtype", f"must be float32 or float64, got {dtype!r}")
         if backend not in ("auto", "simd", "torch"):
@@ -66,7 +66,7 @@ class Network:
         self.layout = _form(self.cell, inputs, units, outputs, layers, initial_state)
         self.device, self.dtype = _device(device), getattr(torch, dtype)
         self.evaluator = evaluator(self.layout, threads, backend, self.device, self.dtype)
-        self.given = Arguments(self.layout, self.device, self.dtype, repr(self))
+        self.arguments = Arguments(self.layout, self.device, self.dtype, repr(self))
 
     @property
     def n(self) -> int:
@@ -88,8 +88,8 @@ class Network:
 
     def sample(self, count: int, seed: int) -> Genomes:
         """[count, n] genomes from the architecture's initial distribution."""
-        rng = Streams(whole("seed", seed, least=0), "sample").at(0)
-        return self.layout.sample(whole("count", count, least=1), rng)
+        rng = Streams(check_integer("seed", seed, minimum=0), "sample").at(0)
+        return self.layout.sample(check_integer("count", count, minimum=1), rng)
 
     def losses(
         self,
@@ -97,7 +97,7 @@ class Network:
         inputs: Series | Tensor,
         targets: Series | Tensor,
         *,
-        loss: str | OwnLoss = "mse",
+        loss: str | CustomLoss = "mse",
         mask: Mask | Tensor | None = None,
         washout: int = 0,
         state: NetworkState | None = None,
@@ -109,7 +109,7 @@ class Network:
         zero_one or a function of your own (`OwnLoss`). A member that is not finite has loss
         NaN. What does not count, targets there included, changes nothing. `state`: where to begin, as from `predict`.
         """
-        return self.exam(inputs, targets, mask, washout).losses(genomes, loss=loss, state=state)
+        return self.objective(inputs, targets, mask, washout).losses(genomes, loss=loss, state=state)
 
     def gradients(
         self,
@@ -117,7 +117,7 @@ class Network:
         inputs: Series | Tensor,
         targets: Series | Tensor,
         *,
-        loss: str | OwnLoss = "mse",
+        loss: str | CustomLoss = "mse",
         mask: Mask | Tensor | None = None,
         washout: int = 0,
         state: NetworkState | None = None,
@@ -131,8 +131,8 @@ class Network:
         A `loss` of your own has a gradient where it is written in torch. Raises EvornnError for a loss without one
         (zero_one, a function on numpy's arrays), or such a network.
         """
-        exam = self.exam(inputs, targets, mask, washout, return_state)
-        return exam.gradients(genomes, loss=loss, state=state, return_state=return_state)
+        objective = self.objective(inputs, targets, mask, washout, return_state)
+        return objective.gradients(genomes, loss=loss, state=state, return_state=return_state)
 
     def sensitivities(
         self,
@@ -152,26 +152,26 @@ class Network:
 
         Raises EvornnError also for networks that are made of no cells, or would not fit into memory.
         """
-        exam = self.exam(inputs, targets, mask, washout, return_state)
-        return exam.sensitivities(genomes, loss=loss, state=state, return_state=return_state)
+        objective = self.objective(inputs, targets, mask, washout, return_state)
+        return objective.sensitivities(genomes, loss=loss, state=state, return_state=return_state)
 
-    def exam(
+    def objective(
         self,
         inputs: Series | Tensor,
         targets: Series | Tensor,
         mask: Mask | Tensor | None = None,
         washout: int = 0,
-        to_the_end: bool = False,
-    ) -> Exam:
+        full_length: bool = False,
+    ) -> Objective:
         """The sequences of many questions, checked and laid out once: `exam.losses(genomes)`, of a mini-batch
         `exam.take(rows).losses(genomes)`. Arrays are not always copied: leave them as they are meanwhile.
         `to_the_end`: inputs after the last step that counts are read as well, for the state there."""
         x = self._inputs(inputs)
-        counted = self.given.counted(mask, washout, x)
-        if mask is not None and not (to_the_end and self.layout.states):
-            x = without_padding(x, counted, self.layout.padding)
+        counted_mask = self.arguments.step_mask(mask, washout, x)
+        if mask is not None and not (full_length and self.layout.states):
+            x = replace_padding(x, counted_mask, self.layout.padding)
         self.layout.check_inputs(x)
-        return Exam(self, self.evaluator.bind(x, self.given.targets(targets, x, counted), counted))
+        return Objective(self, self.evaluator.bind(x, self.arguments.targets(targets, x, counted_mask), counted_mask))
 
     def predict(
         self,
@@ -183,15 +183,15 @@ class Network:
     ) -> Any:
         """Outputs [P, B, T, O]; with `return_state` also the state after the last step, which as `state` of a later
         call carries it over (None: the architecture's initial state)."""
-        g, x = self.given.genomes(genomes), self._inputs(inputs)
+        g, x = self.arguments.genomes(genomes), self._inputs(inputs)
         self.layout.check_inputs(x)
-        outputs, end = self.evaluator.outputs(g, x, self.given.state(state, len(g), len(x)))
-        answer = like(genomes, outputs)
-        return (answer, each_like(genomes, end)) if return_state else answer
+        outputs, end = self.evaluator.outputs(g, x, self.arguments.state(state, len(g), len(x)))
+        answer = match_type(genomes, outputs)
+        return (answer, match_state_type(genomes, end)) if return_state else answer
 
     def _inputs(self, values: Series | Tensor) -> Tensor:
         """[B, T, I], or class numbers [B, T] where the evaluator looks them up."""
-        x = self.evaluator.inputs(self.given.inputs(values))
+        x = self.evaluator.prepare_inputs(self.arguments.inputs(values))
         return x if x.ndim == 2 else x.to(self.device, self.dtype)
 
     def readouts(
@@ -209,13 +209,13 @@ class Network:
 
         Raises EvornnError for a network without a linear read-out.
         """
-        return self.exam(inputs, targets, mask, washout).readouts(genomes, ridge=ridge)
+        return self.objective(inputs, targets, mask, washout).readouts(genomes, ridge=ridge)
 
     def to_torch(self, genome: Genome | Tensor) -> torch.nn.Module:
         """A plain torch module [B, T, I] → [B, T, O] with this genome's weights as named parameters."""
         from evornn.networks.module import Module
 
-        return Module(self.layout, self.given.genome(genome))
+        return Module(self.layout, self.arguments.genome(genome))
 
 
 SIZES: dict[str, Any] = {"units": None, "layers": None, "initial_state": "zero"}  # name → when nothing is said
@@ -223,19 +223,19 @@ SIZES: dict[str, Any] = {"units": None, "layers": None, "initial_state": "zero"}
 
 def _form(
     cell: Architecture, inputs: int, units: int | None, outputs: int, layers: int | None, initial_state: Any
-) -> Form:
+) -> BaseLayout:
     """The network at its size. Raises BadSetting where one is wrong, missing, or of no use to the architecture."""
     given = {"units": units, "layers": layers, "initial_state": initial_state}
     for name in SIZES:
-        if name not in cell.takes and given[name] != SIZES[name]:
+        if name not in cell.size_fields and given[name] != SIZES[name]:
             raise BadSetting(f"network.{name}", f"{NETWORKS.name_of(cell)} has no use for it: leave it out")
     if initial_state not in ("zero", "learned"):
         raise BadSetting("network.initial_state", f"must be zero or learned, got {initial_state!r}")
-    units = whole("network.units", units, least=1) if "units" in cell.takes else 1
-    layers = cell.usual_layers if layers is None else whole("network.layers", layers, least=1)
+    units = check_integer("network.units", units, minimum=1) if "units" in cell.size_fields else 1
+    layers = cell.default_layers if layers is None else check_integer("network.layers", layers, minimum=1)
     if isinstance(cell, Cell):
         return Layout(cell, inputs, units, outputs, layers, initial_state)
-    return ModelForm(cell, Dimensions(inputs, units, outputs, layers, initial_state))
+    return ModelLayout(cell, Dimensions(inputs, units, outputs, layers, initial_state))
 
 
 def _device(name: str) -> torch.device:

@@ -11,11 +11,11 @@ from torch import Tensor
 from evornn.arrays import Batch, Genomes
 from evornn.errors import EvornnError
 from evornn.kernels import forward_mode
-from evornn.kernels.evaluate import Evaluator, only_finite
+from evornn.kernels.evaluate import Evaluator, mask_non_finite
 from evornn.kernels.reference import NetworkState
 from evornn.layout import Layout
-from evornn.networks.loss import DIFFERENTIABLE, OwnLoss, has_gradient, own_cotangents, own_losses
-from evornn.networks.readout import solved
+from evornn.networks.loss import DIFFERENTIABLE, CustomLoss, custom_cotangents, custom_losses, has_gradient
+from evornn.networks.readout import solve_readout
 from evornn.settings import BadSetting
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 OUTPUTS_AT_A_TIME = 2**26  # numbers, of some members, that a user's loss is given
 
 
-class Exam:
-    """Made by `Network.exam`; what it answers is described at the methods of `Network` with the same names.
+class Objective:
+    """Made by `Network.objective`; what it answers is described at the methods of `Network` with the same names.
 
     >>> import numpy as np
     >>> from evornn.networks.network import Network
     >>> network = Network("elman", inputs=1, units=4, outputs=1)
-    >>> exam = network.exam(np.ones((9, 5, 1)), np.zeros((9, 5, 1)))
-    >>> exam.take(np.array([3, 1])).losses(network.sample(count=3, seed=0)).shape   # [P], of two of the sequences
+    >>> objective = network.objective(np.ones((9, 5, 1)), np.zeros((9, 5, 1)))
+    >>> objective.take(np.array([3, 1])).losses(network.sample(count=3, seed=0)).shape   # [P], of two of the sequences
     (3,)
     """
 
@@ -41,16 +41,16 @@ class Exam:
     def __len__(self) -> int:
         return len(self.examples)
 
-    def take(self, rows: Batch) -> Exam:
+    def take(self, rows: Batch) -> Objective:
         """The same about some of the sequences, a mini-batch. Raises EvornnError where none of their steps counts."""
-        return Exam(self.network, self.examples.take(rows))
+        return Objective(self.network, self.examples.take(rows))
 
-    def during(self, steps: slice) -> Exam:
+    def slice_steps(self, steps: slice) -> Objective:
         """The same about some of the time steps."""
-        return Exam(self.network, self.examples.during(steps))
+        return Objective(self.network, self.examples.slice_time(steps))
 
     def losses(
-        self, genomes: Genomes | Tensor, *, loss: str | OwnLoss = "mse", state: NetworkState | None = None
+        self, genomes: Genomes | Tensor, *, loss: str | CustomLoss = "mse", state: NetworkState | None = None
     ) -> Any:
         """[P] mean losses."""
         g, begin = self._begin(genomes, state)
@@ -58,27 +58,27 @@ class Exam:
             values = self.network.evaluator.losses(g, self.examples, loss, begin)
         else:
             inputs, targets, mask = self.examples.tensors
-            said = own_losses(loss, self.network.evaluator.outputs(g, inputs, begin)[0], targets, mask)
-            (values,) = only_finite(g, said.detach())
-        return like(genomes, values)
+            custom = custom_losses(loss, self.network.evaluator.outputs(g, inputs, begin)[0], targets, mask)
+            (values,) = mask_non_finite(g, custom.detach())
+        return match_type(genomes, values)
 
     def gradients(
-        self, genomes: Genomes | Tensor, *, loss: str | OwnLoss = "mse", state: NetworkState | None = None,
+        self, genomes: Genomes | Tensor, *, loss: str | CustomLoss = "mse", state: NetworkState | None = None,
         return_state: bool = False,
     ) -> Any:  # fmt: skip
         """([P] losses, [P, n] gradients), with `return_state` also the state after the last step."""
         self._check_gradient(loss)
         g, begin = self._begin(genomes, state)
         if isinstance(loss, str):
-            found = self.network.evaluator.gradients(g, self.examples, loss, begin, return_state)
+            results = self.network.evaluator.gradients(g, self.examples, loss, begin, return_state)
         else:
-            found = self._own_gradients(g, loss, begin, return_state)
-        values, gradients, end = found
-        answer = like(genomes, values, gradients)
-        return answer if end is None else (*answer, each_like(genomes, end))
+            results = self._custom_gradients(g, loss, begin, return_state)
+        values, gradients, end = results
+        answer = match_type(genomes, values, gradients)
+        return answer if end is None else (*answer, match_state_type(genomes, end))
 
-    def _own_gradients(
-        self, g: Tensor, loss: OwnLoss, begin: NetworkState | None, return_state: bool
+    def _custom_gradients(
+        self, g: Tensor, loss: CustomLoss, begin: NetworkState | None, return_state: bool
     ) -> tuple[Tensor, Tensor, NetworkState | None]:
         """Of a user's loss: torch differentiates it by the outputs, and the network's backward pass does the rest. Some
         members at a time, whose outputs fit into memory."""
@@ -87,15 +87,17 @@ class Exam:
         values, gradients, ends = list[Tensor](), list[Tensor](), list[NetworkState]()
         for k in range(0, len(g), size):
             members = slice(k, k + size)
-            there = begin and [{name: v[members] for name, v in layer.items()} for layer in begin]
-            outputs, end = evaluator.outputs(g[members], inputs, there)
-            found, cotangents = own_cotangents(loss, outputs, targets, mask)
-            values.append(found)
-            gradients.append(evaluator.pull_back(g[members], self.examples, cotangents, there))
+            start = begin and [{name: v[members] for name, v in layer.items()} for layer in begin]
+            outputs, end = evaluator.outputs(g[members], inputs, start)
+            member_losses, cotangents = custom_cotangents(loss, outputs, targets, mask)
+            values.append(member_losses)
+            gradients.append(evaluator.pull_back(g[members], self.examples, cotangents, start))
             ends.append(end)
-        losses, gradient = only_finite(g, torch.cat(values), torch.cat(gradients))
-        whole = [{name: torch.cat([end[k][name] for end in ends]) for name in layer} for k, layer in enumerate(ends[0])]
-        return losses, gradient, whole if return_state else None
+        losses, gradient = mask_non_finite(g, torch.cat(values), torch.cat(gradients))
+        last_state = [
+            {name: torch.cat([end[k][name] for end in ends]) for name in layer} for k, layer in enumerate(ends[0])
+        ]
+        return losses, gradient, last_state if return_state else None
 
     def sensitivities(
         self, genomes: Genomes | Tensor, *, loss: str = "mse", state: NetworkState | None = None,
@@ -109,15 +111,15 @@ class Exam:
         if not isinstance(layout, Layout):
             raise EvornnError(f"{self.network!r} is made of no cells: rtrl can't train it, use sgd or adam")
         g, begin = self._begin(genomes, state)
-        forward_mode.check_memory(layout, len(g), *self.examples.inputs.shape[:2])
+        forward_mode.check_derivative_memory(layout, len(g), *self.examples.inputs.shape[:2])
         for layer, given in zip(begin or (), state or (), strict=True):
             layer |= {k: torch.as_tensor(v).to(g) for k, v in given.items() if k.startswith(forward_mode.MARK)}
         x, y, m = self.examples.tensors
         reference = Evaluator(layout)
-        examples = reference.bind(reference.inputs(x).to(g), y, m)
+        examples = reference.bind(reference.prepare_inputs(x).to(g), y, m)
         values, gradients, end = forward_mode.gradients(layout, g, examples, loss, begin)
-        answer = like(genomes, *only_finite(g, values, gradients))
-        return (*answer, each_like(genomes, end)) if return_state else answer
+        answer = match_type(genomes, *mask_non_finite(g, values, gradients))
+        return (*answer, match_state_type(genomes, end)) if return_state else answer
 
     def readouts(self, genomes: Genomes | Tensor, *, ridge: float = 1e-6) -> Any:
         """[P, n] the same genomes, each with the read-out that is best for it."""
@@ -127,15 +129,15 @@ class Exam:
         if not isinstance(layout, Layout) or not layout.readout:
             raise EvornnError(f"{self.network!r} has no linear read-out to solve")
         g, _ = self._begin(genomes, None)
-        found = solved(layout, g, self.network.evaluator.products(g, self.examples), ridge)
-        return like(genomes, *only_finite(g, found))
+        with_readouts = solve_readout(layout, g, self.network.evaluator.products(g, self.examples), ridge)
+        return match_type(genomes, *mask_non_finite(g, with_readouts))
 
     def _begin(self, genomes: Genomes | Tensor, state: NetworkState | None) -> tuple[Tensor, NetworkState | None]:
         """Genomes [P, n] and a state, checked."""
-        g = self.network.given.genomes(genomes)
-        return g, self.network.given.state(state, len(g), len(self))
+        g = self.network.arguments.genomes(genomes)
+        return g, self.network.arguments.state(state, len(g), len(self))
 
-    def _check_gradient(self, loss: str | OwnLoss) -> None:
+    def _check_gradient(self, loss: str | CustomLoss) -> None:
         """Raises EvornnError where there is none."""
         if not self.network.differentiable:
             raise EvornnError(f"{self.network!r} has no gradient: train it by evolution")
@@ -146,12 +148,12 @@ class Exam:
             )
 
 
-def like(example: Any, *results: Tensor) -> Any:
+def match_type(example: Any, *results: Tensor) -> Any:
     """numpy for numpy, torch for torch; several as a tuple."""
-    found = results if isinstance(example, Tensor) else tuple(result.cpu().numpy() for result in results)
-    return found if len(found) > 1 else found[0]
+    converted = results if isinstance(example, Tensor) else tuple(result.cpu().numpy() for result in results)
+    return converted if len(converted) > 1 else converted[0]
 
 
-def each_like(example: Any, state: NetworkState) -> list[dict[str, Any]]:
+def match_state_type(example: Any, state: NetworkState) -> list[dict[str, Any]]:
     """A state in the form of the example."""
-    return [{name: like(example, values) for name, values in layer.items()} for layer in state]
+    return [{name: match_type(example, values) for name, values in layer.items()} for layer in state]

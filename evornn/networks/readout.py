@@ -20,24 +20,24 @@ Doubles: TypeAlias = NDArray[np.float64]
 SINGULAR = 1e-8  # of the largest eigenvalue: below, single precision has left nothing of the sums
 
 
-def solved(layout: Layout, genomes: Tensor, products: Products, ridge: float) -> Tensor:
+def solve_readout(layout: Layout, genomes: Tensor, products: Products, ridge: float) -> Tensor:
     """[P, n] the same genomes with their read-outs solved, from the sums of `products`; where these are not finite, the
     read-out is NaN."""
     weight, bias = layout.blocks["readout.weight"], layout.blocks["readout.bias"]
-    seen = layout.width + bool(bias.size)  # h, and 1 where there is a bias
+    columns = layout.width + bool(bias.size)  # h, and 1 where there is a bias
     hh, hy = (sums.numpy() for sums in products)
-    penalty = hh[:, -1:, -1:] * ridge * np.diag(np.arange(seen) < layout.width)  # none on the bias
+    penalty = hh[:, -1:, -1:] * ridge * np.diag(np.arange(columns) < layout.width)  # none on the bias
     with threadpool_limits(1, "blas"):  # its bits depend on the number of threads
-        found = torch.from_numpy(_solution(hh[:, :seen, :seen] + penalty, hy[:, :seen])).to(genomes.dtype)
+        weights = torch.from_numpy(_solution(hh[:, :columns, :columns] + penalty, hy[:, :columns])).to(genomes.dtype)
     new = genomes.clone()
-    new[:, weight.slice] = found[:, : layout.width].mT.flatten(1)
-    new[:, bias.slice] = found[:, layout.width :].flatten(1)
+    new[:, weight.slice] = weights[:, : layout.width].mT.flatten(1)
+    new[:, bias.slice] = weights[:, layout.width :].flatten(1)
     return new
 
 
 def _solution(a: Doubles, b: Doubles) -> Doubles:
     """[P, seen, O] w with a w = b, of several the smallest; NaN for members that are not finite."""
     finite = np.isfinite(a).all((1, 2)) & np.isfinite(b).all((1, 2))
-    found = np.full(b.shape, np.nan)
-    found[finite] = np.linalg.pinv(a[finite], SINGULAR, hermitian=True) @ b[finite]
-    return found
+    solution = np.full(b.shape, np.nan)
+    solution[finite] = np.linalg.pinv(a[finite], SINGULAR, hermitian=True) @ b[finite]
+    return solution

@@ -11,29 +11,29 @@ from threadpoolctl import threadpool_limits
 from evornn.arrays import Floats, Streams
 from evornn.errors import EvornnError
 
-NOTHING = 1e-6  # a spectral radius that is rounding: no unit leads back to itself
-DRAWS = 100
+MIN_RADIUS = 1e-6  # a spectral radius that is rounding: no unit leads back to itself
+MAX_DRAWS = 100
 
 
-def recurrent(units: int, density: float, radius: float, streams: Streams) -> Floats:
+def recurrent_weights(units: int, density: float, radius: float, streams: Streams) -> Floats:
     """[units, units] weights from U[−1, 1], of which a share `density` is not 0, scaled so that the largest absolute
     eigenvalue is `radius`. A draw in which no unit leads back to itself has none to scale: then there is another one.
 
     Raises EvornnError where so few weights never have any."""
     count = max(1, round(density * units**2))
-    for draw in range(DRAWS):
+    for draw in range(MAX_DRAWS):
         rng = streams.at(draw)
         weights = np.zeros((units, units))
         weights.flat[rng.permutation(units**2)[:count]] = rng.uniform(-1, 1, count)
-        found = spectral_radius(weights)
-        if found > NOTHING:
-            return (weights * (radius / found)).astype(np.float32)
+        current_radius = spectral_radius(weights)
+        if current_radius > MIN_RADIUS:
+            return (weights * (radius / current_radius)).astype(np.float32)
     raise EvornnError(
-        f"density: {count} connections among {units} units make no loop in {DRAWS} draws: raise density or units"
+        f"density: {count} connections among {units} units make no loop in {MAX_DRAWS} draws: raise density or units"
     )
 
 
-def uniform(rows: int, columns: int, scale: float, streams: Streams) -> Floats:
+def uniform_weights(rows: int, columns: int, scale: float, streams: Streams) -> Floats:
     """[rows, columns] weights from U[−scale, scale]."""
     return streams.at(0).uniform(-scale, scale, (rows, columns)).astype(np.float32)
 

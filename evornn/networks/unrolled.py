@@ -31,26 +31,28 @@ def forward(rnn: torch.nn.RNNBase, x: Tensor, start: Any = None) -> tuple[Tensor
     given = (start if lstm else (start,)) if start is not None else None
     zero, ends = (x.new_zeros(len(x), rnn.hidden_size),) * (1 + lstm), []
     for layer in range(rnn.num_layers):
-        seen = []
+        directional = []
         for back in range(directions):
             state = zero if given is None else tuple(h[layer * directions + back] for h in given)
-            outputs, state = one_way(rnn, f"_l{layer}{'_reverse' if back else ''}", x.flip(1) if back else x, state)
-            seen.append(outputs.flip(1) if back else outputs)
+            outputs, state = run_direction(
+                rnn, f"_l{layer}{'_reverse' if back else ''}", x.flip(1) if back else x, state
+            )
+            directional.append(outputs.flip(1) if back else outputs)
             ends.append(state)
-        x = torch.cat(seen, -1)
+        x = torch.cat(directional, -1)
     end = tuple(torch.stack(parts) for parts in zip(*ends, strict=True))
     return x if rnn.batch_first else x.transpose(0, 1), end if lstm else end[0]
 
 
-def one_way(rnn: torch.nn.RNNBase, suffix: str, x: Tensor, state: State) -> tuple[Tensor, State]:
+def run_direction(rnn: torch.nn.RNNBase, suffix: str, x: Tensor, state: State) -> tuple[Tensor, State]:
     """One direction of one layer on [B, T, ·]."""
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     w, u, b, c = (getattr(rnn, name + suffix, None) for name in names)
-    seen = []
+    outputs = []
     for now in linear(x, w, b).unbind(1):  # type: ignore[arg-type]
         state = STEPS[type(rnn)](rnn, now, linear(state[0], u, c), state)  # type: ignore[arg-type]
-        seen.append(state[0])
-    return torch.stack(seen, 1), state
+        outputs.append(state[0])
+    return torch.stack(outputs, 1), state
 
 
 def _rnn(rnn: Any, x: Tensor, h: Tensor, state: State) -> State:

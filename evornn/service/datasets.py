@@ -12,14 +12,14 @@ from pathlib import Path
 
 from evornn import files
 from evornn.errors import EvornnError
-from evornn.service.policy import Rules
+from evornn.service.policy import SubmissionPolicy
 
-LARGEST = 700_000  # bytes of a file
+MAX_BYTES = 700_000  # bytes of a file
 LONGEST_NAME = 60  # characters, without what tells the content
 
 
 @dataclass(frozen=True)
-class Kept:
+class UploadedDataset:
     """A data set that specs may name now: `{kind: csv, path: NAME, targets: [COLUMN]}`."""
 
     name: str
@@ -27,20 +27,20 @@ class Kept:
     rows: int
 
 
-def keep(rules: Rules, name: str, content: bytes) -> Kept:
+def save_upload(policy: SubmissionPolicy, name: str, content: bytes) -> UploadedDataset:
     """Keep a CSV file. The same content twice is one file, and none is ever overwritten. Raises EvornnError."""
-    if rules.data is None:
+    if policy.data is None:
         raise EvornnError("this server takes no data sets: its operator names their folder with --data")
-    if len(content) > LARGEST:
-        raise EvornnError(f"{len(content):,} bytes: a data set that is uploaded has at most {LARGEST:,}")
+    if len(content) > MAX_BYTES:
+        raise EvornnError(f"{len(content):,} bytes: a data set that is uploaded has at most {MAX_BYTES:,}")
     columns, rows = _read(content)
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem).strip("-")[:LONGEST_NAME] or "data"
     kept = f"{stem}-{sha256(content).hexdigest()[:12]}.csv"
     try:
-        _write(rules.data / kept, content)
+        _write(policy.data / kept, content)
     except OSError as error:
         raise EvornnError(f"the data set can't be kept ({error.strerror}): ask the server's operator") from None
-    return Kept(kept, columns, rows)
+    return UploadedDataset(kept, columns, rows)
 
 
 def _read(content: bytes) -> tuple[tuple[str, ...], int]:
@@ -61,6 +61,6 @@ def _write(file: Path, content: bytes) -> None:
     """All of it or nothing: a worker may read it at once."""
     if file.exists():
         return
-    with files.replacing(file) as opened:
+    with files.atomic_write(file) as opened:
         opened.write(content)
         os.fchmod(opened.fileno(), 0o644)  # workers may be other users

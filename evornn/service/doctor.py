@@ -37,10 +37,10 @@ def examine(store: str) -> list[Finding]:
         ("network", _network),
         ("store", lambda: _store(store)),
     ]
-    return [_look(what, check) for what, check in checks]
+    return [_run_check(what, check) for what, check in checks]
 
 
-def _look(what: str, check: Callable[[], str]) -> Finding:
+def _run_check(what: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(what, True, check())
     except EvornnError as error:
@@ -52,15 +52,15 @@ def _python() -> str:
 
 
 def _packages() -> str:
-    found, missing = [], []
+    installed, missing = [], []
     for name in NEEDED:
         try:
-            found.append(f"{name} {version(name)}")
+            installed.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             missing.append(name)
     if missing:
         raise EvornnError(f"missing: pip install {' '.join(missing)}")
-    return ", ".join(found)
+    return ", ".join(installed)
 
 
 def _memory() -> str:
@@ -106,4 +106,4 @@ def _store(url: str) -> str:
     if database.path is not None and not database.path.exists():
         return f"{url} (will be made by the first run)"
     with open_store(url, create=False) as store:
-        return f"{store.where}, {plural(len(store.jobs()), 'job')}"
+        return f"{store.display_url}, {plural(len(store.jobs()), 'job')}"

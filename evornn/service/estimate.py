@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from evornn.service.expansion import Expanded
-from evornn.service.interface import Reads
+from evornn.service.expansion import ExpandedSpec
+from evornn.service.interface import StoreInterface
 from evornn.store.records import StoredRun
 
 RECENT = 200  # runs of the store that are looked at
@@ -22,20 +22,20 @@ class Estimate:
     seconds: float | None
 
 
-def estimate(expanded: Expanded, store: Reads) -> Estimate:
+def estimate(expanded: ExpandedSpec, store: StoreInterface) -> Estimate:
     """Time per network step is that of earlier runs of the same task and network, else same network, else of any."""
     recent = store.runs(state="succeeded", order="-id", limit=RECENT)
     known = [run for run in recent if run.seconds and run.network_steps]
     steps = [int(plan.budget["steps"]) for plan in expanded.plans]
     paces = [
-        _pace(known, plan.fragments["task"].get("kind"), plan.fragments["network"].get("kind"))
+        _seconds_per_step(known, plan.fragments["task"].get("kind"), plan.fragments["network"].get("kind"))
         for plan in expanded.plans
     ]
     seconds = sum(count * pace for count, pace in zip(steps, paces, strict=True) if pace) if known else None
     return Estimate(len(expanded.plans), (min(expanded.sizes), max(expanded.sizes)), sum(steps), seconds)
 
 
-def _pace(known: list[StoredRun], task: str | None, network: str | None) -> float | None:
+def _seconds_per_step(known: list[StoredRun], task: str | None, network: str | None) -> float | None:
     """Seconds per network step."""
     same_network = [run for run in known if run.fragments["network"].get("kind") == network]
     same_both = [run for run in same_network if run.fragments["task"].get("kind") == task]

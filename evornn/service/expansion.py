@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from evornn.experiments.execute import check_plans
-from evornn.experiments.spec import RunPlan, StartFrom, experiment, plan
-from evornn.service.policy import Rules
+from evornn.experiments.spec import RunPlan, StartFrom, parse_spec, plan
+from evornn.service.policy import SubmissionPolicy
 from evornn.store.records import JobId, NewRun
 from evornn.store.store import Store
 from evornn.training.check import check_origin
@@ -16,7 +16,7 @@ from evornn.training.oracle import Origin
 
 
 @dataclass(frozen=True)
-class Expanded:
+class ExpandedSpec:
     """A spec that was checked: its runs, the parameters of each, and the run that they start from."""
 
     plans: list[RunPlan]
@@ -24,22 +24,22 @@ class Expanded:
     start_from: StartFrom | None
 
 
-def expand(data: Mapping[str, Any], rules: Rules | None) -> Expanded:
+def expand(data: Mapping[str, Any], policy: SubmissionPolicy | None) -> ExpandedSpec:
     """A spec's runs, each of them checked. Without rules it may name what the user of this machine may."""
-    spec = experiment(data, own_code=True if rules is None else rules.cells)
-    return checked(plan(spec), spec.start_from, rules)
+    spec = parse_spec(data, own_code=True if policy is None else policy.allowed_code)
+    return validate_plans(plan(spec), spec.start_from, policy)
 
 
-def checked(plans: list[RunPlan], start_from: StartFrom | None, rules: Rules | None) -> Expanded:
+def validate_plans(plans: list[RunPlan], start_from: StartFrom | None, policy: SubmissionPolicy | None) -> ExpandedSpec:
     """Runs whose data loads, whose network, trainer and task fit together. Raises EvornnError."""
-    allowed = plans if rules is None else rules.applied(plans)
-    return Expanded(allowed, check_plans(allowed), start_from)
+    allowed = plans if policy is None else policy.apply(plans)
+    return ExpandedSpec(allowed, check_plans(allowed), start_from)
 
 
 def enqueue(
     store: Store,
     spec: Mapping[str, Any],
-    expanded: Expanded,
+    expanded: ExpandedSpec,
     idempotency_key: str | None = None,
     *,
     experiment: str | None = None,

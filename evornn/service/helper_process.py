@@ -19,37 +19,37 @@ T = TypeVar("T")
 MEMORY = 4 * 2**30  # bytes of data that the helper may hold
 SECONDS = 60.0  # for one call
 START = 60.0  # seconds more for the first one, which imports
-WAITING = 16  # calls at once; further ones are told to come back
+MAX_PENDING = 16  # calls at once; further ones are told to come back
 log = logging.getLogger(__name__)
 
 
-class Busy(EvornnError):
+class ServerBusy(EvornnError):
     """Too much is asked at once."""
 
 
-class Helper:
+class HelperProcess:
     """Calls functions elsewhere, one at a time. Functions, arguments and answers are those of this program."""
 
     def __init__(self, memory: int = MEMORY, seconds: float = SECONDS) -> None:
         self.memory, self.seconds = memory, seconds
-        self._lock, self._room = Lock(), BoundedSemaphore(WAITING)
+        self._lock, self._slots = Lock(), BoundedSemaphore(MAX_PENDING)
         self._process: BaseProcess | None = None
         self._closed = False
         self._pipe: Connection | None = None
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """`function(*arguments)`. Raises the EvornnError that it raises, or one that says that it took too much."""
-        if not self._room.acquire(blocking=False):
-            raise Busy("the server is busy with other specs and comparisons: try again in a few seconds")
+        if not self._slots.acquire(blocking=False):
+            raise ServerBusy("the server is busy with other specs and comparisons: try again in a few seconds")
         try:
             with self._lock:
-                answer, error = self._asked(function, arguments)
+                answer, error = self._exchange(function, arguments)
         finally:
-            self._room.release()
+            self._slots.release()
         if error is not None:
             raise error
-        found: T = answer
-        return found
+        result: T = answer
+        return result
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
@@ -57,13 +57,13 @@ class Helper:
         if (process := self._process) is not None:
             process.kill()
         with self._lock:
-            self._end()
+            self._kill()
 
-    def _asked(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[Any, EvornnError | None]:
+    def _exchange(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[Any, EvornnError | None]:
         if self._closed:
-            return None, Busy("the server is ending: ask again when it is back")
+            return None, ServerBusy("the server is ending: ask again when it is back")
         fresh = self._process is None or not self._process.is_alive()
-        pipe = self._begin()
+        pipe = self._ensure_process()
         try:
             pipe.send((function, arguments))
             if pipe.poll(self.seconds + START * fresh):
@@ -72,14 +72,14 @@ class Helper:
             problem = f"took longer than {self.seconds:g} s"
         except (EOFError, OSError):
             problem = "needs too much memory"
-        self._end()
+        self._kill()
         return None, EvornnError(
             f"this {problem} on the server: make it smaller, or run it on your machine, evornn run"
         )
 
-    def _begin(self) -> Connection:
+    def _ensure_process(self) -> Connection:
         if self._process is None or not self._process.is_alive() or self._pipe is None:
-            self._end()
+            self._kill()
             context = multiprocessing.get_context("spawn")
             self._pipe, other = context.Pipe()
             self._process = context.Process(target=_serve, args=(other, self.memory), daemon=True)
@@ -87,7 +87,7 @@ class Helper:
             other.close()
         return self._pipe
 
-    def _end(self) -> None:
+    def _kill(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.join()

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
-from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Which, Worker
+from evornn.store.records import Event, JobId, LogLine, RunFilter, RunId, StoredJob, StoredRun, Token, Worker
 
 if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.experiments.analysis.comparison import Comparison
     from evornn.service.reading.saved_network import Design
-    from evornn.service.tuning.session import Step
+    from evornn.service.tuning.session import TuningStep
     from evornn.training.records import Result, Row
 
 
-class Reads(Protocol):
+class StoreInterface(Protocol):
     """What `Store` answers and changes by itself; `evornn.store.store` says what each method does and raises."""
 
     @property
-    def where(self) -> str:
+    def display_url(self) -> str:
         """A URL for people, without its password."""
 
     def jobs(
@@ -43,7 +43,7 @@ class Reads(Protocol):
         limit: int | None = None,
         offset: int = 0,
         after: RunId | None = None,
-        **which: Unpack[Which],
+        **filters: Unpack[RunFilter],
     ) -> list[StoredRun]: ...
 
     def run(self, run: RunId) -> StoredRun: ...
@@ -83,17 +83,17 @@ class Reads(Protocol):
     def close(self) -> None: ...
 
 
-class Verbs(Protocol):
+class ServiceInterface(Protocol):
     """A store, and what needs more than one."""
 
     @property
-    def store(self) -> Reads: ...
+    def store(self) -> StoreInterface: ...
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
         """Queue a spec's runs, all of them checked before. Raises EvornnError; Conflict for a key that was used for
         another spec."""
 
-    def tune(self, spec: Mapping[str, Any]) -> Step:
+    def tune(self, spec: Mapping[str, Any]) -> TuningStep:
         """The job that the tuning of a spec with ranges goes on with, to be worked off before this is asked again; the
         same one until then. Raises EvornnError, also for runs that were cancelled: asked once more, they go on."""
 

@@ -12,47 +12,48 @@ from evornn.experiments.spec import RunPlan
 from evornn.settings import BadSetting
 
 FILES = {"csv": "path"}  # kind of task → its setting that names a file
-PASSED = {"gymnasium": ("environment", "arguments")}  # → what runs somebody else's code, and what it is given
+CODE_SETTINGS = {"gymnasium": ("environment", "arguments")}  # → what runs somebody else's code, and what it is given
 
 
 @dataclass(frozen=True)
-class Rules:
+class SubmissionPolicy:
     """The operator's choice. A spec is plain data and never code; these are the two places where it could reach out."""
 
     data: Path | None = None  # the folder of data sets; None: none may be named
-    cells: frozenset[str] = field(default_factory=frozenset)  # `pkg.module:Class`, environments: may be named
+    allowed_code: frozenset[str] = field(default_factory=frozenset)  # `pkg.module:Class`, environments: may be named
 
-    def applied(self, plans: list[RunPlan]) -> list[RunPlan]:
+    def apply(self, plans: list[RunPlan]) -> list[RunPlan]:
         """Plans whose files are paths of this machine. Raises EvornnError for a data set that may not be read."""
         return [
-            replace(plan, fragments={**plan.fragments, "task": self._task(plan.fragments["task"])}) for plan in plans
+            replace(plan, fragments={**plan.fragments, "task": self._resolve_task(plan.fragments["task"])})
+            for plan in plans
         ]
 
-    def _task(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
-        code, given = PASSED.get(str(task.get("kind")), ("", ""))
-        if task.get(code) not in self.cells and _has_text(task.get(given)):
+    def _resolve_task(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
+        code, given = CODE_SETTINGS.get(str(task.get("kind")), ("", ""))
+        if task.get(code) not in self.allowed_code and _has_text(task.get(given)):
             raise BadSetting(
                 f"task.{given}",
                 f"this server takes numbers and yes or no, because texts can name files and code: leave them out, ask "
                 f"its operator for `--own {str(task.get(code))[:80]}`, or run it on your machine, evornn run",
             )
         setting = FILES.get(str(task.get("kind")))
-        return task if setting is None else {**task, setting: str(self.found(task.get(setting)))}
+        return task if setting is None else {**task, setting: str(self.resolve_file(task.get(setting)))}
 
-    def found(self, name: object) -> Path:
+    def resolve_file(self, name: object) -> Path:
         """The file of a data set. What lies outside of the folder, also behind a link, is never looked at."""
         if self.data is None:
             raise EvornnError("this server has no data sets: its operator names their folder with --data")
-        refused = EvornnError(f"no data set {str(name)[:80]!r}: give the name of a file in the server's data folder")
+        error = EvornnError(f"no data set {str(name)[:80]!r}: give the name of a file in the server's data folder")
         if not isinstance(name, str) or not name or "\0" in name:
-            raise refused
+            raise error
         try:
             root = self.data.resolve(strict=True)
             file = (root / name).resolve(strict=True)
         except (OSError, ValueError, RuntimeError):  # no such file, a name too long, a circle of links
-            raise refused from None
+            raise error from None
         if not file.is_relative_to(root) or not file.is_file():
-            raise refused
+            raise error
         return file
 
 

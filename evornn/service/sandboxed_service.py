@@ -6,61 +6,61 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from evornn.service.expansion import Expanded, expand
-from evornn.service.helper_process import Helper
-from evornn.service.policy import Rules
-from evornn.service.service import Service, compared, designed, reported
-from evornn.service.tuning.session import Step, Tunings
+from evornn.service.expansion import ExpandedSpec, expand
+from evornn.service.helper_process import HelperProcess
+from evornn.service.policy import SubmissionPolicy
+from evornn.service.service import Service, compare_runs, load_design, render_report
+from evornn.service.tuning.session import TuningSessions, TuningStep
 from evornn.store.records import JobId, RunId
 from evornn.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from evornn.experiments.analysis.comparison import Comparison
-    from evornn.service.reading.figures import DrawnComparison, DrawnNetwork
+    from evornn.service.reading.figures import ComparisonFigures, NetworkFigures
     from evornn.service.reading.saved_network import Design
 
 T = TypeVar("T")
 
 
-class Isolated(Service):
+class SandboxedService(Service):
     """A service that never computes in its own process, and whose specs are bound to rules."""
 
-    def __init__(self, store: Store, helper: Helper, rules: Rules, owner: str = "") -> None:
-        super().__init__(store, rules, owner)
+    def __init__(self, store: Store, helper: HelperProcess, policy: SubmissionPolicy, owner: str = "") -> None:
+        super().__init__(store, policy, owner)
         self.helper = helper
 
-    def of(self, owner: str) -> Isolated:
+    def for_owner(self, owner: str) -> SandboxedService:
         """The same for somebody else."""
-        return Isolated(self.store, self.helper, self.rules or Rules(), owner)
+        return SandboxedService(self.store, self.helper, self.policy or SubmissionPolicy(), owner)
 
-    def expand(self, spec: Mapping[str, Any]) -> Expanded:
-        return self.helper.call(expand, dict(spec), self.rules or Rules())
+    def expand(self, spec: Mapping[str, Any]) -> ExpandedSpec:
+        return self.helper.call(expand, dict(spec), self.policy or SubmissionPolicy())
 
-    def tune(self, spec: Mapping[str, Any]) -> Step:
-        return self.helper.call(_step, self._url, dict(spec), self.rules or Rules(), self.owner)
+    def tune(self, spec: Mapping[str, Any]) -> TuningStep:
+        return self.helper.call(_step, self._url, dict(spec), self.policy or SubmissionPolicy(), self.owner)
 
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
-        return self._there(compared, job, tuple(runs))
+        return self._call_on_store(compare_runs, job, tuple(runs))
 
     def report(self, job: JobId) -> str:
-        return self._there(reported, job)
+        return self._call_on_store(render_report, job)
 
     def design(self, run: RunId) -> Design:
-        return self._there(designed, run)
+        return self._call_on_store(load_design, run)
 
-    def comparison_drawn(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> DrawnComparison:
-        from evornn.service.reading.figures import drawn_comparison
+    def draw_comparison(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> ComparisonFigures:
+        from evornn.service.reading.figures import draw_comparison
 
-        return self._there(drawn_comparison, job, tuple(runs))
+        return self._call_on_store(draw_comparison, job, tuple(runs))
 
-    def network_drawn(self, run: RunId) -> DrawnNetwork | None:
-        from evornn.service.reading.figures import drawn_network
+    def draw_network(self, run: RunId) -> NetworkFigures | None:
+        from evornn.service.reading.figures import draw_network
 
-        return self._there(drawn_network, run)
+        return self._call_on_store(draw_network, run)
 
-    def _there(self, function: Callable[..., T], *arguments: Any) -> T:
-        found: T = self.helper.call(_on_store, function, self._url, *arguments)
-        return found
+    def _call_on_store(self, function: Callable[..., T], *arguments: Any) -> T:
+        result: T = self.helper.call(_on_store, function, self._url, *arguments)
+        return result
 
     @property
     def _url(self) -> str:
@@ -71,13 +71,13 @@ def _on_store(function: Callable[..., T], url: str, *arguments: Any) -> T:
     return function(_store(url), *arguments)
 
 
-def _step(url: str, spec: Mapping[str, Any], rules: Rules, owner: str) -> Step:
-    return _tunings(url).step(spec, rules, owner)
+def _step(url: str, spec: Mapping[str, Any], policy: SubmissionPolicy, owner: str) -> TuningStep:
+    return _sessions(url).step(spec, policy, owner)
 
 
 @lru_cache(maxsize=1)
-def _tunings(url: str) -> Tunings:
-    return Tunings(_store(url))
+def _sessions(url: str) -> TuningSessions:
+    return TuningSessions(_store(url))
 
 
 @lru_cache(maxsize=1)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evornn.service.expansion import Expanded, enqueue, expand
-from evornn.service.policy import Rules
-from evornn.service.reading.comparison_data import Comparing, chosen_job, few
-from evornn.service.reading.figures import DrawnComparison, DrawnNetwork, drawn_comparison, drawn_network
+from evornn.service.expansion import ExpandedSpec, enqueue, expand
+from evornn.service.policy import SubmissionPolicy
+from evornn.service.reading.comparison_data import ComparisonData, resolve_job, unique_run_ids
+from evornn.service.reading.figures import ComparisonFigures, NetworkFigures, draw_comparison, draw_network
 from evornn.service.reading.saved_network import Design, design_of
-from evornn.service.tuning.session import Step, Tunings
+from evornn.service.tuning.session import TuningSessions, TuningStep
 from evornn.store.records import JobId, RunId
 from evornn.store.store import Store
 
@@ -24,39 +24,39 @@ if TYPE_CHECKING:
 class Service:
     """The verbs, on a store. `owner` is who asks; with `rules`, specs may name only what these allow."""
 
-    def __init__(self, store: Store, rules: Rules | None = None, owner: str = "") -> None:
-        self.store, self.rules, self.owner = store, rules, owner
-        self._tunings = Tunings(store)
+    def __init__(self, store: Store, policy: SubmissionPolicy | None = None, owner: str = "") -> None:
+        self.store, self.policy, self.owner = store, policy, owner
+        self._sessions = TuningSessions(store)
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
         """Queue a spec's runs; `verbs.Verbs` says more."""
         expanded = self.expand(spec)
         return enqueue(self.store, spec, expanded, idempotency_key, owner=self.owner, priority=priority)
 
-    def tune(self, spec: Mapping[str, Any]) -> Step:
+    def tune(self, spec: Mapping[str, Any]) -> TuningStep:
         """What a tuning goes on with; `verbs.Verbs` says more."""
-        return self._tunings.step(spec, self.rules, self.owner)
+        return self._sessions.step(spec, self.policy, self.owner)
 
-    def expand(self, spec: Mapping[str, Any]) -> Expanded:
+    def expand(self, spec: Mapping[str, Any]) -> ExpandedSpec:
         """The runs of a spec, checked: data loads, network, trainer and task fit together. Raises EvornnError."""
-        return expand(spec, self.rules)
+        return expand(spec, self.policy)
 
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
-        return compared(self.store, job, runs)
+        return compare_runs(self.store, job, runs)
 
     def report(self, job: JobId) -> str:
-        return reported(self.store, job)
+        return render_report(self.store, job)
 
     def design(self, run: RunId) -> Design:
-        return designed(self.store, run)
+        return load_design(self.store, run)
 
-    def comparison_drawn(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> DrawnComparison:
+    def draw_comparison(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> ComparisonFigures:
         """`compare` with the charts of the report."""
-        return drawn_comparison(self.store, job, runs)
+        return draw_comparison(self.store, job, runs)
 
-    def network_drawn(self, run: RunId) -> DrawnNetwork | None:
+    def draw_network(self, run: RunId) -> NetworkFigures | None:
         """Charts of the best network that a run has found so far; None before its first mark. Raises NotFound."""
-        return drawn_network(self.store, run)
+        return draw_network(self.store, run)
 
 
 def submit(store: Store, data: Mapping[str, Any], idempotency_key: str | None = None) -> JobId:
@@ -64,18 +64,18 @@ def submit(store: Store, data: Mapping[str, Any], idempotency_key: str | None = 
     return Service(store).submit(data, idempotency_key=idempotency_key)
 
 
-def compared(store: Store, job: JobId | None, runs: Sequence[RunId]) -> Comparison:
+def compare_runs(store: Store, job: JobId | None, runs: Sequence[RunId]) -> Comparison:
     """The comparison of the chosen runs, else of the job's, else of the newest job's."""
     if runs:
-        return Comparing(store, chosen=few(runs)).comparison
-    return Comparing(store, chosen_job(store, job)).comparison
+        return ComparisonData(store, run_ids=unique_run_ids(runs)).comparison
+    return ComparisonData(store, resolve_job(store, job)).comparison
 
 
-def reported(store: Store, job: JobId) -> str:
+def render_report(store: Store, job: JobId) -> str:
     """The comparison of a job as one HTML page."""
-    return Comparing(store, store.job(job).id).page(store.where)
+    return ComparisonData(store, store.job(job).id).page(store.display_url)
 
 
-def designed(store: Store, run: RunId) -> Design:
+def load_design(store: Store, run: RunId) -> Design:
     """How a run's network is built: its fragment, and the sizes of its task."""
     return design_of(store.run(run))[0]

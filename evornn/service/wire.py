@@ -22,7 +22,7 @@ T = TypeVar("T")
 _CONFIG = ConfigDict(ser_json_inf_nan="strings")
 
 
-class Refused(EvornnError):
+class AccessDenied(EvornnError):
     """A token that is missing, unknown, revoked, or may not do this."""
 
 
@@ -49,7 +49,7 @@ class Curve:
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class QueryTable:
     """The answer to a query."""
 
     columns: list[str]
@@ -86,13 +86,13 @@ Outcome = dataclasses.make_dataclass(  # the genome is in the model
 )
 
 
-def encoded(kind: Any, value: Any) -> bytes:
+def encode(kind: Any, value: Any) -> bytes:
     """JSON of a value of this kind."""
     wire: Any = Wire[kind]
     return str(wire.model_construct(value).model_dump_json()).encode()
 
 
-def decoded(kind: Any, data: bytes | str) -> Any:
+def decode(kind: Any, data: bytes | str) -> Any:
     """The opposite of `encoded`. Raises ValueError for anything else."""
     wire: Any = Wire[kind]
     return wire.model_validate_json(data).root
@@ -115,11 +115,11 @@ KINDS: dict[str, type[EvornnError]] = {  # the last part of a problem's `type`; 
     "store": StoreError,
     "unknown-name": UnknownName,
     "bad-setting": BadSetting,
-    "refused": Refused,
+    "refused": AccessDenied,
     "invalid": EvornnError,
 }
 URN = "urn:evornn:"
-LONGEST = 500  # characters of a message
+MAX_MESSAGE = 500  # characters of a message
 
 
 def kind_of(error: EvornnError) -> str:
@@ -128,14 +128,14 @@ def kind_of(error: EvornnError) -> str:
     return next(name for name, kind in KINDS.items() if kind is nearest)
 
 
-def details(error: EvornnError) -> dict[str, Any]:
+def error_details(error: EvornnError) -> dict[str, Any]:
     """What an error knows beside its message."""
     if isinstance(error, UnknownName):
-        return {"what": error.what, "name": short(str(error.name), 80), "known": error.known}
-    return {"field": short(error.field), "problem": short(error.problem)} if isinstance(error, BadSetting) else {}
+        return {"what": error.what, "name": shorten(str(error.name), 80), "known": error.known}
+    return {"field": shorten(error.field), "problem": shorten(error.problem)} if isinstance(error, BadSetting) else {}
 
 
-def rebuilt(problem: Mapping[str, Any]) -> EvornnError:
+def error_from_problem(problem: Mapping[str, Any]) -> EvornnError:
     """The error that a problem tells of, with the server's message."""
     name = str(problem.get("type", "")).removeprefix(URN)
     kind = KINDS.get(name, EvornnError)
@@ -147,6 +147,6 @@ def rebuilt(problem: Mapping[str, Any]) -> EvornnError:
     return error
 
 
-def short(text: str, most: int = LONGEST) -> str:
+def shorten(text: str, max_length: int = MAX_MESSAGE) -> str:
     """A message that quotes what was given doesn't become long by it."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"

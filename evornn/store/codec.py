@@ -50,16 +50,16 @@ def unpack(blob: bytes) -> dict[str, NDArray[Any]]:
         raise StoreError(f"a stored array is damaged ({error}): restore a backup, or `evornn retry` the job") from None
 
 
-def part_finite(values: Mapping[str, float | None]) -> tuple[dict[str, float | None], dict[str, str] | None]:
+def split_non_finite(values: Mapping[str, float | None]) -> tuple[dict[str, float | None], dict[str, str] | None]:
     """Numbers → (columns, `not_finite`). SQLite stores NaN as NULL, so what isn't finite is NULL and named beside."""
     numbers = {name: None if value is None else float(value) for name, value in values.items()}
-    strange = {name: str(v) for name, v in numbers.items() if v is not None and not math.isfinite(v)}
-    return {name: None if name in strange else value for name, value in numbers.items()}, strange or None
+    non_finite = {name: str(v) for name, v in numbers.items() if v is not None and not math.isfinite(v)}
+    return {name: None if name in non_finite else value for name, value in numbers.items()}, non_finite or None
 
 
-def join_finite(values: Mapping[str, Any], strange: Mapping[str, str] | None) -> dict[str, Any]:
+def merge_non_finite(values: Mapping[str, Any], non_finite: Mapping[str, str] | None) -> dict[str, Any]:
     """The opposite of `part_finite`."""
-    return {**values, **{name: float(text) for name, text in (strange or {}).items() if name in values}}
+    return {**values, **{name: float(text) for name, text in (non_finite or {}).items() if name in values}}
 
 
 class Json(TypeDecorator[Any]):
@@ -91,13 +91,13 @@ def _encode(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return {FLOAT: str(value)}
     if isinstance(value, Mapping):
-        return {_key(key): _encode(item) for key, item in value.items()}
+        return {_escape_key(key): _encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_encode(item) for item in value]
     return value
 
 
-def _key(key: Any) -> str:
+def _escape_key(key: Any) -> str:
     if not isinstance(key, str):
         raise TypeError(f"keys of stored data are strings, got {key!r}")
     return "$" + key if key.startswith("$") else key  # so that a user's "$float" is no number

@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from evornn.store.errors import StoreError, translated
+from evornn.store.errors import StoreError, translate_errors
 
-_WANTED = "want sqlite:///FILE.db or postgresql://USER@HOST/NAME"
+_URL_FORMS = "want sqlite:///FILE.db or postgresql://USER@HOST/NAME"
 STEP = 10  # ms
 MIGRATION = 0x65766F726E6E  # PostgreSQL's advisory lock of whoever changes the schema: "evornn"
 
@@ -31,38 +31,38 @@ class Database:
     """
 
     def __init__(self, url: str, busy_seconds: float = 10.0) -> None:
-        self.url = parse(url)
-        self.where = self.url.difference_update_query(["password"]).render_as_string(hide_password=True)
-        self.path = Path(self.url.database or "").absolute() if self.sqlite else None
+        self.url = parse_url(url)
+        self.display_url = self.url.difference_update_query(["password"]).render_as_string(hide_password=True)
+        self.path = Path(self.url.database or "").absolute() if self.is_sqlite else None
         self.busy_seconds = busy_seconds
         self.engine = _engine(self.url, busy_seconds)
         self._writer = self.engine.execution_options(evornn_write=True)
-        self._file: tuple[int, int] | None = None
+        self._file_id: tuple[int, int] | None = None
 
     @property
-    def sqlite(self) -> bool:
+    def is_sqlite(self) -> bool:
         return self.url.get_backend_name() == "sqlite"
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def read_transaction(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database. Raises StoreError."""
-        with translated(self.where), self.present(), self.engine.begin() as connection:
+        with translate_errors(self.display_url), self.guard_file(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def write_transaction(self) -> Iterator[Connection]:
         """A transaction that commits as a whole at the end, or not at all. Raises StoreError."""
-        with translated(self.where), self.present(), self._writer.begin() as connection:
+        with translate_errors(self.display_url), self.guard_file(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
-    def migrating(self) -> Iterator[Connection]:
+    def migration_transaction(self) -> Iterator[Connection]:
         """Like `writing`, one at a time, and with SQLite's foreign keys off: a rebuilt table would take along what
         belongs to its rows."""
         migrator = self.engine.execution_options(evornn_write=True, evornn_migrate=True)
         try:
-            with translated(self.where), self.present(), migrator.begin() as connection:
-                if not self.sqlite:  # SQLite has one writer anyway
+            with translate_errors(self.display_url), self.guard_file(), migrator.begin() as connection:
+                if not self.is_sqlite:  # SQLite has one writer anyway
                     connection.execute(select(func.pg_advisory_xact_lock(MIGRATION)))
                 yield connection
         finally:
@@ -85,47 +85,49 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def present(self) -> Iterator[None]:
+    def guard_file(self) -> Iterator[None]:
         """SQLite goes on writing into a file that was deleted or replaced, and all would be lost: look first."""
         if self.path is not None:
             try:
                 status = os.stat(self.path)
             except OSError:
-                raise StoreError(f"the database {self.where} is gone: put the file back, or submit again") from None
-            self._file = self._file or (status.st_dev, status.st_ino)
-            if self._file != (status.st_dev, status.st_ino):
-                raise StoreError(f"the database {self.where} was replaced by another file: start again")
+                raise StoreError(
+                    f"the database {self.display_url} is gone: put the file back, or submit again"
+                ) from None
+            self._file_id = self._file_id or (status.st_dev, status.st_ino)
+            if self._file_id != (status.st_dev, status.st_ino):
+                raise StoreError(f"the database {self.display_url} was replaced by another file: start again")
         yield
 
 
-def parse(url: str) -> URL:
+def parse_url(url: str) -> URL:
     """A database URL. Raises StoreError for what is no URL, another kind of database, or SQLite without a file."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         shown = re.sub(r":[^:/@]*@", ":***@", url)
-        raise StoreError(f"{shown!r} is no database URL: {_WANTED}") from None
+        raise StoreError(f"{shown!r} is no database URL: {_URL_FORMS}") from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise StoreError(f"evornn can't use {parsed.get_backend_name()!r}: {_WANTED}")
+        raise StoreError(f"evornn can't use {parsed.get_backend_name()!r}: {_URL_FORMS}")
     if parsed.get_backend_name() == "sqlite" and (parsed.database in (None, "", ":memory:") or parsed.query):
-        raise StoreError(f"{url!r} names no file: {_WANTED}")
+        raise StoreError(f"{url!r} names no file: {_URL_FORMS}")
     return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
 
 
 def _engine(url: URL, busy_seconds: float) -> Engine:
-    sqlite = url.get_backend_name() == "sqlite"
-    arguments = {"timeout": busy_seconds, "isolation_level": None} if sqlite else _patience(url, busy_seconds)
+    is_sqlite = url.get_backend_name() == "sqlite"
+    arguments = {"timeout": busy_seconds, "isolation_level": None} if is_sqlite else _postgres_args(url, busy_seconds)
     try:
-        engine = create_engine(url, connect_args=arguments, max_overflow=32, pool_pre_ping=not sqlite)
+        engine = create_engine(url, connect_args=arguments, max_overflow=32, pool_pre_ping=not is_sqlite)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise StoreError(f"no driver for {url.drivername}: pip install psycopg[binary] ({error})") from None
-    if sqlite:
-        event.listen(engine, "connect", _prepare)
+    if is_sqlite:
+        event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", partial(_begin, busy_seconds))
     return engine
 
 
-def _patience(url: URL, busy_seconds: float) -> dict[str, Any]:
+def _postgres_args(url: URL, busy_seconds: float) -> dict[str, Any]:
     """How long a connection waits for a server, a machine that went silent, and other transactions' locks."""
     given = url.query.get("options", "")
     options = given if isinstance(given, str) else " ".join(given)
@@ -138,7 +140,7 @@ def _patience(url: URL, busy_seconds: float) -> dict[str, Any]:
     }
 
 
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=NORMAL")
 

@@ -46,9 +46,9 @@ _POSTGRES = {  # PostgreSQL's SQLSTATE, or its first two characters, the class â
     "XX001": "is damaged: restore a backup",
     "XX002": "has a damaged index: REINDEX it, or restore a backup",
 }
-_AWAY = ("08", "53300", "57P")  # lost, too many connections, shutting down or starting up
-_BUSY = ("40001", "40P01")  # serialisation failure, deadlock
-_REFUSED = {  # what a server says when it is there but lets nobody in; such errors carry no SQLSTATE
+_UNREACHABLE = ("08", "53300", "57P")  # lost, too many connections, shutting down or starting up
+_SERIALIZATION = ("40001", "40P01")  # serialisation failure, deadlock
+_LOGIN_ERRORS = {  # what a server says when it is there but lets nobody in; such errors carry no SQLSTATE
     "password authentication failed|no password": "lets nobody in: check user and password in --store or EVORNN_STORE",
     "pg_hba.conf": "lets nobody in from here: allow user, database and address in the server's pg_hba.conf",
     "database .* does not exist": "does not exist: make it with createdb, or name another with --store",
@@ -66,7 +66,7 @@ class Unreachable(StoreError):
     happened as a whole or not at all. Wait, then ask again."""
 
 
-class Busy(StoreError):
+class SerializationFailure(StoreError):
     """The transaction lost against another one (deadlock). Nothing was written; `again` tries once more."""
 
 
@@ -94,60 +94,62 @@ class Diverged(StoreError):
 
 
 @contextmanager
-def translated(where: str) -> Iterator[None]:
+def translate_errors(url: str) -> Iterator[None]:
     """Database errors that a user can mend â†’ `StoreError`; anything else is a bug and passes."""
     try:
         yield
     except (DBAPIError, sqlite3.Error, OverflowError) as error:
-        problem = _problem(where, error)
+        problem = _translate(url, error)
         if problem is None:
             raise
         raise problem from None
 
 
-def again(method: Callable[P, T]) -> Callable[P, T]:
+def retry_transaction(method: Callable[P, T]) -> Callable[P, T]:
     """A method that is one transaction, tried once more where it lost against another one."""
 
     @wraps(method)
-    def tried(*arguments: P.args, **options: P.kwargs) -> T:
+    def wrapper(*arguments: P.args, **options: P.kwargs) -> T:
         try:
             return method(*arguments, **options)
-        except Busy:
+        except SerializationFailure:
             return method(*arguments, **options)
 
-    return tried
+    return wrapper
 
 
-def _problem(where: str, error: DBAPIError | sqlite3.Error | OverflowError) -> StoreError | None:
+def _translate(url: str, error: DBAPIError | sqlite3.Error | OverflowError) -> StoreError | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, OverflowError):
-        return StoreError(f"the database {where} {_POSTGRES['22003']}")
+        return StoreError(f"the database {url} {_POSTGRES['22003']}")
     if isinstance(cause, sqlite3.Error):
         family = "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
         kind = Unreachable if _SQLITE.get(family) == _LOCKED else StoreError
-        return kind(f"the database {where} {_SQLITE[family]}") if family in _SQLITE else None
+        return kind(f"the database {url} {_SQLITE[family]}") if family in _SQLITE else None
     assert isinstance(error, DBAPIError)
-    return _postgres_problem(where, error, getattr(cause, "sqlstate", None) or "", str(cause).strip())
+    return _translate_postgres(url, error, getattr(cause, "sqlstate", None) or "", str(cause).strip())
 
 
-def _postgres_problem(where: str, error: DBAPIError, state: str, text: str) -> StoreError | None:
-    said = text.splitlines()[0] if text else "no answer"
+def _translate_postgres(url: str, error: DBAPIError, state: str, text: str) -> StoreError | None:
+    message = text.splitlines()[0] if text else "no answer"
     known = _POSTGRES.get(state) or _POSTGRES.get(state[:2])
-    if state in _BUSY:
-        return Busy(f"the database {where} is busy with another transaction on the same rows: try again ({said})")
+    if state in _SERIALIZATION:
+        return SerializationFailure(
+            f"the database {url} is busy with another transaction on the same rows: try again ({message})"
+        )
     if known is not None:
-        return StoreError(f"the database {where} {known} ({said})")
-    if state.startswith(_AWAY) or error.connection_invalidated:
-        return Unreachable(f"the database {where} can't be reached: start it, or wait until it is back ({said})")
+        return StoreError(f"the database {url} {known} ({message})")
+    if state.startswith(_UNREACHABLE) or error.connection_invalidated:
+        return Unreachable(f"the database {url} can't be reached: start it, or wait until it is back ({message})")
     if not state and isinstance(error, OperationalError):
-        return _no_connection(where, text)
+        return _connection_error(url, text)
     return None
 
 
-def _no_connection(where: str, text: str) -> StoreError:
+def _connection_error(url: str, text: str) -> StoreError:
     """No connection was made: the reason is only in the server's words, one line for each address it was tried at."""
-    said = text.splitlines()[-1] if text else "no answer"
-    for sign, advice in _REFUSED.items():
+    message = text.splitlines()[-1] if text else "no answer"
+    for sign, advice in _LOGIN_ERRORS.items():
         if re.search(sign, text):
-            return StoreError(f"the database {where} {advice} ({said})")
-    return Unreachable(f"the database {where} can't be reached: start it, or wait until it is back ({said})")
+            return StoreError(f"the database {url} {advice} ({message})")
+    return Unreachable(f"the database {url} can't be reached: start it, or wait until it is back ({message})")

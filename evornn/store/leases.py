@@ -13,23 +13,23 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from evornn.store import progress
-from evornn.store.codec import pack, part_finite
+from evornn.store.codec import pack, split_non_finite
 from evornn.store.database import Database
-from evornn.store.errors import Diverged, StoreError, again
+from evornn.store.errors import Diverged, StoreError, retry_transaction
 from evornn.store.reads import checkpoint_of, run_of
 from evornn.store.records import Claim, JobId, LogLine, Machine, Reply, Report, RunId
 from evornn.store.schema import champions, checkpoints, events, gpus, logs, now, runs, workers
-from evornn.store.transitions import OPEN, fence, fence_all, fenced, let_go, move, sweep
+from evornn.store.transitions import OPEN, expire_leases, fence, fence_all, fenced_error, release_leases, transition
 from evornn.training.records import Checkpoint, Result, Row
 
 TRIES = 3  # a run that raised this many errors has failed
 BACK_OFF = 2.0  # seconds before the second try, its square before the third, …
 
 
-class Leasing(Database):
+class LeaseMixin(Database):
     """Claim, record, finish, fail, release."""
 
-    @again
+    @retry_transaction
     def claim(
         self, owner: str, lease_seconds: float = 30.0, job: JobId | None = None, gpu: bool | None = None
     ) -> Claim | None:
@@ -38,13 +38,13 @@ class Leasing(Database):
         With `gpu` only runs that need a GPU, or only those that don't. Runs that wait for another try after a failure
         are not due yet; runs whose lease is over are.
         """
-        with self.writing() as connection:
-            sweep(connection)
+        with self.write_transaction() as connection:
+            expire_leases(connection)
             values = {"owner": owner, "length": lease_seconds, **({} if job is None else {"job": job})}
-            run = connection.execute(_claim(job is not None, gpu), values).scalar_one_or_none()
-            return None if run is None else _claimed(connection, run, owner)
+            run = connection.execute(_claim_statement(job is not None, gpu), values).scalar_one_or_none()
+            return None if run is None else _make_claim(connection, run, owner)
 
-    @again
+    @retry_transaction
     def record(
         self,
         run: RunId,
@@ -59,13 +59,13 @@ class Leasing(Database):
         Without rows it is a heartbeat; `network_steps` then says how far the run is between two marks. Raises Fenced
         when the lease is not ours, Diverged when a recomputed row differs: then nothing is written.
         """
-        with self.writing() as connection:
+        with self.write_transaction() as connection:
             state = fence(connection, run, lease)["state"]
             _write(connection, run, rows, log)
             _advance(connection, run, checkpoint, network_steps)
         return Reply(cancel_requested=state == "cancelling")
 
-    @again
+    @retry_transaction
     def record_all(self, reports: Sequence[Report]) -> dict[RunId, bool | StoreError]:
         """What many runs have to say, in one transaction. Answers for each whether it is to be cancelled.
 
@@ -73,14 +73,14 @@ class Leasing(Database):
         is no plain data. Nothing of it was written then; the others were.
         """
         answers: dict[RunId, bool | StoreError] = {}
-        with self.writing() as connection:
+        with self.write_transaction() as connection:
             ours = fence_all(connection, [(report.run, report.lease) for report in reports])
             for report in reports:
-                row, refused = ours.get(report.run), fenced(report.run, report.lease)
-                answers[report.run] = refused if row is None else _said(connection, report, row["state"])
+                row, error = ours.get(report.run), fenced_error(report.run, report.lease)
+                answers[report.run] = error if row is None else _write_report(connection, report, row["state"])
         return answers
 
-    @again
+    @retry_transaction
     def finish(
         self, run: RunId, lease: int, result: Result, rows: Sequence[Row] = (), log: Sequence[LogLine] = ()
     ) -> None:
@@ -88,56 +88,60 @@ class Leasing(Database):
 
         Raises Fenced, Diverged.
         """
-        with self.writing() as connection:
+        with self.write_transaction() as connection:
             fence(connection, run, lease)
             _write(connection, run, rows, log)
             _succeed(connection, run, result)
 
-    @again
+    @retry_transaction
     def fail(self, run: RunId, lease: int, error: str, retry: bool) -> str:
         """The run raised an error. Answers its new state: queued (after a pause, while `retry` and tries are left),
         failed, or cancelled if that was asked. Raises Fenced."""
-        with self.writing() as connection:
+        with self.write_transaction() as connection:
             row = fence(connection, run, lease)
             failures = row["failures"] + 1
-            again = retry and failures < TRIES
-            state = "cancelled" if row["state"] == "cancelling" else "queued" if again else "failed"
+            retry_later = retry and failures < TRIES
+            state = "cancelled" if row["state"] == "cancelling" else "queued" if retry_later else "failed"
             values: dict[str, Any] = {"state": state, "failures": failures, "error": error, "lease_until": None}
             values |= {"not_before": now() + BACK_OFF**failures} if state == "queued" else {"finished": now()}
-            move(connection, "cancelled" if state == "cancelled" else "failed", values, runs.c.id == run, detail=error)
+            transition(
+                connection, "cancelled" if state == "cancelled" else "failed", values, runs.c.id == run, detail=error
+            )
         return state
 
-    @again
+    @retry_transaction
     def release(self, run: RunId, lease: int) -> None:
         """Give the run back, to be claimed by anyone; a run that was to be cancelled is cancelled now.
 
         For a worker that stops or a machine that died: no failure is counted. Raises Fenced.
         """
-        with self.writing() as connection:
+        with self.write_transaction() as connection:
             fence(connection, run, lease)
-            let_go(connection, "released", runs.c.id == run)
+            release_leases(connection, "released", runs.c.id == run)
 
-    @again
+    @retry_transaction
     def release_owner(self, owner: str) -> int:
         """Release all runs of an owner that is known to be dead. Answers how many."""
-        with self.writing() as connection:
-            return let_go(connection, "released", runs.c.lease_owner == owner)
+        with self.write_transaction() as connection:
+            return release_leases(connection, "released", runs.c.lease_owner == owner)
 
-    @again
-    def seen(self, owner: str, slots: int, held: int, machines: Sequence[Machine] = ()) -> None:
+    @retry_transaction
+    def heartbeat(self, owner: str, slots: int, held: int, machines: Sequence[Machine] = ()) -> None:
         """A dispatcher's heartbeat: it is there, can compute `slots` runs at once, computes `held`, on `machines`."""
-        with self.writing() as connection:
-            _seen(connection, owner, {"slots": slots, "held": held, "machines": [asdict(one) for one in machines]})
+        with self.write_transaction() as connection:
+            _upsert_worker(
+                connection, owner, {"slots": slots, "held": held, "machines": [asdict(one) for one in machines]}
+            )
 
     def live_owners(self) -> list[str]:
         """Who holds a lease that is not over."""
         live = select(runs.c.lease_owner).where(runs.c.state.in_(OPEN), runs.c.lease_until > now())
-        with self.reading() as connection:
+        with self.read_transaction() as connection:
             return sorted(connection.scalars(live.distinct()))
 
 
 @cache  # building costs more than running
-def _claim(of_job: bool, gpu: bool | None) -> ReturningUpdate[int]:
+def _claim_statement(of_job: bool, gpu: bool | None) -> ReturningUpdate[int]:
     """Parameters: owner, length (of the lease in seconds), and job."""
     which: list[ColumnElement[bool]] = [runs.c.job_id == bindparam("job")] if of_job else []
     if gpu is not None:
@@ -153,15 +157,15 @@ def _claim(of_job: bool, gpu: bool | None) -> ReturningUpdate[int]:
     return update(runs).where(runs.c.id == first.scalar_subquery()).values(**change).returning(runs.c.id)
 
 
-def _claimed(connection: Connection, run: RunId, owner: str) -> Claim:
-    found = run_of(connection, run)
-    note = {"job_id": found.job, "run_id": run, "kind": "claimed", "detail": f"by {owner}, lease {found.lease}"}
+def _make_claim(connection: Connection, run: RunId, owner: str) -> Claim:
+    record = run_of(connection, run)
+    note = {"job_id": record.job, "run_id": run, "kind": "claimed", "detail": f"by {owner}, lease {record.lease}"}
     connection.execute(insert(events).values(**note))
-    _seen(connection, owner, {}, claims=1)
-    return Claim(found, found.lease, checkpoint_of(connection, run))
+    _upsert_worker(connection, owner, {}, claims=1)
+    return Claim(record, record.lease, checkpoint_of(connection, run))
 
 
-def _said(connection: Connection, report: Report, state: str) -> bool | StoreError:
+def _write_report(connection: Connection, report: Report, state: str) -> bool | StoreError:
     """One of many runs: whether it is to be cancelled, or what is wrong with it."""
     try:
         with connection.begin_nested():
@@ -189,21 +193,21 @@ def _write(connection: Connection, run: RunId, rows: Sequence[Row], log: Sequenc
 
 def _advance(connection: Connection, run: RunId, checkpoint: Checkpoint | None, network_steps: int | None) -> None:
     if checkpoint is not None:
-        _keep(connection, run, checkpoint)
+        _save_checkpoint(connection, run, checkpoint)
     if network_steps is not None:
         connection.execute(update(runs).where(runs.c.id == run).values(network_steps=int(network_steps)))
 
 
 def _succeed(connection: Connection, run: RunId, result: Result) -> None:
     genome = pack({"genome": result.genome})
-    found = {"run_id": run, "genome": genome, "environment": result.environment}
-    connection.execute(insert(champions).values(**found))
+    champion = {"run_id": run, "genome": genome, "environment": result.environment}
+    connection.execute(insert(champions).values(**champion))
     connection.execute(delete(checkpoints).where(checkpoints.c.run_id == run))
     end = {"state": "succeeded", "finished": now(), "lease_until": None, "error": None}
-    move(connection, "succeeded", {**end, **_outcome(connection, run, result)}, runs.c.id == run)
+    transition(connection, "succeeded", {**end, **_result_columns(connection, run, result)}, runs.c.id == run)
 
 
-def _keep(connection: Connection, run: RunId, checkpoint: Checkpoint) -> None:
+def _save_checkpoint(connection: Connection, run: RunId, checkpoint: Checkpoint) -> None:
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     arrays = pack(checkpoint.arrays)
     values = {"mark": int(checkpoint.mark), "arrays": arrays, "plain": checkpoint.plain, "created": now()}
@@ -211,17 +215,17 @@ def _keep(connection: Connection, run: RunId, checkpoint: Checkpoint) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["run_id"], set_=values))
 
 
-def _outcome(connection: Connection, run: RunId, result: Result) -> dict[str, Any]:
+def _result_columns(connection: Connection, run: RunId, result: Result) -> dict[str, Any]:
     """The run's columns that show its result, beside what the last row left there."""
     before = connection.execute(select(runs.c.not_finite).where(runs.c.id == run)).scalar_one() or {}
     names = ("train_loss", "valid_loss", "test_loss", "test_score", "seconds")
-    values, strange = part_finite({name: getattr(result, name) for name in names})
+    values, non_finite = split_non_finite({name: getattr(result, name) for name in names})
     counts = {name: int(getattr(result, name)) for name in ("network_steps", "evaluations", "updates")}
     kept = {name: text for name, text in before.items() if name not in names}
     return {
         **counts,
         **values,
-        "not_finite": {**kept, **(strange or {})} or None,
+        "not_finite": {**kept, **(non_finite or {})} or None,
         "score": result.score,
         "solved": result.solved,
         "stopped_by": result.stopped_by,
@@ -229,8 +233,8 @@ def _outcome(connection: Connection, run: RunId, result: Result) -> dict[str, An
     }
 
 
-def _seen(connection: Connection, owner: str, says: dict[str, Any], claims: int = 0) -> None:
+def _upsert_worker(connection: Connection, owner: str, columns: dict[str, Any], claims: int = 0) -> None:
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    new = {"name": owner, "first_seen": now(), "last_seen": now(), "claims": claims, **says}
-    known = {"last_seen": now(), "claims": workers.c.claims + claims, **says}
+    new = {"name": owner, "first_seen": now(), "last_seen": now(), "claims": claims, **columns}
+    known = {"last_seen": now(), "claims": workers.c.claims + claims, **columns}
     connection.execute(dialect.insert(workers).values(**new).on_conflict_do_update(index_elements=["name"], set_=known))

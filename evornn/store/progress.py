@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from evornn.store.codec import join_finite, part_finite
+from evornn.store.codec import merge_non_finite, split_non_finite
 from evornn.store.errors import Diverged
 from evornn.store.records import RunId
 from evornn.store.schema import metric_keys, metrics, progress
@@ -26,20 +26,20 @@ def write(connection: Connection, run: RunId, rows: Sequence[Row]) -> None:
     stored = {row.mark: row for row in read(connection, [run], [row.mark for row in rows])[run]}
     for row in rows:
         if row.mark in stored:
-            compare(run, stored[row.mark], row)
+            check_equal(run, stored[row.mark], row)
     new = [row for row in rows if row.mark not in stored]
     if new:
         connection.execute(insert(progress), [{"run_id": run, **_columns(row)} for row in new])
         _write_extra(connection, run, new)
 
 
-def compare(run: RunId, stored: Row, new: Row) -> None:
+def check_equal(run: RunId, stored: Row, new: Row) -> None:
     """All but `seconds` must be equal, NaN to NaN. Raises Diverged that names the column."""
     pairs = {name: (getattr(stored, name), getattr(new, name)) for name in COUNTS + LOSSES}
     for name in sorted(stored.extra.keys() | new.extra.keys()):
         pairs[f"extra.{name}"] = (stored.extra.get(name), new.extra.get(name))
     for column, (old, value) in pairs.items():
-        if not _same(old, value):
+        if not _is_equal(old, value):
             raise Diverged(run, new.mark, column, old, value)
 
 
@@ -48,48 +48,54 @@ def read(
 ) -> dict[RunId, list[Row]]:
     """The rows of runs by mark; all marks, or those given, or those after one."""
     curves: dict[RunId, list[Row]] = {run: [] for run in ids}
-    for part in parts(ids):
-        rows = connection.execute(_ROWS.where(*_chosen(progress, part, marks, after))).all()
-        extra = _read_extra(connection, _chosen(metrics, part, marks, after)) if rows else {}
-        for run, strange, *values in rows:
-            cells = [*_joined(values, strange), extra.get((run, values[0]), {})]
+    for part in chunks(ids):
+        rows = connection.execute(_ROWS.where(*_conditions(progress, part, marks, after))).all()
+        extra = _read_extra(connection, _conditions(metrics, part, marks, after)) if rows else {}
+        for run, non_finite, *values in rows:
+            cells = [*_restore_non_finite(values, non_finite), extra.get((run, values[0]), {})]
             curves[run].append(Row(*cells))
     return curves
 
 
-def _chosen(table: Table, ids: Sequence[RunId], marks: Sequence[int] | None, after: int) -> list[ColumnElement[bool]]:
+def _conditions(
+    table: Table, ids: Sequence[RunId], marks: Sequence[int] | None, after: int
+) -> list[ColumnElement[bool]]:
     which = [] if marks is None else [table.c.mark.in_(marks)]
     return [table.c.run_id.in_(ids), *which, *([table.c.mark > after] if after else [])]
 
 
-def parts(ids: Sequence[RunId], size: int = 1000) -> Iterator[Sequence[RunId]]:
+def chunks(ids: Sequence[RunId], size: int = 1000) -> Iterator[Sequence[RunId]]:
     """Ids in portions that fit into one statement."""
     return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 def summary(row: Row) -> dict[str, Any]:
     """The run's columns that show its last row."""
-    values, strange = part_finite({name: getattr(row, name) for name in SUMMARY})
-    return {**{name: int(getattr(row, name)) for name in COUNTS}, **values, "not_finite": strange}
+    values, non_finite = split_non_finite({name: getattr(row, name) for name in SUMMARY})
+    return {**{name: int(getattr(row, name)) for name in COUNTS}, **values, "not_finite": non_finite}
 
 
 def _columns(row: Row) -> dict[str, Any]:
-    values, strange = part_finite({name: getattr(row, name) for name in (*LOSSES, "seconds")})
-    return {**{name: int(getattr(row, name)) for name in COUNTS}, **values, "not_finite": strange}
+    values, non_finite = split_non_finite({name: getattr(row, name) for name in (*LOSSES, "seconds")})
+    return {**{name: int(getattr(row, name)) for name in COUNTS}, **values, "not_finite": non_finite}
 
 
-def _joined(values: list[Any], strange: dict[str, str] | None) -> list[Any]:
-    return values if strange is None else list(join_finite(dict(zip(ROW, values, strict=True)), strange).values())
+def _restore_non_finite(values: list[Any], non_finite: dict[str, str] | None) -> list[Any]:
+    return (
+        values
+        if non_finite is None
+        else list(merge_non_finite(dict(zip(ROW, values, strict=True)), non_finite).values())
+    )
 
 
-def _same(a: Any, b: Any) -> bool:
+def _is_equal(a: Any, b: Any) -> bool:
     return a is not None and b is not None and bool(a == b or (math.isnan(a) and math.isnan(b)))
 
 
 def _write_extra(connection: Connection, run: RunId, rows: Sequence[Row]) -> None:
-    keys = _keys(connection, {name for row in rows for name in row.extra})
+    keys = _metric_ids(connection, {name for row in rows for name in row.extra})
     cells = [(row.mark, name, float(value)) for row in rows for name, value in row.extra.items()]
-    found = [
+    records = [
         {
             "run_id": run,
             "mark": mark,
@@ -99,21 +105,21 @@ def _write_extra(connection: Connection, run: RunId, rows: Sequence[Row]) -> Non
         }
         for mark, name, value in cells
     ]
-    if found:
-        connection.execute(insert(metrics), found)
+    if records:
+        connection.execute(insert(metrics), records)
 
 
-def _keys(connection: Connection, names: Iterable[str]) -> dict[str, int]:
+def _metric_ids(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     """Ids of metric names, made where new; two workers may make the same one at once."""
-    wanted = sorted(names)
-    known = select(metric_keys.c.name, metric_keys.c.id).where(metric_keys.c.name.in_(wanted))
-    found = {name: key for name, key in connection.execute(known)} if wanted else {}
-    if len(found) < len(wanted):
+    ordered = sorted(names)
+    known = select(metric_keys.c.name, metric_keys.c.id).where(metric_keys.c.name.in_(ordered))
+    ids = {name: key for name, key in connection.execute(known)} if ordered else {}
+    if len(ids) < len(ordered):
         dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-        new = [{"name": name} for name in wanted if name not in found]
+        new = [{"name": name} for name in ordered if name not in ids]
         connection.execute(dialect.insert(metric_keys).on_conflict_do_nothing(), new)
-        found = {name: key for name, key in connection.execute(known)}
-    return found
+        ids = {name: key for name, key in connection.execute(known)}
+    return ids
 
 
 def _read_extra(
@@ -121,11 +127,11 @@ def _read_extra(
 ) -> dict[tuple[RunId, int], dict[str, float]]:
     names = {key: name for key, name in connection.execute(select(metric_keys.c.id, metric_keys.c.name))}
     columns = [metrics.c[name] for name in ("run_id", "mark", "key_id", "value", "status")]
-    found: dict[tuple[RunId, int], dict[str, float]] = {}
+    extras: dict[tuple[RunId, int], dict[str, float]] = {}
     ordered = select(*columns).where(*chosen).order_by(metrics.c.run_id, metrics.c.mark, metrics.c.key_id)
     for run, mark, key, value, status in connection.execute(ordered):
-        found.setdefault((run, mark), {})[names[key]] = value if status is None else float(status)
-    return found
+        extras.setdefault((run, mark), {})[names[key]] = value if status is None else float(status)
+    return extras
 
 
 # Rows by the ten thousand: tuples in the order of Row's fields take a third less than named values.

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from evornn.errors import shown, suggestion
+from evornn.errors import short_repr, suggestion
 from evornn.store import reader, sql_lexer
 from evornn.store.database import Database
 from evornn.store.errors import StoreError
@@ -19,7 +19,7 @@ MAX_BYTES = 8 * 2**20  # of a result
 GRACE = 3.0  # seconds beyond the deadline, then the process is killed
 
 
-class Querying(Database):
+class QueryMixin(Database):
     """Query."""
 
     def query(self, sql: str, limit: int = 1000, timeout: float = 5.0) -> tuple[list[str], list[list[Any]]]:
@@ -30,29 +30,29 @@ class Querying(Database):
         """
         _check_text(sql)
         request = {"sql": sql, "tables": [*VIEWS, *TABLES], "limit": limit, "timeout": timeout, "max_bytes": MAX_BYTES}
-        with self.present():
-            reply = self._on_sqlite(request) if self.path is not None else self._on_postgres(request)
+        with self.guard_file():
+            reply = self._query_sqlite(request) if self.path is not None else self._query_postgres(request)
         if "error" in reply:
             raise StoreError(_message(reply))
         rows = [[float(cell["$float"]) if isinstance(cell, dict) else cell for cell in row] for row in reply["rows"]]
         return reply["columns"], rows
 
-    def _on_sqlite(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _query_sqlite(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self.path is not None
-        return _run("sandbox.py", ["-S"], {**request, "uri": f"{self.path.as_uri()}?mode=ro"})
+        return _run_sandbox("sandbox.py", ["-S"], {**request, "uri": f"{self.path.as_uri()}?mode=ro"})
 
-    def _on_postgres(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _query_postgres(self, request: dict[str, Any]) -> dict[str, Any]:
         sql = request["sql"]
-        if (problem := sql_lexer.refusal(sql)) is not None:
+        if (problem := sql_lexer.rejection_reason(sql)) is not None:
             return {"error": problem}
-        if (name := sql_lexer.catalog(sql)) is not None:
-            what, known = ("function", ()) if name in sql_lexer.calls(sql) else ("table", request["tables"])
+        if (name := sql_lexer.system_name(sql)) is not None:
+            what, known = ("function", ()) if name in sql_lexer.function_names(sql) else ("table", request["tables"])
             return {"error": name, "what": what, "name": name, "known": known}
-        with self.reading() as connection:
+        with self.read_transaction() as connection:
             login = reader.login(connection)
         named = {"schema": login.pop("schema"), "login": {**self._address(), **login}}
-        allowed = {"calls": sql_lexer.calls(sql), "functions": sorted(sql_lexer.FUNCTIONS)}
-        return _run("sandbox_postgres.py", [], {**request, **named, **allowed})
+        allowed = {"calls": sql_lexer.function_names(sql), "functions": sorted(sql_lexer.FUNCTIONS)}
+        return _run_sandbox("sandbox_postgres.py", [], {**request, **named, **allowed})
 
     def _address(self) -> dict[str, Any]:
         """Where the server is and how to speak to it, without who we are."""
@@ -70,11 +70,11 @@ def _check_text(sql: str) -> None:
         raise StoreError(f"the query is no text ({error.reason}): remove what is broken") from None
 
 
-def _run(program: str, options: list[str], request: dict[str, Any]) -> dict[str, Any]:
+def _run_sandbox(program: str, options: list[str], request: dict[str, Any]) -> dict[str, Any]:
     command = [sys.executable, "-I", *options, str(Path(__file__).with_name(program))]
-    wanted = json.dumps(request).encode()
+    payload = json.dumps(request).encode()
     try:
-        done = subprocess.run(command, input=wanted, capture_output=True, timeout=request["timeout"] + GRACE)
+        done = subprocess.run(command, input=payload, capture_output=True, timeout=request["timeout"] + GRACE)
     except subprocess.TimeoutExpired:
         return {"error": f"the query took longer than {request['timeout']:g} s: narrow it with WHERE or LIMIT"}
     if done.returncode != 0:
@@ -87,5 +87,7 @@ def _message(reply: dict[str, Any]) -> str:
     if "known" not in reply:
         return " ".join(str(reply["error"]).split())
     if reply["what"] == "function":
-        return f"no function {shown(reply['name'])} for queries: docs/reference/store.md lists those that there are"
-    return f"no {reply['what']} {shown(reply['name'])} for queries{suggestion(reply['name'], reply['known'])}"
+        return (
+            f"no function {short_repr(reply['name'])} for queries: docs/reference/store.md lists those that there are"
+        )
+    return f"no {reply['what']} {short_repr(reply['name'])} for queries{suggestion(reply['name'], reply['known'])}"

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ProgrammingError
 from evornn.store.errors import StoreError
 from evornn.store.schema import TABLES, VIEWS, readers
 
-DENIED = "42501"  # SQLSTATE
+INSUFFICIENT_PRIVILEGE = "42501"  # SQLSTATE
 LENGTH = 63  # bytes of a name in PostgreSQL
 
 
@@ -24,38 +24,38 @@ def grant(connection: Connection) -> None:
     try:
         with connection.begin_nested():
             role = connection.scalar(select(readers.c.role))
-            if role is None or not _exists(connection, role):
-                role = _make(connection)
-            _let_read(connection, role)
+            if role is None or not _role_exists(connection, role):
+                role = _create_role(connection)
+            _grant_select(connection, role)
     except ProgrammingError as error:
-        if getattr(error.orig, "sqlstate", None) != DENIED:
+        if getattr(error.orig, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
             raise
 
 
 def login(connection: Connection) -> dict[str, Any]:
     """How to connect as the role: what differs from our own connection. Raises StoreError where there is no role."""
-    found = connection.execute(select(readers)).mappings().one_or_none()
-    if found is None or not _exists(connection, found["role"]):
+    row = connection.execute(select(readers)).mappings().one_or_none()
+    if row is None or not _role_exists(connection, row["role"]):
         user = connection.scalar(text("SELECT current_user"))
         raise StoreError(
             f"queries run as a role of their own, which the user {user!r} may not make: run `evornn db upgrade` once "
             f'with a user who may, or first, as a superuser, ALTER ROLE "{user}" CREATEROLE'
         )
     schema = connection.scalar(text("SELECT current_schema()"))
-    return {"user": found["role"], "password": found["password"], "schema": schema}
+    return {"user": row["role"], "password": row["password"], "schema": schema}
 
 
-def _exists(connection: Connection, role: str) -> bool:
+def _role_exists(connection: Connection, role: str) -> bool:
     return connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).first() is not None
 
 
-def _make(connection: Connection) -> str:
+def _create_role(connection: Connection) -> str:
     """A role of this database (roles belong to all databases of a server) with a new password. Answers its name."""
     database = str(connection.scalar(text("SELECT current_database()")))
     role = f"evornn_query_{database}".encode()[:LENGTH].decode(errors="ignore")
     password = secrets.token_urlsafe(32)
-    verb = "ALTER" if _exists(connection, role) else "CREATE"
-    name, secret = _quoted(connection, role), _hashed(connection, role, password)
+    verb = "ALTER" if _role_exists(connection, role) else "CREATE"
+    name, secret = _quote(connection, role), _hash_password(connection, role, password)
     for statement in (
         f"{verb} ROLE {name} LOGIN NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT 50 PASSWORD '{secret}'",
         f"ALTER ROLE {name} SET default_transaction_read_only = on",
@@ -67,18 +67,18 @@ def _make(connection: Connection) -> str:
     return role
 
 
-def _let_read(connection: Connection, role: str) -> None:
-    public = ", ".join(_quoted(connection, name) for name in (*VIEWS, *TABLES))
-    schema = _quoted(connection, str(connection.scalar(text("SELECT current_schema()"))))
+def _grant_select(connection: Connection, role: str) -> None:
+    public = ", ".join(_quote(connection, name) for name in (*VIEWS, *TABLES))
+    schema = _quote(connection, str(connection.scalar(text("SELECT current_schema()"))))
     for what in (f"USAGE ON SCHEMA {schema}", f"SELECT ON {public}"):
-        connection.exec_driver_sql(f"GRANT {what} TO {_quoted(connection, role)}")
+        connection.exec_driver_sql(f"GRANT {what} TO {_quote(connection, role)}")
 
 
-def _hashed(connection: Connection, role: str, password: str) -> str:
+def _hash_password(connection: Connection, role: str, password: str) -> str:
     """So that the password is not in the server's log of statements."""
     driver: Any = connection.connection.driver_connection
     return str(driver.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode())
 
 
-def _quoted(connection: Connection, name: str) -> str:
+def _quote(connection: Connection, name: str) -> str:
     return connection.dialect.identifier_preparer.quote_identifier(name)

@@ -11,17 +11,17 @@ from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, an
 from evornn.arrays import Genome
 from evornn.errors import UnknownName
 from evornn.store import progress
-from evornn.store.codec import join_finite, unpack
+from evornn.store.codec import merge_non_finite, unpack
 from evornn.store.database import Database
 from evornn.store.errors import NotFound, StoreError
-from evornn.store.records import Event, JobId, LogLine, Machine, RunId, StoredJob, StoredRun, Which, Worker
+from evornn.store.records import Event, JobId, LogLine, Machine, RunFilter, RunId, StoredJob, StoredRun, Worker
 from evornn.store.schema import STATES, champions, checkpoints, events, experiments, jobs, logs, runs, specs, workers
 from evornn.training.records import Checkpoint, Result, Row
 
-_RUN = [field.name for field in fields(StoredRun)]
+_RUN_FIELDS = [field.name for field in fields(StoredRun)]
 
 
-class Reading(Database):
+class ReadMixin(Database):
     """Reads; each sees one state of the database."""
 
     def jobs(
@@ -35,24 +35,24 @@ class Reading(Database):
     ) -> list[StoredJob]:
         """Jobs, newest first; those older than the job `before`. Raises UnknownName for another state."""
         _check_state(state)
-        wanted = {experiments.c.name: experiment, jobs.c.owner: owner}
-        which = [column == value for column, value in wanted.items() if value is not None]
-        which += [] if before is None else [jobs.c.id < before]
-        which += [] if state is None else [_is(state)]
-        with self.reading() as connection:
-            return _jobs(connection, limit, *which)
+        filters = {experiments.c.name: experiment, jobs.c.owner: owner}
+        conditions = [column == value for column, value in filters.items() if value is not None]
+        conditions += [] if before is None else [jobs.c.id < before]
+        conditions += [] if state is None else [_in_state(state)]
+        with self.read_transaction() as connection:
+            return _read_jobs(connection, limit, *conditions)
 
     def job(self, job: JobId) -> StoredJob:
         """One job with its runs counted by state. Raises NotFound."""
-        with self.reading() as connection:
-            found: StoredJob = _one(_jobs(connection, 1, jobs.c.id == job), "job", job)
-        return found
+        with self.read_transaction() as connection:
+            record: StoredJob = _first(_read_jobs(connection, 1, jobs.c.id == job), "job", job)
+        return record
 
     def spec(self, job: JobId) -> dict[str, Any]:
         """The spec that was submitted. Raises NotFound."""
-        with self.reading() as connection:
-            found = connection.scalars(select(specs.c.data).join(jobs).where(jobs.c.id == job)).all()
-        return dict(_one(found, "job", job))
+        with self.read_transaction() as connection:
+            rows = connection.scalars(select(specs.c.data).join(jobs).where(jobs.c.id == job)).all()
+        return dict(_first(rows, "job", job))
 
     def runs(
         self,
@@ -61,7 +61,7 @@ class Reading(Database):
         limit: int | None = None,
         offset: int = 0,
         after: RunId | None = None,
-        **which: Unpack[Which],
+        **filters: Unpack[RunFilter],
     ) -> list[StoredRun]:
         """Runs that match, ordered by a column ("-test_loss": largest first; what has no value comes last).
 
@@ -69,48 +69,48 @@ class Reading(Database):
         only in the order "id". Raises UnknownName for another state or column, StoreError for `after` in another order.
         """
         check_page(order, after)
-        matching, sorting = [*_matching(which), *_after(after)], _order(order)
+        matching, sorting = [*_conditions(filters), *_after(after)], _order(order)
         if limit is not None or offset:
-            page = _page(order).where(*matching).order_by(*sorting).limit(limit).offset(offset or None)
+            page = _select_ids(order).where(*matching).order_by(*sorting).limit(limit).offset(offset or None)
             matching = [runs.c.id.in_(page)]
-        with self.reading() as connection:
-            chosen = _runs().where(*matching).order_by(*sorting)
-            return [_run(row) for row in connection.execute(chosen).mappings()]
+        with self.read_transaction() as connection:
+            chosen = _select_runs().where(*matching).order_by(*sorting)
+            return [_run_from_row(row) for row in connection.execute(chosen).mappings()]
 
-    def these(self, ids: Sequence[RunId]) -> list[StoredRun]:
+    def runs_by_id(self, ids: Sequence[RunId]) -> list[StoredRun]:
         """Runs by their numbers, in that order. Raises NotFound."""
-        found: dict[RunId, StoredRun] = {}
-        with self.reading() as connection:
-            for part in progress.parts(ids):
-                chosen = connection.execute(_runs().where(runs.c.id.in_(part))).mappings()
-                found |= {row["id"]: _run(row) for row in chosen}
-        return [_one([found[run]] if run in found else [], "run", run) for run in ids]
+        records: dict[RunId, StoredRun] = {}
+        with self.read_transaction() as connection:
+            for part in progress.chunks(ids):
+                chosen = connection.execute(_select_runs().where(runs.c.id.in_(part))).mappings()
+                records |= {row["id"]: _run_from_row(row) for row in chosen}
+        return [_first([records[run]] if run in records else [], "run", run) for run in ids]
 
-    def count_runs(self, **which: Unpack[Which]) -> int:
+    def count_runs(self, **filters: Unpack[RunFilter]) -> int:
         """How many runs match. Raises UnknownName for another state."""
-        counted = select(func.count()).select_from(runs).where(*_matching(which))
-        with self.reading() as connection:
+        counted = select(func.count()).select_from(runs).where(*_conditions(filters))
+        with self.read_transaction() as connection:
             return int(connection.execute(counted).scalar_one())
 
     def run(self, run: RunId) -> StoredRun:
         """One run. Raises NotFound."""
-        with self.reading() as connection:
+        with self.read_transaction() as connection:
             return run_of(connection, run)
 
     def curve(self, run: RunId, after: int = 0) -> list[Row]:
         """A run's rows by mark, those after mark `after`. Raises NotFound for no such run."""
-        with self.reading() as connection:
+        with self.read_transaction() as connection:
             run_of(connection, run)
             return progress.read(connection, [run], after=after)[run]
 
     def curves(self, ids: Sequence[RunId]) -> dict[RunId, list[Row]]:
         """The rows of many runs at once; empty for a run that has none."""
-        with self.reading() as connection:
+        with self.read_transaction() as connection:
             return progress.read(connection, ids)
 
     def checkpoint(self, run: RunId) -> Checkpoint | None:
         """The latest checkpoint of an unfinished run, if it has one. Raises NotFound for no such run."""
-        with self.reading() as connection:
+        with self.read_transaction() as connection:
             run_of(connection, run)
             return checkpoint_of(connection, run)
 
@@ -120,24 +120,24 @@ class Reading(Database):
 
     def result(self, run: RunId) -> Result:
         """The result of a finished run, as it was given. Raises NotFound."""
-        with self.reading() as connection:
-            found = run_of(connection, run)
+        with self.read_transaction() as connection:
+            record = run_of(connection, run)
             row = connection.execute(select(champions).where(champions.c.run_id == run)).mappings().one_or_none()
         if row is None:
-            raise NotFound(f"run {run} has no result, it is {found.state}: `evornn show {run}` shows how far it is")
-        given = {f.name: getattr(found, f.name) for f in fields(Result) if f.name not in ("genome", "environment")}
+            raise NotFound(f"run {run} has no result, it is {record.state}: `evornn show {run}` shows how far it is")
+        given = {f.name: getattr(record, f.name) for f in fields(Result) if f.name not in ("genome", "environment")}
         return Result(**given, genome=unpack(row["genome"])["genome"], environment=row["environment"])
 
     def events(
         self, *, job: JobId | None = None, run: RunId | None = None, after: int = 0, limit: int = 1000
     ) -> list[Event]:
         """What happened, oldest first, from the event after number `after`."""
-        wanted = {events.c.job_id: job, events.c.run_id: run}
-        chosen = [events.c.id > after, *(column == value for column, value in wanted.items() if value is not None)]
+        filters = {events.c.job_id: job, events.c.run_id: run}
+        chosen = [events.c.id > after, *(column == value for column, value in filters.items() if value is not None)]
         columns = [events.c.id, events.c.time, events.c.job_id, events.c.run_id, events.c.kind, events.c.detail]
-        with self.reading() as connection:
-            found = connection.execute(select(*columns).where(*chosen).order_by(events.c.id).limit(limit))
-            return [Event(*row) for row in found]
+        with self.read_transaction() as connection:
+            rows = connection.execute(select(*columns).where(*chosen).order_by(events.c.id).limit(limit))
+            return [Event(*row) for row in rows]
 
     def logs(
         self, *, job: JobId | None = None, run: RunId | None = None, after: int = 0, limit: int = 1000
@@ -147,21 +147,23 @@ class Reading(Database):
         if job is not None:
             chosen.append(logs.c.run_id.in_(select(runs.c.id).where(runs.c.job_id == job)))
         columns = [logs.c.message, logs.c.level, logs.c.time, logs.c.run_id, logs.c.id]
-        with self.reading() as connection:
-            found = connection.execute(select(*columns).where(*chosen).order_by(logs.c.id).limit(limit))
-            return [LogLine(*row) for row in found]
+        with self.read_transaction() as connection:
+            rows = connection.execute(select(*columns).where(*chosen).order_by(logs.c.id).limit(limit))
+            return [LogLine(*row) for row in rows]
 
     def workers(self) -> list[Worker]:
         """Who ever claimed runs, latest first."""
         columns = [workers.c[field.name] for field in fields(Worker)]
-        with self.reading() as connection:
-            found = connection.execute(select(*columns).order_by(workers.c.last_seen.desc())).mappings().all()
-        return [Worker(**{**row, "machines": tuple(Machine(**one) for one in row["machines"] or ())}) for row in found]
+        with self.read_transaction() as connection:
+            rows = connection.execute(select(*columns).order_by(workers.c.last_seen.desc())).mappings().all()
+        return [Worker(**{**row, "machines": tuple(Machine(**one) for one in row["machines"] or ())}) for row in rows]
 
 
 def run_of(connection: Connection, run: RunId) -> StoredRun:
     """Raises NotFound."""
-    return _run(_one(connection.execute(_runs().where(runs.c.id == run)).mappings().all(), "run", run))
+    return _run_from_row(
+        _first(connection.execute(_select_runs().where(runs.c.id == run)).mappings().all(), "run", run)
+    )
 
 
 def checkpoint_of(connection: Connection, run: RunId) -> Checkpoint | None:
@@ -169,19 +171,19 @@ def checkpoint_of(connection: Connection, run: RunId) -> Checkpoint | None:
     return None if row is None else Checkpoint(row["mark"], unpack(row["arrays"]), row["plain"])
 
 
-def _runs() -> Select[Any]:
+def _select_runs() -> Select[Any]:
     joined = runs.join(jobs).join(experiments)
     return select(runs, runs.c.job_id.label("job"), experiments.c.name.label("experiment")).select_from(joined)
 
 
-def _page(order: str) -> Select[Any]:
+def _select_ids(order: str) -> Select[Any]:
     """Numbers of runs: sorting these and not whole rows takes a ninth of the time where 200,000 match."""
     joined = runs.join(jobs).join(experiments) if order.endswith("experiment") else runs
     return select(runs.c.id).select_from(joined)
 
 
-def _run(row: RowMapping) -> StoredRun:
-    values = join_finite({name: row[name] for name in _RUN}, row["not_finite"])
+def _run_from_row(row: RowMapping) -> StoredRun:
+    values = merge_non_finite({name: row[name] for name in _RUN_FIELDS}, row["not_finite"])
     return StoredRun(**values)
 
 
@@ -191,13 +193,15 @@ def check_page(order: str, after: RunId | None) -> None:
         raise StoreError(f"pages in the order {order!r} go by offset: `after` is for the order 'id'")
 
 
-def _matching(which: Which) -> list[ColumnElement[bool]]:
-    _check_state(which.get("state"))
+def _conditions(filters: RunFilter) -> list[ColumnElement[bool]]:
+    _check_state(filters.get("state"))
     columns = {"job": runs.c.job_id} | {name: runs.c[name] for name in ("state", "task", "network", "trainer")}
-    found = [columns[name] == which[name] for name in columns if which.get(name) is not None]  # type: ignore[literal-required]
-    if (experiment := which.get("experiment")) is not None:
-        found.append(runs.c.job_id.in_(select(jobs.c.id).join(experiments).where(experiments.c.name == experiment)))
-    return found
+    conditions = [columns[name] == filters[name] for name in columns if filters.get(name) is not None]  # type: ignore[literal-required]
+    if (experiment := filters.get("experiment")) is not None:
+        conditions.append(
+            runs.c.job_id.in_(select(jobs.c.id).join(experiments).where(experiments.c.name == experiment))
+        )
+    return conditions
 
 
 def _after(run: RunId | None) -> list[ColumnElement[bool]]:
@@ -206,7 +210,7 @@ def _after(run: RunId | None) -> list[ColumnElement[bool]]:
 
 def _order(order: str) -> list[ColumnElement[Any]]:
     name = order.removeprefix("-")
-    columns: dict[str, Column[Any]] = {column.name: column for column in runs.c if column.name in _RUN}
+    columns: dict[str, Column[Any]] = {column.name: column for column in runs.c if column.name in _RUN_FIELDS}
     columns |= {"job": runs.c.job_id, "experiment": experiments.c.name}
     if name not in columns:
         raise UnknownName("order", name, columns)
@@ -214,14 +218,14 @@ def _order(order: str) -> list[ColumnElement[Any]]:
     return [column.nulls_last() if columns[name].nullable else column, runs.c.id]  # an index knows no "nulls last"
 
 
-def _jobs(connection: Connection, limit: int | None, *which: ColumnElement[bool]) -> list[StoredJob]:
+def _read_jobs(connection: Connection, limit: int | None, *which: ColumnElement[bool]) -> list[StoredJob]:
     columns = [jobs.c.id, experiments.c.name, jobs.c.spec_id, jobs.c.owner, jobs.c.created]
     chosen = select(*columns).join(experiments).where(*which).order_by(jobs.c.id.desc()).limit(limit)
     known = connection.execute(chosen).all()
     by_state = select(runs.c.job_id, runs.c.state, func.count(), func.max(runs.c.finished))
     counts: dict[JobId, dict[str, int]] = {}
     ends: dict[JobId, list[float | None]] = {}
-    for part in progress.parts([row.id for row in known]):
+    for part in progress.chunks([row.id for row in known]):
         counted = by_state.where(runs.c.job_id.in_(part)).group_by(runs.c.job_id, runs.c.state)
         for job, state, count, end in connection.execute(counted):
             counts.setdefault(job, {})[state] = count
@@ -233,17 +237,19 @@ def _jobs(connection: Connection, limit: int | None, *which: ColumnElement[bool]
     ]
 
 
-def _is(state: str) -> ColumnElement[bool]:
+def _in_state(state: str) -> ColumnElement[bool]:
     """The jobs that `StoredJob.state` calls so: what is still going on comes first, then what went wrong."""
-    running = or_(_has("running"), and_(_has("queued"), _has(*(other for other in STATES if other != "queued"))))
+    running = or_(
+        _has_run("running"), and_(_has_run("queued"), _has_run(*(other for other in STATES if other != "queued")))
+    )
     if state == "running":
         return running
     order = ("queued", "cancelling", "failed", "cancelled", "succeeded")
-    before = [not_(_has(earlier)) for earlier in order[: order.index(state)]]
-    return and_(not_(running), *before, *([] if state == "succeeded" else [_has(state)]))
+    before = [not_(_has_run(earlier)) for earlier in order[: order.index(state)]]
+    return and_(not_(running), *before, *([] if state == "succeeded" else [_has_run(state)]))
 
 
-def _has(*states: str) -> ColumnElement[bool]:
+def _has_run(*states: str) -> ColumnElement[bool]:
     return exists().where(runs.c.job_id == jobs.c.id, runs.c.state.in_(states))
 
 
@@ -252,7 +258,7 @@ def _check_state(state: str | None) -> None:
         raise UnknownName("state", state, STATES)
 
 
-def _one(found: Sequence[Any], what: str, number: int) -> Any:
-    if not found:
+def _first(rows: Sequence[Any], what: str, number: int) -> Any:
+    if not rows:
         raise NotFound(f"no {what} {number}: `evornn ls` shows all")
-    return found[0]
+    return rows[0]

@@ -12,10 +12,10 @@ JobId: TypeAlias = int
 RunId: TypeAlias = int
 
 
-ALIVE = 30.0  # seconds since the last sign of life of a dispatcher
+HEARTBEAT_TIMEOUT = 30.0  # seconds since the last sign of life of a dispatcher
 
 
-class Which(TypedDict, total=False):
+class RunFilter(TypedDict, total=False):
     """Runs that match all that is given; None matches any."""
 
     job: JobId | None
@@ -97,11 +97,11 @@ class StoredJob:
     @property
     def state(self) -> str:
         """One word for all runs: what is still going on comes first, then what went wrong."""
-        found = set(self.counts)
-        if "queued" in found and found != {"queued"}:
+        states = set(self.counts)
+        if "queued" in states and states != {"queued"}:
             return "running"
         order = ("running", "queued", "cancelling", "failed", "cancelled", "succeeded")
-        return next((state for state in order if state in found), "succeeded")
+        return next((state for state in order if state in states), "succeeded")
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Worker:
 
     def is_alive(self, now: float) -> bool:
         """Whether it has given a sign of life of late; `now` in UTC epoch seconds."""
-        return now - self.last_seen < ALIVE
+        return now - self.last_seen < HEARTBEAT_TIMEOUT
 
 
 @dataclass(frozen=True)

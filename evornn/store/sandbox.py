@@ -42,23 +42,25 @@ LIMITS = {  # SQLite's own limits: https://sqlite.org/limits.html
 MEMORY = 512 * 2**20  # bytes
 
 
-class Refused(Exception):
+class SqliteQueryError(Exception):
     """What the query wanted and may not have."""
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
+def run_query(request: dict[str, Any]) -> dict[str, Any]:
     """Run the query of a request: uri, sql, tables, limit (rows), max_bytes, timeout (seconds)."""
     connection = _open(request["uri"])
-    refused: list[str] = []
+    denials: list[str] = []
     deadline = time.monotonic() + request["timeout"]
-    connection.set_authorizer(_authorizer(_hidden(connection, request["tables"]), request["tables"], refused))
+    connection.set_authorizer(
+        _make_authorizer(_hidden_tables(connection, request["tables"]), request["tables"], denials)
+    )
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
     try:
         return _fetch(connection.execute(request["sql"]), request["limit"], request["max_bytes"])
-    except (sqlite3.Error, sqlite3.Warning, ValueError, MemoryError, Refused) as error:
+    except (sqlite3.Error, sqlite3.Warning, ValueError, MemoryError, SqliteQueryError) as error:
         connection.set_authorizer(None)
         connection.set_progress_handler(None, 0)
-        return _explain(refused[0] if refused else str(error), connection, request)
+        return _explain(denials[0] if denials else str(error), connection, request)
 
 
 def _open(uri: str) -> sqlite3.Connection:
@@ -76,12 +78,12 @@ def _open(uri: str) -> sqlite3.Connection:
     return connection
 
 
-def _hidden(connection: sqlite3.Connection, tables: list[str]) -> set[str]:
+def _hidden_tables(connection: sqlite3.Connection, tables: list[str]) -> set[str]:
     """What the database has beside the tables that may be read."""
     return {name.lower() for (name,) in connection.execute("SELECT name FROM sqlite_master")} - set(tables)
 
 
-def _authorizer(hidden: set[str], tables: list[str], refused: list[str]) -> Any:
+def _make_authorizer(hidden: set[str], tables: list[str], denials: list[str]) -> Any:
     readable = READABLE | set(tables)
 
     def allowed(action: int, first: str | None, second: str | None) -> bool:
@@ -96,7 +98,7 @@ def _authorizer(hidden: set[str], tables: list[str], refused: list[str]) -> Any:
         if allowed(action, first, second):
             return sqlite3.SQLITE_OK
         named = {sqlite3.SQLITE_FUNCTION: f"no such function: {second}", sqlite3.SQLITE_READ: f"no such table: {first}"}
-        refused.append(named.get(action, "not a SELECT"))
+        denials.append(named.get(action, "not a SELECT"))
         return sqlite3.SQLITE_DENY
 
     return authorize
@@ -104,14 +106,14 @@ def _authorizer(hidden: set[str], tables: list[str], refused: list[str]) -> Any:
 
 def _fetch(cursor: sqlite3.Cursor, limit: int, max_bytes: int) -> dict[str, Any]:
     if cursor.description is None:
-        raise Refused("empty query: write one SELECT")
+        raise SqliteQueryError("empty query: write one SELECT")
     rows: list[list[Any]] = []
     size = 0
     while len(rows) < limit and (row := cursor.fetchone()) is not None:
         rows.append([_cell(value) for value in row])
         size += sum(len(cell) if isinstance(cell, str) else 8 for cell in rows[-1])
         if size > max_bytes:
-            raise Refused(f"the result is over {max_bytes // 2**20} MB: select fewer columns or rows")
+            raise SqliteQueryError(f"the result is over {max_bytes // 2**20} MB: select fewer columns or rows")
     return {"columns": [column[0] for column in cursor.description], "rows": rows}
 
 
@@ -133,26 +135,26 @@ def _explain(problem: str, connection: sqlite3.Connection, request: dict[str, An
         return {"error": f"the query took longer than {request['timeout']:g} s: narrow it with WHERE or LIMIT"}
     if unknown := re.fullmatch(r"no such (table|column|function): (.*)", problem):
         what, name = unknown[1], unknown[2].split(".")[-1] or unknown[2]
-        return {"error": problem, "what": what, "name": name, "known": _known(what, connection, request)}
+        return {"error": problem, "what": what, "name": name, "known": _known_names(what, connection, request)}
     if "syntax error" in problem:
         return {"error": f"{problem}: write one SELECT, as SQLite has it"}
     return {"error": problem or "the query needs too much memory: narrow it with WHERE or LIMIT"}
 
 
-def _known(what: str, connection: sqlite3.Connection, request: dict[str, Any]) -> list[str]:
+def _known_names(what: str, connection: sqlite3.Connection, request: dict[str, Any]) -> list[str]:
     if what == "function":
         return sorted(FUNCTIONS - {"->", "->>"})
     if what == "table":
         return list(request["tables"])
     used = set(re.findall(r"\w+", request["sql"].lower())) & set(request["tables"])
     columns = [connection.execute("SELECT name FROM pragma_table_info(?)", (table,)) for table in used]
-    return sorted({name for found in columns for (name,) in found})
+    return sorted({name for rows in columns for (name,) in rows})
 
 
 def main() -> None:
     """The process: a request in, a reply out."""
     try:
-        reply = answer(json.load(sys.stdin))
+        reply = run_query(json.load(sys.stdin))
     except sqlite3.Error as error:
         reply = {"error": f"the database can't be opened ({error})"}
     json.dump(reply, sys.stdout)

@@ -34,11 +34,11 @@ UNKNOWN = {  # SQLSTATE → what is not there, or not for queries; and its name 
 }
 
 
-class Refused(Exception):
+class PostgresQueryError(Exception):
     """What the query wanted and may not have."""
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
+def run_query(request: dict[str, Any]) -> dict[str, Any]:
     """Run the query of a request: login, schema, sql, calls (functions in it), functions (those allowed), tables,
     limit (rows), max_bytes, timeout (seconds)."""
     with psycopg.connect(**request["login"]) as connection:
@@ -48,15 +48,15 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         try:
-            _prepare(connection, request)
+            _configure(connection, request)
             _check_calls(connection, request)
             return _fetch(connection, request)
-        except (psycopg.Error, Refused, MemoryError) as error:
+        except (psycopg.Error, PostgresQueryError, MemoryError) as error:
             connection.rollback()
             return _explain(error, connection, request)
 
 
-def _prepare(connection: psycopg.Connection[Any], request: dict[str, Any]) -> None:
+def _configure(connection: psycopg.Connection[Any], request: dict[str, Any]) -> None:
     settings = {
         "search_path": request["schema"],
         "statement_timeout": f"{round(1000 * request['timeout'])}ms",
@@ -73,32 +73,32 @@ def _prepare(connection: psycopg.Connection[Any], request: dict[str, Any]) -> No
 def _check_calls(connection: psycopg.Connection[Any], request: dict[str, Any]) -> None:
     """Functions that exist must be listed ones; others are told by PostgreSQL, types and aliases are none."""
     hidden = sorted(set(request["calls"]) - set(request["functions"]))
-    found = connection.execute(
-        "SELECT DISTINCT proname::text FROM pg_proc WHERE proname = ANY(%s)", [hidden]
-    ).fetchall()
-    if found:
-        raise Refused("function", min(found)[0])
+    rows = connection.execute("SELECT DISTINCT proname::text FROM pg_proc WHERE proname = ANY(%s)", [hidden]).fetchall()
+    if rows:
+        raise PostgresQueryError("function", min(rows)[0])
 
 
 def _fetch(connection: psycopg.Connection[Any], request: dict[str, Any]) -> dict[str, Any]:
     deadline = time.monotonic() + request["timeout"]
     connection.execute("DECLARE answer NO SCROLL CURSOR FOR " + request["sql"], prepare=True)
     rows: list[list[Any]] = []
-    found: list[list[Any]] = []
+    batch: list[list[Any]] = []
     columns: list[str] | None = None
     size = 0
-    while columns is None or (found and len(rows) < request["limit"]):
+    while columns is None or (batch and len(rows) < request["limit"]):
         cursor = connection.execute(f"FETCH {min(PORTION, request['limit'] - len(rows))} FROM answer")
         columns = [column.name for column in cursor.description or []]
         if len(columns) > COLUMNS:
-            raise Refused(f"too many columns: at most {COLUMNS}")
-        found = [[_cell(value) for value in row] for row in cursor.fetchall()]
-        size += sum(len(cell) if isinstance(cell, str) else 8 for row in found for cell in row)
+            raise PostgresQueryError(f"too many columns: at most {COLUMNS}")
+        batch = [[_cell(value) for value in row] for row in cursor.fetchall()]
+        size += sum(len(cell) if isinstance(cell, str) else 8 for row in batch for cell in row)
         if size > request["max_bytes"]:
-            raise Refused(f"the result is over {request['max_bytes'] // 2**20} MB: select fewer columns or rows")
+            raise PostgresQueryError(
+                f"the result is over {request['max_bytes'] // 2**20} MB: select fewer columns or rows"
+            )
         if time.monotonic() > deadline:
-            raise Refused(_late(request))
-        rows += found
+            raise PostgresQueryError(_timeout_message(request))
+        rows += batch
     return {"columns": columns, "rows": rows}
 
 
@@ -119,9 +119,9 @@ def _cell(value: Any) -> Any:
 
 def _explain(error: BaseException, connection: psycopg.Connection[Any], request: dict[str, Any]) -> dict[str, Any]:
     """One line; for an unknown name also which names there are."""
-    if isinstance(error, Refused):
+    if isinstance(error, PostgresQueryError):
         what, name = error.args if len(error.args) > 1 else ("", "")
-        return _unknown(what, name, connection, request) if name else {"error": error.args[0]}
+        return _unknown_name(what, name, connection, request) if name else {"error": error.args[0]}
     if isinstance(error, MemoryError) or "out of memory" in str(error):
         return {"error": "the query needs too much memory: narrow it with WHERE or LIMIT"}
     assert isinstance(error, psycopg.Error)
@@ -131,38 +131,38 @@ def _explain(error: BaseException, connection: psycopg.Connection[Any], request:
     if state == "42601" and "multiple commands" in message:
         return {"error": "only one statement is allowed: remove what follows the first semicolon"}
     if state == "57014":
-        return {"error": _late(request)}
+        return {"error": _timeout_message(request)}
     if state in UNKNOWN and (named := re.search(UNKNOWN[state][1], message)):
         what = UNKNOWN[state][0] or {"function": "function", "schema": "schema"}.get(named[1], "table")
         name = named[named.re.groups].split(".")[-1]
         if what == "table" and name in request["tables"]:  # it may be read, but not locked
             return {"error": ONLY_SELECT}
         if what != "function" or name not in request["functions"]:  # else it has other arguments
-            return _unknown(what, name, connection, request)
+            return _unknown_name(what, name, connection, request)
     return {"error": message}
 
 
-def _unknown(what: str, name: str, connection: psycopg.Connection[Any], request: dict[str, Any]) -> dict[str, Any]:
+def _unknown_name(what: str, name: str, connection: psycopg.Connection[Any], request: dict[str, Any]) -> dict[str, Any]:
     known = request["functions"] if what == "function" else request["tables"]
     if what == "column":
         used = sorted(set(re.findall(r"\w+", request["sql"].lower())) & set(request["tables"]))
-        _prepare(connection, request)
+        _configure(connection, request)
         chosen = "SELECT DISTINCT attname::text FROM pg_attribute WHERE attnum > 0 AND attrelid = ANY(%s::regclass[])"
         known = sorted(row[0] for row in connection.execute(chosen, [used]))
     return {"error": f"no such {what}: {name}", "what": what, "name": name, "known": known}
 
 
-def _late(request: dict[str, Any]) -> str:
+def _timeout_message(request: dict[str, Any]) -> str:
     return f"the query took longer than {request['timeout']:g} s: narrow it with WHERE or LIMIT"
 
 
 def main() -> None:
     """The process: a request in, a reply out."""
     try:
-        reply = answer(json.load(sys.stdin))
+        reply = run_query(json.load(sys.stdin))
     except psycopg.Error as error:
-        said = (str(error).strip().splitlines() or ["no answer"])[-1]
-        reply = {"error": f"queries can't log in: allow their role in the server's pg_hba.conf, or start it ({said})"}
+        reason = (str(error).strip().splitlines() or ["no answer"])[-1]
+        reply = {"error": f"queries can't log in: allow their role in the server's pg_hba.conf, or start it ({reason})"}
     json.dump(reply, sys.stdout)
 
 

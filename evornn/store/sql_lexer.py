@@ -40,38 +40,40 @@ TOKEN = re.compile(
 )
 
 
-def refusal(sql: str) -> str | None:
+def rejection_reason(sql: str) -> str | None:
     """Why a query can't be one that is answered; None where PostgreSQL may look at it."""
     if len(sql) > MAX_SQL:
         return f"the query is too large: at most {MAX_SQL} characters"
-    found = tokens(sql)
-    words = [token for token in found if token not in "(;"]
+    lexemes = tokenize(sql)
+    words = [token for token in lexemes if token not in "(;"]
     if not words:
         return "empty query: write one SELECT"
     if words[0] not in READS:
         return "only SELECT is allowed here: nothing that writes, attaches, or changes settings"
-    if "u&" in found:
+    if "u&" in lexemes:
         return "U&'' and U&\"\" are not for queries: write the characters themselves"
     return None
 
 
-def calls(sql: str) -> list[str]:
+def function_names(sql: str) -> list[str]:
     """Names before an opening bracket, or behind a closing one and a dot: functions, but also types and aliases."""
-    found = tokens(sql)
-    before = {name for name, bracket in pairwise(found) if bracket == "(" and (name[:1].isalpha() or name[:1] == "_")}
-    behind = {name for bracket, dot, name in zip(found, found[1:], found[2:], strict=False) if bracket + dot == ")."}
+    lexemes = tokenize(sql)
+    before = {name for name, bracket in pairwise(lexemes) if bracket == "(" and (name[:1].isalpha() or name[:1] == "_")}
+    behind = {
+        name for bracket, dot, name in zip(lexemes, lexemes[1:], lexemes[2:], strict=False) if bracket + dot == ")."
+    }
     return sorted(before | behind)
 
 
-def catalog(sql: str) -> str | None:
+def system_name(sql: str) -> str | None:
     """The first name that only the server's own catalog has: those begin with pg_, for no one else may."""
-    named = (token for token in tokens(sql) if token.startswith("pg_") or token == "information_schema")
+    named = (token for token in tokenize(sql) if token.startswith("pg_") or token == "information_schema")
     return next(named, None)
 
 
-def tokens(sql: str) -> list[str]:
+def tokenize(sql: str) -> list[str]:
     """Words (in lower case, as PostgreSQL reads them), quoted names, single characters; no space, comment or text."""
-    found, at = [], 0
+    lexemes, at = [], 0
     while at < len(sql):
         match = TOKEN.match(sql, at)
         assert match is not None  # `other` takes any character
@@ -79,12 +81,12 @@ def tokens(sql: str) -> list[str]:
         if match["comment"]:
             at = _end_of_comment(sql, at)
         elif match["odd"]:
-            found.append("u&")
+            lexemes.append("u&")
         elif match["quoted"] is not None:
-            found.append(match["quoted"].replace('""', '"'))
+            lexemes.append(match["quoted"].replace('""', '"'))
         elif match["word"] or match["other"]:
-            found.append((match["word"] or match["other"]).lower())
-    return found
+            lexemes.append((match["word"] or match["other"]).lower())
+    return lexemes
 
 
 def _end_of_comment(sql: str, at: int) -> int:

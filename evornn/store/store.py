@@ -7,15 +7,15 @@ from types import TracebackType
 from typing import Self
 
 from evornn.store.errors import StoreError
-from evornn.store.leases import Leasing
-from evornn.store.queries import Querying
-from evornn.store.reads import Reading
-from evornn.store.submissions import Submitting
-from evornn.store.tokens import Tokens
-from evornn.store.upgrades import ensure
+from evornn.store.leases import LeaseMixin
+from evornn.store.queries import QueryMixin
+from evornn.store.reads import ReadMixin
+from evornn.store.submissions import SubmissionMixin
+from evornn.store.tokens import TokenMixin
+from evornn.store.upgrades import ensure_schema
 
 
-class Store(Submitting, Leasing, Reading, Querying, Tokens):
+class Store(SubmissionMixin, LeaseMixin, ReadMixin, QueryMixin, TokenMixin):
     """Jobs, runs and results in SQL. The same contract on every database.
 
     *Atomic.* Each method is one transaction: it happens as a whole or not at all, through any crash. What a method has
@@ -52,9 +52,9 @@ def open_store(url: str, create: bool = True, busy_seconds: float = 10.0) -> Sto
         raise StoreError(f"evornn needs SQLite 3.35, this Python has {sqlite3.sqlite_version}: use a newer Python")
     store = Store(url, busy_seconds)
     if not create and store.path is not None and not store.path.exists():
-        raise StoreError(f"no database {store.where}: `evornn run` makes one, --store names another")
+        raise StoreError(f"no database {store.display_url}: `evornn run` makes one, --store names another")
     try:
-        ensure(store, create)
+        ensure_schema(store, create)
     except BaseException:
         store.close()
         raise

@@ -11,17 +11,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from evornn.store.codec import digest
 from evornn.store.database import Database
-from evornn.store.errors import Conflict, NotFound, StoreError, again
-from evornn.store.progress import COUNTS, SUMMARY, parts
+from evornn.store.errors import Conflict, NotFound, StoreError, retry_transaction
+from evornn.store.progress import COUNTS, SUMMARY, chunks
 from evornn.store.records import JobId, NewRun, RunId
 from evornn.store.schema import checkpoints, events, experiments, jobs, metrics, now, progress, runs, specs
-from evornn.store.transitions import move, sweep
+from evornn.store.transitions import expire_leases, transition
 
 
-class Submitting(Database):
+class SubmissionMixin(Database):
     """Submit, cancel, retry, resume."""
 
-    @again
+    @retry_transaction
     def submit(
         self,
         spec: dict[str, Any],
@@ -45,70 +45,72 @@ class Submitting(Database):
         for run in new_runs:
             check_names(task=run.task, network=run.network, trainer=run.trainer)
         request = digest([name, spec, [asdict(run) for run in new_runs], priority])
-        with self.writing() as connection:
+        with self.write_transaction() as connection:
             values = {"owner": owner, "idempotency_key": idempotency_key, "request": request}
-            job = _new_job(connection, spec, name, values)
+            job = _insert_job(connection, spec, name, values)
             if job is None:
-                return _same_job(connection, owner, str(idempotency_key), request)
+                return _existing_job(connection, owner, str(idempotency_key), request)
             each = [{**asdict(run), "job_id": job, "priority": priority} for run in new_runs]
             connection.execute(insert(runs), each)
             connection.execute(insert(events).values(job_id=job, kind="submitted", detail=f"{len(each)} runs"))
         return job
 
-    @again
+    @retry_transaction
     def cancel(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
         """Queued runs (of a job, or one) end at once; running ones are told with their next `record`. Answers how many.
 
         Raises NotFound.
         """
-        with self.writing() as connection:
-            chosen = _chosen(connection, job, run)
+        with self.write_transaction() as connection:
+            chosen = _selection(connection, job, run)
             end = {"state": "cancelled", "finished": now()}
-            ended = move(connection, "cancelled", end, chosen, runs.c.state == "queued")
-            told = move(connection, "cancelling", {"state": "cancelling"}, chosen, runs.c.state == "running")
-            sweep(connection)
-        return len(ended) + len(told)
+            cancelled = transition(connection, "cancelled", end, chosen, runs.c.state == "queued")
+            cancelling = transition(
+                connection, "cancelling", {"state": "cancelling"}, chosen, runs.c.state == "running"
+            )
+            expire_leases(connection)
+        return len(cancelled) + len(cancelling)
 
-    @again
+    @retry_transaction
     def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
         """Failed, cancelled and abandoned runs (of a job, or one) go on from their checkpoints.
 
         Answers how many wait now. Raises NotFound.
         """
-        with self.writing() as connection:
-            chosen = _chosen(connection, job, run)
-            sweep(connection)
-            move(connection, "resumed", _AGAIN, chosen, runs.c.state.in_(("failed", "cancelled")))
+        with self.write_transaction() as connection:
+            chosen = _selection(connection, job, run)
+            expire_leases(connection)
+            transition(connection, "resumed", _REQUEUE, chosen, runs.c.state.in_(("failed", "cancelled")))
             waiting = select(runs.c.id).where(chosen, runs.c.state == "queued")
             return len(connection.execute(waiting).all())
 
-    @again
+    @retry_transaction
     def retry(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
         """Failed runs (of a job, or one) start again from nothing: rows and checkpoints go. Answers how many.
 
         Raises NotFound.
         """
-        with self.writing() as connection:
-            chosen = _chosen(connection, job, run)
+        with self.write_transaction() as connection:
+            chosen = _selection(connection, job, run)
             empty = dict.fromkeys((*COUNTS, *SUMMARY, "not_finite"))
-            anew = move(connection, "retried", {**_AGAIN, **empty}, chosen, runs.c.state == "failed")
+            run_ids = transition(connection, "retried", {**_REQUEUE, **empty}, chosen, runs.c.state == "failed")
             for table in (progress, metrics, checkpoints):
-                for part in parts(anew):
+                for part in chunks(run_ids):
                     connection.execute(delete(table).where(table.c.run_id.in_(part)))
-        return len(anew)
+        return len(run_ids)
 
 
 NAME = 200  # characters
-_AGAIN = {"state": "queued", "failures": 0, "not_before": None, "error": None, "finished": None, "lease_until": None}
+_REQUEUE = {"state": "queued", "failures": 0, "not_before": None, "error": None, "finished": None, "lease_until": None}
 
 
-def _new_job(connection: Connection, spec: dict[str, Any], name: str, values: dict[str, Any]) -> JobId | None:
+def _insert_job(connection: Connection, spec: dict[str, Any], name: str, values: dict[str, Any]) -> JobId | None:
     """The new job's id, or None when this owner has used the idempotency key before."""
     ensure_row(connection, experiments, {"name": name})
     ensure_row(connection, specs, {"id": digest(spec), "data": spec})
     experiment = connection.scalar(select(experiments.c.id).where(experiments.c.name == name))
-    found = ensure_row(connection, jobs, {"experiment_id": experiment, "spec_id": digest(spec), **values})
-    return None if found is None else int(found)
+    row_id = ensure_row(connection, jobs, {"experiment_id": experiment, "spec_id": digest(spec), **values})
+    return None if row_id is None else int(row_id)
 
 
 def check_names(**names: str) -> None:
@@ -127,7 +129,7 @@ def ensure_row(connection: Connection, table: Table, values: dict[str, Any]) -> 
     return connection.execute(statement).scalar_one_or_none()
 
 
-def _same_job(connection: Connection, owner: str, key: str, request: str) -> JobId:
+def _existing_job(connection: Connection, owner: str, key: str, request: str) -> JobId:
     known = select(jobs.c.id, jobs.c.request).where(jobs.c.owner == owner, jobs.c.idempotency_key == key)
     job, first = connection.execute(known).one()
     if first != request:
@@ -135,7 +137,7 @@ def _same_job(connection: Connection, owner: str, key: str, request: str) -> Job
     return int(job)
 
 
-def _chosen(connection: Connection, job: JobId | None, run: RunId | None) -> ColumnElement[bool]:
+def _selection(connection: Connection, job: JobId | None, run: RunId | None) -> ColumnElement[bool]:
     """The runs of a job, or one run. Raises NotFound when there is none."""
     if (job is None) == (run is None):
         raise StoreError("name either a job or a run")

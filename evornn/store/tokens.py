@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping, Select, select, update
 
 from evornn.errors import UnknownName
 from evornn.store.database import Database
-from evornn.store.errors import Conflict, NotFound, StoreError, again
+from evornn.store.errors import Conflict, NotFound, StoreError, retry_transaction
 from evornn.store.records import Token
 from evornn.store.schema import now, tokens
 from evornn.store.submissions import check_names, ensure_row
@@ -21,54 +21,54 @@ BYTES = 32  # of randomness in a secret: no need for a slow hash
 RESOLUTION = 60.0  # seconds between two writes of when a token was last used
 
 
-class Tokens(Database):
+class TokenMixin(Database):
     """Add, list, revoke and look up."""
 
-    @again
+    @retry_transaction
     def add_token(self, name: str, scopes: Iterable[str]) -> str:
         """A new token's secret; it can't be shown again. `scopes` are of read, submit and admin.
 
         Raises Conflict for a name that is taken, UnknownName for another scope, StoreError for none.
         """
-        given = _known(scopes)
-        wanted = [scope for scope in SCOPES if scope in given]
+        given = _check_scopes(scopes)
+        ordered = [scope for scope in SCOPES if scope in given]
         check_names(name=name)
-        if not name or not wanted:
+        if not name or not ordered:
             raise StoreError(f"a token needs a name and at least one scope of {', '.join(SCOPES)}")
         secret = f"evornn_{secrets.token_urlsafe(BYTES)}"
-        with self.writing() as connection:
-            if ensure_row(connection, tokens, {"name": name, "digest": _digest(secret), "scopes": wanted}) is None:
+        with self.write_transaction() as connection:
+            if ensure_row(connection, tokens, {"name": name, "digest": _digest(secret), "scopes": ordered}) is None:
                 raise Conflict(f"there is a token {name!r} already: choose another name")
         return secret
 
     def tokens(self) -> list[Token]:
         """All tokens, also revoked ones, oldest first."""
-        with self.reading() as connection:
-            return [_token(row) for row in connection.execute(_tokens().order_by(tokens.c.id)).mappings()]
+        with self.read_transaction() as connection:
+            return [_token(row) for row in connection.execute(_select_tokens().order_by(tokens.c.id)).mappings()]
 
-    @again
+    @retry_transaction
     def revoke_token(self, name: str) -> None:
         """From now on it opens nothing. Raises NotFound for no such name."""
         change = update(tokens).where(tokens.c.name == name, tokens.c.revoked.is_(None)).values(revoked=now())
-        with self.writing() as connection:
+        with self.write_transaction() as connection:
             if connection.execute(select(tokens.c.id).where(tokens.c.name == name)).first() is None:
                 raise NotFound(f"no token {name!r}: `evornn token ls` shows all")
             connection.execute(change)
 
     def token_for(self, secret: str) -> Token | None:
         """The token with this secret, unless it is revoked or there is none. Notes the minute of its use."""
-        with self.reading() as connection:
-            chosen = _tokens().where(tokens.c.digest == _digest(secret), tokens.c.revoked.is_(None))
-            found = connection.execute(chosen.add_columns(now().label("now"))).mappings().one_or_none()
-        if found is None:
+        with self.read_transaction() as connection:
+            chosen = _select_tokens().where(tokens.c.digest == _digest(secret), tokens.c.revoked.is_(None))
+            row = connection.execute(chosen.add_columns(now().label("now"))).mappings().one_or_none()
+        if row is None:
             return None
-        if found["last_used"] is None or found["now"] - found["last_used"] > RESOLUTION:
-            with self.writing() as connection:
-                connection.execute(update(tokens).where(tokens.c.id == found["id"]).values(last_used=now()))
-        return _token(found)
+        if row["last_used"] is None or row["now"] - row["last_used"] > RESOLUTION:
+            with self.write_transaction() as connection:
+                connection.execute(update(tokens).where(tokens.c.id == row["id"]).values(last_used=now()))
+        return _token(row)
 
 
-def _tokens() -> Select[Any]:
+def _select_tokens() -> Select[Any]:
     names = ("id", "name", "scopes", "created", "last_used", "revoked")
     return select(*(tokens.c[name] for name in names))
 
@@ -78,7 +78,7 @@ def _token(row: RowMapping) -> Token:
     return Token(row["id"], row["name"], tuple(row["scopes"]), **times)
 
 
-def _known(scopes: Iterable[str]) -> set[str]:
+def _check_scopes(scopes: Iterable[str]) -> set[str]:
     given = set(scopes)
     for scope in sorted(given - set(SCOPES)):
         raise UnknownName("scope", scope, SCOPES)

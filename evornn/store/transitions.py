@@ -30,24 +30,26 @@ def fence(connection: Connection, run: RunId, lease: int) -> RowMapping:
     """
     row = connection.execute(_FENCE, {"ours": run, "number": lease}).mappings().one_or_none()
     if row is None:
-        raise fenced(run, lease)
+        raise fenced_error(run, lease)
     return row
 
 
-def fenced(run: RunId, lease: int) -> Fenced:
+def fenced_error(run: RunId, lease: int) -> Fenced:
     return Fenced(f"run {run}: lease {lease} is over or another worker has the run now; this attempt stops")
 
 
 def fence_all(connection: Connection, leases: Collection[tuple[RunId, int]]) -> dict[RunId, RowMapping]:
     """Renew many leases at once. Answers the rows of those runs whose lease is ours."""
     ours = tuple_(runs.c.id, runs.c.lease).in_(leases)
-    held = select(runs.c.id).where(ours, runs.c.state.in_(OPEN)).order_by(runs.c.id).with_for_update(key_share=True)
-    renewed = update(runs).where(runs.c.id.in_(held)).values(lease_until=now() + runs.c.lease_seconds)
-    found = connection.execute(renewed.returning(runs.c.id, runs.c.state)).mappings().all()
-    return {row["id"]: row for row in found}
+    statement = (
+        select(runs.c.id).where(ours, runs.c.state.in_(OPEN)).order_by(runs.c.id).with_for_update(key_share=True)
+    )
+    renewed = update(runs).where(runs.c.id.in_(statement)).values(lease_until=now() + runs.c.lease_seconds)
+    rows = connection.execute(renewed.returning(runs.c.id, runs.c.state)).mappings().all()
+    return {row["id"]: row for row in rows}
 
 
-def move(
+def transition(
     connection: Connection, kind: str, values: Mapping[str, Any], *where: ColumnElement[bool], detail: str = ""
 ) -> list[RunId]:
     """Change the runs that match, with an event `kind` for each; answers their ids.
@@ -58,24 +60,24 @@ def move(
     chosen = select(runs.c.id).where(*where).order_by(runs.c.id)
     chosen = chosen.with_for_update(skip_locked=kind == EXPIRED, key_share=True)  # what belongs to them may be written
     change = update(runs).where(runs.c.id.in_(chosen)).values(**values).returning(runs.c.id, runs.c.job_id)
-    found = sorted((int(run), int(job)) for run, job in connection.execute(change))
-    if found:
-        notes = [{"run_id": run, "job_id": job, "kind": kind, "detail": detail} for run, job in found]
+    changes = sorted((int(run), int(job)) for run, job in connection.execute(change))
+    if changes:
+        notes = [{"run_id": run, "job_id": job, "kind": kind, "detail": detail} for run, job in changes]
         connection.execute(insert(events), notes)
-    return [run for run, _ in found]
+    return [run for run, _ in changes]
 
 
-def sweep(connection: Connection) -> None:
+def expire_leases(connection: Connection) -> None:
     """Runs whose worker went silent: to be claimed again, or cancelled if that was asked."""
-    if connection.execute(_SILENT).first() is not None:
-        let_go(connection, EXPIRED, runs.c.lease_until <= now())
+    if connection.execute(_FIRST_EXPIRED).first() is not None:
+        release_leases(connection, EXPIRED, runs.c.lease_until <= now())
 
 
-def let_go(connection: Connection, kind: str, *where: ColumnElement[bool]) -> int:
+def release_leases(connection: Connection, kind: str, *where: ColumnElement[bool]) -> int:
     """Give up leases: back to the queue, or cancelled where that was asked. Answers how many."""
-    queued = move(connection, kind, {"state": "queued", "lease_until": None}, runs.c.state == "running", *where)
-    ended = {"state": "cancelled", "lease_until": None, "finished": now()}
-    return len(queued) + len(move(connection, "cancelled", ended, runs.c.state == "cancelling", *where))
+    queued = transition(connection, kind, {"state": "queued", "lease_until": None}, runs.c.state == "running", *where)
+    end = {"state": "cancelled", "lease_until": None, "finished": now()}
+    return len(queued) + len(transition(connection, "cancelled", end, runs.c.state == "cancelling", *where))
 
 
 # Built once: putting a statement together costs more than running it.
@@ -85,4 +87,4 @@ _FENCE = (
     .values(lease_until=now() + runs.c.lease_seconds)
     .returning(runs.c.id, runs.c.job_id, runs.c.state, runs.c.failures, runs.c.not_finite)
 )
-_SILENT = select(runs.c.id).where(runs.c.state.in_(OPEN), runs.c.lease_until <= now()).limit(1)
+_FIRST_EXPIRED = select(runs.c.id).where(runs.c.state.in_(OPEN), runs.c.lease_until <= now()).limit(1)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 
 from evornn.store import reader
 from evornn.store.database import Database
-from evornn.store.errors import StoreError, translated
+from evornn.store.errors import StoreError, translate_errors
 from evornn.store.schema import HEAD, VERSION_TABLE, metadata
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def check(url: str) -> Health:
     """Is the schema this evornn's, and is the file sound? Raises StoreError when the database can't be opened."""
     database = Database(url)
     try:
-        with database.reading() as connection:
+        with database.read_transaction() as connection:
             version = version_of(connection)
             problems = (*_schema_problems(connection, version), *_file_problems(connection))
         return Health(version, HEAD, problems)
@@ -56,19 +56,19 @@ def check(url: str) -> Health:
         database.close()
 
 
-def ensure(database: Database, create: bool) -> None:
+def ensure_schema(database: Database, create: bool) -> None:
     """The schema is the one this evornn wants, or is made in an empty database. Raises StoreError."""
     if create and database.path is not None and not database.path.exists():
         _upgrade(database, "head")
-    with database.reading() as connection:
+    with database.read_transaction() as connection:
         version = version_of(connection)
         foreign = version is None and bool({*inspect(connection).get_table_names()} - {VERSION_TABLE})
     if foreign:
-        raise StoreError(f"the database {database.where} is not evornn's: name another one with --store")
+        raise StoreError(f"the database {database.display_url} is not evornn's: name another one with --store")
     if version is None and create:
         _upgrade(database, "head")
     elif version != HEAD:
-        raise StoreError(f"the database {database.where} {_difference(version)}")
+        raise StoreError(f"the database {database.display_url} {_version_message(version)}")
 
 
 def version_of(connection: Connection) -> str | None:
@@ -79,7 +79,7 @@ def version_of(connection: Connection) -> str | None:
     return None if version is None else str(version)
 
 
-def _difference(version: str | None) -> str:
+def _version_message(version: str | None) -> str:
     if version is None:
         return "is empty: `evornn db upgrade` makes its tables"
     if version < HEAD:
@@ -95,21 +95,21 @@ def _upgrade(database: Database, revision: str) -> str:
     from alembic import command
     from alembic.script import ScriptDirectory
 
-    with translated(database.where):
+    with translate_errors(database.display_url):
         if database.path is not None:
-            _usable(database.path.parent)
+            _check_directory(database.path.parent)
             database.use_wal()
     config = _config()
-    with database.migrating() as connection:
+    with database.migration_transaction() as connection:
         version = version_of(connection)
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         if version is not None and version not in known:
-            raise StoreError(f"the database {database.where} {_difference(version)}")
+            raise StoreError(f"the database {database.display_url} {_version_message(version)}")
         config.attributes["connection"] = connection
         down = version is not None and revision != "head" and (revision == "base" or revision < version)
         (command.downgrade if down else command.upgrade)(config, revision)
         version = version_of(connection)
-        if version == HEAD and not database.sqlite:
+        if version == HEAD and not database.is_sqlite:
             reader.grant(connection)
         return version or ""
 
@@ -123,7 +123,7 @@ def _config() -> Config:
     return config
 
 
-def _usable(directory: Path) -> None:
+def _check_directory(directory: Path) -> None:
     if not directory.is_dir():
         raise StoreError(f"the directory {directory} doesn't exist: create it, or name another with --store")
     if not os.access(directory, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
@@ -132,18 +132,18 @@ def _usable(directory: Path) -> None:
 
 def _schema_problems(connection: Connection, version: str | None) -> list[str]:
     if version != HEAD:
-        return [f"the database {_difference(version)}"]
+        return [f"the database {_version_message(version)}"]
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    options = {"version_table": VERSION_TABLE, "compare_type": True, "include_object": _comparable(connection)}
+    options = {"version_table": VERSION_TABLE, "compare_type": True, "include_object": _index_filter(connection)}
     with warnings.catch_warnings():  # about the index that is left out
         warnings.simplefilter("ignore")
         differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
     return [f"the schema was changed by hand: {difference}" for difference in differences]
 
 
-def _comparable(connection: Connection) -> Callable[..., bool]:
+def _index_filter(connection: Connection) -> Callable[..., bool]:
     """SQLite can't say that an index is descending, so `ix_runs_claim` would always seem to differ."""
     return lambda thing, name, *_: connection.dialect.name != "sqlite" or name != "ix_runs_claim"
 
@@ -151,7 +151,7 @@ def _comparable(connection: Connection) -> Callable[..., bool]:
 def _file_problems(connection: Connection) -> list[str]:
     if connection.dialect.name != "sqlite":
         return []
-    sound = [str(row[0]) for row in connection.execute(text("PRAGMA quick_check"))]
+    integrity = [str(row[0]) for row in connection.execute(text("PRAGMA quick_check"))]
     orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
-    found = [f"damaged: {line}" for line in sound if line != "ok"]
-    return found + [f"row {row[1]} of {row[0]} belongs to no {row[2]}" for row in orphans]
+    problems = [f"damaged: {line}" for line in integrity if line != "ok"]
+    return problems + [f"row {row[1]} of {row[0]} belongs to no {row[2]}" for row in orphans]

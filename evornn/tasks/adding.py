@@ -10,7 +10,7 @@ from annotated_types import Ge
 from evornn.arrays import Streams
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.baselines import mean_square
+from evornn.tasks.core.baselines import mse
 from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Data, Sequences, Task
 
@@ -35,8 +35,8 @@ class Adding(Task):
         train = sequences(self.train, self.length, streams.child("train").at(0))
         valid = sequences(self.valid, self.length, streams.child("valid").at(0))
         test = sequences(self.test, self.length, streams.child("test").at(0))
-        mean = _answers(train).mean(axis=0)
-        baseline = Baseline("mean", mean_square(mean, _answers(valid)), mean_square(mean, _answers(test)))
+        mean = _masked_targets(train).mean(axis=0)
+        baseline = Baseline("mean", mse(mean, _masked_targets(valid)), mse(mean, _masked_targets(test)))
         return Data(
             train=train,
             valid=valid,
@@ -44,7 +44,7 @@ class Adding(Task):
             baselines=(baseline,),
             labels=("0.5 + (X₁ + X₂) / 4",),
             note=f"The adding problem (Hochreiter & Schmidhuber 1997), generated with data_seed {self.data_seed}.",
-            score=scores.share_right("sequences", scores.within(0.04), solved=1 - 1 / 2560),
+            score=scores.sequence_accuracy("sequences", scores.matches_within(0.04), threshold=1 - 1 / 2560),
         )
 
 
@@ -67,6 +67,6 @@ def sequences(count: int, length: int, rng: np.random.Generator) -> Sequences:
     return Sequences(inputs.astype(np.float32), targets.astype(np.float32), steps == last[:, None])
 
 
-def _answers(split: Sequences) -> Doubles:
+def _masked_targets(split: Sequences) -> Doubles:
     """[B, 1]"""
     return split.targets[split.mask].astype(np.float64)

@@ -14,12 +14,12 @@ from evornn.arrays import Series, Streams
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core import smiles
-from evornn.tasks.core.baselines import mean_square
-from evornn.tasks.core.chance import answers
-from evornn.tasks.core.generated import judged, padded
+from evornn.tasks.core.baselines import mse
+from evornn.tasks.core.chance import masked_targets
+from evornn.tasks.core.generated import make_data, pad_sequences
 from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Data, Score, Sequences, Task
-from evornn.tasks.core.trees import Tree, example
+from evornn.tasks.core.trees import Tree, tree_example
 
 FRACTIONS = (0.7, 0.15)  # of training and validation
 ESTIMATES = {"JOBACK"}  # made by a formula from the structure itself, not measured
@@ -40,27 +40,29 @@ class Alkanes(Task):
 
     def data(self) -> Data:
         """I = 3 + 5: places of three children; C, CH, CH₂, CH₃, CH₄. O = 1."""
-        found = _boiling_points()
-        order = Streams(self.data_seed, "alkanes").at(0).permutation(len(found))
-        train, valid = (round(share * len(found)) for share in (FRACTIONS[0], sum(FRACTIONS)))
-        kelvin = np.array([boils for _, boils in found])
+        molecules = _boiling_points()
+        order = Streams(self.data_seed, "alkanes").at(0).permutation(len(molecules))
+        train, valid = (round(share * len(molecules)) for share in (FRACTIONS[0], sum(FRACTIONS)))
+        kelvin = np.array([boils for _, boils in molecules])
         mean, std = kelvin[order[:train]].mean(), kelvin[order[:train]].std()
         parts = [
-            padded([example(found[k][0], smiles.ARITY, smiles.LABELS, (kelvin[k] - mean) / std) for k in rows])
+            pad_sequences(
+                [tree_example(molecules[k][0], smiles.ARITY, smiles.LABELS, (kelvin[k] - mean) / std) for k in rows]
+            )
             for rows in np.split(order, [train, valid])
         ]
-        note = f"{SOURCE} {len(found)} molecules, split with data_seed {self.data_seed}."
-        score = Score("mean absolute error, K", _Error(float(std)))
-        data = judged(*parts, loss="mse", labels=("boiling point, standardised",), note=note, score=score)
-        return replace(data, baselines=(*data.baselines, _by_size(data)))
+        note = f"{SOURCE} {len(molecules)} molecules, split with data_seed {self.data_seed}."
+        score = Score("mean absolute error, K", _AbsoluteErrorKelvin(float(std)))
+        data = make_data(*parts, loss="mse", labels=("boiling point, standardised",), note=note, score=score)
+        return replace(data, baselines=(*data.baselines, _size_baseline(data)))
 
 
-class _Error:
+class _AbsoluteErrorKelvin:
     def __init__(self, kelvin: float) -> None:
         self.kelvin = kelvin  # of one unit of the output
 
-    def __call__(self, outputs: Series, asked: Sequences) -> float:
-        return float(self.kelvin * np.abs(outputs - asked.targets)[asked.mask].mean())
+    def __call__(self, outputs: Series, split: Sequences) -> float:
+        return float(self.kelvin * np.abs(outputs - split.targets)[split.mask].mean())
 
 
 @lru_cache(maxsize=1)
@@ -75,24 +77,24 @@ def _boiling_points() -> list[tuple[Tree, float]]:
             "pip install 'evornn[data]'"
         ) from None
     pubchem_db.autoload_main_db()
-    found: dict[Tree, float] = {}
+    boiling_points: dict[Tree, float] = {}
     for substance in pubchem_db.CAS_index.values():
         if set(substance.smiles or "-") <= set("C()"):
-            measured = [method for method in Tb_methods(substance.CASs) if method not in ESTIMATES]
-            if measured:
-                found.setdefault(smiles.tree(substance.smiles), float(Tb(substance.CASs, method=measured[0])))
-    return sorted(found.items())
+            methods = [method for method in Tb_methods(substance.CASs) if method not in ESTIMATES]
+            if methods:
+                boiling_points.setdefault(smiles.tree(substance.smiles), float(Tb(substance.CASs, method=methods[0])))
+    return sorted(boiling_points.items())
 
 
-def _by_size(data: Data) -> Baseline:
+def _size_baseline(data: Data) -> Baseline:
     """Least squares on the number of carbon atoms and its logarithm."""
     assert isinstance(data.train, Sequences)
-    features = {name: _sizes(getattr(data, name)) for name in ("train", "valid", "test")}
-    weights = np.linalg.lstsq(features["train"], answers(data.train), rcond=None)[0]
-    valid, test = (mean_square(features[name] @ weights, answers(getattr(data, name))) for name in ("valid", "test"))
+    features = {name: _size_features(getattr(data, name)) for name in ("train", "valid", "test")}
+    weights = np.linalg.lstsq(features["train"], masked_targets(data.train), rcond=None)[0]
+    valid, test = (mse(features[name] @ weights, masked_targets(getattr(data, name))) for name in ("valid", "test"))
     return Baseline("carbon atoms", valid, test)
 
 
-def _sizes(split: Sequences) -> Doubles:
+def _size_features(split: Sequences) -> Doubles:
     atoms = split.inputs[..., smiles.ARITY :].sum(axis=(1, 2)).astype(np.float64)
     return np.stack([np.ones_like(atoms), atoms, np.log(atoms)], axis=1)

@@ -11,7 +11,7 @@ from pydantic import ValidationInfo, field_validator
 
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import Example, judged, one_hot, padded
+from evornn.tasks.core.generated import Example, make_data, one_hot, pad_sequences
 from evornn.tasks.core.task import Data, Sequences, Task
 
 
@@ -38,18 +38,18 @@ class ANBN(Task):
     def data(self) -> Data:
         """I = O = `letters` + 1: S and the letters in, the letters and T out."""
         word = " ".join(f"{letter}^n" for letter in "abc"[: self.letters])
-        return judged(
+        return make_data(
             self._strings(1, self.n),
             self._strings(self.n + 1, self.valid_n),
             self._strings(self.valid_n + 1, self.test_n),
             loss="binary_cross_entropy",
             labels=tuple(f"{symbol} may follow, logit" for symbol in [*"abc"[: self.letters], "T"]),
             note=f"The language {word} (Gers & Schmidhuber 2001), every string up to n = {self.test_n}.",
-            score=scores.share_decided("strings"),
+            score=scores.binary_accuracy("strings"),
         )
 
     def _strings(self, first: int, last: int) -> Sequences:
-        return padded([string(n, self.letters) for n in range(first, last + 1)])
+        return pad_sequences([string(n, self.letters) for n in range(first, last + 1)])
 
 
 def string(n: int, letters: int) -> Example:

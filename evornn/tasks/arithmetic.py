@@ -11,11 +11,11 @@ from annotated_types import Ge, Le
 
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import Example, Generated, Split, one_hot
+from evornn.tasks.core.generated import Example, Generated, SplitName, one_hot
 from evornn.tasks.core.task import Score
 
-READ = digits + "+-=" + ascii_lowercase
-SAID = digits + "-."  # the point ends the answer
+INPUT_SYMBOLS = digits + "+-=" + ascii_lowercase
+OUTPUT_SYMBOLS = digits + "-."  # the point ends the answer
 
 
 @settings
@@ -31,19 +31,25 @@ class Arithmetic(Generated):
     loss: ClassVar[str] = "cross_entropy"
     paper: ClassVar[str] = "Arithmetic (after Jozefowicz, Zaremba & Sutskever 2015)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = 39: ten digits, + − = and 26 letters; O = 12: ten digits, − and the end."""
         question, answer = self._question(rng)
-        read = "".join(character + self._letters(rng) for character in question) + "=" + answer
-        said = np.zeros((len(read), len(SAID)), np.float32)
-        said[-len(answer) - 1 :] = one_hot([SAID.index(character) for character in f"{answer}."], len(SAID))
-        return Example(one_hot([READ.index(character) for character in read], len(READ)), said, len(answer) + 1)
+        text = "".join(character + self._letters(rng) for character in question) + "=" + answer
+        targets = np.zeros((len(text), len(OUTPUT_SYMBOLS)), np.float32)
+        targets[-len(answer) - 1 :] = one_hot(
+            [OUTPUT_SYMBOLS.index(character) for character in f"{answer}."], len(OUTPUT_SYMBOLS)
+        )
+        return Example(
+            one_hot([INPUT_SYMBOLS.index(character) for character in text], len(INPUT_SYMBOLS)),
+            targets,
+            len(answer) + 1,
+        )
 
     def labels(self) -> tuple[str, ...]:
-        return tuple(f"{character} comes next, logit" for character in SAID)
+        return tuple(f"{character} comes next, logit" for character in OUTPUT_SYMBOLS)
 
     def score(self) -> Score:
-        return scores.share_of_steps_right("characters", scores.largest)
+        return scores.step_accuracy("characters", scores.argmax_matches)
 
     def _question(self, rng: np.random.Generator) -> tuple[str, str]:
         """An expression and its value."""

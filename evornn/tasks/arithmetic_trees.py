@@ -9,14 +9,14 @@ from annotated_types import Ge
 
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.bag import with_bag
-from evornn.tasks.core.generated import Example, Lengthened, Split
+from evornn.tasks.core.bag import add_bag_baseline
+from evornn.tasks.core.generated import Example, LengthGeneralisation, SplitName
 from evornn.tasks.core.task import Data, Score
-from evornn.tasks.core.trees import Tree, Words, example, grown
+from evornn.tasks.core.trees import Tree, Vocabulary, random_tree, tree_example
 
 
 @settings
-class ArithmeticTrees(Lengthened):
+class ArithmeticTrees(LengthGeneralisation):
     """Random expressions over −`largest` … `largest`; `length` and `test_length` count operators. The answer is in
     units of `largest`. How a tree travels as a sequence: tasks/trees.py."""
 
@@ -28,23 +28,23 @@ class ArithmeticTrees(Lengthened):
     loss: ClassVar[str] = "mse"
     paper: ClassVar[str] = "Arithmetic as trees (after Hupkes, Veldhoen & Zuidema 2018)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = 2 + (2 largest + 1) + 2: places of two children; the numbers, + and −. O = 1."""
         numbers = 2 * self.largest + 1
-        words = Words(leaves=tuple(range(numbers)), unary=(), binary=(numbers, numbers + 1))
-        tree = grown(self.draw_length(split, rng), words, rng)
-        return example(tree, 2, numbers + 2, value(tree, self.largest) / self.largest)
+        vocabulary = Vocabulary(leaves=tuple(range(numbers)), unary=(), binary=(numbers, numbers + 1))
+        tree = random_tree(self.draw_length(split, rng), vocabulary, rng)
+        return tree_example(tree, 2, numbers + 2, value(tree, self.largest) / self.largest)
 
     def data(self) -> Data:
         """Also with the baseline of who counts nodes and does not see how they hang together."""
-        return with_bag(super().data(), arity=2)
+        return add_bag_baseline(super().data(), arity=2)
 
     def labels(self) -> tuple[str, ...]:
         return (f"value / {self.largest}",)
 
     def score(self) -> Score:
         """Right: the nearest whole number is the value."""
-        return scores.share_right("expressions", scores.within(0.5 / self.largest))
+        return scores.sequence_accuracy("expressions", scores.matches_within(0.5 / self.largest))
 
 
 def value(tree: Tree, largest: int) -> int:

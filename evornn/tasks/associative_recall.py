@@ -12,12 +12,12 @@ from pydantic import ValidationInfo, field_validator
 
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import Example, Lengthened, Split
+from evornn.tasks.core.generated import Example, LengthGeneralisation, SplitName
 from evornn.tasks.core.task import Score
 
 
 @settings
-class AssociativeRecall(Lengthened):
+class AssociativeRecall(LengthGeneralisation):
     """2 … `length` different items, each of `vectors` vectors of `width` bits behind a delimiter; then one of them, but
     the last, between two query marks."""
 
@@ -36,24 +36,24 @@ class AssociativeRecall(Lengthened):
             raise ValueError("too few bits for that many different items: raise width or vectors")
         return width
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = width + 2 (delimiter, query mark), O = width."""
-        items = self._items(self.draw_length(split, rng, least=2), rng)
-        asked = int(rng.integers(len(items) - 1))
+        items = self._items(self.draw_length(split, rng, minimum=2), rng)
+        query_index = int(rng.integers(len(items) - 1))
         delimiter, query = np.eye(self.width + 2, dtype=np.float32)[-2:, None]
         bits = np.zeros((len(items), self.vectors, self.width + 2), np.float32)
         bits[..., :-2] = items
-        shown = [part for item in bits for part in (delimiter, item)] + [query, bits[asked], query]
-        inputs = np.concatenate([*shown, np.zeros_like(bits[0])])
+        parts = [part for item in bits for part in (delimiter, item)] + [query, bits[query_index], query]
+        inputs = np.concatenate([*parts, np.zeros_like(bits[0])])
         targets = np.zeros((len(inputs), self.width), np.float32)
-        targets[-self.vectors :] = items[asked + 1]
+        targets[-self.vectors :] = items[query_index + 1]
         return Example(inputs, targets, self.vectors)
 
     def labels(self) -> tuple[str, ...]:
         return tuple(f"bit {k + 1}, logit" for k in range(self.width))
 
     def score(self) -> Score:
-        return scores.share_decided("sequences")
+        return scores.binary_accuracy("sequences")
 
     def _items(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """[count, vectors, width], no two the same."""

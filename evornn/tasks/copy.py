@@ -9,12 +9,12 @@ from annotated_types import Ge
 
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import Example, Lengthened, Split
+from evornn.tasks.core.generated import Example, LengthGeneralisation, SplitName
 from evornn.tasks.core.task import Score
 
 
 @settings
-class Copy(Lengthened):
+class Copy(LengthGeneralisation):
     """1 … `length` vectors of `width` bits, a delimiter, then as many steps of silence in which the vectors are due."""
 
     width: Annotated[int, Ge(1)] = 8
@@ -22,7 +22,7 @@ class Copy(Lengthened):
     causal: ClassVar[bool] = False
     paper: ClassVar[str] = "Copy (Graves, Wayne & Danihelka 2014)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = width + 1 (the delimiter), O = width; T = 2 × vectors + 1."""
         bits = rng.integers(0, 2, (self.draw_length(split, rng), self.width))
         inputs = np.zeros((2 * len(bits) + 1, self.width + 1), np.float32)
@@ -35,4 +35,4 @@ class Copy(Lengthened):
         return tuple(f"bit {k + 1}, logit" for k in range(self.width))
 
     def score(self) -> Score:
-        return scores.share_decided("sequences")
+        return scores.binary_accuracy("sequences")

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator
 from evornn.errors import EvornnError, suggestion
 from evornn.settings import settings
 from evornn.tasks.core.scaling import Doubles
-from evornn.tasks.core.series import Forecasting, Table
+from evornn.tasks.core.series import Forecasting, TimeSeries
 
 
 def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -41,20 +41,20 @@ class CSV(Forecasting):
     inputs: Names | None = None  # what the network reads; None: the targets
     date: str | None = None  # the column of ISO dates or times; needed for a split by dates
 
-    def table(self) -> Table:
+    def time_series(self) -> TimeSeries:
         """The named columns. Raises EvornnError that says which file, column and line, and what to do."""
         file = _read(Path(self.path))
         inputs = self.inputs or self.targets
         columns = tuple(dict.fromkeys([*inputs, *self.targets]))
         times = file.times(self.date) if self.date else [str(row + 1) for row in range(len(file.rows))]
-        step, season = _calendar(times) if self.date else ("row", None)
-        return Table(
+        step, season = _infer_frequency(times) if self.date else ("row", None)
+        return TimeSeries(
             values=np.column_stack([file.numbers(name) for name in columns]),
             columns=columns,
             inputs=inputs,
             targets=self.targets,
             times=times,
-            dated=self.date is not None,
+            has_dates=self.date is not None,
             step=step,
             season=season,
             source=f"From {file.path.name}.",
@@ -73,7 +73,7 @@ class _File:
         values = np.array([_number(cell) for cell in self.cells(name)])
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
-            raise self.problem(name, int(bad[0]), "is no finite number", "fill it in or leave the row out")
+            raise self.cell_error(name, int(bad[0]), "is no finite number", "fill it in or leave the row out")
         return values
 
     def times(self, name: str) -> list[str]:
@@ -83,10 +83,10 @@ class _File:
         cells = self.cells(name)
         times = pd.to_datetime(pd.Series(cells), format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None)
         if times.isna().any():
-            raise self.problem(name, int(times.isna().argmax()), "is no ISO date", "write dates like 2008-12-31")
+            raise self.cell_error(name, int(times.isna().argmax()), "is no ISO date", "write dates like 2008-12-31")
         back = times.diff() <= pd.Timedelta(0)
         if back.any():
-            raise self.problem(name, int(back.argmax()), "is not after the row before", "sort the rows by date")
+            raise self.cell_error(name, int(back.argmax()), "is not after the row before", "sort the rows by date")
         days = bool((times == times.dt.normalize()).all())
         return [time.date().isoformat() if days else time.isoformat() for time in times]
 
@@ -99,10 +99,10 @@ class _File:
         column = self.header.index(name)
         return [row[column].strip() for row in self.rows]
 
-    def problem(self, name: str, row: int, what: str, mend: str) -> EvornnError:
+    def cell_error(self, name: str, row: int, what: str, advice: str) -> EvornnError:
         """An error that names file, line, column and cell."""
         cell = self.cells(name)[row]
-        return EvornnError(f"{self.path}, line {self.lines[row]}, column {name!r}: {cell!r} {what}: {mend}")
+        return EvornnError(f"{self.path}, line {self.lines[row]}, column {name!r}: {cell!r} {what}: {advice}")
 
 
 def _read(path: Path) -> _File:
@@ -131,7 +131,7 @@ def _number(cell: str) -> float:
         return math.nan
 
 
-_CALENDAR = (  # step, days from one row to the next: least and most, rows of a season
+_FREQUENCIES = (  # step, days from one row to the next: least and most, rows of a season
     ("hour", 1 / 24, 1 / 24, 24),
     ("day", 1, 1, 7),
     ("week", 7, 7, 52),
@@ -141,10 +141,10 @@ _CALENDAR = (  # step, days from one row to the next: least and most, rows of a 
 )
 
 
-def _calendar(times: list[str]) -> tuple[str, int | None]:
+def _infer_frequency(times: list[str]) -> tuple[str, int | None]:
     """What lies between two rows, and how many of them make a season; ("row", None) where the dates show no rule."""
     days = np.diff(np.array(times, "datetime64[s]")) / np.timedelta64(1, "D")
-    for step, least, most, season in _CALENDAR:
-        if len(days) and np.all((days > least - 1e-3) & (days < most + 1e-3)):
+    for step, min_days, max_days, season in _FREQUENCIES:
+        if len(days) and np.all((days > min_days - 1e-3) & (days < max_days + 1e-3)):
             return step, season
     return "row", None

@@ -10,9 +10,9 @@ import numpy as np
 
 from evornn.arrays import Series
 from evornn.settings import settings
-from evornn.tasks.core.chance import answers
+from evornn.tasks.core.chance import masked_targets
 from evornn.tasks.core.chorale_corpus import KEYS, LOWEST, Roll, chorales
-from evornn.tasks.core.generated import Example, judged, padded
+from evornn.tasks.core.generated import Example, make_data, pad_sequences
 from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Data, Score, Sequences, Task
 
@@ -33,10 +33,10 @@ class JSBChorales(Task):
     def data(self) -> Data:
         """I = O = 88: the keys that sound, and the logits of those that sound at the next beat."""
         rolls = chorales()
-        parts = [padded([_example(roll) for roll in part]) for part in _split(rolls)]
+        parts = [pad_sequences([_example(roll) for roll in part]) for part in _split(rolls)]
         labels = tuple(f"MIDI {LOWEST + key} sounds next, logit" for key in range(KEYS))
         score = Score("negative log-likelihood of a frame, nats", _frame, losses=(self.loss,))
-        data = judged(*parts, loss=self.loss, labels=labels, note="", score=score)
+        data = make_data(*parts, loss=self.loss, labels=labels, note="", score=score)
         data = replace(data, baselines=(_markov(*parts), *data.baselines))
         floors = ", ".join(f"{known.name} {KEYS * known.test:.2f}" for known in data.baselines)
         note = f"{SOURCE} {len(rolls)} different ones, not in the published split; per frame on test: {floors} nats."
@@ -52,9 +52,9 @@ def _example(roll: Roll) -> Example:
     return Example(frames[:-1], frames[1:], len(frames) - 1)
 
 
-def _frame(outputs: Series, asked: Sequences) -> float:
+def _frame(outputs: Series, split: Sequences) -> float:
     """Mean over all frames of the sum over the keys."""
-    y, t = outputs[asked.mask], asked.targets[asked.mask]
+    y, t = outputs[split.mask], split.targets[split.mask]
     softplus = np.maximum(y, 0) + np.log1p(np.exp(-np.abs(y)))  # logaddexp warns of NaN
     return float((softplus - t * y).sum(axis=-1, dtype=np.float64).mean())
 
@@ -62,16 +62,18 @@ def _frame(outputs: Series, asked: Sequences) -> float:
 def _markov(train: Sequences, valid: Sequences, test: Sequences) -> Baseline:
     """Each key for itself, from whether it sounds now: two chances for each, counted on training data. What never
     occurs there counts as half an occurrence."""
-    was, comes = _seen(train), answers(train)
-    sounding = ((was * comes).sum(axis=0) + 0.5) / (was.sum(axis=0) + 1)
-    silent = (((1 - was) * comes).sum(axis=0) + 0.5) / ((1 - was).sum(axis=0) + 1)
-    losses = [_loss(np.where(_seen(split) > 0, sounding, silent), answers(split)) for split in (valid, test)]
+    current, following = _masked_inputs(train), masked_targets(train)
+    sounding = ((current * following).sum(axis=0) + 0.5) / (current.sum(axis=0) + 1)
+    silent = (((1 - current) * following).sum(axis=0) + 0.5) / ((1 - current).sum(axis=0) + 1)
+    losses = [
+        _loss(np.where(_masked_inputs(split) > 0, sounding, silent), masked_targets(split)) for split in (valid, test)
+    ]
     return Baseline("Markov chain of each key", valid=losses[0], test=losses[1])
 
 
-def _seen(split: Sequences) -> Doubles:
+def _masked_inputs(split: Sequences) -> Doubles:
     return split.inputs[split.mask].astype(np.float64)
 
 
-def _loss(chance: Doubles, comes: Doubles) -> float:
-    return float(-np.log(np.where(comes > 0, chance, 1 - chance)).mean())
+def _loss(chance: Doubles, targets: Doubles) -> float:
+    return float(-np.log(np.where(targets > 0, chance, 1 - chance)).mean())

@@ -9,17 +9,17 @@ from annotated_types import Ge
 
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.bag import with_bag
-from evornn.tasks.core.generated import Example, Lengthened, Split
+from evornn.tasks.core.bag import add_bag_baseline
+from evornn.tasks.core.generated import Example, LengthGeneralisation, SplitName
 from evornn.tasks.core.task import Data, Score
-from evornn.tasks.core.trees import Tree, Words, example, grown
+from evornn.tasks.core.trees import Tree, Vocabulary, random_tree, tree_example
 
 LABELS = ("false", "true", "not", "and", "or", "xor")
-WORDS = Words(leaves=(0, 1), unary=(2,), binary=(3, 4, 5))
+VOCABULARY = Vocabulary(leaves=(0, 1), unary=(2,), binary=(3, 4, 5))
 
 
 @settings
-class LogicTrees(Lengthened):
+class LogicTrees(LengthGeneralisation):
     """Random formulas of true, false, not, and, or, xor; `length` and `test_length` count connectives. How a tree
     travels as a sequence: tasks/trees.py."""
 
@@ -29,20 +29,20 @@ class LogicTrees(Lengthened):
     causal: ClassVar[bool] = False
     paper: ClassVar[str] = "Logic formulas as trees (after Goller & Küchler 1996)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = 2 + 6 (places of two children, label), O = 1."""
-        tree = grown(self.draw_length(split, rng), WORDS, rng)
-        return example(tree, 2, len(LABELS), float(truth(tree)))
+        tree = random_tree(self.draw_length(split, rng), VOCABULARY, rng)
+        return tree_example(tree, 2, len(LABELS), float(truth(tree)))
 
     def data(self) -> Data:
         """Also with the baseline of who counts nodes and does not see how they hang together."""
-        return with_bag(super().data(), arity=2)
+        return add_bag_baseline(super().data(), arity=2)
 
     def labels(self) -> tuple[str, ...]:
         return ("the formula is true, logit",)
 
     def score(self) -> Score:
-        return scores.share_decided("formulas")
+        return scores.binary_accuracy("formulas")
 
 
 def truth(tree: Tree) -> bool:

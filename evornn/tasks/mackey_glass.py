@@ -10,7 +10,7 @@ from annotated_types import Ge
 
 from evornn.settings import settings
 from evornn.tasks.core.scaling import Doubles
-from evornn.tasks.core.series import Forecasting, Table
+from evornn.tasks.core.series import Forecasting, TimeSeries
 
 SUBSTEPS = 10  # of the integration, per unit of time
 START = 1.2  # of x before time 0
@@ -26,10 +26,10 @@ class MackeyGlass(Forecasting):
     delay: Annotated[int, Ge(1)] = 17  # τ
     rows: Annotated[int, Ge(10)] = 3000
 
-    def table(self) -> Table:
+    def time_series(self) -> TimeSeries:
         """[rows, 1]"""
         values = mackey_glass(TRANSIENT + self.rows, self.delay)[TRANSIENT:, None]
-        return Table(
+        return TimeSeries(
             values=values,
             columns=("x",),
             inputs=("x",),

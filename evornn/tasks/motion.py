@@ -12,9 +12,9 @@ from annotated_types import Ge
 
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.baselines import mean_square
-from evornn.tasks.core.chance import answers
-from evornn.tasks.core.generated import Example, Generated, Split, one_hot
+from evornn.tasks.core.baselines import mse
+from evornn.tasks.core.chance import masked_targets
+from evornn.tasks.core.generated import Example, Generated, SplitName, one_hot
 from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Data, Score, Sequences
 
@@ -37,16 +37,16 @@ class Motion(Generated):
     loss: ClassVar[str] = "mse"
     paper: ClassVar[str] = "Motion on two time scales (after Yamashita & Tani 2008)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = 2 + 6 (place, order), O = 2 (next place); T = 9 movements of one period each, by default."""
         behaviour = int(rng.integers(len(BEHAVIOURS)))
         period, size = int(rng.integers(self.period - 1, self.period + 2)), rng.uniform(0.8, 1.2)
         path = np.concatenate([np.tile(primitive(k, period), (self.repeats, 1)) for k in BEHAVIOURS[behaviour]])
         path = size * np.vstack([path, path[:1]])
-        seen = (path + self.noise * rng.standard_normal(path.shape)).astype(np.float32)
+        positions = (path + self.noise * rng.standard_normal(path.shape)).astype(np.float32)
         order = np.zeros((len(path) - 1, len(BEHAVIOURS)), np.float32)
         order[0] = one_hot([behaviour], len(BEHAVIOURS))
-        return Example(np.hstack([seen[:-1], order]), seen[1:], len(order))
+        return Example(np.hstack([positions[:-1], order]), positions[1:], len(order))
 
     def labels(self) -> tuple[str, ...]:
         return ("x, 1 step ahead", "y, 1 step ahead")
@@ -58,16 +58,16 @@ class Motion(Generated):
         """Also with the baseline that the hand stays where it is."""
         data = super().data()
         assert isinstance(data.valid, Sequences) and isinstance(data.test, Sequences)
-        stays = Baseline("persistence", _stays(data.valid), _stays(data.test))
-        return replace(data, baselines=(stays, *data.baselines))
+        persistence = Baseline("persistence", _persistence_loss(data.valid), _persistence_loss(data.test))
+        return replace(data, baselines=(persistence, *data.baselines))
 
 
 def primitive(kind: int, period: int) -> Doubles:
     """[period, 2] one movement, from and to the origin: 0 up and down, 1 sideways and back, 2 round in a circle."""
     angle = 2 * np.pi * np.arange(period) / period
-    there, round_ = (1 - np.cos(angle)) / 2, np.sin(angle) / 2
-    return np.stack([(0 * there, there), (there, 0 * there), (round_, there)][kind], axis=1)
+    excursion, half_sine = (1 - np.cos(angle)) / 2, np.sin(angle) / 2
+    return np.stack([(0 * excursion, excursion), (excursion, 0 * excursion), (half_sine, excursion)][kind], axis=1)
 
 
-def _stays(split: Sequences) -> float:
-    return mean_square(split.inputs[split.mask][:, :2].astype(np.float64), answers(split))
+def _persistence_loss(split: Sequences) -> float:
+    return mse(split.inputs[split.mask][:, :2].astype(np.float64), masked_targets(split))

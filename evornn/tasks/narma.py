@@ -11,7 +11,7 @@ from evornn.arrays import Streams
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import judged
+from evornn.tasks.core.generated import make_data
 from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Data, Sequences, Task
 
@@ -33,7 +33,7 @@ class NARMA(Task):
     def data(self) -> Data:
         """I = 1 (u), O = 1 (y), both as they are; B = 1."""
         streams = Streams(self.data_seed, "narma")
-        return judged(
+        return make_data(
             *(self._sequence(getattr(self, split), streams.child(split)) for split in ("train", "valid", "test")),
             loss="mse",
             labels=("y, 1 step ahead",),

@@ -10,14 +10,14 @@ from annotated_types import Ge, Le
 
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import Example, Lengthened, Split, one_hot
+from evornn.tasks.core.generated import Example, LengthGeneralisation, SplitName, one_hot
 from evornn.tasks.core.task import Score
 
 PAIRS = ("()", "[]", "{}", "<>")
 
 
 @settings
-class Parentheses(Lengthened):
+class Parentheses(LengthGeneralisation):
     """Half of the strings are balanced; in the others two brackets changed places, or one became another. An end symbol
     asks for the answer. `length` and `test_length` count pairs."""
 
@@ -28,12 +28,12 @@ class Parentheses(Lengthened):
     causal: ClassVar[bool] = False
     paper: ClassVar[str] = "Balanced parentheses (Das, Giles & Sun 1992)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = 2 × kinds + 1: opening brackets, closing brackets, the end. O = 1."""
         symbols = balanced_string(self.draw_length(split, rng), self.kinds, rng)
         good = bool(rng.integers(2))
         if not good:
-            symbols = spoilt(symbols, self.kinds, rng)
+            symbols = corrupt(symbols, self.kinds, rng)
         inputs = one_hot([*symbols, 2 * self.kinds], 2 * self.kinds + 1)
         return Example(inputs, np.full((len(inputs), 1), good, np.float32), 1)
 
@@ -41,7 +41,7 @@ class Parentheses(Lengthened):
         return (f"balanced brackets {' '.join(PAIRS[: self.kinds])}, logit",)
 
     def score(self) -> Score:
-        return scores.share_decided("strings")
+        return scores.binary_accuracy("strings")
 
 
 def balanced_string(pairs: int, kinds: int, rng: np.random.Generator) -> list[int]:
@@ -59,7 +59,7 @@ def balanced_string(pairs: int, kinds: int, rng: np.random.Generator) -> list[in
     return symbols
 
 
-def spoilt(symbols: list[int], kinds: int, rng: np.random.Generator) -> list[int]:
+def corrupt(symbols: list[int], kinds: int, rng: np.random.Generator) -> list[int]:
     """The same string with two places exchanged or one changed, so that it is not balanced."""
     while True:
         bad = list(symbols)
@@ -68,11 +68,11 @@ def spoilt(symbols: list[int], kinds: int, rng: np.random.Generator) -> list[int
             bad[one], bad[other] = bad[other], bad[one]
         else:
             bad[one] = int(rng.integers(2 * kinds))
-        if not balanced(bad, kinds):
+        if not is_balanced(bad, kinds):
             return bad
 
 
-def balanced(symbols: list[int], kinds: int) -> bool:
+def is_balanced(symbols: list[int], kinds: int) -> bool:
     """Does every bracket close the last one that is open?"""
     stack: list[int] = []
     for symbol in symbols:

@@ -10,12 +10,12 @@ from annotated_types import Ge
 
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import Example, Lengthened, Split
+from evornn.tasks.core.generated import Example, LengthGeneralisation, SplitName
 from evornn.tasks.core.task import Score
 
 
 @settings
-class Parity(Lengthened):
+class Parity(LengthGeneralisation):
     """Bits travel as −1 and 1; the answer is due at the last bit, or with `every_step` at each of them."""
 
     test_length: Annotated[int, Ge(2)] = 100
@@ -24,7 +24,7 @@ class Parity(Lengthened):
     causal: ClassVar[bool] = False
     paper: ClassVar[str] = "Parity (Hochreiter & Schmidhuber 1996)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = 1, O = 1."""
         bits = rng.integers(0, 2, (self.draw_length(split, rng), 1))
         odd = np.cumsum(bits, axis=0) % 2
@@ -36,4 +36,4 @@ class Parity(Lengthened):
         return ("the number of ones is odd, logit",)
 
     def score(self) -> Score:
-        return scores.share_decided("strings")
+        return scores.binary_accuracy("strings")

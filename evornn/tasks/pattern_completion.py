@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Lt
 from evornn.arrays import Floats, Streams
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import Example, Generated, Split
+from evornn.tasks.core.generated import Example, Generated, SplitName
 from evornn.tasks.core.task import Score
 
 
@@ -34,25 +34,25 @@ class PatternCompletion(Generated):
     loss: ClassVar[str] = "mse"
     paper: ClassVar[str] = "Pattern completion (Hopfield 1982; Kosko 1988)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = size, O = partner or size."""
-        given, wanted = self.pairs()
+        cues, targets = self.pairs()
         k = int(rng.integers(self.patterns))
         places = rng.choice(self.size, max(1, round(self.spoilt * self.size)), replace=False)
         inputs = np.zeros((self.steps, self.size), np.float32)
-        inputs[0] = given[k]
+        inputs[0] = cues[k]
         inputs[0, places] *= -1.0 if self.how == "flipped" else 0.0
-        return Example(inputs, np.repeat(wanted[k : k + 1], self.steps, axis=0), 1)
+        return Example(inputs, np.repeat(targets[k : k + 1], self.steps, axis=0), 1)
 
     def pairs(self) -> tuple[Floats, Floats]:
         """[patterns, size] and what belongs to each, [patterns, O]."""
         rng = Streams(self.data_seed, "PatternCompletion/pairs").at(0)
         signs = np.array([-1, 1], np.float32)
-        given = rng.choice(signs, (self.patterns, self.size))
-        return given, rng.choice(signs, (self.patterns, self.partner)) if self.partner else given
+        cues = rng.choice(signs, (self.patterns, self.size))
+        return cues, rng.choice(signs, (self.patterns, self.partner)) if self.partner else cues
 
     def labels(self) -> tuple[str, ...]:
         return tuple(f"element {k + 1}" for k in range(self.partner or self.size))
 
     def score(self) -> Score:
-        return scores.share_right("patterns", scores.signs)
+        return scores.sequence_accuracy("patterns", scores.signs_match)

@@ -12,7 +12,7 @@ from annotated_types import Ge
 from evornn.arrays import Mask, Series
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import Example, Generated, Split, one_hot
+from evornn.tasks.core.generated import Example, Generated, SplitName, one_hot
 from evornn.tasks.core.task import Score, Sequences
 
 
@@ -30,7 +30,7 @@ class RareEvents(Generated):
     loss: ClassVar[str] = "cross_entropy"
     paper: ClassVar[str] = "Rare unpredictable events (after Schmidhuber 1992)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = O = 2 + lag: a, x, b₁ … b_lag, and the one that comes next; T = blocks × (lag + 2) − 1."""
         events = rng.integers(0, 2, (self.blocks, 1))
         between = np.broadcast_to(np.arange(2, self.lag + 2), (self.blocks, self.lag))
@@ -43,8 +43,8 @@ class RareEvents(Generated):
     def score(self) -> Score:
         """The beginnings of blocks, which follow a or x, are left out."""
 
-        def right(outputs: Series, asked: Sequences) -> Mask:
-            unforeseen: Mask = np.any(asked.inputs[..., :2], axis=-1) & np.any(asked.targets[..., :2], axis=-1)
-            return unforeseen | scores.largest(outputs, asked)
+        def is_correct(outputs: Series, split: Sequences) -> Mask:
+            unforeseen: Mask = np.any(split.inputs[..., :2], axis=-1) & np.any(split.targets[..., :2], axis=-1)
+            return unforeseen | scores.argmax_matches(outputs, split)
 
-        return scores.share_right("streams", right)
+        return scores.sequence_accuracy("streams", is_correct)

@@ -12,7 +12,7 @@ from annotated_types import Ge
 from evornn.arrays import Mask, Series
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import Example, Generated, Split, one_hot
+from evornn.tasks.core.generated import Example, Generated, SplitName, one_hot
 from evornn.tasks.core.task import Score, Sequences
 
 SYMBOLS = "BTPSXVE"
@@ -43,23 +43,23 @@ class Reber(Generated):
     loss: ClassVar[str] = "cross_entropy"
     paper: ClassVar[str] = "The embedded Reber grammar (Hochreiter & Schmidhuber 1997)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = O = 7: the symbols BTPSXVE, and the one that comes next."""
         outer = "TP"[rng.integers(2)]
-        symbols = [SYMBOLS.index(symbol) for symbol in f"B{outer}{inner(rng)}{outer}E"]
+        symbols = [SYMBOLS.index(symbol) for symbol in f"B{outer}{reber_string(rng)}{outer}E"]
         return Example(one_hot(symbols[:-1], 7), one_hot(symbols[1:], 7), len(symbols) - 1)
 
-    def several(self, draw: Callable[[], Example], count: int, seen: set[bytes]) -> list[Example]:
-        return [draw() for _ in range(count)] if self.repeats else super().several(draw, count, seen)
+    def draw_examples(self, draw: Callable[[], Example], count: int, seen: set[bytes]) -> list[Example]:
+        return [draw() for _ in range(count)] if self.repeats else super().draw_examples(draw, count, seen)
 
     def labels(self) -> tuple[str, ...]:
         return tuple(f"{symbol} comes next, logit" for symbol in SYMBOLS)
 
     def score(self) -> Score:
-        return scores.share_right("strings", legal_most_active)
+        return scores.sequence_accuracy("strings", legal_most_active)
 
 
-def inner(rng: np.random.Generator) -> str:
+def reber_string(rng: np.random.Generator) -> str:
     """A Reber string, say BTXSE."""
     node, string = 0, ""
     while GRAPH[node]:
@@ -68,24 +68,24 @@ def inner(rng: np.random.Generator) -> str:
     return string
 
 
-def legal(string: str) -> list[str]:
+def legal_symbols(string: str) -> list[str]:
     """The symbols that may follow each prefix of an embedded Reber string, from its first symbol on."""
-    node, found = 0, ["TP", "B"]
+    node, symbols = 0, ["TP", "B"]
     for symbol in string[2:]:
         if GRAPH[node]:
             node = GRAPH[node][symbol]
-            found.append("".join(GRAPH[node]) or string[1])
+            symbols.append("".join(GRAPH[node]) or string[1])
         else:  # the outer letter has come
-            found.append("E")
-    return found
+            symbols.append("E")
+    return symbols
 
 
-def legal_most_active(outputs: Series, asked: Sequences) -> Mask:
+def legal_most_active(outputs: Series, split: Sequences) -> Mask:
     """[B, T] where every legal next symbol has a larger output than every illegal one."""
-    right = np.zeros(asked.mask.shape, np.bool_)
-    for row, mask in enumerate(asked.mask):
-        string = "".join(SYMBOLS[k] for k in asked.inputs[row, mask].argmax(axis=-1))
-        for step, symbols in enumerate(legal(string)):
-            may = np.isin(list(SYMBOLS), list(symbols))
-            right[row, step] = outputs[row, step, may].min() > outputs[row, step, ~may].max()
+    right = np.zeros(split.mask.shape, np.bool_)
+    for row, mask in enumerate(split.mask):
+        string = "".join(SYMBOLS[k] for k in split.inputs[row, mask].argmax(axis=-1))
+        for step, symbols in enumerate(legal_symbols(string)):
+            is_legal = np.isin(list(SYMBOLS), list(symbols))
+            right[row, step] = outputs[row, step, is_legal].min() > outputs[row, step, ~is_legal].max()
     return right

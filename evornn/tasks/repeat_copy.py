@@ -10,12 +10,12 @@ from annotated_types import Ge
 
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import Example, Lengthened, Split
+from evornn.tasks.core.generated import Example, LengthGeneralisation, SplitName
 from evornn.tasks.core.task import Score
 
 
 @settings
-class RepeatCopy(Lengthened):
+class RepeatCopy(LengthGeneralisation):
     """1 … `length` vectors of `width` bits, a delimiter with the number of repeats, 1 … `repeats`; then the copies are
     due, and an end marker after the last."""
 
@@ -27,7 +27,7 @@ class RepeatCopy(Lengthened):
     causal: ClassVar[bool] = False
     paper: ClassVar[str] = "Repeat copy (Graves, Wayne & Danihelka 2014)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = width + 2 (delimiter; repeats, as a share of `repeats`), O = width + 1 (the end marker)."""
         bits = rng.integers(0, 2, (self.draw_length(split, rng), self.width))
         repeats = int(rng.integers(1, self.repeats + 1))
@@ -42,4 +42,4 @@ class RepeatCopy(Lengthened):
         return (*(f"bit {k + 1}, logit" for k in range(self.width)), "the end, logit")
 
     def score(self) -> Score:
-        return scores.share_decided("sequences")
+        return scores.binary_accuracy("sequences")

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from evornn.settings import settings
-from evornn.tasks.core.series import Forecasting, Table
+from evornn.tasks.core.series import Forecasting, TimeSeries
 
 FREQUENCIES = (0.2, 0.311, 0.42, 0.51, 0.74)  # radians per step
 
@@ -21,11 +21,11 @@ class Sines(Forecasting):
     count: Annotated[int, Ge(1), Le(5)] = 2
     rows: Annotated[int, Ge(10)] = 1000
 
-    def table(self) -> Table:
+    def time_series(self) -> TimeSeries:
         """[rows, 1]"""
         frequencies = FREQUENCIES[: self.count]
         angles = np.arange(1, self.rows + 1)[:, None] * np.array(frequencies)
-        return Table(
+        return TimeSeries(
             values=np.sin(angles).sum(axis=1, keepdims=True),
             columns=("sines",),
             inputs=("sines",),

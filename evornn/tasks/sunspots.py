@@ -10,7 +10,7 @@ from annotated_types import Ge
 
 from evornn.settings import settings
 from evornn.tasks.core.scaling import Doubles, Transform
-from evornn.tasks.core.series import Forecasting, Table
+from evornn.tasks.core.series import Forecasting, TimeSeries
 
 YEARS = range(1749, 2009)  # the file goes on to June 2009 and calls what follows December 2008 preliminary
 SOURCE = (
@@ -26,16 +26,16 @@ class Sunspots(Forecasting):
     window: Annotated[int, Ge(1)] = 72  # as `transform` chosen on validation data: docs/internals/sunspots.md
     transform: Transform = "sqrt"  # the noise grows with the level
 
-    def table(self) -> Table:
+    def time_series(self) -> TimeSeries:
         """[3120, 1] as statsmodels ships it."""
-        values = _monthly()
-        return Table(
+        values = _monthly_means()
+        return TimeSeries(
             values=values.reshape(-1, 1),
             columns=("sunspots",),
             inputs=("sunspots",),
             targets=("sunspots",),
             times=[f"{year}-{month:02}-01" for year in YEARS for month in range(1, 13)],
-            dated=True,
+            has_dates=True,
             step="month",
             unit="sunspot number",
             season=132,  # the cycle of about eleven years; sunspots know no calendar
@@ -43,7 +43,7 @@ class Sunspots(Forecasting):
         )
 
 
-def _monthly() -> Doubles:
+def _monthly_means() -> Doubles:
     """[3120] from the one table of the text file: lines of a year and twelve months."""
     text = files("statsmodels.datasets.sunspots").joinpath("src/sunspots_monthly.dat").read_text()
     lines = (line.split() for line in text.splitlines())

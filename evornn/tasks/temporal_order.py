@@ -11,7 +11,7 @@ from annotated_types import Ge
 
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import Example, Generated, Split, one_hot
+from evornn.tasks.core.generated import Example, Generated, SplitName, one_hot
 from evornn.tasks.core.task import Score
 
 SYMBOLS = "EBabcdXY"  # E begins, B ends, a–d distract, X and Y count
@@ -30,7 +30,7 @@ class TemporalOrder(Generated):
     causal: ClassVar[bool] = False
     paper: ClassVar[str] = "Temporal order (Hochreiter & Schmidhuber 1997)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = 8 symbols, O = 4 or 8 classes."""
         steps = int(rng.integers(self.length, self.length + self.length // 10 + 1))
         symbols = np.concatenate([[0], rng.integers(2, 6, steps - 2), [1]])
@@ -44,4 +44,6 @@ class TemporalOrder(Generated):
         return tuple(f"{''.join(order)}, logit" for order in product("XY", repeat=self.relevant))
 
     def score(self) -> Score:
-        return scores.share_right("sequences", scores.sigmoid_within(0.3), 0.999, ("binary_cross_entropy",))
+        return scores.sequence_accuracy(
+            "sequences", scores.sigmoid_matches_within(0.3), 0.999, ("binary_cross_entropy",)
+        )

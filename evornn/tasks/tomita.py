@@ -15,7 +15,7 @@ from pydantic import ValidationInfo, field_validator
 from evornn.arrays import Streams
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import TRIES, Example, judged, one_hot, padded
+from evornn.tasks.core.generated import TRIES, Example, make_data, one_hot, pad_sequences
 from evornn.tasks.core.task import Data, Sequences, Task
 
 Bits: TypeAlias = tuple[int, ...]
@@ -64,53 +64,53 @@ class Tomita(Task):
     def data(self) -> Data:
         """I = 3 (0, 1, end), O = 1; T is one more than the longest string of a split."""
         streams = Streams(self.data_seed, "tomita")
-        train, valid = self._short(streams.child("short").at(0))
+        train, valid = self._draw_short(streams.child("short").at(0))
         test = list(strings(range(self.length + 1, self.test_length + 1)))
-        test += self._long(streams.child("long").at(0))
-        return judged(
-            *(self._asked(split) for split in (train, valid, test)),
+        test += self._draw_long(streams.child("long").at(0))
+        return make_data(
+            *(self._make_sequences(split) for split in (train, valid, test)),
             loss="binary_cross_entropy",
             labels=(f"in the language {LANGUAGES[self.language][0]}, logit",),
             note=f"Tomita's grammar {self.language} (Tomita 1982): {LANGUAGES[self.language][0]}, "
             f"drawn with data_seed {self.data_seed}.",
-            score=scores.share_decided("strings"),
+            score=scores.binary_accuracy("strings"),
         )
 
-    def _asked(self, split: Sequence[Bits]) -> Sequences:
-        return padded([_example(bits, accepts(self.language, bits)) for bits in split])
+    def _make_sequences(self, split: Sequence[Bits]) -> Sequences:
+        return pad_sequences([_example(bits, accepts(self.language, bits)) for bits in split])
 
-    def _short(self, rng: np.random.Generator) -> tuple[list[Bits], list[Bits]]:
+    def _draw_short(self, rng: np.random.Generator) -> tuple[list[Bits], list[Bits]]:
         """Two disjoint sets, half in the language and half not; where there are too few, shared out in proportion."""
         every = list(strings(range(self.length + 1)))
         halves = (self.train // 2, self.valid // 2)
         train: list[Bits] = []
         valid: list[Bits] = []
         for kind in (True, False):
-            found = [bits for bits in every if accepts(self.language, bits) == kind]
-            found = [found[k] for k in rng.permutation(len(found))]
-            share = min(1.0, len(found) / sum(halves))
+            matches = [bits for bits in every if accepts(self.language, bits) == kind]
+            matches = [matches[k] for k in rng.permutation(len(matches))]
+            share = min(1.0, len(matches) / sum(halves))
             first, more = (max(1, int(share * half)) for half in halves)
-            train += found[:first]
-            valid += found[first : first + more]
+            train += matches[:first]
+            valid += matches[first : first + more]
         return train, valid
 
-    def _long(self, rng: np.random.Generator) -> list[Bits]:
+    def _draw_long(self, rng: np.random.Generator) -> list[Bits]:
         half = self.long_strings // 2
         inside = _gather(lambda: walk(self.language, self.long_length, rng), half)
-        near = _gather(lambda: self._near(rng), half // 2)
+        near = _gather(lambda: self._draw_near_miss(rng), half // 2)
         rest = self.long_strings - len(inside) - len(near)
-        far = _gather(lambda: self._outside(_bits(rng.integers(0, 2, self.long_length))), rest, near)
+        far = _gather(lambda: self._if_rejected(_bits(rng.integers(0, 2, self.long_length))), rest, near)
         return [*inside, *near, *far]
 
-    def _near(self, rng: np.random.Generator) -> Bits | None:
+    def _draw_near_miss(self, rng: np.random.Generator) -> Bits | None:
         """A long string of the language with one symbol changed, if that puts it outside."""
         bits = walk(self.language, self.long_length, rng)
         if bits is None:
             return None
         place = rng.integers(len(bits))
-        return self._outside((*bits[:place], 1 - bits[place], *bits[place + 1 :]))
+        return self._if_rejected((*bits[:place], 1 - bits[place], *bits[place + 1 :]))
 
-    def _outside(self, bits: Bits) -> Bits | None:
+    def _if_rejected(self, bits: Bits) -> Bits | None:
         return None if accepts(self.language, bits) else bits
 
 
@@ -131,36 +131,36 @@ def strings(lengths: range) -> Iterator[Bits]:
 
 def walk(language: int, length: int, rng: np.random.Generator) -> Bits | None:
     """A string of the language, each of that length as likely as any other; None where there is none."""
-    steps, ways, state = LANGUAGES[language][1], _ways(language, length), 0
-    if not ways[length][0]:
+    steps, counts, state = LANGUAGES[language][1], _path_counts(language, length), 0
+    if not counts[length][0]:
         return None
     bits = []
     for left in range(length, 0, -1):
-        bits.append(int(rng.random() >= ways[left - 1][steps[state][0]] / ways[left][state]))
+        bits.append(int(rng.random() >= counts[left - 1][steps[state][0]] / counts[left][state]))
         state = steps[state][bits[-1]]
     return tuple(bits)
 
 
 @lru_cache
-def _ways(language: int, length: int) -> list[list[int]]:
+def _path_counts(language: int, length: int) -> list[list[int]]:
     """[length + 1, states] how many strings of each length lead from a state to one that accepts."""
     _, steps, accepting = LANGUAGES[language]
-    ways = [[int(state in accepting) for state in range(len(steps))]]
+    counts = [[int(state in accepting) for state in range(len(steps))]]
     for _ in range(length):
-        ways.append([sum(ways[-1][state] for state in ahead) for ahead in steps])
-    return ways
+        counts.append([sum(counts[-1][state] for state in ahead) for ahead in steps])
+    return counts
 
 
 def _gather(draw: Callable[[], Bits | None], count: int, known: Collection[Bits] = ()) -> list[Bits]:
     """`count` different strings that are not known, or as many as there seem to be."""
-    found: dict[Bits, None] = {}
+    unique: dict[Bits, None] = {}
     idle = 0
-    while len(found) < count and idle < TRIES:
+    while len(unique) < count and idle < TRIES:
         bits = draw()
-        idle = idle + 1 if bits is None or bits in found or bits in known else 0
+        idle = idle + 1 if bits is None or bits in unique or bits in known else 0
         if idle == 0 and bits is not None:
-            found[bits] = None
-    return list(found)
+            unique[bits] = None
+    return list(unique)
 
 
 def _bits(values: Iterable[int]) -> Bits:

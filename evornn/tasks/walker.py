@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from evornn.settings import settings
-from evornn.tasks.core.task import EPISODES, Baseline, Data, Score, Survived, Task, Trials
+from evornn.tasks.core.task import EPISODES, Baseline, ControlEpisodes, Data, EpisodeLengths, Score, Task
 from evornn.tasks.plants.walker import FORCE, LENGTH, REACH, TORQUE, Walker
 
 STRIDE = LENGTH / 2 + REACH  # from the foot as far ahead to as far behind as it gets
@@ -31,24 +31,24 @@ class LeggedWalker(Task):
 
     def data(self) -> Data:
         plant = Walker(outputs=self.outputs, sensor=self.sensor)
-        asked = Trials(plant, round(self.time / plant.dt), self.missing)
+        episodes = ControlEpisodes(plant, round(self.time / plant.dt), self.shortfall)
         names = ("foot down and force forwards" if self.outputs == 2 else "foot down", "force forwards")
         labels = (*names[: self.outputs - 1], "force backwards")
         note = f"Best steady gait {IDEAL:.4f}; validation and test are training: there is one start."
-        score = Score("mean speed", lambda lived, _: float(self.speed(lived.rewards).min()), solved=SOLVED)
-        return Data(asked, asked, asked, EPISODES, self._baselines(), labels, note, score=score)
+        score = Score("mean speed", lambda lived, _: float(self.speed(lived.rewards).min()), threshold=SOLVED)
+        return Data(episodes, episodes, episodes, EPISODES, self._baselines(), labels, note, score=score)
 
-    def speed(self, ends: NDArray[Any]) -> NDArray[Any]:
+    def speed(self, distances: NDArray[Any]) -> NDArray[Any]:
         """Mean speeds of episodes that end there."""
-        return np.asarray(ends / self.time)
+        return np.asarray(distances / self.time)
 
-    def missing(self, survived: Survived, ends: NDArray[Any]) -> NDArray[Any]:
+    def shortfall(self, lengths: EpisodeLengths, distances: NDArray[Any]) -> NDArray[Any]:
         """[P, E] the share of the best gait's speed that is missing; more than 1 for walking backwards."""
-        return 1 - self.speed(ends) / IDEAL
+        return 1 - self.speed(distances) / IDEAL
 
     def _baselines(self) -> tuple[Baseline, ...]:
         """Nothing, and one push with all force on a foot that is never raised."""
-        pushed = min(self.time, SPEED / FORCE)
-        push = min(STRIDE, FORCE * pushed**2 / 2 + SPEED * (self.time - pushed))
+        push_time = min(self.time, SPEED / FORCE)
+        push = min(STRIDE, FORCE * push_time**2 / 2 + SPEED * (self.time - push_time))
         losses = {"standing still": 1.0, "one push": 1 - push / self.time / IDEAL}
         return tuple(Baseline(name, loss, loss) for name, loss in losses.items())

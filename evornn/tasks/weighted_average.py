@@ -11,7 +11,7 @@ from annotated_types import Ge
 
 from evornn.settings import settings
 from evornn.tasks.core import scores
-from evornn.tasks.core.generated import Example, Generated, Split
+from evornn.tasks.core.generated import Example, Generated, SplitName
 from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Data, Score, Sequences
 
@@ -33,7 +33,7 @@ class WeightedAverage(Generated):
     loss: ClassVar[str] = "mse"
     paper: ClassVar[str] = "A weighted average over past and future (Schuster & Paliwal 1997)"
 
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """I = O = 1; T = `length`."""
         x = rng.random(self.length)
         return Example(x[:, None].astype(np.float32), self.average(x)[:, None].astype(np.float32), self.length)
@@ -48,25 +48,25 @@ class WeightedAverage(Generated):
         """Also with the baseline of all that can be known without looking ahead."""
         data = super().data()
         assert isinstance(data.valid, Sequences) and isinstance(data.test, Sequences)
-        blind = Baseline("past alone", self._blind(data.valid), self._blind(data.test))
-        return replace(data, baselines=(blind, *data.baselines))
+        causal = Baseline("past alone", self._causal_error(data.valid), self._causal_error(data.test))
+        return replace(data, baselines=(causal, *data.baselines))
 
     def average(self, x: Doubles) -> Doubles:
         """[T] of inputs [T]."""
-        return self._before(x) + self._ahead(x, first=0)
+        return self._past_average(x) + self._future_average(x, first=0)
 
-    def _before(self, x: Doubles) -> Doubles:
+    def _past_average(self, x: Doubles) -> Doubles:
         weights = (1 - np.arange(1, self.past + 1) / self.past) / self.past
         return np.convolve(x, np.concatenate([[0.0], weights]))[: len(x)]
 
-    def _ahead(self, x: Doubles, first: int) -> Doubles:
+    def _future_average(self, x: Doubles, first: int) -> Doubles:
         """The part of the average that is about x[t + first] and what follows."""
         weights = (1 - np.arange(self.future) / self.future) / self.future
         weights[:first] = 0
         return np.convolve(x[::-1], weights)[: len(x)][::-1]
 
-    def _blind(self, split: Sequences) -> float:
+    def _causal_error(self, split: Sequences) -> float:
         """The mean squared error of who knows everything up to now, and of what follows only its mean at each step."""
-        ahead = np.array([self._ahead(x, first=1) for x in split.inputs[..., 0].astype(np.float64)])
-        mean = self._ahead(np.full(self.length, 0.5), first=1)
+        ahead = np.array([self._future_average(x, first=1) for x in split.inputs[..., 0].astype(np.float64)])
+        mean = self._future_average(np.full(self.length, 0.5), first=1)
         return float(np.square(ahead - mean).mean())

@@ -10,17 +10,17 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from evornn.kernels.normal import standard_normal
-from evornn.memory import check_room
+from evornn.memory import check_memory
 from evornn.settings import settings
 from evornn.trainers.core.coordinates import Points
-from evornn.trainers.core.covariance.adaptation import Adaptation
+from evornn.trainers.core.covariance.adaptation import MatrixAdaptation
 from evornn.trainers.core.covariance.constants import default_population
-from evornn.trainers.core.covariance.eigen import Eigen
-from evornn.trainers.core.covariance.form import Form, Selected, Steps
-from evornn.trainers.core.covariance.limited import Limited
-from evornn.trainers.core.covariance.separable import Separable
-from evornn.trainers.core.restarts import ended, grown, remembered
-from evornn.trainers.core.search import SearchTrainer, Turn, around, shortening
+from evornn.trainers.core.covariance.eigen import EigenCovariance
+from evornn.trainers.core.covariance.form import Covariance, Selection, Steps
+from evornn.trainers.core.covariance.limited import LimitedMemoryCovariance
+from evornn.trainers.core.covariance.separable import SeparableCovariance
+from evornn.trainers.core.restarts import append_history, grow_population, should_restart
+from evornn.trainers.core.search import Generation, SearchTrainer, points_around, shrink_factors
 from evornn.trainers.core.trainer import State
 
 EIGEN = 100  # parameters up to which eigendecompositions are cheap
@@ -42,7 +42,7 @@ class CMAES(SearchTrainer):
     the distribution (Hansen 2011, "Injecting external solutions into CMA-ES").
     """
 
-    lighter = "set covariance: separable or limited_memory"
+    memory_hint = "set covariance: separable or limited_memory"
 
     population: Annotated[int, Ge(2)] | None = None  # None: 4 + ⌊3 ln n⌋
     sigma: Annotated[float, Gt(0)] = 1.0  # initial step, in standard deviations of the initial distribution
@@ -51,89 +51,97 @@ class CMAES(SearchTrainer):
     growth: Annotated[float, Ge(1)] = 2.0  # of the population at a restart
 
     def begin(self, n: int) -> State:
-        return self._fresh(np.zeros(n), self.population or default_population(n), 0)
+        return self._new_search(np.zeros(n), self.population or default_population(n), 0)
 
-    def generation(self, search: State, turn: Turn) -> State:
-        form, mean, sigma = self._form(len(search["mean"])), search["mean"], search["sigma"]
-        z = standard_normal(turn.rng, search["population"], len(mean)).astype(form.dtype, copy=False)
-        y = form.steps(search["form"], z)
-        asked = around(mean, sigma, y)  # eqs. 38–40
-        points, losses = turn.ask(asked)
-        if points is not asked:
-            z, y = _injected(form, search, z, y, np.flatnonzero((points != asked).any(axis=1)), points)
-        search = _updated(form, search, z, y, np.argsort(losses, kind="stable"))
+    def next_generation(self, search: State, generation: Generation) -> State:
+        covariance, mean, sigma = self._covariance(len(search["mean"])), search["mean"], search["sigma"]
+        z = standard_normal(generation.rng, search["population"], len(mean)).astype(covariance.dtype, copy=False)
+        y = covariance.steps(search["form"], z)
+        proposals = points_around(mean, sigma, y)  # eqs. 38–40
+        points, losses = generation.evaluate(proposals)
+        if points is not proposals:
+            z, y = _inject(covariance, search, z, y, np.flatnonzero((points != proposals).any(axis=1)), points)
+        search = _update(covariance, search, z, y, np.argsort(losses, kind="stable"))
         search["sigma"] = max(search["sigma"], self.sigma_floor * self.sigma)
-        search["history"] = remembered(search, losses)
-        return self._again(search, turn) if ended(search, y, form.condition(search["form"])) else search
+        search["history"] = append_history(search, losses)
+        return (
+            self._restart(search, generation)
+            if should_restart(search, y, covariance.condition(search["form"]))
+            else search
+        )
 
     def statistics(self, state: State) -> dict[str, float]:
         """sigma, the overall step; the restarts so far; and, where it is known, the covariance's condition number."""
         search = state["search"]
-        told = {"sigma": float(search["sigma"]), "restarts": float(search["restarts"])}
-        condition = self._form(len(search["mean"])).condition(search["form"])
-        return told if condition is None else {**told, "condition_number": condition}
+        values = {"sigma": float(search["sigma"]), "restarts": float(search["restarts"])}
+        condition = self._covariance(len(search["mean"])).condition(search["form"])
+        return values if condition is None else {**values, "condition_number": condition}
 
-    def covariances(self, parameters: int) -> int:
+    def covariance_bytes(self, parameters: int) -> int:
         return MATRICES * 4 * parameters**2 if self.covariance == "full" else 0
 
     def check(self, parameters: int, sequences: int) -> None:
         """Raises EvornnError when the full covariance would not fit into memory."""
         what = f"cma_es: the full covariance of {parameters:,} parameters"
-        check_room(what, self.covariances(parameters), self.lighter)
+        check_memory(what, self.covariance_bytes(parameters), self.memory_hint)
 
-    def _form(self, n: int) -> Form:
+    def _covariance(self, n: int) -> Covariance:
         if self.covariance == "full":
-            return Eigen() if n <= EIGEN else Adaptation()
-        return Separable() if self.covariance == "separable" else Limited()
+            return EigenCovariance() if n <= EIGEN else MatrixAdaptation()
+        return SeparableCovariance() if self.covariance == "separable" else LimitedMemoryCovariance()
 
-    def _fresh(self, mean: NDArray[np.float64], population: int, restarts: int) -> State:
+    def _new_search(self, mean: NDArray[np.float64], population: int, restarts: int) -> State:
         n = len(mean)
-        paths: dict[str, Any] = {"p_sigma": np.zeros(n), "p_c": np.zeros(n), "form": self._form(n).begin(n)}
+        paths: dict[str, Any] = {"p_sigma": np.zeros(n), "p_c": np.zeros(n), "form": self._covariance(n).identity(n)}
         counts = {"population": population, "restarts": restarts, "generation": 0, "history": np.zeros(0)}
         return {"mean": mean, "sigma": self.sigma, **paths, **counts}
 
-    def _again(self, search: State, turn: Turn) -> State:
-        mean = self.sigma * turn.rng.standard_normal(len(search["mean"]))
-        return self._fresh(mean, grown(search["population"], self.growth, len(mean)), search["restarts"] + 1)
+    def _restart(self, search: State, generation: Generation) -> State:
+        mean = self.sigma * generation.rng.standard_normal(len(search["mean"]))
+        return self._new_search(
+            mean, grow_population(search["population"], self.growth, len(mean)), search["restarts"] + 1
+        )
 
 
-def _updated(form: Form, search: State, z: Steps, y: Steps, order: NDArray[np.intp]) -> State:
+def _update(covariance: Covariance, search: State, z: Steps, y: Steps, order: NDArray[np.intp]) -> State:
     """The search after a generation of steps y = A z [P, n], of which `order` [P] has the best first."""
-    n, generation, c = len(search["mean"]), search["generation"], form.constants(len(search["mean"]), len(z))
+    n, generation, c = len(search["mean"]), search["generation"], covariance.constants(len(search["mean"]), len(z))
     weights = np.empty(len(z))
     weights[order] = c.weights
-    best = np.maximum(weights, 0).astype(form.dtype)
+    best = np.maximum(weights, 0).astype(covariance.dtype)
     z_w, y_w = (best @ z).astype(np.float64), (best @ y).astype(np.float64)  # eq. 41
     p_sigma = (1 - c.c_sigma) * search["p_sigma"] + sqrt(c.c_sigma * (2 - c.c_sigma) * c.mu_eff) * z_w  # eq. 43
     length = float(np.linalg.norm(p_sigma))
     sigma = search["sigma"] * exp(min(1.0, c.c_sigma / c.d_sigma * (length / c.length - 1)))  # eq. 44; Hansen 2011
-    moving = length / sqrt(1 - (1 - c.c_sigma) ** (2 * generation + 2)) < (1.4 + 2 / (n + 1)) * c.length  # h_σ
-    p_c = (1 - c.c_c) * search["p_c"] + moving * sqrt(c.c_c * (2 - c.c_c) * c.mu_eff) * y_w  # eq. 45
-    stalled = 0.0 if moving else c.c_c * (2 - c.c_c)
-    selected = Selected(z, y, z_w, _active(weights, z).astype(form.dtype), p_sigma, p_c, stalled, generation)
-    learned = {"form": form.learned(search["form"], c, selected), "p_sigma": p_sigma, "p_c": p_c}
+    h_sigma = length / sqrt(1 - (1 - c.c_sigma) ** (2 * generation + 2)) < (1.4 + 2 / (n + 1)) * c.length  # h_σ
+    p_c = (1 - c.c_c) * search["p_c"] + h_sigma * sqrt(c.c_c * (2 - c.c_c) * c.mu_eff) * y_w  # eq. 45
+    stalled = 0.0 if h_sigma else c.c_c * (2 - c.c_c)
+    selected = Selection(
+        z, y, z_w, _active_weights(weights, z).astype(covariance.dtype), p_sigma, p_c, stalled, generation
+    )
+    updates = {"form": covariance.update(search["form"], c, selected), "p_sigma": p_sigma, "p_c": p_c}
     return {
         **search,
         "mean": search["mean"] + search["sigma"] * y_w,  # eq. 42
         "sigma": sigma,
         "generation": generation + 1,
-        **learned,
+        **updates,
     }
 
 
-def _active(weights: NDArray[np.float64], z: Steps) -> NDArray[np.float64]:
+def _active_weights(weights: NDArray[np.float64], z: Steps) -> NDArray[np.float64]:
     """[P] w°: a negative weight counts as if its step had the usual length (eq. 46)."""
     squares = np.einsum("pn,pn->p", z, z).astype(np.float64)
     return np.where(weights < 0, weights * z.shape[1] / np.maximum(squares, 1e-30), weights)
 
 
-def _injected(
-    form: Form, search: State, z: Steps, y: Steps, rows: NDArray[np.intp], points: Points
+def _inject(
+    covariance: Covariance, search: State, z: Steps, y: Steps, rows: NDArray[np.intp], points: Points
 ) -> tuple[Steps, Steps]:
     """z and y with the steps of the rows that came from elsewhere, shortened."""
     z, y = z.copy(), y.copy()
-    step = ((points[rows] - search["mean"]) / search["sigma"]).astype(form.dtype)
-    normal = form.normal(search["form"], step)
-    factors = shortening(normal)
+    step = ((points[rows] - search["mean"]) / search["sigma"]).astype(covariance.dtype)
+    normal = covariance.whiten(search["form"], step)
+    factors = shrink_factors(normal)
     z[rows], y[rows] = factors * normal, factors * step
     return z, y

@@ -10,9 +10,9 @@ from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator
 
 from evornn.settings import settings
-from evornn.trainers.core.breeding import crossed
-from evornn.trainers.core.coordinates import Bounds, Points, ordered
-from evornn.trainers.core.search import SearchTrainer, Turn
+from evornn.trainers.core.breeding import recombine
+from evornn.trainers.core.coordinates import Bounds, Points, check_bounds
+from evornn.trainers.core.search import Generation, SearchTrainer
 from evornn.trainers.core.trainer import State
 
 
@@ -30,37 +30,37 @@ class CoSyNE(SearchTrainer):
     parents: Annotated[float, Gt(0), Le(0.5)] = 0.25  # best share: recombined in pairs, and as many offspring
     mutation: Annotated[float, Gt(0)] = 0.3  # scale of the Cauchy noise, in units of the weights
     mutation_probability: Annotated[float, Gt(0), Le(1)] = 0.3  # per weight of an offspring
-    initial_range: Annotated[Bounds | None, AfterValidator(ordered)] = None  # uniform; None: the architecture's
+    initial_range: Annotated[Bounds | None, AfterValidator(check_bounds)] = None  # uniform; None: the architecture's
 
     def begin(self, n: int) -> State:
         return {"points": np.zeros((0, n)), "losses": np.zeros(0)}
 
-    def generation(self, search: State, turn: Turn) -> State:
-        points = self._bred(search, turn) if len(search["points"]) else self._first(turn)
-        points, losses = turn.ask(points)
+    def next_generation(self, search: State, generation: Generation) -> State:
+        points = self._breed(search, generation) if len(search["points"]) else self._initial_population(generation)
+        points, losses = generation.evaluate(points)
         order = np.argsort(losses, kind="stable")
         return {"points": points[order], "losses": losses[order]}
 
-    def _bred(self, search: State, turn: Turn) -> Points:
+    def _breed(self, search: State, generation: Generation) -> Points:
         """[P, n] permuted, and the offspring behind them."""
-        points, rng = search["points"], turn.rng
+        points, rng = search["points"], generation.rng
         new = min(max(2, ceil(self.parents * self.population)), self.population // 2)
-        offspring = self._offspring(points[:new], turn)
+        offspring = self._offspring(points[:new], generation)
         return np.concatenate([rng.permuted(points[: self.population - new], axis=0), offspring])
 
-    def _offspring(self, best: Points, turn: Turn) -> Points:
+    def _offspring(self, best: Points, generation: Generation) -> Points:
         """[new, n] children of pairs of the best [new, n], by one-point crossover."""
-        count, rng = len(best), turn.rng
+        count, rng = len(best), generation.rng
         first, second = rng.integers(count, size=count), rng.integers(count, size=count)
-        children, _ = crossed("one_point", best[first], best[second], 0, rng)
-        noise = self.mutation * rng.standard_cauchy(children.shape) / turn.coordinates.scale
+        children, _ = recombine("one_point", best[first], best[second], 0, rng)
+        noise = self.mutation * rng.standard_cauchy(children.shape) / generation.coordinates.scale
         return children + np.where(rng.random(children.shape) < self.mutation_probability, noise, 0)
 
-    def _first(self, turn: Turn) -> Points:
+    def _initial_population(self, generation: Generation) -> Points:
         if self.initial_range is None:
-            return turn.sample(self.population)
-        weights = turn.rng.uniform(*self.initial_range, (self.population, turn.oracle.n))
-        return (weights - turn.coordinates.centre) / turn.coordinates.scale
+            return generation.sample(self.population)
+        weights = generation.rng.uniform(*self.initial_range, (self.population, generation.oracle.n))
+        return (weights - generation.coordinates.centre) / generation.coordinates.scale
 
     def statistics(self, state: State) -> dict[str, float]:
         """diversity: standard deviation over the subpopulations, in initial ones, mean over the parameters."""

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le
 
 from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
-from evornn.trainers.core.search import LARGEST, SMALLEST, SearchTrainer, Turn, around
+from evornn.trainers.core.search import LARGEST, SMALLEST, Generation, SearchTrainer, points_around
 from evornn.trainers.core.trainer import State
 
 
@@ -30,11 +30,13 @@ class CrossEntropyMethod(SearchTrainer):
     def begin(self, n: int) -> State:
         return {"mean": np.zeros(n), "sigma": np.full(n, self.sigma)}
 
-    def generation(self, search: State, turn: Turn) -> State:
+    def next_generation(self, search: State, generation: Generation) -> State:
         mean, sigma, new = search["mean"], search["sigma"], self.smoothing
-        noise = self.noise * (1 - turn.elapsed)
+        noise = self.noise * (1 - generation.elapsed)
         wide = np.sqrt(sigma**2 + noise**2)
-        points, losses = turn.ask(around(mean, wide, standard_normal(turn.rng, self.population, len(mean))))
+        points, losses = generation.evaluate(
+            points_around(mean, wide, standard_normal(generation.rng, self.population, len(mean)))
+        )
         elites = points[np.argsort(losses, kind="stable")[: ceil(self.elites * self.population)]]
         fitted = np.clip(elites.std(axis=0), SMALLEST, LARGEST)
         return {"mean": (1 - new) * mean + new * elites.mean(axis=0), "sigma": (1 - new) * sigma + new * fitted}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evornn.settings import settings
 from evornn.trainers.core.coordinates import Points
-from evornn.trainers.core.search import SearchTrainer, Turn
+from evornn.trainers.core.search import Generation, SearchTrainer
 from evornn.trainers.core.trainer import State
 
 
@@ -31,22 +31,22 @@ class DifferentialEvolution(SearchTrainer):
     def begin(self, n: int) -> State:
         return {"points": np.zeros((0, n)), "losses": np.zeros(0)}
 
-    def generation(self, search: State, turn: Turn) -> State:
+    def next_generation(self, search: State, generation: Generation) -> State:
         points, losses = search["points"], search["losses"]
         if not len(points):
-            points, losses = turn.ask(turn.sample(self.population))
+            points, losses = generation.evaluate(generation.sample(self.population))
             return {"points": points, "losses": losses}
-        mutants, rng = self._mutants(points, losses, turn.rng), turn.rng
+        mutants, rng = self._mutants(points, losses, generation.rng), generation.rng
         cross = rng.random(points.shape) < self.crossover
         cross[np.arange(len(points)), rng.integers(points.shape[1], size=len(points))] = True
-        both, losses = turn.ask_beside(points, losses, np.where(cross, mutants, points))
+        both, losses = generation.evaluate_with_parents(points, losses, np.where(cross, mutants, points))
         (parents, children), (old, new) = np.split(both, 2), np.split(losses, 2)
         better = new <= old
         return {"points": np.where(better[:, None], children, parents), "losses": np.where(better, new, old)}
 
     def _mutants(self, points: Points, losses: NDArray[np.float64], rng: np.random.Generator) -> Points:
         """[P, n]"""
-        a, b, c = (points[others] for others in distinct(len(points), rng))
+        a, b, c = (points[others] for others in distinct_triples(len(points), rng))
         best: Points = points[np.argmin(losses)]
         base: Points = {"rand": a, "best": best, "current_to_best": points + self.weight * (best - points)}[
             self.strategy
@@ -60,7 +60,7 @@ class DifferentialEvolution(SearchTrainer):
         return {"diversity": float(points.std(axis=0).mean())} if len(points) else {}
 
 
-def distinct(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def distinct_triples(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """[3, P] for every member three others, all different, each choice equally likely."""
     ahead = np.stack([rng.integers(1, count - k, size=count) for k in range(3)])
     ahead[1] += ahead[1] >= ahead[0]

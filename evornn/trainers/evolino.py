@@ -15,11 +15,11 @@ from evornn.catalog import Catalog
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
-from evornn.trainers.core.hybrid import HybridTrainer, Passed, PopulationPart
+from evornn.trainers.core.hybrid import HybridTrainer, OracleWrapper, PopulationPart
 from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
-def _leaves_readouts(trainer: Trainer) -> Trainer:
+def _check_leaves_readouts(trainer: Trainer) -> Trainer:
     if trainer.solves_readout:
         raise ValueError(f"{TRAINERS.name_of(trainer)} solves read-outs itself; use a trainer that doesn't")
     return trainer
@@ -40,13 +40,13 @@ class Evolino(HybridTrainer):
     parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"evolve": TRAINERS}
     solves_readout = True
 
-    evolve: Annotated[PopulationPart, AfterValidator(_leaves_readouts)] = field(
+    evolve: Annotated[PopulationPart, AfterValidator(_check_leaves_readouts)] = field(
         default_factory=lambda: TRAINERS["cma_es"]()
     )
     ridge: Annotated[float, Ge(0)] = 1e-6  # λ of mean squared error + λ·‖weights of the read-out‖²
 
     def start(self, oracle: Oracle, streams: Streams) -> State:
-        if not oracle.recurrent:
+        if not oracle.num_recurrent:
             raise EvornnError(
                 "evolino: the network has no parameters but its read-out: use ridge, or set echo_state's evolved"
             )
@@ -56,7 +56,7 @@ class Evolino(HybridTrainer):
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
         seen = RecurrentOracle(oracle, self.ridge)
         evolve = self.evolve.step(state["evolve"], seen, streams.child("evolve"))
-        best = seen.whole(self.evolve.best(evolve), state["best"])
+        best = seen.full_genome(self.evolve.best(evolve), state["best"])
         return {"step": state["step"] + 1, "evolve": evolve, "best": best}
 
     def best(self, state: State) -> Genome:
@@ -68,16 +68,16 @@ class Evolino(HybridTrainer):
         return self.evolve.statistics(state["evolve"])
 
 
-class RecurrentOracle(Passed):
+class RecurrentOracle(OracleWrapper):
     """What `evolve` sees: a genome is a recurrent part [r]; what is judged is that part with its solved read-out."""
 
     def __init__(self, real: Oracle, ridge: float) -> None:
         super().__init__(real)
-        self.ridge, self.told = ridge, list[Genomes]()
+        self.ridge, self.history = ridge, list[Genomes]()
 
     @property
     def n(self) -> int:
-        return self.real.recurrent
+        return self.real.num_recurrent
 
     @property
     def centre(self) -> Genome:
@@ -91,27 +91,27 @@ class RecurrentOracle(Passed):
         return self.real.sample(count, rng)[:, : self.n]
 
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
-        return self.real.losses(self._solved(genomes, batch), batch)
+        return self.real.losses(self._solve(genomes, batch), batch)
 
     def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
-        told, losses = self.real.evaluate(self._solved(genomes, batch), batch)
-        self.told.append(told)
-        return told[:, : self.n].copy(), losses
+        new_genomes, losses = self.real.evaluate(self._solve(genomes, batch), batch)
+        self.history.append(new_genomes)
+        return new_genomes[:, : self.n].copy(), losses
 
     def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
-        losses, gradients = self.real.gradients(self._solved(genomes, batch), batch)
+        losses, gradients = self.real.gradients(self._solve(genomes, batch), batch)
         return losses, gradients[:, : self.n].copy()
 
-    def whole(self, genome: Genome, known: Genome) -> Genome:
+    def full_genome(self, genome: Genome, known: Genome) -> Genome:
         """[n] a recurrent part [r] with its read-out: as it was last judged, or as known, or solved now."""
-        for genomes in (*self.told[::-1], known[None]):
+        for genomes in (*self.history[::-1], known[None]):
             same = genomes[(genomes[:, : self.n] == genome).all(axis=1)]
             if len(same):
                 return np.array(same[0])
-        return np.array(self._solved(genome[None], None)[0])
+        return np.array(self._solve(genome[None], None)[0])
 
-    def _solved(self, genomes: Genomes, batch: Batch | None) -> Genomes:
+    def _solve(self, genomes: Genomes, batch: Batch | None) -> Genomes:
         readouts = np.broadcast_to(self.real.centre[self.n :], (len(genomes), self.real.n - self.n))
         solved = self.real.readouts(np.concatenate([genomes, readouts], axis=1), self.ridge, batch)
-        self.told.append(solved)
+        self.history.append(solved)
         return solved

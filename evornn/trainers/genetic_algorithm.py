@@ -9,9 +9,9 @@ from annotated_types import Ge, Gt, Le
 
 from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
-from evornn.trainers.core.breeding import crossed, parents
+from evornn.trainers.core.breeding import recombine, select_parents
 from evornn.trainers.core.coordinates import Points
-from evornn.trainers.core.search import SearchTrainer, Turn
+from evornn.trainers.core.search import Generation, SearchTrainer
 from evornn.trainers.core.trainer import State
 
 
@@ -39,14 +39,14 @@ class GeneticAlgorithm(SearchTrainer):
     def begin(self, n: int) -> State:
         return {"points": np.zeros((0, n)), "losses": np.zeros(0)}
 
-    def generation(self, search: State, turn: Turn) -> State:
+    def next_generation(self, search: State, generation: Generation) -> State:
         if not len(search["points"]):
-            points, losses = turn.ask(turn.sample(self.population))
+            points, losses = generation.evaluate(generation.sample(self.population))
             return {"points": points, "losses": losses}
         kept = self.population if self.survivors == "best" else min(self.elites, self.population - 1)
-        elders = np.argsort(search["losses"], kind="stable")[:kept]
-        points, losses = turn.ask_beside(
-            search["points"][elders], search["losses"][elders], self._children(search, turn.rng)
+        parent_rows = np.argsort(search["losses"], kind="stable")[:kept]
+        points, losses = generation.evaluate_with_parents(
+            search["points"][parent_rows], search["losses"][parent_rows], self._children(search, generation.rng)
         )
         if self.survivors == "best":
             chosen = np.argsort(losses, kind="stable")[: self.population]
@@ -63,9 +63,9 @@ class GeneticAlgorithm(SearchTrainer):
         """[P, n]"""
         pairs = (self.population + 1) // 2
         size = self.tournament if self.selection == "tournament" else self.truncation
-        chosen = search["points"][parents(self.selection, search["losses"], 2 * pairs, size, rng)]
+        chosen = search["points"][select_parents(self.selection, search["losses"], 2 * pairs, size, rng)]
         first, second = chosen[:pairs], chosen[pairs:]
-        both = np.stack(crossed(self.crossover, first, second, self.spread, rng))
+        both = np.stack(recombine(self.crossover, first, second, self.spread, rng))
         cross = rng.random(pairs) < self.crossover_probability
         children = np.where(cross[:, None], both, np.stack([first, second])).reshape(2 * pairs, -1)[: self.population]
         mutated = rng.random(children.shape) < self.mutation_probability

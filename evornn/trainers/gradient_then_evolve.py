@@ -12,12 +12,12 @@ from evornn.catalog import Catalog
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.hybrid import GradientPart, NearOracle, PopulationPart
-from evornn.trainers.core.sequential import InTurn
+from evornn.trainers.core.sequential import SequentialTrainer
 from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
 @settings
-class GradientThenEvolve(InTurn):
+class GradientThenEvolve(SequentialTrainer):
     """Gradient descent spends a share `split` of the budget; its answer is the starting mean of an evolutionary search,
     whose first distribution is `spread` times as wide as the architecture's."""
 
@@ -27,8 +27,8 @@ class GradientThenEvolve(InTurn):
     evolve: PopulationPart = field(default_factory=lambda: TRAINERS["cma_es"]())
     spread: Annotated[float, Gt(0)] = 0.1
 
-    def in_order(self) -> tuple[Trainer, Trainer]:
+    def phases(self) -> tuple[Trainer, Trainer]:
         return self.gradient, self.evolve
 
-    def handed_over(self, found: State, oracle: Oracle) -> Oracle:
-        return NearOracle(oracle, self.gradient.best(found), self.spread, found["step"])
+    def second_oracle(self, first_state: State, oracle: Oracle) -> Oracle:
+        return NearOracle(oracle, self.gradient.best(first_state), self.spread, first_state["step"])

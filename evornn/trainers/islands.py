@@ -13,28 +13,30 @@ from pydantic import AfterValidator, BeforeValidator
 from evornn.arrays import Genome, Genomes, Streams
 from evornn.catalog import Catalog
 from evornn.errors import EvornnError
-from evornn.memory import check_room
+from evornn.memory import check_memory
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
-from evornn.trainers.core.hybrid import InjectingOracle, Part, Passed
+from evornn.trainers.core.hybrid import InjectingOracle, OracleWrapper, TrainerPart
 from evornn.trainers.core.population import PopulationTrainer
-from evornn.trainers.core.replay import ReplayedTrainer
-from evornn.trainers.core.simultaneous import Step, at_once
+from evornn.trainers.core.replay import ReplayTrainer
+from evornn.trainers.core.simultaneous import Step, step_jointly
 from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
-def _several(value: Any) -> Any:
+def _to_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-def _is_population(trainer: Trainer) -> Trainer:
+def _check_population(trainer: Trainer) -> Trainer:
     if not isinstance(trainer, PopulationTrainer):
         kind = TRAINERS.name_of(trainer)
         raise ValueError(f"{kind} is no population trainer; use one such as cma_es, or make islands a part of {kind}")
     return trainer
 
 
-Inhabitants = Annotated[tuple[Annotated[Part, AfterValidator(_is_population)], ...], Len(1), BeforeValidator(_several)]
+IslandTrainers = Annotated[
+    tuple[Annotated[TrainerPart, AfterValidator(_check_population)], ...], Len(1), BeforeValidator(_to_tuple)
+]
 
 
 @settings
@@ -52,7 +54,7 @@ class Islands(Trainer):
     family = "evolution"
     parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"trainer": TRAINERS}
 
-    trainer: Inhabitants = field(default_factory=lambda: (TRAINERS["cma_es"](),))
+    trainer: IslandTrainers = field(default_factory=lambda: (TRAINERS["cma_es"](),))
     count: Annotated[int, Ge(2)] | None = None
     every: Annotated[int, Ge(1)] = 10  # generations
 
@@ -62,11 +64,11 @@ class Islands(Trainer):
         object.__setattr__(self, "solves_readout", any(trainer.solves_readout for trainer in self.trainer))
 
     @property
-    def together(self) -> list[Trainer]:
-        return self.inhabitants
+    def parallel_trainers(self) -> list[Trainer]:
+        return self.island_trainers
 
     @property
-    def inhabitants(self) -> list[Trainer]:
+    def island_trainers(self) -> list[Trainer]:
         """The trainer of each island."""
         count = self.count or (len(self.trainer) if len(self.trainer) > 1 else 4)
         return [self.trainer[k % len(self.trainer)] for k in range(count)]
@@ -75,32 +77,37 @@ class Islands(Trainer):
         """Raises EvornnError for what no island can handle, and when all together would not fit into memory."""
         for trainer in self.trainer:
             trainer.check(parameters, sequences)
-        heavy = [trainer for trainer in self.trainer if trainer.covariances(parameters)]
-        lighter = "".join(f"; {TRAINERS.name_of(trainer)}: {trainer.lighter}" for trainer in heavy)
-        what = f"islands: the covariances of {len(self.inhabitants)} islands of {parameters:,} parameters"
-        needed = sum(trainer.covariances(parameters) for trainer in self.inhabitants)
-        check_room(what, needed, f"lower count{lighter}")
+        heavy = [trainer for trainer in self.trainer if trainer.covariance_bytes(parameters)]
+        lighter = "".join(f"; {TRAINERS.name_of(trainer)}: {trainer.memory_hint}" for trainer in heavy)
+        what = f"islands: the covariances of {len(self.island_trainers)} islands of {parameters:,} parameters"
+        needed = sum(trainer.covariance_bytes(parameters) for trainer in self.island_trainers)
+        check_memory(what, needed, f"lower count{lighter}")
 
     def start(self, oracle: Oracle, streams: Streams) -> State:
-        started = (trainer.start(oracle, _of(streams, k)) for k, trainer in enumerate(self.inhabitants))
+        started = (trainer.start(oracle, _island_streams(streams, k)) for k, trainer in enumerate(self.island_trainers))
         return {"step": 0, "islands": {str(k): state for k, state in enumerate(started)}}
 
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
-        oracle, steps = AtOneTime(oracle), [self._step(state, k, streams) for k in range(len(self.inhabitants))]
-        together = [k for k, trainer in enumerate(self.inhabitants) if _begins_again(trainer)]
-        found = {k: steps[k](oracle) for k in range(len(steps)) if k not in together}
-        found |= dict(zip(together, at_once([steps[k] for k in together], oracle), strict=True))
-        return {"step": state["step"] + 1, "islands": {str(k): found[k] for k in range(len(steps))}}
+        oracle, steps = (
+            FrozenTimeOracle(oracle),
+            [self._step(state, k, streams) for k in range(len(self.island_trainers))],
+        )
+        joint = [k for k, trainer in enumerate(self.island_trainers) if _is_restartable(trainer)]
+        states = {k: steps[k](oracle) for k in range(len(steps)) if k not in joint}
+        states |= dict(zip(joint, step_jointly([steps[k] for k in joint], oracle), strict=True))
+        return {"step": state["step"] + 1, "islands": {str(k): states[k] for k in range(len(steps))}}
 
     def _step(self, state: State, k: int, streams: Streams) -> Step:
         """The next generation of island k, as a function of an oracle."""
-        trainer, own = self.inhabitants[k], state["islands"][str(k)]
-        comes = state["step"] and state["step"] % self.every == 0  # a migrant
-        before = (k or len(self.inhabitants)) - 1  # the island before it in the ring
-        migrant = self.inhabitants[before].best(state["islands"][str(before)])
+        trainer, island_state = self.island_trainers[k], state["islands"][str(k)]
+        migrates = state["step"] and state["step"] % self.every == 0  # a migrant
+        before = (k or len(self.island_trainers)) - 1  # the island before it in the ring
+        migrant = self.island_trainers[before].best(state["islands"][str(before)])
 
         def step(oracle: Oracle) -> State:
-            return trainer.step(own, InjectingOracle(oracle, migrant) if comes else oracle, _of(streams, k))
+            return trainer.step(
+                island_state, InjectingOracle(oracle, migrant) if migrates else oracle, _island_streams(streams, k)
+            )
 
         return step
 
@@ -111,17 +118,17 @@ class Islands(Trainer):
     def candidates(self, state: State) -> Genomes:
         """[K, n] what each island would answer, the best first."""
         states = list(state["islands"].values())
-        order = np.argsort([float(own["best_loss"]) for own in states], kind="stable")
+        order = np.argsort([float(island_state["best_loss"]) for island_state in states], kind="stable")
         return np.stack([states[k]["best"] for k in order])
 
     def statistics(self, state: State) -> dict[str, float]:
         """Means over the islands that have such a number."""
-        each = [t.statistics(state["islands"][str(k)]) for k, t in enumerate(self.inhabitants)]
-        names = dict.fromkeys(name for found in each for name in found)
-        return {name: float(np.mean([found[name] for found in each if name in found])) for name in names}
+        each = [t.statistics(state["islands"][str(k)]) for k, t in enumerate(self.island_trainers)]
+        names = dict.fromkeys(name for numbers in each for name in numbers)
+        return {name: float(np.mean([numbers[name] for numbers in each if name in numbers])) for name in names}
 
 
-class AtOneTime(Passed):
+class FrozenTimeOracle(OracleWrapper):
     """An oracle for which no time passes within a generation, in whatever order the islands ask."""
 
     def __init__(self, real: Oracle) -> None:
@@ -133,10 +140,10 @@ class AtOneTime(Passed):
         return self.now
 
 
-def _begins_again(trainer: Trainer) -> bool:
+def _is_restartable(trainer: Trainer) -> bool:
     """Whether a step that was broken off costs little to begin again, and asks for nothing but losses."""
-    return not (isinstance(trainer, ReplayedTrainer) or trainer.solves_readout)
+    return not (isinstance(trainer, ReplayTrainer) or trainer.solves_readout)
 
 
-def _of(streams: Streams, island: int) -> Streams:
+def _island_streams(streams: Streams, island: int) -> Streams:
     return streams.child(f"island/{island}")

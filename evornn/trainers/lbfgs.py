@@ -9,11 +9,11 @@ from annotated_types import Ge, Gt
 
 from evornn.arrays import Floats, Genomes, Losses, Streams
 from evornn.settings import settings
-from evornn.trainers.core.gradient import GradientTrainer, Rows, median
+from evornn.trainers.core.gradient import GradientTrainer, MemberMask, median
 from evornn.trainers.core.trainer import Oracle, State
 
 ARMIJO = 1e-4  # share of the decrease that the slope promises which a step must keep
-CURVED = 1e-10  # least yᵀs of a pair that is remembered, as in `torch.optim.LBFGS`
+MIN_CURVATURE = 1e-10  # least yᵀs of a pair that is remembered, as in `torch.optim.LBFGS`
 
 
 @settings
@@ -40,28 +40,28 @@ class LBFGS(GradientTrainer):
 
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
         rate = self.rate(oracle)
-        losses, gradients, norms, sound = self.asked(state, oracle)
-        gradients = np.where(sound[:, None], gradients, np.float32(0))
+        losses, gradients, norms, finite = self.batch_gradients(state, oracle)
+        gradients = np.where(finite[:, None], gradients, np.float32(0))
         with np.errstate(all="ignore"):
-            search = self._searched(state["search"], state["genomes"], losses, gradients, sound, rate)
+            search = self._line_search(state["search"], state["genomes"], losses, gradients, finite, rate)
             genomes = search["from"] + search["length"][:, None] * search["direction"]
-        told = {"smoothed": search["loss"].astype(np.float64), "gradient_norm": median(norms, sound)}
-        return {**state, "step": state["step"] + 1, "genomes": genomes, "search": search, **told}
+        values = {"smoothed": search["loss"].astype(np.float64), "gradient_norm": median(norms, finite)}
+        return {**state, "step": state["step"] + 1, "genomes": genomes, "search": search, **values}
 
     def candidates(self, state: State) -> Genomes:
         """[P, n] where the searches last ended, not where they are trying."""
         genomes: Genomes = state["search"]["from"]
         return genomes
 
-    def _searched(
-        self, old: State, genomes: Genomes, losses: Losses, gradients: Genomes, sound: Rows, rate: float
+    def _line_search(
+        self, old: State, genomes: Genomes, losses: Losses, gradients: Genomes, finite: MemberMask, rate: float
     ) -> State:
         """Searches that may end here set out anew, the others halve their step."""
         slope = np.einsum("pn,pn->p", old["gradient"], old["direction"])
-        ends = sound & (losses <= old["loss"] + ARMIJO * old["length"] * slope)
+        ends = finite & (losses <= old["loss"] + ARMIJO * old["length"] * slope)
         first, row = ~np.isfinite(old["loss"]), ends[:, None]
-        s, y = _remembered(old, genomes, gradients, ends & ~first)
-        direction = np.where(row, -two_loops(gradients, s, y), old["direction"])
+        s, y = _update_pairs(old, genomes, gradients, ends & ~first)
+        direction = np.where(row, -two_loop_recursion(gradients, s, y), old["direction"])
         length = np.where(ends, np.where(first, _first_length(gradients), 1) * np.float32(rate), old["length"] / 2)
         return {
             "from": np.where(row, genomes, old["from"]),
@@ -80,18 +80,18 @@ def _first_length(gradients: Genomes) -> Floats:
     return np.asarray(np.minimum(1, 1 / size), np.float32)
 
 
-def _remembered(old: State, genomes: Genomes, gradients: Genomes, ends: Rows) -> tuple[Floats, Floats]:
+def _update_pairs(old: State, genomes: Genomes, gradients: Genomes, ends: MemberMask) -> tuple[Floats, Floats]:
     """[P, history, n] steps and changes of the gradient, the newest last, 0 where there are none yet."""
     s, y = genomes - old["from"], gradients - old["gradient"]
-    new = ends & (np.einsum("pn,pn->p", s, y) > CURVED)
+    new = ends & (np.einsum("pn,pn->p", s, y) > MIN_CURVATURE)
 
-    def shifted(pairs: Floats, newest: Floats) -> Floats:
+    def shift(pairs: Floats, newest: Floats) -> Floats:
         return np.where(new[:, None, None], np.concatenate([pairs[:, 1:], newest[:, None]], axis=1), pairs)
 
-    return shifted(old["s"], s), shifted(old["y"], y)
+    return shift(old["s"], s), shift(old["y"], y)
 
 
-def two_loops(gradients: Genomes, s: Floats, y: Floats) -> Genomes:
+def two_loop_recursion(gradients: Genomes, s: Floats, y: Floats) -> Genomes:
     """[P, n] the inverse Hessian that the pairs s, y [P, history, n] tell of, times the gradients (Nocedal & Wright
     2006, algorithm 7.4)."""
     curvature = np.einsum("phn,phn->ph", s, y)

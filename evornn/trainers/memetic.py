@@ -15,7 +15,7 @@ from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.catalog import Catalog
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
-from evornn.trainers.core.hybrid import HybridTrainer, LocalOracle, Part, Passed, PopulationPart
+from evornn.trainers.core.hybrid import EliteOracle, HybridTrainer, OracleWrapper, PopulationPart, TrainerPart
 from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
@@ -32,7 +32,7 @@ class Memetic(HybridTrainer):
     parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"evolve": TRAINERS, "refine": TRAINERS}
 
     evolve: PopulationPart = field(default_factory=lambda: TRAINERS["cma_es"]())
-    refine: Part = field(default_factory=lambda: TRAINERS["adam"]())
+    refine: TrainerPart = field(default_factory=lambda: TRAINERS["adam"]())
     every: Annotated[int, Ge(1)] = 1  # generations
     elites: Annotated[int, Ge(1)] | Annotated[float, Gt(0), Lt(1)] = 2  # members, or a share of the population
     updates: Annotated[int, Ge(1)] = 5
@@ -49,7 +49,7 @@ class Memetic(HybridTrainer):
         improved = used.improved if isinstance(used, RefiningOracle) else state["improved"]
         return {"step": k + 1, "evolve": evolve, "improved": improved}
 
-    def count(self, population: int) -> int:
+    def num_elites(self, population: int) -> int:
         """How many of a population are refined: at least one."""
         return self.elites if isinstance(self.elites, int) else ceil(self.elites * population)
 
@@ -64,7 +64,7 @@ class Memetic(HybridTrainer):
         return {**self.evolve.statistics(state["evolve"]), "improved": state["improved"]}
 
 
-class RefiningOracle(Passed):
+class RefiningOracle(OracleWrapper):
     """What `evolve` sees in the `round`-th refined generation: populations come back with their elites refined."""
 
     def __init__(self, real: Oracle, memetic: Memetic, round: int, streams: Streams) -> None:
@@ -74,24 +74,24 @@ class RefiningOracle(Passed):
 
     def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
         genomes, losses = self.real.evaluate(genomes, batch)
-        elites = lowest(losses, self.memetic.count(len(losses)))
+        elites = elite_indices(losses, self.memetic.num_elites(len(losses)))
         if not len(elites):
             return genomes, losses
-        refined = self._refined(genomes[elites])[: len(elites)]
+        refined = self._refine(genomes[elites])[: len(elites)]
         after = self.real.losses(refined, batch)
         better = after < losses[elites[: len(refined)]]  # False where the loss after is NaN
         self.improved = float(better.sum() / len(elites))
-        return self._written(genomes, losses, elites[: len(refined)][better], refined[better], after[better])
+        return self._write_back(genomes, losses, elites[: len(refined)][better], refined[better], after[better])
 
-    def _refined(self, elites: Genomes) -> Genomes:
+    def _refine(self, elites: Genomes) -> Genomes:
         refine, updates = self.memetic.refine, self.memetic.updates
-        local = LocalOracle(self.real, elites, self.round * updates)
+        local = EliteOracle(self.real, elites, self.round * updates)
         state = refine.start(local, self.streams)
         for _ in range(updates):
             state = refine.step(state, local, self.streams)
         return refine.candidates(state)
 
-    def _written(
+    def _write_back(
         self, genomes: Genomes, losses: Losses, rows: NDArray[np.intp], refined: Genomes, after: Losses
     ) -> tuple[Genomes, Losses]:
         genomes, losses = genomes.copy(), losses.copy()
@@ -101,7 +101,7 @@ class RefiningOracle(Passed):
         return genomes, losses
 
 
-def lowest(losses: Losses, count: int) -> NDArray[np.intp]:
+def elite_indices(losses: Losses, count: int) -> NDArray[np.intp]:
     """The members with the lowest finite losses, best first; at most `count`."""
     order = np.argsort(losses, kind="stable")
     return order[np.isfinite(losses[order])][:count]

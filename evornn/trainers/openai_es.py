@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, MultipleOf
 from evornn.settings import settings
 from evornn.trainers.adam import adam
 from evornn.trainers.core.ranks import centred_ranks
-from evornn.trainers.core.search import SearchTrainer, Turn, around, mirrored, taken
+from evornn.trainers.core.search import Generation, SearchTrainer, mirrored_normal, points_around, recover_steps
 from evornn.trainers.core.trainer import State
 
 
@@ -29,12 +29,12 @@ class OpenAIES(SearchTrainer):
     def begin(self, n: int) -> State:
         return {"mean": np.zeros(n), "m": np.zeros(n, np.float32), "v": np.zeros(n, np.float32), "updates": 0}
 
-    def generation(self, search: State, turn: Turn) -> State:
+    def next_generation(self, search: State, generation: Generation) -> State:
         mean, k = search["mean"], search["updates"] + 1
-        s = mirrored(self.population, len(mean), turn.rng)
-        asked = around(mean, self.sigma, s)
-        points, losses = turn.ask(asked)
-        s = taken(points, asked, s, mean, self.sigma)
+        s = mirrored_normal(self.population, len(mean), generation.rng)
+        proposals = points_around(mean, self.sigma, s)
+        points, losses = generation.evaluate(proposals)
+        s = recover_steps(points, proposals, s, mean, self.sigma)
         u = (centred_ranks(losses) / len(losses)).astype(np.float32)
         gradient = self.weight_decay * mean - u @ s / self.sigma
         delta, m, v = adam(gradient.astype(np.float32), search["m"], search["v"], k, self.learning_rate)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evornn.settings import settings
 from evornn.trainers.core.coordinates import Points
-from evornn.trainers.core.search import LARGEST, SearchTrainer, Turn
+from evornn.trainers.core.search import LARGEST, Generation, SearchTrainer
 from evornn.trainers.core.trainer import State
 
 
@@ -33,12 +33,14 @@ class ParticleSwarm(SearchTrainer):
         nobody = np.zeros((0, n))
         return {"points": nobody, "velocities": nobody, "bests": nobody, "losses": np.zeros(0)}
 
-    def generation(self, search: State, turn: Turn) -> State:
+    def next_generation(self, search: State, generation: Generation) -> State:
         if not len(search["points"]):
-            points, losses = turn.ask(turn.sample(self.population))
+            points, losses = generation.evaluate(generation.sample(self.population))
             return {"points": points, "velocities": np.zeros_like(points), "bests": points, "losses": losses}
-        velocities = self._velocities(search, turn.rng)
-        both, losses = turn.ask_beside(search["bests"], search["losses"], search["points"] + velocities)
+        velocities = self._velocities(search, generation.rng)
+        both, losses = generation.evaluate_with_parents(
+            search["bests"], search["losses"], search["points"] + velocities
+        )
         (bests, points), (old, new) = np.split(both, 2), np.split(losses, 2)
         better = new < old
         seen = {"bests": np.where(better[:, None], points, bests), "losses": np.where(better, new, old)}
@@ -47,9 +49,9 @@ class ParticleSwarm(SearchTrainer):
     def _velocities(self, search: State, rng: np.random.Generator) -> Points:
         """[P, n]"""
         points, bests = search["points"], search["bests"]
-        own, others = rng.random(points.shape), rng.random(points.shape)
+        r_cognitive, r_social = rng.random(points.shape), rng.random(points.shape)
         guides = bests[self._guides(search["losses"])]
-        pull = self.cognitive * own * (bests - points) + self.social * others * (guides - points)
+        pull = self.cognitive * r_cognitive * (bests - points) + self.social * r_social * (guides - points)
         velocities: Points = np.clip(self.inertia * search["velocities"] + pull, -LARGEST, LARGEST)
         return velocities
 

@@ -9,7 +9,15 @@ from annotated_types import Ge, Gt, MultipleOf
 
 from evornn.settings import settings
 from evornn.trainers.core.ranks import centred_ranks
-from evornn.trainers.core.search import LARGEST, SMALLEST, SearchTrainer, Turn, around, mirrored, taken
+from evornn.trainers.core.search import (
+    LARGEST,
+    SMALLEST,
+    Generation,
+    SearchTrainer,
+    mirrored_normal,
+    points_around,
+    recover_steps,
+)
 from evornn.trainers.core.trainer import State
 
 
@@ -30,12 +38,12 @@ class PGPE(SearchTrainer):
     def begin(self, n: int) -> State:
         return {"mean": np.zeros(n), "sigma": np.full(n, self.sigma)}
 
-    def generation(self, search: State, turn: Turn) -> State:
+    def next_generation(self, search: State, generation: Generation) -> State:
         mean, sigma = search["mean"], search["sigma"]
-        s = mirrored(self.population, len(mean), turn.rng)
-        asked = around(mean, sigma, s)
-        points, losses = turn.ask(asked)
-        s, u = taken(points, asked, s, mean, sigma), centred_ranks(losses)
+        s = mirrored_normal(self.population, len(mean), generation.rng)
+        proposals = points_around(mean, sigma, s)
+        points, losses = generation.evaluate(proposals)
+        s, u = recover_steps(points, proposals, s, mean, sigma), centred_ranks(losses)
         u = (u / max(float(u.std()), 1e-30) / len(u)).astype(np.float32)
         towards = np.clip(u @ (np.square(s) - 1), -1, 1)
         changed = sigma * np.exp(self.sigma_learning_rate * towards)  # for small steps σ + α ∇σ, but never negative

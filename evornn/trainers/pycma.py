@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
-from evornn.memory import check_room
+from evornn.memory import check_memory
 from evornn.settings import settings
-from evornn.trainers.core.algebra import quiet_algebra
+from evornn.trainers.core.algebra import single_threaded_blas
 from evornn.trainers.core.coordinates import Coordinates
-from evornn.trainers.core.population import changed_rows, rankable
-from evornn.trainers.core.replay import Answer, ReplayedTrainer
+from evornn.trainers.core.population import changed_rows, replace_non_finite
+from evornn.trainers.core.replay import EvaluateFunction, ReplayTrainer
 from evornn.trainers.core.trainer import Oracle
 
 MATRICES = 9  # n × n float64 matrices at pycma's peak (8.5 measured at n = 1,500): C, B, temporaries, work of eigh
@@ -27,7 +27,7 @@ SMALLEST, LARGEST = 1e-9, 1e9  # standard deviations, in units of the initial on
 
 
 @settings
-class PyCMA(ReplayedTrainer):
+class PyCMA(ReplayTrainer):
     """CMA-ES with active weights (Hansen 2016, "The CMA evolution strategy: a tutorial"), full or separable (Ros &
     Hansen 2008), in coordinates in which the initial distribution is N(0, 1).
 
@@ -38,24 +38,26 @@ class PyCMA(ReplayedTrainer):
     shortens their step to the length usual for its distribution (Hansen 2011, "Injecting external solutions").
     """
 
-    lighter = "set separable: true, or use a smaller network"
+    memory_hint = "set separable: true, or use a smaller network"
 
     population: Annotated[int, Ge(2)] | None = None  # None: 4 + ⌊3 ln n⌋
     sigma: Annotated[float, Gt(0)] = 1.0  # initial step, in standard deviations of the initial distribution
     separable: bool = False  # a diagonal covariance: O(n) memory and time instead of O(n²)
     batch: Annotated[int, Ge(1)] | None = None
 
-    def search(self, oracle: Oracle, streams: Streams) -> CMASearch:
+    def make_search(self, oracle: Oracle, streams: Streams) -> CMASearch:
         return CMASearch(Coordinates.of(oracle), self.population, self.sigma, self.separable)
 
-    def covariances(self, parameters: int) -> int:
+    def covariance_bytes(self, parameters: int) -> int:
         return 0 if self.separable else MATRICES * 8 * parameters**2
 
     def check(self, parameters: int, sequences: int) -> None:
         """Raises EvornnError when there is but one parameter, or when the full form would not fit into memory."""
         if parameters < 2:
             raise EvornnError("pycma: wants a network of at least 2 parameters, this one has 1; use cma_es")
-        check_room(f"pycma: the full form of {parameters:,} parameters", self.covariances(parameters), self.lighter)
+        check_memory(
+            f"pycma: the full form of {parameters:,} parameters", self.covariance_bytes(parameters), self.memory_hint
+        )
 
 
 class CMASearch:
@@ -71,21 +73,21 @@ class CMASearch:
     def restart(self) -> None:
         self.library: Any = cma.CMAEvolutionStrategy(np.zeros(len(self.coordinates.centre)), self.sigma, self.options)
 
-    def generation(self, step: int, streams: Streams, answer: Answer) -> None:
+    def advance(self, step: int, streams: Streams, evaluate: EvaluateFunction) -> None:
         self.random = streams.at(step)
         points = self._ask()
-        asked = self.coordinates.genomes(np.array(points))
-        told, losses = answer(asked)
-        for row in changed_rows(asked, told):
-            points[row] = self.coordinates.z(told[row])
-        self._tell(points, rankable(losses))
+        genomes = self.coordinates.genomes(np.array(points))
+        new_genomes, losses = evaluate(genomes)
+        for row in changed_rows(genomes, new_genomes):
+            points[row] = self.coordinates.z(new_genomes[row])
+        self._tell(points, replace_non_finite(losses))
 
     def statistics(self) -> dict[str, float]:
         """sigma, the overall step, and the condition number of the covariance."""
         return {"sigma": float(self.library.sigma), "condition_number": float(self.library.condition_number)}
 
     def _ask(self) -> list[NDArray[np.float64]]:
-        with _quiet():
+        with _suppress_warnings():
             try:
                 return list(self.library.ask())
             except (ArithmeticError, RuntimeError, ValueError):  # LinAlgError is a ValueError
@@ -93,7 +95,7 @@ class CMASearch:
                 return list(self.library.ask())
 
     def _tell(self, points: list[NDArray[np.float64]], losses: NDArray[np.float64]) -> None:
-        with _quiet():
+        with _suppress_warnings():
             try:
                 self.library.tell(points, losses.tolist())
                 widest = float(np.max(self.library.stds))
@@ -107,10 +109,10 @@ class CMASearch:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _suppress_warnings() -> Iterator[None]:
     """One BLAS thread, and nothing said about a solution of the library's own that a hybrid has changed."""
     from cma.evolution_strategy import InjectionWarning
 
-    with quiet_algebra(), warnings.catch_warnings():
+    with single_threaded_blas(), warnings.catch_warnings():
         warnings.simplefilter("ignore", InjectionWarning)
         yield

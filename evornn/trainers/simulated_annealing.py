@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
 from evornn.trainers.core.population import WORST
-from evornn.trainers.core.search import LARGEST, SMALLEST, SearchTrainer, Turn
+from evornn.trainers.core.search import LARGEST, SMALLEST, Generation, SearchTrainer
 from evornn.trainers.core.trainer import State
 
 ADAPTATION = 0.1  # how fast a chain's step follows its acceptance
@@ -35,18 +35,18 @@ class SimulatedAnnealing(SearchTrainer):
     def begin(self, n: int) -> State:
         return {"points": np.zeros((0, n)), "losses": np.zeros(0), "steps": np.zeros(0), "hot": 0.0}
 
-    def generation(self, search: State, turn: Turn) -> State:
+    def next_generation(self, search: State, generation: Generation) -> State:
         if not len(search["points"]):
-            points, losses = turn.ask(turn.sample(self.population))
+            points, losses = generation.evaluate(generation.sample(self.population))
             return {"points": points, "losses": losses, "steps": np.full(len(points), self.sigma), "hot": _std(losses)}
-        steps, rng, count = search["steps"], turn.rng, len(search["points"])
-        tried = search["points"] + steps[:, None] * standard_normal(rng, *search["points"].shape)
-        both, losses = turn.ask_beside(search["points"], search["losses"], tried)
+        steps, rng, count = search["steps"], generation.rng, len(search["points"])
+        proposals = search["points"] + steps[:, None] * standard_normal(rng, *search["points"].shape)
+        both, losses = generation.evaluate_with_parents(search["points"], search["losses"], proposals)
         (old, new), (before, after) = np.split(both, 2), np.split(losses, 2)
-        temperature = self.temperature * search["hot"] * self.cooling**turn.elapsed
-        taken = rng.random(count) < np.exp(np.minimum(0, before - after) / max(temperature, 1e-300))
-        news = {"points": np.where(taken[:, None], new, old), "losses": np.where(taken, after, before)}
-        factor = np.exp(ADAPTATION * (taken - self.acceptance))
+        temperature = self.temperature * search["hot"] * self.cooling**generation.elapsed
+        accepted = rng.random(count) < np.exp(np.minimum(0, before - after) / max(temperature, 1e-300))
+        news = {"points": np.where(accepted[:, None], new, old), "losses": np.where(accepted, after, before)}
+        factor = np.exp(ADAPTATION * (accepted - self.acceptance))
         return {**news, "steps": np.clip(steps * factor, SMALLEST, LARGEST), "hot": search["hot"]}
 
     def statistics(self, state: State) -> dict[str, float]:

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt
 from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
 from evornn.trainers.core.ranks import utilities
-from evornn.trainers.core.search import LARGEST, SMALLEST, SearchTrainer, Turn, around, taken
+from evornn.trainers.core.search import LARGEST, SMALLEST, Generation, SearchTrainer, points_around, recover_steps
 from evornn.trainers.core.trainer import State
 
 
@@ -33,13 +33,13 @@ class SNES(SearchTrainer):
     def begin(self, n: int) -> State:
         return {"mean": np.zeros(n), "sigma": np.full(n, self.sigma)}
 
-    def generation(self, search: State, turn: Turn) -> State:
+    def next_generation(self, search: State, generation: Generation) -> State:
         mean, sigma = search["mean"], search["sigma"]
         n = len(mean)
-        s = standard_normal(turn.rng, self.population, n)
-        asked = around(mean, sigma, s)
-        points, losses = turn.ask(asked)
-        s, u = taken(points, asked, s, mean, sigma), utilities(losses).astype(np.float32)
+        s = standard_normal(generation.rng, self.population, n)
+        proposals = points_around(mean, sigma, s)
+        points, losses = generation.evaluate(proposals)
+        s, u = recover_steps(points, proposals, s, mean, sigma), utilities(losses).astype(np.float32)
         rate = self.sigma_learning_rate * (3 + log(n)) / (5 * sqrt(n))
         factor = np.exp(rate / 2 * (u @ np.square(s)))  # the utilities sum to 0, so that − 1 drops out
         if self.sigma_change is not None:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from evornn.arrays import Batch, Genomes, Streams
 from evornn.settings import settings
-from evornn.trainers.core.coordinates import Bounds, ordered
+from evornn.trainers.core.coordinates import Bounds, check_bounds
 from evornn.trainers.core.population import PopulationTrainer
 from evornn.trainers.core.trainer import Oracle, State
 
@@ -23,17 +23,17 @@ class WeightGuessing(PopulationTrainer):
     family = "guessing"
 
     population: Annotated[int, Ge(1)] = 32  # guesses per step
-    initial_range: Annotated[Bounds | None, AfterValidator(ordered)] = None  # uniform; None: the architecture's
+    initial_range: Annotated[Bounds | None, AfterValidator(check_bounds)] = None  # uniform; None: the architecture's
     batch: Annotated[int, Ge(1)] | None = None
 
     def start(self, oracle: Oracle, streams: Streams) -> State:
-        return {"step": 0, **self.nothing_yet(oracle)}
+        return {"step": 0, **self.initial_best(oracle)}
 
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
         k = state["step"]
         batch = oracle.batch(k, self.batch)
         genomes, losses = oracle.evaluate(self.guesses(oracle, streams.at(k), batch), batch)
-        return {"step": k + 1, **self.remember(state, genomes, losses, batch)}
+        return {"step": k + 1, **self.update_best(state, genomes, losses, batch)}
 
     def guesses(self, oracle: Oracle, rng: np.random.Generator, batch: Batch | None) -> Genomes:
         """[population, n] the genomes to judge on a batch."""

@@ -10,11 +10,11 @@ from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
 from evornn.kernels.normal import standard_normal
-from evornn.memory import check_room
+from evornn.memory import check_memory
 from evornn.settings import settings
 from evornn.trainers.core.covariance.constants import default_population
 from evornn.trainers.core.ranks import utilities
-from evornn.trainers.core.search import LARGEST, SMALLEST, SearchTrainer, Turn, shortening
+from evornn.trainers.core.search import LARGEST, SMALLEST, Generation, SearchTrainer, shrink_factors
 from evornn.trainers.core.trainer import State
 
 MATRICES = 10  # n × n float64 matrices at the peak
@@ -28,7 +28,7 @@ class XNES(SearchTrainer):
     One eigendecomposition of n × n a generation: for up to some hundred parameters.
     """
 
-    lighter = "use snes"
+    memory_hint = "use snes"
 
     population: Annotated[int, Ge(2)] | None = None  # None: 4 + ⌊3 ln n⌋
     sigma: Annotated[float, Gt(0)] = 1.0  # initial step, in standard deviations of the initial distribution
@@ -38,15 +38,15 @@ class XNES(SearchTrainer):
     def begin(self, n: int) -> State:
         return {"mean": np.zeros(n), "sigma": self.sigma, "B": np.eye(n)}
 
-    def generation(self, search: State, turn: Turn) -> State:
+    def next_generation(self, search: State, generation: Generation) -> State:
         mean, sigma, B = search["mean"], search["sigma"], search["B"]
         n = len(mean)
-        s = standard_normal(turn.rng, self.population or default_population(n), n).astype(np.float64)
-        asked = mean + sigma * s @ B.T
-        points, losses = turn.ask(asked)
-        if points is not asked:
+        s = standard_normal(generation.rng, self.population or default_population(n), n).astype(np.float64)
+        proposals = mean + sigma * s @ B.T
+        points, losses = generation.evaluate(proposals)
+        if points is not proposals:
             s = np.ascontiguousarray(np.linalg.solve(B, (points - mean).T / sigma).T)
-            s = np.where((points != asked).any(axis=1)[:, None], shortening(s) * s, s)
+            s = np.where((points != proposals).any(axis=1)[:, None], shrink_factors(s) * s, s)
         u = utilities(losses)
         M = (u[:, None] * s).T @ s  # the utilities sum to 0, so that − I drops out
         along = float(np.trace(M)) / n
@@ -55,22 +55,24 @@ class XNES(SearchTrainer):
         return {
             "mean": mean + self.learning_rate * sigma * (B @ (u @ s)),
             "sigma": float(np.clip(sigma * step, SMALLEST, LARGEST)),
-            "B": _multiplied(B, rate / 2 * (M - along * np.eye(n))),
+            "B": _multiply_exponential(B, rate / 2 * (M - along * np.eye(n))),
         }
 
     def statistics(self, state: State) -> dict[str, float]:
         """sigma, the overall step."""
         return {"sigma": float(state["search"]["sigma"])}
 
-    def covariances(self, parameters: int) -> int:
+    def covariance_bytes(self, parameters: int) -> int:
         return MATRICES * 8 * parameters**2
 
     def check(self, parameters: int, sequences: int) -> None:
         """Raises EvornnError when the covariance would not fit into memory."""
-        check_room(f"xnes: the covariance of {parameters:,} parameters", self.covariances(parameters), self.lighter)
+        check_memory(
+            f"xnes: the covariance of {parameters:,} parameters", self.covariance_bytes(parameters), self.memory_hint
+        )
 
 
-def _multiplied(B: NDArray[np.float64], exponent: NDArray[np.float64]) -> NDArray[np.float64]:
+def _multiply_exponential(B: NDArray[np.float64], exponent: NDArray[np.float64]) -> NDArray[np.float64]:
     """B exp(exponent) of a symmetric exponent of trace 0; B itself where that can't be computed."""
     if not np.isfinite(exponent).all():
         return B

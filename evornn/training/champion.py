@@ -10,7 +10,7 @@ from evornn.training.state import join
 
 
 @dataclass(frozen=True)
-class SoFar:
+class CurrentChampion:
     """What a run has found when it was last looked up (`loop.Run.save`)."""
 
     genome: Genome  # [n] lowest validation loss at a budget mark
@@ -19,8 +19,8 @@ class SoFar:
     updates: int  # generations or gradient steps
 
 
-def so_far(checkpoint: Checkpoint) -> SoFar:
+def load_champion(checkpoint: Checkpoint) -> CurrentChampion:
     """The champion in a checkpoint, with the generation that the checkpoint is of."""
     plain = checkpoint.plain
     genome, progress = (join(checkpoint.arrays, plain[name]) for name in ("champion", "progress"))
-    return SoFar(genome, progress["champion_valid"], checkpoint.mark, progress["updates"])
+    return CurrentChampion(genome, progress["champion_valid"], checkpoint.mark, progress["updates"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evornn.errors import EvornnError
-from evornn.memory import check_room
-from evornn.networks.loss import OwnLoss
+from evornn.memory import check_memory
+from evornn.networks.loss import CustomLoss
 from evornn.networks.network import Network
 from evornn.tasks.core.task import EPISODES, Data, Score, Task
 from evornn.trainers.core.trainer import Trainer
@@ -14,28 +14,34 @@ from evornn.training.oracle import Origin
 from evornn.training.problem import Problem
 
 COPIES = 12  # of a population [P, n] float32 at a trainer's peak: Adam's genomes, gradients, moments, old and new
-SIZES = ("population", "restarts")  # settings that say how many members there are
-SPLITS = ("train", "valid", "test", "rows", "long_strings")  # settings of tasks that say how many sequences there are
-STEPS = ("length", "test_length", "long_length", "window", "lag")  # and of how many steps
-STEP = 16  # bytes of one, at the least: input, target, and what they were made from
+MEMBER_SETTINGS = ("population", "restarts")  # settings that say how many members there are
+COUNT_SETTINGS = (
+    "train",
+    "valid",
+    "test",
+    "rows",
+    "long_strings",
+)  # settings of tasks that say how many sequences there are
+LENGTH_SETTINGS = ("length", "test_length", "long_length", "window", "lag")  # and of how many steps
+STEP_BYTES = 16  # bytes of one, at the least: input, target, and what they were made from
 
 
 def check(problem: Problem, trainer: Trainer, origin: Origin | None = None) -> None:
     """Raises EvornnError for what doesn't fit together."""
-    network, wanted = problem.network, problem.sizes
+    network, sizes = problem.network, problem.sizes
     layout = network.layout
-    if wanted != (layout.inputs, layout.outputs):
+    if sizes != (layout.inputs, layout.outputs):
         raise EvornnError(
-            f"the task has {wanted[0]} inputs and {wanted[1]} outputs, {network!r} has others: "
-            f"build it with inputs={wanted[0]}, outputs={wanted[1]}"
+            f"the task has {sizes[0]} inputs and {sizes[1]} outputs, {network!r} has others: "
+            f"build it with inputs={sizes[0]}, outputs={sizes[1]}"
         )
     problem.check(trainer.needs_gradient, trainer.solves_readout)
     check_origin(origin, network.n)
-    trainer.check(network.n, problem.cases)
+    trainer.check(network.n, problem.num_cases)
     _check_memory(network, trainer)
 
 
-def data_of(task: Task) -> Data:
+def load_data(task: Task) -> Data:
     """The data of a task. Raises EvornnError for what doesn't fit into memory."""
     _check_data(task)
     try:
@@ -63,17 +69,17 @@ def check_origin(origin: Origin | None, parameters: int) -> None:
         )
 
 
-def check_score(score: Score | None, loss: str | OwnLoss) -> None:
+def check_score(score: Score | None, loss: str | CustomLoss) -> None:
     """Raises EvornnError when `budget.solved` could never stop a run."""
     if loss == EPISODES:
         raise EvornnError("budget.solved: a task of control is solved at the loss 0: set target: 0 instead")
-    if score is None or score.solved is None or not speaks(score, loss):
+    if score is None or score.threshold is None or not is_applicable(score, loss):
         raise EvornnError(
             "budget.solved: the task has no score that says so under this loss: set a target, or leave it out"
         )
 
 
-def speaks(score: Score, loss: str | OwnLoss) -> bool:
+def is_applicable(score: Score, loss: str | CustomLoss) -> bool:
     """Whether outputs that were trained under a loss are what the score takes them for."""
     return not score.losses or loss in score.losses
 
@@ -81,29 +87,29 @@ def speaks(score: Score, loss: str | OwnLoss) -> bool:
 def _check_memory(network: Network, trainer: Trainer) -> None:
     members, setting = _members(trainer)
     what = f"memory: {members:,} members of {network.n:,} parameters"
-    check_room(what, COPIES * 4 * members * network.n, f"lower {setting or 'layers'} or units")
+    check_memory(what, COPIES * 4 * members * network.n, f"lower {setting or 'layers'} or units")
 
 
 def _check_data(task: Task) -> None:
     """Before they are made: by then the machine may be out of memory, and this process killed."""
-    sequences, steps = sum(_counts(task, SPLITS)), max(_counts(task, STEPS), default=1)
+    sequences, steps = sum(_counts(task, COUNT_SETTINGS)), max(_counts(task, LENGTH_SETTINGS), default=1)
     what = f"memory: the data of {type(task).__name__}, {sequences:,} sequences of {steps:,} steps,"
-    check_room(what, STEP * sequences * steps, "take fewer or shorter sequences")
+    check_memory(what, STEP_BYTES * sequences * steps, "take fewer or shorter sequences")
 
 
 def _counts(task: Task, names: Sequence[str]) -> list[int]:
     """Those of the settings that are numbers: in a task of a user's own the names may stand for anything."""
-    found = [getattr(task, name, None) for name in names]
-    return [count for count in found if isinstance(count, int)]
+    values = [getattr(task, name, None) for name in names]
+    return [count for count in values if isinstance(count, int)]
 
 
 def _members(trainer: Trainer) -> tuple[int, str]:
     """How many members a trainer holds at once, or the largest of its parts does, and the setting that says so."""
-    if trainer.together:
-        each = [_members(part) for part in trainer.together]
+    if trainer.parallel_trainers:
+        each = [_members(part) for part in trainer.parallel_trainers]
         return sum(members for members, _ in each), ", ".join(filter(None, ("count", max(each)[1])))
-    found = [(int(getattr(trainer, name) or 1), name) for name in SIZES if hasattr(trainer, name)]
-    return max([*found, *map(_members, _parts(trainer))], default=(1, ""))
+    populations = [(int(getattr(trainer, name) or 1), name) for name in MEMBER_SETTINGS if hasattr(trainer, name)]
+    return max([*populations, *map(_members, _parts(trainer))], default=(1, ""))
 
 
 def _parts(trainer: Trainer) -> list[Trainer]:

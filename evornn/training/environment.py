@@ -33,7 +33,7 @@ def versions() -> dict[str, Any]:
         "evornn": _version("evornn"),
         "commit": _commit(),
         "python": platform.python_version(),
-        "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
+        "libraries": {name: release for name in LIBRARIES if (release := _version(name))},
         "mkl_cbwr": os.environ.get("MKL_CBWR"),  # how torch's matrix products round
     }
 

@@ -12,20 +12,20 @@ import numpy as np
 
 from evornn.arrays import Genome, Losses, Streams
 from evornn.errors import EvornnError
-from evornn.networks.loss import OwnLoss
+from evornn.networks.loss import CustomLoss
 from evornn.networks.network import Network
 from evornn.tasks.core.task import Data
 from evornn.trainers.core.trainer import BudgetExhausted, State, Trainer
 from evornn.training.budget import Budget
-from evornn.training.check import check, check_score, speaks
+from evornn.training.check import check, check_score, is_applicable
 from evornn.training.environment import environment
-from evornn.training.make_problem import problem
+from evornn.training.make_problem import make_problem
 from evornn.training.oracle import LocalOracle, Origin, Spent
-from evornn.training.problem import Problem, Spread
+from evornn.training.problem import Problem, Sharder
 from evornn.training.records import Checkpoint, Result, Row, Update
 from evornn.training.state import join, split
 
-TALK = 0.5  # seconds between updates: a heartbeat well under a second, and few enough to cost nothing
+UPDATE_INTERVAL = 0.5  # seconds between updates: a heartbeat well under a second, and few enough to cost nothing
 
 
 def training(
@@ -35,10 +35,10 @@ def training(
     seed: int,
     budget: Budget,
     *,
-    loss: str | OwnLoss | None = None,
+    loss: str | CustomLoss | None = None,
     checkpoint: Checkpoint | None = None,
     origin: Origin | None = None,
-    spread: Spread | None = None,
+    sharder: Sharder | None = None,
 ) -> Iterator[Update]:
     """Train, yielding updates; the last one carries the result. With a checkpoint it goes on from there, to the same
     rows and result. Stopping to iterate stops the run; nothing is lost but the work since the last checkpoint.
@@ -46,14 +46,14 @@ def training(
 
     Raises EvornnError for a trainer, network and budget that don't fit together.
     """
-    run = Run(network, data, trainer, seed, budget, loss or data.loss, origin, spread)
+    run = Run(network, data, trainer, seed, budget, loss or data.loss, origin, sharder)
     run.load(checkpoint)
-    spoken, rows = time.perf_counter(), []
+    last_update, rows = time.perf_counter(), []
     for row in run.rows():
         rows += [row] if row else []
-        if time.perf_counter() - spoken >= TALK:
+        if time.perf_counter() - last_update >= UPDATE_INTERVAL:
             yield Update(rows, run.save() if rows else None, network_steps=run.oracle.spent.network_steps)
-            spoken, rows = time.perf_counter(), []
+            last_update, rows = time.perf_counter(), []
     yield Update(rows, run.save(), run.result(), network_steps=run.oracle.spent.network_steps)
 
 
@@ -80,13 +80,13 @@ class Run:
         trainer: Trainer,
         seed: int,
         budget: Budget,
-        loss: str | OwnLoss,
+        loss: str | CustomLoss,
         origin: Origin | None,
-        spread: Spread | None = None,
+        sharder: Sharder | None = None,
     ) -> None:
-        self.train, self.valid, self.test = (problem(network, asked, loss) for asked in data.splits)
+        self.train, self.valid, self.test = (make_problem(network, data_split, loss) for data_split in data.splits)
         check(self.train, trainer, origin)
-        self.train = self.train if spread is None else spread(self.train)
+        self.train = self.train if sharder is None else sharder(self.train)
         if budget.solved:
             check_score(data.score, loss)
         self.network, self.data, self.trainer, self.budget, self.loss = network, data, trainer, budget, loss
@@ -94,7 +94,7 @@ class Run:
         self.progress, self.champion = Progress(), network.layout.centre
         self.oracle = self._oracle(Spent())
         self.state: State = {}
-        self._answers: list[Losses] = []  # of the last step
+        self._step_losses: list[Losses] = []  # of the last step
         network.evaluator.load()  # what is compiled once on a machine is not this run's time
         self._clock = time.perf_counter()
 
@@ -132,7 +132,7 @@ class Run:
             seconds=progress.seconds,
             stopped_by=progress.stopped_by,
             hits=dict(spent.hits),
-            **self._judged(),
+            **self._score_fields(),
             environment=environment(self.network, self.train.backend),
         )
 
@@ -195,26 +195,26 @@ class Run:
         which is what targets are about."""
         progress, genome = self.progress, self.trainer.best(self.state)
         if self.oracle.targets and not progress.whole:
-            self.oracle.reached(self._loss(genome, self.train))
+            self.oracle.record_loss(self._loss(genome, self.train))
             progress.stopped_by = progress.stopped_by or self._stop()
-        if self.budget.solved and not progress.stopped_by and self._solves(genome):
+        if self.budget.solved and not progress.stopped_by and self._is_solved(genome):
             progress.stopped_by = "solved"
 
-    def _solves(self, genome: Genome) -> bool:
+    def _is_solved(self, genome: Genome) -> bool:
         score = self.data.score
-        assert score is not None and score.solved is not None  # the constructor has seen to that
-        return all(asked.score(genome, score) >= score.solved for asked in (self.train, self.valid))
+        assert score is not None and score.threshold is not None  # the constructor has seen to that
+        return all(problem.score(genome, score) >= score.threshold for problem in (self.train, self.valid))
 
-    def _loss(self, genome: Genome, asked: Problem) -> float:
-        return float(asked.losses(genome[None])[0][0])
+    def _loss(self, genome: Genome, problem: Problem) -> float:
+        return float(problem.losses(genome[None])[0][0])
 
-    def _judged(self) -> dict[str, Any]:
+    def _score_fields(self) -> dict[str, Any]:
         """The champion on the test split in the task's own terms, where the task has any and the loss speaks them."""
         score = self.data.score
-        if score is None or not speaks(score, self.loss):
+        if score is None or not is_applicable(score, self.loss):
             return {}
         value = self.test.score(self.champion, score)
-        solved = None if score.solved is None else value >= score.solved
+        solved = None if score.threshold is None else value >= score.threshold
         return {"score": score.name, "test_score": value, "solved": solved}
 
     def _oracle(self, spent: Spent) -> LocalOracle:
@@ -222,21 +222,21 @@ class Run:
         return LocalOracle(self.train, self.seed, self.budget.steps, tuple(dict.fromkeys(targets)), spent, self.origin)
 
     def _step(self, work: Callable[[], State]) -> State:
-        self.oracle.answers = []
+        self.oracle.step_losses = []
         try:
             state = work()
         except MemoryError:
             raise EvornnError(
                 f"memory: {type(self.trainer).__name__} on {self.network!r} does not fit: lower population or units"
             ) from None
-        if self.oracle.answers:
-            self._answers, self.progress.whole = self.oracle.answers, self.oracle.whole
+        if self.oracle.step_losses:
+            self._step_losses, self.progress.whole = self.oracle.step_losses, self.oracle.is_full_batch
         return state
 
     def _summarise(self) -> None:
         """The last step's losses in five numbers; only when wanted, since quantiles cost as much as a small step."""
-        if self._answers:
-            self.progress.losses, self._answers = summary(self._answers), []
+        if self._step_losses:
+            self.progress.losses, self._step_losses = summary(self._step_losses), []
 
     def _tick(self) -> None:
         now = time.perf_counter()
@@ -244,10 +244,10 @@ class Run:
         self._clock = now
 
 
-def summary(answers: list[Losses]) -> tuple[float, ...]:
+def summary(step_losses: list[Losses]) -> tuple[float, ...]:
     """Best of all answers of a step; quartiles and mean of the largest: the population, not the few that were refined.
     Members that are not finite are left out; NaN if none is finite."""
-    everything, population = np.concatenate(answers), max(answers, key=len)
+    everything, population = np.concatenate(step_losses), max(step_losses, key=len)
     finite = population[np.isfinite(population)].astype(np.float64)
     if not len(finite):
         return (np.nan,) * 5

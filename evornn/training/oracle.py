@@ -31,7 +31,7 @@ class Origin:
     """Where a warm start begins: at `genome` itself and, for further members, within `spread` of the usual spread."""
 
     genome: Genome
-    spread: float = 0.1
+    initial_std_scale: float = 0.1
 
 
 class LocalOracle:
@@ -48,9 +48,9 @@ class LocalOracle:
     ) -> None:
         self.problem, self.network, self.limit, self.targets = problem, problem.network, limit, targets
         self.spent, self.origin = spent or Spent(), origin
-        self.answers: list[Losses] = []  # since the trainer's step began
-        self.whole = True  # whether the last answer was about all training data
-        self._order = Order(Streams(seed, "order"), self.problem.cases)
+        self.step_losses: list[Losses] = []  # since the trainer's step began
+        self.is_full_batch = True  # whether the last answer was about all training data
+        self._batch_sampler = BatchSampler(Streams(seed, "order"), self.problem.num_cases)
 
     @property
     def n(self) -> int:
@@ -62,10 +62,10 @@ class LocalOracle:
 
     @property
     def scale(self) -> Genome:
-        return self.network.layout.scale * np.float32(1 if self.origin is None else self.origin.spread)
+        return self.network.layout.scale * np.float32(1 if self.origin is None else self.origin.initial_std_scale)
 
     @property
-    def recurrent(self) -> int:
+    def num_recurrent(self) -> int:
         return self.problem.readout.blocks["readout.weight"].start
 
     @property
@@ -76,48 +76,48 @@ class LocalOracle:
         genomes = self.network.layout.sample(count, rng)
         if self.origin is None:
             return genomes
-        near = self.origin.genome + np.float32(self.origin.spread) * (genomes - self.network.layout.centre)
+        near = self.origin.genome + np.float32(self.origin.initial_std_scale) * (genomes - self.network.layout.centre)
         return np.concatenate([self.origin.genome[None], near[1:]])
 
     def batch(self, k: int, size: int | None) -> Batch | None:
-        size = self.problem.usual if size is None else size
-        return None if size is None or size >= self.problem.cases else self._order.batch(k, size)
+        size = self.problem.default_batch_size if size is None else size
+        return None if size is None or size >= self.problem.num_cases else self._batch_sampler.batch(k, size)
 
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
-        self._afford(len(genomes), len(genomes) * self.problem.least(batch))
-        return self._answer(*self.problem.losses(genomes, batch), batch)
+        self._check_budget(len(genomes), len(genomes) * self.problem.min_cost(batch))
+        return self._charge(*self.problem.losses(genomes, batch), batch)
 
     def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
         return genomes, self.losses(genomes, batch)
 
     def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
-        self._afford(len(genomes), len(genomes) * self.problem.least(batch, gradients=True))
+        self._check_budget(len(genomes), len(genomes) * self.problem.min_cost(batch, gradients=True))
         losses, gradients, costs = self.problem.gradients(genomes, batch)
-        return self._answer(losses, costs, batch), gradients
+        return self._charge(losses, costs, batch), gradients
 
     def window(
         self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None,
         exact: bool = False,
     ) -> Window:  # fmt: skip
-        part = self.problem.part(begin, length, batch, exact)
-        self._afford(len(genomes), len(genomes) * part.cost)
-        found = self.problem.window(genomes, part, carry, batch)
-        self._answer(found.losses, np.full(len(genomes), part.cost), batch, whole=False)
-        return found
+        segment = self.problem.segment(begin, length, batch, exact)
+        self._check_budget(len(genomes), len(genomes) * segment.cost)
+        window = self.problem.window(genomes, segment, carry, batch)
+        self._charge(window.losses, np.full(len(genomes), segment.cost), batch, all_steps=False)
+        return window
 
     def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
         _ = self.problem.readout
-        cost = len(genomes) * self.problem.least(batch)
-        self._afford(len(genomes), cost)
+        cost = len(genomes) * self.problem.min_cost(batch)
+        self._check_budget(len(genomes), cost)
         solved = self.problem.readouts(genomes, ridge, batch)
         self.spent.network_steps += cost
         return solved
 
-    def reached(self, loss: float) -> None:
+    def record_loss(self, loss: float) -> None:
         """Record that a training loss, measured by the loop, stands now."""
-        self._hit(np.array([loss], np.float32), np.zeros(1, np.int64))
+        self._record_hits(np.array([loss], np.float32), np.zeros(1, np.int64))
 
-    def _afford(self, members: int, cost: int) -> None:
+    def _check_budget(self, members: int, cost: int) -> None:
         """Raises BudgetExhausted where a call costs more than is left."""
         if self.spent.network_steps + cost <= self.limit:
             return
@@ -128,26 +128,26 @@ class LocalOracle:
             )
         raise BudgetExhausted
 
-    def _answer(self, losses: Losses, costs: Costs, batch: Batch | None, whole: bool = True) -> Losses:
+    def _charge(self, losses: Losses, costs: Costs, batch: Batch | None, all_steps: bool = True) -> Losses:
         """Pay and hand out. What a call costs may be known only now; if it is too much, nobody sees the answer."""
         cost = int(costs.sum())
-        self._afford(len(losses), cost)
-        self.answers.append(losses)
-        self.whole = whole and batch is None
-        if self.whole:
-            self._hit(losses, costs)
+        self._check_budget(len(losses), cost)
+        self.step_losses.append(losses)
+        self.is_full_batch = all_steps and batch is None
+        if self.is_full_batch:
+            self._record_hits(losses, costs)
         self.spent.network_steps += cost
         self.spent.evaluations += len(losses)
         return losses
 
-    def _hit(self, losses: Losses, costs: Costs) -> None:
+    def _record_hits(self, losses: Losses, costs: Costs) -> None:
         for target in self.targets:
             below = np.flatnonzero(losses <= target)
             if len(below) and repr(target) not in self.spent.hits:
                 self.spent.hits[repr(target)] = self.spent.network_steps + int(costs[: below[0] + 1].sum())
 
 
-class Order:
+class BatchSampler:
     """The run's data order, the same for every trainer: the sequences shuffled anew for each epoch."""
 
     def __init__(self, streams: Streams, count: int) -> None:

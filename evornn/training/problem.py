@@ -19,7 +19,7 @@ Costs: TypeAlias = NDArray[np.int64]  # [P] network steps taken for each member
 
 
 @dataclass(frozen=True)
-class Part:
+class Segment:
     """Time steps begin … end of sequences that end at `last`; nothing counts before `first`, which a window is. A
     member's network steps through it cost `cost`. Its gradient reaches back to `first`, or if it is `exact` to the
     start of the sequences."""
@@ -41,21 +41,25 @@ class Problem(Protocol):
     def backend(self) -> str: ...  # what really computes the network
 
     @property
-    def effort(self) -> int: ...  # of a network step as `least` counts it, about: the network's parameters, or more
+    def flops_per_step(
+        self,
+    ) -> int: ...  # of a network step as `least` counts it, about: the network's parameters, or more
 
     @property
-    def usual(self) -> int | None: ...  # size of a mini-batch where a trainer asks for none; None: all cases
+    def default_batch_size(
+        self,
+    ) -> int | None: ...  # size of a mini-batch where a trainer asks for none; None: all cases
 
     @property
     def sizes(self) -> tuple[int, int]: ...  # inputs and outputs that a network must have
 
     @property
-    def cases(self) -> int: ...  # that a mini-batch can be taken from
+    def num_cases(self) -> int: ...  # that a mini-batch can be taken from
 
     @property
-    def separable(self) -> bool: ...  # whether a member's answers are the same in any company
+    def is_separable(self) -> bool: ...  # whether a member's answers are the same in any company
 
-    def least(self, batch: Batch | None, gradients: bool = False) -> int:
+    def min_cost(self, batch: Batch | None, gradients: bool = False) -> int:
         """Network steps that a member costs at least; for sequences exactly."""
 
     @property
@@ -74,15 +78,15 @@ class Problem(Protocol):
     def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
         """[P, n] the same genomes with their read-outs solved; each member costs what its loss does."""
 
-    def part(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Part:
+    def segment(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Segment:
         """The first window from `begin` on in which something counts."""
 
-    def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
+    def window(self, genomes: Genomes, segment: Segment, carry: Carry | None, batch: Batch | None = None) -> Window:
         """Losses and gradients of a part of the sequences; `carry` is the state where it begins."""
 
     def score(self, genome: Genome, score: Score) -> float:
         """A genome [n] in the task's own terms."""
 
 
-Spread: TypeAlias = Callable[[Problem], Problem]
+Sharder: TypeAlias = Callable[[Problem], Problem]
 """A problem → the same one, whose large populations are computed by several processes, to the same bits."""

@@ -10,64 +10,64 @@ import numpy as np
 from evornn.arrays import Batch, Floats, Genome, Genomes, Losses, Mask, Series
 from evornn.errors import EvornnError
 from evornn.layout import Layout
-from evornn.networks.loss import OwnLoss, has_gradient
+from evornn.networks.loss import CustomLoss, has_gradient
 from evornn.networks.network import Network
-from evornn.networks.objective import Exam
+from evornn.networks.objective import Objective
 from evornn.tasks.core.task import Score, Sequences
 from evornn.trainers.core.trainer import Carry, NoGradient, Window
-from evornn.training.problem import Costs, Part
+from evornn.training.problem import Costs, Segment
 
 GRADIENT_COST = 3  # network steps per forward step: one forward and about two backward
 
 
-class Mapping:
+class SequenceProblem:
     """A problem of B sequences; every member takes B × T steps, a gradient counts 3."""
 
-    def __init__(self, network: Network, data: Sequences, loss: str | OwnLoss) -> None:
+    def __init__(self, network: Network, data: Sequences, loss: str | CustomLoss) -> None:
         self.network, self.data, self.loss = network, data, loss
-        self.backend, self.effort, self.usual = network.backend_used, network.n, None
+        self.backend, self.flops_per_step, self.default_batch_size = network.backend_used, network.n, None
 
     @property
     def sizes(self) -> tuple[int, int]:
         return self.data.sizes
 
     @property
-    def cases(self) -> int:
+    def num_cases(self) -> int:
         return len(self.data)
 
     @property
-    def separable(self) -> bool:
+    def is_separable(self) -> bool:
         return True
 
-    def least(self, batch: Batch | None, gradients: bool = False) -> int:
+    def min_cost(self, batch: Batch | None, gradients: bool = False) -> int:
         sequences, length = len(self.data) if batch is None else len(batch), int(self.data.inputs.shape[1])
         return sequences * length * (GRADIENT_COST if gradients else 1)
 
     @property
     def readout(self) -> Layout:
-        return solvable(self.network, self.loss)
+        return readout_layout(self.network, self.loss)
 
     def check(self, gradients: bool, readouts: bool) -> None:
         if gradients:
-            differentiable(self.loss)
+            check_differentiable(self.loss)
             if not self.network.differentiable:
                 raise NoGradient(f"{self.network!r} has no gradient: use an evolutionary trainer")
         if readouts:
-            solvable(self.network, self.loss)
+            readout_layout(self.network, self.loss)
 
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
-        losses: Losses = self._asked(batch).losses(genomes, loss=self.loss)
-        return losses, np.full(len(genomes), self.least(batch))
+        losses: Losses = self._batch_objective(batch).losses(genomes, loss=self.loss)
+        return losses, np.full(len(genomes), self.min_cost(batch))
 
     def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes, Costs]:
-        losses, gradients = self._asked(batch).gradients(genomes, loss=differentiable(self.loss))
-        return losses, gradients, np.full(len(genomes), self.least(batch, gradients=True))
+        losses, gradients = self._batch_objective(batch).gradients(genomes, loss=check_differentiable(self.loss))
+        return losses, gradients, np.full(len(genomes), self.min_cost(batch, gradients=True))
 
     def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
-        solved: Genomes = self._asked(batch).readouts(genomes, ridge=ridge)
+        solved: Genomes = self._batch_objective(batch).readouts(genomes, ridge=ridge)
         return solved
 
-    def part(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Part:
+    def segment(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Segment:
         mask = self.data.mask if batch is None else self.data.mask[batch]
         counting = np.flatnonzero(mask.any(axis=0))
         if not len(counting):
@@ -76,43 +76,43 @@ class Mapping:
         first = begin + (ahead - begin) // length * length
         end, last = min(first + length, mask.shape[1]), int(counting[-1]) + 1
         cost = (self.network.n + 1) * (end - begin) if exact else first - begin + GRADIENT_COST * (end - first)
-        return Part(begin, first, end, last, len(mask) * cost, exact)
+        return Segment(begin, first, end, last, len(mask) * cost, exact)
 
-    def window(self, genomes: Genomes, part: Part, carry: Carry | None, batch: Batch | None = None) -> Window:
+    def window(self, genomes: Genomes, segment: Segment, carry: Carry | None, batch: Batch | None = None) -> Window:
         if not self.network.layout.states:
             raise EvornnError(f"{self.network!r} carries no state over: leave truncate out")
-        loss, exam = differentiable(self.loss), self._asked(batch)
+        loss, objective = check_differentiable(self.loss), self._batch_objective(batch)
         state: Any = carry
-        begin = part.begin if part.exact else part.first
-        if begin > part.begin:
-            before = exam.examples.inputs[:, part.begin : begin]
+        begin = segment.begin if segment.exact else segment.first
+        if begin > segment.begin:
+            before = objective.examples.inputs[:, segment.begin : begin]
             _, state = self.network.predict(genomes, before, state=state, return_state=True)
-        here = exam.during(slice(begin, part.end))
-        way: Any = here.sensitivities if part.exact else here.gradients
-        losses, gradients, state = way(genomes, loss=loss, state=state, return_state=True)
-        return Window(losses, gradients, *((part.end, state) if part.end < part.last else (None, None)))
+        steps_objective = objective.slice_steps(slice(begin, segment.end))
+        compute: Any = steps_objective.sensitivities if segment.exact else steps_objective.gradients
+        losses, gradients, state = compute(genomes, loss=loss, state=state, return_state=True)
+        return Window(losses, gradients, *((segment.end, state) if segment.end < segment.last else (None, None)))
 
     def score(self, genome: Genome, score: Score) -> float:
         values = [np.nan]
 
         def judge(outputs: Floats, targets: Series, mask: Mask) -> Losses:
-            values[0] = float(score.judge(outputs[0], self.data))
+            values[0] = float(score.compute(outputs[0], self.data))
             return np.zeros(1, np.float32)
 
         # As a loss of one's own, so that padding is to the network what it is in every loss.
-        self.exam.losses(genome[None], loss=judge)
+        self.objective.losses(genome[None], loss=judge)
         return values[0]
 
     @cached_property
-    def exam(self) -> Exam:
+    def objective(self) -> Objective:
         """The network and all sequences."""
-        return self.network.exam(self.data.inputs, self.data.targets, self.data.mask)
+        return self.network.objective(self.data.inputs, self.data.targets, self.data.mask)
 
-    def _asked(self, batch: Batch | None) -> Exam:
-        return self.exam if batch is None else self.exam.take(batch)
+    def _batch_objective(self, batch: Batch | None) -> Objective:
+        return self.objective if batch is None else self.objective.take(batch)
 
 
-def solvable(network: Network, loss: str | OwnLoss) -> Layout:
+def readout_layout(network: Network, loss: str | CustomLoss) -> Layout:
     """The layout of a network whose read-out ridge regression can solve for this loss; raises EvornnError."""
     layout = network.layout
     if not isinstance(layout, Layout) or not layout.readout:
@@ -123,7 +123,7 @@ def solvable(network: Network, loss: str | OwnLoss) -> Layout:
     return layout
 
 
-def differentiable(loss: str | OwnLoss) -> str | OwnLoss:
+def check_differentiable(loss: str | CustomLoss) -> str | CustomLoss:
     """The loss, if it has a gradient; raises NoGradient."""
     if has_gradient(loss):
         return loss

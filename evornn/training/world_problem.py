@@ -14,35 +14,35 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Floats, Genome, Genomes, Losses
 from evornn.errors import EvornnError
-from evornn.kernels.closed_loop import Episodes
-from evornn.kernels.evaluate import TILE, padded, single_threaded
-from evornn.kernels.stepping import Stepping
+from evornn.kernels.closed_loop import EpisodeResults
+from evornn.kernels.evaluate import TILE, pad_to_tile, single_thread
+from evornn.kernels.stepping import NetworkStepper
 from evornn.layout import Layout
-from evornn.networks.loss import OwnLoss
+from evornn.networks.loss import CustomLoss
 from evornn.networks.network import Network
 from evornn.settings import BadSetting
 from evornn.tasks.core.task import Score
 from evornn.tasks.core.world import RETURN, Environment, Rollouts
-from evornn.training.episode_problem import Episodic
+from evornn.training.episode_problem import EpisodeProblem
 from evornn.training.problem import Costs
 
-EFFORT = 10**6  # an episode takes Python longer than a network step with so many parameters
+FLOPS_PER_STEP = 10**6  # an episode takes Python longer than a network step with so many parameters
 
 
-class Simulated(Episodic):
+class WorldProblem(EpisodeProblem):
     """A problem whose cases are episodes, told apart by their seeds: the same ones for all members of a call.
 
     A member costs the steps that its episodes lasted, and at least one each even where its weights are not finite. An
     episode in which a network's output is not finite ends there, and the member's loss is NaN."""
 
     backend = "torch"
-    effort = EFFORT
-    separable = True
+    flops_per_step = FLOPS_PER_STEP
+    is_separable = True
 
-    def __init__(self, network: Network, asked: Rollouts, loss: str | OwnLoss) -> None:
+    def __init__(self, network: Network, rollouts: Rollouts, loss: str | CustomLoss) -> None:
         if loss != RETURN:
             raise BadSetting("loss", f"a task with a world is judged by its rewards: leave it out, got {loss!r}")
-        self.network, self.asked, self.usual = network, asked, asked.usual
+        self.network, self.rollouts, self.default_batch_size = network, rollouts, rollouts.default_batch_size
         self._open: list[Environment] = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -50,14 +50,14 @@ class Simulated(Episodic):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        return self.asked.sizes
+        return self.rollouts.sizes
 
     @property
-    def cases(self) -> int:
-        return len(self.asked.seeds)
+    def num_cases(self) -> int:
+        return len(self.rollouts.seeds)
 
-    def least(self, batch: Batch | None, gradients: bool = False) -> int:
-        return self.cases if batch is None else len(batch)
+    def min_cost(self, batch: Batch | None, gradients: bool = False) -> int:
+        return self.num_cases if batch is None else len(batch)
 
     def check(self, gradients: bool, readouts: bool) -> None:
         super().check(gradients, readouts)
@@ -71,71 +71,77 @@ class Simulated(Episodic):
         return self.network.layout
 
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
-        lived = self.episodes(genomes, batch)
-        return (-lived.rewards.mean(axis=1)).astype(np.float32), np.maximum(lived.steps, 1).sum(axis=1)
+        episodes = self.episodes(genomes, batch)
+        return (-episodes.rewards.mean(axis=1)).astype(np.float32), np.maximum(episodes.steps, 1).sum(axis=1)
 
     def score(self, genome: Genome, score: Score) -> float:
-        return float(score.judge(self.episodes(genome[None]), self.asked))
+        return float(score.compute(self.episodes(genome[None]), self.rollouts))
 
-    def episodes(self, genomes: Genomes, batch: Batch | None = None) -> Episodes:
+    def episodes(self, genomes: Genomes, batch: Batch | None = None) -> EpisodeResults:
         """The episodes [P, E] of genomes [P, n]; `ends` are the last observations [P, E, R]."""
-        seeds = self.asked.seeds if batch is None else self.asked.seeds[batch]
+        seeds = self.rollouts.seeds if batch is None else self.rollouts.seeds[batch]
         shape = len(genomes), len(seeds)
-        lived = Episodes(
-            np.zeros(shape, np.int64), np.full(shape, np.nan), np.zeros((*shape, self.asked.world.raw), np.float32)
+        episodes = EpisodeResults(
+            np.zeros(shape, np.int64),
+            np.full(shape, np.nan),
+            np.zeros((*shape, self.rollouts.world.observation_size), np.float32),
         )
         members, size = np.flatnonzero(np.isfinite(genomes).all(axis=1)), TILE[self.network.device.type]
-        with torch.no_grad(), single_threaded():
+        with torch.no_grad(), single_thread():
             for begin in range(0, len(members), size):
-                here = members[begin : begin + size]
-                loop = Loop(self, genomes[here], seeds)
+                rows = members[begin : begin + size]
+                loop = RolloutLoop(self, genomes[rows], seeds)
                 while loop.alive.any():
                     loop.step()
-                lived.steps[here], lived.rewards[here], lived.ends[here] = loop.count, loop.rewards, loop.shown
-        return lived
+                episodes.steps[rows], episodes.rewards[rows], episodes.final_states[rows] = (
+                    loop.count,
+                    loop.rewards,
+                    loop.observations,
+                )
+        return episodes
 
     def path(self, genome: Genome, steps: int) -> Floats:
         """[T + 1, R] what the environment shows in the first episode of a genome [n], of at most so many steps."""
-        with torch.no_grad(), single_threaded():
-            loop = Loop(self, genome[None], self.asked.seeds[:1])
-            found = [loop.shown[0, 0].copy()]
-            while loop.alive.any() and len(found) <= steps:
+        with torch.no_grad(), single_thread():
+            loop = RolloutLoop(self, genome[None], self.rollouts.seeds[:1])
+            observations = [loop.observations[0, 0].copy()]
+            while loop.alive.any() and len(observations) <= steps:
                 loop.step()
-                found.append(loop.shown[0, 0].copy())
-        return np.stack(found)
+                observations.append(loop.observations[0, 0].copy())
+        return np.stack(observations)
 
     def environments(self, count: int) -> list[Environment]:
         """So many environments, which are kept for the next call."""
-        self._open += [self.asked.world.open() for _ in range(count - len(self._open))]
+        self._open += [self.rollouts.world.open() for _ in range(count - len(self._open))]
         return self._open[:count]
 
 
-class Loop:
+class RolloutLoop:
     """M members, at most a tile, in E episodes each: what they were shown last [M, E, R], and what they gathered."""
 
-    def __init__(self, problem: Simulated, genomes: Genomes, seeds: NDArray[np.int64]) -> None:
-        self.world, self.steps = problem.asked.world, problem.asked.steps
+    def __init__(self, problem: WorldProblem, genomes: Genomes, seeds: NDArray[np.int64]) -> None:
+        self.world, self.steps = problem.rollouts.world, problem.rollouts.steps
         # Always a whole tile: where all operations have the same shape, a member's bits don't depend on its company.
-        members = padded(problem.network.given.genomes(genomes), single=False)
-        self.networks = Stepping(problem.layout, members, len(seeds))
+        members = pad_to_tile(problem.network.arguments.genomes(genomes), single=False)
+        self.networks = NetworkStepper(problem.layout, members, len(seeds))
         shape = len(genomes), len(seeds)
         self.environments = problem.environments(len(genomes) * len(seeds))
-        self.shown = np.zeros((*shape, self.world.raw), np.float32)
+        self.observations = np.zeros((*shape, self.world.observation_size), np.float32)
         self.rewards, self.count, self.alive = np.zeros(shape), np.zeros(shape, np.int64), np.ones(shape, bool)
         for k, (p, e) in enumerate(np.ndindex(shape)):
-            self.shown[p, e] = self.environments[k].begin(int(seeds[e]))
+            self.observations[p, e] = self.environments[k].reset(int(seeds[e]))
 
     def step(self) -> None:
         """One step of all episodes that have not ended."""
         outputs, (members, episodes) = self._outputs(), self.alive.shape
-        well: NDArray[np.bool_] = np.asarray(np.isfinite(outputs).all(axis=-1))
-        actions = self.world.actions(np.where(well[..., None], outputs, 0))
+        finite: NDArray[np.bool_] = np.asarray(np.isfinite(outputs).all(axis=-1))
+        actions = self.world.actions(np.where(finite[..., None], outputs, 0))
         self.count += self.alive
-        self.rewards[self.alive & ~well[:members]] = np.nan
-        self.alive &= well[:members]
+        self.rewards[self.alive & ~finite[:members]] = np.nan
+        self.alive &= finite[:members]
         for p, e in np.argwhere(self.alive).tolist():
-            shown, reward, over = self.environments[p * episodes + e].step(actions[p][e])
-            self.shown[p, e] = shown
+            observation, reward, over = self.environments[p * episodes + e].step(actions[p][e])
+            self.observations[p, e] = observation
             self.rewards[p, e] += reward
             self.alive[p, e] = not over and self.count[p, e] < self.steps
 
@@ -143,7 +149,7 @@ class Loop:
         """[tile, E, O] of the networks; those that only fill the tile see nothing."""
         members, episodes = self.alive.shape
         x = self.networks.y.new_zeros(len(self.networks.genomes), episodes, self.world.inputs)
-        x[:members] = torch.as_tensor(self.world.seen(self.shown)).to(x)
+        x[:members] = torch.as_tensor(self.world.observe(self.observations)).to(x)
         t = x.new_full((*x.shape[:2], 1), int(self.count.max()))
-        found: Floats = self.networks.act(x, t).cpu().numpy()
-        return found
+        outputs: Floats = self.networks.act(x, t).cpu().numpy()
+        return outputs

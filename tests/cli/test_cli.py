@@ -190,7 +190,7 @@ def test_runs_that_fail_have_status_3(evornn: Evornn, tmp_path: Path) -> None:
 def test_an_interrupt_says_how_to_go_on(evornn: Evornn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from evornn.service.dispatch.dispatcher import Dispatcher
 
-    begin = Dispatcher._begin
+    begin = Dispatcher._start
 
     def interrupted(self: Dispatcher, claim: Claim) -> None:
         begin(self, claim)
@@ -198,7 +198,7 @@ def test_an_interrupt_says_how_to_go_on(evornn: Evornn, tmp_path: Path, monkeypa
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Dispatcher, "_begin", interrupted)
+        patch.setattr(Dispatcher, "_start", interrupted)
         answer = evornn("run", spec(tmp_path), "--workers", "0")
     assert answer.status == 130 and "`evornn resume` goes on" in answer.err and "Traceback" not in answer.err
     counts = evornn("ls", "--json").data[0]["counts"]
@@ -539,7 +539,7 @@ def test_a_job_that_nobody_will_compute_is_said_to_be_one(evornn: Evornn) -> Non
     answer = evornn("submit", file)
     assert answer.status == 0 and "1: " in answer.out and "`evornn dispatch`" in answer.err
     with open_store("sqlite:///evornn.db") as store:
-        store.seen("me", slots=2, held=0)
+        store.heartbeat("me", slots=2, held=0)
     assert evornn("submit", file).err == ""
 
 

@@ -12,9 +12,9 @@ from flask.testing import FlaskClient
 
 from evornn.dashboards import PREFIX, dashboard
 from evornn.service.api.auth import Guard
-from evornn.service.helper_process import Helper
-from evornn.service.policy import Rules
-from evornn.service.sandboxed_service import Isolated
+from evornn.service.helper_process import HelperProcess
+from evornn.service.policy import SubmissionPolicy
+from evornn.service.sandboxed_service import SandboxedService
 from evornn.service.service import submit
 from evornn.store.records import Machine
 from evornn.store.store import Store, open_store
@@ -36,8 +36,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def app(store: Store) -> Iterator[Any]:
-    helper = Helper()
-    yield dashboard(Isolated(store, helper, Rules()), Guard(store))
+    helper = HelperProcess()
+    yield dashboard(SandboxedService(store, helper, SubmissionPolicy()), Guard(store))
     helper.close()
 
 
@@ -124,7 +124,7 @@ def test_a_login_leads_nowhere_else(app: Any, store: Store, place: str | None) -
 def test_a_revoked_token_ends_its_session(app: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from evornn.service.api import auth
 
-    monkeypatch.setattr(auth, "KNOWN", 0.0)
+    monkeypatch.setattr(auth, "CACHE_SECONDS", 0.0)
     client = logged_in(app.test_client(), store, "read", "revoked")
     assert client.get("/_dash-dependencies").status_code == 200
     store.revoke_token("revoked")
@@ -204,8 +204,8 @@ def test_the_body_that_a_page_sends_is_answered(client: FlaskClient, store: Stor
 def test_the_cluster_shows_machines_and_what_of_them_is_in_use(client: FlaskClient, store: Store) -> None:
     logged_in(client, store, "read", "looks at machines")
     big = Machine("a", "node-7", 8, 3.5, 2, 1, 2**36, 2**35)
-    store.seen("here", 8, 3, [big, Machine("b", "node-8", 4, 0, memory=2**34), Machine("c", "head", 0, 0)])
-    store.seen("there", 8, 0, [big])
+    store.heartbeat("here", 8, 3, [big, Machine("b", "node-8", 4, 0, memory=2**34), Machine("c", "head", 0, 0)])
+    store.heartbeat("there", 8, 0, [big])
     shown = client.post("/_dash-update-component", json=GOOD, headers=HERE).json["response"]["cluster-now"]["children"]
     text = json.dumps(shown)
     for word in ("node-7", "3.5 of 8", "1 of 2", "32.0 of 64.0 GiB", "16.0 GiB in all", "0 of 4", "head"):

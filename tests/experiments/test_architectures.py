@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evornn.experiments.description import DOCUMENT, described
+from evornn.experiments.description import DOCUMENT, describe
 from evornn.layout import Layout
 from evornn.networks import CELLS
 
@@ -30,12 +30,12 @@ def test_a_file_begins_with_its_paper_and_equation_and_is_short(name: str) -> No
 @pytest.mark.parametrize("sizes", [(1, 8, 1), (3, 5, 2)])
 def test_the_formula_counts_the_parameters(name: str, sizes: tuple[int, int, int]) -> None:
     inputs, units, outputs = sizes
-    cell, formula = CELLS[name](), described(name).parameters
-    n = Layout(cell, inputs, units, outputs, cell.usual_layers, "zero").n
+    cell, formula = CELLS[name](), describe(name).parameters
+    n = Layout(cell, inputs, units, outputs, cell.default_layers, "zero").n
     counted = sum(value(term, inputs, units, outputs) for term in formula.split(",")[0].split(" + "))
     assert counted == n if "mask" not in formula else counted > n
     if sizes == (1, 8, 1):
-        assert described(name).example == n
+        assert describe(name).example == n
 
 
 def value(term: str, inputs: int, units: int, outputs: int) -> int:
@@ -49,4 +49,4 @@ def value(term: str, inputs: int, units: int, outputs: int) -> int:
 
 @every_network
 def test_every_network_is_fused(name: str) -> None:
-    assert described(name).backends == "simd, torch"
+    assert describe(name).backends == "simd, torch"

@@ -10,8 +10,8 @@ from test_report import FAMILIES, NASTY, made, said
 
 from evornn.experiments.analysis import narrative, targets
 from evornn.experiments.analysis.compare import compare
-from evornn.experiments.analysis.comparison import Interval, Overall, as_data
-from evornn.experiments.analysis.targets import Problem
+from evornn.experiments.analysis.comparison import Interval, OverallResult, as_data
+from evornn.experiments.analysis.targets import TaskRuns
 from evornn.experiments.reporting import charts, overall_charts
 from evornn.experiments.reporting.palette import styles
 from evornn.experiments.reporting.report import report
@@ -37,7 +37,7 @@ def several(tasks: int, seeds: int = 2, **changes) -> tuple[pd.DataFrame, pd.Dat
 
 
 def words(found) -> str:
-    return " ".join(narrative.ranked(found.ranking, found.alpha))
+    return " ".join(narrative.describe_ranking(found.ranking, found.alpha))
 
 
 def test_three_tasks_that_agree_are_ranked_and_tested():
@@ -164,8 +164,8 @@ def test_the_critical_difference_diagram_has_trainers_bars_and_ruler_in_their_pl
 
 def test_intervals_without_an_end_stay_on_the_chart():
     found = [
-        Overall("adam", "gradient", Interval(0.5, 0.4, np.inf), 9, 3),
-        Overall("cma_es", "evolution", Interval(np.inf, 1, np.inf), 9, 8),
+        OverallResult("adam", "gradient", Interval(0.5, 0.4, np.inf), 9, 3),
+        OverallResult("cma_es", "evolution", Interval(np.inf, 1, np.inf), 9, 8),
     ]
     figure = overall_charts.relative_losses(found, "test loss", styles(FAMILIES))
     lines = [t for t in figure.data if t.mode == "lines"]
@@ -177,11 +177,11 @@ def test_runtimes_over_tasks_are_in_units_of_each_tasks_budget():
     runs, curves = several(2, seeds=1, networks=("elman",), trainers=("adam",), loss=lambda *_: 0.1)
     tracks, (small, large) = targets.tracks(curves), (runs[runs["task"] == name] for name in ("task 0", "task 1"))
     goals = targets.ladder(small, tracks), targets.ladder(large, tracks)
-    both = charts.runtimes([Problem(small, goals[0], 1000), Problem(large, goals[1], 2000)], tracks, styles(FAMILIES))
-    alone = charts.runtimes([Problem(small, goals[0], 1000)], tracks, styles(FAMILIES))
+    both = charts.runtimes([TaskRuns(small, goals[0], 1000), TaskRuns(large, goals[1], 2000)], tracks, styles(FAMILIES))
+    alone = charts.runtimes([TaskRuns(small, goals[0], 1000)], tracks, styles(FAMILIES))
     assert sorted({*both.data[0].x}) == sorted({*alone.data[0].x}) and both.data[0].x[-1] == 1  # the same, twice
     assert both.data[0].y[-1] == alone.data[0].y[-1] == 1
-    unequal = charts.runtimes([Problem(small, goals[0]), Problem(large, goals[0])], tracks, styles(FAMILIES))
+    unequal = charts.runtimes([TaskRuns(small, goals[0]), TaskRuns(large, goals[0])], tracks, styles(FAMILIES))
     assert unequal.data[0].y[-1] == 0.5  # no run of the larger task comes to the smaller one's losses
 
 

@@ -44,8 +44,11 @@ def test_demsars_example():
     ordered = np.sort(means)
     strict, lenient = r.critical_difference(4, 14), r.critical_difference(4, 14, 0.1)
     assert (strict, lenient) == (pytest.approx(1.25, abs=5e-3), pytest.approx(1.12, abs=5e-3))
-    assert r.alike(ordered, strict) == [(0, 3)]  # he: not even the best and the worst
-    assert r.alike(ordered, lenient) == [(0, 2), (2, 3)]  # he: C4.5 is worse than both with m, cf belongs to either
+    assert r.find_cliques(ordered, strict) == [(0, 3)]  # he: not even the best and the worst
+    assert r.find_cliques(ordered, lenient) == [
+        (0, 2),
+        (2, 3),
+    ]  # he: C4.5 is worse than both with m, cf belongs to either
 
 
 @pytest.mark.parametrize("alpha", CRITICAL)
@@ -96,7 +99,7 @@ def test_a_failed_run_has_the_worst_rank():
 @UNTIMED
 @given(st.lists(st.floats(1, 9), min_size=1, max_size=9).map(sorted), st.floats(0.01, 9))
 def test_groups_hold_just_the_pairs_that_are_closer(means, critical):
-    groups = r.alike(means, critical)
+    groups = r.find_cliques(means, critical)
     together = {(a, b) for first, last in groups for a in range(first, last + 1) for b in range(a + 1, last + 1)}
     pairs = {(a, b) for b in range(len(means)) for a in range(b)}
     assert together == {(a, b) for a, b in pairs if means[b] < means[a] + critical}
@@ -105,8 +108,8 @@ def test_groups_hold_just_the_pairs_that_are_closer(means, critical):
 
 @pytest.mark.parametrize(("contestants", "alpha", "tasks"), [(3, 0.05, 3), (3, 0.01, 4), (5, 0.05, 3), (3, 0.001, 5)])
 def test_fewer_tasks_could_never_tell(contestants, alpha, tasks):
-    assert r.least_tasks(contestants, alpha) == tasks
+    assert r.min_tasks(contestants, alpha) == tasks
     agreed = [list(range(contestants))] * tasks
     assert r.friedman(agreed, Streams(0))[1] < alpha
-    if tasks > r.FEWEST_TASKS:
+    if tasks > r.MIN_TASKS:
         assert r.friedman(agreed[1:], Streams(0))[1] > alpha

@@ -17,11 +17,11 @@ from evornn.errors import EvornnError
 from evornn.experiments.analysis import narrative, targets
 from evornn.experiments.analysis.compare import compare
 from evornn.experiments.analysis.comparison import Comparison, as_data
-from evornn.experiments.analysis.targets import Problem
+from evornn.experiments.analysis.targets import TaskRuns
 from evornn.experiments.reporting import charts, terminal
 from evornn.experiments.reporting.charts import Forecast
 from evornn.experiments.reporting.palette import label, styles
-from evornn.experiments.reporting.report import report, without_password, write_report
+from evornn.experiments.reporting.report import hide_password, report, write_report
 from evornn.tasks.core.task import Baseline, Chart
 
 FAMILIES = {"adam": "gradient", "cma_es": "evolution", "memetic": "hybrid"}
@@ -85,7 +85,7 @@ def page(seeds: int = 5, **changes) -> str:
 
 def said(found: Comparison) -> str:
     console = Console(file=io.StringIO(), width=100)
-    console.print(terminal.rendered(found))
+    console.print(terminal.render(found))
     return console.file.getvalue()
 
 
@@ -127,7 +127,7 @@ def test_the_chosen_run_is_the_lowest_on_validation_and_is_judged_on_test():
 )
 def test_the_sentence_on_baselines_is_right_both_ways(losses, words):
     found = compare(*made(2), FAMILIES, bars(*losses))
-    assert words in narrative.against_baselines(found.tasks[0])
+    assert words in narrative.compare_with_baselines(found.tasks[0])
     assert words.split(":")[0] in " ".join(said(found).split())
 
 
@@ -165,7 +165,7 @@ def test_enough_seeds_find_a_clear_order_and_no_more():
     sure = [p for p in contest.pairs if p.better]
     assert [p.p for p in sure] == pytest.approx([2 / 2**10] * 2)
     assert [p.corrected for p in sure] == pytest.approx([3 * 2 / 2**10] * 2)
-    words = narrative.supported(contest, 0.05)
+    words = narrative.describe_tests(contest, 0.05)
     assert "lower for hybrid than for gradient and evolution" in words
     assert "no difference could be shown between gradient and evolution" in words
 
@@ -331,8 +331,8 @@ def test_the_page_tells_where_it_comes_from():
     text = page()
     for words in ("made_up", "kind: sunspots", "2.13.0", "sqlite:///x", "evornn run experiment.yaml", "gradient"):
         assert words in text
-    assert without_password("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
-    assert without_password("sqlite:///a.db") == "sqlite:///a.db"
+    assert hide_password("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
+    assert hide_password("sqlite:///a.db") == "sqlite:///a.db"
 
 
 @pytest.mark.slow
@@ -371,7 +371,7 @@ def test_a_trainer_has_one_colour_in_every_chart():
     lines = {t.name: t.line.color for t in charts.learning_curves(runs, tracks, look).data if t.name}
     boxes = {t.name: t.marker.color for t in charts.final_losses(runs, look).data}
     steps = {
-        t.name: t.line.color for t in charts.runtimes([Problem(runs, targets.ladder(runs, tracks))], tracks, look).data
+        t.name: t.line.color for t in charts.runtimes([TaskRuns(runs, targets.ladder(runs, tracks))], tracks, look).data
     }
     assert lines == boxes == steps == {name: style.colour for name, style in look.items()}
     assert len(set(lines.values())) == 3
@@ -399,7 +399,7 @@ def test_every_chart_names_its_axes_in_both_themes(theme):
     figures = [
         charts.learning_curves(runs, tracks, look, "seconds", ("best", 0.25), theme),
         charts.final_losses(runs, look, ("best", 0.25), theme),
-        charts.runtimes([Problem(runs, targets.ladder(runs, tracks))], tracks, look, theme),
+        charts.runtimes([TaskRuns(runs, targets.ladder(runs, tracks))], tracks, look, theme),
         charts.success_rates(found.cells, found.headline.name, look, theme),
         charts.effect_sizes(found.contests[0], theme),
         charts.forecasts(drawn(), look, theme=theme),

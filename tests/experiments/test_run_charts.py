@@ -11,7 +11,7 @@ from stores import row
 
 from evornn.experiments.execute import load_task
 from evornn.experiments.reporting import network_charts, run_charts
-from evornn.experiments.reporting.network_summary import Portrait, Trajectory, matrix, portrait
+from evornn.experiments.reporting.network_summary import NetworkSummary, Trajectory, matrix, summarise_network
 from evornn.kernels.reference import matrix as reference_matrix
 from evornn.networks.network import Network
 
@@ -54,7 +54,7 @@ def test_names_are_text_everywhere() -> None:
         run_charts.table_chart([SCRIPT, "y"], [[SCRIPT, 1], [None, float("nan")]], SCRIPT, "y"),
         network_charts.eigenvalues({SCRIPT: np.eye(2, dtype=np.float32)}),
         network_charts.trajectory(Trajectory((SCRIPT,), np.zeros((3, 1), np.float32))),
-        run_charts.empty("light", SCRIPT),
+        run_charts.empty_chart("light", SCRIPT),
     ]
     for figure in figures:
         assert "<script" not in json.dumps(figure.to_plotly_json(), default=str)
@@ -80,8 +80,8 @@ def test_a_portrait_shows_the_weights_that_the_kernels_use(kind: str) -> None:
     sizes: dict[str, Any] = {} if kind == "hopfield" else {"units": 8}
     network = Network(kind, inputs=8 if kind == "hopfield" else 2, outputs=8 if kind == "hopfield" else 1, **sizes)
     genome = network.sample(1, seed=0)
-    for name in (*network.layout.blocks, *network.layout.fixed):
-        given = network.given.genomes(genome)
+    for name in (*network.layout.blocks, *network.layout.fixed_weights):
+        given = network.arguments.genomes(genome)
         expected = reference_matrix(network.layout, given, name)[0].numpy()
         shown = matrix(network.layout, genome[0], name)
         np.testing.assert_array_equal(shown.reshape(-1), expected.reshape(-1))
@@ -91,13 +91,13 @@ def test_a_portrait_of_a_forecaster() -> None:
     _, data = load_task({"kind": "sunspots"})
     network = Network("lstm", inputs=data.sizes[0], units=3, outputs=data.sizes[1])
     genome = network.sample(1, seed=1)[0]
-    seen = portrait(network, data, genome, SCRIPT)
+    seen = summarise_network(network, data, genome, SCRIPT)
     assert set(seen.recurrent) == {"0.f.h", "0.i.h", "0.z.h", "0.o.h"} and set(seen.activity) == {"h", "c"}
     steps = min(data.test.inputs.shape[1], 200)
     assert seen.activity["h"].shape == (steps, 3) and seen.forecast is not None
     _, state = network.predict(genome[None], data.test.inputs[:1, :steps], return_state=True)
     np.testing.assert_allclose(seen.activity["h"][-1], state[0]["h"][0, 0], atol=1e-5)
-    pictures = network_charts.network_pictures(seen, data.baselines)
+    pictures = network_charts.network_figures(seen, data.baselines)
     assert len(pictures) >= 5 and all("<script" not in figure.to_json() for _, figure in pictures)
 
 
@@ -106,22 +106,22 @@ def test_a_portrait_of_a_controller() -> None:
     _, data = load_task({"kind": "single_pole"})
     network = Network("elman", inputs=data.sizes[0], units=3, outputs=data.sizes[1])
     genomes = network.sample(20, seed=2)
-    from evornn.training.plant_problem import Control
+    from evornn.training.plant_problem import PlantProblem
 
-    control = Control(network, data.test, data.loss)
+    control = PlantProblem(network, data.test, data.loss)
     lived = control.episodes(genomes, 300)
-    for genome, steps, end in zip(genomes, lived.steps[:, 0], lived.ends[:, 0], strict=True):
+    for genome, steps, end in zip(genomes, lived.steps[:, 0], lived.final_states[:, 0], strict=True):
         path = control.path(genome, 300)
         assert len(path) - 1 == min(steps + 1, 300)
         np.testing.assert_allclose(path[-1], end, rtol=1e-3, atol=1e-4)
-    seen = portrait(network, data, genomes[0])
+    seen = summarise_network(network, data, genomes[0])
     assert seen.trajectory is not None and seen.trajectory.states == data.test.plant.state
-    assert network_charts.network_pictures(seen)
+    assert network_charts.network_figures(seen)
 
 
 def test_nothing_to_see_is_no_error() -> None:
-    assert network_charts.network_pictures(Portrait({}, {}, {})) == []
+    assert network_charts.network_figures(NetworkSummary({}, {}, {})) == []
     for theme in ("light", "dark"):
-        assert run_charts.empty(theme, "no").layout.annotations[0].text == "no"
+        assert run_charts.empty_chart(theme, "no").layout.annotations[0].text == "no"
     flat = network_charts.weights(np.zeros((2, 2), np.float32))
     assert flat.data[0].zmin < flat.data[0].zmax

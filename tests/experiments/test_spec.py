@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from evornn.errors import EvornnError
 from evornn.experiments import yaml
-from evornn.experiments.execute import check_plans, execute, load, ready
-from evornn.experiments.spec import experiment, plan
-from evornn.experiments.tuning.tunable_spec import tunable
+from evornn.experiments.execute import build_run, check_plans, execute, load
+from evornn.experiments.spec import parse_spec, plan
+from evornn.experiments.tuning.tunable_spec import parse_tunable_spec
 from evornn.tasks import TASKS
 from evornn.tasks.core.task import Task
 from evornn.trainers import TRAINERS
-from evornn.training.check import data_of
+from evornn.training.check import load_data
 
 SPEC: dict[str, Any] = {
     "name": "small",
@@ -45,7 +45,7 @@ def nested(key: str | None, levels: int) -> Any:
 
 
 def test_a_spec_and_its_runs() -> None:
-    found = experiment(changed(networks=[{"kind": "elman"}, {"kind": "gru"}], seeds=[5, 3]))
+    found = parse_spec(changed(networks=[{"kind": "elman"}, {"kind": "gru"}], seeds=[5, 3]))
     runs = plan(found)
     assert [(r.seed, r.network, r.trainer, r.position) for r in runs] == [
         (5, "elman", "snes", 0),
@@ -59,7 +59,7 @@ def test_a_spec_and_its_runs() -> None:
 
 def test_the_example_is_valid() -> None:
     example = Path(__file__).parents[2] / "examples" / "sunspots.yaml"
-    found = experiment(yaml.read(example))
+    found = parse_spec(yaml.read(example))
     assert len(found.networks) >= 3 and len(found.trainers) >= 5 and len(found.seed_list) >= 5
 
 
@@ -147,7 +147,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"tasks": [{"kind": "adding", "lenght": 3}]}, r"unknown setting of tasks\.0 'lenght': did you mean 'length'"),
     ({"budgets": 1}, r"unknown setting of spec 'budgets': did you mean 'budget'"),
     ({"budget": {"steps": 5, "mark": 1}}, r"unknown setting of budget 'mark': did you mean 'marks'"),
-    ({"networks": [{"units": 3}]}, r"networks\.0: wants a mapping with a kind"),
+    ({"networks": [{"units": 3}]}, r"networks\.0: expects a mapping with a kind"),
     ({"networks": ["elman"]}, r"networks\.0: .*got 'elman'"),
     ({"networks": [{"kind": "elman", "units": 0}]}, r"networks\.0\.units: .*greater than or equal to 1, got 0"),
     ({"networks": [{"kind": ["elman"]}]}, r"unknown network in networks\.0 \['elman'\]"),
@@ -199,24 +199,24 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("changes", "problem"), WRONG, ids=lambda value: str(value)[:60])
 def test_what_is_wrong_is_named_with_its_place(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(EvornnError, match=problem) as caught:
-        experiment(changed(**changes))
+        parse_spec(changed(**changes))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("field", ["name", "tasks", "networks", "trainers", "seeds", "budget"])
 def test_what_is_missing_is_named(field: str) -> None:
     with pytest.raises(EvornnError, match=f"^{field}: is missing from the spec"):
-        experiment({key: value for key, value in SPEC.items() if key != field})
+        parse_spec({key: value for key, value in SPEC.items() if key != field})
 
 
 @pytest.mark.parametrize("budget", [10_000, 1e4, {"steps": 1e4}])
 def test_forms_of_a_budget(budget: Any) -> None:
-    assert experiment(changed(budget=budget)).budget.steps == 10_000
+    assert parse_spec(changed(budget=budget)).budget.steps == 10_000
 
 
 def test_forms_of_seeds() -> None:
-    assert experiment(changed(seeds=3)).seed_list == [0, 1, 2]
-    assert experiment(changed(seeds=[7, 2**63 - 1])).seed_list == [7, 2**63 - 1]
+    assert parse_spec(changed(seeds=3)).seed_list == [0, 1, 2]
+    assert parse_spec(changed(seeds=[7, 2**63 - 1])).seed_list == [7, 2**63 - 1]
 
 
 def test_labels_say_what_differs() -> None:
@@ -225,7 +225,7 @@ def test_labels_say_what_differs() -> None:
         {"kind": "elman", "units": 5},
         {"kind": "gru", "units": 3, "label": "mine"},
     ]
-    runs = plan(experiment(changed(networks=networks, seeds=1)))
+    runs = plan(parse_spec(changed(networks=networks, seeds=1)))
     assert [run.network for run in runs] == ["elman units=3", "elman units=5", "mine"]
     assert runs[2].fragments["network"] == {"kind": "gru", "units": 3}
 
@@ -251,13 +251,15 @@ LONG = 10_000 * "x"
 )
 def test_what_is_long_is_given_back_in_part(changes: dict[str, Any]) -> None:
     with pytest.raises(EvornnError) as caught:
-        experiment(changed(**changes))
+        parse_spec(changed(**changes))
     assert "xxx" in str(caught.value) and len(str(caught.value)) < 1_500  # a list of all trainers is part of it
 
 
 @pytest.mark.parametrize("deep", [nested("a", 400), nested("choose", 400), nested("kind", 5_000), nested(None, 400)])
 @pytest.mark.parametrize(
-    "read", [experiment, tunable, lambda spec: TRAINERS.build(spec["trainers"][0])], ids=["run", "tune", "train"]
+    "read",
+    [parse_spec, parse_tunable_spec, lambda spec: TRAINERS.build(spec["trainers"][0])],
+    ids=["run", "tune", "train"],
 )
 def test_what_is_nested_deeply_is_refused(read: Any, deep: Any) -> None:
     spec = changed(trainers=[{"kind": "memetic", "evolve": deep}], tuning={"trials": 2})
@@ -270,24 +272,24 @@ def test_what_contains_itself_is_refused() -> None:
     trainers.append(trainers)
     spec = changed(trainers=trainers)
     with pytest.raises(EvornnError, match=r"nested too deeply"):
-        experiment(spec)
+        parse_spec(spec)
 
 
 def test_names_in_any_script_are_taken() -> None:
-    assert experiment(changed(name="Füße 进化 🧑\u200d🔬 شبكة")).name.startswith("Füße")
+    assert parse_spec(changed(name="Füße 进化 🧑\u200d🔬 شبكة")).name.startswith("Füße")
 
 
 def test_data_that_is_not_plain_is_refused() -> None:
     for value in (Path("series.csv"), np.float32(1), np.array([1.0]), float("nan"), {1, 2}):
         with pytest.raises(EvornnError, match=r"only text, finite numbers, lists and mappings"):
-            experiment(changed(tasks=[{"kind": "csv", "path": value}]))
+            parse_spec(changed(tasks=[{"kind": "csv", "path": value}]))
 
 
 # ---- what fits together --------------------------------------------------------------------------------------------
 
 
 def sizes(**changes: Any) -> list[int]:
-    return check_plans(plan(experiment(changed(**changes))))
+    return check_plans(plan(parse_spec(changed(**changes))))
 
 
 def test_sizes_are_those_of_the_networks() -> None:
@@ -325,7 +327,7 @@ def test_data_that_turn_out_not_to_fit_are_refused(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("evornn.tasks.adding.Adding.data", full)
     with pytest.raises(EvornnError, match=r"memory: the data of Adding don't fit: take fewer or shorter"):
-        data_of(TASKS.build({"kind": "adding"}))
+        load_data(TASKS.build({"kind": "adding"}))
 
 
 def test_a_task_of_ones_own_may_call_its_data_as_settings_are_called() -> None:
@@ -335,7 +337,7 @@ def test_a_task_of_ones_own_may_call_its_data_as_settings_are_called() -> None:
         def data(self) -> Any:
             return "data"
 
-    assert data_of(Own()) == "data"
+    assert load_data(Own()) == "data"
 
 
 class Memory:
@@ -386,11 +388,11 @@ def test_all_islands_must_fit_into_memory_together(
 
 
 def test_a_run_is_computed_from_its_plain_data() -> None:
-    first, second = plan(experiment(SPEC))
+    first, second = plan(parse_spec(SPEC))
     updates = [list(execute(run.fragments, run.seed, run.budget)) for run in (first, second, first)]
     genomes = [end.result.genome.tobytes() for *_, end in updates if end.result is not None]
     assert genomes[0] == genomes[2] != genomes[1]
-    assert ready(first.fragments).network.n == 22
+    assert build_run(first.fragments).network.n == 22
 
 
 # ---- anything at all -----------------------------------------------------------------------------------------------
@@ -442,7 +444,7 @@ def test_any_text_is_a_mapping_or_refused(text: str) -> None:
 @settings(max_examples=400)
 def test_any_data_is_a_spec_or_refused(data: dict[str, Any], complete: bool) -> None:
     try:
-        found = experiment({**SPEC, **data} if complete else data)
+        found = parse_spec({**SPEC, **data} if complete else data)
     except EvornnError as error:
         assert "\n" not in str(error)
     else:
@@ -471,7 +473,7 @@ def test_any_fragment_is_built_or_refused(part: str, data: st.DataObject) -> Non
     if part in kinds:
         fragment["kind"] = data.draw(st.sampled_from(kinds[part]))
     try:
-        experiment(changed(**{part: [fragment] if part in kinds else fragment}))
+        parse_spec(changed(**{part: [fragment] if part in kinds else fragment}))
     except EvornnError as error:
         assert "\n" not in str(error)
 

@@ -119,15 +119,15 @@ def test_success_rate_is_wilsons():
 @UNTIMED
 @given(LOSSES)
 def test_spread_is_numpys_for_finite_losses(values):
-    found = s.spread(values)
+    found = s.summarise(values)
     assert (found.q25, found.median, found.q75) == pytest.approx(tuple(np.quantile(values, [0.25, 0.5, 0.75])))
     assert found.bad == 0
 
 
 def test_spread_with_failed_runs():
-    found = s.spread([1, 2, 3, NAN, -INF])
+    found = s.summarise([1, 2, 3, NAN, -INF])
     assert (found.q25, found.median, found.q75, found.count, found.bad) == (2, 3, INF, 5, 2)
-    assert s.spread([1, NAN]).median == INF
+    assert s.summarise([1, NAN]).median == INF
 
 
 def test_ecdf_counts_those_that_never_arrive():
@@ -172,10 +172,10 @@ def test_rank_sum_is_symmetric_and_scipys(a, b):
 @pytest.mark.parametrize("count", range(1, 11))
 def test_no_paired_data_can_give_less_than_least_p(count):
     a = np.arange(count, dtype=float)
-    assert stats.wilcoxon(-1 - a).pvalue == pytest.approx(s.least_p(count))
+    assert stats.wilcoxon(-1 - a).pvalue == pytest.approx(s.min_p_value(count))
 
 
 def test_least_p_of_unpaired_runs_and_least_pairs():
-    assert stats.mannwhitneyu([1, 2, 3], [4, 5, 6, 7]).pvalue == pytest.approx(s.least_p(3, 4))
-    assert s.least_pairs(1) == 6  # 2/2⁵ = 0.0625, 2/2⁶ = 0.031
-    assert s.least_pairs(10) == 9
+    assert stats.mannwhitneyu([1, 2, 3], [4, 5, 6, 7]).pvalue == pytest.approx(s.min_p_value(3, 4))
+    assert s.min_pairs(1) == 6  # 2/2⁵ = 0.0625, 2/2⁶ = 0.031
+    assert s.min_pairs(10) == 9

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from evornn import networks, ops
 from evornn.cell import BadEquation, Cell, Weights
-from evornn.kernels.reference import MEANING
+from evornn.kernels.reference import TORCH_OPS
 from evornn.networks.architectures.lstm_1997 import LSTM1997
 from evornn.networks.groups import groups
 from evornn.networks.network import Network
@@ -102,7 +102,8 @@ def test_float32_agrees_with_float64(name, shape):
     losses, gradients = double.gradients(genomes, np.float32(x), np.float32(y))
     np.testing.assert_allclose(single.losses(genomes, x, y), losses, rtol=1e-5)
     error = np.linalg.norm(single.gradients(genomes, x, y)[1] - gradients, axis=1)
-    assert (error <= 1e-4 * np.linalg.norm(gradients, axis=1)).all()
+    rounding = 2e-7  # of outputs near 1, whose differences a small gradient is made of
+    assert (error <= 1e-4 * np.linalg.norm(gradients, axis=1) + rounding).all()
 
 
 @pytest.mark.parametrize("name", [n for n in ALL if n not in TRUNCATED])
@@ -285,7 +286,7 @@ def unpacked(net: Network, genome: np.ndarray) -> dict[str, np.ndarray]:
         there = np.ones(block.shape, bool) if block.mask is None else block.mask
         weights[name] = np.array([rest.pop(0) if exists else 0.0 for exists in there.flat]).reshape(block.shape)
     assert not rest
-    return {**weights, **net.layout.fixed}
+    return {**weights, **net.layout.fixed_weights}
 
 
 def affine(weights: dict[str, np.ndarray], name: str, sources: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -414,12 +415,12 @@ def test_stop_cuts_the_gradient_between_steps_but_changes_no_value():
 numbers = st.floats(-3, 3).filter(lambda v: abs(v) > 0.05)
 
 
-@pytest.mark.parametrize("op", ops.RULES)
+@pytest.mark.parametrize("op", ops.VJP_RULES)
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.lists(st.lists(numbers, min_size=3, max_size=3, unique=True), min_size=1, max_size=4))
 def test_a_rule_is_the_derivative_of_the_meaning(op, columns):
     """In torch's words: rule(cotangent, result, *arguments) = autograd's vector–Jacobian product."""
-    count = len(inspect.signature(ops.RULES[op]).parameters) - 2
+    count = len(inspect.signature(ops.VJP_RULES[op]).parameters) - 2
     tensors = [torch.tensor(values, dtype=torch.float64) for values in zip(*columns, strict=True)][:count]
     if op == "where":
         tensors[0] = (tensors[0] > 0).double()
@@ -427,10 +428,10 @@ def test_a_rule_is_the_derivative_of_the_meaning(op, columns):
         tensor.requires_grad_()
     leaves = [Node("leaf", name=str(k)) for k in range(count + 2)]
     arguments, cotangent, result = leaves[:count], leaves[-2], leaves[-1]
-    value = MEANING[op](*tensors)
+    value = TORCH_OPS[op](*tensors)
     d = torch.linspace(-1, 2, len(columns), dtype=torch.float64)
     known = dict(zip(leaves, [*tensors, d, value], strict=True))
-    rules = ops.RULES[op](cotangent, result, *arguments)
+    rules = ops.VJP_RULES[op](cotangent, result, *arguments)
     assert len(rules) == count
     by_torch = torch.autograd.grad(value, tensors, d, allow_unused=True) if value.requires_grad else [None] * count
     for rule, expected in zip(rules, by_torch, strict=True):
@@ -443,12 +444,12 @@ def meaning(node, known):
     """A symbolic value on tensors."""
     if not isinstance(node, Node) or node in known:
         return known.get(node, node)
-    return MEANING[node.op](*(meaning(argument, known) for argument in node.args))
+    return TORCH_OPS[node.op](*(meaning(argument, known) for argument in node.args))
 
 
 def test_every_operation_has_a_meaning_and_a_rule():
-    assert set(MEANING) - set(ops.RULES) == {"outer"}  # its rule depends on its shape, as does that of spread
-    assert set(ops.RULES) <= set(MEANING)
+    assert set(TORCH_OPS) - set(ops.VJP_RULES) == {"outer"}  # its rule depends on its shape, as does that of spread
+    assert set(ops.VJP_RULES) <= set(TORCH_OPS)
 
 
 def test_meanings():
@@ -464,10 +465,10 @@ def test_meanings():
         "stop": v,
     }
     for op, expected in as_numpy.items():
-        np.testing.assert_allclose(MEANING[op](a), expected, rtol=1e-6)
-    assert MEANING["outer"](a, b[:2]).tolist() == [-8, -10, 0, 0, 2, 2.5]
-    assert MEANING["where"](torch.tensor([1.0, 0.0, 1.0]), a, b).tolist() == [-2, 5, 0.5]
-    assert [MEANING["every"](3.0, torch.tensor(float(t))).item() for t in range(5)] == [1, 0, 0, 1, 0]
+        np.testing.assert_allclose(TORCH_OPS[op](a), expected, rtol=1e-6)
+    assert TORCH_OPS["outer"](a, b[:2]).tolist() == [-8, -10, 0, 0, 2, 2.5]
+    assert TORCH_OPS["where"](torch.tensor([1.0, 0.0, 1.0]), a, b).tolist() == [-2, 5, 0.5]
+    assert [TORCH_OPS["every"](3.0, torch.tensor(float(t))).item() for t in range(5)] == [1, 0, 0, 1, 0]
 
 
 # ---- cells that cannot be ------------------------------------------------------------------------------------------

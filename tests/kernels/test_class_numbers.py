@@ -16,7 +16,7 @@ from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
 from evornn.layout import Layout
 from evornn.networks import CELLS
 from evornn.networks.network import Network
-from evornn.ops import Node, stop, tanh
+from evornn.ops import Node, stop_gradient, tanh
 
 CLASSES, OUTPUTS = 5, 4
 ONE_HOT = {"cascaded", "echo_state", "hierarchical", "mtrnn", "second_order"}
@@ -64,7 +64,7 @@ class Mixed(Cell):
     """The inputs alone and beside others in maps, with and without bias, and through `stop`."""
 
     def step(self, w: Weights, x: Node, h: Node) -> Node:
-        return tanh(w.a(x) + w.b(h, x, bias=False) * w.c(stop(x), h) + w.d(x, bias=False))
+        return tanh(w.a(x) + w.b(h, x, bias=False) * w.c(stop_gradient(x), h) + w.d(x, bias=False))
 
 
 class Read(Cell):
@@ -200,13 +200,13 @@ def test_any_kind_of_whole_number_will_do(kind: type, backend: Any) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_mini_batch_is_some_of_an_exams_sequences(backend: Any) -> None:
     network, genomes, x, y, mask = asked(backend=backend)
-    exam = network.exam(x, y, mask)
+    exam = network.objective(x, y, mask)
     for rows in (np.array([2, 0]), np.array([8]), np.array([0, 1, 2, 1])):
         found = exam.take(rows).gradients(genomes, loss="cross_entropy")
         alone = network.gradients(genomes, x[rows], y[rows], loss="cross_entropy", mask=mask[rows])
         for answer, right in zip(found, alone, strict=True):
             np.testing.assert_array_equal(answer, right)
-    found = exam.during(slice(1, 3)).losses(genomes, loss="zero_one")
+    found = exam.slice_steps(slice(1, 3)).losses(genomes, loss="zero_one")
     right = network.losses(genomes, x[:, 1:3], y[:, 1:3], loss="zero_one", mask=mask[:, 1:3])
     np.testing.assert_array_equal(found, right)
 

@@ -12,10 +12,10 @@ from evornn.arrays import Floats
 from evornn.cell import Cell, Weights
 from evornn.errors import EvornnError
 from evornn.kernels import closed_loop
-from evornn.kernels.simd.runtime.control import Control
+from evornn.kernels.simd.runtime.control import SimdClosedLoop
 from evornn.layout import Layout
 from evornn.networks import CELLS
-from evornn.ops import Node, Value, above, absolute, clip, cos, every, sin, tanh, where
+from evornn.ops import Node, Value, absolute, clip, cos, every, greater, sin, tanh, where
 from evornn.plant import Plant, PlantTrace, Values
 from evornn.settings import settings as of_settings
 from evornn.tasks.plants import PLANTS
@@ -28,7 +28,7 @@ class Pendulum(Plant):
     state = ("angle", "speed")
     dt = 0.05
 
-    def starts(self) -> Floats:
+    def initial_states(self) -> Floats:
         return np.array([[0.3, 0.0], [2.0, 1.0]], np.float32)
 
     def step(self, s: Values, a: Values) -> tuple[Value, ...]:
@@ -39,8 +39,8 @@ class Pendulum(Plant):
     def observe(self, s: Values) -> tuple[Value, ...]:
         return cos(s[0]), sin(s[0]), s[1] / 8
 
-    def failed(self, s: Values) -> Node:
-        return above(absolute(s[1]), 5.5)
+    def is_terminal(self, s: Values) -> Node:
+        return greater(absolute(s[1]), 5.5)
 
     def reward(self, s: Values, a: Values) -> Node:
         return -(s[0] * s[0] + 0.1 * s[1] * s[1] + 0.001 * a[0] * a[0])
@@ -73,17 +73,17 @@ pendulum, poles = Pendulum().trace(), Poles().trace()
 
 
 def network(kind: str, plant: PlantTrace, units: int = 5, layers: int = 1, initial: Any = "zero") -> Layout:
-    return Layout(KINDS[kind], len(plant.observed), units, 1, layers, initial)
+    return Layout(KINDS[kind], len(plant.observations), units, 1, layers, initial)
 
 
 def genomes(layout: Layout, count: int, seed: int = 0, wide: float = 4.0) -> torch.Tensor:
     return torch.from_numpy(layout.sample(count, np.random.default_rng(seed)) * np.float32(wide))
 
 
-def alike(a: closed_loop.Episodes, b: closed_loop.Episodes) -> bool:
+def alike(a: closed_loop.EpisodeResults, b: closed_loop.EpisodeResults) -> bool:
     return all(
         np.array_equal(x, y, equal_nan=True)
-        for x, y in zip((a.steps, a.rewards, a.ends), (b.steps, b.rewards, b.ends), strict=True)
+        for x, y in zip((a.steps, a.rewards, a.final_states), (b.steps, b.rewards, b.final_states), strict=True)
     )
 
 
@@ -105,16 +105,16 @@ def test_poles_without_a_force_keep_their_energy(count: int) -> None:
     plant = PLANTS.build({"kind": "poles", "poles": count, "start_angle": 30.0, "fail_angle": 1e6}).trace()
     layout = network("fully_recurrent", plant)
     still = torch.zeros(1, layout.n, dtype=torch.float64)
-    ends = [closed_loop.run(layout, plant, still, steps).ends[0, 0] for steps in (1, 20, 40)]
+    ends = [closed_loop.run(layout, plant, still, steps).final_states[0, 0] for steps in (1, 20, 40)]
     assert abs(ends[2][2] - ends[0][2]) > 0.5  # it has fallen
-    assert [energy(end) for end in ends] == pytest.approx([energy(plant.starts[0])] * 3, rel=2e-3)
+    assert [energy(end) for end in ends] == pytest.approx([energy(plant.initial_states[0])] * 3, rel=2e-3)
 
 
 def test_a_push_moves_the_cart_and_tips_the_pole_the_other_way() -> None:
     layout = network("fully_recurrent", poles, units=1)
     push = torch.zeros(1, layout.n, dtype=torch.float64)
     push[0, -1] = 100.0  # the bias: tanh is 1
-    end = closed_loop.run(layout, poles, push, 1).ends[0, 0]
+    end = closed_loop.run(layout, poles, push, 1).final_states[0, 0]
     assert end[1] == pytest.approx(10 / 1.11 * 0.02, rel=0.3)
     assert end[3] < 0 and end[5] < end[3]  # and the short one faster
 
@@ -122,13 +122,20 @@ def test_a_push_moves_the_cart_and_tips_the_pole_the_other_way() -> None:
 def test_poles_fail_at_their_limits() -> None:
     s = np.array([[0, 0, 0.6, 0, 0, 0], [0, 0, 0.63, 0, 0, 0], [2.5, 0, 0, 0, 0, 0], [-2.3, 9, 0, 9, -0.63, 0]])
     layout = network("elman", poles)
-    loop = closed_loop.Loop(layout, poles, genomes(layout, 4).double(), torch.arange(4))
-    failed = loop._values((poles.failed,), dict(zip(poles.s, torch.from_numpy(s)[:, None].unbind(-1), strict=True)))
+    loop = closed_loop.EpisodeLoop(layout, poles, genomes(layout, 4).double(), torch.arange(4))
+    failed = loop._values(
+        (poles.is_terminal,), dict(zip(poles.s, torch.from_numpy(s)[:, None].unbind(-1), strict=True))
+    )
     assert failed[:, 0, 0].tolist() == [0, 1, 1, 1]
 
 
 def test_inputs_of_the_poles() -> None:
-    assert [len(Poles(poles=k, velocities=v).trace().observed) for k in (1, 2) for v in (False, True)] == [2, 4, 3, 6]
+    assert [len(Poles(poles=k, velocities=v).trace().observations) for k in (1, 2) for v in (False, True)] == [
+        2,
+        4,
+        3,
+        6,
+    ]
 
 
 class Wrong(Pendulum):
@@ -147,7 +154,7 @@ def test_a_plant_that_loses_a_state_is_refused() -> None:
 def test_what_does_not_fit_is_refused(inputs: int, outputs: int, steps: int, says: str) -> None:
     layout = Layout(KINDS["elman"], inputs, 5, outputs, 1, "zero")
     for run in (
-        lambda g: Control(layout, pendulum).run(g, steps),
+        lambda g: SimdClosedLoop(layout, pendulum).run(g, steps),
         lambda g: closed_loop.run(layout, pendulum, g, steps),
     ):
         with pytest.raises(EvornnError, match=says):
@@ -160,10 +167,10 @@ def test_what_does_not_fit_is_refused(inputs: int, outputs: int, steps: int, say
 def compare(layout: Layout, plant: PlantTrace, count: int, seed: int, steps: int, tolerance: float) -> None:
     """Steps, rewards and last states against float64. A threshold that is just missed may cost one member a step."""
     g = genomes(layout, count, seed)
-    ours, exact = Control(layout, plant).run(g, steps), closed_loop.run(layout, plant, g.double(), steps)
+    ours, exact = SimdClosedLoop(layout, plant).run(g, steps), closed_loop.run(layout, plant, g.double(), steps)
     same = ours.steps == exact.steps
     assert (~same).sum() <= 1 and np.abs(ours.steps - exact.steps).max() <= 1
-    np.testing.assert_allclose(ours.ends[same], exact.ends[same], rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(ours.final_states[same], exact.final_states[same], rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(ours.rewards[same], exact.rewards[same], rtol=tolerance, atol=tolerance)
 
 
@@ -185,35 +192,35 @@ def test_poles_equal_reference() -> None:
 def test_a_member_is_the_same_wherever_it_stands() -> None:
     layout = network("fully_recurrent", poles)
     g = genomes(layout, 150)
-    whole = Control(layout, poles, threads=1).run(g, 300)
+    whole = SimdClosedLoop(layout, poles, threads=1).run(g, 300)
     assert len(np.unique(whole.steps)) > 5  # lanes were refilled at different times
-    assert alike(whole, Control(layout, poles, threads=2).run(g, 300))
+    assert alike(whole, SimdClosedLoop(layout, poles, threads=2).run(g, 300))
     order = np.random.default_rng(1).permutation(150)
-    mixed = Control(layout, poles, threads=2).run(g[order], 300)
-    assert alike(closed_loop.Episodes(whole.steps[order], whole.rewards[order], whole.ends[order]), mixed)
+    mixed = SimdClosedLoop(layout, poles, threads=2).run(g[order], 300)
+    assert alike(closed_loop.EpisodeResults(whole.steps[order], whole.rewards[order], whole.final_states[order]), mixed)
     for p in (0, 17, 149):
-        alone = Control(layout, poles).run(g[p : p + 1], 300)
-        assert alike(alone, closed_loop.Episodes(whole.steps[[p]], whole.rewards[[p]], whole.ends[[p]]))
+        alone = SimdClosedLoop(layout, poles).run(g[p : p + 1], 300)
+        assert alike(alone, closed_loop.EpisodeResults(whole.steps[[p]], whole.rewards[[p]], whole.final_states[[p]]))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_weight_that_is_not_finite_ends_its_member_only(bad: float) -> None:
     layout = network("fully_recurrent", pendulum)
     g = genomes(layout, 40)
-    before = Control(layout, pendulum).run(g, 50)
+    before = SimdClosedLoop(layout, pendulum).run(g, 50)
     ill = g.clone()
     ill[[0, 20, 39], [0, 7, layout.n - 1]] = bad
     exact = closed_loop.run(layout, pendulum, ill, 50)
-    for found in (Control(layout, pendulum).run(ill, 50), exact):
+    for found in (SimdClosedLoop(layout, pendulum).run(ill, 50), exact):
         assert (found.steps[[0, 20, 39]] == 0).all() and np.isnan(found.rewards[[0, 20, 39]]).all()
     well = np.setdiff1d(np.arange(40), [0, 20, 39])
-    found = Control(layout, pendulum).run(ill, 50)
+    found = SimdClosedLoop(layout, pendulum).run(ill, 50)
     assert alike(
-        closed_loop.Episodes(found.steps[well], found.rewards[well], found.ends[well]),
-        closed_loop.Episodes(before.steps[well], before.rewards[well], before.ends[well]),
+        closed_loop.EpisodeResults(found.steps[well], found.rewards[well], found.final_states[well]),
+        closed_loop.EpisodeResults(before.steps[well], before.rewards[well], before.final_states[well]),
     )
     everyone = torch.full_like(g, bad)
-    assert (Control(layout, pendulum, threads=2).run(everyone, 50).steps == 0).all()
+    assert (SimdClosedLoop(layout, pendulum, threads=2).run(everyone, 50).steps == 0).all()
     assert (closed_loop.run(layout, pendulum, everyone, 50).steps == 0).all()
 
 
@@ -225,7 +232,7 @@ def test_a_state_that_overflows_has_failed() -> None:
     huge[1, layout.blocks["readout.bias"].slice] = -3e38
     huge[2] = huge[1]
     huge[2, layout.blocks["readout.weight"].slice] = torch.tensor([3e38, -3e38])
-    for run in (Control(layout, pendulum).run, lambda g, steps: closed_loop.run(layout, pendulum, g, steps)):
+    for run in (SimdClosedLoop(layout, pendulum).run, lambda g, steps: closed_loop.run(layout, pendulum, g, steps)):
         found = run(huge, 4)
         assert (found.steps <= 4).all() and found.steps[0, 0] == 4
         assert np.isfinite(found.rewards[0]).all()
@@ -235,7 +242,7 @@ def test_long_sums_of_rewards_are_exact() -> None:
     layout = network("fully_recurrent", pendulum)
     still = torch.zeros(1, layout.n)
     hanging = Hanging().trace()
-    found = Control(network("fully_recurrent", hanging), hanging).run(still, 100_000)
+    found = SimdClosedLoop(network("fully_recurrent", hanging), hanging).run(still, 100_000)
     assert found.steps[0, 0] == 100_000
     assert found.rewards[0, 0] == pytest.approx(100_000 * np.float32(0.1), rel=1e-6)
 
@@ -243,7 +250,7 @@ def test_long_sums_of_rewards_are_exact() -> None:
 class Hanging(Pendulum):
     """A pendulum that nobody moves is worth 0.1 a step."""
 
-    def starts(self) -> Floats:
+    def initial_states(self) -> Floats:
         return np.zeros((1, 2), np.float32)
 
     def reward(self, s: Values, a: Values) -> Node:

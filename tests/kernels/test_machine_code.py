@@ -101,7 +101,7 @@ def test_where_nothing_can_be_kept_each_process_compiles(
         raise OSError(28, "No space left on device")
         yield
 
-    monkeypatch.setattr(machine_code.kept, "written", full)
+    monkeypatch.setattr(machine_code.kept, "atomic_write", full)
     first = drawn()
     compiling, kept = lines()
     assert compiling == COMPILING and "\n" not in kept

@@ -9,10 +9,10 @@ from random_cells import random_cell
 from simd_cases import Case
 
 from evornn.cell import Cell, Weights
-from evornn.kernels.simd.programs.equation import NotFusable
+from evornn.kernels.simd.programs.equation import UnsupportedEquation
 from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
 from evornn.layout import Layout
-from evornn.ops import Node, apply, constant, exp, relu, sigmoid, stop, tanh
+from evornn.ops import Node, apply, constant, exp, relu, sigmoid, stop_gradient, tanh
 
 
 class ManySources(Cell):
@@ -62,10 +62,10 @@ class Stopped(Cell):
     state = ("h", "c")
 
     def output(self, w: Weights, h: Node, c: Node) -> Node:
-        return stop(c)
+        return stop_gradient(c)
 
     def step(self, w: Weights, x: Node, h: Node, c: Node) -> tuple[Node, ...]:
-        return tanh(w.h(x, h)), stop(w.c(h, x))
+        return tanh(w.h(x, h)), stop_gradient(w.c(h, x))
 
 
 class Chain(Cell):
@@ -158,5 +158,5 @@ def test_what_the_interpreter_does_not_know_is_refused() -> None:
             return tanh(w.h(x, h, w.level))
 
     for kind, reason in ((Odd, "erf"), (Fixed, "an affine map of a value that is the same at every step")):
-        with pytest.raises(NotFusable, match=reason):
+        with pytest.raises(UnsupportedEquation, match=reason):
             SimdEvaluator(Layout(kind(), 1, 2, 1, 1, "zero"))

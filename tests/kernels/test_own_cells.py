@@ -12,7 +12,7 @@ from test_spec import changed
 import evornn
 from evornn.errors import EvornnError
 from evornn.experiments.catalog import entries
-from evornn.experiments.spec import experiment, split_network
+from evornn.experiments.spec import parse_spec, split_network
 from evornn.networks.network import Network
 from evornn.settings import BadSetting
 
@@ -92,13 +92,13 @@ def test_a_spec_from_elsewhere_may_not_name_code() -> None:
     """It is refused before anything is imported."""
     for kind in (KIND, "a_broken_module:Cell"):
         with pytest.raises(BadSetting, match=r"^networks\.1\.kind: .* is code of your own: run it on your machine"):
-            experiment(changed(networks=[{"kind": "elman"}, {"kind": kind}]), own_code=False)
+            parse_spec(changed(networks=[{"kind": "elman"}, {"kind": kind}]), own_code=False)
         with pytest.raises(BadSetting, match=r"^networks\.0\.of\.kind: .* is code of your own"):
-            experiment(changed(networks=[{"kind": "bidirectional", "of": {"kind": kind}}]), own_code=False)
+            parse_spec(changed(networks=[{"kind": "bidirectional", "of": {"kind": kind}}]), own_code=False)
     with pytest.raises(BadSetting, match=r"^tasks\.0\.environment: .* is code of your own"):
-        experiment(changed(tasks=[{"kind": "gymnasium", "environment": "a_broken_module:Its-v0"}]), own_code=False)
-    assert experiment(changed(networks=[{"kind": KIND}])).networks == [{"kind": KIND}]
-    assert experiment(changed(networks=[{"kind": "elman"}]), own_code=False)
+        parse_spec(changed(tasks=[{"kind": "gymnasium", "environment": "a_broken_module:Its-v0"}]), own_code=False)
+    assert parse_spec(changed(networks=[{"kind": KIND}])).networks == [{"kind": KIND}]
+    assert parse_spec(changed(networks=[{"kind": "elman"}]), own_code=False)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

@@ -13,11 +13,11 @@ from simd_cases import cell
 
 from evornn.kernels.simd.interpreter import instructions
 from evornn.kernels.simd.interpreter.instructions import WORDS
-from evornn.kernels.simd.interpreter.operations import CODES, FUSED, NUMBERS, OPERATIONS, PATTERNS, Pattern
+from evornn.kernels.simd.interpreter.operations import EMITTERS, FUSED, OPCODES, OPERATIONS, PATTERNS, Pattern
 from evornn.kernels.simd.interpreter.vector import LANES
 from evornn.kernels.simd.programs.listing import listing
 from evornn.kernels.simd.programs.program import Program, Purpose
-from evornn.kernels.simd.programs.steps import ABSOLUTE, Pool, Slot, Step, allocate, room
+from evornn.kernels.simd.programs.steps import ABSOLUTE, ProgramStep, RowPool, Slot, align_to_tile, allocate
 from evornn.kernels.simd.runtime.machine_code import function
 from evornn.layout import Layout
 from evornn.networks import CELLS
@@ -31,7 +31,7 @@ def interpreted(op: str, *operands: Any, rows: int = 1) -> np.ndarray:
     values = [np.asarray(x, np.float32).reshape(-1, LANES) for x in operands]
     memory = np.concatenate([np.zeros((rows, LANES), np.float32), *values]).ravel()
     code, at = np.zeros(WORDS, np.int64), rows
-    code[:2] = NUMBERS[op], rows
+    code[:2] = OPCODES[op], rows
     for k, x in enumerate(values):
         code[4 + 2 * k : 6 + 2 * k] = at * LANES << 3, -1 if len(x) == rows else LANES - 1
         at += len(x)
@@ -164,10 +164,10 @@ def test_a_fused_shape_computes_what_its_parts_do(name: str, data: Any) -> None:
     assert (np.abs(fused - by_parts) <= 1e-6 * size).all()
 
 
-@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("name", EMITTERS)
 def test_nan_in_any_operand_gives_nan(name: str) -> None:
     """But for conditions, which are 0 then."""
-    arity = CODES[name].__code__.co_argcount
+    arity = EMITTERS[name].__code__.co_argcount
     for k in range(arity):
         values = [rows(0.5) for _ in range(arity)]
         values[k] = rows(np.nan)
@@ -184,7 +184,7 @@ def test_nan_in_any_operand_gives_nan(name: str) -> None:
 @settings(max_examples=200)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 20), st.integers(0, 99)), max_size=60))
 def test_a_pool_never_hands_out_rows_twice(actions: list[tuple[bool, int, int]]) -> None:
-    pool, held = Pool(7), dict[int, int]()
+    pool, held = RowPool(7), dict[int, int]()
     for takes, count, which in actions:
         if takes or not held:
             start = pool.take(count)
@@ -193,19 +193,19 @@ def test_a_pool_never_hands_out_rows_twice(actions: list[tuple[bool, int, int]])
             held[start] = count
         else:
             start = sorted(held)[which % len(held)]
-            pool.give(start, held.pop(start))
+            pool.release(start, held.pop(start))
         free = sum(size for _, size in pool.free)
         assert free + sum(held.values()) == pool.end - 7
         assert all(a + size < b for (a, size), (b, _) in zip(pool.free, pool.free[1:], strict=False))
     for start, count in held.items():
-        pool.give(start, count)
+        pool.release(start, count)
     assert pool.free == ([(7, pool.end - 7)] if pool.end > 7 else [])
 
 
 @st.composite
-def tables(draw: Any) -> list[Step]:
+def tables(draw: Any) -> list[ProgramStep]:
     """Steps with temporary values: elementwise ones, whole blocks whose parts are read, sums added to what is there."""
-    steps: list[Step] = []
+    steps: list[ProgramStep] = []
     there: list[Slot] = [Slot(size, (ABSOLUTE, -100 - 20 * k)) for k, size in enumerate((1, 3, 8))]
     for _ in range(draw(st.integers(1, 12))):
         count = draw(st.sampled_from([1, 2, 3, 8, 11]))
@@ -214,15 +214,15 @@ def tables(draw: Any) -> list[Step]:
             fit = [s for s in there if s.rows in (1, count)]
             operands = [(s, s.rows == count) for s in draw(st.lists(st.sampled_from(fit), min_size=1, max_size=3))]
             to = Slot(count)
-            steps.append(Step(("tanh", "add", "mix")[len(operands) - 1], to, operands))
+            steps.append(ProgramStep(("tanh", "add", "mix")[len(operands) - 1], to, operands))
             there.append(to)
             continue
         sources = [(s, True) for s in draw(st.lists(st.sampled_from(there), min_size=1, max_size=3))]
         to = Slot(count, tiled=True)
-        steps.append(Step("affine", to, sources))
+        steps.append(ProgramStep("affine", to, sources))
         if kind == "sum":
             others = [(s, True) for s in draw(st.lists(st.sampled_from(there), min_size=1, max_size=2))]
-            steps.append(Step("affine", to, others, adds=True))
+            steps.append(ProgramStep("affine", to, others, accumulate=True))
         if kind == "parts" and count > 1:
             first = draw(st.integers(1, count - 1))
             there += to.parts([first, count - first])
@@ -232,34 +232,34 @@ def tables(draw: Any) -> list[Step]:
 
 
 def place(slot: Slot) -> range:
-    start = slot.where[1]
+    start = slot.location[1]
     return range(start, start + slot.rows)
 
 
 @settings(max_examples=300)
 @given(tables())
-def test_no_value_is_written_over_while_somebody_wants_it(steps: list[Step]) -> None:
+def test_no_value_is_written_over_while_somebody_wants_it(steps: list[ProgramStep]) -> None:
     """Played through: every row remembers who has written it."""
-    pool = Pool(0)
+    pool = RowPool(0)
     allocate(steps, pool)
     memory: dict[int, Any] = {}
     for k, step in enumerate(steps):
         for slot, _ in step.operands:
-            whole, start = (slot, 0) if slot.whole is None else (slot.whole, slot.start)
-            if slot.where[1] >= 0:
+            whole, start = (slot, 0) if slot.parent is None else (slot.parent, slot.start)
+            if slot.location[1] >= 0:
                 assert [memory[row] for row in place(slot)] == [(id(whole), start + j) for j in range(slot.rows)], k
-        to = place(step.to)
+        to = place(step.target)
         if step.is_elementwise:  # row by row: an operand lies exactly there, or nowhere near
             for slot, full in step.operands:
                 apart = not set(place(slot)) & set(to)
                 assert apart or (full and place(slot) == to)
         else:
-            written = range(to.start, to.start + room(step.to.rows))
+            written = range(to.start, to.start + align_to_tile(step.target.rows))
             assert not any(set(place(slot)) & set(written) for slot, _ in step.operands)
-            if step.adds:
-                assert [memory[row] for row in to] == [(id(step.to), j) for j in range(step.to.rows)]
+            if step.accumulate:
+                assert [memory[row] for row in to] == [(id(step.target), j) for j in range(step.target.rows)]
             memory |= dict.fromkeys(written, "scratch")
-        memory |= {row: (id(step.to), j) for j, row in enumerate(to)}
+        memory |= {row: (id(step.target), j) for j, row in enumerate(to)}
         assert to.start >= 0 and to.stop <= pool.end
 
 
@@ -268,7 +268,13 @@ def test_no_value_is_written_over_while_somebody_wants_it(steps: list[Step]) -> 
 def test_instructions_stay_within_their_memory(name: str, purpose: Purpose) -> None:
     """No row of a table lies outside of the workspace or a frame, and equal steps of neighbours are one."""
     program = Program(Layout(cell(name), 3, 6, 2, 2, "learned"), 2, purpose)
-    bounds = program.first, program.frame, program.frame, program.cotangent_rows * program.row, program.first
+    bounds = (
+        program.frames_start,
+        program.frame,
+        program.frame,
+        program.cotangent_rows * program.row,
+        program.frames_start,
+    )
     for table, code in program.code.items():
         for words in code.reshape(-1, WORDS):
             base, row = int(words[2]) & 7, int(words[2]) >> 3

@@ -20,7 +20,7 @@ from evornn.training.budget import Budget
 from evornn.training.loop import Run
 from evornn.training.oracle import LocalOracle
 from evornn.training.records import Checkpoint
-from evornn.training.sequence_problem import Mapping
+from evornn.training.sequence_problem import SequenceProblem
 
 B, T = 3, 7
 # what differs for derivatives: states, outputs fed back, time, masks, fixed weights, a gradient that is stopped
@@ -92,7 +92,7 @@ def test_a_member_is_the_same_in_any_company() -> None:
 
 
 def oracle(net: Network, data: Sequences, limit: int = 10**7) -> LocalOracle:
-    return LocalOracle(Mapping(net, data, "mse"), 0, limit)
+    return LocalOracle(SequenceProblem(net, data, "mse"), 0, limit)
 
 
 @pytest.mark.parametrize("clip", [None, 0.5])
@@ -160,7 +160,7 @@ def test_it_learns_online_what_truncated_backpropagation_does_not() -> None:
         state = trainer.start(asked, Streams(0))
         for _ in range(500):
             state = trainer.step(state, asked, Streams(0))
-        losses[spec["kind"]] = Mapping(net, delayed(1), "mse").losses(trainer.best(state)[None])[0][0]
+        losses[spec["kind"]] = SequenceProblem(net, delayed(1), "mse").losses(trainer.best(state)[None])[0][0]
     assert losses["rtrl"] < 0.1 and losses["sgd"] > 0.5
 
 

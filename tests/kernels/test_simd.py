@@ -158,12 +158,12 @@ def test_outputs_and_carried_states_agree_with_the_reference(name: str, batch: i
 def test_losses_and_gradients_go_on_from_a_state(name: str, batch: int) -> None:
     case = Case(name, batch=batch, population=5, layers=2, units=8, initial_state="learned")
     g, examples = case.exact
-    rest = examples.during(slice(7, None))
+    rest = examples.slice_time(slice(7, None))
     state = case.reference.outputs(g, examples.inputs[:, :7])[1]
     losses, gradients, end = case.reference.gradients(g, rest, "mse", state, carry=True)
     assert torch.equal(losses, case.reference.losses(g, rest, "mse", state))
     single = [{name: values.float() for name, values in layer.items()} for layer in state]
-    data = case.data.during(slice(7, None))
+    data = case.data.slice_time(slice(7, None))
     found = case.simd.gradients(case.genomes, data, "mse", single, carry=True)
     assert torch.allclose(found[0].double(), losses, rtol=1e-5)
     assert torch.allclose(case.simd.losses(case.genomes, data, "mse", single).double(), losses, rtol=1e-5)

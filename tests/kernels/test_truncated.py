@@ -21,9 +21,9 @@ from evornn.trainers import TRAINERS
 from evornn.trainers.core.trainer import BudgetExhausted
 from evornn.training.budget import Budget
 from evornn.training.loop import Run
-from evornn.training.oracle import LocalOracle, Order
+from evornn.training.oracle import BatchSampler, LocalOracle
 from evornn.training.records import Checkpoint
-from evornn.training.sequence_problem import Mapping
+from evornn.training.sequence_problem import SequenceProblem
 
 B, T = 6, 11
 
@@ -42,7 +42,7 @@ def sequences(mask: Mask, seed: int = 0) -> Sequences:
 
 
 def oracle(network: Network, data: Sequences, limit: int = 10**6) -> LocalOracle:
-    return LocalOracle(Mapping(network, data, "mse"), 0, limit)
+    return LocalOracle(SequenceProblem(network, data, "mse"), 0, limit)
 
 
 def by_torch(network: Network, genome: Any, data: Sequences, length: int, size: int | None, updates: int) -> Any:
@@ -51,7 +51,7 @@ def by_torch(network: Network, genome: Any, data: Sequences, length: int, size: 
     free = [weights for name, weights in recurrent.named_parameters() if "bias_hh" not in name]
     sgd = torch.optim.SGD([*free, *readout.parameters()], lr=0.1, momentum=0.9)
     x, y, m = (torch.as_tensor(values) for values in (data.inputs, data.targets, data.mask))
-    order, batch = Order(Streams(0, "order"), B), 0
+    order, batch = BatchSampler(Streams(0, "order"), B), 0
     while True:
         rows = torch.arange(B) if size is None else torch.as_tensor(order.batch(batch, size))
         state, batch = None, batch + 1
@@ -100,7 +100,7 @@ def test_only_the_window_is_paid_for(mask: str, costs: list[int]) -> None:
         state = trainer.step(state, asked, Streams(0))
         spent.append(asked.spent.network_steps)
     assert np.diff(spent).tolist() == [2 * B * cost for cost in costs]
-    assert not asked.whole  # a window's loss is no loss on the training data
+    assert not asked.is_full_batch  # a window's loss is no loss on the training data
     with pytest.raises(BudgetExhausted):
         trainer.step(state, asked, Streams(0))
 

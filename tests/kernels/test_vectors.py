@@ -67,7 +67,7 @@ def test_functions_at_their_ends() -> None:
     ends = np.array([np.inf, -np.inf, np.nan, 0.0] * 4, np.float32)
     for name, right in {
         "tanh": [1, -1, np.nan, 0], "sigmoid": [1, 0, np.nan, 0.5], "exp": [np.inf, 0, np.nan, 1],
-        "relu": [np.inf, 0, np.nan, 0], "positive": [1, 0, 0, 0], "softplus": [np.inf, 0, np.nan, np.log(2)],
+        "relu": [np.inf, 0, np.nan, 0], "heaviside": [1, 0, 0, 0], "softplus": [np.inf, 0, np.nan, np.log(2)],
     }.items():  # fmt: skip
         found = on_lanes(getattr(functions, name), ends)[:4]
         np.testing.assert_allclose(found, right, atol=1e-7 if name in ("sigmoid", "softplus") else 0, err_msg=name)
@@ -93,7 +93,7 @@ def test_mechanics_keep_their_stated_errors_and_nan() -> None:
 def test_comparisons_give_1_or_0_and_0_for_nan() -> None:
     special = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1, -1, 2], np.float32)
     x, y = np.repeat(special, 8), np.tile(special, 8)
-    np.testing.assert_array_equal(on_lanes(functions.above, x, y), (x > y).astype(np.float32))
+    np.testing.assert_array_equal(on_lanes(functions.greater, x, y), (x > y).astype(np.float32))
     np.testing.assert_array_equal(on_lanes(functions.equal, x, y), (x == y).astype(np.float32))
 
 

@@ -10,7 +10,7 @@ import pytest
 from evornn import train
 from evornn.cell import BadEquation, Cell, Weights
 from evornn.errors import EvornnError
-from evornn.experiments.spec import experiment, plan
+from evornn.experiments.spec import parse_spec, plan
 from evornn.experiments.yaml import read
 from evornn.networks.network import Network
 from evornn.networks.reservoir import spectral_radius
@@ -18,7 +18,7 @@ from evornn.ops import Node, Sizes, tanh
 
 
 def fixed(units: int = 30, layers: int = 1, outputs: int = 1, **settings) -> dict[str, np.ndarray]:
-    return Network("echo_state", inputs=2, units=units, outputs=outputs, layers=layers, **settings).layout.fixed
+    return Network("echo_state", inputs=2, units=units, outputs=outputs, layers=layers, **settings).layout.fixed_weights
 
 
 # ---- the reservoir --------------------------------------------------------------------------------------------------
@@ -57,8 +57,8 @@ def test_a_draw_without_a_loop_is_not_taken_and_too_few_connections_are_refused(
 
 
 def test_nothing_is_fed_back_unless_it_is_asked_for():
-    assert set(Network("echo_state", inputs=1, units=4, outputs=1).layout.carried(0)) == {"h"}
-    assert set(Network("echo_state", inputs=1, units=4, outputs=1, feedback=0.1).layout.carried(0)) == {"h", "y"}
+    assert set(Network("echo_state", inputs=1, units=4, outputs=1).layout.carried_sizes(0)) == {"h"}
+    assert set(Network("echo_state", inputs=1, units=4, outputs=1, feedback=0.1).layout.carried_sizes(0)) == {"h", "y"}
     with pytest.raises(EvornnError, match="can't evolve a feedback of 0"):
         Network("echo_state", inputs=1, units=4, outputs=1, evolved=("feedback",))
 
@@ -80,7 +80,7 @@ def test_evolved_scales_are_the_settings_in_the_middle_of_their_range():
 
 def test_narma_as_published():
     """Mean NRMSE of 100 units, 0.388 ± 0.019 over 20 reservoirs, on the first 4 of the example: within a fifth."""
-    runs = plan(experiment(read(Path(__file__).parents[2] / "examples/narma.yaml")))
+    runs = plan(parse_spec(read(Path(__file__).parents[2] / "examples/narma.yaml")))
     assert [sum(run.fragments["network"]["units"] == units for run in runs) for units in (100, 225, 400)] == [20] * 3
     found = []
     for run in runs[:4]:
@@ -99,7 +99,7 @@ def test_narma_as_published():
 class Half(Cell):
     """Of each of two maps, one source's weights are fixed."""
 
-    def fixed(self, name: str, source: int, sizes: Sizes, layer: int) -> np.ndarray | None:
+    def fixed_weights(self, name: str, source: int, sizes: Sizes, layer: int) -> np.ndarray | None:
         rng = np.random.default_rng(layer)
         if (name, source) == ("a", 0):
             return rng.standard_normal((sizes["units"], sizes["inputs"]))
@@ -112,7 +112,7 @@ class Half(Cell):
 class Free(Half):
     """The same with all weights in the genome."""
 
-    def fixed(self, name: str, source: int, sizes: Sizes, layer: int) -> None:
+    def fixed_weights(self, name: str, source: int, sizes: Sizes, layer: int) -> None:
         return None
 
 
@@ -126,11 +126,11 @@ def test_fixed_weights_are_the_same_weights_out_of_the_genome(backend, batch):
     x, y, genomes = rng.standard_normal((batch, 7, 2)), rng.standard_normal((batch, 7, 2)), half.sample(4, 0)
     whole, own = np.zeros((4, free.n), np.float32), np.zeros(free.n, bool)
     for name, block in free.layout.blocks.items():
-        if name in half.layout.fixed:
-            whole[:, block.slice] = half.layout.fixed[name].ravel()
+        if name in half.layout.fixed_weights:
+            whole[:, block.slice] = half.layout.fixed_weights[name].ravel()
         else:
             whole[:, block.slice], own[block.slice] = genomes[:, half.layout.blocks[name].slice], True
-    assert half.n == own.sum() == free.n - sum(values.size for values in half.layout.fixed.values())
+    assert half.n == own.sum() == free.n - sum(values.size for values in half.layout.fixed_weights.values())
     (losses, gradients), (right, slopes) = half.gradients(genomes, x, y), free.gradients(whole, x, y)
     np.testing.assert_allclose(losses, right, rtol=1e-6)
     np.testing.assert_allclose(gradients, slopes[:, own], atol=1e-6)
@@ -140,7 +140,7 @@ def test_fixed_weights_are_the_same_weights_out_of_the_genome(backend, batch):
 
 def test_fixed_weights_of_another_shape_are_refused():
     class Wrong(Half):
-        def fixed(self, name: str, source: int, sizes: Sizes, layer: int) -> np.ndarray:
+        def fixed_weights(self, name: str, source: int, sizes: Sizes, layer: int) -> np.ndarray:
             return np.ones((2, 2))
 
     with pytest.raises(BadEquation, match=r"Wrong\.fixed must be \[5, 3\] for 0\.a\.x, got \[2, 2\]"):
@@ -157,7 +157,7 @@ def test_a_solved_readout_is_numpys_with_the_targets_fed_back(backend):
     rng = np.random.default_rng(2)
     x, y = rng.standard_normal((3, 60, 1)), rng.standard_normal((3, 60, 2))
     solved = net.readouts(net.sample(1, 0), x, y, ridge=0.01)[0]
-    drawn, seen = net.layout.fixed, []
+    drawn, seen = net.layout.fixed_weights, []
     for inputs, targets in zip(x, y, strict=True):
         h, last = np.zeros(12), np.zeros(2)
         for now, target in zip(inputs, targets, strict=True):

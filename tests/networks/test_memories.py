@@ -13,7 +13,7 @@ from evornn.errors import EvornnError
 from evornn.networks import CELLS
 from evornn.networks.architectures import bidirectional_associative_memory as bam
 from evornn.networks.architectures import hopfield, neural_turing_machine, pushdown_automaton
-from evornn.networks.custom_module import OwnModule
+from evornn.networks.custom_module import CustomModule
 from evornn.networks.network import Network
 
 
@@ -354,22 +354,22 @@ def tensor(*values) -> torch.Tensor:
 def test_addressing_by_hand():
     """Key (1, 0) and slots (1, 0), (0, 2), (3, 4): cosines 1, 0 and 3/5."""
     memory = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 4.0]], dtype=torch.float64)[None, None]
-    content = neural_turing_machine.by_content(tensor(1.0, 0.0), tensor(2.0), memory)
+    content = neural_turing_machine.content_weighting(tensor(1.0, 0.0), tensor(2.0), memory)
     e = [math.exp(2.0), 1.0, math.exp(1.2)]
     torch.testing.assert_close(content, tensor(*(part / sum(e) for part in e)))
-    between = neural_turing_machine.interpolated(tensor(0.5, 0.25, 0.25), tensor(0.0, 0.0, 1.0), tensor(0.8))
+    between = neural_turing_machine.interpolate(tensor(0.5, 0.25, 0.25), tensor(0.0, 0.0, 1.0), tensor(0.8))
     torch.testing.assert_close(between, tensor(0.4, 0.2, 0.4))
     # 0.1 goes one slot back, 0.7 stays, 0.2 goes one on, round the end
-    moved = neural_turing_machine.shifted(tensor(0.5, 0.3, 0.2), tensor(0.1, 0.7, 0.2))
+    moved = neural_turing_machine.circular_convolution(tensor(0.5, 0.3, 0.2), tensor(0.1, 0.7, 0.2))
     torch.testing.assert_close(moved, tensor(0.35 + 0.03 + 0.04, 0.21 + 0.02 + 0.1, 0.14 + 0.05 + 0.06))
-    sharp = neural_turing_machine.sharpened(tensor(0.5, 0.25, 0.25), tensor(2.0))
+    sharp = neural_turing_machine.sharpen(tensor(0.5, 0.25, 0.25), tensor(2.0))
     torch.testing.assert_close(sharp, tensor(4 / 6, 1 / 6, 1 / 6))
 
 
 def test_writing_by_hand():
     """Slot 1 is looked at by ½; half of its first number is erased by ½, and ½·tanh 1 is added to the second."""
     memory = torch.tensor([[4.0, 4.0], [8.0, 8.0]], dtype=torch.float64)[None, None]
-    after = neural_turing_machine.written(memory, tensor(0.0, 0.5), tensor(0.0, -1e3), tensor(0.0, 1.0))
+    after = neural_turing_machine.write_memory(memory, tensor(0.0, 0.5), tensor(0.0, -1e3), tensor(0.0, 1.0))
     expected = torch.tensor([[4.0, 4.0], [8.0 * 0.75, 8.0 + math.tanh(1.0) / 2]], dtype=torch.float64)
     torch.testing.assert_close(after, expected[None, None])
 
@@ -449,7 +449,7 @@ def test_a_stack_by_hand():
     assert pushdown_automaton.top(*stack())[0, 0].tolist() == [0.0, 0.0, 1.0]
 
     def act(by: float, *stack) -> list[float]:
-        return pushdown_automaton.acted(*stack, tensor(*B)[0], tensor(by)[0])
+        return pushdown_automaton.apply_action(*stack, tensor(*B)[0], tensor(by)[0])
 
     symbols, thickness = act(-0.5, *given)
     assert thickness[0, 0].tolist() == pytest.approx([0.0, 0.2, 0.9, 0.0])
@@ -542,7 +542,7 @@ def drawn(net: Network, module: torch.nn.Module) -> np.ndarray:
 
 def test_a_users_module_is_what_it_was():
     module = Loop()
-    net = Network(OwnModule(module, causal=True), inputs=2, outputs=1)
+    net = Network(CustomModule(module, causal=True), inputs=2, outputs=1)
     x, y = np.random.default_rng(0).standard_normal((2, 4, 5, 2)).astype(np.float32), np.zeros((4, 5, 1), np.float32)
     g, outputs = drawn(net, module), module.eval()(torch.tensor(x[0]))
     np.testing.assert_allclose(net.predict(g, x[0])[0], outputs.detach(), rtol=1e-5)
@@ -581,7 +581,7 @@ class Recurrent(torch.nn.Module):
 )
 def test_torchs_recurrent_modules_within_a_module(kind, settings):
     module, x = Recurrent(kind, **settings), np.random.default_rng(0).standard_normal((4, 5, 2)).astype(np.float32)
-    net = Network(OwnModule(module), inputs=2, outputs=1)
+    net = Network(CustomModule(module), inputs=2, outputs=1)
     g = drawn(net, module)
     np.testing.assert_allclose(net.predict(g, x)[0], module(torch.tensor(x)).detach(), atol=1e-6)
     assert np.isfinite(net.gradients(net.sample(3, 0), x, x[..., :1])[1]).all()
@@ -592,7 +592,7 @@ def test_members_are_drawn_around_a_modules_own_values():
     module = torch.nn.Sequential(torch.nn.Linear(200, 50), torch.nn.LayerNorm(50), torch.nn.Linear(50, 1))
     with torch.no_grad():
         module[0].weight.mul_(7).add_(2)
-    net = Network(OwnModule(module), inputs=200, outputs=1)
+    net = Network(CustomModule(module), inputs=200, outputs=1)
     genomes, blocks = net.sample(50, 0), net.layout.blocks
     first, scales = genomes[:, blocks["0.weight"].slice], genomes[:, blocks["1.weight"].slice]
     own = module[0].weight.detach().numpy()
@@ -610,9 +610,9 @@ def test_members_are_drawn_around_a_modules_own_values():
             torch.nn.LSTM(2, 3, proj_size=1),
             r"your module, LSTM\(2, 3, proj_size=1\), can't be vectorised: use RNN, LST",
         ),
-        ("linear", "OwnModule wants a torch.nn.Module, got str"),
+        ("linear", "CustomModule wants a torch.nn.Module, got str"),
     ],
 )
 def test_modules_that_are_no_network(module, message):
     with pytest.raises(EvornnError, match=message):
-        Network(OwnModule(module), inputs=2, outputs=1)
+        Network(CustomModule(module), inputs=2, outputs=1)

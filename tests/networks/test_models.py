@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import evornn
 from evornn.errors import EvornnError
 from evornn.networks import CELLS, NETWORKS
-from evornn.networks.custom_module import OwnModule
+from evornn.networks.custom_module import CustomModule
 from evornn.networks.network import Network
 from evornn.settings import BadSetting
 from evornn.tasks.core.task import Data, Sequences
@@ -27,11 +27,11 @@ from evornn.tasks.core.task import Data, Sequences
 I, O, H = 3, 2, 4  # noqa: E741
 
 
-def mixer() -> OwnModule:
+def mixer() -> CustomModule:
     """A module that sees the future, with parameters of its own that all begin at 1."""
     torch.manual_seed(0)
     layers = torch.nn.Sequential(torch.nn.Linear(I, H), torch.nn.LayerNorm(H), torch.nn.Tanh(), torch.nn.Linear(H, O))
-    return OwnModule(Mean(layers))
+    return CustomModule(Mean(layers))
 
 
 class Mean(torch.nn.Module):
@@ -204,9 +204,12 @@ def test_a_learned_initial_state_is_the_same_as_that_state_given(case):
         return
     learned, zero = (network(case, initial_state=start, dtype="float64") for start in ("learned", "zero"))
     genomes, (x, _) = learned.sample(4, 5), data(case)
-    moved = {name: genomes[:, learned.layout.blocks[f"{name}.initial"].slice] for name in learned.layout.learned}
+    moved = {name: genomes[:, learned.layout.blocks[f"{name}.initial"].slice] for name in learned.layout.learned_states}
     state = [
-        {name: (np.float64(first) + moved.get(name, 0))[..., None, :] for name, first in zero.layout.first.items()}
+        {
+            name: (np.float64(first) + moved.get(name, 0))[..., None, :]
+            for name, first in zero.layout.initial_states.items()
+        }
     ]
     expected = learned.predict(genomes, x)
     np.testing.assert_allclose(zero.predict(genomes[:, : zero.n], x, state=state), expected, rtol=1e-12)

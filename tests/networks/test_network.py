@@ -16,7 +16,7 @@ from evornn.arrays import Genome
 from evornn.errors import EvornnError
 from evornn.kernels import evaluate
 from evornn.kernels.backend import Backend
-from evornn.kernels.losses import PER_STEP
+from evornn.kernels.losses import STEP_LOSSES
 from evornn.networks import CELLS
 from evornn.networks.architectures.lstm_1997 import LSTM1997
 from evornn.networks.convert import GATES, MODULES, RMLP, from_torch, to_torch_modules
@@ -104,7 +104,7 @@ def test_losses_of_extreme_outputs_stay_finite(outputs, right, seed):
     rows = torch.tensor([outputs])
     targets = functional.one_hot(torch.tensor([right % len(outputs)]), len(outputs)).float()
     for loss in DIFFERENTIABLE:
-        ours, torchs = PER_STEP[loss](rows[None, None], targets[None])[0, 0], steps(loss, rows, targets)
+        ours, torchs = STEP_LOSSES[loss](rows[None, None], targets[None])[0, 0], steps(loss, rows, targets)
         assert ours.isfinite().all()
         torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
 
@@ -145,7 +145,7 @@ def test_a_decision_that_overflows_is_not_right():
 
 
 def test_only_losses_with_a_gradient_have_one():
-    assert {loss for loss in PER_STEP if not has_gradient(loss)} == {"zero_one"}
+    assert {loss for loss in STEP_LOSSES if not has_gradient(loss)} == {"zero_one"}
     assert not has_gradient(lambda outputs, targets, mask: outputs)
 
 
@@ -342,7 +342,7 @@ def test_a_mini_batch_is_some_of_an_exams_sequences(given):
     """To the bit, whatever was asked before; padding may be anything there, and targets that don't count."""
     net, (x, y, mask) = elman(**given), data()
     x[1, 3:], y[~mask] = np.nan, np.nan
-    genomes, exam = net.sample(P, 0), net.exam(x, y, mask)
+    genomes, exam = net.sample(P, 0), net.objective(x, y, mask)
     whole = exam.losses(genomes)
     np.testing.assert_array_equal(whole, net.losses(genomes, x, y, mask=mask))
     for rows in (np.array([2, 0]), np.array([1]), np.array([0, 1, 2, 1])):
@@ -352,7 +352,7 @@ def test_a_mini_batch_is_some_of_an_exams_sequences(given):
             np.testing.assert_array_equal(found, right)
             assert np.isfinite(found).all()
     np.testing.assert_array_equal(exam.losses(genomes), whole)
-    part = exam.take(np.array([1, 2])).during(slice(1, 3))
+    part = exam.take(np.array([1, 2])).slice_steps(slice(1, 3))
     assert len(part) == 2
     np.testing.assert_array_equal(part.losses(genomes), net.losses(genomes, x[1:, 1:3], y[1:, 1:3], mask=mask[1:, 1:3]))
 
@@ -360,7 +360,7 @@ def test_a_mini_batch_is_some_of_an_exams_sequences(given):
 def test_a_mini_batch_in_which_nothing_counts_is_refused():
     net, (x, y, mask) = elman(), data()
     mask[1] = False
-    exam = net.exam(x, y, mask)
+    exam = net.objective(x, y, mask)
     with pytest.raises(EvornnError, match="no step of a batch counts: take larger batches"):
         exam.take(np.array([1, 1]))
     assert np.isfinite(exam.take(np.array([1, 0])).losses(net.sample(P, 0))).all()

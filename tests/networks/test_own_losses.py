@@ -202,7 +202,7 @@ def test_it_goes_on_from_a_state_and_leaves_one(backend: Any) -> None:
 def test_a_mini_batch_is_some_of_an_exams_sequences(backend: Any) -> None:
     network, genomes, x, y, mask = asked(backend=backend)
     rows = np.array([4, 0, 4])
-    found = network.exam(x, y, mask).take(rows).gradients(genomes, loss=huber)
+    found = network.objective(x, y, mask).take(rows).gradients(genomes, loss=huber)
     alone = network.gradients(genomes, x[rows], y[rows], loss=huber, mask=mask[rows])
     for answer, right in zip(found, alone, strict=True):
         np.testing.assert_array_equal(answer, right)

@@ -16,7 +16,7 @@ from benchmarks import kernels, optimizers, roofline, scaling, start, versus, wo
 from benchmarks.peak import loop
 from benchmarks.peer_optimizers import OURS, PEERS
 from benchmarks.table import COLUMNS, markdown, slowest, speedup, table, targets
-from benchmarks.timing import Contestant, check, fastest, geometric_mean, interleaved
+from benchmarks.timing import Contestant, check, fastest, geometric_mean, interleave
 from benchmarks.workloads import CELLS, OPERATIONS, QUICK, WORKLOADS, Workload, problem
 from evornn import cache as kept
 from evornn.errors import EvornnError, UnknownName
@@ -82,7 +82,7 @@ def test_a_peer_with_other_gradients_is_not_timed():
 def test_rounds_take_turns_and_every_call_is_made_ready():
     order: list[str] = []
     runners = [replace(contestant(name, [1.0]), call=lambda name=name: order.append(name)) for name in "abc"]
-    timings = interleaved(runners, rounds=3)
+    timings = interleave(runners, rounds=3)
     assert [timing.name for timing in timings] == list("abc") and all(t.median >= t.least > 0 for t in timings)
     assert "".join(order[::2]) == "".join(order[1::2]) == "abcbcacab"  # an untimed call, then the timed one
 
@@ -305,7 +305,7 @@ def test_every_optimizer_asks_for_whole_populations_of_its_size(peer):
 
 
 def test_a_running_time_counts_the_evaluations_until_the_target():
-    counted = optimizers.Counted("sphere", 3, seed=0)
+    counted = optimizers.CountingFunction("sphere", 3, seed=0)
     points = counted.optimum + np.array([[1.0], [0.5], [0.0], [0.0]])
     np.testing.assert_allclose(counted(points), [3, 0.75, 0, 0])
     counted(points)
@@ -344,7 +344,7 @@ WORDS = [words.Sizes(words=40, units=6, batch=5, steps=4), words.Sizes(words=600
 @pytest.mark.parametrize("what", words.ANSWERS)
 def test_the_word_models_of_torch_compute_what_ours_does(what, sizes):
     """With the embedding drawn into our map; `check` raises unless they do."""
-    model, network = words.Model(sizes, True, False), words.made(sizes.words, sizes.words, sizes, threads=2)
+    model, network = words.Model(sizes, True, False), words.make_network(sizes.words, sizes.words, sizes, threads=2)
     data = words.classes(sizes.words, sizes, 1), words.classes(sizes.words, sizes, 2)
     genome = words.genome_of(model, network)
     one, names = words.ours(what, network, genome[None], data, model), []
@@ -385,7 +385,7 @@ MEMORY = {"genomes_mb": 10.0, "answer_mb": 0.0, "outputs_mb": 20.0, "first_mb": 
 @pytest.mark.slow  # a process of its own
 def test_the_memory_of_a_word_model():
     sizes = words.Sizes(words=700, units=4, batch=8, steps=3)
-    found, n = words.memory("gradients", 2, sizes, threads=1), words.made(700, 700, sizes, 1).n
+    found, n = words.memory("gradients", 2, sizes, threads=1), words.make_network(700, 700, sizes, 1).n
     assert found["genomes_mb"] == pytest.approx(8e-6 * n) and found["answer_mb"] == pytest.approx(8e-6 * (n + 1))
     assert found["outputs_mb"] == pytest.approx(2 * 8 * 3 * 700 * 4e-6) and found["first_mb"] < 100
 
@@ -393,16 +393,16 @@ def test_the_memory_of_a_word_model():
 def test_cells_written_a_moment_ago():
     """The one where nothing is different is the catalog's, all have a SIMD kernel, and no class is seen twice."""
     sizes, x = Workload(3, 4, 2, 1, 5, 6), np.random.default_rng(0).standard_normal((5, 6, 2), np.float32)
-    known = start.made("gru", sizes)
+    known = start.make_network("gru", sizes)
     genomes, y = known.sample(3, seed=0), np.zeros((5, 6, 1))
     for name in start.kinds():
-        own, reference = (start.written(name) for _ in range(2))
+        own, reference = (start.new_cell(name) for _ in range(2))
         assert type(own) is not type(reference)
         exact = Network(reference, inputs=2, units=4, outputs=1, backend="torch").gradients(genomes, x, y)
-        for ours, right in zip(start.made(own, sizes).gradients(genomes, x, y), exact, strict=True):
+        for ours, right in zip(start.make_network(own, sizes).gradients(genomes, x, y), exact, strict=True):
             np.testing.assert_allclose(ours, right, rtol=1e-4, atol=1e-5)
         if name == "nothing":
-            assert (start.made(own, sizes).losses(genomes, x, y) == known.losses(genomes, x, y)).all()
+            assert (start.make_network(own, sizes).losses(genomes, x, y) == known.losses(genomes, x, y)).all()
 
 
 @pytest.mark.parametrize(("slowest", "told"), [(49.0, "met "), (51.0, "missed")])
@@ -423,5 +423,5 @@ def test_what_a_start_measures_in_other_processes():
     functions, stages = start.child(cache, "functions"), start.stages(cache)
     assert set(functions) == {"imports", *FUNCTIONS} and min(functions.values()) > 0
     assert list(stages) == list(start.STAGES) and sorted(stages.values()) == list(stages.values())
-    row = start.measured("sine", Workload(8, 4, 2, 1, 3, 5), rounds=1)
+    row = start.measure("sine", Workload(8, 4, 2, 1, 3, 5), rounds=1)
     assert row["cell"] == "sine" and min(row[f"{what}_{of}"] for what in start.ANSWERS for of in ("ms", "ratio")) > 0

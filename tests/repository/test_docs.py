@@ -2,28 +2,44 @@
 
 import ast
 import doctest
+import os
 import re
 import shlex
+import subprocess
+import sys
+import tomllib
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
+from textwrap import dedent
 from threading import Event, Thread
 
 import pytest
+import yaml
 from serving import serving
 from typer.core import TyperGroup
 from typer.main import get_command
 
+import evornn
 from evornn.cli.app import app
-from evornn.experiments.spec import experiment, plan
-from evornn.experiments.tuning.tunable_spec import tunable
+from evornn.experiments.spec import parse_spec, plan
+from evornn.experiments.tuning.tunable_spec import parse_tunable_spec
 from evornn.experiments.yaml import parse
-from evornn.library import Silent, work
+from evornn.library import SilentListener, work
+from evornn.networks import NETWORKS
 from evornn.store.store import open_store
+from evornn.tasks import TASKS
+from evornn.trainers import TRAINERS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+PAGES = [*TOP, *sorted((ROOT / "docs").rglob("*.md"))]
+ADDED = ("networks/architectures/update_gate", "tasks/larger", "trainers/hill_climbing")  # examples of CONTRIBUTING.md
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 def modules_with_examples() -> list[str]:
@@ -56,7 +72,7 @@ def served(folder, monkeypatch):
         with open_store(url) as store:
             while not over.wait(0.1):
                 for job in store.jobs(state="queued"):
-                    work(store, job.id, 0, None, Silent())
+                    work(store, job.id, 0, None, SilentListener())
 
     with serving(url) as server:
         monkeypatch.setenv("EVORNN_SERVER", server.url)
@@ -70,7 +86,7 @@ def served(folder, monkeypatch):
             thread.join()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_examples_in_pages(page, tmp_path, monkeypatch):
     """Blocks with `>>>` run one after the other, as a reader would; the others are Python at least."""
     monkeypatch.chdir(tmp_path)
@@ -87,17 +103,39 @@ def _run_examples(page):
     assert not doctest.DocTestRunner(optionflags=FLAGS).run(test).failed
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_make_targets_exist(page):
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {t for block in blocks(page, "console") for t in re.findall(r"^\$ make ([a-z]+)", block, re.MULTILINE)}
     assert named | set(re.findall(r"`make ([a-z]+)`", page.read_text())) <= targets
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def anchors(page: Path) -> set[str]:
+    """Those of its headings, as GitHub and the site (pymdownx.slugs) make them."""
+    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = [re.sub(r"[`*]|\]\([^)]*\)|\[", "", title) for title in re.findall(r"^#+ +(.+)$", text, re.MULTILINE)]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def links(page: Path) -> list[tuple[str, str]]:
+    """The file and the anchor of each link within the repository; either may be empty."""
+    found = re.findall(r"\]\(\s*([^)\s]+)\s*\)", page.read_text())
+    return [link.partition("#")[::2] for link in found if not re.match(r"\w+:", link)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_links_lead_somewhere(page):
-    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    targets = [(page.parent / file if file else page, anchor) for file, anchor in links(page)]
+    assert [str(file) for file, _ in targets if not file.exists()] == []
+    assert [f"{file}#{anchor}" for file, anchor in targets if anchor and anchor not in anchors(file)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_files_that_are_named_exist(page):
+    """`evornn/trainers/snes.py` in backquotes, from the root or from evornn/."""
+    places = re.findall(r"`([\w.-]+/[\w./-]+\.(?:py|ya?ml|md|sh|css))`", page.read_text())
+    made_up = {f"evornn/{name}.py" for name in ADDED}
+    assert [p for p in places if p not in made_up and not any((r / p).exists() for r in (ROOT, ROOT / "evornn"))] == []
 
 
 def commands(page):
@@ -105,7 +143,7 @@ def commands(page):
     return [shlex.split(line)[2:] for line in lines if line.startswith("$ evornn ")]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_command_lines_are_understood(page):
     for words in commands(page):
         group = get_command(app)
@@ -121,13 +159,57 @@ def test_every_command_is_shown_somewhere():
     assert shown >= set(get_command(app).commands)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_specs_in_pages_are_valid(page):
     for block in blocks(page, "yaml"):
         if block.startswith("name:"):  # a whole spec, not a fragment of one
             spec = parse(block)
-            assert tunable(spec).tuned if "tuning" in spec else plan(experiment(spec))
+            assert parse_tunable_spec(spec).tunable_methods if "tuning" in spec else plan(parse_spec(spec))
 
 
 def test_readme_shows_a_whole_spec():
     assert any(block.startswith("name:") for block in blocks(ROOT / "README.md", "yaml"))
+
+
+def test_the_readme_counts_the_catalog():
+    counts = {"networks": len(NETWORKS), "tasks": len(TASKS), "trainers": len(TRAINERS)}
+    for page in (ROOT / "README.md", ROOT / "docs" / "index.md"):
+        text = re.sub(r"[\[\]]|\([^)]*\)", "", " ".join(page.read_text().split()))
+        assert [name for name, count in counts.items() if f"{count} {name}" not in text] == []
+
+
+def test_what_contributing_adds_works(tmp_path, monkeypatch):
+    """Its network, its task and its trainer, one with the other."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    codes = re.findall(r"^    ```python\n(.*?)^    ```$", text, re.MULTILINE | re.DOTALL)
+    for place, code in zip(ADDED, codes, strict=True):
+        (tmp_path / f"{Path(place).name}.py").write_text(dedent(code))
+    monkeypatch.syspath_prepend(tmp_path)
+    network = evornn.Network("update_gate:UpdateGate", inputs=1, units=4, outputs=1)
+    task = import_module("larger").Larger(train=50, valid=20, test=20)
+    trainer = import_module("hill_climbing").HillClimbing(population=8)
+    result = evornn.train(network, task, trainer, seed=0, budget=100_000).result
+    assert result.test_loss < task.data().baselines[0].test
+
+
+def test_the_citation_is_valid_and_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    check = Path(sys.executable).with_name("check-jsonschema")
+    schema = ["--builtin-schema", "vendor.citation-file-format", ROOT / "CITATION.cff"]
+    subprocess.run([check, *schema], check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_the_site_is_built_and_loads_nothing_from_elsewhere(tmp_path):
+    """What `make docs` does; strict, so that a broken link or a name that is no longer there fails."""
+    build = [Path(sys.executable).with_name("mkdocs"), "build", "--strict", "--site-dir", tmp_path]
+    done = subprocess.run(
+        build, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) > len(PAGES) - len(TOP)
+    loaded = re.compile(r"<(?:script|img|link|iframe|source)\b[^>]*?\b(?:src|href)=\"?(?:https?:)?//", re.IGNORECASE)
+    assert [str(page) for page in pages if loaded.search(page.read_text())] == []

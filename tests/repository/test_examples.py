@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import examples
-from evornn.experiments.spec import experiment, plan
+from evornn.experiments.spec import parse_spec, plan
 from evornn.experiments.yaml import read
 from evornn.networks import NETWORKS
 from evornn.store.store import open_store
@@ -18,7 +18,7 @@ def test_an_example_is_a_spec_of_ten_seeds_that_says_what_it_shows(name: str) ->
     path = examples.FOLDER / f"{name}.yaml"
     spec = read(path)
     assert spec["name"].replace(" ", "_") == name
-    assert len({run.seed for run in plan(experiment(spec))}) >= 10
+    assert len({run.seed for run in plan(parse_spec(spec))}) >= 10
     assert len(examples.purpose(path)) > 40
 
 

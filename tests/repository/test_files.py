@@ -38,7 +38,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
-    with full_disk(), pytest.raises(OSError, match="File too large"), cache.written(tmp_path / "kernel") as file:
+    with full_disk(), pytest.raises(OSError, match="File too large"), cache.atomic_write(tmp_path / "kernel") as file:
         file.write(LONG)
         file.flush()
     assert list(tmp_path.iterdir()) == []
@@ -47,7 +47,7 @@ def test_a_full_disk_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
 def test_who_writes_at_the_same_time_does_not_disturb(tmp_path: Path) -> None:
     """Threads of a process too."""
     place = tmp_path / "report.html"
-    with files.replacing(place) as one:
+    with files.atomic_write(place) as one:
         one.write(LONG)
         files.write(place, b"other")
         assert place.read_bytes() == b"other"

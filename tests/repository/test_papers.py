@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.papers import __main__ as command
 from benchmarks.papers import page, running
-from benchmarks.papers.claims import Claim, judged
+from benchmarks.papers.claims import Claim, evaluate_claims
 from benchmarks.papers.figures import (
     FIGURES,
     best_score,
@@ -26,7 +26,7 @@ from evornn.cli.progress import progress
 from evornn.errors import UnknownName
 from evornn.experiments.analysis.statistics import Interval
 from evornn.experiments.execute import check_plans
-from evornn.experiments.spec import experiment, plan
+from evornn.experiments.spec import parse_spec, plan
 from evornn.store.records import StoredRun
 from evornn.store.store import open_store
 
@@ -47,7 +47,7 @@ def test_every_line_is_an_experiment_that_fits_together(name: str, quick: bool) 
     assert len(set(names)) == len(names)
     assert {name for claim in found.claims for name in (claim.higher, claim.lower)} <= set(names)
     for line in found.lines:
-        plans = plan(experiment(line.spec))
+        plans = plan(parse_spec(line.spec))
         assert all(parameters > 0 for parameters in check_plans(plans[:1]))
         assert len(plans) <= 4 if quick and name != "narma" else len(plans) >= (3 if name == "jsb" else 10)
 
@@ -105,28 +105,28 @@ def test_claims_are_tested_on_the_runs_of_two_lines() -> None:
         for name, base in (("high", 0.9), ("near", 0.899), ("low", 0.5))
     }
     claims = [Claim("high", "low", 0.3), Claim("high", "near"), Claim("low", "near"), Claim("high", "not run")]
-    found = judged(claims, runs)
+    found = evaluate_claims(claims, runs)
     assert [j.verdict for j in found] == ["reproduced", "open", "not reproduced"]
     assert found[0].p == found[2].p < 1e-3 < 0.05 < found[1].p
-    assert judged([Claim("high", "low", 0.41)], runs)[0].verdict == "not reproduced"
-    assert judged([], runs) == []
+    assert evaluate_claims([Claim("high", "low", 0.41)], runs)[0].verdict == "not reproduced"
+    assert evaluate_claims([], runs) == []
 
 
 def test_a_score_that_can_not_be_is_no_reproduction(tmp_path: Path) -> None:
     small = replace(_small(), figure="best_score", reproduced="reached", bound=99_999)
     with open_store(f"sqlite:///{tmp_path}/papers.db") as store:
         running.run(small, store, 0, partial(progress, quiet=True), full=False)
-        assert running.measured(small, [store])[0].verdict == "beyond what is possible"
+        assert running.measure(small, [store])[0].verdict == "beyond what is possible"
         possible = replace(small, bound=100_000)
-        assert running.measured(possible, [store])[0].verdict == "reproduced"
+        assert running.measure(possible, [store])[0].verdict == "reproduced"
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled", "queued"])
 def test_a_line_is_not_judged_by_the_runs_that_are_left(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     solving = [run(solved=True, evaluations=1)] * 3
     for others, said in (([], "reproduced"), ([run(state=state)], "not complete")):
-        monkeypatch.setattr(running, "_held", lambda line, stores, runs=(*solving, *others): (None, runs))
-        found, _ = running.measured(_small(), [])
+        monkeypatch.setattr(running, "_stored_runs", lambda line, stores, runs=(*solving, *others): (None, runs))
+        found, _ = running.measure(_small(), [])
         assert (found.verdict, found.ours is None) == (said, bool(others))
 
 
@@ -154,7 +154,7 @@ def test_the_command_keeps_its_runs_and_writes_them_down(
     assert "balance" in capsys.readouterr().out
     with open_store(arguments[2]) as store:
         assert len(store.jobs()) == 1, "the second call had nothing to do"
-        found = running.measured(small, [store])
+        found = running.measure(small, [store])
         assert [m.runs for m in found] == [2, 0] and found[0].ours is not None
         assert [m.verdict for m in found] == ["reproduced", "not run"], "the long line is left out"
         text = page.markdown(small, found, [], running.environments(small, [store]))
@@ -167,7 +167,7 @@ def test_a_changed_line_is_computed_anew(tmp_path: Path) -> None:
         running.run(small, store, 0, partial(progress, quiet=True), full=False)
         line = small.lines[0]
         changed = replace(small, lines=(replace(line, spec={**line.spec, "seeds": 3}),))
-        assert running.measured(changed, [store])[0].verdict == "not run"
+        assert running.measure(changed, [store])[0].verdict == "not run"
 
 
 def test_sections_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

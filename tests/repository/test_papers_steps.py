@@ -407,7 +407,7 @@ def mut3() -> Worked:
 def echo_state() -> Worked:
     """Two units and a leak a; y₀ = 0. The weights are what the architecture has drawn."""
     a, settings = 0.3, {"leak": 0.3, "feedback": 0.5, "reservoir": 4}
-    drawn = Network("echo_state", inputs=1, units=2, outputs=1, **settings).layout.fixed
+    drawn = Network("echo_state", inputs=1, units=2, outputs=1, **settings).layout.fixed_weights
     (u,), (v,) = drawn["0.h.x"].astype(float).tolist()
     (w11, w12), (w21, w22) = drawn["0.h.h"].astype(float).tolist()
     (back1,), (back2,) = drawn["0.h.y"].astype(float).tolist()

@@ -19,11 +19,11 @@ from serving import CODE, Server, serving
 from test_cli import SPEC
 
 import evornn
-from evornn.library import Silent, work
+from evornn.library import SilentListener, work
 from evornn.service.api.app import create_app
 from evornn.service.api.examples import SPEC as EXAMPLE
 from evornn.service.api.examples import SPEC_BODY
-from evornn.service.api.serving import is_loopback, token_of
+from evornn.service.api.serving import is_loopback, read_token_file
 from evornn.store.records import LogLine
 from evornn.store.store import open_store
 
@@ -244,7 +244,7 @@ def test_a_stream_tells_what_happens_now(server: Server, database: str) -> None:
         store.release(claim.run.id, claim.lease)
         assert next(logs)[2]["message"] == "two\nlines"
         assert next(stream)[1] == "claimed"
-        work(store, job, 0, None, Silent())
+        work(store, job, 0, None, SilentListener())
     assert [event for _, event, _ in stream][-2:] == ["succeeded", "end"]
     assert [event for _, event, _ in logs] == ["end"]
 
@@ -350,7 +350,7 @@ def test_a_token_file_opens_the_server_and_names_are_listed(tmp_path: Path) -> N
     words = ("--host", "0.0.0.0", "--token-file", str(file), "--host-name", "evornn.example")
     with serving(store, *words) as found:
         assert found.token == "" and file.stat().st_mode & 0o777 == 0o600
-        server = Server(found.url.replace("0.0.0.0", "127.0.0.1"), token_of(file), found.process)
+        server = Server(found.url.replace("0.0.0.0", "127.0.0.1"), read_token_file(file), found.process)
         assert server.get(f"{API}/jobs").json()["items"] == []
         assert server.get(f"{API}/jobs", headers={"Host": "evornn.example"}).status_code == 200
         wrong = server.get(f"{API}/jobs", headers={"Host": "other.example"})
@@ -363,7 +363,7 @@ def test_a_token_file_that_is_no_good(text: str, mode: int, problem: str, tmp_pa
     file.write_text(text)
     file.chmod(mode)
     with pytest.raises(evornn.EvornnError, match=problem):
-        token_of(file)
+        read_token_file(file)
 
 
 @pytest.mark.slow

@@ -193,7 +193,10 @@ def test_a_dispatcher_is_told_to_stop(unbroken: dict[str, Any], submitted: Exper
 def test_a_second_signal_ends_a_dispatcher_at_once(submitted: Experiment) -> None:
     dispatcher = submitted.begin(*DISPATCH)
     submitted.wait(lambda store: bool(half_done(store)))
-    with open_store(f"sqlite:///{submitted.database}") as store, store.writing():  # giving back waits for this
+    with (
+        open_store(f"sqlite:///{submitted.database}") as store,
+        store.write_transaction(),
+    ):  # giving back waits for this
         for _ in range(20):
             dispatcher.send_signal(signal.SIGINT)
             time.sleep(0.05)
@@ -243,7 +246,7 @@ def test_a_cluster_on_which_everything_dies(unbroken: dict[str, Any], postgres: 
 
         def wait(condition: Callable[[], bool]) -> None:
             while not condition():
-                assert time.monotonic() < deadline, victims.said()
+                assert time.monotonic() < deadline, victims.logs()
                 victims.mend()
                 time.sleep(0.1)
 
@@ -266,6 +269,6 @@ def test_a_cluster_on_which_everything_dies(unbroken: dict[str, Any], postgres: 
             wait(lambda k=k: succeeded(store) >= 2 * k and bool(half_done(store) and victims.workers()))  # type: ignore[misc]
             die()
         wait(lambda: succeeded(store) == RUNS)
-        assert faults(store, job, unbroken) == [], victims.said()
+        assert faults(store, job, unbroken) == [], victims.logs()
         assert sum(run.lease for run in store.runs()) >= RUNS + 3
     assert list(victims.processes()) == []

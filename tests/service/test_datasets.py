@@ -12,10 +12,10 @@ import pytest
 from stores import new_runs, result, row
 
 from evornn.errors import EvornnError
-from evornn.service.datasets import LARGEST, keep
+from evornn.service.datasets import MAX_BYTES, save_upload
 from evornn.service.estimate import estimate
-from evornn.service.policy import Rules
-from evornn.service.reading.export import table
+from evornn.service.policy import SubmissionPolicy
+from evornn.service.reading.export import encode_table
 from evornn.service.service import Service
 from evornn.store.store import Store, open_store
 
@@ -29,9 +29,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_a_data_set_is_kept_once_and_specs_may_name_it(tmp_path: Path, store: Store) -> None:
-    rules = Rules(data=tmp_path)
-    kept = keep(rules, "my load.csv", SERIES)
-    assert kept == keep(rules, "my load.csv", SERIES) and kept.columns == ("time", "load") and kept.rows == 200
+    rules = SubmissionPolicy(data=tmp_path)
+    kept = save_upload(rules, "my load.csv", SERIES)
+    assert kept == save_upload(rules, "my load.csv", SERIES) and kept.columns == ("time", "load") and kept.rows == 200
     assert (tmp_path / kept.name).read_bytes() == SERIES and len(list(tmp_path.glob("*.csv"))) == 1
     spec = {
         "name": "own", "tasks": [{"kind": "csv", "path": kept.name, "targets": ["load"], "window": 4, "horizon": 1}],
@@ -46,39 +46,39 @@ def test_a_data_set_is_kept_once_and_specs_may_name_it(tmp_path: Path, store: St
 def test_a_name_can_reach_no_other_place(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    kept = keep(Rules(data=folder), name, SERIES)
+    kept = save_upload(SubmissionPolicy(data=folder), name, SERIES)
     assert (folder / kept.name).is_file() and [path.name for path in tmp_path.iterdir()] == ["data"]
     assert len(list(folder.iterdir())) == 1 and kept.name.isascii() and "/" not in kept.name
 
 
 def test_another_content_is_another_file(tmp_path: Path) -> None:
-    rules = Rules(data=tmp_path)
-    assert keep(rules, "a.csv", SERIES).name != keep(rules, "a.csv", SERIES + b"1,2\n").name
+    rules = SubmissionPolicy(data=tmp_path)
+    assert save_upload(rules, "a.csv", SERIES).name != save_upload(rules, "a.csv", SERIES + b"1,2\n").name
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [(b"", "no rows"), (b"a,b\n", "no rows"), (b"a,b\n1\n", "row 2"), (b"\xff\xfe\x00", "UTF-8"),
-     (b"a\n" + b"1\n" * LARGEST, "at most"), (b'a,b\n"1,2\n', "not a CSV file")],
+     (b"a\n" + b"1\n" * MAX_BYTES, "at most"), (b'a,b\n"1,2\n', "not a CSV file")],
 )  # fmt: skip
 def test_what_is_no_data_set_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
     with pytest.raises(EvornnError, match=problem):
-        keep(Rules(data=tmp_path), "a.csv", content)
+        save_upload(SubmissionPolicy(data=tmp_path), "a.csv", content)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_folder_none_are_taken() -> None:
     with pytest.raises(EvornnError, match="takes no data sets"):
-        keep(Rules(), "a.csv", SERIES)
+        save_upload(SubmissionPolicy(), "a.csv", SERIES)
 
 
 def test_an_answer_as_a_file() -> None:
     columns, rows = ["run", "loss", "run"], [[1, 0.5, "x"], [2, None, "=1+1"], [3, float("nan"), "-"]]
-    found = table(columns, rows, ".csv").decode().splitlines()
+    found = encode_table(columns, rows, ".csv").decode().splitlines()
     assert found[:3] == ["run,loss,run", "1,0.5,x", "2,,'=1+1"]
-    frame = pd.read_parquet(io.BytesIO(table(columns, rows, ".parquet")))
+    frame = pd.read_parquet(io.BytesIO(encode_table(columns, rows, ".parquet")))
     assert list(frame) == ["run", "loss", "run_2"] and frame["run_2"].tolist() == ["x", "=1+1", "-"]
-    mixed = pd.read_parquet(io.BytesIO(table(["a"], [[1], ["b"]], ".parquet")))
+    mixed = pd.read_parquet(io.BytesIO(encode_table(["a"], [[1], ["b"]], ".parquet")))
     assert mixed["a"].tolist() == ["1", "b"]
 
 

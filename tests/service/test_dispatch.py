@@ -19,28 +19,38 @@ from stores import checkpoint, new_runs, result, row
 
 from evornn.service.dispatch import dispatcher
 from evornn.service.dispatch.dispatcher import Dispatcher
-from evornn.service.dispatch.process_identity import own_name
-from evornn.service.executors.executor import Assignment, Attempt, Ended, Event, Room, Said, is_last
+from evornn.service.dispatch.process_identity import current_identity
+from evornn.service.executors.executor import (
+    Assignment,
+    Attempt,
+    EndEvent,
+    ExecutorEvent,
+    ProgressEvent,
+    ResourceSet,
+    is_final,
+)
 from evornn.store import leases
 from evornn.store.errors import StoreError, Unreachable
 from evornn.store.records import Machine, StoredRun
 from evornn.store.store import Store, open_store
 from evornn.training.records import Checkpoint, Update
 
-Script = Callable[[Assignment], list[Event]]
+Script = Callable[[Assignment], list[ExecutorEvent]]
 ELSEWHERE = "elsewhere:1:1"  # a dispatcher on another machine
 
 
-def progress(a: Assignment, *marks: int) -> Said:
-    return Said(a.attempt, Update([row(mark) for mark in marks], checkpoint(marks[-1]), network_steps=10 * marks[-1]))
+def progress(a: Assignment, *marks: int) -> ProgressEvent:
+    return ProgressEvent(
+        a.attempt, Update([row(mark) for mark in marks], checkpoint(marks[-1]), network_steps=10 * marks[-1])
+    )
 
 
-def success(a: Assignment, *marks: int) -> Said:
-    return Said(a.attempt, Update([row(mark) for mark in marks], None, result(), network_steps=1000))
+def success(a: Assignment, *marks: int) -> ProgressEvent:
+    return ProgressEvent(a.attempt, Update([row(mark) for mark in marks], None, result(), network_steps=1000))
 
 
-def ended(a: Assignment, cause: Any, reason: str = "", retry: bool = True) -> Ended:
-    return Ended(a.attempt, cause, reason, retry)
+def ended(a: Assignment, cause: Any, reason: str = "", retry: bool = True) -> EndEvent:
+    return EndEvent(a.attempt, cause, reason, retry)
 
 
 class Scripted:
@@ -54,16 +64,16 @@ class Scripted:
         self.started: list[Assignment] = []
         self.asked: list[int] = []
         self.stopped: list[int] = []
-        self.waiting: list[list[Event]] = []
+        self.waiting: list[list[ExecutorEvent]] = []
         self.live: dict[Attempt, Assignment] = {}
         self.deaf = False  # runs don't hear when they are asked to stop
         self.between: Callable[[], None] = lambda: None
 
     @property
-    def room(self) -> Room:
-        needs = [a.needs for a in self.live.values()]
+    def available_resources(self) -> ResourceSet:
+        needs = [a.shard_resources for a in self.live.values()]
         cpus = self.slots - sum(need.cpus for need in needs)
-        return Room(cpus, cpus if self.gpus is None else self.gpus - sum(need.gpus for need in needs))
+        return ResourceSet(cpus, cpus if self.gpus is None else self.gpus - sum(need.gpus for need in needs))
 
     @property
     def machines(self) -> list[Machine]:
@@ -78,13 +88,13 @@ class Scripted:
         self.waiting.append(script(assignment))
         self.live[assignment.attempt] = assignment
 
-    def events(self, timeout: float) -> list[Event]:
+    def events(self, timeout: float) -> list[ExecutorEvent]:
         self.now += self.tick
         self.between()
         self.waiting = [events for events in self.waiting if events]
         found = [events.pop(0) for events in self.waiting]
         for event in found:
-            if is_last(event):
+            if is_final(event):
                 self.live.pop(event.attempt, None)
         return found
 
@@ -92,7 +102,7 @@ class Scripted:
         (self.stopped if force else self.asked).append(attempt.run)
         if force or not self.deaf:
             self.waiting = [[e for e in events if e.attempt != attempt] for events in self.waiting]
-            self.waiting.append([Ended(attempt, "stopped")])
+            self.waiting.append([EndEvent(attempt, "stopped")])
 
     def close(self) -> None: ...
 
@@ -103,9 +113,9 @@ class Heard:
     def __init__(self) -> None:
         self.ends: list[tuple[str, str]] = []
 
-    def claimed(self, run: StoredRun) -> None: ...
-    def updated(self, run: StoredRun, update: Update) -> None: ...
-    def ended(self, run: StoredRun, state: str, reason: str) -> None:
+    def on_claim(self, run: StoredRun) -> None: ...
+    def on_update(self, run: StoredRun, update: Update) -> None: ...
+    def on_end(self, run: StoredRun, state: str, reason: str) -> None:
         self.ends.append((state, reason))
 
 
@@ -175,7 +185,7 @@ def test_a_zombie_is_fenced_and_stopped(store: Store, url: str) -> None:
 
     def take_away() -> None:
         if not taken and store.run(1).mark == 1:
-            store.release_owner(own_name())
+            store.release_owner(current_identity())
             taken.append(store.claim(ELSEWHERE))
             store.record(1, taken[0].lease, [row(2)], checkpoint(2))
             store.finish(1, taken[0].lease, result(), [row(3)])
@@ -195,7 +205,7 @@ def test_a_lease_that_ran_out_here_is_renewed_and_nothing_starts_twice(store: St
     def suspended() -> None:
         calls.append(1)
         if len(calls) == 3:  # the next report about all runs is not due yet
-            store.release_owner(own_name())
+            store.release_owner(current_identity())
 
     executor.between = suspended
     assert worked(store, job, executor) == [("succeeded", "")]
@@ -206,7 +216,7 @@ def test_a_recomputed_row_that_differs_fails_the_run(store: Store) -> None:
     job = queued(store)
     other = Update([row(1, valid=0.123)], checkpoint(1))
     executor = Scripted(
-        lambda a: [progress(a, 1), ended(a, "machine")], lambda a: [Said(a.attempt, other), success(a, 2)]
+        lambda a: [progress(a, 1), ended(a, "machine")], lambda a: [ProgressEvent(a.attempt, other), success(a, 2)]
     )
     ends = worked(store, job, executor)
     assert ends[-1][0] == "failed" and "recomputed valid" in ends[-1][1] and executor.stopped == [1]
@@ -235,7 +245,7 @@ def test_a_run_that_does_not_hear_is_cancelled_by_force(store: Store) -> None:
     executor.between = cancel
     assert worked(store, job, executor) == [("cancelled", "")]
     assert (executor.asked, executor.stopped) == ([1], [1]) and store.run(1).state == "cancelled"
-    assert dispatcher.FORCE <= executor.now - times[0] <= 5
+    assert dispatcher.STOP_TIMEOUT <= executor.now - times[0] <= 5
 
 
 def test_a_result_that_comes_before_the_cancellation_counts(store: Store) -> None:
@@ -285,14 +295,14 @@ def test_the_late_end_of_a_lost_try_does_not_end_the_next_one(store: Store) -> N
     def take_away() -> None:
         if store.run(1).mark == 1 and not lost:
             lost.append(executor.started[0])
-            store.release_owner(own_name())
+            store.release_owner(current_identity())
             claim = store.claim(ELSEWHERE)
             assert claim is not None
             store.release(1, claim.lease)
         if len(executor.started) == 1:
-            executor.waiting = [events for events in executor.waiting if not events or not is_last(events[0])]
+            executor.waiting = [events for events in executor.waiting if not events or not is_final(events[0])]
         elif store.run(1).mark == 2:
-            executor.waiting.insert(0, [Ended(lost[0].attempt, "stopped")])
+            executor.waiting.insert(0, [EndEvent(lost[0].attempt, "stopped")])
 
     executor.between = take_away
     states = [state for state, _ in worked(store, job, executor, slots=1)]
@@ -303,8 +313,8 @@ def test_what_cannot_be_stored_fails_its_run_alone(store: Store) -> None:
     job = queued(store, 2)
     bad = Checkpoint(1, {}, {"step": {1, 2}})  # a set is no plain data
 
-    def script(a: Assignment) -> list[Event]:
-        return [Said(a.attempt, Update([row(1)], bad)) if a.seed == 0 else success(a, 1)]
+    def script(a: Assignment) -> list[ExecutorEvent]:
+        return [ProgressEvent(a.attempt, Update([row(1)], bad)) if a.seed == 0 else success(a, 1)]
 
     ends = worked(store, job, Scripted(script, slots=2))
     assert sorted(state for state, _ in ends) == ["failed", "succeeded"]
@@ -337,7 +347,7 @@ def under_way(store: Store, executor: Scripted) -> list[int]:
     seen: list[list[int]] = []
 
     def look() -> None:
-        seen.append(sorted(engine.held))
+        seen.append(sorted(engine.active_runs))
         if len(seen) == 10:
             engine.stop()
 
@@ -443,7 +453,7 @@ def test_runs_go_on_while_the_database_is_away(store: Store, caplog: pytest.LogC
         ends = worked(proxy, job, executor, patience=float("inf"))  # type: ignore[arg-type]
     assert ends == [("succeeded", "")] * 3 and [a.attempt.lease for a in executor.started] == [1] * 3
     assert [r.mark for r in store.curve(1)] == list(range(1, 10))
-    assert claimed[1] - since[0] >= 60 + dispatcher.CALM, "others renew their leases first"
+    assert claimed[1] - since[0] >= 60 + dispatcher.COOLDOWN, "others renew their leases first"
     assert [record.message.partition(".")[0][:28] for record in caplog.records] == [
         "the database can't be reache",
         "the database is back after 6",
@@ -471,7 +481,7 @@ def test_a_run_that_was_lost_meanwhile_is_dropped(store: Store) -> None:
     def outage() -> None:
         proxy.away = store.run(1).mark == 2 and executor.now < 1010
         if proxy.away and not taken:
-            store.release_owner(own_name())
+            store.release_owner(current_identity())
             taken.append(store.claim(ELSEWHERE))
         elif executor.stopped and store.run(1).state == "running":
             store.finish(1, taken[0].lease, result(), [row(3)])
@@ -483,7 +493,7 @@ def test_a_run_that_was_lost_meanwhile_is_dropped(store: Store) -> None:
 
 
 def test_what_is_kept_meanwhile_has_a_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "ROWS", 50)
+    monkeypatch.setattr(dispatcher, "MAX_ROWS", 50)
     queued(store)
     proxy, executor = Away(store), Scripted(lambda a: [progress(a, mark) for mark in range(1, 1000)])
     heard = Heard()
@@ -505,7 +515,7 @@ def test_what_is_kept_meanwhile_has_a_bound(store: Store, monkeypatch: pytest.Mo
 
 def gone() -> str:
     """The name of a dispatcher whose process has ended."""
-    code = "from evornn.service.dispatch.process_identity import own_name; print(own_name())"
+    code = "from evornn.service.dispatch.process_identity import current_identity; print(current_identity())"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -577,7 +587,7 @@ def test_a_warm_start_carries_the_champion_to_the_worker(store: Store) -> None:
         assert ended == state
         if state == "succeeded":
             origin = executor.started[0].origin
-            assert origin is not None and origin.spread == 0.25
+            assert origin is not None and origin.initial_std_scale == 0.25
             np.testing.assert_array_equal(origin.genome, result().genome)
         else:
             assert executor.started == [] and "77" in reason
@@ -586,7 +596,7 @@ def test_a_warm_start_carries_the_champion_to_the_worker(store: Store) -> None:
 def test_what_an_executor_cannot_do_fails_the_run_alone(store: Store) -> None:
     job = queued(store, 2)
 
-    def script(a: Assignment) -> list[Event]:
+    def script(a: Assignment) -> list[ExecutorEvent]:
         if a.seed == 0:
             raise StoreError("too many CPUs")
         return [success(a, 1)]

@@ -20,14 +20,23 @@ from test_dispatch import Heard, gone
 
 from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
-from evornn.experiments.spec import experiment, plan
+from evornn.experiments.spec import parse_spec, plan
 from evornn.service.dispatch import process_identity
 from evornn.service.dispatch.dispatcher import Dispatcher
-from evornn.service.dispatch.process_identity import is_dead, own_name
+from evornn.service.dispatch.process_identity import current_identity, is_dead
 from evornn.service.executors import subprocess_executor
-from evornn.service.executors.executor import Assignment, Attempt, Ended, Event, Executor, Room, Said, is_last
+from evornn.service.executors.executor import (
+    Assignment,
+    Attempt,
+    EndEvent,
+    Executor,
+    ExecutorEvent,
+    ProgressEvent,
+    ResourceSet,
+    is_final,
+)
 from evornn.service.executors.local_executor import LocalExecutor
-from evornn.service.executors.subprocess_executor import Detached
+from evornn.service.executors.subprocess_executor import SubprocessExecutor
 from evornn.service.service import submit
 from evornn.store.records import StoredRun
 from evornn.store.store import Store, open_store
@@ -58,7 +67,7 @@ class Cancelling(Heard):
         super().__init__()
         self.store, self.job = store, job
 
-    def claimed(self, run: StoredRun) -> None:
+    def on_claim(self, run: StoredRun) -> None:
         self.store.cancel(job=self.job)
 
 
@@ -78,8 +87,8 @@ def on_ray() -> Iterator[Executor]:
 
 
 @contextmanager
-def apart(make: subprocess_executor.Make) -> Iterator[Detached]:
-    working = Detached(make)
+def apart(make: subprocess_executor.ExecutorFactory) -> Iterator[SubprocessExecutor]:
+    working = SubprocessExecutor(make)
     yield working
     working.close()
 
@@ -91,7 +100,7 @@ KINDS = {"local": local, "ray": on_ray, "detached": partial(apart, local), "deta
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     """Each starts once."""
     with KINDS[request.param]() as working:  # type: ignore[operator]
-        while working.room.cpus <= 0:
+        while working.available_resources.cpus <= 0:
             working.events(0.1)
         yield working
 
@@ -101,7 +110,7 @@ def attempt(run: int) -> Attempt:
 
 
 def assignment(run: int, **changes: Any) -> Assignment:
-    spec = experiment({**SPEC, **{k: v for k, v in changes.items() if k in SPEC}})
+    spec = parse_spec({**SPEC, **{k: v for k, v in changes.items() if k in SPEC}})
     first = plan(spec)[0]
     values = {
         "fragments": first.fragments,
@@ -113,9 +122,9 @@ def assignment(run: int, **changes: Any) -> Assignment:
     return Assignment(attempt(run), **{**values, **{k: v for k, v in changes.items() if k in values}})  # type: ignore[arg-type]
 
 
-def heard(executor: Executor, run: int, until: Callable[[Event], bool]) -> list[Event]:
+def heard(executor: Executor, run: int, until: Callable[[ExecutorEvent], bool]) -> list[ExecutorEvent]:
     """Events of a run up to the first that is waited for."""
-    events: list[Event] = []
+    events: list[ExecutorEvent] = []
     while True:
         for event in executor.events(0.2):
             if event.attempt.run == run:
@@ -127,7 +136,7 @@ def heard(executor: Executor, run: int, until: Callable[[Event], bool]) -> list[
 def test_a_run_is_computed_to_its_end(executor: Executor) -> None:
     asked = assignment(1)
     executor.start(asked)
-    updates = [event.update for event in heard(executor, 1, is_last) if isinstance(event, Said)]
+    updates = [event.update for event in heard(executor, 1, is_final) if isinstance(event, ProgressEvent)]
     expected = list(execute(asked.fragments, asked.seed, asked.budget))[-1].result
     found = updates[-1].result
     assert found is not None and expected is not None
@@ -138,42 +147,44 @@ def test_a_run_is_computed_to_its_end(executor: Executor) -> None:
 def test_a_run_goes_on_from_a_checkpoint(executor: Executor) -> None:
     asked = assignment(2, budget={**ENDLESS, "steps": 10**8, "marks": 10**4})
     executor.start(asked)
-    first = heard(executor, 2, lambda event: isinstance(event, Said) and event.update.checkpoint is not None)[-1]
+    first = heard(executor, 2, lambda event: isinstance(event, ProgressEvent) and event.update.checkpoint is not None)[
+        -1
+    ]
     executor.stop(attempt(2))
-    assert heard(executor, 2, is_last)[-1] == Ended(attempt(2), "stopped")
-    assert isinstance(first, Said) and first.update.checkpoint is not None
+    assert heard(executor, 2, is_final)[-1] == EndEvent(attempt(2), "stopped")
+    assert isinstance(first, ProgressEvent) and first.update.checkpoint is not None
     second = replace(asked, attempt=Attempt(2, 2), checkpoint=first.update.checkpoint)
     executor.start(second)
-    again = heard(executor, 2, lambda event: isinstance(event, Said) and bool(event.update.rows))[-1]
-    assert isinstance(again, Said) and again.update.rows[0].mark > first.update.rows[-1].mark
+    again = heard(executor, 2, lambda event: isinstance(event, ProgressEvent) and bool(event.update.rows))[-1]
+    assert isinstance(again, ProgressEvent) and again.update.rows[0].mark > first.update.rows[-1].mark
     executor.stop(second.attempt)
-    heard(executor, 2, is_last)
+    heard(executor, 2, is_final)
 
 
 def test_errors_come_as_words(executor: Executor) -> None:
     executor.start(assignment(3, fragments={**assignment(3).fragments, "network": {"kind": "elmann"}}))
-    (end,) = heard(executor, 3, is_last)
-    assert end == Ended(attempt(3), "error", "unknown network 'elmann': did you mean 'elman'?", retry=False)
+    (end,) = heard(executor, 3, is_final)
+    assert end == EndEvent(attempt(3), "error", "unknown network 'elmann': did you mean 'elman'?", retry=False)
     executor.start(assignment(4, seed="no number"))
-    (end,) = heard(executor, 4, is_last)
-    assert isinstance(end, Ended) and end.cause == "error" and end.retry and "Error: " in end.reason
+    (end,) = heard(executor, 4, is_final)
+    assert isinstance(end, EndEvent) and end.cause == "error" and end.retry and "Error: " in end.reason
 
 
 @pytest.mark.parametrize("force", [True, False])
 def test_a_run_is_stopped_and_others_go_on(executor: Executor, force: bool) -> None:
-    parallel = executor.room.cpus > 1
+    parallel = executor.available_resources.cpus > 1
     executor.start(assignment(5, budget=ENDLESS))
-    heard(executor, 5, lambda event: isinstance(event, Said))
+    heard(executor, 5, lambda event: isinstance(event, ProgressEvent))
     executor.start(assignment(6))
     if parallel:
-        heard(executor, 6, is_last)
+        heard(executor, 6, is_final)
     executor.stop(attempt(5), force)
-    assert heard(executor, 5, is_last)[-1] == Ended(attempt(5), "stopped")
+    assert heard(executor, 5, is_final)[-1] == EndEvent(attempt(5), "stopped")
     if not parallel:
-        heard(executor, 6, is_last)
+        heard(executor, 6, is_final)
     executor.stop(attempt(5), force)  # has ended: nothing happens
     executor.start(assignment(7))
-    heard(executor, 7, is_last)
+    heard(executor, 7, is_final)
 
 
 def test_a_run_is_stopped_before_it_begins(executor: Executor) -> None:
@@ -183,10 +194,10 @@ def test_a_run_is_stopped_before_it_begins(executor: Executor) -> None:
         executor.start(asked)
     for asked in reversed(endless):
         executor.stop(asked.attempt)
-    ends: list[Event] = []
+    ends: list[ExecutorEvent] = []
     while len(ends) < 3:
-        ends += [event for event in executor.events(0.2) if is_last(event)]
-    assert {event.attempt: event for event in ends} == {a.attempt: Ended(a.attempt, "stopped") for a in endless}
+        ends += [event for event in executor.events(0.2) if is_final(event)]
+    assert {event.attempt: event for event in ends} == {a.attempt: EndEvent(a.attempt, "stopped") for a in endless}
 
 
 def test_a_run_is_stopped_at_the_moment_it_begins(executor: Executor) -> None:
@@ -196,15 +207,15 @@ def test_a_run_is_stopped_at_the_moment_it_begins(executor: Executor) -> None:
         executor.start(asked)
         time.sleep(k * 0.0005)
         executor.stop(asked.attempt)
-        assert heard(executor, 100 + k, is_last)[-1] == Ended(asked.attempt, "stopped")
+        assert heard(executor, 100 + k, is_final)[-1] == EndEvent(asked.attempt, "stopped")
 
 
 def test_there_is_room_again_when_a_run_has_ended(executor: Executor) -> None:
-    before = executor.room
+    before = executor.available_resources
     executor.start(assignment(24))
-    assert executor.room.cpus < before.cpus
-    heard(executor, 24, is_last)
-    while executor.room != before:
+    assert executor.available_resources.cpus < before.cpus
+    heard(executor, 24, is_final)
+    while executor.available_resources != before:
         executor.events(0.05)
 
 
@@ -243,7 +254,7 @@ def test_a_run_that_hears_nothing_is_cancelled(executor: Executor, tmp_path: Pat
         listener = Cancelling(store, job)
         Dispatcher(store, executor, listener).work(job)
         assert store.job(job).counts == {"cancelled": 1} and [state for state, _ in listener.ends] == ["cancelled"]
-    while executor.room.cpus <= 0:
+    while executor.available_resources.cpus <= 0:
         executor.events(0.1)
 
 
@@ -251,13 +262,13 @@ def test_a_run_that_hears_nothing_is_cancelled(executor: Executor, tmp_path: Pat
 @pytest.mark.parametrize("executor", ["ray"], indirect=True)
 def test_a_dead_worker_is_a_dead_machine(executor: Executor) -> None:
     executor.start(assignment(8, budget=ENDLESS))
-    heard(executor, 8, lambda event: isinstance(event, Said))
+    heard(executor, 8, lambda event: isinstance(event, ProgressEvent))
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             if any("run 8" in word for word in process.cmdline()):
                 process.kill()
-    end = heard(executor, 8, is_last)[-1]
-    assert isinstance(end, Ended) and end.cause == "machine" and end.retry
+    end = heard(executor, 8, is_final)[-1]
+    assert isinstance(end, EndEvent) and end.cause == "machine" and end.retry
 
 
 @pytest.mark.slow
@@ -266,8 +277,8 @@ def test_a_dead_worker_is_a_dead_machine(executor: Executor) -> None:
 def test_what_no_machine_has_is_refused(executor: Executor, cpus: int, gpus: int) -> None:
     wanted = {**assignment(9).fragments, "resources": {"cpus": cpus, "gpus": gpus}}
     executor.start(assignment(9, fragments=wanted))
-    (end,) = heard(executor, 9, is_last)
-    assert isinstance(end, Ended) and end.cause == "error" and not end.retry
+    (end,) = heard(executor, 9, is_final)
+    assert isinstance(end, EndEvent) and end.cause == "error" and not end.retry
     refusal = f"resources: no machine has {cpus} CPUs and {gpus} GPUs for a run (at most 2 CPUs): lower resources.cpus"
     assert end.reason.startswith(refusal)
 
@@ -287,22 +298,22 @@ def test_nothing_to_wait_for_is_waited_for(executor: Executor, monkeypatch: pyte
 
 
 def test_a_lost_process_ends_its_runs_and_another_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subprocess_executor, "AGAIN", (0.01, 0.01))
+    monkeypatch.setattr(subprocess_executor, "RESTART_DELAY", (0.01, 0.01))
     with apart(local) as executor:
         for run in (31, 32):
             executor.start(assignment(run, budget=ENDLESS))
-        heard(executor, 31, lambda event: isinstance(event, Said))
+        heard(executor, 31, lambda event: isinstance(event, ProgressEvent))
         (child,) = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
         child.kill()
-        lost: list[Event] = []
+        lost: list[ExecutorEvent] = []
         while len(lost) < 2:
-            lost += [event for event in executor.events(0.1) if is_last(event)]
-        assert [(e.attempt.run, e.cause) for e in lost if isinstance(e, Ended)] == [(31, "cluster"), (32, "cluster")]
-        assert executor.room == Room(0, 0)
-        while executor.room.cpus <= 0:
+            lost += [event for event in executor.events(0.1) if is_final(event)]
+        assert [(e.attempt.run, e.cause) for e in lost if isinstance(e, EndEvent)] == [(31, "cluster"), (32, "cluster")]
+        assert executor.available_resources == ResourceSet(0, 0)
+        while executor.available_resources.cpus <= 0:
             executor.events(0.1)
         executor.start(assignment(33))
-        heard(executor, 33, is_last)
+        heard(executor, 33, is_final)
 
 
 @contextmanager
@@ -314,10 +325,10 @@ def nowhere() -> Iterator[Executor]:
 def test_a_cluster_that_is_not_there_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(subprocess_executor, "AGAIN", (0.01, 0.02))
+    monkeypatch.setattr(subprocess_executor, "RESTART_DELAY", (0.01, 0.02))
     with apart(nowhere) as executor:
         while len(caplog.records) < 2:
-            assert executor.events(0.1) == [] and executor.room == Room(0, 0)
+            assert executor.events(0.1) == [] and executor.available_resources == ResourceSet(0, 0)
     assert {record.message.partition(":1")[0] for record in caplog.records} == {"no Ray cluster at nowhere"}
 
 
@@ -341,8 +352,8 @@ def test_the_process_goes_with_its_parent(tmp_path: Path) -> None:
 
 
 def test_a_dead_process_is_told_from_a_living_one() -> None:
-    machine, pid, start = own_name().rsplit(":", 2)
-    assert not is_dead(own_name()) and int(pid) == os.getpid()
+    machine, pid, start = current_identity().rsplit(":", 2)
+    assert not is_dead(current_identity()) and int(pid) == os.getpid()
     assert is_dead(f"{machine}:{pid}:{start}0")  # a later process with the same pid
     assert not is_dead(f"elsewhere:{pid}:1")
     assert not is_dead(f"{socket.gethostname()}:{pid}:1")  # another container of the same host name
@@ -355,14 +366,14 @@ def test_a_process_that_may_not_be_looked_at_is_alive(monkeypatch: pytest.Monkey
     def refused(pid: int) -> psutil.Process:
         raise psutil.AccessDenied(pid)
 
-    name = own_name() + "0"
+    name = current_identity() + "0"
     monkeypatch.setattr(process_identity.psutil, "Process", refused)
     assert not is_dead(name)
 
 
 def test_a_zombie_process_is_dead() -> None:
     with subprocess.Popen([sys.executable, "-c", "pass"]) as child:
-        machine, start = own_name().rsplit(":", 2)[0], process_identity._start(child.pid)
+        machine, start = current_identity().rsplit(":", 2)[0], process_identity._start_time(child.pid)
         while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
         assert is_dead(f"{machine}:{child.pid}:{start}")

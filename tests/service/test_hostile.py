@@ -16,9 +16,9 @@ from hostile import Case, cases
 from serving import Server, serving
 
 from evornn.errors import EvornnError
-from evornn.service.helper_process import Helper
-from evornn.service.policy import Rules
-from evornn.service.reading.saved_network import unpacked
+from evornn.service.helper_process import HelperProcess
+from evornn.service.policy import SubmissionPolicy
+from evornn.service.reading.saved_network import from_bytes
 
 SECRET = "TOP-SECRET"
 SERIES = "y\n" + "".join(f"{k % 7}\n" for k in range(60))
@@ -137,9 +137,9 @@ def test_a_data_set_is_read_where_it_may(place: Place) -> None:
 )
 def test_rules_keep_files_within_the_folder(name: str, place: Place) -> None:
     with pytest.raises(EvornnError, match="no data set"):
-        Rules(place.folder / "data").found(name)
+        SubmissionPolicy(place.folder / "data").resolve_file(name)
     with pytest.raises(EvornnError, match="has no data sets"):
-        Rules().found(name)
+        SubmissionPolicy().resolve_file(name)
 
 
 # ---- the helper ----------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def broken() -> None:
     ],
 )
 def test_the_helper_survives(function: object, problem: str) -> None:
-    helper = Helper(memory=2**30, seconds=20.0)
+    helper = HelperProcess(memory=2**30, seconds=20.0)
     try:
         assert helper.call(len, "started") == 7
         helper.seconds = 0.5 if function is forever else 20.0
@@ -192,4 +192,4 @@ def test_the_helper_survives(function: object, problem: str) -> None:
 @pytest.mark.parametrize("damaged", [b"", b"\x80\x04.", b"\xff" * 20, (2).to_bytes(8, "little") + b"{}", b"[" * 5000])
 def test_a_damaged_model_is_refused(damaged: bytes) -> None:
     with pytest.raises(EvornnError, match="damaged"):
-        unpacked(damaged)
+        from_bytes(damaged)

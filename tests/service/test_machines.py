@@ -37,7 +37,7 @@ def test_this_machine_has_what_it_uses() -> None:
 
 def test_metrics_add_machines_up(url: str) -> None:
     with open_store(url) as store:
-        store.seen("me", 8, 3, [Machine("a", "one", 4, 1, 2, 0.5), Machine("b", "two", 4, 2)])
+        store.heartbeat("me", 8, 3, [Machine("a", "one", 4, 1, 2, 0.5), Machine("b", "two", 4, 2)])
         text = Metrics(store).text().decode()
     for line in ("cpus 8.0", "cpus_used 3.0", "gpus 2.0", "gpus_used 0.5"):
         assert f"\nevornn_{line}\n" in text

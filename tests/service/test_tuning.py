@@ -24,10 +24,10 @@ from evornn import library
 from evornn.errors import EvornnError
 from evornn.experiments import ranges
 from evornn.experiments.ranges import Choices, Numbers
-from evornn.experiments.spec import experiment
+from evornn.experiments.spec import parse_spec
 from evornn.experiments.tuning.sampler import Sampler
-from evornn.experiments.tuning.tunable_spec import tunable
-from evornn.library import Silent
+from evornn.experiments.tuning.tunable_spec import parse_tunable_spec
+from evornn.library import SilentListener
 from evornn.service.tuning.tuner import Tuner
 from evornn.store.records import StoredRun
 from evornn.store.store import Store, open_store
@@ -82,10 +82,10 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def test_a_range_is_read_or_refused_with_its_reason(low: float, high: float, scale: str | None) -> None:
     written = {"from": low, "to": high, **({} if scale is None else {"scale": scale})}
     if low < high and (scale != "log" or low > 0):
-        assert ranges.parsed(written, "x") == Numbers(low, high, scale == "log")
+        assert ranges.parse_range(written, "x") == Numbers(low, high, scale == "log")
     else:
         with pytest.raises(EvornnError, match=r"^x.*(below|above 0)"):
-            ranges.parsed(written, "x")
+            ranges.parse_range(written, "x")
 
 
 @settings(max_examples=25)
@@ -115,19 +115,19 @@ def test_a_sampler_asks_by_what_it_was_told() -> None:
 
 
 def test_whole_numbers_stay_whole_and_others_do_not() -> None:
-    space = tunable(trainer(learning_rate={"from": 1, "to": 2}, batch={"from": 1e1, "to": 20}))
+    space = parse_tunable_spec(trainer(learning_rate={"from": 1, "to": 2}, batch={"from": 1e1, "to": 20}))
     with pytest.raises(EvornnError):
-        tunable(trainer(learning_rate={"from": -1, "to": 1}))
+        parse_tunable_spec(trainer(learning_rate={"from": -1, "to": 1}))
     (method,) = space.methods
-    assert method.space["trainer.batch"] == Numbers(10, 20, whole=True)
-    assert not method.space["trainer.learning_rate"].whole  # type: ignore[union-attr]
-    assert method.space["network.units"] == Numbers(2, 5, whole=True)
+    assert method.space["trainer.batch"] == Numbers(10, 20, is_integer=True)
+    assert not method.space["trainer.learning_rate"].is_integer  # type: ignore[union-attr]
+    assert method.space["network.units"] == Numbers(2, 5, is_integer=True)
 
 
 def test_ranges_may_stand_inside_parts_and_lists() -> None:
     inside = {"kind": "memetic", "evolve": {"kind": "snes"}, "refine": {"kind": "adam", "learning_rate": RATE}}
     listed = {"kind": "adam", "betas": [{"from": 0.5, "to": 0.99, "default": 0.9}, 0.999]}
-    first, second = tunable(changed(trainers=[inside, listed])).methods
+    first, second = parse_tunable_spec(changed(trainers=[inside, listed])).methods
     assert "learning_rate" not in first.fragments["trainer"]["refine"]
     assert first.set({"trainer.refine.learning_rate": 0.5})["trainer"]["refine"]["learning_rate"] == 0.5
     assert second.fragments["trainer"]["betas"] == [0.9, 0.999]
@@ -168,21 +168,21 @@ def test_ranges_may_stand_inside_parts_and_lists() -> None:
 )
 def test_what_is_wrong_is_said(spec: dict[str, Any], message: str) -> None:
     with pytest.raises(EvornnError, match=message):
-        tunable(spec)
+        parse_tunable_spec(spec)
 
 
 def test_a_label_that_a_tuned_trainer_would_have_is_refused() -> None:
     spec = changed(trainers=[{"kind": "adam", "batch": {"from": 2, "to": 4}}, {"kind": "sgd", "label": "adam (tuned)"}])
     with pytest.raises(EvornnError, match="give another label"):
-        tunable(spec)
+        parse_tunable_spec(spec)
 
 
 def test_whoever_runs_ranges_is_told_of_tune() -> None:
     with pytest.raises(EvornnError, match=r"networks.0.units: is a range: `evornn tune`"):
-        experiment({key: value for key, value in SPEC.items() if key != "tuning"})
+        parse_spec({key: value for key, value in SPEC.items() if key != "tuning"})
     one = {**SPEC, "networks": [{"kind": "elman"}], "trainers": [{"kind": "adam"}]}
     with pytest.raises(EvornnError, match=r"tuning: is for `evornn tune`"):
-        experiment(one)
+        parse_spec(one)
 
 
 # Fairness
@@ -206,8 +206,8 @@ def test_the_comparison_is_on_fresh_seeds_with_the_whole_budget(unbroken: Store)
 
 
 def test_tuning_seeds_avoid_those_of_the_comparison() -> None:
-    taken = tunable(SPEC).seeds
-    assert not set(tunable(changed(seeds=list(taken))).seeds) & set(taken)
+    taken = parse_tunable_spec(SPEC).seeds
+    assert not set(parse_tunable_spec(changed(seeds=list(taken))).seeds) & set(taken)
 
 
 def test_what_is_found_is_the_trial_with_the_lowest_validation_loss(unbroken: Store) -> None:
@@ -233,7 +233,7 @@ def test_what_is_found_is_the_trial_with_the_lowest_validation_loss(unbroken: St
 
 def test_a_tuned_task_is_another_task() -> None:
     spec = changed(tasks=[{**SPEC["tasks"][0], "length": {"from": 10, "to": 20, "default": 15}}])
-    found = tunable(spec)
+    found = parse_tunable_spec(spec)
     plans = found.comparison({method.labels: {"task.length": 17} for method in found.methods})
     lengths = {plan.task: plan.fragments["task"]["length"] for plan in plans}
     assert lengths == {
@@ -263,13 +263,13 @@ def test_ranges_in_which_nothing_fits_are_said(tmp_path: Path) -> None:
 # Going on
 
 
-class BreaksOff(Silent):
+class BreaksOff(SilentListener):
     """An interrupt after so many runs."""
 
     def __init__(self, after: int) -> None:
         self.left = after
 
-    def ended(self, run: StoredRun, state: str, reason: str) -> None:
+    def on_end(self, run: StoredRun, state: str, reason: str) -> None:
         if state == "succeeded":
             self.left -= 1
             if self.left < 0:
@@ -281,7 +281,7 @@ def test_a_tuning_that_was_broken_off_comes_to_the_same_end(after: int, unbroken
     url = f"sqlite:///{tmp_path}/evornn.db"
     with pytest.raises(KeyboardInterrupt), open_store(url) as store:
         tuner, listener = Tuner(store, SPEC), BreaksOff(after)
-        with library.working(store, 0, None) as work:
+        with library.job_dispatcher(store, 0, None) as work:
             for job in tuner.jobs():
                 work(job, listener)
             work(tuner.comparison(), listener)
@@ -292,7 +292,7 @@ def test_a_tuning_that_was_broken_off_comes_to_the_same_end(after: int, unbroken
 
 def test_the_same_again_computes_nothing(unbroken: Store) -> None:
     before = unbroken.runs()
-    library.tune(SPEC, store=unbroken.where, workers=0).close()
+    library.tune(SPEC, store=unbroken.display_url, workers=0).close()
     assert unbroken.runs() == before
 
 

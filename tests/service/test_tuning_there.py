@@ -16,12 +16,12 @@ from test_tuning import SPEC, ended
 from evornn import library
 from evornn.cli import progress
 from evornn.errors import EvornnError
-from evornn.library import Silent, work
-from evornn.service.policy import Rules
+from evornn.library import SilentListener, work
+from evornn.service.policy import SubmissionPolicy
 from evornn.service.reading.results import Results
 from evornn.service.service import Service
 from evornn.service.tuning import session
-from evornn.service.tuning.session import Step, Tunings
+from evornn.service.tuning.session import TuningSessions, TuningStep
 from evornn.settings import BadSetting
 from evornn.store.store import Store, open_store
 
@@ -43,11 +43,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def worked_off(store: Store, service: Service, most: int = 99) -> Step:
+def worked_off(store: Store, service: Service, most: int = 99) -> TuningStep:
     """The step at which a tuning stands after so many jobs, or at its end."""
     step = service.tune(SPEC)
     for _ in range(most):
-        work(store, step.job, 0, None, Silent())
+        work(store, step.job, 0, None, SilentListener())
         if step.last:
             break
         step = service.tune(SPEC)
@@ -64,15 +64,15 @@ def test_a_server_comes_to_the_same_end(
 ) -> None:
     """Broken off after two batches: another server, which remembers nothing, goes on."""
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
-    with serving(store.where) as server, library.connect(server.url, server.token) as there:
+    with serving(store.display_url) as server, library.connect(server.url, server.token) as there:
         first = there.service.tune(SPEC)
-        assert first == there.service.tune(SPEC) == Step(1, last=False, trials=10, seeds=2, steps=4_000)
+        assert first == there.service.tune(SPEC) == TuningStep(1, last=False, trials=10, seeds=2, steps=4_000)
         for job in (1, 2):
-            work(store, job, 0, None, Silent())
+            work(store, job, 0, None, SilentListener())
             assert there.service.tune(SPEC).job == job + 1
         token = server.token
     monkeypatch.setenv("EVORNN_TOKEN", token)
-    with serving(store.where) as server, working(store.where):
+    with serving(store.display_url) as server, working(store.display_url):
         answer = evornn("tune", tmp_path / "spec.yaml", "--server", server.url, "--report", "tuned.html")
         assert answer.status == 0, answer.err
         assert "tuning: 10 of 10 trials" in answer.out and "adam (tuned)" in answer.out
@@ -96,9 +96,9 @@ def test_an_interrupt_leaves_the_trials_to_the_server(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(progress, "see", interrupted)
+    monkeypatch.setattr(progress, "track_job", interrupted)
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
-    with serving(store.where) as server:
+    with serving(store.display_url) as server:
         monkeypatch.setenv("EVORNN_TOKEN", server.token)
         answer = evornn("tune", "spec.yaml", "--server", server.url)
         assert answer.status == 130 and store.jobs()[0].counts == {"queued": 8}
@@ -121,8 +121,8 @@ def test_what_is_wrong_is_said_by_a_server_too(tmp_path: Path) -> None:
 def test_a_tuning_that_was_forgotten_goes_on(store: Store, here: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """It passes by its finished jobs, and comes to where it was."""
     worked_off(store, Service(store), most=2)
-    monkeypatch.setattr(session, "MOST", 1)
-    tunings = Tunings(store)
+    monkeypatch.setattr(session, "MAX_SESSIONS", 1)
+    tunings = TuningSessions(store)
     assert [tunings.step(SPEC, None, "").job for _ in range(4)] == [1, 2, 3, 3]
     tunings.step(changed(seeds=3), None, "")
     assert tunings.step(SPEC, None, "").job == 1
@@ -157,9 +157,9 @@ def test_data_sets_of_the_server_can_be_tuned_on(store: Store, tmp_path: Path) -
         (tmp_path / name).write_text(SERIES)
     paths = {"choose": ["a.csv", "b.csv"], "default": "a.csv"}
     spec = changed(tasks=[{"kind": "csv", "path": paths, "targets": "level", "inputs": "level"}])
-    Service(store, Rules(data=tmp_path)).tune(spec)
+    Service(store, SubmissionPolicy(data=tmp_path)).tune(spec)
     tried = {run.fragments["task"]["path"] for run in store.runs()}
     assert tried and tried <= {str(tmp_path / name) for name in ("a.csv", "b.csv")}
     outside = changed(tasks=[{"kind": "csv", "path": str(tmp_path.parent / "c.csv"), "targets": "level"}])
     with pytest.raises(EvornnError, match="no data set"):
-        Service(store, Rules(data=tmp_path)).tune(outside)
+        Service(store, SubmissionPolicy(data=tmp_path)).tune(outside)

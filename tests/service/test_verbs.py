@@ -18,12 +18,12 @@ from stores import new_runs, result, row
 from test_cli import SPEC, SPEC_MISTAKES, Evornn, evornn, spec  # noqa: F401
 
 import evornn as library
-from evornn.client.http import Http
-from evornn.client.remote import Remote
+from evornn.client.http import HttpClient
+from evornn.client.remote import RemoteService
 from evornn.errors import EvornnError
-from evornn.library import Silent, work
+from evornn.library import SilentListener, work
 from evornn.service.reading.results import Results
-from evornn.service.reading.saved_network import Model
+from evornn.service.reading.saved_network import SavedNetwork
 from evornn.store.errors import Conflict, NotFound, Unreachable
 from evornn.store.records import LogLine
 from evornn.store.store import open_store
@@ -94,7 +94,7 @@ READS: dict[str, Callable[[Results], Any]] = {
     "query, cut": lambda r: r.store.query("SELECT run FROM results ORDER BY run", limit=2),
     "frames": lambda r: [f.to_dict("list") for f in (r.runs(), r.runs(job=1), r.run(5).curve(), r.query("SELECT 1"))],
     "design": lambda r: r.service.design(1),
-    "model": lambda r: r.run(1).model.packed(),
+    "model": lambda r: r.run(1).model.to_bytes(),
     "network": lambda r: r.run(1).network.losses(r.run(1).genome[None], *examples()),
     "compare": lambda r: r.compare(1),
     "compare runs": lambda r: r.compare(runs=[1, 3]),
@@ -230,7 +230,7 @@ def test_a_job_from_submit_to_end(fresh: Fresh) -> None:
         results.compare(runs=[1, 2])
     assert results.retry(run=2) == 1 and results.retry(job) == 3 and results.store.job(job).counts == {"queued": 4}
     with open_store(url) as store:
-        work(store, job, 0, None, Silent())
+        work(store, job, 0, None, SilentListener())
     news = list(results.follow(job))
     assert news[-1].job.counts == {"succeeded": 4} and not news[-1].running
     kinds = [event.kind for part in news for event in part.events]
@@ -243,9 +243,9 @@ def test_models_travel(fresh: Fresh, tmp_path: Path) -> None:
     results, url = fresh.results, fresh.url
     job = results.submit(SPEC)
     with open_store(url) as store:
-        work(store, job, 0, None, Silent())
+        work(store, job, 0, None, SilentListener())
     run = results.run(1)
-    model = Model.read(run.model.write(tmp_path / "model.safetensors"))
+    model = SavedNetwork.read(run.model.write(tmp_path / "model.safetensors"))
     assert model.design.network == SPEC["networks"][0] and model.genome.tobytes() == run.genome.tobytes()
     inputs, targets = examples()
     again = model.design.build().losses(model.genome[None], inputs, targets)
@@ -254,7 +254,7 @@ def test_models_travel(fresh: Fresh, tmp_path: Path) -> None:
     for damaged in (b"", whole[:7], whole[:50], whole[:-1], b"\x80\x04.", b"\xff" * 8 + whole[8:], whole + b"x"):
         (tmp_path / "damaged").write_bytes(damaged)
         with pytest.raises(EvornnError, match="damaged"):
-            Model.read(tmp_path / "damaged")
+            SavedNetwork.read(tmp_path / "damaged")
 
 
 # ---- the command line ----------------------------------------------------------------------------------------------
@@ -356,16 +356,16 @@ def test_run_there_and_follow(
         with open_store(url) as store:
             while not store.jobs():
                 time.sleep(0.05)
-            work(store, 1, 0, None, Silent())
+            work(store, 1, 0, None, SilentListener())
 
     thread = threading.Thread(target=compute)
     thread.start()
-    answer = evornn("run", spec(tmp_path), "--server", results.store.where, "--report", "r.html")
+    answer = evornn("run", spec(tmp_path), "--server", results.store.display_url, "--report", "r.html")
     thread.join()
     assert answer.status == 0, answer.err
     assert answer.out.startswith("job 1: 4 runs\n") and "4/4 runs" in answer.out and "server    http" in answer.out
     assert "<html" in (tmp_path / "r.html").read_text()[:200]
-    again = evornn("resume", "1", "--server", results.store.where, "--json")
+    again = evornn("resume", "1", "--server", results.store.display_url, "--json")
     assert again.status == 0 and again.data["job"] == 1
 
 
@@ -390,13 +390,13 @@ def test_an_interrupt_detaches(
 
 
 def test_a_server_that_is_not_there(evornn: Evornn) -> None:  # noqa: F811
-    http = Http("http://127.0.0.1:1", None, tries=1)
+    http = HttpClient("http://127.0.0.1:1", None, tries=1)
     with pytest.raises(Unreachable, match="can't be reached"):
         http.raw("/jobs")
     http.close()
     for url in ("localhost:8000", "ftp://x", "http://", "http://me:secret@localhost"):
         with pytest.raises(EvornnError, match="is no address of a server"):
-            Http(url, None)
+            HttpClient(url, None)
     assert "--store and --server" in evornn.refuses("ls", "--store", "sqlite:///x.db", "--server", "http://x")
     refused = evornn.refuses("run", "spec.yaml", "--workers", "1", "--server", "http://x")
     assert "a server has its own dispatchers" in refused
@@ -454,7 +454,7 @@ def test_safe_requests_are_tried_again_and_others_are_not(safe: bool, monkeypatc
     from evornn.client import http as module
 
     monkeypatch.setattr(module, "PAUSE", 0.0)
-    http = Http("http://127.0.0.1:1", None)
+    http = HttpClient("http://127.0.0.1:1", None)
     flaky = Flaky(httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), 503, 200)
     monkeypatch.setattr(http._client, "request", flaky)
     if safe:
@@ -467,7 +467,7 @@ def test_safe_requests_are_tried_again_and_others_are_not(safe: bool, monkeypatc
 
 
 def test_something_else_is_told_from_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    http = Http("http://127.0.0.1:1", None)
+    http = HttpClient("http://127.0.0.1:1", None)
     for status, problem in ((200, "answers with something else"), (404, "answers 404"), (302, "answers 302")):
         monkeypatch.setattr(http._client, "request", Flaky(status))
         with pytest.raises(EvornnError, match=problem):
@@ -479,4 +479,4 @@ def test_unfinished_things_are_not_found(both: dict[str, Results]) -> None:
     for how in HOW:
         with pytest.raises(NotFound, match="has no result"):
             both[how].run(7).model  # noqa: B018
-    assert isinstance(both["http"].service, Remote)
+    assert isinstance(both["http"].service, RemoteService)

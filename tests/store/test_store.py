@@ -17,7 +17,7 @@ from stores import SPEC, checkpoint, claim_all, result, row, submitted
 
 from evornn.errors import UnknownName
 from evornn.store import leases, transitions
-from evornn.store.errors import Busy, Conflict, Diverged, Fenced, NotFound, StoreError
+from evornn.store.errors import Conflict, Diverged, Fenced, NotFound, SerializationFailure, StoreError
 from evornn.store.records import LogLine, Machine
 from evornn.store.schema import STATES, tokens
 from evornn.store.store import Store, open_store
@@ -186,7 +186,7 @@ def test_rows_and_checkpoint_commit_together(store: Store, monkeypatch: pytest.M
     store.record(claim.run.id, claim.lease, [row(1)], checkpoint(1))
     before = store.run(claim.run.id)
     with monkeypatch.context() as patch, pytest.raises(OSError, match="crash"):
-        patch.setattr(leases, "_keep", _crash)
+        patch.setattr(leases, "_save_checkpoint", _crash)
         store.record(claim.run.id, claim.lease, [row(2)], checkpoint(2), [LogLine("lost")])
     assert store.curve(claim.run.id) == [row(1)] and store.checkpoint(claim.run.id).mark == 1
     assert store.run(claim.run.id) == before and store.logs() == []
@@ -312,9 +312,9 @@ def test_lists(store: Store) -> None:
 def test_pages_of_runs(store: Store) -> None:
     first, second = submitted(store, 3), submitted(store, 4, experiment="other")
     assert [run.id for run in store.runs(limit=3, offset=2)] == [3, 4, 5]
-    assert [run.id for run in store.these([5, 2, 5])] == [5, 2, 5]
+    assert [run.id for run in store.runs_by_id([5, 2, 5])] == [5, 2, 5]
     with pytest.raises(NotFound, match="no run 99"):
-        store.these([1, 99])
+        store.runs_by_id([1, 99])
     assert [run.id for run in store.runs(limit=2, after=5)] == [6, 7] and store.runs(after=7) == []
     assert [run.id for run in store.runs(after=2, job=first)] == [3]
     assert [run.id for run in store.runs(order="-id", limit=2, offset=1)] == [6, 5]
@@ -396,18 +396,18 @@ def test_tokens(store: Store) -> None:
 
 def test_no_secret_is_stored(store: Store) -> None:
     secret = store.add_token("ci", ["read"])
-    with store.reading() as connection:
+    with store.read_transaction() as connection:
         assert secret not in repr(connection.execute(select(tokens)).all())
 
 
 def test_heartbeats_of_dispatchers(store: Store) -> None:
     submitted(store)
-    store.seen("here", slots=4, held=0)
+    store.heartbeat("here", slots=4, held=0)
     first = store.workers()
     assert [(w.name, w.claims, w.slots, w.held) for w in first] == [("here", 0, 4, 0)]
     store.claim("here")
     machines = (Machine("a", "here", 4, 1, 0.5, 0.25, 2**40, 1), Machine("b", "there", 2, 0))
-    store.seen("here", slots=4, held=1, machines=machines)
+    store.heartbeat("here", slots=4, held=1, machines=machines)
     again = store.workers()
     assert [(w.claims, w.slots, w.held, w.machines) for w in again] == [(1, 4, 1, machines)] and first[0].machines == ()
     assert again[0].first_seen == first[0].first_seen and again[0].last_seen > first[0].last_seen
@@ -445,14 +445,14 @@ def test_a_transaction_that_lost_is_tried_once_more(store: Store, monkeypatch: p
     def fence(*arguments: Any) -> Any:
         calls.append(1)
         if len(calls) in (1, 3, 4):
-            raise Busy("deadlock")
+            raise SerializationFailure("deadlock")
         return transitions.fence(*arguments)
 
     monkeypatch.setattr(leases, "fence", fence)
     claim = _claimed(store)
     store.record(claim.run.id, claim.lease, [row(1)])
     assert store.curve(claim.run.id) == [row(1)] and len(calls) == 2
-    with pytest.raises(Busy):
+    with pytest.raises(SerializationFailure):
         store.record(claim.run.id, claim.lease, [row(2)])
     assert store.curve(claim.run.id) == [row(1)] and len(calls) == 4
 
@@ -511,5 +511,5 @@ def _killed_while_recording(url: str) -> None:
     claim = store.claim("victim")
     assert claim is not None
     store.record(claim.run.id, claim.lease, [row(1)], checkpoint(1))
-    leases._keep = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    leases._save_checkpoint = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
     store.record(claim.run.id, claim.lease, [row(2)], checkpoint(2))

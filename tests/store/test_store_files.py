@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event, text
 from stores import checkpoint, filled, result, row, submitted
 
-from evornn.store.database import parse
+from evornn.store.database import parse_url
 from evornn.store.errors import StoreError
 from evornn.store.store import open_store
 from evornn.store.upgrades import check, upgrade
@@ -43,10 +43,10 @@ def test_check_sees_what_was_changed_by_hand(url: str, path: Path) -> None:
 def test_sqlite_is_set_up(url: str, path: Path) -> None:
     with open_store(url) as store:
         assert sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        with pytest.raises(Exception, match="FOREIGN KEY"), store.writing() as connection:
+        with pytest.raises(Exception, match="FOREIGN KEY"), store.write_transaction() as connection:
             connection.execute(text("INSERT INTO logs (time, run_id, level, message) VALUES (0, 99, 'info', 'x')"))
         submitted(store)
-        with pytest.raises(Exception, match="CHECK"), store.writing() as connection:
+        with pytest.raises(Exception, match="CHECK"), store.write_transaction() as connection:
             connection.execute(text("UPDATE runs SET state = 'happy'"))
 
 
@@ -63,7 +63,7 @@ def test_sqlite_is_set_up(url: str, path: Path) -> None:
 )
 def test_urls_that_are_none(wrong: str, says: str) -> None:
     with pytest.raises(StoreError, match=says):
-        parse(wrong)
+        parse_url(wrong)
 
 
 def test_a_missing_file_directory_or_table(url: str, path: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from stores import checkpoint, result, row, submitted
 
-from evornn.store.codec import digest, dumps, join_finite, loads, part_finite
+from evornn.store.codec import digest, dumps, loads, merge_non_finite, split_non_finite
 from evornn.store.errors import Fenced
 from evornn.store.leases import TRIES
 from evornn.store.store import open_store
@@ -167,9 +167,9 @@ def test_plain_data_comes_back(value: Any) -> None:
 
 @given(st.dictionaries(st.text(max_size=3), st.floats() | st.none(), max_size=5))
 def test_numbers_come_back_from_finite_columns(values: dict[str, float | None]) -> None:
-    columns, strange = part_finite(values)
+    columns, strange = split_non_finite(values)
     assert all(value is None or abs(value) < float("inf") for value in columns.values())
-    assert repr(join_finite(columns, strange)) == repr(values)
+    assert repr(merge_non_finite(columns, strange)) == repr(values)
 
 
 def test_the_digest_knows_no_order_of_keys() -> None:

@@ -13,8 +13,8 @@ from postgres import Postgres
 from sqlalchemy import text
 from stores import checkpoint, claim_all, filled, result, row, submitted
 
-from evornn.store.database import parse
-from evornn.store.errors import Busy, StoreError, Unreachable
+from evornn.store.database import parse_url
+from evornn.store.errors import SerializationFailure, StoreError, Unreachable
 from evornn.store.store import open_store
 from evornn.store.upgrades import check, upgrade
 
@@ -60,12 +60,12 @@ def test_a_server_that_is_killed_and_comes_back(server: Postgres, url: str) -> N
 def test_a_server_that_goes_down_within_a_transaction(server: Postgres, url: str) -> None:
     with filled(url) as store:
         before = store.events()
-        with pytest.raises(Unreachable), store.writing() as connection:
+        with pytest.raises(Unreachable), store.write_transaction() as connection:
             connection.execute(text("DELETE FROM events"))
             server.kill()
             connection.execute(text("DELETE FROM logs"))
         server.start()
-        with pytest.raises(Unreachable), store.writing() as connection:
+        with pytest.raises(Unreachable), store.write_transaction() as connection:
             connection.execute(text("DELETE FROM events"))
             server.kill()
         server.start()
@@ -77,7 +77,7 @@ def test_a_pool_of_lost_connections_is_made_anew(server: Postgres, url: str) -> 
         barrier = threading.Barrier(8)
 
         def use() -> None:
-            with store.reading():
+            with store.read_transaction():
                 barrier.wait()
 
         def use_all() -> None:
@@ -120,13 +120,13 @@ def test_wrong_addresses(server: Postgres, url: str, change: tuple[str, str], sa
 )
 def test_no_error_shows_a_password(wrong: str) -> None:
     with pytest.raises(StoreError) as caught:
-        parse(wrong)
+        parse_url(wrong)
     assert SECRET not in str(caught.value)
 
 
 def test_a_password_in_the_options_is_hidden(server: Postgres, url: str) -> None:
     with open_store(f"{url}?password={SECRET}") as store:
-        assert SECRET not in store.where
+        assert SECRET not in store.display_url
 
 
 def test_what_the_server_refuses(server: Postgres, url: str) -> None:
@@ -148,7 +148,7 @@ def test_what_the_server_refuses(server: Postgres, url: str) -> None:
 
 def test_a_row_that_another_program_holds(url: str) -> None:
     with filled(url) as store, open_store(url, busy_seconds=0.05) as hasty:
-        with store.writing() as connection:
+        with store.write_transaction() as connection:
             connection.execute(text("SELECT * FROM runs FOR UPDATE"))
             with pytest.raises(StoreError, match="is locked by another program"):
                 hasty.cancel(1)
@@ -163,7 +163,7 @@ def test_a_deadlock_is_told_and_may_be_tried_again(url: str) -> None:
 
         def cross(first: int, second: int) -> None:
             try:
-                with store.writing() as connection:
+                with store.write_transaction() as connection:
                     connection.execute(text(f"UPDATE runs SET priority = 1 WHERE id = {first}"))
                     barrier.wait()
                     connection.execute(text(f"UPDATE runs SET priority = 1 WHERE id = {second}"))
@@ -175,7 +175,7 @@ def test_a_deadlock_is_told_and_may_be_tried_again(url: str) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert [type(error) for error in lost] == [Busy]
+        assert [type(error) for error in lost] == [SerializationFailure]
 
 
 def test_everyone_at_once(url: str) -> None:

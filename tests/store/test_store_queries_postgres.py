@@ -150,7 +150,7 @@ def test_the_role_itself_may_only_read(store: Store, sql: str) -> None:
 
 
 def test_the_role_ends_no_one_elses_session(store: Store) -> None:
-    with store.reading() as ours, closing(_as_role(store)) as connection:
+    with store.read_transaction() as ours, closing(_as_role(store)) as connection:
         other = ours.execute(text("SELECT pg_backend_pid()")).scalar_one()
         with pytest.raises(psycopg.Error, match=r"permission denied|must be|SUPERUSER"):
             connection.execute("SELECT pg_terminate_backend(%s)", [other])
@@ -175,7 +175,7 @@ def test_large_results_are_refused(store: Store) -> None:
 def test_the_server_works_no_longer_than_the_query_may_take(store: Store) -> None:
     with pytest.raises(StoreError, match=r"took longer than 0.5 s"):
         store.query("SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000) b", timeout=0.5)
-    with store.reading() as connection:
+    with store.read_transaction() as connection:
         role = reader.login(connection)["user"]
         busy = "SELECT count(*) FROM pg_stat_activity WHERE usename = :role AND state = 'active'"
         assert connection.execute(text(busy), {"role": role}).scalar_one() == 0
@@ -212,9 +212,9 @@ def test_a_user_who_may_not_make_roles_is_told_what_to_run(postgres: Postgres) -
 
 def test_a_database_that_was_restored_elsewhere_gets_its_role_by_an_upgrade(postgres: Postgres) -> None:
     with filled(postgres.database()) as store:
-        with store.reading() as connection:
+        with store.read_transaction() as connection:
             role = reader.login(connection)["user"]
-        with store.writing() as connection:
+        with store.write_transaction() as connection:
             connection.execute(text(f'DROP OWNED BY "{role}"'))
             connection.execute(text(f'DROP ROLE "{role}"'))
         with pytest.raises(StoreError, match="evornn db upgrade"):
@@ -247,17 +247,17 @@ def test_several_ask_at_once(store: Store) -> None:
     ],
 )
 def test_calls_are_found_where_postgres_finds_them(sql: str, found: list[str]) -> None:
-    assert sql_lexer.calls(sql) == found
+    assert sql_lexer.function_names(sql) == found
 
 
 def test_words_of_any_query_are_found_in_time() -> None:
     for piece in ("$a$", "'", '"', "/*", "$", "e'\\\\", "a(", "U&'", "--", "*/", "\n"):
-        assert isinstance(sql_lexer.tokens(piece * 30_000), list)
-    assert sql_lexer.tokens("".join(f"${letter}{number}$" for letter in "abc" for number in range(9000))) == []
+        assert isinstance(sql_lexer.tokenize(piece * 30_000), list)
+    assert sql_lexer.tokenize("".join(f"${letter}{number}$" for letter in "abc" for number in range(9000))) == []
 
 
 def _as_role(store: Store) -> psycopg.Connection[Any]:
-    with store.reading() as connection:
+    with store.read_transaction() as connection:
         login = reader.login(connection)
     del login["schema"]
     url = store.url
@@ -272,6 +272,6 @@ def _everything(store: Store) -> list[Any]:
         "SELECT rolname, rolpassword FROM pg_authid",
     ]
     lists += ["SELECT oid FROM pg_largeobject_metadata", "SELECT setconfig::text FROM pg_db_role_setting"]
-    with store.reading() as connection:
+    with store.read_transaction() as connection:
         tables = [text(f"SELECT t.*::text FROM {name} t") for name in metadata.tables]
         return [sorted(map(str, connection.execute(sql))) for sql in [*map(text, lists), *tables]]

@@ -165,7 +165,7 @@ def execute(url: str, sql: str) -> list[tuple[Any, ...]]:
     if database.path is not None:
         database.path.touch()
     try:
-        with database.writing() as connection:
+        with database.write_transaction() as connection:
             found = connection.execute(text(sql))
             return [tuple(row) for row in found] if found.returns_rows else []
     finally:
@@ -174,7 +174,7 @@ def execute(url: str, sql: str) -> list[tuple[Any, ...]]:
 
 def _inspected(url: str, ask: Callable[[Any], Any]) -> Any:
     database = Database(url)
-    with database.reading() as connection:
+    with database.read_transaction() as connection:
         found = ask(inspect(connection))
     database.close()
     return found

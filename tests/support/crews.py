@@ -1,4 +1,4 @@
-"""Helpers without Ray, for tests of what is asked of them."""
+"""Shard workers without Ray, for tests of what they are asked."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from typing import Any
 from ray import cloudpickle
 
 from evornn.training.problem import Problem
-from evornn.workers.sharded import Arguments, Lost
+from evornn.workers.sharded import Arguments, WorkerLost
 
 
 class Here:
-    """A helper in this process, with a copy of the problem; it dies at the `mortal`-th question."""
+    """A worker in this process, with a copy of the problem; it dies at the `mortal`-th question."""
 
     def __init__(self, mortal: int | None = None) -> None:
-        self.mortal, self.asked = mortal, 0
+        self.mortal, self.questions = mortal, 0
         self.problem: Any = None
 
-    def ask(self, question: str, arguments: Arguments) -> Callable[[], Any]:
-        self.asked += 1
+    def submit(self, method: str, arguments: Arguments) -> Callable[[], Any]:
+        self.questions += 1
         sent = pickle.dumps(arguments)
-        if self.asked == self.mortal:
+        if self.questions == self.mortal:
             return self._die
-        return lambda: getattr(self.problem, question)(*pickle.loads(sent))
+        return lambda: getattr(self.problem, method)(*pickle.loads(sent))
 
     def _die(self) -> Any:
-        raise Lost
+        raise WorkerLost
 
 
 class Team:
     """A crew of them."""
 
-    def __init__(self, *helpers: Here) -> None:
-        self.helpers = helpers
+    def __init__(self, *workers: Here) -> None:
+        self.workers = workers
 
-    def equip(self, problem: Problem) -> None:
-        for helper in self.helpers:
-            helper.problem = cloudpickle.loads(cloudpickle.dumps(problem))
+    def broadcast(self, problem: Problem) -> None:
+        for worker in self.workers:
+            worker.problem = cloudpickle.loads(cloudpickle.dumps(problem))
 
-    def present(self) -> list[Here]:
-        return list(self.helpers)
+    def ready_workers(self) -> list[Here]:
+        return list(self.workers)

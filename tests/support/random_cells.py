@@ -22,14 +22,14 @@ from evornn.ops import (
     relu,
     sigmoid,
     sin,
-    stop,
+    stop_gradient,
     tanh,
     walk,
     where,
 )  # fmt: skip
 
 ONE: list[Callable[[Node], Node]] = [
-    tanh, sigmoid, relu, sin, cos, absolute, stop, tanh, sigmoid,
+    tanh, sigmoid, relu, sin, cos, absolute, stop_gradient, tanh, sigmoid,
     lambda a: -a, lambda a: 1 - a, lambda a: exp(-absolute(a)),
     lambda a: a / 2, lambda a: 0.5 / (1 + a * a), lambda a: 1 - a * a, lambda a: a * (1 - a), lambda a: a * 1.0,
 ]  # fmt: skip

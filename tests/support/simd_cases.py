@@ -73,13 +73,13 @@ class Case:
     @property
     def data(self) -> LaneExamples:
         """For the kernels."""
-        return self.simd.bind(self.simd.inputs(self.inputs), self.targets, self.mask)
+        return self.simd.bind(self.simd.prepare_inputs(self.inputs), self.targets, self.mask)
 
     @property
     def exact(self) -> tuple[torch.Tensor, Examples]:
         """Genomes and data of the reference; class numbers are one-hot."""
         inputs, targets = self.one_hot(self.inputs, self.layout.inputs), self.one_hot(self.targets, self.layout.outputs)
-        return self.genomes.double(), Examples.of(inputs.double(), targets.double(), self.mask)
+        return self.genomes.double(), Examples.from_tensors(inputs.double(), targets.double(), self.mask)
 
     def one_hot(self, values: torch.Tensor, width: int) -> torch.Tensor:
         return values if values.ndim == 3 else torch.nn.functional.one_hot(values, width)

@@ -44,7 +44,7 @@ def filled(url: str) -> Store:
     store = open_store(url)
     submitted(store, 2)
     store.add_token("ci", ["read"])
-    store.seen("me", 4, 1)
+    store.heartbeat("me", 4, 1)
     claim = store.claim("me")
     assert claim is not None
     store.record(claim.run.id, claim.lease, [row(1, extra={"sigma": 1.0}), row(2)], checkpoint(2), [LogLine("hello")])

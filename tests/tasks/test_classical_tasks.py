@@ -16,11 +16,11 @@ from evornn.errors import EvornnError
 from evornn.tasks import TASKS, alkanes, arithmetic, narma, parentheses, reber, tomita
 from evornn.tasks.arithmetic_trees import value
 from evornn.tasks.core import chance, chorale_corpus, scores, smiles, trees
-from evornn.tasks.core.bag import with_bag
-from evornn.tasks.core.generated import judged, padded
+from evornn.tasks.core.bag import add_bag_baseline
+from evornn.tasks.core.generated import make_data, pad_sequences
 from evornn.tasks.core.task import Sequences
-from evornn.tasks.core.trees import Tree, Words
-from evornn.tasks.logic_trees import LABELS, WORDS, truth
+from evornn.tasks.core.trees import Tree, Vocabulary
+from evornn.tasks.logic_trees import LABELS, VOCABULARY, truth
 from evornn.tasks.mackey_glass import mackey_glass
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -52,8 +52,10 @@ def test_a_bag_of_nodes_knows_all_where_the_shape_does_not_count():
     trees_ = [Tree(2, (Tree(a), Tree(2, (Tree(b), Tree(c))))) for a, b, c in itertools.product((0, 1), repeat=3)]
     truths = [sum(child.label for child in (t.children[0], *t.children[1].children)) for t in trees_]
     for loss, answers in (("mse", truths), ("binary_cross_entropy", [n > 1 for n in truths])):
-        split = padded([trees.example(tree, 2, 3, float(answer)) for tree, answer in zip(trees_, answers, strict=True)])
-        found = with_bag(judged(split, split, split, loss=loss, labels=("",), note=""), arity=2)
+        split = pad_sequences(
+            [trees.tree_example(tree, 2, 3, float(answer)) for tree, answer in zip(trees_, answers, strict=True)]
+        )
+        found = add_bag_baseline(make_data(split, split, split, loss=loss, labels=("",), note=""), arity=2)
         assert found.baselines[0].test < 0.02 < found.baselines[1].test
 
 
@@ -178,7 +180,7 @@ def test_balanced_strings_are_balanced_and_spoilt_ones_are_not(kinds, pairs, see
     rng = np.random.default_rng(seed)
     signs = "([{<"[:kinds] + ")]}>"[:kinds]
     good = parentheses.balanced_string(pairs, kinds, rng)
-    bad = parentheses.spoilt(good, kinds, rng)
+    bad = parentheses.corrupt(good, kinds, rng)
     assert len(good) == len(bad) == 2 * pairs and sum(a != b for a, b in zip(good, bad, strict=True)) in (1, 2)
     assert strip("".join(signs[k] for k in good)) == "" != strip("".join(signs[k] for k in bad))
 
@@ -189,7 +191,7 @@ def test_balanced_agrees_with_another_recogniser_on_all_short_strings():
         for length in range(longest + 1):
             for symbols in itertools.product(range(2 * kinds), repeat=length):
                 text = "".join(signs[k] for k in symbols)
-                assert parentheses.balanced(list(symbols), kinds) == (strip(text) == "")
+                assert parentheses.is_balanced(list(symbols), kinds) == (strip(text) == "")
 
 
 def test_every_balanced_string_is_as_likely():
@@ -234,7 +236,7 @@ def test_reber_strings_are_in_the_language(seed):
     drawn = reber.Reber().example("train", np.random.default_rng(seed))
     text = "".join(reber.SYMBOLS[k] for k in drawn.inputs.argmax(axis=1))
     assert REBER.fullmatch(text + reber.SYMBOLS[drawn.targets[-1].argmax()])
-    assert (drawn.inputs[1:] == drawn.targets[:-1]).all() and drawn.counted == len(text)
+    assert (drawn.inputs[1:] == drawn.targets[:-1]).all() and drawn.loss_steps == len(text)
 
 
 def test_reber_knows_what_is_legal_after_every_prefix():
@@ -248,7 +250,7 @@ def test_reber_knows_what_is_legal_after_every_prefix():
     ]
     assert len(words) > 20 and "BTBTXSETE" in words
     for word in words:
-        found = reber.legal(word[:-1])
+        found = reber.legal_symbols(word[:-1])
         assert len(found) == len(word) - 1
         for step, symbols in enumerate(found):
             follow = {
@@ -261,9 +263,9 @@ def test_reber_is_solved_by_who_puts_what_is_legal_first():
     split = data("reber", train=9, valid=9, test=60).test
     outputs = np.zeros_like(split.targets)
     for row, text in enumerate(texts(split, reber.SYMBOLS)):
-        for step, symbols in enumerate(reber.legal(text)):
+        for step, symbols in enumerate(reber.legal_symbols(text)):
             outputs[row, step, [reber.SYMBOLS.index(symbol) for symbol in symbols]] = 1 + row
-    judge = reber.Reber().score().judge
+    judge = reber.Reber().score().compute
     assert judge(outputs, split) == 1.0
     outputs[0, 3] = outputs[0, 3].max()  # no better than what is illegal
     assert judge(outputs, split) == pytest.approx(59 / 60)
@@ -303,9 +305,9 @@ def test_rare_events_come_back_after_the_lag():
     outputs = 9 * found.test.targets
     starts = np.arange(5, 35, 6)  # the step before a block begins
     outputs[:, starts] = 0
-    assert found.score.judge(outputs, found.test) == 1
+    assert found.score.compute(outputs, found.test) == 1
     outputs[3, 4] = 0  # the event is not remembered
-    assert found.score.judge(outputs, found.test) == 0.9
+    assert found.score.compute(outputs, found.test) == 0.9
 
 
 # Arithmetic.
@@ -316,8 +318,8 @@ def test_arithmetic_is_pythons():
     signs, letters = set(), set()
     for inputs, targets, mask in zip(split.inputs, split.targets, split.mask, strict=True):
         end = np.flatnonzero(mask)[-1] + 1
-        question, answer = "".join(arithmetic.READ[k] for k in inputs[:end].argmax(axis=1)).split("=")
-        said = "".join(arithmetic.SAID[k] for k in targets[mask].argmax(axis=1))
+        question, answer = "".join(arithmetic.INPUT_SYMBOLS[k] for k in inputs[:end].argmax(axis=1)).split("=")
+        said = "".join(arithmetic.OUTPUT_SYMBOLS[k] for k in targets[mask].argmax(axis=1))
         expression = re.sub("[a-z]", "", question)
         first, sign, second = re.fullmatch(r"(-?\d\d?)([+-])(\d\d?)", expression).groups()
         assert said == f"{answer}." and int(answer) == int(first) + int(sign + second)
@@ -329,7 +331,7 @@ def test_arithmetic_is_pythons():
 
 
 def test_a_step_is_right_by_itself():
-    judge = scores.share_of_steps_right("characters", scores.largest).judge
+    judge = scores.step_accuracy("characters", scores.argmax_matches).compute
     outputs = 2 * ASKED.targets - 1
     assert judge(outputs, ASKED) == 1.0
     outputs[0, 1], outputs[1, 1] = np.nan, -outputs[1, 1]  # the first one does not count
@@ -343,7 +345,7 @@ def test_chorales_are_what_is_in_the_score():
     """The first beats of BWV 269: the bass leaps by an octave, the tenor's eighth C4 B3 is heard where it begins."""
     from music21 import corpus
 
-    roll = chorale_corpus.roll_of(corpus.parse("bach/bwv269"))
+    roll = chorale_corpus.piano_roll(corpus.parse("bach/bwv269"))
     beats = [[chorale_corpus.LOWEST + int(key) for key in np.flatnonzero(frame)] for frame in roll[:3]]
     assert beats == [[43, 59, 62, 67], [55, 59, 62, 67], [52, 60, 64, 67]]
     assert len(roll) == 63 and 3 <= roll.sum(axis=1).mean() <= 4
@@ -353,7 +355,7 @@ def test_chorales_are_parsed_once_and_a_damaged_file_is_made_again(tmp_path, mon
     roll = np.eye(chorale_corpus.KEYS, dtype=np.bool_)
     rolls, calls = [roll[:3], roll[5:9]], []
     monkeypatch.setenv("EVORNN_CACHE", str(tmp_path))
-    monkeypatch.setattr(chorale_corpus, "parsed", lambda: calls.append(1) or rolls)
+    monkeypatch.setattr(chorale_corpus, "parse_chorales", lambda: calls.append(1) or rolls)
     for _ in range(2):
         assert all(np.array_equal(a, b) for a, b in zip(chorale_corpus.chorales(), rolls, strict=True))
     (kept,) = (tmp_path / "chorales").iterdir()
@@ -375,8 +377,10 @@ def test_a_chain_for_each_key_knows_more_than_how_often_it_sounds():
     assert (len(found.train), len(found.valid)) == (229, 76)
     markov, mean = found.baselines
     assert markov.test < 0.97 * mean.test and markov.valid < 0.97 * mean.valid
-    constant = np.broadcast_to(chance.guess(found.loss, found.train).astype(np.float32), found.test.targets.shape)
-    assert found.score.judge(constant, found.test) == pytest.approx(chorale_corpus.KEYS * mean.test, rel=1e-5)
+    constant = np.broadcast_to(
+        chance.best_constant(found.loss, found.train).astype(np.float32), found.test.targets.shape
+    )
+    assert found.score.compute(constant, found.test) == pytest.approx(chorale_corpus.KEYS * mean.test, rel=1e-5)
 
 
 # Memory.
@@ -455,8 +459,8 @@ def test_nrmse_is_one_for_the_mean_and_zero_for_the_truth():
     split = data("narma", train=300).train
     score = scores.nrmse()
     mean = np.full_like(split.targets, split.targets[split.mask].mean())
-    assert score.judge(mean, split) == pytest.approx(1.0) and score.judge(split.targets, split) == 0.0
-    assert score.judge(2 * mean - split.targets, split) == pytest.approx(2.0)
+    assert score.compute(mean, split) == pytest.approx(1.0) and score.compute(split.targets, split) == 0.0
+    assert score.compute(2 * mean - split.targets, split) == pytest.approx(2.0)
 
 
 def test_mackey_glass_keeps_its_equation_and_its_shape():
@@ -506,8 +510,8 @@ def rebuilt(inputs, arity):
 
 @given(st.integers(0, 25), SEEDS)
 def test_trees_travel_in_post_order(operators, seed):
-    tree = trees.grown(operators, WORDS, np.random.default_rng(seed))
-    rows = trees.steps(tree, 2, len(LABELS))
+    tree = trees.random_tree(operators, VOCABULARY, np.random.default_rng(seed))
+    rows = trees.encode_tree(tree, 2, len(LABELS))
     assert rebuilt(rows, 2) == tree
     assert (rows[:, :2].max(axis=1) <= np.arange(len(rows))).all(), "children come first"
     assert sorted(rows[:, :2][rows[:, :2] > 0].tolist()) == list(range(1, len(rows))), "each node but the root is one"
@@ -516,7 +520,7 @@ def test_trees_travel_in_post_order(operators, seed):
 
 @given(st.integers(0, 12), SEEDS)
 def test_truth_is_pythons(operators, seed):
-    tree = trees.grown(operators, WORDS, np.random.default_rng(seed))
+    tree = trees.random_tree(operators, VOCABULARY, np.random.default_rng(seed))
 
     def text(node):
         inner = [text(child) for child in node.children]
@@ -528,7 +532,7 @@ def test_truth_is_pythons(operators, seed):
 
 @given(st.integers(0, 12), SEEDS)
 def test_values_are_pythons(operators, seed):
-    tree = trees.grown(operators, Words(tuple(range(7)), (), (7, 8)), np.random.default_rng(seed))
+    tree = trees.random_tree(operators, Vocabulary(tuple(range(7)), (), (7, 8)), np.random.default_rng(seed))
 
     def text(node):
         return str(node.label - 3) if not node.children else f"({'+-'[node.label - 7].join(map(text, node.children))})"
@@ -634,7 +638,7 @@ def test_alkanes_boil_where_the_handbooks_say():
     assert size.test < found.baselines[0].test / 3
     answers = found.train.targets[found.train.mask]
     assert answers.mean() == pytest.approx(0, abs=1e-5) and answers.std() == pytest.approx(1, abs=1e-5)
-    off = found.score.judge(found.test.targets + 0.1, found.test)
+    off = found.score.compute(found.test.targets + 0.1, found.test)
     assert off == pytest.approx(0.1 * np.std([known[rebuilt(*tree)] for tree in molecule_trees(found.train)]), rel=1e-3)
 
 
@@ -698,16 +702,17 @@ ASKED = Sequences(
 
 
 @pytest.mark.parametrize(("right", "good", "bad"), [
-    (scores.decided, 2.0, 0.0), (scores.largest, 1.0, -1.0), (scores.within(0.3), 0.5, 0.5), (scores.signs, 1.0, -1.0),
-    (scores.sigmoid_within(0.3), 2.0, 0.8),
+    (scores.logits_match, 2.0, 0.0), (scores.argmax_matches, 1.0, -1.0), (scores.matches_within(0.3), 0.5, 0.5),
+    (scores.signs_match, 1.0, -1.0),
+    (scores.sigmoid_matches_within(0.3), 2.0, 0.8),
 ])  # fmt: skip
 def test_a_sequence_is_right_when_all_its_steps_that_count_are(right, good, bad):
     asked = ASKED
-    if right is scores.signs:
+    if right is scores.signs_match:
         asked = Sequences(ASKED.inputs, 2 * ASKED.targets - 1, ASKED.mask)
-    exact = right.__qualname__.rpartition(".")[0] == "within.<locals>" and "sigmoid" not in right.__qualname__
+    exact = right.__qualname__.rpartition(".")[0] == "matches_within.<locals>" and "sigmoid" not in right.__qualname__
     outputs = asked.targets.copy() if exact else good * (2 * ASKED.targets - 1)
-    judge = scores.share_right("sequences", right).judge
+    judge = scores.sequence_accuracy("sequences", right).compute
     assert judge(outputs, asked) == 1.0
     outputs[0, 1] = np.nan  # does not count
     assert judge(outputs, asked) == 1.0

@@ -14,14 +14,14 @@ import evornn
 from evornn.arrays import Floats, Streams
 from evornn.errors import EvornnError
 from evornn.kernels import closed_loop
-from evornn.kernels.simd.runtime.control import Control as Lanes
+from evornn.kernels.simd.runtime.control import SimdClosedLoop as Lanes
 from evornn.networks.network import Network
-from evornn.ops import Node, Value, above
+from evornn.ops import Node, Value, greater
 from evornn.plant import Plant, Values
 from evornn.store.codec import dumps, loads, pack, unpack
 from evornn.tasks import TASKS
-from evornn.tasks.core.balancing import Balancing, damping
-from evornn.tasks.core.task import Trials
+from evornn.tasks.core.balancing import Balancing, damping_loss
+from evornn.tasks.core.task import ControlEpisodes
 from evornn.tasks.plants.poles import Poles
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.trainer import NoGradient
@@ -29,7 +29,7 @@ from evornn.training import loop
 from evornn.training.budget import Budget
 from evornn.training.loop import training
 from evornn.training.oracle import LocalOracle
-from evornn.training.plant_problem import Control
+from evornn.training.plant_problem import PlantProblem
 from evornn.training.records import Checkpoint, Result, Row
 
 CONTROL = sorted(kind for kind in TASKS if issubclass(TASKS[kind], Balancing))
@@ -52,8 +52,8 @@ def network_for(spec: dict[str, Any], kind: str = "fully_recurrent", **more: Any
     return Network(kind, inputs=inputs, units=3, outputs=outputs, **more)
 
 
-def problem(spec: dict[str, Any], kind: str = "fully_recurrent", **more: Any) -> Control:
-    return Control(network_for(spec, kind, **more), TASKS.build(spec).data().train, "episodes")
+def problem(spec: dict[str, Any], kind: str = "fully_recurrent", **more: Any) -> PlantProblem:
+    return PlantProblem(network_for(spec, kind, **more), TASKS.build(spec).data().train, "episodes")
 
 
 class Clock(Plant):
@@ -64,19 +64,21 @@ class Clock(Plant):
     def __init__(self, life: int) -> None:
         self.life = life
 
-    def starts(self) -> Floats:
+    def initial_states(self) -> Floats:
         return np.zeros((2, 1), np.float32)
 
     def step(self, s: Values, a: Values) -> tuple[Value, ...]:
         return (s[0] + 1.0,)
 
-    def failed(self, s: Values) -> Node:
-        return above(s[0], self.life + 0.5)
+    def is_terminal(self, s: Values) -> Node:
+        return greater(s[0], self.life + 0.5)
 
 
-def clock(life: int, steps: int, tested: int) -> Control:
+def clock(life: int, steps: int, tested: int) -> PlantProblem:
     network = Network("elman", inputs=1, units=1, outputs=1, backend="torch")
-    return Control(network, Trials(Clock(life), steps, lambda survived, _: 0 * survived + 0.5, tested), "episodes")
+    return PlantProblem(
+        network, ControlEpisodes(Clock(life), steps, lambda survived, _: 0 * survived + 0.5, tested), "episodes"
+    )
 
 
 # ---- the contract of every task of control -------------------------------------------------------------------------
@@ -88,10 +90,10 @@ def test_it_is_the_same_each_time_and_through_its_spec(spec: dict[str, Any]) -> 
     again = TASKS.build(json.loads(json.dumps(TASKS.spec_of(task))))
     assert task == again
     for one, other in zip(task.data().splits, again.data().splits, strict=True):
-        assert isinstance(one, Trials) and (one.plant, one.steps, one.tested) == (
+        assert isinstance(one, ControlEpisodes) and (one.plant, one.steps, one.test_steps) == (
             other.plant,
             other.steps,
-            other.tested,
+            other.test_steps,
         )
     assert task.data().note and len(task.data().labels) == task.data().sizes[1]
 
@@ -152,9 +154,9 @@ def test_what_does_not_fit_is_refused(kind: str, sizes: tuple[int, int], more: d
 
 def test_the_damping_fitness_is_the_papers() -> None:
     survived, sway = np.array([[99], [100], [1000], [1000]]), np.array([[1.0], [75.0], [7.5], [0.0]])
-    fitness = 1 / damping(survived, sway) - 1
+    fitness = 1 / damping_loss(survived, sway) - 1
     assert fitness[:3, 0] == pytest.approx([0.1 * 0.099, 0.1 * 0.1 + 0.9 * 0.01, 0.1 + 0.9 * 0.1])
-    assert 0 < damping(survived, sway)[3, 0] < 1e-5  # not 0, which is for what is solved
+    assert 0 < damping_loss(survived, sway)[3, 0] < 1e-5  # not 0, which is for what is solved
 
 
 def test_the_best_of_a_generation_is_tested() -> None:
@@ -199,7 +201,7 @@ def test_lanes_sum_the_last_rewards_like_the_reference() -> None:
 # ---- the budget ------------------------------------------------------------------------------------------------------
 
 
-class Listening(Control):
+class Listening(PlantProblem):
     """Writes down what it has answered."""
 
     def losses(self, genomes: Any, batch: Any = None) -> Any:
@@ -244,7 +246,7 @@ def facts(rows: list[Row], result: Result | None) -> list[dict[str, str]]:
 @pytest.mark.parametrize("name", SEARCHERS)
 @pytest.mark.parametrize("fitness", ["standard", "damping"])
 def test_going_on_gives_the_same_bits(name: str, fitness: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "TALK", 0)
+    monkeypatch.setattr(loop, "UPDATE_INTERVAL", 0)
     spec = {**CASES[0], "fitness": fitness}
     network, trainer = network_for(spec), TRAINERS.build({"kind": name, **SEARCHERS[name]})
     arguments = network, TASKS.build(spec).data(), trainer, 3, Budget(steps=15_000, marks=6)
@@ -279,7 +281,7 @@ def test_evaluations_to_solve_are_in_the_store(tmp_path: Any) -> None:
         assert set(runs["score"]) == {"control steps survived"} and (runs["test_score"] == 100_000).all()
         run = results.run(1)
         assert run.result.environment["backend"] == "simd"
-        genome, asked = run.genome, Control(run.network, run.data.test, "episodes")
+        genome, asked = run.genome, PlantProblem(run.network, run.data.test, "episodes")
         assert asked.losses(genome[None])[0].tolist() == [0.0]
         (judged,) = results.compare().tasks
         assert [cell.judged.solved for cell in judged.cells if cell.judged] == [2, 2]

@@ -18,10 +18,10 @@ from evornn.arrays import Floats, Streams
 from evornn.errors import EvornnError
 from evornn.experiments.execute import load_task
 from evornn.experiments.reporting import run_charts
-from evornn.experiments.reporting.network_summary import portrait
-from evornn.experiments.spec import RunPlan, experiment, plan
+from evornn.experiments.reporting.network_summary import summarise_network
+from evornn.experiments.spec import RunPlan, parse_spec, plan
 from evornn.networks.network import Network
-from evornn.service.policy import Rules
+from evornn.service.policy import SubmissionPolicy
 from evornn.settings import BadSetting
 from evornn.tasks import TASKS
 from evornn.tasks.core.gymnasium_world import GymnasiumWorld
@@ -31,12 +31,12 @@ from evornn.trainers.core.trainer import NoGradient
 from evornn.training import loop
 from evornn.training.budget import Budget
 from evornn.training.loop import training
-from evornn.training.make_problem import problem
+from evornn.training.make_problem import make_problem
 from evornn.training.oracle import LocalOracle
 from evornn.training.records import Checkpoint
-from evornn.training.world_problem import Simulated
+from evornn.training.world_problem import WorldProblem
 from evornn.workers import sharded
-from evornn.workers.sharded import Sharded
+from evornn.workers.sharded import ShardedProblem
 
 FEW = {"steps": 60, "train": 12, "valid": 3, "test": 4, "episodes": 3}
 CASES: list[tuple[dict[str, Any], tuple[int, int]]] = [
@@ -56,12 +56,12 @@ cases = pytest.mark.parametrize(
 class Echo(World):
     """An environment shows its seed and the time; what is put out is the reward, for as many steps as the seed says."""
 
-    inputs, outputs, raw = 2, 1, 2
+    inputs, outputs, observation_size = 2, 1, 2
 
     def open(self) -> Environment:
         return EchoEnvironment()
 
-    def seen(self, observations: Floats) -> Floats:
+    def observe(self, observations: Floats) -> Floats:
         return observations / 10
 
     def actions(self, outputs: Floats) -> Any:
@@ -69,7 +69,7 @@ class Echo(World):
 
 
 class EchoEnvironment:
-    def begin(self, seed: int) -> Floats:
+    def reset(self, seed: int) -> Floats:
         self.seed, self.time = seed, 0
         return np.array([seed, 0], np.float32)
 
@@ -81,9 +81,9 @@ class EchoEnvironment:
 SEEDS = np.array([3, 9, 1, 5, 20])
 
 
-def echo(kind: str = "lstm", steps: int = 12, usual: int | None = None, **more: Any) -> Simulated:
+def echo(kind: str = "lstm", steps: int = 12, usual: int | None = None, **more: Any) -> WorldProblem:
     network = Network(kind, inputs=2, units=4, outputs=1, **more)
-    return Simulated(network, Rollouts(Echo(), SEEDS, steps, usual), RETURN)
+    return WorldProblem(network, Rollouts(Echo(), SEEDS, steps, usual), RETURN)
 
 
 def task(**settings: Any) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def test_a_return_is_the_sum_of_what_the_network_says_step_by_step(kind: str) ->
     returns = np.stack([said[:, e, :t].sum(axis=1) for e, t in enumerate(lasted)], axis=1)
     assert_allclose(losses, -returns.mean(axis=1), rtol=1e-4, atol=1e-5)
     assert costs.tolist() == [lasted.sum()] * 5
-    assert_array_equal(asked.episodes(genomes).ends[..., 1], np.tile(lasted, (5, 1)))
+    assert_array_equal(asked.episodes(genomes).final_states[..., 1], np.tile(lasted, (5, 1)))
 
 
 def test_bits_depend_on_no_company() -> None:
@@ -129,14 +129,16 @@ def test_bits_depend_on_no_company() -> None:
 def test_shards_give_the_same_bits(helpers: int) -> None:
     whole = echo(usual=2)
     team = Team(*(Here(mortal=None if k else 2) for k in range(helpers)))
-    spread = Sharded(whole, team)
+    spread = ShardedProblem(whole, team)
     for size in (33, 100):
         genomes = whole.network.sample(size, seed=size)
         for batch in (None, np.array([3, 0])):
             for ours, theirs in zip(spread.losses(genomes, batch), whole.losses(genomes, batch), strict=True):
                 assert_array_equal(ours, theirs)
-    assert team.helpers[0].asked and spread.usual == 2 and spread.backend == "torch"
-    assert 2 * 5 * whole.effort * 32 > sharded.WORTH  # episodes are long: even two tiles of them are shared
+    assert team.workers[0].questions and spread.default_batch_size == 2 and spread.backend == "torch"
+    assert (
+        2 * 5 * whole.flops_per_step * 32 > sharded.MIN_SHARDED_COST
+    )  # episodes are long: even two tiles of them are shared
 
 
 def test_networks_that_are_not_finite_lose() -> None:
@@ -168,7 +170,7 @@ def test_all_members_of_a_generation_meet_the_same_episodes_and_others_in_the_ne
 def test_what_does_not_fit_is_refused(kind: str, loss: str, says: str) -> None:
     network = Network(kind, inputs=2, units=2, outputs=1)
     with pytest.raises(EvornnError, match=says):
-        problem(network, Rollouts(Echo(), SEEDS, 12), loss).check(False, False)
+        make_problem(network, Rollouts(Echo(), SEEDS, 12), loss).check(False, False)
 
 
 # ---- the task's contract ---------------------------------------------------------------------------------------------
@@ -187,11 +189,11 @@ def test_it_is_the_same_each_time_and_through_its_spec(settings: dict[str, Any],
     for one, two in zip(data.splits, other.splits, strict=True):
         assert_array_equal(one.seeds, two.seeds)
         assert_array_equal(one.world.scale, two.world.scale)
-        asked = Simulated(network, one, data.loss)
+        asked = WorldProblem(network, one, data.loss)
         losses, costs = asked.losses(genomes)
         assert np.isfinite(losses).all() and (costs >= len(one.seeds)).all() and (costs <= 60 * len(one.seeds)).all()
         sent = cloudpickle.loads(cloudpickle.dumps(asked))  # its environments stay here and are used again
-        for way in (asked, sent, Simulated(network, two, data.loss)):
+        for way in (asked, sent, WorldProblem(network, two, data.loss)):
             assert_array_equal(way.losses(genomes)[0], losses)
 
 
@@ -199,7 +201,7 @@ def test_it_is_the_same_each_time_and_through_its_spec(settings: dict[str, Any],
 def test_a_return_is_that_of_the_environment_stepped_by_hand(name: str) -> None:
     spec = task(environment=name)
     data, network = TASKS.build(spec).data(), network_for(spec)
-    asked, genome = Simulated(network, data.test, data.loss), network.sample(1, seed=3)
+    asked, genome = WorldProblem(network, data.test, data.loss), network.sample(1, seed=3)
     made = gymnasium.make(name)
     lived = asked.episodes(genome)
     for e, seed in enumerate(data.test.seeds.tolist()):
@@ -216,21 +218,21 @@ def test_a_return_is_that_of_the_environment_stepped_by_hand(name: str) -> None:
     assert asked.score(genome[0], data.score) == lived.rewards.mean() == pytest.approx(-asked.losses(genome)[0][0])
     path = asked.path(genome[0], 1000)
     assert len(path) == lived.steps[0, 0] + 1
-    assert_array_equal(path[-1], lived.ends[0, 0])
-    assert data.score.solved == (475 if name == "CartPole-v1" else None)
+    assert_array_equal(path[-1], lived.final_states[0, 0])
+    assert data.score.threshold == (475 if name == "CartPole-v1" else None)
 
 
 def test_observations_are_masked_and_measured_under_random_actions() -> None:
     world = GymnasiumWorld("CartPole-v1", [2, 0])
     shown = np.arange(8, dtype=np.float32).reshape(2, 1, 4)
-    assert world.seen(shown).tolist() == [[[2, 0]], [[6, 4]]]
-    episodes = [shown for shown, _ in world.random(range(20), 100, Streams(0))]
-    world.measure(episodes)
-    seen = world.seen(np.concatenate(episodes)[None])[0]
+    assert world.observe(shown).tolist() == [[[2, 0]], [[6, 4]]]
+    episodes = [shown for shown, _ in world.random_episodes(range(20), 100, Streams(0))]
+    world.fit_scaling(episodes)
+    seen = world.observe(np.concatenate(episodes)[None])[0]
     assert_allclose(seen.mean(axis=0), 0, atol=1e-4)
     assert_allclose(seen.std(axis=0), 1, rtol=1e-4)
     constant = GymnasiumWorld("CartPole-v1")
-    constant.measure([np.full((5, 4), 3, np.float32)])
+    constant.fit_scaling([np.full((5, 4), 3, np.float32)])
     assert constant.scale.tolist() == [1] * 4
 
 
@@ -267,14 +269,14 @@ def test_arguments_make_another_environment() -> None:
     data = TASKS.build(task(**corridor)).data()
     assert data.sizes == (3, 4) and "desc=['SFG'], is_slippery=False" in data.note
     environment = GymnasiumWorld("FrozenLake-v1", None, corridor["arguments"]).open()  # type: ignore[arg-type]
-    environment.begin(0)
+    environment.reset(0)
     assert [environment.step(2)[1:] for _ in range(2)] == [(0.0, False), (1.0, True)]
 
 
 def test_the_limit_of_an_episode_is_an_argument_of_every_environment() -> None:
     for arguments, steps in ((None, 200), ({"max_episode_steps": 7}, 7)):
         world = GymnasiumWorld("Pendulum-v1", arguments=arguments)
-        ((shown, _),) = world.random([3], 1000, Streams(0))
+        ((shown, _),) = world.random_episodes([3], 1000, Streams(0))
         assert len(shown) == steps + 1
 
 
@@ -298,7 +300,7 @@ def test_an_environment_may_take_any_argument(monkeypatch: pytest.MonkeyPatch) -
 def test_tasks_with_other_arguments_are_other_tasks() -> None:
     tasks = [task(environment="Pendulum-v1", arguments={"g": g}) for g in (5, 10)]
     spec = {"name": "gravities", "tasks": tasks, "networks": [{"kind": "elman"}], "trainers": [{"kind": "snes"}]}
-    plans = plan(experiment({**spec, "seeds": 1, "budget": {"steps": 1000}}))
+    plans = plan(parse_spec({**spec, "seeds": 1, "budget": {"steps": 1000}}))
     assert [p.task for p in plans] == ["gymnasium arguments={'g': 5}", "gymnasium arguments={'g': 10}"]
     assert [p.fragments["task"]["arguments"]["g"] for p in plans] == [5, 10]
     five, ten = (load_task(p.fragments["task"])[1].baselines[0] for p in plans)
@@ -312,11 +314,11 @@ def test_a_server_gives_environments_no_texts() -> None:
         fragment = task(environment="FrozenLake-v1", arguments=arguments)
         return RunPlan("t", "n", "m", {"task": fragment}, 0, {}, 0)
 
-    assert Rules().applied([asked({"is_slippery": False, "success_rate": 0.5})])
+    assert SubmissionPolicy().apply([asked({"is_slippery": False, "success_rate": 0.5})])
     for arguments in ({"map_name": "4x4"}, {"desc": [["SG"]]}, {"is_slippery": {"file": "x"}}):
         with pytest.raises(BadSetting, match=r"^task\.arguments: .*`--own FrozenLake-v1`, or run it on your machine"):
-            Rules().applied([asked(arguments)])
-        assert Rules(cells=frozenset({"FrozenLake-v1"})).applied([asked(arguments)])
+            SubmissionPolicy().apply([asked(arguments)])
+        assert SubmissionPolicy(allowed_code=frozenset({"FrozenLake-v1"})).apply([asked(arguments)])
 
 
 @pytest.mark.parametrize(("missing", "environment"), [("gymnasium", "CartPole-v1"), ("popgym", "popgym-X-v0")])
@@ -370,7 +372,7 @@ def test_what_episodes_cannot_answer_is_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("name", ["cma_es", "openai_es", "genetic_algorithm"])
 def test_going_on_gives_the_same_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "TALK", 0)
+    monkeypatch.setattr(loop, "UPDATE_INTERVAL", 0)
     trainer = TRAINERS.build({"kind": name, "population": 10})
     arguments = echo().network, TASKS_OF_ECHO, trainer, 3, Budget(steps=2_000, marks=4)
     whole = list(training(*arguments))
@@ -394,7 +396,7 @@ def test_evolution_balances_a_pole_whose_velocities_are_hidden() -> None:
     assert result.score == "mean return" and result.environment["backend"] == "torch"
     assert result.environment["libraries"]["gymnasium"] and result.test_score == pytest.approx(-result.test_loss)
     assert result.test_loss < 1.5 * data.baselines[0].test < 0 and result.solved is False
-    seen = portrait(network_for(spec), data, result.genome)
+    seen = summarise_network(network_for(spec), data, result.genome)
     assert seen.trajectory is not None and seen.trajectory.path.shape[1] == len(seen.trajectory.states) == 4
     figure = run_charts.run_curve(trained.rows)
     assert figure.layout.yaxis.type == "linear"  # losses below 0 have no logarithm

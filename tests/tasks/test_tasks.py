@@ -14,7 +14,7 @@ from evornn.errors import EvornnError
 from evornn.kernels import losses
 from evornn.tasks import TASKS
 from evornn.tasks.core import chance, scaling
-from evornn.tasks.core.series import Forecasting, Table, forecasts
+from evornn.tasks.core.series import Forecasting, TimeSeries, make_forecast_data
 
 FEW = {"train": 40, "valid": 20, "test": 30}
 FEWER = {"train": 9, "valid": 9, "test": 9}
@@ -101,7 +101,7 @@ def oracle(data, split):
 
 def guessed(data, split):
     """Outputs [B, T, O] of one who does not look."""
-    return np.broadcast_to(chance.guess(data.loss, data.train).astype(np.float32), split.targets.shape)
+    return np.broadcast_to(chance.best_constant(data.loss, data.train).astype(np.float32), split.targets.shape)
 
 
 def unpadded(split):
@@ -127,7 +127,7 @@ def test_shapes_and_kinds(spec):
         assert (split.inputs.dtype, split.targets.dtype, split.mask.dtype) == (np.float32, np.float32, np.bool_)
         assert np.isfinite(split.inputs).all() and np.isfinite(split.targets).all()
         assert split.mask.any(axis=1).all() and not split.targets[~split.mask].any()
-    assert data.loss in losses.PER_STEP and data.baselines and data.note
+    assert data.loss in losses.STEP_LOSSES and data.baselines and data.note
 
 
 @pytest.mark.parametrize("spec", CASES)
@@ -145,9 +145,9 @@ def test_an_oracle_scores_zero_and_solves_the_task(spec):
     for split, by_chance in judged(data):
         assert loss(data, split, oracle(data, split)) == 0 < by_chance
         if data.score is not None and spec["kind"] != "reber":  # which wants to know what could have come as well
-            score = data.score.judge(oracle(data, split), split)
-            assert score == (0.0 if data.score.solved is None else 1.0)
-            assert data.score.solved is None or 0 < data.score.solved <= 1
+            score = data.score.compute(oracle(data, split), split)
+            assert score == (0.0 if data.score.threshold is None else 1.0)
+            assert data.score.threshold is None or 0 < data.score.threshold <= 1
 
 
 @pytest.mark.parametrize("spec", GENERATED)
@@ -155,8 +155,8 @@ def test_guessing_scores_chance_and_solves_nothing(spec):
     data = TASKS.build(spec).data()
     for split, by_chance in judged(data):
         assert loss(data, split, guessed(data, split)) == pytest.approx(by_chance, rel=1e-5)
-        if data.score is not None and data.score.solved is not None:
-            assert data.score.judge(guessed(data, split), split) < data.score.solved
+        if data.score is not None and data.score.threshold is not None:
+            assert data.score.compute(guessed(data, split), split) < data.score.threshold
 
 
 @pytest.mark.parametrize("spec", GENERATED)
@@ -165,7 +165,7 @@ def test_chance_is_the_best_constant_answer(spec):
     counts as half an occurrence, hence the tolerance."""
     data = TASKS.build(spec).data()
     split = data.train
-    guess = torch.tensor(chance.guess(data.loss, split).astype(np.float32), requires_grad=True)
+    guess = torch.tensor(chance.best_constant(data.loss, split).astype(np.float32), requires_grad=True)
     outputs = guess.expand(1, *split.targets.shape)
     losses.total(data.loss, outputs, torch.tensor(split.targets), torch.tensor(split.mask)).sum().backward()
     assert guess.grad.abs().max() <= 0.5 * (len(data.labels) if data.loss == "cross_entropy" else 1)
@@ -175,8 +175,8 @@ def test_chance_is_the_best_constant_answer(spec):
 def test_what_is_not_finite_is_not_right(spec):
     data = TASKS.build(spec).data()
     if data.score is not None:
-        found = data.score.judge(np.full_like(data.test.targets, np.nan), data.test)
-        assert np.isnan(found) if data.score.solved is None else found == 0
+        found = data.score.compute(np.full_like(data.test.targets, np.nan), data.test)
+        assert np.isnan(found) if data.score.threshold is None else found == 0
 
 
 @pytest.mark.parametrize("spec", CASES)
@@ -218,7 +218,7 @@ def test_charts_give_back_the_series(spec):
     data = TASKS.build(spec).data()
     chart = data.chart
     assert len(chart.times) == len(data.test) and chart.times == sorted(chart.times, key=lambda t: (len(t), t))
-    np.testing.assert_allclose(chart.original(data.test.targets[:, -1]), chart.truth, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(chart.inverse_transform(data.test.targets[:, -1]), chart.truth, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("spec", FORECASTS)
@@ -248,9 +248,11 @@ class Given(Forecasting):
     def series(self, values, season=None):
         values = np.asarray(values, np.float64).reshape(len(values), -1)
         names = tuple(f"c{i}" for i in range(values.shape[1]))
-        return forecasts(Table(values, names, names, names, [str(i) for i in range(len(values))], season=season), self)
+        return make_forecast_data(
+            TimeSeries(values, names, names, names, [str(i) for i in range(len(values))], season=season), self
+        )
 
-    def table(self):
+    def time_series(self):
         raise NotImplementedError
 
 

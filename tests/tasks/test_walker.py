@@ -14,16 +14,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import evornn
 from evornn.kernels import closed_loop
-from evornn.kernels.reference import MEANING
-from evornn.kernels.simd.runtime.control import Control as Lanes
+from evornn.kernels.reference import TORCH_OPS
+from evornn.kernels.simd.runtime.control import SimdClosedLoop as Lanes
 from evornn.networks.network import Network
 from evornn.ops import walk
 from evornn.tasks import TASKS
-from evornn.tasks.core.task import Trials
+from evornn.tasks.core.task import ControlEpisodes
 from evornn.tasks.plants.walker import SWING, Walker, _arctan
 from evornn.tasks.walker import IDEAL, LeggedWalker
 from evornn.training.budget import Budget
-from evornn.training.plant_problem import Control
+from evornn.training.plant_problem import PlantProblem
 
 CTRNN = {"dt": 0.1, "tau_low": 0.5, "tau_high": 10.0, "weight_range": 16.0, "readout": False}
 PUSH, BACK, REST, SWING_ON = (1.0, 1.0, 0.0), (1.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
@@ -39,13 +39,13 @@ def value(wanted: Any, given: dict[Any, Any]) -> list[float]:
     values: dict[Any, Any] = {node: torch.tensor(v, dtype=torch.float64) for node, v in given.items()}
     for node in walk(*wanted):
         if node not in values:
-            values[node] = MEANING[node.op](*(values.get(a, a) for a in node.args))
+            values[node] = TORCH_OPS[node.op](*(values.get(a, a) for a in node.args))
     return [float(values.get(v, v)) for v in wanted]
 
 
 def step(state: Any, action: Any, **settings: Any) -> list[float]:
     plant = Walker(**settings).trace()
-    return value(plant.new, dict(zip((*plant.s, *plant.a), (*state, *action), strict=True)))
+    return value(plant.new_state, dict(zip((*plant.s, *plant.a), (*state, *action), strict=True)))
 
 
 def leg(angle: float, x: float = 0.0, v: float = 0.0, spin: float = 0.0) -> list[float]:
@@ -102,7 +102,7 @@ def test_outputs_are_clipped_and_two_are_enough() -> None:
 def test_the_leg_is_felt_on_demand() -> None:
     for sensor, wanted in ((True, -0.5), (False, 0.0)):
         plant = Walker(sensor=sensor).trace()
-        assert value(plant.observed, dict(zip(plant.s, leg(-SWING / 2), strict=True))) == [wanted]
+        assert value(plant.observations, dict(zip(plant.s, leg(-SWING / 2), strict=True))) == [wanted]
 
 
 def test_the_inverse_tangent() -> None:
@@ -117,7 +117,7 @@ def test_the_inverse_tangent() -> None:
 
 def walked(act: Callable[[Any], Any], steps: int = 2200) -> list[list[float]]:
     """The states of a walk from the start."""
-    states = [list(map(float, Walker().starts()[0]))]
+    states = [list(map(float, Walker().initial_states()[0]))]
     for _ in range(steps):
         states.append(step(states[-1], act(states[-1])))
     return states
@@ -168,7 +168,7 @@ def test_without_a_readout_the_units_are_the_outputs() -> None:
 def test_guessed_networks_never_beat_the_ideal() -> None:
     net = network(backend="torch")
     task = LeggedWalker(time=60)
-    asked = Control(net, task.data().train, "episodes")
+    asked = PlantProblem(net, task.data().train, "episodes")
     losses, costs = asked.losses(net.sample(64, seed=0))
     assert (losses > 0).all() and losses.min() < 0.99 and (costs == 600).all()
 
@@ -180,9 +180,9 @@ def test_lanes_equal_the_reference(settings: dict[str, Any]) -> None:
     genomes = torch.from_numpy(net.sample(100, seed=0))
     ours, exact = Lanes(net.layout, plant).run(genomes, 300), closed_loop.run(net.layout, plant, genomes.double(), 300)
     assert (ours.steps == 300).all() and len(np.unique(exact.rewards.round(2))) > 10
-    near = np.abs(ours.ends - exact.ends).max(axis=(1, 2)) < 0.02
+    near = np.abs(ours.final_states - exact.final_states).max(axis=(1, 2)) < 0.02
     assert near.mean() > 0.95  # a foot may come down a step earlier or later
-    assert_array_equal(ours.rewards[..., 0], ours.ends[:, 0, 0])
+    assert_array_equal(ours.rewards[..., 0], ours.final_states[:, 0, 0])
 
 
 @pytest.mark.parametrize("settings", [{}, {"outputs": 2, "sensor": True, "time": 50.0}], ids=str)
@@ -191,7 +191,9 @@ def test_the_task_is_the_same_through_its_spec(settings: dict[str, Any]) -> None
     again = TASKS.build(json.loads(json.dumps(TASKS.spec_of(task))))
     data = task.data()
     assert task == again and data.note and len(data.labels) == data.sizes[1] == settings.get("outputs", 3)
-    assert all(isinstance(asked, Trials) and asked.steps == settings.get("time", 220) * 10 for asked in data.splits)
+    assert all(
+        isinstance(asked, ControlEpisodes) and asked.steps == settings.get("time", 220) * 10 for asked in data.splits
+    )
 
 
 def test_evolution_learns_to_walk() -> None:

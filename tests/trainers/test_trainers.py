@@ -28,27 +28,27 @@ from evornn.arrays import Streams
 from evornn.errors import EvornnError, UnknownName
 from evornn.settings import BadSetting, names
 from evornn.trainers import TRAINERS
-from evornn.trainers.core.breeding import crossed, parents
-from evornn.trainers.core.coordinates import Coordinates, reflected
-from evornn.trainers.core.covariance.adaptation import Adaptation
+from evornn.trainers.core.breeding import recombine, select_parents
+from evornn.trainers.core.coordinates import Coordinates, reflect
+from evornn.trainers.core.covariance.adaptation import MatrixAdaptation
 from evornn.trainers.core.covariance.constants import constants
-from evornn.trainers.core.covariance.eigen import Eigen
-from evornn.trainers.core.covariance.form import Selected
-from evornn.trainers.core.covariance.limited import Limited
-from evornn.trainers.core.covariance.separable import Separable
+from evornn.trainers.core.covariance.eigen import EigenCovariance
+from evornn.trainers.core.covariance.form import Selection
+from evornn.trainers.core.covariance.limited import LimitedMemoryCovariance
+from evornn.trainers.core.covariance.separable import SeparableCovariance
 from evornn.trainers.core.gradient import GradientTrainer
-from evornn.trainers.core.hybrid import HybridTrainer, InjectingOracle, LocalOracle, Passed
+from evornn.trainers.core.hybrid import EliteOracle, HybridTrainer, InjectingOracle, OracleWrapper
 from evornn.trainers.core.memory import keep_freed_memory
 from evornn.trainers.core.population import PopulationTrainer
 from evornn.trainers.core.ranks import centred_ranks, utilities
-from evornn.trainers.core.replay import Growing, Log
-from evornn.trainers.core.restarts import grown
+from evornn.trainers.core.replay import EvaluationLog, GrowableArray
+from evornn.trainers.core.restarts import grow_population
 from evornn.trainers.core.schedule import Schedule
-from evornn.trainers.core.search import around, taken
+from evornn.trainers.core.search import points_around, recover_steps
 from evornn.trainers.core.sequential import PartOfBudget
 from evornn.trainers.core.trainer import BudgetExhausted, State, Trainer, Window
-from evornn.trainers.differential_evolution import distinct
-from evornn.trainers.memetic import RefiningOracle, lowest
+from evornn.trainers.differential_evolution import distinct_triples
+from evornn.trainers.memetic import RefiningOracle, elite_indices
 
 N, READOUT, SEQUENCES = 6, 2, 10
 ROOT = Path(__file__).parents[2]
@@ -103,7 +103,7 @@ class Fake:
         return genomes, self.losses(genomes, batch)
 
     @property
-    def recurrent(self) -> int:
+    def num_recurrent(self) -> int:
         return self.n - READOUT
 
     def readouts(self, genomes: np.ndarray, ridge: float, batch: Any = None) -> np.ndarray:
@@ -472,13 +472,13 @@ def test_improved_genomes_live_on(kind: str) -> None:
 def test_an_improved_genome_changes_no_other_members_step() -> None:
     """Around a mean of 1 points are rounded off to 1e-7, a tenth of a step."""
     mean, sigma, steps = np.ones(3), np.full(3, 1e-6), np.full((4, 3), 0.3, np.float32)
-    asked = around(mean, sigma, steps)
+    asked = points_around(mean, sigma, steps)
     points = asked.copy()
     points[2] = 1.5
-    found = taken(points, asked, steps, mean, sigma)
+    found = recover_steps(points, asked, steps, mean, sigma)
     assert_array_equal(found[[0, 1, 3]], steps[[0, 1, 3]])
     np.testing.assert_allclose(found[2], 0.5 / 1e-6)
-    assert taken(asked, asked, steps, mean, sigma) is steps
+    assert recover_steps(asked, asked, steps, mean, sigma) is steps
 
 
 @pytest.mark.parametrize("kind", POPULATIONS)
@@ -531,7 +531,7 @@ def test_bounds_hold_and_the_optimum_at_one_is_found(kind: str) -> None:
 @given(st.lists(st.floats(-50, 50), min_size=1), st.floats(-3, 3), st.floats(0.1, 5))
 def test_reflection(values: list[float], low: float, width: float) -> None:
     x, high = np.array(values), low + width
-    inside = reflected(x, low, high)
+    inside = reflect(x, low, high)
     assert ((low <= inside) & (inside <= high)).all()
     within = (low <= x) & (x <= high)
     assert_array_equal(inside[within], x[within])
@@ -620,7 +620,7 @@ def test_cma_es_doubles_its_population_at_a_restart() -> None:
         with pytest.raises(BudgetExhausted):
             run(TRAINERS.build(settings), 2000, oracle)
         assert list(dict.fromkeys(len(genomes) for genomes in oracle.asked))[:4] == sizes
-    assert grown(1000, 2, 10_000) == 1677 and grown(1000, 2, 10**6) == 1000, "as much as fits"
+    assert grow_population(1000, 2, 10_000) == 1677 and grow_population(1000, 2, 10**6) == 1000, "as much as fits"
 
 
 @pytest.mark.parametrize(
@@ -695,28 +695,32 @@ def test_matrix_adaptation_learns_what_the_eigendecomposition_learns() -> None:
     slow = replace(slow, c_1=1e-4, c_mu=1e-4)
     z = rng.standard_normal((P, n))
     forms = {}
-    for form in (Eigen(), Adaptation()):
+    for form in (EigenCovariance(), MatrixAdaptation()):
         # the path of the y is that of the z as long as C is the identity
         path = rng.standard_normal(n) if not forms else forms["path"]
         forms["path"] = path
         steps = z.astype(form.dtype)
-        chosen = Selected(steps, steps, slow.weights @ z, slow.weights, path, path, 0.0, 0)
-        learned = form.learned(form.begin(n), slow, chosen)
+        chosen = Selection(steps, steps, slow.weights @ z, slow.weights, path, path, 0.0, 0)
+        learned = form.update(form.identity(n), slow, chosen)
         A = learned["A"].astype(np.float64)
         forms[type(form)] = learned.get("C", A @ A.T)  # the eigendecomposition is not renewed at once
-    np.testing.assert_allclose(forms[Eigen], forms[Adaptation], atol=1e-6)
-    assert np.abs(forms[Eigen] - np.eye(n)).max() > 3e-5, "there must be something to agree about"
+    np.testing.assert_allclose(forms[EigenCovariance], forms[MatrixAdaptation], atol=1e-6)
+    assert np.abs(forms[EigenCovariance] - np.eye(n)).max() > 3e-5, "there must be something to agree about"
 
 
-@pytest.mark.parametrize("form", [Eigen(), Adaptation(), Separable(), Limited()], ids=lambda f: type(f).__name__)
+@pytest.mark.parametrize(
+    "form",
+    [EigenCovariance(), MatrixAdaptation(), SeparableCovariance(), LimitedMemoryCovariance()],
+    ids=lambda f: type(f).__name__,
+)
 def test_steps_and_their_inverse(form: Any) -> None:
     n, P = 7, 9
-    rng, state, c = np.random.default_rng(0), form.begin(n), form.constants(n, P)
+    rng, state, c = np.random.default_rng(0), form.identity(n), form.constants(n, P)
     for generation in range(30):
         z = rng.standard_normal((P, n)).astype(form.dtype)
         path = rng.standard_normal(n)
         y = form.steps(state, z)
-        state = form.learned(state, c, Selected(z, y, c.weights @ z, c.weights, path, path, 0.0, generation))
+        state = form.update(state, c, Selection(z, y, c.weights @ z, c.weights, path, path, 0.0, generation))
     y = form.steps(state, z)
     assert np.abs(y - z).max() > 0.1, "something must have been learned"
     assert y.dtype == form.dtype
@@ -806,7 +810,7 @@ def test_half_of_the_population_is_the_mirror_image_of_the_other(kind: str) -> N
 def test_three_others_are_distinct_and_equally_likely() -> None:
     rng, counts = np.random.default_rng(0), np.zeros((6, 6, 6))
     for _ in range(4000):
-        a, b, c = distinct(6, rng)
+        a, b, c = distinct_triples(6, rng)
         members = np.arange(6)
         assert (np.diff(np.sort(np.stack([members, a, b, c]), axis=0), axis=0) > 0).all()
         np.add.at(counts, (a[0], b[0], c[0]), 1)
@@ -818,7 +822,7 @@ def test_three_others_are_distinct_and_equally_likely() -> None:
 def test_better_members_become_parents_more_often(selection: str) -> None:
     losses, rng = np.array([4.0, 0, 3, 1, 2]), np.random.default_rng(0)
     size = 2 if selection == "tournament" else 0.4
-    chosen = np.bincount(parents(selection, losses, 9000, size, rng), minlength=5)[[1, 3, 4, 2, 0]] / 9000
+    chosen = np.bincount(select_parents(selection, losses, 9000, size, rng), minlength=5)[[1, 3, 4, 2, 0]] / 9000
     expected = [0.5, 0.5, 0, 0, 0] if selection == "truncation" else np.array([9, 7, 5, 3, 1]) / 25
     np.testing.assert_allclose(chosen, expected, atol=0.02)
 
@@ -827,7 +831,7 @@ def test_better_members_become_parents_more_often(selection: str) -> None:
 def test_children_keep_what_their_parents_have_between_them(crossover: str) -> None:
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 500, 4))
-    c, d = crossed(crossover, a, b, 8.0, rng)
+    c, d = recombine(crossover, a, b, 8.0, rng)
     np.testing.assert_allclose(c + d, a + b, atol=1e-12)
     if crossover != "simulated_binary":
         assert ((c == a) | (c == b)).all()
@@ -1215,14 +1219,14 @@ def test_the_elites_are_judged_again_on_the_batch_of_the_population() -> None:
 
 def test_what_refine_samples_are_the_elites() -> None:
     elites = np.arange(2 * N, dtype=np.float32).reshape(2, N)
-    oracle = LocalOracle(Fake(), elites, 0)
+    oracle = EliteOracle(Fake(), elites, 0)
     assert_array_equal(oracle.sample(7, np.random.default_rng(0)), elites)
     assert_array_equal(oracle.centre, elites[0])
 
 
 def test_elites_are_finite() -> None:
-    assert lowest(np.array([3, np.nan, 1, -np.inf, np.inf, 2], np.float32), 2).tolist() == [2, 5]
-    assert lowest(np.array([np.nan, 2], np.float32), 2).tolist() == [1]
+    assert elite_indices(np.array([3, np.nan, 1, -np.inf, np.inf, 2], np.float32), 2).tolist() == [2, 5]
+    assert elite_indices(np.array([np.nan, 2], np.float32), 2).tolist() == [1]
 
 
 def test_refinement_pays_in_many_dimensions() -> None:
@@ -1335,7 +1339,7 @@ def test_evolution_starts_around_what_the_gradient_found() -> None:
 def test_each_part_has_a_schedule_over_its_own_part_of_the_budget() -> None:
     seen = []
 
-    class Telling(Passed):
+    class Telling(OracleWrapper):
         def gradients(self, genomes: np.ndarray, batch: Any = None) -> Any:
             return self.real.gradients(genomes, batch)
 
@@ -1376,7 +1380,7 @@ def test_an_injected_solution_helps_cma_es() -> None:
 
 def test_a_share_of_the_elites() -> None:
     memetic = TRAINERS["memetic"]
-    assert [memetic(elites=share).count(10) for share in (0.01, 0.25, 3, 20)] == [1, 3, 3, 20]
+    assert [memetic(elites=share).num_elites(10) for share in (0.01, 0.25, 3, 20)] == [1, 3, 3, 20]
 
 
 # Settings
@@ -1438,7 +1442,7 @@ def test_a_share_of_the_elites() -> None:
         (
             {"kind": "memetic", "refine": {"learning_rate": 1}},
             EvornnError,
-            r"trainer\.refine: wants a mapping with a kind",
+            r"trainer\.refine: expects a mapping with a kind",
         ),
         ({"kind": "memetic", "refine": 3}, BadSetting, r"trainer\.refine: .*instance of Trainer"),
         ({"kind": "memetic", "evolve": {"kind": "adam"}}, BadSetting, r"trainer\.evolve: adam has no population"),
@@ -1487,7 +1491,7 @@ def test_a_constant_parameter_can_move_in_normalised_coordinates() -> None:
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=20))
 def test_growing_keeps_everything_and_leaves_old_views(chunks: list[list[int]]) -> None:
-    growing, views = Growing(np.zeros(0, np.int64)), []
+    growing, views = GrowableArray(np.zeros(0, np.int64)), []
     for chunk in chunks:
         growing.extend(np.array(chunk, np.int64))
         views.append((growing.rows, growing.rows.tolist()))
@@ -1498,7 +1502,7 @@ def test_growing_keeps_everything_and_leaves_old_views(chunks: list[list[int]]) 
 @given(st.lists(st.lists(st.booleans(), min_size=1, max_size=5), max_size=8))
 def test_a_log_answers_what_was_answered(generations: list[list[bool]]) -> None:
     """Each generation is a list of members that the oracle changed or not."""
-    rng, log = np.random.default_rng(0), Log.empty(2)
+    rng, log = np.random.default_rng(0), EvaluationLog.empty(2)
     said = []
     for changed in generations:
         asked = rng.standard_normal((len(changed), 2)).astype(np.float32)
@@ -1508,7 +1512,7 @@ def test_a_log_answers_what_was_answered(generations: list[list[bool]]) -> None:
         )
         log.append(asked, told, losses)
         said.append((asked, told, losses))
-    answer = Log(**log.arrays()).answers()
+    answer = EvaluationLog(**log.arrays()).replay()
     for asked, told, losses in said:
         again, losses_again = answer(asked)
         assert_array_equal(again, told)

@@ -18,18 +18,18 @@ import evornn
 from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
 from evornn.networks.network import Network
-from evornn.networks.objective import Exam
+from evornn.networks.objective import Objective
 from evornn.store.codec import dumps, loads, pack, unpack
 from evornn.tasks import TASKS
 from evornn.tasks.core.task import Data, Score, Sequences
 from evornn.trainers import TRAINERS
-from evornn.trainers.core.hybrid import Passed
+from evornn.trainers.core.hybrid import OracleWrapper
 from evornn.trainers.core.trainer import BudgetExhausted, NoGradient, Oracle, State, Trainer
 from evornn.training import loop
 from evornn.training.budget import Budget
 from evornn.training.loop import Run, training
-from evornn.training.make_problem import problem
-from evornn.training.oracle import LocalOracle, Order, Origin
+from evornn.training.make_problem import make_problem
+from evornn.training.oracle import BatchSampler, LocalOracle, Origin
 from evornn.training.records import Checkpoint, Result, Row
 from evornn.training.state import join, split
 
@@ -148,7 +148,7 @@ def outcome(result: Result) -> dict[str, Any]:
     return {name: repr(value) for name, value in values.items() if name not in left_out}
 
 
-class Counting(Passed):
+class Counting(OracleWrapper):
     """Counts for itself what passes, as the definition of the cost says."""
 
     def __init__(self, real: Any, counted: Counted) -> None:
@@ -375,9 +375,11 @@ def test_a_run_stops_at_the_mark_at_which_its_task_is_solved() -> None:
     rows, result = finished(network, asked, trainer, 0, budget)
     assert result.stopped_by == "solved" and result.network_steps < budget.steps and rows[-1].mark == 100
     assert asked.score is not None
-    assert all(problem(network, part, asked.loss).score(result.genome, asked.score) == 1 for part in asked.splits[:2])
+    assert all(
+        make_problem(network, part, asked.loss).score(result.genome, asked.score) == 1 for part in asked.splits[:2]
+    )
     _, before = finished(network, asked, trainer, 0, Budget(steps=rows[-2].network_steps, marks=1))
-    scores = [problem(network, part, asked.loss).score(before.genome, asked.score) for part in asked.splits[:2]]
+    scores = [make_problem(network, part, asked.loss).score(before.genome, asked.score) for part in asked.splits[:2]]
     assert min(scores) < 1, "it must not have stopped a mark too late"
 
 
@@ -448,19 +450,19 @@ def test_every_trainer_sees_the_data_in_the_same_order(network: Network, data: D
 
 @given(count=st.integers(1, 40), size=st.integers(1, 40), seed=st.integers(0, 2**32))
 def test_the_order_is_endless_and_has_no_memory(count: int, size: int, seed: int) -> None:
-    order = Order(Streams(seed, "order"), count)
+    order = BatchSampler(Streams(seed, "order"), count)
     size = min(size, count)
     batches = [order.batch(k, size) for k in range(2 * count // size + 1)]
     endless = np.concatenate(batches)
     for epoch in range(len(endless) // count):
         assert sorted(endless[epoch * count : (epoch + 1) * count]) == list(range(count))
     for k in (len(batches) - 1, 0):
-        assert_array_equal(Order(Streams(seed, "order"), count).batch(k, size), batches[k])
+        assert_array_equal(BatchSampler(Streams(seed, "order"), count).batch(k, size), batches[k])
         assert_array_equal(order.batch(k, size), batches[k])
 
 
 def test_a_batch_of_all_is_no_batch(network: Network, data: Data) -> None:
-    oracle = LocalOracle(problem(network, data.train, "mse"), 0, 10**6)
+    oracle = LocalOracle(make_problem(network, data.train, "mse"), 0, 10**6)
     assert oracle.batch(0, 12) is None and oracle.batch(0, 99) is None and oracle.batch(0, None) is None
     assert oracle.batch(3, 11).shape == (11,)  # type: ignore[union-attr]
 
@@ -502,7 +504,7 @@ def test_going_on_from_every_checkpoint_that_is_sent(
     name: str, network: Network, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kept as they come, while the run goes on: a checkpoint may not change afterwards."""
-    monkeypatch.setattr(loop, "TALK", 0.0)
+    monkeypatch.setattr(loop, "UPDATE_INTERVAL", 0.0)
     arguments = (network, data, trainer_of(name), 5, Budget(steps=14_000, marks=6))
     updates = list(training(*arguments))
     rows, result = [row for update in updates for row in update.rows], updates[-1].result
@@ -539,7 +541,7 @@ def test_threads_change_no_bit(name: str, data: Data) -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_a_warm_start_begins_at_the_genome(name: str, network: Network, data: Data) -> None:
     genome = network.sample(1, seed=99)[0]
-    trainer, origin = Counted(name), Origin(genome, spread=1e-6)
+    trainer, origin = Counted(name), Origin(genome, initial_std_scale=1e-6)
     run = Run(network, data, trainer, 0, Budget(steps=20_000), "mse", origin)
     state = trainer.start(run.oracle, run.streams)
     assert_array_equal(trainer.best(state), genome)
@@ -628,7 +630,7 @@ def test_memory_that_runs_out_is_told(network: Network, data: Data, monkeypatch:
     def full(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(Exam, "losses", full)
+    monkeypatch.setattr(Objective, "losses", full)
     with pytest.raises(EvornnError, match=r"memory: SNES on <elman .* does not fit: lower population"):
         finished(network, data, trainer_of("snes"), 0, Budget(steps=20_000))
 

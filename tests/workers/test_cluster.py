@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.victims import EVORNN, Victims
 from evornn.experiments.execute import check_plans
-from evornn.experiments.spec import experiment, plan
+from evornn.experiments.spec import parse_spec, plan
 from evornn.settings import BadSetting
 from evornn.store.store import open_store
 
@@ -91,16 +91,16 @@ def test_nobody_gets_in_without_the_token(cluster: Groups, tmp_path: Path, token
 
 
 def test_who_submits_needs_no_gpu() -> None:
-    runs = plan(experiment({**SPEC, "resources": {"gpus": 1}}))
-    assert check_plans(runs) == check_plans(plan(experiment(SPEC)))
+    runs = plan(parse_spec({**SPEC, "resources": {"gpus": 1}}))
+    assert check_plans(runs) == check_plans(plan(parse_spec(SPEC)))
     with pytest.raises(BadSetting, match=r"resources\.backend: simd is for CPUs"):
-        check_plans(plan(experiment({**SPEC, "resources": {"gpus": 1, "backend": "simd"}})))
+        check_plans(plan(parse_spec({**SPEC, "resources": {"gpus": 1, "backend": "simd"}})))
 
 
 def test_the_token_of_a_ray_of_our_own_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from evornn.workers import cluster
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    file = cluster._token()
+    file = cluster._token_file()
     assert file.stat().st_mode & 0o777 == 0o600 and len(file.read_text()) == 64
-    assert cluster._token() == file and os.listdir(file.parent) == [file.name]
+    assert cluster._token_file() == file and os.listdir(file.parent) == [file.name]

@@ -16,17 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evornn.experiments.execute import execute
-from evornn.experiments.spec import experiment, plan
+from evornn.experiments.spec import parse_spec, plan
 from evornn.networks.network import Network
-from evornn.service.executors.executor import Assignment, Attempt, Ended
+from evornn.service.executors.executor import Assignment, Attempt, EndEvent
 from evornn.tasks import TASKS
 from evornn.tasks.core.task import Sequences
 from evornn.training.environment import versions
-from evornn.training.make_problem import problem
-from evornn.training.problem import Problem, Spread
+from evornn.training.make_problem import make_problem
+from evornn.training.problem import Problem, Sharder
 from evornn.workers import shard_pool as crews
 from evornn.workers import sharded
-from evornn.workers.sharded import Sharded, cut
+from evornn.workers.sharded import ShardedProblem, partition
 
 SIZES = (1, 32, 33, 34, 64, 65, 100, 193)
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -40,7 +40,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def everything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharded, "WORTH", 0)
+    monkeypatch.setattr(sharded, "MIN_SHARDED_COST", 0)
 
 
 # ---- how a population is cut -----------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def everything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @given(st.integers(1, 5000), st.integers(1, 40), st.sampled_from([16, 32, 1024]))
 def test_parts_are_whole_tiles_and_nobody_is_left_alone(count: int, shards: int, tile: int) -> None:
-    parts = cut(count, shards, tile)
+    parts = partition(count, shards, tile)
     assert [k for part in parts for k in range(part.start, part.stop)] == list(range(count))
     sizes = [part.stop - part.start for part in parts]
     assert len(parts) <= shards and all(part.start % tile == 0 for part in parts)
@@ -62,7 +62,7 @@ def test_parts_are_whole_tiles_and_nobody_is_left_alone(count: int, shards: int,
 def asked(kind: str, **settings: Any) -> Problem:
     data = TASKS.build({"kind": "adding", "length": 10, "train": 20, "valid": 5, "test": 5}).data()
     network = Network(kind, inputs=2, outputs=1, **{"units": 4, **settings})
-    return problem(network, data.train, "mse")
+    return make_problem(network, data.train, "mse")
 
 
 def same(found: Any, expected: Any) -> None:
@@ -91,7 +91,7 @@ def crew_of(count: int) -> Team:
 def test_answers_are_those_of_one_process(kind: str, helpers: int) -> None:
     whole = asked(kind, **NETWORKS[kind])
     team = crew_of(helpers)
-    spread = Sharded(whole, team)
+    spread = ShardedProblem(whole, team)
     gradients = whole.network.differentiable
     for size in SIZES:
         genomes = whole.network.sample(size, seed=size)
@@ -101,24 +101,24 @@ def test_answers_are_those_of_one_process(kind: str, helpers: int) -> None:
                 same(spread.gradients(genomes, batch), whole.gradients(genomes, batch))
             if kind == "echo_state":
                 same(spread.readouts(genomes, 1e-3, batch), whole.readouts(genomes, 1e-3, batch))
-    assert all(helper.asked for helper in team.helpers)
+    assert all(worker.questions for worker in team.workers)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "elman"])
 def test_windows_carry_each_member_its_state(kind: str) -> None:
     series = np.random.default_rng(0).standard_normal((2, 10, 30, 1)).astype(np.float32)
     network = Network(kind, inputs=1, units=4, outputs=1, **NETWORKS[kind])
-    whole = problem(network, Sequences(series[0], series[1], np.ones((10, 30), bool)), "mse")
+    whole = make_problem(network, Sequences(series[0], series[1], np.ones((10, 30), bool)), "mse")
     team = crew_of(2)
-    spread = Sharded(whole, team)
+    spread = ShardedProblem(whole, team)
     genomes, begin = network.sample(100, seed=0), 0
     carry, carried, windows = None, None, 0
     while begin is not None:
-        part = whole.part(begin, 8)
+        part = whole.segment(begin, 8)
         ours, theirs = spread.window(genomes, part, carry), whole.window(genomes, part, carried)
         same(vars(ours), vars(theirs))
         begin, carry, carried, windows = theirs.end, ours.carry, theirs.carry, windows + 1
-    assert windows > 2 and team.helpers[1].asked == windows
+    assert windows > 2 and team.workers[1].questions == windows
 
 
 @pytest.mark.parametrize(("fitness", "spreads"), [("standard", True), ("damping", False)])
@@ -127,24 +127,24 @@ def test_episodes_unless_the_best_of_all_is_tested(fitness: str, spreads: bool) 
     data = TASKS.build(settings).data()
     inputs, outputs = data.sizes
     network = Network("elman", inputs=inputs, units=3, outputs=outputs)
-    whole, team = problem(network, data.train, data.loss), crew_of(2)
-    spread = Sharded(whole, team)
+    whole, team = make_problem(network, data.train, data.loss), crew_of(2)
+    spread = ShardedProblem(whole, team)
     genomes = network.sample(130, seed=2)
     same(spread.losses(genomes), whole.losses(genomes))
-    assert spread.separable == spreads == any(helper.asked for helper in team.helpers)
+    assert spread.is_separable == spreads == any(worker.questions for worker in team.workers)
 
 
 def test_little_work_stays_here(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, team = asked("lstm"), crew_of(1)
-    spread = Sharded(whole, team)
+    spread = ShardedProblem(whole, team)
     genomes = whole.network.sample(64, seed=0)
-    work = len(genomes) * whole.least(None) * whole.network.n
+    work = len(genomes) * whole.min_cost(None) * whole.network.n
     for worth, sent in ((work + 1, 0), (work, 1)):
-        monkeypatch.setattr(sharded, "WORTH", worth)
+        monkeypatch.setattr(sharded, "MIN_SHARDED_COST", worth)
         spread.losses(genomes)
-        assert team.helpers[0].asked == sent
+        assert team.workers[0].questions == sent
     spread.losses(genomes[:32])  # one tile can't be cut
-    assert team.helpers[0].asked == 1
+    assert team.workers[0].questions == 1
 
 
 # ---- whole runs ------------------------------------------------------------------------------------------------------
@@ -168,13 +168,13 @@ def fragments(trainer: dict[str, Any], budget: int, **resources: Any) -> dict[st
         "budget": {"steps": budget, "marks": 10},
         "resources": resources,
     }
-    (run,) = plan(experiment(spec))
+    (run,) = plan(parse_spec(spec))
     return {"fragments": run.fragments, "seed": run.seed, "budget": run.budget}
 
 
-def outcome(run: dict[str, Any], spread: Spread | None = None) -> tuple[Any, ...]:
+def outcome(run: dict[str, Any], spread: Sharder | None = None) -> tuple[Any, ...]:
     """All but times and machine."""
-    updates = list(execute(**run, spread=spread))
+    updates = list(execute(**run, sharder=spread))
     rows = [{**asdict(row), "seconds": 0} for update in updates for row in update.rows]
     assert updates[-1].result is not None
     result = {**asdict(updates[-1].result), "seconds": 0, "environment": {}}
@@ -186,8 +186,8 @@ def test_a_run_finds_the_same(trainer: dict[str, Any]) -> None:
     run = fragments(trainer, 1_000_000)
     expected = outcome(run)
     team = crew_of(2)
-    assert repr(outcome(run, lambda whole: Sharded(whole, team))) == repr(expected)
-    assert all(helper.asked > 2 for helper in team.helpers)
+    assert repr(outcome(run, lambda whole: ShardedProblem(whole, team))) == repr(expected)
+    assert all(worker.questions > 2 for worker in team.workers)
 
 
 def test_shards_are_counted() -> None:
@@ -232,12 +232,12 @@ def test_helpers_are_killed_in_mid_run(cluster: Any, trainer: dict[str, Any], mo
 class Watched:
     """A way to spread that waits for helpers now and then, and kills some."""
 
-    def __init__(self, spread: Spread, count: int) -> None:
+    def __init__(self, spread: Sharder, count: int) -> None:
         self.spread, self.count, self.killed, self.answered, self.calls = spread, count, 0, 0, 0
 
     def __call__(self, whole: Problem) -> Problem:
         found: Any = self.spread(whole)
-        present, crew = found.crew.present, found.crew
+        present, crew = found.pool.ready_workers, found.pool
 
         def watched() -> Any:
             self.calls += 1
@@ -252,23 +252,23 @@ class Watched:
             self.answered += len(there)
             return there
 
-        crew.present = watched
+        crew.ready_workers = watched
         return found
 
 
 @pytest.mark.slow
 def test_a_problem_that_kills_its_helpers_is_computed_alone(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crews, "LOSSES", 2)
+    monkeypatch.setattr(crews, "MAX_LOST_WORKERS", 2)
     whole = asked("elman", backend="torch")
-    crew = crews.RayCrew(1, {"num_cpus": 1})
-    spread, genomes = Sharded(whole, crew), whole.network.sample(70, 0)
+    crew = crews.RayShardPool(1, {"num_cpus": 1})
+    spread, genomes = ShardedProblem(whole, crew), whole.network.sample(70, 0)
     for lost in (0, 1):
-        while not crew.present():
+        while not crew.ready_workers():
             pass
-        assert crew.lost == lost
+        assert crew.num_lost == lost
         helpers()[0].kill()
         same(spread.losses(genomes), whole.losses(genomes))
-    assert crew.present() == [] and crew.lost == 2
+    assert crew.ready_workers() == [] and crew.num_lost == 2
     crew.close()
 
 
@@ -276,21 +276,21 @@ def test_a_problem_that_kills_its_helpers_is_computed_alone(cluster: Any, monkey
 def test_no_helper_is_waited_for(cluster: Any) -> None:
     """Where no CPU is free for them, a run goes on alone."""
     whole = asked("elman", backend="torch")
-    crew = crews.RayCrew(1, {"num_cpus": 4})
-    same(Sharded(whole, crew).losses(whole.network.sample(70, 0)), whole.losses(whole.network.sample(70, 0)))
-    assert crew.present() == [] and crew.lost == 0
+    crew = crews.RayShardPool(1, {"num_cpus": 4})
+    same(ShardedProblem(whole, crew).losses(whole.network.sample(70, 0)), whole.losses(whole.network.sample(70, 0)))
+    assert crew.ready_workers() == [] and crew.num_lost == 0
     crew.close()
 
 
 @pytest.mark.slow
 def test_a_helper_of_another_build_is_not_asked(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = crews.described()
-    monkeypatch.setattr(crews, "described", lambda: {**own, "cpu": "Z80"})
-    monkeypatch.setattr(crews, "LOSSES", 1)
-    crew = crews.RayCrew(1, {"num_cpus": 1})
-    crew.equip(asked("elman", backend="torch"))
-    while not crew.lost:
-        assert crew.present() == []
+    own = crews.fingerprint()
+    monkeypatch.setattr(crews, "fingerprint", lambda: {**own, "cpu": "Z80"})
+    monkeypatch.setattr(crews, "MAX_LOST_WORKERS", 1)
+    crew = crews.RayShardPool(1, {"num_cpus": 1})
+    crew.broadcast(asked("elman", backend="torch"))
+    while not crew.num_lost:
+        assert crew.ready_workers() == []
     crew.close()
 
 
@@ -301,7 +301,7 @@ def test_the_executor_spreads_a_run(cluster: Any) -> None:
     result = None
     while result is None:
         for event in cluster.events(0.2):
-            assert not isinstance(event, Ended), event.reason
+            assert not isinstance(event, EndEvent), event.reason
             result = event.update.result
     assert result.genome.tobytes() == outcome(run)[1]
 
@@ -317,7 +317,7 @@ def test_a_worker_with_another_evornn_refuses_a_run_at_once(cluster: Any, monkey
 
     run = Assignment(Attempt(2, 1), **fragments(TRAINERS[0], 100_000), checkpoint=None, origin=None)
     (told,) = [ray.get(event) for event in compute.remote(run, {**versions(), "evornn": "9.9"})]
-    assert isinstance(told, Ended) and not told.retry and told.cause == "error"
+    assert isinstance(told, EndEvent) and not told.retry and told.cause == "error"
     assert "the dispatcher 9.9: install the same on all machines" in told.reason
     other = {**versions(), "libraries": {**versions()["libraries"], "numpy": "1.0"}}
     result = [ray.get(event) for event in compute.remote(run, other)][-1].update.result

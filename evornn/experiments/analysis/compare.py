@@ -15,9 +15,17 @@ import numpy as np
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
 from evornn.experiments.analysis import statistics, targets
-from evornn.experiments.analysis.comparison import Cell, Chosen, Comparison, Judged, Reach, TaskComparison, Verdict
-from evornn.experiments.analysis.overall import overall, ranking, reference, scales, without_scale
-from evornn.experiments.analysis.pairwise_tests import contest, losses_by_seed
+from evornn.experiments.analysis.comparison import (
+    ChosenRun,
+    Comparison,
+    ResultCell,
+    ScoreSummary,
+    TargetResult,
+    TaskComparison,
+    Verdict,
+)
+from evornn.experiments.analysis.overall import note_unscaled, overall_results, ranking, reference, scales
+from evornn.experiments.analysis.pairwise_tests import compare_pairs, losses_by_seed
 from evornn.experiments.analysis.targets import Target, Track
 from evornn.tasks.core.task import Baseline
 
@@ -54,8 +62,8 @@ def compare(
     A failed run counts as the worst; runs that are still under way or were cancelled are left out, and said to be.
     `seed` is that of the bootstrap. Raises EvornnError when there is nothing to compare or a column is missing.
     """
-    done, notes = finished(runs, families or {})
-    _demand(curves, CURVE_COLUMNS, "curves")
+    done, notes = select_finished(runs, families or {})
+    _check_columns(curves, CURVE_COLUMNS, "curves")
     baselines, tracks, streams = baselines or {}, targets.tracks(curves), Streams(seed, "compare")
     tasks = [
         _task(task, runs, group, tracks, baselines.get(task, ()), alpha, streams.child(task))
@@ -64,18 +72,18 @@ def compare(
     scale = scales(done, baselines)
     return Comparison(
         tasks=tuple(tasks),
-        overall=overall(done, scale, streams),
+        overall=overall_results(done, scale, streams),
         reference=reference(baselines),
         ranking=ranking(done, scale, alpha, streams),
         trainers=dict(zip(done["trainer"], done["family"], strict=True)),
-        notes=(*notes, *without_scale(scale)),
+        notes=(*notes, *note_unscaled(scale)),
         alpha=alpha,
     )
 
 
-def finished(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, list[str]]:
+def select_finished(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, list[str]]:
     """The runs that can be compared, with their family, losses of failed ones infinite; and notes on the others."""
-    _demand(runs, RUN_COLUMNS, "runs")
+    _check_columns(runs, RUN_COLUMNS, "runs")
     done = runs[runs["state"].isin(["succeeded", "failed"])].sort_values("run", kind="stable").copy()
     if done.empty:
         raise EvornnError("nothing to compare: no run has finished yet; see `evornn ls`, or go on with `evornn resume`")
@@ -84,9 +92,9 @@ def finished(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, l
     for column in ("seconds", "network_steps"):
         done[column] = done[column].astype(float)
     for loss in ("valid_loss", "test_loss"):
-        done[loss] = statistics.worst(done[loss].where(done["state"] == "succeeded").to_numpy(float))
+        done[loss] = statistics.nan_to_inf(done[loss].where(done["state"] == "succeeded").to_numpy(float))
     done["family"] = [families.get(trainer, "other") for trainer in done["trainer"]]
-    notes = _left_out(runs) + _failures(done)
+    notes = _note_unfinished(runs) + _note_failures(done)
     newest = done.drop_duplicates(["task", "network", "trainer", "seed"], keep="last")
     if doubled := len(done) - len(newest):
         notes.append(f"{doubled} runs are repetitions of a later run with the same labels and seed; the latest counts.")
@@ -103,71 +111,73 @@ def _task(
     streams: Streams,
 ) -> TaskComparison:
     goals = targets.targets(done, baselines)
-    families = {name: statistics.spread(group["test_loss"]) for name, group in done.groupby("family", sort=False)}
+    families = {name: statistics.summarise(group["test_loss"]) for name, group in done.groupby("family", sort=False)}
     networks = list(dict.fromkeys(done["network"]))
-    contests = [contest("all networks", losses_by_seed(done, "trainer"), alpha)] if len(networks) > 1 else []
-    contests += [contest(name, losses_by_seed(done[done["network"] == name], "trainer"), alpha) for name in networks]
+    contests = [compare_pairs("all networks", losses_by_seed(done, "trainer"), alpha)] if len(networks) > 1 else []
+    contests += [
+        compare_pairs(name, losses_by_seed(done[done["network"] == name], "trainer"), alpha) for name in networks
+    ]
     return TaskComparison(
         task=str(task),
         states=runs[runs["task"] == task]["state"].value_counts().to_dict(),
         seeds=done["seed"].nunique(),
         budget=float(done[done["state"] == "succeeded"]["network_steps"].median()),
-        cells=_ranked(
+        cells=_rank_cells(
             [_cell(group, goals, tracks, streams) for _, group in done.groupby(["network", "trainer"], sort=False)]
         ),
         targets=goals,
         headline=targets.headline(goals, done, tracks),
-        chosen=_chosen(done, baselines),
+        chosen=_choose_run(done, baselines),
         families=tuple(sorted(families.items(), key=lambda item: item[1].median)),
-        contest_of_families=contest("families", losses_by_seed(done, "family"), alpha),
+        contest_of_families=compare_pairs("families", losses_by_seed(done, "family"), alpha),
         contests=tuple(contests),
     )
 
 
-def _cell(group: DataFrame, goals: Sequence[Target], tracks: Mapping[int, Track], streams: Streams) -> Cell:
+def _cell(group: DataFrame, goals: Sequence[Target], tracks: Mapping[int, Track], streams: Streams) -> ResultCell:
     first = group.iloc[0]
-    return Cell(
+    return ResultCell(
         network=str(first["network"]),
         trainer=str(first["trainer"]),
         family=first["family"],
         parameters=int(first["n"]),
         runs=len(group),
         failed=int((group["state"] == "failed").sum()),
-        test=statistics.spread(group["test_loss"]),
-        valid=statistics.spread(group["valid_loss"]),
-        reached=tuple(_reach(group, goal, tracks, streams) for goal in goals),
+        test=statistics.summarise(group["test_loss"]),
+        valid=statistics.summarise(group["valid_loss"]),
+        reached=tuple(_target_result(group, goal, tracks, streams) for goal in goals),
         seconds=float(group["seconds"].median()),
         network_steps=float(group["network_steps"].median()),
         rank=0,
-        judged=_judged(group),
+        judged=_summarise_score(group),
     )
 
 
-def _judged(group: DataFrame) -> Judged | None:
+def _summarise_score(group: DataFrame) -> ScoreSummary | None:
     done = group[group["score"].notna()]
     if done.empty:
         return None
     known = done["solved"].dropna()
     solved = int(known.astype(bool).sum()) if len(known) else None
-    return Judged(str(done["score"].iloc[0]), statistics.spread(done["test_score"].astype(float)), solved)
+    return ScoreSummary(str(done["score"].iloc[0]), statistics.summarise(done["test_score"].astype(float)), solved)
 
 
-def _reach(group: DataFrame, goal: Target, tracks: Mapping[int, Track], streams: Streams) -> Reach:
+def _target_result(group: DataFrame, goal: Target, tracks: Mapping[int, Track], streams: Streams) -> TargetResult:
     cost, hit = targets.costs(group, tracks, goal)
     rate = statistics.success_rate(int(hit.sum()), len(hit))
-    return Reach(goal.name, int(hit.sum()), rate, statistics.expected_running_time_interval(cost, hit, streams))
+    return TargetResult(goal.name, int(hit.sum()), rate, statistics.expected_running_time_interval(cost, hit, streams))
 
 
-def _ranked(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+def _rank_cells(cells: Sequence[ResultCell]) -> tuple[ResultCell, ...]:
     from dataclasses import replace
 
-    def rank(cell: Cell) -> int:
+    def rank(cell: ResultCell) -> int:
         return 1 + sum(c.family == cell.family and c.valid.median < cell.valid.median for c in cells)
 
     return tuple(replace(cell, rank=rank(cell)) for cell in cells)
 
 
-def _chosen(done: DataFrame, baselines: Sequence[Baseline]) -> Chosen | None:
+def _choose_run(done: DataFrame, baselines: Sequence[Baseline]) -> ChosenRun | None:
     """The network to go on with: lowest validation loss of all; test is looked at only afterwards."""
     best = done.loc[done["valid_loss"].idxmin()]
     if not np.isfinite(best["valid_loss"]):
@@ -179,17 +189,17 @@ def _chosen(done: DataFrame, baselines: Sequence[Baseline]) -> Chosen | None:
         if np.isfinite(b.test) and b.test > 0
     ]
     who = (int(best["run"]), str(best["network"]), str(best["trainer"]), str(best["family"]), int(best["seed"]))
-    return Chosen(*who, float(best["valid_loss"]), test, tuple(verdicts))
+    return ChosenRun(*who, float(best["valid_loss"]), test, tuple(verdicts))
 
 
-def _left_out(runs: DataFrame) -> list[str]:
+def _note_unfinished(runs: DataFrame) -> list[str]:
     counts = runs[~runs["state"].isin(["succeeded", "failed"])]["state"].value_counts()
     return [
         f"{count} {'run is' if count == 1 else 'runs are'} {state} and left out." for state, count in counts.items()
     ]
 
 
-def _failures(done: DataFrame) -> list[str]:
+def _note_failures(done: DataFrame) -> list[str]:
     failed = done[done["state"] == "failed"]
     if failed.empty:
         return []
@@ -199,6 +209,6 @@ def _failures(done: DataFrame) -> list[str]:
     return [f"{count} as the worst: {', '.join(who)}{more}."]
 
 
-def _demand(frame: DataFrame, columns: Sequence[str], what: str) -> None:
+def _check_columns(frame: DataFrame, columns: Sequence[str], what: str) -> None:
     if missing := [column for column in columns if column not in frame.columns]:
         raise EvornnError(f"the {what} to compare lack the column {missing[0]!r}: give {', '.join(columns)}")

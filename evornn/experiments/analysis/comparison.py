@@ -7,14 +7,14 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from evornn.experiments.analysis.statistics import Interval, Spread
+from evornn.experiments.analysis.statistics import Interval, Summary
 from evornn.experiments.analysis.targets import Target
 
 FAMILIES = ("gradient", "evolution", "hybrid", "guessing")
 
 
 @dataclass(frozen=True)
-class Reach:
+class TargetResult:
     """How often and how soon runs came to a target."""
 
     target: str
@@ -24,16 +24,16 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoreSummary:
     """A task's own judgement on the test split, over the runs of a cell that succeeded."""
 
     name: str  # what the score is
-    score: Spread
+    score: Summary
     solved: int | None  # runs that solved the task; None: it knows no such thing
 
 
 @dataclass(frozen=True)
-class Cell:
+class ResultCell:
     """One network with one trainer on one task, over its seeds."""
 
     network: str
@@ -42,13 +42,13 @@ class Cell:
     parameters: int
     runs: int
     failed: int
-    test: Spread
-    valid: Spread
-    reached: tuple[Reach, ...]  # one per target, in the task's order
+    test: Summary
+    valid: Summary
+    reached: tuple[TargetResult, ...]  # one per target, in the task's order
     seconds: float  # median
     network_steps: float  # median
     rank: int  # within the family on this task, by median validation loss
-    judged: Judged | None  # None: the task has no score
+    judged: ScoreSummary | None  # None: the task has no score
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Contest:
+class PairwiseTests:
     """All pairs of one question, corrected together. `note` says why there is no test, or what is special about it."""
 
     name: str  # a network, "all networks" or "families"
@@ -87,7 +87,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenRun:
     """The run with the lowest validation loss, judged once on test."""
 
     run: int
@@ -108,17 +108,17 @@ class TaskComparison:
     states: dict[str, int]  # runs by state, unfinished ones included
     seeds: int
     budget: float  # median network steps of the runs that succeeded
-    cells: tuple[Cell, ...]
+    cells: tuple[ResultCell, ...]
     targets: tuple[Target, ...]
     headline: Target | None  # the target that success rates are quoted for
-    chosen: Chosen | None
-    families: tuple[tuple[str, Spread], ...]  # test losses of all runs of a family
-    contest_of_families: Contest
-    contests: tuple[Contest, ...]  # of trainers: over all networks, then network by network
+    chosen: ChosenRun | None
+    families: tuple[tuple[str, Summary], ...]  # test losses of all runs of a family
+    contest_of_families: PairwiseTests
+    contests: tuple[PairwiseTests, ...]  # of trainers: over all networks, then network by network
 
 
 @dataclass(frozen=True)
-class Overall:
+class OverallResult:
     """A trainer over all tasks: interquartile mean of test loss relative to the task's reference, 1 being as good."""
 
     trainer: str
@@ -149,7 +149,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TuningSummary:
     """What was spent on the tuning of a method, and what it found."""
 
     task: str
@@ -169,13 +169,13 @@ class Comparison:
     """All tasks; `notes` are what a reader must know of the data: runs left out, failed, doubled."""
 
     tasks: tuple[TaskComparison, ...]
-    overall: tuple[Overall, ...]
+    overall: tuple[OverallResult, ...]
     reference: str  # what `Overall` is relative to, in words
     ranking: Ranking
     trainers: dict[str, str]  # trainer → family, in the order of the spec
     notes: tuple[str, ...]
     alpha: float
-    tuned: tuple[Tuned, ...] = ()  # of a comparison of what `evornn tune` found
+    tuned: tuple[TuningSummary, ...] = ()  # of a comparison of what `evornn tune` found
 
 
 def as_data(thing: Any) -> Any:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import isfinite, isinf
 
-from evornn.experiments.analysis.comparison import Comparison, Contest, Pair, Ranking, TaskComparison, Tuned, Verdict
+from evornn.experiments.analysis.comparison import (
+    Comparison,
+    Pair,
+    PairwiseTests,
+    Ranking,
+    TaskComparison,
+    TuningSummary,
+    Verdict,
+)
 
-MANY = 10.0  # above it a difference is told as a factor, not in percent
+FACTOR_LIMIT = 10.0  # above it a difference is told as a factor, not in percent
 
 
-def asked(comparison: Comparison) -> str:
+def experiment_size(comparison: Comparison) -> str:
     """What was run: how many networks, trainers, seeds, tasks, and how it ended."""
     cells = [cell for task in comparison.tasks for cell in task.cells]
     counts = [
@@ -20,8 +28,8 @@ def asked(comparison: Comparison) -> str:
         plural(len(comparison.tasks), "task"),
     ]
     failed, total = sum(cell.failed for cell in cells), sum(cell.runs for cell in cells)
-    ended = f"all {total} runs succeeded" if not failed else f"{failed} of {total} runs failed"
-    return f"{' × '.join(counts)}: {ended}."
+    outcome = f"all {total} runs succeeded" if not failed else f"{failed} of {total} runs failed"
+    return f"{' × '.join(counts)}: {outcome}."
 
 
 def choice(task: TaskComparison) -> str:
@@ -35,7 +43,7 @@ def choice(task: TaskComparison) -> str:
     )
 
 
-def against_baselines(task: TaskComparison) -> str:
+def compare_with_baselines(task: TaskComparison) -> str:
     """Whether the chosen network beats each baseline on test, in plain words, also when it doesn't."""
     if task.chosen is None or not task.chosen.verdicts:
         return "There is no baseline to judge it by." if task.chosen else "No baseline is beaten."
@@ -55,33 +63,34 @@ def families(task: TaskComparison, alpha: float) -> tuple[str, str]:
             f"All trainers are of one family ({task.families[0][0]}).",
             "There is nothing to compare between families.",
         )
-    seen = listed(f"{name} {number(spread.median)}" for name, spread in task.families)
-    return f"Median test loss over all runs of a family: {seen}.", supported(task.contest_of_families, alpha)
+    medians = join_names(f"{name} {number(spread.median)}" for name, spread in task.families)
+    return f"Median test loss over all runs of a family: {medians}.", describe_tests(task.contest_of_families, alpha)
 
 
-def supported(contest: Contest, alpha: float) -> str:
+def describe_tests(contest: PairwiseTests, alpha: float) -> str:
     """What a contest shows: the differences below alpha after correction, and the pairs left open."""
     if not contest.test:
-        why = contest.note[:1].upper() + contest.note[1:]
-        return f"Which is better is not settled. {why}" if contest.pairs else why
-    sure = [p for p in contest.pairs if p.better is not None]
-    left = listed(f"{p.a} and {p.b}" for p in contest.pairs if p.better is None)
-    open_ = f"no difference could be shown between {left}" if left else ""
-    if not sure:
-        return f"{open_[:1].upper()}{open_[1:]} (all p ≥ {alpha:g}; {contest.test})."
-    most = max(p.corrected for p in sure if p.corrected is not None)
-    return f"Test losses are lower {_beaten(sure)} (p ≤ {number(most, 2)}; {contest.test}){open_ and '; ' + open_}."
+        reason = contest.note[:1].upper() + contest.note[1:]
+        return f"Which is better is not settled. {reason}" if contest.pairs else reason
+    significant = [p for p in contest.pairs if p.better is not None]
+    undecided = join_names(f"{p.a} and {p.b}" for p in contest.pairs if p.better is None)
+    undecided_text = f"no difference could be shown between {undecided}" if undecided else ""
+    if not significant:
+        return f"{undecided_text[:1].upper()}{undecided_text[1:]} (all p ≥ {alpha:g}; {contest.test})."
+    most = max(p.corrected for p in significant if p.corrected is not None)
+    evidence = f"(p ≤ {number(most, 2)}; {contest.test})"
+    return f"Test losses are lower {_list_winners(significant)} {evidence}{undecided_text and '; ' + undecided_text}."
 
 
-def ranked(ranking: Ranking, alpha: float) -> list[str]:
+def describe_ranking(ranking: Ranking, alpha: float) -> list[str]:
     """Who is better over the tasks: the mean ranks, what the test supports of them, and why another is not made."""
-    means = listed(f"{name} {mean:.2f}" for name, mean in zip(ranking.trainers, ranking.means, strict=False))
-    seen = f"Mean ranks over {plural(len(ranking.tasks), 'task')}, 1 being best: {means}." if means else ""
+    means = join_names(f"{name} {mean:.2f}" for name, mean in zip(ranking.trainers, ranking.means, strict=False))
+    mean_ranks = f"Mean ranks over {plural(len(ranking.tasks), 'task')}, 1 being best: {means}." if means else ""
     note = ranking.note[:1].upper() + ranking.note[1:]
-    return [sentence for sentence in (seen, _over_tasks(ranking, alpha), note) if sentence]
+    return [sentence for sentence in (mean_ranks, _describe_ranking_test(ranking, alpha), note) if sentence]
 
 
-def described(task: TaskComparison) -> str:
+def describe_target(task: TaskComparison) -> str:
     """The target that success is measured by, in words."""
     if task.headline is None:
         return "none"
@@ -97,17 +106,17 @@ TUNING = (
 )
 
 
-def settings(tuned: Tuned) -> str:
+def settings(tuned: TuningSummary) -> str:
     """What tuning found. A setting of the trainer is named alone, one of network or task with its part."""
-    found = {name.removeprefix("trainer."): value for name, value in tuned.settings.items()}
+    values = {name.removeprefix("trainer."): value for name, value in tuned.settings.items()}
     return ", ".join(
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in found.items()
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
     )
 
 
 def difference(margin: float) -> str:
     """How far a loss is above or below a baseline's, for a column of a table."""
-    return f"× {1 + margin:.3g}" if margin > MANY else f"{margin:+.1%}".replace("%", " %")
+    return f"× {1 + margin:.3g}" if margin > FACTOR_LIMIT else f"{margin:+.1%}".replace("%", " %")
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -124,44 +133,44 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def listed(items: Iterable[str]) -> str:
+def join_names(items: Iterable[str]) -> str:
     """a, b and c."""
     items = list(items)
     return ", ".join(items[:-1]) + " and " + items[-1] if len(items) > 1 else "".join(items)
 
 
-def _over_tasks(ranking: Ranking, alpha: float) -> str:
+def _describe_ranking_test(ranking: Ranking, alpha: float) -> str:
     if ranking.p is None:
         return ""
-    how = f"(p = {number(ranking.p, 2)}; {ranking.test})"
+    p_value = f"(p = {number(ranking.p, 2)}; {ranking.test})"
     if ranking.p >= alpha:
-        return f"No difference over tasks could be shown {how}."
+        return f"No difference over tasks could be shown {p_value}."
     if ranking.better is not None:
-        return f"Over tasks, test losses are lower for {ranking.better} {how}."
-    left = listed(f"within {{{', '.join(group)}}}" for group in ranking.alike)
-    shown = f"no difference could be shown {left}; all other pairs differ" if left else "all pairs differ"
+        return f"Over tasks, test losses are lower for {ranking.better} {p_value}."
+    cliques = join_names(f"within {{{', '.join(group)}}}" for group in ranking.alike)
+    conclusion = f"no difference could be shown {cliques}; all other pairs differ" if cliques else "all pairs differ"
     if ranking.alike == (ranking.trainers,):
-        shown = "it can't be said which"
+        conclusion = "it can't be said which"
     nemenyi = f"By Nemenyi's critical difference of mean ranks, {number(ranking.critical, 3)},"
-    return f"The trainers differ over tasks {how}. {nemenyi} {shown}."
+    return f"The trainers differ over tasks {p_value}. {nemenyi} {conclusion}."
 
 
-def _beaten(pairs: Sequence[Pair]) -> str:
+def _list_winners(pairs: Sequence[Pair]) -> str:
     """Who is lower than whom, those that win most first."""
     losers: dict[str, list[str]] = {}
     for p in pairs:
         losers.setdefault(str(p.better), []).append(p.b if p.better == p.a else p.a)
     ordered = sorted(losers.items(), key=lambda item: -len(item[1]))
-    return "; ".join(f"for {name} than for {listed(others)}" for name, others in ordered)
+    return "; ".join(f"for {name} than for {join_names(others)}" for name, others in ordered)
 
 
 def _margins(verdicts: Sequence[Verdict]) -> str:
-    return listed(f"{v.baseline} ({number(v.loss)}, {_percent(v.margin)})" for v in verdicts)
+    return join_names(f"{v.baseline} ({number(v.loss)}, {_percent(v.margin)})" for v in verdicts)
 
 
 def _percent(margin: float) -> str:
     if not isfinite(margin):
         return "the network's loss is not finite"
-    if margin > MANY:
+    if margin > FACTOR_LIMIT:
         return f"{1 + margin:.3g} times as high"
     return f"{abs(margin):.1%} {'lower' if margin < 0 else 'higher'}".replace("%", " %")

@@ -10,9 +10,9 @@ import numpy as np
 
 from evornn.arrays import Streams
 from evornn.experiments.analysis import ranks, statistics
-from evornn.experiments.analysis.comparison import Overall, Ranking
-from evornn.experiments.analysis.narrative import listed, plural
-from evornn.experiments.analysis.pairwise_tests import contest
+from evornn.experiments.analysis.comparison import OverallResult, Ranking
+from evornn.experiments.analysis.narrative import join_names, plural
+from evornn.experiments.analysis.pairwise_tests import compare_pairs
 from evornn.tasks.core.task import Baseline
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 FRIEDMAN = "Friedman's test"
 
 
-def overall(done: DataFrame, scales: Mapping[str, float], streams: Streams) -> tuple[Overall, ...]:
+def overall_results(done: DataFrame, scales: Mapping[str, float], streams: Streams) -> tuple[OverallResult, ...]:
     """Each trainer over all tasks and networks, best first: test losses relative to each task's reference."""
     relative = done.assign(relative=done["test_loss"] / done["task"].map(scales)).dropna(subset="relative")
-    found = []
+    results = []
     for trainer, group in relative.groupby("trainer", sort=False):
         strata = [cell["relative"].to_numpy(float) for _, cell in group.groupby(["task", "network"])]
         interval = statistics.stratified_bootstrap(strata, streams.child(f"overall/{trainer}"))
         failed = int((group["state"] == "failed").sum())
-        found.append(Overall(str(trainer), group["family"].iloc[0], interval, len(group), failed))
-    return tuple(sorted(found, key=lambda item: item.iqm.value))
+        results.append(OverallResult(str(trainer), group["family"].iloc[0], interval, len(group), failed))
+    return tuple(sorted(results, key=lambda item: item.iqm.value))
 
 
 def ranking(done: DataFrame, scales: Mapping[str, float], alpha: float, streams: Streams) -> Ranking:
@@ -39,26 +39,26 @@ def ranking(done: DataFrame, scales: Mapping[str, float], alpha: float, streams:
     A task is one observation, whatever its seeds and networks: only tasks are independent of each other (Demšar 2006).
     """
     losses = losses_by_task(done)
-    left_out = [str(task) for task in dict.fromkeys(done["task"]) if task not in losses.index]
+    excluded = [str(task) for task in dict.fromkeys(done["task"]) if task not in losses.index]
     if len(losses) < 2 or len(losses.columns) < 2:
-        return Ranking(tuple(losses.columns), tuple(losses.index), note=_nothing_to_rank(losses, left_out))
-    found = ranks.ranks(losses.to_numpy(float))
-    order = np.argsort(found.mean(axis=0), kind="stable")
-    losses, found = losses.iloc[:, order], found[:, order]
-    rows = tuple(tuple(map(float, row)) for row in found.T)
-    means = tuple(map(float, found.mean(axis=0)))
-    ranked = Ranking(tuple(losses.columns), tuple(losses.index), rows, means, note=_left_out(left_out))
+        return Ranking(tuple(losses.columns), tuple(losses.index), note=_unranked_reason(losses, excluded))
+    rank_matrix = ranks.ranks(losses.to_numpy(float))
+    order = np.argsort(rank_matrix.mean(axis=0), kind="stable")
+    losses, rank_matrix = losses.iloc[:, order], rank_matrix[:, order]
+    rows = tuple(tuple(map(float, row)) for row in rank_matrix.T)
+    means = tuple(map(float, rank_matrix.mean(axis=0)))
+    result = Ranking(tuple(losses.columns), tuple(losses.index), rows, means, note=_note_excluded(excluded))
     if len(order) == 2:
-        return _in_pairs(ranked, losses.div(losses.index.map(scales), axis=0), alpha)
-    return _friedman(ranked, losses, alpha, streams)
+        return _compare_two(result, losses.div(losses.index.map(scales), axis=0), alpha)
+    return _friedman(result, losses, alpha, streams)
 
 
 def losses_by_task(done: DataFrame) -> DataFrame:
     """Median test loss over runs: a row per task whose networks every trainer was run on, a column per trainer."""
     cells = done.groupby(["task", "trainer"], sort=False).agg(loss=("test_loss", "median"), on=("network", "nunique"))
     networks = done.groupby("task")["network"].nunique()
-    whole = cells["on"] == networks.loc[cells.index.get_level_values("task")].to_numpy()
-    table = cells["loss"].where(whole).unstack("trainer")
+    is_complete = cells["on"] == networks.loc[cells.index.get_level_values("task")].to_numpy()
+    table = cells["loss"].where(is_complete).unstack("trainer")
     return table.loc[list(dict.fromkeys(done["task"])), list(dict.fromkeys(done["trainer"]))].dropna()
 
 
@@ -79,51 +79,57 @@ def reference(baselines: Mapping[str, Sequence[Baseline]]) -> str:
     )
 
 
-def without_scale(scales: Mapping[str, float]) -> list[str]:
+def note_unscaled(scales: Mapping[str, float]) -> list[str]:
     """A note on the tasks that the mean over tasks can't take."""
-    left = [task for task, scale in scales.items() if np.isnan(scale)]
+    excluded = [task for task, scale in scales.items() if np.isnan(scale)]
     return (
-        [f"Left out of the mean over tasks, having no loss above 0 to be relative to: {listed(left)}."] if left else []
+        [f"Left out of the mean over tasks, having no loss above 0 to be relative to: {join_names(excluded)}."]
+        if excluded
+        else []
     )
 
 
-def _friedman(ranked: Ranking, losses: DataFrame, alpha: float, streams: Streams) -> Ranking:
+def _friedman(result: Ranking, losses: DataFrame, alpha: float, streams: Streams) -> Ranking:
     tasks, trainers = losses.shape
-    if tasks < (enough := ranks.least_tasks(trainers, alpha)):
-        return replace(ranked, note=_also(f"too few tasks for a test: {enough} would be enough.", ranked.note))
+    if tasks < (enough := ranks.min_tasks(trainers, alpha)):
+        return replace(result, note=_append_note(f"too few tasks for a test: {enough} would be enough.", result.note))
     statistic, p = ranks.friedman(losses.to_numpy(float), streams)
-    found: dict[str, Any] = {"test": FRIEDMAN, "statistic": statistic, "p": p}
+    fields: dict[str, Any] = {"test": FRIEDMAN, "statistic": statistic, "p": p}
     if p >= alpha:
-        return replace(ranked, **found, alike=(ranked.trainers,))
+        return replace(result, **fields, alike=(result.trainers,))
     critical = ranks.critical_difference(trainers, tasks, alpha)
-    groups = tuple(ranked.trainers[first : last + 1] for first, last in ranks.alike(ranked.means, critical))
-    return replace(ranked, **found, critical=critical, alike=groups)
+    groups = tuple(result.trainers[first : last + 1] for first, last in ranks.find_cliques(result.means, critical))
+    return replace(result, **fields, critical=critical, alike=groups)
 
 
-def _in_pairs(ranked: Ranking, relative: DataFrame, alpha: float) -> Ranking:
+def _compare_two(result: Ranking, relative: DataFrame, alpha: float) -> Ranking:
     """Friedman's test is for three or more; of two, how much they differ counts too (Demšar 2006, §3.1.3)."""
-    found = contest("all tasks", relative, alpha, "task")
-    if not found.test:
-        return replace(ranked, note=_also(found.note, ranked.note))
-    (pair,) = found.pairs
-    note = _also("Friedman's test is for three trainers or more; two are compared in pairs, by task.", ranked.note)
-    alike = () if pair.better else (ranked.trainers,)
-    return replace(ranked, test=found.test, p=pair.p, alike=alike, better=pair.better, note=note)
+    tests = compare_pairs("all tasks", relative, alpha, "task")
+    if not tests.test:
+        return replace(result, note=_append_note(tests.note, result.note))
+    (pair,) = tests.pairs
+    note = _append_note(
+        "Friedman's test is for three trainers or more; two are compared in pairs, by task.", result.note
+    )
+    alike = () if pair.better else (result.trainers,)
+    return replace(result, test=tests.test, p=pair.p, alike=alike, better=pair.better, note=note)
 
 
-def _nothing_to_rank(losses: DataFrame, left_out: Sequence[str]) -> str:
+def _unranked_reason(losses: DataFrame, excluded: Sequence[str]) -> str:
     tasks, trainers = losses.shape
     if trainers < 2:
         return "trainers are not ranked: there is only one."
-    enough = f"ranks of trainers over tasks (Friedman's test) need {ranks.FEWEST_TASKS} tasks or more"
-    return _also(f"{enough}; here {'is' if tasks == 1 else 'are'} {plural(tasks, 'task')}.", _left_out(left_out))
+    enough = f"ranks of trainers over tasks (Friedman's test) need {ranks.MIN_TASKS} tasks or more"
+    return _append_note(
+        f"{enough}; here {'is' if tasks == 1 else 'are'} {plural(tasks, 'task')}.", _note_excluded(excluded)
+    )
 
 
-def _left_out(tasks: Sequence[str]) -> str:
-    return f"Not ranked on {listed(tasks)}: not every trainer has run on all its networks." if tasks else ""
+def _note_excluded(tasks: Sequence[str]) -> str:
+    return f"Not ranked on {join_names(tasks)}: not every trainer has run on all its networks." if tasks else ""
 
 
-def _also(note: str, more: str) -> str:
+def _append_note(note: str, more: str) -> str:
     return f"{note} {more}".strip()
 
 

@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from evornn.experiments.analysis import statistics
-from evornn.experiments.analysis.comparison import Contest, Pair
+from evornn.experiments.analysis.comparison import Pair, PairwiseTests
 from evornn.experiments.analysis.narrative import plural
 from evornn.experiments.analysis.statistics import Sample
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SIGNED_RANK, RANK_SUM = "Wilcoxon signed-rank, paired by {}", "Mann–Whitney U, {}s not paired"
 
 
-def contest(name: str, losses: DataFrame, alpha: float, unit: str = "seed") -> Contest:
+def compare_pairs(name: str, losses: DataFrame, alpha: float, unit: str = "seed") -> PairwiseTests:
     """All pairs of the columns of `losses` (index: seeds, or another `unit`; NaN: not run, infinite: failed)."""
     columns = [str(column) for column in losses.columns]
     samples = [_sample(losses, a, b) for a, b in combinations(losses.columns, 2)]
@@ -29,10 +29,10 @@ def contest(name: str, losses: DataFrame, alpha: float, unit: str = "seed") -> C
         Pair(a, b, 1 - statistics.a12(x, y), _count(x, y)) for (a, b), (x, y, _) in zip(names, samples, strict=True)
     ]
     if not samples:
-        return Contest(name, tuple(columns), (), note="nothing to compare: only one contestant.")
-    if note := _too_few(samples, alpha, unit):
-        return Contest(name, tuple(columns), tuple(effects), note=note)
-    return Contest(name, tuple(columns), tuple(_tested(effects, samples, alpha)), _method(samples, unit))
+        return PairwiseTests(name, tuple(columns), (), note="nothing to compare: only one contestant.")
+    if note := _too_few_reason(samples, alpha, unit):
+        return PairwiseTests(name, tuple(columns), tuple(effects), note=note)
+    return PairwiseTests(name, tuple(columns), tuple(_run_tests(effects, samples, alpha)), _method(samples, unit))
 
 
 def losses_by_seed(runs: DataFrame, by: str) -> DataFrame:
@@ -46,12 +46,12 @@ def losses_by_seed(runs: DataFrame, by: str) -> DataFrame:
     return table[[column for column in dict.fromkeys(runs[by]) if column in table.columns]]
 
 
-def _tested(effects: Sequence[Pair], samples: Sequence[tuple[Sample, Sample, bool]], alpha: float) -> list[Pair]:
-    found = [statistics.signed_rank(a, b) if paired else statistics.rank_sum(a, b) for a, b, paired in samples]
-    corrected = statistics.holm([p for p, _ in found])
+def _run_tests(effects: Sequence[Pair], samples: Sequence[tuple[Sample, Sample, bool]], alpha: float) -> list[Pair]:
+    results = [statistics.signed_rank(a, b) if paired else statistics.rank_sum(a, b) for a, b, paired in samples]
+    corrected = statistics.holm([p for p, _ in results])
     return [
         Pair(e.a, e.b, e.a_lower, e.count, p, float(c), {-1: e.a, 1: e.b}.get(lower) if c < alpha else None)
-        for e, (p, lower), c in zip(effects, found, corrected, strict=True)
+        for e, (p, lower), c in zip(effects, results, corrected, strict=True)
     ]
 
 
@@ -64,15 +64,17 @@ def _sample(losses: DataFrame, a: str, b: str) -> tuple[Sample, Sample, bool]:
     return x.to_numpy(float), y.to_numpy(float), paired
 
 
-def _too_few(samples: Sequence[tuple[Sample, Sample, bool]], alpha: float, unit: str) -> str:
+def _too_few_reason(samples: Sequence[tuple[Sample, Sample, bool]], alpha: float, unit: str) -> str:
     """Why no test is printed: not even the clearest data could come out below alpha after correction."""
-    least = [statistics.least_p(len(a)) if paired else statistics.least_p(len(a), len(b)) for a, b, paired in samples]
-    if statistics.holm(least).min() < alpha:
+    smallest_p = [
+        statistics.min_p_value(len(a)) if paired else statistics.min_p_value(len(a), len(b)) for a, b, paired in samples
+    ]
+    if statistics.holm(smallest_p).min() < alpha:
         return ""
-    found = plural(min(_count(a, b) for a, b, _ in samples), unit)
+    sample_size = plural(min(_count(a, b) for a, b, _ in samples), unit)
     return (
-        f"too few {unit}s for a test: with {found} and {plural(len(samples), 'comparison')} no result could be "
-        f"significant at {alpha:g}; {statistics.least_pairs(len(samples), alpha)} {unit}s would be enough."
+        f"too few {unit}s for a test: with {sample_size} and {plural(len(samples), 'comparison')} no result could be "
+        f"significant at {alpha:g}; {statistics.min_pairs(len(samples), alpha)} {unit}s would be enough."
     )
 
 

@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evornn.arrays import Streams
-from evornn.experiments.analysis.statistics import Sample, worst
+from evornn.experiments.analysis.statistics import Sample, nan_to_inf
 
 SHUFFLES = 9999
-FEWEST_TASKS = 3
+MIN_TASKS = 3
 
 
 def ranks(losses: ArrayLike) -> Sample:
     """Ranks within each task [N, k]."""
     from scipy.stats import rankdata
 
-    return np.asarray(rankdata(worst(losses), axis=-1), np.float64)
+    return np.asarray(rankdata(nan_to_inf(losses), axis=-1), np.float64)
 
 
 def friedman(losses: ArrayLike, streams: Streams) -> tuple[float, float]:
@@ -33,15 +33,15 @@ def friedman(losses: ArrayLike, streams: Streams) -> tuple[float, float]:
     them (Phipson & Smyth 2010). The tails of χ² and F are far off for few tasks: where three tasks agree on the order
     of three contestants, p is 1/36, χ² says 0.0498 and F (Iman & Davenport 1980) says 0.
     """
-    found = ranks(losses)
-    middle = (found.shape[1] + 1) / 2
-    if not (within := float(((found - middle) ** 2).sum())):
+    rank_matrix = ranks(losses)
+    middle = (rank_matrix.shape[1] + 1) / 2
+    if not (within := float(((rank_matrix - middle) ** 2).sum())):
         return 0.0, 1.0
-    between = ((found.sum(axis=0) - len(found) * middle) ** 2).sum()
-    copies = np.broadcast_to(found, (SHUFFLES, *found.shape))
+    between = ((rank_matrix.sum(axis=0) - len(rank_matrix) * middle) ** 2).sum()
+    copies = np.broadcast_to(rank_matrix, (SHUFFLES, *rank_matrix.shape))
     sums = streams.child("friedman").at(0).permuted(copies, axis=2).sum(axis=1)
-    as_large = ((sums - len(found) * middle) ** 2).sum(axis=1) >= between  # halves: their squares are exact
-    return float((found.shape[1] - 1) * between / within), float((1 + as_large.sum()) / (1 + SHUFFLES))
+    as_large = ((sums - len(rank_matrix) * middle) ** 2).sum(axis=1) >= between  # halves: their squares are exact
+    return float((rank_matrix.shape[1] - 1) * between / within), float((1 + as_large.sum()) / (1 + SHUFFLES))
 
 
 def critical_difference(contestants: int, tasks: int, alpha: float = 0.05) -> float:
@@ -56,20 +56,20 @@ def critical_difference(contestants: int, tasks: int, alpha: float = 0.05) -> fl
     return q * sqrt(contestants * (contestants + 1) / (6 * tasks))
 
 
-def alike(mean_ranks: ArrayLike, critical: float) -> list[tuple[int, int]]:
+def find_cliques(mean_ranks: ArrayLike, critical: float) -> list[tuple[int, int]]:
     """First and last of each largest group whose mean ranks, given in ascending order, lie closer than `critical`."""
     means = np.asarray(mean_ranks, np.float64)
-    found: list[tuple[int, int]] = []
+    cliques: list[tuple[int, int]] = []
     for first, lowest in enumerate(means):
         last = int(np.searchsorted(means, lowest + critical)) - 1
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return found
+        if last > first and (not cliques or last > cliques[-1][1]):
+            cliques.append((first, last))
+    return cliques
 
 
-def least_tasks(contestants: int, alpha: float = 0.05) -> int:
+def min_tasks(contestants: int, alpha: float = 0.05) -> int:
     """Tasks needed before any ranks of three or more contestants could come out below `alpha`; never less than three.
 
     Friedman's p is smallest where all N tasks agree on one order: 1 / (k!)ᴺ⁻¹.
     """
-    return next(n for n in count(FEWEST_TASKS) if alpha * factorial(contestants) ** (n - 1) > 1)
+    return next(n for n in count(MIN_TASKS) if alpha * factorial(contestants) ** (n - 1) > 1)

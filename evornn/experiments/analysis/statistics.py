@@ -30,7 +30,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Spread:
+class Summary:
     """Median and quartiles of `count` values, of which `bad` were not finite and rank worst."""
 
     median: float
@@ -54,7 +54,7 @@ def a12(a: ArrayLike, b: ArrayLike) -> float:
     """
     from scipy.stats import mannwhitneyu
 
-    a, b = worst(a), worst(b)
+    a, b = nan_to_inf(a), nan_to_inf(b)
     return float(mannwhitneyu(a, b).statistic) / (len(a) * len(b))
 
 
@@ -79,13 +79,13 @@ def expected_running_time(cost: ArrayLike, reached: ArrayLike) -> float:
 
 def expected_running_time_interval(cost: ArrayLike, reached: ArrayLike, streams: Streams) -> Interval:
     """ERT with its bootstrapped 95 % interval: whole runs are drawn again, with their success."""
-    times = _redrawn_times(cost, reached, streams.child("ert"))
+    times = _bootstrap_times(cost, reached, streams.child("ert"))
     return Interval(expected_running_time(cost, reached), *_percentiles(times))
 
 
 def expected_running_time_ratio(a: Runtimes, b: Runtimes, streams: Streams) -> Interval:
     """ERT of `a` by that of `b`, each costs and successes, with a 95 % interval: the runs of both are drawn again."""
-    times = [_redrawn_times(*runs, streams.child(name)) for name, runs in (("a", a), ("b", b))]
+    times = [_bootstrap_times(*runs, streams.child(name)) for name, runs in (("a", a), ("b", b))]
     with np.errstate(invalid="ignore"):
         ratios = times[0] / times[1]  # NaN, which ranks last, where neither has any success
         return Interval(float(np.divide(expected_running_time(*a), expected_running_time(*b))), *_percentiles(ratios))
@@ -95,7 +95,7 @@ def interquartile_mean(values: ArrayLike) -> Sample:
     """Mean of the middle half along the last axis (Agarwal et al. 2021): robust as the median, but uses more runs."""
     from scipy.stats import trim_mean
 
-    return np.asarray(trim_mean(worst(values), 0.25, axis=-1))
+    return np.asarray(trim_mean(nan_to_inf(values), 0.25, axis=-1))
 
 
 def stratified_bootstrap(
@@ -105,10 +105,10 @@ def stratified_bootstrap(
 
     A stratum is a (task, network) pair, so that no resample loses a task (Agarwal et al. 2021).
     """
-    samples = [worst(stratum) for stratum in strata]
+    samples = [nan_to_inf(stratum) for stratum in strata]
     rng = streams.child("strata").at(0)
-    drawn = np.concatenate([s[rng.integers(len(s), size=(RESAMPLES, len(s)))] for s in samples], axis=1)
-    return Interval(float(statistic(np.concatenate(samples))), *_percentiles(statistic(drawn)))
+    resamples = np.concatenate([s[rng.integers(len(s), size=(RESAMPLES, len(s)))] for s in samples], axis=1)
+    return Interval(float(statistic(np.concatenate(samples))), *_percentiles(statistic(resamples)))
 
 
 def success_rate(successes: int, runs: int) -> Interval:
@@ -119,11 +119,11 @@ def success_rate(successes: int, runs: int) -> Interval:
     return Interval(successes / runs, float(ci.low), float(ci.high))
 
 
-def spread(values: ArrayLike) -> Spread:
+def summarise(values: ArrayLike) -> Summary:
     """Median and quartiles; where a quartile falls on a run that is not finite, it is infinite."""
-    ordered = np.sort(worst(values))
+    ordered = np.sort(nan_to_inf(values))
     low, middle, high = (_quantile(ordered, q) for q in (0.25, 0.5, 0.75))
-    return Spread(middle, low, high, len(ordered), int(np.isinf(ordered).sum()))
+    return Summary(middle, low, high, len(ordered), int(np.isinf(ordered).sum()))
 
 
 def ecdf(costs: ArrayLike, total: int) -> tuple[Sample, Sample]:
@@ -142,7 +142,7 @@ def signed_rank(a: ArrayLike, b: ArrayLike) -> tuple[float, int]:
     """
     from scipy.stats import rankdata
 
-    a, b = _finite_worst(a, b)
+    a, b = _inf_to_finite(a, b)
     difference = (a - b)[a != b]
     ranks = np.rint(2 * rankdata(np.abs(difference))).astype(int)  # doubled: tied ranks are halves
     chance = np.ones(1)  # of each sum of the positive differences' ranks
@@ -156,37 +156,37 @@ def rank_sum(a: ArrayLike, b: ArrayLike) -> tuple[float, int]:
     """Mann–Whitney's unpaired test, two-sided: p, and which is lower on the whole (-1 `a`, 1 `b`, 0 neither)."""
     from scipy.stats import mannwhitneyu
 
-    a, b = worst(a), worst(b)
-    found = mannwhitneyu(a, b)
-    return min(1.0, float(found.pvalue)), int(np.sign(found.statistic - len(a) * len(b) / 2))
+    a, b = nan_to_inf(a), nan_to_inf(b)
+    result = mannwhitneyu(a, b)
+    return min(1.0, float(result.pvalue)), int(np.sign(result.statistic - len(a) * len(b) / 2))
 
 
-def least_p(a: int, b: int | None = None) -> float:
+def min_p_value(a: int, b: int | None = None) -> float:
     """The smallest two-sided p that any data could give: for `a` pairs, or for `a` against `b` unpaired runs."""
     return 1.0 if a == 0 or b == 0 else min(1.0, 2 / (2**a if b is None else comb(a + b, a)))
 
 
-def least_pairs(comparisons: int, alpha: float = 0.05) -> int:
+def min_pairs(comparisons: int, alpha: float = 0.05) -> int:
     """Paired seeds needed before Holm's correction over so many comparisons lets any of them come out below `alpha`."""
-    return next(n for n in range(1, 100) if least_p(n) * comparisons < alpha)
+    return next(n for n in range(1, 100) if min_p_value(n) * comparisons < alpha)
 
 
-def worst(values: ArrayLike) -> Sample:
+def nan_to_inf(values: ArrayLike) -> Sample:
     """Values as float64 with NaN and minus infinity, which no loss can honestly be, as plus infinity."""
     array = np.asarray(values, np.float64)
     return np.where(np.isfinite(array), array, np.inf)
 
 
-def _finite_worst(a: ArrayLike, b: ArrayLike) -> tuple[Sample, Sample]:
+def _inf_to_finite(a: ArrayLike, b: ArrayLike) -> tuple[Sample, Sample]:
     """Infinite losses as one finite value far enough off that its differences rank above all the others."""
-    both = worst(np.stack([np.asarray(a, np.float64), np.asarray(b, np.float64)]))
+    both = nan_to_inf(np.stack([np.asarray(a, np.float64), np.asarray(b, np.float64)]))
     finite = both[np.isfinite(both)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
     both[np.isinf(both)] = high + 2 * (high - low) + 1
     return both[0], both[1]
 
 
-def _redrawn_times(cost: ArrayLike, reached: ArrayLike, streams: Streams) -> Sample:
+def _bootstrap_times(cost: ArrayLike, reached: ArrayLike, streams: Streams) -> Sample:
     """[RESAMPLES] ERT of runs drawn with replacement."""
     cost, hit = np.asarray(cost, np.float64), np.asarray(reached, bool)
     rows = streams.at(0).integers(len(cost), size=(RESAMPLES, len(cost)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evornn.experiments.analysis.statistics import Sample, worst
+from evornn.experiments.analysis.statistics import Sample, nan_to_inf
 from evornn.tasks.core.task import Baseline
 
 if TYPE_CHECKING:
@@ -43,44 +43,44 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Problem:
+class TaskRuns:
     """A task's runs, the targets they are measured by, and the network steps that are its unit of cost."""
 
     runs: DataFrame
     targets: tuple[Target, ...]
     unit: float = 1.0
 
-    def of(self, trainer: str) -> Problem:
+    def of_trainer(self, trainer: str) -> TaskRuns:
         return replace(self, runs=self.runs[self.runs["trainer"] == trainer])
 
     def start(self, tracks: Mapping[int, Track]) -> float:
         """Cost of the first budget mark; infinite where no run has come to it."""
-        firsts = (track.network_steps[1] for track in _of(self.runs, tracks) if len(track.network_steps) > 1)
+        firsts = (track.network_steps[1] for track in _tracks_of(self.runs, tracks) if len(track.network_steps) > 1)
         return float(min(firsts, default=np.inf)) / self.unit
 
 
 def targets(runs: DataFrame, baselines: Sequence[Baseline]) -> tuple[Target, ...]:
     """The targets of one task, easiest first; `runs` are all that are compared on it."""
     declared = {text for hits in runs["hits"] if isinstance(hits, Mapping) for text in hits}
-    found = [Target(f"training loss {text}", float(text), "training") for text in declared]
-    found += [Target(b.name, float(b.valid), baseline=True) for b in baselines if np.isfinite(b.valid)]
+    goals = [Target(f"training loss {text}", float(text), "training") for text in declared]
+    goals += [Target(b.name, float(b.valid), baseline=True) for b in baselines if np.isfinite(b.valid)]
     finals = np.sort(runs["valid_loss"].to_numpy(float))
     finals = finals[np.isfinite(finals)]
-    found += [Target(name, float(np.quantile(finals, q))) for name, q in QUANTILES.items() if len(finals)]
-    return tuple(sorted(found, key=lambda target: (target.measure, -target.loss)))
+    goals += [Target(name, float(np.quantile(finals, q))) for name, q in QUANTILES.items() if len(finals)]
+    return tuple(sorted(goals, key=lambda target: (target.measure, -target.loss)))
 
 
-def headline(found: Sequence[Target], runs: DataFrame, tracks: Mapping[int, Track]) -> Target | None:
+def headline(candidates: Sequence[Target], runs: DataFrame, tracks: Mapping[int, Track]) -> Target | None:
     """The target that success rates are quoted for: the best baseline; where no run reaches it, half of all runs."""
-    best = min((t for t in found if t.baseline), key=lambda t: t.loss, default=None)
+    best = min((t for t in candidates if t.baseline), key=lambda t: t.loss, default=None)
     if best is not None and costs(runs, tracks, best)[1].any():
         return best
-    return next((t for t in found if t.name in QUANTILES), best)
+    return next((t for t in candidates if t.name in QUANTILES), best)
 
 
 def ladder(runs: DataFrame, tracks: Mapping[int, Track]) -> tuple[Target, ...]:
     """Targets for the ECDF of runtimes, evenly spaced (in the logarithm) from where runs start to the best end."""
-    finite = [track.champion_valid[np.isfinite(track.champion_valid)] for track in _of(runs, tracks)]
+    finite = [track.champion_valid[np.isfinite(track.champion_valid)] for track in _tracks_of(runs, tracks)]
     finite = [losses for losses in finite if len(losses)]
     if not finite:
         return ()
@@ -97,10 +97,10 @@ def costs(runs: DataFrame, tracks: Mapping[int, Track], target: Target) -> tuple
     spent, reached = np.zeros(len(runs)), np.zeros(len(runs), bool)
     for k, row in enumerate(runs.itertuples()):
         track = tracks.get(row.run)
-        hit = _declared(row.hits, target) if target.measure == "training" else _marked(track, target)
+        hit = _training_hit(row.hits, target) if target.measure == "training" else _validation_hit(track, target)
         hit = hit if row.state == "succeeded" else None
         reached[k] = hit is not None
-        spent[k] = _total(row.network_steps, track) if hit is None else hit
+        spent[k] = _total_steps(row.network_steps, track) if hit is None else hit
     return spent, reached
 
 
@@ -111,26 +111,26 @@ def tracks(curves: DataFrame) -> dict[int, Track]:
 
 def _track(group: DataFrame) -> Track:
     steps, seconds, valid = (group[c].to_numpy(float) for c in ("network_steps", "seconds", "champion_valid"))
-    return Track(steps, seconds, worst(valid))
+    return Track(steps, seconds, nan_to_inf(valid))
 
 
-def _declared(hits: object, target: Target) -> float | None:
+def _training_hit(hits: object, target: Target) -> float | None:
     cost = {float(k): v for k, v in hits.items()}.get(target.loss) if isinstance(hits, Mapping) else None
     return None if cost is None else float(cost)
 
 
-def _marked(track: Track | None, target: Target) -> float | None:
+def _validation_hit(track: Track | None, target: Target) -> float | None:
     if track is None or not (at := track.champion_valid <= target.loss).any():
         return None
     return float(track.network_steps[int(at.argmax())])
 
 
-def _total(network_steps: float, track: Track | None) -> float:
+def _total_steps(network_steps: float, track: Track | None) -> float:
     """All that a run spent; a run that failed has no total of its own but the one of its last mark."""
     if network_steps is not None and np.isfinite(network_steps):
         return float(network_steps)
     return float(track.network_steps[-1]) if track is not None and len(track.network_steps) else 0.0
 
 
-def _of(runs: DataFrame, tracks: Mapping[int, Track]) -> list[Track]:
+def _tracks_of(runs: DataFrame, tracks: Mapping[int, Track]) -> list[Track]:
     return [tracks[run] for run in runs["run"] if run in tracks]

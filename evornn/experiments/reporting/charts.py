@@ -14,9 +14,9 @@ import numpy as np
 
 from evornn.arrays import Floats
 from evornn.experiments.analysis import statistics
-from evornn.experiments.analysis.comparison import Cell, Contest
+from evornn.experiments.analysis.comparison import PairwiseTests, ResultCell
 from evornn.experiments.analysis.statistics import Sample
-from evornn.experiments.analysis.targets import Problem, Track, costs
+from evornn.experiments.analysis.targets import TaskRuns, Track, costs
 from evornn.experiments.reporting.palette import GREY, Style, axes, label
 from evornn.tasks.core.task import Baseline, Chart
 
@@ -64,10 +64,10 @@ def learning_curves(
         line = {"color": style.colour, "dash": style.dash, "width": 2}
         edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": name}
         figure.add_scatter(x=at, y=np.nan_to_num(low, nan=top), **edge)
-        figure.add_scatter(x=at, y=np.nan_to_num(high, nan=top), fill="tonexty", fillcolor=style.faint(), **edge)
+        figure.add_scatter(x=at, y=np.nan_to_num(high, nan=top), fill="tonexty", fillcolor=style.rgba(), **edge)
         figure.add_scatter(x=at, y=middle, name=label(name), legendgroup=name, mode="lines", line=line)
     _loss_axis(figure, known)
-    return _with_reference(figure, reference)
+    return _add_reference(figure, reference)
 
 
 def final_losses(
@@ -78,19 +78,19 @@ def final_losses(
     for name, group in runs.groupby("trainer", sort=False):
         style = styles[name]
         figure.add_box(
-            x=[label(network) for network in group["network"]], y=_finite(group["test_loss"]), name=label(name),
-            boxpoints="all", jitter=0.5, pointpos=0, fillcolor=style.faint(),
+            x=[label(network) for network in group["network"]], y=_inf_to_nan(group["test_loss"]), name=label(name),
+            boxpoints="all", jitter=0.5, pointpos=0, fillcolor=style.rgba(),
             marker={"color": style.colour, "symbol": style.symbol, "size": 5},
             line={"color": style.colour, "width": 1.2}, offsetgroup=name, customdata=group["seed"],
             hovertemplate="%{x}, seed %{customdata}: %{y:.4g}",
         )  # fmt: skip
     figure.update_layout(boxmode="group", boxgap=0.15, boxgroupgap=0.2, xaxis_type="category")
     _loss_axis(figure, runs["test_loss"].to_numpy(float))
-    return _with_reference(figure, reference)
+    return _add_reference(figure, reference)
 
 
 def runtimes(
-    problems: Sequence[Problem], tracks: Mapping[int, Track], styles: Styles, theme: str = "light", x: str = STEPS
+    problems: Sequence[TaskRuns], tracks: Mapping[int, Track], styles: Styles, theme: str = "light", x: str = STEPS
 ) -> Figure:
     """ECDF of runtimes: the share of (run, target) pairs solved within so many network steps. Higher is better.
 
@@ -101,30 +101,30 @@ def runtimes(
     figure = axes(theme, x, "share of (run, target) pairs reached")
     start = min((first for problem in problems if np.isfinite(first := problem.start(tracks))), default=1.0)
     for name in dict.fromkeys(name for problem in problems for name in problem.runs["trainer"]):
-        at, share = _staircase([problem.of(name) for problem in problems], tracks, start)
+        at, share = _ecdf_steps([problem.of_trainer(name) for problem in problems], tracks, start)
         line = {"color": styles[name].colour, "dash": styles[name].dash, "shape": "hv", "width": 2}
         figure.add_scatter(x=at, y=share, name=label(name), mode="lines", line=line)
     figure.update_xaxes(type="log", tickformat="~s" if x == STEPS else "~%", dtick="D2", ticklabeloverflow="allow")
     return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
 
 
-def success_rates(cells: Sequence[Cell], target: str, styles: Styles, theme: str = "light") -> Figure:
+def success_rates(cells: Sequence[ResultCell], target: str, styles: Styles, theme: str = "light") -> Figure:
     """Share of runs that reached the target, with Wilson's 95 % interval, by network and trainer."""
     figure = axes(theme, "network", "runs that reached it")
     for name in dict.fromkeys(cell.trainer for cell in cells):
-        mine = [cell for cell in cells if cell.trainer == name]
-        rates = [next(r.rate for r in cell.reached if r.target == target) for cell in mine]
+        trainer_cells = [cell for cell in cells if cell.trainer == name]
+        rates = [next(r.rate for r in cell.reached if r.target == target) for cell in trainer_cells]
         above, below = [r.high - r.value for r in rates], [r.value - r.low for r in rates]
         figure.add_bar(
-            x=[label(cell.network) for cell in mine], y=[r.value for r in rates], name=label(name),
-            marker={"color": styles[name].faint(0.55), "line": {"color": styles[name].colour, "width": 1.5}},
+            x=[label(cell.network) for cell in trainer_cells], y=[r.value for r in rates], name=label(name),
+            marker={"color": styles[name].rgba(0.55), "line": {"color": styles[name].colour, "width": 1.5}},
             error_y={"type": "data", "array": above, "arrayminus": below, "color": GREY, "thickness": 1.2, "width": 3},
         )  # fmt: skip
     figure.update_layout(barmode="group", bargap=0.2, xaxis_type="category")
     return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
 
 
-def effect_sizes(contest: Contest, theme: str = "light") -> Figure:
+def effect_sizes(contest: PairwiseTests, theme: str = "light") -> Figure:
     """A12 of every pair: how likely the row's loss is lower than the column's; * where the corrected test says so."""
     names = [label(name) for name in contest.contestants]
     size, marks = np.full((len(names), len(names)), np.nan), np.full((len(names), len(names)), "", object)
@@ -150,13 +150,15 @@ def forecasts(
     """The real series and the first prediction over the test split; the others and baselines appear when clicked."""
     times, chart = list(forecast.chart.times), forecast.chart
     figure = axes(theme, "time", label(chart.unit) or "value")
-    before = _before(times, chart.history)
-    known = np.concatenate([chart.history[len(chart.history) - len(before) :], chart.truth[:, output]])
-    figure.add_scatter(x=before + times, y=known, name="measured", mode="lines", line={"color": GREY, "width": 3})
+    history_times = _history_times(times, chart.history)
+    known = np.concatenate([chart.history[len(chart.history) - len(history_times) :], chart.truth[:, output]])
+    figure.add_scatter(
+        x=history_times + times, y=known, name="measured", mode="lines", line={"color": GREY, "width": 3}
+    )
     for k, (name, values) in enumerate(forecast.predictions.items()):
-        line = {"width": 1.4, **_look(forecast, styles, name, "dash")}
-        shown = True if k == 0 else "legendonly"
-        figure.add_scatter(x=times, y=values[:, output], name=label(name), mode="lines", line=line, visible=shown)
+        line = {"width": 1.4, **_style_of(forecast, styles, name, "dash")}
+        visible = True if k == 0 else "legendonly"
+        figure.add_scatter(x=times, y=values[:, output], name=label(name), mode="lines", line=line, visible=visible)
     for k, baseline in enumerate(b for b in baselines if b.predictions is not None):
         line = {"width": 1.2, "dash": ("dot", "dash", "dashdot", "longdash")[k % 4], "color": GREY}
         values = np.asarray(baseline.predictions)[:, output]
@@ -170,25 +172,27 @@ def predicted_true(forecast: Forecast, styles: Styles, output: int = 0, theme: s
     unit = f" [{label(chart.unit)}]" if chart.unit else ""
     figure = axes(theme, f"measured{unit}", f"predicted{unit}")
     for k, (name, values) in enumerate(forecast.predictions.items()):
-        marker = {"size": 5, "opacity": 0.7, **_look(forecast, styles, name, "symbol")}
-        shown = True if k == 0 else "legendonly"
-        figure.add_scatter(x=truth, y=values[:, output], name=label(name), mode="markers", marker=marker, visible=shown)
+        marker = {"size": 5, "opacity": 0.7, **_style_of(forecast, styles, name, "symbol")}
+        visible = True if k == 0 else "legendonly"
+        figure.add_scatter(
+            x=truth, y=values[:, output], name=label(name), mode="markers", marker=marker, visible=visible
+        )
     ends = [float(np.nanmin(truth)), float(np.nanmax(truth))]
     line = {"color": GREY, "dash": "dash"}
     return figure.add_scatter(x=ends, y=ends, mode="lines", line=line, name="exact", hoverinfo="skip")
 
 
-def _staircase(problems: Sequence[Problem], tracks: Mapping[int, Track], start: float) -> tuple[Sample, Sample]:
+def _ecdf_steps(problems: Sequence[TaskRuns], tracks: Mapping[int, Track], start: float) -> tuple[Sample, Sample]:
     """Costs at which (run, target) pairs were reached, none before `start`, and the share by then, to the last cost."""
-    found = [(costs(p.runs, tracks, goal), p.unit) for p in problems for goal in p.targets]
-    arrived = np.concatenate([spent[hit] / unit for (spent, hit), unit in found] or [np.zeros(0)])
-    x, share = statistics.ecdf(np.maximum(arrived, start), sum(len(hit) for (_, hit), _ in found))
+    pair_costs = [(costs(p.runs, tracks, goal), p.unit) for p in problems for goal in p.targets]
+    costs_reached = np.concatenate([spent[hit] / unit for (spent, hit), unit in pair_costs] or [np.zeros(0)])
+    x, share = statistics.ecdf(np.maximum(costs_reached, start), sum(len(hit) for (_, hit), _ in pair_costs))
     ends = [p.runs["network_steps"].to_numpy(float) / p.unit for p in problems]
     end = np.nanmax(np.concatenate([[start], x[-1:], *ends]))
     return np.append(x, end), np.append(share, share[-1] if len(share) else 0.0)
 
 
-def _look(forecast: Forecast, styles: Styles, name: str, mark: str) -> dict[str, str]:
+def _style_of(forecast: Forecast, styles: Styles, name: str, mark: str) -> dict[str, str]:
     style = styles.get(forecast.trainers.get(name, ""))
     return {} if style is None else {"color": style.colour, mark: getattr(style, mark)}
 
@@ -200,19 +204,19 @@ def _band(group: DataFrame, tracks: Mapping[int, Track], x: str) -> tuple[Sample
         return np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0)
     ends = [(getattr(track, x)[0], getattr(track, x)[-1]) for track, _ in known]
     at = np.linspace(max(start for start, _ in ends), max(end for _, end in ends), POINTS)
-    values = np.stack([_held(getattr(track, x), track.champion_valid, at, state) for track, state in known])
+    values = np.stack([_step_values(getattr(track, x), track.champion_valid, at, state) for track, state in known])
     ordered = np.sort(values, axis=0)  # a quartile is one of the runs' own values: nothing to interpolate with infinity
-    low, middle, high = (_finite(ordered[round(q * (len(ordered) - 1))]) for q in (0.25, 0.5, 0.75))
+    low, middle, high = (_inf_to_nan(ordered[round(q * (len(ordered) - 1))]) for q in (0.25, 0.5, 0.75))
     return at, low, middle, high
 
 
-def _held(x: Sample, y: Sample, at: Sample, state: str) -> Sample:
+def _step_values(x: Sample, y: Sample, at: Sample, state: str) -> Sample:
     """The last value at or before each point. A finished run keeps its champion; a failed one has none at the end."""
-    held = y[np.maximum(np.searchsorted(x, at, side="right") - 1, 0)]
-    return np.where(at > x[-1], np.inf, held) if state == "failed" else held
+    values = y[np.maximum(np.searchsorted(x, at, side="right") - 1, 0)]
+    return np.where(at > x[-1], np.inf, values) if state == "failed" else values
 
 
-def _before(times: Sequence[str], history: Floats) -> list[str]:
+def _history_times(times: Sequence[str], history: Floats) -> list[str]:
     """Times of the values before the test split, continuing its spacing backwards; none where that can't be told."""
     import pandas as pd
 
@@ -235,7 +239,7 @@ def _loss_axis(figure: Figure, losses: Sample) -> None:
         figure.update_yaxes(type="log", tickformat=".3~g", dtick="D2" if few else None)
 
 
-def _with_reference(figure: Figure, reference: tuple[str, float] | None) -> Figure:
+def _add_reference(figure: Figure, reference: tuple[str, float] | None) -> Figure:
     if reference is not None and np.isfinite(reference[1]):
         line = {"color": GREY, "dash": "dash", "width": 1.5}
         figure.add_hline(
@@ -244,7 +248,7 @@ def _with_reference(figure: Figure, reference: tuple[str, float] | None) -> Figu
     return figure
 
 
-def _finite(values: object) -> Sample:
+def _inf_to_nan(values: object) -> Sample:
     """Infinite values as gaps."""
     array = np.asarray(values, np.float64)
     return np.where(np.isfinite(array), array, np.nan)

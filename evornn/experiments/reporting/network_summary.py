@@ -13,15 +13,15 @@ import numpy as np
 
 from evornn.arrays import Floats, Genome
 from evornn.experiments.reporting.charts import Forecast
-from evornn.layout import Form, Layout
+from evornn.layout import BaseLayout, Layout
 from evornn.networks.network import Network
-from evornn.tasks.core.task import Data, Sequences, Trials
+from evornn.tasks.core.task import ControlEpisodes, Data, Sequences
 from evornn.tasks.core.world import Rollouts
-from evornn.training.plant_problem import Control
-from evornn.training.world_problem import Simulated
+from evornn.training.plant_problem import PlantProblem
+from evornn.training.world_problem import WorldProblem
 
-LONGEST = 200  # steps of a sequence whose activity is shown
-EPISODE = 1000  # control steps of a trajectory
+MAX_STEPS = 200  # steps of a sequence whose activity is shown
+MAX_EPISODE_STEPS = 1000  # control steps of a trajectory
 NO_STATE = ("y", "t")  # carried from call to call, but no activity
 
 
@@ -34,7 +34,7 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
-class Portrait:
+class NetworkSummary:
     """What there is to see of a network. Parts that its architecture or its task doesn't have are empty."""
 
     weights: Mapping[str, Floats]  # block → [rows, columns]; vectors are one column
@@ -44,22 +44,24 @@ class Portrait:
     trajectory: Trajectory | None = None
 
 
-def portrait(network: Network, data: Data, genome: Genome, name: str = "network") -> Portrait:
+def summarise_network(network: Network, data: Data, genome: Genome, name: str = "network") -> NetworkSummary:
     """Look at a network [n]; `name` is what its forecast is called."""
-    form = network.layout
-    weights = {block: matrix(form, genome, block) for block in (*form.blocks, *form.fixed)}
+    layout = network.layout
+    weights = {block: matrix(layout, genome, block) for block in (*layout.blocks, *layout.fixed_weights)}
     weights = {block: values for block, values in weights.items() if values.size}
-    recurrent = {block: weights[block] for block in _recurrent(form) if block in weights}
+    recurrent = {block: weights[block] for block in _recurrent_blocks(layout) if block in weights}
     if not isinstance(data.test, Sequences):
-        return Portrait(weights, recurrent, {}, trajectory=_trajectory(network, data.test, data.loss, genome))
-    return Portrait(weights, recurrent, _activity(network, data.test, genome), _forecast(network, data, genome, name))
+        return NetworkSummary(weights, recurrent, {}, trajectory=_trajectory(network, data.test, data.loss, genome))
+    return NetworkSummary(
+        weights, recurrent, _activity(network, data.test, genome), _forecast(network, data, genome, name)
+    )
 
 
-def matrix(form: Form, genome: Genome, name: str) -> Floats:
+def matrix(layout: BaseLayout, genome: Genome, name: str) -> Floats:
     """[rows, columns] a block of a genome [n], or weights that the architecture fixes; what a mask leaves out is 0."""
-    if name in form.fixed:
-        return form.fixed[name]
-    block = form.blocks[name]
+    if name in layout.fixed_weights:
+        return layout.fixed_weights[name]
+    block = layout.blocks[name]
     if block.mask is None:
         values = genome[block.slice].reshape(block.shape)
     else:
@@ -68,13 +70,13 @@ def matrix(form: Form, genome: Genome, name: str) -> Floats:
     return values.reshape(len(values), -1)
 
 
-def _recurrent(form: Form) -> list[str]:
+def _recurrent_blocks(layout: BaseLayout) -> list[str]:
     """Blocks whose source is a state of their own layer and which are square."""
-    if not isinstance(form, Layout):
-        return [name for name, block in form.blocks.items() if len(set(block.shape)) == 1 and len(block.shape) == 2]
-    states = form.trace.states
-    shapes = {name: block.shape for name, block in form.blocks.items()}
-    shapes |= {name: values.shape for name, values in form.fixed.items()}
+    if not isinstance(layout, Layout):
+        return [name for name, block in layout.blocks.items() if len(set(block.shape)) == 1 and len(block.shape) == 2]
+    states = layout.trace.states
+    shapes = {name: block.shape for name, block in layout.blocks.items()}
+    shapes |= {name: values.shape for name, values in layout.fixed_weights.items()}
     return [
         name
         for name, shape in shapes.items()
@@ -86,27 +88,27 @@ def _activity(network: Network, test: Sequences, genome: Genome) -> dict[str, Fl
     """The states of all layers after each step."""
     if not network.layout.states:
         return {}
-    inputs, state = test.inputs[:1, :LONGEST], None
-    found: dict[str, list[Any]] = {}
+    inputs, state = test.inputs[:1, :MAX_STEPS], None
+    traces: dict[str, list[Any]] = {}
     for step in range(inputs.shape[1]):
         _, state = network.predict(genome[None], inputs[:, step : step + 1], state=state, return_state=True)
         for layer, values in enumerate(state):
             for name in (name for name in values if name not in NO_STATE):
-                where = f"{layer}.{name}" if len(state) > 1 else name
-                found.setdefault(where, []).append(np.asarray(values[name])[0, 0].reshape(-1))
-    return {name: np.stack(steps) for name, steps in found.items()}
+                key = f"{layer}.{name}" if len(state) > 1 else name
+                traces.setdefault(key, []).append(np.asarray(values[name])[0, 0].reshape(-1))
+    return {name: np.stack(steps) for name, steps in traces.items()}
 
 
 def _forecast(network: Network, data: Data, genome: Genome, name: str) -> Forecast | None:
     if data.chart is None or not isinstance(data.test, Sequences):
         return None
     predicted = network.predict(genome[None], data.test.inputs)[0, :, -1]
-    return Forecast(data.chart, {name: data.chart.original(predicted)})
+    return Forecast(data.chart, {name: data.chart.inverse_transform(predicted)})
 
 
-def _trajectory(network: Network, asked: Trials | Rollouts, loss: str, genome: Genome) -> Trajectory:
-    most = min(asked.steps, EPISODE)
-    if isinstance(asked, Trials):
-        return Trajectory(asked.plant.state, Control(network, asked, loss).path(genome, most))
-    path = Simulated(network, asked, loss).path(genome, most)
+def _trajectory(network: Network, split: ControlEpisodes | Rollouts, loss: str, genome: Genome) -> Trajectory:
+    max_steps = min(split.steps, MAX_EPISODE_STEPS)
+    if isinstance(split, ControlEpisodes):
+        return Trajectory(split.plant.state, PlantProblem(network, split, loss).path(genome, max_steps))
+    path = WorldProblem(network, split, loss).path(genome, max_steps)
     return Trajectory(tuple(f"observation {k}" for k in range(path.shape[1])), path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evornn.experiments.analysis.comparison import Overall, Ranking
+from evornn.experiments.analysis.comparison import OverallResult, Ranking
 from evornn.experiments.reporting.palette import GREY, axes, label
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RULER, FIRST_BAR, BAR, ROW = 1.0, -0.5, 0.4, 1.0  # heights above and below the line of ranks
 
 
-def relative_losses(overall: Sequence[Overall], reference: str, styles: Styles, theme: str = "light") -> Figure:
+def relative_losses(overall: Sequence[OverallResult], reference: str, styles: Styles, theme: str = "light") -> Figure:
     """Interquartile means with their 95 % intervals, the best on top; a bound that is infinite ends at the edge."""
     figure = axes(theme, reference, "trainer")
     bounds = [bound for o in overall for bound in (o.iqm.low, o.iqm.value, o.iqm.high) if np.isfinite(bound)]
@@ -27,7 +27,7 @@ def relative_losses(overall: Sequence[Overall], reference: str, styles: Styles, 
         style, row = styles[o.trainer], label(o.trainer)
         ends = [min(o.iqm.low, edge), min(o.iqm.high, edge)]
         figure.add_scatter(
-            x=ends, y=[row, row], mode="lines", line={"color": style.faint(0.55), "width": 8}, hoverinfo="skip"
+            x=ends, y=[row, row], mode="lines", line={"color": style.rgba(0.55), "width": 8}, hoverinfo="skip"
         )
         figure.add_scatter(
             x=[o.iqm.value if np.isfinite(o.iqm.value) else None], y=[row], mode="markers", name=row,
@@ -56,17 +56,17 @@ def critical_differences(ranking: Ranking, styles: Styles, theme: str = "light")
         _ruler(figure, ranking.critical)
     figure.update_layout(showlegend=False)
     figure.update_yaxes(range=[min(heights) - 0.5, RULER + 0.8], showgrid=False, showline=False, ticks="")
-    return figure.update_xaxes(side="top", range=_reach(count), dtick=1 if count <= 12 else 2)
+    return figure.update_xaxes(side="top", range=_rank_range(count), dtick=1 if count <= 12 else 2)
 
 
-def _reach(count: int) -> tuple[float, float]:
+def _rank_range(count: int) -> tuple[float, float]:
     """The ends of the axis of ranks, where the pointers lead to."""
     return 0.9, count + 0.1
 
 
 def _pointers(figure: Figure, ranking: Ranking, heights: Sequence[float], styles: Styles) -> None:
     """The better half's names stand on the left, as ticks of an axis; the others' on the right."""
-    middle, ends = (len(heights) + 1) // 2, _reach(len(heights))
+    middle, ends = (len(heights) + 1) // 2, _rank_range(len(heights))
     for axis, end, part in (("y", ends[0], slice(0, middle)), ("y2", ends[1], slice(middle, None))):
         names = ranking.trainers[part]
         for name, mean, height in zip(names, ranking.means[part], heights[part], strict=True):

@@ -28,7 +28,7 @@ class Style:
     symbol: str
     dash: str
 
-    def faint(self, alpha: float = 0.18) -> str:
+    def rgba(self, alpha: float = 0.18) -> str:
         red, green, blue = (int(self.colour[k : k + 2], 16) for k in (1, 3, 5))
         return f"rgba({red},{green},{blue},{alpha})"
 

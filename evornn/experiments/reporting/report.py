@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 from evornn import files
 from evornn.errors import EvornnError
 from evornn.experiments.analysis import narrative, targets
-from evornn.experiments.analysis.compare import Baselines, finished
+from evornn.experiments.analysis.compare import Baselines, select_finished
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
 from evornn.experiments.reporting.charts import Forecast
 from evornn.experiments.reporting.palette import styles, template
-from evornn.experiments.reporting.report_figures import Picture, overall_pictures, pictures
+from evornn.experiments.reporting.report_figures import CaptionedFigure, overall_figures, task_figures
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -31,11 +31,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
-class Section:
+class TaskSection:
     """A task in the report."""
 
-    found: TaskComparison
-    pictures: Sequence[Picture]
+    comparison: TaskComparison
+    pictures: Sequence[CaptionedFigure]
     answers: Sequence[str]
 
 
@@ -69,8 +69,8 @@ def report(
 
     `environment` is nested plain data (versions, machine); of a database URL the password is not shown.
     """
-    look, baselines = styles(comparison.trainers), baselines or {}
-    sections, together = drawn(comparison, runs, curves, baselines, forecasts or {})
+    trainer_styles, baselines = styles(comparison.trainers), baselines or {}
+    sections, together = draw_sections(comparison, runs, curves, baselines, forecasts or {})
     return _page(
         comparison=comparison,
         sections=sections,
@@ -78,39 +78,39 @@ def report(
         together=together,
         spec=_yaml(spec) if spec else "",
         environment=environment or {},
-        database=without_password(database),
+        database=hide_password(database),
         title=title,
         question=question,
-        colours={name: style.colour for name, style in look.items()},
+        colours={name: style.colour for name, style in trainer_styles.items()},
     )
 
 
-def drawn(
+def draw_sections(
     comparison: Comparison,
     runs: DataFrame,
     curves: DataFrame,
     baselines: Baselines,
     forecasts: Mapping[str, Forecast],
-) -> tuple[list[Section], list[Picture]]:
+) -> tuple[list[TaskSection], list[CaptionedFigure]]:
     """The answers and charts of each task, and the charts of all tasks together: what a page shows of a comparison."""
-    done, _ = finished(runs, comparison.trainers)
-    tracks, look = targets.tracks(curves), styles(comparison.trainers)
+    done, _ = select_finished(runs, comparison.trainers)
+    tracks, trainer_styles = targets.tracks(curves), styles(comparison.trainers)
     sections = []
     for k, task in enumerate(comparison.tasks):
-        about = (baselines.get(task.task, ()), forecasts.get(task.task), look)
-        shown = pictures(f"chart-{k}", task, done[done["task"] == task.task], tracks, *about)
-        sections.append(Section(task, shown, _answers(task, comparison.alpha)))
-    return sections, overall_pictures(comparison, done, tracks, look)
+        about = (baselines.get(task.task, ()), forecasts.get(task.task), trainer_styles)
+        figures = task_figures(f"chart-{k}", task, done[done["task"] == task.task], tracks, *about)
+        sections.append(TaskSection(task, figures, _answers(task, comparison.alpha)))
+    return sections, overall_figures(comparison, done, tracks, trainer_styles)
 
 
-def without_password(url: str) -> str:
+def hide_password(url: str) -> str:
     """A database URL that may be shown."""
     password = urlsplit(url).password
     return url.replace(f":{password}@", ":***@") if password else url
 
 
 def _answers(task: TaskComparison, alpha: float) -> list[str]:
-    return [narrative.choice(task), narrative.against_baselines(task), *narrative.families(task, alpha)]
+    return [narrative.choice(task), narrative.compare_with_baselines(task), *narrative.families(task, alpha)]
 
 
 def _page(**fields: Any) -> str:
@@ -122,13 +122,13 @@ def _page(**fields: Any) -> str:
     jinja = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    named = ("number", "plural", "settings", "difference")
-    jinja.filters.update({name: getattr(narrative, name) for name in named})
+    filters = ("number", "plural", "settings", "difference")
+    jinja.filters.update({name: getattr(narrative, name) for name in filters})
     page: str = jinja.get_template("report.html").render(
         **fields,
-        asked=narrative.asked(fields["comparison"]),
-        ranked=narrative.ranked(fields["comparison"].ranking, fields["comparison"].alpha),
-        described=narrative.described,
+        experiment_size=narrative.experiment_size(fields["comparison"]),
+        ranking_sentences=narrative.describe_ranking(fields["comparison"].ranking, fields["comparison"].alpha),
+        describe_target=narrative.describe_target,
         tuning=narrative.TUNING,
         charts=Markup(
             _figures([*fields["together"], *(p for section in fields["sections"] for p in section.pictures)])
@@ -141,13 +141,13 @@ def _page(**fields: Any) -> str:
     return page
 
 
-def _figures(shown: Sequence[Picture]) -> str:
+def _figures(shown: Sequence[CaptionedFigure]) -> str:
     """All figures and both looks as JSON that can stand inside a script element."""
-    drawn = {picture.id: json.loads(picture.figure.to_json()) for picture in shown}
-    for figure in drawn.values():
+    figures = {picture.id: json.loads(picture.figure.to_json()) for picture in shown}
+    for figure in figures.values():
         figure["layout"].pop("template", None)
     looks = {theme: template(theme).to_plotly_json() for theme in ("light", "dark")}
-    text = json.dumps({"figures": drawn, "templates": looks}, allow_nan=False)
+    text = json.dumps({"figures": figures, "templates": looks}, allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from evornn.experiments.analysis import narrative, targets
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
-from evornn.experiments.analysis.targets import Problem, Track
+from evornn.experiments.analysis.targets import TaskRuns, Track
 from evornn.experiments.reporting import charts, overall_charts
 from evornn.experiments.reporting.charts import Forecast, Styles
 from evornn.tasks.core.task import Baseline
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
-Captioned: TypeAlias = "tuple[str, Figure, bool]"
+CaptionTuple: TypeAlias = "tuple[str, Figure, bool]"
 
 
 @dataclass(frozen=True)
-class Picture:
+class CaptionedFigure:
     """A chart with the sentence that says how to read it."""
 
     id: str
@@ -32,70 +32,74 @@ class Picture:
     wide: bool = False
 
 
-def pictures(
+def task_figures(
     prefix: str,
     task: TaskComparison,
     done: DataFrame,
     tracks: Mapping[int, Track],
     baselines: Sequence[Baseline],
     forecast: Forecast | None,
-    look: Styles,
-) -> list[Picture]:
+    styles: Styles,
+) -> list[CaptionedFigure]:
     """All charts of a task, in reading order."""
-    found = [
-        *_curves(done, tracks, baselines, look),
-        *_ends(task, done, tracks, baselines, look),
-        *_effects(task),
+    figures = [
+        *_curve_figures(done, tracks, baselines, styles),
+        *_final_figures(task, done, tracks, baselines, styles),
+        *_effect_figures(task),
     ]
     if forecast is not None and forecast.predictions:
-        lines = charts.forecasts(forecast, look, baselines)
-        found.insert(0, ("Forecasts of the test split over the measured series; click a name to see it.", lines, True))
-        points = charts.predicted_true(forecast, look)
-        found.append(("Predicted against measured values of the test split; exact on the diagonal.", points, False))
-    return [Picture(f"{prefix}-{k}", caption, figure, wide) for k, (caption, figure, wide) in enumerate(found)]
+        lines = charts.forecasts(forecast, styles, baselines)
+        figures.insert(
+            0, ("Forecasts of the test split over the measured series; click a name to see it.", lines, True)
+        )
+        points = charts.predicted_true(forecast, styles)
+        figures.append(("Predicted against measured values of the test split; exact on the diagonal.", points, False))
+    return [
+        CaptionedFigure(f"{prefix}-{k}", caption, figure, wide) for k, (caption, figure, wide) in enumerate(figures)
+    ]
 
 
-def overall_pictures(
-    comparison: Comparison, done: DataFrame, tracks: Mapping[int, Track], look: Styles
-) -> list[Picture]:
+def overall_figures(
+    comparison: Comparison, done: DataFrame, tracks: Mapping[int, Track], styles: Styles
+) -> list[CaptionedFigure]:
     """Charts of all tasks together; none of a single task, whose own charts say it all."""
     if len(comparison.tasks) < 2:
         return []
-    problems = _problems(comparison, done, tracks)
-    found: list[Captioned] = [
+    problems = _task_runs(comparison, done, tracks)
+    figures: list[CaptionTuple] = [
         ("Interquartile mean over all runs of all tasks, with its 95 % interval. Left of the line: better than the "
-         "reference.", overall_charts.relative_losses(comparison.overall, comparison.reference, look), False),
+         "reference.", overall_charts.relative_losses(comparison.overall, comparison.reference, styles), False),
         (f"Runtimes to {targets.RUNGS - 1} validation losses a task, over {narrative.plural(len(problems), 'task')}: "
          "share reached within a share of what the task's longest run spent.",
-         charts.runtimes(problems, tracks, look, x=charts.BUDGET), False),
+         charts.runtimes(problems, tracks, styles, x=charts.BUDGET), False),
     ]  # fmt: skip
     if comparison.ranking.statistic is not None:
         text = (
             "Mean ranks over tasks, the best on the left; a bar joins those between which no difference could be shown."
         )
-        found.append((text, overall_charts.critical_differences(comparison.ranking, look), True))
-    return [Picture(f"chart-all-{k}", *picture) for k, picture in enumerate(found)]
+        figures.append((text, overall_charts.critical_differences(comparison.ranking, styles), True))
+    return [CaptionedFigure(f"chart-all-{k}", *picture) for k, picture in enumerate(figures)]
 
 
-def _problems(comparison: Comparison, done: DataFrame, tracks: Mapping[int, Track]) -> list[Problem]:
+def _task_runs(comparison: Comparison, done: DataFrame, tracks: Mapping[int, Track]) -> list[TaskRuns]:
     """Every task with its own ladder of targets; none where no run spent anything."""
     runs = [done[done["task"] == task.task] for task in comparison.tasks]
     longest = [float(group["network_steps"].max()) for group in runs]
     return [
-        Problem(group, targets.ladder(group, tracks), spent)
+        TaskRuns(group, targets.ladder(group, tracks), spent)
         for group, spent in zip(runs, longest, strict=True)
         if spent > 0
     ]
 
 
-def _curves(
-    done: DataFrame, tracks: Mapping[int, Track], baselines: Sequence[Baseline], look: Styles
-) -> list[Captioned]:
-    line = _best(baselines, "valid")
+def _curve_figures(
+    done: DataFrame, tracks: Mapping[int, Track], baselines: Sequence[Baseline], styles: Styles
+) -> list[CaptionTuple]:
+    line = _best_baseline(baselines, "valid")
     return [
         (
             f"{network}: learning curves against {what}. Line: median over seeds; band: middle half.",
-            charts.learning_curves(group, tracks, look, x, line),
+            charts.learning_curves(group, tracks, styles, x, line),
             False,
         )
         for network, group in done.groupby("network", sort=False)
@@ -103,23 +107,23 @@ def _curves(
     ]
 
 
-def _ends(
-    task: TaskComparison, done: DataFrame, tracks: Mapping[int, Track], baselines: Sequence[Baseline], look: Styles
-) -> list[Captioned]:
+def _final_figures(
+    task: TaskComparison, done: DataFrame, tracks: Mapping[int, Track], baselines: Sequence[Baseline], styles: Styles
+) -> list[CaptionTuple]:
     goals = targets.ladder(done, tracks)
-    found: list[Captioned] = [
+    figures: list[CaptionTuple] = [
         ("Test loss of each run: a point is a seed, a box the middle half.",
-         charts.final_losses(done, look, _best(baselines, "test")), True),
+         charts.final_losses(done, styles, _best_baseline(baselines, "test")), True),
         (f"Runtimes to {len(goals)} validation losses from where runs start to the best end: share reached in time.",
-         charts.runtimes([Problem(done, goals)], tracks, look), False),
+         charts.runtimes([TaskRuns(done, goals)], tracks, styles), False),
     ]  # fmt: skip
     if task.headline is not None:
-        text = f"Runs that reached the target ({narrative.described(task)}), with 95 % intervals."
-        found.append((text, charts.success_rates(task.cells, task.headline.name, look), False))
-    return found
+        text = f"Runs that reached the target ({narrative.describe_target(task)}), with 95 % intervals."
+        figures.append((text, charts.success_rates(task.cells, task.headline.name, styles), False))
+    return figures
 
 
-def _effects(task: TaskComparison) -> list[Captioned]:
+def _effect_figures(task: TaskComparison) -> list[CaptionTuple]:
     text = "{}: probability that the row's test loss is lower than the column's (A12){}."
     return [
         (text.format(contest.name.capitalize() if " " in contest.name else contest.name,
@@ -129,6 +133,6 @@ def _effects(task: TaskComparison) -> list[Captioned]:
     ]  # fmt: skip
 
 
-def _best(baselines: Sequence[Baseline], split: str) -> tuple[str, float] | None:
+def _best_baseline(baselines: Sequence[Baseline], split: str) -> tuple[str, float] | None:
     known = [(b.name, float(getattr(b, split))) for b in baselines if np.isfinite(getattr(b, split))]
     return min(known, key=lambda item: item[1], default=None)

@@ -27,7 +27,7 @@ _BEST, _VALID = Style(COLOURS[0], "circle", "solid"), Style(COLOURS[4], "square"
 TRACES: dict[str, dict[str, Any]] = {  # field of a row → how it is drawn
     "q25": {"line": {"width": 0}, "hoverinfo": "skip", "showlegend": False},
     "q75": {
-        "line": {"width": 0}, "fill": "tonexty", "fillcolor": _BEST.faint(), "name": "middle half of the population",
+        "line": {"width": 0}, "fill": "tonexty", "fillcolor": _BEST.rgba(), "name": "middle half of the population",
         "hoverinfo": "skip",
     },
     "median": {"line": {"color": _BEST.colour, "width": 1.5, "dash": "dot"}, "name": "median, training"},
@@ -60,8 +60,8 @@ def run_curve(
 
 def curve_points(rows: Sequence[Row], x: str) -> Points:
     """What `run_curve` shows of rows, in the order of its traces."""
-    at = [_known(getattr(row, x)) for row in rows]
-    return {"x": [at for _ in TRACES], "y": [[_known(getattr(row, name)) for row in rows] for name in TRACES]}
+    at = [_finite_or_none(getattr(row, x)) for row in rows]
+    return {"x": [at for _ in TRACES], "y": [[_finite_or_none(getattr(row, name)) for row in rows] for name in TRACES]}
 
 
 def searcher_names(rows: Sequence[Row]) -> list[str]:
@@ -92,8 +92,8 @@ def searcher(rows: Sequence[Row], names: Sequence[str], x: str = "network_steps"
 
 def searcher_points(rows: Sequence[Row], names: Sequence[str], x: str) -> Points:
     """What `searcher` shows of rows, in the order of its traces."""
-    at = [_known(getattr(row, x)) for row in rows]
-    return {"x": [at for _ in names], "y": [[_known(row.extra.get(name)) for row in rows] for name in names]}
+    at = [_finite_or_none(getattr(row, x)) for row in rows]
+    return {"x": [at for _ in names], "y": [[_finite_or_none(row.extra.get(name)) for row in rows] for name in names]}
 
 
 def table_chart(
@@ -101,7 +101,7 @@ def table_chart(
 ) -> Figure:
     """A column of a query's answer against another: points, lines or bars. Columns are named as in `columns`."""
     figure = axes(theme, label(x), label(y))
-    at, values = ([_shown(row[list(columns).index(name)]) for row in rows] for name in (x, y))
+    at, values = ([_axis_value(row[list(columns).index(name)]) for row in rows] for name in (x, y))
     if kind == "bars":
         figure.add_bar(x=at, y=values, marker={"color": COLOURS[0]})
         return figure
@@ -111,7 +111,7 @@ def table_chart(
     )
 
 
-def empty(theme: str, text: str) -> Figure:
+def empty_chart(theme: str, text: str) -> Figure:
     """A chart that says why there is nothing to see."""
     figure = axes(theme, "", "")
     figure.update_xaxes(visible=False)
@@ -119,12 +119,12 @@ def empty(theme: str, text: str) -> Figure:
     return figure.add_annotation(text=label(text), showarrow=False, font={"color": GREY, "size": 14})
 
 
-def _known(value: float | None) -> float | None:
+def _finite_or_none(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
-def _shown(value: Any) -> Any:
+def _axis_value(value: Any) -> Any:
     """A cell for an axis: text can't be markup, numbers are finite or gaps."""
     if isinstance(value, (int, float)):
-        return _known(float(value))
+        return _finite_or_none(float(value))
     return None if value is None else label(value)

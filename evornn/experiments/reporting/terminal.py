@@ -6,28 +6,28 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from evornn.experiments.analysis import narrative
-from evornn.experiments.analysis.comparison import Cell, Comparison, TaskComparison
+from evornn.experiments.analysis.comparison import Comparison, ResultCell, TaskComparison
 from evornn.experiments.analysis.narrative import number
-from evornn.experiments.analysis.statistics import Spread
+from evornn.experiments.analysis.statistics import Summary
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
     from rich.table import Table
 
 
-def rendered(comparison: Comparison) -> Group:
+def render(comparison: Comparison) -> Group:
     """Something for `rich.console.Console.print`; names are plain text, never markup."""
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(narrative.asked(comparison))]
+    parts: list[RenderableType] = [Text(narrative.experiment_size(comparison))]
     for task in comparison.tasks:
         parts += _task(task, comparison.alpha)
     if len(comparison.tasks) > 1:
-        parts += [Text(""), _overall(comparison)]
-    parts += [Text(sentence) for sentence in narrative.ranked(comparison.ranking, comparison.alpha)]
+        parts += [Text(""), _overall_table(comparison)]
+    parts += [Text(sentence) for sentence in narrative.describe_ranking(comparison.ranking, comparison.alpha)]
     if comparison.tuned:
-        parts += [Text(""), _tuned(comparison)]
+        parts += [Text(""), _tuning_table(comparison)]
     return Group(*parts, *(Text(note, style="yellow") for note in comparison.notes))
 
 
@@ -36,50 +36,50 @@ def _task(task: TaskComparison, alpha: float) -> Iterator[RenderableType]:
 
     yield Text(f"\n{task.task}", style="bold")
     yield Text(narrative.choice(task))
-    yield Text(narrative.against_baselines(task))
+    yield Text(narrative.compare_with_baselines(task))
     yield from (Text(sentence) for sentence in narrative.families(task, alpha))
     yield Text("")
-    yield _cells(task)
+    yield _cell_table(task)
     for contest in task.contests[:1]:
-        yield Text(f"Trainers, {contest.name}: {narrative.supported(contest, alpha)}")
+        yield Text(f"Trainers, {contest.name}: {narrative.describe_tests(contest, alpha)}")
 
 
-def _cells(task: TaskComparison) -> Table:
-    target = "" if task.headline is None else f"; success: {narrative.described(task)}"
-    judged = next((cell.judged for cell in task.cells if cell.judged), None)
-    table = _table(f"median [middle half] over seeds{target}{f'; score: {judged.name} on test' if judged else ''}")
+def _cell_table(task: TaskComparison) -> Table:
+    target = "" if task.headline is None else f"; success: {narrative.describe_target(task)}"
+    score = next((cell.judged for cell in task.cells if cell.judged), None)
+    table = _table(f"median [middle half] over seeds{target}{f'; score: {score.name} on test' if score else ''}")
     for name, justify in (("network", "left"), ("trainer", "left"), ("test", "right"), ("validation", "right"),
                           ("success", "right"), ("ERT", "right"), ("s", "right"),
-                          *([("score", "right"), ("solved", "right")] if judged else [])):  # fmt: skip
+                          *([("score", "right"), ("solved", "right")] if score else [])):  # fmt: skip
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for cell in task.cells:
-        _add(table, cell.network, cell.trainer, _spread(cell.test), number(cell.valid.median), *_success(task, cell),
-             number(cell.seconds, 3), *(_score(cell) if judged else ()))  # fmt: skip
+        _add_row(table, cell.network, cell.trainer, _format_summary(cell.test), number(cell.valid.median),
+             *_success(task, cell), number(cell.seconds, 3), *(_score(cell) if score else ()))  # fmt: skip
     return table
 
 
-def _overall(comparison: Comparison) -> Table:
+def _overall_table(comparison: Comparison) -> Table:
     table = _table(f"all tasks: interquartile mean of {comparison.reference}")
     for name in ("trainer", "family", "mean", "95 % interval", "runs", "failed"):
         table.add_column(name)
     for o in comparison.overall:
         interval = f"{number(o.iqm.low)} to {number(o.iqm.high)}"
-        _add(table, o.trainer, o.family, number(o.iqm.value), interval, str(o.runs), str(o.failed))
+        _add_row(table, o.trainer, o.family, number(o.iqm.value), interval, str(o.runs), str(o.failed))
     return table
 
 
-def _tuned(comparison: Comparison) -> Table:
+def _tuning_table(comparison: Comparison) -> Table:
     table = _table("tuning: what was spent on it, beside the budget of the runs above, and what it found")
     for name in ("task", "network", "trainer", "trials", "steps", "validation", "found"):
         table.add_column(name, overflow="fold")
     for t in comparison.tuned:
         trials = f"{t.trials} ({t.failed} failed)" if t.failed else str(t.trials)
-        spent, found = number(t.network_steps, 3), narrative.settings(t)
-        _add(table, t.task, t.network, t.trainer, trials, spent, number(t.valid), found)
+        spent, settings = number(t.network_steps, 3), narrative.settings(t)
+        _add_row(table, t.task, t.network, t.trainer, trials, spent, number(t.valid), settings)
     return table
 
 
-def _success(task: TaskComparison, cell: Cell) -> tuple[str, str]:
+def _success(task: TaskComparison, cell: ResultCell) -> tuple[str, str]:
     reach = next((r for r in cell.reached if task.headline is not None and r.target == task.headline.name), None)
     failed = f" ({cell.failed} failed)" if cell.failed else ""
     if reach is None:
@@ -87,14 +87,14 @@ def _success(task: TaskComparison, cell: Cell) -> tuple[str, str]:
     return f"{reach.successes}/{cell.runs}{failed}", number(reach.ert.value, 3) if reach.successes else "never"
 
 
-def _score(cell: Cell) -> tuple[str, str]:
+def _score(cell: ResultCell) -> tuple[str, str]:
     if cell.judged is None:
         return "–", "–"
     solved = cell.judged.solved
     return number(cell.judged.score.median, 3), "–" if solved is None else f"{solved}/{cell.runs}"
 
 
-def _spread(spread: Spread) -> str:
+def _format_summary(spread: Summary) -> str:
     if spread.bad == spread.count:
         return "failed"
     return f"{number(spread.median)} [{number(spread.q25, 3)}, {number(spread.q75, 3)}]"
@@ -108,7 +108,7 @@ def _table(title: str) -> Table:
     return Table(box=box.SIMPLE_HEAD, title=Text(title, style="dim"), title_justify="left", pad_edge=False)
 
 
-def _add(table: Table, *cells: str) -> None:
+def _add_row(table: Table, *cells: str) -> None:
     from rich.text import Text
 
     table.add_row(*(Text(cell) for cell in cells))

@@ -16,17 +16,17 @@ from annotated_types import Ge, Le
 
 from evornn.arrays import Streams
 from evornn.experiments import ranges
-from evornn.experiments.ranges import Path, Range
+from evornn.experiments.ranges import KeyPath, Range
 from evornn.experiments.spec import Experiment, RunPlan
 from evornn.experiments.tuning.sampler import Sampler
-from evornn.settings import as_data, settings
+from evornn.settings import as_dict, settings
 from evornn.training.budget import Budget
 
 Labels: TypeAlias = tuple[str, str, str]  # of a task, a network and a trainer
 
 
 @settings
-class Tuning:
+class TuningSettings:
     """The section `tuning` of a spec. Trials of a batch are computed side by side and don't know of each other, so that
     what is tried doesn't depend on the number of workers."""
 
@@ -46,7 +46,7 @@ class Method:
     trainer: str
     fragments: dict[str, Any]
     space: dict[str, Range]  # "trainer.learning_rate" → range
-    places: dict[str, Path]  # the same → ("trainer", "learning_rate"); both sorted, as a store sorts keys
+    places: dict[str, KeyPath]  # the same → ("trainer", "learning_rate"); both sorted, as a store sorts keys
 
     @property
     def labels(self) -> Labels:
@@ -65,12 +65,12 @@ class Method:
         """The fragments with these values of the space."""
         fragments: Any = self.fragments
         for name, value in values.items():
-            fragments = ranges.put(fragments, self.places[name], value)
+            fragments = ranges.set_value(fragments, self.places[name], value)
         return dict(fragments)
 
     def values(self, fragments: Mapping[str, Any]) -> dict[str, Any]:
         """The opposite of `set`."""
-        return {name: ranges.at(fragments, path) for name, path in self.places.items()}
+        return {name: ranges.get_value(fragments, path) for name, path in self.places.items()}
 
     def trial(self, number: int) -> Labels:
         """The labels of its runs."""
@@ -79,28 +79,28 @@ class Method:
     def of_trial(self, labels: Labels, number: int) -> Labels:
         """The opposite of `trial`."""
         task, network, trainer = labels
-        if self._tunes_task:
+        if self._is_task_tuned:
             task = task.removesuffix(f" trial {number + 1}")
         return task, network, trainer.removesuffix(f", trial {number + 1}")
 
     def _task(self, which: str) -> str:
-        return f"{self.task} {which}" if self._tunes_task else self.task
+        return f"{self.task} {which}" if self._is_task_tuned else self.task
 
     @property
-    def _tunes_task(self) -> bool:
+    def _is_task_tuned(self) -> bool:
         return any(path[0] == "task" for path in self.places.values())
 
 
 @dataclass(frozen=True)
-class Tunable:
+class TunableSpec:
     """A spec with ranges, checked. `experiment` has all settings at their defaults."""
 
     experiment: Experiment
-    tuning: Tuning
+    tuning: TuningSettings
     methods: tuple[Method, ...]  # also those without a range, which there is nothing to tune of
 
     @property
-    def tuned(self) -> tuple[Method, ...]:
+    def tunable_methods(self) -> tuple[Method, ...]:
         """The methods that have a range."""
         return tuple(method for method in self.methods if method.space)
 
@@ -112,9 +112,9 @@ class Tunable:
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Those of every trial, which are none of the comparison's."""
-        drawn, used = Streams(self.tuning.seed, "tuning/seeds"), set(self.experiment.seed_list)
+        streams, used = Streams(self.tuning.seed, "tuning/seeds"), set(self.experiment.seed_list)
         fresh: list[int] = []
-        for seed in map(drawn.integer, count()):
+        for seed in map(streams.integer, count()):
             if len(fresh) == self.tuning.seeds:
                 break
             if seed not in used:
@@ -130,16 +130,16 @@ class Tunable:
 
     def trial(self, method: Method, number: int, values: Mapping[str, Any], position: int = 0) -> list[RunPlan]:
         """The runs of a trial, one per seed; `position` is that of the first."""
-        labels, fragments, budget = method.trial(number), method.set(values), as_data(self.budget)
+        labels, fragments, budget = method.trial(number), method.set(values), as_dict(self.budget)
         return [RunPlan(*labels, fragments, seed, budget, position + k) for k, seed in enumerate(self.seeds)]
 
-    def comparison(self, found: Mapping[Labels, Mapping[str, Any]]) -> list[RunPlan]:
+    def comparison(self, best_values: Mapping[Labels, Mapping[str, Any]]) -> list[RunPlan]:
         """Every method with its defaults and, where it was tuned, with what was found; seed by seed."""
-        budget = as_data(self.experiment.budget)
+        budget = as_dict(self.experiment.budget)
         runs: list[tuple[str, str, str, dict[str, Any], int]] = []
         for seed in self.experiment.seed_list:
             for m in self.methods:
                 runs.append((*m.labels, m.fragments, seed))
-                if m.labels in found:
-                    runs.append((m.tuned_task, m.network, m.tuned_trainer, m.set(found[m.labels]), seed))
+                if m.labels in best_values:
+                    runs.append((m.tuned_task, m.network, m.tuned_trainer, m.set(best_values[m.labels]), seed))
         return [RunPlan(*run, budget, position) for position, run in enumerate(runs)]

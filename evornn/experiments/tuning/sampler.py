@@ -49,12 +49,12 @@ def _distribution(part: Range) -> Any:
 
     if not isinstance(part, Numbers):
         return distributions.CategoricalDistribution(range(len(part.options)))
-    if part.whole:
+    if part.is_integer:
         return distributions.IntDistribution(int(part.low), int(part.high), log=part.log)
     return distributions.FloatDistribution(part.low, part.high, log=part.log)
 
 
-def _value(part: Range, drawn: Any) -> Any:
+def _value(part: Range, sample: Any) -> Any:
     if not isinstance(part, Numbers):
-        return part.options[drawn]
-    return int(drawn) if part.whole else min(max(float(f"{drawn:.{DIGITS}g}"), part.low), part.high)
+        return part.options[sample]
+    return int(sample) if part.is_integer else min(max(float(f"{sample:.{DIGITS}g}"), part.low), part.high)

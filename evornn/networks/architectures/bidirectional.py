@@ -15,14 +15,14 @@ from evornn.cell import Cell
 from evornn.errors import EvornnError
 from evornn.kernels.model import Dimensions, Model, ModelState, Parameters, affine, lengths, map_parts, uniform
 from evornn.kernels.reference import Layer
-from evornn.layout import Block, Layout, Part
+from evornn.layout import Block, BlockSpec, Layout
 from evornn.networks import CELLS
 from evornn.settings import settings
 
 DIRECTIONS = ("forward", "backward")
 
 
-def _built(value: Any, info: ValidationInfo) -> Any:
+def _build_cell(value: Any, info: ValidationInfo) -> Any:
     return CELLS.build(value, info.field_name) if isinstance(value, Mapping) else value
 
 
@@ -33,20 +33,20 @@ class Bidirectional(Model):
     losses and gradients have it. Equals torch's modules with `bidirectional=True`. The cell's initial distribution."""
 
     parts: ClassVar[Mapping[str, Catalog[Cell]]] = {"of": CELLS}
-    takes = ("units", "layers", "initial_state")
+    size_fields = ("units", "layers", "initial_state")
     causal = False
     padding = float("nan")
-    of: Annotated[Cell, BeforeValidator(_built)] = field(default_factory=lambda: CELLS["lstm"]())
+    of: Annotated[Cell, BeforeValidator(_build_cell)] = field(default_factory=lambda: CELLS["lstm"]())
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
         members, (batch, length, _) = len(w["readout.weight"]), inputs.shape
-        turned, there = turning(lengths(inputs), length)
-        x = torch.where(there[..., None], inputs, 0.0).expand(members, -1, -1, -1)
+        reverse, valid = reversal_indices(lengths(inputs), length)
+        x = torch.where(valid[..., None], inputs, 0.0).expand(members, -1, -1, -1)
         sequences = torch.arange(batch, device=inputs.device)[:, None]
         for k in range(d.layers):
             layout = self.layout(d, k)
             ahead, back = (Layer(layout, 0, genomes(layout, w, k, direction)) for direction in DIRECTIONS)
-            x = torch.cat([through(ahead, x), through(back, x[:, sequences, turned])[:, sequences, turned]], -1)
+            x = torch.cat([run_layer(ahead, x), run_layer(back, x[:, sequences, reverse])[:, sequences, reverse]], -1)
         outputs = affine(x.flatten(1, 2), w["readout.weight"], w["readout.bias"])
         return outputs.view(members, batch, length, -1), {}
 
@@ -55,11 +55,11 @@ class Bidirectional(Model):
         inputs = d.inputs if layer == 0 else 2 * d.units
         return Layout(self.of, inputs, d.units, d.units, 1, d.initial_state, readout=False)
 
-    def parameters(self, d: Dimensions) -> Iterator[Part]:
+    def parameters(self, d: Dimensions) -> Iterator[BlockSpec]:
         for k in range(d.layers):
             for direction in DIRECTIONS:
                 for block in self.layout(d, k).blocks.values():
-                    yield named(block, k, direction), block.shape, block.initial, block.mask
+                    yield block_name(block, k, direction), block.shape, block.initial, block.mask
         yield from map_parts("readout", d.outputs, 2 * d.units, initial=uniform(2 * d.units))
 
     def check(self, d: Dimensions) -> None:
@@ -70,32 +70,32 @@ class Bidirectional(Model):
             raise EvornnError(f"bidirectional can't run {name}, which puts out {layout.width} values, not {d.units}")
 
 
-def named(block: Block, layer: int, direction: str) -> str:
+def block_name(block: Block, layer: int, direction: str) -> str:
     """The name of a direction's block in the whole: "0.f.x" of layer 1's forward network is "1.forward.f.x"."""
     return f"{layer}.{direction}.{block.name.removeprefix('0.')}"
 
 
 def genomes(layout: Layout, w: Parameters, layer: int, direction: str) -> Tensor:
     """[P, n] of one direction of a layer."""
-    found = []
+    blocks = []
     for block in layout.blocks.values():
-        values = w[named(block, layer, direction)]
-        found.append(values.flatten(1) if block.mask is None else values[:, torch.as_tensor(block.mask)])
-    return torch.cat(found, 1)
+        values = w[block_name(block, layer, direction)]
+        blocks.append(values.flatten(1) if block.mask is None else values[:, torch.as_tensor(block.mask)])
+    return torch.cat(blocks, 1)
 
 
-def through(layer: Layer, x: Tensor) -> Tensor:
+def run_layer(layer: Layer, x: Tensor) -> Tensor:
     """[P, B, T, columns] → what the layer puts out at each step [P, B, T, H]."""
-    state, t, seen = layer.start(x.shape[1]), x.new_zeros(len(x), x.shape[1], 1), []
+    state, t, outputs = layer.initial_state(x.shape[1]), x.new_zeros(len(x), x.shape[1], 1), []
     for now in x.unbind(2):
         state = layer.step(now, t, t, state, {})  # no y: `check` has seen to that
         t = t + 1
-        seen.append(layer.output(state))
-    return torch.stack(seen, 2)
+        outputs.append(layer.output(state))
+    return torch.stack(outputs, 2)
 
 
-def turning(lengths: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+def reversal_indices(lengths: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """[B, T] where each step stands when a sequence is turned round within its length, and whether it is in it."""
     t = torch.arange(steps, device=lengths.device)
-    there = t < lengths[:, None]
-    return torch.where(there, lengths[:, None] - 1 - t, t), there
+    valid = t < lengths[:, None]
+    return torch.where(valid, lengths[:, None] - 1 - t, t), valid

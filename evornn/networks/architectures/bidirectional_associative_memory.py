@@ -18,8 +18,8 @@ from torch import Tensor
 from evornn.arrays import Genome
 from evornn.errors import EvornnError
 from evornn.kernels.model import Dimensions, Model, ModelState, Parameters, refuse, uniform
-from evornn.layout import Part
-from evornn.networks.architectures.hopfield import bipolar, decided
+from evornn.layout import BlockSpec
+from evornn.networks.architectures.hopfield import check_bipolar, sign_or_keep
 from evornn.settings import settings
 
 
@@ -28,22 +28,22 @@ class AssociativeMemory(Model):
     """Heteroassociative memory, as many neurons in a as inputs, in b as outputs. Both states carry over; before the
     first cue they are 0, undecided. It has no gradient. M is evolved, at first U[−1/√I, 1/√I], or made by `hebbian`."""
 
-    takes = ()
+    size_fields = ()
     differentiable = False
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
-        m, a, b, seen = w["m"], state["a"], state["b"], []
+        m, a, b, outputs = w["m"], state["a"], state["b"], []
         for x in inputs.unbind(1):
-            a = decided(x.expand_as(a), a)
-            b = decided(torch.bmm(a, m), b)
-            a = decided(torch.bmm(b, m.mT), a)
-            seen.append(b)
-        return torch.stack(seen, 2), {"a": a, "b": b}
+            a = sign_or_keep(x.expand_as(a), a)
+            b = sign_or_keep(torch.bmm(a, m), b)
+            a = sign_or_keep(torch.bmm(b, m.mT), a)
+            outputs.append(b)
+        return torch.stack(outputs, 2), {"a": a, "b": b}
 
-    def parameters(self, d: Dimensions) -> Iterator[Part]:
+    def parameters(self, d: Dimensions) -> Iterator[BlockSpec]:
         yield "m", (d.inputs, d.outputs), uniform(d.inputs), None
 
-    def start(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
+    def initial_state(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
         return {"a": np.zeros(d.inputs, np.float32), "b": np.zeros(d.outputs, np.float32)}
 
     def check_inputs(self, inputs: Tensor, d: Dimensions) -> None:
@@ -52,7 +52,7 @@ class AssociativeMemory(Model):
 
 def hebbian(a: ArrayLike, b: ArrayLike) -> Genome:
     """[n] the genome that stores the pairs of rows of a [K, I] and b [K, O], all −1 or 1: M = Σₖ aₖbₖᵀ."""
-    left, right = bipolar("a", a), bipolar("b", b)
+    left, right = check_bipolar("a", a), check_bipolar("b", b)
     if len(left) != len(right):
         raise EvornnError(f"a has {len(left)} patterns and b {len(right)}: give one b for each a")
     return (left.T @ right).astype(np.float32).ravel()

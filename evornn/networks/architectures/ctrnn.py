@@ -9,7 +9,7 @@ from annotated_types import Gt
 
 from evornn.cell import Cell, Uniform, Weights
 from evornn.errors import EvornnError
-from evornn.networks.ranges import within
+from evornn.networks.ranges import map_to_range
 from evornn.ops import Node, Sizes, exp, sigmoid
 from evornn.settings import settings
 
@@ -45,10 +45,10 @@ class CTRNN(Cell):
     def output(self, w: Weights, u: Node) -> Node:
         if self.gain_low == self.gain_high:
             return sigmoid(self.gain_low * (u + w.theta))
-        return sigmoid(within(w.gain, self.gain_low, self.gain_high) * (u + w.theta))
+        return sigmoid(map_to_range(w.gain, self.gain_low, self.gain_high) * (u + w.theta))
 
     def step(self, w: Weights, x: Node, u: Node) -> Node:
-        target, tau = w.u(x, self.output(w, u), bias=False), within(w.tau, self.tau_low, self.tau_high)
+        target, tau = w.u(x, self.output(w, u), bias=False), map_to_range(w.tau, self.tau_low, self.tau_high)
         if self.method == "euler":
             return u + self.dt / tau * (target - u)
         return target + (u - target) * exp(-self.dt / tau)

@@ -10,7 +10,7 @@ from annotated_types import Gt
 from evornn.cell import Cell, Uniform, Weights
 from evornn.errors import EvornnError
 from evornn.networks.activation import ACTIVATIONS, Activation
-from evornn.networks.ranges import within
+from evornn.networks.ranges import map_to_range
 from evornn.ops import Node, Sizes
 from evornn.settings import settings
 
@@ -32,7 +32,7 @@ class CTRNNNeat(Cell):
             raise EvornnError(f"ctrnn_neat wants dt ≤ tau_low ≤ tau_high (else Euler diverges), got {got}")
 
     def step(self, w: Weights, x: Node, h: Node) -> Node:
-        rate = self.dt / within(w.tau, self.tau_low, self.tau_high)
+        rate = self.dt / map_to_range(w.tau, self.tau_low, self.tau_high)
         return h + rate * (ACTIVATIONS[self.activation](w.h(x, h)) - h)
 
     def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:

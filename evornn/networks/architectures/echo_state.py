@@ -11,8 +11,8 @@ from evornn.arrays import Floats, Streams
 from evornn.cell import Cell, Uniform, Weights
 from evornn.errors import EvornnError
 from evornn.networks.activation import ACTIVATIONS, Activation
-from evornn.networks.ranges import within
-from evornn.networks.reservoir import recurrent, uniform
+from evornn.networks.ranges import map_to_range
+from evornn.networks.reservoir import recurrent_weights, uniform_weights
 from evornn.ops import Node, Sizes, Value
 from evornn.settings import settings
 
@@ -43,17 +43,18 @@ class EchoState(Cell):
 
     def step(self, w: Weights, x: Node, y: Node, h: Node) -> Node:
         sources = {"input_scale": x, "spectral_radius": h, **({"feedback": y} if self.feedback else {})}
-        scaled = [within(getattr(w, s), 1 / SPAN, SPAN) * v if s in self.evolved else v for s, v in sources.items()]
+        low, high, evolved = 1 / SPAN, SPAN, self.evolved
+        scaled = [map_to_range(getattr(w, s), low, high) * v if s in evolved else v for s, v in sources.items()]
         low, high = self.leak / SPAN, min(1.0, self.leak * SPAN)
-        leak: Value = within(w.leak, low, high) if "leak" in self.evolved else self.leak
+        leak: Value = map_to_range(w.leak, low, high) if "leak" in self.evolved else self.leak
         return (1 - leak) * h + leak * ACTIVATIONS[self.activation](w.h(*scaled, bias=False))
 
-    def fixed(self, name: str, source: int, sizes: Sizes, layer: int) -> Floats:
+    def fixed_weights(self, name: str, source: int, sizes: Sizes, layer: int) -> Floats:
         streams, units = Streams(self.reservoir, "echo_state").child(f"layer {layer}"), sizes["units"]
         if source == 1:
-            return recurrent(units, self.density, self.spectral_radius, streams.child("W"))
+            return recurrent_weights(units, self.density, self.spectral_radius, streams.child("W"))
         scale, columns = (self.input_scale, "inputs") if source == 0 else (self.feedback, "outputs")
-        return uniform(units, sizes[columns], scale, streams.child(columns))
+        return uniform_weights(units, sizes[columns], scale, streams.child(columns))
 
     def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
         return Uniform(-2.0, 2.0)

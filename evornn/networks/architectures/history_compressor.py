@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evornn.kernels.model import Dimensions, Model, ModelState, Parameters, affine, lengths, map_parts, uniform
-from evornn.layout import Part
+from evornn.layout import BlockSpec
 from evornn.settings import settings
 
 
@@ -33,7 +33,7 @@ class HistoryCompressor(Model):
     what goes up. Initial weights U[−1/√H, 1/√H].
     """
 
-    takes = ("units", "initial_state")
+    size_fields = ("units", "initial_state")
     learnable = ("h",)
     padding = float("nan")  # is not to be predicted
     levels: Annotated[int, Ge(2)] = 2
@@ -45,17 +45,19 @@ class HistoryCompressor(Model):
         reached = (torch.arange(length, device=inputs.device) < lengths(inputs)[:, None])[..., None]
         x, reached = (v.expand(members, -1, -1, -1) for v in (torch.where(reached, inputs, 0.0), reached))
         h, age = torch.split(state["h"], d.units, -1), torch.split(state["age"], 1, -1)
-        seen, ticks, own, ages = (list[Tensor]() for _ in range(4))  # level after level, each over the whole sequence
+        hidden, ticks, errors, ages = (
+            list[Tensor]() for _ in range(4)
+        )  # level after level, each over the whole sequence
         for k in range(self.levels):
             states, missed, error = self._level(w, k, x, h[k], reached)
-            seen, ticks, own = [*seen, states], [*ticks, reached], [*own, error]
+            hidden, ticks, errors = [*hidden, states], [*ticks, reached], [*errors, error]
             if k + 1 < self.levels:
-                since, age_after = waits(missed, age[k])
+                since, age_after = steps_since(missed, age[k])
                 x, reached, ages = torch.cat([x, torch.log1p(since)], -1), missed, [*ages, age_after]
-        own += [self._above(w, k, seen[k], seen[k + 1], ticks[k]) for k in range(self.levels - 1)]
-        outputs = through(w, "readout", torch.cat(seen, -1))
-        after = {"h": torch.cat([states[:, :, -1] for states in seen], -1), "age": torch.cat(ages, -1)}
-        return joined(outputs, self.own_losses * torch.stack(own).sum((0, -1))), after
+        errors += [self._above_losses(w, k, hidden[k], hidden[k + 1], ticks[k]) for k in range(self.levels - 1)]
+        outputs = apply_map(w, "readout", torch.cat(hidden, -1))
+        after = {"h": torch.cat([states[:, :, -1] for states in hidden], -1), "age": torch.cat(ages, -1)}
+        return add_auxiliary_loss(outputs, self.own_losses * torch.stack(errors).sum((0, -1))), after
 
     def _level(self, w: Parameters, k: int, x: Tensor, h: Tensor, reached: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Level k's states [P, B, T, H], where [P, B, T, 1] it failed to predict its input, and its predictions' losses
@@ -63,18 +65,18 @@ class HistoryCompressor(Model):
         recurrent = w[f"{k}.state.weight"][..., x.shape[-1] :]
         driven = affine(x.flatten(1, 2), w[f"{k}.state.weight"][..., : x.shape[-1]], w[f"{k}.state.bias"])
         states = [h]
-        for now, there in zip(driven.view(*x.shape[:-1], -1).unbind(2), reached.unbind(2), strict=True):
-            states.append(torch.where(there, torch.tanh(now + affine(states[-1], recurrent)), states[-1]))
-        off = through(w, f"{k}.prediction", torch.stack(states[:-1], 2)) - x
+        for now, mask in zip(driven.view(*x.shape[:-1], -1).unbind(2), reached.unbind(2), strict=True):
+            states.append(torch.where(mask, torch.tanh(now + affine(states[-1], recurrent)), states[-1]))
+        off = apply_map(w, f"{k}.prediction", torch.stack(states[:-1], 2)) - x
         missed = reached & (off.abs() > self.tolerance).any(-1, keepdim=True)
         return torch.stack(states[1:], 2), missed, torch.where(reached[..., 0], off.square().mean(-1), 0.0)
 
-    def _above(self, w: Parameters, k: int, states: Tensor, above: Tensor, reached: Tensor) -> Tensor:
+    def _above_losses(self, w: Parameters, k: int, states: Tensor, above: Tensor, reached: Tensor) -> Tensor:
         """[P, B, T] the losses of level k's predictions of the states above it."""
-        off = through(w, f"{k}.above", states) - above.detach()
+        off = apply_map(w, f"{k}.above", states) - above.detach()
         return torch.where(reached[..., 0], off.square().mean(-1), 0.0)
 
-    def parameters(self, d: Dimensions) -> Iterator[Part]:
+    def parameters(self, d: Dimensions) -> Iterator[BlockSpec]:
         initial = uniform(d.units)
         for k in range(self.levels):
             yield from map_parts(f"{k}.state", d.units, d.inputs + k, d.units, initial=initial)
@@ -83,23 +85,23 @@ class HistoryCompressor(Model):
                 yield from map_parts(f"{k}.above", d.units, d.units, initial=initial)
         yield from map_parts("readout", d.outputs, self.levels * d.units, initial=initial)
 
-    def start(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
+    def initial_state(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
         return {"h": np.zeros(self.levels * d.units, np.float32), "age": np.zeros(self.levels - 1, np.float32)}
 
 
-def through(w: Parameters, name: str, x: Tensor) -> Tensor:
+def apply_map(w: Parameters, name: str, x: Tensor) -> Tensor:
     """The affine map of that name at every step, [P, B, T, columns] → [P, B, T, rows]."""
     return affine(x.flatten(1, 2), w[f"{name}.weight"], w[f"{name}.bias"]).view(*x.shape[:-1], -1)
 
 
-def waits(missed: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:
+def steps_since(missed: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:
     """Steps since the last miss before each step [P, B, T, 1], and [P, B, 1] after the last one; `age` at the first."""
     t = torch.arange(missed.shape[2], device=age.device, dtype=age.dtype)[:, None]
     last = torch.cat([-age[:, :, None], torch.where(missed, t, -torch.inf)], 2).cummax(2).values
     return t - last[:, :, :-1], missed.shape[2] - last[:, :, -1]
 
 
-class Joining(torch.autograd.Function):
+class AuxiliaryLoss(torch.autograd.Function):
     """Outputs as they are, with a further loss whose gradient joins in when theirs is asked for."""
 
     @staticmethod
@@ -112,7 +114,7 @@ class Joining(torch.autograd.Function):
         return gradient, gradient.new_ones(ctx.shape)
 
 
-def joined(outputs: Tensor, loss: Tensor) -> Tensor:
+def add_auxiliary_loss(outputs: Tensor, loss: Tensor) -> Tensor:
     """See `Joining`."""
-    result: Tensor = Joining.apply(outputs, loss)  # type: ignore[no-untyped-call]
+    result: Tensor = AuxiliaryLoss.apply(outputs, loss)  # type: ignore[no-untyped-call]
     return result

@@ -18,7 +18,7 @@ from torch import Tensor
 from evornn.arrays import Genome
 from evornn.errors import EvornnError
 from evornn.kernels.model import Dimensions, Model, ModelState, Parameters, refuse, uniform
-from evornn.layout import Part
+from evornn.layout import BlockSpec
 from evornn.settings import settings
 
 
@@ -28,25 +28,25 @@ class Hopfield(Model):
     before the first cue it is 0, undecided. It has no gradient. Weights are evolved, initially U[−1/√N, 1/√N], θ too,
     or made from patterns by `hebbian` or `pseudo_inverse`."""
 
-    takes = ()
+    size_fields = ()
     differentiable = False
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
-        weights, s, seen = w["weights"] + w["weights"].mT, state["s"], []
+        weights, s, outputs = w["weights"] + w["weights"].mT, state["s"], []
         for x in inputs.unbind(1):
-            s = decided(x.expand_as(s), s)
+            s = sign_or_keep(x.expand_as(s), s)
             for i in range(d.inputs):
                 field = torch.bmm(s, weights[:, :, i : i + 1]) - w["thresholds"][:, None, i : i + 1]
-                s = torch.cat([s[..., :i], decided(field, s[..., i : i + 1]), s[..., i + 1 :]], -1)
-            seen.append(s)
-        return torch.stack(seen, 2), {"s": s}
+                s = torch.cat([s[..., :i], sign_or_keep(field, s[..., i : i + 1]), s[..., i + 1 :]], -1)
+            outputs.append(s)
+        return torch.stack(outputs, 2), {"s": s}
 
-    def parameters(self, d: Dimensions) -> Iterator[Part]:
+    def parameters(self, d: Dimensions) -> Iterator[BlockSpec]:
         upper = np.triu(np.ones((d.inputs, d.inputs), np.bool_), 1)
         yield "weights", (d.inputs, d.inputs), uniform(d.inputs), upper
         yield "thresholds", (d.inputs,), uniform(d.inputs), None
 
-    def start(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
+    def initial_state(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
         return {"s": np.zeros(d.inputs, np.float32)}
 
     def check(self, d: Dimensions) -> None:
@@ -60,21 +60,21 @@ class Hopfield(Model):
         refuse(inputs.isnan().any(-1), "a cue must be a number, its sign is the neuron's value; use 0 for unknown")
 
 
-def decided(field: Tensor, before: Tensor) -> Tensor:
+def sign_or_keep(field: Tensor, before: Tensor) -> Tensor:
     """sgn(field), where that is 0 the value before."""
     return torch.where(field == 0, before, torch.sign(field))
 
 
 def hebbian(patterns: ArrayLike) -> Genome:
     """[n] the genome that stores patterns ±1 [K, N] by Hebb's rule, wᵢⱼ = Σₖ ξᵢξⱼ / N; good for up to about 0.14 N."""
-    xi = bipolar("patterns", patterns)
+    xi = check_bipolar("patterns", patterns)
     return _genome(xi.T @ xi / xi.shape[1])
 
 
 def pseudo_inverse(patterns: ArrayLike) -> Genome:
     """[n] the genome that stores linearly independent patterns ±1 [K, N]: W = Ξ⁺Ξ, the projection on them (Personnaz,
     Guyon & Dreyfus 1985). Without its diagonal they are all still fixed points, as long as that is below 1."""
-    xi = bipolar("patterns", patterns)
+    xi = check_bipolar("patterns", patterns)
     return _genome(np.linalg.pinv(xi) @ xi)
 
 
@@ -84,7 +84,7 @@ def _genome(weights: NDArray[np.float64]) -> Genome:
     return np.concatenate([upper, np.zeros(len(weights))]).astype(np.float32)
 
 
-def bipolar(what: str, patterns: ArrayLike) -> NDArray[np.float64]:
+def check_bipolar(what: str, patterns: ArrayLike) -> NDArray[np.float64]:
     """[K, N] of −1 and 1; raises EvornnError for anything else."""
     array = np.asarray(patterns)
     if array.ndim != 2 or array.dtype.kind not in "fiu" or not np.isin(array, (-1, 1)).all() or not array.size:

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt
 
 from evornn.cell import Cell, Uniform, Weights
 from evornn.errors import EvornnError
-from evornn.ops import Node, Sizes, sigmoid, spread, stop
+from evornn.ops import Node, Sizes, repeat, sigmoid, stop_gradient
 from evornn.settings import settings
 
 
@@ -45,12 +45,12 @@ class LSTM1997(Cell):
         return {"blocks": sizes["units"] // self.block_size}
 
     def step(self, w: Weights, x: Node, h: Node, c: Node, i: Node, o: Node) -> tuple[Node, ...]:
-        last = (x, stop(h), stop(i), stop(o)) if self.truncated else (x, h, i, o)
+        last = (x, stop_gradient(h), stop_gradient(i), stop_gradient(o)) if self.truncated else (x, h, i, o)
         i, o = sigmoid(w.i(*last)), sigmoid(w.o(*last))
-        c = c + spread(i) * (4 * sigmoid(w.z(*last, bias=self.biased == "all")) - 2)
-        return spread(o) * (2 * sigmoid(c) - 1), c, i, o
+        c = c + repeat(i) * (4 * sigmoid(w.z(*last, bias=self.biased == "all")) - 2)
+        return repeat(o) * (2 * sigmoid(c) - 1), c, i, o
 
     def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
         usual = Uniform(-self.initial_range, self.initial_range)
         shift = {"i": self.input_gate_bias, "o": self.output_gate_bias}.get(name, 0.0)
-        return usual.shifted(shift * np.arange(1.0, sizes["blocks"] + 1)) if part == "bias" and shift else usual
+        return usual.shift(shift * np.arange(1.0, sizes["blocks"] + 1)) if part == "bias" and shift else usual

@@ -24,4 +24,4 @@ class LSTMNoInputActivation(Cell):
 
     def initial(self, name: str, part: str, sizes: Sizes) -> Uniform:
         usual = super().initial(name, part, sizes)
-        return usual.shifted(self.forget_bias) if (name, part) == ("f", "bias") else usual
+        return usual.shift(self.forget_bias) if (name, part) == ("f", "bias") else usual

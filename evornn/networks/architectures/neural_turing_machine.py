@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from evornn.errors import EvornnError
-from evornn.kernels.model import Dimensions, Model, ModelState, Parameters, affine, folded, map_parts, uniform
-from evornn.layout import Part
+from evornn.kernels.model import Dimensions, Model, ModelState, Parameters, affine, map_parts, unflatten, uniform
+from evornn.layout import BlockSpec
 from evornn.settings import settings
 
 
@@ -33,7 +33,7 @@ class NeuralTuringMachine(Model):
     Initial weights U[−1/√H, 1/√H], all of the controller and the read-outs alike, with H the controller's units.
     """
 
-    takes = ("units", "initial_state")
+    size_fields = ("units", "initial_state")
     learnable = ("memory", "read")
     controller: Literal["lstm", "feed_forward"] = "lstm"
     slots: Annotated[int, Ge(1)] = 16  # N, locations in memory
@@ -46,13 +46,13 @@ class NeuralTuringMachine(Model):
             raise EvornnError(f"{self.slots} slots can't be shifted by {self.shifts}: raise slots or lower shifts")
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
-        memory, members = folded(state["memory"], self.slots), len(w["readout.weight"])
-        reading, writing = folded(state["reading"], self.heads), folded(state["writing"], self.heads)
+        memory, members = unflatten(state["memory"], self.slots), len(w["readout.weight"])
+        reading, writing = unflatten(state["reading"], self.heads), unflatten(state["writing"], self.heads)
         h, c, read, seen = state.get("h"), state.get("c"), state["read"], []
         for x in inputs.unbind(1):
             h, c = self._controller(w, torch.cat([x.expand(members, -1, -1), read], -1), h, c)
             writing, rest = self._address(affine(h, w["write.weight"], w["write.bias"]), memory, writing)
-            memory = written(memory, writing, *torch.split(rest, self.width, -1))
+            memory = write_memory(memory, writing, *torch.split(rest, self.width, -1))
             reading, _ = self._address(affine(h, w["read.weight"], w["read.bias"]), memory, reading)
             read = (reading @ memory).flatten(-2)
             seen.append(torch.cat([h, read], -1))
@@ -70,16 +70,16 @@ class NeuralTuringMachine(Model):
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(z)
         return torch.sigmoid(o) * torch.tanh(c), c
 
-    def _address(self, said: Tensor, memory: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    def _address(self, parameters: Tensor, memory: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """What the controller says to all heads [P, B, heads·k] → their weightings, and the rest of what was said."""
         sizes = [self.width, 1, 1, 2 * self.shifts + 1, 1]
-        said = folded(said, self.heads)
-        key, beta, g, s, gamma, rest = torch.split(said, [*sizes, said.shape[-1] - sum(sizes)], -1)
-        content = by_content(torch.tanh(key), softplus(beta), memory)
-        weighting = shifted(interpolated(content, before, torch.sigmoid(g)), torch.softmax(s, -1))
-        return sharpened(weighting, 1 + softplus(gamma)), rest
+        parameters = unflatten(parameters, self.heads)
+        key, beta, g, s, gamma, rest = torch.split(parameters, [*sizes, parameters.shape[-1] - sum(sizes)], -1)
+        content = content_weighting(torch.tanh(key), softplus(beta), memory)
+        weighting = circular_convolution(interpolate(content, before, torch.sigmoid(g)), torch.softmax(s, -1))
+        return sharpen(weighting, 1 + softplus(gamma)), rest
 
-    def parameters(self, d: Dimensions) -> Iterator[Part]:
+    def parameters(self, d: Dimensions) -> Iterator[BlockSpec]:
         initial, seen, addressing = uniform(d.units), self.heads * self.width, self.width + 2 * self.shifts + 4
         lstm = self.controller == "lstm"
         sources = (d.inputs, seen, d.units) if lstm else (d.inputs, seen)
@@ -88,7 +88,7 @@ class NeuralTuringMachine(Model):
         yield from map_parts("read", self.heads * addressing, d.units, initial=initial)
         yield from map_parts("readout", d.outputs, d.units, seen, initial=initial)
 
-    def start(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
+    def initial_state(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
         first_slot = np.tile(np.eye(1, self.slots, dtype=np.float32)[0], self.heads)
         controller = {"h": np.zeros(d.units, np.float32), "c": np.zeros(d.units, np.float32)}
         return {
@@ -103,31 +103,31 @@ class NeuralTuringMachine(Model):
 # ---- addressing: key [P, B, heads, M], memory [P, B, N, M], weightings [P, B, heads, N], numbers [P, B, heads, 1] ----
 
 
-def by_content(key: Tensor, beta: Tensor, memory: Tensor) -> Tensor:
+def content_weighting(key: Tensor, beta: Tensor, memory: Tensor) -> Tensor:
     """Softmax of β times the cosine of key and slot (equations 5 and 6)."""
     length = (key.square().sum(-1)[..., None] * memory.square().sum(-1)[..., None, :] + 1e-16).sqrt()
     return torch.softmax(beta * (key @ memory.mT) / length, -1)
 
 
-def interpolated(content: Tensor, before: Tensor, g: Tensor) -> Tensor:
+def interpolate(content: Tensor, before: Tensor, g: Tensor) -> Tensor:
     """Between the weighting by content and the last one (7)."""
     return g * content + (1 - g) * before
 
 
-def shifted(weighting: Tensor, shift: Tensor) -> Tensor:
+def circular_convolution(weighting: Tensor, shift: Tensor) -> Tensor:
     """Circular convolution (8); shift [P, B, heads, 2K + 1] is how much goes to −K…K slots on."""
     reach = shift.shape[-1] // 2
     moved = [weighting.roll(k, -1) * shift[..., k + reach, None] for k in range(-reach, reach + 1)]
     return torch.stack(moved).sum(0)
 
 
-def sharpened(weighting: Tensor, gamma: Tensor) -> Tensor:
+def sharpen(weighting: Tensor, gamma: Tensor) -> Tensor:
     """w^γ, scaled to sum 1 (9)."""
     power = weighting**gamma
     return power / (power.sum(-1, keepdim=True) + 1e-16)
 
 
-def written(memory: Tensor, writing: Tensor, erase: Tensor, add: Tensor) -> Tensor:
+def write_memory(memory: Tensor, writing: Tensor, erase: Tensor, add: Tensor) -> Tensor:
     """What the heads leave of the slots, and what they add (3 and 4); e and a before their squashing."""
-    kept = 1 - writing[..., None] * torch.sigmoid(erase)[..., None, :]
-    return memory * kept.prod(2) + writing.mT @ torch.tanh(add)
+    keep = 1 - writing[..., None] * torch.sigmoid(erase)[..., None, :]
+    return memory * keep.prod(2) + writing.mT @ torch.tanh(add)

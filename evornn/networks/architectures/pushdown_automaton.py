@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evornn.errors import EvornnError
-from evornn.kernels.model import Dimensions, Model, ModelState, Parameters, affine, folded, map_parts, uniform
-from evornn.layout import Part
+from evornn.kernels.model import Dimensions, Model, ModelState, Parameters, affine, map_parts, unflatten, uniform
+from evornn.layout import BlockSpec
 from evornn.settings import settings
 
 
@@ -34,20 +34,20 @@ class PushdownAutomaton(Model):
     end of a string, mse of the last is half the papers' loss, (S − S*)² + L².
     """
 
-    takes = ("units", "initial_state")
+    size_fields = ("units", "initial_state")
     learnable = ("s",)
     readout: Literal["linear", "units", "units_and_length"] = "linear"
     depth: Annotated[int, Ge(1)] = 32  # pieces that the stack has room for
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
         s, thickness, seen = state["s"], state["thickness"], []
-        symbols = folded(state["symbols"], self.depth)
+        symbols = unflatten(state["symbols"], self.depth)
         for x in inputs.unbind(1):
             now = x.expand(len(s), -1, -1)
             product = outer(outer(s, top(symbols, thickness)), now)
             s = torch.sigmoid(affine(product, w["state.weight"], w["state.bias"]))
             action = torch.tanh(affine(product, w["action.weight"], w["action.bias"]))
-            symbols, thickness = acted(symbols, thickness, now, action)
+            symbols, thickness = apply_action(symbols, thickness, now, action)
             seen.append(torch.cat([s, thickness.sum(-1, keepdim=True)], -1))
         after = {"s": s, "thickness": thickness, "symbols": symbols.flatten(-2)}
         return self._outputs(w, torch.stack(seen, 2), d), after
@@ -61,14 +61,14 @@ class PushdownAutomaton(Model):
             return seen[..., : d.outputs]
         return torch.cat([seen[..., : d.outputs - 1], seen[..., -1:]], -1)
 
-    def parameters(self, d: Dimensions) -> Iterator[Part]:
+    def parameters(self, d: Dimensions) -> Iterator[BlockSpec]:
         product = d.units * (d.inputs + 1) * d.inputs
         yield from map_parts("state", d.units, product, initial=uniform(d.units))
         yield from map_parts("action", 1, product, initial=uniform(d.units))
         if self.readout == "linear":
             yield from map_parts("readout", d.outputs, d.units, 1, initial=uniform(d.units))
 
-    def start(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
+    def initial_state(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
         return {
             "s": np.eye(1, d.units, dtype=np.float32)[0],
             "thickness": np.zeros(self.depth, np.float32),
@@ -91,9 +91,9 @@ def top(symbols: Tensor, thickness: Tensor) -> Tensor:
     return torch.cat([(share[..., None, :] @ symbols)[..., 0, :], 1 - share.sum(-1, keepdim=True)], -1)
 
 
-def acted(symbols: Tensor, thickness: Tensor, x: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+def apply_action(symbols: Tensor, thickness: Tensor, x: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
     """The stack after an action [P, B, 1]: x pushed with thickness A, or thickness −A popped."""
-    symbols, thickness = settled(symbols, thickness)
+    symbols, thickness = drop_empty(symbols, thickness)
     pushed = torch.cat([x[..., None, :], symbols[..., :-1, :]], -2), torch.cat([action, thickness[..., :-1]], -1)
     above = thickness.cumsum(-1) - thickness
     popped = torch.relu(thickness - torch.relu(-action - above))
@@ -101,12 +101,12 @@ def acted(symbols: Tensor, thickness: Tensor, x: Tensor, action: Tensor) -> tupl
     return torch.where(push[..., None], pushed[0], symbols), torch.where(push, pushed[1], popped)
 
 
-def settled(symbols: Tensor, thickness: Tensor) -> tuple[Tensor, Tensor]:
+def drop_empty(symbols: Tensor, thickness: Tensor) -> tuple[Tensor, Tensor]:
     """The same stack without pieces of thickness 0 on top: what was popped makes room."""
     gone = (thickness.cumsum(-1) == 0).sum(-1, keepdim=True)
     place = torch.arange(thickness.shape[-1], device=thickness.device) + gone
-    there, place = place < thickness.shape[-1], place.clamp(max=thickness.shape[-1] - 1)
-    thickness = torch.where(there, thickness.gather(-1, place), 0.0)
+    valid, place = place < thickness.shape[-1], place.clamp(max=thickness.shape[-1] - 1)
+    thickness = torch.where(valid, thickness.gather(-1, place), 0.0)
     return symbols.gather(-2, place[..., None].expand_as(symbols)), thickness
 
 

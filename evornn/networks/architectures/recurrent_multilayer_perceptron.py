@@ -12,4 +12,4 @@ class RecurrentMultilayerPerceptron(Elman):
     """Elman's layer L times over (`layers`, 2 unless said otherwise), each fed back to itself; the outputs are not.
     With one layer it is `elman`. Initial weights U[−1/√H, 1/√H]."""
 
-    usual_layers = 2
+    default_layers = 2

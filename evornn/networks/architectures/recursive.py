@@ -18,7 +18,7 @@ from torch import Tensor
 
 from evornn.errors import EvornnError
 from evornn.kernels.model import Dimensions, Model, ModelState, Parameters, affine, map_parts, refuse, uniform
-from evornn.layout import Part
+from evornn.layout import BlockSpec
 from evornn.settings import settings
 
 
@@ -32,21 +32,23 @@ class Recursive(Model):
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
         batch, length, _ = inputs.shape
         places = inputs[..., : self.arity].long()
-        children, depths = among_all(places), depth(places)
+        children, depths = global_indices(places), node_depths(places)
         labels = affine(inputs[..., self.arity :].flatten(0, 1), w["label.weight"], w["label.bias"])
-        found = [labels.new_zeros(len(labels), 1, d.units)]  # no child, then the nodes, one depth after the other
-        where = torch.zeros(1 + batch * length, dtype=torch.long, device=inputs.device)  # node → its place in `found`
+        levels = [labels.new_zeros(len(labels), 1, d.units)]  # no child, then the nodes, one depth after the other
+        positions = torch.zeros(
+            1 + batch * length, dtype=torch.long, device=inputs.device
+        )  # node → its place in `found`
         for level in range(int(depths.max()) + 1):
             nodes = (depths.flatten() == level).nonzero()[:, 0]
-            below = where[children.flatten(0, 1)[nodes]].flatten()
-            sources = torch.cat(found, 1).index_select(1, below).view(len(labels), len(nodes), -1)
-            where[1 + nodes] = torch.arange(len(nodes), device=inputs.device) + sum(f.shape[1] for f in found)
-            found.append(torch.tanh(labels.index_select(1, nodes) + affine(sources, w["children.weight"])))
-        states = torch.cat(found, 1).index_select(1, where[1:])
+            below = positions[children.flatten(0, 1)[nodes]].flatten()
+            sources = torch.cat(levels, 1).index_select(1, below).view(len(labels), len(nodes), -1)
+            positions[1 + nodes] = torch.arange(len(nodes), device=inputs.device) + sum(f.shape[1] for f in levels)
+            levels.append(torch.tanh(labels.index_select(1, nodes) + affine(sources, w["children.weight"])))
+        states = torch.cat(levels, 1).index_select(1, positions[1:])
         outputs = affine(states, w["readout.weight"], w["readout.bias"])
         return outputs.view(len(labels), batch, length, -1), {}
 
-    def parameters(self, d: Dimensions) -> Iterator[Part]:
+    def parameters(self, d: Dimensions) -> Iterator[BlockSpec]:
         yield from map_parts("label", d.units, d.inputs - self.arity, initial=uniform(d.units))
         yield "children.weight", (d.units, self.arity * d.units), uniform(d.units), None
         yield from map_parts("readout", d.outputs, d.units, initial=uniform(d.units))
@@ -68,13 +70,13 @@ class Recursive(Model):
         refuse(~good.all(-1), f"{problem}; children come before their parents")
 
 
-def among_all(places: Tensor) -> Tensor:
+def global_indices(places: Tensor) -> Tensor:
     """Places [B, T, arity] within each sequence → among all B·T nodes, likewise from 1, 0 for none."""
     first = torch.arange(len(places), device=places.device)[:, None, None] * places.shape[1]
     return torch.where(places > 0, first + places, 0)
 
 
-def depth(places: Tensor) -> Tensor:
+def node_depths(places: Tensor) -> Tensor:
     """[B, T] of each node: 0 for a leaf, else 1 + the largest of its children's."""
     depths = places.new_zeros(places.shape[0], 1 + places.shape[1])
     for t in range(places.shape[1]):

@@ -9,17 +9,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from evornn.catalog import is_place
+from evornn.catalog import is_import_path
 from evornn.errors import EvornnError
 from evornn.experiments.analysis.comparison import Comparison
 from evornn.experiments.catalog import Entry, entries
 from evornn.service.api.auth import Admin, Reader
 from evornn.service.api.bodies import plain_body
 from evornn.service.api.examples import QUERY_BODY, TOKEN_BODY
-from evornn.service.api.parameters import LARGEST, PREFIX, Label, Numbers, errors, json, numbers
+from evornn.service.api.parameters import MAX_ID, PREFIX, IdList, Label, errors, json, parse_ids
 from evornn.service.api.parameters import service_of as service
-from evornn.service.api.problems import QueryRefused
-from evornn.service.wire import Secret, Table, encoded
+from evornn.service.api.problems import QueryError
+from evornn.service.wire import QueryTable, Secret, encode
 from evornn.store.codec import dumps
 from evornn.store.errors import StoreError, Unreachable
 from evornn.store.records import Token, Worker
@@ -28,7 +28,7 @@ router = APIRouter(prefix=PREFIX, tags=["questions"])
 MOST_COMPARED = 500
 
 
-class Question(BaseModel):
+class QueryRequest(BaseModel):
     """A query."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -49,31 +49,31 @@ class NewToken(BaseModel):
 def compare(
     request: Request,
     caller: Reader,
-    job: Annotated[int | None, Query(ge=1, le=LARGEST, description="Its runs; by default the newest job's.")] = None,
-    runs: Numbers | None = None,
+    job: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Its runs; by default the newest job's.")] = None,
+    runs: IdList | None = None,
 ) -> Response:
     """The runs of a job, or `runs=1,2,3` of any jobs."""
-    chosen = numbers(runs, MOST_COMPARED) if runs else []
+    chosen = parse_ids(runs, MOST_COMPARED) if runs else []
     return json(Comparison, service(request).compare(job, chosen))
 
 
 @router.post(
     "/query",
-    response_model=Table,
+    response_model=QueryTable,
     responses=errors(400, 401, 403, 413, 415),
     openapi_extra=QUERY_BODY,
     summary="Ask with SQL",
 )
 def query(request: Request, caller: Reader, body: Annotated[Any, Depends(plain_body)]) -> Response:
     """One SELECT on the views and tables of docs/reference/store.md, read-only, with a deadline."""
-    asked = validated(Question, body)
+    payload = validate(QueryRequest, body)
     try:
-        columns, rows = service(request).store.query(asked.sql, asked.limit, asked.timeout)
+        columns, rows = service(request).store.query(payload.sql, payload.limit, payload.timeout)
     except Unreachable:
         raise
     except StoreError as error:
-        raise QueryRefused(str(error)) from None
-    return json(Table, Table(columns, loads(dumps(rows))))
+        raise QueryError(str(error)) from None
+    return json(QueryTable, QueryTable(columns, loads(dumps(rows))))
 
 
 @router.get("/catalog", response_model=list[Entry], responses=errors(401, 403), summary="What specs may name")
@@ -100,9 +100,9 @@ def tokens(request: Request, caller: Admin) -> Response:
     summary="Make a token",
 )
 def add_token(request: Request, caller: Admin, body: Annotated[Any, Depends(plain_body)]) -> Response:
-    asked = validated(NewToken, body)
-    secret = service(request).store.add_token(asked.name, (asked.scope,))
-    return json(Secret, Secret(asked.name, secret), 201)
+    payload = validate(NewToken, body)
+    secret = service(request).store.add_token(payload.name, (payload.scope,))
+    return json(Secret, Secret(payload.name, secret), 201)
 
 
 @router.delete("/tokens/{name:path}", status_code=204, responses=errors(401, 403, 404), summary="Revoke a token")
@@ -113,7 +113,7 @@ def revoke_token(request: Request, caller: Admin, name: str) -> Response:
     return Response(status_code=204)
 
 
-def validated(kind: type[Any], body: Any) -> Any:
+def validate(kind: type[Any], body: Any) -> Any:
     """A body of this kind. Raises EvornnError that says where and what is wrong, without what was given."""
     try:
         return kind.model_validate(body)
@@ -126,6 +126,6 @@ def validated(kind: type[Any], body: Any) -> Any:
 @lru_cache(maxsize=256)
 def _catalog(name: str | None) -> bytes:
     """Never imports what a stranger names."""
-    if is_place(name):
+    if is_import_path(name):
         raise EvornnError("the catalog has the kinds of evornn only: give a name of it")
-    return encoded(list[Entry], entries(name))
+    return encode(list[Entry], entries(name))

@@ -18,15 +18,15 @@ from starlette.types import ASGIApp
 from evornn.errors import EvornnError
 from evornn.service.api import analysis, health, jobs, problems, runs
 from evornn.service.api.auth import Guard
-from evornn.service.api.bodies import Capped
-from evornn.service.api.headers import Hosts, Shielded
-from evornn.service.api.metrics import Counted, Metrics
-from evornn.service.helper_process import Helper
-from evornn.service.policy import Rules
-from evornn.service.sandboxed_service import Isolated
+from evornn.service.api.bodies import BodyLimit
+from evornn.service.api.headers import SecurityHeaders, TrustedHosts
+from evornn.service.api.metrics import Metrics, RequestCounter
+from evornn.service.helper_process import HelperProcess
+from evornn.service.policy import SubmissionPolicy
+from evornn.service.sandboxed_service import SandboxedService
 from evornn.store.store import Store
 
-Mount: TypeAlias = Callable[[Isolated, Guard], WSGIApp]
+Mount: TypeAlias = Callable[[SandboxedService, Guard], WSGIApp]
 """Something else to show in the same server, made from its verbs and what knows its tokens."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ABOUT = """Submit experiments, watch them, compare results. Send `Authorization: Bearer TOKEN`; `evornn token add` makes
@@ -36,7 +36,7 @@ one. Errors are `application/problem+json` (RFC 9457). Numbers that aren't finit
 
 def create_app(
     store: Store,
-    rules: Rules | None = None,
+    policy: SubmissionPolicy | None = None,
     secret: str | None = None,
     host_names: Collection[str] = (),
     mounts: Mapping[str, Mount] | None = None,
@@ -48,42 +48,42 @@ def create_app(
         title="evornn",
         version=version("evornn"),
         description=ABOUT,
-        lifespan=_living,
+        lifespan=_lifespan,
         favicon_url=None,
         redoc_url="/redoc",
     )
-    app.state.service = Isolated(store, Helper(), rules or Rules())
+    app.state.service = SandboxedService(store, HelperProcess(), policy or SubmissionPolicy())
     app.state.guard = Guard(store, secret)
     app.state.metrics = Metrics(store)
     app.state.streams = 0
-    problems.install(app)
+    problems.install_handlers(app)
     for router in (health.router, jobs.router, runs.router, analysis.router):
         app.include_router(router)
-    for path, made in (mounts or {}).items():
-        app.mount(path, cast("ASGIApp", WSGIMiddleware(made(app.state.service, app.state.guard))))
+    for path, mount in (mounts or {}).items():
+        app.mount(path, cast("ASGIApp", WSGIMiddleware(mount(app.state.service, app.state.guard))))
     app.add_middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)
-    app.add_middleware(Capped)
-    app.add_middleware(Hosts, names={*LOOPBACK, *host_names})
-    app.add_middleware(Shielded)
-    app.add_middleware(Counted, metrics=app.state.metrics)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(TrustedHosts, names={*LOOPBACK, *host_names})
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestCounter, metrics=app.state.metrics)
     return app
 
 
 @asynccontextmanager
-async def _living(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """The helper starts with the server, so that the first spec needn't wait for it, and ends with it."""
-    helper: Helper = app.state.service.helper
-    Thread(target=_begin, args=(helper,), daemon=True).start()
+    helper: HelperProcess = app.state.service.helper
+    Thread(target=_start_helper, args=(helper,), daemon=True).start()
     yield
     helper.close()
 
 
-def _begin(helper: Helper) -> None:
+def _start_helper(helper: HelperProcess) -> None:
     with suppress(EvornnError):  # the server ended before it was there
-        helper.call(_warm)
+        helper.call(_preload)
 
 
-def _warm() -> None:
+def _preload() -> None:
     """What the helper will need."""
     import evornn.service.service  # noqa: F401
     from evornn.experiments.catalog import entries

@@ -13,12 +13,12 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from starlette.exceptions import HTTPException
 
 from evornn.service.api.problems import Forbidden
-from evornn.service.interface import Reads
+from evornn.service.interface import StoreInterface
 from evornn.store.records import JobId, Token
 from evornn.store.store import Store
 from evornn.store.tokens import SCOPES
 
-KNOWN = 2.0  # seconds for which a token that was good stays so without a look into the store
+CACHE_SECONDS = 2.0  # seconds for which a token that was good stays so without a look into the store
 bearer = HTTPBearer(auto_error=False, description="A token made by `evornn token add`.")
 
 
@@ -29,7 +29,7 @@ class Caller:
     name: str
     scope: str
 
-    def may(self, scope: str) -> bool:
+    def has_scope(self, scope: str) -> bool:
         return SCOPES.index(self.scope) >= SCOPES.index(scope)
 
 
@@ -38,57 +38,61 @@ class Guard:
 
     def __init__(self, store: Store, secret: str | None = None) -> None:
         self.store = store
-        self._own = None if secret is None else _digest(secret)
-        self._known: dict[bytes, tuple[float, Caller]] = {}
+        self._secret_digest = None if secret is None else _digest(secret)
+        self._cache: dict[bytes, tuple[float, Caller]] = {}
 
     def caller(self, secret: str) -> Caller | None:
         """Who holds this token; None for nobody. Raises StoreError."""
         digest = _digest(secret)
-        if self._own is not None and hmac.compare_digest(digest, self._own):
+        if self._secret_digest is not None and hmac.compare_digest(digest, self._secret_digest):
             return Caller("operator", "admin")
-        until, found = self._known.get(digest, (0.0, None))
-        if found is None or time.monotonic() > until:
-            found = _caller(self.store.token_for(secret))
-            self._remember(digest, found)
-        return found
+        until, caller = self._cache.get(digest, (0.0, None))
+        if caller is None or time.monotonic() > until:
+            caller = _caller(self.store.token_for(secret))
+            self._remember(digest, caller)
+        return caller
 
-    def _remember(self, digest: bytes, found: Caller | None) -> None:
-        if len(self._known) > 1000:
-            self._known.clear()
-        if found is None:
-            self._known.pop(digest, None)
+    def _remember(self, digest: bytes, caller: Caller | None) -> None:
+        if len(self._cache) > 1000:
+            self._cache.clear()
+        if caller is None:
+            self._cache.pop(digest, None)
         else:
-            self._known[digest] = (time.monotonic() + KNOWN, found)
+            self._cache[digest] = (time.monotonic() + CACHE_SECONDS, caller)
 
 
-def authorized(
+def authorize(
     scopes: SecurityScopes,
     request: Request,
-    given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Caller:
     """The caller, if the token may do what the route needs. Raises 401, 403."""
     guard: Guard = request.app.state.guard
-    caller = guard.caller(given.credentials) if given is not None and _sane(given.credentials) else None
+    caller = (
+        guard.caller(credentials.credentials)
+        if credentials is not None and _is_plausible(credentials.credentials)
+        else None
+    )
     if caller is None:
         raise HTTPException(
             401,
             "a valid token is needed: send `Authorization: Bearer TOKEN`; `evornn token add NAME` makes one",
             {"WWW-Authenticate": 'Bearer realm="evornn"'},
         )
-    if not all(caller.may(scope) for scope in scopes.scopes):
+    if not all(caller.has_scope(scope) for scope in scopes.scopes):
         raise HTTPException(403, f"this token may {caller.scope}: ask for one with scope {scopes.scopes[-1]}")
     return caller
 
 
-Reader = Annotated[Caller, Security(authorized, scopes=["read"])]
-Submitter = Annotated[Caller, Security(authorized, scopes=["submit"])]
-Admin = Annotated[Caller, Security(authorized, scopes=["admin"])]
+Reader = Annotated[Caller, Security(authorize, scopes=["read"])]
+Submitter = Annotated[Caller, Security(authorize, scopes=["submit"])]
+Admin = Annotated[Caller, Security(authorize, scopes=["admin"])]
 
 
-def own(caller: Caller, store: Reads, job: JobId) -> None:
+def check_owner(caller: Caller, store: StoreInterface, job: JobId) -> None:
     """Jobs are changed by who submitted them, or by an admin. Raises NotFound, Forbidden."""
     owner = store.job(job).owner
-    if not caller.may("admin") and owner != caller.name:
+    if not caller.has_scope("admin") and owner != caller.name:
         raise Forbidden(f"job {job} belongs to another token: ask its owner, or an admin")
 
 
@@ -98,7 +102,7 @@ def _caller(token: Token | None) -> Caller | None:
     return Caller(token.name, max(token.scopes, key=SCOPES.index))
 
 
-def _sane(secret: str) -> bool:
+def _is_plausible(secret: str) -> bool:
     return secret.isascii() and 16 <= len(secret) <= 256
 
 

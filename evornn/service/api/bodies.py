@@ -15,19 +15,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evornn.errors import EvornnError
 from evornn.experiments.yaml import parse
 from evornn.service.api import problems
-from evornn.settings import DEEPEST
+from evornn.settings import MAX_DEPTH
 
 LIMIT = 2**20  # bytes
 YAML_LIMIT = 2**16  # bytes; it is read a hundred times slower
 LONGEST_TEXT = 100_000  # characters
 LONGEST_LIST = 100_000
-LARGEST = 2**63
+MAX_INTEGER = 2**63
 JSON_TYPES = ("application/json",)
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 TOO_LARGE = f"the body is larger than {LIMIT:,} bytes: send less"
 
 
-class Capped:
+class BodyLimit:
     """Refuses bodies over the limit, also those that don't say how long they are."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -37,9 +37,9 @@ class Capped:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        if not told.isdigit() or len(told) > 12 or int(told) > LIMIT:
-            await problems.answer(413, TOO_LARGE, {"Connection": "close"})(scope, receive, send)
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or len(length) > 12 or int(length) > LIMIT:
+            await problems.problem_response(413, TOO_LARGE, {"Connection": "close"})(scope, receive, send)
             return
         size = 0
 
@@ -58,7 +58,7 @@ async def plain_body(request: Request) -> Any:
     """The body as plain data, by its content type. Raises HTTPException 415, EvornnError for what is wrong in it."""
     kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     kind = kind.strip()
-    if kind not in JSON_TYPES + YAML_TYPES or not _utf8(parameters):
+    if kind not in JSON_TYPES + YAML_TYPES or not _is_utf8(parameters):
         raise HTTPException(415, "send JSON or YAML in UTF-8: Content-Type: application/json, or application/yaml")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "send the body as it is: without Content-Encoding")
@@ -72,31 +72,31 @@ def read_json(body: bytes) -> Any:
     """JSON as RFC 8259 has it, with unique keys and finite numbers. Raises EvornnError."""
     try:
         data = json.loads(
-            _text(body),
-            object_pairs_hook=_unique,
+            _decode_text(body),
+            object_pairs_hook=_unique_keys,
             parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=_whole,
+            parse_float=_parse_finite,
+            parse_int=_parse_integer,
         )
     except RecursionError:
-        raise EvornnError(f"body: nested deeper than {DEEPEST} levels") from None
+        raise EvornnError(f"body: nested deeper than {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as error:
         raise EvornnError(f"body: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
-    check(data)
+    check_storable(data)
     return data
 
 
 def read_yaml(body: bytes) -> Any:
     """YAML as specs are written in it. Raises EvornnError."""
-    data = parse(_text(body), "body")
-    check(data)
+    data = parse(_decode_text(body), "body")
+    check_storable(data)
     return data
 
 
-def check(data: Any, depth: int = 0) -> None:
+def check_storable(data: Any, depth: int = 0) -> None:
     """Refuse what a database or a number can't hold. Raises EvornnError."""
-    if depth > DEEPEST:
-        raise EvornnError(f"body: nested deeper than {DEEPEST} levels")
+    if depth > MAX_DEPTH:
+        raise EvornnError(f"body: nested deeper than {MAX_DEPTH} levels")
     if isinstance(data, str):
         _check_text(data)
     elif isinstance(data, dict):
@@ -104,13 +104,13 @@ def check(data: Any, depth: int = 0) -> None:
             if not isinstance(key, str):
                 raise EvornnError("body: a key that is no text: put it into quotes")
             _check_text(key)
-            check(value, depth + 1)
+            check_storable(value, depth + 1)
     elif isinstance(data, list):
         if len(data) > LONGEST_LIST:
             raise EvornnError(f"body: a list of more than {LONGEST_LIST:,} items")
         for value in data:
-            check(value, depth + 1)
-    elif isinstance(data, int) and not -LARGEST <= data < LARGEST:
+            check_storable(value, depth + 1)
+    elif isinstance(data, int) and not -MAX_INTEGER <= data < MAX_INTEGER:
         raise EvornnError("body: a whole number beyond 64 bits")
 
 
@@ -123,37 +123,37 @@ def _check_text(text: str) -> None:
         raise EvornnError("body: half of a character (a lone surrogate)")
 
 
-def _text(body: bytes) -> str:
+def _decode_text(body: bytes) -> str:
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError:
         raise EvornnError("body: not text in UTF-8") from None
 
 
-def _utf8(parameters: str) -> bool:
+def _is_utf8(parameters: str) -> bool:
     charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
     return charset in ("", "utf-8", "utf8")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         raise EvornnError("body: a key is given twice in one object: remove one")
-    return found
+    return mapping
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise EvornnError("body: NaN and Infinity are no JSON: give a finite number")
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise EvornnError("body: a number too large for 64 bits: give a finite one")
     return number
 
 
-def _whole(text: str) -> int:
+def _parse_integer(text: str) -> int:
     if len(text) > 20:
         raise EvornnError("body: a whole number beyond 64 bits")
     return int(text)

@@ -27,7 +27,7 @@ HEADERS = {
 }
 
 
-class Shielded:
+class SecurityHeaders:
     """Sets the headers that a response has not set itself."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -38,7 +38,7 @@ class Shielded:
             await self.app(scope, receive, send)
             return
 
-        async def shielded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 policy = {"Content-Security-Policy": PAGES.get(scope["path"], NOTHING)}
@@ -46,10 +46,10 @@ class Shielded:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self.app(scope, receive, shielded)
+        await self.app(scope, receive, send_with_headers)
 
 
-class Hosts:
+class TrustedHosts:
     """Answers only requests that name this server: a page elsewhere could point its own name to this address."""
 
     def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
@@ -58,7 +58,7 @@ class Hosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and host_name(Headers(scope=scope).get("host", "")) not in self.names:
             detail = "this server does not go by that name: its operator lists names with --host-name"
-            await problems.answer(421, detail)(scope, receive, send)
+            await problems.problem_response(421, detail)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 

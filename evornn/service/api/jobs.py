@@ -10,13 +10,13 @@ from fastapi.responses import HTMLResponse
 
 from evornn.errors import EvornnError
 from evornn.service.api import headers, streams
-from evornn.service.api.auth import Reader, Submitter, own
+from evornn.service.api.auth import Reader, Submitter, check_owner
 from evornn.service.api.bodies import plain_body
 from evornn.service.api.examples import SPEC_BODY, TUNING_BODY
 from evornn.service.api.parameters import PREFIX, After, Cursor, JobId, Label, Limit, RunId, State, errors, json, page
 from evornn.service.api.parameters import service_of as service
-from evornn.service.interface import Reads
-from evornn.service.tuning.session import Step
+from evornn.service.interface import StoreInterface
+from evornn.service.tuning.session import TuningStep
 from evornn.service.wire import Job, Page, job_view
 from evornn.store.records import Event, LogLine
 
@@ -44,14 +44,14 @@ def submit(
 ) -> Response:
     """Queue a spec's runs, all of them checked before. The same Idempotency-Key with the same spec answers the same
     job."""
-    verbs = service(request, caller.name)
-    job = verbs.submit(_mapping(spec), idempotency_key=key, priority=priority)
-    return json(Job, job_view(verbs.store.job(job)), 201, {"Location": f"{PREFIX}/jobs/{job}"})
+    user_service = service(request, caller.name)
+    job = user_service.submit(_mapping(spec), idempotency_key=key, priority=priority)
+    return json(Job, job_view(user_service.store.job(job)), 201, {"Location": f"{PREFIX}/jobs/{job}"})
 
 
 @router.post(
     "/tunings",
-    response_model=Step,
+    response_model=TuningStep,
     responses=errors(400, 401, 403, 404, 413, 415),
     openapi_extra=TUNING_BODY,
     summary="Go on with a tuning",
@@ -59,7 +59,7 @@ def submit(
 def tune(request: Request, caller: Submitter, spec: Annotated[Any, Depends(plain_body)]) -> Response:
     """The job with which the tuning of a spec with ranges goes on: a batch of trials, at the end (`last`) the
     comparison. The same job until it has ended; asked again then, the next one."""
-    return json(Step, service(request, caller.name).tune(_mapping(spec)))
+    return json(TuningStep, service(request, caller.name).tune(_mapping(spec)))
 
 
 @router.get("/jobs", response_model=Page[Job], responses=errors(401, 403), summary="List jobs, newest first")
@@ -72,9 +72,11 @@ def jobs(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    found = service(request).store.jobs(experiment=experiment, state=state, owner=owner, limit=limit + 1, before=cursor)
-    more = found[limit - 1].id if len(found) > limit else None
-    return page(Job, [job_view(job) for job in found[:limit]], more)
+    records = service(request).store.jobs(
+        experiment=experiment, state=state, owner=owner, limit=limit + 1, before=cursor
+    )
+    more = records[limit - 1].id if len(records) > limit else None
+    return page(Job, [job_view(job) for job in records[:limit]], more)
 
 
 @router.get("/jobs/{job}", response_model=Job, responses=errors(401, 403, 404), summary="One job")
@@ -108,8 +110,8 @@ def change_job(request: Request, caller: Submitter, job: JobId, change: Change) 
     """Cancel: queued runs end at once, running ones within seconds. Retry: failed runs start again from nothing.
     Resume: failed and cancelled runs go on from their checkpoints. Answers how many runs it was about."""
     store = service(request).store
-    own(caller, store, job)
-    return json(dict[str, int], {"runs": changed(store, change)(job=job)})
+    check_owner(caller, store, job)
+    return json(dict[str, int], {"runs": store_method(store, change)(job=job)})
 
 
 @router.post(
@@ -120,8 +122,8 @@ def change_job(request: Request, caller: Submitter, job: JobId, change: Change) 
 )
 def change_run(request: Request, caller: Submitter, run: RunId, change: Change) -> Response:
     store = service(request).store
-    own(caller, store, store.run(run).job)
-    return json(dict[str, int], {"runs": changed(store, change)(run=run)})
+    check_owner(caller, store, store.run(run).job)
+    return json(dict[str, int], {"runs": store_method(store, change)(run=run)})
 
 
 @router.get(
@@ -135,7 +137,7 @@ def events(request: Request, caller: Reader, job: JobId, after: After = 0, limit
     it."""
     store = service(request).store
     fetch = partial(store.events, job=job, limit=limit)
-    return _told(request, store, job, Event, lambda last: fetch(after=last), after, limit)
+    return _page_or_stream(request, store, job, Event, lambda last: fetch(after=last), after, limit)
 
 
 @router.get(
@@ -149,10 +151,10 @@ def logs(request: Request, caller: Reader, job: JobId, after: After = 0, limit: 
     it."""
     store = service(request).store
     fetch = partial(store.logs, job=job, limit=limit)
-    return _told(request, store, job, LogLine, lambda last: fetch(after=last), after, limit)
+    return _page_or_stream(request, store, job, LogLine, lambda last: fetch(after=last), after, limit)
 
 
-def changed(store: Reads, change: Change) -> Any:
+def store_method(store: StoreInterface, change: Change) -> Any:
     """The store's method."""
     return {"cancel": store.cancel, "retry": store.retry, "resume": store.resume}[change]
 
@@ -163,12 +165,12 @@ def _mapping(spec: Any) -> dict[str, Any]:
     return spec
 
 
-def _told(
-    request: Request, store: Reads, job: int, kind: type[Any], fetch: streams.Fetch, after: int, limit: int
+def _page_or_stream(
+    request: Request, store: StoreInterface, job: int, kind: type[Any], fetch: streams.Fetch, after: int, limit: int
 ) -> Response:
     store.job(job)  # raises NotFound
-    if streams.wanted(request):
-        ended = lambda: store.job(job).finished is not None  # noqa: E731
-        return streams.stream(request, fetch, ended, streams.since(request, after))
-    found = fetch(after)
-    return page(kind, found, found[-1].id if len(found) == limit else None)
+    if streams.accepts_stream(request):
+        is_ended = lambda: store.job(job).finished is not None  # noqa: E731
+        return streams.stream(request, fetch, is_ended, streams.resume_position(request, after))
+    items = fetch(after)
+    return page(kind, items, items[-1].id if len(items) == limit else None)

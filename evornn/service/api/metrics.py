@@ -26,7 +26,7 @@ class Metrics:
 
     def __init__(self, store: Store) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(OfStore(store))
+        self.registry.register(StoreCollector(store))
         self.requests = Counter(
             "evornn_http_requests_total",
             "Requests that were answered.",
@@ -45,28 +45,28 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class OfStore(Collector):
+class StoreCollector(Collector):
     """What the database says; of one that can't be reached only that."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._until = 0.0
-        self._found: list[Metric] = []
+        self._expires = 0.0
+        self._metrics: list[Metric] = []
 
     def describe(self) -> list[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        if time.monotonic() > self._until:
-            self._found, self._until = self._look(), time.monotonic() + FRESH
-        yield from self._found
+        if time.monotonic() > self._expires:
+            self._metrics, self._expires = self._read_metrics(), time.monotonic() + FRESH
+        yield from self._metrics
 
-    def _look(self) -> list[Metric]:
+    def _read_metrics(self) -> list[Metric]:
         up = GaugeMetricFamily("evornn_database_up", "Whether the database answers.")
         try:
-            found = [*self._runs(), *self._workers()]
+            metrics = [*self._runs(), *self._workers()]
             up.add_metric([], 1)
-            return [up, *found]
+            return [up, *metrics]
         except EvornnError:
             up.add_metric([], 0)
             return [up]
@@ -93,17 +93,17 @@ class OfStore(Collector):
         yield claims
 
 
-def _machines(found: Sequence[Machine]) -> Iterator[Metric]:
+def _machines(machines: Sequence[Machine]) -> Iterator[Metric]:
     for name, what, values in (
-        ("cpus", "CPUs of all machines.", [machine.cpus for machine in found]),
-        ("cpus_used", "Those that runs use.", [machine.cpus_used for machine in found]),
-        ("gpus", "GPUs of all machines.", [machine.gpus for machine in found]),
-        ("gpus_used", "Those that runs use.", [machine.gpus_used for machine in found]),
+        ("cpus", "CPUs of all machines.", [machine.cpus for machine in machines]),
+        ("cpus_used", "Those that runs use.", [machine.cpus_used for machine in machines]),
+        ("gpus", "GPUs of all machines.", [machine.gpus for machine in machines]),
+        ("gpus_used", "Those that runs use.", [machine.gpus_used for machine in machines]),
     ):
         yield GaugeMetricFamily(f"evornn_{name}", what, value=sum(values))
 
 
-class Counted:
+class RequestCounter:
     """Counts requests by route, never by path: a stranger could make as many of these as it likes."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

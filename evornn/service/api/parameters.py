@@ -8,25 +8,25 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Request, Response
 from starlette.exceptions import HTTPException
 
-from evornn.service.api.problems import MEDIA, Problem
-from evornn.service.sandboxed_service import Isolated
-from evornn.service.wire import Page, encoded
+from evornn.service.api.problems import MEDIA, ProblemDetails
+from evornn.service.sandboxed_service import SandboxedService
+from evornn.service.wire import Page, encode
 from evornn.store.schema import STATES
 
 PREFIX = "/api/v1"
-LARGEST = 2**63 - 1
-MOST = 1000  # items of a page
+MAX_ID = 2**63 - 1
+MAX_ITEMS = 1000  # items of a page
 State = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$", json_schema_extra={"enum": list(STATES)})]
-JobId = Annotated[int, Path(ge=1, le=LARGEST, description="Number of a job.")]
-RunId = Annotated[int, Path(ge=1, le=LARGEST, description="Number of a run.")]
-Limit = Annotated[int, Query(ge=1, le=MOST, description="Items at most.")]
-Cursor = Annotated[int | None, Query(ge=0, le=LARGEST, description="`next` of the page before.")]
-After = Annotated[int, Query(ge=0, le=LARGEST, description="Only what came after this number.")]
-OfJob = Annotated[int | None, Query(ge=1, le=LARGEST, description="Only this job's.")]
+JobId = Annotated[int, Path(ge=1, le=MAX_ID, description="Number of a job.")]
+RunId = Annotated[int, Path(ge=1, le=MAX_ID, description="Number of a run.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Items at most.")]
+Cursor = Annotated[int | None, Query(ge=0, le=MAX_ID, description="`next` of the page before.")]
+After = Annotated[int, Query(ge=0, le=MAX_ID, description="Only what came after this number.")]
+JobFilter = Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only this job's.")]
 Label = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
-Numbers = Annotated[str, Query(max_length=8000, pattern=r"^[0-9]{1,18}(,[0-9]{1,18})*$", description="`1,2,3`")]
+IdList = Annotated[str, Query(max_length=8000, pattern=r"^[0-9]{1,18}(,[0-9]{1,18})*$", description="`1,2,3`")]
 
-TELLS = {
+DESCRIPTIONS = {
     400: "The request is malformed.",
     401: "No token, or one that is unknown or revoked.",
     403: "The token may not do this.",
@@ -41,30 +41,33 @@ TELLS = {
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The documentation of a route's errors."""
-    content = {MEDIA: {"schema": Problem.model_json_schema(ref_template="#/components/schemas/{model}")}}
-    return {status: {"description": TELLS[status], "content": content} for status in sorted({*statuses, 421, 422, 503})}
+    content = {MEDIA: {"schema": ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")}}
+    return {
+        status: {"description": DESCRIPTIONS[status], "content": content}
+        for status in sorted({*statuses, 421, 422, 503})
+    }
 
 
-def service_of(request: Request, owner: str = "") -> Isolated:
+def service_of(request: Request, owner: str = "") -> SandboxedService:
     """The verbs, on behalf of somebody."""
-    service: Isolated = request.app.state.service
-    return service.of(owner)
+    service: SandboxedService = request.app.state.service
+    return service.for_owner(owner)
 
 
 def json(kind: Any, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A value of this kind."""
-    return Response(encoded(kind, value), status, headers, "application/json")
+    return Response(encode(kind, value), status, headers, "application/json")
 
 
-def page(kind: Any, items: Sequence[Any], following: int | None) -> Response:
+def page(kind: Any, items: Sequence[Any], next_cursor: int | None) -> Response:
     """A part of a list, and where the next begins."""
     kind = Page[kind]
-    return json(kind, kind.model_construct(items=items, next=None if following is None else str(following)))
+    return json(kind, kind.model_construct(items=items, next=None if next_cursor is None else str(next_cursor)))
 
 
-def numbers(text: str, most: int) -> list[int]:
+def parse_ids(text: str, limit: int) -> list[int]:
     """`1,2,3` → [1, 2, 3]. Raises 422."""
-    found = [int(part) for part in text.split(",")]
-    if len(found) > most:
-        raise HTTPException(422, f"runs: name at most {most} of them")
-    return found
+    ids = [int(part) for part in text.split(",")]
+    if len(ids) > limit:
+        raise HTTPException(422, f"runs: name at most {limit} of them")
+    return ids

@@ -15,17 +15,17 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from evornn.errors import EvornnError, UnknownName, suggestion
-from evornn.service.helper_process import Busy
-from evornn.service.wire import URN, details, kind_of, short
+from evornn.service.helper_process import ServerBusy
+from evornn.service.wire import URN, error_details, kind_of, shorten
 from evornn.store.errors import NotFound, StoreError
 
 log = logging.getLogger(__name__)
 MEDIA = "application/problem+json"
-LATER = {"Retry-After": "2"}
+RETRY_LATER = {"Retry-After": "2"}
 MOST_KNOWN = 200  # names that an unknown one is compared with
 
 
-class Problem(BaseModel):
+class ProblemDetails(BaseModel):
     """An error. `type` says which kind, for programs; `detail` what is wrong and what to do, for people."""
 
     model_config = ConfigDict(extra="allow")
@@ -36,7 +36,7 @@ class Problem(BaseModel):
     suggestion: str | None = None
 
 
-class QueryRefused(StoreError):
+class QueryError(StoreError):
     """A SELECT that isn't one, asks for what there isn't, or takes too long."""
 
 
@@ -44,49 +44,53 @@ class Forbidden(EvornnError):
     """A token that may not do this."""
 
 
-def answer(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> Response:
+def problem_response(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> Response:
     """The response; further members as RFC 9457 has them."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": short(detail)}
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": shorten(detail)}
     content = json.dumps({**body, **{name: value for name, value in more.items() if value is not None}})
     return Response(content, status, headers, MEDIA)
 
 
-def of_error(error: EvornnError) -> Response:
+def error_response(error: EvornnError) -> Response:
     """An error of evornn, with what is known of it. Those of the database are told to come back."""
     status = _status(error)
-    more = details(error)
+    more = error_details(error)
     if isinstance(error, UnknownName):
         more["known"] = error.known[:MOST_KNOWN]
-        more["suggestion"] = suggestion(short(str(error.name), 80), error.known).removeprefix(": ")
-    return answer(status, str(error), LATER if status == 503 else None, type=URN + kind_of(error), **more)
+        more["suggestion"] = suggestion(shorten(str(error.name), 80), error.known).removeprefix(": ")
+    return problem_response(
+        status, str(error), RETRY_LATER if status == 503 else None, type=URN + kind_of(error), **more
+    )
 
 
-def install(app: FastAPI) -> None:
+def install_handlers(app: FastAPI) -> None:
     """Let an app answer all its errors like this."""
 
     @app.exception_handler(EvornnError)
     def _evornn(request: Request, error: EvornnError) -> Response:
-        return of_error(error)
+        return error_response(error)
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:
-        return answer(error.status_code, str(error.detail), dict(error.headers or {}))
+        return problem_response(error.status_code, str(error.detail), dict(error.headers or {}))
 
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> Response:
-        return answer(422, invalid(error), type=f"{URN}invalid")
+        return problem_response(422, validation_message(error), type=f"{URN}invalid")
 
     @app.exception_handler(ClientDisconnect)
-    def _left(request: Request, error: ClientDisconnect) -> Response:
-        return answer(400, "the connection ended before the body did")  # nobody hears it; it is no bug of ours
+    def _disconnect(request: Request, error: ClientDisconnect) -> Response:
+        return problem_response(
+            400, "the connection ended before the body did"
+        )  # nobody hears it; it is no bug of ours
 
     @app.exception_handler(Exception)
     def _bug(request: Request, error: Exception) -> Response:
         log.error("a bug in evornn, at %s", request.url.path, exc_info=error)
-        return answer(500, "a bug in evornn, which its operator finds in the server's log: please report it")
+        return problem_response(500, "a bug in evornn, which its operator finds in the server's log: please report it")
 
 
-def invalid(error: RequestValidationError) -> str:
+def validation_message(error: RequestValidationError) -> str:
     """Where it is and what is wrong, without what was given."""
     first = error.errors()[0]
     return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
@@ -95,11 +99,11 @@ def invalid(error: RequestValidationError) -> str:
 def _status(error: EvornnError) -> int:
     if isinstance(error, NotFound):
         return 404
-    if isinstance(error, QueryRefused):
+    if isinstance(error, QueryError):
         return 422
     if isinstance(error, Forbidden):
         return 403
-    if isinstance(error, Busy):
+    if isinstance(error, ServerBusy):
         return 503
     if isinstance(error, StoreError) and kind_of(error) in ("unreachable", "store"):
         return 503

@@ -9,19 +9,19 @@ from evornn.service.api.parameters import (
     PREFIX,
     After,
     Cursor,
+    IdList,
+    JobFilter,
     Label,
     Limit,
-    Numbers,
-    OfJob,
     RunId,
     State,
     errors,
     json,
-    numbers,
     page,
+    parse_ids,
 )
 from evornn.service.api.parameters import service_of as service
-from evornn.service.reading.saved_network import Design, Model
+from evornn.service.reading.saved_network import Design, SavedNetwork
 from evornn.service.wire import Curve, Outcome, Page, outcome
 from evornn.store.codec import pack
 from evornn.store.records import Event, LogLine, StoredRun
@@ -36,7 +36,7 @@ MOST_CURVES = 200
 def runs(
     request: Request,
     caller: Reader,
-    job: OfJob = None,
+    job: JobFilter = None,
     experiment: Label = None,
     state: State = None,
     task: Label = None,
@@ -47,8 +47,8 @@ def runs(
     cursor: Cursor = None,
 ) -> Response:
     """`order` is a column, `-test_loss` largest first; by default the number."""
-    where = {"after": cursor} if order in (None, "id") else {"offset": cursor or 0}
-    found = service(request).store.runs(
+    position = {"after": cursor} if order in (None, "id") else {"offset": cursor or 0}
+    records = service(request).store.runs(
         job=job,
         experiment=experiment,
         state=state,
@@ -57,10 +57,10 @@ def runs(
         trainer=trainer,
         order=order or "id",
         limit=limit + 1,
-        **where,
+        **position,
     )
-    following = found[limit - 1].id if "after" in where and len(found) > limit else (cursor or 0) + limit
-    return page(StoredRun, found[:limit], following if len(found) > limit else None)
+    following = records[limit - 1].id if "after" in position and len(records) > limit else (cursor or 0) + limit
+    return page(StoredRun, records[:limit], following if len(records) > limit else None)
 
 
 @router.get("/runs/{run}", response_model=StoredRun, responses=errors(401, 403, 404), summary="One run")
@@ -76,9 +76,9 @@ def curve(request: Request, caller: Reader, run: RunId) -> Response:
 
 
 @router.get("/curves", response_model=list[Curve], responses=errors(401, 403), summary="Curves of several runs")
-def curves(request: Request, caller: Reader, runs: Numbers) -> Response:
-    found = service(request).store.curves(numbers(runs, MOST_CURVES))
-    return json(list[Curve], [Curve(run, rows) for run, rows in found.items()])
+def curves(request: Request, caller: Reader, runs: IdList) -> Response:
+    rows_by_run = service(request).store.curves(parse_ids(runs, MOST_CURVES))
+    return json(list[Curve], [Curve(run, rows) for run, rows in rows_by_run.items()])
 
 
 @router.get(
@@ -108,10 +108,10 @@ def network(request: Request, caller: Reader, run: RunId) -> Response:
     summary="Its champion as safetensors, with the design in the head",
 )
 def model(request: Request, caller: Reader, run: RunId) -> Response:
-    verbs = service(request)
-    genome = verbs.store.champion(run)
+    user_service = service(request)
+    genome = user_service.store.champion(run)
     name = {"Content-Disposition": f'attachment; filename="run-{run}.safetensors"'}
-    return Response(Model(verbs.design(run), genome).packed(), 200, name, SAFETENSORS)
+    return Response(SavedNetwork(user_service.design(run), genome).to_bytes(), 200, name, SAFETENSORS)
 
 
 @router.get(
@@ -133,13 +133,13 @@ def champion(request: Request, caller: Reader, run: RunId) -> Response:
 def events(request: Request, caller: Reader, run: RunId, after: After = 0, limit: Limit = 1000) -> Response:
     store = service(request).store
     store.run(run)  # raises NotFound
-    found = store.events(run=run, after=after, limit=limit)
-    return page(Event, found, found[-1].id if len(found) == limit else None)
+    items = store.events(run=run, after=after, limit=limit)
+    return page(Event, items, items[-1].id if len(items) == limit else None)
 
 
 @router.get("/runs/{run}/logs", response_model=Page[LogLine], responses=errors(401, 403, 404), summary="What it logged")
 def logs(request: Request, caller: Reader, run: RunId, after: After = 0, limit: Limit = 1000) -> Response:
     store = service(request).store
     store.run(run)  # raises NotFound
-    found = store.logs(run=run, after=after, limit=limit)
-    return page(LogLine, found, found[-1].id if len(found) == limit else None)
+    lines = store.logs(run=run, after=after, limit=limit)
+    return page(LogLine, lines, lines[-1].id if len(lines) == limit else None)

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evornn.errors import EvornnError
-from evornn.service.policy import Rules
+from evornn.service.policy import SubmissionPolicy
 from evornn.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from evornn.service.api.app import Mount
 
 SECRET = 32  # bytes of a token
-SHORTEST = 32  # characters of a token from a file
+MIN_TOKEN = 32  # characters of a token from a file
 FIRST = "first"  # name of the token that is made when there is none
 REQUESTS = 200  # at once; further ones are told to come back
 LONGEST_HEAD = 2**16  # bytes of a request's first line and headers
@@ -36,12 +36,12 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 8000  # 0: any that is free
     host_names: Collection[str] = ()
-    rules: Rules = field(default_factory=Rules)
+    policy: SubmissionPolicy = field(default_factory=SubmissionPolicy)
     token_file: Path | None = None
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServerInfo:
     """What the operator is told. `token` only when it was made just now."""
 
     url: str
@@ -49,18 +49,18 @@ class Serving:
     token: str | None = None
 
 
-def serve(options: Options, told: Callable[[Serving], None], mounts: Mapping[str, Mount] | None = None) -> None:
+def serve(options: Options, on_ready: Callable[[ServerInfo], None], mounts: Mapping[str, Mount] | None = None) -> None:
     """Serve until an interrupt. Raises EvornnError for a port that is taken, and an address that would be open to
     others while there is no token."""
     import uvicorn
 
     from evornn.service.api.app import create_app
 
-    if options.rules.data is not None and not options.rules.data.is_dir():
-        raise EvornnError(f"--data {options.rules.data}: no such folder: create it first")
-    with open_store(options.store) as store, _listening(options.host, options.port) as listening:
-        secret, made = _token(options, store)
-        app = create_app(store, options.rules, secret, {*options.host_names, *_names(options.host)}, mounts)
+    if options.policy.data is not None and not options.policy.data.is_dir():
+        raise EvornnError(f"--data {options.policy.data}: no such folder: create it first")
+    with open_store(options.store) as store, _bind(options.host, options.port) as listener:
+        secret, new_secret = _prepare_token(options, store)
+        app = create_app(store, options.policy, secret, {*options.host_names, *_names(options.host)}, mounts)
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -74,14 +74,14 @@ def serve(options: Options, told: Callable[[Serving], None], mounts: Mapping[str
             timeout_graceful_shutdown=GRACE,
         )
         logging.getLogger("evornn").setLevel(logging.WARNING)
-        told(Serving(_url(listening), store.where, made))
-        uvicorn.Server(config).run(sockets=[listening])
+        on_ready(ServerInfo(_url(listener), store.display_url, new_secret))
+        uvicorn.Server(config).run(sockets=[listener])
 
 
-def _token(options: Options, store: Store) -> tuple[str | None, str | None]:
+def _prepare_token(options: Options, store: Store) -> tuple[str | None, str | None]:
     """The secret of the token file, and the secret that was made just now because there was no token at all."""
     if options.token_file is not None:
-        return token_of(options.token_file), None
+        return read_token_file(options.token_file), None
     if any(token.revoked is None for token in store.tokens()):
         return None, None
     if not is_loopback(options.host):
@@ -94,21 +94,21 @@ def _token(options: Options, store: Store) -> tuple[str | None, str | None]:
     return None, store.add_token(name, ("admin",))
 
 
-def token_of(file: Path) -> str:
+def read_token_file(file: Path) -> str:
     """The token in a file. One that isn't there is made, for its owner's eyes only. Raises EvornnError."""
     try:
         if not file.exists():
-            made = secrets.token_urlsafe(SECRET)
+            new_secret = secrets.token_urlsafe(SECRET)
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-                opened.write(made + "\n")
+                opened.write(new_secret + "\n")
         mode, secret = file.stat().st_mode, file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise EvornnError(f"--token-file {file}: can't be read or made ({error}): name another") from None
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise EvornnError(f"--token-file {file}: others may write it: chmod 600 {file}")
-    if len(secret) < SHORTEST or not secret.isascii() or not secret.isprintable() or " " in secret:
+    if len(secret) < MIN_TOKEN or not secret.isascii() or not secret.isprintable() or " " in secret:
         raise EvornnError(
-            f"--token-file {file}: wants one token of at least {SHORTEST} characters: delete it for a new one"
+            f"--token-file {file}: wants one token of at least {MIN_TOKEN} characters: delete it for a new one"
         )
     return secret
 
@@ -121,17 +121,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     """A socket that is bound. Raises EvornnError."""
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, number)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen()  # whoever is told the address may ask at once
+        listener = socket.socket(family, kind, number)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()  # whoever is told the address may ask at once
     except (OSError, OverflowError) as error:
         raise EvornnError(f"can't serve at {host}:{port} ({error}): choose another --port or --host") from None
-    return listening
+    return listener
 
 
 def _names(host: str) -> set[str]:
@@ -139,6 +139,6 @@ def _names(host: str) -> set[str]:
     return set() if host in ("0.0.0.0", "::", "") else {host}
 
 
-def _url(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -13,39 +13,39 @@ from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
 from evornn.errors import EvornnError
-from evornn.service.wire import encoded
+from evornn.service.wire import encode
 from evornn.store.records import Event, LogLine
 
 MEDIA = "text/event-stream"
-EVERY = 0.5  # seconds between two looks
-SILENCE = 15.0  # seconds until a sign of life
-LONGEST = 600.0  # seconds; then the client connects again, with a token that still has to be good
-MOST = 100  # streams at once
+POLL_SECONDS = 0.5  # seconds between two looks
+KEEPALIVE_SECONDS = 15.0  # seconds until a sign of life
+MAX_SECONDS = 600.0  # seconds; then the client connects again, with a token that still has to be good
+MAX_STREAMS = 100  # streams at once
 Fetch = Callable[[int], Sequence[Event] | Sequence[LogLine]]
 
 
-def wanted(request: Request) -> bool:
+def accepts_stream(request: Request) -> bool:
     """Whether the client asked for a stream."""
     return MEDIA in request.headers.get("accept", "")
 
 
-def since(request: Request, after: int) -> int:
+def resume_position(request: Request, after: int) -> int:
     """Where to go on: after the client's last event, if it names one."""
     last = request.headers.get("last-event-id", "")
     return int(last) if last.isascii() and last.isdigit() and len(last) < 19 else after
 
 
-def stream(request: Request, fetch: Fetch, ended: Callable[[], bool], after: int) -> StreamingResponse:
+def stream(request: Request, fetch: Fetch, is_ended: Callable[[], bool], after: int) -> StreamingResponse:
     """What `fetch` answers after a number, again and again, until `ended`. Raises 503 when there are too many."""
     state = request.app.state
-    if state.streams >= MOST:
+    if state.streams >= MAX_STREAMS:
         raise HTTPException(503, "too many streams are open: ask for pages, or try again later", {"Retry-After": "30"})
 
     async def counted() -> AsyncIterator[bytes]:
         state.streams += 1
         try:
             with suppress(EvornnError):  # of a database that went away: the client comes back
-                async for part in _parts(fetch, ended, after):
+                async for part in _chunks(fetch, is_ended, after):
                     yield part
         finally:
             state.streams -= 1
@@ -53,26 +53,26 @@ def stream(request: Request, fetch: Fetch, ended: Callable[[], bool], after: int
     return StreamingResponse(counted(), media_type=MEDIA, headers={"X-Accel-Buffering": "no"})
 
 
-async def _parts(fetch: Fetch, ended: Callable[[], bool], after: int) -> AsyncIterator[bytes]:
-    start = spoke = time.monotonic()
+async def _chunks(fetch: Fetch, is_ended: Callable[[], bool], after: int) -> AsyncIterator[bytes]:
+    start = last_sent = time.monotonic()
     yield b": evornn\n\n"
-    while time.monotonic() - start < LONGEST:
-        over = await run_in_threadpool(ended)  # first: when it is over by now, what follows is all
-        found = await run_in_threadpool(fetch, after)
-        for item in found:
-            yield _part(item)
+    while time.monotonic() - start < MAX_SECONDS:
+        over = await run_in_threadpool(is_ended)  # first: when it is over by now, what follows is all
+        items = await run_in_threadpool(fetch, after)
+        for item in items:
+            yield _format_event(item)
             after = item.id
-        if over and not found:
+        if over and not items:
             yield b"event: end\ndata: {}\n\n"
             return
-        if found:
-            spoke = time.monotonic()
-        elif time.monotonic() - spoke > SILENCE:
-            spoke = time.monotonic()
+        if items:
+            last_sent = time.monotonic()
+        elif time.monotonic() - last_sent > KEEPALIVE_SECONDS:
+            last_sent = time.monotonic()
             yield b": still here\n\n"
-        await asyncio.sleep(0 if found else EVERY)
+        await asyncio.sleep(0 if items else POLL_SECONDS)
 
 
-def _part(item: Event | LogLine) -> bytes:
+def _format_event(item: Event | LogLine) -> bytes:
     name, kind = (item.kind, Event) if isinstance(item, Event) else ("log", LogLine)
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (item.id, name.encode(), encoded(kind, item))
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (item.id, name.encode(), encode(kind, item))

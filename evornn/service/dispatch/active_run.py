@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from evornn.service.executors.executor import Attempt, Ended, Event
+from evornn.service.executors.executor import Attempt, EndEvent, ExecutorEvent
 from evornn.store.records import Claim, Report
 from evornn.training.records import Checkpoint, Result, Row, Update
 
 
 @dataclass
-class Held:
+class ActiveRun:
     """One run under its claim. The attempt keeps its number when a lease that ran out is renewed by another claim."""
 
     claim: Claim
@@ -19,21 +19,21 @@ class Held:
     rows: list[Row] = field(default_factory=list)
     checkpoint: Checkpoint | None = None
     result: Result | None = None
-    ended: Ended | None = None
-    asked_to_stop: float | None = None  # when, by the dispatcher's clock
+    end: EndEvent | None = None
+    stop_requested_at: float | None = None  # when, by the dispatcher's clock
     written_steps: int | None = None
 
     @property
-    def is_over(self) -> bool:
-        return self.result is not None or self.ended is not None
+    def is_finished(self) -> bool:
+        return self.result is not None or self.end is not None
 
-    def hear(self, event: Event) -> None:
-        if isinstance(event, Ended):
-            self.ended = event
+    def handle(self, event: ExecutorEvent) -> None:
+        if isinstance(event, EndEvent):
+            self.end = event
         else:
-            self._said(event.update)
+            self._add_update(event.update)
 
-    def _said(self, update: Update) -> None:
+    def _add_update(self, update: Update) -> None:
         self.rows += update.rows
         self.checkpoint = update.checkpoint or self.checkpoint
         self.network_steps, self.result = update.network_steps, update.result
@@ -44,7 +44,7 @@ class Held:
         steps = None if self.network_steps == self.written_steps else self.network_steps
         return Report(self.claim.run.id, self.claim.lease, self.rows, checkpoint, steps, self.result)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """What was written down, or never will be."""
         self.rows, self.checkpoint, self.result = [], None, None
         self.written_steps = self.network_steps

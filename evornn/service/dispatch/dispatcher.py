@@ -9,24 +9,24 @@ from contextlib import suppress
 from typing import Protocol
 
 from evornn.errors import EvornnError
-from evornn.service.dispatch.active_run import Held
-from evornn.service.dispatch.backoff import Clock, Outage, Pace
-from evornn.service.dispatch.process_identity import is_dead, own_name
-from evornn.service.executors.executor import Assignment, Attempt, Ended, Event, Executor, Said
-from evornn.store.errors import Busy, Fenced, StoreError, Unreachable
+from evornn.service.dispatch.active_run import ActiveRun
+from evornn.service.dispatch.backoff import Backoff, Clock, OutageRetry
+from evornn.service.dispatch.process_identity import current_identity, is_dead
+from evornn.service.executors.executor import Assignment, Attempt, EndEvent, Executor, ExecutorEvent, ProgressEvent
+from evornn.store.errors import Fenced, SerializationFailure, StoreError, Unreachable
 from evornn.store.records import Claim, StoredRun
 from evornn.store.store import Store
 from evornn.training.oracle import Origin
 from evornn.training.records import Update
 
-WAIT = 0.2  # seconds for events, at most, while runs are under way
+POLL_TIMEOUT = 0.2  # seconds for events, at most, while runs are under way
 REPORT = 0.5  # seconds between two reports about all runs, in one transaction: what they said, and that they live
-ASK = (0.2, 1.0)  # seconds until an empty queue is asked again: first, and at most
-LOOK = 2.0  # seconds between two looks at the other dispatchers
-FORCE = 4.0  # seconds until a run that was asked to stop is stopped by force
-CALM = 3.0  # seconds after an outage in which nothing is claimed: other dispatchers must renew their leases first
+CLAIM_BACKOFF = (0.2, 1.0)  # seconds until an empty queue is asked again: first, and at most
+HEARTBEAT_INTERVAL = 2.0  # seconds between two looks at the other dispatchers
+STOP_TIMEOUT = 4.0  # seconds until a run that was asked to stop is stopped by force
+COOLDOWN = 3.0  # seconds after an outage in which nothing is claimed: other dispatchers must renew their leases first
 CLAIMS = 64  # in a row; then runs have their say
-ROWS = 5_000  # that a run may say while the database is away
+MAX_ROWS = 5_000  # that a run may say while the database is away
 CRASHES = 20  # of a run's machine, until it is taken to be the run that kills it
 UNFINISHED = {"queued", "running", "cancelling"}
 
@@ -34,9 +34,9 @@ UNFINISHED = {"queued", "running", "cancelling"}
 class Listener(Protocol):
     """Who watches: the command line's progress, a log."""
 
-    def claimed(self, run: StoredRun) -> None: ...
-    def updated(self, run: StoredRun, update: Update) -> None: ...
-    def ended(self, run: StoredRun, state: str, reason: str) -> None: ...
+    def on_claim(self, run: StoredRun) -> None: ...
+    def on_update(self, run: StoredRun, update: Update) -> None: ...
+    def on_end(self, run: StoredRun, state: str, reason: str) -> None: ...
 
 
 class Dispatcher:
@@ -57,137 +57,150 @@ class Dispatcher:
         clock: Clock = time.monotonic,
     ) -> None:
         self.store, self.executor, self.listener, self.slots = store, executor, listener, slots
-        self.owner = owner or own_name()
-        self.held: dict[int, Held] = {}
+        self.owner = owner or current_identity()
+        self.active_runs: dict[int, ActiveRun] = {}
         self.crashes: Counter[int] = Counter()
-        self._clock, self._queue, self._outage = clock, Pace(clock, *ASK), Outage(clock, patience, CALM)
-        self._report_at = self._look_at = 0.0
-        self._done = self._stopping = False
+        self._clock, self._claim_backoff, self._outage = (
+            clock,
+            Backoff(clock, *CLAIM_BACKOFF),
+            OutageRetry(clock, patience, COOLDOWN),
+        )
+        self._report_at = self._heartbeat_at = 0.0
+        self._finished = self._stopping = False
 
     def work(self, job: int | None = None, until_empty: bool = True) -> None:
         """Work off a job, or all of them, until no run is open here or elsewhere, or until `stop`. Gives back what is
         under way then, also when interrupted. Raises StoreError."""
-        self._done = False
+        self._finished = False
         try:
-            while not self._done and not self._stopping:
-                for event in self.executor.events(WAIT if self.held else min(self._queue.left, ASK[1])):
-                    self._take(event)
-                self._outage.bear(lambda: self._round(job, until_empty))
+            while not self._finished and not self._stopping:
+                for event in self.executor.events(
+                    POLL_TIMEOUT if self.active_runs else min(self._claim_backoff.remaining, CLAIM_BACKOFF[1])
+                ):
+                    self._handle(event)
+                self._outage.call(lambda: self._synchronize(job, until_empty))
         finally:
-            self._give_back()
+            self._release_all()
 
     def stop(self) -> None:
         """End `work` soon. May be called from a signal handler or another thread."""
         self._stopping = True
 
-    def _round(self, job: int | None, until_empty: bool) -> None:
+    def _synchronize(self, job: int | None, until_empty: bool) -> None:
         """All that needs the store. First of all, leases are renewed: a claim sweeps up those that are over."""
         self._report()
-        self._look()
-        if self._queue.left or not self._outage.is_over:
+        self._heartbeat()
+        if self._claim_backoff.remaining or not self._outage.is_over:
             return
-        self._queue.later()
-        if self._fill(job):
-            self._queue.now()
-        elif until_empty and not self.held:
-            self._done = not self._is_open(job)
+        self._claim_backoff.back_off()
+        if self._claim_runs(job):
+            self._claim_backoff.reset()
+        elif until_empty and not self.active_runs:
+            self._finished = not self._is_open(job)
 
-    def _fill(self, job: int | None) -> int:
+    def _claim_runs(self, job: int | None) -> int:
         """Claim what there is room for. Answers how many."""
         for count in range(CLAIMS):
-            room = self.executor.room
-            if len(self.held) >= (self.slots or len(self.held) + 1) or max(room.cpus, room.gpus) <= 0:
+            available = self.executor.available_resources
+            if (
+                len(self.active_runs) >= (self.slots or len(self.active_runs) + 1)
+                or max(available.cpus, available.gpus) <= 0
+            ):
                 return count
-            gpu = None if min(room.cpus, room.gpus) > 0 else room.gpus > 0
+            gpu = None if min(available.cpus, available.gpus) > 0 else available.gpus > 0
             claim = self.store.claim(self.owner, job=job, gpu=gpu)
             if claim is None:
                 return count
-            self._begin(claim)
+            self._start(claim)
         return CLAIMS
 
-    def _begin(self, claim: Claim) -> None:
+    def _start(self, claim: Claim) -> None:
         run = claim.run
-        if run.id in self.held:  # its lease ran out while this process was suspended: it goes on under the new one
-            self.held[run.id].claim = claim
+        if (
+            run.id in self.active_runs
+        ):  # its lease ran out while this process was suspended: it goes on under the new one
+            self.active_runs[run.id].claim = claim
             return
-        held = Held(claim, Attempt(run.id, claim.lease), run.network_steps or 0)
+        active = ActiveRun(claim, Attempt(run.id, claim.lease), run.network_steps or 0)
         try:
             origin = origin_of(self.store, run)
-            given = Assignment(held.attempt, run.fragments, run.seed, run.budget, claim.checkpoint, origin)
-            self.executor.start(given)
-        except (Unreachable, Busy):  # the lease runs out by itself
+            assignment = Assignment(active.attempt, run.fragments, run.seed, run.budget, claim.checkpoint, origin)
+            self.executor.start(assignment)
+        except (Unreachable, SerializationFailure):  # the lease runs out by itself
             raise
         except EvornnError as error:
-            held.ended = Ended(held.attempt, "error", str(error), retry=False)
-        self.held[run.id] = held
-        self.listener.claimed(run)
+            active.end = EndEvent(active.attempt, "error", str(error), retry=False)
+        self.active_runs[run.id] = active
+        self.listener.on_claim(run)
 
-    def _take(self, event: Event) -> None:
-        held = self.held.get(event.attempt.run)
-        if held is None or held.attempt != event.attempt or held.ended is not None:  # of a run that was taken from us
+    def _handle(self, event: ExecutorEvent) -> None:
+        active = self.active_runs.get(event.attempt.run)
+        if (
+            active is None or active.attempt != event.attempt or active.end is not None
+        ):  # of a run that was taken from us
             return
-        held.hear(event)
-        if isinstance(event, Said):
-            self.listener.updated(held.claim.run, event.update)
+        active.handle(event)
+        if isinstance(event, ProgressEvent):
+            self.listener.on_update(active.claim.run, event.update)
         elif event.cause == "machine":
             self.crashes[event.attempt.run] += 1
-        if len(held.rows) > ROWS:
-            self._lose(held, f"said more than {ROWS:,} rows while the database was away")
+        if len(active.rows) > MAX_ROWS:
+            self._abandon(active, f"said more than {MAX_ROWS:,} rows while the database was away")
 
     def _report(self) -> None:
         """Write down what was said: of all runs now and then, of those that are over at once."""
         everyone = self._clock() >= self._report_at
-        due = [held for held in self.held.values() if everyone or held.is_over]
-        answers = self.store.record_all([held.report() for held in due]) if due else {}
+        due = [active for active in self.active_runs.values() if everyone or active.is_finished]
+        answers = self.store.record_all([active.report() for active in due]) if due else {}
         if everyone:
             self._report_at = self._clock() + REPORT
-        for held in due:
-            self._answered(held, answers[held.claim.run.id])
-        for held in due:
-            if held.ended is not None and held.claim.run.id in self.held:
-                self._end(held, held.ended)
+        for active in due:
+            self._apply_answer(active, answers[active.claim.run.id])
+        for active in due:
+            if active.end is not None and active.claim.run.id in self.active_runs:
+                self._end(active, active.end)
 
-    def _answered(self, held: Held, answer: bool | StoreError) -> None:
+    def _apply_answer(self, active: ActiveRun, answer: bool | StoreError) -> None:
         """The store's answer to a report: whether the run is to be cancelled, or what was wrong."""
         if isinstance(answer, Fenced):
-            self._lose(held, str(answer))
+            self._abandon(active, str(answer))
         elif isinstance(answer, StoreError):
-            held.forget()
-            self._stop_by_force(held, Ended(held.attempt, "error", str(answer), retry=False))
-        elif held.result is not None:
-            self._drop(held, "succeeded")
+            active.clear()
+            self._force_stop(active, EndEvent(active.attempt, "error", str(answer), retry=False))
+        elif active.result is not None:
+            self._remove(active, "succeeded")
         else:
-            held.forget()
-            if answer and held.ended is None:
-                self._cancel(held)
+            active.clear()
+            if answer and active.end is None:
+                self._cancel(active)
 
-    def _cancel(self, held: Held) -> None:
+    def _cancel(self, active: ActiveRun) -> None:
         """Ask a run to stop, and when it doesn't for too long stop it by force."""
-        if held.asked_to_stop is None:
-            held.asked_to_stop = self._clock()
-            self.executor.stop(held.attempt, force=False)
-        elif self._clock() - held.asked_to_stop >= FORCE:
-            self._stop_by_force(held, Ended(held.attempt, "stopped"))
+        if active.stop_requested_at is None:
+            active.stop_requested_at = self._clock()
+            self.executor.stop(active.attempt, force=False)
+        elif self._clock() - active.stop_requested_at >= STOP_TIMEOUT:
+            self._force_stop(active, EndEvent(active.attempt, "stopped"))
 
-    def _end(self, held: Held, ended: Ended) -> None:
-        run, lease, reason = held.claim.run.id, held.claim.lease, ended.reason
+    def _end(self, active: ActiveRun, end: EndEvent) -> None:
+        run, lease, reason = active.claim.run.id, active.claim.lease, end.reason
         try:
-            if ended.cause == "error" or self.crashes[run] > CRASHES:
-                state = self.store.fail(run, lease, reason, retry=ended.retry and ended.cause == "error")
+            if end.cause == "error" or self.crashes[run] > CRASHES:
+                state = self.store.fail(run, lease, reason, retry=end.retry and end.cause == "error")
             else:
                 self.store.release(run, lease)
-                state = "released" if held.asked_to_stop is None else "cancelled"
+                state = "released" if active.stop_requested_at is None else "cancelled"
         except Fenced as fenced:
             state, reason = "lost", str(fenced)
-        self._drop(held, state, reason)
+        self._remove(active, state, reason)
 
-    def _look(self) -> None:
+    def _heartbeat(self) -> None:
         """Say that this dispatcher lives, on which machines, and take over the runs of one that certainly doesn't."""
-        if self._clock() < self._look_at:
+        if self._clock() < self._heartbeat_at:
             return
-        self._look_at = self._clock() + LOOK
-        slots = len(self.held) + max(0, int(self.executor.room.cpus))
-        self.store.seen(self.owner, slots, len(self.held), self.executor.machines)
+        self._heartbeat_at = self._clock() + HEARTBEAT_INTERVAL
+        slots = len(self.active_runs) + max(0, int(self.executor.available_resources.cpus))
+        self.store.heartbeat(self.owner, slots, len(self.active_runs), self.executor.machines)
         for owner in self.store.live_owners():
             if owner != self.owner and is_dead(owner):
                 self.store.release_owner(owner)
@@ -198,32 +211,32 @@ class Dispatcher:
             return bool(UNFINISHED & set(self.store.job(job).counts))
         return any(self.store.runs(state=state, limit=1) for state in UNFINISHED)
 
-    def _stop_by_force(self, held: Held, ended: Ended) -> None:
-        self.executor.stop(held.attempt)
-        held.ended = ended
+    def _force_stop(self, active: ActiveRun, end: EndEvent) -> None:
+        self.executor.stop(active.attempt)
+        active.end = end
 
-    def _lose(self, held: Held, reason: str) -> None:
-        self.executor.stop(held.attempt)
-        self._drop(held, "lost", reason)
+    def _abandon(self, active: ActiveRun, reason: str) -> None:
+        self.executor.stop(active.attempt)
+        self._remove(active, "lost", reason)
 
-    def _drop(self, held: Held, state: str, reason: str = "") -> None:
-        run = held.claim.run
-        del self.held[run.id]
+    def _remove(self, active: ActiveRun, state: str, reason: str = "") -> None:
+        run = active.claim.run
+        del self.active_runs[run.id]
         if state in ("succeeded", "failed", "cancelled"):
             self.crashes.pop(run.id, None)
-        self._queue.now()  # there is room
-        self.listener.ended(run, state, reason)
+        self._claim_backoff.reset()  # there is room
+        self.listener.on_end(run, state, reason)
 
-    def _give_back(self) -> None:
+    def _release_all(self) -> None:
         """With what was said so far, so that nobody computes it again."""
         with suppress(StoreError):  # of a store that is gone: then the leases run out by themselves
             self._report_at = 0.0
             self._report()
-        for held in list(self.held.values()):
-            self.executor.stop(held.attempt)
+        for active in list(self.active_runs.values()):
+            self.executor.stop(active.attempt)
             with suppress(StoreError):
-                self.store.release(held.claim.run.id, held.claim.lease)
-            self._drop(held, "released", "interrupted")
+                self.store.release(active.claim.run.id, active.claim.lease)
+            self._remove(active, "released", "interrupted")
 
 
 def origin_of(store: Store, run: StoredRun) -> Origin | None:

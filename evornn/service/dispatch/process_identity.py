@@ -10,18 +10,18 @@ from pathlib import Path
 import psutil
 
 
-def own_name() -> str:
+def current_identity() -> str:
     """machine:pid:start of this process; a later process with the same pid has another start."""
-    return f"{_machine()}:{os.getpid()}:{_start(os.getpid())}"
+    return f"{_machine_id()}:{os.getpid()}:{_start_time(os.getpid())}"
 
 
 def is_dead(owner: str) -> bool:
     """True only when it certainly is: on this machine, and no process with that pid and start."""
     try:
         machine, pid, start = owner.rsplit(":", 2)
-        if machine != _machine() or int(pid) <= 0:
+        if machine != _machine_id() or int(pid) <= 0:
             return False
-        return start != _start(int(pid))
+        return start != _start_time(int(pid))
     except psutil.NoSuchProcess:
         return True
     except (ValueError, OSError, psutil.AccessDenied):
@@ -29,7 +29,7 @@ def is_dead(owner: str) -> bool:
 
 
 @cache
-def _machine() -> str:
+def _machine_id() -> str:
     """Host name, boot and PID namespace: containers may share the first two, and then count processes differently."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
@@ -39,7 +39,7 @@ def _machine() -> str:
     return f"{socket.gethostname()}/{boot}/{namespace}"
 
 
-def _start(pid: int) -> str:
+def _start_time(pid: int) -> str:
     """When a process started, on Linux in clock ticks since boot: the wall clock may be set meanwhile, and then psutil
     answers something else. Raises NoSuchProcess when it has ended; a zombie has."""
     process = psutil.Process(pid)

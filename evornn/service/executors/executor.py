@@ -21,14 +21,14 @@ class Attempt(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Room:
+class ResourceSet:
     """CPUs and GPUs: what a run needs, or what is free (below zero where a run waits for room)."""
 
     cpus: float = 1.0
     gpus: float = 0.0
 
-    def without(self, taken: Room) -> Room:
-        return Room(self.cpus - taken.cpus, self.gpus - taken.gpus)
+    def subtract(self, other: ResourceSet) -> ResourceSet:
+        return ResourceSet(self.cpus - other.cpus, self.gpus - other.gpus)
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Assignment:
     origin: Origin | None
 
     @property
-    def needs(self) -> Room:
+    def shard_resources(self) -> ResourceSet:
         """Of one machine."""
-        return Room(self._resources.get("cpus", 1), self._resources.get("gpus", 0))
+        return ResourceSet(self._resources.get("cpus", 1), self._resources.get("gpus", 0))
 
     @property
-    def takes(self) -> Room:
+    def total_resources(self) -> ResourceSet:
         """In all: each of a run's shards takes as much."""
         shards = self._resources.get("shards", 1)
-        return Room(self.needs.cpus * shards, self.needs.gpus * shards)
+        return ResourceSet(self.shard_resources.cpus * shards, self.shard_resources.gpus * shards)
 
     @property
     def _resources(self) -> Mapping[str, Any]:
@@ -59,7 +59,7 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class Said:
+class ProgressEvent:
     """A run has made progress; the update that carries a result is its last."""
 
     attempt: Attempt
@@ -67,7 +67,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndEvent:
     """A run ended without a result: it raised an error, its machine died, the whole cluster did, or it was stopped."""
 
     attempt: Attempt
@@ -76,19 +76,19 @@ class Ended:
     retry: bool = True  # False where another try would end the same way
 
 
-Event: TypeAlias = Said | Ended
+ExecutorEvent: TypeAlias = ProgressEvent | EndEvent
 
 
-def is_last(event: Event) -> bool:
+def is_final(event: ExecutorEvent) -> bool:
     """Whether nothing more comes of the run."""
-    return isinstance(event, Ended) or event.update.result is not None
+    return isinstance(event, EndEvent) or event.update.result is not None
 
 
 class Executor(Protocol):
     """Computes assignments. `start` and `stop` return at once; what happens comes back from `events`."""
 
     @property
-    def room(self) -> Room:
+    def available_resources(self) -> ResourceSet:
         """What is free. A run without GPU may be started while CPUs are above zero, one with while GPUs are; what then
         doesn't fit yet waits, and others behind it, so that large runs get their turn."""
 
@@ -98,7 +98,7 @@ class Executor(Protocol):
 
     def start(self, assignment: Assignment) -> None: ...
 
-    def events(self, timeout: float) -> list[Event]:
+    def events(self, timeout: float) -> list[ExecutorEvent]:
         """What has happened since the last call, in order per run; waits up to `timeout` seconds for something."""
 
     def stop(self, attempt: Attempt, force: bool = True) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 
 from evornn.service.executors.execution import perform
-from evornn.service.executors.executor import Assignment, Attempt, Ended, Event, Room, is_last
+from evornn.service.executors.executor import Assignment, Attempt, EndEvent, ExecutorEvent, ResourceSet, is_final
 from evornn.service.executors.machines import this_machine
 from evornn.store.records import Machine
 
@@ -19,55 +19,55 @@ class LocalExecutor:
     """
 
     def __init__(self) -> None:
-        self._said: SimpleQueue[Event] = SimpleQueue()
-        self._waiting: SimpleQueue[tuple[Assignment, threading.Event] | None] = SimpleQueue()
-        self._stop: dict[Attempt, threading.Event] = {}  # of what is under way
+        self._events: SimpleQueue[ExecutorEvent] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Assignment, threading.Event] | None] = SimpleQueue()
+        self._stop_flags: dict[Attempt, threading.Event] = {}  # of what is under way
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     @property
-    def room(self) -> Room:
+    def available_resources(self) -> ResourceSet:
         """One run at a time, whatever it needs."""
-        return Room(0, 0) if self._stop else Room(1, 1)
+        return ResourceSet(0, 0) if self._stop_flags else ResourceSet(1, 1)
 
     @property
     def machines(self) -> list[Machine]:
         """This one, of which a run takes one CPU."""
-        return [this_machine(cpus_used=min(len(self._stop), 1))]
+        return [this_machine(cpus_used=min(len(self._stop_flags), 1))]
 
     def start(self, assignment: Assignment) -> None:
-        stop = self._stop[assignment.attempt] = threading.Event()
-        self._waiting.put((assignment, stop))
+        stop = self._stop_flags[assignment.attempt] = threading.Event()
+        self._queue.put((assignment, stop))
 
-    def events(self, timeout: float) -> list[Event]:
+    def events(self, timeout: float) -> list[ExecutorEvent]:
         try:
-            found = [self._said.get(timeout=timeout)]
+            events = [self._events.get(timeout=timeout)]
         except Empty:
             return []
-        while not self._said.empty():
-            found.append(self._said.get())
-        return found
+        while not self._events.empty():
+            events.append(self._events.get())
+        return events
 
     def stop(self, attempt: Attempt, force: bool = True) -> None:
-        stop = self._stop.get(attempt)
+        stop = self._stop_flags.get(attempt)
         if stop is not None:
             stop.set()
 
     def close(self) -> None:
-        for stop in list(self._stop.values()):
+        for stop in list(self._stop_flags.values()):
             stop.set()
-        self._waiting.put(None)
+        self._queue.put(None)
         self._thread.join()
 
     def _work(self) -> None:
-        for assignment, stop in iter(self._waiting.get, None):
-            for event in stopped_by(stop, assignment):
-                if is_last(event):  # there is room again before anybody hears of it
-                    del self._stop[assignment.attempt]
-                self._said.put(event)
+        for assignment, stop in iter(self._queue.get, None):
+            for event in run_until_stopped(stop, assignment):
+                if is_final(event):  # there is room again before anybody hears of it
+                    del self._stop_flags[assignment.attempt]
+                self._events.put(event)
 
 
-def stopped_by(stop: threading.Event, assignment: Assignment) -> Iterator[Event]:
+def run_until_stopped(stop: threading.Event, assignment: Assignment) -> Iterator[ExecutorEvent]:
     """Events of a run up to its last one, which says so if it was stopped."""
     events = perform(assignment)
     while not stop.is_set():
@@ -75,6 +75,6 @@ def stopped_by(stop: threading.Event, assignment: Assignment) -> Iterator[Event]
         if stop.is_set():
             break
         yield event
-        if is_last(event):
+        if is_final(event):
             return
-    yield Ended(assignment.attempt, "stopped")
+    yield EndEvent(assignment.attempt, "stopped")

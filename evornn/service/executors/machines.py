@@ -22,5 +22,5 @@ def this_machine(cpus_used: float = 0.0) -> Machine:
 def machines_of(workers: Iterable[Worker], now: float) -> list[Machine]:
     """Those of all dispatchers that are alive; one that several see is counted once, as it was seen last."""
     alive = sorted((worker for worker in workers if worker.is_alive(now)), key=lambda worker: worker.last_seen)
-    found = {machine.id: machine for worker in alive for machine in worker.machines}
-    return sorted(found.values(), key=lambda machine: (machine.name, machine.id))
+    machines = {machine.id: machine for worker in alive for machine in worker.machines}
+    return sorted(machines.values(), key=lambda machine: (machine.name, machine.id))

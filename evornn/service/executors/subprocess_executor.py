@@ -18,199 +18,209 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 from evornn.errors import EvornnError
-from evornn.service.executors.executor import Assignment, Attempt, Ended, Event, Executor, Room, is_last
+from evornn.service.executors.executor import (
+    Assignment,
+    Attempt,
+    EndEvent,
+    Executor,
+    ExecutorEvent,
+    ResourceSet,
+    is_final,
+)
 from evornn.store.records import Machine
 
 log = logging.getLogger(__name__)
 
-Make: TypeAlias = Callable[[], AbstractContextManager[Executor]]  # called in the other process
+ExecutorFactory: TypeAlias = Callable[[], AbstractContextManager[Executor]]  # called in the other process
 
-TALK = 0.1  # seconds between two words of the other process, at most
-SILENCE = 30.0  # seconds without a word until it is taken for stuck
-BEGINNING = 120.0  # the same before its first word: a cluster may take its time
-AGAIN = (1.0, 10.0)  # seconds until the next beginning: first, and at most
+POLL_SECONDS = 0.1  # seconds between two words of the other process, at most
+SILENCE_LIMIT = 30.0  # seconds without a word until it is taken for stuck
+STARTUP_LIMIT = 120.0  # the same before its first word: a cluster may take its time
+RESTART_DELAY = (1.0, 10.0)  # seconds until the next beginning: first, and at most
 
 
 @dataclass(frozen=True)
-class News:
+class ExecutorStatus:
     """What the other process tells: what happened, what is free, which machines there are, and how many assignments it
     has begun so far."""
 
-    events: list[Event]
-    room: Room
+    events: list[ExecutorEvent]
+    available: ResourceSet
     machines: Sequence[Machine]
-    begun: int
+    started: int
 
 
-class Detached:
+class SubprocessExecutor:
     """The executor that `make` makes, in a process of its own."""
 
-    def __init__(self, make: Make) -> None:
-        self._make = make
+    def __init__(self, factory: ExecutorFactory) -> None:
+        self._factory = factory
         self._attempts: set[Attempt] = set()
-        self._pause, self._begin_at = AGAIN[0], 0.0
-        self._other: Other | None = None
-        self._begin()
+        self._pause, self._restart_at = RESTART_DELAY[0], 0.0
+        self._child: ChildProcess | None = None
+        self._start_child()
 
     @property
-    def room(self) -> Room:
+    def available_resources(self) -> ResourceSet:
         """As it was when the other process last spoke, without what it hasn't begun since."""
-        return Room(0, 0) if self._other is None else self._other.room
+        return ResourceSet(0, 0) if self._child is None else self._child.available_resources
 
     @property
     def machines(self) -> Sequence[Machine]:
         """As the other process last saw them."""
-        return () if self._other is None else self._other.machines
+        return () if self._child is None else self._child.machines
 
     def start(self, assignment: Assignment) -> None:
         self._attempts.add(assignment.attempt)
-        if self._other is not None:  # else `events` tells that it ended
-            self._other.start(assignment)
+        if self._child is not None:  # else `events` tells that it ended
+            self._child.start(assignment)
 
-    def events(self, timeout: float) -> list[Event]:
-        if self._other is None:
+    def events(self, timeout: float) -> list[ExecutorEvent]:
+        if self._child is None:
             time.sleep(timeout)
-            self._begin()
-            return self._lost("the cluster is away")
+            self._start_child()
+            return self._fail_attempts("the cluster is away")
         try:
-            news = self._other.hear(timeout)
+            status = self._child.poll(timeout)
         except EvornnError as error:
-            return self._gone(str(error))
-        if news is None:
+            return self._discard_child(str(error))
+        if status is None:
             return []
-        self._pause = AGAIN[0]
-        self._attempts -= {event.attempt for event in news.events if is_last(event)}
-        return news.events
+        self._pause = RESTART_DELAY[0]
+        self._attempts -= {event.attempt for event in status.events if is_final(event)}
+        return status.events
 
     def stop(self, attempt: Attempt, force: bool = True) -> None:
-        if attempt in self._attempts and self._other is not None:
-            self._other.say("stop", attempt, force)
+        if attempt in self._attempts and self._child is not None:
+            self._child.send("stop", attempt, force)
 
     def close(self) -> None:
-        if self._other is not None:
-            self._other.close()
+        if self._child is not None:
+            self._child.close()
 
-    def _begin(self) -> None:
-        if time.monotonic() >= self._begin_at:
-            self._other = Other(self._make)
+    def _start_child(self) -> None:
+        if time.monotonic() >= self._restart_at:
+            self._child = ChildProcess(self._factory)
 
-    def _gone(self, reason: str) -> list[Event]:
+    def _discard_child(self, reason: str) -> list[ExecutorEvent]:
         log.warning("%s: trying again in %.0f s", reason, self._pause)
-        assert self._other is not None
-        self._other.kill()
-        self._other, self._begin_at = None, time.monotonic() + self._pause
-        self._pause = min(2 * self._pause, AGAIN[1])
-        return self._lost(reason)
+        assert self._child is not None
+        self._child.kill()
+        self._child, self._restart_at = None, time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, RESTART_DELAY[1])
+        return self._fail_attempts(reason)
 
-    def _lost(self, reason: str) -> list[Event]:
-        lost, self._attempts = sorted(self._attempts), set()
-        return [Ended(attempt, "cluster", reason) for attempt in lost]
+    def _fail_attempts(self, reason: str) -> list[ExecutorEvent]:
+        attempts, self._attempts = sorted(self._attempts), set()
+        return [EndEvent(attempt, "cluster", reason) for attempt in attempts]
 
 
-class Other:
+class ChildProcess:
     """The other process, seen from here. Threads of their own send and receive, so that nobody waits for it."""
 
-    def __init__(self, make: Make) -> None:
+    def __init__(self, factory: ExecutorFactory) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, factory), daemon=True)
         self._process.start()
         theirs.close()
-        self._room = Room(0, 0)
+        self._available = ResourceSet(0, 0)
         self.machines: Sequence[Machine] = ()
-        self._ahead: deque[Room] = deque()  # by what it has not begun yet
-        self._begun, self._silence, self._most = 0, 0.0, BEGINNING
-        self._out: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
-        self._in: SimpleQueue[News | str] = SimpleQueue()
+        self._pending: deque[ResourceSet] = deque()  # by what it has not begun yet
+        self._started, self._silence, self._silence_limit = 0, 0.0, STARTUP_LIMIT
+        self._outbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+        self._inbox: SimpleQueue[ExecutorStatus | str] = SimpleQueue()
         for work in (self._send, self._receive):
             threading.Thread(target=work, daemon=True).start()
 
     @property
-    def room(self) -> Room:
-        room = self._room
-        for taken in self._ahead:
-            room = room.without(taken)
-        return room
+    def available_resources(self) -> ResourceSet:
+        available = self._available
+        for pending in self._pending:
+            available = available.subtract(pending)
+        return available
 
     def start(self, assignment: Assignment) -> None:
-        self._ahead.append(assignment.takes)
-        self.say("start", assignment)
+        self._pending.append(assignment.total_resources)
+        self.send("start", assignment)
 
-    def say(self, *words: Any) -> None:
-        self._out.put(words)
+    def send(self, *message: Any) -> None:
+        self._outbox.put(message)
 
-    def hear(self, timeout: float) -> News | None:
+    def poll(self, timeout: float) -> ExecutorStatus | None:
         """Raises EvornnError with the reason when it has ended, or is silent for too long."""
         try:
-            news = self._in.get(timeout=timeout)
+            status = self._inbox.get(timeout=timeout)
         except Empty:
             self._silence += timeout  # not by the clock: this process may have been suspended
-            if self._silence > self._most:
+            if self._silence > self._silence_limit:
                 raise EvornnError("the process that talks to the cluster is stuck") from None
             return None
-        if isinstance(news, str):
-            raise EvornnError(news)
-        self._silence, self._most = 0.0, SILENCE
-        for _ in range(news.begun - self._begun):
-            self._ahead.popleft()
-        self._room, self.machines, self._begun = news.room, news.machines, news.begun
-        return news
+        if isinstance(status, str):
+            raise EvornnError(status)
+        self._silence, self._silence_limit = 0.0, SILENCE_LIMIT
+        for _ in range(status.started - self._started):
+            self._pending.popleft()
+        self._available, self.machines, self._started = status.available, status.machines, status.started
+        return status
 
     def close(self) -> None:
-        self.say("close")
+        self.send("close")
         self._process.join(10)
         self.kill()
 
     def kill(self) -> None:
         self._process.kill()
         self._process.join()
-        self.say()  # ends the sender; the receiver ends with the pipe
+        self.send()  # ends the sender; the receiver ends with the pipe
 
     def _send(self) -> None:
         try:
-            for words in iter(self._out.get, ()):
-                self._pipe.send(words)
+            for message in iter(self._outbox.get, ()):
+                self._pipe.send(message)
         except OSError:  # it has ended, and the receiver says so
             pass
 
     def _receive(self) -> None:
         try:
             while True:
-                self._in.put(self._pipe.recv())
+                self._inbox.put(self._pipe.recv())
         except (EOFError, OSError):
-            self._in.put("the process that talks to the cluster has ended")
+            self._inbox.put("the process that talks to the cluster has ended")
 
 
-def _serve(pipe: Connection, make: Make) -> None:
+def _serve(pipe: Connection, factory: ExecutorFactory) -> None:
     """The other process: does what it is told and says what happens, until its parent is gone or wants no more."""
     signal.signal(
         signal.SIGINT, lambda *_: None
     )  # a terminal's interrupt is for the parent; the default where it forks
-    threading.Thread(target=_follow, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     try:
-        with make() as executor:
-            _talk(pipe, executor)
+        with factory() as executor:
+            _message_loop(pipe, executor)
     except Exception as error:
         pipe.send(str(error) if isinstance(error, EvornnError) else f"{type(error).__name__}: {error}")
         os._exit(1)  # what is left of a lost cluster might hold it up
 
 
-def _talk(pipe: Connection, executor: Executor) -> None:
-    begun = 0
+def _message_loop(pipe: Connection, executor: Executor) -> None:
+    started = 0
     while True:
         while pipe.poll():
             match pipe.recv():
                 case ("start", assignment):
                     executor.start(assignment)
-                    begun += 1
+                    started += 1
                 case ("stop", attempt, force):
                     executor.stop(attempt, force)
                 case _:
                     return
-        pipe.send(News(executor.events(TALK), executor.room, executor.machines, begun))
+        pipe.send(
+            ExecutorStatus(executor.events(POLL_SECONDS), executor.available_resources, executor.machines, started)
+        )
 
 
-def _follow() -> None:
+def _exit_with_parent() -> None:
     """Into death, at once."""
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from evornn.errors import EvornnError
 from evornn.experiments.analysis.compare import Baselines, compare
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
-from evornn.experiments.execute import load_task, network_for
+from evornn.experiments.execute import build_network_for, load_task
 from evornn.experiments.reporting.charts import Forecast
 from evornn.experiments.reporting.report import report
-from evornn.service.interface import Reads
-from evornn.service.tuning.summary import tuned
+from evornn.service.interface import StoreInterface
+from evornn.service.tuning.summary import summarize_tuning
 from evornn.store.records import JobId, RunId, StoredRun
 from evornn.store.store import Store
 from evornn.tasks.core.task import Data, Sequences
@@ -36,27 +36,27 @@ FIELDS = (
     "evaluations",
 )
 MOST_COMPARED = 10_000  # runs, by their numbers
-MORE = ("updates", "seconds", "stopped_by", "hits", "score", "test_score", "solved")
+EXTRA_FIELDS = ("updates", "seconds", "stopped_by", "hits", "score", "test_score", "solved")
 
 
 @dataclass(frozen=True)
-class Comparing:
+class ComparisonData:
     """A job, or some runs of any jobs, read for comparison."""
 
     store: Store
     job: JobId | None = None
-    chosen: tuple[RunId, ...] = ()
+    run_ids: tuple[RunId, ...] = ()
 
     @cached_property
     def runs(self) -> list[StoredRun]:
         if self.job is None:
-            return self.store.these(self.chosen)
+            return self.store.runs_by_id(self.run_ids)
         return self.store.runs(job=self.job, order="id")
 
     @cached_property
     def comparison(self) -> Comparison:
-        found = compare(self.run_frame, self.curve_frame, self.families, self.baselines)
-        return found if self.job is None else replace(found, tuned=tuned(self.store, self.job))
+        comparison = compare(self.run_frame, self.curve_frame, self.families, self.baselines)
+        return comparison if self.job is None else replace(comparison, tuned=summarize_tuning(self.store, self.job))
 
     def page(self, database: str) -> str:
         """The HTML report of a job."""
@@ -77,7 +77,9 @@ class Comparing:
     def run_frame(self) -> DataFrame:
         from pandas import DataFrame
 
-        rows = [{"run": r.id, "n": r.parameters, **{f: getattr(r, f) for f in (*FIELDS, *MORE)}} for r in self.runs]
+        rows = [
+            {"run": r.id, "n": r.parameters, **{f: getattr(r, f) for f in (*FIELDS, *EXTRA_FIELDS)}} for r in self.runs
+        ]
         return DataFrame(rows)
 
     @cached_property
@@ -85,12 +87,12 @@ class Comparing:
         from pandas import DataFrame
 
         curves = self.store.curves([run.id for run in self.runs])
-        rows = [{"run": run, **asdict(row)} for run, found in curves.items() for row in found]
+        rows = [{"run": run, **asdict(row)} for run, points in curves.items() for row in points]
         if not rows:
-            raise EvornnError(self._nothing())
+            raise EvornnError(self._empty_reason())
         return DataFrame(rows).drop(columns="extra")
 
-    def _nothing(self) -> str:
+    def _empty_reason(self) -> str:
         """Why there is nothing to compare, and what to do."""
         if self.runs and all(run.state == "failed" for run in self.runs):
             if self.job is None:
@@ -108,14 +110,14 @@ class Comparing:
     @cached_property
     def data(self) -> dict[str, Data]:
         """Task's label → its data. A task whose file is gone is left out: its runs can be compared all the same."""
-        found = {}
+        data = {}
         for run in self.runs:
-            if run.task not in found:
+            if run.task not in data:
                 try:
-                    found[run.task] = load_task(run.fragments["task"])[1]
+                    data[run.task] = load_task(run.fragments["task"])[1]
                 except EvornnError:
                     continue
-        return found
+        return data
 
     @property
     def baselines(self) -> Baselines:
@@ -124,20 +126,20 @@ class Comparing:
     @property
     def environment(self) -> dict[str, Any]:
         """Versions and machine of the first run that has ended; how many runs differ from it."""
-        found = [self.store.result(run.id).environment for run in self.runs if run.state == "succeeded"]
-        if not found:
+        environments = [self.store.result(run.id).environment for run in self.runs if run.state == "succeeded"]
+        if not environments:
             return {}
-        different = sum(other != found[0] for other in found)
-        return {**found[0], **({"runs on another machine or version": different} if different else {})}
+        different = sum(other != environments[0] for other in environments)
+        return {**environments[0], **({"runs on another machine or version": different} if different else {})}
 
     def forecasts(self) -> dict[str, Forecast]:
         """Task → forecasts of the network chosen on validation data, then of each family's best."""
-        found = {}
+        forecasts = {}
         for task in self.comparison.tasks:
             data = self.data.get(task.task)
             if data is not None and data.chart is not None and task.chosen is not None:
-                found[task.task] = self._forecast(task, data)
-        return found
+                forecasts[task.task] = self._forecast(task, data)
+        return forecasts
 
     def _forecast(self, task: TaskComparison, data: Data) -> Forecast:
         assert data.chart is not None and task.chosen is not None
@@ -147,25 +149,25 @@ class Comparing:
         order = [next(r for r in done if r.id == task.chosen.run), *best.values()]
         chosen = {run.id: run for run in order}.values()
         labels = {f"{run.network}, {run.trainer}, seed {run.seed}": run for run in chosen}
-        predictions = {label: data.chart.original(self._predict(run, data)) for label, run in labels.items()}
+        predictions = {label: data.chart.inverse_transform(self._predict(run, data)) for label, run in labels.items()}
         return Forecast(data.chart, predictions, {label: run.trainer for label, run in labels.items()})
 
     def _predict(self, run: StoredRun, data: Data) -> Any:
         """[B, O] predictions at the last step of each test sequence."""
         fragments: Mapping[str, Any] = {**run.fragments, "resources": {}}
-        network = network_for(fragments, data)
+        network = build_network_for(fragments, data)
         assert isinstance(data.test, Sequences)
         return network.predict(self.store.champion(run.id)[None], data.test.inputs)[0, :, -1]
 
 
-def few(runs: Sequence[RunId]) -> tuple[RunId, ...]:
+def unique_run_ids(runs: Sequence[RunId]) -> tuple[RunId, ...]:
     """Each run once. Raises EvornnError for more than can be compared."""
     if len(runs) > MOST_COMPARED:
         raise EvornnError(f"{len(runs):,} runs to compare: name at most {MOST_COMPARED:,}")
     return tuple(dict.fromkeys(runs))
 
 
-def chosen_job(store: Reads, job: int | None) -> JobId:
+def resolve_job(store: StoreInterface, job: int | None) -> JobId:
     """A job by its number, or the newest one."""
     if job is not None:
         return store.job(job).id

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from evornn import files
 from evornn.errors import EvornnError
-from evornn.service.interface import Reads
+from evornn.service.interface import StoreInterface
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -20,59 +20,61 @@ FORMATS = (".csv", ".parquet", ".json")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet computes
 
 
-def export(store: Reads, file: Path, what: str, job: int | None = None) -> int:
+def export(store: StoreInterface, file: Path, kind: str, job: int | None = None) -> int:
     """Write one line per run ("runs") or per run and mark ("curves"); answers how many. The suffix names the format."""
     if file.suffix not in FORMATS:
         raise EvornnError(f"{file}: the name must end in {', '.join(FORMATS)}")
     if job is not None:
         store.job(job)
-    frame = _runs(store, job) if what == "runs" else _curves(store, job)
+    frame = _runs(store, job) if kind == "runs" else _curves(store, job)
     try:
-        files.write(file, _packed(frame, file.suffix))
+        files.write(file, _encode_frame(frame, file.suffix))
     except OSError as error:
         raise EvornnError(f"can't write {file}: {error.strerror or error}; choose another place") from None
     return len(frame)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], suffix: str) -> bytes:
+def encode_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], suffix: str) -> bytes:
     """A query's answer as a file, .csv or .parquet. In CSV an apostrophe stands before text that a spreadsheet would
     take for a formula."""
     from pandas import DataFrame
 
     file = BytesIO()
     if suffix == ".csv":
-        DataFrame([[_harmless(cell) for cell in row] for row in rows], columns=list(columns)).to_csv(file, index=False)
+        DataFrame([[_escape_formula(cell) for cell in row] for row in rows], columns=list(columns)).to_csv(
+            file, index=False
+        )
     else:
-        frame = DataFrame(rows, columns=_different(columns))
+        frame = DataFrame(rows, columns=_number_duplicates(columns))
         mixed = [name for name in frame if frame[name].dropna().map(type).nunique() > 1]
         frame.astype(dict.fromkeys(mixed, "string")).to_parquet(file, index=False)
     return file.getvalue()
 
 
-def _harmless(cell: Any) -> Any:
+def _escape_formula(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULA else cell
 
 
-def _different(columns: Sequence[str]) -> list[str]:
+def _number_duplicates(columns: Sequence[str]) -> list[str]:
     """Names of columns, repeated ones numbered: Parquet wants each once."""
     return [f"{name}_{k}" if name in columns[:k] else name for k, name in enumerate(columns)]
 
 
-def _packed(frame: DataFrame, suffix: str) -> bytes:
+def _encode_frame(frame: DataFrame, suffix: str) -> bytes:
     if suffix == ".parquet":
         return bytes(frame.to_parquet(None, index=False))
     text: str = frame.to_csv(index=False) if suffix == ".csv" else frame.to_json(orient="records")
     return text.encode()
 
 
-def _runs(store: Reads, job: int | None) -> DataFrame:
+def _runs(store: StoreInterface, job: int | None) -> DataFrame:
     from pandas import DataFrame
 
     rows = [asdict(run) for run in store.runs(job=job, order="id")]
     return DataFrame([{k: json.dumps(v) if isinstance(v, dict) else v for k, v in row.items()} for row in rows])
 
 
-def _curves(store: Reads, job: int | None) -> DataFrame:
+def _curves(store: StoreInterface, job: int | None) -> DataFrame:
     from pandas import DataFrame
 
     runs = {run.id: run for run in store.runs(job=job, order="id")}

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from evornn.experiments.analysis import narrative
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
-from evornn.experiments.reporting.report import drawn
-from evornn.service.reading.comparison_data import Comparing, chosen_job, few
+from evornn.experiments.reporting.report import draw_sections
+from evornn.service.reading.comparison_data import ComparisonData, resolve_job, unique_run_ids
 from evornn.service.reading.saved_network import design_of
 from evornn.store.records import JobId, RunId
 from evornn.store.store import Store
 
 if TYPE_CHECKING:
-    from evornn.experiments.reporting.report_figures import Picture
-    from evornn.training.champion import SoFar
+    from evornn.experiments.reporting.report_figures import CaptionedFigure
+    from evornn.training.champion import CurrentChampion
 
 
 @dataclass(frozen=True)
-class Drawing:
+class FigureJson:
     """A chart. Its look (`palette.template`) is left to the page, which may be light or dark."""
 
     caption: str
@@ -29,90 +29,98 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class DrawnTask:
+class TaskFigures:
     """A task of a comparison: what was found, in words, and its charts."""
 
-    found: TaskComparison
+    comparison: TaskComparison
     answers: tuple[str, ...]
-    drawings: tuple[Drawing, ...]
+    figures: tuple[FigureJson, ...]
 
 
 @dataclass(frozen=True)
-class DrawnComparison:
+class ComparisonFigures:
     """A comparison with all its charts."""
 
     title: str
     comparison: Comparison
     answers: tuple[str, ...]
-    together: tuple[Drawing, ...]
-    tasks: tuple[DrawnTask, ...]
+    overall: tuple[FigureJson, ...]
+    tasks: tuple[TaskFigures, ...]
 
 
 @dataclass(frozen=True)
-class DrawnNetwork:
+class NetworkFigures:
     """A run's champion with all its charts, and when in the run's life it was the champion."""
 
-    drawings: tuple[Drawing, ...]
+    figures: tuple[FigureJson, ...]
     mark: int
     updates: int  # generations or gradient steps
     champion_valid: float
 
 
-def drawn_comparison(store: Store, job: JobId | None, runs: Sequence[RunId]) -> DrawnComparison:
+def draw_comparison(store: Store, job: JobId | None, runs: Sequence[RunId]) -> ComparisonFigures:
     """The comparison of these runs, else of the job's, else of the newest job's. Raises NotFound, EvornnError."""
-    comparing = Comparing(store, chosen=few(runs)) if runs else Comparing(store, chosen_job(store, job))
-    found, forecasts = comparing.comparison, comparing.forecasts()
-    sections, together = drawn(found, comparing.run_frame, comparing.curve_frame, comparing.baselines, forecasts)
-    if comparing.job is None:
-        title = f"{narrative.plural(len(comparing.runs), 'run')} of {_experiments(comparing)}"
+    data = (
+        ComparisonData(store, run_ids=unique_run_ids(runs)) if runs else ComparisonData(store, resolve_job(store, job))
+    )
+    comparison, forecasts = data.comparison, data.forecasts()
+    sections, overall = draw_sections(comparison, data.run_frame, data.curve_frame, data.baselines, forecasts)
+    if data.job is None:
+        title = f"{narrative.plural(len(data.runs), 'run')} of {_experiments(data)}"
     else:
-        title = f"{store.job(comparing.job).experiment} (job {comparing.job})"
-    return DrawnComparison(
+        title = f"{store.job(data.job).experiment} (job {data.job})"
+    return ComparisonFigures(
         title,
-        found,
-        (narrative.asked(found), *narrative.ranked(found.ranking, found.alpha), *found.notes),
-        _drawings(together),
-        tuple(DrawnTask(s.found, tuple(s.answers), _drawings(s.pictures)) for s in sections),
+        comparison,
+        (
+            narrative.experiment_size(comparison),
+            *narrative.describe_ranking(comparison.ranking, comparison.alpha),
+            *comparison.notes,
+        ),
+        _to_json(overall),
+        tuple(TaskFigures(s.comparison, tuple(s.answers), _to_json(s.pictures)) for s in sections),
     )
 
 
-def drawn_network(store: Store, run: RunId) -> DrawnNetwork | None:
+def draw_network(store: Store, run: RunId) -> NetworkFigures | None:
     """The best network that a run has found so far; None while it has come to no budget mark. Raises NotFound."""
-    from evornn.experiments.reporting.network_charts import network_pictures
-    from evornn.experiments.reporting.network_summary import portrait
+    from evornn.experiments.reporting.network_charts import network_figures
+    from evornn.experiments.reporting.network_summary import summarise_network
 
-    found = _champion(store, run)
-    if found is None:
+    champion = _champion(store, run)
+    if champion is None:
         return None
     record = store.run(run)
     design, data = design_of(record)
-    seen = portrait(design.build(), data, found.genome, f"{record.network}, {record.trainer}, seed {record.seed}")
-    pictures = tuple(_drawing(caption, figure) for caption, figure in network_pictures(seen, data.baselines))
-    return DrawnNetwork(pictures, found.mark, found.updates, found.champion_valid)
+    summary = summarise_network(
+        design.build(), data, champion.genome, f"{record.network}, {record.trainer}, seed {record.seed}"
+    )
+    pictures = tuple(_figure_json(caption, figure) for caption, figure in network_figures(summary, data.baselines))
+    return NetworkFigures(pictures, champion.mark, champion.updates, champion.champion_valid)
 
 
-def _champion(store: Store, run: RunId) -> SoFar | None:
+def _champion(store: Store, run: RunId) -> CurrentChampion | None:
     """Of the checkpoint, else of the result. In this order: a run that ends in between has its result by then."""
-    from evornn.training.champion import SoFar, so_far
+    from evornn.training.champion import CurrentChampion, load_champion
 
     checkpoint = store.checkpoint(run)
     if checkpoint is not None:
-        return so_far(checkpoint)
+        return load_champion(checkpoint)
     record = store.run(run)
     if record.state != "succeeded":
         return None
     result = store.result(run)
-    return SoFar(result.genome, result.valid_loss, record.mark or 0, result.updates)
+    return CurrentChampion(result.genome, result.valid_loss, record.mark or 0, result.updates)
 
 
-def _experiments(comparing: Comparing) -> str:
-    return narrative.listed(dict.fromkeys(run.experiment for run in comparing.runs))
+def _experiments(data: ComparisonData) -> str:
+    return narrative.join_names(dict.fromkeys(run.experiment for run in data.runs))
 
 
-def _drawings(pictures: Sequence[Picture]) -> tuple[Drawing, ...]:
-    return tuple(_drawing(picture.caption, picture.figure, picture.wide) for picture in pictures)
+def _to_json(pictures: Sequence[CaptionedFigure]) -> tuple[FigureJson, ...]:
+    return tuple(_figure_json(picture.caption, picture.figure, picture.wide) for picture in pictures)
 
 
-def _drawing(caption: str, figure: Any, wide: bool = False) -> Drawing:
+def _figure_json(caption: str, figure: Any, wide: bool = False) -> FigureJson:
     figure.layout.template = None
-    return Drawing(caption, figure.to_json(), wide)
+    return FigureJson(caption, figure.to_json(), wide)

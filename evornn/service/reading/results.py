@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from evornn.service.interface import Reads, Verbs
-from evornn.service.reading.comparison_data import chosen_job
-from evornn.service.reading.tail import START, Cursor, News, follow
+from evornn.service.interface import ServiceInterface, StoreInterface
+from evornn.service.reading.comparison_data import resolve_job
+from evornn.service.reading.tail import START, Cursor, JobUpdate, follow
 from evornn.service.tuning.session import Tuning
 from evornn.store.records import JobId, RunId, StoredJob, StoredRun
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.experiments.analysis.comparison import Comparison
     from evornn.networks.network import Network
-    from evornn.service.reading.saved_network import Model
+    from evornn.service.reading.saved_network import SavedNetwork
     from evornn.tasks.core.task import Data
     from evornn.training.records import Result, Row
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class RunResults:
     """One run of the store."""
 
-    service: Verbs
+    service: ServiceInterface
     record: StoredRun
 
     @cached_property
@@ -43,11 +43,11 @@ class RunResults:
         return load_task(self.record.fragments["task"])[1]
 
     @cached_property
-    def model(self) -> Model:
+    def model(self) -> SavedNetwork:
         """Champion and design, to be written to a file; raises NotFound while the run has not succeeded."""
-        from evornn.service.reading.saved_network import Model
+        from evornn.service.reading.saved_network import SavedNetwork
 
-        return Model(self.service.design(self.record.id), self.genome)
+        return SavedNetwork(self.service.design(self.record.id), self.genome)
 
     @cached_property
     def network(self) -> Network:
@@ -72,11 +72,11 @@ class RunResults:
 class Results:
     """An open store, or a connection to a server; use it in a `with`, or close it."""
 
-    def __init__(self, service: Verbs) -> None:
+    def __init__(self, service: ServiceInterface) -> None:
         self.service = service
 
     @property
-    def store(self) -> Reads:
+    def store(self) -> StoreInterface:
         """What is asked without a frame around it."""
         return self.service.store
 
@@ -94,19 +94,19 @@ class Results:
     ) -> JobId:
         """Queue a spec (plain data, or a file's path) for whatever dispatcher there is. The same key again answers the
         same job. Raises EvornnError, Conflict."""
-        return self.service.submit(_plain(spec), idempotency_key=idempotency_key, priority=priority)
+        return self.service.submit(_load_spec(spec), idempotency_key=idempotency_key, priority=priority)
 
     def tune(self, spec: Mapping[str, Any] | str | Path) -> JobId:
         """Search the ranges of a spec, then run every method untuned and tuned, by whatever dispatcher there is, and
         wait for it. Answers the job of that comparison. Asked again, it goes on where it stopped. Raises EvornnError,
         also when runs are cancelled meanwhile."""
-        tuning = Tuning(self.service, _plain(spec))
+        tuning = Tuning(self.service, _load_spec(spec))
         for job in tuning.jobs():
             deque(self.follow(job), maxlen=0)
         deque(self.follow(tuning.comparison()), maxlen=0)
         return tuning.comparison()
 
-    def follow(self, job: JobId, since: Cursor = START) -> Iterator[News]:
+    def follow(self, job: JobId, since: Cursor = START) -> Iterator[JobUpdate]:
         """What happens to a job, once a second, until it has ended."""
         return follow(self.store, job, since)
 
@@ -152,10 +152,10 @@ class Results:
         """The comparison as one HTML file."""
         from evornn.experiments.reporting.report import write_page
 
-        return write_page(path, self.service.report(chosen_job(self.store, job)))
+        return write_page(path, self.service.report(resolve_job(self.store, job)))
 
 
-def _plain(spec: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
+def _load_spec(spec: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
     """Plain data as it is, a file as what it says."""
     from evornn.experiments.yaml import read
 

@@ -36,28 +36,28 @@ class Design:
 
     def build(self) -> Network:
         """The network, to be evaluated on this machine's CPU."""
-        from evornn.experiments.execute import network_of
+        from evornn.experiments.execute import build_network
 
-        return network_of({"network": self.network}, self.inputs, self.outputs)
+        return build_network({"network": self.network}, self.inputs, self.outputs)
 
 
 def design_of(run: StoredRun) -> tuple[Design, Data]:
     """How a run's network is built, and its task's data. Raises EvornnError where these can't be loaded here."""
-    from evornn.experiments.execute import load_task, network_for
+    from evornn.experiments.execute import build_network_for, load_task
 
     network, data = run.fragments["network"], load_task(run.fragments["task"])[1]
     inputs, outputs = data.sizes
-    return Design(run.id, network, inputs, outputs, run.parameters or network_for(run.fragments, data).n), data
+    return Design(run.id, network, inputs, outputs, run.parameters or build_network_for(run.fragments, data).n), data
 
 
 @dataclass(frozen=True)
-class Model:
+class SavedNetwork:
     """A champion and its design: `model.design.build().predict(model.genome[None], inputs)`."""
 
     design: Design
     genome: Genome  # [n]
 
-    def packed(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """The file's bytes: loading them runs no code."""
         from safetensors.numpy import save
 
@@ -66,38 +66,38 @@ class Model:
     def write(self, path: str | Path) -> Path:
         """Write the file. Raises EvornnError."""
         try:
-            files.write(Path(path), self.packed())
+            files.write(Path(path), self.to_bytes())
         except OSError as error:
             raise EvornnError(f"can't write {path}: {error.strerror or error}; choose another place") from None
         return Path(path)
 
     @staticmethod
-    def read(path: str | Path) -> Model:
+    def read(path: str | Path) -> SavedNetwork:
         """The opposite of `write`. Raises EvornnError."""
         try:
-            return unpacked(Path(path).read_bytes(), str(path))
+            return from_bytes(Path(path).read_bytes(), str(path))
         except OSError as error:
             raise EvornnError(f"can't read {path}: {error.strerror or error}") from None
 
 
-def unpacked(data: bytes, name: str = "the file") -> Model:
+def from_bytes(data: bytes, name: str = "the file") -> SavedNetwork:
     """The opposite of `Model.packed`; anything else, also if it comes from an enemy, raises EvornnError."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        design = Design(**json.loads(_head(data)["__metadata__"]["evornn"]))
+        design = Design(**json.loads(_read_header(data)["__metadata__"]["evornn"]))
         genome = load(data)["genome"]
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError):
         raise EvornnError(f"{name} {DAMAGED}") from None
     if genome.dtype != np.float32 or genome.shape != (design.parameters,):
         raise EvornnError(f"{name} {DAMAGED}")
-    return Model(design, genome)
+    return SavedNetwork(design, genome)
 
 
-def _head(data: bytes) -> Mapping[str, Any]:
+def _read_header(data: bytes) -> Mapping[str, Any]:
     length = int.from_bytes(data[:HEAD], "little")
     if length > LARGEST_HEAD:
         raise ValueError(length)
-    head: Mapping[str, Any] = json.loads(data[HEAD : HEAD + length])
-    return head
+    header: Mapping[str, Any] = json.loads(data[HEAD : HEAD + length])
+    return header

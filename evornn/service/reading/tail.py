@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from evornn.service.interface import Reads
+from evornn.service.interface import StoreInterface
 from evornn.store.records import Event, JobId, LogLine, StoredJob, StoredRun
 
-EVERY = 1.0  # seconds between two looks
+POLL_SECONDS = 1.0  # seconds between two looks
 PAGE = 1000  # events, and lines, in one look
 
 
@@ -25,7 +25,7 @@ START = Cursor()
 
 
 @dataclass(frozen=True)
-class News:
+class JobUpdate:
     """One look. `running` are the runs that are being computed, as they stand."""
 
     job: StoredJob
@@ -35,37 +35,39 @@ class News:
     cursor: Cursor
 
     @property
-    def more(self) -> bool:
+    def has_more(self) -> bool:
         """Whether there may be more to see at once."""
         return max(len(self.events), len(self.lines)) == PAGE
 
 
-def look(store: Reads, job: JobId, since: Cursor = START) -> News:
+def poll(store: StoreInterface, job: JobId, since: Cursor = START) -> JobUpdate:
     """What is new. Raises NotFound."""
-    found = store.job(job)  # first: when it has ended by now, what follows is all there will be
+    record = store.job(job)  # first: when it has ended by now, what follows is all there will be
     events = store.events(job=job, after=since.event, limit=PAGE)
     lines = store.logs(job=job, after=since.line, limit=PAGE)
-    running = [] if found.finished else store.runs(job=job, state="running")
-    seen = Cursor(events[-1].id if events else since.event, lines[-1].id if lines else since.line)
-    return News(found, events, lines, running, seen)
+    running = [] if record.finished else store.runs(job=job, state="running")
+    cursor = Cursor(events[-1].id if events else since.event, lines[-1].id if lines else since.line)
+    return JobUpdate(record, events, lines, running, cursor)
 
 
-def pages(store: Reads, job: JobId) -> Iterator[News]:
+def pages(store: StoreInterface, job: JobId) -> Iterator[JobUpdate]:
     """All there is by now. Raises NotFound."""
-    news = look(store, job)
-    yield news
-    while news.more:
-        news = look(store, job, news.cursor)
-        yield news
+    update = poll(store, job)
+    yield update
+    while update.has_more:
+        update = poll(store, job, update.cursor)
+        yield update
 
 
-def follow(store: Reads, job: JobId, since: Cursor = START, every: float = EVERY) -> Iterator[News]:
+def follow(
+    store: StoreInterface, job: JobId, since: Cursor = START, interval: float = POLL_SECONDS
+) -> Iterator[JobUpdate]:
     """Look again and again until the job has ended and all was seen."""
     while True:
-        news = look(store, job, since)
-        yield news
-        since = news.cursor
-        if news.job.finished and not news.more:
+        update = poll(store, job, since)
+        yield update
+        since = update.cursor
+        if update.job.finished and not update.has_more:
             return
-        if not news.more:
-            time.sleep(every)
+        if not update.has_more:
+            time.sleep(interval)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from evornn.errors import EvornnError
-from evornn.experiments.tuning.methods import Labels, Method, Tunable
-from evornn.service.interface import Reads
+from evornn.experiments.tuning.methods import Labels, Method, TunableSpec
+from evornn.service.interface import StoreInterface
 from evornn.store.records import JobId, StoredRun
 
 
@@ -25,7 +25,7 @@ class Trial:
     network_steps: int
 
 
-def best(trials: Sequence[Trial]) -> Trial:
+def best_trial(trials: Sequence[Trial]) -> Trial:
     """The one with the lowest loss, the first of equals."""
     return min(trials, key=lambda trial: (trial.loss, trial.number))
 
@@ -35,7 +35,7 @@ def experiment_of(spec: Mapping[str, Any]) -> str:
     return f"{spec['name']} (tuning)"
 
 
-def trial_jobs(store: Reads, spec: Mapping[str, Any], job: JobId) -> list[JobId]:
+def trial_jobs(store: StoreInterface, spec: Mapping[str, Any], job: JobId) -> list[JobId]:
     """The jobs of a tuning's trials before one of its jobs, in their order; not those of others who tune the same."""
     about = store.job(job)
     same = (about.spec_id, about.owner)
@@ -43,13 +43,13 @@ def trial_jobs(store: Reads, spec: Mapping[str, Any], job: JobId) -> list[JobId]
     return sorted(other.id for other in known if (other.spec_id, other.owner) == same)
 
 
-def batches(tunable: Tunable) -> list[range]:
+def batches(tunable: TunableSpec) -> list[range]:
     """The numbers of the trials of each job."""
     count, size = tunable.tuning.trials, tunable.tuning.batch
     return [range(first, min(first + size, count)) for first in range(0, count, size)]
 
 
-def trials(tunable: Tunable, runs: Sequence[StoredRun], numbers: range) -> list[list[Trial]]:
+def batch_trials(tunable: TunableSpec, runs: Sequence[StoredRun], numbers: range) -> list[list[Trial]]:
     """[tuned methods][numbers] what a batch came to; `runs` in the order of their positions. Raises EvornnError while
     they are not over."""
     for run in runs:
@@ -57,7 +57,7 @@ def trials(tunable: Tunable, runs: Sequence[StoredRun], numbers: range) -> list[
             raise EvornnError(f"run {run.id} of the tuning is {run.state}: the same `evornn tune` goes on with it")
     seeds = len(tunable.seeds)
     parts = iter([runs[first : first + seeds] for first in range(0, len(runs), seeds)])
-    return [[_trial(method, number, next(parts)) for number in numbers] for method in tunable.tuned]
+    return [[_trial(method, number, next(parts)) for number in numbers] for method in tunable.tunable_methods]
 
 
 def _trial(method: Method, number: int, runs: Sequence[StoredRun]) -> Trial:

@@ -6,45 +6,47 @@ from dataclasses import replace
 
 import numpy as np
 
-from evornn.tasks.core.chance import LOSSES, answers
+from evornn.tasks.core.chance import LOSSES, masked_targets
 from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Data, Sequences
 
 RIDGE, ITERATIONS = 1e-3, 50
 
 
-def with_bag(data: Data, arity: int) -> Data:
+def add_bag_baseline(data: Data, arity: int) -> Data:
     """Data about trees, with the baseline *bag of nodes*: a regression (for binary cross-entropy a logistic one) on the
     number of nodes of each label, fitted on training data."""
     assert isinstance(data.train, Sequences) and isinstance(data.valid, Sequences) and isinstance(data.test, Sequences)
-    fit = logistic if data.loss == "binary_cross_entropy" else linear
-    weights = fit(counts(data.train, arity), answers(data.train)[:, 0])
-    valid, test = (_loss(data.loss, split, counts(split, arity) @ weights) for split in (data.valid, data.test))
+    fit = fit_logistic if data.loss == "binary_cross_entropy" else fit_ridge
+    weights = fit(label_counts(data.train, arity), masked_targets(data.train)[:, 0])
+    valid, test = (_loss(data.loss, split, label_counts(split, arity) @ weights) for split in (data.valid, data.test))
     return replace(data, baselines=(Baseline("bag of nodes", valid, test), *data.baselines))
 
 
-def counts(split: Sequences, arity: int) -> Doubles:
+def label_counts(split: Sequences, arity: int) -> Doubles:
     """[B, labels + 1] nodes of each label, and a 1."""
-    found = split.inputs[..., arity:].sum(axis=1).astype(np.float64)
-    return np.hstack([found, np.ones((len(found), 1))])
+    totals = split.inputs[..., arity:].sum(axis=1).astype(np.float64)
+    return np.hstack([totals, np.ones((len(totals), 1))])
 
 
-def linear(features: Doubles, wanted: Doubles) -> Doubles:
+def fit_ridge(features: Doubles, targets: Doubles) -> Doubles:
     """Ridge regression."""
     ridge = RIDGE * np.eye(features.shape[1])
-    return np.asarray(np.linalg.solve(features.T @ features + ridge, features.T @ wanted), np.float64)
+    return np.asarray(np.linalg.solve(features.T @ features + ridge, features.T @ targets), np.float64)
 
 
-def logistic(features: Doubles, wanted: Doubles) -> Doubles:
+def fit_logistic(features: Doubles, targets: Doubles) -> Doubles:
     """Logistic regression by Newton's method, with a ridge, without which labels that decide alone have no optimum."""
     weights = np.zeros(features.shape[1])
     for _ in range(ITERATIONS):
         share = 0.5 + 0.5 * np.tanh(0.5 * features @ weights)
-        slope = features.T @ (share - wanted) + RIDGE * weights
+        slope = features.T @ (share - targets) + RIDGE * weights
         curvature = (features * (share * (1 - share))[:, None]).T @ features + RIDGE * np.eye(len(weights))
         weights = weights - np.linalg.solve(curvature, slope)
     return weights
 
 
 def _loss(loss: str, split: Sequences, outputs: Doubles) -> float:
-    return float(np.mean([LOSSES[loss](o, w) for o, w in zip(outputs[:, None], answers(split)[:, None], strict=True)]))
+    return float(
+        np.mean([LOSSES[loss](o, w) for o, w in zip(outputs[:, None], masked_targets(split)[:, None], strict=True)])
+    )

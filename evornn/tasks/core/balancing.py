@@ -9,10 +9,13 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from evornn.settings import settings
-from evornn.tasks.core.task import EPISODES, Data, Score, Survived, Task, Trials
+from evornn.tasks.core.task import EPISODES, ControlEpisodes, Data, EpisodeLengths, Score, Task
 from evornn.tasks.plants.poles import Poles
 
-DAMPED, LAST = 1000, 100  # control steps: of an episode under the damping fitness; of its end, where rest counts
+DAMPING_STEPS, REST_STEPS = (
+    1000,
+    100,
+)  # control steps: of an episode under the damping fitness; of its end, where rest counts
 
 
 @settings
@@ -30,25 +33,29 @@ class Balancing(Task):
     velocities: bool = False  # whether the network sees ẋ and θ̇
     fitness: Literal["standard", "damping"] = "standard"
     start_angle: float = 4.0  # degrees, of the long pole
-    steps: Annotated[int, Ge(DAMPED), Le(10**7)] = 100_000  # that count as solved
+    steps: Annotated[int, Ge(DAMPING_STEPS), Le(10**7)] = 100_000  # that count as solved
 
     def data(self) -> Data:
-        whole = Trials(self.plant(), self.steps, self.missing)
-        training = Trials(self.plant(sway=True, window=LAST), DAMPED, damping, tested=self.steps)
-        asked = whole if self.fitness == "standard" else training
-        score = Score("control steps survived", lambda lived, _: float(lived.steps.min()), solved=self.steps)
+        test_episodes = ControlEpisodes(self.plant(), self.steps, self.shortfall)
+        damping_episodes = ControlEpisodes(
+            self.plant(sway=True, window=REST_STEPS), DAMPING_STEPS, damping_loss, test_steps=self.steps
+        )
+        train_episodes = test_episodes if self.fitness == "standard" else damping_episodes
+        score = Score("control steps survived", lambda lived, _: float(lived.steps.min()), threshold=self.steps)
         note = "Cart and poles of Wieland 1991 as in Gomez et al. 2008; validation is training: there is one start."
-        return Data(asked, asked, whole, EPISODES, labels=("force, 10 N",), note=note, score=score)
+        return Data(
+            train_episodes, train_episodes, test_episodes, EPISODES, labels=("force, 10 N",), note=note, score=score
+        )
 
     def plant(self, **reward: Any) -> Poles:
         return Poles(poles=self.poles, velocities=self.velocities, start_angle=self.start_angle, **reward)
 
-    def missing(self, survived: Survived, rewards: NDArray[Any]) -> NDArray[Any]:
+    def shortfall(self, lengths: EpisodeLengths, rewards: NDArray[Any]) -> NDArray[Any]:
         """[P, E] the share of the steps that were not survived."""
-        return 1 - survived / self.steps
+        return 1 - lengths / self.steps
 
 
-def damping(survived: Survived, sway: NDArray[Any]) -> NDArray[Any]:
+def damping_loss(lengths: EpisodeLengths, sway: NDArray[Any]) -> NDArray[Any]:
     """[P, E] 1/(1 + the damping fitness); never 0, since something always moves a little."""
-    rest = np.where(survived < LAST, 0, 0.75 / np.maximum(sway, 1e-6))
-    return np.asarray(1 / (1 + 0.1 * survived / DAMPED + 0.9 * rest))
+    rest = np.where(lengths < REST_STEPS, 0, 0.75 / np.maximum(sway, 1e-6))
+    return np.asarray(1 / (1 + 0.1 * lengths / DAMPING_STEPS + 0.9 * rest))

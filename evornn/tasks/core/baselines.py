@@ -16,12 +16,12 @@ RIDGES = tuple(10.0**power for power in range(-6, 3))  # per training row; the b
 
 
 @dataclass(frozen=True)
-class Problem:
+class ForecastProblem:
     """A forecasting task as the baselines see it: all arrays scaled, one row per origin (the last known row)."""
 
     inputs: Doubles  # [N, I]
     levels: Doubles  # [N, G] the target columns
-    wanted: Doubles  # [N, O] what a network should answer, O = G × horizon
+    targets: Doubles  # [N, O] what a network should answer, O = G × horizon
     base: Doubles  # [N, O] what the answer is counted from: 0, or the last known value
     window: int
     horizon: int
@@ -31,36 +31,40 @@ class Problem:
     test: Rows
 
 
-def baselines(problem: Problem, original: Callable[[Doubles], Floats]) -> tuple[Baseline, ...]:
+def baselines(problem: ForecastProblem, inverse_transform: Callable[[Doubles], Floats]) -> tuple[Baseline, ...]:
     """All that apply; `original` turns answers [B, O] on the test origins into original units."""
     answers = {name: answer(problem) for name, answer in BASELINES.items()}
-    judged = (_judge(name, answer, problem, original) for name, answer in answers.items() if answer is not None)
-    return tuple(baseline for baseline in judged if np.isfinite([baseline.valid, baseline.test]).all())
+    results = (
+        _evaluate(name, answer, problem, inverse_transform) for name, answer in answers.items() if answer is not None
+    )
+    return tuple(baseline for baseline in results if np.isfinite([baseline.valid, baseline.test]).all())
 
 
-def _judge(name: str, answers: Doubles, problem: Problem, original: Callable[[Doubles], Floats]) -> Baseline:
-    valid, test = (mean_square(answers[rows], problem.wanted[rows]) for rows in (problem.valid, problem.test))
-    return Baseline(name, valid, test, original(answers[problem.test]))
+def _evaluate(
+    name: str, answers: Doubles, problem: ForecastProblem, inverse_transform: Callable[[Doubles], Floats]
+) -> Baseline:
+    valid, test = (mse(answers[rows], problem.targets[rows]) for rows in (problem.valid, problem.test))
+    return Baseline(name, valid, test, inverse_transform(answers[problem.test]))
 
 
-def mean_square(answers: Doubles, wanted: Doubles) -> float:
+def mse(answers: Doubles, targets: Doubles) -> float:
     """The loss "mse" over origins and outputs."""
-    return float(np.mean(np.square(answers - wanted)))
+    return float(np.mean(np.square(answers - targets)))
 
 
-def persistence(problem: Problem) -> Doubles:
+def persistence(problem: ForecastProblem) -> Doubles:
     """[N, O] The last known value goes on."""
     return np.repeat(problem.levels, problem.horizon, axis=1) - problem.base
 
 
-def mean(problem: Problem) -> Doubles:
+def mean(problem: ForecastProblem) -> Doubles:
     """[N, O] The mean of the training targets."""
     rows = problem.training
-    level: Doubles = np.mean(problem.wanted[rows] + problem.base[rows], axis=0)
+    level: Doubles = np.mean(problem.targets[rows] + problem.base[rows], axis=0)
     return level - problem.base
 
 
-def seasonal(problem: Problem) -> Doubles | None:
+def seasonal(problem: ForecastProblem) -> Doubles | None:
     """[N, O] The value one season before the target, or as many seasons as it takes for it to be known."""
     if problem.season is None:
         return None
@@ -71,17 +75,17 @@ def seasonal(problem: Problem) -> Doubles | None:
     return known.swapaxes(1, 2).reshape(len(rows), -1) - problem.base
 
 
-def autoregression(problem: Problem) -> Doubles:
+def autoregression(problem: ForecastProblem) -> Doubles:
     """[N, O] Ridge regression on the window that networks read; its strength is the best on validation."""
     features = _windows(problem.inputs, problem.window)  # of the origins from window − 1 on
-    known, rows = problem.wanted[problem.window - 1 :], problem.training - (problem.window - 1)
+    known, rows = problem.targets[problem.window - 1 :], problem.training - (problem.window - 1)
     centre, goal = features[rows].mean(axis=0), known[rows].mean(axis=0)
     u, s, v = np.linalg.svd(features[rows] - centre, full_matrices=False)
     along = u.T @ (known[rows] - goal)
     weights = [v.T @ ((s / (s**2 + ridge * len(rows)))[:, None] * along) for ridge in RIDGES]
     answers = [goal + (features - centre) @ weight for weight in weights]
     valid = problem.valid - (problem.window - 1)
-    best = min(answers, key=lambda answer: mean_square(answer[valid], known[valid]))
+    best = min(answers, key=lambda answer: mse(answer[valid], known[valid]))
     return np.vstack([np.full((problem.window - 1, best.shape[1]), np.nan), best])
 
 
@@ -90,7 +94,7 @@ def _windows(inputs: Doubles, window: int) -> Doubles:
     return np.lib.stride_tricks.sliding_window_view(inputs, window, axis=0).reshape(len(inputs) - window + 1, -1)
 
 
-BASELINES: dict[str, Callable[[Problem], Doubles | None]] = {
+BASELINES: dict[str, Callable[[ForecastProblem], Doubles | None]] = {
     "persistence": persistence,
     "mean": mean,
     "seasonal": seasonal,

@@ -12,38 +12,38 @@ from evornn.tasks.core.task import Baseline, Sequences
 
 def chance(loss: str, train: Sequences, valid: Sequences, test: Sequences) -> Baseline:
     """The constant outputs that are best on training data, judged on the others."""
-    outputs = guess(loss, train)
-    losses = [float(LOSSES[loss](outputs, answers(split)).mean()) for split in (valid, test)]
+    outputs = best_constant(loss, train)
+    losses = [float(LOSSES[loss](outputs, masked_targets(split)).mean()) for split in (valid, test)]
     return Baseline("mean", valid=losses[0], test=losses[1])
 
 
-def guess(loss: str, train: Sequences) -> Doubles:
+def best_constant(loss: str, train: Sequences) -> Doubles:
     """[O] the constant outputs of least loss: the mean answer, or the logits that stand for it. What never occurs in
     training counts as half an occurrence, so that no logit is infinite."""
-    seen = answers(train)
+    targets = masked_targets(train)
     if loss == "mse":
-        return seen.mean(axis=0)  # type: ignore[no-any-return]
+        return targets.mean(axis=0)  # type: ignore[no-any-return]
     if loss == "binary_cross_entropy":
-        share = (seen.sum(axis=0) + 0.5) / (len(seen) + 1)
+        share = (targets.sum(axis=0) + 0.5) / (len(targets) + 1)
         return np.log(share / (1 - share))  # type: ignore[no-any-return]
-    return np.log((seen.sum(axis=0) + 0.5) / (len(seen) + 0.5 * seen.shape[1]))  # type: ignore[no-any-return]
+    return np.log((targets.sum(axis=0) + 0.5) / (len(targets) + 0.5 * targets.shape[1]))  # type: ignore[no-any-return]
 
 
-def answers(split: Sequences) -> Doubles:
+def masked_targets(split: Sequences) -> Doubles:
     """[N, O] the targets of all steps that count."""
     return split.targets[split.mask].astype(np.float64)
 
 
-def _mse(outputs: Doubles, wanted: Doubles) -> Doubles:
-    return np.square(outputs - wanted).mean(axis=-1)  # type: ignore[no-any-return]
+def _mse(outputs: Doubles, targets: Doubles) -> Doubles:
+    return np.square(outputs - targets).mean(axis=-1)  # type: ignore[no-any-return]
 
 
-def _binary_cross_entropy(outputs: Doubles, wanted: Doubles) -> Doubles:
-    return (np.logaddexp(0.0, outputs) - wanted * outputs).mean(axis=-1)  # type: ignore[no-any-return]
+def _binary_cross_entropy(outputs: Doubles, targets: Doubles) -> Doubles:
+    return (np.logaddexp(0.0, outputs) - targets * outputs).mean(axis=-1)  # type: ignore[no-any-return]
 
 
-def _cross_entropy(outputs: Doubles, wanted: Doubles) -> Doubles:
-    return -(wanted * (outputs - np.logaddexp.reduce(outputs))).sum(axis=-1)  # type: ignore[no-any-return]
+def _cross_entropy(outputs: Doubles, targets: Doubles) -> Doubles:
+    return -(targets * (outputs - np.logaddexp.reduce(outputs))).sum(axis=-1)  # type: ignore[no-any-return]
 
 
 # The losses of kernels/losses.py, where tensors are spoken, for one constant answer: [O], [N, O] → [N].

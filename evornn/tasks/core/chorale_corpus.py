@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.cache import folder, written
+from evornn.cache import atomic_write, folder
 from evornn.errors import EvornnError
 
 KEYS, LOWEST = 88, 21  # of a piano; MIDI's number of the lowest one
-FORM = 1  # of what is kept: to be raised with any change of it
+CACHE_VERSION = 1  # of what is kept: to be raised with any change of it
 Roll: TypeAlias = NDArray[np.bool_]  # [T, 88] which keys sound at each beat
 
 log = logging.getLogger("evornn.tasks")
@@ -28,46 +28,46 @@ def chorales() -> list[Roll]:
 
     Raises EvornnError without music21."""
     try:
-        place = folder("chorales") / f"music21-{version('music21')}-{FORM}.npz"
+        path = folder("chorales") / f"music21-{version('music21')}-{CACHE_VERSION}.npz"
     except ModuleNotFoundError:  # PackageNotFoundError is one
         raise EvornnError(
             "the task jsb_chorales reads its data from the package music21, which is not installed: "
             "pip install 'evornn[data]'"
         ) from None
     try:
-        return _kept(place)
+        return _load_cache(path)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # not there, or damaged
-        _keep(parsed(), place)
-        return _kept(place)
+        _save_cache(parse_chorales(), path)
+        return _load_cache(path)
 
 
-def parsed() -> list[Roll]:
+def parse_chorales() -> list[Roll]:
     """What music21 reads from its files, no two the same: its 371 chorales are 350 files, two of them twice."""
     from music21 import corpus
 
     log.info("parsing Bach's chorales (about a minute, once on this machine)")
     names = set(corpus.chorales.Iterator(returnType="filename"))
     ordered = sorted(names, key=lambda name: blake2b(name.encode()).digest())
-    rolls = {roll.tobytes(): roll for roll in (roll_of(corpus.parse(name)) for name in ordered)}
+    rolls = {roll.tobytes(): roll for roll in (piano_roll(corpus.parse(name)) for name in ordered)}
     return list(rolls.values())
 
 
-def roll_of(score: Any) -> Roll:
+def piano_roll(score: Any) -> Roll:
     """What sounds at the beginning of each quarter note of a music21 score."""
     roll = np.zeros((ceil(score.highestTime), KEYS), np.bool_)
-    for sound in score.flatten().notes:
-        first, last = ceil(sound.offset), ceil(sound.offset + sound.quarterLength)
-        for pitch in sound.pitches:
+    for note in score.flatten().notes:
+        first, last = ceil(note.offset), ceil(note.offset + note.quarterLength)
+        for pitch in note.pitches:
             roll[first:last, pitch.midi - LOWEST] = True
     return roll
 
 
-def _kept(place: Path) -> list[Roll]:
-    with place.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+def _load_cache(path: Path) -> list[Roll]:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         rolls = np.unpackbits(file["keys"], axis=1, count=KEYS).astype(np.bool_)
         return np.split(rolls, np.cumsum(file["steps"])[:-1])
 
 
-def _keep(rolls: list[Roll], place: Path) -> None:
-    with written(place) as file:
+def _save_cache(rolls: list[Roll], path: Path) -> None:
+    with atomic_write(path) as file:
         np.savez_compressed(file, keys=np.packbits(np.concatenate(rolls), axis=1), steps=[len(roll) for roll in rolls])

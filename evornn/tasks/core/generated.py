@@ -18,8 +18,8 @@ from evornn.settings import settings
 from evornn.tasks.core.chance import chance
 from evornn.tasks.core.task import Data, Score, Sequences, Task
 
-Split: TypeAlias = Literal["train", "valid", "test"]
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+SplitName: TypeAlias = Literal["train", "valid", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "valid", "test")
 TRIES = 1000  # draws in a row that bring nothing new, before we say that there is nothing new
 
 
@@ -28,7 +28,7 @@ class Example(NamedTuple):
 
     inputs: Series  # [T, I]
     targets: Series  # [T, O]; what is not counted is ignored
-    counted: int
+    loss_steps: int
 
 
 @settings
@@ -44,7 +44,7 @@ class Generated(Task):
     paper: ClassVar[str]
 
     @abstractmethod
-    def example(self, split: Split, rng: np.random.Generator) -> Example:
+    def example(self, split: SplitName, rng: np.random.Generator) -> Example:
         """Draw one."""
 
     @abstractmethod
@@ -55,24 +55,24 @@ class Generated(Task):
         """How the paper judges."""
         return None
 
-    def several(self, draw: Callable[[], Example], count: int, seen: set[bytes]) -> list[Example]:
+    def draw_examples(self, draw: Callable[[], Example], count: int, seen: set[bytes]) -> list[Example]:
         """A split: `count` examples that nothing has seen before."""
-        return distinct(draw, count, seen)
+        return draw_distinct(draw, count, seen)
 
     def data(self) -> Data:
         """Three splits, each padded to its longest sequence; the examples of all three are different."""
         seen: set[bytes] = set()
         streams = Streams(self.data_seed, type(self).__name__)
-        found = []
+        splits = []
         for split, count in zip(SPLITS, (self.train, self.valid, self.test), strict=True):
             draw = partial(self.example, split, streams.child(split).at(0))
-            found.append(padded(self.several(draw, count, seen)))
+            splits.append(pad_sequences(self.draw_examples(draw, count, seen)))
         note = f"{self.paper}, generated with data_seed {self.data_seed}."
-        return judged(*found, loss=self.loss, labels=self.labels(), note=note, score=self.score())
+        return make_data(*splits, loss=self.loss, labels=self.labels(), note=note, score=self.score())
 
 
 @settings
-class Lengthened(Generated):
+class LengthGeneralisation(Generated):
     """A generated task whose test sequences are all longer than those of training and validation."""
 
     length: Annotated[int, Ge(1)] = 20  # at most, in training and validation
@@ -85,32 +85,32 @@ class Lengthened(Generated):
             raise ValueError("test sequences are longer than those to train on: set it above length")
         return test_length
 
-    def draw_length(self, split: Split, rng: np.random.Generator, least: int = 1) -> int:
+    def draw_length(self, split: SplitName, rng: np.random.Generator, minimum: int = 1) -> int:
         """`least` … `length`, or in the test `length` + 1 … `test_length`."""
-        low, high = (self.length + 1, self.test_length) if split == "test" else (least, self.length)
+        low, high = (self.length + 1, self.test_length) if split == "test" else (minimum, self.length)
         return int(rng.integers(low, high + 1))
 
 
-def distinct(draw: Callable[[], Example], count: int, seen: set[bytes]) -> list[Example]:
+def draw_distinct(draw: Callable[[], Example], count: int, seen: set[bytes]) -> list[Example]:
     """`count` examples whose inputs are not among `seen`, which grows. Raises EvornnError when there are no more."""
-    found: list[Example] = []
+    examples: list[Example] = []
     idle = 0
-    while len(found) < count:
+    while len(examples) < count:
         example = draw()
         key = example.inputs.tobytes()
         if key not in seen:
             seen.add(key)
-            found.append(example)
+            examples.append(example)
             idle = 0
         elif (idle := idle + 1) == TRIES:
             raise EvornnError(
                 f"the task has too few different sequences for {count} that nothing has seen before: "
                 "lower train, valid or test, or make the sequences longer"
             )
-    return found
+    return examples
 
 
-def padded(examples: Sequence[Example]) -> Sequences:
+def pad_sequences(examples: Sequence[Example]) -> Sequences:
     """[B, T, …] with zeros behind the end of what is shorter than the longest."""
     longest = max(len(example.inputs) for example in examples)
     first = examples[0]
@@ -120,12 +120,12 @@ def padded(examples: Sequence[Example]) -> Sequences:
     for row, example in enumerate(examples):
         end = len(example.inputs)
         inputs[row, :end], targets[row, :end] = example.inputs, example.targets
-        mask[row, end - example.counted : end] = True
+        mask[row, end - example.loss_steps : end] = True
     targets[~mask] = 0.0
     return Sequences(inputs, targets, mask)
 
 
-def judged(
+def make_data(
     train: Sequences,
     valid: Sequences,
     test: Sequences,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Floats, Streams
-from evornn.errors import EvornnError, UnknownName, shown
+from evornn.errors import EvornnError, UnknownName, short_repr
 from evornn.tasks.core.world import Environment, World
 
 LIMIT = "max_episode_steps"  # gymnasium's own argument: after how many steps an episode of any environment is cut off
@@ -35,67 +35,70 @@ class GymnasiumWorld(World):
         self, name: str, observed: Sequence[int] | None = None, arguments: Mapping[str, Any] | None = None
     ) -> None:
         self.name, self.arguments = name, dict(arguments or {})
-        made = self._make()
-        self.space, choice = made.observation_space, made.action_space
+        env = self._make()
+        self.space, choice = env.observation_space, env.action_space
         if not self.space.is_np_flattenable:
             raise EvornnError(f"environment {name}: {self.space} has no fixed length: take another environment")
-        self.outputs, self._act = _actor(name, choice)
-        self.threshold: float | None = made.spec.reward_threshold
-        self.raw = _gymnasium().spaces.flatdim(self.space)
-        self.observed = np.arange(self.raw) if observed is None else np.array(observed)
-        if not self.observed.size or not set(self.observed.tolist()) <= set(range(self.raw)):
+        self.outputs, self._decode = _action_decoder(name, choice)
+        self.threshold: float | None = env.spec.reward_threshold
+        self.observation_size = _gymnasium().spaces.flatdim(self.space)
+        self.observed = np.arange(self.observation_size) if observed is None else np.array(observed)
+        if not self.observed.size or not set(self.observed.tolist()) <= set(range(self.observation_size)):
             raise EvornnError(
-                f"observed: {name} shows the numbers 0 … {self.raw - 1}: list some of them, got {observed}"
+                f"observed: {name} shows the numbers 0 … {self.observation_size - 1}: list some of them, got {observed}"
             )
         self.inputs = len(self.observed)
-        self.centre, self.scale = np.zeros(self.raw, np.float32), np.ones(self.raw, np.float32)
-        made.close()
+        self.centre, self.scale = (
+            np.zeros(self.observation_size, np.float32),
+            np.ones(self.observation_size, np.float32),
+        )
+        env.close()
 
     @property
-    def called(self) -> str:
+    def full_name(self) -> str:
         """Its name and its arguments."""
-        given = ", ".join(f"{key}={shown(value)}" for key, value in self.arguments.items())
-        return f"{self.name} with {given}" if given else self.name
+        text = ", ".join(f"{key}={short_repr(value)}" for key, value in self.arguments.items())
+        return f"{self.name} with {text}" if text else self.name
 
-    def failed(self, error: Exception) -> EvornnError:
+    def failure(self, error: Exception) -> EvornnError:
         """What the environment raised, in one line."""
-        said, what = " ".join(str(error).split()), "change its arguments" if self.arguments else "mend it"
+        message, advice = " ".join(str(error).split()), "change its arguments" if self.arguments else "mend it"
         return EvornnError(
-            f"environment {self.called}: {type(error).__name__}: {said}: {what}, or take another environment"
+            f"environment {self.full_name}: {type(error).__name__}: {message}: {advice}, or take another environment"
         )
 
     def open(self) -> Environment:
-        return Opened(self, self._make())
+        return FlatEnvironment(self, self._make())
 
-    def seen(self, observations: Floats) -> Floats:
-        found: Floats = ((observations - self.centre) / self.scale)[..., self.observed]
-        return found
+    def observe(self, observations: Floats) -> Floats:
+        values: Floats = ((observations - self.centre) / self.scale)[..., self.observed]
+        return values
 
     def actions(self, outputs: Floats) -> Any:
-        return self._act(outputs)
+        return self._decode(outputs)
 
-    def random(self, seeds: Sequence[int], steps: int, streams: Streams) -> Iterator[tuple[Floats, float]]:
+    def random_episodes(self, seeds: Sequence[int], steps: int, streams: Streams) -> Iterator[tuple[Floats, float]]:
         """Of one episode after the other under random actions: what was shown [T + 1, R], and its return."""
-        environment = Opened(self, self._make())
+        environment = FlatEnvironment(self, self._make())
         for seed in seeds:
-            shown, total, over = [environment.begin(seed)], 0.0, False
-            environment.made.action_space.seed(streams.integer(seed))
-            while not over and len(shown) <= steps:
-                now, reward, over = environment.step(environment.made.action_space.sample())
-                shown.append(now)
+            observations, total, done = [environment.reset(seed)], 0.0, False
+            environment.env.action_space.seed(streams.integer(seed))
+            while not done and len(observations) <= steps:
+                observation, reward, done = environment.step(environment.env.action_space.sample())
+                observations.append(observation)
                 total += reward
-            yield np.stack(shown), total
+            yield np.stack(observations), total
 
-    def measure(self, shown: Sequence[Floats]) -> None:
+    def fit_scaling(self, episodes: Sequence[Floats]) -> None:
         """Take mean and standard deviation of episodes [T + 1, R]; what never changes keeps its unit."""
-        everything = np.concatenate(shown).astype(np.float64)
-        centre, scale = everything.mean(axis=0), everything.std(axis=0)
+        observations = np.concatenate(episodes).astype(np.float64)
+        centre, scale = observations.mean(axis=0), observations.std(axis=0)
         known = np.isfinite(centre) & np.isfinite(scale) & (scale > 1e-6)
         self.centre[known], self.scale[known] = centre[known], scale[known]
 
     def _make(self) -> Any:
         gymnasium = _gymnasium()
-        with self._explained():
+        with self._translate_errors():
             module, _, name = self.name.rpartition(":")
             _register(module or ("popgym" if name.startswith("popgym-") else ""))
             if name not in gymnasium.registry:
@@ -104,7 +107,7 @@ class GymnasiumWorld(World):
             return gymnasium.make(name, disable_env_checker=True, **deepcopy(self.arguments))
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Errors of making it, in one line; its warnings (of older versions, of precision) are not shown."""
         try:
             with warnings.catch_warnings():
@@ -113,45 +116,45 @@ class GymnasiumWorld(World):
         except EvornnError:
             raise
         except Exception as error:
-            raise self.failed(error) from error
+            raise self.failure(error) from error
 
 
-class Opened:
+class FlatEnvironment:
     """An environment whose observations are flattened."""
 
-    def __init__(self, world: GymnasiumWorld, made: Any) -> None:
-        self.world, self.made, spaces = world, made, _gymnasium().spaces
+    def __init__(self, world: GymnasiumWorld, env: Any) -> None:
+        self.world, self.env, spaces = world, env, _gymnasium().spaces
         self._flat: Callable[[Any], Any] = (
             np.ravel if isinstance(world.space, spaces.Box) else lambda shown: spaces.flatten(world.space, shown)
         )
 
-    def begin(self, seed: int) -> Floats:
+    def reset(self, seed: int) -> Floats:
         try:
-            return np.asarray(self._flat(self.made.reset(seed=seed)[0]), np.float32)
+            return np.asarray(self._flat(self.env.reset(seed=seed)[0]), np.float32)
         except Exception as error:
-            raise self.world.failed(error) from error
+            raise self.world.failure(error) from error
 
     def step(self, action: Any) -> tuple[Floats, float, bool]:
         try:
-            shown, reward, terminated, truncated, _ = self.made.step(action)
-            return np.asarray(self._flat(shown), np.float32), float(reward), bool(terminated or truncated)
+            observation, reward, terminated, truncated, _ = self.env.step(action)
+            return np.asarray(self._flat(observation), np.float32), float(reward), bool(terminated or truncated)
         except Exception as error:  # somebody else's program may raise anything
-            raise self.world.failed(error) from error
+            raise self.world.failure(error) from error
 
 
-def _actor(name: str, space: Any) -> tuple[int, Callable[[Floats], Any]]:
+def _action_decoder(name: str, space: Any) -> tuple[int, Callable[[Floats], Any]]:
     """How many outputs it takes to act in a space, and what they mean."""
     spaces = _gymnasium().spaces
     if isinstance(space, spaces.Discrete):
-        return int(space.n), Choice(int(space.start))
+        return int(space.n), DiscreteActions(int(space.start))
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        return int(space.nvec.sum()), Choices(space.nvec, space.start)
+        return int(space.nvec.sum()), MultiDiscreteActions(space.nvec, space.start)
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
-        return int(np.prod(space.shape)), Stretched(space.low, space.high)
+        return int(np.prod(space.shape)), BoxActions(space.low, space.high)
     raise EvornnError(f"environment {name}: actions must be Discrete, MultiDiscrete or a Box of numbers, not {space}")
 
 
-class Choice:
+class DiscreteActions:
     """One of several actions, the first of which has the number `start`."""
 
     def __init__(self, start: int) -> None:
@@ -161,7 +164,7 @@ class Choice:
         return (outputs.argmax(axis=-1) + self.start).tolist()
 
 
-class Choices:
+class MultiDiscreteActions:
     """Several choices at once, each with its own number of actions and its first."""
 
     def __init__(self, counts: NDArray[Any], starts: NDArray[Any]) -> None:
@@ -172,18 +175,18 @@ class Choices:
         return np.stack([part.argmax(axis=-1) for part in parts], axis=-1) + self.starts
 
 
-class Stretched:
+class BoxActions:
     """Numbers within bounds, or without any where one of them is infinite."""
 
     def __init__(self, low: NDArray[Any], high: NDArray[Any]) -> None:
         self.low, self.high = low, high
-        self.bounded = np.isfinite(low) & np.isfinite(high)
+        self.is_bounded = np.isfinite(low) & np.isfinite(high)
 
     def __call__(self, outputs: Floats) -> Any:
         outputs = outputs.reshape(*outputs.shape[:-1], *self.low.shape)
-        low, high = (np.where(self.bounded, bound, 0) for bound in (self.low, self.high))
-        stretched = low + (np.tanh(outputs) + 1) / 2 * (high - low)
-        return np.clip(np.where(self.bounded, stretched, outputs), self.low, self.high).astype(self.low.dtype)
+        low, high = (np.where(self.is_bounded, bound, 0) for bound in (self.low, self.high))
+        bounded = low + (np.tanh(outputs) + 1) / 2 * (high - low)
+        return np.clip(np.where(self.is_bounded, bounded, outputs), self.low, self.high).astype(self.low.dtype)
 
 
 def _gymnasium() -> Any:
@@ -202,8 +205,8 @@ def _register(module: str) -> None:
         if module:
             import_module(module)
     except ImportError as error:
-        how = INSTALL if module == "popgym" else "install its package, or put its folder into PYTHONPATH"
-        raise EvornnError(f"environment: {module} can't be imported, {error}: {how}") from None
+        advice = INSTALL if module == "popgym" else "install its package, or put its folder into PYTHONPATH"
+        raise EvornnError(f"environment: {module} can't be imported, {error}: {advice}") from None
 
 
 def _check_arguments(name: str, entry: Any, arguments: Mapping[str, Any]) -> None:
@@ -212,9 +215,9 @@ def _check_arguments(name: str, entry: Any, arguments: Mapping[str, Any]) -> Non
         return
     from gymnasium.envs.registration import load_env_creator
 
-    taken = inspect.signature(load_env_creator(entry) if isinstance(entry, str) else entry).parameters.values()
-    known = [one.name for one in taken if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    anything = any(one.kind is one.VAR_KEYWORD for one in taken)
+    parameters = inspect.signature(load_env_creator(entry) if isinstance(entry, str) else entry).parameters.values()
+    known = [one.name for one in parameters if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    accepts_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
     for argument in arguments:
-        if argument not in (*known, LIMIT) and (not anything or argument in ("id", "disable_env_checker")):
+        if argument not in (*known, LIMIT) and (not accepts_any or argument in ("id", "disable_env_checker")):
             raise UnknownName(f"argument of {name}", argument, [*known, LIMIT])

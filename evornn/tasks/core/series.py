@@ -13,13 +13,13 @@ from pydantic import BeforeValidator, ValidationInfo, field_validator
 
 from evornn.settings import settings
 from evornn.tasks.core import windows
-from evornn.tasks.core.baselines import Problem, baselines
+from evornn.tasks.core.baselines import ForecastProblem, baselines
 from evornn.tasks.core.scaling import Doubles, Scaling, Transform, check_domain
 from evornn.tasks.core.task import Chart, Data, Sequences, Task
 
 
 @dataclass(frozen=True)
-class Table:
+class TimeSeries:
     """N rows in the order of time, with no gaps."""
 
     values: Doubles  # [N, C], finite
@@ -27,7 +27,7 @@ class Table:
     inputs: tuple[str, ...]  # which of them a network reads
     targets: tuple[str, ...]  # which of them it predicts
     times: list[str]  # [N] ISO dates, or row numbers from 1
-    dated: bool = False
+    has_dates: bool = False
     step: str = "row"  # what lies between two rows
     season: int | None = None  # in rows, where the data have one
     unit: str = ""
@@ -55,7 +55,7 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-Split: TypeAlias = Annotated[tuple[float | str, ...], BeforeValidator(_check_split)]
+SplitBounds: TypeAlias = Annotated[tuple[float | str, ...], BeforeValidator(_check_split)]
 
 
 @settings
@@ -67,7 +67,7 @@ class Forecasting(Task):
     window: Annotated[int, Ge(1)] = 48
     washout: Annotated[int, Ge(0)] | None = None  # None: half the window
     stride: Annotated[int, Ge(1)] | None = None  # None: window − washout, so that each row is a target about once
-    split: Split = (0.7, 0.15, 0.15)  # train, validation, test; or the dates on which the last two begin
+    split: SplitBounds = (0.7, 0.15, 0.15)  # train, validation, test; or the dates on which the last two begin
     difference: bool = True  # predict the change from the last known value
     transform: Transform = "none"  # before standardising
     season: Annotated[int, Ge(1)] | None = None  # rows, for the seasonal baseline; None: what the data say
@@ -80,78 +80,82 @@ class Forecasting(Task):
         return washout
 
     @abstractmethod
-    def table(self) -> Table:
+    def time_series(self) -> TimeSeries:
         """The series. Raises EvornnError with what to do about bad data."""
 
     def data(self) -> Data:
         """Cut, split, scale. Raises EvornnError when the series is too short or a value has no transform."""
-        return forecasts(self.table(), self)
+        return make_forecast_data(self.time_series(), self)
 
 
-def forecasts(table: Table, how: Forecasting) -> Data:
+def make_forecast_data(series: TimeSeries, task: Forecasting) -> Data:
     """A table as three splits of windows, I = inputs, O = targets × horizon (all steps of the first target first)."""
-    check_domain(how.transform, table.values, table.columns)
-    parts = windows.parts(how.split, table.times, table.dated)
-    windows.check_room(parts, how.window, how.horizon)
-    scaling = Scaling.fit(how.transform, table.values[: parts.valid])
-    washout = how.window // 2 if how.washout is None else how.washout
-    training = parts.training(how.window, how.horizon, how.stride or how.window - washout)
-    problem = _problem(table, how, parts, scaling, windows.counted(training, how.window, washout))
-    chart = _chart(table, how, parts, scaling, problem)
+    check_domain(task.transform, series.values, series.columns)
+    bounds = windows.split_origins(task.split, series.times, series.has_dates)
+    windows.check_length(bounds, task.window, task.horizon)
+    scaling = Scaling.fit(task.transform, series.values[: bounds.valid])
+    washout = task.window // 2 if task.washout is None else task.washout
+    training = bounds.training_origins(task.window, task.horizon, task.stride or task.window - washout)
+    problem = _problem(series, task, bounds, scaling, windows.loss_origins(training, task.window, washout))
+    chart = _chart(series, task, bounds, scaling, problem)
 
     def cut(origins: windows.Rows, washout: int) -> Sequences:
-        return windows.sequences(problem.inputs, problem.wanted, origins, how.window, washout)
+        return windows.sequences(problem.inputs, problem.targets, origins, task.window, washout)
 
     return Data(
         train=cut(training, washout),
-        valid=cut(problem.valid, how.window - 1),
-        test=cut(problem.test, how.window - 1),
-        baselines=baselines(problem, chart.original),
-        labels=tuple(_label(name, ahead, table) for name in table.targets for ahead in range(1, how.horizon + 1)),
-        note=_note(table, parts),
+        valid=cut(problem.valid, task.window - 1),
+        test=cut(problem.test, task.window - 1),
+        baselines=baselines(problem, chart.inverse_transform),
+        labels=tuple(_label(name, ahead, series) for name in series.targets for ahead in range(1, task.horizon + 1)),
+        note=_note(series, bounds),
         chart=chart,
     )
 
 
-def _problem(table: Table, how: Forecasting, parts: windows.Parts, scaling: Scaling, training: windows.Rows) -> Problem:
-    scaled = scaling.apply(table.values)
-    levels = scaled[:, table.positions(table.targets)]
-    base = np.repeat(levels, how.horizon, axis=1) * how.difference
-    return Problem(
-        inputs=scaled[:, table.positions(table.inputs)],
+def _problem(
+    series: TimeSeries, task: Forecasting, bounds: windows.SplitOrigins, scaling: Scaling, training: windows.Rows
+) -> ForecastProblem:
+    scaled = scaling.apply(series.values)
+    levels = scaled[:, series.positions(series.targets)]
+    base = np.repeat(levels, task.horizon, axis=1) * task.difference
+    return ForecastProblem(
+        inputs=scaled[:, series.positions(series.inputs)],
         levels=levels,
-        wanted=windows.future(levels, how.horizon) - base,
+        targets=windows.future(levels, task.horizon) - base,
         base=base,
-        window=how.window,
-        horizon=how.horizon,
-        season=how.season or table.season,
+        window=task.window,
+        horizon=task.horizon,
+        season=task.season or series.season,
         training=training,
-        valid=parts.judged("valid", how.window, how.horizon),
-        test=parts.judged("test", how.window, how.horizon),
+        valid=bounds.evaluation_origins("valid", task.window, task.horizon),
+        test=bounds.evaluation_origins("test", task.window, task.horizon),
     )
 
 
-def _chart(table: Table, how: Forecasting, parts: windows.Parts, scaling: Scaling, problem: Problem) -> Chart:
-    positions = table.positions(table.targets)
-    targets, outputs = table.values[:, positions], np.repeat(positions, how.horizon)  # [N, G], [O]
+def _chart(
+    series: TimeSeries, task: Forecasting, bounds: windows.SplitOrigins, scaling: Scaling, problem: ForecastProblem
+) -> Chart:
+    positions = series.positions(series.targets)
+    targets, outputs = series.values[:, positions], np.repeat(positions, task.horizon)  # [N, G], [O]
     mean, std = scaling.mean[outputs], scaling.std[outputs]
     return Chart(
-        times=[table.times[row + 1] for row in problem.test],
-        truth=windows.future(targets, how.horizon)[problem.test].astype(np.float32),
+        times=[series.times[row + 1] for row in problem.test],
+        truth=windows.future(targets, task.horizon)[problem.test].astype(np.float32),
         offset=(mean + std * problem.base[problem.test]).astype(np.float32),
         scale=std.astype(np.float32),
-        unit=table.unit,
+        unit=series.unit,
         history=targets[: problem.test[0] + 1, 0].astype(np.float32),
-        transform=how.transform,
+        transform=task.transform,
     )
 
 
-def _label(target: str, ahead: int, table: Table) -> str:
-    unit = f" ({table.unit})" if table.unit else ""
-    return f"{target}, {ahead} {table.step}{'s' * (ahead > 1)} ahead{unit}"
+def _label(target: str, ahead: int, series: TimeSeries) -> str:
+    unit = f" ({series.unit})" if series.unit else ""
+    return f"{target}, {ahead} {series.step}{'s' * (ahead > 1)} ahead{unit}"
 
 
-def _note(table: Table, parts: windows.Parts) -> str:
+def _note(series: TimeSeries, bounds: windows.SplitOrigins) -> str:
     """Source, licence and where the parts begin."""
-    train, valid, test, end = (table.times[row] for row in (0, parts.valid, parts.test, -1))
-    return f"{table.source} Training from {train}, validation from {valid}, test from {test} to {end}.".strip()
+    train, valid, test, end = (series.times[row] for row in (0, bounds.valid, bounds.test, -1))
+    return f"{series.source} Training from {train}, validation from {valid}, test from {test} to {end}.".strip()

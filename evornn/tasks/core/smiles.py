@@ -18,10 +18,10 @@ Bonds: TypeAlias = list[list[int]]  # [atoms] the neighbours of each
 def tree(smiles: str) -> Tree:
     """The molecule's carbon atoms. Raises EvornnError for what is no acyclic alkane."""
     bonds = parse(smiles)
-    first = _farthest(bonds, 0)[0]
-    ends = _farthest(bonds, first)
-    ends += _farthest(bonds, ends[0])  # now all ends of longest chains
-    return min(_rooted(bonds, end) for end in set(ends))
+    first = _farthest_atoms(bonds, 0)[0]
+    ends = _farthest_atoms(bonds, first)
+    ends += _farthest_atoms(bonds, ends[0])  # now all ends of longest chains
+    return min(_rooted_tree(bonds, end) for end in set(ends))
 
 
 def parse(smiles: str) -> Bonds:
@@ -44,28 +44,30 @@ def parse(smiles: str) -> Bonds:
         elif smiles[place] == ")" and branches and smiles[place - 1] != "(":
             last, place = branches.pop(), place + 1
         else:
-            raise _wrong(smiles, f"{smiles[place]!r} at {place + 1}")
+            raise _syntax_error(smiles, f"{smiles[place]!r} at {place + 1}")
     if branches or not bonds or max(map(len, bonds)) > 4:
-        raise _wrong(smiles, "an open bracket" if branches else "no atom" if not bonds else "a carbon with five bonds")
+        raise _syntax_error(
+            smiles, "an open bracket" if branches else "no atom" if not bonds else "a carbon with five bonds"
+        )
     return bonds
 
 
-def _wrong(smiles: str, what: str) -> EvornnError:
+def _syntax_error(smiles: str, what: str) -> EvornnError:
     return EvornnError(f"SMILES {smiles!r}: {what}: give an acyclic alkane, of C and brackets alone, such as CC(C)C")
 
 
-def _farthest(bonds: Bonds, start: int) -> list[int]:
+def _farthest_atoms(bonds: Bonds, start: int) -> list[int]:
     """The atoms that are the most bonds away."""
     layer, before = [start], {start}
     while True:
-        ahead = [atom for here in layer for atom in bonds[here] if atom not in before]
+        ahead = [atom for neighbour in layer for atom in bonds[neighbour] if atom not in before]
         if not ahead:
             return layer
         before |= set(ahead)
         layer = ahead
 
 
-def _rooted(bonds: Bonds, atom: int, parent: int = -1) -> Tree:
+def _rooted_tree(bonds: Bonds, atom: int, parent: int = -1) -> Tree:
     """Children in an order that does not depend on how atoms are counted."""
-    children = sorted(_rooted(bonds, child, atom) for child in bonds[atom] if child != parent)
+    children = sorted(_rooted_tree(bonds, child, atom) for child in bonds[atom] if child != parent)
     return Tree(4 - len(bonds[atom]), tuple(children))

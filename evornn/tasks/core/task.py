@@ -41,14 +41,14 @@ class Sequences:
         return Sequences(self.inputs[rows], self.targets[rows], self.mask[rows])
 
 
-Survived: TypeAlias = NDArray[np.int64]  # [P, E] control steps
-Fitness: TypeAlias = Callable[[Survived, NDArray[Any]], NDArray[Any]]
+EpisodeLengths: TypeAlias = NDArray[np.int64]  # [P, E] control steps
+Fitness: TypeAlias = Callable[[EpisodeLengths, NDArray[Any]], NDArray[Any]]
 """Steps survived [P, E] and sums of rewards [P, E] → what each episode is worth as a loss [P, E]: lower is better."""
 EPISODES = "episodes"  # the loss of a task that asks for control: its trials' fitness
 
 
 @dataclass(frozen=True)
-class Trials:
+class ControlEpisodes:
     """A plant to control, in all its episodes. A network's loss is the mean of theirs.
 
     With `tested`, the best of each generation (of the networks judged together) whose episodes all last for `steps` is
@@ -57,16 +57,16 @@ class Trials:
     plant: Plant
     steps: int  # control steps of an episode, at most
     fitness: Fitness
-    tested: int = 0
+    test_steps: int = 0
 
     @property
     def sizes(self) -> tuple[int, int]:
         """Inputs and outputs."""
         trace = self.plant.trace()
-        return len(trace.observed), len(trace.a)
+        return len(trace.observations), len(trace.a)
 
 
-Asked: TypeAlias = Sequences | Trials | Rollouts
+Split: TypeAlias = Sequences | ControlEpisodes | Rollouts
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ class Score:
     """How a task is judged in its own terms, beside the loss: by the number that its paper reports."""
 
     name: str  # what the number is, with its unit: "share of strings right", "NRMSE"
-    judge: Callable[[Any, Any], float]  # outputs [B, T, O], or the episodes of one genome, and what was asked
-    solved: float | None = None  # the least score that counts as solved; None: the paper knows no such thing
+    compute: Callable[[Any, Any], float]  # outputs [B, T, O], or the episodes of one genome, and what was asked
+    threshold: float | None = None  # the least score that counts as solved; None: the paper knows no such thing
     losses: tuple[str, ...] = ()  # those under which outputs are what `judge` takes them for, say logits; empty: all
 
 
@@ -97,9 +97,9 @@ class Data:
     judgement may read `test`.
     """
 
-    train: Asked
-    valid: Asked
-    test: Asked
+    train: Split
+    valid: Split
+    test: Split
     loss: str = "mse"  # a name in kernels/losses.py, EPISODES or RETURN
     baselines: tuple[Baseline, ...] = ()
     labels: tuple[str, ...] = ()  # names of the O outputs, with units where known
@@ -108,7 +108,7 @@ class Data:
     score: Score | None = None
 
     @property
-    def splits(self) -> tuple[Asked, Asked, Asked]:
+    def splits(self) -> tuple[Split, Split, Split]:
         return self.train, self.valid, self.test
 
     @property
@@ -133,7 +133,7 @@ class Chart:
     history: Floats = field(default_factory=lambda: np.zeros(0, np.float32))  # first target, all before the test split
     transform: Transform = "none"  # what came before standardising, a name in tasks/scaling.py
 
-    def original(self, predictions: NDArray[Any]) -> Floats:
+    def inverse_transform(self, predictions: NDArray[Any]) -> Floats:
         """[B, O] scaled predictions → original units."""
         return inverse(self.transform, self.offset + self.scale * predictions).astype(np.float32)
 

@@ -21,7 +21,7 @@ class Tree(NamedTuple):
     children: tuple[Tree, ...] = ()
 
 
-class Words(NamedTuple):
+class Vocabulary(NamedTuple):
     """Labels by the number of their children."""
 
     leaves: tuple[int, ...]
@@ -29,13 +29,13 @@ class Words(NamedTuple):
     binary: tuple[int, ...]
 
 
-def example(tree: Tree, arity: int, labels: int, answer: float) -> Example:
+def tree_example(tree: Tree, arity: int, labels: int, answer: float) -> Example:
     """I = arity + labels, O = 1; T nodes."""
-    inputs = steps(tree, arity, labels)
+    inputs = encode_tree(tree, arity, labels)
     return Example(inputs, np.full((len(inputs), 1), answer, np.float32), 1)
 
 
-def steps(tree: Tree, arity: int, labels: int) -> Series:
+def encode_tree(tree: Tree, arity: int, labels: int) -> Series:
     """[T, arity + labels]"""
     nodes = list(_post_order(tree))
     places = np.zeros((len(nodes), arity), np.float32)
@@ -44,15 +44,15 @@ def steps(tree: Tree, arity: int, labels: int) -> Series:
     return np.hstack([places, one_hot([label for label, _ in nodes], labels)])
 
 
-def grown(operators: int, words: Words, rng: np.random.Generator) -> Tree:
+def random_tree(operators: int, vocabulary: Vocabulary, rng: np.random.Generator) -> Tree:
     """A random tree with so many inner nodes."""
     if operators == 0:
-        return Tree(int(rng.choice(words.leaves)))
-    label, below = int(rng.choice(words.unary + words.binary)), operators - 1
-    if label in words.unary:
-        return Tree(label, (grown(below, words, rng),))
-    left = int(rng.integers(below + 1))
-    return Tree(label, (grown(left, words, rng), grown(below - left, words, rng)))
+        return Tree(int(rng.choice(vocabulary.leaves)))
+    label, remaining = int(rng.choice(vocabulary.unary + vocabulary.binary)), operators - 1
+    if label in vocabulary.unary:
+        return Tree(label, (random_tree(remaining, vocabulary, rng),))
+    left = int(rng.integers(remaining + 1))
+    return Tree(label, (random_tree(left, vocabulary, rng), random_tree(remaining - left, vocabulary, rng)))
 
 
 def _post_order(tree: Tree, before: int = 0) -> Iterator[tuple[int, list[int]]]:

@@ -27,58 +27,62 @@ def sequences(inputs: Doubles, targets: Doubles, origins: Rows, window: int, was
     their targets are 0."""
     rows = origins[:, None] + np.arange(1 - window, 1)  # [B, T]
     mask = np.broadcast_to(np.arange(window) >= washout, rows.shape).copy()
-    wanted = np.where(mask[..., None], targets[rows], 0.0)
-    return Sequences(inputs[rows].astype(np.float32), wanted.astype(np.float32), mask)
+    window_targets = np.where(mask[..., None], targets[rows], 0.0)
+    return Sequences(inputs[rows].astype(np.float32), window_targets.astype(np.float32), mask)
 
 
-def counted(origins: Rows, window: int, washout: int) -> Rows:
+def loss_origins(origins: Rows, window: int, washout: int) -> Rows:
     """The origins of all forecasts that count in windows ending at `origins` and have a full window behind them."""
     every = np.unique(origins[:, None] - np.arange(window - washout))
     return every[every >= window - 1]
 
 
 @dataclass(frozen=True)
-class Parts:
+class SplitOrigins:
     """Rows [0, valid) are for training, [valid, test) for choosing, [test, rows) for the final judgement."""
 
     valid: int
     test: int
     rows: int
 
-    def training(self, window: int, horizon: int, stride: int) -> Rows:
+    def training_origins(self, window: int, horizon: int, stride: int) -> Rows:
         """[B] origins of training windows that lie, with all they predict, in the training part; every `stride` rows,
         counted back from its end."""
         return np.arange(self.valid - horizon - 1, window - 2, -stride, dtype=np.int64)[::-1]
 
-    def judged(self, part: str, window: int, horizon: int) -> Rows:
+    def evaluation_origins(self, part: str, window: int, horizon: int) -> Rows:
         """[B] origins of all forecasts that lie in a part. What the forecast is made from may lie before it."""
         first, end = {"valid": (self.valid, self.test), "test": (self.test, self.rows)}[part]
         return np.arange(max(first - 1, window - 1), end - horizon, dtype=np.int64)
 
 
-def parts(split: tuple[float | str, ...], times: list[str], dated: bool) -> Parts:
+def split_origins(split: tuple[float | str, ...], times: list[str], has_dates: bool) -> SplitOrigins:
     """Where the parts begin: from three fractions, or from the two dates on which validation and test begin."""
     rows = len(times)
     if isinstance(split[0], str):
-        if not dated:
+        if not has_dates:
             raise EvornnError("split: dates need to know the date of each row: set date to the column that has it")
         valid, test = (sum(time < str(begin) for time in times) for begin in split)
     else:
         train, middle, _ = (float(fraction) for fraction in split)
         valid, test = round(train * rows), round((train + middle) * rows)
-    return Parts(valid, test, rows)
+    return SplitOrigins(valid, test, rows)
 
 
-def check_room(parts: Parts, window: int, horizon: int) -> None:
+def check_length(bounds: SplitOrigins, window: int, horizon: int) -> None:
     """Raises EvornnError where a part has no window to offer."""
-    if parts.rows < window + horizon:
-        least = f"window {window} + horizon {horizon}"
-        raise EvornnError(f"the series has {parts.rows} rows, shorter than {least}: lower the window or give more rows")
-    room = [
-        ("train", parts.valid, window + horizon),
-        ("valid", parts.test - parts.valid, horizon),
-        ("test", parts.rows - parts.test, horizon),
+    if bounds.rows < window + horizon:
+        minimum = f"window {window} + horizon {horizon}"
+        raise EvornnError(
+            f"the series has {bounds.rows} rows, shorter than {minimum}: lower the window or give more rows"
+        )
+    requirements = [
+        ("train", bounds.valid, window + horizon),
+        ("valid", bounds.test - bounds.valid, horizon),
+        ("test", bounds.rows - bounds.test, horizon),
     ]
-    for part, rows, wants in room:
-        if rows < wants:
-            raise EvornnError(f"split: leaves {rows} rows for {part}, which wants at least {wants}: change the split")
+    for part, rows, min_rows in requirements:
+        if rows < min_rows:
+            raise EvornnError(
+                f"split: leaves {rows} rows for {part}, which wants at least {min_rows}: change the split"
+            )

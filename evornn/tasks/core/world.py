@@ -15,7 +15,7 @@ from evornn.arrays import Floats
 class Environment(Protocol):
     """One running environment."""
 
-    def begin(self, seed: int) -> Floats:
+    def reset(self, seed: int) -> Floats:
         """A new episode; the first observation [R]."""
 
     def step(self, action: Any) -> tuple[Floats, float, bool]:
@@ -28,14 +28,14 @@ class World(ABC):
 
     inputs: int
     outputs: int
-    raw: int  # R
+    observation_size: int  # R
 
     @abstractmethod
     def open(self) -> Environment:
         """One more of these environments."""
 
     @abstractmethod
-    def seen(self, observations: Floats) -> Floats:
+    def observe(self, observations: Floats) -> Floats:
         """[P, E, R] what environments show → [P, E, I] what networks see of it."""
 
     @abstractmethod
@@ -53,7 +53,9 @@ class Rollouts:
     world: World
     seeds: NDArray[np.int64]
     steps: int  # of an episode, at most
-    usual: int | None = None  # episodes of an evaluation, others for each generation; None: all of them, every time
+    default_batch_size: int | None = (
+        None  # episodes of an evaluation, others for each generation; None: all of them, every time
+    )
 
     @property
     def sizes(self) -> tuple[int, int]:

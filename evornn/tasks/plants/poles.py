@@ -13,7 +13,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from evornn.arrays import Floats
-from evornn.ops import Node, Value, above, absolute, clip, cos, either, sign, sin
+from evornn.ops import Node, Value, absolute, clip, cos, greater, logical_or, sign, sin
 from evornn.plant import Plant, Values, rk4
 from evornn.settings import settings
 
@@ -45,7 +45,7 @@ class Poles(Plant):
         """x, ẋ, then θ, θ̇ of each pole: m, m/s, rad, rad/s."""
         return ("x", "v", "angle1", "speed1", "angle2", "speed2")[: 2 + 2 * self.poles]
 
-    def starts(self) -> Floats:
+    def initial_states(self) -> Floats:
         return np.array([[0, 0, math.radians(self.start_angle), 0, 0, 0][: len(self.state)]], np.float32)
 
     def step(self, s: Values, a: Values) -> Values:
@@ -70,11 +70,11 @@ class Poles(Plant):
         scaled = [s[0] / 4.8, s[1] / 2.0, *(value / by for value, by in zip(s[2:], (0.52, 2.0) * 2, strict=False))]
         return tuple(scaled if self.velocities else scaled[::2])
 
-    def failed(self, s: Values) -> Node:
+    def is_terminal(self, s: Values) -> Node:
         limit = math.radians(self.fail_angle or (12.0 if self.poles == 1 else 36.0))
-        outside = above(absolute(s[0]), TRACK)
+        outside = greater(absolute(s[0]), TRACK)
         for angle in s[2::2]:
-            outside = either(outside, above(absolute(angle), limit))
+            outside = logical_or(outside, greater(absolute(angle), limit))
         return outside
 
     def reward(self, s: Values, a: Values) -> Value:

@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Gt
 
 from evornn.arrays import Floats
-from evornn.ops import Node, Value, above, absolute, clip, cos, maximum, minimum, sin, where
+from evornn.ops import Node, Value, absolute, clip, cos, greater, maximum, minimum, sin, where
 from evornn.plant import Plant, Values
 from evornn.settings import settings
 
@@ -47,34 +47,41 @@ class Walker(Plant):
     def actions(self) -> int:  # type: ignore[override]
         return self.outputs
 
-    def starts(self) -> Floats:
+    def initial_states(self) -> Floats:
         return np.array([[0, 0, SWING, 0, LENGTH * np.sin(SWING), LENGTH * np.cos(SWING)]], np.float32)
 
     def step(self, s: Values, a: Values) -> tuple[Value, ...]:
         x, v, angle, spin, ahead, height = s
-        down, forward, backward = above(a[0], 0.5), clip(a[-2], 0.0, 1.0), clip(a[-1], 0.0, 1.0)
+        down, forward, backward = greater(a[0], 0.5), clip(a[-2], 0.0, 1.0), clip(a[-1], 0.0, 1.0)
         # a leg that stands is turned by the body
-        coasting = ahead - self.dt * v
-        gained = self.dt * FORCE * _inwards(coasting, height * TANGENT, forward - backward)
-        foot = coasting - self.dt / 2 * gained
+        coast_ahead = ahead - self.dt * v
+        speed_gain = self.dt * FORCE * _inwards(coast_ahead, height * TANGENT, forward - backward)
+        foot = coast_ahead - self.dt / 2 * speed_gain
         left = clip(foot, -REACH, REACH)
-        standing = _arctan(left / height)
-        speed = where(above(absolute(foot), REACH), 0.0, v + gained)
-        stands: tuple[Value, ...] = (
+        stance_angle = _arctan(left / height)
+        speed = where(greater(absolute(foot), REACH), 0.0, v + speed_gain)
+        stance_state: tuple[Value, ...] = (
             x + (ahead - left),
             speed,
-            standing,
-            (standing - angle) * (1 / self.dt),
+            stance_angle,
+            (stance_angle - angle) * (1 / self.dt),
             left,
             height,
         )
         # a leg that is raised swings, up to its limits
-        turning = clip(spin + self.dt * TORQUE * FORCE * (backward - forward), -SPIN, SPIN)
-        swung = angle + self.dt / 2 * (spin + turning)
-        within = clip(swung, -SWING, SWING)
-        turning = where(above(absolute(swung), SWING), 0.0, turning)
-        swings: tuple[Value, ...] = (x, 0.0, within, turning, LENGTH * sin(within), LENGTH * cos(within))
-        return tuple(where(down, one, other) for one, other in zip(stands, swings, strict=True))
+        swing_spin = clip(spin + self.dt * TORQUE * FORCE * (backward - forward), -SPIN, SPIN)
+        unlimited_angle = angle + self.dt / 2 * (spin + swing_spin)
+        swing_angle = clip(unlimited_angle, -SWING, SWING)
+        swing_spin = where(greater(absolute(unlimited_angle), SWING), 0.0, swing_spin)
+        swing_state: tuple[Value, ...] = (
+            x,
+            0.0,
+            swing_angle,
+            swing_spin,
+            LENGTH * sin(swing_angle),
+            LENGTH * cos(swing_angle),
+        )
+        return tuple(where(down, one, other) for one, other in zip(stance_state, swing_state, strict=True))
 
     def observe(self, s: Values) -> tuple[Value, ...]:
         return (s[2] / SWING if self.sensor else 0.0,)
@@ -86,8 +93,8 @@ class Walker(Plant):
 
 def _inwards(ahead: Node, limit: Node, force: Node) -> Node:
     """The force that a leg can exert whose foot is so far ahead."""
-    force = where(above(ahead, limit), maximum(force, 0.0), force)
-    return where(above(-ahead, limit), minimum(force, 0.0), force)
+    force = where(greater(ahead, limit), maximum(force, 0.0), force)
+    return where(greater(-ahead, limit), minimum(force, 0.0), force)
 
 
 def _arctan(x: Node) -> Node:

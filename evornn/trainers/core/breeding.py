@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evornn.trainers.core.coordinates import Points
 
 
-def parents(
+def select_parents(
     selection: str, losses: NDArray[np.float64], count: int, size: float, rng: np.random.Generator
 ) -> NDArray[np.intp]:
     """[count] members to breed from. `tournament`: each the best of `size` drawn ones; `truncation`: drawn from the
@@ -26,12 +26,12 @@ def parents(
     return chosen
 
 
-def crossed(crossover: str, a: Points, b: Points, spread: float, rng: np.random.Generator) -> tuple[Points, Points]:
+def recombine(crossover: str, a: Points, b: Points, eta: float, rng: np.random.Generator) -> tuple[Points, Points]:
     """Two children [K, n] of each pair of parents a, b [K, n]."""
     if crossover == "none":
         return a, b
     if crossover == "simulated_binary":
-        return simulated_binary(a, b, spread, rng)
+        return simulated_binary(a, b, eta, rng)
     from_b = {"uniform": _uniform, "one_point": _one_point, "two_point": _two_point}[crossover](a.shape, rng)
     return np.where(from_b, b, a), np.where(from_b, a, b)
 

@@ -41,7 +41,7 @@ class Coordinates:
         with np.errstate(all="ignore"):
             values = self.scale.astype(z.dtype, copy=False) * z
             values += self.centre.astype(z.dtype, copy=False)
-            values = values if self.bounds is None else reflected(values, *self.bounds)
+            values = values if self.bounds is None else reflect(values, *self.bounds)
             return values.astype(np.float32, copy=False)
 
     def z(self, genomes: Genomes) -> Points:
@@ -49,7 +49,7 @@ class Coordinates:
         return (genomes.astype(np.float64) - self.centre) / self.scale
 
 
-def reflected(values: Points, low: float, high: float) -> Points:
+def reflect(values: Points, low: float, high: float) -> Points:
     """The values as if low and high were mirrors; those between them stay as they are, to the bit."""
     period = 2 * (high - low)
     folded = np.mod(values - low, period)
@@ -57,7 +57,7 @@ def reflected(values: Points, low: float, high: float) -> Points:
     return np.where((low <= values) & (values <= high), values, np.clip(inside, low, high))
 
 
-def ordered(bounds: Bounds | None) -> Bounds | None:
+def check_bounds(bounds: Bounds | None) -> Bounds | None:
     if bounds is not None and not bounds[0] < bounds[1]:
         raise ValueError("the first bound must be below the second")
     return bounds

@@ -18,8 +18,8 @@ Moments: TypeAlias = dict[str, Floats]
 """Running averages of gradients by name, each [P, n] float32 like the genomes."""
 
 Norms: TypeAlias = NDArray[np.float64]  # [P]
-Rows: TypeAlias = NDArray[np.bool_]  # [P]
-BEGINNING: State = {"batch": 0, "begin": 0, "carry": None}  # of updates within sequences: which batch, which step
+MemberMask: TypeAlias = NDArray[np.bool_]  # [P]
+SEQUENCE_START: State = {"batch": 0, "begin": 0, "carry": None}  # of updates within sequences: which batch, which step
 SMOOTHING = 0.9  # of the losses by which restarts are ranked: about the last ten updates count
 
 
@@ -57,9 +57,9 @@ class GradientTrainer(Trainer):
         norm = float(state["gradient_norm"])
         return {"gradient_norm": norm} if np.isfinite(norm) else {}
 
-    def asked(self, state: State, oracle: Oracle) -> tuple[Losses, Genomes, Norms, Rows]:
+    def batch_gradients(self, state: State, oracle: Oracle) -> tuple[Losses, Genomes, Norms, MemberMask]:
         """Losses [P], gradients [P, n], their norms [P], and who has a finite loss and gradient [P]."""
-        return measured(*oracle.gradients(state["genomes"], oracle.batch(state["step"], self.batch)))
+        return with_norms(*oracle.gradients(state["genomes"], oracle.batch(state["step"], self.batch)))
 
     def rate(self, oracle: Oracle) -> float:
         """The learning rate at this place in the budget."""
@@ -90,32 +90,34 @@ class FirstOrderTrainer(GradientTrainer):
     def start(self, oracle: Oracle, streams: Streams) -> State:
         state = super().start(oracle, streams)
         moments = {name: np.zeros_like(state["genomes"]) for name in self.moments}
-        return {**state, "moments": moments, **({} if self.length is None else {"place": BEGINNING})}
+        return {**state, "moments": moments, **({} if self.length is None else {"place": SEQUENCE_START})}
 
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
         rate = self.rate(oracle)
-        (losses, gradients, norms, sound), place = self._asked(state, oracle)
+        (losses, gradients, norms, finite), place = self._next_gradients(state, oracle)
         with np.errstate(all="ignore"):
-            genomes, moments = self._moved(state, clipped(gradients, norms, self.clip), sound, rate)
+            genomes, moments = self._apply_update(state, clip_gradients(gradients, norms, self.clip), finite, rate)
             smoothed = smooth(state["smoothed"], losses)
-        news = {"genomes": genomes, "moments": moments, "smoothed": smoothed, "gradient_norm": median(norms, sound)}
+        news = {"genomes": genomes, "moments": moments, "smoothed": smoothed, "gradient_norm": median(norms, finite)}
         return {**state, "step": state["step"] + 1, **news, **place}
 
-    def _asked(self, state: State, oracle: Oracle) -> tuple[tuple[Losses, Genomes, Norms, Rows], State]:
+    def _next_gradients(self, state: State, oracle: Oracle) -> tuple[tuple[Losses, Genomes, Norms, MemberMask], State]:
         """What is known of the members, and where in the sequences the next update begins."""
         if self.length is None:
-            return self.asked(state, oracle), {}
+            return self.batch_gradients(state, oracle), {}
         at, batch = state["place"], oracle.batch(state["place"]["batch"], self.batch)
-        found = oracle.window(state["genomes"], at["begin"], self.length, at["carry"], batch, self.exact)
+        window = oracle.window(state["genomes"], at["begin"], self.length, at["carry"], batch, self.exact)
         over = {"batch": at["batch"] + 1, "begin": 0, "carry": None}
-        place = over if found.end is None else {**at, "begin": found.end, "carry": found.carry}
-        return measured(found.losses, found.gradients), {"place": place}
+        place = over if window.end is None else {**at, "begin": window.end, "carry": window.carry}
+        return with_norms(window.losses, window.gradients), {"place": place}
 
-    def _moved(self, state: State, gradients: Genomes, sound: Rows, rate: float) -> tuple[Genomes, Moments]:
+    def _apply_update(
+        self, state: State, gradients: Genomes, finite: MemberMask, rate: float
+    ) -> tuple[Genomes, Moments]:
         """Genomes and moments after an update, of those who are sound."""
         old: Moments = state["moments"]
         delta, new = self.update(state["genomes"], gradients, old, state["step"] + 1, rate)
-        rows = sound[:, None]
+        rows = finite[:, None]
         kept = {name: np.where(rows, new[name], old[name]) for name in self.moments}
         return np.where(rows, state["genomes"] + delta, state["genomes"]), kept
 
@@ -133,21 +135,21 @@ class BackpropagatingTrainer(FirstOrderTrainer):
         return self.truncate
 
 
-def measured(losses: Losses, gradients: Genomes) -> tuple[Losses, Genomes, Norms, Rows]:
+def with_norms(losses: Losses, gradients: Genomes) -> tuple[Losses, Genomes, Norms, MemberMask]:
     """Losses [P], gradients [P, n], their norms [P], and who has a finite loss and gradient [P]."""
     with np.errstate(all="ignore"):
         norms = np.sqrt(np.square(gradients, dtype=np.float64).sum(axis=1))
     return losses, gradients, norms, np.isfinite(losses) & np.isfinite(norms)
 
 
-def median(norms: Norms, sound: Rows) -> NDArray[np.float64]:
+def median(norms: Norms, finite: MemberMask) -> NDArray[np.float64]:
     """Of the sound members' norms; NaN where there is none. numpy's own takes longer than a small network's update."""
-    ordered = np.sort(norms[sound])
+    ordered = np.sort(norms[finite])
     middle = len(ordered) // 2
     return np.array((ordered[~middle] + ordered[middle]) / 2 if len(ordered) else np.nan)
 
 
-def clipped(gradients: Genomes, norms: Norms, limit: float | None) -> Genomes:
+def clip_gradients(gradients: Genomes, norms: Norms, limit: float | None) -> Genomes:
     """[P, n] no longer than the limit (Pascanu et al. 2013), counted as in `torch.nn.utils.clip_grad_norm_`."""
     if limit is None:
         return gradients

@@ -15,26 +15,26 @@ from evornn.trainers.core.gradient import GradientTrainer
 from evornn.trainers.core.trainer import Carry, Oracle, Trainer, Window
 
 
-def _built(value: Any, info: ValidationInfo) -> Any:
+def _build_trainer(value: Any, info: ValidationInfo) -> Any:
     return TRAINERS.build(value, info.field_name) if isinstance(value, Mapping) else value
 
 
-def _has_population(trainer: Trainer) -> Trainer:
+def _check_population(trainer: Trainer) -> Trainer:
     if isinstance(trainer, GradientTrainer):
         kind = TRAINERS.name_of(trainer)
         raise ValueError(f"{kind} has no population; use it to refine, and cma_es, snes or genetic_algorithm to evolve")
     return trainer
 
 
-def _descends(trainer: Trainer) -> Trainer:
+def _check_gradient_trainer(trainer: Trainer) -> Trainer:
     if not isinstance(trainer, GradientTrainer):
         raise ValueError(f"{TRAINERS.name_of(trainer)} follows no gradient; use sgd, rmsprop, adam, adamw or lbfgs")
     return trainer
 
 
-Part = Annotated[Trainer, BeforeValidator(_built)]
-PopulationPart = Annotated[Part, AfterValidator(_has_population)]
-GradientPart = Annotated[Part, AfterValidator(_descends)]
+TrainerPart = Annotated[Trainer, BeforeValidator(_build_trainer)]
+PopulationPart = Annotated[TrainerPart, AfterValidator(_check_population)]
+GradientPart = Annotated[TrainerPart, AfterValidator(_check_gradient_trainer)]
 
 
 class HybridTrainer(Trainer):
@@ -54,7 +54,7 @@ class HybridTrainer(Trainer):
             getattr(self, name).check(parameters, sequences)
 
 
-class Passed:
+class OracleWrapper:
     """An oracle that passes everything on to the real one, which counts the cost."""
 
     def __init__(self, real: Oracle) -> None:
@@ -73,8 +73,8 @@ class Passed:
         return self.real.scale
 
     @property
-    def recurrent(self) -> int:
-        return self.real.recurrent
+    def num_recurrent(self) -> int:
+        return self.real.num_recurrent
 
     @property
     def elapsed(self) -> float:
@@ -105,7 +105,7 @@ class Passed:
         return self.real.window(genomes, begin, length, carry, batch, exact)
 
 
-class InjectingOracle(Passed):
+class InjectingOracle(OracleWrapper):
     """What a part sees that is sent a genome [n]: it is the last member of any population that the part asks about."""
 
     def __init__(self, real: Oracle, injected: Genome) -> None:
@@ -118,7 +118,7 @@ class InjectingOracle(Passed):
         return self.real.evaluate(genomes, batch)
 
 
-class LocalOracle(Passed):
+class EliteOracle(OracleWrapper):
     """What a part sees that refines elites: samples are the elites [m, n], best first, whatever the count; the centre
     is the first. Its mini-batches go on in the data's order after the first `batches`.
     """
@@ -139,19 +139,19 @@ class LocalOracle(Passed):
         return self.real.batch(self.batches + k, size)
 
 
-class NearOracle(LocalOracle):
+class NearOracle(EliteOracle):
     """What a part sees that searches around a genome [n]: the initial distribution moved there, `spread` times as
     wide."""
 
-    def __init__(self, real: Oracle, genome: Genome, spread: float, batches: int) -> None:
+    def __init__(self, real: Oracle, genome: Genome, std_scale: float, batches: int) -> None:
         super().__init__(real, genome[None], batches)
-        self.spread = spread
+        self.std_scale = std_scale
 
     @property
     def scale(self) -> Genome:
-        return self.real.scale * np.float32(self.spread)
+        return self.real.scale * np.float32(self.std_scale)
 
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:
         """The genome itself, and others around it."""
-        near = self.centre + np.float32(self.spread) * (self.real.sample(count, rng) - self.real.centre)
+        near = self.centre + np.float32(self.std_scale) * (self.real.sample(count, rng) - self.real.centre)
         return np.concatenate([self.elites, near[1:]])

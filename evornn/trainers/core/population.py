@@ -30,25 +30,25 @@ class PopulationTrainer(Trainer):
         best: Genome = state["best"]
         return best
 
-    def nothing_yet(self, oracle: Oracle) -> State:
+    def initial_best(self, oracle: Oracle) -> State:
         """The `best` [n] and `best_loss` of a state before the first generation."""
         return {"best": oracle.centre, "best_loss": np.array(np.inf, np.float32)}
 
-    def remember(self, state: State, genomes: Genomes, losses: Losses, batch: Batch | None) -> State:
+    def update_best(self, state: State, genomes: Genomes, losses: Losses, batch: Batch | None) -> State:
         """The state's new `best` [n] and `best_loss` after a generation [P, n] with its losses [P] on a batch."""
-        p = int(np.argmin(rankable(losses)))
-        to_beat = state["best_loss"] if batch is None else np.inf
-        if np.isfinite(losses[p]) and losses[p] < to_beat:
+        p = int(np.argmin(replace_non_finite(losses)))
+        threshold = state["best_loss"] if batch is None else np.inf
+        if np.isfinite(losses[p]) and losses[p] < threshold:
             return {"best": genomes[p].copy(), "best_loss": np.array(losses[p])}
         return {"best": state["best"], "best_loss": state["best_loss"]}
 
 
-def rankable(losses: Losses) -> NDArray[np.float64]:
+def replace_non_finite(losses: Losses) -> NDArray[np.float64]:
     """[P] the losses with NaN and ±inf turned into a finite number that none is worse than."""
-    wide = np.asarray(losses, np.float64)
-    return np.where(np.isfinite(wide), wide, WORST)
+    values = np.asarray(losses, np.float64)
+    return np.where(np.isfinite(values), values, WORST)
 
 
-def changed_rows(asked: Genomes, told: Genomes) -> NDArray[np.int64]:
+def changed_rows(genomes: Genomes, new_genomes: Genomes) -> NDArray[np.int64]:
     """The rows of a population that the oracle changed. A row with a NaN always counts as changed."""
-    return np.flatnonzero((asked != told).any(axis=1)).astype(np.int64, copy=False)
+    return np.flatnonzero((genomes != new_genomes).any(axis=1)).astype(np.int64, copy=False)

@@ -14,23 +14,23 @@ Vector = NDArray[np.float64]  # [P] or [n]
 def utilities(losses: Vector) -> Vector:
     """[P] weights that sum to 0, the better half's falling with the logarithm of the rank, the worse half's equal
     (Wierstra et al. 2014, "Natural evolution strategies", §3.1)."""
-    return _placed(losses, _logarithmic(len(losses)))
+    return _assign_by_rank(losses, _log_utilities(len(losses)))
 
 
 def centred_ranks(losses: Vector) -> Vector:
     """[P] from 1/2 for the best to −1/2 for the worst, evenly spaced (Salimans et al. 2017)."""
-    return _placed(losses, np.linspace(0.5, -0.5, len(losses)))
+    return _assign_by_rank(losses, np.linspace(0.5, -0.5, len(losses)))
 
 
 @lru_cache(64)
-def _logarithmic(P: int) -> Vector:
+def _log_utilities(P: int) -> Vector:
     by_rank = np.maximum(0, log(P / 2 + 1) - np.log(np.arange(1, P + 1)))
     weights: Vector = by_rank / by_rank.sum() - 1 / P
     weights.flags.writeable = False  # one array for all who ask
     return weights
 
 
-def _placed(losses: Vector, by_rank: Vector) -> Vector:
+def _assign_by_rank(losses: Vector, by_rank: Vector) -> Vector:
     """Members with equal losses share what their ranks get: who is first among equals is chance."""
     _, member_of, counts = np.unique(losses, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)

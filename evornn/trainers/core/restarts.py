@@ -13,30 +13,30 @@ from evornn.trainers.core.trainer import State
 SMALLEST, LARGEST = 1e-11, 1e4  # standard deviations, in units of the initial one, between which a search makes sense
 SINGULAR = 1e14  # condition number of a covariance
 FLAT = 1e-12  # range of losses that is none; beside it, what single precision can't tell apart
-MOST = 2**24  # numbers [P, n] in a population that restarts have grown
+MAX_NUMBERS = 2**24  # numbers [P, n] in a population that restarts have grown
 
 
-def remembered(search: State, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+def append_history(search: State, losses: NDArray[np.float64]) -> NDArray[np.float64]:
     """The best losses of the last 10 + ⌈30 n / P⌉ generations."""
     window = 10 + ceil(30 * len(search["mean"]) / search["population"])
     return np.append(search["history"], losses.min())[-window:]
 
 
-def ended(search: State, steps: Steps, condition: float | None) -> bool:
+def should_restart(search: State, steps: Steps, condition: float | None) -> bool:
     """Whether a search has come to its end after a generation of steps [P, n] (Auger & Hansen 2005, "A restart CMA
     evolution strategy with increasing population size"; Hansen 2016, B.3)."""
     with np.errstate(all="ignore"):
         width = search["sigma"] * float(np.sqrt(np.einsum("pn,pn->n", steps, steps).max() / len(steps)))
-    sound = np.isfinite(search["mean"]).all() and SMALLEST < width < LARGEST
-    return not sound or (condition is not None and not condition < SINGULAR) or _flat(search)
+    is_regular = np.isfinite(search["mean"]).all() and SMALLEST < width < LARGEST
+    return not is_regular or (condition is not None and not condition < SINGULAR) or _is_flat(search)
 
 
-def _flat(search: State) -> bool:
+def _is_flat(search: State) -> bool:
     history, window = search["history"], 10 + ceil(30 * len(search["mean"]) / search["population"])
-    spread = history.max() - history.min()
-    return len(history) == window and bool(spread <= FLAT + np.finfo(np.float32).eps * abs(history[-1]))
+    loss_range = history.max() - history.min()
+    return len(history) == window and bool(loss_range <= FLAT + np.finfo(np.float32).eps * abs(history[-1]))
 
 
-def grown(population: int, growth: float, n: int) -> int:
+def grow_population(population: int, growth: float, n: int) -> int:
     """The population of the next search: `growth` times as large, as long as it fits in."""
-    return max(population, min(ceil(growth * population), MOST // n))
+    return max(population, min(ceil(growth * population), MAX_NUMBERS // n))

@@ -36,8 +36,8 @@ class Schedule:
         return rising * (1 - (1 - self.factor) * left if self.shape == "linear" else 1.0)
 
 
-def _named(value: Any) -> Any:
+def _parse_shape(value: Any) -> Any:
     return {"shape": value} if isinstance(value, str) else value
 
 
-ScheduleSetting = Annotated[Schedule, BeforeValidator(_named)]
+ScheduleSetting = Annotated[Schedule, BeforeValidator(_parse_shape)]

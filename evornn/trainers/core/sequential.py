@@ -9,57 +9,57 @@ from annotated_types import Gt, Lt
 
 from evornn.arrays import Genome, Genomes, Streams
 from evornn.settings import settings
-from evornn.trainers.core.hybrid import HybridTrainer, Passed
+from evornn.trainers.core.hybrid import HybridTrainer, OracleWrapper
 from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
 @settings
-class InTurn(HybridTrainer):
+class SequentialTrainer(HybridTrainer):
     """The first trainer gets a share `split` of the budget, the second what is left, starting from what the first has
     found. The schedules of each go by its own part of the budget."""
 
     split: Annotated[float, Gt(0), Lt(1)] = 0.5
 
     @abstractmethod
-    def in_order(self) -> tuple[Trainer, Trainer]: ...
+    def phases(self) -> tuple[Trainer, Trainer]: ...
 
     @abstractmethod
-    def handed_over(self, found: State, oracle: Oracle) -> Oracle:
+    def second_oracle(self, first_state: State, oracle: Oracle) -> Oracle:
         """What the second trainer sees, after the first has found a state."""
 
     def start(self, oracle: Oracle, streams: Streams) -> State:
-        first, _ = self.in_order()
+        first, _ = self.phases()
         return {"step": 0, "first": first.start(oracle, streams.child("first")), "second": None}
 
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
-        first, second = self.in_order()
+        first, second = self.phases()
         if state["second"] is None and oracle.elapsed < self.split:
             part = PartOfBudget(oracle, 0, self.split)
-            return {**state, "first": first.step(state["first"], part, streams.child("first")), **_next(state)}
-        handed = self.handed_over(state["first"], PartOfBudget(oracle, self.split, 1))
+            return {**state, "first": first.step(state["first"], part, streams.child("first")), **_next_step(state)}
+        oracle_of_second = self.second_oracle(state["first"], PartOfBudget(oracle, self.split, 1))
         streams = streams.child("second")
-        begun = second.start(handed, streams) if state["second"] is None else state["second"]
-        return {**state, "second": second.step(begun, handed, streams), **_next(state)}
+        begun = second.start(oracle_of_second, streams) if state["second"] is None else state["second"]
+        return {**state, "second": second.step(begun, oracle_of_second, streams), **_next_step(state)}
 
     def best(self, state: State) -> Genome:
-        trainer, part = self._now(state)
+        trainer, part = self._current_phase(state)
         return trainer.best(part)
 
     def candidates(self, state: State) -> Genomes:
-        trainer, part = self._now(state)
+        trainer, part = self._current_phase(state)
         return trainer.candidates(part)
 
     def statistics(self, state: State) -> dict[str, float]:
         """Those of the trainer at work, and phase: 1 or 2."""
-        trainer, part = self._now(state)
+        trainer, part = self._current_phase(state)
         return {**trainer.statistics(part), "phase": 1.0 if state["second"] is None else 2.0}
 
-    def _now(self, state: State) -> tuple[Trainer, State]:
-        first, second = self.in_order()
+    def _current_phase(self, state: State) -> tuple[Trainer, State]:
+        first, second = self.phases()
         return (first, state["first"]) if state["second"] is None else (second, state["second"])
 
 
-class PartOfBudget(Passed):
+class PartOfBudget(OracleWrapper):
     """An oracle whose budget is the part between two shares of the real one's."""
 
     def __init__(self, real: Oracle, begin: float, end: float) -> None:
@@ -71,5 +71,5 @@ class PartOfBudget(Passed):
         return min(1.0, max(0.0, (self.real.elapsed - self.begin) / (self.end - self.begin)))
 
 
-def _next(state: State) -> State:
+def _next_step(state: State) -> State:
     return {"step": state["step"] + 1}

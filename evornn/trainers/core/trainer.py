@@ -54,7 +54,7 @@ class Oracle(Protocol):
     def scale(self) -> Genome: ...  # [n] its standard deviation
 
     @property
-    def recurrent(self) -> int:
+    def num_recurrent(self) -> int:
         """How many parameters come before those of the linear read-out, which are the genome's last. Raises EvornnError
         where there is no read-out to solve, like `readouts`."""
 
@@ -105,7 +105,7 @@ class Trainer(ABC):
     family: ClassVar[str]  # guessing, evolution, gradient or hybrid: what reports group trainers by
     needs_gradient: ClassVar[bool] = False
     solves_readout: ClassVar[bool] = False  # whether it wants a linear read-out, and mse
-    lighter: ClassVar[str] = ""  # what to set where `covariances` don't fit into memory
+    memory_hint: ClassVar[str] = ""  # what to set where `covariances` don't fit into memory
 
     @abstractmethod
     def start(self, oracle: Oracle, streams: Streams) -> State:
@@ -128,11 +128,11 @@ class Trainer(ABC):
         return {}
 
     @property
-    def together(self) -> Sequence[Trainer]:
+    def parallel_trainers(self) -> Sequence[Trainer]:
         """Trainers that it holds at the same time, each with a population of its own; none: there is but one."""
         return ()
 
-    def covariances(self, parameters: int) -> int:
+    def covariance_bytes(self, parameters: int) -> int:
         """Bytes of the n × n matrices that it holds at its peak, beside its population."""
         return 0
 

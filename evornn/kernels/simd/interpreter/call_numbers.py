@@ -47,17 +47,17 @@ SCRATCH = (
     "looked",
 )
 NAMES = (*SIZES, *ARRAYS, *CONTROL, *CALL, *SCRATCH)
-PLACE = {name: 2 * len(TABLES) + k for k, name in enumerate(NAMES)}  # after two numbers for each table
-COUNT = 2 * len(TABLES) + len(PLACE)
+OFFSETS = {name: 2 * len(TABLES) + k for k, name in enumerate(NAMES)}  # after two numbers for each table
+COUNT = 2 * len(TABLES) + len(OFFSETS)
 (
-    ROW, WIDE, APART, TWIN, GTWIN, INPUTS, OUTPUTS, FRAME, FIRST, X_ROW, Y_ROW, E_ROW, E_BASE,
+    ROW, WIDE, SAME_MEMBERS, WEIGHT_STRIDE, GRADIENT_STRIDE, INPUTS, OUTPUTS, FRAME, FIRST, X_ROW, Y_ROW, E_ROW, E_BASE,
     TOTAL, BAD, TARGET, NOW, OLD, COTANGENTS, FEEDBACK, WEIGHTS, GSIZE, N, ROUNDS, CONSTANTS,
-    COUNTED, ONES, LOOKED_FLOATS, LOOKUPS, CLASSES,
+    COUNTED, ONES, LOOKUP_FLOATS, LOOKUPS, CLASSES,
     EXECUTE, INDEX, TEMPLATE, FILLED, POSITIONS, LOOKUP_TABLE,
     EPISODES, STATES, WINDOW, ADVANCE, OBSERVE, STARTS, MOST_STEPS, QUEUE, SURVIVED, REWARDS, ENDS,
     MEMBERS, GENOMES, STEPS, SEGMENT, RECORD, LOSS, KEEP, RESUME, CARRY, SPLIT, SCALE,
     DATA, OUTSIDE, KEPT, CARRIED, RESULT, GRADIENT,
-    PLANT, JOBS, BASES, SETTINGS, WORKSPACE, PACKED, GRADIENTS, CHECKPOINTS, SUMS, PARTIAL, LOOKED,
-) = PLACE.values()  # fmt: skip
-MOST_ADDED = 32  # time steps whose products single precision adds up well, and whose frames stay in the cache
+    PLANT, JOBS, BASES, SETTINGS, WORKSPACE, PACKED, GRADIENTS, CHECKPOINTS, SUMS, PARTIAL, LOOKUP_COTANGENTS,
+) = OFFSETS.values()  # fmt: skip
+MAX_PRODUCT_STEPS = 32  # time steps whose products single precision adds up well, and whose frames stay in the cache
 SPILL = 64  # time steps after which losses go to double precision

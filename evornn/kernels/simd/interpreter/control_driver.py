@@ -18,18 +18,18 @@ from numba.extending import intrinsic
 
 from evornn.kernels.simd.interpreter import call_numbers as c
 from evornn.kernels.simd.interpreter.calling import call_plain
-from evornn.kernels.simd.interpreter.driver import at_frame, prepare, table, times_zero
+from evornn.kernels.simd.interpreter.driver import prepare, run_table, set_frame, zero_or_nan
 from evornn.kernels.simd.interpreter.vector import I64, LANES, number, pointer, put, put_word, short_word, splat, word
 
 njit = nb.njit(error_model="numpy", nogil=True, _nrt=False)
 f = np.float32
-MOST_LANES = 2 * LANES
-TAKEN = 2 * MOST_LANES  # numbers of a thread's jobs: the lanes' members, their episodes, the range of jobs taken
+MAX_LANES = 2 * LANES
+TAKEN = 2 * MAX_LANES  # numbers of a thread's jobs: the lanes' members, their episodes, the range of jobs taken
 COUNT, REWARD, LOST, FAILED, RECENT = range(5)  # rows behind the states, as in `plant`
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def take(typing: Any, queue: Any) -> Any:
+def fetch_add(typing: Any, queue: Any) -> Any:
     """How many have been taken before; threads share a queue, one whole number."""
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
@@ -76,7 +76,7 @@ def steps(P):
     while running != 0:
         put_word(B, 1, cur)
         put_word(B, 2, nxt)
-        table(P, c.STEP_READOUT)
+        run_table(P, c.STEP_READOUT)
         recent = recent + 1 if recent + 1 < window else 0
         call_plain(advance, S, y + 4 * nxt, x + 4 * nxt, recent)
         cur, nxt = nxt, cur
@@ -96,27 +96,27 @@ def steps(P):
 @njit
 def refill(P, lanes, cur, nxt):
     """Jobs for lanes that want one; those that have got one."""
-    S, Z, row, frame, found = word(P, c.PLANT), word(P, c.WORKSPACE), word(P, c.ROW), word(P, c.FRAME), 0
+    S, Z, row, frame, filled = word(P, c.PLANT), word(P, c.WORKSPACE), word(P, c.ROW), word(P, c.FRAME), 0
     while lanes != 0:
         lane = first_lane(lanes)
         lanes &= lanes - 1
         if next_job(P, lane):
-            found |= 1 << lane
+            filled |= 1 << lane
             pack_lane(P, lane)
             begin(P, lane)
-    if found != 0:
-        table(P, c.STATICS)
-        at_frame(P, nxt)
-        table(P, c.START)
-        table(P, c.BEGIN)
-        lanes = found
+    if filled != 0:
+        run_table(P, c.STATICS)
+        set_frame(P, nxt)
+        run_table(P, c.START)
+        run_table(P, c.BEGIN)
+        lanes = filled
         while lanes != 0:
             lane = first_lane(lanes)
             lanes &= lanes - 1
             for k in range(lane, frame, row):
                 put(Z, cur + k, number(Z, nxt + k))
         call_plain(word(P, c.OBSERVE), S, 0, Z + 4 * (cur + word(P, c.X_ROW)), 0)
-    return found
+    return filled
 
 
 @njit
@@ -129,16 +129,16 @@ def next_job(P, lane):
     jobs, episodes, n, states = word(P, c.JOBS), word(P, c.EPISODES), word(P, c.N), word(P, c.STATES)
     while True:
         if word(jobs, TAKEN) == word(jobs, TAKEN + 1):
-            put_word(jobs, TAKEN, take(word(P, c.QUEUE)) * LANES)
+            put_word(jobs, TAKEN, fetch_add(word(P, c.QUEUE)) * LANES)
             put_word(jobs, TAKEN + 1, word(jobs, TAKEN) + LANES)
         job = word(jobs, TAKEN)
         p = job // episodes
         if p >= word(P, c.MEMBERS):
             return False
         put_word(jobs, TAKEN, job + 1)
-        if times_zero(word(P, c.WORKSPACE), word(P, c.BAD), word(P, c.GENOMES), p * n, n) == f(0):
+        if zero_or_nan(word(P, c.WORKSPACE), word(P, c.BAD), word(P, c.GENOMES), p * n, n) == f(0):
             put_word(jobs, lane, p)
-            put_word(jobs, MOST_LANES + lane, job - p * episodes)
+            put_word(jobs, MAX_LANES + lane, job - p * episodes)
             return True
         put_word(word(P, c.SURVIVED), job, 0)
         put(word(P, c.REWARDS), job, f(np.nan))
@@ -150,7 +150,10 @@ def next_job(P, lane):
 def pack_lane(P, lane):
     """A member's weights into one lane, in the order of reading."""
     W, index, template, genomes = word(P, c.PACKED), word(P, c.INDEX), word(P, c.TEMPLATE), word(P, c.GENOMES)
-    start, at = word(word(P, c.JOBS), lane) * word(P, c.N), lane // LANES * word(P, c.TWIN) * LANES + lane % LANES
+    start, at = (
+        word(word(P, c.JOBS), lane) * word(P, c.N),
+        lane // LANES * word(P, c.WEIGHT_STRIDE) * LANES + lane % LANES,
+    )
     for m in range(word(P, c.WEIGHTS)):
         k = short_word(index, m)
         put(W, at + m * LANES, number(template, m) if k < 0 else number(genomes, start + k))
@@ -160,7 +163,7 @@ def pack_lane(P, lane):
 def begin(P, lane):
     """Plant, sums and rewards of the last steps of one lane at the start of an episode."""
     S, row, states = word(P, c.PLANT), word(P, c.ROW), word(P, c.STATES)
-    episode = word(word(P, c.JOBS), MOST_LANES + lane)
+    episode = word(word(P, c.JOBS), MAX_LANES + lane)
     for k in range(states + RECENT + word(P, c.WINDOW)):
         value = number(word(P, c.STARTS), episode * states + k) if k < states else f(0)
         put(S, k * row + lane, value)
@@ -170,7 +173,7 @@ def begin(P, lane):
 def report(P, lane, recent):
     """The results of the job that a lane has ended."""
     S, row, states, window = word(P, c.PLANT), word(P, c.ROW), word(P, c.STATES), word(P, c.WINDOW)
-    job = word(word(P, c.JOBS), lane) * word(P, c.EPISODES) + word(word(P, c.JOBS), MOST_LANES + lane)
+    job = word(word(P, c.JOBS), lane) * word(P, c.EPISODES) + word(word(P, c.JOBS), MAX_LANES + lane)
     at = states * row + lane
     reward = number(S, at + REWARD * row)
     for k in range(window):  # from the row of this step on, which a failed step has left: the order is the lane's own

@@ -16,9 +16,10 @@ import numpy as np
 from evornn.kernels.simd.interpreter import call_numbers as c
 from evornn.kernels.simd.interpreter import instructions as i
 from evornn.kernels.simd.interpreter.calling import call
-from evornn.kernels.simd.interpreter.loss import GIVEN, NONE, add_loss, store_given, store_gradient
+from evornn.kernels.simd.interpreter.loss import EXTERNAL, NONE, add_loss, store_external, store_gradient
 from evornn.kernels.simd.interpreter.vector import (  # fmt: skip
     LANES,
+    broadcast,
     double,
     load,
     numba_function,
@@ -27,7 +28,6 @@ from evornn.kernels.simd.interpreter.vector import (  # fmt: skip
     put_double,
     put_word,
     short_word,
-    spread,
     store,
     word,
 )
@@ -45,20 +45,20 @@ def run(P, first, last, begin, end):
     gradients to `gradient` [P, n]; else (`split`) packed gradients to `partial` [groups, rounds, floats]."""
     prepare(P)
     step = LANES if word(P, c.WIDE) else 1
-    together = step if word(P, c.APART) else step * word(P, c.ROW) // LANES
+    together = step if word(P, c.SAME_MEMBERS) else step * word(P, c.ROW) // LANES
     for p in range(first, last, together):
         put_word(word(P, c.SETTINGS), i.MEMBER, p)
         pack(P, p)
         check(P)
-        table(P, c.STATICS)
+        run_table(P, c.STATICS)
         for r in range(begin, end):
-            round_of(P, r, p // together * word(P, c.ROUNDS) + r)
+            run_round(P, r, p // together * word(P, c.ROUNDS) + r)
         if not word(P, c.SPLIT):
             conclude(P, p, last)
 
 
 @njit
-def table(P, which):
+def run_table(P, which):
     """Execute a table of instructions."""
     code, count, B, Z = word(P, 2 * which), word(P, 2 * which + 1), word(P, c.BASES), word(P, c.WORKSPACE)
     call(word(P, c.EXECUTE), code, count, B, Z, word(P, c.PACKED), word(P, c.GRADIENTS), word(P, c.SETTINGS))
@@ -70,20 +70,20 @@ def prepare(P):
     S, Z, row = word(P, c.SETTINGS), word(P, c.WORKSPACE), word(P, c.ROW)
     put_word(word(P, c.BASES), 0, 0)
     put_word(S, i.ROW, row)
-    put_word(S, i.OWN, row if word(P, c.APART) else LANES)
+    put_word(S, i.SPAN, row if word(P, c.SAME_MEMBERS) else LANES)
     put_word(S, i.WIDE, word(P, c.WIDE))
-    put_word(S, i.TWIN, 0 if word(P, c.APART) else word(P, c.TWIN))
-    put_word(S, i.GTWIN, word(P, c.GTWIN))
+    put_word(S, i.WEIGHT_STRIDE, 0 if word(P, c.SAME_MEMBERS) else word(P, c.WEIGHT_STRIDE))
+    put_word(S, i.GRADIENT_STRIDE, word(P, c.GRADIENT_STRIDE))
     put_word(S, i.FRAME, word(P, c.FRAME))
     put_word(S, i.GENOMES, word(P, c.GENOMES))
     put_word(S, i.N, word(P, c.N))
     put_word(S, i.LAST, word(P, c.MEMBERS))
-    put_word(S, i.LOOKED_FLOATS, word(P, c.LOOKED_FLOATS))
+    put_word(S, i.LOOKUP_FLOATS, word(P, c.LOOKUP_FLOATS))
     put_word(S, i.ONES, word(P, c.ONES))
     for k in range(word(P, c.CONSTANTS)):
         at = np.int64(number(word(P, c.FILLED), 2 * k + 1)) * row
         for v in range(0, row, LANES):
-            store(Z, at + v, spread(number(word(P, c.FILLED), 2 * k)))
+            store(Z, at + v, broadcast(number(word(P, c.FILLED), 2 * k)))
 
 
 @njit
@@ -97,8 +97,8 @@ def pack(P, p):
         word(P, c.GENOMES),
     )
     last, count = word(P, c.MEMBERS) - 1, word(P, c.WEIGHTS)
-    for v in range(0, LANES if word(P, c.APART) else word(P, c.ROW), LANES):
-        at = v // LANES * word(P, c.TWIN)
+    for v in range(0, LANES if word(P, c.SAME_MEMBERS) else word(P, c.ROW), LANES):
+        at = v // LANES * word(P, c.WEIGHT_STRIDE)
         if word(P, c.WIDE):
             for m in range(count):
                 k = short_word(index, m)
@@ -115,20 +115,20 @@ def pack(P, p):
 @njit
 def check(P):
     """0 in the lanes of members whose weights are all finite, else NaN."""
-    Z, S, n, bad, before, found = word(P, c.WORKSPACE), word(P, c.SETTINGS), word(P, c.N), word(P, c.BAD), -1, f(0)
+    Z, S, n, bad, before, value = word(P, c.WORKSPACE), word(P, c.SETTINGS), word(P, c.N), word(P, c.BAD), -1, f(0)
     for lane in range(word(P, c.ROW)):
         member = min(i.member_of(lane, S), word(P, c.MEMBERS) - 1)
         if member != before:
-            before, found = member, times_zero(Z, bad + word(P, c.ROW), word(P, c.GENOMES), member * n, n)
-        put(Z, bad + lane, found)
+            before, value = member, zero_or_nan(Z, bad + word(P, c.ROW), word(P, c.GENOMES), member * n, n)
+        put(Z, bad + lane, value)
 
 
 @njit
-def times_zero(Z, at, genomes, start, n):
+def zero_or_nan(Z, at, genomes, start, n):
     """Σ 0·w over a genome: 0, or NaN."""
-    some, rest = spread(f(0)), f(0)
+    some, rest = broadcast(f(0)), f(0)
     for m in range(start, start + n - n % LANES, LANES):
-        some = fma(load(genomes, m), spread(f(0)), some)
+        some = fma(load(genomes, m), broadcast(f(0)), some)
     store(Z, at, some)
     for m in range(start + n - n % LANES, start + n):
         rest += number(genomes, m) * f(0)
@@ -141,21 +141,23 @@ def times_zero(Z, at, genomes, start, n):
 def conclude(P, p, last):
     """Mean losses, and gradients in the genome's order, of a group of members from p on; NaN where the loss is."""
     row, rounds, step = word(P, c.ROW), word(P, c.ROUNDS), LANES if word(P, c.WIDE) else 1
-    own = row if word(P, c.APART) else LANES
-    scale, first = number(P, 2 * c.SCALE), p // (step * row // own) * rounds if word(P, c.SPLIT) else 0
-    for v in range(0, row, own):
+    span = row if word(P, c.SAME_MEMBERS) else LANES
+    scale, first = number(P, 2 * c.SCALE), p // (step * row // span) * rounds if word(P, c.SPLIT) else 0
+    for v in range(0, row, span):
         for member in range(step):
-            q = p + v // own * step + member
-            if q < last:
+            target = p + v // span * step + member
+            if target < last:
                 loss = 0.0
-                for lane in range(v + member, v + own, step):
+                for lane in range(v + member, v + span, step):
                     for r in range(rounds):
                         loss += double(word(P, c.SUMS), (first + r) * row + lane)
-                put(word(P, c.RESULT), q, f(loss * np.float64(scale)))
+                put(word(P, c.RESULT), target, f(loss * np.float64(scale)))
                 if word(P, c.SEGMENT):
-                    unpack(P, v // LANES * word(P, c.GTWIN), member, scale, f(loss * 0.0), q * word(P, c.N))
+                    unpack(
+                        P, v // LANES * word(P, c.GRADIENT_STRIDE), member, scale, f(loss * 0.0), target * word(P, c.N)
+                    )
     if word(P, c.SEGMENT) and word(P, c.LOOKUPS):
-        look_back(P, p, last, first)
+        scatter_lookups(P, p, last, first)
 
 
 @njit
@@ -170,31 +172,31 @@ def unpack(P, at, lane, scale, bad, to):
 
 
 @njit
-def looked_of(P, which):
+def lookup_address(P, which):
     """Where a round's cotangents of what was looked up begin."""
-    return word(P, c.LOOKED) + 4 * which * word(P, c.STEPS) * word(P, c.LOOKED_FLOATS)
+    return word(P, c.LOOKUP_COTANGENTS) + 4 * which * word(P, c.STEPS) * word(P, c.LOOKUP_FLOATS)
 
 
 @njit
-def look_back(P, p, last, first):
+def scatter_lookups(P, p, last, first):
     """Add the cotangents of what members from p on have looked up to the gradients of their classes' weights, one time
     step after the other. Those weights are in no packed gradient: most are not wanted."""
     row, wide, n, scale = word(P, c.ROW), word(P, c.WIDE), word(P, c.N), number(P, 2 * c.SCALE)
-    apart, record, steps = word(P, c.APART), record_of(P), word(P, c.STEPS)
+    same_members, record, steps = word(P, c.SAME_MEMBERS), record_bytes(P), word(P, c.STEPS)
     for r in range(word(P, c.ROUNDS)):
         for t in range(steps):
-            looked = looked_of(P, first + r) + 4 * t * word(P, c.LOOKED_FLOATS)
+            looked = lookup_address(P, first + r) + 4 * t * word(P, c.LOOKUP_FLOATS)
             for lane in range(row):
                 block, place = lane // LANES, lane % LANES
-                q = p + (0 if apart else block * LANES if wide else block) + (place if wide else 0)
-                if q < last:
-                    data = first_record(P, r) + (t + (block * steps if apart else 0)) * record
-                    to = q * n + np.int64(number(data, 0 if wide else place))
-                    add_looked(P, looked + 4 * lane, word(P, c.GRADIENT) + 4 * to, scale)
+                target = p + (0 if same_members else block * LANES if wide else block) + (place if wide else 0)
+                if target < last:
+                    data = first_record(P, r) + (t + (block * steps if same_members else 0)) * record
+                    to = target * n + np.int64(number(data, 0 if wide else place))
+                    scatter_lane(P, looked + 4 * lane, word(P, c.GRADIENT) + 4 * to, scale)
 
 
 @njit
-def add_looked(P, looked, gradient, scale):
+def scatter_lane(P, looked, gradient, scale):
     """Of one lane at one time step, for all maps that looked up."""
     table, row, classes = word(P, c.LOOKUP_TABLE), word(P, c.ROW), word(P, c.CLASSES)
     for k in range(word(P, c.LOOKUPS)):
@@ -207,7 +209,7 @@ def add_looked(P, looked, gradient, scale):
 @njit
 def zero(Z, at, floats):
     for o in range(at, at + floats, LANES):
-        store(Z, o, spread(f(0)))
+        store(Z, o, broadcast(f(0)))
 
 
 @njit
@@ -217,7 +219,7 @@ def copy(source, start, to, at, floats):
 
 
 @njit
-def at_frame(P, place):
+def set_frame(P, place):
     """The bases of a step whose frame begins at a place."""
     put_word(word(P, c.BASES), 1, place)
     put_word(word(P, c.BASES), 2, place + word(P, c.FRAME))
@@ -227,19 +229,19 @@ def at_frame(P, place):
 
 
 @njit
-def round_of(P, r, which):
+def run_round(P, r, which):
     Z, row, frame, first = word(P, c.WORKSPACE), word(P, c.ROW), word(P, c.FRAME), word(P, c.FIRST)
-    at_frame(P, first)
-    table(P, c.START)
+    set_frame(P, first)
+    run_table(P, c.START)
     if word(P, c.RESUME):
         copy(word(P, c.CARRIED), which * frame, Z, first, frame)
-    table(P, c.BEGIN)
+    run_table(P, c.BEGIN)
     zero(Z, word(P, c.TOTAL), row)
-    sums = sums_of(P, r, which)
+    sums = sums_address(P, r, which)
     for lane in range(row):
         put_double(sums, lane, np.float64(number(Z, word(P, c.BAD) + lane)))
     if word(P, c.COUNTED) >= 0:
-        sums_for_readout(P, r, which)
+        readout_sums(P, r, which)
     elif word(P, c.SEGMENT):
         gradients(P, r, which)
     else:
@@ -249,7 +251,7 @@ def round_of(P, r, which):
 
 
 @njit
-def sums_of(P, r, which):
+def sums_address(P, r, which):
     """Where a round's losses add up, a number for each lane: those of other groups of members are kept if what they are
     for (`conclude`) is left to the caller."""
     return word(P, c.SUMS) + 8 * word(P, c.ROW) * (which if word(P, c.SPLIT) else r)
@@ -260,44 +262,48 @@ def gradients(P, r, which):
     """Segment by segment: there, keeping the states at their borders, and back."""
     Z, frame, first, checkpoints = word(P, c.WORKSPACE), word(P, c.FRAME), word(P, c.FIRST), word(P, c.CHECKPOINTS)
     steps, segment = word(P, c.STEPS), word(P, c.SEGMENT)
-    zero(word(P, c.GRADIENTS), 0, floats_of_gradient(P))
-    put_word(word(P, c.SETTINGS), i.LOOKED, looked_of(P, which if word(P, c.SPLIT) else r))
+    zero(word(P, c.GRADIENTS), 0, gradient_floats(P))
+    put_word(word(P, c.SETTINGS), i.LOOKUP_COTANGENTS, lookup_address(P, which if word(P, c.SPLIT) else r))
     put_word(word(P, c.BASES), 3, word(P, c.NOW))
     put_word(word(P, c.BASES), 4, word(P, c.OLD))
     zero(Z, word(P, c.NOW), word(P, c.COTANGENTS))
-    table(P, c.CLEAR)
+    run_table(P, c.CLEAR)
     segments = (steps + segment - 1) // segment
     for k in range(2 * segments - 1):
-        there = k < segments - 1
-        s = k if there else 2 * segments - 2 - k
+        is_replay = k < segments - 1
+        s = k if is_replay else 2 * segments - 2 - k
         t0, t1 = s * segment, min((s + 1) * segment, steps)
-        if there:
+        if is_replay:
             copy(Z, first, checkpoints, s * frame, frame)
         elif s < segments - 1:
             copy(checkpoints, s * frame, Z, first, frame)
-        end = forward(P, r, which, t0, t1, NONE if there else word(P, c.LOSS), True)
+        end = forward(P, r, which, t0, t1, NONE if is_replay else word(P, c.LOSS), True)
         if word(P, c.CARRY) and s == segments - 1:
             copy(Z, end, word(P, c.CARRIED), which * frame, frame)
-        if there:
+        if is_replay:
             copy(Z, end, Z, first, frame)
         else:
             backward(P, t0, t1 - t0)
     if not word(P, c.RESUME):  # no gradient leaves through a state that was given
-        table(P, c.FINISH_START)
-    table(P, c.FINISH)
+        run_table(P, c.FINISH_START)
+    run_table(P, c.FINISH)
     keep_gradient(P, r, which)
 
 
 @njit
-def floats_of_gradient(P):
+def gradient_floats(P):
     """Of all members of a group."""
-    return word(P, c.GTWIN) * (LANES if word(P, c.WIDE) else 1) * (1 if word(P, c.APART) else word(P, c.ROW) // LANES)
+    return (
+        word(P, c.GRADIENT_STRIDE)
+        * (LANES if word(P, c.WIDE) else 1)
+        * (1 if word(P, c.SAME_MEMBERS) else word(P, c.ROW) // LANES)
+    )
 
 
 @njit
 def keep_gradient(P, r, which):
     """A round's gradient, added to those of the rounds before or kept apart."""
-    G, partial, size = word(P, c.GRADIENTS), word(P, c.PARTIAL), floats_of_gradient(P)
+    G, partial, size = word(P, c.GRADIENTS), word(P, c.PARTIAL), gradient_floats(P)
     if word(P, c.SPLIT) or r == 0:
         copy(G, 0, partial, which * size if word(P, c.SPLIT) else 0, size)
     else:
@@ -314,24 +320,24 @@ def forward(P, r, which, t0, t1, loss, storing):
         word(P, c.KEEP),
         word(P, c.X_ROW),
         word(P, c.INPUTS),
-        record_of(P),
+        record_bytes(P),
         word(P, c.WIDE),
     )
-    data, apart = first_record(P, r), word(P, c.APART) * word(P, c.STEPS) * record
+    data, stride = first_record(P, r), word(P, c.SAME_MEMBERS) * word(P, c.STEPS) * record
     which_table = c.STEP_READOUT if loss != NONE or keep != 0 or word(P, c.FEEDBACK) != 0 else c.STEP
     code, count, settings = word(P, 2 * which_table), word(P, 2 * which_table + 1), word(P, c.SETTINGS)
     execute, weights, gradient = word(P, c.EXECUTE), word(P, c.PACKED), word(P, c.GRADIENTS)
-    sums, cur, nxt = sums_of(P, r, which), word(P, c.FIRST), word(P, c.FIRST) + frame
+    sums, cur, nxt = sums_address(P, r, which), word(P, c.FIRST), word(P, c.FIRST) + frame
     for t in range(t0, t1):
         put_word(B, 1, cur)
         put_word(B, 2, nxt)
-        given(Z, data + t * record, inputs, cur + x_row, apart, row, wide)
+        load_record(Z, data + t * record, inputs, cur + x_row, stride, row, wide)
         call(execute, code, count, B, Z, weights, gradient, settings)
         if keep:
             size = word(P, c.OUTPUTS) * row
             copy(Z, nxt + word(P, c.Y_ROW), word(P, c.KEPT), (which * word(P, c.STEPS) + t) * size, size)
         if loss != NONE:
-            losses_of_step(P, cur, nxt, data + t * record, apart, which * word(P, c.STEPS) + t, loss, storing)
+            step_losses(P, cur, nxt, data + t * record, stride, which * word(P, c.STEPS) + t, loss, storing)
             if t % c.SPILL == c.SPILL - 1:
                 spill(P, sums)
         cur, nxt = nxt, nxt + frame if storing else cur
@@ -340,7 +346,7 @@ def forward(P, r, which, t0, t1, loss, storing):
 
 
 @njit
-def record_of(P):
+def record_bytes(P):
     """Bytes of a step's inputs, targets and whether it counts, in one vector of sequences."""
     return 4 * word(P, c.RECORD) * (1 if word(P, c.WIDE) else LANES)
 
@@ -348,23 +354,23 @@ def record_of(P):
 @njit
 def first_record(P, r):
     """Address of the first step of a round's first vector."""
-    return word(P, c.DATA) + (r * (word(P, c.ROW) // LANES) if word(P, c.APART) else r) * word(P, c.STEPS) * record_of(
-        P
-    )
+    return word(P, c.DATA) + (r * (word(P, c.ROW) // LANES) if word(P, c.SAME_MEMBERS) else r) * word(
+        P, c.STEPS
+    ) * record_bytes(P)
 
 
 @njit
-def given(Z, data, size, to, apart, row, wide):
+def load_record(Z, data, size, to, stride, row, wide):
     """A step's numbers (inputs, or targets) into rows: of each sequence a lane, or of one sequence for 16 members. The
     next vector's are `apart` bytes further."""
     for v in range(0, row, LANES):
         for k in range(size):
-            store(Z, to + k * row + v, spread(number(data, k)) if wide else load(data, k * LANES))
-        data += apart
+            store(Z, to + k * row + v, broadcast(number(data, k)) if wide else load(data, k * LANES))
+        data += stride
 
 
 @njit
-def losses_of_step(P, cur, nxt, data, apart, which, loss, storing):
+def step_losses(P, cur, nxt, data, stride, which, loss, storing):
     """A step's loss to the row `total`; with `storing` its gradient at the outputs takes their place."""
     Z, row, outputs, total, scratch = (
         word(P, c.WORKSPACE),
@@ -377,14 +383,14 @@ def losses_of_step(P, cur, nxt, data, apart, which, loss, storing):
     by = 0 if word(P, c.WIDE) else LANES
     at, counts = word(P, c.INPUTS) * (by or 1), (word(P, c.RECORD) - 1) * (by or 1)
     for v in range(0, row, LANES):
-        if loss == GIVEN:
+        if loss == EXTERNAL:
             outside = word(P, c.OUTSIDE) + 4 * (which * outputs * row + v)
-            store_given(Z, outside, outputs, row, e + v)
+            store_external(Z, outside, outputs, row, e + v)
         else:
             add_loss(loss, Z, y + v, data, at, by, counts, outputs, row, scratch, total + v)
             if storing:
                 store_gradient(loss, Z, y + v, data, at, by, counts, outputs, row, scratch, e + v)
-        data += apart
+        data += stride
 
 
 @njit
@@ -401,56 +407,58 @@ def backward(P, t0, steps):
     """The sweep over a segment's frames and, every so many steps, while their frames are in the cache, the weights'
     gradients from what it leaves there."""
     frame, first, B = word(P, c.FRAME), word(P, c.FIRST), word(P, c.BASES)
-    for end in range(steps, 0, -c.MOST_ADDED):
-        begin = max(0, end - c.MOST_ADDED)
+    for end in range(steps, 0, -c.MAX_PRODUCT_STEPS):
+        begin = max(0, end - c.MAX_PRODUCT_STEPS)
         for t in range(end - 1, begin - 1, -1):
-            at_frame(P, first + t * frame)
-            table(P, c.BACK)
+            set_frame(P, first + t * frame)
+            run_table(P, c.BACK)
             now = word(B, 3)
             put_word(B, 3, word(B, 4))
             put_word(B, 4, now)
-        at_frame(P, first + begin * frame)
+        set_frame(P, first + begin * frame)
         put_word(word(P, c.SETTINGS), i.STEPS, end - begin)
         put_word(word(P, c.SETTINGS), i.FIRST_STEP, t0 + begin)
-        table(P, c.PRODUCTS)
+        run_table(P, c.PRODUCTS)
 
 
 # ---- sums for a read-out --------------------------------------------------------------------------------------------
 
 
 @njit
-def sums_for_readout(P, r, which):
+def readout_sums(P, r, which):
     """Σ [h, 1, y][h, 1]ᵀ over the steps that count, in double precision."""
     Z, S, G, partial = word(P, c.WORKSPACE), word(P, c.SETTINGS), word(P, c.GRADIENTS), word(P, c.PARTIAL)
     steps, first, frame = word(P, c.STEPS), word(P, c.FIRST), word(P, c.FRAME)
-    size = floats_of_gradient(P)
+    size = gradient_floats(P)
     for k in range(which * size, (which + 1) * size):
         put_double(partial, k, 0.0)
-    for t0 in range(0, steps, c.MOST_ADDED):
-        t1 = min(t0 + c.MOST_ADDED, steps)
-        end = forced(P, r, t0, t1)
-        at_frame(P, first)
+    for t0 in range(0, steps, c.MAX_PRODUCT_STEPS):
+        t1 = min(t0 + c.MAX_PRODUCT_STEPS, steps)
+        end = teacher_forcing(P, r, t0, t1)
+        set_frame(P, first)
         put_word(S, i.STEPS, t1 - t0)
         zero(G, 0, size)
-        table(P, c.PRODUCTS)
+        run_table(P, c.PRODUCTS)
         for k in range(size):
             put_double(partial, which * size + k, double(partial, which * size + k) + np.float64(number(G, k)))
         copy(Z, end, Z, first, frame)
 
 
 @njit
-def forced(P, r, t0, t1):
+def teacher_forcing(P, r, t0, t1):
     """Steps that leave a frame each; the targets are fed back: a read-out that is yet to be solved has no outputs."""
     Z, row, wide, frame, cur = word(P, c.WORKSPACE), word(P, c.ROW), word(P, c.WIDE), word(P, c.FRAME), word(P, c.FIRST)
-    record, last = record_of(P), 4 * (1 if wide else LANES)
+    record, last = record_bytes(P), 4 * (1 if wide else LANES)
     targets = word(P, c.INPUTS) * last
-    data, apart = first_record(P, r), word(P, c.APART) * word(P, c.STEPS) * record
+    data, stride = first_record(P, r), word(P, c.SAME_MEMBERS) * word(P, c.STEPS) * record
     for t in range(t0, t1):
-        at_frame(P, cur)
-        given(Z, data + t * record, word(P, c.INPUTS), cur + word(P, c.X_ROW), apart, row, wide)
-        table(P, c.STEP)
-        given(Z, data + t * record + targets, word(P, c.OUTPUTS), cur + frame + word(P, c.Y_ROW), apart, row, wide)
-        given(Z, data + (t + 1) * record - last, 1, cur + word(P, c.COUNTED), apart, row, wide)
-        table(P, c.READOUT)
+        set_frame(P, cur)
+        load_record(Z, data + t * record, word(P, c.INPUTS), cur + word(P, c.X_ROW), stride, row, wide)
+        run_table(P, c.STEP)
+        load_record(
+            Z, data + t * record + targets, word(P, c.OUTPUTS), cur + frame + word(P, c.Y_ROW), stride, row, wide
+        )
+        load_record(Z, data + (t + 1) * record - last, 1, cur + word(P, c.COUNTED), stride, row, wide)
+        run_table(P, c.READOUT)
         cur += frame
     return cur

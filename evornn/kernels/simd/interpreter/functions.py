@@ -14,12 +14,12 @@ from evornn.kernels.simd.interpreter.vector import (
     Operand,
     Vector,
     absolute,
+    as_vectors,
     copysign,
     floor,
     fma,
     ints,
     select,
-    vectors,
 )
 
 f = np.float32
@@ -57,13 +57,13 @@ def polynomial(x: Vector, coefficients: tuple[np.float32, ...]) -> Vector:
 # ---- comparisons: 1 where they hold, else 0 -------------------------------------------------------------------------
 
 
-def above(x: Operand, y: Operand) -> Vector:
-    x, y = vectors(x, y)
+def greater(x: Operand, y: Operand) -> Vector:
+    x, y = as_vectors(x, y)
     return select(x.compare(">", y), x.like(1), x.like(0))
 
 
 def equal(x: Operand, y: Operand) -> Vector:
-    x, y = vectors(x, y)
+    x, y = as_vectors(x, y)
     return select(x.compare("==", y), x.like(1), x.like(0))
 
 
@@ -74,13 +74,13 @@ def choose(condition: Vector, x: Vector, y: Vector) -> Vector:
 
 def largest(x: Operand, y: Operand) -> Vector:
     """The larger one; NaN in y stays."""
-    x, y = vectors(x, y)
+    x, y = as_vectors(x, y)
     return select(x.compare(">", y), x, y)
 
 
 def smallest(x: Operand, y: Operand) -> Vector:
     """The smaller one; NaN in y stays."""
-    x, y = vectors(x, y)
+    x, y = as_vectors(x, y)
     return select(x.compare("<", y), x, y)
 
 
@@ -97,19 +97,19 @@ def maximum(x: Operand, y: Operand) -> Vector:
     return largest(y, x) if not isinstance(y, Vector) else select(x.compare("==", x), largest(x, y), x)
 
 
-def positive(x: Vector) -> Vector:
-    return above(x, 0)
+def heaviside(x: Vector) -> Vector:
+    return greater(x, 0)
 
 
 def where(condition: Operand, a: Operand, b: Operand) -> Vector:
     """a where the condition is 1, b where it is 0; NaN from either, as in the reference."""
-    condition, a, b = vectors(condition, a, b)
+    condition, a, b = as_vectors(condition, a, b)
     return fma(condition, a, (1 - condition) * b)
 
 
 def every(period: Operand, t: Operand) -> Vector:
     """1 where t is a multiple of the period, else 0."""
-    period, t = vectors(period, t)
+    period, t = as_vectors(period, t)
     return equal(t, period * floor(t / period))
 
 
@@ -183,17 +183,17 @@ def softplus(x: Vector) -> Vector:
 
 
 def sin(x: Vector) -> Vector:
-    n, r = _reduced(x)
+    n, r = _reduce_range(x)
     s = r * r
-    return _turned(fma(polynomial(s, SINE), s * r, r), n)
+    return _flip_sign(fma(polynomial(s, SINE), s * r, r), n)
 
 
 def cos(x: Vector) -> Vector:
-    n, r = _reduced(x)
-    return _turned(polynomial(r * r, COSINE), n)
+    n, r = _reduce_range(x)
+    return _flip_sign(polynomial(r * r, COSINE), n)
 
 
-def _reduced(x: Vector) -> tuple[Vector, Vector]:
+def _reduce_range(x: Vector) -> tuple[Vector, Vector]:
     """n, whose last bits count the half turns, and x without them. By multiples of π and not of π/2: the sign is then
     one bit and nothing is exchanged. Where both sine and cosine are wanted, LLVM writes this once."""
     n = fma(x, INVERSE_PI, ROUNDING)
@@ -201,7 +201,7 @@ def _reduced(x: Vector) -> tuple[Vector, Vector]:
     return n, fma(-k, PI_LOW, fma(-k, PI_HIGH, x))
 
 
-def _turned(x: Vector, n: Vector) -> Vector:
+def _flip_sign(x: Vector, n: Vector) -> Vector:
     """−x where the last bit of n is set, else x."""
     turn = x.b.shl(n.bits, ints(31))
     return x.like(x.b.bitcast(x.b.xor(x.bits, turn), FLOATS))

@@ -21,18 +21,18 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from evornn.kernels.simd.interpreter.operations import CODES, NUMBERS
+from evornn.kernels.simd.interpreter.operations import EMITTERS, OPCODES
 from evornn.kernels.simd.interpreter.tiles import add_lanes, outer, tile
 from evornn.kernels.simd.interpreter.vector import (
     I64,
     LANES,
     Vector,
+    broadcast,
     load,
     numba_function,
     number,
     pointer,
     put,
-    spread,
     store,
     word,
 )
@@ -41,7 +41,7 @@ from evornn.kernels.simd.interpreter.vector import fma as fused
 njit = nb.njit(error_model="numpy", _nrt=False)
 f = np.float32
 WORDS = 12
-ELEMENTWISE = NUMBERS
+ELEMENTWISE = OPCODES
 AFFINE = -(-len(ELEMENTWISE) // 2) * 2  # of one source; the next numbers are: adding to what is there, two sources, …
 NAMES = ("weight", "outer", "dot", "product", "total", "vector", "lookup", "lookup_back")
 OTHERS = {name: AFFINE + 8 + k for k, name in enumerate(NAMES)}
@@ -51,17 +51,33 @@ WEIGHT, OUTER, DOT, PRODUCT, TOTAL, VECTOR, LOOKUP, LOOKUP_BACK = OTHERS.values(
 # steps of a product, and how far apart they are; address of the genomes, numbers in one, the first member and the one
 # behind the last; position of a row of ones; where a round's cotangents of what was looked up are kept, floats of a
 # step of those, and the first step of a product
-ROW, OWN, WIDE, TWIN, GTWIN, STEPS, FRAME, GENOMES, N, MEMBER, LAST, ONES, LOOKED, LOOKED_FLOATS, FIRST_STEP = range(15)
+(
+    ROW,
+    SPAN,
+    WIDE,
+    WEIGHT_STRIDE,
+    GRADIENT_STRIDE,
+    STEPS,
+    FRAME,
+    GENOMES,
+    N,
+    MEMBER,
+    LAST,
+    ONES,
+    LOOKUP_COTANGENTS,
+    LOOKUP_FLOATS,
+    FIRST_STEP,
+) = range(15)
 SETTINGS = 16
 fma = numba_function(fused, 3)
 
 
 @njit
-def spread_zero():
-    return spread(f(0))
+def zero_vector():
+    return broadcast(f(0))
 
 
-def _rows(b: Any, function: Any, Z: Any, count: Any, to: Any, k: Any, B: Any) -> None:
+def _emit_elementwise(b: Any, function: Any, Z: Any, count: Any, to: Any, k: Any, B: Any) -> None:
     """A function on so many floats; k is the instruction's address."""
 
     def number_at(base: Any, position: Any) -> Any:
@@ -82,10 +98,10 @@ def _rows(b: Any, function: Any, Z: Any, count: Any, to: Any, k: Any, B: Any) ->
         for s, result in zip(shifted, results, strict=True):
             b.store(result, pointer(b, Z, b.add(to, s)), align=4)
 
-    whole = b.and_(count, ir.Constant(I64, -4 * LANES))
-    with cgutils.for_range_slice(b, ir.Constant(I64, 0), whole, ir.Constant(I64, 4 * LANES)) as (o, _):
+    unrolled = b.and_(count, ir.Constant(I64, -4 * LANES))
+    with cgutils.for_range_slice(b, ir.Constant(I64, 0), unrolled, ir.Constant(I64, 4 * LANES)) as (o, _):
         compute(o, 4)
-    with cgutils.for_range_slice(b, whole, count, ir.Constant(I64, LANES)) as (o, _):
+    with cgutils.for_range_slice(b, unrolled, count, ir.Constant(I64, LANES)) as (o, _):
         compute(o, 1)
 
 
@@ -97,11 +113,11 @@ def elementwise(typing: Any, op: Any, Z: Any, count: Any, to: Any, k: Any, B: An
         op, Z, count, to, k, B = args
         end = b.append_basic_block("end")
         choice = b.switch(op, end)
-        for name, function in CODES.items():
+        for name, function in EMITTERS.items():
             block = b.append_basic_block(name)
-            choice.add_case(ir.Constant(I64, NUMBERS[name]), block)
+            choice.add_case(ir.Constant(I64, OPCODES[name]), block)
             b.position_at_end(block)
-            _rows(b, function, Z, count, to, k, B)
+            _emit_elementwise(b, function, Z, count, to, k, B)
             b.branch(end)
         b.position_at_end(end)
         return context.get_dummy_value()
@@ -115,32 +131,32 @@ def execute(code, count, B, Z, W, G, S):
     row = word(S, ROW)
     for k in range(code, code + count * (8 * WORDS), 8 * WORDS):
         op, rows = word(k, 0), word(k, 1)
-        to = place(B, word(k, 2))
+        to = resolve(B, word(k, 2))
         if op < AFFINE:
             elementwise(op, Z, rows * row, to, k, B)
         elif op < WEIGHT:
             affine(Z, W, word(k, 3), to, rows, k + 32, op // 2 - AFFINE // 2 + 1, B, S, op & 1)
         else:
-            others(op, k, rows, to, B, Z, W, G, S)
+            execute_other(op, k, rows, to, B, Z, W, G, S)
 
 
 @njit
-def place(B, address):
+def resolve(B, address):
     """An address as a position in the workspace."""
     return word(B, address & 7) + (address >> 3)
 
 
 @njit
-def others(op, k, rows, to, B, Z, W, G, S):
+def execute_other(op, k, rows, to, B, Z, W, G, S):
     """What is rarely executed, or takes long."""
-    at, a, m, b, n = word(k, 3), place(B, word(k, 4)), word(k, 5), place(B, word(k, 6)), word(k, 7)
+    at, a, m, b, n = word(k, 3), resolve(B, word(k, 4)), word(k, 5), resolve(B, word(k, 6)), word(k, 7)
     row = word(S, ROW)
     if op == PRODUCT:
         product(Z, a, m, b, n, G, at, S)
     elif op == TOTAL:
         total(Z, a, m, G, at, S)
     elif op == WEIGHT:
-        weights(Z, W, at, to, rows, S)
+        load_weights(Z, W, at, to, rows, S)
     elif op == OUTER:
         p, count, stride = to, word(k, 10), word(k, 11)
         for i in range(a, a + rows // count * row, row):
@@ -152,7 +168,7 @@ def others(op, k, rows, to, B, Z, W, G, S):
         first, other, count, second = word(k, 8), word(k, 9), word(k, 10), word(k, 11)
         for i in range(rows):
             for v in range(0, row, LANES):
-                s = spread_zero()
+                s = zero_vector()
                 for j in range(count):
                     s = fma(load(Z, a + i * first + j * second + v), load(Z, b + j * other + v), s)
                 store(Z, to + i * row + v, s)
@@ -176,7 +192,7 @@ OUTER_4X4, OUTER_8X1 = outer(4, 4), outer(8, 1)
 def affine(Z, W, w, to, rows, sources, n, B, S, add):
     """A product's rows, tile by tile. With two vectors in a row, they are computed together: other sequences of one
     member, or another one with weights of its own."""
-    wide, twin, end = word(S, WIDE), word(S, TWIN), to + rows * word(S, ROW)
+    wide, weight_stride, end = word(S, WIDE), word(S, WEIGHT_STRIDE), to + rows * word(S, ROW)
     if word(S, ROW) == LANES:
         while end - to >= 12 * LANES:
             w = ONE_16(Z, W, w, 0, wide, to, sources, n, B, add)
@@ -189,50 +205,50 @@ def affine(Z, W, w, to, rows, sources, n, B, S, add):
             to += LANES
     else:
         while end - to >= 8 * LANES:
-            w = TWO_8(Z, W, w, twin, wide, to, sources, n, B, add)
+            w = TWO_8(Z, W, w, weight_stride, wide, to, sources, n, B, add)
             to += 16 * LANES
         while to < end:
-            w = TWO_1(Z, W, w, twin, wide, to, sources, n, B, add)
+            w = TWO_1(Z, W, w, weight_stride, wide, to, sources, n, B, add)
             to += 2 * LANES
 
 
 @njit
 def product(Z, d, rows, z, columns, G, g, S):
     """Σₜ D[t, row]·Z[t, column] to a gradient, in the order of `weights.product_places`, for each member of the row."""
-    row, own, wide, step, steps = word(S, ROW), word(S, OWN), word(S, WIDE), word(S, FRAME), word(S, STEPS)
-    whole = columns - columns % 4
-    for v in range(0, row, own):
-        at = g + v // LANES * word(S, GTWIN)
+    row, span, wide, step, steps = word(S, ROW), word(S, SPAN), word(S, WIDE), word(S, FRAME), word(S, STEPS)
+    tiled = columns - columns % 4
+    for v in range(0, row, span):
+        at = g + v // LANES * word(S, GRADIENT_STRIDE)
         for p in range(d + v, d + v + rows * row, 4 * row):
-            for q in range(z + v, z + v + whole * row, 4 * row):
-                OUTER_4X4(Z, p, q, step, step, steps, own, row, wide, G, at)
+            for q in range(z + v, z + v + tiled * row, 4 * row):
+                OUTER_4X4(Z, p, q, step, step, steps, span, row, wide, G, at)
                 at += 16
-        for q in range(z + v + whole * row, z + v + columns * row, row):
+        for q in range(z + v + tiled * row, z + v + columns * row, row):
             for p in range(d + v, d + v + rows * row, 8 * row):
-                OUTER_8X1(Z, p, q, step, step, steps, own, row, wide, G, at)
+                OUTER_8X1(Z, p, q, step, step, steps, span, row, wide, G, at)
                 at += 8
 
 
 @njit
 def total(Z, d, rows, G, g, S):
     """Σₜ D[t, row], for biases; places as a column of `product`."""
-    row, own, wide, step, steps = word(S, ROW), word(S, OWN), word(S, WIDE), word(S, FRAME), word(S, STEPS)
-    for v in range(0, row, own):
-        at = g + v // LANES * word(S, GTWIN)
+    row, span, wide, step, steps = word(S, ROW), word(S, SPAN), word(S, WIDE), word(S, FRAME), word(S, STEPS)
+    for v in range(0, row, span):
+        at = g + v // LANES * word(S, GRADIENT_STRIDE)
         for p in range(d + v, d + v + rows * row, 8 * row):
-            OUTER_8X1(Z, p, word(S, ONES), step, 0, steps, own, row, wide, G, at)
+            OUTER_8X1(Z, p, word(S, ONES), step, 0, steps, span, row, wide, G, at)
             at += 8
 
 
 @njit
 def vector_gradient(Z, a, rows, G, g, S):
     """The cotangent of a vector of parameters to its gradient."""
-    row, own, wide = word(S, ROW), word(S, OWN), word(S, WIDE)
-    for v in range(0, row, own):
-        at = g + v // LANES * word(S, GTWIN)
+    row, span, wide = word(S, ROW), word(S, SPAN), word(S, WIDE)
+    for v in range(0, row, span):
+        at = g + v // LANES * word(S, GRADIENT_STRIDE)
         for p in range(a + v, a + v + rows * row, row):
-            s = spread_zero()
-            for u in range(p, p + own, LANES):
+            s = zero_vector()
+            for u in range(p, p + span, LANES):
                 s = s + load(Z, u)
             if wide:
                 store(G, at * LANES, load(G, at * LANES) + s)
@@ -242,13 +258,13 @@ def vector_gradient(Z, a, rows, G, g, S):
 
 
 @njit
-def weights(Z, W, w, to, rows, S):
+def load_weights(Z, W, w, to, rows, S):
     """A vector of parameters into rows."""
-    row, wide, twin = word(S, ROW), word(S, WIDE), word(S, TWIN)
+    row, wide, weight_stride = word(S, ROW), word(S, WIDE), word(S, WEIGHT_STRIDE)
     for r in range(rows):
         for v in range(0, row, LANES):
-            m = w + r + v // LANES * twin
-            store(Z, to + r * row + v, load(W, m * LANES) if wide else spread(number(W, m)))
+            m = w + r + v // LANES * weight_stride
+            store(Z, to + r * row + v, load(W, m * LANES) if wide else broadcast(number(W, m)))
 
 
 # ---- class numbers as inputs ----------------------------------------------------------------------------------------
@@ -257,7 +273,7 @@ def weights(Z, W, w, to, rows, S):
 @njit
 def member_of(lane, S):
     """The member that a lane belongs to."""
-    block = lane // LANES if word(S, OWN) < word(S, ROW) else 0
+    block = lane // LANES if word(S, SPAN) < word(S, ROW) else 0
     return word(S, MEMBER) + (block * LANES + lane % LANES if word(S, WIDE) else block)
 
 
@@ -275,8 +291,8 @@ def lookup(Z, to, rows, x, at, classes, S):
 @njit
 def lookup_back(Z, d, rows, offset, S):
     """Keep the cotangents of what was looked up, of all time steps: the driver adds them to their classes' weights."""
-    row, step, steps, floats = word(S, ROW), word(S, FRAME), word(S, STEPS), word(S, LOOKED_FLOATS)
+    row, step, steps, floats = word(S, ROW), word(S, FRAME), word(S, STEPS), word(S, LOOKUP_FLOATS)
     for t in range(steps):
         to = (word(S, FIRST_STEP) + t) * floats + offset * row
         for k in range(0, rows * row, LANES):
-            store(word(S, LOOKED), to + k, load(Z, d + t * step + k))
+            store(word(S, LOOKUP_COTANGENTS), to + k, load(Z, d + t * step + k))

@@ -12,43 +12,43 @@ import numba as nb
 import numpy as np
 
 from evornn.kernels.simd.interpreter import functions
-from evornn.kernels.simd.interpreter.vector import LANES, load, numba_function, number, put, spread, store
+from evornn.kernels.simd.interpreter.vector import LANES, broadcast, load, numba_function, number, put, store
 from evornn.kernels.simd.interpreter.vector import fma as fused
 
-NUMBERS = {"mse": 0, "cross_entropy": 1, "binary_cross_entropy": 2, "zero_one": 3}
+LOSS_NUMBERS = {"mse": 0, "cross_entropy": 1, "binary_cross_entropy": 2, "zero_one": 3}
 CLASSES = 4  # added to a loss whose targets are class numbers
-NONE, GIVEN = -1, -2  # no loss; gradients at the outputs come from outside
+NONE, EXTERNAL = -1, -2  # no loss; gradients at the outputs come from outside
 f = np.float32
 njit = nb.njit(error_model="numpy", _nrt=False)
 exp, log, sigmoid, softplus, negative = (
     numba_function(x, 1) for x in (functions.exp, functions.log, functions.sigmoid, functions.softplus, lambda x: -x)
 )
-largest, above, equal = (numba_function(x, 2) for x in (functions.largest, functions.above, functions.equal))
+largest, above, equal = (numba_function(x, 2) for x in (functions.largest, functions.greater, functions.equal))
 fma, choose = numba_function(fused, 3), numba_function(functions.choose, 3)
 
 
 @njit
 def target(T, at, by, o):
-    return load(T, at + o * by) if by else spread(number(T, at + o))
+    return load(T, at + o * by) if by else broadcast(number(T, at + o))
 
 
 @njit
 def add_loss(kind, Z, y, T, at, by, counts, outputs, row, scratch, total):
     """Add the loss of this step in each lane to a vector of the workspace."""
     if kind == 0:
-        part = spread(f(0))
+        part = broadcast(f(0))
         for o in range(outputs):
             e = load(Z, y + o * row) - target(T, at, by, o)
             part = fma(e, e, part)
-        part = part * spread(f(1) / f(outputs))
+        part = part * broadcast(f(1) / f(outputs))
     else:
         part = other_loss(kind, Z, y, T, at, by, outputs, row, scratch)
-    store(Z, total, load(Z, total) + choose(target(T, counts, by, 0), part, spread(f(0))))
+    store(Z, total, load(Z, total) + choose(target(T, counts, by, 0), part, broadcast(f(0))))
 
 
 @njit
 def other_loss(kind, Z, y, T, at, by, outputs, row, scratch):
-    total = spread(f(0))
+    total = broadcast(f(0))
     if kind == 1:
         top = log_sum_exp(Z, y, outputs, row)
         for o in range(outputs):
@@ -58,18 +58,18 @@ def other_loss(kind, Z, y, T, at, by, outputs, row, scratch):
         for o in range(outputs):
             v = load(Z, y + o * row)
             total = total + fma(negative(target(T, at, by, o)), v, softplus(v))
-        return total * spread(f(1) / f(outputs))
+        return total * broadcast(f(1) / f(outputs))
     if kind == 1 + CLASSES:
-        return log_sum_exp(Z, y, outputs, row) - of_classes(Z, y, target(T, at, by, 0), row, scratch)
-    return wrong(kind, Z, y, T, at, by, outputs, row)
+        return log_sum_exp(Z, y, outputs, row) - class_outputs(Z, y, target(T, at, by, 0), row, scratch)
+    return zero_one_loss(kind, Z, y, T, at, by, outputs, row)
 
 
 @njit
 def store_gradient(kind, Z, y, T, at, by, counting, outputs, row, scratch, to):
     """Store the gradient of the loss of this step at `to`, which may be `y`: 0 where the step does not count."""
-    zero, counts = spread(f(0)), target(T, counting, by, 0)
+    zero, counts = broadcast(f(0)), target(T, counting, by, 0)
     if kind == 0:
-        scale = spread(f(2) / f(outputs))
+        scale = broadcast(f(2) / f(outputs))
         for o in range(outputs):
             store(Z, to + o * row, choose(counts, (load(Z, y + o * row) - target(T, at, by, o)) * scale, zero))
     elif kind == 1:
@@ -80,7 +80,7 @@ def store_gradient(kind, Z, y, T, at, by, counting, outputs, row, scratch, to):
             part = fma(exp(load(Z, y + o * row) - top), mass, negative(target(T, at, by, o)))
             store(Z, to + o * row, choose(counts, part, zero))
     elif kind == 2:
-        scale = spread(f(1) / f(outputs))
+        scale = broadcast(f(1) / f(outputs))
         for o in range(outputs):
             part = (sigmoid(load(Z, y + o * row)) - target(T, at, by, o)) * scale
             store(Z, to + o * row, choose(counts, part, zero))
@@ -96,7 +96,7 @@ def store_gradient(kind, Z, y, T, at, by, counting, outputs, row, scratch, to):
 
 
 @njit
-def store_given(Z, outside, outputs, row, to):
+def store_external(Z, outside, outputs, row, to):
     """Store gradients that come from outside, for each output a row."""
     for o in range(0, outputs * row, row):
         store(Z, to + o, load(outside, o))
@@ -107,14 +107,14 @@ def log_sum_exp(Z, y, outputs, row):
     high = load(Z, y)
     for o in range(row, outputs * row, row):
         high = largest(high, load(Z, y + o))
-    total = spread(f(0))
+    total = broadcast(f(0))
     for o in range(0, outputs * row, row):
         total = total + exp(load(Z, y + o) - high)
     return high + log(total)
 
 
 @njit
-def of_classes(Z, y, classes, row, scratch):
+def class_outputs(Z, y, classes, row, scratch):
     """Each lane's output of its class."""
     store(Z, scratch, classes)
     for lane in range(LANES):
@@ -123,22 +123,22 @@ def of_classes(Z, y, classes, row, scratch):
 
 
 @njit
-def wrong(kind, Z, y, T, at, by, outputs, row):
+def zero_one_loss(kind, Z, y, T, at, by, outputs, row):
     """1 where the decision is wrong: the largest output, or whether the one output is above 0."""
-    first, bad, zero = load(Z, y), spread(f(0)) * load(Z, y), spread(f(0))
-    one, wanted = spread(f(1)), target(T, at, by, 0)
+    first, bad, zero = load(Z, y), broadcast(f(0)) * load(Z, y), broadcast(f(0))
+    one, expected = broadcast(f(1)), target(T, at, by, 0)
     if outputs == 1:
-        right = choose(spread(f(kind >= CLASSES)), equal(wanted, wanted), above(wanted, spread(f(0.5))))
+        right = choose(broadcast(f(kind >= CLASSES)), equal(expected, expected), above(expected, broadcast(f(0.5))))
         return bad + (one - equal(above(first, zero), right))
     chosen = zero
     for o in range(1, outputs):
         v = load(Z, y + o * row)
-        chosen, first = choose(above(v, first), spread(f(o)), chosen), largest(v, first)
+        chosen, first = choose(above(v, first), broadcast(f(o)), chosen), largest(v, first)
         bad = fma(zero, v, bad)
     if kind >= CLASSES:
-        return bad + (one - equal(chosen, wanted))
+        return bad + (one - equal(chosen, expected))
     right = zero
     for o in range(1, outputs):
         u = target(T, at, by, o)
-        right, wanted = choose(above(u, wanted), spread(f(o)), right), largest(u, wanted)
+        right, expected = choose(above(u, expected), broadcast(f(o)), right), largest(u, expected)
     return bad + (one - equal(chosen, right))

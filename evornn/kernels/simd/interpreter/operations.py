@@ -31,21 +31,21 @@ OPERATIONS: dict[str, Function] = {
     "abs": lambda a: absolute(a),
     "minimum": f.minimum,
     "maximum": f.maximum,
-    "positive": f.positive,
+    "positive": f.heaviside,
     "where": f.where,
     "every": f.every,
 }
 
 Shape: TypeAlias = Callable[..., Value]
-Bound: TypeAlias = dict[Node, Value]  # symbol → what it stands for
+Binding: TypeAlias = dict[Node, Value]  # symbol → what it stands for
 Free: TypeAlias = Callable[[Node], bool]
 
 
-def _do(op: str) -> Callable[[Value], Value]:
+def _unary(op: str) -> Callable[[Value], Value]:
     return lambda a: apply(op, a)
 
 
-_tanh, _sigmoid, _positive = _do("tanh"), _do("sigmoid"), _do("positive")
+_tanh, _sigmoid, _positive = _unary("tanh"), _unary("sigmoid"), _unary("positive")
 
 # name → (the shape of the expression, what computes it); larger ones first, since the first that fits is taken
 FUSED: dict[str, tuple[Shape, Function]] = {
@@ -95,7 +95,7 @@ class Pattern:
             return [bound[symbol] for symbol in self.symbols]
         return None
 
-    def _match(self, shape: Value, value: Value, bound: Bound, free: Free, top: bool = False) -> Iterator[Bound]:
+    def _match(self, shape: Value, value: Value, bound: Binding, free: Free, top: bool = False) -> Iterator[Binding]:
         if not isinstance(shape, Node):
             if not isinstance(value, Node) and value == shape:
                 yield bound
@@ -105,16 +105,16 @@ class Pattern:
         elif isinstance(value, Node) and value.op == shape.op and (top or free(value)):
             swapped = [value.args[::-1]] if value.op in ("add", "mul") else []
             for args in (value.args, *swapped):
-                yield from self._all(list(zip(shape.args, args, strict=True)), bound, free)
+                yield from self._match_all(list(zip(shape.args, args, strict=True)), bound, free)
 
-    def _all(self, pairs: list[tuple[Value, Value]], bound: Bound, free: Free) -> Iterator[Bound]:
+    def _match_all(self, pairs: list[tuple[Value, Value]], bound: Binding, free: Free) -> Iterator[Binding]:
         if not pairs:
             yield bound
             return
-        for found in self._match(*pairs[0], bound, free):
-            yield from self._all(pairs[1:], found, free)
+        for binding in self._match(*pairs[0], bound, free):
+            yield from self._match_all(pairs[1:], binding, free)
 
 
 PATTERNS = [Pattern(name, shape) for name, (shape, _) in FUSED.items()]
-CODES: dict[str, Function] = {**OPERATIONS, **{name: function for name, (_, function) in FUSED.items()}}
-NUMBERS = {name: number for number, name in enumerate(CODES)}  # of the elementwise instructions
+EMITTERS: dict[str, Function] = {**OPERATIONS, **{name: function for name, (_, function) in FUSED.items()}}
+OPCODES = {name: number for number, name in enumerate(EMITTERS)}  # of the elementwise instructions

@@ -27,15 +27,15 @@ PARTS = 4  # partial sums of a row that is computed alone
 
 def heights(rows: int, vectors: int) -> list[tuple[int, int]]:
     """(first row, height) of the tiles of a product; the last one may be higher than what is left."""
-    found, r = [], 0
+    tiles, r = [], 0
     for height in HEIGHTS[min(vectors, 2)]:
         while rows - r >= max(4, height - 4):
-            found.append((r, height))
+            tiles.append((r, height))
             r += height
-    return [*found, *((k, 1) for k in range(r, rows))]
+    return [*tiles, *((k, 1) for k in range(r, rows))]
 
 
-class Writer:
+class CodeWriter:
     """Writes code; values that change in loops are kept in variables, which LLVM puts into registers."""
 
     def __init__(self, b: Any) -> None:
@@ -66,14 +66,16 @@ class Writer:
         self.b.store(fma(Vector(self.b, x), Vector(self.b, y), Vector(self.b, self.b.load(place))).value, place)
 
 
-class Affine(Writer):
+class AffineWriter(CodeWriter):
     """Rows `to`, `to` + row, … of W·[sources] + bias. `own`: the second vector has weights of its own, which lie `twin`
     further; `wide`: a weight is a vector, 16 members' own."""
 
-    def __init__(self, b: Any, Z: Any, W: Any, w: Any, twin: Any, vectors: int, own: bool, wide: bool) -> None:
+    def __init__(
+        self, b: Any, Z: Any, W: Any, w: Any, weight_stride: Any, vectors: int, two_members: bool, wide: bool
+    ) -> None:
         super().__init__(b)
-        self.Z, self.W, self.twin, self.row = Z, W, twin, vectors * LANES
-        self.vectors, self.own, self.wide = vectors, own, wide
+        self.Z, self.W, self.weight_stride, self.row = Z, W, weight_stride, vectors * LANES
+        self.vectors, self.two_members, self.wide = vectors, two_members, wide
         self.w = self.variable(w)
 
     def compute(self, height: int, to: Any, sources: Any, count: Any, B: Any, add: Any) -> Any:
@@ -83,8 +85,8 @@ class Affine(Writer):
         each = list(pairs(range(height), range(self.vectors)))
         places = {(r, v): self._row(to, r, v) for r, v in each}
         sums = {(r, v, k): self.variable(floats(0)) for r, v in each for k in range(parts)}
-        with b.if_else(b.icmp_signed("!=", add, self.number(0))) as (there, new):
-            with there:
+        with b.if_else(b.icmp_signed("!=", add, self.number(0))) as (accumulate, new):
+            with accumulate:
                 for r, v in each:
                     b.store(self.load(self.Z, places[r, v]), sums[r, v, 0])
             with new:
@@ -105,19 +107,19 @@ class Affine(Writer):
             self.store(self.Z, place, s[0] if height > 1 else b.fadd(b.fadd(s[0], s[1]), b.fadd(s[2], s[3])))
         return b.load(self.w)
 
-    def _columns(self, at: Any, count: Any, wide: int, sums: Callable[[int, int, int], Any], height: int) -> None:
+    def _columns(self, at: Any, count: Any, unroll: int, sums: Callable[[int, int, int], Any], height: int) -> None:
         """`wide` columns at a time."""
         b = self.b
         with self.loop(count):
-            for k in range(wide):
+            for k in range(unroll):
                 x = [self.load(self.Z, self.plus(b.load(at), k * self.row + v * LANES)) for v in range(self.vectors)]
                 for r in range(height):
                     for v in range(self.vectors):
-                        if v == 0 or self.own:
+                        if v == 0 or self.two_members:
                             weight = self._weight(k * height + r, v)
                         self.accumulate(sums(r, v, k), weight, x[v])
-            self._advance(wide * height)
-            b.store(self.plus(b.load(at), wide * self.row), at)
+            self._advance(unroll * height)
+            b.store(self.plus(b.load(at), unroll * self.row), at)
 
     def _row(self, to: Any, r: int, v: int) -> Any:
         return self.plus(to, r * self.row + v * LANES)
@@ -136,8 +138,8 @@ class Affine(Writer):
     def _weight(self, number: int, vector: int) -> Any:
         """A weight in every lane, or 16 members' weights."""
         place = self.plus(self.b.load(self.w), number)
-        if self.own and vector:
-            place = self.b.add(place, self.twin)
+        if self.two_members and vector:
+            place = self.b.add(place, self.weight_stride)
         if self.wide:
             return self.load(self.W, self.b.mul(place, self.number(LANES)))
         return splat(self.b, self.b.load(pointer(self.b, self.W, place, ir.FloatType())))
@@ -152,11 +154,14 @@ def tile(height: int, vectors: int) -> Any:
     alone. `twin` is 0 where all vectors have the same weights."""
 
     def code(context: Any, b: Any, signature: Any, given: Any) -> Any:
-        Z, W, w, twin, wide, to, *others = given
-        found, zero = cgutils.alloca_once_value(b, w), ir.Constant(I64, 0)
+        Z, W, w, weight_stride, wide, to, *others = given
+        result, zero = cgutils.alloca_once_value(b, w), ir.Constant(I64, 0)
 
-        def compute(own: bool, across: bool) -> None:
-            b.store(Affine(b, Z, W, w, twin, vectors, own, across).compute(height, to, *others), found)
+        def compute(two_members: bool, across: bool) -> None:
+            b.store(
+                AffineWriter(b, Z, W, w, weight_stride, vectors, two_members, across).compute(height, to, *others),
+                result,
+            )
 
         with b.if_else(b.icmp_signed("!=", wide, zero)) as branches:
             for across, branch in zip((True, False), branches, strict=True):
@@ -164,11 +169,11 @@ def tile(height: int, vectors: int) -> Any:
                     if vectors == 1:
                         compute(False, across)
                         continue
-                    with b.if_else(b.icmp_signed("!=", twin, zero)) as inner:
+                    with b.if_else(b.icmp_signed("!=", weight_stride, zero)) as inner:
                         for own, part in zip((True, False), inner, strict=True):
                             with part:
                                 compute(own, across)
-        return b.load(found)
+        return b.load(result)
 
     @intrinsic  # type: ignore[untyped-decorator]
     def instruction(
@@ -179,16 +184,16 @@ def tile(height: int, vectors: int) -> Any:
     return instruction
 
 
-class Outer(Writer):
+class OuterWriter(CodeWriter):
     """Sums over time steps and vectors of D[t, row]·Z[t, column] for a tile of rows and columns."""
 
     def compute(self, height: int, width: int, given: Any) -> None:
-        Z, d, z, step, step_z, steps, own, row, wide, G, g = given
+        Z, d, z, step, step_z, steps, span, row, wide, G, g = given
         b, each = self.b, list(pairs(range(height), range(width)))
         sums = [self.variable(floats(0)) for _ in each]
         p, q = self.variable(d), self.variable(z)
         with self.loop(steps):
-            with self.loop(b.sdiv(own, self.number(LANES))) as k:
+            with self.loop(b.sdiv(span, self.number(LANES))) as k:
                 v = b.mul(k, self.number(LANES))
                 at = [b.add(b.load(place), v) for place in (p, q)]
                 columns = [self.load(Z, b.add(at[1], b.mul(row, self.number(c)))) for c in range(width)]
@@ -198,19 +203,19 @@ class Outer(Writer):
                         self.accumulate(sums[r * width + c], x, columns[c])
             for place, by in ((p, step), (q, step_z)):
                 b.store(b.add(b.load(place), by), place)
-        found = [b.load(s) for s in sums]
+        totals = [b.load(s) for s in sums]
         with b.if_else(b.icmp_signed("!=", wide, self.number(0))) as (across, alone):
             with across:  # of 16 members the vectors
-                for k, value in enumerate(found):
+                for k, value in enumerate(totals):
                     self._add(G, b.mul(self.plus(g, k), self.number(LANES)), value)
             with alone:  # of one member the sums over lanes
-                self._add(G, g, sum_each(b, [*found, *[floats(0)] * (LANES - len(found))]))
+                self._add(G, g, sum_lanes(b, [*totals, *[floats(0)] * (LANES - len(totals))]))
 
     def _add(self, G: Any, place: Any, value: Any) -> None:
         self.store(G, place, self.b.fadd(self.load(G, place), value))
 
 
-def sum_each(b: Any, vectors: list[Any]) -> Any:
+def sum_lanes(b: Any, vectors: list[Any]) -> Any:
     """16 vectors → one: lane k is the sum over the lanes of vector k."""
     width = LANES
     while width > 1:
@@ -233,7 +238,7 @@ def outer(height: int, width: int) -> Any:
     from g. Time steps are `step` and `step_z` floats apart; `own` is how many floats of a row belong to the member."""
 
     def code(context: Any, b: Any, signature: Any, given: Any) -> Any:
-        Outer(b).compute(height, width, given)
+        OuterWriter(b).compute(height, width, given)
         return context.get_dummy_value()
 
     @intrinsic  # type: ignore[untyped-decorator]
@@ -253,7 +258,7 @@ def add_lanes(typing: Any, G: Any, g: Any, value: Any) -> Any:
     def code(context: Any, b: Any, signature: Any, given: Any) -> Any:
         G, g, value = given
         place = pointer(b, G, g, ir.FloatType())
-        total = b.extract_element(sum_each(b, [value, *[floats(0)] * (LANES - 1)]), ir.Constant(ir.IntType(32), 0))
+        total = b.extract_element(sum_lanes(b, [value, *[floats(0)] * (LANES - 1)]), ir.Constant(ir.IntType(32), 0))
         b.store(b.fadd(b.load(place), total), place)
         return context.get_dummy_value()
 

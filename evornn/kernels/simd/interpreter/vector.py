@@ -86,7 +86,7 @@ Operand: TypeAlias = "Vector | float | np.float32"
 Function: TypeAlias = Callable[..., Vector]
 
 
-def vectors(*operands: Operand) -> list[Vector]:
+def as_vectors(*operands: Operand) -> list[Vector]:
     """The same operands, numbers as vectors; one of them must be a vector."""
     some = next(x for x in operands if isinstance(x, Vector))
     return [some.like(x) for x in operands]
@@ -97,11 +97,11 @@ def select(condition: Any, x: Vector, y: Vector) -> Vector:
     return x.like(x.b.select(condition, x.value, y.value))
 
 
-def llvm(name: str) -> Function:
+def llvm_function(name: str) -> Function:
     """A function of LLVM's own."""
 
     def call(*operands: Operand) -> Vector:
-        given = vectors(*operands)
+        given = as_vectors(*operands)
         b, kind = given[0].b, ir.FunctionType(FLOATS, [FLOATS] * len(given))
         function = cgutils.get_or_insert_function(b.module, kind, f"llvm.{name}.v{LANES}f32")
         return given[0].like(b.call(function, [x.value for x in given]))
@@ -109,10 +109,10 @@ def llvm(name: str) -> Function:
     return call
 
 
-fma = llvm("fma")  # x·y + z, rounded once
-floor = llvm("floor")
-absolute = llvm("fabs")
-copysign = llvm("copysign")
+fma = llvm_function("fma")  # x·y + z, rounded once
+floor = llvm_function("floor")
+absolute = llvm_function("fabs")
+copysign = llvm_function("copysign")
 
 
 def splat(b: Any, scalar: Any) -> Any:
@@ -141,7 +141,7 @@ vector = VectorType()
 
 
 @register_model(VectorType)
-class _Model(models.PrimitiveModel):
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, FLOATS)
 
@@ -173,7 +173,7 @@ short_word, _ = _memory(types.int32, ir.IntType(32), 1)
 
 
 @intrinsic
-def spread(typing: Any, scalar: Any) -> Any:
+def broadcast(typing: Any, scalar: Any) -> Any:
     """A number in every lane."""
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:

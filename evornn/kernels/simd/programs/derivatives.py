@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from evornn.kernels.simd.programs.equation import Equation, Group, strip
-from evornn.ops import RULES, Node, Value, apply, walk
+from evornn.ops import VJP_RULES, Node, Value, apply, walk
 
 CHEAP = frozenset({"add", "sub", "mul", "neg", "where", "positive", "copy", "spread"})  # computed again, not stored
 
@@ -25,74 +25,82 @@ class Derivatives:
         self.now = {s: Node("given", (), equation.leaves[s].size, f"now {s}") for s in equation.states}
         self.out = Node("given", (), equation.output.size, "out")
         begin: dict[Node, list[Value]] = {}
-        for state, node in zip(equation.states, equation.new, strict=True):
+        for state, node in zip(equation.states, equation.new_states, strict=True):
             begin.setdefault(node, []).append(self.now[state])
         if equation.state_of(equation.output) is None:
             begin.setdefault(equation.output, []).append(self.out)
-        found = differentiate(equation.order, begin, self._through)
-        self.states = {s: found.get(equation.leaves[s], 0.0) for s in equation.states}
-        self.x, self.y = (found.get(equation.leaves[name]) if name in equation.leaves else None for name in "xy")
-        self.static = {n: found[n] for n in equation.used_static if n in found and trainable(n)}
+        cotangents = differentiate(equation.order, begin, self._complete)
+        self.states = {s: cotangents.get(equation.leaves[s], 0.0) for s in equation.states}
+        self.x, self.y = (cotangents.get(equation.leaves[name]) if name in equation.leaves else None for name in "xy")
+        self.static_cotangents = {
+            n: cotangents[n] for n in equation.static_inputs if n in cotangents and is_trainable(n)
+        }
         self.parameters = self._parameters()
 
-    def _through(self, node: Node, sum_here: Value | None) -> Value | None:
+    def _complete(self, node: Node, cotangent: Value | None) -> Value | None:
         """The whole cotangent of a value, from the elementwise part of it."""
         groups = [g for g in self.equation.groups if node in g.sources]
-        if groups and node not in self.equation.static:
+        if groups and node not in self.equation.static_nodes:
             gates = [self.gates[m] for g in groups for m in g.maps]
-            back = Node("back", (0.0 if sum_here is None else sum_here, *gates), node.size)
+            back = Node("back", (0.0 if cotangent is None else cotangent, *gates), node.size)
             self.backs[back] = (node, groups)
-            sum_here = back
+            cotangent = back
         if node.op == "affine":
-            self.gates[node] = Node("gate", (0.0 if sum_here is None else sum_here,), node.size, node.name)
+            self.gates[node] = Node("gate", (0.0 if cotangent is None else cotangent,), node.size, node.name)
             return None
-        return sum_here
+        return cotangent
 
     def _parameters(self) -> dict[str, Value]:
         """Cotangents of per-unit parameters in terms of the sums over time of those of static values (`sums`)."""
-        self.sums = {n: Node("given", (), n.size, "sum") for n in self.static}
-        order = [n for n in walk(*self.equation.used_static) if n.op not in ("parameter", "constant")]
-        found = differentiate(order, {n: [s] for n, s in self.sums.items()}, lambda node, sum_here: sum_here)
-        return {n.name: d for n, d in found.items() if n.op == "parameter"}
+        self.sums = {n: Node("given", (), n.size, "sum") for n in self.static_cotangents}
+        order = [n for n in walk(*self.equation.static_inputs) if n.op not in ("parameter", "constant")]
+        cotangents = differentiate(order, {n: [s] for n, s in self.sums.items()}, lambda node, sum_here: sum_here)
+        return {n.name: d for n, d in cotangents.items() if n.op == "parameter"}
 
     @property
     def ends(self) -> list[Value]:
         """All that a step backward is to compute."""
-        return [*self.gates.values(), *self.states.values(), *self.static.values(), self.x or 0.0, self.y or 0.0]
+        return [
+            *self.gates.values(),
+            *self.states.values(),
+            *self.static_cotangents.values(),
+            self.x or 0.0,
+            self.y or 0.0,
+        ]
 
     @property
-    def kept(self) -> list[Node]:
+    def kept_nodes(self) -> list[Node]:
         """Values of the forward pass that it must leave: all that expressions here name, but what is cheaply computed
         again from others."""
-        own, found = set(self.equation.order), dict[Node, None]()
-        waiting = [strip(a) for n in walk(*self.ends) if n not in own for a in n.nodes]
+        forward_nodes, nodes = set(self.equation.order), dict[Node, None]()
+        waiting = [strip(a) for n in walk(*self.ends) if n not in forward_nodes for a in n.nodes]
         while waiting:
             node = waiting.pop()
-            if node in own and node not in found:
-                if node.op in CHEAP and node not in self.equation.new:
+            if node in forward_nodes and node not in nodes:
+                if node.op in CHEAP and node not in self.equation.new_states:
                     waiting += map(strip, node.nodes)
                 else:
-                    found[node] = None
-        return list(found)
+                    nodes[node] = None
+        return list(nodes)
 
 
 def differentiate(
     order: Sequence[Node],
     begin: Mapping[Node, list[Value]],
-    through: Callable[[Node, Value | None], Value | None],
+    complete: Callable[[Node, Value | None], Value | None],
 ) -> dict[Node, Value]:
     """Cotangents of all values, leaves and static ones included, of nodes in the order in which they are computed."""
-    parts: dict[Node, list[Value]] = {node: list(found) for node, found in begin.items()}
+    parts: dict[Node, list[Value]] = {node: list(values) for node, values in begin.items()}
     done: dict[Node, Value] = {}
     inner = set(order)
     leaves = [a for n in order for a in n.nodes if a not in inner]
     for node in dict.fromkeys([*reversed(order), *leaves, *(n for n in begin if n not in inner)]):
-        whole = through(node, _sum(parts.get(node, [])))
-        if whole is None:
+        cotangent = complete(node, _sum(parts.get(node, [])))
+        if cotangent is None:
             continue
-        done[node] = whole
+        done[node] = cotangent
         if node in inner:
-            for argument, part in zip(node.args, _parts(node, whole), strict=True):
+            for argument, part in zip(node.args, _argument_cotangents(node, cotangent), strict=True):
                 if isinstance(argument, Node) and part is not None and argument.op != "stop":
                     parts.setdefault(argument, []).append(part)
     return done
@@ -114,24 +122,24 @@ def _is_negative(value: Value) -> bool:
     return isinstance(value, Node) and value.op == "neg"
 
 
-def _parts(node: Node, d: Value) -> tuple[Value | None, ...]:
+def _argument_cotangents(node: Node, d: Value) -> tuple[Value | None, ...]:
     """Cotangents of a node's arguments, each of its argument's size."""
     if node.op == "spread":
         return (Node("fold", (d,), node.nodes[0].size),)
     if node.op == "outer":
         a, b = node.nodes
         return Node("dot", (d, b), a.size, "fast"), Node("dot", (d, a), b.size, "slow")
-    parts = (d,) if node.op == "copy" else RULES[node.op](d, node, *node.args)
-    return tuple(_folded(part, a) for part, a in zip(parts, node.args, strict=True))
+    parts = (d,) if node.op == "copy" else VJP_RULES[node.op](d, node, *node.args)
+    return tuple(_fold(part, a) for part, a in zip(parts, node.args, strict=True))
 
 
-def _folded(part: Value | None, argument: Value) -> Value | None:
+def _fold(part: Value | None, argument: Value) -> Value | None:
     """A value of size "one" that was spread over others gets the sum."""
     if not isinstance(part, Node) or not isinstance(argument, Node) or part.size == argument.size:
         return part
     return Node("fold", (part,), argument.size) if argument.size == "one" else part
 
 
-def trainable(node: Node) -> bool:
+def is_trainable(node: Node) -> bool:
     """Whether a static value depends on a genome."""
     return any(n.op == "parameter" for n in walk(node))

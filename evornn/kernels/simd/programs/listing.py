@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from evornn.kernels.simd.interpreter.instructions import AFFINE, ELEMENTWISE, OTHERS, WORDS
-from evornn.kernels.simd.interpreter.operations import CODES
+from evornn.kernels.simd.interpreter.operations import EMITTERS
 from evornn.kernels.simd.programs.program import Program
 
 BASES = "work", "this", "next", "now", "old"  # the workspace, frames, cotangents (`steps`)
@@ -35,7 +35,7 @@ def listing(program: Program, table: str) -> str:
 def _operands(program: Program, name: str, words: np.ndarray) -> str:
     pairs = [(int(words[k]), int(words[k + 1])) for k in range(4, WORDS, 2)]
     if name in ELEMENTWISE:
-        used = pairs[: CODES[name].__code__.co_argcount]
+        used = pairs[: EMITTERS[name].__code__.co_argcount]
         return ", ".join(_place(program, place) + ("" if mask < 0 else " (one row)") for place, mask in used)
     sources = " ".join(_rows(program, pairs, name))
     return f"weights {words[3]} · ({sources})" if name == "affine" else f"{sources} at {words[3]}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from evornn.kernels.simd.interpreter.operations import CODES, PATTERNS
+from evornn.kernels.simd.interpreter.operations import EMITTERS, PATTERNS
 from evornn.kernels.simd.programs.equation import strip
 from evornn.ops import Node, Value
 
@@ -29,45 +29,45 @@ class Slot:
 
     rows: int
     place: Place | None = None
-    whole: Slot | None = None
+    parent: Slot | None = None
     start: int = 0
     tiled: bool = False
 
     def parts(self, heights: Iterable[int]) -> list[Slot]:
         """Slots one behind the other in this one."""
-        found, start = [], 0
+        slots, start = [], 0
         for rows in heights:
-            found.append(Slot(rows, None, self, start))
+            slots.append(Slot(rows, None, self, start))
             start += rows
-        return found
+        return slots
 
     @property
-    def where(self) -> Place:
-        if self.whole is not None and self.place is None:
-            base, row = self.whole.where
+    def location(self) -> Place:
+        if self.parent is not None and self.place is None:
+            base, row = self.parent.location
             return base, row + self.start
         assert self.place is not None
         return self.place
 
 
 @dataclass(eq=False)
-class Step:
+class ProgramStep:
     """`operands` are (slot, whether it has a row for each of the result's: else its one row serves all)."""
 
     op: str
-    to: Slot
+    target: Slot
     operands: list[tuple[Slot, bool]]
     weights: int = 0  # a position: of packed weights, of a packed gradient, or of a genome
     counts: tuple[int, ...] = ()  # further numbers
-    adds: bool = False  # to what is there already
+    accumulate: bool = False  # to what is there already
 
     @property
     def is_elementwise(self) -> bool:
-        return self.op in CODES
+        return self.op in EMITTERS
 
     @property
-    def used(self) -> list[Slot]:
-        return [slot for slot, _ in self.operands] + ([self.to] if self.adds else [])
+    def reads(self) -> list[Slot]:
+        return [slot for slot, _ in self.operands] + ([self.target] if self.accumulate else [])
 
 
 class Lowering:
@@ -79,31 +79,31 @@ class Lowering:
         placed: Mapping[Node, Slot],
         rows: Callable[[Node], int],
         constant: Callable[[float], Slot],
-        special: Callable[[Lowering, Node], list[Step]],
+        special: Callable[[Lowering, Node], list[ProgramStep]],
     ) -> None:
         self.slots: dict[Node, Slot] = dict(placed)
         self.rows, self.constant, self.special = rows, constant, special
-        self.steps: list[Step] = []
+        self.steps: list[ProgramStep] = []
 
-    def compute(self, wanted: Mapping[Node, Slot | None]) -> None:
+    def compute(self, targets: Mapping[Node, Slot | None]) -> None:
         """Append the steps that compute all that is wanted and not there; None: into a temporary slot."""
-        order = [n for n in self._walk(wanted) if n.op != "stop"]
+        order = [n for n in self._walk(targets) if n.op != "stop"]
         uses = Counter(strip(argument) for node in order for argument in node.nodes)
-        needed = set(wanted)
+        needed = set(targets)
         chosen: dict[Node, tuple[str, list[Value]]] = {}
         for node in reversed(order):
             if node not in needed:
                 continue
-            if node.op in CODES:
+            if node.op in EMITTERS:
                 chosen[node] = self._choose(node, uses, needed)
                 needed |= {strip(a) for a in chosen[node][1] if isinstance(a, Node)}
             else:
                 needed |= set(map(strip, node.nodes))
         for node in order:
             if node in needed and node not in self.slots:
-                self._step(node, chosen.get(node), wanted.get(node))
+                self._step(node, chosen.get(node), targets.get(node))
 
-    def _walk(self, wanted: Iterable[Node]) -> list[Node]:
+    def _walk(self, targets: Iterable[Node]) -> list[Node]:
         seen: dict[Node, None] = {}
 
         def visit(node: Node) -> None:
@@ -112,7 +112,7 @@ class Lowering:
                     visit(argument)
                 seen[node] = None
 
-        for node in wanted:
+        for node in targets:
             visit(node)
         return list(seen)
 
@@ -131,13 +131,13 @@ class Lowering:
         if chosen is None:
             self.steps += self.special(self, node)
             if to is not None and self.slots[node] is not to:
-                self.steps.append(Step("copy", to, [(self.slots[node], True)]))
+                self.steps.append(ProgramStep("copy", to, [(self.slots[node], True)]))
                 self.slots[node] = to
             return
         rows = self.rows(node)
         op, args = chosen
         slot = to or Slot(rows)
-        self.steps.append(Step(op, slot, [self.operand(a, rows) for a in args]))
+        self.steps.append(ProgramStep(op, slot, [self.operand(a, rows) for a in args]))
         self.slots[node] = slot
 
     def operand(self, value: Value, rows: int) -> tuple[Slot, bool]:
@@ -148,87 +148,89 @@ class Lowering:
         return self.slots[node], self.rows(node) == rows and not (node.size == "one" and rows > 1)
 
 
-def schedule(steps: Sequence[Step], late: Iterable[Slot] = ()) -> list[Step]:
+def schedule(steps: Sequence[ProgramStep], late: Iterable[Slot] = ()) -> list[ProgramStep]:
     """The same steps, each after those that it needs; products only when nothing else can be done, and what fills slots
     that are `late` (it overwrites what others read) only when nothing else but products can."""
-    reluctant = set(late)
+    late_slots = set(late)
     writers: dict[Slot, list[int]] = {}
     needs: list[set[int]] = []
     for k, step in enumerate(steps):
-        needs.append({w for slot in step.used for own in _overlapping(slot) for w in writers.get(own, ())})
-        for own in _overlapping(step.to):
-            writers.setdefault(own, []).append(k)
+        needs.append({w for slot in step.reads for alias in _with_parent(slot) for w in writers.get(alias, ())})
+        for alias in _with_parent(step.target):
+            writers.setdefault(alias, []).append(k)
     done: set[int] = set()
-    found: list[Step] = []
+    ordered: list[ProgramStep] = []
     waiting = list(range(len(steps)))
     while waiting:
         ready = [k for k in waiting if needs[k] <= done]
-        k = min(ready, key=lambda k: (not steps[k].is_elementwise, steps[k].to in reluctant))
+        k = min(ready, key=lambda k: (not steps[k].is_elementwise, steps[k].target in late_slots))
         waiting.remove(k)
         done.add(k)
-        found.append(steps[k])
-    return found
+        ordered.append(steps[k])
+    return ordered
 
 
-def _overlapping(slot: Slot) -> list[Slot]:
-    return [slot] if slot.whole is None else [slot, slot.whole]
+def _with_parent(slot: Slot) -> list[Slot]:
+    return [slot] if slot.parent is None else [slot, slot.parent]
 
 
-def last_reads(steps: Sequence[Step]) -> dict[Slot, int]:
+def last_reads(steps: Sequence[ProgramStep]) -> dict[Slot, int]:
     """Slot → the number of the last step that reads it."""
-    found: dict[Slot, int] = {}
+    last: dict[Slot, int] = {}
     for k, step in enumerate(steps):
-        for slot in step.used:
-            for own in _overlapping(slot):
-                found[own] = k
-    return found
+        for slot in step.reads:
+            for alias in _with_parent(slot):
+                last[alias] = k
+    return last
 
 
-def allocate(steps: Sequence[Step], pool: Pool) -> None:
+def allocate(steps: Sequence[ProgramStep], pool: RowPool) -> None:
     """Give every temporary slot a place; a step writes over an operand that nobody reads later, where it can."""
     last = last_reads(steps)
     parts: dict[Slot, list[Slot]] = {}
     for step in steps:
-        for slot in [step.to, *step.used]:
-            if slot.whole is not None and slot not in parts.setdefault(slot.whole, []):
-                parts[slot.whole].append(slot)
-    held: dict[Slot, tuple[int, int]] = {}  # temporary slot → the rows that it holds
+        for slot in [step.target, *step.reads]:
+            if slot.parent is not None and slot not in parts.setdefault(slot.parent, []):
+                parts[slot.parent].append(slot)
+    live: dict[Slot, tuple[int, int]] = {}  # temporary slot → the rows that it holds
     for k, step in enumerate(steps):
-        to = step.to
-        if to.place is None and to.whole is None:
-            taken = _over(step, k, last, held)
-            size = room(to.rows) if to.tiled else to.rows
-            rows = held.pop(taken) if taken is not None else (pool.take(size), size)
-            to.place, held[to] = (ABSOLUTE, rows[0]), rows
+        to = step.target
+        if to.place is None and to.parent is None:
+            reused = _reusable_operand(step, k, last, live)
+            size = align_to_tile(to.rows) if to.tiled else to.rows
+            rows = live.pop(reused) if reused is not None else (pool.take(size), size)
+            to.place, live[to] = (ABSOLUTE, rows[0]), rows
             for part in parts.get(to, []):  # from now on, the parts hold it
-                held[part] = (rows[0] + part.start, part.rows)
+                live[part] = (rows[0] + part.start, part.rows)
             if to in parts:
                 end = max(part.start + part.rows for part in parts[to])
-                pool.give(rows[0] + end, rows[1] - end)
-                del held[to]
-        for slot in {*step.used, to}:
-            if slot in held and last.get(slot, k) <= k:
-                pool.give(*held.pop(slot))
+                pool.release(rows[0] + end, rows[1] - end)
+                del live[to]
+        for slot in {*step.reads, to}:
+            if slot in live and last.get(slot, k) <= k:
+                pool.release(*live.pop(slot))
 
 
-def _over(step: Step, k: int, last: Mapping[Slot, int], held: Mapping[Slot, tuple[int, int]]) -> Slot | None:
+def _reusable_operand(
+    step: ProgramStep, k: int, last: Mapping[Slot, int], live: Mapping[Slot, tuple[int, int]]
+) -> Slot | None:
     """A temporary operand, row by row as large as the result, that ends here."""
-    if not step.is_elementwise or step.to.tiled:
+    if not step.is_elementwise or step.target.tiled:
         return None
     for slot, full in step.operands:
-        if full and slot in held and last[slot] == k and slot.rows == step.to.rows:
+        if full and slot in live and last[slot] == k and slot.rows == step.target.rows:
             others = [s for s, f in step.operands if s is not slot and not f and s.place == slot.place]
             if not others:
                 return slot
     return None
 
 
-def room(rows: int) -> int:
+def align_to_tile(rows: int) -> int:
     """Rows that a product may write."""
     return -(-rows // TILE) * TILE
 
 
-class Pool:
+class RowPool:
     """Rows of the workspace for temporary values, from `start` on; `end` is how far they ever reached."""
 
     def __init__(self, start: int) -> None:
@@ -246,7 +248,7 @@ class Pool:
         self.end = start + rows
         return start
 
-    def give(self, start: int, rows: int) -> None:
+    def release(self, start: int, rows: int) -> None:
         if rows <= 0:
             return
         self.free = sorted([*self.free, (start, rows)])

@@ -17,7 +17,7 @@ from evornn.ops import Node
 Index = NDArray[np.int64]
 
 
-class Weights:
+class PackedWeights:
     """`index`, `template` [weights]: the packed weights, from the genome or, where it has none, from the template.
     `positions` [n]: each parameter's place in the packed gradient, −1: it has none there."""
 
@@ -26,11 +26,13 @@ class Weights:
         self.parts: list[tuple[Index, NDArray[np.float32]]] = [(np.full(1, -1), np.zeros(1, np.float32))]
         self.size, self.gradient_size = 1, 0
         self.positions = np.full(layout.n, -1, np.int32)
-        self.fixed = np.concatenate([np.zeros(0, np.float32), *(values.ravel() for values in layout.fixed.values())])
-        ends = np.cumsum([values.size for values in layout.fixed.values()])
+        self.fixed_values = np.concatenate(
+            [np.zeros(0, np.float32), *(values.ravel() for values in layout.fixed_weights.values())]
+        )
+        ends = np.cumsum([values.size for values in layout.fixed_weights.values()])
         self.fixed_index = {
             name: -2 - np.arange(end - values.size, end).reshape(values.shape)
-            for (name, values), end in zip(layout.fixed.items(), ends, strict=True)
+            for (name, values), end in zip(layout.fixed_weights.items(), ends, strict=True)
         }
 
     @property
@@ -45,11 +47,11 @@ class Weights:
 
     def product(self, matrices: Sequence[Index], biases: Index) -> int:
         """Of rows·columns, one matrix for each source."""
-        return self._pack(packed(matrices, biases, self.vectors))
+        return self._pack(pack_tiles(matrices, biases, self.vectors))
 
-    def sum(self, matrices: Sequence[Index]) -> int:
+    def product_without_bias(self, matrices: Sequence[Index]) -> int:
         """Of a product that is added to what is there: without biases."""
-        return self._pack(packed(matrices, None, self.vectors))
+        return self._pack(pack_tiles(matrices, None, self.vectors))
 
     def vector(self, index: Index) -> int:
         return self._pack(index)
@@ -61,7 +63,7 @@ class Weights:
         flat = index.ravel().astype(np.int64)
         if values is None:
             values = np.zeros(flat.size, np.float32)
-            values[flat < -1] = self.fixed[-2 - flat[flat < -1]]
+            values[flat < -1] = self.fixed_values[-2 - flat[flat < -1]]
         self.parts.append((np.maximum(flat, -1), values))
         self.size += index.size
         return self.size - index.size
@@ -71,7 +73,7 @@ class Weights:
     def product_gradient(self, matrix: Index) -> int:
         """Room for a matrix as `tiles.product` leaves it."""
         start = self.gradient_size
-        places, self.gradient_size = product_places(len(matrix), matrix.shape[1], start)
+        places, self.gradient_size = product_positions(len(matrix), matrix.shape[1], start)
         self._place(matrix, places)
         return start
 
@@ -83,26 +85,26 @@ class Weights:
         return start
 
     def _place(self, index: Index, places: Index) -> None:
-        there = index >= 0
-        self.positions[index[there]] = places[there]
+        is_parameter = index >= 0
+        self.positions[index[is_parameter]] = places[is_parameter]
 
     # ---- blocks of the genome ---------------------------------------------------------------------------------------
 
     def block(self, name: str) -> Index:
         """Where a block's weights are, in its shape."""
-        if name in self.layout.fixed:
+        if name in self.layout.fixed_weights:
             return self.fixed_index[name]
         block = self.layout.blocks[name]
         numbers = np.arange(block.start, block.start + block.size)
         if block.mask is None:
             return numbers.reshape(block.shape)
-        found = np.full(block.shape, -1)
-        found[block.mask] = numbers
-        return found
+        positions = np.full(block.shape, -1)
+        positions[block.mask] = numbers
+        return positions
 
     def matrix(self, layer: int, group: Group, source: int) -> Index:
         """[rows, columns] of a group's maps, one below the other, from one of their sources."""
-        return np.concatenate([self.block(self.name(layer, node, source)) for node in group.maps])
+        return np.concatenate([self.block(self.block_name(layer, node, source)) for node in group.maps])
 
     def biases(self, layer: int, group: Group, rows: Sequence[int]) -> Index:
         """[rows] of a group's maps."""
@@ -111,33 +113,33 @@ class Weights:
             [self.block(f"{layer}.{m.name}.bias") if m.bias else n for m, n in zip(group.maps, none, strict=True)]
         )
 
-    def name(self, layer: int, node: Node, source: int) -> str:
+    def block_name(self, layer: int, node: Node, source: int) -> str:
         """The block of a map's weights from a source."""
         return f"{layer}.{node.name}.{source_names(self.layout.trace.maps[node.name])[source]}"
 
 
-def packed(matrices: Sequence[Index], biases: Index | None, vectors: int) -> Index:
+def pack_tiles(matrices: Sequence[Index], biases: Index | None, vectors: int) -> Index:
     """[rows, columns] for each source → flat, in the order in which `tiles` reads them."""
-    together = np.concatenate([*([] if biases is None else [biases[:, None]]), *matrices], 1)
+    matrix = np.concatenate([*([] if biases is None else [biases[:, None]]), *matrices], 1)
     parts = [np.zeros(0, np.int64)]
-    for start, height in heights(len(together), vectors):
-        tile = np.full((height, together.shape[1]), -1)
-        rows = together[start : start + height]
+    for start, height in heights(len(matrix), vectors):
+        tile = np.full((height, matrix.shape[1]), -1)
+        rows = matrix[start : start + height]
         tile[: len(rows)] = rows
         parts.append(tile.T.ravel())
     return np.concatenate(parts)
 
 
-def product_places(rows: int, columns: int, at: int) -> tuple[Index, int]:
+def product_positions(rows: int, columns: int, at: int) -> tuple[Index, int]:
     """[rows, columns] places in which a product leaves its sums, beginning at `at`, and the end of them: four rows by
     four columns at a time, columns first; then columns that are left, alone with eight rows at a time."""
     places = np.zeros((-rows % 8 + rows, columns), np.int64)
-    whole = columns - columns % 4
+    tiled = columns - columns % 4
     for r in range(0, rows, 4):
-        tiles = np.arange(at, at + 4 * whole).reshape(-1, 4, 4)
-        places[r : r + 4, :whole] = tiles.transpose(1, 0, 2).reshape(4, whole)
+        tiles = np.arange(at, at + 4 * tiled).reshape(-1, 4, 4)
+        places[r : r + 4, :tiled] = tiles.transpose(1, 0, 2).reshape(4, tiled)
         at += tiles.size
-    for k in range(whole, columns):
+    for k in range(tiled, columns):
         places[:, k] = np.arange(at, at + len(places))
         at += len(places)
     return places[:rows], at

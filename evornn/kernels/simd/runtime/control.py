@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evornn.kernels.closed_loop import Episodes, check
-from evornn.kernels.simd.interpreter.call_numbers import PLACE
+from evornn.kernels.closed_loop import EpisodeResults, check
+from evornn.kernels.simd.interpreter.call_numbers import OFFSETS
 from evornn.kernels.simd.interpreter.instructions import SETTINGS
 from evornn.kernels.simd.interpreter.vector import LANES
 from evornn.kernels.simd.runtime import plant as plants
@@ -22,12 +22,12 @@ from evornn.kernels.simd.runtime.threads import buffers, pool
 from evornn.layout import Layout
 from evornn.plant import PlantTrace
 
-_CALL = slice(PLACE["most_steps"], PLACE["genomes"] + 1)
-_SCRATCH = slice(PLACE["plant"], PLACE["packed"] + 1)
+_CALL = slice(OFFSETS["most_steps"], OFFSETS["genomes"] + 1)
+_SCRATCH = slice(OFFSETS["plant"], OFFSETS["packed"] + 1)
 
 
 @dataclass(frozen=True)
-class Control:
+class SimdClosedLoop:
     """`run` answers what `closed_loop.run` answers. Raises NotFusable when made for equations that have no code."""
 
     layout: Layout
@@ -37,22 +37,22 @@ class Control:
     def __post_init__(self) -> None:
         plants.check(self.plant)
 
-    def run(self, genomes: Tensor, max_steps: int) -> Episodes:
+    def run(self, genomes: Tensor, max_steps: int) -> EpisodeResults:
         """[P, n] genomes (float32, on the CPU) → their episodes of at most `max_steps` control steps."""
         check(self.layout, self.plant, max_steps)
-        own, starts, states = numpy_genomes(genomes), self.plant.starts, len(self.plant.s)
-        shape = len(own), len(starts)
-        result = Episodes(
+        rows, starts, states = numpy_genomes(genomes), self.plant.initial_states, len(self.plant.s)
+        shape = len(rows), len(starts)
+        result = EpisodeResults(
             np.zeros(shape, np.int64), np.zeros(shape, np.float32), np.zeros((*shape, states), np.float32)
         )
         jobs, queue = shape[0] * shape[1], np.zeros(1, np.int64)
         vectors = 1 if jobs <= LANES else 2  # no lane's bits depend on that
-        table, sizes, loop = self._prepared[vectors - 1]
+        table, sizes, loop = self._variants[vectors - 1]
         call = (
             max_steps,
-            *map(address_of, (queue, result.steps, result.rewards, result.ends)),
-            len(own),
-            address_of(own),
+            *map(address_of, (queue, result.steps, result.rewards, result.final_states)),
+            len(rows),
+            address_of(rows),
         )
 
         def work(_: int) -> None:
@@ -61,31 +61,31 @@ class Control:
             numbers[_SCRATCH], numbers[_CALL] = places, call
             loop(buffers.address)
 
-        busy = min(self.threads, -(-jobs // (LANES * vectors)))
-        if busy == 1:
+        workers = min(self.threads, -(-jobs // (LANES * vectors)))
+        if workers == 1:
             work(0)
         else:
-            list(pool(self.threads).map(work, range(busy)))
+            list(pool(self.threads).map(work, range(workers)))
         return result
 
     @cached_property
-    def _prepared(self) -> list[tuple[NDArray[np.int64], tuple[int, ...], Callable[..., None]]]:
+    def _variants(self) -> list[tuple[NDArray[np.int64], tuple[int, ...], Callable[..., None]]]:
         """For one and two vectors in a row: the numbers that all calls have in common, floats of a thread's arrays, and
         the compiled loop."""
-        return [self._prepare(_kernel(self.layout, vectors)) for vectors in (1, 2)]
+        return [self._variant(_kernel(self.layout, vectors)) for vectors in (1, 2)]
 
-    def _prepare(self, kernel: Kernel) -> tuple[NDArray[np.int64], tuple[int, ...], Callable[..., None]]:
+    def _variant(self, kernel: Kernel) -> tuple[NDArray[np.int64], tuple[int, ...], Callable[..., None]]:
         plant, program, table = self.plant, kernel.program, kernel.table.copy()
-        advance, observe = plants.functions(plant, kernel.lanes.vectors)
+        advance, observe = plants.compile_plant(plant, kernel.lanes.vectors)
         numbers = {
-            "episodes": len(plant.starts), "states": len(plant.s), "window": plant.window, "advance": advance,
-            "observe": observe, "starts": address_of(plant.starts),
+            "episodes": len(plant.initial_states), "states": len(plant.s), "window": plant.window, "advance": advance,
+            "observe": observe, "starts": address_of(plant.initial_states),
         }  # fmt: skip
         for name, number in numbers.items():
-            table[PLACE[name]] = number
-        workspace = program.first + 2 * program.frame + 32 * program.row
+            table[OFFSETS[name]] = number
+        workspace = program.frames_start + 2 * program.frame + 32 * program.row
         rows = len(plant.s) + plants.RECENT + plant.window
-        weights = kernel.twin * kernel.lanes.members
+        weights = kernel.weight_stride * kernel.lanes.members
         sizes = rows * program.row, 2 * (4 * LANES + 2), 16, 2 * SETTINGS, workspace, weights
         return table, sizes, function("steps")
 

@@ -18,18 +18,18 @@ from torch import Tensor
 
 from evornn.arrays import Floats
 from evornn.kernels.reference import NetworkState
-from evornn.kernels.simd.interpreter.call_numbers import CALL, COUNT, MOST_ADDED, PLACE, TABLES
+from evornn.kernels.simd.interpreter.call_numbers import CALL, COUNT, MAX_PRODUCT_STEPS, OFFSETS, TABLES
 from evornn.kernels.simd.interpreter.instructions import SETTINGS, WORDS
 from evornn.kernels.simd.interpreter.vector import LANES
 from evornn.kernels.simd.programs.program import Program, Purpose
 from evornn.kernels.simd.programs.steps import NEXT
-from evornn.kernels.simd.runtime.lane_layout import Data, LaneLayout, address_of
+from evornn.kernels.simd.runtime.lane_layout import LaneData, LaneLayout, address_of
 from evornn.kernels.simd.runtime.machine_code import address, function
-from evornn.kernels.simd.runtime.threads import buffers, share
+from evornn.kernels.simd.runtime.threads import buffers, parallel_for
 from evornn.layout import Layout
 
-_CALL = slice(PLACE[CALL[0]], PLACE[CALL[-1]] + 1)
-_SCRATCH = slice(PLACE["bases"], PLACE["looked"] + 1)
+_CALL = slice(OFFSETS[CALL[0]], OFFSETS[CALL[-1]] + 1)
+_SCRATCH = slice(OFFSETS["bases"], OFFSETS["looked"] + 1)
 NO_CODE = np.zeros(0, np.int64)
 
 
@@ -38,11 +38,11 @@ class Call:
     """What a call asks for beyond losses, and where it goes: flat arrays, laid out as lanes are."""
 
     loss: int
-    kept: Floats | None = None  # outputs
-    carried: Floats | None = None  # frames that rounds begin with (`resume`) and end with
+    outputs: Floats | None = None  # outputs
+    frames: Floats | None = None  # frames that rounds begin with (`resume`) and end with
     resume: bool = False
     carry: bool = False
-    given: Floats | None = None  # gradients at the outputs
+    output_gradients: Floats | None = None  # gradients at the outputs
     memory: int = 0  # bytes that stored time steps may take in each thread
 
 
@@ -55,49 +55,51 @@ class Kernel:
         weights = self.program.weights
         self.index, self.template = weights.index, weights.template
         self.positions = weights.positions
-        self.twin = _padded(weights.size)
-        self.gtwin = _padded(weights.gradient_size)
+        self.weight_stride = _align(weights.size)
+        self.gradient_stride = _align(weights.gradient_size)
 
     @property
     def gradient_floats(self) -> int:
         """Of a group's packed gradient."""
         lanes = self.lanes
-        return self.gtwin * (LANES if lanes.wide else 1) * (1 if lanes.apart else lanes.vectors)
+        return self.gradient_stride * (LANES if lanes.wide else 1) * (1 if lanes.same_members else lanes.vectors)
 
     def _numbers(self) -> dict[str, int]:
         """The numbers of a call that don't change from one to the next."""
         program, layout, lanes, row = self.program, self.layout, self.lanes, self.program.row
         return {
-            "row": row, "wide": lanes.wide, "apart": lanes.apart, "twin": self.twin, "gtwin": self.gtwin,
-            "inputs": program.inputs, "outputs": layout.outputs, "frame": program.frame, "first": program.first,
+            "row": row, "wide": lanes.wide, "apart": lanes.same_members, "twin": self.weight_stride,
+            "gtwin": self.gradient_stride,
+            "inputs": program.inputs, "outputs": layout.outputs, "frame": program.frame, "first": program.frames_start,
             "x": program.x * row, "y": program.y * row, "e": program.e[1] * row, "e_base": program.e[0] == NEXT,
             "total": program.total * row, "target": program.target * row, "bad": program.bad * row,
             "now": program.now * row, "old": program.old * row, "cotangents": program.cotangent_rows * row,
             "feedback": program.feedback, "weights": len(self.index), "n": layout.n,
             "gsize": self.program.weights.gradient_size, "rounds": lanes.rounds, "constants": len(program.constants),
             "counted": program.c * row if self.purpose == "sums" else -1, "ones": program.ones * row,
-            "looked_floats": self.looked_floats, "lookups": len(program.lookups), "classes": layout.inputs,
+            "looked_floats": self.lookup_floats, "lookups": len(program.lookups), "classes": layout.inputs,
         }  # fmt: skip
 
     def _constants(self) -> Floats:
         """Pairs of a number and the row that it fills."""
-        pairs = [(value, slot.where[1]) for value, slot in self.program.constants.items()]
+        pairs = [(value, slot.location[1]) for value, slot in self.program.constants.items()]
         return np.array(pairs or [(0, 0)], np.float32).ravel()
 
-    def run(self, genomes: Floats, data: Data, call: Call, threads: int) -> tuple[Floats, Floats | None, Any]:
+    def run(self, genomes: Floats, data: LaneData, call: Call, threads: int) -> tuple[Floats, Floats | None, Any]:
         """[P] losses, [P, n] gradients, and the packed sums of every group and round, where they are asked for."""
         population, n = genomes.shape
         segment = self._segment(data, call)
         groups, rounds = self.lanes.shape(population)
         split = rounds > 1 and groups < threads and self.purpose != "sums"
-        shared = self._shared(groups, data.steps, split)
+        shared = self._allocate_shared(groups, data.steps, split)
         # zeros: the gradients of weights that are looked up are added up there
-        found = np.zeros(population + (population * n if segment else 0), np.float32)
-        result = address_of(found)
+        buffer = np.zeros(population + (population * n if segment else 0), np.float32)
+        result = address_of(buffer)
         numbers = np.array((
-            population, address_of(genomes), data.steps, segment, data.size, call.loss, call.kept is not None,
-            call.resume, call.carry, split, _float_bits(1 / data.count), data.address, _optional(call.given),
-            _optional(call.kept), _optional(call.carried), result, result + 4 * population,
+            population, address_of(genomes), data.steps, segment, data.size, call.loss, call.outputs is not None,
+            call.resume, call.carry, split, _float_bits(1 / data.count), data.address,
+            _optional_address(call.output_gradients),
+            _optional_address(call.outputs), _optional_address(call.frames), result, result + 4 * population,
         ))  # fmt: skip
         sizes, run, table = self._scratch(data.steps, segment), function("run"), self.table
 
@@ -109,26 +111,26 @@ class Kernel:
             run(buffers.address, first, last, begin, end)
 
         if split:
-            share(lambda r, _: part(0, population, r, r + 1), rounds, threads, 1, each=True)
+            parallel_for(lambda r, _: part(0, population, r, r + 1), rounds, threads, 1, one_by_one=True)
         else:
-            share(part, population, threads, self.lanes.members)
+            parallel_for(part, population, threads, self.lanes.members)
         if split and shared is not None:
             self._conclude(numbers, shared)
-        gradients = found[population:].reshape(population, n) if segment else None
-        return found[:population], gradients, None if shared is None else shared[1]
+        gradients = buffer[population:].reshape(population, n) if segment else None
+        return buffer[:population], gradients, None if shared is None else shared[1]
 
-    def _shared(self, groups: int, steps: int, split: bool) -> tuple[Any, Any, Any] | None:
+    def _allocate_shared(self, groups: int, steps: int, split: bool) -> tuple[Any, Any, Any] | None:
         """Sums of losses, packed gradients (or sums for a read-out) and cotangents of what was looked up, of all groups
         and rounds, where they outlive a thread's part."""
         if not split and self.purpose != "sums":
             return None
         shape = groups, self.lanes.rounds
         packed = np.empty((*shape, self.gradient_floats), np.float32 if split else np.float64)
-        looked = np.empty((*shape, steps * self.looked_floats), np.float32)
+        looked = np.empty((*shape, steps * self.lookup_floats), np.float32)
         return np.empty((*shape, self.lanes.row)), packed, looked
 
     @cached_property
-    def looked_floats(self) -> int:
+    def lookup_floats(self) -> int:
         """Of a step's cotangents of what was looked up."""
         return sum(rows for _, rows, _ in self.program.lookups) * self.program.row
 
@@ -136,43 +138,43 @@ class Kernel:
     def _scratch(self, steps: int, segment: int) -> tuple[int, ...]:
         """Floats of each of the arrays that a thread keeps for itself."""
         program, size = self.program, self.gradient_floats if segment else 0
-        frames = 2 if self.purpose == "losses" else (segment or min(MOST_ADDED, steps)) + 1
+        frames = 2 if self.purpose == "losses" else (segment or min(MAX_PRODUCT_STEPS, steps)) + 1
         checkpoints = (-(-steps // segment) - 1) * program.frame if segment else 0
-        workspace = program.first + frames * program.frame + 32 * program.row
-        weights, sums = self.twin * self.lanes.members, 2 * self.lanes.rounds * self.lanes.row
-        looked = self.lanes.rounds * steps * self.looked_floats if segment else 0
+        workspace = program.frames_start + frames * program.frame + 32 * program.row
+        weights, sums = self.weight_stride * self.lanes.members, 2 * self.lanes.rounds * self.lanes.row
+        looked = self.lanes.rounds * steps * self.lookup_floats if segment else 0
         return 16, 2 * SETTINGS, workspace, weights, self.gradient_floats + 256, checkpoints, sums, size, looked
 
     def _conclude(self, numbers: NDArray[np.int64], shared: tuple[Any, Any, Any]) -> None:
         """Add up rounds that different threads have computed, in order."""
         sums, packed, looked = shared
-        whole = added_up(packed)
+        totals = sum_rounds(packed)
         P = self.table.copy()
-        P[_CALL], P[PLACE["sums"]], P[PLACE["looked"]] = numbers, address_of(sums), address_of(looked)
-        population = int(P[PLACE["members"]])
+        P[_CALL], P[OFFSETS["sums"]], P[OFFSETS["looked"]] = numbers, address_of(sums), address_of(looked)
+        population = int(P[OFFSETS["members"]])
         for group, first in enumerate(range(0, population, self.lanes.members)):
-            P[PLACE["partial"]] = address_of(whole[group])
+            P[OFFSETS["partial"]] = address_of(totals[group])
             function("conclude")(address_of(P), first, population)
 
     @cached_property
     def table(self) -> NDArray[np.int64]:
         """A call's numbers, as far as all calls have them in common."""
-        found = np.zeros(COUNT, np.int64)
+        numbers = np.zeros(COUNT, np.int64)
         for k, name in enumerate(TABLES):
             code = self.program.code.get(name, NO_CODE)
-            found[2 * k], found[2 * k + 1] = address_of(code), len(code) // WORDS
+            numbers[2 * k], numbers[2 * k + 1] = address_of(code), len(code) // WORDS
         for name, number in self._numbers().items():
-            found[PLACE[name]] = number
+            numbers[OFFSETS[name]] = number
         self.arrays = {
             "index": self.index, "template": self.template, "positions": self.positions, "filled": self._constants(),
             "lookup_table": np.array(self.program.lookups or [(0, 0, 0)], np.int64),
         }  # fmt: skip
         for name, array in self.arrays.items():
-            found[PLACE[name]] = address_of(array)
-        found[PLACE["execute"]] = address("execute")
-        return found
+            numbers[OFFSETS[name]] = address_of(array)
+        numbers[OFFSETS["execute"]] = address("execute")
+        return numbers
 
-    def _segment(self, data: Data, call: Call) -> int:
+    def _segment(self, data: LaneData, call: Call) -> int:
         """Time steps whose frames are stored at a time."""
         if self.purpose != "gradients":
             return 0
@@ -185,17 +187,17 @@ class Kernel:
         shape = (*self.lanes.shape(population), self.program.frame // self.program.row, self.lanes.vectors, LANES)
         frames = np.zeros(shape, np.float32)
         for layer, name, start, size in self.program.carried_rows() if state else ():
-            frames[:, :, start : start + size] = self.lanes.into(state[layer][name].numpy())  # type: ignore[index]
+            frames[:, :, start : start + size] = self.lanes.to_lanes(state[layer][name].numpy())  # type: ignore[index]
         return frames.ravel()
 
     def states(self, frames: Floats, population: int, batch: int) -> NetworkState:
         """Per layer: state name → [P, B, size], out of frames."""
-        seated = frames.reshape(*self.lanes.shape(population), -1, self.lanes.vectors, LANES)
-        found: NetworkState = [{} for _ in range(self.layout.layers)]
+        rows = frames.reshape(*self.lanes.shape(population), -1, self.lanes.vectors, LANES)
+        states: NetworkState = [{} for _ in range(self.layout.layers)]
         for layer, name, start, size in self.program.carried_rows():
-            part = self.lanes.out(seated[:, :, start : start + size], population, batch)
-            found[layer][name] = torch.from_numpy(part)
-        return found
+            part = self.lanes.from_lanes(rows[:, :, start : start + size], population, batch)
+            states[layer][name] = torch.from_numpy(part)
+        return states
 
 
 @lru_cache(256)
@@ -203,14 +205,14 @@ def kernel(layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool) ->
     return Kernel(layout, purpose, lanes, lookup)
 
 
-def added_up(packed: NDArray[Any]) -> NDArray[Any]:
+def sum_rounds(packed: NDArray[Any]) -> NDArray[Any]:
     """[groups, rounds, floats] → [groups, floats], the rounds in order. In places that nobody reads products leave
     something, which may be infinite."""
-    whole = packed[:, 0].copy()
+    totals = packed[:, 0].copy()
     with np.errstate(all="ignore"):
         for r in range(1, packed.shape[1]):
-            whole += packed[:, r]
-    return whole
+            totals += packed[:, r]
+    return totals
 
 
 def numpy_genomes(genomes: Tensor) -> Floats:
@@ -218,14 +220,14 @@ def numpy_genomes(genomes: Tensor) -> Floats:
     return np.ascontiguousarray(genomes.detach().numpy())
 
 
-def _padded(size: int) -> int:
+def _align(size: int) -> int:
     return -size % LANES + size + LANES
 
 
-def _optional(array: Any) -> int:
+def _optional_address(array: Any) -> int:
     return 0 if array is None else address_of(array)
 
 
 def _float_bits(value: float) -> int:
-    found: int = struct.unpack("i", struct.pack("f", value))[0]
-    return found
+    bits: int = struct.unpack("i", struct.pack("f", value))[0]
+    return bits

@@ -29,16 +29,16 @@ class LaneLayout:
 
     wide: bool
     blocks: int
-    apart: bool
+    same_members: bool
     vectors: int
 
     @staticmethod
     @cache
-    def of(batch: int, outputs: int = 1) -> LaneLayout:
+    def for_batch(batch: int, outputs: int = 1) -> LaneLayout:
         wide, vectors = batch <= SMALL_BATCH, 1 if outputs >= MANY_OUTPUTS else VECTORS
         blocks = batch if wide else -(-batch // LANES)
-        apart = blocks > 1 or vectors == 1
-        return LaneLayout(wide, -(-blocks // vectors) * vectors if apart else blocks, apart, vectors)
+        same_members = blocks > 1 or vectors == 1
+        return LaneLayout(wide, -(-blocks // vectors) * vectors if same_members else blocks, same_members, vectors)
 
     @property
     def sequences(self) -> int:
@@ -48,11 +48,11 @@ class LaneLayout:
     @property
     def members(self) -> int:
         """Members that are computed together."""
-        return (LANES if self.wide else 1) * (1 if self.apart else self.vectors)
+        return (LANES if self.wide else 1) * (1 if self.same_members else self.vectors)
 
     @property
     def rounds(self) -> int:
-        return self.blocks // self.vectors if self.apart else self.blocks
+        return self.blocks // self.vectors if self.same_members else self.blocks
 
     @property
     def row(self) -> int:
@@ -63,13 +63,13 @@ class LaneLayout:
         """(groups of members, rounds of blocks)."""
         return -(-population // self.members), self.rounds
 
-    def out(self, values: Floats, population: int, batch: int) -> Floats:
+    def from_lanes(self, values: Floats, population: int, batch: int) -> Floats:
         """[groups, rounds, …, vectors, lanes] → [P, B, …]."""
         rest = values.shape[2:-2]
-        moved = values.transpose(self._order(values.ndim)).reshape(-1, self.sequences, *rest)
-        return np.ascontiguousarray(moved[:population, :batch])
+        flat = values.transpose(self._order(values.ndim)).reshape(-1, self.sequences, *rest)
+        return np.ascontiguousarray(flat[:population, :batch])
 
-    def into(self, values: Floats, repeat: bool = True) -> Floats:
+    def to_lanes(self, values: Floats, repeat: bool = True) -> Floats:
         """[P, B, …, size] → [groups, rounds, …, size, vectors, lanes]; the last member and sequence fill what is left,
         or zeros."""
         population, batch = values.shape[:2]
@@ -82,13 +82,13 @@ class LaneLayout:
             full[:population, :batch] = values
         shape = (groups, rounds, *values.shape[2:], self.vectors, LANES)
         order = self._order(len(shape))
-        seated: Floats = full.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
-        return seated
+        lanes: Floats = full.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
+        return lanes
 
     def _order(self, axes: int) -> list[int]:
         """The axes of members, of sequences, and the others."""
         members, sequences = [0], [1]
-        (sequences if self.apart else members).append(axes - 2)
+        (sequences if self.same_members else members).append(axes - 2)
         (members if self.wide else sequences).append(axes - 1)
         return [*members, *sequences, *range(2, axes - 2)]
 
@@ -99,89 +99,91 @@ class LaneExamples:
     targets (likewise) and 1 where a step counts, so that a mini-batch is one selection of rows. NaN, which no function
     swallows, stands for ±∞ in the inputs."""
 
-    joined: Floats
+    records: Floats
     width: int  # numbers of an input
-    looked_up: bool  # inputs are class numbers
-    classes: bool  # targets are class numbers
+    class_inputs: bool  # inputs are class numbers
+    class_targets: bool  # targets are class numbers
 
     @classmethod
-    def of(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Self:
+    def from_tensors(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Self:
         """[B, T, I] or classes [B, T]; [B, T, O] or classes [B, T]; [B, T]. What doesn't count may be anything."""
         x, y, m = (v.numpy()[..., None] if v.ndim == 2 else v.numpy() for v in (inputs, targets, mask))
-        joined = np.empty((*m.shape[:2], x.shape[2] + y.shape[2] + 1), np.float32)
-        joined[..., : x.shape[2]], joined[..., x.shape[2] : -1], joined[..., -1:] = x, y, m
-        found = joined[..., : x.shape[2]]
-        if not np.isfinite(found).all():
-            found[~np.isfinite(found)] = np.nan
-        joined[..., x.shape[2] : -1][~m[..., 0]] = 0
-        return cls(joined, x.shape[2], inputs.ndim == 2, targets.ndim == 2)
+        records = np.empty((*m.shape[:2], x.shape[2] + y.shape[2] + 1), np.float32)
+        records[..., : x.shape[2]], records[..., x.shape[2] : -1], records[..., -1:] = x, y, m
+        features = records[..., : x.shape[2]]
+        if not np.isfinite(features).all():
+            features[~np.isfinite(features)] = np.nan
+        records[..., x.shape[2] : -1][~m[..., 0]] = 0
+        return cls(records, x.shape[2], inputs.ndim == 2, targets.ndim == 2)
 
     def __len__(self) -> int:
-        return len(self.joined)
+        return len(self.records)
 
     @property
     def inputs(self) -> Any:
-        x = self.joined[..., : self.width]
-        return x[..., 0].astype(np.int64) if self.looked_up else x
+        x = self.records[..., : self.width]
+        return x[..., 0].astype(np.int64) if self.class_inputs else x
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs, targets and mask."""
-        y = self.joined[..., self.width : -1]
-        y = y[..., 0].astype(np.int64) if self.classes else np.ascontiguousarray(y)
-        x, m = np.ascontiguousarray(self.inputs), self.joined[..., -1] > 0
+        y = self.records[..., self.width : -1]
+        y = y[..., 0].astype(np.int64) if self.class_targets else np.ascontiguousarray(y)
+        x, m = np.ascontiguousarray(self.inputs), self.records[..., -1] > 0
         return torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(m)
 
     @cached_property
     def count(self) -> int:
         """Steps that count."""
-        return int(np.count_nonzero(self.joined[..., -1]))
+        return int(np.count_nonzero(self.records[..., -1]))
 
     def take(self, rows: Batch) -> Self:
         """Some of the sequences. Raises EvornnError where none of their steps counts."""
-        found = self._with(self.joined[rows])
-        if not found.count:
+        examples = self._replace(self.records[rows])
+        if not examples.count:
             raise EvornnError("no step of a batch counts: take larger batches, or sequences without such an empty mask")
-        return found
+        return examples
 
-    def during(self, steps: slice) -> Self:
+    def slice_time(self, steps: slice) -> Self:
         """Some of the time steps."""
-        return self._with(self.joined[:, steps])
+        return self._replace(self.records[:, steps])
 
-    def _with(self, joined: Floats) -> Self:
-        return type(self)(joined, self.width, self.looked_up, self.classes)
+    def _replace(self, records: Floats) -> Self:
+        return type(self)(records, self.width, self.class_inputs, self.class_targets)
 
-    def dense(self, outputs: int) -> LaneExamples:
+    def to_dense(self, outputs: int) -> LaneExamples:
         """The same with targets [B, T, O], one-hot for class numbers."""
-        if not self.classes:
+        if not self.class_targets:
             return self
         x, y, m = self.tensors
-        return LaneExamples.of(x, torch.nn.functional.one_hot(y, outputs), m)
+        return LaneExamples.from_tensors(x, torch.nn.functional.one_hot(y, outputs), m)
 
-    def data(self, outputs: int) -> Data:
+    def data(self, outputs: int) -> LaneData:
         """All of them in their lanes; the last sequence fills those that are left, without counting."""
         return self._data if outputs < MANY_OUTPUTS else self._data_in_single_vectors
 
     @cached_property
-    def _data(self) -> Data:
-        return self._laid_out(LaneLayout.of(len(self)))
+    def _data(self) -> LaneData:
+        return self._lay_out(LaneLayout.for_batch(len(self)))
 
     @cached_property
-    def _data_in_single_vectors(self) -> Data:
-        return self._laid_out(LaneLayout.of(len(self), MANY_OUTPUTS))
+    def _data_in_single_vectors(self) -> LaneData:
+        return self._lay_out(LaneLayout.for_batch(len(self), MANY_OUTPUTS))
 
-    def _laid_out(self, lanes: LaneLayout) -> Data:
-        numbers, (batch, steps, size) = self.joined, self.joined.shape
+    def _lay_out(self, lanes: LaneLayout) -> LaneData:
+        numbers, (batch, steps, size) = self.records, self.records.shape
         if lanes.sequences > batch:
             numbers = numbers[np.minimum(np.arange(lanes.sequences), batch - 1)]
             numbers[batch:, :, -1] = 0
         if not lanes.wide:
             numbers = numbers.reshape(lanes.blocks, LANES, steps, size).transpose(0, 2, 3, 1)
-        return Data(np.ascontiguousarray(numbers), lanes, steps, size, float(self.count), self.classes, self.looked_up)
+        return LaneData(
+            np.ascontiguousarray(numbers), lanes, steps, size, float(self.count), self.class_targets, self.class_inputs
+        )
 
 
 @dataclass(frozen=True)
-class Data:
+class LaneData:
     """Examples in their lanes: `numbers` [blocks, T, I + O + 1, lanes]. Across the members a block is one sequence,
     without lanes."""
 
@@ -190,8 +192,8 @@ class Data:
     steps: int
     size: int  # numbers of a step
     count: float  # steps that count
-    classes: bool
-    looked_up: bool
+    class_targets: bool
+    class_inputs: bool
 
     @cached_property
     def address(self) -> int:
@@ -202,5 +204,5 @@ def address_of(array: Any) -> int:
     """Where a contiguous numpy array's numbers are; numpy itself takes four times as long to say so."""
     if array.flags.writeable and array.size:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
-    place: int = array.__array_interface__["data"][0]
-    return place
+    address: int = array.__array_interface__["data"][0]
+    return address

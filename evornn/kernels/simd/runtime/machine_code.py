@@ -67,11 +67,11 @@ def address(name: str) -> int:
 
 @cache
 def _address(name: str) -> int:
-    content = _stored(name) or _made(name)
+    content = _load_stored(name) or _load_or_compile(name)
     symbol, _, code = content.partition(b"\n")
     engine = _engine(code)
-    found: int = engine.get_function_address(symbol.decode())
-    return found
+    value: int = engine.get_function_address(symbol.decode())
+    return value
 
 
 @cache
@@ -131,11 +131,11 @@ def _machine() -> str:
         return ""
 
 
-def _read() -> dict[str, str]:
+def _read_sources() -> dict[str, str]:
     return {file.stem: file.read_text() for file in Path(__file__).parents[1].glob("*/*.py")}
 
 
-_SOURCES = _read()  # what this process runs: an update while it does so must not mix with it
+_SOURCES = _read_sources()  # what this process runs: an update while it does so must not mix with it
 
 
 def _sources(module: str) -> list[str]:
@@ -151,11 +151,11 @@ def _sources(module: str) -> list[str]:
     return [sources[name] for name in sorted(sources)]
 
 
-def _stored(name: str, complain: bool = False) -> bytes | None:
+def _load_stored(name: str, complain: bool = False) -> bytes | None:
     """What an earlier process has made; None: nothing that can be trusted."""
     file = _file(name)
     try:
-        if not file.exists() or _untrusted(file.parent) or _untrusted(file):
+        if not file.exists() or _is_untrusted(file.parent) or _is_untrusted(file):
             return None
         content = file.read_bytes()
     except OSError:
@@ -167,20 +167,20 @@ def _stored(name: str, complain: bool = False) -> bytes | None:
     return None
 
 
-def _untrusted(path: Path) -> bool:
+def _is_untrusted(path: Path) -> bool:
     """Whether somebody else could have put machine code there."""
-    found = path.stat()
-    return found.st_uid != os.getuid() or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    status = path.stat()
+    return status.st_uid != os.getuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
-def _made(name: str) -> bytes:
+def _load_or_compile(name: str) -> bytes:
     """Compiled by this process, or by another one that has begun before."""
-    with _one_at_a_time():
-        return _stored(name, complain=True) or _compiled_and_kept(name)
+    with _compile_lock():
+        return _load_stored(name, complain=True) or _compile_and_store(name)
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def _compile_lock() -> Iterator[None]:
     """Processes of one user wait for each other's results, where there is a place to do so."""
     with ExitStack() as stack:
         with suppress(OSError):  # compiling goes on all the same
@@ -193,18 +193,18 @@ def _one_at_a_time() -> Iterator[None]:
 def _make_folder() -> None:
     """Raises OSError where there is none that can be trusted."""
     folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    if _untrusted(folder()):
+    if _is_untrusted(folder()):
         raise PermissionError(f"{folder()} is not this user's alone")
 
 
-def _compiled_and_kept(name: str) -> bytes:
+def _compile_and_store(name: str) -> bytes:
     began = time.perf_counter()
     log.warning("compiling kernels (%s): some seconds, once on this machine", name)
-    content = _compiled(name)
+    content = _compile(name)
     log.info("compiled %s in %.1f s", name, time.perf_counter() - began)
     try:
         _make_folder()
-        with kept.written(_file(name)) as file:
+        with kept.atomic_write(_file(name)) as file:
             file.write(blake2b(content, digest_size=DIGEST).digest() + content)
         _file(name).chmod(0o600)
     except OSError as error:
@@ -212,11 +212,11 @@ def _compiled_and_kept(name: str) -> bytes:
     return content
 
 
-def _compiled(name: str) -> bytes:
+def _compile(name: str) -> bytes:
     """The name of a function's symbol, and its machine code."""
     import numba as nb
 
-    if _read() != _SOURCES:
+    if _read_sources() != _SOURCES:
         raise EvornnError("the installed evornn is no longer the one that this process began with: start it again")
 
     types = {"i": nb.int64, "f": nb.float32, "a": nb.float32[::1]}

@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 from llvmlite import ir
 
 from evornn.kernels.simd.interpreter.functions import choose, equal
-from evornn.kernels.simd.interpreter.operations import CODES, OPERATIONS, PATTERNS
+from evornn.kernels.simd.interpreter.operations import EMITTERS, OPERATIONS, PATTERNS
 from evornn.kernels.simd.interpreter.vector import I64, LANES, Vector, floats, fma, pointer
-from evornn.kernels.simd.programs.equation import NotFusable, Rewriter
+from evornn.kernels.simd.programs.equation import Rewriter, UnsupportedEquation
 from evornn.kernels.simd.runtime.machine_code import load_module
 from evornn.ops import Node, Value, walk
 from evornn.plant import PlantTrace
@@ -28,25 +28,25 @@ COUNT, REWARD, LOST, FAILED, RECENT = range(5)
 
 
 @lru_cache(64)
-def functions(plant: PlantTrace, vectors: int) -> tuple[int, int]:
+def compile_plant(plant: PlantTrace, vectors: int) -> tuple[int, int]:
     """Addresses of `advance(S, y, x, row)` and `observe(S, y, x, row)`: S the plants' rows, y and x those of actions
     and observations, `row` the place of this step's reward. Raises NotFusable."""
     check(plant)
     module = ir.Module("plant")
     for name, write in (("advance", _advance), ("observe", _observe)):
         function = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * 4), name)
-        write(Writer(plant, ir.IRBuilder(function.append_basic_block()), vectors, list(function.args)))
+        write(PlantWriter(plant, ir.IRBuilder(function.append_basic_block()), vectors, list(function.args)))
     return load_module(str(module), ("advance", "observe"))  # type: ignore[return-value]
 
 
 def check(plant: PlantTrace) -> None:
     """Raises NotFusable for an operation that has no code."""
-    values = (*plant.new, *plant.observed, plant.failed, plant.reward)
+    values = (*plant.new_state, *plant.observations, plant.is_terminal, plant.reward)
     if unknown := {n.op for n in walk(*values)} - OPERATIONS.keys() - {"leaf", "stop"}:
-        raise NotFusable(f"the operation {sorted(unknown)[0]}")
+        raise UnsupportedEquation(f"the operation {sorted(unknown)[0]}")
 
 
-class Writer:
+class PlantWriter:
     """Code of one function: what the plant's leaves are, and where rows lie."""
 
     def __init__(self, plant: PlantTrace, b: Any, vectors: int, arguments: list[Any]) -> None:
@@ -67,50 +67,50 @@ class Writer:
         first = self.b.mul(row, ir.Constant(I64, self.vectors * LANES))
         return [pointer(self.b, base, self.b.add(first, ir.Constant(I64, v * LANES))) for v in range(self.vectors)]
 
-    def each(self, function: Callable[..., Vector], *operands: Vectors) -> Vectors:
+    def map_vectors(self, function: Callable[..., Vector], *operands: Vectors) -> Vectors:
         return tuple(function(*values) for values in zip(*operands, strict=True))
 
     def number(self, value: float) -> Vectors:
         return tuple(Vector(self.b, floats(value)) for _ in range(self.vectors))
 
-    def compute(self, wanted: Sequence[Value], known: dict[Node, Vectors]) -> list[Vectors]:
+    def compute(self, expressions: Sequence[Value], known: dict[Node, Vectors]) -> list[Vectors]:
         """Equal expressions once, products and sums fused."""
-        values = [self.rewrite(v) if isinstance(v, Node) else v for v in wanted]
+        values = [self.rewrite(v) if isinstance(v, Node) else v for v in expressions]
         uses = Counter(a for n in walk(*values) for a in n.nodes) + Counter(v for v in values if isinstance(v, Node))
-        found = dict(known)
+        computed = dict(known)
 
         def value_of(node: Value) -> Any:
             if not isinstance(node, Node):
                 return node
-            if node not in found:
-                found[node] = self._operation(node, uses, found, value_of)
-            return found[node]
+            if node not in computed:
+                computed[node] = self._operation(node, uses, computed, value_of)
+            return computed[node]
 
         return [self.number(v) if not isinstance(v, Node) else value_of(v) for v in values]
 
-    def _operation(self, node: Node, uses: Counter[Node], found: dict[Node, Vectors], value_of: Any) -> Vectors:
+    def _operation(self, node: Node, uses: Counter[Node], computed: dict[Node, Vectors], value_of: Any) -> Vectors:
         if node.op == "stop":
             return value_of(node.args[0])  # type: ignore[no-any-return]
         name, args = node.op, list(node.args)
         for pattern in PATTERNS:
-            matched = pattern.root.op == node.op and pattern.match(node, lambda n: uses[n] == 1 and n not in found)
+            matched = pattern.root.op == node.op and pattern.match(node, lambda n: uses[n] == 1 and n not in computed)
             if matched:
                 name, args = pattern.name, matched
                 break
         operands = [value_of(a) for a in args]
-        spread = [x if isinstance(x, tuple) else (x,) * self.vectors for x in operands]
-        return self.each(CODES[name], *spread)
+        vectors = [x if isinstance(x, tuple) else (x,) * self.vectors for x in operands]
+        return self.map_vectors(EMITTERS[name], *vectors)
 
 
-def _observe(w: Writer) -> None:
+def _observe(w: PlantWriter) -> None:
     """The network's inputs."""
     states = {node: w.load(w.S, k) for k, node in enumerate(w.s)}
-    for k, value in enumerate(w.compute(w.plant.observed, states)):
+    for k, value in enumerate(w.compute(w.plant.observations, states)):
         w.store(w.x, k, value)
     w.b.ret_void()
 
 
-def _advance(w: Writer) -> None:
+def _advance(w: PlantWriter) -> None:
     """All integration steps of a control step, what has come of it, and what the network sees next."""
     b, plant = w.b, w.plant
     actions = {node: w.load(w.y, k) for k, node in enumerate(w.a)}
@@ -121,49 +121,51 @@ def _advance(w: Writer) -> None:
     done = b.phi(I64)
     states = [[b.phi(v.value.type) for v in values] for values in first]
     s = {node: tuple(Vector(b, p) for p in phis) for node, phis in zip(w.s, states, strict=True)}
-    moved = w.compute(plant.new, {**actions, **s})
+    new_states = w.compute(plant.new_state, {**actions, **s})
     more = b.add(done, ir.Constant(I64, 1))
     done.add_incoming(ir.Constant(I64, 0), begin)
     done.add_incoming(more, b.block)
-    for phis, before, after in zip(states, first, moved, strict=True):
+    for phis, before, after in zip(states, first, new_states, strict=True):
         for phi, x, y in zip(phis, before, after, strict=True):
             phi.add_incoming(x.value, begin)
             phi.add_incoming(y.value, b.block)
     b.cbranch(b.icmp_signed("<", more, ir.Constant(I64, plant.substeps)), loop, end)
     b.position_at_end(end)
-    for k, values in enumerate(moved):
+    for k, values in enumerate(new_states):
         w.store(w.S, k, values)
-    new = dict(zip(w.s, moved, strict=True))
-    _judge(w, {**actions, **new})
-    for k, values in enumerate(w.compute(plant.observed, new)):
+    new = dict(zip(w.s, new_states, strict=True))
+    _update_results(w, {**actions, **new})
+    for k, values in enumerate(w.compute(plant.observations, new)):
         w.store(w.x, k, values)
     b.ret_void()
 
 
-def _judge(w: Writer, known: dict[Node, Vectors]) -> None:
+def _update_results(w: PlantWriter, known: dict[Node, Vectors]) -> None:
     """Whether the step has failed (so does a state that is not finite), the steps survived, the reward."""
     n = len(w.s)
-    failed, reward = w.compute((w.plant.failed, w.plant.reward), known)
-    zero = w.each(lambda x: x * 0, known[w.s[0]])
+    failed, reward = w.compute((w.plant.is_terminal, w.plant.reward), known)
+    zero = w.map_vectors(lambda x: x * 0, known[w.s[0]])
     for node in w.s[1:]:
-        zero = w.each(lambda x, z: fma(x, 0, z), known[node], zero)
-    failed = w.each(lambda z, x: choose(equal(z, 0), x, x.like(1)), zero, failed)
-    count = w.each(lambda c, x: c + choose(x, x.like(0), x.like(1)), w.load(w.S, n + COUNT), failed)
+        zero = w.map_vectors(lambda x, z: fma(x, 0, z), known[node], zero)
+    failed = w.map_vectors(lambda z, x: choose(equal(z, 0), x, x.like(1)), zero, failed)
+    count = w.map_vectors(lambda c, x: c + choose(x, x.like(0), x.like(1)), w.load(w.S, n + COUNT), failed)
     w.store(w.S, n + COUNT, count)
     w.store(w.S, n + FAILED, failed)
     if w.plant.window:
         at = w.b.add(w.row, ir.Constant(I64, n + RECENT))
-        w.store(w.S, at, w.each(choose, failed, w.load(w.S, at), reward))
+        w.store(w.S, at, w.map_vectors(choose, failed, w.load(w.S, at), reward))
     elif w.plant.reward == 1.0:
         w.store(w.S, n + REWARD, count)
     else:
         _add_up(w, n, failed, reward)
 
 
-def _add_up(w: Writer, n: int, failed: Vectors, reward: Vectors) -> None:
+def _add_up(w: PlantWriter, n: int, failed: Vectors, reward: Vectors) -> None:
     """Kahan's sum: 100,000 rewards add up as if in double precision."""
     total, lost = w.load(w.S, n + REWARD), w.load(w.S, n + LOST)
-    part = w.each(lambda x, new, old: choose(x, x.like(0), new - old), failed, reward, lost)
-    more = w.each(lambda t, p: t + p, total, part)
-    w.store(w.S, n + LOST, w.each(lambda x, m, t, p: choose(x, x.like(0), (m - t) - p), failed, more, total, part))
+    part = w.map_vectors(lambda x, new, old: choose(x, x.like(0), new - old), failed, reward, lost)
+    more = w.map_vectors(lambda t, p: t + p, total, part)
+    w.store(
+        w.S, n + LOST, w.map_vectors(lambda x, m, t, p: choose(x, x.like(0), (m - t) - p), failed, more, total, part)
+    )
     w.store(w.S, n + REWARD, more)

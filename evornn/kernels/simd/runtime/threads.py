@@ -22,11 +22,11 @@ def pool(threads: int) -> ThreadPoolExecutor:
     """As many threads as there are CPUs for this process get one each: Linux was seen to keep two on one CPU for
     milliseconds, with the other one idle."""
     cpus = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
-    own = deque(cpus if len(cpus) == threads else ())
-    return ThreadPoolExecutor(threads, "evornn-simd", _settle, (own,))
+    free_cpus = deque(cpus if len(cpus) == threads else ())
+    return ThreadPoolExecutor(threads, "evornn-simd", _pin_to_cpu, (free_cpus,))
 
 
-def _settle(cpus: deque[int]) -> None:
+def _pin_to_cpu(cpus: deque[int]) -> None:
     if sys.platform == "linux" and cpus:
         os.sched_setaffinity(0, {cpus.popleft()})
 
@@ -34,10 +34,12 @@ def _settle(cpus: deque[int]) -> None:
 os.register_at_fork(after_in_child=pool.cache_clear)  # threads don't survive a fork
 
 
-def share(part: Callable[[int, int], None], population: int, threads: int, together: int, each: bool = False) -> None:
+def parallel_for(
+    part: Callable[[int, int], None], population: int, threads: int, group_size: int, one_by_one: bool = False
+) -> None:
     """Call `part(first, last)` for all members, a few portions of whole groups per thread; with `each`, one by one."""
-    portion = 1 if each else -(-population // (4 * threads * together)) * together
-    if portion >= population or (threads == 1 and not each):
+    portion = 1 if one_by_one else -(-population // (4 * threads * group_size)) * group_size
+    if portion >= population or (threads == 1 and not one_by_one):
         part(0, population)
         return
     edges = deque((k, min(k + portion, population)) for k in range(0, population, portion))
@@ -62,7 +64,7 @@ class Buffers(threading.local):
     def __init__(self) -> None:
         self.arrays: dict[int, Floats] = {}
         self.sizes: tuple[int, ...] = ()
-        self.places: list[int] = []
+        self.addresses: list[int] = []
         self.numbers = np.zeros(COUNT, np.int64)
         self.address = self.numbers.ctypes.data
 
@@ -73,8 +75,8 @@ class Buffers(threading.local):
                 if k not in self.arrays or len(self.arrays[k]) < size + LANES:
                     self.arrays[k] = np.zeros(size + LANES, np.float32)
             places = [self.arrays[k].ctypes.data for k in range(len(sizes))]
-            self.sizes, self.places = sizes, [-(-place // (4 * LANES)) * 4 * LANES for place in places]
-        return self.places
+            self.sizes, self.addresses = sizes, [-(-place // (4 * LANES)) * 4 * LANES for place in places]
+        return self.addresses
 
 
 buffers = Buffers()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from evornn.trainers.core.covariance.constants import Constants, constants
-from evornn.trainers.core.covariance.form import Selected, Steps
+from evornn.trainers.core.covariance.form import Selection, Steps
 from evornn.trainers.core.trainer import State
 
 
-class Adaptation:
+class MatrixAdaptation:
     """Beyer & Sendhoff 2017, "Simplify your covariance matrix adaptation evolution strategy" (MA-ES): A itself is
     learned, A ← A [I + c_1/2 (p pᵀ − I) + c_µ/2 Σ wᵢ (zᵢ zᵢᵀ − I)] with the step-size path p.
 
@@ -23,18 +23,18 @@ class Adaptation:
     def constants(self, n: int, population: int) -> Constants:
         return constants(n, population)
 
-    def begin(self, n: int) -> State:
+    def identity(self, n: int) -> State:
         return {"A": np.eye(n, dtype=np.float32)}
 
     def steps(self, state: State, z: Steps) -> Steps:
         y: Steps = z @ state["A"].T
         return y
 
-    def normal(self, state: State, y: Steps) -> Steps:
+    def whiten(self, state: State, y: Steps) -> Steps:
         z: Steps = np.ascontiguousarray(np.linalg.solve(state["A"], y.T).T)
         return z
 
-    def learned(self, state: State, c: Constants, selected: Selected) -> State:
+    def update(self, state: State, c: Constants, selected: Selection) -> State:
         A, p = state["A"], selected.p_sigma.astype(np.float32)
         kept = 1 - c.c_1 / 2 - c.c_mu / 2 * c.weights.sum()
         weights = np.concatenate([[c.c_1 / 2], c.c_mu / 2 * selected.weights]).astype(np.float32)

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.trainers.core.covariance.constants import Constants, constants
-from evornn.trainers.core.covariance.form import Selected, Steps
+from evornn.trainers.core.covariance.form import Selection, Steps
 from evornn.trainers.core.trainer import State
 
 
-class Eigen:
+class EigenCovariance:
     """A is the symmetric root of C, so that A⁻¹ is what the step-size path wants (eq. 43).
 
     It is renewed only every 1 / (10 n (c_1 + c_µ)) generations (Hansen 2016, B.2): until then C changes little.
@@ -22,31 +22,31 @@ class Eigen:
     def constants(self, n: int, population: int) -> Constants:
         return constants(n, population)
 
-    def begin(self, n: int) -> State:
+    def identity(self, n: int) -> State:
         return {"C": np.eye(n), "A": np.eye(n), "condition": 1.0}
 
     def steps(self, state: State, z: Steps) -> Steps:
         y: Steps = z @ state["A"]
         return y
 
-    def normal(self, state: State, y: Steps) -> Steps:
+    def whiten(self, state: State, y: Steps) -> Steps:
         z: Steps = np.ascontiguousarray(np.linalg.solve(state["A"], y.T).T)
         return z
 
-    def learned(self, state: State, c: Constants, selected: Selected) -> State:
+    def update(self, state: State, c: Constants, selected: Selection) -> State:
         kept = 1 + c.c_1 * selected.stalled - c.c_1 - c.c_mu * c.weights.sum()
         y = np.vstack([selected.p_c, selected.y])
         weights = np.concatenate([[c.c_1], c.c_mu * selected.weights])
         C = kept * state["C"] + (weights[:, None] * y).T @ y  # eq. 47
         every = max(1, int(1 / (10 * len(C) * (c.c_1 + c.c_mu))))
-        return {**state, "C": C} if (selected.generation + 1) % every else _rooted(C)
+        return {**state, "C": C} if (selected.generation + 1) % every else _decompose(C)
 
     def condition(self, state: State) -> float:
         condition: float = state["condition"]
         return condition
 
 
-def _rooted(C: NDArray[np.float64]) -> State:
+def _decompose(C: NDArray[np.float64]) -> State:
     """C and its root; an infinite condition and no root where C is not positive definite any more."""
     C = (C + C.T) / 2
     if not np.isfinite(C).all():

@@ -15,7 +15,7 @@ Steps = NDArray[Any]  # [P, n], float64 or float32
 
 
 @dataclass(frozen=True)
-class Selected:
+class Selection:
     """A generation, what each step weighs by the rank of its loss, and the paths after it."""
 
     z: Steps  # [P, n]
@@ -28,23 +28,23 @@ class Selected:
     generation: int  # since the start, counting from 0
 
 
-class Form(Protocol):
+class Covariance(Protocol):
     """A covariance C = A Aᵀ, kept as plain arrays."""
 
     dtype: type[Any]  # of z and y
 
     def constants(self, n: int, population: int) -> Constants: ...
 
-    def begin(self, n: int) -> State:
+    def identity(self, n: int) -> State:
         """The identity."""
 
     def steps(self, state: State, z: Steps) -> Steps:
         """[P, n] y = A z."""
 
-    def normal(self, state: State, y: Steps) -> Steps:
+    def whiten(self, state: State, y: Steps) -> Steps:
         """[P, n] the z = A⁻¹ y of steps that were not made from one."""
 
-    def learned(self, state: State, c: Constants, selected: Selected) -> State:
+    def update(self, state: State, c: Constants, selected: Selection) -> State:
         """The covariance after a generation."""
 
     def condition(self, state: State) -> float | None:

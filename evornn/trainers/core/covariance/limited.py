@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.trainers.core.covariance.constants import Constants, constants
-from evornn.trainers.core.covariance.form import Selected, Steps
+from evornn.trainers.core.covariance.form import Selection, Steps
 from evornn.trainers.core.trainer import State
 
 Vector = NDArray[np.float64]
 
 
-class Limited:
+class LimitedMemoryCovariance:
     """Loshchilov, Glasmachers & Beyer 2018, "Large scale black-box optimization by limited-memory matrix adaptation"
     (LM-MA-ES): A is a product of m = 4 + ⌊3 ln n⌋ factors (1 − c_d,j) I + c_d,j mⱼ mⱼᵀ, where mⱼ is the path of the z
     with memory 1 / c_c,j.
@@ -31,20 +31,20 @@ class Limited:
         c_sigma = min(0.5, 2 * population / n)
         return replace(c, c_sigma=c_sigma, d_sigma=c.d_sigma - c.c_sigma + c_sigma)
 
-    def begin(self, n: int) -> State:
+    def identity(self, n: int) -> State:
         return {"paths": np.zeros((4 + int(3 * log(n)), n)), "known": 0}
 
     def steps(self, state: State, z: Steps) -> Steps:
         rates, paths = _factors(state)
-        return _through(z, paths, 1 - rates, rates)
+        return _apply_factors(z, paths, 1 - rates, rates)
 
-    def normal(self, state: State, y: Steps) -> Steps:
+    def whiten(self, state: State, y: Steps) -> Steps:
         """By the factors' inverses (Sherman & Morrison), in the opposite order."""
         rates, paths = (values[::-1] for values in _factors(state))
         squares = np.einsum("jn,jn->j", paths, paths)
-        return _through(y, paths, 1 / (1 - rates), -rates / (1 - rates) / (1 - rates + rates * squares))
+        return _apply_factors(y, paths, 1 / (1 - rates), -rates / (1 - rates) / (1 - rates + rates * squares))
 
-    def learned(self, state: State, c: Constants, selected: Selected) -> State:
+    def update(self, state: State, c: Constants, selected: Selection) -> State:
         paths = state["paths"]
         rates = np.minimum(0.5, len(selected.z) / (4.0 ** np.arange(len(paths)) * paths.shape[1]))[:, None]
         grown = (1 - rates) * paths + np.sqrt(c.mu_eff * rates * (2 - rates)) * selected.z_w
@@ -61,7 +61,7 @@ def _factors(state: State) -> tuple[Vector, Vector]:
     return rates[: state["known"]], paths[: state["known"]]
 
 
-def _through(z: Steps, paths: Vector, scales: Vector, gains: Vector) -> Steps:
+def _apply_factors(z: Steps, paths: Vector, scales: Vector, gains: Vector) -> Steps:
     """[P, n] z after d ← sⱼ d + gⱼ mⱼ (mⱼᵀ d) for one path after the other. What comes out is a combination of z and
     the paths, so that two products with all the paths do, and the loop runs over [P, k] weights alone."""
     narrow = paths.astype(z.dtype)

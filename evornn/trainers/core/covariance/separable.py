@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from evornn.trainers.core.covariance.constants import Constants, constants
-from evornn.trainers.core.covariance.form import Selected, Steps
+from evornn.trainers.core.covariance.form import Selection, Steps
 from evornn.trainers.core.trainer import State
 
 
-class Separable:
+class SeparableCovariance:
     """Ros & Hansen 2008, "A simple modification in CMA-ES achieving linear time and space complexity": only the
     variances are learned, (n + 2) / 3 times as fast as the full covariance."""
 
@@ -18,18 +18,18 @@ class Separable:
     def constants(self, n: int, population: int) -> Constants:
         return constants(n, population, (n + 2) / 3)
 
-    def begin(self, n: int) -> State:
+    def identity(self, n: int) -> State:
         return {"variances": np.ones(n)}
 
     def steps(self, state: State, z: Steps) -> Steps:
         y: Steps = z * np.sqrt(state["variances"]).astype(z.dtype)
         return y
 
-    def normal(self, state: State, y: Steps) -> Steps:
+    def whiten(self, state: State, y: Steps) -> Steps:
         z: Steps = y / np.sqrt(state["variances"]).astype(y.dtype)
         return z
 
-    def learned(self, state: State, c: Constants, selected: Selected) -> State:
+    def update(self, state: State, c: Constants, selected: Selection) -> State:
         kept = 1 + c.c_1 * selected.stalled - c.c_1 - c.c_mu * c.weights.sum()
         rank_mu = np.einsum("p,pn,pn->n", selected.weights, selected.y, selected.y)
         return {"variances": kept * state["variances"] + c.c_1 * np.square(selected.p_c) + c.c_mu * rank_mu}
