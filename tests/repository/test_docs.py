@@ -3,6 +3,7 @@
 import ast
 import doctest
 import os
+import pydoc
 import re
 import shlex
 import subprocess
@@ -176,6 +177,16 @@ def test_the_readme_counts_the_catalog():
     for page in (ROOT / "README.md", ROOT / "docs" / "index.md"):
         text = re.sub(r"[\[\]]|\([^)]*\)", "", " ".join(page.read_text().split()))
         assert [name for name, count in counts.items() if f"{count} {name}" not in text] == []
+
+
+def test_the_python_reference_names_what_exists():
+    names = [n for page in PAGES for n in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)]
+    assert names and [name for name in names if pydoc.locate(name) is None] == []
+
+
+def test_the_python_reference_has_all_that_is_public():
+    page = (ROOT / "docs" / "reference" / "python" / "evornn.md").read_text()
+    assert [name for name in evornn.__all__ if f"[`evornn.{name}`]" not in page] == []
 
 
 def test_what_contributing_adds_works(tmp_path, monkeypatch):
