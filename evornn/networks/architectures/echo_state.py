@@ -43,10 +43,9 @@ class EchoState(Cell):
 
     def step(self, w: Weights, x: Node, y: Node, h: Node) -> Node:
         sources = {"input_scale": x, "spectral_radius": h, **({"feedback": y} if self.feedback else {})}
-        low, high, evolved = 1 / SPAN, SPAN, self.evolved
-        scaled = [map_to_range(getattr(w, s), low, high) * v if s in evolved else v for s, v in sources.items()]
-        low, high = self.leak / SPAN, min(1.0, self.leak * SPAN)
-        leak: Value = map_to_range(w.leak, low, high) if "leak" in self.evolved else self.leak
+        evolved, low, high = self.evolved, self.leak / SPAN, min(1.0, self.leak * SPAN)
+        scaled = [map_to_range(getattr(w, s), 1 / SPAN, SPAN) * v if s in evolved else v for s, v in sources.items()]
+        leak: Value = map_to_range(w.leak, low, high) if "leak" in evolved else self.leak
         return (1 - leak) * h + leak * ACTIVATIONS[self.activation](w.h(*scaled, bias=False))
 
     def fixed_weights(self, name: str, source: int, sizes: Sizes, layer: int) -> Floats:
