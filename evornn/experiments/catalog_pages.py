@@ -28,11 +28,11 @@ NAME = r"(?:de |van )?[A-ZÀ-Þ][\w’'.-]*\w"
 CITATION = re.compile(rf"{NAME}(?:, {NAME})*(?: & {NAME}| et al\.)? \(?(?:18|19|20)\d\d\)?")
 IN_BRACKETS = re.compile(r" ?\((?:after )?[^()]*\b(?:18|19|20)\d\d\b[^()]*\)")
 
-MADE = "Made by `make reference` from the files in `{folder}`; `evornn catalog KIND` shows the same of one kind."
+PROVENANCE = "Made by `make reference` from the files in `{folder}`; `evornn catalog KIND` shows the same of one kind."
 
 
 @dataclass(frozen=True)
-class Page:
+class CatalogPage:
     """One page of the catalog, with a column of its own kind or none."""
 
     title: str
@@ -44,16 +44,16 @@ class Page:
 
 
 PAGES = {
-    "tasks": Page(
+    "tasks": CatalogPage(
         "Tasks",
-        MADE.format(folder="evornn/tasks/") + " What each task is for, with its sizes, losses and scores: "
+        PROVENANCE.format(folder="evornn/tasks/") + " What each task is for, with its sizes, losses and scores: "
         "[guide](../guides/tasks.md).",
         "tasks",
         list(TASKS),
     ),
-    "trainers": Page(
+    "trainers": CatalogPage(
         "Trainers",
-        MADE.format(folder="evornn/trainers/") + " Settings that many trainers share are explained in the "
+        PROVENANCE.format(folder="evornn/trainers/") + " Settings that many trainers share are explained in the "
         "[guide](../guides/trainers.md); which trainer suits which problem: "
         "[how to choose a trainer](../guides/choose_trainer.md).",
         "trainers",
@@ -61,9 +61,10 @@ PAGES = {
         "family",
         lambda kind: str(kind.family),
     ),
-    "torch_models": Page(
+    "torch_models": CatalogPage(
         "Networks written in torch",
-        MADE.format(folder="evornn/networks/architectures/") + " These architectures are no cell, so no SIMD kernel "
+        PROVENANCE.format(folder="evornn/networks/architectures/")
+        + " These architectures are no cell, so no SIMD kernel "
         "computes them. How they are used: [guide](../guides/torch_models.md); all others: "
         "[networks](architectures.md).",
         "networks",
@@ -74,28 +75,28 @@ PAGES = {
 }
 
 
-def page(name: str) -> str:
+def render_page(name: str) -> str:
     """The text of one page of PAGES, or of architectures."""
     if name == "architectures":
         return architectures.render_page()
-    made = PAGES[name]
-    found = {entry.name: entry for entry in entries() if entry.group == made.group and entry.name in made.kinds}
-    head = f"# {made.title}\n\n{fill(made.head, 120, break_long_words=False, break_on_hyphens=False)}\n\n"
-    return head + _table(made, list(found.values())) + "".join(_section(made, entry) for entry in found.values())
+    page = PAGES[name]
+    listed = [entry for entry in entries() if entry.group == page.group and entry.name in page.kinds]
+    head = f"# {page.title}\n\n{_wrap(page.head)}\n\n"
+    return head + _table(page, listed) + "".join(_section(page, entry) for entry in listed)
 
 
-def _table(made: Page, found: list[Entry]) -> str:
-    titles = ["kind", *([made.column] if made.column else []), "what it is", "paper"]
+def _table(page: CatalogPage, listed: list[Entry]) -> str:
+    titles = ["kind", *([page.column] if page.column else []), "what it is", "paper"]
     rows = [titles, ["---"] * len(titles)]
-    for entry in found:
-        kind = CATALOGS[made.group][entry.name]
-        column = [made.value(kind)] if made.column else []
+    for entry in listed:
+        kind = CATALOGS[page.group][entry.name]
+        column = [page.value(kind)] if page.column else []
         rows.append([f"[`{entry.name}`](#{entry.name})", *column, first_sentence(kind), papers(kind)])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _section(made: Page, entry: Entry) -> str:
-    kind = CATALOGS[made.group][entry.name]
+def _section(page: CatalogPage, entry: Entry) -> str:
+    kind = CATALOGS[page.group][entry.name]
     text = "\n\n".join(paragraphs(documents(kind)))
     return f"\n## {entry.name}\n\n{text}\n\n{_settings(kind, entry.settings)}"
 
@@ -123,6 +124,10 @@ def _default(kind: type[Any], name: str, value: Any) -> str:
     return "*required*" if value == "required" else f"`{value}`"
 
 
+def _wrap(text: str) -> str:
+    return fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def _several(part: Any) -> tuple[Any, ...]:
     return part if isinstance(part, tuple) else (part,)
 
@@ -139,7 +144,7 @@ def documents(kind: type[Any]) -> str:
 def paragraphs(text: str) -> list[str]:
     """Each in lines of at most 120; what a Markdown reader would take for something else is escaped."""
     parts = [" ".join(part.split()).replace("*", "\\*").replace("<", "&lt;") for part in text.split("\n\n")]
-    return [fill(part, 120, break_long_words=False, break_on_hyphens=False) for part in parts if part]
+    return [_wrap(part) for part in parts if part]
 
 
 def first_sentence(kind: type[Any]) -> str:
@@ -150,11 +155,13 @@ def first_sentence(kind: type[Any]) -> str:
 
 def papers(kind: type[Any]) -> str:
     """Authors and years that the file's first lines cite."""
-    first = [getdoc(getmodule(kind)) or "", (getdoc(kind) or "").split("\n\n")[0]]
-    found = [re.sub(r"[()]", "", cited) for text in first for cited in CITATION.findall(" ".join(text.split()))]
-    return "; ".join(dict.fromkeys(found)) or "–"
+    texts = [getdoc(getmodule(kind)) or "", (getdoc(kind) or "").split("\n\n")[0]]
+    citations = [
+        re.sub(r"[()]", "", citation) for text in texts for citation in CITATION.findall(" ".join(text.split()))
+    ]
+    return "; ".join(dict.fromkeys(citations)) or "–"
 
 
 if __name__ == "__main__":
     for name in ("architectures", *PAGES):
-        Path(sys.argv[1], f"{name}.md").write_text(page(name))
+        Path(sys.argv[1], f"{name}.md").write_text(render_page(name))

@@ -49,20 +49,20 @@ def _bounds(constraints: tuple[Any, ...]) -> Iterator[str]:
 
 def comments(kind: type[Any]) -> dict[str, str]:
     """Name → the comment at the end of the field's line, its own or inherited."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if base.__module__.startswith("evornn."):
-            found |= _comments_of(dedent(getsource(base)))
-    return found
+            texts |= _comments_of(dedent(getsource(base)))
+    return texts
 
 
 def _comments_of(source: str) -> dict[str, str]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     at_line = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
-    (declared,) = ast.parse(source).body
-    assert isinstance(declared, ast.ClassDef)
+    (definition,) = ast.parse(source).body
+    assert isinstance(definition, ast.ClassDef)
     return {
         field.target.id: at_line[field.end_lineno or 0]
-        for field in declared.body
+        for field in definition.body
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and field.end_lineno in at_line
     }

@@ -10,7 +10,7 @@ import pytest
 from annotated_types import Ge, Lt
 
 from evornn.experiments.catalog import CATALOGS
-from evornn.experiments.catalog_pages import PAGES, first_sentence, page, papers
+from evornn.experiments.catalog_pages import PAGES, first_sentence, papers, render_page
 from evornn.experiments.field_text import comments, type_text
 from evornn.networks import CELLS
 from evornn.settings import settings
@@ -22,7 +22,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 @pytest.mark.parametrize("name", ["architectures", *PAGES])
 def test_the_page_is_what_the_catalog_says(name: str) -> None:
-    assert (REFERENCE / f"{name}.md").read_text() == page(name), "run `make reference` and commit docs/reference"
+    assert (REFERENCE / f"{name}.md").read_text() == render_page(name), "run `make reference` and commit docs/reference"
 
 
 def test_every_kind_has_its_section() -> None:
