@@ -1,6 +1,6 @@
-"""evornn: train recurrent networks by evolution, by gradient and by both, and find out which is better.
+"""evornn trains recurrent networks by evolution, by gradient and by both, and finds out which is better.
 
-`import evornn` is light: what is named here is loaded when it is first used.
+`import evornn` is light: each public name is loaded at its first use.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from evornn.networks.network import Network
     from evornn.training.budget import Budget
 
-# Torch's matrix products (Intel's MKL) must not depend on where in memory a member lies: without this they do, on AMD's
-# processors at least, and a network has other bits in other company. It costs no time that could be measured.
+# Torch's matrix products (Intel's MKL) must not depend on where in memory a member lies. Without this setting they do,
+# on AMD's processors at least, and a network's bits depend on its neighbours. It costs no measurable time.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 __all__ = ["Budget", "EvornnError", "Network", "connect", "open", "resume", "run", "train", "tune"]

@@ -1,4 +1,4 @@
-"""Letters for shapes, and named random streams that all derive from one seed.
+"""Array types, named by their shapes, and random streams that all derive from one seed.
 
 P population, n parameters, B batch (sequences), T time, I inputs, H units, O outputs.
 """
@@ -23,7 +23,7 @@ Batch: TypeAlias = NDArray[np.int64]  # indices of training sequences
 
 @dataclass(frozen=True)
 class Streams:
-    """Random streams named by (seed, purpose, step), never consumed in passing.
+    """Random streams named by (seed, purpose, step). A stream has no state: asked twice, it gives the same numbers.
 
     >>> Streams(7, "guess").at(3).random() == Streams(7, "guess").at(3).random()
     True
@@ -33,15 +33,15 @@ class Streams:
     purpose: str = ""
 
     def child(self, name: str) -> Streams:
-        """The streams of a part, say of the trainer inside a hybrid."""
+        """The streams of a part, such as the trainer inside a hybrid."""
         return Streams(self.seed, f"{self.purpose}/{name}")
 
     def at(self, step: int) -> np.random.Generator:
-        """The generator of one step, always from its beginning."""
+        """A generator for one step, always from its beginning."""
         return np.random.Generator(np.random.PCG64(self._sequence(step)))
 
     def integer(self, step: int) -> int:
-        """A 31-bit seed of one step, for libraries that want a number."""
+        """A 31-bit seed for one step, for libraries that want a number."""
         return int(self._sequence(step).generate_state(1)[0] >> 1)
 
     def _sequence(self, step: int) -> np.random.SeedSequence:

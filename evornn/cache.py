@@ -1,5 +1,5 @@
-"""Where evornn keeps what can be made again: $EVORNN_CACHE, or ~/.cache/evornn (XDG_CACHE_HOME). The folder may be
-deleted at any time."""
+"""The cache folder: $EVORNN_CACHE, else ~/.cache/evornn (XDG_CACHE_HOME). Its content can be made again, so the folder
+may be deleted at any time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evornn import files
 
 
 def folder(name: str) -> Path:
-    """The part of the cache for one kind of thing; whoever writes there makes it."""
+    """The folder for one kind of thing; whoever writes there creates it."""
     override = os.environ.get("EVORNN_CACHE")
     root = Path(override) if override else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evornn"
     return root / name
@@ -21,7 +21,7 @@ def folder(name: str) -> Path:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A file of the cache that other processes see whole or not at all."""
+    """A file of the cache that other processes see complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.atomic_write(path) as file:
         yield file

@@ -1,5 +1,5 @@
-"""A catalog: snake_case names of things, each imported only when it is asked for; and, where it takes them, things of
-the user's own, `my_package.my_module:MyThing`."""
+"""A catalog: snake_case names of classes, each imported at its first use. Where the catalog has a base class, users may
+name classes of their own as `my_package.my_module:MyThing`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ T = TypeVar("T")
 
 
 class Catalog(Mapping[str, type[T]], Generic[T]):
-    """`Catalog("cell", {"lstm": "evornn.networks…lstm:LSTM"})["lstm"]` is the class LSTM. With `own`, subclasses of it
-    may also be named by their place."""
+    """`Catalog("cell", {"lstm": "evornn.networks…lstm:LSTM"})["lstm"]` is the class LSTM.
+
+    With `base`, subclasses of it may also be named by their import path.
+    """
 
     def __init__(self, what: str, import_paths: dict[str, str], base: type[T] | None = None) -> None:
         self.what, self.import_paths, self.base = what, import_paths, base
@@ -40,12 +42,18 @@ class Catalog(Mapping[str, type[T]], Generic[T]):
         return name in self.import_paths
 
     def name_of(self, thing: T) -> str:
-        """The catalog name of a thing's class."""
+        """The catalog name of an object's class, or its import path."""
         path = f"{type(thing).__module__}:{type(thing).__qualname__}"
         return next((name for name, where in self.import_paths.items() if where == path), path)
 
     def build(self, spec: Mapping[str, Any], where: str | None = None) -> T:
-        """`{"kind": "lstm", **settings}` → the thing; errors name the field under `where`."""
+        """`{"kind": "lstm", **settings}` → the object. Errors name the field under `where`.
+
+        Raises:
+            EvornnError: `spec` is no mapping with a kind, or is nested too deeply.
+            UnknownName: the kind or a setting does not exist.
+            BadSetting: a setting has a wrong value.
+        """
         where = where or self.what
         settings.check_depth(spec, where)
         if not isinstance(spec, Mapping) or "kind" not in spec:
@@ -61,17 +69,17 @@ class Catalog(Mapping[str, type[T]], Generic[T]):
         return settings.build(cls, values, where)
 
     def spec_of(self, thing: T) -> dict[str, Any]:
-        """The opposite of `build`: plain data that builds the same thing."""
+        """The opposite of `build`: plain data that builds an equal object."""
         return {"kind": self.name_of(thing), **settings.as_dict(thing)}
 
 
 def is_import_path(name: object) -> bool:
-    """Whether a kind names code outside of the catalog, which may do anything once it is imported."""
+    """Whether a kind names code outside the catalog, which may do anything once it is imported."""
     return isinstance(name, str) and ":" in name
 
 
 def import_object(what: str, path: str) -> Any:
-    """What is at `module:name`; raises EvornnError for what can't be imported."""
+    """The object at `module:name`. Raises EvornnError if it can't be imported."""
     module, _, attribute = path.partition(":")
     try:
         return getattr(import_module(module), attribute)
@@ -83,7 +91,7 @@ def import_object(what: str, path: str) -> Any:
 
 
 def _import_class(what: str, path: str, base: type[T]) -> type[T]:
-    """The class at `module:Class`; raises EvornnError for one that is not a thing with settings."""
+    """The class at `module:Class`. Raises EvornnError unless it is a subclass of `base` with settings."""
     cls = import_object(what, path)
     if not (isinstance(cls, type) and issubclass(cls, base) and dataclasses.is_dataclass(cls)):
         raise EvornnError(f"{what} {path}: must be a subclass of {base.__name__}, decorated with @settings")

@@ -1,4 +1,4 @@
-"""Writing a file as a whole: what was there before is gone only when the new one is complete."""
+"""Atomic writes: the old file stays until the new one is complete."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from uuid import uuid4
 
 
 def write(path: Path, content: bytes) -> None:
-    """Raises OSError, on a full disk for example; then the old file is still there."""
+    """Write a file atomically where the folder allows it.
+
+    Raises OSError, on a full disk for example; the old file is then still there.
+    """
     target = path.resolve()
     if (target.exists() and not target.is_file()) or not os.access(target.parent, os.W_OK):
-        path.write_bytes(content)  # a device or a pipe, or a file in a folder that takes no other
+        path.write_bytes(content)  # a device or a pipe, or a file in a folder that takes no temporary file
         return
     with atomic_write(target) as file:
         file.write(content)
@@ -23,8 +26,8 @@ def write(path: Path, content: bytes) -> None:
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[IO[bytes]]:
-    """A file beside the target that takes its place and its rights in the end, so that other processes see it whole or
-    not at all. Where something goes wrong, or is interrupted, nothing of it is left."""
+    """A temporary file beside the target, which it replaces at the end with the target's permissions. Other processes
+    see the target complete or not at all. After an error or an interrupt nothing of the temporary file is left."""
     fresh = target.with_name(f".evornn-{uuid4().hex}.tmp")
     try:
         with fresh.open("xb") as file:

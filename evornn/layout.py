@@ -1,5 +1,8 @@
-"""Which part of a genome is which weight: layers in order; in a layer its maps in order of use (per source a matrix
-[rows, columns], row-major, then the bias), its vectors, and learned initial states; last the read-out [O, H], [O]."""
+"""Which part of a genome is which weight.
+
+Layers follow each other. A layer has its maps in the order of their use (per source a matrix [rows, columns],
+row-major, then the bias), its vectors, and its learned initial states. The read-out [O, H], [O] comes last.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from evornn.ops import Node, Sizes
 
 @dataclass(frozen=True)
 class Block:
-    """A named group of parameters; with a mask, only the weights where it is True are in the genome."""
+    """A named group of parameters. With a mask, the genome holds only the weights where it is True."""
 
     name: str  # "0.f.x": layer 0, map f, source x; "0.f.bias"; "0.tau"; "0.h.initial"; "readout.weight"
     start: int
@@ -31,34 +34,36 @@ class Block:
 
     @property
     def size(self) -> int:
+        """How many numbers of the genome the block takes."""
         return math.prod(self.shape) if self.mask is None else int(self.mask.sum())
 
     @property
     def slice(self) -> slice:
+        """Where in the genome they are."""
         return slice(self.start, self.start + self.size)
 
 
-BlockSpec: TypeAlias = tuple[str, tuple[int, ...], Uniform, "NDArray[np.bool_] | None"]  # of a block, all but its start
+BlockSpec: TypeAlias = tuple[str, tuple[int, ...], Uniform, "NDArray[np.bool_] | None"]  # a block without its start
 
 
 class BaseLayout(ABC):
-    """A network at a given size as far as it does not matter what computes it: its genome's blocks and what state it
-    carries from one call to the next."""
+    """A network at a given size, as far as it does not matter what computes it: the blocks of its genome, and the state
+    that it carries from one call to the next."""
 
     inputs: int
     outputs: int
     layers: int
-    size: str  # for people: "2→8→1"
-    padding: float = 0.0  # what stands in the inputs after a sequence's last step
+    size: str  # for display: "2→8→1"
+    padding: float = 0.0  # the inputs after a sequence's last step
 
     @property
     @abstractmethod
     def states(self) -> tuple[str, ...]:
-        """The states without which no call can go on from the one before."""
+        """The states that a call needs to continue an earlier one."""
 
     @abstractmethod
     def carried_sizes(self, layer: int) -> dict[str, int]:
-        """All that a call leaves to the next one, name → size."""
+        """All that a call hands to the next one: name → size."""
 
     @property
     @abstractmethod
@@ -71,13 +76,14 @@ class BaseLayout(ABC):
         return {}
 
     def check_inputs(self, inputs: Any) -> None:
-        """Raises EvornnError for inputs [B, T, I] that mean nothing to the architecture."""
+        """Raises EvornnError for inputs [B, T, I] that have no meaning for the architecture."""
 
     @abstractmethod
     def _parts(self) -> Iterator[BlockSpec]: ...
 
     @cached_property
     def blocks(self) -> dict[str, Block]:
+        """The genome's blocks by name, in order."""
         blocks: dict[str, Block] = {}
         start = 0
         for name, shape, initial, mask in self._parts():
@@ -87,7 +93,7 @@ class BaseLayout(ABC):
 
     @cached_property
     def n(self) -> int:
-        """Parameters of one network."""
+        """The number of parameters of one network."""
         return sum(block.size for block in self.blocks.values())
 
     # ---- the initial distribution ------------------------------------------------------------------------------
@@ -103,7 +109,7 @@ class BaseLayout(ABC):
         return self._broadcast([b.initial.std for b in self.blocks.values()])
 
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:
-        """[count, n] genomes from the initial distribution; row p does not depend on `count`."""
+        """[count, n] genomes from the initial distribution. Row p does not depend on `count`."""
         low = self._broadcast([b.initial.low for b in self.blocks.values()])
         high = self._broadcast([b.initial.high for b in self.blocks.values()])
         return low + (high - low) * rng.random((count, self.n), np.float32)
@@ -114,7 +120,7 @@ class BaseLayout(ABC):
 
 
 class Layout(BaseLayout):
-    """All that a kernel needs to know of a network of cells: the traces of its layers, their sizes, the genome's
+    """All that a kernel needs to know of a network of cells: the traces of its layers, their sizes, and the genome's
     blocks."""
 
     def __init__(
@@ -130,7 +136,7 @@ class Layout(BaseLayout):
         self.cell, self.inputs, self.units, self.outputs, self.layers = cell, inputs, units, outputs, layers
         self.initial_state, self.size = initial_state, "→".join(map(str, [inputs, *[units] * layers, outputs]))
         self.trace: Trace = cell.trace()
-        self.readout = readout and cell.readout  # without one the outputs are the first units
+        self.readout = readout and cell.readout  # without a read-out the outputs are the first units
         if not self.readout and self.width < outputs:
             raise EvornnError(
                 f"the first {outputs} units are the outputs, but there are only {self.width}: "
@@ -138,7 +144,7 @@ class Layout(BaseLayout):
             )
 
     def sizes(self, layer: int) -> Sizes:
-        """The sizes that the names in a layer's equation have."""
+        """The sizes that the names in a layer's equation stand for."""
         base = {
             "inputs": self.inputs if layer == 0 else self.width,
             "units": self.units,
@@ -154,6 +160,7 @@ class Layout(BaseLayout):
         return width(self.trace.output.size, {**base, **self.cell.extents(base)})
 
     def state_sizes(self, layer: int) -> dict[str, int]:
+        """The states of a layer: name → size."""
         return {s: width(self.trace.leaves[s].size, self.sizes(layer)) for s in self.trace.states}
 
     @property
@@ -161,7 +168,7 @@ class Layout(BaseLayout):
         return self.trace.states
 
     def carried_sizes(self, layer: int) -> dict[str, int]:
-        """The states, and the fed-back output and the time where the equation uses them."""
+        """The states, and where the equation uses them the fed-back output and the time."""
         others = {"y": self.outputs, "t": 1}
         used = {name: size for name, size in others.items() if name in self.trace.leaves}
         return {**self.state_sizes(layer), **used}
@@ -172,7 +179,7 @@ class Layout(BaseLayout):
 
     @cached_property
     def fixed_weights(self) -> dict[str, Floats]:
-        """[rows, columns] each."""
+        """[rows, columns] of each, by name."""
         weights = {}
         for layer in range(self.layers):
             sizes = self.sizes(layer)
@@ -185,7 +192,7 @@ class Layout(BaseLayout):
         return weights
 
     def _matrices(self, node: Node, layer: int, sizes: Sizes) -> Iterator[tuple[int, str, tuple[int, int]]]:
-        """Of each source of a map: its number, the name of its weights, their shape."""
+        """For each source of a map: its number, the name of its weights, their shape."""
         rows = width(node.size, sizes)
         for k, (source, label) in enumerate(zip(node.nodes, source_names(node), strict=True)):
             yield k, f"{layer}.{node.name}.{label}", (rows, width(source.size, sizes))
@@ -223,8 +230,8 @@ class Layout(BaseLayout):
 
 
 def source_names(node: Node) -> list[str]:
-    """A label for each source of a map: its name where it has one of its own (x, h), else its operation or name and its
-    place (mul1)."""
+    """A label for each source of a map: its name if that is unique (x, h), else its operation or name with its number
+    (mul1)."""
     names = [source.name for source in node.nodes]
     return [
         source.name if source.name and names.count(source.name) == 1 else f"{source.name or source.op}{k}"

@@ -1,4 +1,5 @@
-"""evornn as a library: train one network, run experiments, open a store. The wiring of executors and store."""
+"""evornn as a library: train one network, run experiments, open a store. Executors and store are wired together
+here."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ DEFAULT_STORE = "sqlite:///evornn.db"
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A finished training: the champion, its curve, how it went."""
+    """A finished training: the champion, its learning curve, and the summary of the run."""
 
     network: Network
     genome: Genome  # [n] the champion
@@ -39,7 +40,7 @@ class TrainingResult:
     result: Result
 
     def curve(self) -> DataFrame:
-        """One line per budget mark."""
+        """One row per budget mark."""
         from evornn.service.reading.results import frame
 
         return frame(self.rows)
@@ -55,8 +56,19 @@ def train(
 ) -> TrainingResult:
     """Train `network` in this process, without a store.
 
-    `task` is a Task, a Data of your own, a spec fragment such as {"kind": "csv", …} or its kind; `trainer` likewise.
-    `budget` is a number of network steps, or a Budget. `loss` overrides the task's; your own function is allowed here.
+    Args:
+        network: what to train.
+        task: a Task, a Data of your own, a spec fragment such as {"kind": "csv", …}, or its kind.
+        trainer: a Trainer, a spec fragment, or its kind.
+        seed: of the run; initial weights and the order of the data follow from it.
+        budget: a number of network steps, or a Budget.
+        loss: overrides the task's loss. A function of your own is allowed here.
+
+    Returns:
+        The champion with its curve.
+
+    Raises:
+        EvornnError: task, trainer, loss and network don't fit together, or one of them is not valid.
     """
     from evornn.tasks import TASKS
     from evornn.tasks.core.task import Data, Task
@@ -70,14 +82,11 @@ def train(
     if isinstance(source, Task):
         check_causal(network, source)
     data = source if isinstance(source, Data) else load_data(source)
-    how = (
-        trainer
-        if isinstance(trainer, Trainer)
-        else TRAINERS.build({"kind": trainer} if isinstance(trainer, str) else trainer)
-    )
+    if not isinstance(trainer, Trainer):
+        trainer = TRAINERS.build({"kind": trainer} if isinstance(trainer, str) else trainer)
     limit = budget if isinstance(budget, Budget) else Budget(steps=budget)
     rows: list[Row] = []
-    for update in training(network, data, how, seed, limit, loss=loss):
+    for update in training(network, data, trainer, seed, limit, loss=loss):
         rows += update.rows
     assert update.result is not None
     return TrainingResult(network, update.result.genome, rows, update.result)
@@ -89,10 +98,19 @@ def run(
     workers: int | None = None,
     address: str | None = None,
 ) -> Results:
-    """Run a spec (plain data, or a file's path) to its end, spread over Ray. Answers the open store with the results.
+    """Run a spec to its end on Ray. If it is interrupted or killed, `resume` picks up where it left off.
 
-    `workers` is the number of CPUs of a Ray started for it here (None: all; 0: no Ray, this process), `address` an
-    existing cluster. Interrupted or killed, `resume` goes on with it.
+    Args:
+        spec: plain data, or the path of a file with it.
+        store: the URL of the database; it is created if it is missing.
+        workers: the number of CPUs of a Ray that is started here. None: all; 0: no Ray, this process.
+        address: an existing Ray cluster.
+
+    Returns:
+        The open store with the results.
+
+    Raises:
+        EvornnError: the spec, the store or the cluster is not valid.
     """
     from evornn.service.reading.results import Results
     from evornn.service.service import Service
@@ -107,7 +125,20 @@ def run(
 def resume(
     store: str = DEFAULT_STORE, job: int | None = None, workers: int | None = None, address: str | None = None
 ) -> Results:
-    """Go on with a job (by default the newest) whose runs were interrupted, failed or cancelled."""
+    """Resume a job whose runs were interrupted, failed or cancelled.
+
+    Args:
+        store: the URL of the database.
+        job: the number of the job; None: the newest.
+        workers: the number of CPUs of a Ray that is started here. None: all; 0: no Ray, this process.
+        address: an existing Ray cluster.
+
+    Returns:
+        The open store with the results.
+
+    Raises:
+        EvornnError: there is no such job or store.
+    """
     from evornn.service.reading.comparison_data import resolve_job
     from evornn.service.reading.results import Results
     from evornn.service.service import Service
@@ -126,9 +157,23 @@ def tune(
     workers: int | None = None,
     address: str | None = None,
 ) -> Results:
-    """Search the ranges of a spec, the same budget for every method, then run every method untuned and tuned. Answers
-    the open store, whose newest job is that comparison. Interrupted or killed, the same call goes on with it. By a
-    server's dispatchers it is `evornn.connect(URL).tune(spec)`."""
+    """Search the ranges of a spec, with the same budget for every method, then run every method untuned and tuned.
+
+    If it is interrupted or killed, the same call resumes it. To have a server's dispatchers do the work, call
+    `evornn.connect(URL).tune(spec)`.
+
+    Args:
+        spec: plain data with ranges, or the path of a file with it.
+        store: the URL of the database; it is created if it is missing.
+        workers: the number of CPUs of a Ray that is started here. None: all; 0: no Ray, this process.
+        address: an existing Ray cluster.
+
+    Returns:
+        The open store, whose newest job is the comparison of untuned and tuned methods.
+
+    Raises:
+        EvornnError: the spec, the store or the cluster is not valid.
+    """
     from evornn.experiments.yaml import read
     from evornn.service.reading.results import Results
     from evornn.service.service import Service
@@ -153,11 +198,11 @@ def open(store: str = DEFAULT_STORE, create: bool = False) -> Results:
 
 
 def connect(url: str | None = None, token: str | None = None) -> Results:
-    """The same over HTTP, from a server (`evornn serve`): `evornn.connect("http://localhost:8000")`.
+    """Open the store of a server (`evornn serve`) over HTTP: `evornn.connect("http://localhost:8000")`.
 
-    `url` is by default EVORNN_SERVER; `token` EVORNN_TOKEN, or what the file EVORNN_TOKEN_FILE says, which is
-    `~/.config/evornn/token`. Raises EvornnError for an address that is none. What is asked then raises Unreachable
-    while there is no server, and Refused where it doesn't take the token.
+    `url` defaults to EVORNN_SERVER; `token` to EVORNN_TOKEN, else to the content of the file EVORNN_TOKEN_FILE, which
+    is `~/.config/evornn/token` by default. Raises EvornnError for an invalid address. Later calls raise Unreachable
+    while there is no server, and Refused where the server does not accept the token.
     """
     import os
 
@@ -171,21 +216,38 @@ def connect(url: str | None = None, token: str | None = None) -> Results:
 
 
 def open_store(url: str, create: bool) -> Store:
-    """A store itself, for what dispatches its runs. Raises StoreError."""
+    """The store itself, for code that dispatches its runs. Raises StoreError."""
     from evornn.store.store import open_store
 
     return open_store(url, create=create)
 
 
 def work(store: Store, job: int, workers: int | None, address: str | None, listener: Listener) -> None:
-    """Dispatch a job's runs until all have ended."""
+    """Dispatch a job's runs until all have ended.
+
+    Args:
+        store: where the job is.
+        job: its number.
+        workers: the number of CPUs of a Ray that is started here. None: all; 0: no Ray, this process.
+        address: an existing Ray cluster.
+        listener: is told of claims, progress and ends.
+    """
     with job_dispatcher(store, workers, address) as dispatch:
         dispatch(job, listener)
 
 
 @contextmanager
 def job_dispatcher(store: Store, workers: int | None, address: str | None) -> Iterator[Callable[[int, Listener], None]]:
-    """`work` for one job after the other on the same executor, which begins with the first that is open."""
+    """`work` for several jobs on one executor, which starts with the first job that has open runs.
+
+    Args:
+        store: where the jobs are.
+        workers: the number of CPUs of a Ray that is started here. None: all; 0: no Ray, this process.
+        address: an existing Ray cluster.
+
+    Returns:
+        A function (job, listener) that dispatches the job's runs until all have ended.
+    """
     from evornn.service.dispatch.dispatcher import UNFINISHED, Dispatcher
 
     executors: list[Executor] = []
@@ -202,7 +264,7 @@ def job_dispatcher(store: Store, workers: int | None, address: str | None) -> It
 
 
 def prepare(workers: int | None, address: str | None) -> None:
-    """What must be set before Ray is imported; EvoTorch imports it too."""
+    """Set what must be set before Ray is imported; EvoTorch imports it too."""
     if workers != 0 or address is not None:
         from evornn.workers import cluster
 
@@ -229,7 +291,13 @@ def executor(workers: int | None, address: str | None) -> Iterator[Executor]:
 
 @contextmanager
 def subprocess_executor(workers: int | None, address: str | None, slots: int | None = None) -> Iterator[Executor]:
-    """Like `executor`, for who goes on for long: Ray is in a process of its own, and comes again when it was lost."""
+    """An `executor` for processes that run for long: Ray has a process of its own, which is restarted when it is lost.
+
+    Args:
+        workers: the number of CPUs of a Ray that is started here. None: all; 0: no Ray, this process.
+        address: an existing Ray cluster.
+        slots: CPUs that it fills; None: as many as there are.
+    """
     if workers == 0 and address is None:
         with executor(workers, address) as local:
             yield local
@@ -245,8 +313,19 @@ def subprocess_executor(workers: int | None, address: str | None, slots: int | N
 
 
 class SilentListener:
-    """A listener that says nothing."""
+    """A listener that reports nothing."""
 
-    def on_claim(self, run: StoredRun) -> None: ...
-    def on_update(self, run: StoredRun, update: Update) -> None: ...
-    def on_end(self, run: StoredRun, state: str, reason: str) -> None: ...
+    def on_claim(self, run: StoredRun) -> None:
+        """A run starts."""
+
+    def on_update(self, run: StoredRun, update: Update) -> None:
+        """A run has reported progress."""
+
+    def on_end(self, run: StoredRun, state: str, reason: str) -> None:
+        """A run has ended.
+
+        Args:
+            run: the run.
+            state: its final state, such as "done" or "failed".
+            reason: why it failed or was cancelled; empty if neither.
+        """

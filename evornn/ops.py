@@ -1,7 +1,7 @@
-"""The vocabulary of equations: names only, one meaning everywhere, one derivative rule each.
+"""The vocabulary of equations: each operation is a name with one meaning everywhere and one derivative rule.
 
-Operations on symbols (`Node`) build a graph; each kernel gives the names their meaning on its own values (torch
-tensors, SIMD lanes, …). `RULES` are written with the same operations: the backward pass of an equation is a graph too.
+Operations on symbols (`Node`) build a graph. Each kernel gives the names their meaning on its own values (torch
+tensors, SIMD lanes, …). `VJP_RULES` use the same operations, so the backward pass of an equation is a graph too.
 """
 
 from __future__ import annotations
@@ -14,20 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 Size: TypeAlias = "str | tuple[str, str]"  # "units", "inputs", "outputs", "one", …; a pair for an outer product
-Sizes: TypeAlias = Mapping[str, int]  # what each name is in a network at hand
+Sizes: TypeAlias = Mapping[str, int]  # size name → number, in a given network
 Value: TypeAlias = "Node | float"
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One value of an equation: a leaf (input, state, time), a parameter, an affine map, or an operation on values."""
+    """One value of an equation: a leaf (input, state, time), a parameter, an affine map, or an operation on values.
+
+    `+ - * /` on nodes build further nodes; `op` is the operation's name, `args` its operands.
+    """
 
     op: str
     args: tuple[Value, ...] = ()
     size: Size = "units"
     name: str = ""  # of a leaf, a parameter or an affine map
-    bias: bool = False  # whether an affine map has one
+    bias: bool = False  # whether an affine map has a bias
     values: Callable[[Sizes], FloatArray] | None = None  # of a constant
 
     def __add__(self, other: Value) -> Node:
@@ -59,12 +62,12 @@ class Node:
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """The arguments that are values of the equation, not numbers."""
+        """The operands that are nodes, not numbers."""
         return tuple(a for a in self.args if isinstance(a, Node))
 
 
 def apply(op: str, *args: Value) -> Node:
-    """An elementwise operation; a value of size "one" is spread over the others. Raises TypeError for other sizes."""
+    """An elementwise operation; a value of size "one" is broadcast. Raises TypeError where sizes differ otherwise."""
     sizes = {a.size: None for a in args if isinstance(a, Node) and a.size != "one"}
     if len(sizes) > 1:
         names = " and ".join(map(str, sizes))
@@ -73,7 +76,7 @@ def apply(op: str, *args: Value) -> Node:
 
 
 def walk(*ends: Value) -> Iterator[Node]:
-    """All nodes that lead to `ends`, each once, arguments first."""
+    """All nodes that lead to `ends`, each once, operands before the nodes that read them."""
     seen: set[int] = set()
 
     def visit(node: Value) -> Iterator[Node]:
@@ -91,6 +94,7 @@ def walk(*ends: Value) -> Iterator[Node]:
 
 
 def tanh(x: Node) -> Node:
+    """tanh x."""
     return apply("tanh", x)
 
 
@@ -100,6 +104,7 @@ def sigmoid(x: Node) -> Node:
 
 
 def exp(x: Node) -> Node:
+    """eˣ."""
     return apply("exp", x)
 
 
@@ -119,15 +124,23 @@ def stop_gradient(x: Node) -> Node:
 
 
 def where(condition: Value, a: Value, b: Value) -> Node:
-    """a where the condition is 1, b where it is 0."""
+    """Select between two values. No gradient flows into the condition.
+
+    Args:
+        condition: 1 or 0, elementwise.
+        a: the value where the condition is 1.
+        b: the value where the condition is 0; NaN in the value that is not selected stays NaN.
+    """
     return apply("where", condition, a, b)
 
 
 def sin(x: Node) -> Node:
+    """sin x, x in radians."""
     return apply("sin", x)
 
 
 def cos(x: Node) -> Node:
+    """cos x, x in radians."""
     return apply("cos", x)
 
 
@@ -137,21 +150,28 @@ def sign(x: Node) -> Node:
 
 
 def absolute(x: Node) -> Node:
+    """|x|."""
     return apply("abs", x)
 
 
 def minimum(a: Value, b: Value) -> Node:
-    """The smaller one; NaN if one is."""
+    """The smaller of two values; NaN if either is."""
     return apply("minimum", a, b)
 
 
 def maximum(a: Value, b: Value) -> Node:
-    """The larger one; NaN if one is."""
+    """The larger of two values; NaN if either is."""
     return apply("maximum", a, b)
 
 
 def clip(x: Value, low: Value, high: Value) -> Node:
-    """x, or the border of low … high that is nearest."""
+    """Limit a value to low … high.
+
+    Args:
+        x: the value.
+        low: the lower limit.
+        high: the upper limit.
+    """
     return minimum(maximum(x, low), high)
 
 
@@ -166,34 +186,34 @@ def less(a: Node, b: Value) -> Node:
 
 
 def logical_or(a: Node, b: Node) -> Node:
-    """1 where one of two conditions is."""
+    """1 where either condition is 1, else 0."""
     return maximum(a, b)
 
 
 def logical_and(a: Node, b: Node) -> Node:
-    """1 where two conditions are."""
+    """1 where both conditions are 1, else 0."""
     return a * b
 
 
 def outer(a: Node, b: Node) -> Node:
-    """All products aᵢbⱼ, i slow, j fast: a second-order term."""
+    """All products aᵢbⱼ, i slow, j fast: a second-order term. Raises TypeError for operands that are outer products."""
     if not isinstance(a.size, str) or not isinstance(b.size, str):
         raise TypeError("outer takes two vectors, not the result of another outer")
     return Node("outer", (a, b), (a.size, b.size))
 
 
 def repeat(a: Node) -> Node:
-    """Each block's value for all cells of the block: [blocks] → [units]."""
+    """The value of each block for all units of the block: [blocks] → [units]."""
     return Node("spread", (a,), "units")
 
 
 def every(period: Value, t: Node) -> Node:
-    """1 at the times t (a whole number) that are multiples of the period, else 0."""
+    """1 at the times t (whole numbers) that are multiples of the period, else 0."""
     return apply("every", period, t)
 
 
 def constant(values: Callable[[Sizes], FloatArray], size: str = "units") -> Node:
-    """A vector that the architecture fixes, computed from the sizes of the network at hand."""
+    """A vector that the architecture fixes, as a function of the network's sizes."""
     return Node("constant", (), size, values=values)
 
 

@@ -1,4 +1,5 @@
-"""Settings are the fields of the thing they set: `@settings class CMAES: population: int = 64`, checked when built.
+"""Settings are the fields of the class that they set: `@settings class CMAES: population: int = 64`, checked when
+built.
 
 The spec fragment `{kind: cma_es, population: 64}` is the constructor call; there are no parallel config classes.
 """
@@ -15,15 +16,15 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from evornn.errors import EvornnError, UnknownName, short_repr
 
 T = TypeVar("T")
-MAX_DEPTH = 32  # levels of a spec: trainers inside trainers are two levels each
-# Defaults are validated too: one setting may leave no room for the default of another.
+MAX_DEPTH = 32  # levels of a spec; a trainer inside a trainer takes two
+# Defaults are validated too: the value of one setting may rule out the default of another.
 _CONFIG = ConfigDict(
     extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, strict=False, validate_default=True
 )
 
 
 class BadSetting(EvornnError):
-    """A setting with a wrong value; `field` is its dotted path in the spec."""
+    """A setting with a wrong value. `field` is its dotted path in the spec."""
 
     def __init__(self, field: str, problem: str) -> None:
         self.field, self.problem = field, problem
@@ -34,7 +35,7 @@ class BadSetting(EvornnError):
 
 
 def check_depth(data: Any, where: str) -> None:
-    """Raises EvornnError for plain data of more than `DEEPEST` levels, over which anything recursive would stumble."""
+    """Raises EvornnError for plain data of more than `MAX_DEPTH` levels, on which recursive code would fail."""
     waiting = [(data, 1)]
     while waiting:
         value, level = waiting.pop()
@@ -46,18 +47,28 @@ def check_depth(data: Any, where: str) -> None:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def settings(cls: type[T]) -> type[T]:
-    """A frozen dataclass whose fields are validated by their annotations, say `Annotated[int, Ge(1)]`."""
+    """A frozen dataclass whose fields are validated by their annotations, such as `Annotated[int, Ge(1)]`."""
     made: Any = pydantic_dataclass(cls, frozen=True, kw_only=True, config=_CONFIG)
     return cast("type[T]", made)
 
 
 def names(cls: type[Any]) -> list[str]:
-    """The settings that a class has."""
+    """The names of a class's settings."""
     return [f.name for f in dataclasses.fields(cls) if f.init]
 
 
 def build(cls: type[T], values: dict[str, Any], where: str) -> T:
-    """`cls(**values)`; raises UnknownName or BadSetting that names the field under `where`."""
+    """`cls(**values)`, with errors that name the field.
+
+    Args:
+        cls: a class with settings.
+        values: setting → value; a part may be a spec fragment with a kind.
+        where: the path of the object in the spec, such as `trainers.0`.
+
+    Raises:
+        UnknownName: a setting does not exist.
+        BadSetting: a value is wrong.
+    """
     for name in values:
         if name not in names(cls):
             raise UnknownName(f"setting of {where}", name, names(cls))
@@ -72,8 +83,10 @@ def build(cls: type[T], values: dict[str, Any], where: str) -> T:
 
 
 def _build_parts(cls: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:
-    """A class whose fields hold things of a catalog, one or a list, says so in `parts = {field: catalog}`: their specs
-    are built here, so that errors name the whole path."""
+    """Build the specs of parts here, so that errors name the whole path.
+
+    A class whose fields hold objects of a catalog, one or a list, declares them as `parts = {field: catalog}`.
+    """
     specs = {name: catalog for name, catalog in _parts(cls).items() if name in values}
     return {
         **values,
@@ -93,7 +106,7 @@ def _parts(cls: type[Any]) -> Mapping[str, Any]:
 
 
 def as_dict(thing: Any) -> dict[str, Any]:
-    """The settings of a thing as plain data, without its kind; its parts are specs with their kinds."""
+    """The settings of an object as plain data, without its kind; its parts are specs with their kinds."""
     parts, values = _parts(type(thing)), {name: getattr(thing, name) for name in names(type(thing))}
     return {
         name: _spec_of(parts[name], value) if name in parts else to_plain_data(value) for name, value in values.items()
@@ -105,6 +118,7 @@ def _spec_of(catalog: Any, value: Any) -> Any:
 
 
 def to_plain_data(value: Any) -> Any:
+    """A value of a setting as plain data: settings become mappings, tuples become lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return as_dict(value)
     if isinstance(value, (list, tuple)):
