@@ -9,7 +9,7 @@ from typing import Any
 
 from evornn.catalog import Catalog, is_import_path
 from evornn.errors import UnknownName
-from evornn.experiments.description import ArchitectureSummary, describe
+from evornn.experiments.description import ArchitectureSummary, describe, split_documentation
 from evornn.experiments.spec import NetworkSize
 from evornn.networks import CELLS, NETWORKS
 from evornn.settings import to_plain_data
@@ -25,7 +25,7 @@ class Entry:
 
     group: str  # tasks, networks, trainers
     name: str
-    summary: str  # how the file begins: paper and, of a network, equation
+    summary: str  # how its file or class begins: paper and, of a network, equation
     settings: dict[str, Any]  # name → default; "required" where there is none
     architecture: ArchitectureSummary | None = None  # of a cell
 
@@ -47,13 +47,13 @@ def entries(name: str | None = None) -> list[Entry]:
 
 def _entry(group: str, catalog: Catalog[Any], name: str) -> Entry:
     kind = catalog[name]
-    module = inspect.getmodule(kind)
-    text = (module.__doc__ or kind.__doc__ or "").strip()
     if group == "networks":
+        head, text = split_documentation(kind)
         size = defaults(NetworkSize) | {"layers": kind.default_layers}
         sizes = {name: default for name, default in size.items() if name in kind.size_fields}
         architecture = None if name in NETWORKS and name not in CELLS else describe(name)
-        return Entry(group, name, " ".join(text.split()), sizes | defaults(kind), architecture)
+        return Entry(group, name, " ".join((head or text).split()), sizes | defaults(kind), architecture)
+    text = inspect.getdoc(inspect.getmodule(kind)) or inspect.getdoc(kind) or ""
     return Entry(group, name, " ".join(text.split("\n\n")[0].split()), defaults(kind))
 
 

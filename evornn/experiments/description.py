@@ -1,4 +1,8 @@
-"""A network described from its own file and its trace: equation, paper, parameters, backends."""
+"""A network described from its own file and its trace: equation, paper, parameters, backends.
+
+The file begins with title, paper and equation, and the class says the rest. In a file of several networks each class
+has both: `Title (paper): equation`, an empty line, the rest.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from evornn.cell import Cell
 from evornn.kernels.simd.programs.equation import Equation, UnsupportedEquation
@@ -16,7 +21,8 @@ from evornn.ops import Size
 
 LETTERS = {"inputs": "I", "units": "H", "outputs": "O", "blocks": "K", "one": ""}
 EXAMPLE = {"inputs": 1, "units": 8, "outputs": 1}
-DOCUMENT = re.compile(r"(?P<title>[^(:]+) \((?P<paper>[^)]+)\): ?(?P<equation>.+)", re.DOTALL)  # of a cell's file
+HEAD = re.compile(r"(?P<title>[^(:]+) \((?P<paper>[^)]+)\): ?(?P<equation>.+)", re.DOTALL)
+END_OF_HEAD = re.compile(r"(?<![:,])\n\n")  # an equation may stand apart, after a colon or comma
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,25 @@ def describe(name: str) -> ArchitectureSummary:
     """The architecture of a catalog name, or of a cell of the user's own."""
     kind = CELLS[name]
     cell = CELLS.build({"kind": name})
-    text = inspect.getdoc(inspect.getmodule(kind)) or ""
-    parts = DOCUMENT.fullmatch(text.replace(":\n\n", ": "))
-    title, paper, equation = parts.groups() if parts else (kind.__name__, "–", text)
-    notes = "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(kind) or "").split("\n\n"))
+    head, text = split_documentation(kind)
+    parts = match_head(head)
+    title, paper, equation = parts.groups() if parts else (kind.__name__, "–", head)
+    notes = "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
     return ArchitectureSummary(title, paper, equation.strip(), notes, parameters(cell), _layout(cell).n, backends(cell))
+
+
+def split_documentation(kind: type[Any]) -> tuple[str, str]:
+    """Title, paper and equation of a network's class, and the rest."""
+    text = inspect.getdoc(kind) or ""
+    head, *rest = END_OF_HEAD.split(text, maxsplit=1)
+    if match_head(head):
+        return head, "".join(rest)
+    return inspect.getdoc(inspect.getmodule(kind)) or "", text
+
+
+def match_head(text: str) -> re.Match[str] | None:
+    """Title, paper and equation in a text that has all three."""
+    return HEAD.fullmatch(text.replace(":\n\n", ": "))
 
 
 def backends(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""What computes: one architecture, one equation, one paper, one file, one line here. `Network` ties it to a kernel."""
+"""What computes: one architecture, one equation, one line here; one paper, one file. `Network` ties it to a kernel."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ CELLS: Catalog[Cell] = Catalog(
         "lstm": "evornn.networks.architectures.lstm:LSTM",
         "lstm_peephole": "evornn.networks.architectures.lstm_peephole:LSTMPeephole",
         "lstm_1997": "evornn.networks.architectures.lstm_1997:LSTM1997",
-        "lstm_nig": "evornn.networks.architectures.lstm_nig:LSTMNoInputGate",
-        "lstm_nfg": "evornn.networks.architectures.lstm_nfg:LSTMNoForgetGate",
-        "lstm_nog": "evornn.networks.architectures.lstm_nog:LSTMNoOutputGate",
-        "lstm_niaf": "evornn.networks.architectures.lstm_niaf:LSTMNoInputActivation",
-        "lstm_noaf": "evornn.networks.architectures.lstm_noaf:LSTMNoOutputActivation",
-        "lstm_cifg": "evornn.networks.architectures.lstm_cifg:LSTMCoupledGates",
-        "lstm_fgr": "evornn.networks.architectures.lstm_fgr:LSTMFullGateRecurrence",
+        "lstm_nig": "evornn.networks.architectures.lstm_greff_2015:LSTMNoInputGate",
+        "lstm_nfg": "evornn.networks.architectures.lstm_greff_2015:LSTMNoForgetGate",
+        "lstm_nog": "evornn.networks.architectures.lstm_greff_2015:LSTMNoOutputGate",
+        "lstm_niaf": "evornn.networks.architectures.lstm_greff_2015:LSTMNoInputActivation",
+        "lstm_noaf": "evornn.networks.architectures.lstm_greff_2015:LSTMNoOutputActivation",
+        "lstm_cifg": "evornn.networks.architectures.lstm_greff_2015:LSTMCoupledGates",
+        "lstm_fgr": "evornn.networks.architectures.lstm_greff_2015:LSTMFullGateRecurrence",
         "gru": "evornn.networks.architectures.gru:GRU",
         "gru_cho": "evornn.networks.architectures.gru_cho:GRUCho",
-        "mut1": "evornn.networks.architectures.mut1:MUT1",
-        "mut2": "evornn.networks.architectures.mut2:MUT2",
-        "mut3": "evornn.networks.architectures.mut3:MUT3",
+        "mut1": "evornn.networks.architectures.mut:MUT1",
+        "mut2": "evornn.networks.architectures.mut:MUT2",
+        "mut3": "evornn.networks.architectures.mut:MUT3",
     },
     base=Cell,
 )
