@@ -1,4 +1,4 @@
-"""What is asked: sequences to map or predict, plants to control. One task, one file, one line here."""
+"""The catalog of tasks: sequences to map or predict, plants to control. One task, one file, one line."""
 
 from evornn.catalog import Catalog
 from evornn.tasks.core.task import Task

@@ -1,4 +1,4 @@
-"""The adding problem (Hochreiter & Schmidhuber 1997, section 5.4): remember two marked numbers, answer their sum."""
+"""The adding problem (Hochreiter & Schmidhuber 1997, section 5.4): remember two marked numbers and answer their sum."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from evornn.tasks.core.task import Baseline, Data, Sequences, Task
 
 @settings
 class Adding(Task):
-    """Each step has a number in [−1, 1] and a marker. The answer, at the last step, is 0.5 + (X₁ + X₂) / 4: X₁ is the
-    marked one of the first ten numbers, X₂ that of the first half. Sequences have `length` … 1.1 × `length` steps.
-    Right: within 0.04 of the answer."""
+    """Each step has a number in [−1, 1] and a marker. The answer, at the last step, is 0.5 + (X₁ + X₂) / 4, where X₁ is
+    the marked one of the first ten numbers and X₂ the marked one of the first half. Sequences have `length` … 1.1 ×
+    `length` steps. An answer within 0.04 is right."""
 
     length: Annotated[int, Ge(10)] = 100
     train: Annotated[int, Ge(1)] = 1000  # sequences
@@ -49,13 +49,19 @@ class Adding(Task):
 
 
 def sequences(count: int, length: int, rng: np.random.Generator) -> Sequences:
-    """`count` sequences, B = count, T = 1.1 length."""
+    """Random sequences of the adding problem.
+
+    Args:
+        count: how many, B.
+        length: steps of the shortest; T = 1.1 × length.
+        rng: draws them.
+    """
     rows, longest = np.arange(count), length + length // 10
     last = rng.integers(length, longest + 1, count) - 1
     numbers = rng.uniform(-1, 1, (count, longest))
     first = rng.integers(0, 10, count)
     second = rng.integers(0, length // 2 - 2, count)
-    second += second >= first  # one of the first length/2 − 1, but not the one that is marked already
+    second += second >= first  # one of the first length/2 − 1, but not the marked one
     numbers[rows[(first == 0) | (second == 0)], 0] = 0.0  # the paper's rare case: the first step keeps its marker −1
     targets = np.zeros((count, longest, 1))
     targets[rows, last, 0] = 0.5 + (numbers[rows, first] + numbers[rows, second]) / 4

@@ -1,5 +1,5 @@
 """a^n b^n and a^n b^n c^n (Gers & Schmidhuber 2001): predict which symbols may come next, for longer strings than those
-trained on. The first needs a counter, the second two."""
+trained on. The first language needs one counter, the second two."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from evornn.tasks.core.task import Data, Sequences, Task
 
 @settings
 class ANBN(Task):
-    """Read S aⁿ bⁿ, answer after each symbol which of a, b, T (the end) are legal next. One string for each n: training
-    on 1 … `n`, validation up to `valid_n`, test up to `test_n`."""
+    """Read S aⁿ bⁿ and answer after each symbol which of a, b, T (the end) are legal next. There is one string for each
+    n: 1 … `n` for training, up to `valid_n` for validation, up to `test_n` for the test."""
 
     letters: Literal[2, 3] = 2  # 3 for aⁿ bⁿ cⁿ
     n: Annotated[int, Ge(1)] = 10
@@ -53,8 +53,9 @@ class ANBN(Task):
 
 
 def string(n: int, letters: int) -> Example:
-    """T = 1 + n × letters. After S comes a; after an a, a or b; later the number of a's says it all."""
+    """The string of n, T = 1 + n × letters. After S comes a; after an a, a or b; from then on the number of a's
+    decides."""
     symbols = np.repeat(np.arange(letters + 1), [1, *[n] * letters])  # 0 is S
-    legal = one_hot([*symbols[1:] - 1, letters], letters + 1)  # what does come
+    legal = one_hot([*symbols[1:] - 1, letters], letters + 1)  # the symbol that does come
     legal[1 : n + 1, :2] = 1.0
     return Example(one_hot(symbols, letters + 1), legal, len(symbols))

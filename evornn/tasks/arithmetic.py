@@ -1,5 +1,5 @@
 """Arithmetic (Jozefowicz, Zaremba & Sutskever 2015, section 3.1): read a sum or a difference character by character,
-among letters that mean nothing, then say its value digit by digit."""
+among letters that mean nothing, then answer its value digit by digit."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ OUTPUT_SYMBOLS = digits + "-."  # the point ends the answer
 
 @settings
 class Arithmetic(Generated):
-    """`3e36d9-h1h39f4=1975.`: two numbers of 1 … `digits` digits, the first one positive or negative, added or
-    subtracted. From = on each character of the value is asked for, given the ones before it. The paper has up to 8
-    digits, and does not say how many distractors; scored is the share of the characters that are right."""
+    """`3e36d9-h1h39f4=1975.`: two numbers of 1 … `digits` digits, the first one positive or negative, are added or
+    subtracted. From = on, each character of the value is to be predicted from the ones before it. The score is the
+    share of right characters. The paper has up to 8 digits and does not state the number of distractors."""
 
     train: Annotated[int, Ge(1)] = 10_000
     digits: Annotated[int, Ge(1), Le(8)] = 3
-    distractors: Annotated[int, Ge(0)] = 1  # letters behind each character of the question, at most
+    distractors: Annotated[int, Ge(0)] = 1  # letters after each character of the question, at most
 
     loss: ClassVar[str] = "cross_entropy"
     paper: ClassVar[str] = "Arithmetic (after Jozefowicz, Zaremba & Sutskever 2015)"

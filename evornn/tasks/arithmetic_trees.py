@@ -1,4 +1,4 @@
-"""Arithmetic as trees (Hupkes, Veldhoen & Zuidema 2018): what is a nested expression of + and − worth?"""
+"""Arithmetic as trees (Hupkes, Veldhoen & Zuidema 2018): what is the value of a nested expression of + and −?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evornn.tasks.core.trees import Tree, Vocabulary, random_tree, tree_example
 @settings
 class ArithmeticTrees(LengthGeneralisation):
     """Random expressions over −`largest` … `largest`; `length` and `test_length` count operators. The answer is in
-    units of `largest`. How a tree travels as a sequence: tasks/trees.py."""
+    units of `largest`. `tasks/core/trees.py` says how a tree becomes a sequence."""
 
     length: Annotated[int, Ge(1)] = 4
     test_length: Annotated[int, Ge(2)] = 8
@@ -36,19 +36,19 @@ class ArithmeticTrees(LengthGeneralisation):
         return tree_example(tree, 2, numbers + 2, value(tree, self.largest) / self.largest)
 
     def data(self) -> Data:
-        """Also with the baseline of who counts nodes and does not see how they hang together."""
+        """Also has the baseline that counts nodes without seeing the tree."""
         return add_bag_baseline(super().data(), arity=2)
 
     def labels(self) -> tuple[str, ...]:
         return (f"value / {self.largest}",)
 
     def score(self) -> Score:
-        """Right: the nearest whole number is the value."""
+        """An answer is right if the nearest whole number is the value."""
         return scores.sequence_accuracy("expressions", scores.matches_within(0.5 / self.largest))
 
 
 def value(tree: Tree, largest: int) -> int:
-    """Labels 0 … 2 × largest are the numbers from −largest on, then come + and −."""
+    """The value of an expression. Labels 0 … 2 × largest are the numbers from −largest on; then come + and −."""
     if not tree.children:
         return tree.label - largest
     left, right = (value(child, largest) for child in tree.children)

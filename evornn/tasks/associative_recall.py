@@ -1,5 +1,5 @@
-"""Associative recall (Graves, Wayne & Danihelka 2014, section 4.3): after a list of items, one of them is shown again:
-say the one that followed it."""
+"""Associative recall (Graves, Wayne & Danihelka 2014, section 4.3): after a list of items, one of them is shown again;
+answer the item that followed it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evornn.tasks.core.task import Score
 
 @settings
 class AssociativeRecall(LengthGeneralisation):
-    """2 … `length` different items, each of `vectors` vectors of `width` bits behind a delimiter; then one of them, but
+    """2 … `length` different items, each of `vectors` vectors of `width` bits after a delimiter; then one of them, not
     the last, between two query marks."""
 
     length: Annotated[int, Ge(2)] = 6  # items
@@ -56,7 +56,7 @@ class AssociativeRecall(LengthGeneralisation):
         return scores.binary_accuracy("sequences")
 
     def _items(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """[count, vectors, width], no two the same."""
+        """[count, vectors, width] different items."""
         items: list[NDArray[np.int64]] = []
         while len(items) < count:
             item = rng.integers(0, 2, (self.vectors, self.width))

@@ -1,4 +1,4 @@
-"""Copy (Graves, Wayne & Danihelka 2014, section 4.1): read a sequence of random bits, then say it again from memory."""
+"""Copy (Graves, Wayne & Danihelka 2014, section 4.1): read a sequence of random bits, then repeat it from memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evornn.tasks.core.task import Score
 
 @settings
 class Copy(LengthGeneralisation):
-    """1 … `length` vectors of `width` bits, a delimiter, then as many steps of silence in which the vectors are due."""
+    """1 … `length` vectors of `width` bits, a delimiter, then as many empty steps in which the vectors are due."""
 
     width: Annotated[int, Ge(1)] = 8
 

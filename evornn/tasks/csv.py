@@ -1,4 +1,4 @@
-"""The user's own series: a CSV file with a line of column names at its top and one row per step."""
+"""The user's own series: a CSV file with column names in its first line and one row per step."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CSV(Forecasting):
     date: str | None = None  # the column of ISO dates or times; needed for a split by dates
 
     def time_series(self) -> TimeSeries:
-        """The named columns. Raises EvornnError that says which file, column and line, and what to do."""
+        """The named columns. Raises EvornnError that names file, column and line, and says what to do."""
         file = _read(Path(self.path))
         inputs = self.inputs or self.targets
         columns = tuple(dict.fromkeys([*inputs, *self.targets]))
@@ -63,9 +63,11 @@ class CSV(Forecasting):
 
 @dataclass(frozen=True)
 class _File:
+    """A CSV file's header and rows."""
+
     path: Path
     header: list[str]
-    lines: list[int]  # where each row stands in the file, for messages
+    lines: list[int]  # the line number of each row in the file, for messages
     rows: list[list[str]]
 
     def numbers(self, name: str) -> Doubles:
@@ -73,17 +75,17 @@ class _File:
         values = np.array([_number(cell) for cell in self.cells(name)])
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
-            raise self.cell_error(name, int(bad[0]), "is no finite number", "fill it in or leave the row out")
+            raise self.cell_error(name, int(bad[0]), "is not a finite number", "fill it in or leave the row out")
         return values
 
     def times(self, name: str) -> list[str]:
-        """[N] ISO dates, each later than the one before."""
+        """[N] ISO dates in increasing order."""
         import pandas as pd
 
         cells = self.cells(name)
         times = pd.to_datetime(pd.Series(cells), format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None)
         if times.isna().any():
-            raise self.cell_error(name, int(times.isna().argmax()), "is no ISO date", "write dates like 2008-12-31")
+            raise self.cell_error(name, int(times.isna().argmax()), "is not an ISO date", "write dates like 2008-12-31")
         back = times.diff() <= pd.Timedelta(0)
         if back.any():
             raise self.cell_error(name, int(back.argmax()), "is not after the row before", "sort the rows by date")
@@ -91,7 +93,7 @@ class _File:
         return [time.date().isoformat() if days else time.isoformat() for time in times]
 
     def cells(self, name: str) -> list[str]:
-        """[N] a column as text. Raises EvornnError when there is none or more than one of that name."""
+        """[N] a column as text. Raises EvornnError where no column, or more than one, has that name."""
         if name not in self.header:
             raise EvornnError(f"{self.path}: no column {name!r}{suggestion(name, self.header)}")
         if self.header.count(name) > 1:
@@ -106,7 +108,7 @@ class _File:
 
 
 def _read(path: Path) -> _File:
-    """Raises EvornnError for a file that is missing, unreadable, empty, or has rows of unequal length."""
+    """Raises EvornnError for a file that is missing, unreadable or empty, or whose rows differ in length."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, skipinitialspace=True)
@@ -120,7 +122,7 @@ def _read(path: Path) -> _File:
     header = [name.strip() for name in table[0][1]]
     for line, row in table[1:]:
         if len(row) != len(header):
-            raise EvornnError(f"{path}, line {line}: {len(row)} cells under {len(header)} column names: mend the line")
+            raise EvornnError(f"{path}, line {line}: {len(row)} cells under {len(header)} column names: fix the line")
     return _File(path, header, [line for line, _ in table[1:]], [row for _, row in table[1:]])
 
 
@@ -131,7 +133,7 @@ def _number(cell: str) -> float:
         return math.nan
 
 
-_FREQUENCIES = (  # step, days from one row to the next: least and most, rows of a season
+_FREQUENCIES = (  # step; least and most days from one row to the next; rows of a season
     ("hour", 1 / 24, 1 / 24, 24),
     ("day", 1, 1, 7),
     ("week", 7, 7, 52),
@@ -142,7 +144,7 @@ _FREQUENCIES = (  # step, days from one row to the next: least and most, rows of
 
 
 def _infer_frequency(times: list[str]) -> tuple[str, int | None]:
-    """What lies between two rows, and how many of them make a season; ("row", None) where the dates show no rule."""
+    """The step between two rows and the rows of a season; ("row", None) where the dates show no regular step."""
     days = np.diff(np.array(times, "datetime64[s]")) / np.timedelta64(1, "D")
     for step, min_days, max_days, season in _FREQUENCIES:
         if len(days) and np.all((days > min_days - 1e-3) & (days < max_days + 1e-3)):

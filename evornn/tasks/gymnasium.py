@@ -22,21 +22,22 @@ SPLITS = ("train", "valid", "test")
 
 @settings
 class Gymnasium(Task):
-    """Act so that rewards add up, seeing only what is `observed`. Wants the extra `gym`. The loss is minus the mean
-    return. In each generation all members meet the same `episodes`, drawn from those of training; other seeds are
-    validation's, and others the test's.
+    """Act so as to maximise the sum of rewards, seeing only what is `observed`. Needs the extra `gym`. The loss is
+    minus the mean return. In each generation all members face the same `episodes`, drawn from those of training;
+    validation and test have seeds of their own.
 
-    `normalise_observations`: mean 0 and deviation 1 in training episodes under random actions, measured once, when
-    the task is built. So an input means the same to every member, trainer and seed, whatever was computed before and
-    where; statistics that run along would be one more thing that losses depend on."""
+    `normalise_observations` scales them to mean 0 and standard deviation 1 in training episodes under random actions.
+    It is measured once, when the task is built, so an input means the same to every member, trainer and seed; running
+    statistics would make losses depend on what was computed before.
+    """
 
-    environment: Annotated[str, Len(1)] = "CartPole-v1"  # as it is registered, or my_package:its-name for one's own
-    arguments: dict[str, Any] | None = None  # of its constructor, which has others by default
+    environment: Annotated[str, Len(1)] = "CartPole-v1"  # the registered name, or my_package:name for one of your own
+    arguments: dict[str, Any] | None = None  # of its constructor
     observed: list[Annotated[int, Ge(0)]] | None = None  # numbers of the flattened observation; None: all
     normalise_observations: bool = True
     steps: Annotated[int, Ge(1), Le(10**6)] = 1000  # of an episode, at most; the environment's own limit holds too
     episodes: Annotated[int, Ge(1), Le(MAX_EPISODES)] = 8  # of an evaluation, where the trainer has no `batch`
-    train: Annotated[int, Ge(1), Le(MAX_EPISODES)] = 200  # episodes there are
+    train: Annotated[int, Ge(1), Le(MAX_EPISODES)] = 200  # episodes to draw from
     valid: Annotated[int, Ge(1), Le(MAX_EPISODES)] = 20
     test: Annotated[int, Ge(1), Le(MAX_EPISODES)] = 100
     data_seed: Annotated[int, Ge(0)] = 0  # of the episodes' seeds

@@ -25,8 +25,8 @@ SOURCE = (
 
 @settings
 class JSBChorales(Task):
-    """Frames of one quarter note, not transposed. The loss is the mean over the keys; what papers report is the sum,
-    88 times as much: that is the score. Wants the extra `data`."""
+    """Frames of one quarter note, not transposed. The loss is the mean over the keys; papers report the sum, 88 times
+    as much, which is the score here. Needs the extra `data`."""
 
     loss: ClassVar[str] = "binary_cross_entropy"
 
@@ -38,7 +38,7 @@ class JSBChorales(Task):
         score = Score("negative log-likelihood of a frame, nats", _frame, losses=(self.loss,))
         data = make_data(*parts, loss=self.loss, labels=labels, note="", score=score)
         data = replace(data, baselines=(_markov(*parts), *data.baselines))
-        floors = ", ".join(f"{known.name} {KEYS * known.test:.2f}" for known in data.baselines)
+        floors = ", ".join(f"{baseline.name} {KEYS * baseline.test:.2f}" for baseline in data.baselines)
         note = f"{SOURCE} {len(rolls)} different ones, not in the published split; per frame on test: {floors} nats."
         return replace(data, note=note)
 
@@ -60,8 +60,8 @@ def _frame(outputs: Series, split: Sequences) -> float:
 
 
 def _markov(train: Sequences, valid: Sequences, test: Sequences) -> Baseline:
-    """Each key for itself, from whether it sounds now: two chances for each, counted on training data. What never
-    occurs there counts as half an occurrence."""
+    """Each key by itself: the probability that it sounds next, given whether it sounds now. Both are counted on
+    training data, where what never occurs counts as half an occurrence."""
     current, following = _masked_inputs(train), masked_targets(train)
     sounding = ((current * following).sum(axis=0) + 0.5) / (current.sum(axis=0) + 1)
     silent = (((1 - current) * following).sum(axis=0) + 0.5) / ((1 - current).sum(axis=0) + 1)

@@ -20,8 +20,8 @@ VOCABULARY = Vocabulary(leaves=(0, 1), unary=(2,), binary=(3, 4, 5))
 
 @settings
 class LogicTrees(LengthGeneralisation):
-    """Random formulas of true, false, not, and, or, xor; `length` and `test_length` count connectives. How a tree
-    travels as a sequence: tasks/trees.py."""
+    """Random formulas of true, false, not, and, or, xor; `length` and `test_length` count connectives.
+    `tasks/core/trees.py` says how a tree becomes a sequence."""
 
     length: Annotated[int, Ge(1)] = 6
     test_length: Annotated[int, Ge(2)] = 12
@@ -35,7 +35,7 @@ class LogicTrees(LengthGeneralisation):
         return tree_example(tree, 2, len(LABELS), float(truth(tree)))
 
     def data(self) -> Data:
-        """Also with the baseline of who counts nodes and does not see how they hang together."""
+        """Also has the baseline that counts nodes without seeing the tree."""
         return add_bag_baseline(super().data(), arity=2)
 
     def labels(self) -> tuple[str, ...]:

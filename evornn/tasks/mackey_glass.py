@@ -1,5 +1,5 @@
 """The Mackey-Glass series (Mackey & Glass 1977), a model of blood cells: dx/dt = 0.2 x(t − τ) / (1 + x(t − τ)¹⁰) − 0.1
-x(t). Chaotic from τ = 17 on."""
+x(t). It is chaotic from τ = 17 on."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TRANSIENT = 1000  # units of time that are left out
 
 @settings
 class MackeyGlass(Forecasting):
-    """Predict the coming values; one row is one unit of time. Published work often looks 6 or 84 steps ahead: the last
-    output is that with `horizon` 6 or 84."""
+    """Predict the coming values; one row is one unit of time. Published work often looks 6 or 84 steps ahead: with that
+    `horizon`, it is the last output."""
 
     horizon: Annotated[int, Ge(1)] = 6
     delay: Annotated[int, Ge(1)] = 17  # τ
@@ -41,7 +41,7 @@ class MackeyGlass(Forecasting):
 
 
 def mackey_glass(rows: int, delay: int) -> Doubles:
-    """[rows] x at times 1, 2, …; what is delayed lies on the grid or half-way between two of its points."""
+    """[rows] x at times 1, 2, …; delayed values lie on the grid or half-way between two of its points."""
     x, lag, h = [START] * (delay * SUBSTEPS + 1), delay * SUBSTEPS, 1 / SUBSTEPS
     for _ in range(rows * SUBSTEPS):
         now, before, after = x[-1], x[-1 - lag], x[-lag]

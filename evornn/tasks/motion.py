@@ -1,5 +1,5 @@
 """Motion on two time scales (Yamashita & Tani 2008): primitive movements, each repeated, in an order that only the
-first step tells."""
+first step gives."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ BEHAVIOURS = tuple(permutations(range(3)))  # orders of the three primitives
 
 @settings
 class Motion(Generated):
-    """A hand goes up and down, sideways and back, and round in a circle, each `repeats` times, in one of six orders.
-    Given its place, and at the first step the order, predict its next place. Sequences differ in size, tempo and
-    noise."""
+    """A hand moves up and down, sideways and back, and in a circle, each `repeats` times, in one of six orders. Predict
+    its next position from the current one and, at the first step, the order. Sequences differ in size, tempo and noise.
+    """
 
     train: Annotated[int, Ge(1)] = 60
     valid: Annotated[int, Ge(1)] = 30
     test: Annotated[int, Ge(1)] = 60
     repeats: Annotated[int, Ge(1)] = 3
-    period: Annotated[int, Ge(4)] = 12  # steps of one movement, give or take one
+    period: Annotated[int, Ge(4)] = 12  # steps of one movement, ± 1
     noise: Annotated[float, Ge(0)] = 0.01  # standard deviation; a movement is about 1 wide
 
     loss: ClassVar[str] = "mse"
@@ -55,7 +55,7 @@ class Motion(Generated):
         return scores.nrmse()
 
     def data(self) -> Data:
-        """Also with the baseline that the hand stays where it is."""
+        """Also has the baseline that the hand stays where it is."""
         data = super().data()
         assert isinstance(data.valid, Sequences) and isinstance(data.test, Sequences)
         persistence = Baseline("persistence", _persistence_loss(data.valid), _persistence_loss(data.test))
@@ -63,7 +63,7 @@ class Motion(Generated):
 
 
 def primitive(kind: int, period: int) -> Doubles:
-    """[period, 2] one movement, from and to the origin: 0 up and down, 1 sideways and back, 2 round in a circle."""
+    """[period, 2] one movement, from and to the origin: 0 up and down, 1 sideways and back, 2 in a circle."""
     angle = 2 * np.pi * np.arange(period) / period
     excursion, half_sine = (1 - np.cos(angle)) / 2, np.sin(angle) / 2
     return np.stack([(0 * excursion, excursion), (excursion, 0 * excursion), (half_sine, excursion)][kind], axis=1)

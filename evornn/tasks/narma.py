@@ -18,8 +18,8 @@ from evornn.tasks.core.task import Data, Sequences, Task
 
 @settings
 class NARMA(Task):
-    """y(t+1) = 0.3 y(t) + 0.05 y(t) Σ y(t−i) + 1.5 u(t−9) u(t) + 0.1, i = 0 … 9, u uniform in [0, 0.5]. On reading u(t)
-    the network answers y(t+1). Each split is one sequence from rest, whose first `washout` steps don't count."""
+    """y(t+1) = 0.3 y(t) + 0.05 y(t) Σ y(t−i) + 1.5 u(t−9) u(t) + 0.1, i = 0 … 9, u uniform in [0, 0.5]. The network
+    reads u(t) and answers y(t+1). Each split is one sequence from rest, whose first `washout` steps don't count."""
 
     train: Annotated[int, Ge(1)] = 2000  # steps that count
     valid: Annotated[int, Ge(1)] = 1000
@@ -31,7 +31,7 @@ class NARMA(Task):
     causal: ClassVar[bool] = True
 
     def data(self) -> Data:
-        """I = 1 (u), O = 1 (y), both as they are; B = 1."""
+        """I = 1 (u), O = 1 (y), both unscaled; B = 1."""
         streams = Streams(self.data_seed, "narma")
         return make_data(
             *(self._sequence(getattr(self, split), streams.child(split)) for split in ("train", "valid", "test")),
@@ -42,7 +42,7 @@ class NARMA(Task):
         )
 
     def _sequence(self, steps: int, streams: Streams) -> Sequences:
-        """[1, washout + steps, 1]. The system can run away on a rare input: then another is drawn."""
+        """[1, washout + steps, 1]. The system diverges on rare inputs; another one is then drawn."""
         length = self.washout + steps
         for attempt in range(100):
             u = streams.at(attempt).uniform(0.0, 0.5, length)
@@ -51,11 +51,11 @@ class NARMA(Task):
                 mask = np.arange(length) >= self.washout
                 inputs, targets = u.astype(np.float32), np.where(mask, y, 0.0).astype(np.float32)
                 return Sequences(inputs[None, :, None], targets[None, :, None], mask[None])
-        raise EvornnError(f"order: NARMA-{self.order} runs away on every input of {length} steps: lower order or steps")
+        raise EvornnError(f"order: NARMA-{self.order} diverges on every input of {length} steps: lower order or steps")
 
 
 def narma(u: Doubles, order: int) -> Doubles:
-    """[T] u(t) → [T] y(t+1), from rest; infinite once it has run away."""
+    """[T] u(t) → [T] y(t+1), from rest; infinite after divergence."""
     y, past = np.zeros(len(u) + order), np.concatenate([np.zeros(order - 1), u])
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(len(u)):

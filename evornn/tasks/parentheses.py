@@ -1,5 +1,5 @@
-"""Balanced parentheses (Das, Giles & Sun 1992): does every bracket close the last one that is open? One kind wants a
-counter, several want a stack."""
+"""Balanced parentheses (Das, Giles & Sun 1992): does every bracket close the last open one? One kind of bracket needs a
+counter, several need a stack."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ PAIRS = ("()", "[]", "{}", "<>")
 
 @settings
 class Parentheses(LengthGeneralisation):
-    """Half of the strings are balanced; in the others two brackets changed places, or one became another. An end symbol
-    asks for the answer. `length` and `test_length` count pairs."""
+    """Half of the strings are balanced; in the others two brackets are exchanged, or one is changed. An end symbol asks
+    for the answer. `length` and `test_length` count pairs."""
 
     length: Annotated[int, Ge(1)] = 10
     test_length: Annotated[int, Ge(2)] = 25
@@ -45,8 +45,16 @@ class Parentheses(LengthGeneralisation):
 
 
 def balanced_string(pairs: int, kinds: int, rng: np.random.Generator) -> list[int]:
-    """Every balanced string of `pairs` brackets is as likely as any other (Arnold & Sleep 1980). Brackets are numbers,
-    the closing one of k is k + kinds."""
+    """A balanced string; all of that length are equally likely (Arnold & Sleep 1980).
+
+    Args:
+        pairs: half of its length.
+        kinds: kinds of brackets.
+        rng: draws it.
+
+    Returns:
+        Opening brackets 0 … kinds − 1; k + kinds closes k.
+    """
     symbols: list[int] = []
     stack: list[int] = []
     for left in range(2 * pairs, 0, -1):
@@ -60,7 +68,13 @@ def balanced_string(pairs: int, kinds: int, rng: np.random.Generator) -> list[in
 
 
 def corrupt(symbols: list[int], kinds: int, rng: np.random.Generator) -> list[int]:
-    """The same string with two places exchanged or one changed, so that it is not balanced."""
+    """The same string with two places exchanged or one changed, so that it is not balanced.
+
+    Args:
+        symbols: a balanced string of bracket numbers, as from `balanced_string`.
+        kinds: kinds of brackets.
+        rng: draws the places.
+    """
     while True:
         bad = list(symbols)
         one, other = (int(place) for place in rng.choice(len(bad), 2, replace=False))
@@ -73,7 +87,7 @@ def corrupt(symbols: list[int], kinds: int, rng: np.random.Generator) -> list[in
 
 
 def is_balanced(symbols: list[int], kinds: int) -> bool:
-    """Does every bracket close the last one that is open?"""
+    """Whether every bracket closes the last open one."""
     stack: list[int] = []
     for symbol in symbols:
         if symbol < kinds:

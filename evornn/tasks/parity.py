@@ -1,5 +1,5 @@
 """Parity of any length (Hochreiter & Schmidhuber 1996, "Bridging long time lags by weight guessing"): is the number of
-ones odd? One bit of memory, which every bit can turn over."""
+ones odd? It takes one bit of memory, which every one flips."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from evornn.tasks.core.task import Score
 
 @settings
 class Parity(LengthGeneralisation):
-    """Bits travel as −1 and 1; the answer is due at the last bit, or with `every_step` at each of them."""
+    """Bits are presented as −1 and 1; the answer is due at the last bit, or with `every_step` at each."""
 
     test_length: Annotated[int, Ge(2)] = 100
-    every_step: bool = False  # much easier: errors show where they are made
+    every_step: bool = False  # much easier: the loss shows where an error was made
 
     causal: ClassVar[bool] = False
     paper: ClassVar[str] = "Parity (Hochreiter & Schmidhuber 1996)"

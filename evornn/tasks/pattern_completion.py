@@ -1,5 +1,5 @@
-"""Pattern completion (Hopfield 1982) and association (Kosko 1988): from a spoilt pattern, recall the pattern, or the
-one that belongs to it."""
+"""Pattern completion (Hopfield 1982) and association (Kosko 1988): from a spoilt pattern, recall the pattern or its
+partner."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from evornn.tasks.core.task import Score
 
 @settings
 class PatternCompletion(Generated):
-    """A few random patterns of ±1, made from `data_seed`, are the same in all splits; what spoils them never is. The
-    spoilt pattern is read at the first step, the answer is due at the last."""
+    """A few random patterns of ±1, made from `data_seed`, are the same in all splits; how they are spoilt differs in
+    every example. The spoilt pattern is read at the first step, the answer is due at the last."""
 
     train: Annotated[int, Ge(1)] = 500
     valid: Annotated[int, Ge(1)] = 200
     test: Annotated[int, Ge(1)] = 500
     size: Annotated[int, Ge(2)] = 32  # elements of a pattern
     patterns: Annotated[int, Ge(1)] = 4  # Hopfield's limit is 0.14 × size
-    partner: Annotated[int, Ge(0)] = 0  # elements of the pattern that belongs to it and is asked for; 0: itself
+    partner: Annotated[int, Ge(0)] = 0  # elements of the partner pattern, which is the answer; 0: the pattern itself
     spoilt: Annotated[float, Gt(0), Lt(1)] = 0.2  # share of elements
     how: Literal["flipped", "erased"] = "flipped"  # erased elements are 0
     steps: Annotated[int, Ge(1)] = 5  # T, time to settle
@@ -45,7 +45,7 @@ class PatternCompletion(Generated):
         return Example(inputs, np.repeat(targets[k : k + 1], self.steps, axis=0), 1)
 
     def pairs(self) -> tuple[Floats, Floats]:
-        """[patterns, size] and what belongs to each, [patterns, O]."""
+        """[patterns, size] and the partner of each, [patterns, O]."""
         rng = Streams(self.data_seed, "PatternCompletion/pairs").at(0)
         signs = np.array([-1, 1], np.float32)
         cues = rng.choice(signs, (self.patterns, self.size))

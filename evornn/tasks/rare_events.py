@@ -1,6 +1,5 @@
 """Rare unpredictable events (Schmidhuber 1992, "Learning complex, extended sequences using the principle of history
-compression"): long predictable stretches, and now and then a symbol that nobody could foresee and that matters
-later."""
+compression"): long predictable stretches, and rarely a symbol that can't be predicted and that matters later."""
 
 from __future__ import annotations
 
@@ -18,8 +17,9 @@ from evornn.tasks.core.task import Score, Sequences
 
 @settings
 class RareEvents(Generated):
-    """A stream of blocks: a or x at random, then always b₁ … b_lag, then the block's a or x once more. Predict the next
-    symbol; the end of a block can be known, its beginning can't. The paper has a label where we repeat the symbol."""
+    """A stream of blocks: a or x at random, then always b₁ … b_lag, then the block's a or x again. Predict the next
+    symbol; the end of a block is predictable, its beginning is not. The paper has a label where the symbol is repeated
+    here."""
 
     train: Annotated[int, Ge(1)] = 200
     valid: Annotated[int, Ge(1)] = 100
@@ -41,7 +41,7 @@ class RareEvents(Generated):
         return tuple(f"{symbol} comes next, logit" for symbol in ["a", "x", *(f"b{k + 1}" for k in range(self.lag))])
 
     def score(self) -> Score:
-        """The beginnings of blocks, which follow a or x, are left out."""
+        """The beginnings of blocks, which follow a or x, are not judged."""
 
         def is_correct(outputs: Series, split: Sequences) -> Mask:
             unforeseen: Mask = np.any(split.inputs[..., :2], axis=-1) & np.any(split.targets[..., :2], axis=-1)

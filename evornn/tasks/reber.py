@@ -16,7 +16,7 @@ from evornn.tasks.core.generated import Example, Generated, SplitName, one_hot
 from evornn.tasks.core.task import Score, Sequences
 
 SYMBOLS = "BTPSXVE"
-GRAPH: tuple[dict[str, int], ...] = (  # node → symbol → node; each way out of a node is as likely as the other
+GRAPH: tuple[dict[str, int], ...] = (  # node → symbol → node; both edges out of a node are equally likely
     {"B": 1},
     {"T": 2, "P": 3},
     {"S": 2, "X": 4},
@@ -30,10 +30,10 @@ GRAPH: tuple[dict[str, int], ...] = (  # node → symbol → node; each way out 
 
 @settings
 class Reber(Generated):
-    """Strings B T (Reber string) T E and B P (Reber string) P E, 256 of each split as in the paper, but no string
-    twice, so that there are more long ones than the grammar would give. With `repeats` they come as the grammar gives
-    them: short strings many times, in all splits. Solved: after every prefix the legal next symbols have the largest
-    outputs. The paper asks it of the training strings too."""
+    """Strings B T (Reber string) T E and B P (Reber string) P E, 256 in each split as in the paper. No string occurs
+    twice, so long ones are more frequent than the grammar makes them; `repeats` keeps the grammar's frequencies, with
+    short strings many times in all splits. Solved: after every prefix the legal next symbols have the largest outputs.
+    The paper demands that for the training strings too."""
 
     train: Annotated[int, Ge(1)] = 256
     valid: Annotated[int, Ge(1)] = 256
@@ -60,7 +60,7 @@ class Reber(Generated):
 
 
 def reber_string(rng: np.random.Generator) -> str:
-    """A Reber string, say BTXSE."""
+    """A Reber string, such as BTXSE."""
     node, string = 0, ""
     while GRAPH[node]:
         symbol = list(GRAPH[node])[rng.integers(len(GRAPH[node]))]
@@ -75,7 +75,7 @@ def legal_symbols(string: str) -> list[str]:
         if GRAPH[node]:
             node = GRAPH[node][symbol]
             symbols.append("".join(GRAPH[node]) or string[1])
-        else:  # the outer letter has come
+        else:  # after the second outer letter
             symbols.append("E")
     return symbols
 

@@ -1,5 +1,5 @@
-"""Repeat copy (Graves, Wayne & Danihelka 2014, section 4.2): say a sequence again as often as told, then say that it is
-over."""
+"""Repeat copy (Graves, Wayne & Danihelka 2014, section 4.2): repeat a sequence a given number of times, then mark
+the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evornn.tasks.core.task import Score
 @settings
 class RepeatCopy(LengthGeneralisation):
     """1 … `length` vectors of `width` bits, a delimiter with the number of repeats, 1 … `repeats`; then the copies are
-    due, and an end marker after the last."""
+    due, with an end marker after the last."""
 
     length: Annotated[int, Ge(1)] = 10
     test_length: Annotated[int, Ge(2)] = 20

@@ -16,7 +16,7 @@ FREQUENCIES = (0.2, 0.311, 0.42, 0.51, 0.74)  # radians per step
 
 @settings
 class Sines(Forecasting):
-    """Predict the coming values of the sum of the first `count` sines. Autoregression can do it exactly."""
+    """Predict the coming values of the sum of the first `count` sines. Autoregression can solve it exactly."""
 
     count: Annotated[int, Ge(1), Le(5)] = 2
     rows: Annotated[int, Ge(10)] = 1000

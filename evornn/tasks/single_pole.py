@@ -1,4 +1,4 @@
-"""Balancing one pole: easy, and the first thing that a search for a controller should do."""
+"""Balancing one pole: an easy first test of a search for a controller."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from evornn.tasks.core.balancing import Balancing
 
 @settings
 class SinglePole(Balancing):
-    """One pole on a cart, which fails beyond 12° or ±2.4 m. Without velocities it takes memory."""
+    """One pole on a cart, which fails beyond 12° or ±2.4 m. Without velocities the task needs memory."""
 
     poles = 1

@@ -1,5 +1,5 @@
 """Temporal order (Hochreiter & Schmidhuber 1997, section 5.6): in which order did two (task 6a) or three (6b) relevant
-symbols come, far apart among many others?"""
+symbols occur, far apart among many others?"""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PLACES = {2: ((0.1, 0.2), (0.5, 0.6)), 3: ((0.1, 0.2), (0.33, 0.43), (0.66, 0.76
 
 @settings
 class TemporalOrder(Generated):
-    """Sequences of `length` … 1.1 × `length` symbols; at the last one, each order of X and Y is a class of its own.
-    Right: every sigmoid unit within 0.3 of its target."""
+    """Sequences of `length` … 1.1 × `length` symbols; at the last one, each order of X and Y is a class of its own. An
+    answer is right if every sigmoid unit is within 0.3 of its target."""
 
     relevant: Literal[2, 3] = 2  # task 6a: XX, XY, YX, YY; 3 is task 6b with eight classes
     length: Annotated[int, Ge(20)] = 100

@@ -21,13 +21,13 @@ from evornn.tasks.core.task import Data, Sequences, Task
 Bits: TypeAlias = tuple[int, ...]
 Automaton: TypeAlias = tuple[str, tuple[tuple[int, int], ...], frozenset[int]]
 
-# Per language: what it is in words; state → its successors on 0 and on 1, from state 0; the states that accept.
+# Per language: its description; state → its successors on 0 and on 1, from state 0; the accepting states.
 LANGUAGES: dict[int, Automaton] = {
     1: ("1*", ((1, 0), (1, 1)), frozenset({0})),
     2: ("(1 0)*", ((2, 1), (0, 2), (2, 2)), frozenset({0})),
     3: (
         "no odd run of 0s anywhere after an odd run of 1s",
-        ((0, 1), (2, 0), (3, 4), (2, 3), (4, 4)),  # 1: an odd run of 1s; 2: and later an odd run of 0s, 3: none now
+        ((0, 1), (2, 0), (3, 4), (2, 3), (4, 4)),  # 1: after an odd run of 1s; 2, 3: then an odd or even run of 0s
         frozenset({0, 1, 3}),
     ),
     4: ("no 0 0 0", ((1, 0), (2, 0), (3, 0), (3, 3)), frozenset({0, 1, 2})),
@@ -39,9 +39,10 @@ LANGUAGES: dict[int, Automaton] = {
 
 @settings
 class Tomita(Task):
-    """An end symbol asks for the answer. Training and validation share out the strings of 0 … `length` symbols; the
-    test has all strings of length + 1 … `test_length` and `long_strings` of `long_length`. Of each language as many
-    strings as not, where it has so many; of the long ones that are not, half are one symbol away from one that is."""
+    """An end symbol asks for the answer. Training and validation share the strings of 0 … `length` symbols; the test
+    has all strings of length + 1 … `test_length` and `long_strings` strings of `long_length`. Members and non-members
+    are balanced where the language has enough of them; half of the long non-members are one symbol away from a member.
+    """
 
     language: Annotated[int, Ge(1), Le(7)] = 1
     train: Annotated[int, Ge(2)] = 1000  # at most: some languages have few short strings
@@ -80,7 +81,8 @@ class Tomita(Task):
         return pad_sequences([_example(bits, accepts(self.language, bits)) for bits in split])
 
     def _draw_short(self, rng: np.random.Generator) -> tuple[list[Bits], list[Bits]]:
-        """Two disjoint sets, half in the language and half not; where there are too few, shared out in proportion."""
+        """Two disjoint sets, half in the language and half not; where strings are too few, they are shared in
+        proportion."""
         every = list(strings(range(self.length + 1)))
         halves = (self.train // 2, self.valid // 2)
         train: list[Bits] = []
@@ -115,7 +117,7 @@ class Tomita(Task):
 
 
 def accepts(language: int, bits: Bits) -> bool:
-    """Is the string in Tomita's language?"""
+    """Whether a string is in Tomita's language."""
     _, steps, accepting = LANGUAGES[language]
     state = 0
     for bit in bits:
@@ -130,7 +132,16 @@ def strings(lengths: range) -> Iterator[Bits]:
 
 
 def walk(language: int, length: int, rng: np.random.Generator) -> Bits | None:
-    """A string of the language, each of that length as likely as any other; None where there is none."""
+    """A random string of the language; all of that length are equally likely.
+
+    Args:
+        language: 1 … 7.
+        length: symbols.
+        rng: draws it.
+
+    Returns:
+        The string, or None where the language has none of that length.
+    """
     steps, counts, state = LANGUAGES[language][1], _path_counts(language, length), 0
     if not counts[length][0]:
         return None
@@ -143,7 +154,7 @@ def walk(language: int, length: int, rng: np.random.Generator) -> Bits | None:
 
 @lru_cache
 def _path_counts(language: int, length: int) -> list[list[int]]:
-    """[length + 1, states] how many strings of each length lead from a state to one that accepts."""
+    """[length + 1, states] how many strings of each length lead from a state to an accepting one."""
     _, steps, accepting = LANGUAGES[language]
     counts = [[int(state in accepting) for state in range(len(steps))]]
     for _ in range(length):
@@ -152,7 +163,7 @@ def _path_counts(language: int, length: int) -> list[list[int]]:
 
 
 def _gather(draw: Callable[[], Bits | None], count: int, known: Collection[Bits] = ()) -> list[Bits]:
-    """`count` different strings that are not known, or as many as there seem to be."""
+    """`count` different strings that are not `known`, or fewer if draws stop bringing new ones."""
     unique: dict[Bits, None] = {}
     idle = 0
     while len(unique) < count and idle < TRIES:

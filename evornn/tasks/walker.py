@@ -13,7 +13,7 @@ from evornn.settings import settings
 from evornn.tasks.core.task import EPISODES, Baseline, ControlEpisodes, Data, EpisodeLengths, Score, Task
 from evornn.tasks.plants.walker import FORCE, LENGTH, REACH, TORQUE, Walker
 
-STRIDE = LENGTH / 2 + REACH  # from the foot as far ahead to as far behind as it gets
+STRIDE = LENGTH / 2 + REACH  # from the foot farthest ahead to farthest behind
 SPEED = sqrt(2 * FORCE * LENGTH)  # after pushing from one limit of the swing to the other
 TIME = SPEED / FORCE + (STRIDE - LENGTH) / SPEED + sqrt(2 * (pi / 3) / (TORQUE * FORCE))  # pushing, coasting, swinging
 IDEAL = STRIDE / TIME  # 0.627, the best steady gait
@@ -39,15 +39,15 @@ class LeggedWalker(Task):
         return Data(episodes, episodes, episodes, EPISODES, self._baselines(), labels, note, score=score)
 
     def speed(self, distances: NDArray[Any]) -> NDArray[Any]:
-        """Mean speeds of episodes that end there."""
+        """Mean speeds of episodes that end at these distances."""
         return np.asarray(distances / self.time)
 
     def shortfall(self, lengths: EpisodeLengths, distances: NDArray[Any]) -> NDArray[Any]:
-        """[P, E] the share of the best gait's speed that is missing; more than 1 for walking backwards."""
+        """[P, E] the missing share of the best gait's speed; more than 1 for walking backwards."""
         return 1 - self.speed(distances) / IDEAL
 
     def _baselines(self) -> tuple[Baseline, ...]:
-        """Nothing, and one push with all force on a foot that is never raised."""
+        """Standing still, and one push with full force on a foot that is never raised."""
         push_time = min(self.time, SPEED / FORCE)
         push = min(STRIDE, FORCE * push_time**2 / 2 + SPEED * (self.time - push_time))
         losses = {"standing still": 1.0, "one push": 1 - push / self.time / IDEAL}

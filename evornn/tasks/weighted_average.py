@@ -18,9 +18,9 @@ from evornn.tasks.core.task import Baseline, Data, Score, Sequences
 
 @settings
 class WeightedAverage(Generated):
-    """Inputs are uniform in [0, 1]. Asked for at each step are two averages added up: of the `past` steps before it and
-    of the `future` steps from it on, with weights that fall to zero with the distance. Their first experiment has 10
-    and 20 steps, too, on one long stream; here beyond the ends of a sequence inputs are 0."""
+    """Inputs are uniform in [0, 1]. The target of each step is the sum of two averages: of the `past` steps before it
+    and of the `future` steps from it on, with weights that fall to zero with the distance. The paper's first experiment
+    has 10 and 20 steps too, on one long stream; here inputs are 0 beyond the ends of a sequence."""
 
     train: Annotated[int, Ge(1)] = 64
     valid: Annotated[int, Ge(1)] = 32
@@ -45,7 +45,7 @@ class WeightedAverage(Generated):
         return scores.nrmse()
 
     def data(self) -> Data:
-        """Also with the baseline of all that can be known without looking ahead."""
+        """Also has the baseline of all that can be known without looking ahead."""
         data = super().data()
         assert isinstance(data.valid, Sequences) and isinstance(data.test, Sequences)
         causal = Baseline("past alone", self._causal_error(data.valid), self._causal_error(data.test))
@@ -60,13 +60,13 @@ class WeightedAverage(Generated):
         return np.convolve(x, np.concatenate([[0.0], weights]))[: len(x)]
 
     def _future_average(self, x: Doubles, first: int) -> Doubles:
-        """The part of the average that is about x[t + first] and what follows."""
+        """The part of the average that depends on x[t + first] and later."""
         weights = (1 - np.arange(self.future) / self.future) / self.future
         weights[:first] = 0
         return np.convolve(x[::-1], weights)[: len(x)][::-1]
 
     def _causal_error(self, split: Sequences) -> float:
-        """The mean squared error of who knows everything up to now, and of what follows only its mean at each step."""
+        """The mean squared error of a predictor that knows all inputs up to now, and of later ones only their mean."""
         ahead = np.array([self._future_average(x, first=1) for x in split.inputs[..., 0].astype(np.float64)])
         mean = self._future_average(np.full(self.length, 0.5), first=1)
         return float(np.square(ahead - mean).mean())

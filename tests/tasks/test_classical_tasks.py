@@ -451,7 +451,7 @@ def test_narma_follows_its_equation():
 
 def test_narma_says_when_the_system_runs_away():
     assert np.isinf(narma.narma(np.full(400, 0.5), 40)).any()
-    with pytest.raises(EvornnError, match=r"order: NARMA-200 runs away .*: lower order"):
+    with pytest.raises(EvornnError, match=r"order: NARMA-200 diverges .*: lower order"):
         data("narma", order=200)
 
 

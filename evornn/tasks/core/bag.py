@@ -1,4 +1,4 @@
-"""A bag of nodes: what can be said of a tree by counting its labels, the baseline for networks that see its shape."""
+"""Bag of nodes: what the label counts of a tree predict, the baseline for networks that see its shape."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ def add_bag_baseline(data: Data, arity: int) -> Data:
 
 
 def label_counts(split: Sequences, arity: int) -> Doubles:
-    """[B, labels + 1] nodes of each label, and a 1."""
+    """[B, labels + 1] the nodes of each label, and a 1."""
     totals = split.inputs[..., arity:].sum(axis=1).astype(np.float64)
     return np.hstack([totals, np.ones((len(totals), 1))])
 
 
 def fit_ridge(features: Doubles, targets: Doubles) -> Doubles:
-    """Ridge regression."""
+    """[labels + 1] the weights of a ridge regression."""
     ridge = RIDGE * np.eye(features.shape[1])
     return np.asarray(np.linalg.solve(features.T @ features + ridge, features.T @ targets), np.float64)
 
 
 def fit_logistic(features: Doubles, targets: Doubles) -> Doubles:
-    """Logistic regression by Newton's method, with a ridge, without which labels that decide alone have no optimum."""
+    """[labels + 1] the weights of a logistic regression by Newton's method. A small ridge gives it an optimum even
+    where single labels separate the classes."""
     weights = np.zeros(features.shape[1])
     for _ in range(ITERATIONS):
         share = 0.5 + 0.5 * np.tanh(0.5 * features @ weights)

@@ -21,18 +21,18 @@ class ForecastProblem:
 
     inputs: Doubles  # [N, I]
     levels: Doubles  # [N, G] the target columns
-    targets: Doubles  # [N, O] what a network should answer, O = G × horizon
-    base: Doubles  # [N, O] what the answer is counted from: 0, or the last known value
+    targets: Doubles  # [N, O] the answers of a perfect network, O = G × horizon
+    base: Doubles  # [N, O] what an answer is added to: 0, or the last known value
     window: int
     horizon: int
     season: int | None
-    training: Rows  # origins to fit on: those on which networks train and that have a full window behind them
+    training: Rows  # origins to fit on: those that networks train on and that have a full window before them
     valid: Rows
     test: Rows
 
 
 def baselines(problem: ForecastProblem, inverse_transform: Callable[[Doubles], Floats]) -> tuple[Baseline, ...]:
-    """All that apply; `original` turns answers [B, O] on the test origins into original units."""
+    """All baselines that apply; `inverse_transform` turns answers [B, O] on the test origins into original units."""
     answers = {name: answer(problem) for name, answer in BASELINES.items()}
     results = (
         _evaluate(name, answer, problem, inverse_transform) for name, answer in answers.items() if answer is not None
@@ -53,7 +53,7 @@ def mse(answers: Doubles, targets: Doubles) -> float:
 
 
 def persistence(problem: ForecastProblem) -> Doubles:
-    """[N, O] The last known value goes on."""
+    """[N, O] The last known value."""
     return np.repeat(problem.levels, problem.horizon, axis=1) - problem.base
 
 
@@ -65,27 +65,28 @@ def mean(problem: ForecastProblem) -> Doubles:
 
 
 def seasonal(problem: ForecastProblem) -> Doubles | None:
-    """[N, O] The value one season before the target, or as many seasons as it takes for it to be known."""
+    """[N, O] The value one season before the target, or the fewest seasons before it that make it known."""
     if problem.season is None:
         return None
     ahead = np.arange(1, problem.horizon + 1)
     back = problem.season * -(-ahead // problem.season) - ahead  # rows before the origin
     rows = np.arange(len(problem.levels))[:, None] - back  # [N, horizon]
-    known = np.where((rows >= 0)[..., None], problem.levels[rows.clip(0)], np.nan)  # [N, horizon, G]
-    return known.swapaxes(1, 2).reshape(len(rows), -1) - problem.base
+    values = np.where((rows >= 0)[..., None], problem.levels[rows.clip(0)], np.nan)  # [N, horizon, G]
+    return values.swapaxes(1, 2).reshape(len(rows), -1) - problem.base
 
 
 def autoregression(problem: ForecastProblem) -> Doubles:
     """[N, O] Ridge regression on the window that networks read; its strength is the best on validation."""
     features = _windows(problem.inputs, problem.window)  # of the origins from window − 1 on
-    known, rows = problem.targets[problem.window - 1 :], problem.training - (problem.window - 1)
-    centre, goal = features[rows].mean(axis=0), known[rows].mean(axis=0)
+    targets, rows = problem.targets[problem.window - 1 :], problem.training - (problem.window - 1)
+    centre, goal = features[rows].mean(axis=0), targets[rows].mean(axis=0)
+    # one decomposition serves all ridges: with X = u s vᵀ, the weights are v s/(s² + ridge) uᵀ y
     u, s, v = np.linalg.svd(features[rows] - centre, full_matrices=False)
-    along = u.T @ (known[rows] - goal)
+    along = u.T @ (targets[rows] - goal)
     weights = [v.T @ ((s / (s**2 + ridge * len(rows)))[:, None] * along) for ridge in RIDGES]
     answers = [goal + (features - centre) @ weight for weight in weights]
     valid = problem.valid - (problem.window - 1)
-    best = min(answers, key=lambda answer: mse(answer[valid], known[valid]))
+    best = min(answers, key=lambda answer: mse(answer[valid], targets[valid]))
     return np.vstack([np.full((problem.window - 1, best.shape[1]), np.nan), best])
 
 

@@ -1,4 +1,4 @@
-"""Chance: the best answer that does not look at the input, judged in the task's loss."""
+"""Chance: the best answer that ignores the input, judged in the task's loss."""
 
 from __future__ import annotations
 
@@ -11,14 +11,24 @@ from evornn.tasks.core.task import Baseline, Sequences
 
 
 def chance(loss: str, train: Sequences, valid: Sequences, test: Sequences) -> Baseline:
-    """The constant outputs that are best on training data, judged on the others."""
+    """The constant outputs that are best on training data, judged on the other splits.
+
+    Args:
+        loss: a name in `LOSSES`.
+        train: where the outputs are fitted.
+        valid: where they are judged.
+        test: where they are judged, too.
+
+    Returns:
+        The baseline "mean" with its two losses.
+    """
     outputs = best_constant(loss, train)
     losses = [float(LOSSES[loss](outputs, masked_targets(split)).mean()) for split in (valid, test)]
     return Baseline("mean", valid=losses[0], test=losses[1])
 
 
 def best_constant(loss: str, train: Sequences) -> Doubles:
-    """[O] the constant outputs of least loss: the mean answer, or the logits that stand for it. What never occurs in
+    """[O] the constant outputs with the lowest loss: the mean answer, or its logits. A class that never occurs in
     training counts as half an occurrence, so that no logit is infinite."""
     targets = masked_targets(train)
     if loss == "mse":
@@ -46,7 +56,7 @@ def _cross_entropy(outputs: Doubles, targets: Doubles) -> Doubles:
     return -(targets * (outputs - np.logaddexp.reduce(outputs))).sum(axis=-1)  # type: ignore[no-any-return]
 
 
-# The losses of kernels/losses.py, where tensors are spoken, for one constant answer: [O], [N, O] → [N].
+# The losses of kernels/losses.py, which take tensors, here in numpy for one constant answer: [O], [N, O] → [N].
 LOSSES: dict[str, Callable[[Doubles, Doubles], Doubles]] = {
     "mse": _mse,
     "binary_cross_entropy": _binary_cross_entropy,

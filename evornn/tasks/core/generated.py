@@ -1,4 +1,4 @@
-"""Generated tasks: examples drawn one at a time, each once, so that no split has seen what another one asks."""
+"""Generated tasks: examples are drawn one at a time and never twice, so that the splits share no sequence."""
 
 from __future__ import annotations
 
@@ -20,47 +20,59 @@ from evornn.tasks.core.task import Data, Score, Sequences, Task
 
 SplitName: TypeAlias = Literal["train", "valid", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "valid", "test")
-TRIES = 1000  # draws in a row that bring nothing new, before we say that there is nothing new
+TRIES = 1000  # draws in a row without a new example, after which the task counts as exhausted
 
 
 class Example(NamedTuple):
-    """One sequence. Only the last `counted` steps are in the loss."""
+    """One sequence. Only its last `loss_steps` steps count in the loss."""
 
     inputs: Series  # [T, I]
-    targets: Series  # [T, O]; what is not counted is ignored
+    targets: Series  # [T, O]; ignored where a step does not count
     loss_steps: int
 
 
 @settings
 class Generated(Task):
-    """What every generated task can be set to: how many different sequences, and from which seed."""
+    """A task whose examples are drawn at random. Its settings say how many different sequences, and from which seed.
+
+    To write one, derive from it and write `example`, `labels` and, if the paper has its own measure, `score`.
+    """
 
     train: Annotated[int, Ge(1)] = 1000
     valid: Annotated[int, Ge(1)] = 500
     test: Annotated[int, Ge(1)] = 1000
     data_seed: Annotated[int, Ge(0)] = 0
 
-    loss: ClassVar[str] = "binary_cross_entropy"  # of the data; a spec may name another
+    loss: ClassVar[str] = "binary_cross_entropy"  # a spec may name another
     paper: ClassVar[str]
 
     @abstractmethod
     def example(self, split: SplitName, rng: np.random.Generator) -> Example:
-        """Draw one."""
+        """Draw one example of a split."""
 
     @abstractmethod
     def labels(self) -> tuple[str, ...]:
-        """Names of the O outputs."""
+        """The names of the O outputs."""
 
     def score(self) -> Score | None:
-        """How the paper judges."""
+        """The measure that the paper reports; None: it has none."""
         return None
 
     def draw_examples(self, draw: Callable[[], Example], count: int, seen: set[bytes]) -> list[Example]:
-        """A split: `count` examples that nothing has seen before."""
+        """The examples of one split.
+
+        Args:
+            draw: draws one example.
+            count: how many.
+            seen: the inputs of earlier splits, which are excluded; grows by the new ones.
+
+        Raises:
+            EvornnError: there are too few different examples.
+        """
         return draw_distinct(draw, count, seen)
 
     def data(self) -> Data:
-        """Three splits, each padded to its longest sequence; the examples of all three are different."""
+        """Three splits, each padded to its longest sequence; no example occurs in two of them."""
         seen: set[bytes] = set()
         streams = Streams(self.data_seed, type(self).__name__)
         splits = []
@@ -86,13 +98,28 @@ class LengthGeneralisation(Generated):
         return test_length
 
     def draw_length(self, split: SplitName, rng: np.random.Generator, minimum: int = 1) -> int:
-        """`least` … `length`, or in the test `length` + 1 … `test_length`."""
+        """A random length of a sequence.
+
+        Args:
+            split: "test" draws from `length` + 1 … `test_length`, the others from `minimum` … `length`.
+            rng: draws it.
+            minimum: of training and validation.
+        """
         low, high = (self.length + 1, self.test_length) if split == "test" else (minimum, self.length)
         return int(rng.integers(low, high + 1))
 
 
 def draw_distinct(draw: Callable[[], Example], count: int, seen: set[bytes]) -> list[Example]:
-    """`count` examples whose inputs are not among `seen`, which grows. Raises EvornnError when there are no more."""
+    """Draw examples with different inputs.
+
+    Args:
+        draw: draws one example.
+        count: how many.
+        seen: inputs (as bytes) that are excluded; grows by the new ones.
+
+    Raises:
+        EvornnError: 1,000 draws in a row brought nothing new.
+    """
     examples: list[Example] = []
     idle = 0
     while len(examples) < count:
@@ -104,14 +131,14 @@ def draw_distinct(draw: Callable[[], Example], count: int, seen: set[bytes]) -> 
             idle = 0
         elif (idle := idle + 1) == TRIES:
             raise EvornnError(
-                f"the task has too few different sequences for {count} that nothing has seen before: "
+                f"the task has too few different sequences for {count} that no split has seen before: "
                 "lower train, valid or test, or make the sequences longer"
             )
     return examples
 
 
 def pad_sequences(examples: Sequence[Example]) -> Sequences:
-    """[B, T, …] with zeros behind the end of what is shorter than the longest."""
+    """[B, T, …] with zeros after the end of sequences shorter than the longest."""
     longest = max(len(example.inputs) for example in examples)
     first = examples[0]
     inputs = np.zeros((len(examples), longest, first.inputs.shape[1]), np.float32)
@@ -135,11 +162,21 @@ def make_data(
     note: str,
     score: Score | None = None,
 ) -> Data:
-    """Splits as data whose baseline is chance."""
+    """Three splits as data whose baseline is chance.
+
+    Args:
+        train: the split to train on.
+        valid: the split to choose by.
+        test: the split to judge by.
+        loss: a name in `kernels/losses.py`.
+        labels: names of the O outputs.
+        note: source and licence.
+        score: the paper's own measure.
+    """
     baselines = (chance(loss, train, valid, test),)
     return Data(train, valid, test, loss=loss, baselines=baselines, labels=labels, note=note, score=score)
 
 
 def one_hot(symbols: Sequence[int] | NDArray[np.int64], count: int) -> Series:
-    """[T] numbers of symbols → [T, count]."""
+    """[T] symbol numbers → [T, count]."""
     return np.eye(count, dtype=np.float32)[np.asarray(symbols, np.int64)]

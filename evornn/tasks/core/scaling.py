@@ -1,4 +1,4 @@
-"""Values → scaled values and back: an optional transform, then standardising by the training rows."""
+"""Scaling of values and back: an optional transform, then standardising by the training rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, transform: Transform, training: Doubles) -> Scaling:
-        """From training rows [N, C] only, so that nothing of the later rows shows."""
+        """Fit on training rows [N, C] only, so that no later row leaks in."""
         values = forward(transform, training)
         std = values.std(axis=0)
         return cls(transform, values.mean(axis=0), np.where(std > 0, std, 1.0))
@@ -36,17 +36,27 @@ class Scaling:
 
 
 def forward(transform: Transform, values: Doubles) -> Doubles:
-    """What comes before standardising."""
+    """Apply the transform that precedes standardising."""
     return np.asarray(_FORWARD[transform](values), np.float64)
 
 
 def inverse(transform: Transform, values: NDArray[Any]) -> Doubles:
-    """The opposite of `forward`; what no value could have given, a negative root, becomes the nearest that could."""
+    """The opposite of `forward`. A value that no original could give, such as a negative root, becomes the nearest
+    possible one."""
     return np.asarray(_INVERSE[transform](values), np.float64)
 
 
 def check_domain(transform: Transform, values: Doubles, columns: tuple[str, ...]) -> None:
-    """Raises EvornnError where the transform is undefined: sqrt below 0, log1p at or below −1."""
+    """Check that a transform is defined: sqrt from 0 on, log1p above −1.
+
+    Args:
+        transform: its name.
+        values: [N, C] original units.
+        columns: C names, for the error.
+
+    Raises:
+        EvornnError: a value has no transform.
+    """
     bad = {"none": np.zeros(values.shape, bool), "sqrt": values < 0, "log1p": values <= -1}[transform]
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])

@@ -1,7 +1,6 @@
-"""Scores that tasks share: shares of sequences that are right from end to end, or of steps; the normalised error of a
-series.
+"""Scores that tasks share: the share of sequences or of steps that are right, and the normalised error of a series.
 
-What is not finite is never right. Shapes: outputs [B, T, O], `Right` [B, T].
+A value that is not finite is never right. Shapes: outputs [B, T, O], `CorrectSteps` [B, T].
 """
 
 from __future__ import annotations
@@ -21,7 +20,14 @@ CorrectSteps: TypeAlias = Callable[[Series, Sequences], Mask]  # which steps are
 def sequence_accuracy(
     what: str, is_correct: CorrectSteps, threshold: float = 1.0, losses: tuple[str, ...] = ()
 ) -> Score:
-    """The share of sequences that are right at every step that counts, say of "strings"."""
+    """The share of sequences that are right at every step that counts.
+
+    Args:
+        what: the name of the sequences, such as "strings".
+        is_correct: which steps are right.
+        threshold: the score that counts as solved.
+        losses: those under which outputs mean what `is_correct` takes them for; empty: all.
+    """
 
     def compute(outputs: Series, split: Sequences) -> float:
         return float((is_correct(outputs, split) | ~split.mask).all(axis=1).mean())
@@ -30,7 +36,7 @@ def sequence_accuracy(
 
 
 def step_accuracy(what: str, is_correct: CorrectSteps) -> Score:
-    """The share of steps that are right, of all that count, whatever sequence they belong to; say of "characters"."""
+    """The share of right steps among all that count, over all sequences; `what` is their name, such as "characters"."""
 
     def compute(outputs: Series, split: Sequences) -> float:
         return float(is_correct(outputs, split)[split.mask].mean())
@@ -39,23 +45,23 @@ def step_accuracy(what: str, is_correct: CorrectSteps) -> Score:
 
 
 def binary_accuracy(what: str) -> Score:
-    """`share_right` where outputs are logits of yes or no: all on the right side of 0."""
+    """`sequence_accuracy` where outputs are logits of yes or no: all must have the right sign."""
     return sequence_accuracy(what, logits_match, losses=("binary_cross_entropy", "zero_one"))
 
 
 def logits_match(outputs: Series, split: Sequences) -> Mask:
-    """Every output has the sign of its answer, yes or no."""
+    """[B, T] whether every output has the sign of its answer, yes or no."""
     return _all_outputs(np.isfinite(outputs) & ((outputs > 0) == (split.targets > 0.5)))
 
 
 def argmax_matches(outputs: Series, split: Sequences) -> Mask:
-    """One of several: the right one has the largest output."""
+    """[B, T] whether the right class has the largest output."""
     same: Mask = outputs.argmax(axis=-1) == split.targets.argmax(axis=-1)
     return same & _all_outputs(np.isfinite(outputs))
 
 
 def matches_within(tolerance: float) -> CorrectSteps:
-    """Every output is less than `tolerance` away from its target."""
+    """Whether every output is less than `tolerance` away from its target."""
 
     def is_correct(outputs: Series, split: Sequences) -> Mask:
         return _all_outputs(np.abs(outputs - split.targets) < tolerance)
@@ -64,7 +70,8 @@ def matches_within(tolerance: float) -> CorrectSteps:
 
 
 def sigmoid_matches_within(tolerance: float) -> CorrectSteps:
-    """Outputs are logits of sigmoid units, as in Hochreiter & Schmidhuber 1997: each unit within `tolerance`."""
+    """Whether every sigmoid unit is less than `tolerance` away from its target, where outputs are the units' logits, as
+    in Hochreiter & Schmidhuber 1997."""
 
     def is_correct(outputs: Series, split: Sequences) -> Mask:
         unit = 0.5 + 0.5 * np.tanh(0.5 * outputs)  # the sigmoid, without overflow
@@ -74,12 +81,12 @@ def sigmoid_matches_within(tolerance: float) -> CorrectSteps:
 
 
 def signs_match(outputs: Series, split: Sequences) -> Mask:
-    """Targets are ±1: every output has its target's sign; 0 has none."""
+    """[B, T] whether every output has its target's sign, where targets are ±1; 0 has no sign."""
     return _all_outputs(outputs * split.targets > 0)
 
 
 def nrmse() -> Score:
-    """Root of the mean squared error over the variance of the targets, both over all steps that count."""
+    """The root of the mean squared error over the variance of the targets, both over all steps that count."""
 
     def compute(outputs: Series, split: Sequences) -> float:
         targets = split.targets[split.mask].astype(np.float64)

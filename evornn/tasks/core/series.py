@@ -20,26 +20,26 @@ from evornn.tasks.core.task import Chart, Data, Sequences, Task
 
 @dataclass(frozen=True)
 class TimeSeries:
-    """N rows in the order of time, with no gaps."""
+    """N rows in order of time, without gaps."""
 
     values: Doubles  # [N, C], finite
     columns: tuple[str, ...]  # C names
-    inputs: tuple[str, ...]  # which of them a network reads
-    targets: tuple[str, ...]  # which of them it predicts
+    inputs: tuple[str, ...]  # the columns that a network reads
+    targets: tuple[str, ...]  # the columns that it predicts
     times: list[str]  # [N] ISO dates, or row numbers from 1
     has_dates: bool = False
-    step: str = "row"  # what lies between two rows
+    step: str = "row"  # the time between two rows
     season: int | None = None  # in rows, where the data have one
     unit: str = ""
     source: str = ""  # and licence
 
     def positions(self, names: tuple[str, ...]) -> list[int]:
-        """Where the columns of these names are."""
+        """The numbers of the columns with these names."""
         return [self.columns.index(name) for name in names]
 
 
 def _check_split(value: Any) -> Any:
-    """Three fractions that sum to 1, or two ISO dates; YAML makes a date of what looks like one."""
+    """Three fractions that sum to 1, or two ISO dates; YAML turns what looks like a date into one."""
     parts = [part.isoformat() if isinstance(part, date) else part for part in _as_list(value)]
     if len(parts) == 2 and all(isinstance(part, str) for part in parts):
         if date.fromisoformat(parts[0]) < date.fromisoformat(parts[1]):
@@ -48,7 +48,7 @@ def _check_split(value: Any) -> Any:
     numbers = [part for part in parts if isinstance(part, (int, float)) and part > 0]
     if len(parts) == 3 and len(numbers) == 3 and abs(sum(numbers) - 1) < 1e-6:
         return parts
-    raise ValueError("wants three fractions that sum to 1, or the dates on which validation and test begin")
+    raise ValueError("must be three fractions that sum to 1, or the dates on which validation and test begin")
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -60,8 +60,11 @@ SplitBounds: TypeAlias = Annotated[tuple[float | str, ...], BeforeValidator(_che
 
 @settings
 class Forecasting(Task):
-    """What every forecasting task can be set to. Training windows begin every `stride` rows and their loss counts from
-    step `washout` on; validation and test judge every forecast of their part, each from exactly `window` values."""
+    """What every forecasting task can be set to. Training windows begin every `stride` rows, and their loss counts from
+    step `washout` on. Validation and test judge every forecast of their part, each from exactly `window` values.
+
+    To write one, derive from it and write `time_series`, the series with its columns, times and source.
+    """
 
     horizon: Annotated[int, Ge(1)] = 1
     window: Annotated[int, Ge(1)] = 48
@@ -84,7 +87,7 @@ class Forecasting(Task):
         """The series. Raises EvornnError with what to do about bad data."""
 
     def data(self) -> Data:
-        """Cut, split, scale. Raises EvornnError when the series is too short or a value has no transform."""
+        """Cut, split and scale the series. Raises EvornnError when it is too short or a value has no transform."""
         return make_forecast_data(self.time_series(), self)
 
 

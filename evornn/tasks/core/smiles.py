@@ -1,5 +1,5 @@
-"""Acyclic alkanes in SMILES (Weininger 1988): text → which carbon atoms are bound → a rooted tree, the same one for
-every way of writing the molecule."""
+"""Acyclic alkanes in SMILES (Weininger 1988): text → bonds between carbon atoms → a rooted tree, the same for every way
+of writing the molecule."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ Bonds: TypeAlias = list[list[int]]  # [atoms] the neighbours of each
 
 
 def tree(smiles: str) -> Tree:
-    """The molecule's carbon atoms. Raises EvornnError for what is no acyclic alkane."""
+    """The tree of the molecule's carbon atoms. Raises EvornnError for what is no acyclic alkane."""
     bonds = parse(smiles)
     first = _farthest_atoms(bonds, 0)[0]
     ends = _farthest_atoms(bonds, first)
     ends += _farthest_atoms(bonds, ends[0])  # now all ends of longest chains
+    # of all trees rooted at such an end, the smallest is the canonical one
     return min(_rooted_tree(bonds, end) for end in set(ends))
 
 
 def parse(smiles: str) -> Bonds:
-    """Atoms in the order of the text: each is bound to the one before it, a branch in brackets to the one before the
-    bracket."""
+    """The bonds of the atoms, in the order of the text: each atom is bound to the one before it, a branch in brackets
+    to the one before the bracket."""
     bonds: Bonds = []
     branches: list[int] = []
     last, place = -1, 0
@@ -57,7 +58,7 @@ def _syntax_error(smiles: str, what: str) -> EvornnError:
 
 
 def _farthest_atoms(bonds: Bonds, start: int) -> list[int]:
-    """The atoms that are the most bonds away."""
+    """The atoms at the greatest number of bonds from `start`."""
     layer, before = [start], {start}
     while True:
         ahead = [atom for neighbour in layer for atom in bonds[neighbour] if atom not in before]
@@ -68,6 +69,6 @@ def _farthest_atoms(bonds: Bonds, start: int) -> list[int]:
 
 
 def _rooted_tree(bonds: Bonds, atom: int, parent: int = -1) -> Tree:
-    """Children in an order that does not depend on how atoms are counted."""
+    """The tree below an atom, its children in an order that does not depend on how atoms are numbered."""
     children = sorted(_rooted_tree(bonds, child, atom) for child in bonds[atom] if child != parent)
     return Tree(4 - len(bonds[atom]), tuple(children))

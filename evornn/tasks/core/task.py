@@ -1,4 +1,4 @@
-"""What is asked: a task gives sequences, or something to control, to train on, to choose by, and to be judged by."""
+"""A task: sequences, or something to control, split for training, validation and test."""
 
 from __future__ import annotations
 
@@ -29,30 +29,33 @@ class Sequences:
 
     @property
     def steps(self) -> int:
-        """Network steps that one member takes through all of them: B × T."""
+        """The network steps that one member takes through all of them: B × T."""
         return int(self.inputs.shape[0] * self.inputs.shape[1])
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Inputs and outputs."""
+        """The numbers of inputs and outputs."""
         return self.inputs.shape[2], self.targets.shape[2]
 
     def take(self, rows: Batch) -> Sequences:
+        """Some of the sequences."""
         return Sequences(self.inputs[rows], self.targets[rows], self.mask[rows])
 
 
 EpisodeLengths: TypeAlias = NDArray[np.int64]  # [P, E] control steps
 Fitness: TypeAlias = Callable[[EpisodeLengths, NDArray[Any]], NDArray[Any]]
-"""Steps survived [P, E] and sums of rewards [P, E] → what each episode is worth as a loss [P, E]: lower is better."""
-EPISODES = "episodes"  # the loss of a task that asks for control: its trials' fitness
+"""Steps survived [P, E] and sums of rewards [P, E] → the loss of each episode [P, E]: lower is better."""
+EPISODES = "episodes"  # the loss of a control task: the mean of its episodes' fitness
 
 
 @dataclass(frozen=True)
 class ControlEpisodes:
     """A plant to control, in all its episodes. A network's loss is the mean of theirs.
 
-    With `tested`, the best of each generation (of the networks judged together) whose episodes all last for `steps` is
-    tested on episodes of so many control steps; if it survives them, its loss is 0. No fitness may be 0 then."""
+    With `test_steps`, the best of each generation (of the networks evaluated together) whose episodes all last for
+    `steps` is tested on episodes of that many control steps; if it survives them, its loss is 0. No fitness may be 0
+    then.
+    """
 
     plant: Plant
     steps: int  # control steps of an episode, at most
@@ -61,7 +64,7 @@ class ControlEpisodes:
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Inputs and outputs."""
+        """The numbers of inputs and outputs."""
         trace = self.plant.trace()
         return len(trace.observations), len(trace.a)
 
@@ -83,18 +86,18 @@ class Baseline:
 class Score:
     """How a task is judged in its own terms, beside the loss: by the number that its paper reports."""
 
-    name: str  # what the number is, with its unit: "share of strings right", "NRMSE"
-    compute: Callable[[Any, Any], float]  # outputs [B, T, O], or the episodes of one genome, and what was asked
-    threshold: float | None = None  # the least score that counts as solved; None: the paper knows no such thing
-    losses: tuple[str, ...] = ()  # those under which outputs are what `judge` takes them for, say logits; empty: all
+    name: str  # with its unit: "share of strings right", "NRMSE"
+    compute: Callable[[Any, Any], float]  # outputs [B, T, O], or the episodes of one genome, and the split
+    threshold: float | None = None  # the least score that counts as solved; None: the paper has no such threshold
+    losses: tuple[str, ...] = ()  # those under which outputs are what `compute` expects, say logits; empty: all
 
 
 @dataclass(frozen=True)
 class Data:
     """A task's three splits, with what is needed to draw and judge forecasts in original units.
 
-    All three are of one kind. Sequences are scaled by what was fitted on training data only. Nothing but the final
-    judgement may read `test`.
+    All three are of one kind. Sequences are scaled by statistics of the training data only. Only the final evaluation
+    may read `test`.
     """
 
     train: Split
@@ -109,11 +112,12 @@ class Data:
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:
+        """Train, validation and test."""
         return self.train, self.valid, self.test
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Inputs and outputs of a network for it."""
+        """The inputs and outputs of a network for it."""
         return self.train.sizes
 
 
@@ -121,8 +125,8 @@ class Data:
 class Chart:
     """What it takes to draw the test forecasts over the real series, in original units.
 
-    A prediction of the network at the last step of test sequence b, output o, is turned into original units
-    by the inverse of the transform of `offset[b, o] + scale[o] * prediction`.
+    The network's prediction at the last step of test sequence b, output o, becomes a value in original units by the
+    inverse transform of `offset[b, o] + scale[o] * prediction`.
     """
 
     times: list[str]  # [B] ISO dates or step numbers of the first forecast step of each test sequence
@@ -131,7 +135,7 @@ class Chart:
     scale: Floats  # [O]
     unit: str = ""
     history: Floats = field(default_factory=lambda: np.zeros(0, np.float32))  # first target, all before the test split
-    transform: Transform = "none"  # what came before standardising, a name in tasks/scaling.py
+    transform: Transform = "none"  # the transform that precedes standardising, a name in tasks/core/scaling.py
 
     def inverse_transform(self, predictions: NDArray[Any]) -> Floats:
         """[B, O] scaled predictions → original units."""
@@ -139,9 +143,26 @@ class Chart:
 
 
 class Task(ABC):
-    """A task is its settings (see `evornn.settings`); `data()` does the work and is the same for every run."""
+    """A task is its settings (see `evornn.settings`); `data()` does the work and is the same for every run.
 
-    causal: ClassVar[bool] = True  # the future may not be seen: networks that do are refused
+    To write one, derive from it and return a `Data` of three splits; random numbers come from `Streams`. A task that
+    draws examples one by one derives from `Generated`, one that predicts a series from `Forecasting`.
+
+    >>> from evornn.arrays import Streams
+    >>> from evornn.settings import settings
+    >>> @settings
+    ... class Delay(Task):
+    ...     length: int = 8
+    ...     def data(self):
+    ...         def split(k):
+    ...             x = Streams(0, "delay").at(k).uniform(-1, 1, (20, self.length, 1)).astype(np.float32)
+    ...             return Sequences(x, np.roll(x, 1, axis=1), np.ones((20, self.length), bool))
+    ...         return Data(split(0), split(1), split(2), loss="mse", labels=("the last input",))
+    >>> Delay(length=5).data().sizes   # inputs, outputs
+    (1, 1)
+    """
+
+    causal: ClassVar[bool] = True  # networks that see the future are refused
 
     @abstractmethod
     def data(self) -> Data:

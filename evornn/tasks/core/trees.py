@@ -1,7 +1,8 @@
 """Trees as sequences: one node per step in post-order, so that a child is always read before its parent.
 
-A step holds the places of the node's children, counted from 1 (0 where there is none), then its label as one-hot. The
-last step is the root, and only its answer counts."""
+A step holds the positions of the node's children, counted from 1 (0 where there is none), then its label as one-hot.
+The last step is the root, and only its answer counts.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from evornn.tasks.core.generated import Example, one_hot
 
 
 class Tree(NamedTuple):
-    """A node with everything below it."""
+    """A node with its subtrees."""
 
     label: int
     children: tuple[Tree, ...] = ()
@@ -30,13 +31,29 @@ class Vocabulary(NamedTuple):
 
 
 def tree_example(tree: Tree, arity: int, labels: int, answer: float) -> Example:
-    """I = arity + labels, O = 1; T nodes."""
+    """A tree as an example, I = arity + labels, O = 1, one step per node.
+
+    Args:
+        tree: the tree.
+        arity: the largest number of children.
+        labels: the number of labels.
+        answer: the target at the root.
+    """
     inputs = encode_tree(tree, arity, labels)
     return Example(inputs, np.full((len(inputs), 1), answer, np.float32), 1)
 
 
 def encode_tree(tree: Tree, arity: int, labels: int) -> Series:
-    """[T, arity + labels]"""
+    """The inputs of a tree.
+
+    Args:
+        tree: the tree.
+        arity: the largest number of children.
+        labels: the number of labels.
+
+    Returns:
+        [T, arity + labels], one step per node.
+    """
     nodes = list(_post_order(tree))
     places = np.zeros((len(nodes), arity), np.float32)
     for row, (_, children) in enumerate(nodes):
@@ -45,7 +62,13 @@ def encode_tree(tree: Tree, arity: int, labels: int) -> Series:
 
 
 def random_tree(operators: int, vocabulary: Vocabulary, rng: np.random.Generator) -> Tree:
-    """A random tree with so many inner nodes."""
+    """A random tree.
+
+    Args:
+        operators: the number of inner nodes.
+        vocabulary: the labels to draw from.
+        rng: draws it.
+    """
     if operators == 0:
         return Tree(int(rng.choice(vocabulary.leaves)))
     label, remaining = int(rng.choice(vocabulary.unary + vocabulary.binary)), operators - 1
@@ -56,7 +79,7 @@ def random_tree(operators: int, vocabulary: Vocabulary, rng: np.random.Generator
 
 
 def _post_order(tree: Tree, before: int = 0) -> Iterator[tuple[int, list[int]]]:
-    """(label, places of the children) of every node, places counted from `before`."""
+    """(label, positions of the children) of every node, positions counted from `before`."""
     children = []
     for child in tree.children:
         yield from _post_order(child, before)

@@ -1,4 +1,5 @@
-"""A scaled series cut into windows, and split in time. Rows count from 0; an origin is the last known row."""
+"""A scaled series cut into windows, and split in time. Rows count from 0; an origin is the last known row of a
+forecast."""
 
 from __future__ import annotations
 
@@ -16,15 +17,22 @@ Rows: TypeAlias = NDArray[np.int64]
 
 
 def future(values: Doubles, horizon: int) -> Doubles:
-    """[N, G] → [N, G × horizon]: row t holds each column's rows t+1 … t+horizon, NaN where the series has ended."""
+    """[N, G] → [N, G × horizon]: row t holds each column's rows t+1 … t+horizon, NaN after the end of the series."""
     padded = np.vstack([values, np.full((horizon, values.shape[1]), np.nan)])
     ahead = np.lib.stride_tricks.sliding_window_view(padded, horizon, axis=0)[1:]  # [N, G, horizon]
     return ahead.reshape(len(values), -1)
 
 
 def sequences(inputs: Doubles, targets: Doubles, origins: Rows, window: int, washout: int) -> Sequences:
-    """Windows that end at `origins`: [N, I], [N, O] → [B, T, I], [B, T, O]. Steps before `washout` don't count, and
-    their targets are 0."""
+    """Windows that end at the origins. Steps before `washout` don't count, and their targets are 0.
+
+    Args:
+        inputs: [N, I] the series.
+        targets: [N, O] of each row.
+        origins: [B] the last row of each window.
+        window: T, rows of a window.
+        washout: steps at the beginning of a window that don't count.
+    """
     rows = origins[:, None] + np.arange(1 - window, 1)  # [B, T]
     mask = np.broadcast_to(np.arange(window) >= washout, rows.shape).copy()
     window_targets = np.where(mask[..., None], targets[rows], 0.0)
@@ -32,36 +40,71 @@ def sequences(inputs: Doubles, targets: Doubles, origins: Rows, window: int, was
 
 
 def loss_origins(origins: Rows, window: int, washout: int) -> Rows:
-    """The origins of all forecasts that count in windows ending at `origins` and have a full window behind them."""
+    """The origins of all forecasts that count.
+
+    Args:
+        origins: [B] the last row of each window.
+        window: rows of a window.
+        washout: steps at the beginning of a window that don't count.
+
+    Returns:
+        The distinct rows, in order, that have a full window before them.
+    """
     every = np.unique(origins[:, None] - np.arange(window - washout))
     return every[every >= window - 1]
 
 
 @dataclass(frozen=True)
 class SplitOrigins:
-    """Rows [0, valid) are for training, [valid, test) for choosing, [test, rows) for the final judgement."""
+    """Rows [0, valid) are for training, [valid, test) for validation, [test, rows) for the test."""
 
     valid: int
     test: int
     rows: int
 
     def training_origins(self, window: int, horizon: int, stride: int) -> Rows:
-        """[B] origins of training windows that lie, with all they predict, in the training part; every `stride` rows,
-        counted back from its end."""
+        """Origins of training windows that lie, with all they predict, in the training part.
+
+        Args:
+            window: rows of a window.
+            horizon: rows that a forecast predicts.
+            stride: rows from one window to the next, counted back from the end of the part.
+
+        Returns:
+            [B] in order.
+        """
         return np.arange(self.valid - horizon - 1, window - 2, -stride, dtype=np.int64)[::-1]
 
     def evaluation_origins(self, part: str, window: int, horizon: int) -> Rows:
-        """[B] origins of all forecasts that lie in a part. What the forecast is made from may lie before it."""
+        """Origins of all forecasts whose targets lie in a part; their windows may begin before it.
+
+        Args:
+            part: "valid" or "test".
+            window: rows of a window.
+            horizon: rows that a forecast predicts.
+
+        Returns:
+            [B] in order.
+        """
         first, end = {"valid": (self.valid, self.test), "test": (self.test, self.rows)}[part]
         return np.arange(max(first - 1, window - 1), end - horizon, dtype=np.int64)
 
 
 def split_origins(split: tuple[float | str, ...], times: list[str], has_dates: bool) -> SplitOrigins:
-    """Where the parts begin: from three fractions, or from the two dates on which validation and test begin."""
+    """Where the parts begin.
+
+    Args:
+        split: three fractions, or the two dates on which validation and test begin.
+        times: [N] the time of each row.
+        has_dates: whether times are dates.
+
+    Raises:
+        EvornnError: dates are given and the rows have none.
+    """
     rows = len(times)
     if isinstance(split[0], str):
         if not has_dates:
-            raise EvornnError("split: dates need to know the date of each row: set date to the column that has it")
+            raise EvornnError("split: dates need the date of each row: set date to the column that has it")
         valid, test = (sum(time < str(begin) for time in times) for begin in split)
     else:
         train, middle, _ = (float(fraction) for fraction in split)
@@ -70,7 +113,16 @@ def split_origins(split: tuple[float | str, ...], times: list[str], has_dates: b
 
 
 def check_length(bounds: SplitOrigins, window: int, horizon: int) -> None:
-    """Raises EvornnError where a part has no window to offer."""
+    """Check that every part has a window.
+
+    Args:
+        bounds: where the parts begin.
+        window: rows of a window.
+        horizon: rows that a forecast predicts.
+
+    Raises:
+        EvornnError: a part is too short.
+    """
     if bounds.rows < window + horizon:
         minimum = f"window {window} + horizon {horizon}"
         raise EvornnError(
@@ -84,5 +136,5 @@ def check_length(bounds: SplitOrigins, window: int, horizon: int) -> None:
     for part, rows, min_rows in requirements:
         if rows < min_rows:
             raise EvornnError(
-                f"split: leaves {rows} rows for {part}, which wants at least {min_rows}: change the split"
+                f"split: leaves {rows} rows for {part}, which needs at least {min_rows}: change the split"
             )

@@ -1,4 +1,4 @@
-"""What is controlled but is a program of its own: the form of such a world, and episodes in it."""
+"""Worlds: what is controlled but is a program of its own, not equations; and episodes in them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Environment(Protocol):
     """One running environment."""
 
     def reset(self, seed: int) -> Floats:
-        """A new episode; the first observation [R]."""
+        """Begin an episode; returns the first observation [R]."""
 
     def step(self, action: Any) -> tuple[Floats, float, bool]:
-        """The next observation [R], what the step is worth, and whether the episode has ended with it."""
+        """Returns the next observation [R], the reward, and whether the episode has ended."""
 
 
 class World(ABC):
-    """A kind of environment that is a program of its own, not equations. A network sees I numbers of the R that it
-    shows, and its O outputs say what it does. A world travels between processes; what is open does not."""
+    """A kind of environment that is a program of its own. It shows R numbers, of which a network sees I; the network's
+    O outputs choose the action. A world is sent between processes; its open environments are not."""
 
     inputs: int
     outputs: int
@@ -32,15 +32,15 @@ class World(ABC):
 
     @abstractmethod
     def open(self) -> Environment:
-        """One more of these environments."""
+        """A new environment."""
 
     @abstractmethod
     def observe(self, observations: Floats) -> Floats:
-        """[P, E, R] what environments show → [P, E, I] what networks see of it."""
+        """[P, E, R] observations → [P, E, I] network inputs."""
 
     @abstractmethod
     def actions(self, outputs: Floats) -> Any:
-        """[P, E, O], all finite, → what is done: `actions[p][e]` is an action for `Environment.step`."""
+        """[P, E, O] finite outputs → actions: `actions[p][e]` is an argument of `Environment.step`."""
 
 
 RETURN = "return"  # the loss of a task with a world: minus the mean sum of an episode's rewards
@@ -53,11 +53,9 @@ class Rollouts:
     world: World
     seeds: NDArray[np.int64]
     steps: int  # of an episode, at most
-    default_batch_size: int | None = (
-        None  # episodes of an evaluation, others for each generation; None: all of them, every time
-    )
+    default_batch_size: int | None = None  # episodes of an evaluation, drawn anew for each generation; None: always all
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Inputs and outputs."""
+        """The numbers of inputs and outputs."""
         return self.world.inputs, self.world.outputs

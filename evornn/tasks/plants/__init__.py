@@ -1,4 +1,4 @@
-"""What a network can control. One plant, one file, one line here."""
+"""The catalog of plants: what a network can control. One plant, one file, one line."""
 
 from evornn.catalog import Catalog
 from evornn.plant import Plant

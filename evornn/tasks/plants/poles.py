@@ -26,9 +26,10 @@ TRACK, FORCE = 2.4, 10.0  # half its length in m; the largest force, N
 class Poles(Plant):
     """Balance one pole or two by pushing the cart, every 0.02 s, with a force of 10 N times the action clipped to ±1.
 
-    Fails beyond ±2.4 m, or when a pole leans more than `fail_angle` degrees (by default 12 for one pole, 36 for two).
-    Inputs: x/4.8, θᵢ/0.52, with `velocities` also ẋ/2, θ̇ᵢ/2 (the scaling of Shark; the paper prints none), in the order
-    x, ẋ, θ₁, θ̇₁, θ₂, θ̇₂. The long pole starts at `start_angle` degrees, all else at rest. Solved: 100,000 steps.
+    The episode fails beyond ±2.4 m, or when a pole leans more than `fail_angle` degrees (by default 12 for one pole, 36
+    for two). Inputs: x/4.8, θᵢ/0.52, with `velocities` also ẋ/2, θ̇ᵢ/2 (the scaling of Shark; the paper prints none),
+    in the order x, ẋ, θ₁, θ̇₁, θ₂, θ̇₂. The long pole starts at `start_angle` degrees, all else at rest. Solved:
+    100,000 steps.
     """
 
     poles: Literal[1, 2] = 2

@@ -16,7 +16,7 @@ from evornn.ops import Node, Value, absolute, clip, cos, greater, maximum, minim
 from evornn.plant import Plant, Values
 from evornn.settings import settings
 
-LENGTH, REACH = 15.0, 20.0  # of the leg; how far from its foot the body is still carried
+LENGTH, REACH = 15.0, 20.0  # of the leg; the farthest distance from its foot at which it carries the body
 FORCE, TORQUE = 0.05, 0.5  # the largest force; angular acceleration per force
 SWING, SPIN = float(np.float32(np.pi / 6)), 1.0  # largest angle either way, rad (as any kernel holds it), and its speed
 TANGENT = float(np.tan(SWING))
@@ -27,21 +27,23 @@ ARCTAN = (-0.3333314528, 0.1999355085, -0.1420889944, 0.1065626393, -0.075289640
 @settings
 class Walker(Plant):
     """Walk forwards. Outputs, clipped to 0 … 1: whether the foot is down (above 0.5), force forwards, force backwards,
-    in units of 0.05; with two `outputs` the first is the foot and the force forwards. A force backwards swings a raised
-    leg forwards. The input is the leg's angle, from −1 to 1 within the limits, or with `sensor: false` always 0.
+    in units of 0.05; with two `outputs` the first is both the foot and the force forwards. A force backwards swings a
+    raised leg forwards. The input is the leg's angle, from −1 to 1 within the limits, or with `sensor: false` always 0.
 
-    Beyond the limits a leg that stands pushes only back towards them; where the foot is more than 20 behind or ahead of
-    it the body stops. At the start the leg is as far ahead as it goes, and raised. Lengths and time have no unit.
+    Beyond the limits a standing leg pushes only back towards them; the body stops where the foot is more than 20 behind
+    or ahead of it. At the start the leg is raised and as far ahead as it goes. Lengths and time have no unit.
 
-    Within a step forces are constant, and motion is exact; where a limit is met within a step, nothing is gained by it:
-    a leg pushes if it would still be within its limits at the end. So no steady gait is faster than the ideal one."""
+    Within a step forces are constant and motion is exact. A leg pushes only if it would still be within its limits at
+    the end of the step, so crossing a limit within a step gains nothing and no steady gait is faster than the ideal
+    one.
+    """
 
     outputs: Literal[2, 3] = 3
     sensor: bool = False
     dt: Annotated[float, Gt(0)] = 0.1
 
     state = ("x", "v", "angle", "spin", "ahead", "height")  # of the body; of the leg; from the hip to the foot
-    window = 1  # an episode is worth where it ends
+    window = 1  # an episode is rewarded for the place where it ends
 
     @property
     def actions(self) -> int:  # type: ignore[override]
@@ -53,7 +55,7 @@ class Walker(Plant):
     def step(self, s: Values, a: Values) -> tuple[Value, ...]:
         x, v, angle, spin, ahead, height = s
         down, forward, backward = greater(a[0], 0.5), clip(a[-2], 0.0, 1.0), clip(a[-1], 0.0, 1.0)
-        # a leg that stands is turned by the body
+        # a standing leg is turned by the moving body
         coast_ahead = ahead - self.dt * v
         speed_gain = self.dt * FORCE * _inwards(coast_ahead, height * TANGENT, forward - backward)
         foot = coast_ahead - self.dt / 2 * speed_gain
@@ -68,7 +70,7 @@ class Walker(Plant):
             left,
             height,
         )
-        # a leg that is raised swings, up to its limits
+        # a raised leg swings, up to its limits
         swing_spin = clip(spin + self.dt * TORQUE * FORCE * (backward - forward), -SPIN, SPIN)
         unlimited_angle = angle + self.dt / 2 * (spin + swing_spin)
         swing_angle = clip(unlimited_angle, -SWING, SWING)
@@ -92,13 +94,13 @@ class Walker(Plant):
 
 
 def _inwards(ahead: Node, limit: Node, force: Node) -> Node:
-    """The force that a leg can exert whose foot is so far ahead."""
+    """The force that a leg can exert with its foot this far ahead."""
     force = where(greater(ahead, limit), maximum(force, 0.0), force)
     return where(greater(-ahead, limit), minimum(force, 0.0), force)
 
 
 def _arctan(x: Node) -> Node:
-    """Beyond ±π/4, which no raised leg gets back from in a step, π/4."""
+    """arctan x, clipped to ±π/4: from beyond that, no raised leg gets back within its limits in a step."""
     x = clip(x, -1.0, 1.0)
     square: Node = x * x
     series: Value = 0.0
