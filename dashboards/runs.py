@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import dash_ag_grid as dag
@@ -13,12 +14,13 @@ from evornn.dashboards import groups, job
 from evornn.dashboards.components import LIVE_MS, duration, empty_state, fraction_done, heading, time_left, timestamp
 from evornn.dashboards.page_context import DashboardPage, PageContext, parse_id
 from evornn.experiments.analysis.narrative import number, plural
+from evornn.store.filters import RunFilter
 from evornn.store.records import StoredRun
 
 BLOCK_SIZE = 100  # rows that are asked for at once
 MAX_LIVE_ROWS = 60  # rows in view that are looked at again
 EQUAL = {"filterOptions": ["equals"], "maxNumConditions": 1, "debounceMs": 300, "suppressAndOrCondition": True}
-FILTERS = ("job", "experiment", "state", "task", "network", "trainer")
+FILTERS = tuple(field.name for field in fields(RunFilter))
 COLUMNS: tuple[tuple[str, str, dict[str, Any]], ...] = (  # field, title, more
     ("run", "Run", {"cellRenderer": "RunLink", "width": 90, "pinned": "left"}),
     ("state", "State", {"cellRenderer": "State", "width": 150}),

@@ -36,15 +36,17 @@ def list_(
 ) -> None:
     """List jobs, or the runs of one."""
     from evornn.cli import tables
+    from evornn.store.filters import RunFilter
 
     with open_results(store, server) as results:
-        if job is None and not any((state, task, network, trainer)):
+        filters = RunFilter(job=job, state=state, task=task, network=network, trainer=trainer)
+        if not filters.criteria():
             jobs = results.store.jobs(limit=limit)
             show([{**asdict(j), "state": j.state} for j in jobs] if as_json else tables.jobs(jobs), as_json)
         else:
             if job is not None:
                 results.store.job(job)
-            runs = results.store.runs(job=job, state=state, task=task, network=network, trainer=trainer, limit=limit)
+            runs = results.store.runs(**filters.criteria(), limit=limit)
             show([asdict(r) for r in runs] if as_json else tables.runs(runs), as_json)
 
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
-from evornn.errors import EvornnError
+from evornn.errors import EvornnError, require
 from evornn.service.wire import AccessDenied, Page, decode, error_from_problem
 from evornn.store.errors import Unreachable
+
+with require("server", "a connection to a server"):
+    import httpx
 
 PREFIX = "/api/v1"
 CONNECT = 5.0  # seconds
@@ -58,7 +59,7 @@ class HttpClient:
         self._request("DELETE", path, False)
 
     def pages(
-        self, kind: Any, path: str, size: int, most: int | None, by: str = "cursor", **parameters: Any
+        self, kind: Any, path: str, size: int, most: int | None, /, by: str = "cursor", **parameters: Any
     ) -> Iterator[Any]:
         """The items of a list, page by page, at most so many; `by` is the parameter that names the next page."""
         count = 0

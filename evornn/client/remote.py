@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -16,8 +16,9 @@ from evornn.service.reading.saved_network import Design
 from evornn.service.tuning.session import TuningStep
 from evornn.service.wire import Curve, Job, Outcome, QueryTable, Secret
 from evornn.store.codec import FLOAT, unpack
+from evornn.store.filters import JobQuery, RunQuery, keywords_of
 from evornn.store.reads import check_page
-from evornn.store.records import Event, JobId, LogLine, RunFilter, RunId, StoredJob, StoredRun, Token, Worker
+from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Worker
 from evornn.store.tokens import SCOPES
 from evornn.training.records import Result, Row
 
@@ -41,17 +42,10 @@ class RemoteStore:
     def display_url(self) -> str:
         return self.http.url
 
-    def jobs(
-        self,
-        *,
-        experiment: str | None = None,
-        state: str | None = None,
-        owner: str | None = None,
-        limit: int | None = None,
-        before: JobId | None = None,
-    ) -> list[StoredJob]:
-        filters: dict[str, Any] = {"experiment": experiment, "state": state, "owner": owner, "cursor": before}
-        return [_job(job) for job in self.http.pages(Job, "/jobs", JOBS, limit, **filters)]
+    @keywords_of(JobQuery)
+    def jobs(self, query: JobQuery) -> list[StoredJob]:
+        pages = self.http.pages(Job, "/jobs", JOBS, query.limit, cursor=query.before, **query.criteria())
+        return [_job(job) for job in pages]
 
     def job(self, job: JobId) -> StoredJob:
         return _job(self.http.get(Job, f"/jobs/{job}"))
@@ -60,21 +54,15 @@ class RemoteStore:
         data: dict[str, Any] = self.http.get(dict[str, Any], f"/jobs/{job}/spec")
         return data
 
-    def runs(
-        self,
-        *,
-        order: str = "id",
-        limit: int | None = None,
-        offset: int = 0,
-        after: RunId | None = None,
-        **filters: Unpack[RunFilter],
-    ) -> list[StoredRun]:
-        check_page(order, after)
-        pages = partial(self.http.pages, StoredRun, "/runs", RUNS, order=order, **filters)
-        if order != "id":
-            return list(pages(limit, cursor=offset))
-        most = None if limit is None else limit + offset  # there pages go by number: the first ones are left out here
-        return list(pages(most, cursor=after))[offset:]
+    @keywords_of(RunQuery)
+    def runs(self, query: RunQuery) -> list[StoredRun]:
+        check_page(query)
+        pages = partial(self.http.pages, StoredRun, "/runs", RUNS, order=query.order, **query.criteria())
+        if query.order != "id":
+            return list(pages(query.limit, cursor=query.offset))
+        # Pages in this order go by number: the first ones are left out here.
+        most = None if query.limit is None else query.limit + query.offset
+        return list(pages(most, cursor=query.after))[query.offset :]
 
     def run(self, run: RunId) -> StoredRun:
         record: StoredRun = self.http.get(StoredRun, f"/runs/{run}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Protocol
 
-from evornn.store.records import Event, JobId, LogLine, RunFilter, RunId, StoredJob, StoredRun, Token, Worker
+from evornn.store.filters import JobQuery, RunQuery, keywords_of
+from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Worker
 
 if TYPE_CHECKING:
     from evornn.arrays import Genome
@@ -22,29 +23,15 @@ class StoreInterface(Protocol):
     def display_url(self) -> str:
         """A URL for people, without its password."""
 
-    def jobs(
-        self,
-        *,
-        experiment: str | None = None,
-        state: str | None = None,
-        owner: str | None = None,
-        limit: int | None = None,
-        before: JobId | None = None,
-    ) -> list[StoredJob]: ...
+    @keywords_of(JobQuery)
+    def jobs(self, query: JobQuery) -> list[StoredJob]: ...
 
     def job(self, job: JobId) -> StoredJob: ...
 
     def spec(self, job: JobId) -> dict[str, Any]: ...
 
-    def runs(
-        self,
-        *,
-        order: str = "id",
-        limit: int | None = None,
-        offset: int = 0,
-        after: RunId | None = None,
-        **filters: Unpack[RunFilter],
-    ) -> list[StoredRun]: ...
+    @keywords_of(RunQuery)
+    def runs(self, query: RunQuery) -> list[StoredRun]: ...
 
     def run(self, run: RunId) -> StoredRun: ...
 

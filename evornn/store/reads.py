@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, Unpack
+from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, and_, exists, func, not_, or_, select
 
@@ -14,33 +14,28 @@ from evornn.store import progress
 from evornn.store.codec import merge_non_finite, unpack
 from evornn.store.database import Database
 from evornn.store.errors import NotFound, StoreError
-from evornn.store.records import Event, JobId, LogLine, Machine, RunFilter, RunId, StoredJob, StoredRun, Worker
+from evornn.store.filters import JobFilter, JobQuery, RunFilter, RunQuery, keywords_of
+from evornn.store.records import Event, JobId, LogLine, Machine, RunId, StoredJob, StoredRun, Worker
 from evornn.store.schema import STATES, champions, checkpoints, events, experiments, jobs, logs, runs, specs, workers
 from evornn.training.records import Checkpoint, Result, Row
 
 _RUN_FIELDS = [field.name for field in fields(StoredRun)]
+_RUN_COLUMNS: dict[str, Column[Any]] = {
+    **{column.name: column for column in runs.c if column.name in _RUN_FIELDS},
+    "job": runs.c.job_id,
+    "experiment": experiments.c.name,
+}
 
 
 class ReadMixin(Database):
     """Reads; each sees one state of the database."""
 
-    def jobs(
-        self,
-        *,
-        experiment: str | None = None,
-        state: str | None = None,
-        owner: str | None = None,
-        limit: int | None = None,
-        before: JobId | None = None,
-    ) -> list[StoredJob]:
+    @keywords_of(JobQuery)
+    def jobs(self, query: JobQuery) -> list[StoredJob]:
         """Jobs, newest first; those older than the job `before`. Raises UnknownName for another state."""
-        _check_state(state)
-        filters = {experiments.c.name: experiment, jobs.c.owner: owner}
-        conditions = [column == value for column, value in filters.items() if value is not None]
-        conditions += [] if before is None else [jobs.c.id < before]
-        conditions += [] if state is None else [_in_state(state)]
+        conditions = _job_conditions(query) + ([] if query.before is None else [jobs.c.id < query.before])
         with self.read_transaction() as connection:
-            return _read_jobs(connection, limit, *conditions)
+            return _read_jobs(connection, query.limit, *conditions)
 
     def job(self, job: JobId) -> StoredJob:
         """One job with its runs counted by state. Raises NotFound."""
@@ -54,25 +49,18 @@ class ReadMixin(Database):
             rows = connection.scalars(select(specs.c.data).join(jobs).where(jobs.c.id == job)).all()
         return dict(_first(rows, "job", job))
 
-    def runs(
-        self,
-        *,
-        order: str = "id",
-        limit: int | None = None,
-        offset: int = 0,
-        after: RunId | None = None,
-        **filters: Unpack[RunFilter],
-    ) -> list[StoredRun]:
+    @keywords_of(RunQuery)
+    def runs(self, query: RunQuery) -> list[StoredRun]:
         """Runs that match, ordered by a column ("-test_loss": largest first; what has no value comes last).
 
         Pages: `offset` leaves out the first ones; `after` goes on behind that run, which stays fast however far, but
         only in the order "id". Raises UnknownName for another state or column, StoreError for `after` in another order.
         """
-        check_page(order, after)
-        matching, sorting = [*_conditions(filters), *_after(after)], _order(order)
-        if limit is not None or offset:
-            page = _select_ids(order).where(*matching).order_by(*sorting).limit(limit).offset(offset or None)
-            matching = [runs.c.id.in_(page)]
+        check_page(query)
+        matching, sorting = [*_run_conditions(query), *_after(query.after)], _order(query.order)
+        if query.limit is not None or query.offset:
+            page = _select_ids(query.order).where(*matching).order_by(*sorting)
+            matching = [runs.c.id.in_(page.limit(query.limit).offset(query.offset or None))]
         with self.read_transaction() as connection:
             chosen = _select_runs().where(*matching).order_by(*sorting)
             return [_run_from_row(row) for row in connection.execute(chosen).mappings()]
@@ -86,9 +74,10 @@ class ReadMixin(Database):
                 records |= {row["id"]: _run_from_row(row) for row in chosen}
         return [_first([records[run]] if run in records else [], "run", run) for run in ids]
 
-    def count_runs(self, **filters: Unpack[RunFilter]) -> int:
+    @keywords_of(RunFilter)
+    def count_runs(self, filters: RunFilter) -> int:
         """How many runs match. Raises UnknownName for another state."""
-        counted = select(func.count()).select_from(runs).where(*_conditions(filters))
+        counted = select(func.count()).select_from(runs).where(*_run_conditions(filters))
         with self.read_transaction() as connection:
             return int(connection.execute(counted).scalar_one())
 
@@ -187,21 +176,34 @@ def _run_from_row(row: RowMapping) -> StoredRun:
     return StoredRun(**values)
 
 
-def check_page(order: str, after: RunId | None) -> None:
+def check_page(query: RunQuery) -> None:
     """Raises StoreError for a page that can't be had."""
-    if after is not None and order != "id":
-        raise StoreError(f"pages in the order {order!r} go by offset: `after` is for the order 'id'")
+    if query.after is not None and query.order != "id":
+        raise StoreError(f"pages in the order {query.order!r} go by offset: `after` is for the order 'id'")
 
 
-def _conditions(filters: RunFilter) -> list[ColumnElement[bool]]:
-    _check_state(filters.get("state"))
-    columns = {"job": runs.c.job_id} | {name: runs.c[name] for name in ("state", "task", "network", "trainer")}
-    conditions = [columns[name] == filters[name] for name in columns if filters.get(name) is not None]  # type: ignore[literal-required]
-    if (experiment := filters.get("experiment")) is not None:
-        conditions.append(
-            runs.c.job_id.in_(select(jobs.c.id).join(experiments).where(experiments.c.name == experiment))
-        )
-    return conditions
+def _run_conditions(filters: RunFilter) -> list[ColumnElement[bool]]:
+    _check_state(filters.state)
+    return [_run_condition(name, value) for name, value in filters.criteria().items()]
+
+
+def _run_condition(name: str, value: Any) -> ColumnElement[bool]:
+    if name == "experiment":  # looked up first: quicker than to join all runs with it
+        return runs.c.job_id.in_(select(jobs.c.id).join(experiments).where(experiments.c.name == value))
+    condition: ColumnElement[bool] = _RUN_COLUMNS[name] == value
+    return condition
+
+
+def _job_conditions(filters: JobFilter) -> list[ColumnElement[bool]]:
+    _check_state(filters.state)
+    return [_job_condition(name, value) for name, value in filters.criteria().items()]
+
+
+def _job_condition(name: str, value: Any) -> ColumnElement[bool]:
+    if name == "state":
+        return _in_state(value)
+    condition: ColumnElement[bool] = (experiments.c.name if name == "experiment" else jobs.c[name]) == value
+    return condition
 
 
 def _after(run: RunId | None) -> list[ColumnElement[bool]]:
@@ -210,12 +212,11 @@ def _after(run: RunId | None) -> list[ColumnElement[bool]]:
 
 def _order(order: str) -> list[ColumnElement[Any]]:
     name = order.removeprefix("-")
-    columns: dict[str, Column[Any]] = {column.name: column for column in runs.c if column.name in _RUN_FIELDS}
-    columns |= {"job": runs.c.job_id, "experiment": experiments.c.name}
-    if name not in columns:
-        raise UnknownName("order", name, columns)
-    column = columns[name].desc() if order.startswith("-") else columns[name].asc()
-    return [column.nulls_last() if columns[name].nullable else column, runs.c.id]  # an index knows no "nulls last"
+    if name not in _RUN_COLUMNS:
+        raise UnknownName("order", name, _RUN_COLUMNS)
+    column = _RUN_COLUMNS[name]
+    ordered = column.desc() if order.startswith("-") else column.asc()
+    return [ordered.nulls_last() if column.nullable else ordered, runs.c.id]  # an index knows no "nulls last"
 
 
 def _read_jobs(connection: Connection, limit: int | None, *which: ColumnElement[bool]) -> list[StoredJob]:

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias
 
 from evornn.training.records import Checkpoint, Result, Row
 
 JobId: TypeAlias = int
 RunId: TypeAlias = int
 
-
-HEARTBEAT_TIMEOUT = 30.0  # seconds since the last sign of life of a dispatcher
-
-
-class RunFilter(TypedDict, total=False):
-    """Runs that match all that is given; None matches any."""
-
-    job: JobId | None
-    experiment: str | None
-    state: str | None
-    task: str | None
-    network: str | None
-    trainer: str | None
+HEARTBEAT_TIMEOUT = 30.0  # seconds without a heartbeat after which a dispatcher counts as dead
 
 
 @dataclass(frozen=True)
 class NewRun:
     """A run to be submitted."""
 
-    task: str  # labels, unique within a job for different fragments; what is tuned may differ from method to method
+    task: str  # labels, unique within a job for different fragments; tuned settings may differ from method to method
     network: str
     trainer: str
     fragments: dict[str, Any]  # the parts of the spec that build this run
@@ -42,7 +30,7 @@ class NewRun:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as it stands. Summary numbers are None until the run has reported them; times are UTC epoch seconds."""
+    """The current state of a run. Summary values are None until the run reports them; times are UTC epoch seconds."""
 
     id: RunId
     job: JobId
@@ -84,7 +72,7 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class StoredJob:
-    """A submitted spec and how far it is."""
+    """A submitted spec and the progress of its runs."""
 
     id: JobId
     experiment: str
@@ -96,7 +84,7 @@ class StoredJob:
 
     @property
     def state(self) -> str:
-        """One word for all runs: what is still going on comes first, then what went wrong."""
+        """One state for all runs: unfinished states come first, then failures."""
         states = set(self.counts)
         if "queued" in states and states != {"queued"}:
             return "running"
@@ -106,23 +94,23 @@ class StoredJob:
 
 @dataclass(frozen=True)
 class Claim:
-    """A run that is ours while the lease lasts. Every write carries `lease`."""
+    """A run that belongs to the caller while the lease lasts. Every write must carry the number `lease`."""
 
     run: StoredRun
     lease: int
-    checkpoint: Checkpoint | None  # where to go on; None: from the start
+    checkpoint: Checkpoint | None  # to resume from; None: start from scratch
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What `record` brings back."""
+    """The answer to `record`."""
 
     cancel_requested: bool  # stop, then `release`
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one of many runs has to say: see `record` and, when there is a result, `finish`."""
+    """What is new of one run: see `record` and, if there is a result, `finish`."""
 
     run: RunId
     lease: int
@@ -134,7 +122,7 @@ class Report:
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line a run logged. `time`, `run` and `id` are filled in by the store."""
+    """A line that a run logged. The store fills in `time`, `run` and `id`."""
 
     message: str
     level: str = "info"
@@ -145,7 +133,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a job or a run: submitted, claimed, expired, released, failed, …"""
+    """An event of a job or a run: submitted, claimed, expired, released, failed, …"""
 
     id: int
     time: float
@@ -157,43 +145,42 @@ class Event:
 
 @dataclass(frozen=True)
 class Machine:
-    """One of those that compute: how much it has, and how much of it is in use; None where that can't be known."""
+    """A machine that computes runs: its resources, and how much of them is in use; None where unknown."""
 
-    id: str  # the same for everybody who sees this machine
+    id: str  # the same in all dispatchers that use this machine
     name: str
     cpus: float
     cpus_used: float  # by runs
     gpus: float = 0.0
     gpus_used: float = 0.0
     memory: int | None = None  # bytes
-    memory_used: int | None = None  # bytes, by everything on it
+    memory_used: int | None = None  # bytes, by all processes
 
 
 @dataclass(frozen=True)
 class Worker:
-    """Who claimed runs, when first and last; a dispatcher also says how many it can compute at once, and does, and
-    what machines it has for that."""
+    """An owner of claims: a dispatcher, its last heartbeat, and the machines it computes on."""
 
     name: str
     first_seen: float
     last_seen: float
     claims: int
-    slots: int | None = None
-    held: int | None = None
+    slots: int | None = None  # runs that it can compute at once
+    held: int | None = None  # runs that it computes now
     machines: tuple[Machine, ...] = ()
 
     def is_alive(self, now: float) -> bool:
-        """Whether it has given a sign of life of late; `now` in UTC epoch seconds."""
+        """Whether it has sent a heartbeat lately; `now` in UTC epoch seconds."""
         return now - self.last_seen < HEARTBEAT_TIMEOUT
 
 
 @dataclass(frozen=True)
 class Token:
-    """A key to the server. The secret itself is shown once and never stored."""
+    """An access token of the server. Its secret is shown once and never stored."""
 
     id: int
     name: str
     scopes: tuple[str, ...]
     created: float
     last_used: float | None  # to the minute
-    revoked: float | None  # since then it opens nothing
+    revoked: float | None  # when it was revoked; None: it is valid

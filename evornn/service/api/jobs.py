@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from evornn.service.api import headers, streams
 from evornn.service.api.auth import Reader, Submitter, check_owner
 from evornn.service.api.bodies import plain_body
 from evornn.service.api.examples import SPEC_BODY, TUNING_BODY
-from evornn.service.api.parameters import PREFIX, After, Cursor, JobId, Label, Limit, RunId, State, errors, json, page
+from evornn.service.api.parameters import PREFIX, After, Cursor, JobFilters, JobId, Limit, RunId, errors, json, page
 from evornn.service.api.parameters import service_of as service
 from evornn.service.interface import StoreInterface
 from evornn.service.tuning.session import TuningStep
@@ -62,21 +63,19 @@ def tune(request: Request, caller: Submitter, spec: Annotated[Any, Depends(plain
     return json(TuningStep, service(request, caller.name).tune(_mapping(spec)))
 
 
+@dataclass(frozen=True)
+class JobPage:
+    """Which part of the list."""
+
+    limit: Limit = 100
+    cursor: Cursor = None
+
+
 @router.get("/jobs", response_model=Page[Job], responses=errors(401, 403), summary="List jobs, newest first")
-def jobs(
-    request: Request,
-    caller: Reader,
-    state: State = None,
-    experiment: Label = None,
-    owner: Label = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> Response:
-    records = service(request).store.jobs(
-        experiment=experiment, state=state, owner=owner, limit=limit + 1, before=cursor
-    )
-    more = records[limit - 1].id if len(records) > limit else None
-    return page(Job, [job_view(job) for job in records[:limit]], more)
+def jobs(request: Request, caller: Reader, filters: JobFilters, part: Annotated[JobPage, Depends()]) -> Response:
+    records = service(request).store.jobs(**filters.criteria(), limit=part.limit + 1, before=part.cursor)
+    more = records[part.limit - 1].id if len(records) > part.limit else None
+    return page(Job, [job_view(job) for job in records[: part.limit]], more)
 
 
 @router.get("/jobs/{job}", response_model=Job, responses=errors(401, 403, 404), summary="One job")

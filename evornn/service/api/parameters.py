@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from inspect import Parameter, Signature
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Path, Query, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from evornn.service.api.problems import MEDIA, ProblemDetails
 from evornn.service.sandboxed_service import SandboxedService
 from evornn.service.wire import Page, encode
+from evornn.store.filters import JobFilter, RunFilter
 from evornn.store.schema import STATES
 
+T = TypeVar("T")
 PREFIX = "/api/v1"
 MAX_ID = 2**63 - 1
 MAX_ITEMS = 1000  # items of a page
@@ -22,9 +26,10 @@ RunId = Annotated[int, Path(ge=1, le=MAX_ID, description="Number of a run.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Items at most.")]
 Cursor = Annotated[int | None, Query(ge=0, le=MAX_ID, description="`next` of the page before.")]
 After = Annotated[int, Query(ge=0, le=MAX_ID, description="Only what came after this number.")]
-JobFilter = Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only this job's.")]
+JobNumber = Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only this job's.")]
 Label = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 IdList = Annotated[str, Query(max_length=8000, pattern=r"^[0-9]{1,18}(,[0-9]{1,18})*$", description="`1,2,3`")]
+FILTERS = {"job": JobNumber, "state": State}  # what is no label
 
 DESCRIPTIONS = {
     400: "The request is malformed.",
@@ -46,6 +51,25 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {"description": DESCRIPTIONS[status], "content": content}
         for status in sorted({*statuses, 421, 422, 503})
     }
+
+
+def query_parameters(filters: type[T]) -> Callable[..., T]:
+    """A dependency that reads the fields of a filter from the query."""
+
+    def read(**values: Any) -> T:
+        return filters(**values)
+
+    read.__signature__ = Signature(  # type: ignore[attr-defined]
+        [
+            Parameter(field.name, Parameter.KEYWORD_ONLY, default=None, annotation=FILTERS.get(field.name, Label))
+            for field in fields(filters)  # type: ignore[arg-type]
+        ]
+    )
+    return read
+
+
+RunFilters = Annotated[RunFilter, Depends(query_parameters(RunFilter))]
+JobFilters = Annotated[JobFilter, Depends(query_parameters(JobFilter))]
 
 
 def service_of(request: Request, owner: str = "") -> SandboxedService:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
 
 from evornn.service.api.auth import Reader
 from evornn.service.api.parameters import (
@@ -10,11 +13,10 @@ from evornn.service.api.parameters import (
     After,
     Cursor,
     IdList,
-    JobFilter,
     Label,
     Limit,
+    RunFilters,
     RunId,
-    State,
     errors,
     json,
     page,
@@ -32,35 +34,30 @@ SAFETENSORS = "application/vnd.safetensors"
 MOST_CURVES = 200
 
 
+@dataclass(frozen=True)
+class RunPage:
+    """Which part of the list, in which order."""
+
+    order: Label = None
+    limit: Limit = 200
+    cursor: Cursor = None
+
+    @property
+    def by_number(self) -> bool:
+        """Whether the cursor is a run's number; in other orders it is a position."""
+        return self.order in (None, "id")
+
+
 @router.get("/runs", response_model=Page[StoredRun], responses=errors(401, 403), summary="List runs")
-def runs(
-    request: Request,
-    caller: Reader,
-    job: JobFilter = None,
-    experiment: Label = None,
-    state: State = None,
-    task: Label = None,
-    network: Label = None,
-    trainer: Label = None,
-    order: Label = None,
-    limit: Limit = 200,
-    cursor: Cursor = None,
-) -> Response:
+def runs(request: Request, caller: Reader, filters: RunFilters, part: Annotated[RunPage, Depends()]) -> Response:
     """`order` is a column, `-test_loss` largest first; by default the number."""
-    position = {"after": cursor} if order in (None, "id") else {"offset": cursor or 0}
+    position = {"after": part.cursor} if part.by_number else {"offset": part.cursor or 0}
     records = service(request).store.runs(
-        job=job,
-        experiment=experiment,
-        state=state,
-        task=task,
-        network=network,
-        trainer=trainer,
-        order=order or "id",
-        limit=limit + 1,
-        **position,
+        **filters.criteria(), **position, order=part.order or "id", limit=part.limit + 1
     )
-    following = records[limit - 1].id if "after" in position and len(records) > limit else (cursor or 0) + limit
-    return page(StoredRun, records[:limit], following if len(records) > limit else None)
+    more = len(records) > part.limit
+    following = records[part.limit - 1].id if part.by_number and more else (part.cursor or 0) + part.limit
+    return page(StoredRun, records[: part.limit], following if more else None)
 
 
 @router.get("/runs/{run}", response_model=StoredRun, responses=errors(401, 403, 404), summary="One run")

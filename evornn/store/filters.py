@@ -1,0 +1,87 @@
+"""Which jobs and runs: a field here is a keyword of the store and of the client, a query parameter of the API, and a
+filter of the dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from inspect import signature
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from evornn.store.records import JobId, RunId
+
+Keywords = ParamSpec("Keywords")
+Owner = TypeVar("Owner")
+Query = TypeVar("Query")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFilter:
+    """Runs that match all that is given; None matches any."""
+
+    job: JobId | None = None
+    experiment: str | None = None
+    state: str | None = None
+    task: str | None = None
+    network: str | None = None
+    trainer: str | None = None
+
+    def criteria(self) -> dict[str, Any]:
+        """What is given, by name."""
+        return _given(self, RunFilter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunQuery(RunFilter):
+    """A page of the runs that match."""
+
+    order: str = "id"  # a column; "-test_loss": largest first
+    limit: int | None = None
+    offset: int = 0  # leaves out the first ones
+    after: RunId | None = None  # only those behind this run, in the order "id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """Jobs that match all that is given; None matches any."""
+
+    state: str | None = None
+    experiment: str | None = None
+    owner: str | None = None
+
+    def criteria(self) -> dict[str, Any]:
+        """What is given, by name."""
+        return _given(self, JobFilter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobQuery(JobFilter):
+    """A page of the jobs that match, newest first."""
+
+    limit: int | None = None
+    before: JobId | None = None  # only those older than this job
+
+
+def keywords_of(
+    record: Callable[Keywords, Query],
+) -> Callable[[Callable[[Owner, Query], Answer]], Callable[Concatenate[Owner, Keywords], Answer]]:
+    """A method of one record that is called with the record's fields as keywords: `store.runs(job=1, limit=10)`."""
+
+    def decorate(method: Callable[[Owner, Query], Answer]) -> Callable[Concatenate[Owner, Keywords], Answer]:
+        @wraps(method)
+        def call(self: Owner, /, *values: Keywords.args, **keywords: Keywords.kwargs) -> Answer:
+            return method(self, record(*values, **keywords))
+
+        first, *_ = signature(method).parameters.values()
+        keywords = signature(record).parameters.values()
+        call.__signature__ = signature(method).replace(parameters=[first, *keywords])  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def _given(record: Any, kind: type[Any]) -> dict[str, Any]:
+    values = {field.name: getattr(record, field.name) for field in fields(kind)}
+    return {name: value for name, value in values.items() if value is not None}
