@@ -1,4 +1,4 @@
-"""How values are written: canonical JSON in which NaN and infinities are explicit, and safetensors. No pickle, ever."""
+"""How values are stored: canonical JSON in which NaN and infinities are explicit, and safetensors. Never pickle."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from sqlalchemy import Dialect, Text, TypeDecorator
 
 from evornn.store.errors import StoreError
 
-FLOAT = "$float"  # {"$float": "nan"} stands for a number that JSON has no word for
+FLOAT = "$float"  # {"$float": "nan"} stands for a number that JSON can't express
 
 
 def dumps(value: Any) -> str:
     """Canonical JSON (sorted keys, no spaces, ASCII). Tuples become lists, numpy numbers plain ones.
 
-    Raises TypeError for anything that isn't plain data: other types, keys that are no strings.
+    Raises TypeError for anything but plain data: other types, or keys that aren't strings.
+
+    >>> dumps({"b": (1, float("nan")), "a": None})
+    '{"a":null,"b":[1,{"$float":"nan"}]}'
     """
     return json.dumps(_encode(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def loads(text: str) -> Any:
-    """The opposite of `dumps`."""
+    """The inverse of `dumps`."""
     return _decode(json.loads(text))
 
 
@@ -51,14 +54,18 @@ def unpack(blob: bytes) -> dict[str, NDArray[Any]]:
 
 
 def split_non_finite(values: Mapping[str, float | None]) -> tuple[dict[str, float | None], dict[str, str] | None]:
-    """Numbers → (columns, `not_finite`). SQLite stores NaN as NULL, so what isn't finite is NULL and named beside."""
+    """Numbers → (columns, `not_finite`). SQLite stores NaN as NULL, so non-finite values are NULL and named separately.
+
+    >>> split_non_finite({"best": 0.5, "valid": float("inf")})
+    ({'best': 0.5, 'valid': None}, {'valid': 'inf'})
+    """
     numbers = {name: None if value is None else float(value) for name, value in values.items()}
     non_finite = {name: str(v) for name, v in numbers.items() if v is not None and not math.isfinite(v)}
     return {name: None if name in non_finite else value for name, value in numbers.items()}, non_finite or None
 
 
 def merge_non_finite(values: Mapping[str, Any], non_finite: Mapping[str, str] | None) -> dict[str, Any]:
-    """The opposite of `part_finite`."""
+    """The inverse of `split_non_finite`."""
     return {**values, **{name: float(text) for name, text in (non_finite or {}).items() if name in values}}
 
 
@@ -69,19 +76,22 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """To the database."""
         return None if value is None else dumps(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """From the database."""
         return None if value is None else loads(value)
 
 
 class AnyText(TypeDecorator[str]):
-    """Text that programs wrote (errors, log lines): PostgreSQL takes no NUL, and UTF-8 no lone surrogates."""
+    """Text written by programs (errors, log lines): PostgreSQL takes no NUL, and UTF-8 no lone surrogates."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """To the database."""
         return None if value is None else value.replace("\0", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
 
 
@@ -99,8 +109,8 @@ def _encode(value: Any) -> Any:
 
 def _escape_key(key: Any) -> str:
     if not isinstance(key, str):
-        raise TypeError(f"keys of stored data are strings, got {key!r}")
-    return "$" + key if key.startswith("$") else key  # so that a user's "$float" is no number
+        raise TypeError(f"keys of stored data must be strings, got {key!r}")
+    return "$" + key if key.startswith("$") else key  # so that a user's "$float" isn't read as a number
 
 
 def _decode(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What can go wrong with a store, each in one line; database drivers' errors become ours here, nowhere else."""
+"""Errors of the store, one line each. Only this file translates the errors of database drivers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SQLITE = {  # the family of SQLite's error code → what is wrong and what to d
     "SQLITE_LOCKED": _LOCKED,
     "SQLITE_PROTOCOL": _LOCKED,
     "SQLITE_READONLY": "is read-only: make the file and its directory writable, or copy it to where you may write",
-    "SQLITE_PERM": "may not be opened: make the file and its directory readable and writable",
+    "SQLITE_PERM": "can't be opened: make the file and its directory readable and writable",
     "SQLITE_CANTOPEN": "can't be opened: check that the file and its directory exist, and are readable and writable",
-    "SQLITE_NOTADB": "is no SQLite database: name another file with --store",
+    "SQLITE_NOTADB": "is not an SQLite database: name another file with --store",
     "SQLITE_CORRUPT": "is damaged: restore a backup, or save what can be read with `sqlite3 FILE .recover`",
     "SQLITE_FULL": "can't grow (database or disk is full): free some space, then `evornn resume`, or "
     "submit again what was not queued yet",
@@ -35,39 +35,40 @@ _POSTGRES = {  # PostgreSQL's SQLSTATE, or its first two characters, the class �
     "22001": "was given a text that is too long for its column: shorten names to 200 characters",
     "22003": "was given a number beyond 64 bits: use a smaller one",
     "25006": "is read-only (a standby, or set so): name the primary server with --store",
-    "42501": "refuses this to its user: let the owner of the tables run it, or grant the user rights on them",
+    "42501": "denies this to its user: let the owner of the tables run it, or grant the user rights on them",
     "53100": "can't grow (the server's disk is full): free some space there, then `evornn resume`",
-    "53200": "has no memory left for this: wait, or give the server more, then try again",
-    "53400": "has met one of the server's limits: raise it, then try again",
+    "53200": "has run out of memory: wait, or give the server more, then try again",
+    "53400": "has reached one of the server's limits: raise it, then try again",
     "54": "was given a text or blob over PostgreSQL's limit of 1 GB: use a smaller network or population",
     "55P03": _LOCKED,
-    "57014": "was told to stop waiting (statement_timeout, or someone cancelled): try again, or raise the timeout",
+    "57014": "has cancelled the statement (statement_timeout, or a user did): try again, or raise the timeout",
     "58": "can't be read or written (disk I/O error on the server): check its disk, then try again",
     "XX001": "is damaged: restore a backup",
     "XX002": "has a damaged index: REINDEX it, or restore a backup",
 }
 _UNREACHABLE = ("08", "53300", "57P")  # lost, too many connections, shutting down or starting up
 _SERIALIZATION = ("40001", "40P01")  # serialisation failure, deadlock
-_LOGIN_ERRORS = {  # what a server says when it is there but lets nobody in; such errors carry no SQLSTATE
-    "password authentication failed|no password": "lets nobody in: check user and password in --store or EVORNN_STORE",
-    "pg_hba.conf": "lets nobody in from here: allow user, database and address in the server's pg_hba.conf",
-    "database .* does not exist": "does not exist: make it with createdb, or name another with --store",
-    "role .* does not exist": "knows no such user: make it with createuser, or name another with --store",
-    "is not permitted to log in|permission denied for database": "lets this user not in: allow it, or name another",
+_LOGIN_ERRORS = {  # what a server says when it refuses a login; such errors carry no SQLSTATE
+    "password authentication failed|no password": "refuses the login: check user and password in --store or "
+    "EVORNN_STORE",
+    "pg_hba.conf": "refuses logins from here: allow user, database and address in the server's pg_hba.conf",
+    "database .* does not exist": "does not exist: create it with createdb, or name another with --store",
+    "role .* does not exist": "has no such user: create it with createuser, or name another with --store",
+    "is not permitted to log in|permission denied for database": "refuses this user: allow it, or name another",
 }
 
 
 class StoreError(EvornnError):
-    """The store can't do what was asked; the message says what to do."""
+    """The store can't do this; the message says what to do."""
 
 
 class Unreachable(StoreError):
-    """The database can't be reached now; it may come back. Nothing is known of a transaction that was under way: it
-    happened as a whole or not at all. Wait, then ask again."""
+    """The database can't be reached now, but may come back. A transaction under way happened as a whole or not at all;
+    which of the two is unknown. Wait, then try again."""
 
 
 class SerializationFailure(StoreError):
-    """The transaction lost against another one (deadlock). Nothing was written; `again` tries once more."""
+    """The transaction lost against another one (deadlock). Nothing was written; `retry_transaction` tries once more."""
 
 
 class NotFound(StoreError):
@@ -75,11 +76,11 @@ class NotFound(StoreError):
 
 
 class Conflict(StoreError):
-    """An idempotency key that was used before for something else."""
+    """An idempotency key was used before for another request, or a name is taken."""
 
 
 class Fenced(StoreError):
-    """A write whose lease is over or was given to another worker. Nothing was written; drop this attempt."""
+    """A write under a lease that has expired or belongs to another worker. Nothing was written; drop this attempt."""
 
 
 class Diverged(StoreError):
@@ -89,13 +90,13 @@ class Diverged(StoreError):
         self.run, self.mark, self.column, self.stored, self.new = run, mark, column, stored, new
         super().__init__(
             f"run {run}, mark {mark}: recomputed {column} is {new!r}, stored is {stored!r}: code, library versions or "
-            "CPU type differ from the first attempt's; go on there, or `evornn retry` to start the run again"
+            "CPU type differ from the first attempt's; resume there, or `evornn retry` to start the run over"
         )
 
 
 @contextmanager
 def translate_errors(url: str) -> Iterator[None]:
-    """Database errors that a user can mend → `StoreError`; anything else is a bug and passes."""
+    """Database errors that a user can fix → `StoreError`; anything else is a bug and passes."""
     try:
         yield
     except (DBAPIError, sqlite3.Error, OverflowError) as error:
@@ -106,7 +107,7 @@ def translate_errors(url: str) -> Iterator[None]:
 
 
 def retry_transaction(method: Callable[P, T]) -> Callable[P, T]:
-    """A method that is one transaction, tried once more where it lost against another one."""
+    """Decorate a method that is one transaction: it is tried once more where it lost against another one."""
 
     @wraps(method)
     def wrapper(*arguments: P.args, **options: P.kwargs) -> T:
@@ -147,7 +148,7 @@ def _translate_postgres(url: str, error: DBAPIError, state: str, text: str) -> S
 
 
 def _connection_error(url: str, text: str) -> StoreError:
-    """No connection was made: the reason is only in the server's words, one line for each address it was tried at."""
+    """No connection was made: the reason is only in the server's message, one line per address that was tried."""
     message = text.splitlines()[-1] if text else "no answer"
     for sign, advice in _LOGIN_ERRORS.items():
         if re.search(sign, text):

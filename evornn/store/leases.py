@@ -1,4 +1,4 @@
-"""The queue: a run is claimed under a lease, and every write that a run makes carries the lease's number."""
+"""The queue: a run is claimed under a lease, and every write to a run carries the number of its lease."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from evornn.store.schema import champions, checkpoints, events, gpus, logs, now,
 from evornn.store.transitions import OPEN, expire_leases, fence, fence_all, fenced_error, release_leases, transition
 from evornn.training.records import Checkpoint, Result, Row
 
-TRIES = 3  # a run that raised this many errors has failed
+TRIES = 3  # a run fails after this many errors
 BACK_OFF = 2.0  # seconds before the second try, its square before the third, …
 
 
@@ -33,12 +33,21 @@ class LeaseMixin(Database):
     def claim(
         self, owner: str, lease_seconds: float = 30.0, job: JobId | None = None, gpu: bool | None = None
     ) -> Claim | None:
-        """The next run of the queue (of one job): highest priority first, then oldest. None when there is none now.
+        """Claim the next run of the queue: highest priority first, then oldest.
 
-        With `gpu` only runs that need a GPU, or only those that don't. Runs that wait for another try after a failure
-        are not due yet; runs whose lease is over are.
+        A run whose lease has expired is in the queue again. A run that failed is not due until its pause is over.
+
+        Args:
+            owner: Identity of the caller, see `service/dispatch/process_identity.py`.
+            lease_seconds: Length of the lease; each `record` renews it for as long.
+            job: Claim only from this job.
+            gpu: True: only runs that need a GPU; False: only runs that need none; None: any.
+
+        Returns:
+            The claim, or None when no run is due.
         """
         with self.write_transaction() as connection:
+            # In the same transaction as the claim: a dead worker's run is requeued and can be claimed right here.
             expire_leases(connection)
             values = {"owner": owner, "length": lease_seconds, **({} if job is None else {"job": job})}
             run = connection.execute(_claim_statement(job is not None, gpu), values).scalar_one_or_none()
@@ -54,12 +63,27 @@ class LeaseMixin(Database):
         log: Sequence[LogLine] = (),
         network_steps: int | None = None,
     ) -> Reply:
-        """Rows, checkpoint, summary, log lines and the renewed lease in one transaction.
+        """Write rows, checkpoint, summary and log lines, and renew the lease, in one transaction.
 
-        Without rows it is a heartbeat; `network_steps` then says how far the run is between two marks. Raises Fenced
-        when the lease is not ours, Diverged when a recomputed row differs: then nothing is written.
+        Without rows it is a heartbeat.
+
+        Args:
+            run: The run.
+            lease: Number of the lease, from the claim.
+            rows: New rows, one per budget mark; rows that are stored already are compared.
+            checkpoint: State to resume from; replaces the previous checkpoint.
+            log: Lines that the run logged.
+            network_steps: Network steps spent so far, also between two marks.
+
+        Returns:
+            Whether a user has asked to cancel the run.
+
+        Raises:
+            Fenced: The lease is no longer ours. Nothing is written.
+            Diverged: A recomputed row differs from the stored one. Nothing is written.
         """
         with self.write_transaction() as connection:
+            # First of all: the UPDATE of the fence locks the run's row, so that nobody else claims it until we commit.
             state = fence(connection, run, lease)["state"]
             _write(connection, run, rows, log)
             _advance(connection, run, checkpoint, network_steps)
@@ -67,13 +91,19 @@ class LeaseMixin(Database):
 
     @retry_transaction
     def record_all(self, reports: Sequence[Report]) -> dict[RunId, bool | StoreError]:
-        """What many runs have to say, in one transaction. Answers for each whether it is to be cancelled.
+        """Record the reports of many runs in one transaction; a report with a result finishes its run.
 
-        The answer is an error where that run alone couldn't be written down: Fenced, Diverged, or a StoreError for what
-        is no plain data. Nothing of it was written then; the others were.
+        Args:
+            reports: At most one report per run.
+
+        Returns:
+            For each run, whether a user has asked to cancel it; or the error that concerns this run alone: Fenced,
+            Diverged, or a StoreError for values that can't be stored. Nothing of its report is written then; the other
+            reports are.
         """
         answers: dict[RunId, bool | StoreError] = {}
         with self.write_transaction() as connection:
+            # One statement renews all leases; runs that it doesn't return were claimed by someone else meanwhile.
             ours = fence_all(connection, [(report.run, report.lease) for report in reports])
             for report in reports:
                 row, error = ours.get(report.run), fenced_error(report.run, report.lease)
@@ -84,9 +114,18 @@ class LeaseMixin(Database):
     def finish(
         self, run: RunId, lease: int, result: Result, rows: Sequence[Row] = (), log: Sequence[LogLine] = ()
     ) -> None:
-        """The run succeeded, even if it was to be cancelled. Its checkpoint has no more use and goes.
+        """Mark the run as succeeded, even if a user asked to cancel it meanwhile, and delete its checkpoint.
 
-        Raises Fenced, Diverged.
+        Args:
+            run: The run.
+            lease: Number of the lease, from the claim.
+            result: Champion, losses, cost and environment of the run.
+            rows: Rows that were not recorded yet.
+            log: Lines that were not recorded yet.
+
+        Raises:
+            Fenced: The lease is no longer ours. Nothing is written.
+            Diverged: A recomputed row differs from the stored one. Nothing is written.
         """
         with self.write_transaction() as connection:
             fence(connection, run, lease)
@@ -95,10 +134,24 @@ class LeaseMixin(Database):
 
     @retry_transaction
     def fail(self, run: RunId, lease: int, error: str, retry: bool) -> str:
-        """The run raised an error. Answers its new state: queued (after a pause, while `retry` and tries are left),
-        failed, or cancelled if that was asked. Raises Fenced."""
+        """Count an error of the run, and queue it again or give it up.
+
+        Args:
+            run: The run.
+            lease: Number of the lease, from the claim.
+            error: The message, for the user.
+            retry: False when another try would end the same way.
+
+        Returns:
+            The new state: "queued" (due after a pause) while tries are left, "failed", or "cancelled" if a user asked
+            for that.
+
+        Raises:
+            Fenced: The lease is no longer ours. Nothing is written.
+        """
         with self.write_transaction() as connection:
             row = fence(connection, run, lease)
+            # A user's wish to cancel beats another try; the error is kept either way.
             failures = row["failures"] + 1
             retry_later = retry and failures < TRIES
             state = "cancelled" if row["state"] == "cancelling" else "queued" if retry_later else "failed"
@@ -111,7 +164,7 @@ class LeaseMixin(Database):
 
     @retry_transaction
     def release(self, run: RunId, lease: int) -> None:
-        """Give the run back, to be claimed by anyone; a run that was to be cancelled is cancelled now.
+        """Give the run back to the queue; a run that a user asked to cancel is cancelled now.
 
         For a worker that stops or a machine that died: no failure is counted. Raises Fenced.
         """
@@ -121,36 +174,52 @@ class LeaseMixin(Database):
 
     @retry_transaction
     def release_owner(self, owner: str) -> int:
-        """Release all runs of an owner that is known to be dead. Answers how many."""
+        """Release all runs of an owner that is known to be dead. Returns how many."""
         with self.write_transaction() as connection:
             return release_leases(connection, "released", runs.c.lease_owner == owner)
 
     @retry_transaction
     def heartbeat(self, owner: str, slots: int, held: int, machines: Sequence[Machine] = ()) -> None:
-        """A dispatcher's heartbeat: it is there, can compute `slots` runs at once, computes `held`, on `machines`."""
+        """Record that a dispatcher is alive.
+
+        Args:
+            owner: Identity of the dispatcher.
+            slots: How many runs it can compute at once.
+            held: How many runs it computes now.
+            machines: The machines that it computes on.
+        """
         with self.write_transaction() as connection:
             _upsert_worker(
                 connection, owner, {"slots": slots, "held": held, "machines": [asdict(one) for one in machines]}
             )
 
     def live_owners(self) -> list[str]:
-        """Who holds a lease that is not over."""
+        """Owners of leases that have not expired."""
         live = select(runs.c.lease_owner).where(runs.c.state.in_(OPEN), runs.c.lease_until > now())
         with self.read_transaction() as connection:
             return sorted(connection.scalars(live.distinct()))
 
 
-@cache  # building costs more than running
+@cache  # building the statement costs more than running it
 def _claim_statement(of_job: bool, gpu: bool | None) -> ReturningUpdate[int]:
-    """Parameters: owner, length (of the lease in seconds), and job."""
+    """Claim the first run that is due. Parameters: owner, length (of the lease in seconds), job where `of_job`.
+
+    UPDATE runs SET state = 'running', lease = lease + 1, lease_owner = :owner, lease_until = now + :length, …
+    WHERE id = (SELECT id FROM runs WHERE state = 'queued' AND (not_before IS NULL OR not_before <= now)
+                ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING id
+    """
     which: list[ColumnElement[bool]] = [runs.c.job_id == bindparam("job")] if of_job else []
     if gpu is not None:
         which.append(gpus(runs.c.fragments) > 0 if gpu else gpus(runs.c.fragments) == 0)
     due = or_(runs.c.not_before.is_(None), runs.c.not_before <= now())
     queued = select(runs.c.id).where(runs.c.state == "queued", due, *which)
+    # SKIP LOCKED: dispatchers that claim at the same time get different runs instead of waiting for each other. SQLite
+    # ignores it and needs none: its writers come one after the other.
     first = (
         queued.order_by(runs.c.priority.desc(), runs.c.id).limit(1).with_for_update(skip_locked=True, key_share=True)
     )
+    # The larger number fences off all earlier holders of the run.
     lease = {"lease": runs.c.lease + 1, "lease_owner": bindparam("owner"), "lease_seconds": bindparam("length")}
     times = {"lease_until": now() + bindparam("length"), "started": func.coalesce(runs.c.started, now())}
     change = {"state": "running", "not_before": None, **lease, **times}
@@ -166,8 +235,9 @@ def _make_claim(connection: Connection, run: RunId, owner: str) -> Claim:
 
 
 def _write_report(connection: Connection, report: Report, state: str) -> bool | StoreError:
-    """One of many runs: whether it is to be cancelled, or what is wrong with it."""
+    """Write the report of one of many runs. Returns whether the run is to be cancelled, or what is wrong with it."""
     try:
+        # A savepoint: what fails here takes back this report and leaves those of the other runs.
         with connection.begin_nested():
             _write(connection, report.run, report.rows, ())
             _advance(connection, report.run, report.checkpoint, report.network_steps)
@@ -176,9 +246,9 @@ def _write_report(connection: Connection, report: Report, state: str) -> bool | 
     except Diverged as diverged:
         return diverged
     except (StatementError, TypeError, ValueError) as error:
-        if isinstance(error, DBAPIError):
+        if isinstance(error, DBAPIError):  # of the database, not of the report: the whole transaction is lost
             raise
-        return StoreError(f"run {report.run}: what it says can't be stored ({type(error).__name__}: {error})")
+        return StoreError(f"run {report.run}: its report can't be stored ({type(error).__name__}: {error})")
     return state == "cancelling"
 
 
@@ -216,7 +286,7 @@ def _save_checkpoint(connection: Connection, run: RunId, checkpoint: Checkpoint)
 
 
 def _result_columns(connection: Connection, run: RunId, result: Result) -> dict[str, Any]:
-    """The run's columns that show its result, beside what the last row left there."""
+    """Columns of the run that show its result; those of the last row stay."""
     before = connection.execute(select(runs.c.not_finite).where(runs.c.id == run)).scalar_one() or {}
     names = ("train_loss", "valid_loss", "test_loss", "test_score", "seconds")
     values, non_finite = split_non_finite({name: getattr(result, name) for name in names})

@@ -1,4 +1,4 @@
-"""Rows of progress: written once, compared when a resumed run computes them again."""
+"""Rows of progress: written once, and compared when a resumed run recomputes them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,20 @@ from evornn.training.records import Row
 COUNTS = ("mark", "network_steps", "evaluations", "updates")
 LOSSES = ("best", "mean", "median", "q25", "q75", "valid", "champion_valid")
 ROW = (*COUNTS, *LOSSES, "seconds")
-SUMMARY = ("best", "champion_valid", "seconds")  # of the last row, kept on the run so that lists need no join
+SUMMARY = ("best", "champion_valid", "seconds")  # of the last row, repeated in the run so that lists need no join
 
 
 def write(connection: Connection, run: RunId, rows: Sequence[Row]) -> None:
-    """Add the rows that aren't there yet. Raises Diverged where one is there and differs."""
+    """Insert the rows that are not stored yet.
+
+    Args:
+        connection: The open write transaction.
+        run: The run.
+        rows: Rows of the run, in any order.
+
+    Raises:
+        Diverged: A row is stored already and differs.
+    """
     stored = {row.mark: row for row in read(connection, [run], [row.mark for row in rows])[run]}
     for row in rows:
         if row.mark in stored:
@@ -34,7 +43,16 @@ def write(connection: Connection, run: RunId, rows: Sequence[Row]) -> None:
 
 
 def check_equal(run: RunId, stored: Row, new: Row) -> None:
-    """All but `seconds` must be equal, NaN to NaN. Raises Diverged that names the column."""
+    """Check that two rows of a mark are equal in everything but `seconds`; NaN equals NaN.
+
+    Args:
+        run: The run, for the message.
+        stored: The row in the database.
+        new: The recomputed row.
+
+    Raises:
+        Diverged: They differ; the error names the column.
+    """
     pairs = {name: (getattr(stored, name), getattr(new, name)) for name in COUNTS + LOSSES}
     for name in sorted(stored.extra.keys() | new.extra.keys()):
         pairs[f"extra.{name}"] = (stored.extra.get(name), new.extra.get(name))
@@ -46,7 +64,17 @@ def check_equal(run: RunId, stored: Row, new: Row) -> None:
 def read(
     connection: Connection, ids: Sequence[RunId], marks: Sequence[int] | None = None, after: int = 0
 ) -> dict[RunId, list[Row]]:
-    """The rows of runs by mark; all marks, or those given, or those after one."""
+    """Read the rows of runs.
+
+    Args:
+        connection: An open transaction.
+        ids: The runs.
+        marks: Only these marks.
+        after: Only marks after this one.
+
+    Returns:
+        For each run its rows, in the order of their marks.
+    """
     curves: dict[RunId, list[Row]] = {run: [] for run in ids}
     for part in chunks(ids):
         rows = connection.execute(_ROWS.where(*_conditions(progress, part, marks, after))).all()
@@ -65,12 +93,12 @@ def _conditions(
 
 
 def chunks(ids: Sequence[RunId], size: int = 1000) -> Iterator[Sequence[RunId]]:
-    """Ids in portions that fit into one statement."""
+    """Split ids into parts that fit into one statement."""
     return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 def summary(row: Row) -> dict[str, Any]:
-    """The run's columns that show its last row."""
+    """Columns of the run that show its last row."""
     values, non_finite = split_non_finite({name: getattr(row, name) for name in SUMMARY})
     return {**{name: int(getattr(row, name)) for name in COUNTS}, **values, "not_finite": non_finite}
 
@@ -110,7 +138,7 @@ def _write_extra(connection: Connection, run: RunId, rows: Sequence[Row]) -> Non
 
 
 def _metric_ids(connection: Connection, names: Iterable[str]) -> dict[str, int]:
-    """Ids of metric names, made where new; two workers may make the same one at once."""
+    """Ids of metric names. New names are inserted; two workers may insert the same one at the same time."""
     ordered = sorted(names)
     known = select(metric_keys.c.name, metric_keys.c.id).where(metric_keys.c.name.in_(ordered))
     ids = {name: key for name, key in connection.execute(known)} if ordered else {}
@@ -134,7 +162,7 @@ def _read_extra(
     return extras
 
 
-# Rows by the ten thousand: tuples in the order of Row's fields take a third less than named values.
+# For tens of thousands of rows: tuples in the order of Row's fields take a third less time than named values.
 _ROWS = select(progress.c.run_id, progress.c.not_finite, *(progress.c[name] for name in ROW)).order_by(
     progress.c.run_id, progress.c.mark
 )

@@ -1,5 +1,5 @@
-"""Read-only SQL that people write. It runs in a process of its own that can be killed: `sandbox.py` for SQLite,
-`sandbox_postgres.py` for PostgreSQL."""
+"""Users' read-only SQL. It runs in a child process that can be killed: `sandbox.py` for SQLite, `sandbox_postgres.py`
+for PostgreSQL."""
 
 from __future__ import annotations
 
@@ -23,10 +23,19 @@ class QueryMixin(Database):
     """Query."""
 
     def query(self, sql: str, limit: int = 1000, timeout: float = 5.0) -> tuple[list[str], list[list[Any]]]:
-        """Column names and the first `limit` rows of one SELECT over the views and tables of `docs/reference/store.md`.
+        """Run one SELECT over the views and tables of `docs/reference/store.md`.
 
-        Blobs come as SQL literals, times as ISO 8601. Raises StoreError for anything that isn't a SELECT, for unknown
-        names, and after `timeout` seconds, 8 MB of result or 512 MB of memory.
+        Args:
+            sql: The SELECT.
+            limit: Maximum number of rows; further ones are left out.
+            timeout: Deadline in seconds.
+
+        Returns:
+            Column names, and rows of plain values: blobs as SQL literals, times as ISO 8601.
+
+        Raises:
+            StoreError: The query isn't a SELECT, names something unknown, or takes more than `timeout`, 8 MB of result
+                or 512 MB of memory.
         """
         _check_text(sql)
         request = {"sql": sql, "tables": [*VIEWS, *TABLES], "limit": limit, "timeout": timeout, "max_bytes": MAX_BYTES}
@@ -43,6 +52,7 @@ class QueryMixin(Database):
 
     def _query_postgres(self, request: dict[str, Any]) -> dict[str, Any]:
         sql = request["sql"]
+        # PostgreSQL lets every role call most functions and read most of its catalog: look before it sees the query.
         if (problem := sql_lexer.rejection_reason(sql)) is not None:
             return {"error": problem}
         if (name := sql_lexer.system_name(sql)) is not None:
@@ -55,7 +65,7 @@ class QueryMixin(Database):
         return _run_sandbox("sandbox_postgres.py", [], {**request, **named, **allowed})
 
     def _address(self) -> dict[str, Any]:
-        """Where the server is and how to speak to it, without who we are."""
+        """The server's address and connection options, without our user and password."""
         query = {name: value for name, value in self.url.query.items() if name not in ("user", "password", "options")}
         place = {"host": self.url.host, "port": self.url.port, "dbname": self.url.database, "connect_timeout": 5}
         return {**{name: value for name, value in place.items() if value is not None}, **query}
@@ -67,10 +77,11 @@ def _check_text(sql: str) -> None:
     try:
         sql.encode()
     except UnicodeEncodeError as error:
-        raise StoreError(f"the query is no text ({error.reason}): remove what is broken") from None
+        raise StoreError(f"the query is not valid text ({error.reason}): remove the broken characters") from None
 
 
 def _run_sandbox(program: str, options: list[str], request: dict[str, Any]) -> dict[str, Any]:
+    """Send a request to a fresh interpreter, isolated (-I) from the environment and the user's site packages."""
     command = [sys.executable, "-I", *options, str(Path(__file__).with_name(program))]
     payload = json.dumps(request).encode()
     try:
@@ -87,7 +98,5 @@ def _message(reply: dict[str, Any]) -> str:
     if "known" not in reply:
         return " ".join(str(reply["error"]).split())
     if reply["what"] == "function":
-        return (
-            f"no function {short_repr(reply['name'])} for queries: docs/reference/store.md lists those that there are"
-        )
+        return f"no function {short_repr(reply['name'])} for queries: docs/reference/store.md lists the allowed ones"
     return f"no {reply['what']} {short_repr(reply['name'])} for queries{suggestion(reply['name'], reply['known'])}"

@@ -1,5 +1,5 @@
-"""The role that people's SQL runs as on PostgreSQL. It logs in by itself, since a session can undo `SET ROLE`, and may
-do nothing but read what is public."""
+"""The role of users' queries on PostgreSQL. It has its own login, since a session can undo `SET ROLE`, and it may read
+the public tables and views only."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LENGTH = 63  # bytes of a name in PostgreSQL
 
 
 def grant(connection: Connection) -> None:
-    """Make the role where there is none, and let it read what is public. Part of every upgrade.
+    """Create the role if it is missing, and let it read the public tables and views. Part of every upgrade.
 
-    Where the user may not make roles, nothing happens: then `login` says what to do.
+    Nothing happens where the user may not create roles: `login` then says what to do.
     """
     try:
         with connection.begin_nested():
@@ -33,13 +33,13 @@ def grant(connection: Connection) -> None:
 
 
 def login(connection: Connection) -> dict[str, Any]:
-    """How to connect as the role: what differs from our own connection. Raises StoreError where there is no role."""
+    """User, password and schema of the role's connection. Raises StoreError if there is no role."""
     row = connection.execute(select(readers)).mappings().one_or_none()
     if row is None or not _role_exists(connection, row["role"]):
         user = connection.scalar(text("SELECT current_user"))
         raise StoreError(
-            f"queries run as a role of their own, which the user {user!r} may not make: run `evornn db upgrade` once "
-            f'with a user who may, or first, as a superuser, ALTER ROLE "{user}" CREATEROLE'
+            f"queries run as their own role, which the user {user!r} may not create: run `evornn db upgrade` once "
+            f'as a user who may, or first, as a superuser, ALTER ROLE "{user}" CREATEROLE'
         )
     schema = connection.scalar(text("SELECT current_schema()"))
     return {"user": row["role"], "password": row["password"], "schema": schema}
@@ -50,7 +50,8 @@ def _role_exists(connection: Connection, role: str) -> bool:
 
 
 def _create_role(connection: Connection) -> str:
-    """A role of this database (roles belong to all databases of a server) with a new password. Answers its name."""
+    """Create the role with a new password and return its name, which contains the database's: the databases of a server
+    share their roles."""
     database = str(connection.scalar(text("SELECT current_database()")))
     role = f"evornn_query_{database}".encode()[:LENGTH].decode(errors="ignore")
     password = secrets.token_urlsafe(32)
@@ -75,7 +76,7 @@ def _grant_select(connection: Connection, role: str) -> None:
 
 
 def _hash_password(connection: Connection, role: str, password: str) -> str:
-    """So that the password is not in the server's log of statements."""
+    """Hash a password here, to keep it out of the server's log of statements."""
     driver: Any = connection.connection.driver_connection
     return str(driver.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode())
 

@@ -1,8 +1,8 @@
-"""Runs one SELECT that a user wrote, as a process of its own that its parent can kill. Imports nothing of evornn.
+"""Runs one SELECT of a user on SQLite, in a child process that its parent can kill. Imports nothing of evornn.
 
-Read-only four times over: the file is opened with mode=ro; an authorizer allows only SELECT, listed tables and listed
-functions; the operating system lets no file grow; and there is a deadline, and limits on memory and on every length.
-Reads a request (JSON) from its input, writes a reply (JSON) to its output: {columns, rows}, or {error, what, name,
+Four layers keep it read-only and small: the file is opened with mode=ro; an authorizer allows only SELECT, listed
+tables and listed functions; the operating system lets no file grow; a deadline and limits bound time, memory and every
+length. Reads a request (JSON) from stdin, writes a reply (JSON) to stdout: {columns, rows}, or {error, what, name,
 known}.
 """
 
@@ -43,7 +43,7 @@ MEMORY = 512 * 2**20  # bytes
 
 
 class SqliteQueryError(Exception):
-    """What the query wanted and may not have."""
+    """The query asks for something that it may not have."""
 
 
 def run_query(request: dict[str, Any]) -> dict[str, Any]:
@@ -51,13 +51,17 @@ def run_query(request: dict[str, Any]) -> dict[str, Any]:
     connection = _open(request["uri"])
     denials: list[str] = []
     deadline = time.monotonic() + request["timeout"]
+    # SQLite asks the authorizer about every table, column and function while it compiles a statement. It reports a
+    # denial as a bare "not authorized", so the authorizer notes in `denials` what was denied.
     connection.set_authorizer(
         _make_authorizer(_hidden_tables(connection, request["tables"]), request["tables"], denials)
     )
+    # Called every 10,000 instructions of SQLite's virtual machine; True interrupts the query.
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
     try:
         return _fetch(connection.execute(request["sql"]), request["limit"], request["max_bytes"])
     except (sqlite3.Error, sqlite3.Warning, ValueError, MemoryError, SqliteQueryError) as error:
+        # To name what there is instead, the explanation reads the schema: without the guards.
         connection.set_authorizer(None)
         connection.set_progress_handler(None, 0)
         return _explain(denials[0] if denials else str(error), connection, request)
@@ -68,18 +72,20 @@ def _open(uri: str) -> sqlite3.Connection:
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
     connection.execute("PRAGMA temp_store=MEMORY")  # large sorts meet the memory limit, not the disk
     connection.execute("PRAGMA query_only=ON")
+    # The first read creates the shared-memory file that WAL needs; after the file-size limit below it couldn't.
     connection.execute("BEGIN")
-    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # makes what WAL needs before files are frozen
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     for what, value in LIMITS.items():
         connection.setlimit(what, value)
+    # From here on, also whatever escapes SQLite's own limits can neither write a byte nor take more memory.
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    with contextlib.suppress(ValueError, OSError):  # macOS knows no such limit
+    with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     return connection
 
 
 def _hidden_tables(connection: sqlite3.Connection, tables: list[str]) -> set[str]:
-    """What the database has beside the tables that may be read."""
+    """Tables and views of the database that queries may not read."""
     return {name.lower() for (name,) in connection.execute("SELECT name FROM sqlite_master")} - set(tables)
 
 
@@ -89,9 +95,11 @@ def _make_authorizer(hidden: set[str], tables: list[str], denials: list[str]) ->
     def allowed(action: int, first: str | None, second: str | None) -> bool:
         if action == sqlite3.SQLITE_FUNCTION:
             return (second or "").lower() in FUNCTIONS
-        if action == sqlite3.SQLITE_READ:  # counting the rows of a WITH query reads "" of its name
+        if action == sqlite3.SQLITE_READ:
+            # count(*) over a WITH query reads the column "" of the query's name, which can be any that isn't taken.
             name = (first or "").lower()
             return name in readable or (second == "" and name not in hidden)
+        # All else (INSERT, ATTACH, PRAGMA, CREATE TEMP TABLE, …) is an action of its own, and denied.
         return action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE)
 
     def authorize(action: int, first: str | None, second: str | None, *_where: str | None) -> int:
@@ -126,7 +134,7 @@ def _cell(value: Any) -> Any:
 
 
 def _explain(problem: str, connection: sqlite3.Connection, request: dict[str, Any]) -> dict[str, Any]:
-    """One line; for an unknown name also which names there are."""
+    """The error in one line; for an unknown name, also the names that there are."""
     if problem == "not a SELECT" or "VACUUM" in problem:
         return {"error": "only SELECT is allowed here: nothing that writes, attaches, or changes settings"}
     if problem.startswith("You can only execute one"):
@@ -137,7 +145,7 @@ def _explain(problem: str, connection: sqlite3.Connection, request: dict[str, An
         what, name = unknown[1], unknown[2].split(".")[-1] or unknown[2]
         return {"error": problem, "what": what, "name": name, "known": _known_names(what, connection, request)}
     if "syntax error" in problem:
-        return {"error": f"{problem}: write one SELECT, as SQLite has it"}
+        return {"error": f"{problem}: write one SELECT in SQLite's syntax"}
     return {"error": problem or "the query needs too much memory: narrow it with WHERE or LIMIT"}
 
 
@@ -152,7 +160,7 @@ def _known_names(what: str, connection: sqlite3.Connection, request: dict[str, A
 
 
 def main() -> None:
-    """The process: a request in, a reply out."""
+    """Read a request from stdin, write the reply to stdout."""
     try:
         reply = run_query(json.load(sys.stdin))
     except sqlite3.Error as error:

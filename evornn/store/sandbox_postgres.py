@@ -1,10 +1,9 @@
-"""Runs one SELECT that a user wrote on PostgreSQL, as a process of its own that its parent can kill. Imports nothing of
-evornn.
+"""Runs one SELECT of a user on PostgreSQL, in a child process that its parent can kill. Imports nothing of evornn.
 
-Read-only by the role it logs in as, which may only read what is public (reader.py); by a read-only transaction; by the
-grammar, since DECLARE CURSOR takes a SELECT and the extended protocol one statement; and there is a deadline, and
-limits on rows, bytes and this process's memory. Reads a request (JSON) from its input, writes a reply (JSON) to its
-output: {columns, rows}, or {error, what, name, known}.
+Three layers keep it read-only: the role it logs in as, which may read only what is public (reader.py); a read-only
+transaction; and the grammar, since DECLARE CURSOR takes nothing but a SELECT and the extended protocol nothing but one
+statement. A deadline and limits bound time, rows, bytes and this process's memory. Reads a request (JSON) from stdin,
+writes a reply (JSON) to stdout: {columns, rows}, or {error, what, name, known}.
 """
 
 import json
@@ -21,12 +20,12 @@ import psycopg
 from psycopg.types.string import TextLoader
 
 COLUMNS = 200
-PORTION = 50  # rows fetched at once
+PORTION = 50  # rows per FETCH
 MEMORY = 512 * 2**20  # bytes
 ONLY_SELECT = "only SELECT is allowed here: nothing that writes, attaches, or changes settings"
 WRITES = {"25006", "42P11", "0A000"}  # in a read-only transaction; in a cursor (SELECT INTO, DELETE in WITH)
-WRITING = r'"(INSERT|UPDATE|DELETE|MERGE|INTO)"|INTO is not allowed'  # in a message about syntax
-UNKNOWN = {  # SQLSTATE → what is not there, or not for queries; and its name in the message
+WRITING = r'"(INSERT|UPDATE|DELETE|MERGE|INTO)"|INTO is not allowed'  # in the message of a syntax error
+UNKNOWN = {  # SQLSTATE → kind of thing that doesn't exist or isn't allowed, and where the message names it
     "42P01": ("table", r'"([^"]+)"'),
     "42703": ("column", r'column "?([\w.$]+)"?'),
     "42883": ("function", r"^function ([\w.$]+)\("),
@@ -35,16 +34,18 @@ UNKNOWN = {  # SQLSTATE → what is not there, or not for queries; and its name 
 
 
 class PostgresQueryError(Exception):
-    """What the query wanted and may not have."""
+    """The query asks for something that it may not have."""
 
 
 def run_query(request: dict[str, Any]) -> dict[str, Any]:
-    """Run the query of a request: login, schema, sql, calls (functions in it), functions (those allowed), tables,
-    limit (rows), max_bytes, timeout (seconds)."""
+    """Run the query of a request: login, schema, sql, calls (functions that it calls), functions (that are allowed),
+    tables, limit (rows), max_bytes, timeout (seconds)."""
     with psycopg.connect(**request["login"]) as connection:
         connection.read_only = True
+        # JSON stays text, as in SQLite's queries.
         for kind in ("json", "jsonb"):
             connection.adapters.register_loader(kind, TextLoader)
+        # Once connected, no file grows and memory is bounded.
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         try:
@@ -57,6 +58,7 @@ def run_query(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _configure(connection: psycopg.Connection[Any], request: dict[str, Any]) -> None:
+    """Set search path and limits of this transaction."""
     settings = {
         "search_path": request["schema"],
         "statement_timeout": f"{round(1000 * request['timeout'])}ms",
@@ -71,7 +73,8 @@ def _configure(connection: psycopg.Connection[Any], request: dict[str, Any]) -> 
 
 
 def _check_calls(connection: psycopg.Connection[Any], request: dict[str, Any]) -> None:
-    """Functions that exist must be listed ones; others are told by PostgreSQL, types and aliases are none."""
+    """Refuse a call of an existing function that isn't allowed. Unknown functions are left to PostgreSQL's own error;
+    types and aliases look like calls but aren't functions."""
     hidden = sorted(set(request["calls"]) - set(request["functions"]))
     rows = connection.execute("SELECT DISTINCT proname::text FROM pg_proc WHERE proname = ANY(%s)", [hidden]).fetchall()
     if rows:
@@ -80,6 +83,8 @@ def _check_calls(connection: psycopg.Connection[Any], request: dict[str, Any]) -
 
 def _fetch(connection: psycopg.Connection[Any], request: dict[str, Any]) -> dict[str, Any]:
     deadline = time.monotonic() + request["timeout"]
+    # A cursor, fetched in small parts, bounds the memory of this process; the grammar of DECLARE allows only a SELECT.
+    # prepare=True sends it by the extended protocol, which takes one statement and no more.
     connection.execute("DECLARE answer NO SCROLL CURSOR FOR " + request["sql"], prepare=True)
     rows: list[list[Any]] = []
     batch: list[list[Any]] = []
@@ -96,6 +101,7 @@ def _fetch(connection: psycopg.Connection[Any], request: dict[str, Any]) -> dict
             raise PostgresQueryError(
                 f"the result is over {request['max_bytes'] // 2**20} MB: select fewer columns or rows"
             )
+        # statement_timeout bounds each FETCH, not their sum.
         if time.monotonic() > deadline:
             raise PostgresQueryError(_timeout_message(request))
         rows += batch
@@ -103,7 +109,7 @@ def _fetch(connection: psycopg.Connection[Any], request: dict[str, Any]) -> dict
 
 
 def _cell(value: Any) -> Any:
-    """Values as SQLite's queries give them: bytes as a literal, times as ISO 8601 (UTC)."""
+    """A value as SQLite's queries return it: bytes as a literal, times as ISO 8601 (UTC)."""
     if isinstance(value, Decimal):
         value = int(value) if value.is_finite() and value.as_tuple().exponent == 0 else float(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -118,7 +124,7 @@ def _cell(value: Any) -> Any:
 
 
 def _explain(error: BaseException, connection: psycopg.Connection[Any], request: dict[str, Any]) -> dict[str, Any]:
-    """One line; for an unknown name also which names there are."""
+    """The error in one line; for an unknown name, also the names that there are."""
     if isinstance(error, PostgresQueryError):
         what, name = error.args if len(error.args) > 1 else ("", "")
         return _unknown_name(what, name, connection, request) if name else {"error": error.args[0]}
@@ -135,9 +141,9 @@ def _explain(error: BaseException, connection: psycopg.Connection[Any], request:
     if state in UNKNOWN and (named := re.search(UNKNOWN[state][1], message)):
         what = UNKNOWN[state][0] or {"function": "function", "schema": "schema"}.get(named[1], "table")
         name = named[named.re.groups].split(".")[-1]
-        if what == "table" and name in request["tables"]:  # it may be read, but not locked
+        if what == "table" and name in request["tables"]:  # a public table is denied only to SELECT … FOR UPDATE
             return {"error": ONLY_SELECT}
-        if what != "function" or name not in request["functions"]:  # else it has other arguments
+        if what != "function" or name not in request["functions"]:  # an allowed one has other arguments
             return _unknown_name(what, name, connection, request)
     return {"error": message}
 
@@ -157,7 +163,7 @@ def _timeout_message(request: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """The process: a request in, a reply out."""
+    """Read a request from stdin, write the reply to stdout."""
     try:
         reply = run_query(json.load(sys.stdin))
     except psycopg.Error as error:

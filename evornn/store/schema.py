@@ -1,6 +1,6 @@
-"""The tables. Times are seconds since 1970-01-01 UTC, by the database's clock. See `docs/reference/store.md`.
+"""The tables. Times are seconds since 1970-01-01 UTC by the database's clock. See `docs/reference/store.md`.
 
-A change here needs a migration in `migrations/versions/` and its number in HEAD; a test compares the two.
+A change needs a migration in `migrations/versions/` and its number in HEAD; a test compares the two.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from evornn.store.codec import AnyText, Json
 
 HEAD = "0005"  # the newest migration
 VERSION_TABLE = "evornn_schema"
-VIEWS = ("results", "leaderboard", "comparisons", "learning_curves")  # these and the next may be queried
+VIEWS = ("results", "leaderboard", "comparisons", "learning_curves")  # public, as are the next
 TABLES = ("experiments", "specs", "jobs", "runs", "progress", "metric_keys", "metrics", "events", "logs", "workers")
 STATES = ("queued", "running", "succeeded", "failed", "cancelling", "cancelled")
 
@@ -64,7 +64,7 @@ def _now_sqlite(element: now, compiler: Any, **kw: Any) -> str:
 
 
 class gpus(FunctionElement[float]):
-    """How many GPUs a run needs, from its fragments."""
+    """How many GPUs a run needs, read from its fragments."""
 
     type = Double()
     inherit_cache = True
@@ -86,7 +86,7 @@ def _id() -> Column[int]:
 
 
 def _belongs(table: str, *, key: bool = False, index: bool = True, null: bool = False) -> Column[int]:
-    """A foreign key `<singular>_id`; what belongs to a row goes with it."""
+    """A foreign key `<singular>_id`; deleting a row deletes the rows that belong to it."""
     target = ForeignKey(f"{table}.id", ondelete="CASCADE")
     return Column(f"{table.removesuffix('s')}_id", _Id, target, primary_key=key, index=index and not key, nullable=null)
 
@@ -168,7 +168,7 @@ runs = Table(  # a run is the unit that is claimed, resumed and compared
     *(Index(f"ix_runs_{name}_id", name, "id") for name in ("state", "task", "network", "trainer")),  # pages of a filter
 )
 
-progress = Table(  # one row per budget mark: training/records.Row
+progress = Table(  # one row per run and budget mark: training/records.Row
     "progress",
     metadata,
     _belongs("runs", key=True),
@@ -202,7 +202,7 @@ checkpoints = Table(  # the latest of an unfinished run
     _time(),
 )
 
-champions = Table(  # what a finished run found
+champions = Table(  # one row per finished run
     "champions",
     metadata,
     _belongs("runs", key=True),
@@ -210,7 +210,7 @@ champions = Table(  # what a finished run found
     Column("environment", Json, nullable=False),
 )
 
-events = Table(  # what happened to jobs and runs
+events = Table(  # of jobs and runs
     "events",
     metadata,
     _id(),
@@ -231,7 +231,7 @@ logs = Table(
     Column("message", AnyText, nullable=False),
 )
 
-workers = Table(  # who claimed runs: dispatchers and their heartbeats
+workers = Table(  # owners of claims: dispatchers and their heartbeats
     "workers",
     metadata,
     Column("name", String(200), primary_key=True),
@@ -239,11 +239,11 @@ workers = Table(  # who claimed runs: dispatchers and their heartbeats
     Column("last_seen", Double, nullable=False),
     Column("claims", BigInteger, nullable=False),
     Column("slots", Integer),  # runs that it can compute at once
-    Column("held", Integer),  # runs that it computes
-    Column("machines", Json),  # what computes them: list of records.Machine
+    Column("held", Integer),  # runs that it computes now
+    Column("machines", Json),  # that it computes on: list of records.Machine
 )
 
-tokens = Table(  # who may use the server
+tokens = Table(  # access tokens of the server
     "tokens",
     metadata,
     _id(),
@@ -255,7 +255,7 @@ tokens = Table(  # who may use the server
     Column("revoked", Double),
 )
 
-readers = Table(  # the role that people's SQL runs as on PostgreSQL: reader.py
+readers = Table(  # the role of users' queries on PostgreSQL: reader.py
     "readers",
     metadata,
     Column("role", String(63), primary_key=True),

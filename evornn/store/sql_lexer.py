@@ -1,7 +1,7 @@
-"""The words of a query for PostgreSQL: is it a SELECT, which functions does it call, does it name the server's catalog?
+"""A lexer for PostgreSQL queries: is it a SELECT, which functions does it call, does it name the server's catalog?
 
-PostgreSQL lets every role call most functions and read most of its catalog, so both are looked for before it gets to
-see the query. What a query can get past here still meets a role that may only read (reader.py).
+PostgreSQL lets every role call most functions and read most of its catalog, so both are checked before it sees the
+query. A query that slips through still runs as a role that can only read (reader.py).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TOKEN = re.compile(
 
 
 def rejection_reason(sql: str) -> str | None:
-    """Why a query can't be one that is answered; None where PostgreSQL may look at it."""
+    """Why a query is refused; None if PostgreSQL may see it."""
     if len(sql) > MAX_SQL:
         return f"the query is too large: at most {MAX_SQL} characters"
     lexemes = tokenize(sql)
@@ -51,12 +51,16 @@ def rejection_reason(sql: str) -> str | None:
     if words[0] not in READS:
         return "only SELECT is allowed here: nothing that writes, attaches, or changes settings"
     if "u&" in lexemes:
-        return "U&'' and U&\"\" are not for queries: write the characters themselves"
+        return "U&'' and U&\"\" are not allowed in queries: write the characters themselves"
     return None
 
 
 def function_names(sql: str) -> list[str]:
-    """Names before an opening bracket, or behind a closing one and a dot: functions, but also types and aliases."""
+    """Names before an opening bracket, or after a closing one and a dot: functions, but also types and aliases.
+
+    >>> function_names("SELECT max(best), (x).f FROM t AS a (x)")
+    ['a', 'f', 'max']
+    """
     lexemes = tokenize(sql)
     before = {name for name, bracket in pairwise(lexemes) if bracket == "(" and (name[:1].isalpha() or name[:1] == "_")}
     behind = {
@@ -66,13 +70,18 @@ def function_names(sql: str) -> list[str]:
 
 
 def system_name(sql: str) -> str | None:
-    """The first name that only the server's own catalog has: those begin with pg_, for no one else may."""
+    """The first name of the server's own catalog: these begin with pg_, which no other name may."""
     named = (token for token in tokenize(sql) if token.startswith("pg_") or token == "information_schema")
     return next(named, None)
 
 
 def tokenize(sql: str) -> list[str]:
-    """Words (in lower case, as PostgreSQL reads them), quoted names, single characters; no space, comment or text."""
+    """Words (in lower case, as PostgreSQL reads them), quoted names and single characters, without white space,
+    comments and string literals.
+
+    >>> tokenize("SELECT 'text', \\"Name\\" FROM t -- comment")
+    ['select', ',', 'Name', 'from', 't']
+    """
     lexemes, at = [], 0
     while at < len(sql):
         match = TOKEN.match(sql, at)
@@ -90,7 +99,7 @@ def tokenize(sql: str) -> list[str]:
 
 
 def _end_of_comment(sql: str, at: int) -> int:
-    """They nest."""
+    """Position after the comment that was opened before `at`; comments nest."""
     depth = 1
     while depth and (edge := re.compile(r"/\*|\*/").search(sql, at)):
         depth, at = depth + (1 if edge[0] == "/*" else -1), edge.end()

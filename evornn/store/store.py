@@ -1,4 +1,4 @@
-"""The meeting point: who submits, who computes and who looks on meet here and nowhere else."""
+"""The store: submitters, dispatchers and viewers share it and never talk to each other."""
 
 from __future__ import annotations
 
@@ -16,23 +16,36 @@ from evornn.store.upgrades import ensure_schema
 
 
 class Store(SubmissionMixin, LeaseMixin, ReadMixin, QueryMixin, TokenMixin):
-    """Jobs, runs and results in SQL. The same contract on every database.
+    """Jobs, runs and results in SQL, with the same contract on every database.
 
-    *Atomic.* Each method is one transaction: it happens as a whole or not at all, through any crash. What a method has
-    returned from is committed.
+    *Atomic.* Each method is one transaction: it happens as a whole or not at all, through any crash. Once a method has
+    returned, its writes are committed.
 
-    *Concurrent.* A store may be used by several threads, and the same database by several processes, each with its own
-    store (open it after forking, never before). A run is claimed by one at a time.
+    *Concurrent.* Several threads may share a store. Several processes may share a database, each with its own store,
+    opened after the fork. A run is claimed by one of them at a time.
 
-    *Ownership.* `claim` gives a run to its caller until the lease is over; each `record` renews it. Only the holder of
-    the current lease number may `record`, `finish`, `fail` or `release`; for anyone else they raise `Fenced` and write
-    nothing. The store owns no threads and starts none.
+    *Ownership.* `claim` gives a run to its caller until the lease expires; each `record` renews the lease. Only the
+    holder of the current lease number may `record`, `finish`, `fail` or `release`; for anyone else these raise `Fenced`
+    and write nothing. The store starts no threads.
 
-    *Exactly once.* A (run, mark) has one row. Computed again after a crash it must be equal, or `Diverged` is raised.
+    *Exactly once.* Each (run, mark) has one row. A row that is recomputed after a crash must be equal, or `Diverged` is
+    raised.
 
-    *Errors.* What a user can mend is a `StoreError`: locked, full, read-only, damaged or lost databases (any method);
-    `Unreachable` while a server is away: the same store goes on once it is back. `NotFound`, `Conflict`, `Fenced`,
-    `Diverged` where a method says so. NaN and infinities come back as given.
+    *Errors.* Any method raises a `StoreError` for a problem that a user can fix: a locked, full, read-only, damaged or
+    missing database. It is `Unreachable` while a server is down: the same store works again once the server is back.
+    Methods that raise `NotFound`, `Conflict`, `Fenced` or `Diverged` say so. NaN and infinities are stored as they are.
+
+    Users submit, a dispatcher claims and records, viewers read:
+
+    >>> from evornn.store.records import LogLine, NewRun
+    >>> run = NewRun("sine", "gru", "snes", fragments={}, seed=0, budget={"steps": 1000}, position=0)
+    >>> with open_store("sqlite:///example.db") as store:
+    ...     job = store.submit({"name": "example"}, [run])
+    ...     claim = store.claim("a dispatcher")  # the next run of the queue, for 30 s
+    ...     _ = store.record(claim.run.id, claim.lease, log=[LogLine("started")])  # renews the lease
+    ...     store.release(claim.run.id, claim.lease)  # back into the queue
+    ...     print(store.job(job).state, [event.kind for event in store.events(job=job)])
+    queued ['submitted', 'claimed', 'released']
     """
 
     def __enter__(self) -> Self:
@@ -43,16 +56,25 @@ class Store(SubmissionMixin, LeaseMixin, ReadMixin, QueryMixin, TokenMixin):
 
 
 def open_store(url: str, create: bool = True, busy_seconds: float = 10.0) -> Store:
-    """Open a database, say `sqlite:///evornn.db`; an empty or missing one gets its tables if `create`.
+    """Open a database.
 
-    `busy_seconds` is how long a write waits for another process's. Raises StoreError for a URL that is none, a missing
-    directory or file, a file that is no evornn database, and a schema older or newer than this evornn's.
+    Args:
+        url: `sqlite:///FILE.db` or `postgresql://USER@HOST/NAME`.
+        create: Whether to create the tables of an empty or missing database.
+        busy_seconds: How long a write waits for the write of another process.
+
+    Returns:
+        The store, a context manager that closes it.
+
+    Raises:
+        StoreError: The URL is invalid, the directory or file is missing, the file is not an evornn database, or its
+            schema is older or newer than this version's.
     """
     if sqlite3.sqlite_version_info < (3, 35):
         raise StoreError(f"evornn needs SQLite 3.35, this Python has {sqlite3.sqlite_version}: use a newer Python")
     store = Store(url, busy_seconds)
     if not create and store.path is not None and not store.path.exists():
-        raise StoreError(f"no database {store.display_url}: `evornn run` makes one, --store names another")
+        raise StoreError(f"no database {store.display_url}: `evornn run` creates one, --store names another")
     try:
         ensure_schema(store, create)
     except BaseException:

@@ -1,4 +1,4 @@
-"""From a spec to runs in the queue, once, however often it is asked; and what people do to runs afterwards."""
+"""Submit a spec's runs, once per idempotency key; then cancel, resume or retry them."""
 
 from __future__ import annotations
 
@@ -32,18 +32,30 @@ class SubmissionMixin(Database):
         owner: str = "",
         priority: int = 0,
     ) -> JobId:
-        """Queue a job's runs. The experiment is `experiment`, or the spec's `name`, or "default".
+        """Queue a job's runs.
 
-        With an idempotency key, the same request of the same owner answers the same job again.
-        Raises Conflict when the key was used for another request, StoreError when there is no run, or a name that is
-        too long.
+        Args:
+            spec: The spec as the user wrote it.
+            new_runs: The runs that it expands to.
+            idempotency_key: The same key and request of the same owner return the same job again.
+            experiment: Name of the experiment; default: the spec's `name`, else "default".
+            owner: User of the job.
+            priority: Runs with a larger one are claimed first.
+
+        Returns:
+            Number of the job.
+
+        Raises:
+            Conflict: The key was used for another request.
+            StoreError: There is no run, or a name is too long.
         """
         if not new_runs:
-            raise StoreError("the spec expands to no run: name at least one task, network, trainer and seed")
+            raise StoreError("the spec expands to no runs: name at least one task, network, trainer and seed")
         name = experiment or str(spec.get("name") or "default")
         check_names(experiment=name, owner=owner, idempotency_key=idempotency_key or "")
         for run in new_runs:
             check_names(task=run.task, network=run.network, trainer=run.trainer)
+        # A repeated key must come with an equal request, or a client would take someone else's job for its own.
         request = digest([name, spec, [asdict(run) for run in new_runs], priority])
         with self.write_transaction() as connection:
             values = {"owner": owner, "idempotency_key": idempotency_key, "request": request}
@@ -57,9 +69,9 @@ class SubmissionMixin(Database):
 
     @retry_transaction
     def cancel(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
-        """Queued runs (of a job, or one) end at once; running ones are told with their next `record`. Answers how many.
+        """Cancel the runs of a job, or one run: queued runs at once, running ones at their next `record`.
 
-        Raises NotFound.
+        Returns how many. Raises NotFound.
         """
         with self.write_transaction() as connection:
             chosen = _selection(connection, job, run)
@@ -73,9 +85,9 @@ class SubmissionMixin(Database):
 
     @retry_transaction
     def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
-        """Failed, cancelled and abandoned runs (of a job, or one) go on from their checkpoints.
+        """Queue the failed, cancelled and abandoned runs of a job, or one run; they resume from their checkpoints.
 
-        Answers how many wait now. Raises NotFound.
+        Returns how many runs are queued now. Raises NotFound.
         """
         with self.write_transaction() as connection:
             chosen = _selection(connection, job, run)
@@ -86,9 +98,9 @@ class SubmissionMixin(Database):
 
     @retry_transaction
     def retry(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
-        """Failed runs (of a job, or one) start again from nothing: rows and checkpoints go. Answers how many.
+        """Queue the failed runs of a job, or one run, to start over: their rows and checkpoints are deleted.
 
-        Raises NotFound.
+        Returns how many. Raises NotFound.
         """
         with self.write_transaction() as connection:
             chosen = _selection(connection, job, run)
@@ -105,7 +117,7 @@ _REQUEUE = {"state": "queued", "failures": 0, "not_before": None, "error": None,
 
 
 def _insert_job(connection: Connection, spec: dict[str, Any], name: str, values: dict[str, Any]) -> JobId | None:
-    """The new job's id, or None when this owner has used the idempotency key before."""
+    """Returns the new job's id, or None when this owner has used the idempotency key before."""
     ensure_row(connection, experiments, {"name": name})
     ensure_row(connection, specs, {"id": digest(spec), "data": spec})
     experiment = connection.scalar(select(experiments.c.id).where(experiments.c.name == name))
@@ -114,16 +126,25 @@ def _insert_job(connection: Connection, spec: dict[str, Any], name: str, values:
 
 
 def check_names(**names: str) -> None:
-    """Names are short and of characters that every database takes. Raises StoreError."""
+    """Check that names are short and can be stored in every database. Raises StoreError."""
     for what, name in names.items():
         if len(name) > NAME:
             raise StoreError(f"the {what} {name[:40]!r}… has {len(name)} characters, {NAME} are allowed: shorten it")
         if "\0" in name or name != name.encode(errors="replace").decode():
-            raise StoreError(f"the {what} {name!r} has characters that are no text: leave them out")
+            raise StoreError(f"the {what} {name!r} has invalid characters: leave them out")
 
 
 def ensure_row(connection: Connection, table: Table, values: dict[str, Any]) -> Any:
-    """Add a row unless its unique columns are there already; answers the new id or None."""
+    """Insert a row unless one with the same unique columns exists.
+
+    Args:
+        connection: The open write transaction.
+        table: A table with an `id`.
+        values: Values of the row's columns.
+
+    Returns:
+        Id of the new row, None if there was one already.
+    """
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(table.c.id)
     return connection.execute(statement).scalar_one_or_none()

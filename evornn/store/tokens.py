@@ -1,4 +1,4 @@
-"""Keys to the server: a random secret that is shown once, of which the store keeps a hash and what it may do."""
+"""Access tokens of the server: the secret is random and shown once; the store keeps its hash and its scopes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from evornn.store.schema import now, tokens
 from evornn.store.submissions import check_names, ensure_row
 
 SCOPES = ("read", "submit", "admin")
-BYTES = 32  # of randomness in a secret: no need for a slow hash
-RESOLUTION = 60.0  # seconds between two writes of when a token was last used
+BYTES = 32  # of randomness in a secret, so a fast hash is safe
+RESOLUTION = 60.0  # seconds between two writes of `last_used`
 
 
 class TokenMixin(Database):
@@ -26,9 +26,19 @@ class TokenMixin(Database):
 
     @retry_transaction
     def add_token(self, name: str, scopes: Iterable[str]) -> str:
-        """A new token's secret; it can't be shown again. `scopes` are of read, submit and admin.
+        """Create a token and return its secret, which can't be shown again.
 
-        Raises Conflict for a name that is taken, UnknownName for another scope, StoreError for none.
+        Args:
+            name: Name of the token, unique.
+            scopes: One or more of read, submit and admin.
+
+        Returns:
+            The secret.
+
+        Raises:
+            Conflict: The name is taken.
+            UnknownName: There is no such scope.
+            StoreError: The name or the scopes are empty.
         """
         given = _check_scopes(scopes)
         ordered = [scope for scope in SCOPES if scope in given]
@@ -38,17 +48,17 @@ class TokenMixin(Database):
         secret = f"evornn_{secrets.token_urlsafe(BYTES)}"
         with self.write_transaction() as connection:
             if ensure_row(connection, tokens, {"name": name, "digest": _digest(secret), "scopes": ordered}) is None:
-                raise Conflict(f"there is a token {name!r} already: choose another name")
+                raise Conflict(f"there is already a token {name!r}: choose another name")
         return secret
 
     def tokens(self) -> list[Token]:
-        """All tokens, also revoked ones, oldest first."""
+        """All tokens, including revoked ones, oldest first."""
         with self.read_transaction() as connection:
             return [_token(row) for row in connection.execute(_select_tokens().order_by(tokens.c.id)).mappings()]
 
     @retry_transaction
     def revoke_token(self, name: str) -> None:
-        """From now on it opens nothing. Raises NotFound for no such name."""
+        """Make a token invalid from now on. Raises NotFound for an unknown name."""
         change = update(tokens).where(tokens.c.name == name, tokens.c.revoked.is_(None)).values(revoked=now())
         with self.write_transaction() as connection:
             if connection.execute(select(tokens.c.id).where(tokens.c.name == name)).first() is None:
@@ -56,7 +66,7 @@ class TokenMixin(Database):
             connection.execute(change)
 
     def token_for(self, secret: str) -> Token | None:
-        """The token with this secret, unless it is revoked or there is none. Notes the minute of its use."""
+        """The valid token with this secret, or None. Updates when the token was last used."""
         with self.read_transaction() as connection:
             chosen = _select_tokens().where(tokens.c.digest == _digest(secret), tokens.c.revoked.is_(None))
             row = connection.execute(chosen.add_columns(now().label("now"))).mappings().one_or_none()

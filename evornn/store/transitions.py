@@ -1,7 +1,7 @@
 """The states of a run, and the only statements that change them.
 
 queued → running → succeeded           claim, finish
-         running → queued              release, lease over, failure with another try left
+         running → queued              release, expired lease, failure with another try left
          running → failed              fail
 queued → cancelled                     cancel
          running → cancelling → cancelled
@@ -19,14 +19,23 @@ from evornn.store.errors import Fenced
 from evornn.store.records import RunId
 from evornn.store.schema import events, now, runs
 
-OPEN = ("running", "cancelling")  # somebody holds a lease
+OPEN = ("running", "cancelling")  # states under a lease
 EXPIRED = "expired"
 
 
 def fence(connection: Connection, run: RunId, lease: int) -> RowMapping:
-    """Renew the lease and answer the run's row; it is the first statement of every write of a run.
+    """Renew the lease: the first statement of every write to a run.
 
-    Raises Fenced when the lease is not ours any more.
+    Args:
+        connection: The open write transaction.
+        run: The run.
+        lease: Number of the caller's lease.
+
+    Returns:
+        The run's id, job_id, state, failures and not_finite.
+
+    Raises:
+        Fenced: The run is not under this lease any more.
     """
     row = connection.execute(_FENCE, {"ours": run, "number": lease}).mappings().one_or_none()
     if row is None:
@@ -35,12 +44,14 @@ def fence(connection: Connection, run: RunId, lease: int) -> RowMapping:
 
 
 def fenced_error(run: RunId, lease: int) -> Fenced:
-    return Fenced(f"run {run}: lease {lease} is over or another worker has the run now; this attempt stops")
+    """The error for a write under a lease that is not the run's current one."""
+    return Fenced(f"run {run}: lease {lease} has expired or another worker has the run now; this attempt stops")
 
 
 def fence_all(connection: Connection, leases: Collection[tuple[RunId, int]]) -> dict[RunId, RowMapping]:
-    """Renew many leases at once. Answers the rows of those runs whose lease is ours."""
+    """Renew many leases at once. Returns id and state of the runs that are still under theirs."""
     ours = tuple_(runs.c.id, runs.c.lease).in_(leases)
+    # Ordered: two transactions that lock the same runs in different orders would deadlock.
     statement = (
         select(runs.c.id).where(ours, runs.c.state.in_(OPEN)).order_by(runs.c.id).with_for_update(key_share=True)
     )
@@ -52,13 +63,22 @@ def fence_all(connection: Connection, leases: Collection[tuple[RunId, int]]) -> 
 def transition(
     connection: Connection, kind: str, values: Mapping[str, Any], *where: ColumnElement[bool], detail: str = ""
 ) -> list[RunId]:
-    """Change the runs that match, with an event `kind` for each; answers their ids.
+    """Change the state of all runs that match, with an event for each.
 
-    The inner SELECT locks the rows where the database can, so that none changes state between looking and writing.
-    Rows that another transaction holds are being changed already: an expired lease may be renewed in this moment.
+    Args:
+        connection: The open write transaction.
+        kind: Kind of the events.
+        values: New values of the runs' columns, `state` among them.
+        where: Conditions that a run must meet.
+        detail: Text of the events.
+
+    Returns:
+        Ids of the changed runs, in ascending order.
     """
+    # The inner SELECT locks the rows (on PostgreSQL), so that no state changes between reading and writing. Expired
+    # leases skip rows that are locked already: their holder may be renewing the lease at this moment.
     chosen = select(runs.c.id).where(*where).order_by(runs.c.id)
-    chosen = chosen.with_for_update(skip_locked=kind == EXPIRED, key_share=True)  # what belongs to them may be written
+    chosen = chosen.with_for_update(skip_locked=kind == EXPIRED, key_share=True)  # rows that refer to them stay free
     change = update(runs).where(runs.c.id.in_(chosen)).values(**values).returning(runs.c.id, runs.c.job_id)
     changes = sorted((int(run), int(job)) for run, job in connection.execute(change))
     if changes:
@@ -68,19 +88,29 @@ def transition(
 
 
 def expire_leases(connection: Connection) -> None:
-    """Runs whose worker went silent: to be claimed again, or cancelled if that was asked."""
+    """Requeue the runs of workers that went silent; cancel those that a user asked to cancel."""
+    # Nearly always there are none: the read is cheaper than an UPDATE that locks nothing.
     if connection.execute(_FIRST_EXPIRED).first() is not None:
         release_leases(connection, EXPIRED, runs.c.lease_until <= now())
 
 
 def release_leases(connection: Connection, kind: str, *where: ColumnElement[bool]) -> int:
-    """Give up leases: back to the queue, or cancelled where that was asked. Answers how many."""
+    """End leases: running runs go back to the queue, cancelling ones are cancelled.
+
+    Args:
+        connection: The open write transaction.
+        kind: Kind of the event of a requeued run, "released" or "expired".
+        where: Conditions that a run must meet.
+
+    Returns:
+        How many leases ended.
+    """
     queued = transition(connection, kind, {"state": "queued", "lease_until": None}, runs.c.state == "running", *where)
     end = {"state": "cancelled", "lease_until": None, "finished": now()}
     return len(queued) + len(transition(connection, "cancelled", end, runs.c.state == "cancelling", *where))
 
 
-# Built once: putting a statement together costs more than running it.
+# Built once: building a statement costs more than running it.
 _FENCE = (
     update(runs)
     .where(runs.c.id == bindparam("ours"), runs.c.lease == bindparam("number"), runs.c.state.in_(OPEN))

@@ -1,4 +1,4 @@
-"""The schema's version: made, upgraded, checked. Alembic is imported only where it works."""
+"""Creates, upgrades and checks the schema. Alembic is imported only where it is used."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Health:
-    """What `check` found."""
+    """The result of `check`."""
 
     version: str | None  # of the schema; None: no evornn tables
-    wanted: str  # by this evornn
+    wanted: str  # by this version of evornn
     problems: tuple[str, ...]  # one line each; empty when all is well
 
     def __str__(self) -> str:
-        return "\n".join(self.problems) or f"schema {self.version}, as this evornn wants it: all is well"
+        return "\n".join(self.problems) or f"schema {self.version} is up to date and the database is sound"
 
 
 def upgrade(url: str, revision: str = "head") -> str:
-    """Bring a database's schema to this evornn's (or to another revision, downwards too). Answers its version.
+    """Upgrade a database's schema to this version's, or move it to another revision, up or down.
 
-    Creates the file of an SQLite database that doesn't exist. All or nothing. Raises StoreError.
+    All or nothing. Creates a missing SQLite file. Returns the schema's version. Raises StoreError.
     """
     database = Database(url)
     try:
@@ -45,7 +45,7 @@ def upgrade(url: str, revision: str = "head") -> str:
 
 
 def check(url: str) -> Health:
-    """Is the schema this evornn's, and is the file sound? Raises StoreError when the database can't be opened."""
+    """Check the schema and, of SQLite, the file. Raises StoreError when the database can't be opened."""
     database = Database(url)
     try:
         with database.read_transaction() as connection:
@@ -57,7 +57,7 @@ def check(url: str) -> Health:
 
 
 def ensure_schema(database: Database, create: bool) -> None:
-    """The schema is the one this evornn wants, or is made in an empty database. Raises StoreError."""
+    """Check that the schema is this version's; create it in an empty database if `create`. Raises StoreError."""
     if create and database.path is not None and not database.path.exists():
         _upgrade(database, "head")
     with database.read_transaction() as connection:
@@ -81,7 +81,7 @@ def version_of(connection: Connection) -> str | None:
 
 def _version_message(version: str | None) -> str:
     if version is None:
-        return "is empty: `evornn db upgrade` makes its tables"
+        return "is empty: `evornn db upgrade` creates its tables"
     if version < HEAD:
         return f"has schema {version}, this evornn wants {HEAD}: back it up, then run `evornn db upgrade`"
     return (
@@ -91,7 +91,7 @@ def _version_message(version: str | None) -> str:
 
 
 def _upgrade(database: Database, revision: str) -> str:
-    """One transaction. A second process that does the same waits for the first, then has nothing to do."""
+    """Upgrade in one transaction. A second process that does the same waits for the first, then finds nothing to do."""
     from alembic import command
     from alembic.script import ScriptDirectory
 
@@ -144,7 +144,7 @@ def _schema_problems(connection: Connection, version: str | None) -> list[str]:
 
 
 def _index_filter(connection: Connection) -> Callable[..., bool]:
-    """SQLite can't say that an index is descending, so `ix_runs_claim` would always seem to differ."""
+    """SQLite doesn't report that an index is descending, so `ix_runs_claim` would always seem to differ."""
     return lambda thing, name, *_: connection.dialect.name != "sqlite" or name != "ix_runs_claim"
 
 

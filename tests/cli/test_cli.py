@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas
 import pytest
-import yaml
-from test_store_files import _as_user
+from command_line import CommandLine
+from specs import SMALL_SPEC, SPEC_MISTAKES, write_spec
 
-from evornn import cli
 from evornn.errors import EvornnError
 from evornn.service.doctor import Finding
 from evornn.store.records import Claim
@@ -47,93 +44,20 @@ COMMANDS = [
     "token",
     "db",
 ]
-SPEC: dict[str, Any] = {
-    "name": "small",
-    "tasks": [{"kind": "adding", "length": 10, "train": 20, "valid": 5, "test": 5}],
-    "networks": [{"kind": "elman", "units": 3}],
-    "trainers": [{"kind": "snes", "population": 4}, {"kind": "adam"}],
-    "seeds": 2,
-    "budget": {"steps": 20_000, "marks": 4},
-}
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        return json.loads(self.out)
-
-
-class Evornn:
-    """The command, in this process."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], folder: Path) -> None:
-        self.monkeypatch, self.capfd, self.folder = monkeypatch, capfd, folder
-
-    def __call__(self, *words: str | Path) -> Answer:
-        self.monkeypatch.setattr(sys, "argv", ["evornn", *map(str, words)])
-        self.capfd.readouterr()
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            cli.main()
-        except SystemExit as end:
-            return self._answer(end.code)
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        return self._answer(0)
-
-    def _answer(self, status: Any) -> Answer:
-        out, err = self.capfd.readouterr()
-        return Answer(int(status or 0), out, err)
-
-    def refuses(self, *words: str | Path) -> str:
-        """The error, which is one line; again as JSON."""
-        answer = self(*words)
-        assert answer.status == 1, answer
-        assert answer.err.startswith("error: ") and answer.err.count("\n") == 1, answer.err
-        again = self(*words, "--json")
-        assert again.status == 1
-        assert steady("error: " + json.loads(again.err)["error"]) == steady(answer.err.rstrip("\n"))
-        return answer.err.rstrip("\n")
-
-
-def steady(error: str) -> str:
-    """An error without the memory that was free at its moment."""
-    return re.sub(r"[\d.]+ GiB are available", "GiB are available", error)
-
-
-@pytest.fixture
-def evornn(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Evornn:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("EVORNN_STORE", raising=False)
-    return Evornn(monkeypatch, capfd, tmp_path)
-
-
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A store with a finished job."""
     import evornn
 
     url = f"sqlite:///{tmp_path_factory.mktemp('store')}/evornn.db"
-    evornn.run(SPEC, store=url, workers=0).close()
+    evornn.run(SMALL_SPEC, store=url, workers=0).close()
     return url
-
-
-def spec(folder: Path, **changes: Any) -> Path:
-    file = folder / "spec.yaml"
-    file.write_text(yaml.safe_dump({**SPEC, **changes}))
-    return file
 
 
 # ---- commands ------------------------------------------------------------------------------------------------------
 
 
-def test_help_lists_every_command(evornn: Evornn) -> None:
+def test_help_lists_every_command(evornn: CommandLine) -> None:
     answer = evornn("--help")
     assert answer.status == 0 and all(f" {command} " in answer.out for command in COMMANDS)
     for command in COMMANDS:
@@ -141,7 +65,7 @@ def test_help_lists_every_command(evornn: Evornn) -> None:
         assert shown.status == 0 and (command in ("db", "token") or "--json" in shown.out)
 
 
-def test_wrong_command_lines_have_status_2(evornn: Evornn) -> None:
+def test_wrong_command_lines_have_status_2(evornn: CommandLine) -> None:
     for words in (
         ["rum"],
         ["run"],
@@ -153,8 +77,8 @@ def test_wrong_command_lines_have_status_2(evornn: Evornn) -> None:
         assert answer.status == 2 and "Traceback" not in answer.err
 
 
-def test_run_and_resume(evornn: Evornn, tmp_path: Path) -> None:
-    answer = evornn("run", spec(tmp_path), "--workers", "0", "--report", "report.html")
+def test_run_and_resume(evornn: CommandLine, tmp_path: Path) -> None:
+    answer = evornn("run", write_spec(tmp_path), "--workers", "0", "--report", "report.html")
     assert answer.status == 0 and (tmp_path / "evornn.db").exists()
     assert answer.out.startswith("job 1: 4 runs\n") and "4/4 runs" in answer.out
     assert f"report    {tmp_path}/report.html" in answer.out and "<html" in (tmp_path / "report.html").read_text()[:200]
@@ -163,7 +87,7 @@ def test_run_and_resume(evornn: Evornn, tmp_path: Path) -> None:
     assert again.status == 0 and again.data["job"] == 1
 
 
-def test_the_queries_that_a_run_suggests_work(evornn: Evornn, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_queries_that_a_run_suggests_work(evornn: CommandLine, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVORNN_STORE", database)
     from evornn.cli.run import QUERIES
 
@@ -172,14 +96,14 @@ def test_the_queries_that_a_run_suggests_work(evornn: Evornn, database: str, mon
         assert answer.status == 0 and answer.data
 
 
-def test_run_as_json(evornn: Evornn, tmp_path: Path) -> None:
-    answer = evornn("run", spec(tmp_path), "--workers", "0", "--json", "--store", f"sqlite:///{tmp_path}/other.db")
+def test_run_as_json(evornn: CommandLine, tmp_path: Path) -> None:
+    answer = evornn("run", write_spec(tmp_path), "--workers", "0", "--json", "--store", f"sqlite:///{tmp_path}/other.db")
     assert answer.status == 0 and answer.data["job"] == 1 and answer.err == ""
     assert (tmp_path / "other.db").exists() and not (tmp_path / "evornn.db").exists()
 
 
-def test_runs_that_fail_have_status_3(evornn: Evornn, tmp_path: Path) -> None:
-    file = spec(tmp_path, budget=100)
+def test_runs_that_fail_have_status_3(evornn: CommandLine, tmp_path: Path) -> None:
+    file = write_spec(tmp_path, budget=100)
     answer = evornn("run", file, "--workers", "0")
     assert answer.status == 3 and "4 failed" in answer.out
     assert "failed: budget.steps: 100 network steps don't pay" in answer.err
@@ -187,7 +111,7 @@ def test_runs_that_fail_have_status_3(evornn: Evornn, tmp_path: Path) -> None:
     assert as_json.status == 3 and as_json.data == {"job": 1, "runs": {"failed": 4}}
 
 
-def test_an_interrupt_says_how_to_go_on(evornn: Evornn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_says_how_to_go_on(evornn: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from evornn.service.dispatch.dispatcher import Dispatcher
 
     begin = Dispatcher._start
@@ -199,7 +123,7 @@ def test_an_interrupt_says_how_to_go_on(evornn: Evornn, tmp_path: Path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(Dispatcher, "_start", interrupted)
-        answer = evornn("run", spec(tmp_path), "--workers", "0")
+        answer = evornn("run", write_spec(tmp_path), "--workers", "0")
     assert answer.status == 130 and "`evornn resume` goes on" in answer.err and "Traceback" not in answer.err
     counts = evornn("ls", "--json").data[0]["counts"]
     assert counts == {"succeeded": 1, "queued": 3}
@@ -210,7 +134,7 @@ def test_an_interrupt_says_how_to_go_on(evornn: Evornn, tmp_path: Path, monkeypa
 @pytest.mark.slow
 def test_an_interrupt_while_ray_computes(tmp_path: Path) -> None:
     """Ray's own handler of SIGTERM would abort."""
-    file = spec(tmp_path, budget={"steps": 10**10, "marks": 10_000})
+    file = write_spec(tmp_path, budget={"steps": 10**10, "marks": 10_000})
     code = "from evornn.cli import main; main()"
     command = [sys.executable, "-c", code, "run", file, "--workers", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as child:
@@ -232,7 +156,7 @@ def _wait_for_a_mark(folder: Path) -> None:
     raise AssertionError("no run has come to its first mark")
 
 
-def test_ls_and_show(evornn: Evornn, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ls_and_show(evornn: CommandLine, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVORNN_STORE", database)
     (job,) = evornn("ls", "--json").data
     assert job["experiment"] == "small" and job["counts"] == {"succeeded": 4} and job["state"] == "succeeded"
@@ -247,7 +171,7 @@ def test_ls_and_show(evornn: Evornn, database: str, monkeypatch: pytest.MonkeyPa
         assert (answer.status == 0 and "small" in answer.out) or "snes" in answer.out
 
 
-def test_show_says_how_the_task_judges(evornn: Evornn, tmp_path: Path) -> None:
+def test_show_says_how_the_task_judges(evornn: CommandLine, tmp_path: Path) -> None:
     spec = {
         "name": "bits", "tasks": [{"kind": "parity", "train": 20, "valid": 10, "test": 10}], "seeds": 1,
         "networks": [{"kind": "elman", "units": 2}], "trainers": [{"kind": "snes", "population": 4}],
@@ -262,14 +186,14 @@ def test_show_says_how_the_task_judges(evornn: Evornn, tmp_path: Path) -> None:
     assert "share of strings right" in " ".join(evornn("compare", "--store", "sqlite:///bits.db").out.split())
 
 
-def test_compare(evornn: Evornn, database: str, tmp_path: Path) -> None:
+def test_compare(evornn: CommandLine, database: str, tmp_path: Path) -> None:
     answer = evornn("compare", "--store", database, "--json", "--report", "r.html")
     assert answer.status == 0 and answer.data["job"] == 1 and (tmp_path / "r.html").stat().st_size > 10_000
     text = evornn("compare", "1", "--store", database)
     assert text.status == 0 and "snes" in text.out and "adam" in text.out
 
 
-def test_query(evornn: Evornn, database: str) -> None:
+def test_query(evornn: CommandLine, database: str) -> None:
     sql = "SELECT trainer, COUNT(*) AS runs FROM results GROUP BY trainer ORDER BY trainer"
     assert evornn("query", sql, "--store", database, "--json").data == [
         {"trainer": "adam", "runs": 2},
@@ -279,23 +203,23 @@ def test_query(evornn: Evornn, database: str) -> None:
     assert table.splitlines()[0].split() == ["trainer", "runs"]
 
 
-def test_many_columns_are_shown_row_by_row(evornn: Evornn, database: str) -> None:
+def test_many_columns_are_shown_row_by_row(evornn: CommandLine, database: str) -> None:
     lines = evornn("query", "SELECT * FROM results ORDER BY run", "--store", database).out.splitlines()
     assert [line.split()[1] for line in lines if line.startswith("run ")] == ["1", "2", "3", "4"]
     assert any(line.split() == ["network_steps", "19,360"] for line in lines)
 
 
-def test_what_a_database_holds_cannot_write_over_the_terminal(evornn: Evornn, database: str) -> None:
+def test_what_a_database_holds_cannot_write_over_the_terminal(evornn: CommandLine, database: str) -> None:
     answer = evornn("query", "SELECT char(27) || '[2J' AS \"a\x1b[3J\", char(8238, 10) AS b", "--store", database)
     assert answer.status == 0 and answer.out.split() == ["a\\x1b[3J", "b", "\\x1b[2J", "\\u202e\\n"]
 
 
-def test_a_long_name_is_given_back_in_part(evornn: Evornn, database: str) -> None:
+def test_a_long_name_is_given_back_in_part(evornn: CommandLine, database: str) -> None:
     assert len(evornn.refuses("query", f"SELECT {'y' * 10_000} FROM results", "--store", database)) < 600
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "json"])
-def test_export(suffix: str, evornn: Evornn, database: str, tmp_path: Path) -> None:
+def test_export(suffix: str, evornn: CommandLine, database: str, tmp_path: Path) -> None:
     read = {"csv": pandas.read_csv, "parquet": pandas.read_parquet, "json": pandas.read_json}[suffix]
     runs, curves = tmp_path / f"runs.{suffix}", tmp_path / f"curves.{suffix}"
     assert evornn("export", runs, "--store", database, "--json").data == {"file": str(runs), "lines": 4}
@@ -303,7 +227,7 @@ def test_export(suffix: str, evornn: Evornn, database: str, tmp_path: Path) -> N
     assert len(read(runs)) == 4 and list(read(curves)["mark"]) == [1, 2, 3, 4] * 4
 
 
-def test_catalog(evornn: Evornn) -> None:
+def test_catalog(evornn: CommandLine) -> None:
     entries = {entry["name"]: entry for entry in evornn("catalog", "--json").data}
     assert {"sunspots", "csv", "adding", "elman", "lstm", "gru", "ctrnn", "cma_es", "adam", "memetic"} <= set(entries)
     assert entries["cma_es"]["group"] == "trainers" and entries["cma_es"]["settings"]["covariance"] == "full"
@@ -314,7 +238,7 @@ def test_catalog(evornn: Evornn) -> None:
     assert "Gers, Schmidhuber & Cummins 2000" in shown and "cₜ = f⊙cₜ₋₁ + i⊙z" in shown and "simd, torch" in shown
 
 
-def test_doctor(evornn: Evornn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor(evornn: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = evornn("doctor", "--json")
     assert answer.status == (0 if all(finding["good"] for finding in answer.data) else 1)
     assert {"Python", "packages", "memory", "store"} <= {finding["what"] for finding in answer.data}
@@ -323,36 +247,16 @@ def test_doctor(evornn: Evornn, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bad.status == 1 and "full: make room" in bad.out
 
 
-def test_db(evornn: Evornn, database: str) -> None:
+def test_db(evornn: CommandLine, database: str) -> None:
     assert evornn("db", "upgrade", "--store", database, "--json").data["version"]
     assert evornn("db", "check", "--store", database, "--json").data["problems"] == []
 
 
 # ---- mistakes ------------------------------------------------------------------------------------------------------
 
-SPEC_MISTAKES: list[tuple[dict[str, Any], str]] = [
-    ({"networks": [{"kind": "elmann"}]}, "unknown network in networks.0 'elmann': did you mean 'elman'?"),
-    ({"trainers": [{"kind": "cmaes"}]}, "unknown trainer in trainers.0 'cmaes': did you mean 'cma_es'?"),
-    ({"tasks": [{"kind": "sunspot"}]}, "unknown task in tasks.0 'sunspot': did you mean 'sunspots'?"),
-    ({"budget": 0}, "budget.steps: Input should be greater than or equal to 1, got 0"),
-    (
-        {"trainers": [{"kind": "cma_es", "population": 1}]},
-        "trainers.0.population: Input should be greater than",
-    ),
-    (
-        {"networks": [{"kind": "elman", "units": 300}], "trainers": [{"kind": "cma_es"}]},
-        "set covariance: separable or limited_memory",
-    ),
-    ({"loss": "zero_one"}, "the loss zero_one has no gradient: use an evolutionary trainer"),
-    ({"trainers": [{"kind": "snes", "population": 10**9}]}, "1,000,000,000 members"),
-    ({"start_from": {"run": 7}}, "no run 7"),
-    ({"seeds": []}, "seeds: must be a number of seeds"),
-]
-
-
 @pytest.mark.parametrize(("changes", "problem"), SPEC_MISTAKES, ids=lambda value: str(value)[:50])
-def test_mistakes_in_a_spec(changes: dict[str, Any], problem: str, evornn: Evornn, tmp_path: Path) -> None:
-    assert problem in evornn.refuses("run", spec(tmp_path, **changes), "--workers", "0")
+def test_mistakes_in_a_spec(changes: dict[str, Any], problem: str, evornn: CommandLine, tmp_path: Path) -> None:
+    assert problem in evornn.refuses("run", write_spec(tmp_path, **changes), "--workers", "0")
 
 
 @pytest.mark.parametrize(
@@ -365,13 +269,13 @@ def test_mistakes_in_a_spec(changes: dict[str, Any], problem: str, evornn: Evorn
         ("- 1", "must be a mapping"),
     ],
 )
-def test_yaml_that_is_no_spec(text: str, problem: str, evornn: Evornn, tmp_path: Path) -> None:
+def test_yaml_that_is_no_spec(text: str, problem: str, evornn: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(text)
     assert evornn.refuses("run", "bad.yaml", "--workers", "0").startswith("error: bad.yaml")
     assert problem.split(":")[0] in evornn.refuses("run", "bad.yaml", "--workers", "0")
 
 
-def test_a_spec_that_is_not_there(evornn: Evornn) -> None:
+def test_a_spec_that_is_not_there(evornn: CommandLine) -> None:
     assert "spec.yaml: no such file: give the path" in evornn.refuses("run", "spec.yaml", "--workers", "0")
 
 
@@ -386,40 +290,40 @@ def test_a_spec_that_is_not_there(evornn: Evornn) -> None:
     ],
     ids=["missing file", "missing column", "text", "NaN", "too short"],
 )
-def test_mistakes_in_a_series(text: str | None, problem: str, evornn: Evornn, tmp_path: Path) -> None:
+def test_mistakes_in_a_series(text: str | None, problem: str, evornn: CommandLine, tmp_path: Path) -> None:
     if text is not None:
         (tmp_path / "series.csv").write_text(text)
     task = {"kind": "csv", "path": str(tmp_path / "series.csv"), "inputs": ["x"], "targets": ["y"], "window": 12}
-    error = evornn.refuses("run", spec(tmp_path, tasks=[task]), "--workers", "0")
+    error = evornn.refuses("run", write_spec(tmp_path, tasks=[task]), "--workers", "0")
     assert problem in error and "series" in error
 
 
-def test_a_database_that_is_locked(evornn: Evornn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert evornn("run", spec(tmp_path), "--workers", "0").status == 0
+def test_a_database_that_is_locked(evornn: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert evornn("run", write_spec(tmp_path), "--workers", "0").status == 0
     from evornn.store import store as module
 
     quick = module.Store.__init__
     monkeypatch.setattr(module.Store, "__init__", lambda self, url, busy_seconds: quick(self, url, 0.05))
     with closing(sqlite3.connect(tmp_path / "evornn.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert "is locked by another program: wait for it" in evornn.refuses("run", spec(tmp_path), "--workers", "0")
+        assert "is locked by another program: wait for it" in evornn.refuses("run", write_spec(tmp_path), "--workers", "0")
 
 
-def test_a_database_of_another_schema(evornn: Evornn, database: str, tmp_path: Path) -> None:
+def test_a_database_of_another_schema(evornn: CommandLine, database: str, tmp_path: Path) -> None:
     path = tmp_path / "evornn.db"
     path.write_bytes(Path(database.removeprefix("sqlite:///")).read_bytes())
     for version, advice in (("0001", "`evornn db upgrade`"), ("9999", "upgrade evornn")):
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = ?", (version,))
             connection.commit()
-        for words in (["ls"], ["run", spec(tmp_path), "--workers", "0"]):
+        for words in (["ls"], ["run", write_spec(tmp_path), "--workers", "0"]):
             assert advice in evornn.refuses(*words)
 
 
-def test_a_database_that_is_read_only(evornn: Evornn, database: str, tmp_path: Path) -> None:
+def test_a_database_that_is_read_only(evornn: CommandLine, database: str, tmp_path: Path) -> None:
     path = tmp_path / "evornn.db"
     path.write_bytes(Path(database.removeprefix("sqlite:///")).read_bytes())
-    file = spec(tmp_path)
+    file = write_spec(tmp_path)
     assert evornn("run", file, "--workers", "0").status == 0
     with _as_user(tmp_path, path, file):
         path.chmod(0o444)
@@ -431,13 +335,13 @@ def test_a_database_that_is_read_only(evornn: Evornn, database: str, tmp_path: P
     ("words", "problem"),
     [
         (["ls"], "no database sqlite:///evornn.db: `evornn run` makes one"),
-        (["ls", "--store", "nonsense"], "'nonsense' is no database URL: want sqlite:///FILE.db"),
+        (["ls", "--store", "nonsense"], "'nonsense' is not a database URL: want sqlite:///FILE.db"),
         (["ls", "--store", "mysql://x/y"], "can't use 'mysql'"),
         (["catalog", "lstmm"], "unknown task, network or trainer 'lstmm': did you mean 'lstm'?"),
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_mistakes_without_a_store(words: list[str], problem: str, evornn: Evornn) -> None:
+def test_mistakes_without_a_store(words: list[str], problem: str, evornn: CommandLine) -> None:
     assert problem in evornn.refuses(*words)
 
 
@@ -462,20 +366,20 @@ def test_mistakes_without_a_store(words: list[str], problem: str, evornn: Evornn
     ids=lambda value: str(value)[:40],
 )
 def test_mistakes_with_a_store(
-    words: list[str], problem: str, evornn: Evornn, database: str, monkeypatch: pytest.MonkeyPatch
+    words: list[str], problem: str, evornn: CommandLine, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EVORNN_STORE", database)
     assert problem in evornn.refuses(*words)
 
 
-def test_a_report_that_cannot_be_written_is_told_before_anything_is_queued(evornn: Evornn, tmp_path: Path) -> None:
-    evornn.refuses("run", spec(tmp_path), "--workers", "0", "--report", "nowhere/r.html")
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_queued(evornn: CommandLine, tmp_path: Path) -> None:
+    evornn.refuses("run", write_spec(tmp_path), "--workers", "0", "--report", "nowhere/r.html")
     assert not (tmp_path / "evornn.db").exists()
 
 
-def test_without_ray(evornn: Evornn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray(evornn: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    for words in (["run", spec(tmp_path)], ["run", spec(tmp_path), "--address", "here:1"], ["resume"]):
+    for words in (["run", write_spec(tmp_path)], ["run", write_spec(tmp_path), "--address", "here:1"], ["resume"]):
         assert (
             evornn.refuses(*words)
             == "error: Ray is not installed: pip install ray, or use --workers 0 to run in this process"
@@ -516,8 +420,8 @@ def test_errors_of_the_real_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://localhost:1", "nowhere.invalid:6379", "127.0.0.1:99999"])
-def test_a_cluster_that_is_not_there(address: str, evornn: Evornn, tmp_path: Path) -> None:
-    error = evornn.refuses("run", spec(tmp_path), "--address", address)
+def test_a_cluster_that_is_not_there(address: str, evornn: CommandLine, tmp_path: Path) -> None:
+    error = evornn.refuses("run", write_spec(tmp_path), "--address", address)
     assert error.startswith(f"error: no Ray cluster at {address} (") and "check the address, or leave it out" in error
 
 
@@ -533,9 +437,9 @@ def test_a_reader_that_leaves(tmp_path: Path, database: str) -> None:
         assert "Traceback" not in child.stderr.read()
 
 
-def test_a_job_that_nobody_will_compute_is_said_to_be_one(evornn: Evornn) -> None:
+def test_a_job_that_nobody_will_compute_is_said_to_be_one(evornn: CommandLine) -> None:
     """Until a dispatcher gives a sign of life."""
-    file = spec(evornn.folder)
+    file = write_spec(evornn.folder)
     answer = evornn("submit", file)
     assert answer.status == 0 and "1: " in answer.out and "`evornn dispatch`" in answer.err
     with open_store("sqlite:///evornn.db") as store:
@@ -543,5 +447,5 @@ def test_a_job_that_nobody_will_compute_is_said_to_be_one(evornn: Evornn) -> Non
     assert evornn("submit", file).err == ""
 
 
-def test_a_sound_database_is_said_to_be_sound(evornn: Evornn, database: str) -> None:
-    assert evornn("db", "check", "--store", database).out.strip().endswith("all is well")
+def test_a_sound_database_is_said_to_be_sound(evornn: CommandLine, database: str) -> None:
+    assert evornn("db", "check", "--store", database).out.strip().endswith("the database is sound")

@@ -98,13 +98,13 @@ def test_a_pool_of_lost_connections_is_made_anew(server: Postgres, url: str) -> 
 @pytest.mark.parametrize(
     ("change", "says", "away"),
     [
-        (("/evornn_", "/nowhere_"), "does not exist: make it with createdb", False),
-        (("postgres@", "nobody_known@"), "knows no such user: make it with createuser", False),
+        (("/evornn_", "/nowhere_"), "does not exist: create it with createdb", False),
+        (("postgres@", "nobody_known@"), "has no such user: create it with createuser", False),
         (("postgres@", f"locked:{SECRET}@"), "check user and password", False),
         (("postgres@", "locked@"), "check user and password", False),
         (("postgres@", f"shut_out:{SECRET}@"), "pg_hba.conf", False),
         (("@127.0.0.1", f":{SECRET}@nohost.invalid"), "can't be reached", True),
-        (("127.0.0.1:", "127.0.0.1:1"), "can't be reached|no database URL", True),
+        (("127.0.0.1:", "127.0.0.1:1"), "can't be reached|not a database URL", True),
     ],
 )
 def test_wrong_addresses(server: Postgres, url: str, change: tuple[str, str], says: str, away: bool) -> None:
@@ -137,7 +137,7 @@ def test_what_the_server_refuses(server: Postgres, url: str) -> None:
         connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest")
         with open_store(url.replace("postgres@", "guest@")) as guest:
             assert len(guest.runs()) == 2
-            with pytest.raises(StoreError, match="refuses this to its user"):
+            with pytest.raises(StoreError, match="denies this to its user"):
                 guest.cancel(1)
         name = url.rpartition("/")[2]
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")

@@ -90,7 +90,7 @@ HOSTILE = {
     "TABLE pg_catalog.pg_authid": "no table 'pg_catalog'",
     'SELECT * FROM "pg_shadow"': "no table 'pg_shadow'",
     "SELECT * FROM information_schema.tables": "no table 'information_schema'",
-    "SELECT U&'x' FROM U&\"\\0070g_roles\"": "not for queries",
+    "SELECT U&'x' FROM U&\"\\0070g_roles\"": "not allowed in queries",
     "SELECT (SELECT digest FROM tokens LIMIT 1) FROM runs": "no table 'tokens'",
     "SELECT scopes FROM public.tokens": "no table 'tokens'",
     "SELECT last_value FROM tokens_id_seq": "no table 'tokens_id_seq'",
@@ -202,7 +202,7 @@ def test_a_user_who_may_not_make_roles_is_told_what_to_run(postgres: Postgres) -
         connection.execute(SQL("ALTER DATABASE {} OWNER TO plain").format(Identifier(url.rpartition("/")[2])))
         plain = url.replace("postgres@", "plain@")
         with open_store(plain) as store:
-            with pytest.raises(StoreError, match=r"user 'plain' may not make.*`evornn db upgrade`.*CREATEROLE"):
+            with pytest.raises(StoreError, match=r"user 'plain' may not create.*`evornn db upgrade`.*CREATEROLE"):
                 store.query("SELECT 1")
             connection.execute("ALTER ROLE plain CREATEROLE")
             upgrade(plain)

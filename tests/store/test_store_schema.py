@@ -33,7 +33,7 @@ def test_head_is_the_newest_migration_and_the_tables_are_the_models(url: str) ->
     assert ScriptDirectory.from_config(upgrades._config()).get_current_head() == HEAD
     filled(url).close()
     assert check(url) == upgrades.Health(HEAD, HEAD, ())
-    assert str(check(url)) == f"schema {HEAD}, as this evornn wants it: all is well"
+    assert str(check(url)) == f"schema {HEAD} is up to date and the database is sound"
     for table in metadata.tables:
         found = execute(url, f"SELECT count(*) FROM {table}")[0][0]
         assert found or table == "readers", f"the tests put nothing into {table}"
