@@ -1,4 +1,4 @@
-"""What computes: one architecture, one equation, one line here; one paper, one file. `Network` ties it to a kernel."""
+"""The catalog of architectures: one paper, one equation, one file, one line. `Network` binds one to a kernel."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Weights from and to torch's own recurrent modules: RNN ↔ elman, also in layers as recurrent_multilayer_perceptron,
 LSTM ↔ lstm, GRU ↔ gru, with a Linear as read-out.
 
-torch keeps two biases where one has an effect; from torch they are added, to torch the second one is 0.
+torch keeps two biases where one suffices: from torch they are added, to torch the second one is 0.
 """
 
 from __future__ import annotations
@@ -29,7 +29,19 @@ MODULES: dict[str, Callable[..., torch.nn.RNNBase]] = {
 
 
 def from_torch(network: Network, recurrent: torch.nn.RNNBase, readout: torch.nn.Linear) -> Genome:
-    """[n] the genome with which `network` computes what `readout(recurrent(x)[0])` does."""
+    """The genome with which `network` computes what `readout(recurrent(x)[0])` does.
+
+    Args:
+        network: an architecture of `GATES`, with the sizes of the modules.
+        recurrent: torch's module of the same kind.
+        readout: a linear layer with bias.
+
+    Returns:
+        [n].
+
+    Raises:
+        EvornnError: network and modules don't compute the same.
+    """
     kind = _kind(network)
     _check(network, kind, recurrent, readout)
     parts = {"readout.weight": readout.weight, "readout.bias": readout.bias}
@@ -90,7 +102,7 @@ def _check(network: Network, kind: str, recurrent: torch.nn.RNNBase, readout: to
     }
     for name, value in (required | _nonlinearity(network)).items():
         if getattr(recurrent, name) != value:
-            raise EvornnError(f"{network!r} wants {name}={value} in torch's module, got {getattr(recurrent, name)}")
+            raise EvornnError(f"{network!r} needs {name}={value} in torch's module, got {getattr(recurrent, name)}")
     if not isinstance(readout, torch.nn.Linear) or readout.bias is None:
         raise EvornnError(f"the read-out must be a torch.nn.Linear with bias, got {readout!r}")
 
@@ -99,9 +111,9 @@ def _kind(network: Network) -> str:
     kind, layout = NETWORKS.name_of(network.cell), network.layout
     convertible = kind in GATES and isinstance(layout, Layout) and layout.initial_state == "zero"
     if not convertible or "sigmoid" in _nonlinearity(network).values():
-        known = ", ".join(GATES)
+        names = ", ".join(GATES)
         raise EvornnError(
-            f"torch has no module equal to {network!r}: only {known} with zero initial state convert, none with sigmoid"
+            f"torch has no module equal to {network!r}: only {names} with zero initial state convert, none with sigmoid"
         )
     return kind
 

@@ -16,17 +16,17 @@ from evornn.kernels.model import Dimensions, Model, ModelState, Parameters
 from evornn.layout import BlockSpec
 from evornn.networks.unrolled import unroll
 
-MIN_HALF_WIDTH = 0.1  # half the range of parameters that all begin with the same value
+MIN_HALF_WIDTH = 0.1  # half the initial range of a parameter tensor whose values are all equal
 
 
 class CustomModule(Model):
     """A module as a network, whose genome holds the module's parameters in their order.
 
-    Members are drawn, for each parameter tensor, from the uniform distribution with the mean and the spread that the
-    module's own values in it have. The module is copied and set to `eval()`: dropout and running statistics are still.
-    torch's own RNN, LSTM and GRU in it are computed step by step (`unrolled.py`). `causal` is your word that no output
-    depends on later steps; without it causal tasks refuse the network. It carries no state, and reads padding as zeros.
-    A module is code, so it can be trained here but not named in a stored spec.
+    For each parameter tensor, members are drawn from the uniform distribution with the mean and standard deviation of
+    the module's own values. The module is copied and set to `eval()`: dropout and running statistics are off. torch's
+    own RNN, LSTM and GRU in it are computed step by step (`unrolled.py`). `causal` is your word that no output depends
+    on later steps; without it causal tasks refuse the network. It carries no state, and reads padding as zeros. A
+    module is code, so it can be trained here but not named in a stored spec.
 
     >>> import torch
     >>> from evornn import Network
@@ -39,13 +39,13 @@ class CustomModule(Model):
 
     def __init__(self, module: torch.nn.Module, causal: bool = False) -> None:
         if not isinstance(module, torch.nn.Module):
-            raise EvornnError(f"CustomModule wants a torch.nn.Module, got {type(module).__name__}")
+            raise EvornnError(f"CustomModule takes a torch.nn.Module, got {type(module).__name__}")
         self.module, self.causal = copy.deepcopy(module).eval(), causal  # type: ignore[misc]  # of this instance
         self.parameter_paths = parameter_paths(self.module)
         unroll(self.module)
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
-        module = copy.deepcopy(self.module)  # functional_call changes it for a while, and tiles may run side by side
+        module = copy.deepcopy(self.module)  # functional_call changes it temporarily, and tiles may run in parallel
         fixed = {
             name: buffer.to(inputs if buffer.is_floating_point() else inputs.device)
             for name, buffer in module.named_buffers()
@@ -64,7 +64,7 @@ class CustomModule(Model):
             yield name, tuple(values.shape), _uniform_like(values.detach().double()), None
 
     def check(self, d: Dimensions) -> None:
-        """The module must take what a network takes and answer what it answers, and vmap must know its operations."""
+        """Raises EvornnError unless the module takes [B, T, I], returns [B, T, O], and can be vectorised."""
         x = torch.zeros(2, 3, d.inputs)
         if not self.parameter_paths:
             raise EvornnError("your module has no parameters: there is nothing to train")
@@ -83,8 +83,10 @@ class CustomModule(Model):
 
 
 def parameter_paths(module: torch.nn.Module) -> dict[str, str]:
-    """Every place where a parameter stands → its name in `named_parameters`. torch's own way with parameters that stand
-    in two places, `tie_weights`, leaves a module changed if it stands in two places itself."""
+    """Every place of a parameter in the module → its name in `named_parameters`.
+
+    torch's own handling of parameters that occur twice, `tie_weights`, changes a module that itself occurs twice.
+    """
     names = {id(values): name for name, values in module.named_parameters()}
     return {
         f"{path}.{name}".removeprefix("."): names[id(values)]

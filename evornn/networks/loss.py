@@ -1,4 +1,4 @@
-"""Which losses there are: those of the kernels, and functions of a user's own."""
+"""The losses: those of the kernels, and functions of a user's own."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from evornn.kernels.losses import STEP_LOSSES, WITHOUT_GRADIENT, step_loss
 from evornn.networks.arguments import to_tensor
 
 CustomLoss: TypeAlias = "Callable[[Floats, Series, Mask], Losses] | Callable[[Tensor, Tensor, Tensor], Tensor]"
-"""A user's loss: outputs [P, B, T, O], targets as they were given ([B, T, O], or class numbers [B, T]; 0 where nothing
-counts), mask [B, T] → [P]. Written in torch it has a gradient; else it is given numpy's arrays and has none."""
+"""A user's loss: outputs [P, B, T, O], targets as given ([B, T, O], or class numbers [B, T]; 0 where no step counts),
+mask [B, T] → [P]. One written in torch gets tensors and has a gradient; any other gets numpy arrays and has none."""
 
 DIFFERENTIABLE = [name for name in STEP_LOSSES if name not in WITHOUT_GRADIENT]
 
 
 def load_loss(name: str) -> str | CustomLoss:
-    """A loss by its name, or a function of a user's own, `my_package.my_losses:pinball`. Raises EvornnError."""
+    """A loss by its name, or a function of the user's own, `my_package.my_losses:pinball`. Raises EvornnError."""
     if not is_import_path(name):
         step_loss(name)
         return name
@@ -35,12 +35,13 @@ def load_loss(name: str) -> str | CustomLoss:
 
 
 def has_gradient(loss: str | CustomLoss) -> bool:
+    """Whether a loss can be differentiated by the outputs."""
     return loss not in WITHOUT_GRADIENT if isinstance(loss, str) else is_written_in_torch(loss)
 
 
 def is_written_in_torch(loss: CustomLoss) -> bool:
-    """Whether a function names something of torch's: a module such as `torch.nn.functional`, a function, or the type
-    `torch.Tensor` of an argument. Torch's own losses and modules are, too."""
+    """Whether a function refers to torch: to a module such as `torch.nn.functional`, a function, or the type
+    `torch.Tensor` of an argument. Torch's own losses and modules do, too."""
     while isinstance(loss, partial):
         loss = loss.func
     if _is_from_torch(loss):
@@ -61,7 +62,20 @@ def _is_from_torch(value: Any) -> bool:
 
 
 def custom_losses(loss: CustomLoss, outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """[P] what a user's loss says; raises EvornnError where it says something else."""
+    """The losses that a user's function returns.
+
+    Args:
+        loss: the function.
+        outputs: [P, B, T, O].
+        targets: [B, T, O] or class numbers [B, T].
+        mask: [B, T].
+
+    Returns:
+        [P].
+
+    Raises:
+        EvornnError: `loss` is no function, or returns something else.
+    """
     if not callable(loss):
         raise EvornnError(f"loss must be one of {', '.join(STEP_LOSSES)} or a function of your own, got {loss!r}")
     if is_written_in_torch(loss):
@@ -72,12 +86,25 @@ def custom_losses(loss: CustomLoss, outputs: Tensor, targets: Tensor, mask: Tens
 
 
 def custom_cotangents(loss: CustomLoss, outputs: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """[P] losses, and [P, B, T, O] the derivative of each by its member's outputs."""
+    """The losses of a user's function, and their derivatives by the outputs.
+
+    Args:
+        loss: the function, written in torch.
+        outputs: [P, B, T, O].
+        targets: [B, T, O] or class numbers [B, T].
+        mask: [B, T].
+
+    Returns:
+        [P] losses, and [P, B, T, O] the derivative of each by its member's outputs.
+
+    Raises:
+        EvornnError: `loss` returns something else, or can't be differentiated.
+    """
     with torch.enable_grad():
         outputs = outputs.detach().requires_grad_()
         values = custom_losses(loss, outputs, targets, mask)
         if not values.requires_grad:
-            raise EvornnError("your loss does not depend on the outputs by torch's operations, so it has no gradient")
+            raise EvornnError("your loss does not depend on the outputs through torch, so it has no gradient")
         (cotangents,) = torch.autograd.grad(values.sum(), outputs)
     return values.detach(), cotangents
 

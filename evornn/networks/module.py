@@ -1,4 +1,4 @@
-"""A network as a plain torch module, for use in anyone's torch code."""
+"""A network as a plain torch module, for use in any torch code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Module(torch.nn.Module):
             self.register_parameter(block.name.replace(".", "_"), torch.nn.Parameter(values))
 
     def genome(self) -> Tensor:
-        """[n] all parameters in the genome's order."""
+        """[n] all parameters in the order of the genome."""
         return torch.cat([parameter.flatten() for parameter in self.parameters()])
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Random weights that stay as they are: those of a reservoir (Jaeger 2001)."""
+"""Random weights that stay fixed: those of a reservoir (Jaeger 2001)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,28 @@ from threadpoolctl import threadpool_limits
 from evornn.arrays import Floats, Streams
 from evornn.errors import EvornnError
 
-MIN_RADIUS = 1e-6  # a spectral radius that is rounding: no unit leads back to itself
+MIN_RADIUS = 1e-6  # below it a spectral radius is rounding: no unit leads back to itself
 MAX_DRAWS = 100
 
 
 def recurrent_weights(units: int, density: float, radius: float, streams: Streams) -> Floats:
-    """[units, units] weights from U[−1, 1], of which a share `density` is not 0, scaled so that the largest absolute
-    eigenvalue is `radius`. A draw in which no unit leads back to itself has none to scale: then there is another one.
+    """Random recurrent weights with a given spectral radius.
 
-    Raises EvornnError where so few weights never have any."""
+    Weights are drawn from U[−1, 1] and scaled. If no unit of a draw leads back to itself, it can't be scaled and
+    another one is drawn.
+
+    Args:
+        units: H.
+        density: the share of weights that are not 0.
+        radius: the largest absolute eigenvalue.
+        streams: one draw per step.
+
+    Returns:
+        [H, H].
+
+    Raises:
+        EvornnError: so few weights never make a loop.
+    """
     count = max(1, round(density * units**2))
     for draw in range(MAX_DRAWS):
         rng = streams.at(draw)
@@ -34,7 +47,17 @@ def recurrent_weights(units: int, density: float, radius: float, streams: Stream
 
 
 def uniform_weights(rows: int, columns: int, scale: float, streams: Streams) -> Floats:
-    """[rows, columns] weights from U[−scale, scale]."""
+    """Weights from U[−scale, scale].
+
+    Args:
+        rows: of the matrix.
+        columns: of the matrix.
+        scale: the largest absolute value.
+        streams: draw at step 0.
+
+    Returns:
+        [rows, columns].
+    """
     return streams.at(0).uniform(-scale, scale, (rows, columns)).astype(np.float32)
 
 

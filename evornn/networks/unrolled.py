@@ -25,15 +25,24 @@ def unroll(module: torch.nn.Module) -> None:
 
 
 def forward(rnn: torch.nn.RNNBase, x: Tensor, start: Any = None) -> tuple[Tensor, Any]:
-    """What `rnn(x, start)` answers for a batch of sequences; dropout between layers is not applied."""
+    """What `rnn(x, start)` returns for a batch of sequences. Dropout between layers is not applied.
+
+    Args:
+        rnn: one of `STEPS`.
+        x: [B, T, I], or [T, B, I] as the module has it.
+        start: the module's initial state; None: zeros.
+
+    Returns:
+        Outputs and final state, as the module returns them.
+    """
     x = x if rnn.batch_first else x.transpose(0, 1)
     directions, lstm = 1 + rnn.bidirectional, isinstance(rnn, torch.nn.LSTM)
-    given = (start if lstm else (start,)) if start is not None else None
+    initial = (start if lstm else (start,)) if start is not None else None
     zero, ends = (x.new_zeros(len(x), rnn.hidden_size),) * (1 + lstm), []
     for layer in range(rnn.num_layers):
         directional = []
         for back in range(directions):
-            state = zero if given is None else tuple(h[layer * directions + back] for h in given)
+            state = zero if initial is None else tuple(h[layer * directions + back] for h in initial)
             outputs, state = run_direction(
                 rnn, f"_l{layer}{'_reverse' if back else ''}", x.flip(1) if back else x, state
             )
@@ -45,7 +54,17 @@ def forward(rnn: torch.nn.RNNBase, x: Tensor, start: Any = None) -> tuple[Tensor
 
 
 def run_direction(rnn: torch.nn.RNNBase, suffix: str, x: Tensor, state: State) -> tuple[Tensor, State]:
-    """One direction of one layer on [B, T, ·]."""
+    """One direction of one layer.
+
+    Args:
+        rnn: one of `STEPS`.
+        suffix: of the names of its weights, such as "_l0_reverse".
+        x: [B, T, ·] in the order in which it is read.
+        state: [B, H] h, and c of an LSTM.
+
+    Returns:
+        [B, T, H], and the state after the last step.
+    """
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     w, u, b, c = (getattr(rnn, name + suffix, None) for name in names)
     outputs = []

@@ -29,7 +29,7 @@ class ArithmeticTrees(LengthGeneralisation):
     paper: ClassVar[str] = "Arithmetic as trees (after Hupkes, Veldhoen & Zuidema 2018)"
 
     def example(self, split: SplitName, rng: np.random.Generator) -> Example:
-        """I = 2 + (2 largest + 1) + 2: places of two children; the numbers, + and −. O = 1."""
+        """I = 2 + (2 largest + 1) + 2: positions of two children; the numbers, + and −. O = 1."""
         numbers = 2 * self.largest + 1
         vocabulary = Vocabulary(leaves=tuple(range(numbers)), unary=(), binary=(numbers, numbers + 1))
         tree = random_tree(self.draw_length(split, rng), vocabulary, rng)

@@ -30,7 +30,7 @@ class LogicTrees(LengthGeneralisation):
     paper: ClassVar[str] = "Logic formulas as trees (after Goller & Küchler 1996)"
 
     def example(self, split: SplitName, rng: np.random.Generator) -> Example:
-        """I = 2 + 6 (places of two children, label), O = 1."""
+        """I = 2 + 6 (positions of two children, label), O = 1."""
         tree = random_tree(self.draw_length(split, rng), VOCABULARY, rng)
         return tree_example(tree, 2, len(LABELS), float(truth(tree)))
 

@@ -146,7 +146,7 @@ def test_children_that_cannot_be(place):
     net, x = double("recursive", 3, 1, units=2), np.zeros((2, 4, 3))
     x[1, 2, 1] = place
     with pytest.raises(
-        EvornnError, match="inputs: sequence 1, step 2: the first 2 inputs must be the places of the no"
+        EvornnError, match="inputs: sequence 1, step 2: the first 2 inputs must be the positions of the no"
     ):
         net.predict(net.sample(1, 0), x)
     x[1, 2, 1] = 2
@@ -610,7 +610,7 @@ def test_members_are_drawn_around_a_modules_own_values():
             torch.nn.LSTM(2, 3, proj_size=1),
             r"your module, LSTM\(2, 3, proj_size=1\), can't be vectorised: use RNN, LST",
         ),
-        ("linear", "CustomModule wants a torch.nn.Module, got str"),
+        ("linear", "CustomModule takes a torch.nn.Module, got str"),
     ],
 )
 def test_modules_that_are_no_network(module, message):

@@ -146,7 +146,7 @@ def listed(outputs: Tensor, targets: Tensor, mask: Tensor) -> Any:
 
 
 @pytest.mark.parametrize(("loss", "message"), [
-    (cut, "your loss does not depend on the outputs by torch's operations, so it has no gradient"),
+    (cut, "your loss does not depend on the outputs through torch, so it has no gradient"),
     (whole, r"your loss must return one number per member, \[3\], got \[\]"),
     (listed, r"your loss must return one number per member, \[3\], got \[-?\d.*"),
 ])  # fmt: skip

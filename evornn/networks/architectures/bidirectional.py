@@ -28,9 +28,9 @@ def _build_cell(value: Any, info: ValidationInfo) -> Any:
 
 @settings
 class Bidirectional(Model):
-    """Two of a cell's networks of H units, one of which reads each sequence from its end; in further layers both read
-    both. It sees the future: causal tasks refuse it, and no state carries over. Padding that is NaN is not read, as
-    losses and gradients have it. Equals torch's modules with `bidirectional=True`. The cell's initial distribution."""
+    """Two networks of a cell, of H units each, one of which reads each sequence from its end; in further layers both
+    read both. It sees the future: causal tasks refuse it, and no state carries over. Padding that is NaN, as in losses
+    and gradients, is not read. Equals torch's modules with `bidirectional=True`. Initial weights are the cell's."""
 
     parts: ClassVar[Mapping[str, Catalog[Cell]]] = {"of": CELLS}
     size_fields = ("units", "layers", "initial_state")
@@ -71,12 +71,28 @@ class Bidirectional(Model):
 
 
 def block_name(block: Block, layer: int, direction: str) -> str:
-    """The name of a direction's block in the whole: "0.f.x" of layer 1's forward network is "1.forward.f.x"."""
+    """The name of a direction's block in the network: "0.f.x" of layer 1's forward direction is "1.forward.f.x".
+
+    Args:
+        block: of the direction's own layout.
+        layer: from 0.
+        direction: "forward" or "backward".
+    """
     return f"{layer}.{direction}.{block.name.removeprefix('0.')}"
 
 
 def genomes(layout: Layout, w: Parameters, layer: int, direction: str) -> Tensor:
-    """[P, n] of one direction of a layer."""
+    """The genomes of one direction of a layer.
+
+    Args:
+        layout: of the direction.
+        w: the parameters of the network.
+        layer: from 0.
+        direction: "forward" or "backward".
+
+    Returns:
+        [P, n of the direction].
+    """
     blocks = []
     for block in layout.blocks.values():
         values = w[block_name(block, layer, direction)]
@@ -88,14 +104,15 @@ def run_layer(layer: Layer, x: Tensor) -> Tensor:
     """[P, B, T, columns] → what the layer puts out at each step [P, B, T, H]."""
     state, t, outputs = layer.initial_state(x.shape[1]), x.new_zeros(len(x), x.shape[1], 1), []
     for now in x.unbind(2):
-        state = layer.step(now, t, t, state, {})  # no y: `check` has seen to that
+        state = layer.step(now, t, t, state, {})  # no cell with y passes `check`, so t may stand for it
         t = t + 1
         outputs.append(layer.output(state))
     return torch.stack(outputs, 2)
 
 
 def reversal_indices(lengths: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """[B, T] where each step stands when a sequence is turned round within its length, and whether it is in it."""
+    """[B, T] the position of each step when a sequence is reversed within its length, and whether the step is in the
+    sequence."""
     t = torch.arange(steps, device=lengths.device)
     valid = t < lengths[:, None]
     return torch.where(valid, lengths[:, None] - 1 - t, t), valid

@@ -1,9 +1,9 @@
 """Bidirectional associative memory (Kosko 1988):
 
-b = sgn(Mᵀa), a = sgn(M b), y = b, over and over; sgn(0) keeps the old value.
+b = sgn(Mᵀa), a = sgn(M b), y = b, repeatedly; sgn(0) keeps the old value.
 
-M = Σₖ aₖbₖᵀ stores pairs of bipolar patterns; E = −aᵀM b never rises. Each step is one way forth and back. An input
-other than 0 first sets its neuron of a to its sign: a cue, whole or in part; 0 leaves it alone.
+M = Σₖ aₖbₖᵀ stores pairs of bipolar patterns; E = −aᵀM b never rises. Each step goes from a to b and back. An input
+other than 0 first sets its neuron of a to its sign: a cue, complete or partial; 0 leaves it alone.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from evornn.settings import settings
 
 @settings
 class AssociativeMemory(Model):
-    """Heteroassociative memory, as many neurons in a as inputs, in b as outputs. Both states carry over; before the
-    first cue they are 0, undecided. It has no gradient. M is evolved, at first U[−1/√I, 1/√I], or made by `hebbian`."""
+    """Heteroassociative memory, with as many neurons in a as inputs and in b as outputs. Both states carry over; before
+    the first cue they are 0, undecided. It has no gradient. M is evolved, initially U[−1/√I, 1/√I], or made by
+    `hebbian`."""
 
     size_fields = ()
     differentiable = False

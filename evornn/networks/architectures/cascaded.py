@@ -13,7 +13,7 @@ from evornn.settings import settings
 class Cascaded(Cell):
     """The context network C turns the last state z into the weights W of the function network: products of z and x, x,
     z and a bias. Output and new state are both computed from zₜ₋₁ and xₜ; there is no read-out layer, outputs lie in
-    (0, 1). `logits` leaves out their σ, for losses that have it, such as binary_cross_entropy; `activation` is that of
+    (0, 1). `logits` omits their σ, for losses that include it, such as binary_cross_entropy; `activation` is that of
     the state, in the paper logistic. Initial weights U[−1/√H, 1/√H]."""
 
     state = ("y_", "z")

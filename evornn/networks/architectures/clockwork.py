@@ -18,8 +18,8 @@ from evornn.settings import settings
 
 @settings
 class Clockwork(Cell):
-    """Modules of equal size, each with its clock: module k moves every Tₖ = `periods[k]` steps (all at t = 0), sees the
-    input and the modules that are at least as slow. Initial weights U[−1/√H, 1/√H]."""
+    """Modules of equal size, each with its clock: module k is updated every Tₖ = `periods[k]` steps (all at t = 0) and
+    sees the input and the modules that are at least as slow. Initial weights U[−1/√H, 1/√H]."""
 
     periods: Annotated[tuple[Annotated[int, Ge(1)], ...], Len(1)] = (1, 2, 4, 8)
     activation: Activation = "tanh"

@@ -18,12 +18,13 @@ from evornn.settings import settings
 class CTRNN(Cell):
     """Beer's CTRNN with evolvable, differentiable time constants, biases θ and, where their range is more than a point,
     gains g. The step of `dt` is Euler's, u + dt/τ·(target − u), or the exponential one, target + (u −
-    target)·e^(−dt/τ), which is exact while the target stays and bounds no dt.
+    target)·e^(−dt/τ), which is exact for a constant target and bounds no dt.
 
     Time is in units of one input sample. τ = tau_low·(tau_high/tau_low)^σ(p) keeps each time constant in its range for
     any parameter p, g likewise. At the start u = 0, so h = σ(gθ). Initial weights U[−1/√H, 1/√H], or within
-    ±`weight_range`, θ likewise, p in U[−2, 2]: spread over most of its range. Without a `readout` the outputs are the
-    hᵢ of the first units, as where Beer's units drive muscles."""
+    ±`weight_range`, θ likewise, p in U[−2, 2]: most of its range. Without a `readout` the outputs are the hᵢ of the
+    first units, as where Beer's units drive muscles.
+    """
 
     state = ("u",)
     dt: Annotated[float, Gt(0)] = 1.0
@@ -37,10 +38,10 @@ class CTRNN(Cell):
 
     def __post_init__(self) -> None:
         if self.tau_high < self.tau_low or self.gain_high < self.gain_low:
-            raise EvornnError("ctrnn wants tau_low ≤ tau_high and gain_low ≤ gain_high: exchange them")
+            raise EvornnError("ctrnn needs tau_low ≤ tau_high and gain_low ≤ gain_high: exchange them")
         if self.method == "euler" and self.dt > self.tau_low:
             got = f"{self.dt}, {self.tau_low}, {self.tau_high}"
-            raise EvornnError(f"ctrnn wants dt ≤ tau_low ≤ tau_high, or the method exponential, got {got}")
+            raise EvornnError(f"ctrnn needs dt ≤ tau_low ≤ tau_high, or the method exponential, got {got}")
 
     def output(self, w: Weights, u: Node) -> Node:
         if self.gain_low == self.gain_high:

@@ -17,9 +17,9 @@ from evornn.settings import settings
 
 @settings
 class CTRNNNeat(Cell):
-    """The activation stands outside of the sum, a unit's output is its state, and h starts at 0; Euler's step dt.
-    Topology is fixed here, all units are connected. τ = tau_low·(tau_high/tau_low)^σ(p), as in `ctrnn`. Initial weights
-    U[−1/√H, 1/√H], p in U[−2, 2]."""
+    """The activation is applied outside of the sum, a unit's output is its state, and h starts at 0; Euler's step is
+    dt. The topology is fixed: all units are connected. τ = tau_low·(tau_high/tau_low)^σ(p), as in `ctrnn`. Initial
+    weights U[−1/√H, 1/√H], p in U[−2, 2]."""
 
     dt: Annotated[float, Gt(0)] = 1.0
     tau_low: Annotated[float, Gt(0)] = 1.0
@@ -29,7 +29,7 @@ class CTRNNNeat(Cell):
     def __post_init__(self) -> None:
         if not self.dt <= self.tau_low <= self.tau_high:
             got = f"{self.dt}, {self.tau_low}, {self.tau_high}"
-            raise EvornnError(f"ctrnn_neat wants dt ≤ tau_low ≤ tau_high (else Euler diverges), got {got}")
+            raise EvornnError(f"ctrnn_neat needs dt ≤ tau_low ≤ tau_high (else Euler diverges), got {got}")
 
     def step(self, w: Weights, x: Node, h: Node) -> Node:
         rate = self.dt / map_to_range(w.tau, self.tau_low, self.tau_high)

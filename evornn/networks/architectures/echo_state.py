@@ -1,6 +1,6 @@
 """Echo state network (Jaeger 2001; leaky units of Jaeger et al. 2007):
 
-hₜ = (1−a) hₜ₋₁ + a f(W_in xₜ + W hₜ₋₁ + W_back yₜ₋₁), yₜ = V hₜ + c; W_in, W, W_back are random and stay as they are.
+hₜ = (1−a) hₜ₋₁ + a f(W_in xₜ + W hₜ₋₁ + W_back yₜ₋₁), yₜ = V hₜ + c; W_in, W, W_back are random and fixed.
 """
 
 from typing import Annotated, Literal
@@ -16,16 +16,17 @@ from evornn.networks.reservoir import recurrent_weights, uniform_weights
 from evornn.ops import Node, Sizes, Value
 from evornn.settings import settings
 
-SPAN = 5.0  # how many times smaller or larger an evolved scale may become
+SPAN = 5.0  # the factor by which an evolved scale may become smaller or larger
 
 
 @settings
 class EchoState(Cell):
     """A fixed random reservoir: the genome is the read-out alone, which sees the units but not the input, and which the
     trainer `ridge` solves. W_in is U[−1, 1] times `input_scale`, W_back the same times `feedback` (0: no output is fed
-    back), W has a share `density` of connections and the `spectral_radius`. Another `reservoir` is another draw of all.
-    A scale in `evolved` has a parameter p: it is the setting times (1/5)·25^σ(p); a leak stays between a fifth of the
-    setting and at most 1. Initial weights of the read-out U[−1/√H, 1/√H], p in U[−2, 2]: most of its range."""
+    back), W has a share `density` of connections and the `spectral_radius`. Another `reservoir` is another draw of all
+    three. A scale in `evolved` has a parameter p: it is the setting times (1/5)·25^σ(p); a leak stays between a fifth
+    of the setting and at most 1. Initial weights of the read-out U[−1/√H, 1/√H], p in U[−2, 2], which covers most of
+    its range."""
 
     sizes = dict.fromkeys(("input_scale", "spectral_radius", "feedback", "leak"), "one")
     reservoir: Annotated[int, Ge(0)] = 0

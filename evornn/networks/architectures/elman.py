@@ -8,8 +8,8 @@ from evornn.settings import settings
 
 @settings
 class Elman(Cell):
-    """Simple recurrent network with a linear read-out; equals torch.nn.RNN (f tanh or relu). Initial weights U[−1/√H,
-    1/√H]."""
+    """Simple recurrent network with a linear read-out; equals torch.nn.RNN (f tanh or relu). Initial weights
+    U[−1/√H, 1/√H]."""
 
     activation: Activation = "tanh"
 

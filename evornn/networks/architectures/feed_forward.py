@@ -10,8 +10,8 @@ from evornn.settings import settings
 
 @settings
 class FeedForward(Cell):
-    """No memory: the control that answers whether recurrence helps. Initial weights U[−1/√I, 1/√I]. `biased: false`
-    leaves out b and c, as pole balancers do: at rest their answer is no force."""
+    """A network without memory: the control that answers whether recurrence helps. Initial weights U[−1/√I, 1/√I].
+    `biased: false` omits b and c, as in pole balancers, whose answer at rest is no force."""
 
     activation: Activation = "tanh"
     biased: bool = True

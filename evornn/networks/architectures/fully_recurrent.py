@@ -8,9 +8,9 @@ from evornn.settings import settings
 
 @settings
 class FullyRecurrent(Cell):
-    """Every unit feeds every unit, O of them are the output, there is no read-out layer: with tanh, outputs lie in (−1,
-    1). Initial weights U[−1/√H, 1/√H]. `biased: false` leaves out b, as pole balancers do: at rest
-    their answer is no force."""
+    """Every unit feeds every unit and O of them are the output; there is no read-out layer. With tanh, outputs lie in
+    (−1, 1). Initial weights U[−1/√H, 1/√H]. `biased: false` omits b, as in pole balancers, whose answer at rest is no
+    force."""
 
     readout = False
     activation: Activation = "tanh"

@@ -19,8 +19,9 @@ from evornn.settings import settings
 
 @settings
 class Hierarchical(Cell):
-    """Levels of equal size, the upper ones slower: level k moves every Tₖ = `periods[k]` steps (all at t = 0), sees
-    itself and the level below; only level 0 sees the input, the read-out sees all. Initial weights U[−1/√H, 1/√H]."""
+    """Levels of equal size, the upper ones slower: level k is updated every Tₖ = `periods[k]` steps (all at t = 0) and
+    sees itself and the level below. Only level 0 sees the input; the read-out sees all levels. Initial weights U[−1/√H,
+    1/√H]."""
 
     periods: Annotated[tuple[Annotated[int, Ge(1)], ...], Len(1)] = (1, 2, 4, 8)
     activation: Activation = "tanh"

@@ -2,9 +2,9 @@
 
 hₜ = tanh(W xₜ + U hₜ₋₁ + b), p = P hₜ₋₁ + d, q = Q hₜ + e at each level, yₜ = V [h¹ₜ; …; hᴸₜ] + c.
 
-p predicts the level's own input. Only where it fails, |p − xₜ| > tolerance in any part, does xₜ reach the level above,
-together with a time stamp, log(1 + steps since that was last reached). A level that nothing reaches stands still.
-q learns to predict the state of the level above, and so to do without it.
+p predicts the level's own input. Only where it fails, |p − xₜ| > tolerance in any component, does xₜ reach the level
+above, together with a time stamp, log(1 + steps since the last such input). A level without input stands still. q
+learns to predict the state of the level above, and so to replace it.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from evornn.settings import settings
 class HistoryCompressor(Model):
     """An automatiser and one or more chunkers of H units each. States and times since the last input carry over.
 
-    The levels' own losses, the mean squared errors of p and q at every step that a level takes, are no part of the loss
-    that is reported, minimised by evolution and compared with other networks; they join in the gradient alone, summed
-    over steps and times `own_losses`. No gradient flows from q's error into the level above, nor through the decision
-    what goes up. Initial weights U[−1/√H, 1/√H].
+    The levels' own losses are the mean squared errors of p and q at every step that a level takes. The loss that is
+    reported, minimised by evolution and compared with other networks does not include them; only the gradient does, as
+    their sum over steps times `own_losses`. No gradient flows from q's error into the level above, nor through the
+    decision what is passed up. Initial weights U[−1/√H, 1/√H].
     """
 
     size_fields = ("units", "initial_state")
     learnable = ("h",)
-    padding = float("nan")  # is not to be predicted
+    padding = float("nan")  # so that padding is not predicted
     levels: Annotated[int, Ge(2)] = 2
     tolerance: Annotated[float, Gt(0)] = 0.1  # in units of the inputs
     own_losses: Annotated[float, Ge(0)] = 1.0  # 0: the gradient is that of the reported loss
@@ -45,9 +45,8 @@ class HistoryCompressor(Model):
         reached = (torch.arange(length, device=inputs.device) < lengths(inputs)[:, None])[..., None]
         x, reached = (v.expand(members, -1, -1, -1) for v in (torch.where(reached, inputs, 0.0), reached))
         h, age = torch.split(state["h"], d.units, -1), torch.split(state["age"], 1, -1)
-        hidden, ticks, errors, ages = (
-            list[Tensor]() for _ in range(4)
-        )  # level after level, each over the whole sequence
+        # level after level, each over the complete sequence; `reached` [P, B, T, 1]: where the level has an input
+        hidden, ticks, errors, ages = (list[Tensor]() for _ in range(4))
         for k in range(self.levels):
             states, missed, error = self._level(w, k, x, h[k], reached)
             hidden, ticks, errors = [*hidden, states], [*ticks, reached], [*errors, error]
@@ -60,8 +59,8 @@ class HistoryCompressor(Model):
         return add_auxiliary_loss(outputs, self.own_losses * torch.stack(errors).sum((0, -1))), after
 
     def _level(self, w: Parameters, k: int, x: Tensor, h: Tensor, reached: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Level k's states [P, B, T, H], where [P, B, T, 1] it failed to predict its input, and its predictions' losses
-        [P, B, T]."""
+        """Level k's states [P, B, T, H], where it failed to predict its input [P, B, T, 1], and the losses of its
+        predictions [P, B, T]."""
         recurrent = w[f"{k}.state.weight"][..., x.shape[-1] :]
         driven = affine(x.flatten(1, 2), w[f"{k}.state.weight"][..., : x.shape[-1]], w[f"{k}.state.bias"])
         states = [h]
@@ -90,19 +89,29 @@ class HistoryCompressor(Model):
 
 
 def apply_map(w: Parameters, name: str, x: Tensor) -> Tensor:
-    """The affine map of that name at every step, [P, B, T, columns] → [P, B, T, rows]."""
+    """An affine map at every step.
+
+    Args:
+        w: the network's parameters.
+        name: the map.
+        x: [P, B, T, columns].
+
+    Returns:
+        [P, B, T, rows].
+    """
     return affine(x.flatten(1, 2), w[f"{name}.weight"], w[f"{name}.bias"]).view(*x.shape[:-1], -1)
 
 
 def steps_since(missed: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:
-    """Steps since the last miss before each step [P, B, T, 1], and [P, B, 1] after the last one; `age` at the first."""
+    """Steps since the last miss before each step [P, B, T, 1], and after the last step [P, B, 1]; `age` [P, B, 1] is
+    that before the first step."""
     t = torch.arange(missed.shape[2], device=age.device, dtype=age.dtype)[:, None]
     last = torch.cat([-age[:, :, None], torch.where(missed, t, -torch.inf)], 2).cummax(2).values
     return t - last[:, :, :-1], missed.shape[2] - last[:, :, -1]
 
 
 class AuxiliaryLoss(torch.autograd.Function):
-    """Outputs as they are, with a further loss whose gradient joins in when theirs is asked for."""
+    """Outputs unchanged, with a further loss whose gradient is added when theirs is computed."""
 
     @staticmethod
     def forward(ctx: Any, outputs: Tensor, loss: Tensor) -> Tensor:
@@ -115,6 +124,6 @@ class AuxiliaryLoss(torch.autograd.Function):
 
 
 def add_auxiliary_loss(outputs: Tensor, loss: Tensor) -> Tensor:
-    """See `Joining`."""
+    """Outputs [P, B, T, O] with a further loss [P, B] attached: see `AuxiliaryLoss`."""
     result: Tensor = AuxiliaryLoss.apply(outputs, loss)  # type: ignore[no-untyped-call]
     return result

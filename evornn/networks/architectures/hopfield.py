@@ -3,7 +3,7 @@
 sᵢ ← sgn(Σⱼ wᵢⱼ sⱼ − θᵢ), y = s, one neuron after the other; sgn(0) keeps the old value.
 
 W is symmetric with an empty diagonal, so that E = −½ sᵀW s + θᵀs never rises. Each step is one sweep over the neurons
-in their order. An input other than 0 first sets its neuron to its sign: a cue, whole or in part; 0 leaves it alone.
+in their order. An input other than 0 first sets its neuron to its sign: a cue, complete or partial; 0 leaves it alone.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from evornn.settings import settings
 
 @settings
 class Hopfield(Model):
-    """Associative memory of bipolar patterns (±1), as many neurons as inputs and outputs. Its state s carries over;
-    before the first cue it is 0, undecided. It has no gradient. Weights are evolved, initially U[−1/√N, 1/√N], θ too,
-    or made from patterns by `hebbian` or `pseudo_inverse`."""
+    """Associative memory of bipolar patterns (±1), with as many neurons as inputs and outputs. Its state s carries
+    over; before the first cue it is 0, undecided. It has no gradient. Weights and thresholds are evolved, initially
+    U[−1/√N, 1/√N], or made from patterns by `hebbian` or `pseudo_inverse`."""
 
     size_fields = ()
     differentiable = False
@@ -52,8 +52,8 @@ class Hopfield(Model):
     def check(self, d: Dimensions) -> None:
         if d.inputs != d.outputs:
             raise EvornnError(
-                f"a Hopfield network answers with the pattern that it was asked for, but there are {d.inputs} inputs "
-                f"and {d.outputs} outputs: make them equal, or use bidirectional_associative_memory"
+                f"a Hopfield network completes its input pattern, but there are {d.inputs} inputs and {d.outputs} "
+                "outputs: make them equal, or use bidirectional_associative_memory"
             )
 
     def check_inputs(self, inputs: Tensor, d: Dimensions) -> None:
@@ -61,7 +61,7 @@ class Hopfield(Model):
 
 
 def sign_or_keep(field: Tensor, before: Tensor) -> Tensor:
-    """sgn(field), where that is 0 the value before."""
+    """sgn(field); the value before where the field is 0."""
     return torch.where(field == 0, before, torch.sign(field))
 
 
@@ -73,13 +73,13 @@ def hebbian(patterns: ArrayLike) -> Genome:
 
 def pseudo_inverse(patterns: ArrayLike) -> Genome:
     """[n] the genome that stores linearly independent patterns ±1 [K, N]: W = Ξ⁺Ξ, the projection on them (Personnaz,
-    Guyon & Dreyfus 1985). Without its diagonal they are all still fixed points, as long as that is below 1."""
+    Guyon & Dreyfus 1985). Without the diagonal they all remain fixed points, as long as it is below 1."""
     xi = check_bipolar("patterns", patterns)
     return _genome(np.linalg.pinv(xi) @ xi)
 
 
 def _genome(weights: NDArray[np.float64]) -> Genome:
-    """Upper triangle row by row, and thresholds 0."""
+    """The upper triangle row by row, and thresholds 0."""
     upper = weights[np.triu_indices(len(weights), 1)]
     return np.concatenate([upper, np.zeros(len(weights))]).astype(np.float32)
 

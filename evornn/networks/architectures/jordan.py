@@ -13,8 +13,8 @@ from evornn.settings import settings
 
 @settings
 class Jordan(Cell):
-    """The context s is fed by the network's outputs, not by its hidden units, and fades by α per step (0: the last
-    output alone). In several layers, each has a context of its own. Initial weights U[−1/√H, 1/√H]."""
+    """The context s is fed by the network's outputs, not by its hidden units, and decays by α per step (0: only the
+    last output). In several layers, each has a context of its own. Initial weights U[−1/√H, 1/√H]."""
 
     state = ("h", "s")
     sizes: ClassVar[Mapping[str, str]] = {"s": "outputs"}

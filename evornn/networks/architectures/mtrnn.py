@@ -23,8 +23,8 @@ Group = Annotated[int, Ge(0)]
 class MTRNN(Cell):
     """Groups of units with a fixed time constant each, in steps: input–output, fast and slow ones. Group k sees the
     groups `sees[k]`, the input reaches the groups `inputs_to`; by default, as in the paper, input–output and slow units
-    don't see each other. `shares` says how the H units are divided. All units have the same f, without the paper's
-    softmax over input–output units. Initial weights U[−1/√H, 1/√H]."""
+    don't see each other. `shares` divides the H units. All units have the same f, without the paper's softmax over
+    input–output units. Initial weights U[−1/√H, 1/√H]."""
 
     state = ("u",)
     taus: Annotated[tuple[Annotated[float, Ge(1)], ...], Len(1)] = (2.0, 5.0, 70.0)

@@ -27,10 +27,10 @@ from evornn.settings import settings
 
 @settings
 class NeuralTuringMachine(Model):
-    """NTM with a feed-forward or LSTM controller of H units. Memory, weightings, what was read and the controller's
-    state carry over. At the start memory holds 10⁻⁶, or learned values, and all heads look at the first slot.
+    """NTM with a feed-forward or LSTM controller of H units. Memory, weightings, the last reading and the controller's
+    state carry over. At the start memory holds 10⁻⁶, or learned values, and all heads point to the first slot.
 
-    Initial weights U[−1/√H, 1/√H], all of the controller and the read-outs alike, with H the controller's units.
+    Initial weights U[−1/√H, 1/√H], those of the controller and the read-outs alike, with H the controller's units.
     """
 
     size_fields = ("units", "initial_state")
@@ -39,7 +39,7 @@ class NeuralTuringMachine(Model):
     slots: Annotated[int, Ge(1)] = 16  # N, locations in memory
     width: Annotated[int, Ge(1)] = 8  # M, numbers in a slot
     heads: Annotated[int, Ge(1)] = 1  # heads that read, and as many that write
-    shifts: Annotated[int, Ge(0)] = 1  # K, farthest shift in one step
+    shifts: Annotated[int, Ge(0)] = 1  # K, the farthest shift in one step
 
     def __post_init__(self) -> None:
         if 2 * self.shifts + 1 > self.slots:
@@ -71,7 +71,8 @@ class NeuralTuringMachine(Model):
         return torch.sigmoid(o) * torch.tanh(c), c
 
     def _address(self, parameters: Tensor, memory: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """What the controller says to all heads [P, B, heads·k] → their weightings, and the rest of what was said."""
+        """The controller's parameters for all heads [P, B, heads·k] → their weightings, and the parameters that are
+        left."""
         sizes = [self.width, 1, 1, 2 * self.shifts + 1, 1]
         parameters = unflatten(parameters, self.heads)
         key, beta, g, s, gamma, rest = torch.split(parameters, [*sizes, parameters.shape[-1] - sum(sizes)], -1)
@@ -104,30 +105,55 @@ class NeuralTuringMachine(Model):
 
 
 def content_weighting(key: Tensor, beta: Tensor, memory: Tensor) -> Tensor:
-    """Softmax of β times the cosine of key and slot (equations 5 and 6)."""
+    """The weighting by content: softmax of β times the cosine of key and slot (equations 5 and 6).
+
+    Args:
+        key: [P, B, heads, M].
+        beta: [P, B, heads, 1] the key strength.
+        memory: [P, B, N, M].
+
+    Returns:
+        [P, B, heads, N].
+    """
     length = (key.square().sum(-1)[..., None] * memory.square().sum(-1)[..., None, :] + 1e-16).sqrt()
     return torch.softmax(beta * (key @ memory.mT) / length, -1)
 
 
 def interpolate(content: Tensor, before: Tensor, g: Tensor) -> Tensor:
-    """Between the weighting by content and the last one (7)."""
+    """The gated weighting, between that by content and the last one (7).
+
+    Args:
+        content: [P, B, heads, N].
+        before: [P, B, heads, N].
+        g: [P, B, heads, 1] the gate.
+    """
     return g * content + (1 - g) * before
 
 
 def circular_convolution(weighting: Tensor, shift: Tensor) -> Tensor:
-    """Circular convolution (8); shift [P, B, heads, 2K + 1] is how much goes to −K…K slots on."""
+    """The shifted weighting (8); shift [P, B, heads, 2K + 1] holds the shares that move by −K … K slots."""
     reach = shift.shape[-1] // 2
     moved = [weighting.roll(k, -1) * shift[..., k + reach, None] for k in range(-reach, reach + 1)]
     return torch.stack(moved).sum(0)
 
 
 def sharpen(weighting: Tensor, gamma: Tensor) -> Tensor:
-    """w^γ, scaled to sum 1 (9)."""
+    """w^γ, normalised to sum 1 (9)."""
     power = weighting**gamma
     return power / (power.sum(-1, keepdim=True) + 1e-16)
 
 
 def write_memory(memory: Tensor, writing: Tensor, erase: Tensor, add: Tensor) -> Tensor:
-    """What the heads leave of the slots, and what they add (3 and 4); e and a before their squashing."""
+    """The memory after all heads have erased and added (3 and 4).
+
+    Args:
+        memory: [P, B, N, M].
+        writing: [P, B, heads, N] the weightings.
+        erase: [P, B, heads, M] before the sigmoid.
+        add: [P, B, heads, M] before tanh.
+
+    Returns:
+        [P, B, N, M].
+    """
     keep = 1 - writing[..., None] * torch.sigmoid(erase)[..., None, :]
     return memory * keep.prod(2) + writing.mT @ torch.tanh(add)

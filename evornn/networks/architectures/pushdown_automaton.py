@@ -2,10 +2,10 @@
 
 S′ = σ(Wˢ (S⊗R⊗I) + bˢ), A = tanh(Wᵃ (S⊗R⊗I) + bᵃ), y = V [S; L] + c, with a continuous stack.
 
-A > 0 pushes the input I with thickness A, A < 0 pops thickness |A|; L is the thickness of the whole stack. R is what
-lies in the uppermost unit of thickness, each symbol as thick as it lies there, and the thickness that is missing to 1
-as a last symbol of its own: where the stack is empty R would else be 0, and cut off state and input. In the papers no
-read-out but a unit of S itself tells whether to accept.
+A > 0 pushes the input I with thickness A, A < 0 pops thickness |A|; L is the thickness of the stack. R is the content
+of the uppermost unit of thickness: each symbol weighted by its thickness there, and as a last symbol the thickness
+missing to 1. Without that symbol, R would be 0 for an empty stack and cut off state and input. In the papers not a
+read-out but a unit of S itself decides whether to accept.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from evornn.settings import settings
 
 @settings
 class PushdownAutomaton(Model):
-    """Third-order network with H state units and its stack. State and stack carry over; S starts as (1, 0, …, 0). A
-    stack of more than `depth` pieces forgets its bottom. Initial weights U[−1/√H, 1/√H].
+    """Third-order network with H state units and a stack. State and stack carry over; S starts as (1, 0, …, 0). A stack
+    of more than `depth` pieces forgets its bottom. Initial weights U[−1/√H, 1/√H].
 
     `readout` is linear, or as in the papers: the first O units, or the first O − 1 and L. With targets (S*, 0) at the
     end of a string, mse of the last is half the papers' loss, (S − S*)² + L².
@@ -37,7 +37,7 @@ class PushdownAutomaton(Model):
     size_fields = ("units", "initial_state")
     learnable = ("s",)
     readout: Literal["linear", "units", "units_and_length"] = "linear"
-    depth: Annotated[int, Ge(1)] = 32  # pieces that the stack has room for
+    depth: Annotated[int, Ge(1)] = 32  # the most pieces on the stack
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
         s, thickness, seen = state["s"], state["thickness"], []
@@ -76,23 +76,33 @@ class PushdownAutomaton(Model):
         }
 
     def check(self, d: Dimensions) -> None:
-        least = {"linear": 1, "units": d.outputs, "units_and_length": d.outputs - 1}[self.readout]
-        if d.units < least:
-            raise EvornnError(f"the first {least} units are the outputs, but there are only {d.units}: raise units")
+        needed = {"linear": 1, "units": d.outputs, "units_and_length": d.outputs - 1}[self.readout]
+        if d.units < needed:
+            raise EvornnError(f"the first {needed} units are the outputs, but there are only {d.units}: raise units")
 
 
 # ---- the stack, uppermost piece first: symbols [P, B, D, I], thickness [P, B, D] -------------------------------------
 
 
 def top(symbols: Tensor, thickness: Tensor) -> Tensor:
-    """[P, B, I + 1] what lies in the uppermost unit of thickness, and how much is missing to 1."""
+    """[P, B, I + 1] the content of the uppermost unit of thickness, and the thickness missing to 1."""
     above = thickness.cumsum(-1) - thickness
     share = torch.minimum(thickness, torch.relu(1 - above))
     return torch.cat([(share[..., None, :] @ symbols)[..., 0, :], 1 - share.sum(-1, keepdim=True)], -1)
 
 
 def apply_action(symbols: Tensor, thickness: Tensor, x: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-    """The stack after an action [P, B, 1]: x pushed with thickness A, or thickness −A popped."""
+    """The stack after an action: x pushed with thickness A, or thickness −A popped.
+
+    Args:
+        symbols: [P, B, D, I].
+        thickness: [P, B, D].
+        x: [P, B, I] the input.
+        action: [P, B, 1] A.
+
+    Returns:
+        Symbols and thickness afterwards.
+    """
     symbols, thickness = drop_empty(symbols, thickness)
     pushed = torch.cat([x[..., None, :], symbols[..., :-1, :]], -2), torch.cat([action, thickness[..., :-1]], -1)
     above = thickness.cumsum(-1) - thickness
@@ -102,7 +112,7 @@ def apply_action(symbols: Tensor, thickness: Tensor, x: Tensor, action: Tensor) 
 
 
 def drop_empty(symbols: Tensor, thickness: Tensor) -> tuple[Tensor, Tensor]:
-    """The same stack without pieces of thickness 0 on top: what was popped makes room."""
+    """The same stack without pieces of thickness 0 on top, which makes room for new ones."""
     gone = (thickness.cumsum(-1) == 0).sum(-1, keepdim=True)
     place = torch.arange(thickness.shape[-1], device=thickness.device) + gone
     valid, place = place < thickness.shape[-1], place.clamp(max=thickness.shape[-1] - 1)

@@ -9,7 +9,7 @@ from evornn.settings import settings
 
 @settings
 class RecurrentMultilayerPerceptron(Elman):
-    """Elman's layer L times over (`layers`, 2 unless said otherwise), each fed back to itself; the outputs are not.
-    With one layer it is `elman`. Initial weights U[−1/√H, 1/√H]."""
+    """Elman's layer L times in sequence (`layers`, 2 by default), each fed back to itself; the outputs are not fed
+    back. With one layer it is `elman`. Initial weights U[−1/√H, 1/√H]."""
 
     default_layers = 2

@@ -2,9 +2,9 @@
 
 p = tanh(W [c₁; …; c_k] + V x + b), y = U p + c, at every node of a tree from its children c and its own label x.
 
-A tree is a sequence of its nodes, children before parents. The first k = `arity` inputs of a step are the places of the
-node's children, counted from 1, 0 where there is none; the others are its label. A node without label (x = 0) is
-Socher's; with arity 1 and a chain for a tree the network is Elman's.
+A tree is a sequence of its nodes, children before parents. The first k = `arity` inputs of a step are the positions of
+the node's children, counted from 1, 0 where there is none; the others are its label. Without labels (x = 0) it is
+Socher's network; with arity 1 and a chain for a tree it is Elman's.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from evornn.settings import settings
 
 @settings
 class Recursive(Model):
-    """Recursive network over trees of any shape, with an answer at every node; all nodes of a depth, over all trees of
-    the batch, are computed at once. Nothing is carried from one call to the next. Initial weights U[−1/√H, 1/√H]."""
+    """Recursive network over trees of any shape, with an answer at every node. All nodes of a depth, over all trees of
+    the batch, are computed at once. No state carries over. Initial weights U[−1/√H, 1/√H]."""
 
-    arity: Annotated[int, Ge(1)] = 2  # most children of a node
+    arity: Annotated[int, Ge(1)] = 2  # the most children of a node
 
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
         batch, length, _ = inputs.shape
@@ -35,9 +35,8 @@ class Recursive(Model):
         children, depths = global_indices(places), node_depths(places)
         labels = affine(inputs[..., self.arity :].flatten(0, 1), w["label.weight"], w["label.bias"])
         levels = [labels.new_zeros(len(labels), 1, d.units)]  # no child, then the nodes, one depth after the other
-        positions = torch.zeros(
-            1 + batch * length, dtype=torch.long, device=inputs.device
-        )  # node → its place in `found`
+        # node (0: none) → its position in `levels`, joined along the nodes
+        positions = torch.zeros(1 + batch * length, dtype=torch.long, device=inputs.device)
         for level in range(int(depths.max()) + 1):
             nodes = (depths.flatten() == level).nonzero()[:, 0]
             below = positions[children.flatten(0, 1)[nodes]].flatten()
@@ -56,7 +55,7 @@ class Recursive(Model):
     def check(self, d: Dimensions) -> None:
         if d.inputs <= self.arity:
             raise EvornnError(
-                f"the first {self.arity} inputs of a recursive network are the places of a node's children, and the "
+                f"the first {self.arity} inputs of a recursive network are the positions of a node's children, and the "
                 f"others its label, but there are only {d.inputs} inputs: lower arity, or give more inputs"
             )
 
@@ -65,19 +64,19 @@ class Recursive(Model):
         before = torch.arange(inputs.shape[1], device=inputs.device)[:, None]
         good = (places == places.round()) & (places >= 0) & (places <= before)
         problem = (
-            f"the first {self.arity} inputs must be the places of the node's children, counted from 1, or 0 for none"
+            f"the first {self.arity} inputs must be the positions of the node's children, counted from 1, or 0 for none"
         )
         refuse(~good.all(-1), f"{problem}; children come before their parents")
 
 
 def global_indices(places: Tensor) -> Tensor:
-    """Places [B, T, arity] within each sequence → among all B·T nodes, likewise from 1, 0 for none."""
+    """Positions [B, T, arity] within each sequence → among all B·T nodes, likewise from 1, 0 for none."""
     first = torch.arange(len(places), device=places.device)[:, None, None] * places.shape[1]
     return torch.where(places > 0, first + places, 0)
 
 
 def node_depths(places: Tensor) -> Tensor:
-    """[B, T] of each node: 0 for a leaf, else 1 + the largest of its children's."""
+    """[B, T] the depth of each node: 0 for a leaf, else 1 + the largest of its children's."""
     depths = places.new_zeros(places.shape[0], 1 + places.shape[1])
     for t in range(places.shape[1]):
         now = places[:, t]

@@ -8,8 +8,9 @@ from evornn.settings import settings
 
 @settings
 class SecondOrder(Cell):
-    """Inputs choose how states lead to states, as symbols do in an automaton. In the paper f is logistic, inputs are
-    one-hot and the first unit starts at 1, which `initial_state: learned` can find. Initial weights U[−1/√H, 1/√H]."""
+    """Inputs choose the transition between states, like the symbols of an automaton. In the paper f is logistic, inputs
+    are one-hot and the first unit starts at 1, which `initial_state: learned` can find. Initial weights U[−1/√H, 1/√H].
+    """
 
     activation: Activation = "sigmoid"
 
