@@ -6,8 +6,6 @@ An executor that follows a script stands for the cluster, and says what time it 
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executors import EndRecorder, dead_identity
 from stores import checkpoint, new_runs, result, row
 
 from evornn.service.dispatch import dispatcher
@@ -31,7 +30,7 @@ from evornn.service.executors.executor import (
 )
 from evornn.store import leases
 from evornn.store.errors import StoreError, Unreachable
-from evornn.store.records import Machine, StoredRun
+from evornn.store.records import Machine
 from evornn.store.store import Store, open_store
 from evornn.training.records import Checkpoint, Update
 
@@ -107,18 +106,6 @@ class Scripted:
     def close(self) -> None: ...
 
 
-class Heard:
-    """A listener that remembers."""
-
-    def __init__(self) -> None:
-        self.ends: list[tuple[str, str]] = []
-
-    def on_claim(self, run: StoredRun) -> None: ...
-    def on_update(self, run: StoredRun, update: Update) -> None: ...
-    def on_end(self, run: StoredRun, state: str, reason: str) -> None:
-        self.ends.append((state, reason))
-
-
 @pytest.fixture
 def store(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setattr(leases, "BACK_OFF", 0.0)
@@ -131,7 +118,7 @@ def queued(store: Store, count: int = 1) -> int:
 
 
 def worked(store: Store, job: int | None, executor: Scripted, **options: Any) -> list[tuple[str, str]]:
-    heard = Heard()
+    heard = EndRecorder()
     Dispatcher(store, executor, heard, clock=executor.clock, **options).work(job)
     return heard.ends
 
@@ -343,7 +330,7 @@ def in_need(store: Store, *gpus: float, cpus: int = 1) -> int:
 
 def under_way(store: Store, executor: Scripted) -> list[int]:
     """The runs that are under way after some time in which none ends."""
-    engine = Dispatcher(store, executor, Heard(), clock=executor.clock)
+    engine = Dispatcher(store, executor, EndRecorder(), clock=executor.clock)
     seen: list[list[int]] = []
 
     def look() -> None:
@@ -394,7 +381,7 @@ def test_all_jobs_are_worked_off_by_priority(store: Store) -> None:
 def test_it_goes_on_until_it_is_stopped(store: Store) -> None:
     """What is submitted later is found; `stop` gives back what is under way, with what it said."""
     executor = Scripted(lambda a: [progress(a, 1), progress(a, 2)])
-    engine = Dispatcher(store, executor, Heard(), clock=executor.clock)
+    engine = Dispatcher(store, executor, EndRecorder(), clock=executor.clock)
     calls: list[int] = []
 
     def later() -> None:
@@ -496,7 +483,7 @@ def test_what_is_kept_meanwhile_has_a_bound(store: Store, monkeypatch: pytest.Mo
     monkeypatch.setattr(dispatcher, "MAX_ROWS", 50)
     queued(store)
     proxy, executor = Away(store), Scripted(lambda a: [progress(a, mark) for mark in range(1, 1000)])
-    heard = Heard()
+    heard = EndRecorder()
     engine = Dispatcher(proxy, executor, heard, clock=executor.clock, patience=float("inf"))  # type: ignore[arg-type]
 
     def outage() -> None:
@@ -506,22 +493,18 @@ def test_what_is_kept_meanwhile_has_a_bound(store: Store, monkeypatch: pytest.Mo
 
     executor.between = outage
     engine.work()
-    assert heard.ends == [("lost", "said more than 50 rows while the database was away")] and executor.stopped == [1]
+    assert heard.ends == [
+        ("lost", "reported more than 50 rows while the database was unreachable")
+    ] and executor.stopped == [1]
     assert store.checkpoint(1) is not None
 
 
 # ---- other dispatchers ----------------------------------------------------------------------------------------------
 
 
-def gone() -> str:
-    """The name of a dispatcher whose process has ended."""
-    code = "from evornn.service.dispatch.process_identity import current_identity; print(current_identity())"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-
-
 def test_the_runs_of_a_dead_dispatcher_are_taken_over(store: Store) -> None:
     job = queued(store, 2)
-    assert store.claim(gone(), lease_seconds=1000.0)
+    assert store.claim(dead_identity(), lease_seconds=1000.0)
     executor = Scripted(lambda a: [success(a, 1)])
     worked(store, job, executor)
     assert store.job(job).counts == {"succeeded": 2}
@@ -553,7 +536,7 @@ def test_an_interrupt_gives_the_runs_back(store: Store) -> None:
             raise KeyboardInterrupt
 
     executor.between = interrupt
-    heard = Heard()
+    heard = EndRecorder()
     with pytest.raises(KeyboardInterrupt):
         Dispatcher(store, executor, heard, clock=executor.clock).work(job)
     assert executor.stopped == [1, 2] and heard.ends == [("released", "interrupted")] * 2
@@ -613,7 +596,7 @@ def test_dispatchers_share_a_job(url: str, store: Store) -> None:
 
     def work(k: int) -> None:
         with open_store(url) as own:
-            Dispatcher(own, executors[k], Heard(), owner=f"elsewhere{k}:1:1", clock=executors[k].clock).work(job)
+            Dispatcher(own, executors[k], EndRecorder(), owner=f"elsewhere{k}:1:1", clock=executors[k].clock).work(job)
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(3)]
     for thread in threads:

@@ -1,1 +1,1 @@
-"""The engine of the service: claims runs under leases, executes them, records what they report."""
+"""The dispatcher: claims runs under leases, has them executed, and records their progress."""

@@ -1,4 +1,4 @@
-"""A run that a dispatcher holds, with what it has said since that was last written down."""
+"""A run that a dispatcher holds, with what it has reported since the last write to the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evornn.training.records import Checkpoint, Result, Row, Update
 
 @dataclass
 class ActiveRun:
-    """One run under its claim. The attempt keeps its number when a lease that ran out is renewed by another claim."""
+    """One run under its claim. The attempt stays the same when its lease expired and the run is claimed again."""
 
     claim: Claim
     attempt: Attempt
@@ -20,14 +20,16 @@ class ActiveRun:
     checkpoint: Checkpoint | None = None
     result: Result | None = None
     end: EndEvent | None = None
-    stop_requested_at: float | None = None  # when, by the dispatcher's clock
-    written_steps: int | None = None
+    stop_requested_at: float | None = None  # by the dispatcher's clock
+    written_steps: int | None = None  # network steps that the store knows of
 
     @property
     def is_finished(self) -> bool:
+        """Whether the run has a result, or has ended without one."""
         return self.result is not None or self.end is not None
 
     def handle(self, event: ExecutorEvent) -> None:
+        """Take over what an event says."""
         if isinstance(event, EndEvent):
             self.end = event
         else:
@@ -39,12 +41,12 @@ class ActiveRun:
         self.network_steps, self.result = update.network_steps, update.result
 
     def report(self) -> Report:
-        """All that is to be written down; at least that the run is alive."""
+        """All that the store should know; at least that the run is alive."""
         checkpoint = self.checkpoint if self.result is None else None
         steps = None if self.network_steps == self.written_steps else self.network_steps
         return Report(self.claim.run.id, self.claim.lease, self.rows, checkpoint, steps, self.result)
 
     def clear(self) -> None:
-        """What was written down, or never will be."""
+        """Forget what was reported, since it is stored or never can be."""
         self.rows, self.checkpoint, self.result = [], None, None
         self.written_steps = self.network_steps

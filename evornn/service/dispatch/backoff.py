@@ -1,4 +1,4 @@
-"""When to try again: a queue that gave something at once, an empty one or a lost database after a while."""
+"""When to try again: after a success at once, after an empty queue or a lost database with growing pauses."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from evornn.store.errors import SerializationFailure, Unreachable
 
 log = logging.getLogger(__name__)
 
-Clock: TypeAlias = Callable[[], float]  # seconds, never going back
+Clock: TypeAlias = Callable[[], float]  # seconds, monotonic
 
 
 class Backoff:
-    """Due at once after a success, after failures more and more rarely: from `shortest` to `longest` seconds."""
+    """Exponential back-off: due at once after a success, after failures with pauses from `shortest` to `longest`.
+
+    Args:
+        clock: Seconds, monotonic.
+        shortest: First pause in seconds; each further one is 1.5 times as long.
+        longest: Maximum pause in seconds.
+    """
 
     def __init__(self, clock: Clock, shortest: float, longest: float) -> None:
         self._clock, self._shortest, self._longest = clock, shortest, longest
@@ -26,15 +32,23 @@ class Backoff:
         return max(0.0, self._due_at - self._clock())
 
     def reset(self) -> None:
+        """Due at once, and the next pause is the shortest again."""
         self._wait, self._due_at = self._shortest, 0.0
 
     def back_off(self) -> None:
+        """Pause, longer than the last time."""
         self._due_at = self._clock() + self._wait
         self._wait = min(1.5 * self._wait, self._longest)
 
 
 class OutageRetry:
-    """Bears a database that is away for up to `patience` seconds at a time."""
+    """Tolerates a database that can't be reached for up to `patience` seconds.
+
+    Args:
+        clock: Seconds, monotonic.
+        patience: Seconds of an outage after which its error is raised.
+        cooldown: Seconds after an outage during which it still counts as going on.
+    """
 
     def __init__(self, clock: Clock, patience: float, cooldown: float) -> None:
         self._clock, self._patience, self._cooldown = clock, patience, cooldown
@@ -44,11 +58,12 @@ class OutageRetry:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is, and for so long that others too have noticed."""
+        """Whether there is no outage, and the last one ended long enough ago for other dispatchers to have noticed."""
         return self._down_since is None and self._clock() >= self._cooldown_until
 
     def call(self, work: Callable[[], None]) -> None:
-        """Do `work`, unless the database was away a moment ago. Raises Unreachable when patience is at an end."""
+        """Call `work`, unless a pause after a failure is under way. Raises Unreachable once the outage outlasts
+        `patience`."""
         if self._backoff.remaining:
             return
         try:
@@ -61,7 +76,7 @@ class OutageRetry:
     def _record_failure(self, error: Unreachable | SerializationFailure) -> None:
         if self._down_since is None:
             self._down_since = self._clock()
-            log.warning("%s. Runs go on meanwhile, and what they say is kept", error)
+            log.warning("%s. Runs continue meanwhile, and their progress is kept", error)
         if self._clock() - self._down_since >= self._patience:
             raise error
         self._backoff.back_off()

@@ -1,5 +1,5 @@
-"""The dispatcher: claims runs from the store, gives them to an executor, and records what they say. Only it writes
-results. Whoever dies, the lease ends and another goes on from the last checkpoint."""
+"""The dispatcher: claims runs from the store, hands them to an executor, and records their progress. Only dispatchers
+write results. When one dies, its leases expire, and another resumes its runs from their last checkpoints."""
 
 from __future__ import annotations
 
@@ -19,30 +19,53 @@ from evornn.store.store import Store
 from evornn.training.oracle import Origin
 from evornn.training.records import Update
 
-POLL_TIMEOUT = 0.2  # seconds for events, at most, while runs are under way
-REPORT = 0.5  # seconds between two reports about all runs, in one transaction: what they said, and that they live
-CLAIM_BACKOFF = (0.2, 1.0)  # seconds until an empty queue is asked again: first, and at most
-HEARTBEAT_INTERVAL = 2.0  # seconds between two looks at the other dispatchers
+POLL_TIMEOUT = 0.2  # seconds to wait for events while runs are active
+REPORT = 0.5  # seconds between two reports about all runs, in one transaction, which also renew their leases
+CLAIM_BACKOFF = (0.2, 1.0)  # seconds between two claims on an empty queue: first, and at most
+HEARTBEAT_INTERVAL = 2.0  # seconds between two heartbeats, each with a look at the other dispatchers
 STOP_TIMEOUT = 4.0  # seconds until a run that was asked to stop is stopped by force
-COOLDOWN = 3.0  # seconds after an outage in which nothing is claimed: other dispatchers must renew their leases first
-CLAIMS = 64  # in a row; then runs have their say
-MAX_ROWS = 5_000  # that a run may say while the database is away
-CRASHES = 20  # of a run's machine, until it is taken to be the run that kills it
+COOLDOWN = 3.0  # seconds after an outage without claims: other dispatchers must renew their leases first
+CLAIMS = 64  # in a row, before events are handled again
+MAX_ROWS = 5_000  # rows of a run that are kept while the database can't be reached
+CRASHES = 20  # of a run's machine, after which the run is taken for the cause
 UNFINISHED = {"queued", "running", "cancelling"}
 
 
 class Listener(Protocol):
-    """Who watches: the command line's progress, a log."""
+    """Watches a dispatcher: the command line's progress, or a log."""
 
-    def on_claim(self, run: StoredRun) -> None: ...
-    def on_update(self, run: StoredRun, update: Update) -> None: ...
-    def on_end(self, run: StoredRun, state: str, reason: str) -> None: ...
+    def on_claim(self, run: StoredRun) -> None:
+        """The dispatcher has claimed a run."""
+
+    def on_update(self, run: StoredRun, update: Update) -> None:
+        """A run has made progress, or shown that it is alive."""
+
+    def on_end(self, run: StoredRun, state: str, reason: str) -> None:
+        """The dispatcher is done with a run.
+
+        Args:
+            run: The run as it was claimed.
+            state: "succeeded", "queued" (for another try), "failed", "cancelled", "released", or "lost" to another
+                worker.
+            reason: Why it ended, in one line; empty for a success.
+        """
 
 
 class Dispatcher:
-    """Works off a job, or whatever is queued.
+    """Processes a job, or the whole queue.
 
-    While the database can't be reached, runs go on and what they say is kept, for `patience` seconds.
+    Each round of `work` waits for events of the executor and takes them over in memory; then everything that needs the
+    store follows in `_synchronize`: report, heartbeat, claim. So an outage of the database concerns only the second
+    half: runs continue, and their progress is kept for `patience` seconds.
+
+    Args:
+        store: The queue, and where results are written.
+        executor: Computes the runs.
+        listener: Watches.
+        owner: Identity of this dispatcher; default: that of the process.
+        slots: Maximum number of runs at once; default: as many as the executor has resources for.
+        patience: Seconds that the database may be unreachable.
+        clock: Seconds, monotonic.
     """
 
     def __init__(
@@ -69,8 +92,16 @@ class Dispatcher:
         self._finished = self._stopping = False
 
     def work(self, job: int | None = None, until_empty: bool = True) -> None:
-        """Work off a job, or all of them, until no run is open here or elsewhere, or until `stop`. Gives back what is
-        under way then, also when interrupted. Raises StoreError."""
+        """Process runs until none is open, here or elsewhere, or until `stop`. Then, or when interrupted, active runs
+        are released.
+
+        Args:
+            job: Only the runs of this job; default: all.
+            until_empty: Return when no run is open; otherwise wait for further ones.
+
+        Raises:
+            StoreError: The store failed, or was unreachable for too long.
+        """
         self._finished = False
         try:
             while not self._finished and not self._stopping:
@@ -87,7 +118,7 @@ class Dispatcher:
         self._stopping = True
 
     def _synchronize(self, job: int | None, until_empty: bool) -> None:
-        """All that needs the store. First of all, leases are renewed: a claim sweeps up those that are over."""
+        """Everything that needs the store. Leases are renewed first, since a claim requeues expired ones."""
         self._report()
         self._heartbeat()
         if self._claim_backoff.remaining or not self._outage.is_over:
@@ -99,7 +130,7 @@ class Dispatcher:
             self._finished = not self._is_open(job)
 
     def _claim_runs(self, job: int | None) -> int:
-        """Claim what there is room for. Answers how many."""
+        """Claim as many runs as there are free slots and resources. Returns how many."""
         for count in range(CLAIMS):
             available = self.executor.available_resources
             if (
@@ -107,6 +138,7 @@ class Dispatcher:
                 or max(available.cpus, available.gpus) <= 0
             ):
                 return count
+            # With both free any run will do; otherwise only runs that need a GPU, or only those that don't.
             gpu = None if min(available.cpus, available.gpus) > 0 else available.gpus > 0
             claim = self.store.claim(self.owner, job=job, gpu=gpu)
             if claim is None:
@@ -118,7 +150,7 @@ class Dispatcher:
         run = claim.run
         if (
             run.id in self.active_runs
-        ):  # its lease ran out while this process was suspended: it goes on under the new one
+        ):  # its lease expired while this process was suspended: it continues under a new one
             self.active_runs[run.id].claim = claim
             return
         active = ActiveRun(claim, Attempt(run.id, claim.lease), run.network_steps or 0)
@@ -126,18 +158,16 @@ class Dispatcher:
             origin = origin_of(self.store, run)
             assignment = Assignment(active.attempt, run.fragments, run.seed, run.budget, claim.checkpoint, origin)
             self.executor.start(assignment)
-        except (Unreachable, SerializationFailure):  # the lease runs out by itself
+        except (Unreachable, SerializationFailure):  # the lease will expire
             raise
-        except EvornnError as error:
+        except EvornnError as error:  # of the run: the next report fails it
             active.end = EndEvent(active.attempt, "error", str(error), retry=False)
         self.active_runs[run.id] = active
         self.listener.on_claim(run)
 
     def _handle(self, event: ExecutorEvent) -> None:
         active = self.active_runs.get(event.attempt.run)
-        if (
-            active is None or active.attempt != event.attempt or active.end is not None
-        ):  # of a run that was taken from us
+        if active is None or active.attempt != event.attempt or active.end is not None:  # of a run that we have lost
             return
         active.handle(event)
         if isinstance(event, ProgressEvent):
@@ -145,10 +175,10 @@ class Dispatcher:
         elif event.cause == "machine":
             self.crashes[event.attempt.run] += 1
         if len(active.rows) > MAX_ROWS:
-            self._abandon(active, f"said more than {MAX_ROWS:,} rows while the database was away")
+            self._abandon(active, f"reported more than {MAX_ROWS:,} rows while the database was unreachable")
 
     def _report(self) -> None:
-        """Write down what was said: of all runs now and then, of those that are over at once."""
+        """Write the progress of runs: all of them now and then, finished ones at once."""
         everyone = self._clock() >= self._report_at
         due = [active for active in self.active_runs.values() if everyone or active.is_finished]
         answers = self.store.record_all([active.report() for active in due]) if due else {}
@@ -156,15 +186,16 @@ class Dispatcher:
             self._report_at = self._clock() + REPORT
         for active in due:
             self._apply_answer(active, answers[active.claim.run.id])
+        # Runs that ended without a result, unless the answer has removed them already.
         for active in due:
             if active.end is not None and active.claim.run.id in self.active_runs:
                 self._end(active, active.end)
 
     def _apply_answer(self, active: ActiveRun, answer: bool | StoreError) -> None:
-        """The store's answer to a report: whether the run is to be cancelled, or what was wrong."""
+        """Act on the store's answer to a report: whether the run is to be cancelled, or what was wrong with it."""
         if isinstance(answer, Fenced):
             self._abandon(active, str(answer))
-        elif isinstance(answer, StoreError):
+        elif isinstance(answer, StoreError):  # it can't be stored, and couldn't the next time: the run has failed
             active.clear()
             self._force_stop(active, EndEvent(active.attempt, "error", str(answer), retry=False))
         elif active.result is not None:
@@ -175,7 +206,7 @@ class Dispatcher:
                 self._cancel(active)
 
     def _cancel(self, active: ActiveRun) -> None:
-        """Ask a run to stop, and when it doesn't for too long stop it by force."""
+        """Ask a run to stop; stop it by force when it takes too long."""
         if active.stop_requested_at is None:
             active.stop_requested_at = self._clock()
             self.executor.stop(active.attempt, force=False)
@@ -183,6 +214,7 @@ class Dispatcher:
             self._force_stop(active, EndEvent(active.attempt, "stopped"))
 
     def _end(self, active: ActiveRun, end: EndEvent) -> None:
+        """Fail a run for its own error, release it for anything else: a machine that died is not the run's failure."""
         run, lease, reason = active.claim.run.id, active.claim.lease, end.reason
         try:
             if end.cause == "error" or self.crashes[run] > CRASHES:
@@ -195,7 +227,7 @@ class Dispatcher:
         self._remove(active, state, reason)
 
     def _heartbeat(self) -> None:
-        """Say that this dispatcher lives, on which machines, and take over the runs of one that certainly doesn't."""
+        """Record that this dispatcher is alive, and release the runs of dispatchers that are certainly dead."""
         if self._clock() < self._heartbeat_at:
             return
         self._heartbeat_at = self._clock() + HEARTBEAT_INTERVAL
@@ -206,7 +238,7 @@ class Dispatcher:
                 self.store.release_owner(owner)
 
     def _is_open(self, job: int | None) -> bool:
-        """Whether others still have runs, or some wait for another try."""
+        """Whether other dispatchers still compute runs, or some wait for another try."""
         if job is not None:
             return bool(UNFINISHED & set(self.store.job(job).counts))
         return any(self.store.runs(state=state, limit=1) for state in UNFINISHED)
@@ -224,12 +256,12 @@ class Dispatcher:
         del self.active_runs[run.id]
         if state in ("succeeded", "failed", "cancelled"):
             self.crashes.pop(run.id, None)
-        self._claim_backoff.reset()  # there is room
+        self._claim_backoff.reset()  # a slot is free
         self.listener.on_end(run, state, reason)
 
     def _release_all(self) -> None:
-        """With what was said so far, so that nobody computes it again."""
-        with suppress(StoreError):  # of a store that is gone: then the leases run out by themselves
+        """Stop and release all runs, with their progress so far, so that no one recomputes it."""
+        with suppress(StoreError):  # the store is gone: the leases will expire
             self._report_at = 0.0
             self._report()
         for active in list(self.active_runs.values()):
@@ -240,6 +272,6 @@ class Dispatcher:
 
 
 def origin_of(store: Store, run: StoredRun) -> Origin | None:
-    """Where a warm start begins: the champion of an earlier run."""
+    """The champion from which a run's warm start begins; None without one."""
     start = run.fragments.get("start_from")
     return None if start is None else Origin(store.champion(start["run"]), start["spread"])

@@ -1,4 +1,5 @@
-"""Names of dispatchers, such that another one on the same machine can tell whether their process is still there."""
+"""Identities of dispatchers, from which another dispatcher on the same machine can tell whether the process still
+lives."""
 
 from __future__ import annotations
 
@@ -11,12 +12,12 @@ import psutil
 
 
 def current_identity() -> str:
-    """machine:pid:start of this process; a later process with the same pid has another start."""
+    """machine:pid:start of this process. A later process with the same pid has another start time."""
     return f"{_machine_id()}:{os.getpid()}:{_start_time(os.getpid())}"
 
 
 def is_dead(owner: str) -> bool:
-    """True only when it certainly is: on this machine, and no process with that pid and start."""
+    """Whether an owner is certainly dead: it is on this machine, and no process has its pid and start time."""
     try:
         machine, pid, start = owner.rsplit(":", 2)
         if machine != _machine_id() or int(pid) <= 0:
@@ -30,7 +31,7 @@ def is_dead(owner: str) -> bool:
 
 @cache
 def _machine_id() -> str:
-    """Host name, boot and PID namespace: containers may share the first two, and then count processes differently."""
+    """Host name, boot and PID namespace: containers may share the first two, but number processes differently."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
         namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
@@ -40,8 +41,8 @@ def _machine_id() -> str:
 
 
 def _start_time(pid: int) -> str:
-    """When a process started, on Linux in clock ticks since boot: the wall clock may be set meanwhile, and then psutil
-    answers something else. Raises NoSuchProcess when it has ended; a zombie has."""
+    """Start time of a process, on Linux in clock ticks since boot: psutil's changes whenever the wall clock is set.
+    Raises NoSuchProcess when it has ended, as a zombie has."""
     process = psutil.Process(pid)
     if process.status() == psutil.STATUS_ZOMBIE:
         raise psutil.NoSuchProcess(pid)

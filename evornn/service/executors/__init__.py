@@ -1,1 +1,1 @@
-"""What computes runs: Ray, a child process, or this one."""
+"""Executors, which compute runs: in a thread, or in a child process that may hold a Ray cluster."""

@@ -1,4 +1,4 @@
-"""What every executor runs: an assignment, computed to the end or to an error told in words."""
+"""What every executor runs: an assignment, up to its result or an error."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ log = logging.getLogger(__name__)
 
 
 def perform(assignment: Assignment, sharder: Sharder | None = None) -> Iterator[ExecutorEvent]:
-    """Updates of a run; an error of the run itself comes as `Ended`, not as an exception. `spread` has its large
-    populations computed by several processes."""
+    """Compute a run and yield its events. An error of the run becomes an `EndEvent`, not an exception. With `sharder`,
+    several processes share the large populations of the run."""
     a = assignment
     try:
         for update in execute(a.fragments, a.seed, a.budget, a.checkpoint, a.origin, sharder):
             yield ProgressEvent(a.attempt, update)
     except EvornnError as error:
         yield EndEvent(a.attempt, "error", str(error), retry=False)
-    except Exception as error:  # a bug of ours, or memory or disk of the machine: worth another try
+    except Exception as error:  # a bug, or a machine without memory or disk: worth another try
         log.exception("run %s", a.attempt.run)
         yield EndEvent(a.attempt, "error", f"{type(error).__name__}: {error}")

@@ -13,15 +13,15 @@ from evornn.store.records import Machine
 
 
 class LocalExecutor:
-    """Computes one run after the other, here. For a machine without Ray, and for tests.
+    """Computes one run after the other in this process. For a machine without Ray, and for tests.
 
-    A thread can't be ended by force: a stopped run ends with its trainer's step.
+    A thread can't be ended by force: a stopped run ends after the current step of its trainer.
     """
 
     def __init__(self) -> None:
         self._events: SimpleQueue[ExecutorEvent] = SimpleQueue()
         self._queue: SimpleQueue[tuple[Assignment, threading.Event] | None] = SimpleQueue()
-        self._stop_flags: dict[Attempt, threading.Event] = {}  # of what is under way
+        self._stop_flags: dict[Attempt, threading.Event] = {}  # of queued and running attempts
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -32,7 +32,7 @@ class LocalExecutor:
 
     @property
     def machines(self) -> list[Machine]:
-        """This one, of which a run takes one CPU."""
+        """This machine, of which a run takes one CPU."""
         return [this_machine(cpus_used=min(len(self._stop_flags), 1))]
 
     def start(self, assignment: Assignment) -> None:
@@ -62,13 +62,13 @@ class LocalExecutor:
     def _work(self) -> None:
         for assignment, stop in iter(self._queue.get, None):
             for event in run_until_stopped(stop, assignment):
-                if is_final(event):  # there is room again before anybody hears of it
+                if is_final(event):  # free the slot before anyone sees the event
                     del self._stop_flags[assignment.attempt]
                 self._events.put(event)
 
 
 def run_until_stopped(stop: threading.Event, assignment: Assignment) -> Iterator[ExecutorEvent]:
-    """Events of a run up to its last one, which says so if it was stopped."""
+    """The events of a run, up to its own last one or the one that says that it was stopped."""
     events = perform(assignment)
     while not stop.is_set():
         event = next(events)

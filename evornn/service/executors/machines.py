@@ -1,4 +1,4 @@
-"""The machines that compute: this one as it is now, and those of all dispatchers together."""
+"""The machines that compute runs: this one now, and those of all dispatchers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evornn.store.records import Machine, Worker
 
 
 def this_machine(cpus_used: float = 0.0) -> Machine:
-    """The machine of this process."""
+    """The machine of this process, of which runs use `cpus_used` CPUs."""
     memory, name = psutil.virtual_memory(), socket.gethostname()
     return Machine(
         name, name, os.cpu_count() or 1, cpus_used, memory=memory.total, memory_used=memory.total - memory.available
@@ -20,7 +20,7 @@ def this_machine(cpus_used: float = 0.0) -> Machine:
 
 
 def machines_of(workers: Iterable[Worker], now: float) -> list[Machine]:
-    """Those of all dispatchers that are alive; one that several see is counted once, as it was seen last."""
+    """The machines of all live dispatchers. A machine that several dispatchers use is listed once, as last reported."""
     alive = sorted((worker for worker in workers if worker.is_alive(now)), key=lambda worker: worker.last_seen)
     machines = {machine.id: machine for worker in alive for machine in worker.machines}
     return sorted(machines.values(), key=lambda machine: (machine.name, machine.id))
