@@ -15,7 +15,8 @@ from evornn.experiments.analysis.comparison import (
     Verdict,
 )
 
-FACTOR_LIMIT = 10.0  # above it a difference is told as a factor, not in percent
+FACTOR_LIMIT = 10.0  # a larger difference is given as a factor instead of a percentage
+LISTED_PAIRS = 6  # pairs without a difference, beyond which a sentence gives their number only
 
 
 def experiment_size(comparison: Comparison) -> str:
@@ -46,7 +47,7 @@ def choice(task: TaskComparison) -> str:
 def compare_with_baselines(task: TaskComparison) -> str:
     """Whether the chosen network beats each baseline on test, in plain words, also when it doesn't."""
     if task.chosen is None or not task.chosen.verdicts:
-        return "There is no baseline to judge it by." if task.chosen else "No baseline is beaten."
+        return "There is no baseline to compare it with." if task.chosen else "No baseline is beaten."
     beaten = [v for v in task.chosen.verdicts if v.beaten]
     unbeaten = [v for v in task.chosen.verdicts if not v.beaten]
     if not unbeaten:
@@ -73,8 +74,8 @@ def describe_tests(contest: PairwiseTests, alpha: float) -> str:
         reason = contest.note[:1].upper() + contest.note[1:]
         return f"Which is better is not settled. {reason}" if contest.pairs else reason
     significant = [p for p in contest.pairs if p.better is not None]
-    undecided = join_names(f"{p.a} and {p.b}" for p in contest.pairs if p.better is None)
-    undecided_text = f"no difference could be shown between {undecided}" if undecided else ""
+    undecided = _describe_undecided([p for p in contest.pairs if p.better is None], others=bool(significant))
+    undecided_text = f"no difference could be shown {undecided}" if undecided else ""
     if not significant:
         return f"{undecided_text[:1].upper()}{undecided_text[1:]} (all p ≥ {alpha:g}; {contest.test})."
     most = max(p.corrected for p in significant if p.corrected is not None)
@@ -100,8 +101,8 @@ def describe_target(task: TaskComparison) -> str:
 
 TUNING = (
     "Each method was given the same number of trials, on the same seeds with the same budget; none of these seeds is "
-    "used above. A trial's loss is its validation loss, the median over its seeds; the test split was not looked at. A "
-    "trainer with “(tuned)” has the settings below, the others their defaults. What tuning spent comes on top of the "
+    "used above. A trial's loss is its validation loss, the median over its seeds; the test split was not used. A "
+    "trainer with “(tuned)” has the settings below, the others their defaults. The cost of tuning comes on top of the "
     "budget of the runs above."
 )
 
@@ -150,9 +151,16 @@ def _describe_ranking_test(ranking: Ranking, alpha: float) -> str:
     cliques = join_names(f"within {{{', '.join(group)}}}" for group in ranking.alike)
     conclusion = f"no difference could be shown {cliques}; all other pairs differ" if cliques else "all pairs differ"
     if ranking.alike == (ranking.trainers,):
-        conclusion = "it can't be said which"
+        conclusion = "it is not possible to say which"
     nemenyi = f"By Nemenyi's critical difference of mean ranks, {number(ranking.critical, 3)},"
     return f"The trainers differ over tasks {p_value}. {nemenyi} {conclusion}."
+
+
+def _describe_undecided(pairs: Sequence[Pair], others: bool) -> str:
+    """The pairs by name, or by their number where a list would be too long to read."""
+    if len(pairs) > LISTED_PAIRS:
+        return f"in {'the other' if others else 'any of the'} {len(pairs)} pairs"
+    return f"between {join_names(f'{p.a} and {p.b}' for p in pairs)}" if pairs else ""
 
 
 def _list_winners(pairs: Sequence[Pair]) -> str:
