@@ -19,6 +19,7 @@ from evornn.service.executors.local_executor import LocalExecutor
 from evornn.service.service import submit
 from evornn.store.records import Machine, NewRun
 from evornn.store.store import Store
+from evornn.trainers.core.query import Query
 from evornn.training.make_problem import make_problem
 from evornn.training.records import Checkpoint, Result, Row, Update
 
@@ -30,12 +31,11 @@ def call(network: Any, asked: Any, most: int, quick: bool) -> dict[str, Any]:
     judged = make_problem(network, asked, "mse")
     crew, ms = RayShardPool(1, {"num_cpus": 1}), {}
     crew.broadcast(judged)
-    helpers = wait_for_workers(crew)
+    worker = wait_for_workers(crew)[0]
     for members in (32, most):
         genomes = network.sample(members, seed=0)
-        there = [
-            seconds_of(lambda g=genomes: helpers[0].ask("losses", (g, None))()) for _ in range(30 if quick else 300)
-        ]  # type: ignore[misc]
+        query = Query(genomes)
+        there = [seconds_of(lambda q=query: worker.submit(q)()) for _ in range(30 if quick else 300)]  # type: ignore[misc]
         here = [seconds_of(lambda g=genomes: judged.losses(g)) for _ in range(30)]  # type: ignore[misc]
         ms[f"{members:,} members"] = {"there": 1000 * median(there), "here": 1000 * median(here)}
     crew.close()
@@ -45,7 +45,7 @@ def call(network: Any, asked: Any, most: int, quick: bool) -> dict[str, Any]:
 def wait_for_workers(crew: Any) -> Any:
     """All helpers, once they are there. Raises EvornnError when one is lost."""
     while len(helpers := crew.ready_workers()) < crew.count:
-        if crew.lost:
+        if crew.num_lost:
             raise EvornnError("a helper was lost: leave the source tree alone while this runs")
     return helpers
 

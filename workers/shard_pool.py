@@ -1,7 +1,7 @@
-"""The helpers of a run on Ray: actors that hold the run's problem and compute parts of its populations.
+"""The workers of a run on Ray: actors that hold the run's problem and compute parts of its populations.
 
-A run never waits for them. They are called at the first question that is worth it and asked once they are there; one
-that dies is replaced, and meanwhile done without.
+A run never waits for them. They start at the first query that is worth it and are used once they are ready; one that
+dies is replaced, and meanwhile the run continues without it.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import ray
 from ray import cloudpickle
 from ray.exceptions import RayError
 
+from evornn.trainers.core.query import Answer, Query
 from evornn.training.environment import cpu, versions
 from evornn.training.problem import Problem, Sharder
-from evornn.workers.sharded import Arguments, ShardedProblem, WorkerLost
+from evornn.workers.sharded import ShardedProblem, WorkerLost
 from evornn.workers.versions import differences
 
 log = logging.getLogger(__name__)
 
-MAX_LOST_WORKERS = 20  # of helpers, until no more are called: it may be the problem that kills them
+MAX_LOST_WORKERS = 20  # then no more are started: the problem may be what kills them
 SINGLE_THREADED = {"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}}
 
 
@@ -41,7 +42,7 @@ def sharding(resources: Mapping[str, Any]) -> Iterator[Sharder | None]:
 
 
 class RayShardPool:
-    """Up to `count` helpers, each with CPUs and GPUs of its own (Ray's options `each`)."""
+    """Up to `count` workers, each with CPUs and GPUs of its own (Ray's options `each`)."""
 
     def __init__(self, count: int, each: Mapping[str, float]) -> None:
         self.count, self.actor_options, self.num_lost = count, each, 0
@@ -58,7 +59,7 @@ class RayShardPool:
         return [member for member in self._workers if member.is_ready]
 
     def close(self) -> None:
-        """End all helpers."""
+        """End all workers."""
         for member in self._workers:
             member.end()
         self._workers = []
@@ -66,14 +67,14 @@ class RayShardPool:
     def _is_gone(self, member: RayShardWorker) -> bool:
         member.poll()
         if member.failure:
-            log.warning("a helper is gone (%s): its part is computed here until another one is there", member.failure)
+            log.warning("a worker is lost (%s): its part is computed here until another one is ready", member.failure)
             self.num_lost += 1
             member.end()
         return bool(member.failure)
 
 
 class RayShardWorker:
-    """One helper."""
+    """One worker."""
 
     def __init__(self, actor: Any) -> None:
         self.actor, self.is_ready, self.failure = actor, False, ""
@@ -93,12 +94,12 @@ class RayShardWorker:
         mismatches += differences(local, remote)
         self.failure, self.is_ready = "; ".join(mismatches), not mismatches
 
-    def submit(self, method: str, arguments: Arguments) -> Callable[[], Any]:
-        answer = self.actor.answer.remote(method, *arguments)
+    def submit(self, query: Query) -> Callable[[], Answer]:
+        answer = self.actor.answer.remote(query)
 
-        def wait() -> Any:
+        def wait() -> Answer:
             try:
-                return ray.get(answer)
+                return cast(Answer, ray.get(answer))
             except RayError as error:  # also what the problem raised there: here it will be told in its own words
                 self.failure, self.is_ready = type(error).__name__, False
                 raise WorkerLost from None
@@ -121,9 +122,9 @@ class ShardActor:
         """What computes here."""
         return fingerprint()
 
-    def answer(self, method: str, *arguments: Any) -> Any:
-        """A part of a population's losses, gradients, …"""
-        return getattr(self.problem, method)(*arguments)
+    def answer(self, query: Query) -> Answer:
+        """The answer about a part of a population."""
+        return self.problem.answer(query)
 
 
 ACTOR: Any = ray.remote(max_restarts=0, runtime_env=SINGLE_THREADED)(ShardActor)

@@ -65,7 +65,8 @@ class Evaluator:
             return torch.stack(sums).sum(0) / examples.count
 
         with torch.no_grad():
-            return mask_non_finite(genomes, torch.cat(self._map_tiles(tile, genomes))[: len(genomes)])[0]
+            values: Tensor = mask_non_finite(genomes, torch.cat(self._map_tiles(tile, genomes))[: len(genomes)])[0]
+            return values
 
     def gradients(
         self, genomes: Tensor, examples: Examples, loss: str, state: NetworkState | None = None, carry: bool = False
@@ -109,7 +110,8 @@ class Evaluator:
             return gradient
 
         with torch.enable_grad():
-            return mask_non_finite(genomes, torch.cat(self._map_tiles(tile, genomes))[: len(genomes)])[0]
+            values: Tensor = mask_non_finite(genomes, torch.cat(self._map_tiles(tile, genomes))[: len(genomes)])[0]
+            return values
 
     def outputs(
         self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None
@@ -202,14 +204,21 @@ def slice_state(state: NetworkState | None, members: slice, sequences: slice) ->
     return state and [{name: values[members, sequences] for name, values in layer.items()} for layer in state]
 
 
-def mask_non_finite(genomes: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
-    """[P, …] each, NaN for members whose genome is not finite: tanh would hide it. On the CPU by numpy: torch's threads
-    would go on spinning for milliseconds on the cores that the kernels want."""
-    finite: Any = genomes.isfinite() if genomes.is_cuda else np.isfinite(genomes.numpy())
+def mask_non_finite(genomes: Any, *results: Any) -> tuple[Any, ...]:
+    """[P, …] each, NaN for members whose genome is not finite: tanh would hide it. Arrays of numpy or tensors; on the
+    CPU by numpy, since torch's threads would spin for milliseconds on the cores that the kernels want."""
+    on_gpu = isinstance(genomes, Tensor) and genomes.is_cuda
+    finite: Any = genomes.isfinite() if on_gpu else np.isfinite(np.asarray(genomes))
     if finite.all():
         return results
-    is_finite = torch.as_tensor(finite).all(1)
-    return tuple(torch.where(is_finite.view(-1, *[1] * (result.ndim - 1)), result, torch.nan) for result in results)
+    rows = finite.all(1)
+    return tuple(_mask_rows(rows, values) for values in results)
+
+
+def _mask_rows(rows: Any, values: Any) -> Any:
+    where, rows = (torch.where, torch.as_tensor(rows)) if isinstance(values, Tensor) else (np.where, rows)
+    masked: Any = where(rows.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
+    return masked if isinstance(values, Tensor) else masked.astype(values.dtype, copy=False)
 
 
 @contextmanager

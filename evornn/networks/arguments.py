@@ -11,28 +11,31 @@ import torch
 from torch import Tensor
 
 from evornn.errors import EvornnError
-from evornn.kernels.reference import NetworkState
 from evornn.layout import BaseLayout
 from evornn.settings import BadSetting
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """The checks of one network's arguments; `network` is how errors call it."""
+    """The checks of one network's arguments; `network` is what errors call it.
+
+    Genomes and states become arrays of the kind that the network's evaluator takes: numpy's where `in_numpy`, else
+    tensors on the device."""
 
     layout: BaseLayout
     device: torch.device
     dtype: torch.dtype
     network: str
+    in_numpy: bool
 
-    def genomes(self, values: Any) -> Tensor:
+    def genomes(self, values: Any) -> Any:
         """[P, n]."""
-        g = to_tensor("genomes", values)
+        g = values if _is_numpy_genomes(values) and self.in_numpy else to_tensor("genomes", values)
         if g.ndim != 2 or g.shape[1] != self.layout.n or len(g) == 0:
             raise EvornnError(
                 f"genomes must be [P, n] with P ≥ 1 and n = {self.layout.n} for {self.network}, got {list(g.shape)}"
             )
-        return g.to(self.device, self.dtype)
+        return g if isinstance(g, np.ndarray) else self._native(g)
 
     def genome(self, values: Any) -> Tensor:
         """[n]."""
@@ -80,7 +83,7 @@ class Arguments:
             )
         return values
 
-    def state(self, values: Any, members: int, batch: int) -> NetworkState | None:
+    def state(self, values: Any, members: int, batch: int) -> Any:
         """Per layer: state name → [P, B, size]; what is given may lack leading axes, or have 1 there."""
         if values is None:
             return None
@@ -100,10 +103,16 @@ class Arguments:
             for s, layer in zip(sizes, layers, strict=True)
         ]
 
-    def _expand_state(self, what: str, values: Any, shape: tuple[int, ...]) -> Tensor:
+    def _native(self, values: Tensor) -> Any:
+        """An array of the evaluator's kind."""
+        values = values.to(self.device, self.dtype)
+        return np.ascontiguousarray(values.numpy()) if self.in_numpy else values
+
+    def _expand_state(self, what: str, values: Any, shape: tuple[int, ...]) -> Any:
         value = to_tensor(what, values).to(self.device, self.dtype)
         try:
-            return value.expand(shape)
+            expanded = value.expand(shape)
+            return expanded.numpy() if self.in_numpy else expanded
         except RuntimeError:
             raise EvornnError(f"{what} must be [P, B, size] = {list(shape)}, got {list(value.shape)}") from None
 
@@ -113,6 +122,11 @@ class Arguments:
                 f"{name} must be [B, T, {width}] and not empty for {self.network}, got {list(series.shape)}"
             )
         return series.to(self.device, self.dtype)
+
+
+def _is_numpy_genomes(values: Any) -> bool:
+    """Whether they are what a trainer hands over, and the kernels take as it is."""
+    return isinstance(values, np.ndarray) and values.dtype == np.float32 and bool(values.flags.c_contiguous)
 
 
 def to_tensor(what: str, values: Any) -> Tensor:

@@ -66,7 +66,8 @@ class Network:
         self.layout = _form(self.cell, inputs, units, outputs, layers, initial_state)
         self.device, self.dtype = _device(device), getattr(torch, dtype)
         self.evaluator = evaluator(self.layout, threads, backend, self.device, self.dtype)
-        self.arguments = Arguments(self.layout, self.device, self.dtype, repr(self))
+        in_numpy = self.evaluator.name == "simd"
+        self.arguments = Arguments(self.layout, self.device, self.dtype, repr(self), in_numpy)
 
     @property
     def n(self) -> int:

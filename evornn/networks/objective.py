@@ -14,6 +14,7 @@ from evornn.kernels import forward_mode
 from evornn.kernels.evaluate import Evaluator, mask_non_finite
 from evornn.kernels.reference import NetworkState
 from evornn.layout import Layout
+from evornn.networks.arguments import to_tensor
 from evornn.networks.loss import DIFFERENTIABLE, CustomLoss, custom_cotangents, custom_losses, has_gradient
 from evornn.networks.readout import solve_readout
 from evornn.settings import BadSetting
@@ -21,6 +22,7 @@ from evornn.settings import BadSetting
 if TYPE_CHECKING:
     from evornn.networks.network import Network
 
+EMPTY = np.zeros(0, np.float32)
 OUTPUTS_AT_A_TIME = 2**26  # numbers, of some members, that a user's loss is given
 
 
@@ -58,8 +60,8 @@ class Objective:
             values = self.network.evaluator.losses(g, self.examples, loss, begin)
         else:
             inputs, targets, mask = self.examples.tensors
-            custom = custom_losses(loss, self.network.evaluator.outputs(g, inputs, begin)[0], targets, mask)
-            (values,) = mask_non_finite(g, custom.detach())
+            outputs = torch.as_tensor(self.network.evaluator.outputs(g, inputs, begin)[0])
+            (values,) = mask_non_finite(g, custom_losses(loss, outputs, targets, mask).detach())
         return match_type(genomes, values)
 
     def gradients(
@@ -78,7 +80,7 @@ class Objective:
         return answer if end is None else (*answer, match_state_type(genomes, end))
 
     def _custom_gradients(
-        self, g: Tensor, loss: CustomLoss, begin: NetworkState | None, return_state: bool
+        self, g: Any, loss: CustomLoss, begin: Any, return_state: bool
     ) -> tuple[Tensor, Tensor, NetworkState | None]:
         """Of a user's loss: torch differentiates it by the outputs, and the network's backward pass does the rest. Some
         members at a time, whose outputs fit into memory."""
@@ -89,10 +91,10 @@ class Objective:
             members = slice(k, k + size)
             start = begin and [{name: v[members] for name, v in layer.items()} for layer in begin]
             outputs, end = evaluator.outputs(g[members], inputs, start)
-            member_losses, cotangents = custom_cotangents(loss, outputs, targets, mask)
+            member_losses, cotangents = custom_cotangents(loss, torch.as_tensor(outputs), targets, mask)
             values.append(member_losses)
-            gradients.append(evaluator.pull_back(g[members], self.examples, cotangents, start))
-            ends.append(end)
+            gradients.append(torch.as_tensor(evaluator.pull_back(g[members], self.examples, cotangents, start)))
+            ends.append(to_tensors(end))
         losses, gradient = mask_non_finite(g, torch.cat(values), torch.cat(gradients))
         last_state = [
             {name: torch.cat([end[k][name] for end in ends]) for name in layer} for k, layer in enumerate(ends[0])
@@ -110,7 +112,8 @@ class Objective:
         layout = self.network.layout
         if not isinstance(layout, Layout):
             raise EvornnError(f"{self.network!r} is made of no cells: rtrl can't train it, use sgd or adam")
-        g, begin = self._begin(genomes, state)
+        arrays, carried = self._begin(genomes, state)
+        g, begin = to_tensor("genomes", arrays), carried and to_tensors(carried)
         forward_mode.check_derivative_memory(layout, len(g), *self.examples.inputs.shape[:2])
         for layer, given in zip(begin or (), state or (), strict=True):
             layer |= {k: torch.as_tensor(v).to(g) for k, v in given.items() if k.startswith(forward_mode.MARK)}
@@ -129,11 +132,13 @@ class Objective:
         if not isinstance(layout, Layout) or not layout.readout:
             raise EvornnError(f"{self.network!r} has no linear read-out to solve")
         g, _ = self._begin(genomes, None)
-        with_readouts = solve_readout(layout, g, self.network.evaluator.products(g, self.examples), ridge)
+        products = self.network.evaluator.products(g, self.examples)
+        arrays = [match_type(EMPTY, values) for values in (g, *products)]
+        with_readouts = solve_readout(layout, arrays[0], (arrays[1], arrays[2]), ridge)
         return match_type(genomes, *mask_non_finite(g, with_readouts))
 
-    def _begin(self, genomes: Genomes | Tensor, state: NetworkState | None) -> tuple[Tensor, NetworkState | None]:
-        """Genomes [P, n] and a state, checked."""
+    def _begin(self, genomes: Genomes | Tensor, state: NetworkState | None) -> tuple[Any, Any]:
+        """Genomes [P, n] and a state, checked, as the evaluator's kind of arrays."""
         g = self.network.arguments.genomes(genomes)
         return g, self.network.arguments.state(state, len(g), len(self))
 
@@ -148,12 +153,22 @@ class Objective:
             )
 
 
-def match_type(example: Any, *results: Tensor) -> Any:
+def match_type(example: Any, *results: Any) -> Any:
     """numpy for numpy, torch for torch; several as a tuple."""
-    converted = results if isinstance(example, Tensor) else tuple(result.cpu().numpy() for result in results)
+    convert = torch.as_tensor if isinstance(example, Tensor) else _to_numpy
+    converted = tuple(map(convert, results))
     return converted if len(converted) > 1 else converted[0]
 
 
-def match_state_type(example: Any, state: NetworkState) -> list[dict[str, Any]]:
+def match_state_type(example: Any, state: Any) -> list[dict[str, Any]]:
     """A state in the form of the example."""
     return [{name: match_type(example, values) for name, values in layer.items()} for layer in state]
+
+
+def to_tensors(state: Any) -> NetworkState:
+    """A state on torch, for what torch computes whatever the backend."""
+    return [{name: torch.as_tensor(values) for name, values in layer.items()} for layer in state]
+
+
+def _to_numpy(values: Any) -> Any:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values

@@ -8,30 +8,37 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from torch import Tensor
 
-from evornn.kernels.evaluate import Products
+from evornn.arrays import Floats
 from evornn.layout import Layout
 
 Doubles: TypeAlias = NDArray[np.float64]
 SINGULAR = 1e-8  # of the largest eigenvalue: below, single precision has left nothing of the sums
 
 
-def solve_readout(layout: Layout, genomes: Tensor, products: Products, ridge: float) -> Tensor:
-    """[P, n] the same genomes with their read-outs solved, from the sums of `products`; where these are not finite, the
-    read-out is NaN."""
+def solve_readout(layout: Layout, genomes: Floats, products: tuple[Doubles, Doubles], ridge: float) -> Floats:
+    """The same genomes with their read-outs solved.
+
+    Args:
+        layout: the network, which has a read-out.
+        genomes: [P, n].
+        products: the sums that an evaluator's `products` returns.
+        ridge: strength of the penalty, from 0 on.
+
+    Returns:
+        [P, n]; the read-out is NaN where the sums are not finite.
+    """
     weight, bias = layout.blocks["readout.weight"], layout.blocks["readout.bias"]
     columns = layout.width + bool(bias.size)  # h, and 1 where there is a bias
-    hh, hy = (sums.numpy() for sums in products)
+    hh, hy = products
     penalty = hh[:, -1:, -1:] * ridge * np.diag(np.arange(columns) < layout.width)  # none on the bias
     with threadpool_limits(1, "blas"):  # its bits depend on the number of threads
-        weights = torch.from_numpy(_solution(hh[:, :columns, :columns] + penalty, hy[:, :columns])).to(genomes.dtype)
-    new = genomes.clone()
-    new[:, weight.slice] = weights[:, : layout.width].mT.flatten(1)
-    new[:, bias.slice] = weights[:, layout.width :].flatten(1)
+        weights = _solution(hh[:, :columns, :columns] + penalty, hy[:, :columns]).astype(genomes.dtype)
+    new = genomes.copy()
+    new[:, weight.slice] = weights[:, : layout.width].swapaxes(1, 2).reshape(len(new), -1)
+    new[:, bias.slice] = weights[:, layout.width :].reshape(len(new), -1)
     return new
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge
 from pydantic import AfterValidator
 
-from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
+from evornn.arrays import Batch, Genome, Genomes, Streams
 from evornn.catalog import Catalog
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.hybrid import HybridTrainer, OracleWrapper, PopulationPart
+from evornn.trainers.core.query import Answer, Kind, Query
 from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
@@ -90,17 +91,14 @@ class RecurrentOracle(OracleWrapper):
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:
         return self.real.sample(count, rng)[:, : self.n]
 
-    def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
-        return self.real.losses(self._solve(genomes, batch), batch)
+    def answer(self, query: Query) -> Answer:
+        answer = self.real.answer(replace(query, genomes=self._solve(query.genomes, query.batch)))
+        if query.kind is Kind.POPULATION:
+            self.history.append(answer.genomes)
+        return replace(answer, gradients=self._recurrent(answer.gradients), genomes=self._recurrent(answer.genomes))
 
-    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
-        new_genomes, losses = self.real.evaluate(self._solve(genomes, batch), batch)
-        self.history.append(new_genomes)
-        return new_genomes[:, : self.n].copy(), losses
-
-    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
-        losses, gradients = self.real.gradients(self._solve(genomes, batch), batch)
-        return losses, gradients[:, : self.n].copy()
+    def _recurrent(self, values: Genomes) -> Genomes:
+        return values[:, : self.n].copy() if len(values) else values
 
     def full_genome(self, genome: Genome, known: Genome) -> Genome:
         """[n] a recurrent part [r] with its read-out: as it was last judged, or as known, or solved now."""

@@ -16,6 +16,7 @@ from evornn.catalog import Catalog
 from evornn.settings import settings
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.hybrid import EliteOracle, HybridTrainer, OracleWrapper, PopulationPart, TrainerPart
+from evornn.trainers.core.query import Answer, Kind, Query
 from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 
@@ -72,16 +73,20 @@ class RefiningOracle(OracleWrapper):
         self.memetic, self.round, self.streams = memetic, round, streams.child(f"refine/{round}")
         self.improved = 0.0
 
-    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
-        genomes, losses = self.real.evaluate(genomes, batch)
-        elites = elite_indices(losses, self.memetic.num_elites(len(losses)))
+    def answer(self, query: Query) -> Answer:
+        answer = self.real.answer(query)
+        return self._refine_elites(answer, query.batch) if query.kind is Kind.POPULATION else answer
+
+    def _refine_elites(self, answer: Answer, batch: Batch | None) -> Answer:
+        """The population with its elites refined, where that lowered their losses."""
+        elites = elite_indices(answer.losses, self.memetic.num_elites(len(answer.losses)))
         if not len(elites):
-            return genomes, losses
-        refined = self._refine(genomes[elites])[: len(elites)]
-        after = self.real.losses(refined, batch)
-        better = after < losses[elites[: len(refined)]]  # False where the loss after is NaN
+            return answer
+        refined = self._refine(answer.genomes[elites])[: len(elites)]
+        losses, rows = self.real.losses(refined, batch), elites[: len(refined)]
+        better = losses < answer.losses[rows]  # False where the loss after is NaN
         self.improved = float(better.sum() / len(elites))
-        return self._write_back(genomes, losses, elites[: len(refined)][better], refined[better], after[better])
+        return self._write_back(answer, rows[better], refined[better], losses[better])
 
     def _refine(self, elites: Genomes) -> Genomes:
         refine, updates = self.memetic.refine, self.memetic.updates
@@ -91,14 +96,12 @@ class RefiningOracle(OracleWrapper):
             state = refine.step(state, local, self.streams)
         return refine.candidates(state)
 
-    def _write_back(
-        self, genomes: Genomes, losses: Losses, rows: NDArray[np.intp], refined: Genomes, after: Losses
-    ) -> tuple[Genomes, Losses]:
-        genomes, losses = genomes.copy(), losses.copy()
+    def _write_back(self, answer: Answer, rows: NDArray[np.intp], refined: Genomes, after: Losses) -> Answer:
+        genomes, losses = answer.genomes.copy(), answer.losses.copy()
         losses[rows] = after
         if self.memetic.lamarckian:
             genomes[rows] = refined
-        return genomes, losses
+        return Answer(losses, genomes=genomes)
 
 
 def elite_indices(losses: Losses, count: int) -> NDArray[np.intp]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from evornn.arrays import Batch, Genomes, Losses
 from evornn.errors import EvornnError
 from evornn.layout import Layout
-from evornn.trainers.core.trainer import Carry, NoGradient, Window
-from evornn.training.problem import Costs, Segment
+from evornn.trainers.core.query import Answer, Costs, Kind, Query, Segment
+from evornn.trainers.core.trainer import NoGradient
+from evornn.training.problem import Problem
 
 NO_READOUT = "episodes have no targets to solve a read-out from: use neither ridge nor evolino"
 NO_GRADIENT = "episodes have no gradient: use an evolutionary trainer, such as cma_es"
 
 
-class EpisodeProblem:
-    """Refuses what episodes can't answer."""
+class EpisodeProblem(Problem):
+    """Answers queries about losses, and refuses the others."""
+
+    @abstractmethod
+    def run(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
+        """[P] losses from a member's episodes, and [P] the network steps that they took."""
 
     def check(self, gradients: bool, readouts: bool) -> None:
         if readouts:
@@ -25,14 +32,10 @@ class EpisodeProblem:
     def readout(self) -> Layout:
         raise EvornnError(NO_READOUT)
 
-    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
-        raise EvornnError(NO_READOUT)
-
-    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes, Costs]:
+    def segment(self, query: Query) -> Segment:
         raise NoGradient(NO_GRADIENT)
 
-    def segment(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Segment:
-        raise NoGradient(NO_GRADIENT)
-
-    def window(self, genomes: Genomes, segment: Segment, carry: Carry | None, batch: Batch | None = None) -> Window:
-        raise NoGradient(NO_GRADIENT)
+    def answer(self, query: Query) -> Answer:
+        self.check(query.kind in (Kind.GRADIENTS, Kind.WINDOW), query.kind is Kind.READOUTS)
+        losses, costs = self.run(query.genomes, query.batch)
+        return Answer(losses, costs=costs)

@@ -206,7 +206,7 @@ class Run:
         return all(problem.score(genome, score) >= score.threshold for problem in (self.train, self.valid))
 
     def _loss(self, genome: Genome, problem: Problem) -> float:
-        return float(problem.losses(genome[None])[0][0])
+        return float(problem.losses(genome[None])[0])
 
     def _score_fields(self) -> dict[str, Any]:
         """The champion on the test split in the task's own terms, where the task has any and the loss speaks them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
-from evornn.trainers.core.trainer import BudgetExhausted, Carry, Window
-from evornn.training.problem import Costs, Problem
+from evornn.trainers.core.query import Answer, Costs, Kind, Query
+from evornn.trainers.core.trainer import BudgetExhausted, Oracle
+from evornn.training.problem import Problem
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Origin:
     initial_std_scale: float = 0.1
 
 
-class LocalOracle:
+class LocalOracle(Oracle):
     """Answers in this process. Keeps the budget exactly: a call that would exceed it raises BudgetExhausted instead."""
 
     def __init__(
@@ -83,35 +84,20 @@ class LocalOracle:
         size = self.problem.default_batch_size if size is None else size
         return None if size is None or size >= self.problem.num_cases else self._batch_sampler.batch(k, size)
 
-    def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
-        self._check_budget(len(genomes), len(genomes) * self.problem.min_cost(batch))
-        return self._charge(*self.problem.losses(genomes, batch), batch)
-
-    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
-        return genomes, self.losses(genomes, batch)
-
-    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
-        self._check_budget(len(genomes), len(genomes) * self.problem.min_cost(batch, gradients=True))
-        losses, gradients, costs = self.problem.gradients(genomes, batch)
-        return self._charge(losses, costs, batch), gradients
-
-    def window(
-        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None,
-        exact: bool = False,
-    ) -> Window:  # fmt: skip
-        segment = self.problem.segment(begin, length, batch, exact)
-        self._check_budget(len(genomes), len(genomes) * segment.cost)
-        window = self.problem.window(genomes, segment, carry, batch)
-        self._charge(window.losses, np.full(len(genomes), segment.cost), batch, all_steps=False)
-        return window
-
-    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
-        _ = self.problem.readout
-        cost = len(genomes) * self.problem.min_cost(batch)
-        self._check_budget(len(genomes), cost)
-        solved = self.problem.readouts(genomes, ridge, batch)
-        self.spent.network_steps += cost
-        return solved
+    def answer(self, query: Query) -> Answer:
+        if query.kind is Kind.READOUTS:
+            _ = self.problem.readout  # raises where there is none, before anything is paid
+        elif query.kind is Kind.WINDOW:
+            query = replace(query, segment=self.problem.segment(query))
+        members, cost = len(query.genomes), self.problem.min_cost(query)
+        self._check_budget(members, members * cost)
+        answer = self.problem.answer(query)
+        if query.kind is Kind.READOUTS:
+            self.spent.network_steps += members * cost
+            return answer
+        costs = np.full(members, cost) if answer.costs is None else answer.costs
+        self._charge(answer.losses, costs, query.batch is None and query.kind is not Kind.WINDOW)
+        return replace(answer, genomes=query.genomes)
 
     def record_loss(self, loss: float) -> None:
         """Record that a training loss, measured by the loop, stands now."""
@@ -128,17 +114,16 @@ class LocalOracle:
             )
         raise BudgetExhausted
 
-    def _charge(self, losses: Losses, costs: Costs, batch: Batch | None, all_steps: bool = True) -> Losses:
-        """Pay and hand out. What a call costs may be known only now; if it is too much, nobody sees the answer."""
+    def _charge(self, losses: Losses, costs: Costs, is_full_batch: bool) -> None:
+        """Pay for an answer. What it costs may be known only now; if it is too much, nobody sees the answer."""
         cost = int(costs.sum())
         self._check_budget(len(losses), cost)
         self.step_losses.append(losses)
-        self.is_full_batch = all_steps and batch is None
-        if self.is_full_batch:
+        self.is_full_batch = is_full_batch
+        if is_full_batch:
             self._record_hits(losses, costs)
         self.spent.network_steps += cost
         self.spent.evaluations += len(losses)
-        return losses
 
     def _record_hits(self, losses: Losses, costs: Costs) -> None:
         for target in self.targets:

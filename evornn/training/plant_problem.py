@@ -17,8 +17,8 @@ from evornn.networks.loss import CustomLoss
 from evornn.networks.network import Network
 from evornn.settings import BadSetting
 from evornn.tasks.core.task import EPISODES, ControlEpisodes, Score
+from evornn.trainers.core.query import Costs, Query
 from evornn.training.episode_problem import EpisodeProblem
-from evornn.training.problem import Costs
 
 
 class PlantProblem(EpisodeProblem):
@@ -32,7 +32,18 @@ class PlantProblem(EpisodeProblem):
         if loss != EPISODES:
             raise BadSetting("loss", f"a task of control has a fitness of its own: leave it out, got {loss!r}")
         self.network, self.split, self.plant = network, split, split.plant.trace()
-        self.backend, self.flops_per_step, self.default_batch_size = network.backend_used, network.n, None
+
+    @property
+    def backend(self) -> str:
+        return self.network.backend_used
+
+    @property
+    def flops_per_step(self) -> int:
+        return self.network.n
+
+    @property
+    def default_batch_size(self) -> int | None:
+        return None
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -46,19 +57,19 @@ class PlantProblem(EpisodeProblem):
     def is_separable(self) -> bool:
         return not self.split.test_steps  # the best of a generation is tested
 
-    def min_cost(self, batch: Batch | None, gradients: bool = False) -> int:
+    def min_cost(self, query: Query) -> int:
         return len(self.plant.initial_states)
 
     def check(self, gradients: bool, readouts: bool) -> None:
         super().check(gradients, readouts)
-        _ = self.closed_loop_runner
+        _ = self.closed_loop_runner  # raises where the kernels can't run it
 
     @cached_property
     def closed_loop_runner(self) -> Any:
         """What runs the episodes."""
         return closed_loop(self.network.evaluator, self.plant)
 
-    def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
+    def run(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
         split, episodes = self.split, self.episodes(genomes, self.split.steps)
         fitness = split.fitness(episodes.steps, episodes.rewards).mean(axis=1)
         losses = np.where(np.isfinite(genomes).all(axis=1), fitness, np.nan).astype(np.float32)

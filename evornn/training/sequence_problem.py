@@ -7,25 +7,37 @@ from typing import Any
 
 import numpy as np
 
-from evornn.arrays import Batch, Floats, Genome, Genomes, Losses, Mask, Series
+from evornn.arrays import Floats, Genome, Losses, Mask, Series
 from evornn.errors import EvornnError
 from evornn.layout import Layout
 from evornn.networks.loss import CustomLoss, has_gradient
 from evornn.networks.network import Network
 from evornn.networks.objective import Objective
 from evornn.tasks.core.task import Score, Sequences
-from evornn.trainers.core.trainer import Carry, NoGradient, Window
-from evornn.training.problem import Costs, Segment
+from evornn.trainers.core.query import Answer, Kind, Query, Segment
+from evornn.trainers.core.trainer import NoGradient
+from evornn.training.problem import Problem
 
 GRADIENT_COST = 3  # network steps per forward step: one forward and about two backward
 
 
-class SequenceProblem:
+class SequenceProblem(Problem):
     """A problem of B sequences; every member takes B × T steps, a gradient counts 3."""
 
     def __init__(self, network: Network, data: Sequences, loss: str | CustomLoss) -> None:
         self.network, self.data, self.loss = network, data, loss
-        self.backend, self.flops_per_step, self.default_batch_size = network.backend_used, network.n, None
+
+    @property
+    def backend(self) -> str:
+        return self.network.backend_used
+
+    @property
+    def flops_per_step(self) -> int:
+        return self.network.n
+
+    @property
+    def default_batch_size(self) -> int | None:
+        return None
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -39,9 +51,12 @@ class SequenceProblem:
     def is_separable(self) -> bool:
         return True
 
-    def min_cost(self, batch: Batch | None, gradients: bool = False) -> int:
-        sequences, length = len(self.data) if batch is None else len(batch), int(self.data.inputs.shape[1])
-        return sequences * length * (GRADIENT_COST if gradients else 1)
+    def min_cost(self, query: Query) -> int:
+        if query.segment is not None:
+            return query.segment.cost
+        sequences = len(self.data) if query.batch is None else len(query.batch)
+        factor = GRADIENT_COST if query.kind is Kind.GRADIENTS else 1
+        return sequences * int(self.data.inputs.shape[1]) * factor
 
     @property
     def readout(self) -> Layout:
@@ -55,42 +70,45 @@ class SequenceProblem:
         if readouts:
             readout_layout(self.network, self.loss)
 
-    def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
-        losses: Losses = self._batch_objective(batch).losses(genomes, loss=self.loss)
-        return losses, np.full(len(genomes), self.min_cost(batch))
+    def answer(self, query: Query) -> Answer:
+        if query.segment is not None:
+            return self._answer_window(query, query.segment)
+        objective = self.objective if query.batch is None else self.objective.take(query.batch)
+        if query.kind is Kind.GRADIENTS:
+            return Answer(*objective.gradients(query.genomes, loss=check_differentiable(self.loss)))
+        if query.kind is Kind.READOUTS:
+            return Answer(genomes=objective.readouts(query.genomes, ridge=query.ridge))
+        return Answer(objective.losses(query.genomes, loss=self.loss))
 
-    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes, Costs]:
-        losses, gradients = self._batch_objective(batch).gradients(genomes, loss=check_differentiable(self.loss))
-        return losses, gradients, np.full(len(genomes), self.min_cost(batch, gradients=True))
-
-    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
-        solved: Genomes = self._batch_objective(batch).readouts(genomes, ridge=ridge)
-        return solved
-
-    def segment(self, begin: int, length: int, batch: Batch | None = None, exact: bool = False) -> Segment:
-        mask = self.data.mask if batch is None else self.data.mask[batch]
+    def segment(self, query: Query) -> Segment:
+        window, mask = query.window, self.data.mask if query.batch is None else self.data.mask[query.batch]
+        assert window is not None
         counting = np.flatnonzero(mask.any(axis=0))
         if not len(counting):
             raise EvornnError("no step of a batch counts: take larger batches, or sequences without such an empty mask")
+        begin, length = window.begin, window.length
         ahead = int(counting[counting >= begin][0])
         first = begin + (ahead - begin) // length * length
         end, last = min(first + length, mask.shape[1]), int(counting[-1]) + 1
-        cost = (self.network.n + 1) * (end - begin) if exact else first - begin + GRADIENT_COST * (end - first)
-        return Segment(begin, first, end, last, len(mask) * cost, exact)
+        steps = (self.network.n + 1) * (end - begin) if window.exact else first - begin + GRADIENT_COST * (end - first)
+        return Segment(begin, first, end, last, len(mask) * steps)
 
-    def window(self, genomes: Genomes, segment: Segment, carry: Carry | None, batch: Batch | None = None) -> Window:
+    def _answer_window(self, query: Query, segment: Segment) -> Answer:
+        window, loss = query.window, check_differentiable(self.loss)
+        assert window is not None
         if not self.network.layout.states:
             raise EvornnError(f"{self.network!r} carries no state over: leave truncate out")
-        loss, objective = check_differentiable(self.loss), self._batch_objective(batch)
-        state: Any = carry
-        begin = segment.begin if segment.exact else segment.first
-        if begin > segment.begin:
-            before = objective.examples.inputs[:, segment.begin : begin]
-            _, state = self.network.predict(genomes, before, state=state, return_state=True)
-        steps_objective = objective.slice_steps(slice(begin, segment.end))
-        compute: Any = steps_objective.sensitivities if segment.exact else steps_objective.gradients
-        losses, gradients, state = compute(genomes, loss=loss, state=state, return_state=True)
-        return Window(losses, gradients, *((segment.end, state) if segment.end < segment.last else (None, None)))
+        objective = self.objective if query.batch is None else self.objective.take(query.batch)
+        state: Any = window.carry
+        begin = segment.begin if window.exact else segment.first
+        if begin > segment.begin:  # steps that are passed without a gradient
+            inputs = objective.examples.inputs[:, segment.begin : begin]
+            _, state = self.network.predict(query.genomes, inputs, state=state, return_state=True)
+        objective = objective.slice_steps(slice(begin, segment.end))
+        compute: Any = objective.sensitivities if window.exact else objective.gradients
+        losses, gradients, state = compute(query.genomes, loss=loss, state=state, return_state=True)
+        end, carry = (segment.end, state) if segment.end < segment.last else (None, None)
+        return Answer(losses, gradients, end=end, carry=carry)
 
     def score(self, genome: Genome, score: Score) -> float:
         values = [np.nan]
@@ -107,9 +125,6 @@ class SequenceProblem:
     def objective(self) -> Objective:
         """The network and all sequences."""
         return self.network.objective(self.data.inputs, self.data.targets, self.data.mask)
-
-    def _batch_objective(self, batch: Batch | None) -> Objective:
-        return self.objective if batch is None else self.objective.take(batch)
 
 
 def readout_layout(network: Network, loss: str | CustomLoss) -> Layout:

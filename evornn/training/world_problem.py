@@ -23,8 +23,8 @@ from evornn.networks.network import Network
 from evornn.settings import BadSetting
 from evornn.tasks.core.task import Score
 from evornn.tasks.core.world import RETURN, Environment, Rollouts
+from evornn.trainers.core.query import Costs, Query
 from evornn.training.episode_problem import EpisodeProblem
-from evornn.training.problem import Costs
 
 FLOPS_PER_STEP = 10**6  # an episode takes Python longer than a network step with so many parameters
 
@@ -35,18 +35,30 @@ class WorldProblem(EpisodeProblem):
     A member costs the steps that its episodes lasted, and at least one each even where its weights are not finite. An
     episode in which a network's output is not finite ends there, and the member's loss is NaN."""
 
-    backend = "torch"
-    flops_per_step = FLOPS_PER_STEP
-    is_separable = True
-
     def __init__(self, network: Network, rollouts: Rollouts, loss: str | CustomLoss) -> None:
         if loss != RETURN:
             raise BadSetting("loss", f"a task with a world is judged by its rewards: leave it out, got {loss!r}")
-        self.network, self.rollouts, self.default_batch_size = network, rollouts, rollouts.default_batch_size
+        self.network, self.rollouts = network, rollouts
         self._open: list[Environment] = []
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_open": []}
+
+    @property
+    def backend(self) -> str:
+        return "torch"
+
+    @property
+    def flops_per_step(self) -> int:
+        return FLOPS_PER_STEP
+
+    @property
+    def default_batch_size(self) -> int | None:
+        return self.rollouts.default_batch_size
+
+    @property
+    def is_separable(self) -> bool:
+        return True
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -56,8 +68,8 @@ class WorldProblem(EpisodeProblem):
     def num_cases(self) -> int:
         return len(self.rollouts.seeds)
 
-    def min_cost(self, batch: Batch | None, gradients: bool = False) -> int:
-        return self.num_cases if batch is None else len(batch)
+    def min_cost(self, query: Query) -> int:
+        return self.num_cases if query.batch is None else len(query.batch)
 
     def check(self, gradients: bool, readouts: bool) -> None:
         super().check(gradients, readouts)
@@ -70,7 +82,7 @@ class WorldProblem(EpisodeProblem):
             raise EvornnError("only a network made of cells can act in a world: take elman, lstm, gru or another cell")
         return self.network.layout
 
-    def losses(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
+    def run(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
         episodes = self.episodes(genomes, batch)
         return (-episodes.rewards.mean(axis=1)).astype(np.float32), np.maximum(episodes.steps, 1).sum(axis=1)
 
@@ -122,7 +134,7 @@ class RolloutLoop:
     def __init__(self, problem: WorldProblem, genomes: Genomes, seeds: NDArray[np.int64]) -> None:
         self.world, self.steps = problem.rollouts.world, problem.rollouts.steps
         # Always a whole tile: where all operations have the same shape, a member's bits don't depend on its company.
-        members = pad_to_tile(problem.network.arguments.genomes(genomes), single=False)
+        members = pad_to_tile(torch.as_tensor(problem.network.arguments.genomes(genomes)), single=False)
         self.networks = NetworkStepper(problem.layout, members, len(seeds))
         shape = len(genomes), len(seeds)
         self.environments = problem.environments(len(genomes) * len(seeds))

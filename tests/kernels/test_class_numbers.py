@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from simd_cases import Case
+from simd_cases import Case, TensorEvaluator
 
 from evornn.cell import Cell, Weights
 from evornn.errors import EvornnError
 from evornn.kernels.simd.programs.program import can_look_up
-from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
 from evornn.layout import Layout
 from evornn.networks import CELLS
 from evornn.networks.network import Network
@@ -49,7 +48,7 @@ def test_more_layers_one_output_and_long_sequences(batch: int) -> None:
     case("jordan", batch=batch, layers=2, outputs=1).check_losses("zero_one")
     numbers = case("elman", batch=batch, steps=100)
     whole = numbers.simd.gradients(numbers.genomes, numbers.data, "cross_entropy")
-    small = SimdEvaluator(numbers.layout, workspace_bytes=100_000)
+    small = TensorEvaluator(numbers.layout, workspace_bytes=100_000)
     parts = small.gradients(numbers.genomes, numbers.data, "cross_entropy")
     assert torch.equal(whole[0], parts[0]) and torch.allclose(whole[1], parts[1], rtol=1e-4, atol=1e-7)
     numbers.check_gradients("cross_entropy")
@@ -105,7 +104,7 @@ def test_bits_depend_on_neither_threads_nor_shards_nor_place(name: str, batch: i
     losses, gradients, _ = numbers.simd.gradients(numbers.genomes, numbers.data, "cross_entropy")
     order = torch.randperm(37, generator=torch.Generator().manual_seed(0))
     for threads in (1, 2, 3):
-        evaluator = SimdEvaluator(numbers.layout, threads)
+        evaluator = TensorEvaluator(numbers.layout, threads)
         for members in (torch.arange(37), order, order[:20], order[7:8], order[:2]):
             part = evaluator.gradients(numbers.genomes[members], numbers.data, "cross_entropy")
             assert torch.equal(part[0], losses[members]) and torch.equal(part[1], gradients[members])
@@ -117,9 +116,9 @@ def test_bits_depend_on_neither_threads_nor_shards_nor_place(name: str, batch: i
 def test_threads_that_share_a_members_sequences_find_the_same_bits(sizes: dict[str, int]) -> None:
     numbers = case("gru", population=19, steps=40, layers=2, **sizes)
     for memory in (2**25, 150_000):
-        whole = SimdEvaluator(numbers.layout, 1, memory).gradients(numbers.genomes, numbers.data, "cross_entropy")
+        whole = TensorEvaluator(numbers.layout, 1, memory).gradients(numbers.genomes, numbers.data, "cross_entropy")
         for threads in (1, 2, 3, 5):
-            evaluator = SimdEvaluator(numbers.layout, threads, memory)
+            evaluator = TensorEvaluator(numbers.layout, threads, memory)
             for members in (slice(3, 4), slice(0, 2), slice(18, 19)):
                 found = evaluator.gradients(numbers.genomes[members], numbers.data, "cross_entropy")
                 assert torch.equal(found[0], whole[0][members]) and torch.equal(found[1], whole[1][members])
@@ -269,6 +268,6 @@ def test_a_class_has_the_weights_of_its_column() -> None:
     weights = torch.tensor([[0.1, 0.2, 0.3], [-0.4, -0.5, -0.6]])
     genome[:, layout.blocks["0.h.x"].slice] = weights.flatten()
     genome[:, layout.blocks["readout.weight"].slice] = torch.tensor([1.0, 10.0])
-    found, _ = SimdEvaluator(layout).outputs(genome, torch.tensor([[0, 1, 2]]))
+    found, _ = TensorEvaluator(layout).outputs(genome, torch.tensor([[0, 1, 2]]))
     right = torch.tanh(weights).T @ torch.tensor([1.0, 10.0])
     assert torch.allclose(found.flatten(), right, atol=1e-6)

@@ -6,10 +6,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simd_cases import Case
+from simd_cases import Case, TensorEvaluator
 
 from evornn.kernels.simd.runtime import kernel
-from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
 from evornn.kernels.simd.runtime.threads import Buffers
 
 # ---- agreement with the reference -----------------------------------------------------------------------------------
@@ -55,7 +54,7 @@ def test_many_outputs_agree_with_the_reference(name: str, batch: int) -> None:
 def test_long_sequences_are_recomputed_in_segments_with_the_same_result() -> None:
     case = Case("elman", steps=100, layers=2)
     whole = case.simd.gradients(case.genomes, case.data, "mse")
-    small = SimdEvaluator(case.layout, workspace_bytes=100_000).gradients(case.genomes, case.data, "mse")
+    small = TensorEvaluator(case.layout, workspace_bytes=100_000).gradients(case.genomes, case.data, "mse")
     assert torch.equal(whole[0], small[0])
     assert torch.allclose(whole[1], small[1], rtol=1e-4, atol=1e-7)
 
@@ -79,13 +78,15 @@ def test_bits_depend_on_neither_threads_nor_shards_nor_place(batch: int) -> None
     case = Case("elman", batch=batch, population=37)
     losses, gradients, _ = case.simd.gradients(case.genomes, case.data, "mse")
     assert torch.equal(losses, case.simd.gradients(case.genomes, case.data, "mse")[0])
-    threaded = SimdEvaluator(case.layout, threads=3).gradients(case.genomes, case.data, "mse")
+    threaded = TensorEvaluator(case.layout, threads=3).gradients(case.genomes, case.data, "mse")
     assert torch.equal(losses, threaded[0]) and torch.equal(gradients, threaded[1])
     order = torch.randperm(37, generator=torch.Generator().manual_seed(0))
     for members in (order, order[:5], order[7:8]):
         part = case.simd.gradients(case.genomes[members], case.data, "mse")
         assert torch.equal(part[0], losses[members]) and torch.equal(part[1], gradients[members])
-    alone = [SimdEvaluator(case.layout, threads=2).losses(case.genomes[k : k + 1], case.data, "mse") for k in range(3)]
+    alone = [
+        TensorEvaluator(case.layout, threads=2).losses(case.genomes[k : k + 1], case.data, "mse") for k in range(3)
+    ]
     assert torch.equal(torch.cat(alone), case.simd.losses(case.genomes, case.data, "mse")[:3])
 
 
@@ -95,7 +96,7 @@ def test_threads_that_share_a_members_sequences_find_the_same_bits(name: str, si
     """A member's rounds of sequences are added up in order, whoever computes them; also in several segments."""
     case = Case(name, population=37, layers=2, initial_state="learned", steps=40, **sizes)  # type: ignore[arg-type]
     for memory in (2**25, 150_000):
-        few = {k: SimdEvaluator(case.layout, k, memory) for k in (1, 2, 3, 5)}
+        few = {k: TensorEvaluator(case.layout, k, memory) for k in (1, 2, 3, 5)}
         whole = few[1].gradients(case.genomes, case.data, "cross_entropy", None, True)
         losses, (outputs, _) = few[1].losses(case.genomes, case.data, "mse"), few[1].outputs(case.genomes, case.inputs)
         for members in (slice(3, 4), slice(0, 2), slice(36, 37)):
@@ -183,5 +184,5 @@ def test_sums_for_a_readout_agree_with_the_reference(name: str, batch: int) -> N
         assert sums.shape == exact.shape and sums.dtype == torch.float64
         assert ((sums - exact).norm(dim=(1, 2)) / exact.norm(dim=(1, 2)) < 1e-5).all()
     assert torch.equal(found[0][:, -1, -1], case.mask.sum().expand(20).double())
-    threaded = SimdEvaluator(case.layout, threads=3).products(case.genomes[5:], case.data)
+    threaded = TensorEvaluator(case.layout, threads=3).products(case.genomes[5:], case.data)
     assert all(torch.equal(part, whole[5:]) for part, whole in zip(threaded, found, strict=True))

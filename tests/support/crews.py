@@ -8,8 +8,9 @@ from typing import Any
 
 from ray import cloudpickle
 
+from evornn.trainers.core.query import Answer, Query
 from evornn.training.problem import Problem
-from evornn.workers.sharded import Arguments, WorkerLost
+from evornn.workers.sharded import WorkerLost
 
 
 class Here:
@@ -19,12 +20,12 @@ class Here:
         self.mortal, self.questions = mortal, 0
         self.problem: Any = None
 
-    def submit(self, method: str, arguments: Arguments) -> Callable[[], Any]:
+    def submit(self, query: Query) -> Callable[[], Answer]:
         self.questions += 1
-        sent = pickle.dumps(arguments)
+        sent = pickle.dumps(query)
         if self.questions == self.mortal:
             return self._die
-        return lambda: getattr(self.problem, method)(*pickle.loads(sent))
+        return lambda: self.problem.answer(pickle.loads(sent))
 
     def _die(self) -> Any:
         raise WorkerLost

@@ -15,6 +15,7 @@ from evornn.kernels.simd.runtime.evaluator import SimdEvaluator
 from evornn.kernels.simd.runtime.lane_layout import LaneExamples
 from evornn.layout import Layout
 from evornn.networks import CELLS
+from evornn.networks.objective import to_tensors
 from evornn.ops import Node, Sizes, exp, relu, sigmoid, tanh
 
 
@@ -47,6 +48,31 @@ def cell(name: str) -> Cell:
     return Scaled() if name == "Scaled" else CELLS.build({"kind": name, **SETTINGS.get(name, {})})
 
 
+class TensorEvaluator(SimdEvaluator):
+    """The SIMD kernels with tensors in and out, to be compared with the reference by the same expressions."""
+
+    def losses(self, genomes: Any, examples: Any, loss: str, state: Any = None) -> Any:
+        return torch.from_numpy(super().losses(genomes, examples, loss, to_numpy(state)))
+
+    def gradients(self, genomes: Any, examples: Any, loss: str, state: Any = None, carry: bool = False) -> Any:
+        losses, gradients, end = super().gradients(genomes, examples, loss, to_numpy(state), carry)
+        return torch.from_numpy(losses), torch.from_numpy(gradients), end and to_tensors(end)
+
+    def pull_back(self, genomes: Any, examples: Any, cotangents: Any, state: Any = None) -> Any:
+        return torch.from_numpy(super().pull_back(genomes, examples, cotangents, to_numpy(state)))
+
+    def outputs(self, genomes: Any, inputs: Any, state: Any = None) -> Any:
+        outputs, end = super().outputs(genomes, inputs, to_numpy(state))
+        return torch.from_numpy(outputs), to_tensors(end)
+
+    def products(self, genomes: Any, examples: Any) -> Any:
+        return tuple(map(torch.from_numpy, super().products(genomes, examples)))
+
+
+def to_numpy(state: Any) -> Any:
+    return state and [{name: np.asarray(values) for name, values in layer.items()} for layer in state]
+
+
 class Case:
     """`classes`: inputs and targets are class numbers, else series."""
 
@@ -68,7 +94,7 @@ class Case:
             self.targets = torch.tensor(rng.uniform(size=(batch, steps, outputs)), dtype=torch.float32)
         self.mask = torch.tensor(rng.random((batch, steps)) < 0.7)
         self.mask[0, -1] = True
-        self.simd, self.reference = SimdEvaluator(self.layout), Evaluator(self.layout)
+        self.simd, self.reference = TensorEvaluator(self.layout), Evaluator(self.layout)
 
     @property
     def data(self) -> LaneExamples:

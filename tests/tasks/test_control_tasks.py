@@ -104,7 +104,7 @@ def test_fallers_lose_and_pay_for_each_step(spec: dict[str, Any], kind: str) -> 
     """Guessed networks fall; a loss is below 1 and never 0, the cost is what was stepped, the step that failed too."""
     asked = problem(spec, kind, backend="torch")
     genomes = asked.network.sample(9, seed=1)
-    losses, costs = asked.losses(genomes)
+    losses, costs = asked.run(genomes)
     steps = closed_loop.run(asked.network.layout, asked.plant, torch.from_numpy(genomes), 1_000).steps[:, 0]
     fell = steps < 1_000
     assert fell.any() and (losses[fell] > 0).all() and (losses[fell] < 1).all()
@@ -118,9 +118,9 @@ def test_a_weight_that_is_not_finite_costs_a_step(spec: dict[str, Any]) -> None:
     asked = problem(spec, backend="torch")
     genomes = asked.network.sample(3, seed=0)
     genomes[1, 2] = np.nan
-    losses, costs = asked.losses(genomes)
+    losses, costs = asked.run(genomes)
     assert np.isnan(losses).tolist() == [False, True, False] and costs[1] == 1
-    losses, _ = asked.losses(genomes[1:2])
+    losses, _ = asked.run(genomes[1:2])
     assert np.isnan(losses).all()
 
 
@@ -162,11 +162,11 @@ def test_the_damping_fitness_is_the_papers() -> None:
 def test_the_best_of_a_generation_is_tested() -> None:
     asked = clock(life=99, steps=10, tested=20)
     genomes = asked.network.sample(3, seed=0)
-    losses, costs = asked.losses(genomes)
+    losses, costs = asked.run(genomes)
     assert losses.tolist() == [0, 0.5, 0.5] and costs.tolist() == [2 * (10 + 20), 20, 20]
-    losses, costs = clock(life=15, steps=10, tested=20).losses(genomes)  # falls in the test
+    losses, costs = clock(life=15, steps=10, tested=20).run(genomes)  # falls in the test
     assert losses.tolist() == [0.5, 0.5, 0.5] and costs.tolist() == [2 * (10 + 16), 20, 20]
-    losses, costs = clock(life=5, steps=10, tested=20).losses(genomes)  # does not come as far
+    losses, costs = clock(life=5, steps=10, tested=20).run(genomes)  # does not come as far
     assert losses.tolist() == [0.5, 0.5, 0.5] and costs.tolist() == [12, 12, 12]
 
 
@@ -204,8 +204,8 @@ def test_lanes_sum_the_last_rewards_like_the_reference() -> None:
 class Listening(PlantProblem):
     """Writes down what it has answered."""
 
-    def losses(self, genomes: Any, batch: Any = None) -> Any:
-        answer = super().losses(genomes, batch)
+    def run(self, genomes: Any, batch: Any) -> Any:
+        answer = super().run(genomes, batch)
         self.said = [*getattr(self, "said", []), (answer[0].copy(), answer[1].copy())]
         return answer
 
@@ -282,7 +282,7 @@ def test_evaluations_to_solve_are_in_the_store(tmp_path: Any) -> None:
         run = results.run(1)
         assert run.result.environment["backend"] == "simd"
         genome, asked = run.genome, PlantProblem(run.network, run.data.test, "episodes")
-        assert asked.losses(genome[None])[0].tolist() == [0.0]
+        assert asked.run(genome[None])[0].tolist() == [0.0]
         (judged,) = results.compare().tasks
         assert [cell.judged.solved for cell in judged.cells if cell.judged] == [2, 2]
         assert "control steps survived" in results.report(tmp_path / "poles.html").read_text()

@@ -27,12 +27,14 @@ from evornn.tasks import TASKS
 from evornn.tasks.core.gymnasium_world import GymnasiumWorld
 from evornn.tasks.core.world import RETURN, Environment, Rollouts, World
 from evornn.trainers import TRAINERS
+from evornn.trainers.core.query import Query
 from evornn.trainers.core.trainer import NoGradient
 from evornn.training import loop
 from evornn.training.budget import Budget
 from evornn.training.loop import training
 from evornn.training.make_problem import make_problem
 from evornn.training.oracle import LocalOracle
+from evornn.training.problem import Problem
 from evornn.training.records import Checkpoint
 from evornn.training.world_problem import WorldProblem
 from evornn.workers import sharded
@@ -104,7 +106,7 @@ def test_a_return_is_the_sum_of_what_the_network_says_step_by_step(kind: str) ->
     asked = echo(kind)
     genomes = asked.network.sample(5, seed=1)
     lasted = np.minimum(SEEDS, 12)
-    losses, costs = asked.losses(genomes)
+    losses, costs = asked.run(genomes)
     shown = np.array([[[seed, t] for t in range(12)] for seed in SEEDS], np.float32) / 10
     said = asked.network.predict(genomes, shown)[..., 0]
     returns = np.stack([said[:, e, :t].sum(axis=1) for e, t in enumerate(lasted)], axis=1)
@@ -117,12 +119,17 @@ def test_bits_depend_on_no_company() -> None:
     """Nor on what was computed before, nor on the seeds' order."""
     asked = echo()
     genomes = asked.network.sample(70, seed=0)
-    losses, _ = asked.losses(genomes)
+    losses, _ = asked.run(genomes)
     assert len(np.unique(losses)) == 70
     for members in ([3], [69, 3], list(range(40, 3, -1))):
-        assert_array_equal(asked.losses(genomes[members])[0], losses[members])
+        assert_array_equal(asked.run(genomes[members])[0], losses[members])
     order = np.array([4, 0, 3, 1, 2])
     assert_array_equal(asked.episodes(genomes, order).rewards, asked.episodes(genomes).rewards[:, order])
+
+
+def answers(problem: Problem, genomes: np.ndarray, batch: np.ndarray | None) -> tuple[Any, Any]:
+    answer = problem.answer(Query(genomes, batch=batch))
+    return answer.losses, answer.costs
 
 
 @pytest.mark.parametrize("helpers", [1, 3])
@@ -133,7 +140,7 @@ def test_shards_give_the_same_bits(helpers: int) -> None:
     for size in (33, 100):
         genomes = whole.network.sample(size, seed=size)
         for batch in (None, np.array([3, 0])):
-            for ours, theirs in zip(spread.losses(genomes, batch), whole.losses(genomes, batch), strict=True):
+            for ours, theirs in zip(answers(spread, genomes, batch), answers(whole, genomes, batch), strict=True):
                 assert_array_equal(ours, theirs)
     assert team.workers[0].questions and spread.default_batch_size == 2 and spread.backend == "torch"
     assert (
@@ -146,7 +153,7 @@ def test_networks_that_are_not_finite_lose() -> None:
     genomes = asked.network.sample(4, seed=0)
     genomes[1, 0] = np.nan
     genomes[2, asked.network.layout.blocks["readout.weight"].slice] = 3e38  # finite, but not what it puts out
-    losses, costs = asked.losses(genomes)
+    losses, costs = asked.run(genomes)
     assert np.isnan(losses).tolist() == [False, True, True, False]
     assert costs[1] == len(SEEDS) and len(SEEDS) <= costs[2] < costs[0] == np.minimum(SEEDS, 12).sum()
 
@@ -190,11 +197,11 @@ def test_it_is_the_same_each_time_and_through_its_spec(settings: dict[str, Any],
         assert_array_equal(one.seeds, two.seeds)
         assert_array_equal(one.world.scale, two.world.scale)
         asked = WorldProblem(network, one, data.loss)
-        losses, costs = asked.losses(genomes)
+        losses, costs = asked.run(genomes)
         assert np.isfinite(losses).all() and (costs >= len(one.seeds)).all() and (costs <= 60 * len(one.seeds)).all()
         sent = cloudpickle.loads(cloudpickle.dumps(asked))  # its environments stay here and are used again
         for way in (asked, sent, WorldProblem(network, two, data.loss)):
-            assert_array_equal(way.losses(genomes)[0], losses)
+            assert_array_equal(way.run(genomes)[0], losses)
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1"])
@@ -215,7 +222,7 @@ def test_a_return_is_that_of_the_environment_stepped_by_hand(name: str) -> None:
             if terminated or truncated:
                 break
         assert lived.steps[0, e] == len(rewards) and lived.rewards[0, e] == pytest.approx(sum(rewards), rel=1e-3)
-    assert asked.score(genome[0], data.score) == lived.rewards.mean() == pytest.approx(-asked.losses(genome)[0][0])
+    assert asked.score(genome[0], data.score) == lived.rewards.mean() == pytest.approx(-asked.run(genome)[0][0])
     path = asked.path(genome[0], 1000)
     assert len(path) == lived.steps[0, 0] + 1
     assert_array_equal(path[-1], lived.final_states[0, 0])
@@ -326,7 +333,7 @@ def test_a_missing_package_is_told_with_its_extra(
     missing: str, environment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(EvornnError, match=r"pip install 'evornn\[gym\]'"):
+    with pytest.raises(EvornnError, match=r"needs the extra gym: pip install 'evornn\[gym\]'$"):
         TASKS.build(task(environment=environment)).data()
 
 

@@ -169,7 +169,7 @@ def test_guessed_networks_never_beat_the_ideal() -> None:
     net = network(backend="torch")
     task = LeggedWalker(time=60)
     asked = PlantProblem(net, task.data().train, "episodes")
-    losses, costs = asked.losses(net.sample(64, seed=0))
+    losses, costs = asked.run(net.sample(64, seed=0))
     assert (losses > 0).all() and losses.min() < 0.99 and (costs == 600).all()
 
 

@@ -24,6 +24,7 @@ from evornn.tasks import TASKS
 from evornn.tasks.core.task import Data, Score, Sequences
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.hybrid import OracleWrapper
+from evornn.trainers.core.query import Answer, Kind, Query
 from evornn.trainers.core.trainer import BudgetExhausted, NoGradient, Oracle, State, Trainer
 from evornn.training import loop
 from evornn.training.budget import Budget
@@ -155,42 +156,17 @@ class Counting(OracleWrapper):
         super().__init__(real)
         self.counted = counted
 
-    def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
-        return self._passed(genomes, batch, 1, lambda: self.real.losses(genomes, batch))
-
-    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
-        return genomes, self.losses(genomes, batch)
-
-    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
-        answer: list[tuple[Losses, Genomes]] = []
-
-        def ask() -> Losses:
-            answer.append(self.real.gradients(genomes, batch))
-            return answer[0][0]
-
-        self._passed(genomes, batch, 3, ask)
-        return answer[0]
-
-    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
-        """A call that costs like losses, and answers none."""
-        solved: list[Genomes] = []
-
-        def ask() -> Losses:
-            solved.append(self.real.readouts(genomes, ridge, batch))
-            return np.zeros(0, np.float32)
-
-        self._passed(genomes, batch, 1, ask)
-        return solved[0]
-
-    def _passed(self, genomes: Genomes, batch: Batch | None, factor: int, ask: Any) -> Losses:
-        per_member = factor * T * (self.counted.sequences if batch is None else len(batch))
+    def answer(self, query: Query) -> Answer:
+        """A call for read-outs costs like losses, and answers none."""
+        factor = 3 if query.kind is Kind.GRADIENTS else 1
+        per_member = factor * T * (self.counted.sequences if query.batch is None else len(query.batch))
         try:
-            losses: Losses = ask()
+            answer: Answer = self.real.answer(query)
         except BudgetExhausted:
-            self.counted.refused.append(per_member * len(genomes))
+            self.counted.refused.append(per_member * len(query.genomes))
             raise
-        self.counted.calls.append((genomes.copy(), batch, per_member, losses.copy()))
-        return losses
+        self.counted.calls.append((query.genomes.copy(), query.batch, per_member, answer.losses.copy()))
+        return answer
 
 
 class Counted(Trainer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, astuple, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from evornn.networks.network import Network
 from evornn.service.executors.executor import Assignment, Attempt, EndEvent
 from evornn.tasks import TASKS
 from evornn.tasks.core.task import Sequences
+from evornn.trainers.core.query import Answer, Kind, Query, Window
 from evornn.training.environment import versions
 from evornn.training.make_problem import make_problem
 from evornn.training.problem import Problem, Sharder
@@ -70,6 +71,8 @@ def same(found: Any, expected: Any) -> None:
     if isinstance(expected, np.ndarray):
         assert found.dtype == expected.dtype and found.shape == expected.shape
         assert found.tobytes() == expected.tobytes()
+    elif isinstance(expected, Answer):
+        same(astuple(found), astuple(expected))
     elif isinstance(expected, dict):
         assert list(found) == list(expected)
         same(list(found.values()), list(expected.values()))
@@ -96,11 +99,13 @@ def test_answers_are_those_of_one_process(kind: str, helpers: int) -> None:
     for size in SIZES:
         genomes = whole.network.sample(size, seed=size)
         for batch in (None, np.array([3, 1, 4, 1, 5, 9, 2, 6, 12, 11])):
-            same(spread.losses(genomes, batch), whole.losses(genomes, batch))
+            queries = [Query(genomes, batch=batch)]
             if gradients:
-                same(spread.gradients(genomes, batch), whole.gradients(genomes, batch))
+                queries.append(Query(genomes, Kind.GRADIENTS, batch))
             if kind == "echo_state":
-                same(spread.readouts(genomes, 1e-3, batch), whole.readouts(genomes, 1e-3, batch))
+                queries.append(Query(genomes, Kind.READOUTS, batch, 1e-3))
+            for query in queries:
+                same(spread.answer(query), whole.answer(query))
     assert all(worker.questions for worker in team.workers)
 
 
@@ -114,9 +119,11 @@ def test_windows_carry_each_member_its_state(kind: str) -> None:
     genomes, begin = network.sample(100, seed=0), 0
     carry, carried, windows = None, None, 0
     while begin is not None:
-        part = whole.segment(begin, 8)
-        ours, theirs = spread.window(genomes, part, carry), whole.window(genomes, part, carried)
-        same(vars(ours), vars(theirs))
+        query = Query(genomes, Kind.WINDOW, window=Window(begin, 8, carry=carry))
+        query = replace(query, segment=whole.segment(query))
+        ours = spread.answer(query)
+        theirs = whole.answer(replace(query, window=replace(query.window, carry=carried)))
+        same(ours, theirs)
         begin, carry, carried, windows = theirs.end, ours.carry, theirs.carry, windows + 1
     assert windows > 2 and team.workers[1].questions == windows
 
@@ -138,7 +145,7 @@ def test_little_work_stays_here(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, team = asked("lstm"), crew_of(1)
     spread = ShardedProblem(whole, team)
     genomes = whole.network.sample(64, seed=0)
-    work = len(genomes) * whole.min_cost(None) * whole.network.n
+    work = len(genomes) * whole.min_cost(Query(genomes)) * whole.network.n
     for worth, sent in ((work + 1, 0), (work, 1)):
         monkeypatch.setattr(sharded, "MIN_SHARDED_COST", worth)
         spread.losses(genomes)

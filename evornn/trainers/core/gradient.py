@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Floats, Genome, Genomes, Losses, Streams
 from evornn.settings import settings
+from evornn.trainers.core.query import Window
 from evornn.trainers.core.schedule import Schedule, ScheduleSetting
 from evornn.trainers.core.trainer import Oracle, State, Trainer
 
@@ -106,7 +107,7 @@ class FirstOrderTrainer(GradientTrainer):
         if self.length is None:
             return self.batch_gradients(state, oracle), {}
         at, batch = state["place"], oracle.batch(state["place"]["batch"], self.batch)
-        window = oracle.window(state["genomes"], at["begin"], self.length, at["carry"], batch, self.exact)
+        window = oracle.window(state["genomes"], Window(at["begin"], self.length, self.exact, at["carry"]), batch)
         over = {"batch": at["batch"] + 1, "begin": 0, "carry": None}
         place = over if window.end is None else {**at, "begin": window.end, "carry": window.carry}
         return with_norms(window.losses, window.gradients), {"place": place}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
-from evornn.arrays import Batch, Genome, Genomes, Losses
+from evornn.arrays import Batch, Genome, Genomes
 from evornn.catalog import Catalog
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.gradient import GradientTrainer
-from evornn.trainers.core.trainer import Carry, Oracle, Trainer, Window
+from evornn.trainers.core.query import Answer, Kind, Query
+from evornn.trainers.core.trainer import Oracle, Trainer
 
 
 def _build_trainer(value: Any, info: ValidationInfo) -> Any:
@@ -54,7 +56,7 @@ class HybridTrainer(Trainer):
             getattr(self, name).check(parameters, sequences)
 
 
-class OracleWrapper:
+class OracleWrapper(Oracle):
     """An oracle that passes everything on to the real one, which counts the cost."""
 
     def __init__(self, real: Oracle) -> None:
@@ -86,23 +88,8 @@ class OracleWrapper:
     def batch(self, k: int, size: int | None) -> Batch | None:
         return self.real.batch(k, size)
 
-    def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
-        return self.real.losses(genomes, batch)
-
-    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
-        return self.real.evaluate(genomes, batch)
-
-    def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
-        return self.real.gradients(genomes, batch)
-
-    def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
-        return self.real.readouts(genomes, ridge, batch)
-
-    def window(
-        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None,
-        exact: bool = False,
-    ) -> Window:  # fmt: skip
-        return self.real.window(genomes, begin, length, carry, batch, exact)
+    def answer(self, query: Query) -> Answer:
+        return self.real.answer(query)
 
 
 class InjectingOracle(OracleWrapper):
@@ -112,10 +99,12 @@ class InjectingOracle(OracleWrapper):
         super().__init__(real)
         self.injected = injected
 
-    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
-        genomes = genomes.copy()
+    def answer(self, query: Query) -> Answer:
+        if query.kind is not Kind.POPULATION:
+            return self.real.answer(query)
+        genomes = query.genomes.copy()
         genomes[-1] = self.injected
-        return self.real.evaluate(genomes, batch)
+        return self.real.answer(replace(query, genomes=genomes))
 
 
 class EliteOracle(OracleWrapper):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 
-from evornn.arrays import Batch, Genomes, Losses
+from evornn.arrays import Batch
 from evornn.trainers.core.hybrid import OracleWrapper
+from evornn.trainers.core.query import Answer, Query
 from evornn.trainers.core.trainer import Oracle, State
 
 Step: TypeAlias = Callable[[Oracle], State]
@@ -42,37 +44,33 @@ class RecordingOracle(OracleWrapper):
 
     def __init__(self, real: Oracle) -> None:
         super().__init__(real)
-        self.answers: list[tuple[Genomes, Losses]] = []
+        self.answers: list[Answer] = []
         self.position = 0
-        self.pending_genomes: Genomes
-        self.pending_batch: Batch | None = None
+        self.pending: Query
 
     def rewind(self) -> RecordingOracle:
         self.position = 0
         return self
 
-    def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
+    def answer(self, query: Query) -> Answer:
         if self.position == len(self.answers):
-            self.pending_genomes, self.pending_batch = genomes.copy(), batch
+            self.pending = replace(query, genomes=query.genomes.copy())
             raise PendingEvaluation
         self.position += 1
-        new_genomes, losses = self.answers[self.position - 1]
-        return new_genomes.copy(), losses.copy()
+        answer = self.answers[self.position - 1]
+        return Answer(answer.losses.copy(), genomes=answer.genomes.copy())
 
 
 def _evaluate_pending(waiting: list[RecordingOracle], oracle: Oracle) -> None:
     """One call for all that wait for an answer on the same batch."""
     while waiting:
-        batch = waiting[0].pending_batch
-        same_batch = [recorder for recorder in waiting if _is_same_batch(recorder.pending_batch, batch)]
-        new_genomes, losses = oracle.evaluate(
-            np.concatenate([recorder.pending_genomes for recorder in same_batch]), batch
-        )
-        ends = np.cumsum([len(recorder.pending_genomes) for recorder in same_batch])
-        for recorder, *answer in zip(
-            same_batch, np.split(new_genomes, ends[:-1]), np.split(losses, ends[:-1]), strict=True
-        ):
-            recorder.answers.append((answer[0], answer[1]))
+        batch = waiting[0].pending.batch
+        same_batch = [recorder for recorder in waiting if _is_same_batch(recorder.pending.batch, batch)]
+        queries = [recorder.pending.genomes for recorder in same_batch]
+        genomes, losses = oracle.evaluate(np.concatenate(queries), batch)
+        ends = np.cumsum([len(query) for query in queries])[:-1]
+        for recorder, *part in zip(same_batch, np.split(losses, ends), np.split(genomes, ends), strict=True):
+            recorder.answers.append(Answer(part[0], genomes=part[1]))
         waiting = [recorder for recorder in waiting if recorder not in same_batch]
 
 

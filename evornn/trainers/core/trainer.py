@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from evornn.arrays import Batch, Floats, Genome, Genomes, Losses, Streams
+from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
+from evornn.trainers.core.query import Answer, Kind, Query, Window
 
 State: TypeAlias = dict[str, Any]
 """Plain data: arrays, numbers, strings, lists and nested dicts with string keys: loading a checkpoint runs no code.
@@ -25,73 +25,78 @@ class NoGradient(EvornnError):
     """A gradient was asked of a loss that has none."""
 
 
-Carry: TypeAlias = list[dict[str, Floats]]
-"""The state of P networks between two time steps of B sequences: per layer, state name → [P, B, size]; where gradients
-are exact also its sensitivities, "∂" and the name → [P, B, size, n]."""
+class Oracle(ABC):
+    """Answers queries about populations and counts their cost in network steps. A trainer can't tell where it runs.
 
-
-@dataclass(frozen=True)
-class Window:
-    """The answer about a part of the sequences: [P] losses, [P, n] gradients, and where the next part begins. When no
-    later step counts, `end` is None and there is nothing to carry over."""
-
-    losses: Losses
-    gradients: Genomes
-    end: int | None
-    carry: Carry | None
-
-
-class Oracle(Protocol):
-    """Answers losses and gradients and counts their cost in network steps. A trainer can't tell where it runs."""
+    Whoever stands between a trainer and the oracle that counts (`hybrid.OracleWrapper`) overrides `answer`."""
 
     @property
-    def n(self) -> int: ...  # parameters of the network
+    @abstractmethod
+    def n(self) -> int:
+        """Parameters of the network."""
 
     @property
-    def centre(self) -> Genome: ...  # [n] mean of the architecture's initial distribution
+    @abstractmethod
+    def centre(self) -> Genome:
+        """[n] mean of the architecture's initial distribution."""
 
     @property
-    def scale(self) -> Genome: ...  # [n] its standard deviation
+    @abstractmethod
+    def scale(self) -> Genome:
+        """[n] its standard deviation."""
 
     @property
+    @abstractmethod
     def num_recurrent(self) -> int:
         """How many parameters come before those of the linear read-out, which are the genome's last. Raises EvornnError
         where there is no read-out to solve, like `readouts`."""
 
     @property
-    def elapsed(self) -> float: ...  # share of the budget that is spent, 0 … 1; what schedules go by
+    @abstractmethod
+    def elapsed(self) -> float:
+        """Share of the budget that is spent, 0 … 1: what schedules go by."""
 
+    @abstractmethod
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:
         """[count, n] genomes from the architecture's initial distribution: every trainer starts here."""
 
+    @abstractmethod
     def batch(self, k: int, size: int | None) -> Batch | None:
         """The k-th mini-batch of the run's data order, the same for every trainer; None, all data, if size is None and
         the task doesn't say otherwise."""
 
+    @abstractmethod
+    def answer(self, query: Query) -> Answer:
+        """The answer to any kind of query. Raises BudgetExhausted."""
+
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
-        """[P] training losses. NaN where a network is not finite. Raises BudgetExhausted."""
+        """[P] training losses. NaN where a network is not finite."""
+        return self.answer(Query(genomes, Kind.LOSSES, batch)).losses
 
     def evaluate(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Genomes, Losses]:
-        """Like `losses`, for populations: the genomes to go on with (a hybrid's oracle may have improved some) and
+        """Like `losses`, for populations: the genomes to continue with (a hybrid's oracle may have improved some) and
         their losses. Population trainers must continue with the genomes they get back (Lamarckian)."""
+        answer = self.answer(Query(genomes, Kind.POPULATION, batch))
+        return answer.genomes, answer.losses
 
     def gradients(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Genomes]:
-        """[P] losses and [P, n] gradients. Raises NoGradient, BudgetExhausted."""
+        """[P] losses and [P, n] gradients. Raises NoGradient."""
+        answer = self.answer(Query(genomes, Kind.GRADIENTS, batch))
+        return answer.losses, answer.gradients
 
     def readouts(self, genomes: Genomes, ridge: float, batch: Batch | None = None) -> Genomes:
         """[P, n] the same genomes, each with the linear read-out that is best for it by ridge regression. Costs as much
-        as their losses. Raises BudgetExhausted; EvornnError for a network without such a read-out, or another loss than
-        mse."""
+        as their losses. Raises EvornnError for a network without such a read-out, or another loss than mse."""
+        return self.answer(Query(genomes, Kind.READOUTS, batch, ridge)).genomes
 
-    def window(
-        self, genomes: Genomes, begin: int, length: int, carry: Carry | None = None, batch: Batch | None = None,
-        exact: bool = False,
-    ) -> Window:  # fmt: skip
-        """Losses and gradients, by truncated backpropagation, of `length` time steps from `begin` on, where the state
-        is `carry` (None: the usual start). Windows where nothing counts are passed without a gradient, up to one where
-        something does; its steps and those passed are paid for. With `exact` gradients reach back to the start, by
-        sensitivities that are carried along with the state; every time step then costs n + 1. Raises NoGradient,
-        BudgetExhausted; with `exact` EvornnError for a network that is too large or is made of no cells."""
+    def window(self, genomes: Genomes, window: Window, batch: Batch | None = None) -> Answer:
+        """Losses and gradients of a window by truncated backpropagation, where the next one begins and the state there.
+
+        Windows where nothing counts are passed without a gradient, up to one where something does; its steps and those
+        passed are paid for. With `window.exact` gradients reach back to the start, by sensitivities that are carried
+        along with the state; every time step then costs n + 1. Raises NoGradient, and for exact gradients EvornnError
+        for a network that is too large or is made of no cells."""
+        return self.answer(Query(genomes, Kind.WINDOW, batch, window=window))
 
 
 class Trainer(ABC):

@@ -8,14 +8,14 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
+from evornn.arrays import Floats
 from evornn.kernels.closed_loop import EpisodeResults, check
 from evornn.kernels.simd.interpreter.call_numbers import OFFSETS
 from evornn.kernels.simd.interpreter.instructions import SETTINGS
 from evornn.kernels.simd.interpreter.vector import LANES
 from evornn.kernels.simd.runtime import plant as plants
-from evornn.kernels.simd.runtime.kernel import Kernel, numpy_genomes
+from evornn.kernels.simd.runtime.kernel import Kernel
 from evornn.kernels.simd.runtime.lane_layout import LaneLayout, address_of
 from evornn.kernels.simd.runtime.machine_code import function
 from evornn.kernels.simd.runtime.threads import buffers, pool
@@ -37,10 +37,10 @@ class SimdClosedLoop:
     def __post_init__(self) -> None:
         plants.check(self.plant)
 
-    def run(self, genomes: Tensor, max_steps: int) -> EpisodeResults:
+    def run(self, genomes: Floats, max_steps: int) -> EpisodeResults:
         """[P, n] genomes (float32, on the CPU) → their episodes of at most `max_steps` control steps."""
         check(self.layout, self.plant, max_steps)
-        rows, starts, states = numpy_genomes(genomes), self.plant.initial_states, len(self.plant.s)
+        rows, starts, states = np.ascontiguousarray(genomes), self.plant.initial_states, len(self.plant.s)
         shape = len(rows), len(starts)
         result = EpisodeResults(
             np.zeros(shape, np.int64), np.zeros(shape, np.float32), np.zeros((*shape, states), np.float32)

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evornn.kernels.evaluate import Products, mask_non_finite
+from evornn.arrays import Floats
+from evornn.kernels.evaluate import mask_non_finite
 from evornn.kernels.examples import one_hot
-from evornn.kernels.reference import NetworkState
 from evornn.kernels.simd.interpreter.loss import CLASSES, EXTERNAL, LOSS_NUMBERS, NONE
 from evornn.kernels.simd.interpreter.vector import LANES
 from evornn.kernels.simd.programs.equation import Equation
 from evornn.kernels.simd.programs.program import Purpose, can_look_up
-from evornn.kernels.simd.runtime.kernel import Call, Kernel, kernel, numpy_genomes, sum_rounds
+from evornn.kernels.simd.runtime.kernel import Call, Kernel, State, kernel, sum_rounds
 from evornn.kernels.simd.runtime.lane_layout import LaneData, LaneExamples
 from evornn.kernels.simd.runtime.machine_code import address
 from evornn.layout import Layout
@@ -27,7 +27,7 @@ WORKSPACE_BYTES = 32 * 2**20  # of stored time steps, per thread; longer sequenc
 
 @dataclass(frozen=True)
 class SimdEvaluator:
-    """Evaluates one network's genomes [P, n] (torch, float32, on the CPU) with a number of threads.
+    """Evaluates one network's genomes [P, n] (numpy, float32) with a number of threads.
 
     Raises NotFusable when it is made for an equation that the interpreter does not know."""
 
@@ -57,26 +57,26 @@ class SimdEvaluator:
         """What it is asked about; targets [B, T, O] or class numbers [B, T]."""
         return LaneExamples.from_tensors(inputs, targets, mask)
 
-    def losses(self, genomes: Tensor, examples: LaneExamples, loss: str, state: NetworkState | None = None) -> Tensor:
+    def losses(self, genomes: Floats, examples: LaneExamples, loss: str, state: State | None = None) -> Floats:
         """[P] mean losses over the steps where the mask is True, from the usual start or a state [P, B, size]."""
         data = self._data(examples, loss)
         k = self._kernel("losses", data)
         call = Call(_loss_number(loss, data))
         if state is not None:
             call.frames, call.resume = k.frames(state, len(genomes)), True
-        return torch.from_numpy(k.run(numpy_genomes(genomes), data, call, self.threads)[0])
+        return k.run(genomes, data, call, self.threads)[0]
 
     def gradients(
-        self, genomes: Tensor, examples: LaneExamples, loss: str, state: NetworkState | None = None, carry: bool = False
-    ) -> tuple[Tensor, Tensor, NetworkState | None]:
+        self, genomes: Floats, examples: LaneExamples, loss: str, state: State | None = None, carry: bool = False
+    ) -> tuple[Floats, Floats, State | None]:
         """[P] losses, [P, n] their gradients by backpropagation through time, and with `carry` the state after the last
         step. No gradient flows into a state that is given, [P, B, size]."""
         data = self._data(examples, loss)
         return self._gradients(genomes, examples, data, Call(_loss_number(loss, data)), state, carry)
 
     def pull_back(
-        self, genomes: Tensor, examples: LaneExamples, cotangents: Tensor, state: NetworkState | None = None
-    ) -> Tensor:
+        self, genomes: Floats, examples: LaneExamples, cotangents: Tensor, state: State | None = None
+    ) -> Floats:
         """[P, n] the gradients of functions of the outputs, one for each member, whose derivatives by them are
         `cotangents` [P, B, T, O]."""
         data = examples.data(self.layout.outputs)
@@ -89,24 +89,23 @@ class SimdEvaluator:
 
     def _gradients(
         self,
-        genomes: Tensor,
+        genomes: Floats,
         examples: LaneExamples,
         data: LaneData,
         call: Call,
-        state: NetworkState | None,
+        state: State | None,
         carry: bool,
-    ) -> tuple[Tensor, Tensor, NetworkState | None]:
+    ) -> tuple[Floats, Floats, State | None]:
         k = self._kernel("gradients", data)
         call.memory = self.workspace_bytes
         frames = k.frames(state, len(genomes)) if carry or state is not None else np.zeros(0, np.float32)
         call.frames, call.resume, call.carry = frames, state is not None, carry
-        losses, gradients, _ = k.run(numpy_genomes(genomes), data, call, self.threads)
+        losses, gradients, _ = k.run(genomes, data, call, self.threads)
+        assert gradients is not None
         end = k.states(frames, len(genomes), len(examples)) if carry else None
-        return torch.from_numpy(losses), torch.from_numpy(gradients), end
+        return losses, gradients, end
 
-    def outputs(
-        self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None
-    ) -> tuple[Tensor, NetworkState]:
+    def outputs(self, genomes: Floats, inputs: Tensor, state: State | None = None) -> tuple[Floats, State]:
         """[P, B, T, O] and the state after the last step; a state that is given holds [P, B, size]."""
         batch, steps = inputs.shape[:2]
         nothing = torch.zeros(batch, steps, dtype=torch.int64)
@@ -117,17 +116,17 @@ class SimdEvaluator:
         buffer = np.empty(shape, np.float32)
         frames = k.frames(state, len(genomes))
         call = Call(NONE, buffer.ravel(), frames, state is not None, True)
-        k.run(numpy_genomes(genomes), data, call, self.threads)
-        outputs = torch.from_numpy(data.lanes.from_lanes(buffer, len(genomes), batch))
+        k.run(genomes, data, call, self.threads)
+        outputs = data.lanes.from_lanes(buffer, len(genomes), batch)
         return mask_non_finite(genomes, outputs)[0], k.states(frames, len(genomes), batch)
 
-    def products(self, genomes: Tensor, examples: LaneExamples) -> Products:
+    def products(self, genomes: Floats, examples: LaneExamples) -> tuple[Floats, Floats]:
         """Sums for the read-out, over the steps where the mask is True; fed-back outputs are the targets."""
         data, width = examples.to_dense(self.layout.outputs).data(1), self.layout.width + 1
         k = self._kernel("sums", data)
-        packed = k.run(numpy_genomes(genomes), data, Call(NONE), self.threads)[2]
-        sums = torch.from_numpy(self._unpack_sums(k, packed, data)[: len(genomes)])
-        return sums[:, :width], sums[:, width:].mT
+        packed = k.run(genomes, data, Call(NONE), self.threads)[2]
+        sums = self._unpack_sums(k, packed, data)[: len(genomes)]
+        return sums[:, :width], sums[:, width:].swapaxes(1, 2)
 
     def _unpack_sums(self, k: Kernel, packed: np.ndarray, data: LaneData) -> np.ndarray:
         """[groups, rounds, floats] → [P, H + 1 + O, H + 1], rounds added up in order."""

@@ -9,15 +9,12 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from evornn.arrays import Floats
-from evornn.kernels.reference import NetworkState
 from evornn.kernels.simd.interpreter.call_numbers import CALL, COUNT, MAX_PRODUCT_STEPS, OFFSETS, TABLES
 from evornn.kernels.simd.interpreter.instructions import SETTINGS, WORDS
 from evornn.kernels.simd.interpreter.vector import LANES
@@ -31,6 +28,7 @@ from evornn.layout import Layout
 _CALL = slice(OFFSETS[CALL[0]], OFFSETS[CALL[-1]] + 1)
 _SCRATCH = slice(OFFSETS["bases"], OFFSETS["looked"] + 1)
 NO_CODE = np.zeros(0, np.int64)
+State: TypeAlias = list[dict[str, Floats]]  # per layer: state name → [P, B, size]
 
 
 @dataclass
@@ -87,6 +85,7 @@ class Kernel:
 
     def run(self, genomes: Floats, data: LaneData, call: Call, threads: int) -> tuple[Floats, Floats | None, Any]:
         """[P] losses, [P, n] gradients, and the packed sums of every group and round, where they are asked for."""
+        genomes = np.ascontiguousarray(genomes)
         population, n = genomes.shape
         segment = self._segment(data, call)
         groups, rounds = self.lanes.shape(population)
@@ -182,21 +181,21 @@ class Kernel:
 
     # ---- states, between frames and [P, B, size] --------------------------------------------------------------------
 
-    def frames(self, state: NetworkState | None, population: int) -> Floats:
+    def frames(self, state: State | None, population: int) -> Floats:
         """Frames that a call begins with, flat; None: room for those that it ends with."""
         shape = (*self.lanes.shape(population), self.program.frame // self.program.row, self.lanes.vectors, LANES)
         frames = np.zeros(shape, np.float32)
         for layer, name, start, size in self.program.carried_rows() if state else ():
-            frames[:, :, start : start + size] = self.lanes.to_lanes(state[layer][name].numpy())  # type: ignore[index]
+            frames[:, :, start : start + size] = self.lanes.to_lanes(state[layer][name])  # type: ignore[index]
         return frames.ravel()
 
-    def states(self, frames: Floats, population: int, batch: int) -> NetworkState:
+    def states(self, frames: Floats, population: int, batch: int) -> State:
         """Per layer: state name → [P, B, size], out of frames."""
         rows = frames.reshape(*self.lanes.shape(population), -1, self.lanes.vectors, LANES)
-        states: NetworkState = [{} for _ in range(self.layout.layers)]
+        states: State = [{} for _ in range(self.layout.layers)]
         for layer, name, start, size in self.program.carried_rows():
             part = self.lanes.from_lanes(rows[:, :, start : start + size], population, batch)
-            states[layer][name] = torch.from_numpy(part)
+            states[layer][name] = part
         return states
 
 
@@ -213,11 +212,6 @@ def sum_rounds(packed: NDArray[Any]) -> NDArray[Any]:
         for r in range(1, packed.shape[1]):
             totals += packed[:, r]
     return totals
-
-
-def numpy_genomes(genomes: Tensor) -> Floats:
-    """[P, n] as a contiguous array."""
-    return np.ascontiguousarray(genomes.detach().numpy())
 
 
 def _align(size: int) -> int:
