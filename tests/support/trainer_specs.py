@@ -1,24 +1,35 @@
-"""Small variants of every trainer, which all keep one contract."""
+"""Variants of every trainer, which all keep one contract: each at small sizes, on batches, and with other settings."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from small_specs import has_setting, small_spec
 
 from evornn.trainers import TRAINERS
+from evornn.trainers.core.gradient import FirstOrderTrainer
 from evornn.trainers.core.population import PopulationTrainer
+from evornn.trainers.core.trainer import Trainer
 
-SPECS: dict[str, dict[str, Any]] = {
-    "weight_guessing": {"kind": "weight_guessing", "population": 8},
+
+def contract_specs(variants: dict[str, dict[str, Any]], batch: int, **sizes: Any) -> dict[str, dict[str, Any]]:
+    """Each trainer of the catalog as `kind` and, where it or a part has batches, `kind, batch`; and the variants, which
+    may replace these."""
+    specs = {kind: small_spec(TRAINERS, kind, **sizes) for kind in TRAINERS}
+    batches = {f"{kind}, batch": small_spec(TRAINERS, kind, **{**sizes, "batch": batch}) for kind in TRAINERS}
+    return specs | {name: spec for name, spec in batches.items() if has_setting(spec, "batch")} | variants
+
+
+def build_small(kind: str, **sizes: Any) -> Trainer:
+    """A trainer with those of the sizes and settings that it has."""
+    return TRAINERS.build(small_spec(TRAINERS, kind, **sizes))
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
     "weight_guessing, range": {"kind": "weight_guessing", "population": 8, "initial_range": [-1, 3]},
-    "ridge": {"kind": "ridge", "population": 8},
     "ridge, batch": {"kind": "ridge", "population": 8, "batch": 4, "ridge": 0.0},
-    "simulated_annealing": {"kind": "simulated_annealing"},
-    "simulated_annealing, batch": {"kind": "simulated_annealing", "batch": 4},
-    "particle_swarm": {"kind": "particle_swarm", "population": 10},
     "particle_swarm, batch": {"kind": "particle_swarm", "population": 8, "neighbours": "all", "batch": 4},
-    "differential_evolution": {"kind": "differential_evolution", "population": 12},
     "differential_evolution, best": {
         "kind": "differential_evolution",
         "population": 12,
@@ -32,7 +43,6 @@ SPECS: dict[str, dict[str, Any]] = {
         "weight": 0.8,
         "batch": 4,
     },
-    "genetic_algorithm": {"kind": "genetic_algorithm", "population": 9},
     "genetic_algorithm, batch": {"kind": "genetic_algorithm", "batch": 4, "crossover": "one_point"},
     "genetic_algorithm, children": {
         "kind": "genetic_algorithm",
@@ -42,32 +52,18 @@ SPECS: dict[str, dict[str, Any]] = {
         "population": 16,
     },
     "genetic_algorithm, no crossover": {"kind": "genetic_algorithm", "crossover": "none", "selection": "ranking"},
-    "cosyne": {"kind": "cosyne", "population": 16},
     "cosyne, range": {"kind": "cosyne", "population": 16, "initial_range": [-1, 3], "batch": 4},
-    "cross_entropy_method": {"kind": "cross_entropy_method", "population": 16},
-    "cma_es": {"kind": "cma_es"},
     "cma_es, separable": {"kind": "cma_es", "covariance": "separable", "population": 7},
     "cma_es, limited memory": {"kind": "cma_es", "covariance": "limited_memory", "growth": 1},
     "cma_es, batch": {"kind": "cma_es", "batch": 4, "bounds": [-3, 3]},
-    "pycma": {"kind": "pycma"},
     "pycma, separable": {"kind": "pycma", "separable": True, "population": 7},
-    "pycma, batch": {"kind": "pycma", "batch": 4},
-    "evotorch": {"kind": "evotorch", "population": 20},
     "evotorch, batch": {"kind": "evotorch", "algorithm": "xnes", "batch": 4},
     "evotorch, pgpe": {"kind": "evotorch", "algorithm": "pgpe"},
     "evotorch, cem": {"kind": "evotorch", "algorithm": "cem"},
-    "xnes": {"kind": "xnes"},
-    "snes": {"kind": "snes", "population": 12},
-    "pgpe": {"kind": "pgpe", "population": 16},
-    "openai_es": {"kind": "openai_es", "population": 16, "learning_rate": 0.2},
-    "sgd": {"kind": "sgd", "restarts": 3},
     "sgd, nesterov": {"kind": "sgd", "nesterov": True, "batch": 4, "clip": None},
     "rmsprop": {"kind": "rmsprop", "restarts": 2, "schedule": "step"},
     "adam": {"kind": "adam", "restarts": 2, "learning_rate": 0.05},
     "adamw": {"kind": "adamw", "learning_rate": 0.05, "schedule": {"shape": "cosine", "warm_up": 0.1}},
-    "rtrl": {"kind": "rtrl", "restarts": 2, "learning_rate": 0.05},
-    "lbfgs": {"kind": "lbfgs", "restarts": 2},
-    "islands": {"kind": "islands", "every": 2},
     "islands of one kind": {"kind": "islands", "trainer": {"kind": "snes", "population": 8}, "count": 3, "every": 1},
     "islands of several": {
         "kind": "islands",
@@ -113,7 +109,6 @@ SPECS: dict[str, dict[str, Any]] = {
         "evolve": {"kind": "snes", "population": 8},
     },
     "gradient_injection": {"kind": "gradient_injection", "updates": 2, "every": 2},
-    "evolino": {"kind": "evolino"},
     "evolino of cosyne": {"kind": "evolino", "evolve": {"kind": "cosyne", "batch": 4}},
     "evolino of memetic": {
         "kind": "evolino",
@@ -121,17 +116,12 @@ SPECS: dict[str, dict[str, Any]] = {
     },
     "memetic of evolino": {"kind": "memetic", "evolve": {"kind": "evolino", "evolve": {"kind": "snes"}}},
 }
-
-
+SPECS = contract_specs(VARIANTS, batch=4)
 every = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
-
-
 POPULATIONS = [name for name in TRAINERS if issubclass(TRAINERS[name], PopulationTrainer)]
-
-
+FIRST_ORDER = [name for name in TRAINERS if issubclass(TRAINERS[name], FirstOrderTrainer)]
 GUESSING = [name for name in TRAINERS if TRAINERS[name].family == "guessing"]
-
-
+CHAINS = {"simulated_annealing"}  # members that don't learn from one another
 SMALL = {
     "openai_es": {"sigma": 0.3, "learning_rate": 0.1},
     "xnes": {"sigma": 0.5},

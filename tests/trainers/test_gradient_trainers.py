@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 from sphere_oracle import N, SphereOracle, run, sphere
+from trainer_specs import FIRST_ORDER
 
 from evornn.arrays import Streams
 from evornn.trainers import TRAINERS
@@ -158,7 +159,7 @@ def test_a_schedule_goes_by_the_budget(kind: str) -> None:
     assert sizes[-1] < 0.1 * sizes[0]
 
 
-@pytest.mark.parametrize("kind", ["sgd", "rmsprop", "adam", "adamw", "rtrl"])
+@pytest.mark.parametrize("kind", FIRST_ORDER)
 def test_a_restart_without_a_finite_gradient_stays_and_ranks_last(kind: str) -> None:
     class OneBad(SphereOracle):
         def gradients(self, genomes: np.ndarray, batch: Any = None) -> tuple[np.ndarray, np.ndarray]:

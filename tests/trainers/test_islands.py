@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from small_specs import small_spec
 from sphere_oracle import SphereOracle, round_trip, run, same, sphere
-from trainer_specs import POPULATIONS
+from trainer_specs import POPULATIONS, build_small
 
 from evornn.arrays import Streams
 from evornn.trainers import TRAINERS
@@ -27,7 +28,7 @@ def shores(state: State) -> list[State]:
 @pytest.mark.parametrize("kind", POPULATIONS)
 def test_islands_that_nobody_leaves_are_trainers_of_their_own(kind: str) -> None:
     """Whether they are asked together or one after the other."""
-    trainer, streams = TRAINERS.build({"kind": kind, "population": 6}), Streams(1)
+    trainer, streams = build_small(kind, population=6), Streams(1)
     state = run(TRAINERS["islands"](trainer=trainer, count=3, every=100), 5, Timeless())
     for k, own in enumerate(shores(state)):
         alone = trainer.start(Timeless(), streams.child(f"island/{k}"))
@@ -40,7 +41,7 @@ def test_islands_that_nobody_leaves_are_trainers_of_their_own(kind: str) -> None
 @pytest.mark.parametrize("kind", POPULATIONS)
 def test_the_best_of_an_island_arrives_at_the_next_one(kind: str) -> None:
     """As the last member it asks about: that of the epoch before, whatever the neighbour does now."""
-    spec = {"kind": "islands", "trainer": {"kind": kind, "population": 6}, "count": 3, "every": 2}
+    spec = {"kind": "islands", "trainer": small_spec(TRAINERS, kind, population=6), "count": 3, "every": 2}
     oracle, trainer, arrived = SphereOracle(), TRAINERS.build(spec), []
     state = run(trainer, 0, oracle)
     for _ in range(7):

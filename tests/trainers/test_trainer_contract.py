@@ -9,30 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from small_specs import ADVICE
 from sphere_oracle import N, SphereOracle, broken, round_trip, run, same, sphere, unchanged_globals
-from trainer_specs import GUESSING, SPECS, every
+from trainer_specs import GUESSING, every
 
 from evornn.arrays import Streams
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.gradient import GradientTrainer
 from evornn.trainers.core.hybrid import HybridTrainer
+from evornn.trainers.core.sequential import SequentialTrainer
 from evornn.trainers.core.trainer import BudgetExhausted
 
 
-def test_every_trainer_of_the_catalog_is_tested() -> None:
-    assert {spec["kind"] for spec in SPECS.values()} == set(TRAINERS)
-
-
-def test_families() -> None:
-    families = {name: TRAINERS[name].family for name in TRAINERS}
-    assert families.pop("weight_guessing") == families.pop("ridge") == "guessing"
-    assert {name for name in families if issubclass(TRAINERS[name], GradientTrainer)} == {
-        name for name in families if families[name] == "gradient"
-    }
-    assert {name for name in families if issubclass(TRAINERS[name], HybridTrainer)} == {
-        name for name in families if families[name] == "hybrid"
-    }
-    assert set(families.values()) == {"gradient", "evolution", "hybrid"}
+@pytest.mark.parametrize("kind", TRAINERS)
+def test_families(kind: str) -> None:
+    family = TRAINERS[kind].family
+    assert family in ("guessing", "evolution", "gradient", "hybrid")
+    assert issubclass(TRAINERS[kind], GradientTrainer) == (family == "gradient")
+    assert issubclass(TRAINERS[kind], HybridTrainer) == (family == "hybrid")
 
 
 @every
@@ -44,7 +38,14 @@ def test_lowers_the_loss(spec: dict[str, Any]) -> None:
         while True:
             state = trainer.step(state, oracle, Streams(1))
     start, end = sphere(oracle.centre[None])[0], sphere(trainer.best(state)[None])[0]
-    assert end < (0.7 if spec["kind"] in GUESSING else 0.1) * start
+    assert end < largest_share(spec) * start, f"2,000 evaluations of a sphere are too few for {spec}, or {ADVICE}"
+
+
+def largest_share(spec: dict[str, Any]) -> float:
+    """Of the first loss that may be left. Guesses don't learn; on batches the answer is the last generation's best."""
+    if spec["kind"] in GUESSING:
+        return 1 if "batch" in spec else 0.7
+    return 0.1
 
 
 @every
@@ -99,8 +100,8 @@ def test_losses_may_be_nan_or_infinite(spec: dict[str, Any], loss: Callable[...,
     state = run(trainer, 30, oracle)
     assert np.isfinite(trainer.best(state)).all()
     assert all(np.isfinite(value) for value in trainer.statistics(state).values())
-    descending = isinstance(trainer, GradientTrainer) or spec["kind"] == "evolve_then_refine"
-    if loss is broken and not descending:  # those may walk into it, and stay there
+    last = trainer.phases()[1] if isinstance(trainer, SequentialTrainer) else trainer
+    if loss is broken and not isinstance(last, GradientTrainer):  # those may walk into it, and stay there
         assert np.isfinite(broken(trainer.best(state)[None]))
 
 
