@@ -1,5 +1,5 @@
 # make setup     .venv with evornn and its test tools, in the versions of constraints.txt
-# make demo      train, compare and report on the sunspots: installs only what evornn itself needs
+# make demo      train, compare and report on the sunspots: installs only the core, without extras
 # make test      lint, then all tests
 # make lint      ruff, mypy, import-linter
 # make docs      the documentation as a site, in site/; fails on broken links

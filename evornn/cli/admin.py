@@ -10,6 +10,7 @@ import typer
 
 from evornn.cli.options import DEFAULT, Json, Scope, Server, Store, open_results
 from evornn.cli.output import show
+from evornn.errors import require
 
 if TYPE_CHECKING:
     from evornn.service.api.serving import ServerInfo
@@ -39,7 +40,8 @@ def serve(
 ) -> None:
     """Serve the API (described at /docs) and the dashboard (/ui) until an interrupt. Runs are computed by `evornn
     dispatch`."""
-    from evornn.dashboards import PREFIX, dashboard
+    with require("server", "serve"):
+        from evornn.dashboards import PREFIX, dashboard
     from evornn.service.api.serving import Options
     from evornn.service.api.serving import serve as begin
     from evornn.service.policy import SubmissionPolicy

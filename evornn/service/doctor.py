@@ -13,7 +13,14 @@ import psutil
 
 from evornn.errors import EvornnError
 
-NEEDED = ("torch", "numpy", "sqlalchemy", "ray", "evotorch", "cma", "statsmodels", "plotly")
+NEEDED = ("torch", "numpy", "sqlalchemy", "ray", "evotorch", "cma", "plotly")
+EXTRAS = {
+    "server": ("a2wsgi", "dash", "fastapi", "httpx", "prometheus-client", "psycopg", "uvicorn"),
+    "tune": ("optuna",),
+    "parquet": ("pyarrow",),
+    "data": ("chemicals", "music21"),
+    "gym": ("gymnasium", "popgym"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ def examine(store: str) -> list[Finding]:
     checks: list[tuple[str, Callable[[], str]]] = [
         ("Python", _python),
         ("packages", _packages),
+        ("extras", _extras),
         ("processors", lambda: f"{psutil.cpu_count(logical=False) or psutil.cpu_count()} cores"),
         ("memory", _memory),
         ("disk", _disk),
@@ -52,15 +60,25 @@ def _python() -> str:
 
 
 def _packages() -> str:
-    installed, missing = [], []
-    for name in NEEDED:
-        try:
-            installed.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            missing.append(name)
-    if missing:
+    versions = {name: _version(name) for name in NEEDED}
+    if missing := [name for name, number in versions.items() if not number]:
         raise EvornnError(f"missing: pip install {' '.join(missing)}")
-    return ", ".join(installed)
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
+def _extras() -> str:
+    """Those that are installed, and the command that installs the others: none is needed by all."""
+    missing = [extra for extra, names in EXTRAS.items() if not all(_version(name) for name in names)]
+    installed = ", ".join(extra for extra in EXTRAS if extra not in missing) or "none"
+    return f"{installed}; for {', '.join(missing)}: pip install 'evornn[{','.join(missing)}]'" if missing else installed
+
+
+def _version(name: str) -> str:
+    """The version of an installed distribution, or empty."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 def _memory() -> str:

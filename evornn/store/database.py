@@ -1,4 +1,4 @@
-"""A connection to SQL: short transactions that either happen or don't, on SQLite and PostgreSQL."""
+"""The SQL engine: short transactions that commit as a whole or not at all, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,19 +15,25 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from evornn.errors import require
 from evornn.store.errors import StoreError, translate_errors
 
+DRIVER = "postgresql+psycopg"
 _URL_FORMS = "want sqlite:///FILE.db or postgresql://USER@HOST/NAME"
-STEP = 10  # ms
-MIGRATION = 0x65766F726E6E  # PostgreSQL's advisory lock of whoever changes the schema: "evornn"
+STEP = 10  # ms between two attempts at SQLite's write lock
+MIGRATION = 0x65766F726E6E  # "evornn": PostgreSQL's advisory lock for changes of the schema
 
 
 class Database:
     """One engine. Safe to use from several threads; after a fork, open another one.
 
     SQLite runs in WAL mode (readers and the writer don't wait for each other) with `synchronous=NORMAL`: a killed
-    process loses nothing that was committed, a power cut may lose the last moments, which runs then compute again.
-    On PostgreSQL connections come from a pool and are looked at before use: a server that was away is found again.
+    process loses nothing that was committed; a power cut may lose the last moments, which runs then recompute.
+    On PostgreSQL, connections come from a pool and are tested before use, so a server that restarted is reached again.
+
+    Args:
+        url: `sqlite:///FILE.db` or `postgresql://USER@HOST/NAME`.
+        busy_seconds: How long a write waits for the write of another process.
     """
 
     def __init__(self, url: str, busy_seconds: float = 10.0) -> None:
@@ -41,6 +47,7 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
+        """Whether the database is an SQLite file; otherwise it is PostgreSQL."""
         return self.url.get_backend_name() == "sqlite"
 
     @contextmanager
@@ -57,8 +64,8 @@ class Database:
 
     @contextmanager
     def migration_transaction(self) -> Iterator[Connection]:
-        """Like `writing`, one at a time, and with SQLite's foreign keys off: a rebuilt table would take along what
-        belongs to its rows."""
+        """A write transaction for migrations: one at a time, and without SQLite's foreign keys. With them, dropping a
+        table to rebuild it would delete all rows that refer to it."""
         migrator = self.engine.execution_options(evornn_write=True, evornn_migrate=True)
         try:
             with translate_errors(self.display_url), self.guard_file(), migrator.begin() as connection:
@@ -69,24 +76,26 @@ class Database:
             self.engine.dispose()  # the connection without foreign keys isn't used again
 
     def use_wal(self) -> None:
-        """Set SQLite's journal mode, once, at creation. Waits for another process that is creating the same file."""
+        """Set SQLite's journal mode, once, at creation. Waits while another process creates the same file."""
         deadline = time.monotonic() + self.busy_seconds
         while self.path is not None:
             try:
                 with closing(sqlite3.connect(self.path, timeout=self.busy_seconds)) as connection:
                     connection.execute("PRAGMA journal_mode=WAL")
                 return
-            except sqlite3.OperationalError as error:  # changing the mode doesn't wait for locks by itself
+            except sqlite3.OperationalError as error:  # changing the mode doesn't wait for locks
                 if "locked" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
 
     def close(self) -> None:
+        """Close all connections."""
         self.engine.dispose()
 
     @contextmanager
     def guard_file(self) -> Iterator[None]:
-        """SQLite goes on writing into a file that was deleted or replaced, and all would be lost: look first."""
+        """Refuse a file that was deleted or replaced: SQLite would keep writing into the old one, and all would be
+        lost."""
         if self.path is not None:
             try:
                 status = os.stat(self.path)
@@ -101,26 +110,30 @@ class Database:
 
 
 def parse_url(url: str) -> URL:
-    """A database URL. Raises StoreError for what is no URL, another kind of database, or SQLite without a file."""
+    """Parse a database URL. Raises StoreError if it is invalid, names another kind of database, or SQLite without a
+    file."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         shown = re.sub(r":[^:/@]*@", ":***@", url)
-        raise StoreError(f"{shown!r} is no database URL: {_URL_FORMS}") from None
+        raise StoreError(f"{shown!r} is not a database URL: {_URL_FORMS}") from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise StoreError(f"evornn can't use {parsed.get_backend_name()!r}: {_URL_FORMS}")
     if parsed.get_backend_name() == "sqlite" and (parsed.database in (None, "", ":memory:") or parsed.query):
         raise StoreError(f"{url!r} names no file: {_URL_FORMS}")
-    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
+    return parsed.set(drivername=DRIVER) if parsed.drivername == "postgresql" else parsed
 
 
 def _engine(url: URL, busy_seconds: float) -> Engine:
     is_sqlite = url.get_backend_name() == "sqlite"
+    if url.drivername == DRIVER:
+        with require("server", "a PostgreSQL store"):
+            import psycopg  # noqa: F401  # which SQLAlchemy looks for
     arguments = {"timeout": busy_seconds, "isolation_level": None} if is_sqlite else _postgres_args(url, busy_seconds)
     try:
         engine = create_engine(url, connect_args=arguments, max_overflow=32, pool_pre_ping=not is_sqlite)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise StoreError(f"no driver for {url.drivername}: pip install psycopg[binary] ({error})") from None
+        raise StoreError(f"no driver for {url.drivername}: {_URL_FORMS} ({error})") from None
     if is_sqlite:
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", partial(_begin, busy_seconds))
@@ -128,7 +141,7 @@ def _engine(url: URL, busy_seconds: float) -> Engine:
 
 
 def _postgres_args(url: URL, busy_seconds: float) -> dict[str, Any]:
-    """How long a connection waits for a server, a machine that went silent, and other transactions' locks."""
+    """Timeouts of a connection: to a server, to a machine that went silent, and for the locks of other transactions."""
     given = url.query.get("options", "")
     options = given if isinstance(given, str) else " ".join(given)
     return {
@@ -146,7 +159,8 @@ def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin(busy_seconds: float, connection: Connection) -> None:
-    """A transaction that reads before it writes must take the write lock at once: BEGIN gave "database is locked"."""
+    """Begin a transaction. One that reads before it writes must take the write lock at once: a plain BEGIN would fail
+    with "database is locked" as soon as another process has written in between."""
     options = connection.get_execution_options()
     if options.get("evornn_migrate"):
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # has no effect within a transaction
@@ -157,8 +171,8 @@ def _begin(busy_seconds: float, connection: Connection) -> None:
 
 
 def _take_write_lock(connection: Connection, seconds: float) -> None:
-    """Wait for the lock in short steps. SQLite's own wait gets longer with each step, up to 0.1 s, and who has waited
-    long is overtaken by all others: of 16 busy writers some came to no turn in 10 s."""
+    """Wait for the lock in short steps. The steps of SQLite's own wait grow up to 0.1 s, so newcomers overtake those
+    that have waited long: of 16 busy writers, some got no turn in 10 s."""
     driver: Any = connection.connection.driver_connection
     deadline = time.monotonic() + seconds
     driver.execute(f"PRAGMA busy_timeout={STEP}")

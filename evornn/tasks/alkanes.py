@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Ge
 
 from evornn.arrays import Series, Streams
-from evornn.errors import EvornnError
+from evornn.errors import require
 from evornn.settings import settings
 from evornn.tasks.core import smiles
 from evornn.tasks.core.baselines import mse
@@ -31,15 +31,17 @@ SOURCE = (
 
 @settings
 class Alkanes(Task):
-    """Predict the boiling point at normal pressure, standardised by training molecules. Wants the extra `data`. How a
-    tree travels as a sequence: tasks/trees.py; the root is an end of a longest chain."""
+    """Predict the boiling point at normal pressure, standardised by the training molecules. Needs the extra `data`.
+
+    `tasks/core/trees.py` says how a tree becomes a sequence; the root is an end of a longest chain.
+    """
 
     data_seed: Annotated[int, Ge(0)] = 0  # of the split
 
     causal: ClassVar[bool] = False
 
     def data(self) -> Data:
-        """I = 3 + 5: places of three children; C, CH, CH₂, CH₃, CH₄. O = 1."""
+        """I = 3 + 5: positions of three children; C, CH, CH₂, CH₃, CH₄. O = 1."""
         molecules = _boiling_points()
         order = Streams(self.data_seed, "alkanes").at(0).permutation(len(molecules))
         train, valid = (round(share * len(molecules)) for share in (FRACTIONS[0], sum(FRACTIONS)))
@@ -58,6 +60,8 @@ class Alkanes(Task):
 
 
 class _AbsoluteErrorKelvin:
+    """The mean absolute error in kelvin."""
+
     def __init__(self, kelvin: float) -> None:
         self.kelvin = kelvin  # of one unit of the output
 
@@ -68,14 +72,9 @@ class _AbsoluteErrorKelvin:
 @lru_cache(maxsize=1)
 def _boiling_points() -> list[tuple[Tree, float]]:
     """Molecules, no two with the same tree, and their boiling points in K, in the order of their trees."""
-    try:
+    with require("data", "the task alkanes"):
         from chemicals.identifiers import pubchem_db
         from chemicals.phase_change import Tb, Tb_methods
-    except ImportError:
-        raise EvornnError(
-            "the task alkanes reads its data from the package chemicals, which is not installed: "
-            "pip install 'evornn[data]'"
-        ) from None
     pubchem_db.autoload_main_db()
     boiling_points: dict[Tree, float] = {}
     for substance in pubchem_db.CAS_index.values():

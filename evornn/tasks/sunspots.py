@@ -12,10 +12,9 @@ from evornn.settings import settings
 from evornn.tasks.core.scaling import Doubles, Transform
 from evornn.tasks.core.series import Forecasting, TimeSeries
 
-YEARS = range(1749, 2009)  # the file goes on to June 2009 and calls what follows December 2008 preliminary
+YEARS = range(1749, 2009)  # what follows December 2008 is preliminary at the source
 SOURCE = (
-    "Monthly mean (Zürich/International) sunspot numbers 1749–2008, National Geophysical Data Center, "
-    "public domain, from the package statsmodels."
+    "Monthly mean (Zürich/International) sunspot numbers 1749–2008, National Geophysical Data Center, public domain."
 )
 
 
@@ -27,7 +26,7 @@ class Sunspots(Forecasting):
     transform: Transform = "sqrt"  # the noise grows with the level
 
     def time_series(self) -> TimeSeries:
-        """[3120, 1] as statsmodels ships it."""
+        """[3120, 1], one value a month."""
         values = _monthly_means()
         return TimeSeries(
             values=values.reshape(-1, 1),
@@ -44,8 +43,8 @@ class Sunspots(Forecasting):
 
 
 def _monthly_means() -> Doubles:
-    """[3120] from the one table of the text file: lines of a year and twelve months."""
-    text = files("statsmodels.datasets.sunspots").joinpath("src/sunspots_monthly.dat").read_text()
-    lines = (line.split() for line in text.splitlines())
-    months = {int(line[0]): line[1:] for line in lines if len(line) == 13 and line[0].isdigit()}
-    return np.array([months[year] for year in YEARS], np.float64).ravel()
+    """[3120] from the table in this package: a line is a year and its twelve months."""
+    with files("evornn.tasks").joinpath("data/sunspots.csv").open(encoding="utf-8") as file:
+        table = np.loadtxt(file, delimiter=",")
+    assert table[:, 0].tolist() == list(YEARS)
+    return table[:, 1:].ravel()

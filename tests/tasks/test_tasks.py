@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from hashlib import blake2b
 
 import numpy as np
 import pytest
@@ -355,6 +356,11 @@ def test_a_negative_root_is_drawn_as_zero():
 # Each task.
 
 
+def test_sunspots_are_to_the_bit_what_statsmodels_has():
+    values = TASKS.build({"kind": "sunspots"}).time_series().values
+    assert (values.shape, blake2b(values.tobytes(), digest_size=8).hexdigest()) == ((3120, 1), "9fa89380e36b8db0")
+
+
 def test_sunspots_are_the_monthly_ones():
     data = TASKS.build({"kind": "sunspots", "horizon": 2}).data()
     chart = data.chart
@@ -363,7 +369,7 @@ def test_sunspots_are_the_monthly_ones():
         [4.1, 0.8]
     )
     assert (chart.history[0], len(chart.history)) == (58.0, 12 * (1970 - 1749))
-    assert "statsmodels" in data.note and "public domain" in data.note and "1931-01-01" in data.note
+    assert "National Geophysical Data Center, public domain" in data.note and "1931-01-01" in data.note
     assert [b.name for b in data.baselines] == ["persistence", "mean", "seasonal", "autoregression"]
     assert 3000 <= data.train.steps <= 8000
     expected = np.concatenate([chart.history[-1:], chart.truth[:-1, 0]])

@@ -20,7 +20,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY workers workers
 COPY dashboards dashboards
 COPY evornn evornn
-RUN /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt .
+RUN /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt \
+    '.[server,tune]'
 
 FROM python:3.11.11-slim-bookworm
 # Nobody special, with the number that the first user of most machines has, so that secrets can be readable by it alone.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evornn.errors import require
 from evornn.experiments.ranges import Numbers, Range
 
 RANDOM = 10  # trials at random before anything is estimated: Optuna's own number, or half of all if that is less
@@ -19,7 +20,8 @@ class Sampler:
     """The trials of one method, numbered 0, 1, … in the order in which they are asked for."""
 
     def __init__(self, space: Mapping[str, Range], seed: int, trials: int) -> None:
-        import optuna
+        with require("tune", "tuning"):
+            import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = dict(space)

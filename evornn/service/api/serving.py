@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evornn.errors import EvornnError
+from evornn.errors import EvornnError, require
 from evornn.service.policy import SubmissionPolicy
 from evornn.store.store import Store, open_store
 
@@ -52,9 +52,10 @@ class ServerInfo:
 def serve(options: Options, on_ready: Callable[[ServerInfo], None], mounts: Mapping[str, Mount] | None = None) -> None:
     """Serve until an interrupt. Raises EvornnError for a port that is taken, and an address that would be open to
     others while there is no token."""
-    import uvicorn
+    with require("server", "serve"):
+        import uvicorn
 
-    from evornn.service.api.app import create_app
+        from evornn.service.api.app import create_app
 
     if options.policy.data is not None and not options.policy.data.is_dir():
         raise EvornnError(f"--data {options.policy.data}: no such folder: create it first")

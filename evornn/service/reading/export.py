@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evornn import files
-from evornn.errors import EvornnError
+from evornn.errors import EvornnError, require
 from evornn.service.interface import StoreInterface
 
 if TYPE_CHECKING:
@@ -39,16 +38,12 @@ def encode_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], suffix: 
     take for a formula."""
     from pandas import DataFrame
 
-    file = BytesIO()
     if suffix == ".csv":
-        DataFrame([[_escape_formula(cell) for cell in row] for row in rows], columns=list(columns)).to_csv(
-            file, index=False
-        )
-    else:
-        frame = DataFrame(rows, columns=_number_duplicates(columns))
-        mixed = [name for name in frame if frame[name].dropna().map(type).nunique() > 1]
-        frame.astype(dict.fromkeys(mixed, "string")).to_parquet(file, index=False)
-    return file.getvalue()
+        cells = [[_escape_formula(cell) for cell in row] for row in rows]
+        return _encode_frame(DataFrame(cells, columns=list(columns)), suffix)
+    frame = DataFrame(rows, columns=_number_duplicates(columns))
+    mixed = [name for name in frame if frame[name].dropna().map(type).nunique() > 1]
+    return _encode_frame(frame.astype(dict.fromkeys(mixed, "string")), suffix)
 
 
 def _escape_formula(cell: Any) -> Any:
@@ -62,6 +57,8 @@ def _number_duplicates(columns: Sequence[str]) -> list[str]:
 
 def _encode_frame(frame: DataFrame, suffix: str) -> bytes:
     if suffix == ".parquet":
+        with require("parquet", "a .parquet file"):
+            import pyarrow  # noqa: F401  # which pandas looks for
         return bytes(frame.to_parquet(None, index=False))
     text: str = frame.to_csv(index=False) if suffix == ".csv" else frame.to_json(orient="records")
     return text.encode()

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.cache import atomic_write, folder
-from evornn.errors import EvornnError
+from evornn.errors import require
 
 KEYS, LOWEST = 88, 21  # of a piano; MIDI's number of the lowest one
-CACHE_VERSION = 1  # of what is kept: to be raised with any change of it
+CACHE_VERSION = 1  # of the cached file: raise it with any change of the content
 Roll: TypeAlias = NDArray[np.bool_]  # [T, 88] which keys sound at each beat
 
 log = logging.getLogger("evornn.tasks")
@@ -27,13 +27,8 @@ def chorales() -> list[Roll]:
     """All different chorales, in an order that has nothing to do with music: by a digest of their names.
 
     Raises EvornnError without music21."""
-    try:
+    with require("data", "the task jsb_chorales"):
         path = folder("chorales") / f"music21-{version('music21')}-{CACHE_VERSION}.npz"
-    except ModuleNotFoundError:  # PackageNotFoundError is one
-        raise EvornnError(
-            "the task jsb_chorales reads its data from the package music21, which is not installed: "
-            "pip install 'evornn[data]'"
-        ) from None
     try:
         return _load_cache(path)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # not there, or damaged
@@ -42,7 +37,7 @@ def chorales() -> list[Roll]:
 
 
 def parse_chorales() -> list[Roll]:
-    """What music21 reads from its files, no two the same: its 371 chorales are 350 files, two of them twice."""
+    """Parse music21's files. Duplicates are dropped: its 371 chorales are 350 files, two of which occur twice."""
     from music21 import corpus
 
     log.info("parsing Bach's chorales (about a minute, once on this machine)")
@@ -53,7 +48,7 @@ def parse_chorales() -> list[Roll]:
 
 
 def piano_roll(score: Any) -> Roll:
-    """What sounds at the beginning of each quarter note of a music21 score."""
+    """The notes that sound at the beginning of each quarter note of a music21 score."""
     roll = np.zeros((ceil(score.highestTime), KEYS), np.bool_)
     for note in score.flatten().notes:
         first, last = ceil(note.offset), ceil(note.offset + note.quarterLength)

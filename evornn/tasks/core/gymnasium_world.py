@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from importlib import import_module
 from typing import Any
@@ -14,22 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Floats, Streams
-from evornn.errors import EvornnError, UnknownName, short_repr
+from evornn.errors import EvornnError, UnknownName, require, short_repr
 from evornn.tasks.core.world import Environment, World
 
-LIMIT = "max_episode_steps"  # gymnasium's own argument: after how many steps an episode of any environment is cut off
-INSTALL = "pip install 'evornn[gym]'"
+LIMIT = "max_episode_steps"  # gymnasium's own argument: an episode of any environment is truncated after so many steps
 
 
 class GymnasiumWorld(World):
-    """The environment that is registered as `name`, for example "CartPole-v1", made with these `arguments`.
+    """The environment registered as `name`, for example "CartPole-v1", made with these `arguments`.
 
-    What it shows is flattened to R numbers, one-hot where it is a choice; a network sees those at `observed` (None:
-    all), less `centre` and over `scale` [R]. Where an action is a choice among k, k outputs decide it: the largest, the
-    first of equals. Where it is a number in bounds, tanh of an output is stretched to them; else it is the output.
+    Observations are flattened to R numbers, one-hot where they are a choice; a network sees those at `observed` (None:
+    all), less `centre` and over `scale` [R]. A choice among k actions is decided by k outputs: the largest wins, the
+    first of equals. An action that is a number in bounds is tanh of an output, scaled to the bounds; without bounds it
+    is the output.
 
-    Raises UnknownName for an environment that is not registered or an argument that it doesn't have, EvornnError for
-    what can't be run."""
+    Raises UnknownName for an environment that is not registered or an argument that it doesn't have, EvornnError for an
+    environment that can't be run.
+    """
 
     def __init__(
         self, name: str, observed: Sequence[int] | None = None, arguments: Mapping[str, Any] | None = None
@@ -61,7 +62,7 @@ class GymnasiumWorld(World):
         return f"{self.name} with {text}" if text else self.name
 
     def failure(self, error: Exception) -> EvornnError:
-        """What the environment raised, in one line."""
+        """The environment's own exception, as an error of one line."""
         message, advice = " ".join(str(error).split()), "change its arguments" if self.arguments else "mend it"
         return EvornnError(
             f"environment {self.full_name}: {type(error).__name__}: {message}: {advice}, or take another environment"
@@ -78,7 +79,16 @@ class GymnasiumWorld(World):
         return self._decode(outputs)
 
     def random_episodes(self, seeds: Sequence[int], steps: int, streams: Streams) -> Iterator[tuple[Floats, float]]:
-        """Of one episode after the other under random actions: what was shown [T + 1, R], and its return."""
+        """Run episodes under random actions.
+
+        Args:
+            seeds: one per episode.
+            steps: of an episode, at most.
+            streams: draw the actions.
+
+        Returns:
+            Of one episode after the other, its observations [T + 1, R] and its return.
+        """
         environment = FlatEnvironment(self, self._make())
         for seed in seeds:
             observations, total, done = [environment.reset(seed)], 0.0, False
@@ -90,11 +100,12 @@ class GymnasiumWorld(World):
             yield np.stack(observations), total
 
     def fit_scaling(self, episodes: Sequence[Floats]) -> None:
-        """Take mean and standard deviation of episodes [T + 1, R]; what never changes keeps its unit."""
+        """Set `centre` and `scale` to mean and standard deviation of episodes [T + 1, R]; constant numbers keep
+        their unit."""
         observations = np.concatenate(episodes).astype(np.float64)
         centre, scale = observations.mean(axis=0), observations.std(axis=0)
-        known = np.isfinite(centre) & np.isfinite(scale) & (scale > 1e-6)
-        self.centre[known], self.scale[known] = centre[known], scale[known]
+        varies = np.isfinite(centre) & np.isfinite(scale) & (scale > 1e-6)
+        self.centre[varies], self.scale[varies] = centre[varies], scale[varies]
 
     def _make(self) -> Any:
         gymnasium = _gymnasium()
@@ -108,7 +119,7 @@ class GymnasiumWorld(World):
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Errors of making it, in one line; its warnings (of older versions, of precision) are not shown."""
+        """Errors of construction become one line; its warnings (of older versions, of precision) are not shown."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -138,12 +149,12 @@ class FlatEnvironment:
         try:
             observation, reward, terminated, truncated, _ = self.env.step(action)
             return np.asarray(self._flat(observation), np.float32), float(reward), bool(terminated or truncated)
-        except Exception as error:  # somebody else's program may raise anything
+        except Exception as error:  # an environment may raise anything
             raise self.world.failure(error) from error
 
 
 def _action_decoder(name: str, space: Any) -> tuple[int, Callable[[Floats], Any]]:
-    """How many outputs it takes to act in a space, and what they mean."""
+    """The number of outputs that an action space needs, and the function from outputs to actions."""
     spaces = _gymnasium().spaces
     if isinstance(space, spaces.Discrete):
         return int(space.n), DiscreteActions(int(space.start))
@@ -155,7 +166,7 @@ def _action_decoder(name: str, space: Any) -> tuple[int, Callable[[Floats], Any]
 
 
 class DiscreteActions:
-    """One of several actions, the first of which has the number `start`."""
+    """One of several actions, numbered from `start`."""
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -165,7 +176,7 @@ class DiscreteActions:
 
 
 class MultiDiscreteActions:
-    """Several choices at once, each with its own number of actions and its first."""
+    """Several choices at once, each with its own number of actions and its own first number."""
 
     def __init__(self, counts: NDArray[Any], starts: NDArray[Any]) -> None:
         self.edges, self.starts = np.cumsum(counts)[:-1], starts
@@ -176,7 +187,7 @@ class MultiDiscreteActions:
 
 
 class BoxActions:
-    """Numbers within bounds, or without any where one of them is infinite."""
+    """Numbers within bounds; unbounded where a bound is infinite."""
 
     def __init__(self, low: NDArray[Any], high: NDArray[Any]) -> None:
         self.low, self.high = low, high
@@ -190,34 +201,32 @@ class BoxActions:
 
 
 def _gymnasium() -> Any:
-    try:
+    with require("gym", "the task gymnasium"):
         import gymnasium
-    except ImportError:
-        raise EvornnError(
-            f"the task gymnasium wants the package gymnasium, which is not installed: {INSTALL}"
-        ) from None
     return gymnasium
 
 
 def _register(module: str) -> None:
-    """Import the package whose environments are wanted."""
+    """Import the package that registers the environments."""
     try:
-        if module:
-            import_module(module)
+        with require("gym", "an environment of popgym") if module == "popgym" else nullcontext():
+            if module:
+                import_module(module)
     except ImportError as error:
-        advice = INSTALL if module == "popgym" else "install its package, or put its folder into PYTHONPATH"
+        advice = "install its package, or put its folder into PYTHONPATH"
         raise EvornnError(f"environment: {module} can't be imported, {error}: {advice}") from None
 
 
 def _check_arguments(name: str, entry: Any, arguments: Mapping[str, Any]) -> None:
-    """Raises UnknownName for what the constructor at `entry` doesn't take; one that takes anything looks for itself."""
+    """Raises UnknownName for an argument that the constructor at `entry` doesn't take. A constructor that takes any
+    argument checks them itself."""
     if not arguments:
         return
     from gymnasium.envs.registration import load_env_creator
 
     parameters = inspect.signature(load_env_creator(entry) if isinstance(entry, str) else entry).parameters.values()
-    known = [one.name for one in parameters if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    names = [one.name for one in parameters if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
     accepts_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
     for argument in arguments:
-        if argument not in (*known, LIMIT) and (not accepts_any or argument in ("id", "disable_env_checker")):
-            raise UnknownName(f"argument of {name}", argument, [*known, LIMIT])
+        if argument not in (*names, LIMIT) and (not accepts_any or argument in ("id", "disable_env_checker")):
+            raise UnknownName(f"argument of {name}", argument, [*names, LIMIT])
