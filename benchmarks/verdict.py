@@ -35,17 +35,17 @@ from evornn.store.store import open_store
 ROOT = Path(__file__).parent.parent
 HEAD = """# {title}
 
-Made by `python -m benchmarks.verdict{option}` from the runs of `evornn {verb} examples/{name}.yaml`. {asked}
-All sentences but this paragraph are computed from the runs; what each statistic is and can't tell is said in
-[statistics](../guides/statistics.md). {about} {machine}
+`python -m benchmarks.verdict{option}` generates this page from the runs of `evornn {verb} examples/{name}.yaml`. {size}
+All sentences below this paragraph are computed from the runs; [statistics](../guides/statistics.md) explains each
+statistic and its limits. {about} {machine}
 """
-UNTUNED = """Settings are defaults, but that all populations are judged on mini-batches of 32 sequences
-as Adam is: nothing here was tuned, so this is what a user gets who tunes nothing, not what each method could do
-([tuning](../guides/tuning.md); the same [tuned](gradient_vs_evolution_tuned.md))."""
-TUNED = """Each method, which is a trainer on a task and a network, is shown with the settings of the
-[untuned comparison](gradient_vs_evolution.md) and, as *(tuned)*, with the best of as many trials for all
-([tuning](../guides/tuning.md)): what these cost comes on top of its budget. Ranges are in the spec, and were not
-changed after a look at results."""
+UNTUNED = """All settings are defaults, except that all populations are evaluated on mini-batches of 32 sequences,
+as for Adam. Nothing was tuned, so this is what a user gets without tuning, not what each method can achieve
+([tuning](../guides/tuning.md); the [tuned comparison](gradient_vs_evolution_tuned.md))."""
+TUNED = """Each method (a trainer on a task and a network) is shown with the settings of the
+[untuned comparison](gradient_vs_evolution.md) and, as *(tuned)*, with the best of the same number of trials for each
+([tuning](../guides/tuning.md)). The cost of the trials comes on top of its budget. The ranges are in the spec; they
+were not changed after results were seen."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,9 @@ def machine(analysis: ComparisonData) -> str:
     environment = analysis.environment
     hours = sum(run.seconds or 0.0 for run in analysis.runs) / 3600
     return (
-        f"{number(hours, 3)} hours of computing on one core of {environment['cpu']}, evornn {environment['commit']}, "
-        f"backend {environment['backend']}; other things ran on the machine now and then, which computing times show."
+        f"{number(hours, 3)} hours of computing time on one core of {environment['cpu']}, evornn "
+        f"{environment['commit']}, backend {environment['backend']}; other programs ran on the machine at times, which "
+        "affects the computing times."
     )
 
 
@@ -141,17 +142,17 @@ class Page:
         comparison = self.comparison
         about = {field.name: getattr(self.subject, field.name) for field in fields(Subject)}
         yield HEAD.format(
-            **about, option=self.subject.option, asked=narrative.experiment_size(comparison), machine=where
+            **about, option=self.subject.option, size=narrative.experiment_size(comparison), machine=where
         )
-        yield "\n## Over all tasks\n\n"
+        yield "\n## All tasks\n\n"
         yield from (f"{sentence}\n\n" for sentence in narrative.describe_ranking(comparison.ranking, comparison.alpha))
         yield from (f"{line}\n" for line in overall(comparison))
         for k, picture in enumerate(together):
             yield self.picture(picture, f"all-{k}")
         if comparison.tuned:
-            yield "\n## What tuning found\n\n"
+            yield "\n## Best settings\n\n"
             yield from (f"{line}\n" for line in settings(comparison))
-        yield "\n## Architecture by architecture\n\n"
+        yield "\n## Significant wins\n\n"
         yield from (f"{line}\n" for line in wins(comparison))
         for section in sections:
             yield from self.section(section)
@@ -207,7 +208,7 @@ def wins(comparison: Comparison) -> Iterator[str]:
     contests = [contest for task in comparison.tasks for contest in by_network(task)]
     names = comparison.ranking.trainers
     yield (
-        f"In how many of the {len(contests)} pairs of a task and an architecture the row's test losses are lower than "
+        f"Number of the {len(contests)} pairs of task and architecture in which the row's test losses are lower than "
         f"the column's, significantly at {comparison.alpha:g} after Holm's correction within the pair:\n"
     )
     yield f"| | {' | '.join(names)} |"
@@ -231,7 +232,7 @@ def losses(task: TaskComparison) -> Iterator[str]:
     cells = {(cell.network, cell.trainer): cell for cell in task.cells}
     networks, trainers = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
     solvable = any(cell.judged and cell.judged.solved is not None for cell in task.cells)
-    yield "Median test loss" + (", and in how many runs the task was solved:" if solvable else ":")
+    yield "Median test loss" + (", and number of runs that solved the task:" if solvable else ":")
     yield f"\n| | {' | '.join(trainers)} |"
     yield f"|---|{'--:|' * len(trainers)}"
     for network in networks:

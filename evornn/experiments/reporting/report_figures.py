@@ -69,14 +69,12 @@ def overall_figures(
     figures: list[CaptionTuple] = [
         ("Interquartile mean over all runs of all tasks, with its 95 % interval. Left of the line: better than the "
          "reference.", overall_charts.relative_losses(comparison.overall, comparison.reference, styles), False),
-        (f"Runtimes to {targets.RUNGS - 1} validation losses a task, over {narrative.plural(len(problems), 'task')}: "
-         "share reached within a share of what the task's longest run spent.",
+        (f"Runtimes to {targets.RUNGS - 1} validation losses per task, over {narrative.plural(len(problems), 'task')}: "
+         "share reached, against the share of the cost of the task's longest run.",
          charts.runtimes(problems, tracks, styles, x=charts.BUDGET), False),
     ]  # fmt: skip
     if comparison.ranking.statistic is not None:
-        text = (
-            "Mean ranks over tasks, the best on the left; a bar joins those between which no difference could be shown."
-        )
+        text = "Mean ranks over tasks, the best on the left. A bar joins trainers that do not differ significantly."
         figures.append((text, overall_charts.critical_differences(comparison.ranking, styles), True))
     return [CaptionedFigure(f"chart-all-{k}", *picture) for k, picture in enumerate(figures)]
 
@@ -112,9 +110,9 @@ def _final_figures(
 ) -> list[CaptionTuple]:
     goals = targets.ladder(done, tracks)
     figures: list[CaptionTuple] = [
-        ("Test loss of each run: a point is a seed, a box the middle half.",
+        ("Test loss of each run: a point is a seed, a box is the middle half.",
          charts.final_losses(done, styles, _best_baseline(baselines, "test")), True),
-        (f"Runtimes to {len(goals)} validation losses from where runs start to the best end: share reached in time.",
+        (f"Runtimes to {len(goals)} validation losses between the initial and the best one: share reached over time.",
          charts.runtimes([TaskRuns(done, goals)], tracks, styles), False),
     ]  # fmt: skip
     if task.headline is not None:
