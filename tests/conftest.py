@@ -1,9 +1,12 @@
 """What all tests share."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import CommandLine
 from hypothesis import HealthCheck, settings
 from postgres import Postgres
 
@@ -40,3 +43,21 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/evornn.db"
     return request.getfixturevalue("postgres").database(request.getfixturevalue("migrated"))
+
+
+@pytest.fixture
+def evornn(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> CommandLine:
+    """The command `evornn`, in a folder of its own and without a store named by the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("EVORNN_STORE", raising=False)
+    return CommandLine(monkeypatch, capfd, tmp_path)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may reach: pytest closes its own to others, each new run of pytest again."""
+    folder = Path(tempfile.mkdtemp(prefix="evornn-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

@@ -17,6 +17,7 @@ import pandas
 import pytest
 from command_line import CommandLine
 from specs import SMALL_SPEC, SPEC_MISTAKES, write_spec
+from unprivileged import unprivileged
 
 from evornn.errors import EvornnError
 from evornn.service.doctor import Finding
@@ -44,6 +45,8 @@ COMMANDS = [
     "token",
     "db",
 ]
+
+
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A store with a finished job."""
@@ -87,7 +90,9 @@ def test_run_and_resume(evornn: CommandLine, tmp_path: Path) -> None:
     assert again.status == 0 and again.data["job"] == 1
 
 
-def test_the_queries_that_a_run_suggests_work(evornn: CommandLine, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_queries_that_a_run_suggests_work(
+    evornn: CommandLine, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EVORNN_STORE", database)
     from evornn.cli.run import QUERIES
 
@@ -97,7 +102,9 @@ def test_the_queries_that_a_run_suggests_work(evornn: CommandLine, database: str
 
 
 def test_run_as_json(evornn: CommandLine, tmp_path: Path) -> None:
-    answer = evornn("run", write_spec(tmp_path), "--workers", "0", "--json", "--store", f"sqlite:///{tmp_path}/other.db")
+    answer = evornn(
+        "run", write_spec(tmp_path), "--workers", "0", "--json", "--store", f"sqlite:///{tmp_path}/other.db"
+    )
     assert answer.status == 0 and answer.data["job"] == 1 and answer.err == ""
     assert (tmp_path / "other.db").exists() and not (tmp_path / "evornn.db").exists()
 
@@ -254,6 +261,7 @@ def test_db(evornn: CommandLine, database: str) -> None:
 
 # ---- mistakes ------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize(("changes", "problem"), SPEC_MISTAKES, ids=lambda value: str(value)[:50])
 def test_mistakes_in_a_spec(changes: dict[str, Any], problem: str, evornn: CommandLine, tmp_path: Path) -> None:
     assert problem in evornn.refuses("run", write_spec(tmp_path, **changes), "--workers", "0")
@@ -306,7 +314,8 @@ def test_a_database_that_is_locked(evornn: CommandLine, tmp_path: Path, monkeypa
     monkeypatch.setattr(module.Store, "__init__", lambda self, url, busy_seconds: quick(self, url, 0.05))
     with closing(sqlite3.connect(tmp_path / "evornn.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert "is locked by another program: wait for it" in evornn.refuses("run", write_spec(tmp_path), "--workers", "0")
+        error = evornn.refuses("run", write_spec(tmp_path), "--workers", "0")
+        assert "is locked by another program: wait for it" in error
 
 
 def test_a_database_of_another_schema(evornn: CommandLine, database: str, tmp_path: Path) -> None:
@@ -320,12 +329,15 @@ def test_a_database_of_another_schema(evornn: CommandLine, database: str, tmp_pa
             assert advice in evornn.refuses(*words)
 
 
-def test_a_database_that_is_read_only(evornn: CommandLine, database: str, tmp_path: Path) -> None:
-    path = tmp_path / "evornn.db"
+def test_a_database_that_is_read_only(
+    evornn: CommandLine, database: str, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(open_folder)
+    path = open_folder / "evornn.db"
     path.write_bytes(Path(database.removeprefix("sqlite:///")).read_bytes())
-    file = write_spec(tmp_path)
+    file = write_spec(open_folder)
     assert evornn("run", file, "--workers", "0").status == 0
-    with _as_user(tmp_path, path, file):
+    with unprivileged(open_folder, path, file):
         path.chmod(0o444)
         assert "is read-only: make the file and its directory writable" in evornn.refuses("run", file, "--workers", "0")
         assert evornn("ls", "--json").status == 0

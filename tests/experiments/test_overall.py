@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from test_report import FAMILIES, NASTY, made, said
+from made_up_runs import FAMILIES, NASTY, make_runs, render
 
 from evornn.experiments.analysis import narrative, targets
 from evornn.experiments.analysis.compare import compare
@@ -20,7 +20,7 @@ from evornn.tasks.core.task import Baseline
 
 def several(tasks: int, seeds: int = 2, **changes) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The made-up runs on so many tasks, each with ten times the losses and twice the budget of the one before."""
-    runs, curves = made(seeds, **changes)
+    runs, curves = make_runs(seeds, **changes)
     shift = len(runs)
     all_runs, all_curves = [], []
     for k in range(tasks):
@@ -50,7 +50,7 @@ def test_three_tasks_that_agree_are_ranked_and_tested():
     assert ranking.alike == (("memetic", "adam"), ("adam", "cma_es"))
     assert "memetic 1.00, adam 2.00 and cma_es 3.00" in words(found)
     assert "no difference could be shown within {memetic, adam} and within {adam, cma_es}; all other" in words(found)
-    assert words(found) in " ".join(said(found).split())
+    assert words(found) in " ".join(render(found).split())
 
 
 def test_tasks_that_disagree_show_no_difference():
@@ -75,7 +75,7 @@ def test_too_few_tasks_for_a_test_is_said(tasks, sentence):
     found = compare(runs, curves, FAMILIES)
     assert (found.ranking.test, found.ranking.p, found.ranking.alike) == ("", None, ())
     text = report(found, runs, curves)
-    assert sentence in words(found) and sentence in " ".join(said(found).split())
+    assert sentence in words(found) and sentence in " ".join(render(found).split())
     assert sentence in text.replace("&#39;", "'") and "critical difference" not in text.split("<script>")[0]
     assert ("Mean ranks" in words(found)) == (tasks > 1)
 
@@ -145,7 +145,7 @@ def test_the_report_of_several_tasks_begins_with_all_of_them():
 
 
 def test_the_terminal_stays_within_its_width():
-    assert max(len(line) for line in said(compare(*several(7), FAMILIES)).splitlines()) <= 100
+    assert max(len(line) for line in render(compare(*several(7), FAMILIES)).splitlines()) <= 100
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,9 +1,7 @@
 """Comparison, terminal and HTML report on made-up runs whose answers are known."""
 
-import io
 import json
 import re
-from collections.abc import Callable
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -11,57 +9,20 @@ import browser
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
+from made_up_runs import BUDGET, FAMILIES, NASTY, graded, make_runs, render
 
 from evornn.errors import EvornnError
 from evornn.experiments.analysis import narrative, targets
 from evornn.experiments.analysis.compare import compare
-from evornn.experiments.analysis.comparison import Comparison, as_data
+from evornn.experiments.analysis.comparison import as_data
 from evornn.experiments.analysis.targets import TaskRuns
-from evornn.experiments.reporting import charts, terminal
+from evornn.experiments.reporting import charts
 from evornn.experiments.reporting.charts import Forecast
 from evornn.experiments.reporting.palette import label, styles
 from evornn.experiments.reporting.report import hide_password, report, write_report
 from evornn.tasks.core.task import Baseline, Chart
 
-FAMILIES = {"adam": "gradient", "cma_es": "evolution", "memetic": "hybrid"}
 SPEC = {"name": "made_up", "tasks": [{"kind": "sunspots"}]}
-NASTY = "</script><script>alert('x')</script> & %{y} [red]"
-MARKS, BUDGET = 10, 1000
-
-Loss = Callable[[str, str, int], float]
-
-
-def graded(network: str, trainer: str, seed: int) -> float:
-    """Memetic below Adam below CMA-ES for every seed."""
-    return {"memetic": 0.1, "adam": 0.2, "cma_es": 0.3}.get(trainer, 0.4) + 0.001 * seed + 0.01 * (network == "lstm")
-
-
-def made(
-    seeds: int,
-    networks: tuple[str, ...] = ("elman", "lstm"),
-    trainers: tuple[str, ...] = ("adam", "cma_es", "memetic"),
-    loss: Loss = graded,
-    failed: tuple[int, ...] = (),
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Runs whose validation loss falls evenly from 1 to `loss`; test losses are 0.01 above."""
-    runs, curves = [], []
-    for k, (network, trainer, seed) in enumerate((n, t, s) for n in networks for t in trainers for s in range(seeds)):
-        run, end = k + 1, loss(network, trainer, seed)
-        good = run not in failed
-        for mark in range(MARKS + 1):
-            at = 1 + (end - 1) * mark / MARKS
-            spent = BUDGET * mark // MARKS
-            curves.append({"run": run, "mark": mark, "network_steps": spent, "champion_valid": at, "seconds": mark / 2})
-        runs.append(
-            {
-                "run": run, "task": "series", "network": network, "trainer": trainer, "seed": seed, "n": 97,
-                "state": "succeeded" if good else "failed", "valid_loss": end if good else None,
-                "test_loss": end + 0.01 if good else None, "network_steps": BUDGET if good else None,
-                "seconds": 5.0 if good else None, "hits": {"0.5": 640 + run} if good else None,
-            }
-        )  # fmt: skip
-    return pd.DataFrame(runs), pd.DataFrame(curves)
 
 
 def bars(*losses: float) -> dict[str, list[Baseline]]:
@@ -76,17 +37,11 @@ def drawn() -> Forecast:
 
 
 def page(seeds: int = 5, **changes) -> str:
-    runs, curves = made(seeds, **changes)
+    runs, curves = make_runs(seeds, **changes)
     found = compare(runs, curves, FAMILIES, bars(0.25))
     return report(
         found, runs, curves, bars(0.25), {"series": drawn()}, SPEC, {"versions": {"torch": "2.13.0"}}, "sqlite:///x"
     )
-
-
-def said(found: Comparison) -> str:
-    console = Console(file=io.StringIO(), width=100)
-    console.print(terminal.render(found))
-    return console.file.getvalue()
 
 
 class Tags(HTMLParser):
@@ -105,7 +60,7 @@ class Tags(HTMLParser):
 
 
 def test_the_chosen_run_is_the_lowest_on_validation_and_is_judged_on_test():
-    found = compare(*made(3), FAMILIES, bars(0.25, 0.105)).tasks[0]
+    found = compare(*make_runs(3), FAMILIES, bars(0.25, 0.105)).tasks[0]
     assert (found.chosen.network, found.chosen.trainer, found.chosen.seed) == ("elman", "memetic", 0)
     assert found.chosen.test == pytest.approx(0.11)
     assert [v.beaten for v in found.chosen.verdicts] == [True, False]
@@ -126,27 +81,27 @@ def test_the_chosen_run_is_the_lowest_on_validation_and_is_judged_on_test():
     ],
 )
 def test_the_sentence_on_baselines_is_right_both_ways(losses, words):
-    found = compare(*made(2), FAMILIES, bars(*losses))
+    found = compare(*make_runs(2), FAMILIES, bars(*losses))
     assert words in narrative.compare_with_baselines(found.tasks[0])
-    assert words.split(":")[0] in " ".join(said(found).split())
+    assert words.split(":")[0] in " ".join(render(found).split())
 
 
 def test_a_difference_in_a_table_is_in_percent_or_a_factor():
     told = [narrative.difference(margin) for margin in (-0.237, 0.1, 10.0, 1e11)]
     assert told == ["-23.7 %", "+10.0 %", "+1000.0 %", "× 1e+11"]
-    runs, curves = made(2)
+    runs, curves = make_runs(2)
     found = compare(runs, curves, FAMILIES, bars(1e-12))
     assert "× 1.1e+11" in report(found, runs, curves, bars(1e-12))
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
 def test_too_few_seeds_print_no_test_and_say_so(seeds):
-    found = compare(*made(seeds), FAMILIES)
+    found = compare(*make_runs(seeds), FAMILIES)
     contests = [found.tasks[0].contest_of_families, *found.tasks[0].contests]
     assert all(contest.note.startswith("too few seeds for a test") and not contest.test for contest in contests)
     assert all(p.p is None and p.corrected is None and p.better is None for c in contests for p in c.pairs)
     assert "too few seeds" in narrative.families(found.tasks[0], 0.05)[1].lower()
-    assert "p ≤" not in said(found) and "Too few seeds for a test" in page(seeds)
+    assert "p ≤" not in render(found) and "Too few seeds for a test" in page(seeds)
 
 
 def test_enough_seeds_find_a_clear_order_and_no_more():
@@ -157,7 +112,7 @@ def test_enough_seeds_find_a_clear_order_and_no_more():
             else 0.3 + 0.01 * (-1) ** (seed + (trainer == "adam"))
         )
 
-    contest = compare(*made(10, loss=loss), FAMILIES).tasks[0].contest_of_families
+    contest = compare(*make_runs(10, loss=loss), FAMILIES).tasks[0].contest_of_families
     better = {(p.a, p.b): p.better for p in contest.pairs}
     assert better == {
         ("gradient", "evolution"): None, ("gradient", "hybrid"): "hybrid", ("evolution", "hybrid"): "hybrid",
@@ -171,7 +126,7 @@ def test_enough_seeds_find_a_clear_order_and_no_more():
 
 
 def test_runs_on_other_seeds_are_not_paired():
-    runs, curves = made(10, networks=("elman",))
+    runs, curves = make_runs(10, networks=("elman",))
     runs.loc[runs["trainer"] == "adam", "seed"] += 100
     contest = compare(runs, curves, FAMILIES).tasks[0].contests[0]
     assert "Mann–Whitney" in contest.test and "Wilcoxon" in contest.test
@@ -180,12 +135,12 @@ def test_runs_on_other_seeds_are_not_paired():
 
 
 def test_failed_runs_rank_worst_and_are_shown():
-    runs, curves = made(4, failed=(1, 2, 3))
+    runs, curves = make_runs(4, failed=(1, 2, 3))
     found = compare(runs, curves, FAMILIES)
     cell = found.tasks[0].cells[0]
     assert (cell.failed, cell.runs, cell.test.bad) == (3, 4, 3)
     assert cell.test.median == np.inf and cell.rank == 2
-    assert "3 runs failed and count as the worst: run 1 (elman, adam, seed 0)" in " ".join(said(found).split())
+    assert "3 runs failed and count as the worst: run 1 (elman, adam, seed 0)" in " ".join(render(found).split())
     text = report(found, runs, curves)
     assert "(3 failed)" in text and "3 runs failed" in text
     assert all(reach.successes <= 1 for reach in cell.reached)
@@ -193,7 +148,7 @@ def test_failed_runs_rank_worst_and_are_shown():
 
 
 def test_a_tasks_own_score_is_shown_where_there_is_one():
-    runs, curves = made(4, failed=(1,))
+    runs, curves = make_runs(4, failed=(1,))
     assert all(cell.judged is None for cell in compare(runs, curves, FAMILIES).tasks[0].cells)
     good = runs["state"] == "succeeded"
     runs["score"] = np.where(good, "share of strings right", None)
@@ -203,7 +158,7 @@ def test_a_tasks_own_score_is_shown_where_there_is_one():
     cells = found.tasks[0].cells
     assert [cell.judged.solved for cell in cells] == [1] * 6 and cells[0].judged.name == "share of strings right"
     assert cells[0].judged.score.median == 0.75 and cells[1].judged.score.median == 0.625, "of those that succeeded"
-    words = " ".join(said(found).split())
+    words = " ".join(render(found).split())
     assert "score: share of strings right on test" in words and "1/4" in words and "0.625" in words
     assert "share of strings right" in report(found, runs, curves, bars(0.2))
     runs["solved"] = None  # a task that knows no solution
@@ -211,17 +166,17 @@ def test_a_tasks_own_score_is_shown_where_there_is_one():
 
 
 def test_a_loss_that_is_not_finite_is_never_chosen():
-    runs, curves = made(3)
+    runs, curves = make_runs(3)
     runs.loc[0, ["valid_loss", "test_loss"]] = [-np.inf, np.nan]
     assert compare(runs, curves, FAMILIES).tasks[0].chosen.run != 1
     runs["valid_loss"] = np.nan
     found = compare(runs, curves, FAMILIES, bars(0.2))
-    assert found.tasks[0].chosen is None and "no network to choose" in said(found)
+    assert found.tasks[0].chosen is None and "no network to choose" in render(found)
     assert "no network to choose" in report(found, runs, curves, bars(0.2))
 
 
 def test_targets_are_named_and_runtimes_are_read_at_marks_or_hits():
-    runs, curves = made(2, networks=("elman",), trainers=("adam",))
+    runs, curves = make_runs(2, networks=("elman",), trainers=("adam",))
     found = compare(runs, curves, FAMILIES, bars(0.61)).tasks[0]
     reached = {reach.target: reach for reach in found.cells[0].reached}
     assert reached["baseline 0"].ert.value == 500  # 1 − 0.8 · mark/10 ≤ 0.61 from mark 5 on
@@ -231,13 +186,13 @@ def test_targets_are_named_and_runtimes_are_read_at_marks_or_hits():
 
 
 def test_a_baseline_that_nobody_reaches_is_no_measure_of_success():
-    found = compare(*made(2), FAMILIES, bars(0.01)).tasks[0]
+    found = compare(*make_runs(2), FAMILIES, bars(0.01)).tasks[0]
     assert found.headline.name == "half of all runs"
     assert next(r for r in found.cells[0].reached if r.target == "baseline 0").ert.value == np.inf
 
 
 def test_unfinished_and_repeated_runs_are_left_out_and_said_to_be():
-    runs, curves = made(3)
+    runs, curves = make_runs(3)
     runs.loc[0, "state"], runs.loc[1, "state"] = "running", "cancelled"
     runs.loc[3, "seed"], runs.loc[3, "trainer"] = 2, "adam"  # repeats run 3
     found = compare(runs, curves, FAMILIES)
@@ -247,33 +202,33 @@ def test_unfinished_and_repeated_runs_are_left_out_and_said_to_be():
 
 
 def test_trainers_are_ranked_over_all_tasks_by_interquartile_mean():
-    runs, curves = made(4)
+    runs, curves = make_runs(4)
     other = runs.assign(task="other", run=runs["run"] + 100, test_loss=runs["test_loss"] * 10)
     both = compare(pd.concat([runs, other]), pd.concat([curves, curves.assign(run=curves["run"] + 100)]), FAMILIES,
                    {**bars(0.2), "other": [Baseline("best", 2, 2)]})  # fmt: skip
     assert [o.trainer for o in both.overall] == ["memetic", "adam", "cma_es"]
     # memetic's relative losses are 0.11 … 0.113 and 0.12 … 0.123 over 0.2, on both tasks; the middle half lies between
     assert both.overall[0].iqm.value == pytest.approx(np.mean([0.112, 0.113, 0.12, 0.121]) / 0.2)
-    assert len(both.tasks) == 2 and "all tasks" in said(both)
+    assert len(both.tasks) == 2 and "all tasks" in render(both)
 
 
 def test_a_single_run_is_reported_without_any_contest():
-    runs, curves = made(1, networks=("elman",), trainers=("adam",))
+    runs, curves = make_runs(1, networks=("elman",), trainers=("adam",))
     found = compare(runs, curves, FAMILIES)
-    assert "only one contestant" in said(found) and "All trainers are of one family (gradient)" in said(found)
+    assert "only one contestant" in render(found) and "All trainers are of one family (gradient)" in render(found)
     assert "Chosen on validation data: elman trained by adam" in report(found, runs, curves)
 
 
 @pytest.mark.parametrize("state", [None, "queued"])
 def test_nothing_finished_is_an_error_that_says_what_to_do(state):
-    runs, curves = made(1)
+    runs, curves = make_runs(1)
     runs = runs.assign(state=state) if state else runs.head(0)
     with pytest.raises(EvornnError, match="nothing to compare: no run has finished yet; see `evornn ls`"):
         compare(runs, curves)
 
 
 def test_a_missing_column_is_named():
-    runs, curves = made(1)
+    runs, curves = make_runs(1)
     with pytest.raises(EvornnError, match="lack the column 'seed'"):
         compare(runs.drop(columns="seed"), curves)
     with pytest.raises(EvornnError, match="curves to compare lack the column 'champion_valid'"):
@@ -281,7 +236,7 @@ def test_a_missing_column_is_named():
 
 
 def test_the_same_runs_give_the_same_comparison_in_any_row_order():
-    runs, curves = made(4)
+    runs, curves = make_runs(4)
     assert compare(runs, curves, FAMILIES) == compare(runs, curves.sample(frac=1, random_state=1), FAMILIES)
 
 
@@ -349,7 +304,7 @@ def test_the_page_on_a_phone(tmp_path):
 
 
 def test_a_report_that_cannot_be_written_says_so(tmp_path):
-    runs, curves = made(1)
+    runs, curves = make_runs(1)
     with pytest.raises(EvornnError, match="choose another place"):
         write_report(tmp_path / "no" / "such" / "folder.html", compare(runs, curves), runs, curves)
     written = write_report(tmp_path / "report.html", compare(runs, curves), runs, curves)
@@ -357,7 +312,7 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path):
 
 
 def test_names_are_no_markup_in_the_terminal():
-    text = said(compare(*made(1, trainers=("[red]adam[/red]",)), {}))
+    text = render(compare(*make_runs(1, trainers=("[red]adam[/red]",)), {}))
     assert "[red]adam[/red]" in text
     assert max(len(line) for line in text.splitlines()) <= 100
 
@@ -366,7 +321,7 @@ def test_names_are_no_markup_in_the_terminal():
 
 
 def test_a_trainer_has_one_colour_in_every_chart():
-    runs, curves = made(3)
+    runs, curves = make_runs(3)
     look, tracks = styles(FAMILIES), targets.tracks(curves)
     lines = {t.name: t.line.color for t in charts.learning_curves(runs, tracks, look).data if t.name}
     boxes = {t.name: t.marker.color for t in charts.final_losses(runs, look).data}
@@ -378,7 +333,7 @@ def test_a_trainer_has_one_colour_in_every_chart():
 
 
 def test_learning_curves_are_the_median_over_seeds():
-    runs, curves = made(3, networks=("elman",), trainers=("adam",))
+    runs, curves = make_runs(3, networks=("elman",), trainers=("adam",))
     figure = charts.learning_curves(runs, targets.tracks(curves), styles(["adam"]))
     x, y = (np.asarray(figure.data[2][axis]) for axis in "xy")
     assert (x[0], y[0]) == (0, 1) and (x[-1], y[-1]) == (BUDGET, pytest.approx(0.201))
@@ -386,14 +341,14 @@ def test_learning_curves_are_the_median_over_seeds():
 
 
 def test_a_failed_run_ends_its_part_of_the_curve():
-    runs, curves = made(1, networks=("elman",), trainers=("adam",), failed=(1,))
+    runs, curves = make_runs(1, networks=("elman",), trainers=("adam",), failed=(1,))
     long = charts.learning_curves(runs, targets.tracks(curves[curves["mark"] < 5]), styles(["adam"]))
     assert np.asarray(long.data[2].x).max() == 400
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_chart_names_its_axes_in_both_themes(theme):
-    runs, curves = made(2)
+    runs, curves = make_runs(2)
     found = compare(runs, curves, FAMILIES, bars(0.25)).tasks[0]
     look, tracks = styles(FAMILIES), targets.tracks(curves)
     figures = [

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_spec import changed
+from specs import with_changes
 
 import evornn
 from evornn.errors import EvornnError
@@ -75,7 +75,7 @@ def test_it_has_the_fused_kernel_and_gradients() -> None:
 
 
 def test_it_runs_from_a_spec_and_is_found_again_in_the_store() -> None:
-    spec = changed(networks=[{"kind": KIND, "units": 3, "steepness": 0.5}], seeds=1, trainers=[{"kind": "adam"}])
+    spec = with_changes(networks=[{"kind": KIND, "units": 3, "steepness": 0.5}], seeds=1, trainers=[{"kind": "adam"}])
     with evornn.run(spec, store="sqlite:///own.db", workers=0) as results:
         run = results.run(1)
         assert run.network.cell.steepness == 0.5 and run.genome.shape == (run.network.n,)
@@ -92,13 +92,13 @@ def test_a_spec_from_elsewhere_may_not_name_code() -> None:
     """It is refused before anything is imported."""
     for kind in (KIND, "a_broken_module:Cell"):
         with pytest.raises(BadSetting, match=r"^networks\.1\.kind: .* is code of your own: run it on your machine"):
-            parse_spec(changed(networks=[{"kind": "elman"}, {"kind": kind}]), own_code=False)
+            parse_spec(with_changes(networks=[{"kind": "elman"}, {"kind": kind}]), own_code=False)
         with pytest.raises(BadSetting, match=r"^networks\.0\.of\.kind: .* is code of your own"):
-            parse_spec(changed(networks=[{"kind": "bidirectional", "of": {"kind": kind}}]), own_code=False)
+            parse_spec(with_changes(networks=[{"kind": "bidirectional", "of": {"kind": kind}}]), own_code=False)
     with pytest.raises(BadSetting, match=r"^tasks\.0\.environment: .* is code of your own"):
-        parse_spec(changed(tasks=[{"kind": "gymnasium", "environment": "a_broken_module:Its-v0"}]), own_code=False)
-    assert parse_spec(changed(networks=[{"kind": KIND}])).networks == [{"kind": KIND}]
-    assert parse_spec(changed(networks=[{"kind": "elman"}]), own_code=False)
+        parse_spec(with_changes(tasks=[{"kind": "gymnasium", "environment": "a_broken_module:Its-v0"}]), own_code=False)
+    assert parse_spec(with_changes(networks=[{"kind": KIND}])).networks == [{"kind": KIND}]
+    assert parse_spec(with_changes(networks=[{"kind": "elman"}]), own_code=False)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from postgres import Postgres
 from serving import CODE, Server, serving
-from test_cli import SPEC
+from specs import SMALL_SPEC, with_changes
 
 import evornn
 from evornn.library import SilentListener, work
@@ -34,7 +34,7 @@ API = "/api/v1"
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{tmp_path_factory.mktemp('store')}/evornn.db"
-    evornn.run(SPEC, store=url, workers=0).close()
+    evornn.run(SMALL_SPEC, store=url, workers=0).close()
     return url
 
 
@@ -157,14 +157,14 @@ def test_the_description_is_valid() -> None:
 
 def test_submit_look_and_change(server: Server, tokens: dict[str, str]) -> None:
     key = {"Idempotency-Key": uuid4().hex}
-    first = server.ask("POST", f"{API}/jobs?priority=7", tokens["submit"], json=SPEC, headers=key)
-    again = server.ask("POST", f"{API}/jobs?priority=7", tokens["submit"], json=SPEC, headers=key)
-    other = server.ask("POST", f"{API}/jobs", tokens["submit"], json={**SPEC, "seeds": 1}, headers=key)
+    first = server.ask("POST", f"{API}/jobs?priority=7", tokens["submit"], json=SMALL_SPEC, headers=key)
+    again = server.ask("POST", f"{API}/jobs?priority=7", tokens["submit"], json=SMALL_SPEC, headers=key)
+    other = server.ask("POST", f"{API}/jobs", tokens["submit"], json={**SMALL_SPEC, "seeds": 1}, headers=key)
     job = first.json()
     assert first.status_code == 201 and first.headers["location"] == f"{API}/jobs/{job['id']}"
     assert again.json() == job and job["owner"] == "of-submit" and job["state"] == "queued"
     assert other.status_code == 422 and other.json()["type"] == "urn:evornn:conflict"
-    assert server.ask("POST", f"{API}/jobs", None, json=SPEC, headers=key).status_code == 401
+    assert server.ask("POST", f"{API}/jobs", None, json=SMALL_SPEC, headers=key).status_code == 401
     mine = server.ask("POST", f"{API}/jobs/{job['id']}/cancel", tokens["submit"])
     assert mine.json() == {"runs": 4}
     assert server.get(f"{API}/jobs/{job['id']}").json()["state"] == "cancelled"
@@ -181,11 +181,11 @@ def test_yaml_is_a_spec_too(server: Server) -> None:
 
 
 def test_a_mistake_says_what_to_do(server: Server) -> None:
-    answer = server.post(f"{API}/jobs", json={**SPEC, "networks": [{"kind": "elmann"}]})
+    answer = server.post(f"{API}/jobs", json={**SMALL_SPEC, "networks": [{"kind": "elmann"}]})
     problem = answer.json()
     assert answer.status_code == 422 and problem["suggestion"] == "did you mean 'elman'?"
     assert problem["type"] == "urn:evornn:unknown-name" and "elman" in problem["known"]
-    long = server.post(f"{API}/jobs", json={**SPEC, "networks": [{"kind": "x" * 90_000}]})
+    long = server.post(f"{API}/jobs", json={**SMALL_SPEC, "networks": [{"kind": "x" * 90_000}]})
     assert long.status_code == 422 and len(long.content) < 5000
 
 
@@ -233,7 +233,8 @@ def test_events_stream_until_the_job_has_ended(server: Server) -> None:
 
 
 def test_a_stream_tells_what_happens_now(server: Server, database: str) -> None:
-    job = server.post(f"{API}/jobs", json={**SPEC, "seeds": 1, "trainers": SPEC["trainers"][:1]}).json()["id"]
+    spec = with_changes(seeds=1, trainers=SMALL_SPEC["trainers"][:1])
+    job = server.post(f"{API}/jobs", json=spec).json()["id"]
     stream = streamed(server, f"{API}/jobs/{job}/events")
     logs = streamed(server, f"{API}/jobs/{job}/logs")
     assert next(stream)[1] == "submitted"

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
-from test_dispatch import Heard, gone
+from executors import EndRecorder, dead_identity, in_subprocess, in_this_process
 
 from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
@@ -36,7 +36,6 @@ from evornn.service.executors.executor import (
     is_final,
 )
 from evornn.service.executors.local_executor import LocalExecutor
-from evornn.service.executors.subprocess_executor import SubprocessExecutor
 from evornn.service.service import submit
 from evornn.store.records import StoredRun
 from evornn.store.store import Store, open_store
@@ -60,7 +59,7 @@ SILENT = {  # a generation takes about ten seconds
 }
 
 
-class Cancelling(Heard):
+class Cancelling(EndRecorder):
     """Cancels the job as soon as a run is claimed."""
 
     def __init__(self, store: Store, job: int) -> None:
@@ -72,13 +71,6 @@ class Cancelling(Heard):
 
 
 @contextmanager
-def local() -> Iterator[Executor]:
-    working = LocalExecutor()
-    yield working
-    working.close()
-
-
-@contextmanager
 def on_ray() -> Iterator[Executor]:
     from evornn.workers import cluster
 
@@ -86,14 +78,12 @@ def on_ray() -> Iterator[Executor]:
         yield working
 
 
-@contextmanager
-def apart(make: subprocess_executor.ExecutorFactory) -> Iterator[SubprocessExecutor]:
-    working = SubprocessExecutor(make)
-    yield working
-    working.close()
-
-
-KINDS = {"local": local, "ray": on_ray, "detached": partial(apart, local), "detached ray": partial(apart, on_ray)}
+KINDS = {
+    "local": in_this_process,
+    "ray": on_ray,
+    "detached": partial(in_subprocess, in_this_process),
+    "detached ray": partial(in_subprocess, on_ray),
+}
 
 
 @pytest.fixture(scope="module", params=[pytest.param(k, marks=[pytest.mark.slow] * (k != "local")) for k in KINDS])
@@ -240,7 +230,7 @@ def until(executor: Executor, true: Callable[[], bool]) -> None:
 def test_a_job_through_an_executor(executor: Executor, tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path}/evornn.db") as store:
         job = submit(store, SPEC)
-        Dispatcher(store, executor, Heard()).work(job)
+        Dispatcher(store, executor, EndRecorder()).work(job)
         assert store.job(job).counts == {"succeeded": 2}
         for run in store.runs(job=job):
             end = list(execute(run.fragments, run.seed, run.budget))[-1].result
@@ -299,7 +289,7 @@ def test_nothing_to_wait_for_is_waited_for(executor: Executor, monkeypatch: pyte
 
 def test_a_lost_process_ends_its_runs_and_another_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess_executor, "RESTART_DELAY", (0.01, 0.01))
-    with apart(local) as executor:
+    with in_subprocess(in_this_process) as executor:
         for run in (31, 32):
             executor.start(assignment(run, budget=ENDLESS))
         heard(executor, 31, lambda event: isinstance(event, ProgressEvent))
@@ -326,7 +316,7 @@ def test_a_cluster_that_is_not_there_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(subprocess_executor, "RESTART_DELAY", (0.01, 0.02))
-    with apart(nowhere) as executor:
+    with in_subprocess(nowhere) as executor:
         while len(caplog.records) < 2:
             assert executor.events(0.1) == [] and executor.available_resources == ResourceSet(0, 0)
     assert {record.message.partition(":1")[0] for record in caplog.records} == {"no Ray cluster at nowhere"}
@@ -334,10 +324,10 @@ def test_a_cluster_that_is_not_there_is_tried_again(
 
 def test_the_process_goes_with_its_parent(tmp_path: Path) -> None:
     code = (
-        "import sys, time; sys.path[:0] = ['tests/service', 'tests/support']\n"
-        "import psutil; from test_executors import apart, local\n"
+        "import sys, time; sys.path.insert(0, 'tests/support')\n"
+        "import psutil; from test_executors import in_subprocess, local\n"
         "if __name__ == '__main__':\n"
-        "    with apart(local) as executor:\n"
+        "    with in_subprocess(in_this_process) as executor:\n"
         "        print(*(p.pid for p in psutil.Process().children()), flush=True); time.sleep(1000)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
@@ -357,7 +347,7 @@ def test_a_dead_process_is_told_from_a_living_one() -> None:
     assert is_dead(f"{machine}:{pid}:{start}0")  # a later process with the same pid
     assert not is_dead(f"elsewhere:{pid}:1")
     assert not is_dead(f"{socket.gethostname()}:{pid}:1")  # another container of the same host name
-    assert is_dead(gone())
+    assert is_dead(dead_identity())
     for name in ("", "worker", f"{machine}:x:1.0", f"{machine}:-3:1.0"):
         assert not is_dead(name)
 

@@ -10,15 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from command_line import CommandLine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_cli import Evornn, evornn  # noqa: F401
+from tuning_spec import RATE, TUNING_SPEC, final_runs
 
 from evornn import library
 from evornn.errors import EvornnError
@@ -32,45 +32,19 @@ from evornn.service.tuning.tuner import Tuner
 from evornn.store.records import StoredRun
 from evornn.store.store import Store, open_store
 
-RATE = {"from": 1e-3, "to": 1e-1, "scale": "log"}
-SPEC: dict[str, Any] = {
-    "name": "small",
-    "tasks": [{"kind": "adding", "length": 10, "train": 20, "valid": 10, "test": 10}],
-    "networks": [{"kind": "elman", "units": {"from": 2, "to": 5}}],
-    "trainers": [
-        {"kind": "adam", "learning_rate": RATE, "batch": {"choose": [4, 8]}},
-        {"kind": "snes", "population": {"from": 4, "to": 8}},
-    ],
-    "seeds": 2,
-    "budget": {"steps": 8_000, "marks": 4},
-    "tuning": {"trials": 5, "seeds": 2, "batch": 2, "budget": {"steps": 4_000, "marks": 2}},
-}
-REAL = {"allow_nan": False, "allow_infinity": False}
-
 
 def changed(**fields: Any) -> dict[str, Any]:
-    return {**copy.deepcopy(SPEC), **fields}
+    return {**copy.deepcopy(TUNING_SPEC), **fields}
 
 
 def trainer(**fields: Any) -> dict[str, Any]:
     return changed(trainers=[{"kind": "adam", **fields}])
 
 
-def bare(run: StoredRun) -> StoredRun:
-    """A run without what differs from try to try."""
-    return replace(
-        run, lease=0, lease_owner=None, lease_until=None, created=0.0, started=None, finished=None, seconds=None
-    )
-
-
-def ended(store: Store) -> list[StoredRun]:
-    return [bare(run) for run in store.runs()]
-
-
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     url = f"sqlite:///{tmp_path_factory.mktemp('store')}/evornn.db"
-    library.tune(SPEC, store=url, workers=0).close()
+    library.tune(TUNING_SPEC, store=url, workers=0).close()
     with open_store(url) as store:
         yield store
 
@@ -163,7 +137,7 @@ def test_ranges_may_stand_inside_parts_and_lists() -> None:
         (changed(tuning={"trial": 3}), "did you mean 'trials'"),
         (changed(tuning={"trials": 3, "budget": {"steps": 0}}), "tuning.budget.steps"),
         (changed(tuning={"trials": 10_000, "seeds": 100}), "tuning.trials: would make"),
-        ({k: v for k, v in SPEC.items() if k != "tuning"}, "tuning: is missing from the spec"),
+        ({k: v for k, v in TUNING_SPEC.items() if k != "tuning"}, "tuning: is missing from the spec"),
     ],
 )
 def test_what_is_wrong_is_said(spec: dict[str, Any], message: str) -> None:
@@ -179,8 +153,8 @@ def test_a_label_that_a_tuned_trainer_would_have_is_refused() -> None:
 
 def test_whoever_runs_ranges_is_told_of_tune() -> None:
     with pytest.raises(EvornnError, match=r"networks.0.units: is a range: `evornn tune`"):
-        parse_spec({key: value for key, value in SPEC.items() if key != "tuning"})
-    one = {**SPEC, "networks": [{"kind": "elman"}], "trainers": [{"kind": "adam"}]}
+        parse_spec({key: value for key, value in TUNING_SPEC.items() if key != "tuning"})
+    one = {**TUNING_SPEC, "networks": [{"kind": "elman"}], "trainers": [{"kind": "adam"}]}
     with pytest.raises(EvornnError, match=r"tuning: is for `evornn tune`"):
         parse_spec(one)
 
@@ -206,7 +180,7 @@ def test_the_comparison_is_on_fresh_seeds_with_the_whole_budget(unbroken: Store)
 
 
 def test_tuning_seeds_avoid_those_of_the_comparison() -> None:
-    taken = parse_tunable_spec(SPEC).seeds
+    taken = parse_tunable_spec(TUNING_SPEC).seeds
     assert not set(parse_tunable_spec(changed(seeds=list(taken))).seeds) & set(taken)
 
 
@@ -232,7 +206,7 @@ def test_what_is_found_is_the_trial_with_the_lowest_validation_loss(unbroken: St
 
 
 def test_a_tuned_task_is_another_task() -> None:
-    spec = changed(tasks=[{**SPEC["tasks"][0], "length": {"from": 10, "to": 20, "default": 15}}])
+    spec = changed(tasks=[{**TUNING_SPEC["tasks"][0], "length": {"from": 10, "to": 20, "default": 15}}])
     found = parse_tunable_spec(spec)
     plans = found.comparison({method.labels: {"task.length": 17} for method in found.methods})
     lengths = {plan.task: plan.fragments["task"]["length"] for plan in plans}
@@ -280,42 +254,42 @@ class BreaksOff(SilentListener):
 def test_a_tuning_that_was_broken_off_comes_to_the_same_end(after: int, unbroken: Store, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/evornn.db"
     with pytest.raises(KeyboardInterrupt), open_store(url) as store:
-        tuner, listener = Tuner(store, SPEC), BreaksOff(after)
+        tuner, listener = Tuner(store, TUNING_SPEC), BreaksOff(after)
         with library.job_dispatcher(store, 0, None) as work:
             for job in tuner.jobs():
                 work(job, listener)
             work(tuner.comparison(), listener)
-    library.tune(SPEC, store=url, workers=0).close()
+    library.tune(TUNING_SPEC, store=url, workers=0).close()
     with open_store(url) as store:
-        assert ended(store) == ended(unbroken)
+        assert final_runs(store) == final_runs(unbroken)
 
 
 def test_the_same_again_computes_nothing(unbroken: Store) -> None:
     before = unbroken.runs()
-    library.tune(SPEC, store=unbroken.display_url, workers=0).close()
+    library.tune(TUNING_SPEC, store=unbroken.display_url, workers=0).close()
     assert unbroken.runs() == before
 
 
 def test_cancelled_runs_go_on(unbroken: Store, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/evornn.db"
     with open_store(url) as store:
-        job = next(Tuner(store, SPEC).jobs())
+        job = next(Tuner(store, TUNING_SPEC).jobs())
         store.cancel(job)
         with pytest.raises(EvornnError, match=r"run 1 of the tuning is cancelled: the same `evornn tune` goes on"):
-            jobs = Tuner(store, SPEC).jobs()
+            jobs = Tuner(store, TUNING_SPEC).jobs()
             store.cancel(next(jobs))
             next(jobs)
-    library.tune(SPEC, store=url, workers=0).close()
+    library.tune(TUNING_SPEC, store=url, workers=0).close()
     with open_store(url) as store:
-        assert ended(store) == ended(unbroken)
+        assert final_runs(store) == final_runs(unbroken)
 
 
 def test_a_tuning_that_went_another_way_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_store(f"sqlite:///{tmp_path}/evornn.db") as store:
-        next(Tuner(store, SPEC).jobs())
+        next(Tuner(store, TUNING_SPEC).jobs())
         monkeypatch.setattr("evornn.experiments.tuning.sampler.DIGITS", 2)
-        with pytest.raises(EvornnError, match="went another way"):
-            next(Tuner(store, SPEC).jobs())
+        with pytest.raises(EvornnError, match="took another course"):
+            next(Tuner(store, TUNING_SPEC).jobs())
 
 
 # The command
@@ -323,11 +297,11 @@ def test_a_tuning_that_went_another_way_is_not_gone_on_with(tmp_path: Path, monk
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
-    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(TUNING_SPEC, sort_keys=False))
     return tmp_path / "spec.yaml"
 
 
-def test_the_command_tunes_compares_and_reports(evornn: Evornn, spec: Path) -> None:  # noqa: F811
+def test_the_command_tunes_compares_and_reports(evornn: CommandLine, spec: Path) -> None:
     answer = evornn("tune", spec, "--workers", "0", "--report", "tuned.html")
     assert answer.status == 0, answer.err
     assert "tuning: 10 of 10 trials" in answer.out and "adam (tuned)" in answer.out

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from command_line import CommandLine
 from serving import serving, working
-from test_cli import Evornn, evornn  # noqa: F401
-from test_tuning import SPEC, ended
+from tuning_spec import TUNING_SPEC, final_runs
 
 from evornn import library
 from evornn.cli import progress
@@ -27,13 +27,13 @@ from evornn.store.store import Store, open_store
 
 
 def changed(**fields: Any) -> dict[str, Any]:
-    return {**copy.deepcopy(SPEC), **fields}
+    return {**copy.deepcopy(TUNING_SPEC), **fields}
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
     url = f"sqlite:///{tmp_path_factory.mktemp('here')}/evornn.db"
-    with library.tune(SPEC, store=url, workers=0) as results:
+    with library.tune(TUNING_SPEC, store=url, workers=0) as results:
         yield results
 
 
@@ -45,12 +45,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def worked_off(store: Store, service: Service, most: int = 99) -> TuningStep:
     """The step at which a tuning stands after so many jobs, or at its end."""
-    step = service.tune(SPEC)
+    step = service.tune(TUNING_SPEC)
     for _ in range(most):
         work(store, step.job, 0, None, SilentListener())
         if step.last:
             break
-        step = service.tune(SPEC)
+        step = service.tune(TUNING_SPEC)
     return step
 
 
@@ -58,18 +58,18 @@ def worked_off(store: Store, service: Service, most: int = 99) -> TuningStep:
 def test_a_server_comes_to_the_same_end(
     here: Results,
     store: Store,
-    evornn: Evornn,  # noqa: F811
+    evornn: CommandLine,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Broken off after two batches: another server, which remembers nothing, goes on."""
-    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(TUNING_SPEC, sort_keys=False))
     with serving(store.display_url) as server, library.connect(server.url, server.token) as there:
-        first = there.service.tune(SPEC)
-        assert first == there.service.tune(SPEC) == TuningStep(1, last=False, trials=10, seeds=2, steps=4_000)
+        first = there.service.tune(TUNING_SPEC)
+        assert first == there.service.tune(TUNING_SPEC) == TuningStep(1, last=False, trials=10, seeds=2, steps=4_000)
         for job in (1, 2):
             work(store, job, 0, None, SilentListener())
-            assert there.service.tune(SPEC).job == job + 1
+            assert there.service.tune(TUNING_SPEC).job == job + 1
         token = server.token
     monkeypatch.setenv("EVORNN_TOKEN", token)
     with serving(store.display_url) as server, working(store.display_url):
@@ -77,18 +77,18 @@ def test_a_server_comes_to_the_same_end(
         assert answer.status == 0, answer.err
         assert "tuning: 10 of 10 trials" in answer.out and "adam (tuned)" in answer.out
         assert "<h2>Tuning</h2>" in (tmp_path / "tuned.html").read_text()
-        assert isinstance(here.store, Store) and ended(store) == ended(here.store)
+        assert isinstance(here.store, Store) and final_runs(store) == final_runs(here.store)
         again = evornn("tune", "spec.yaml", "--server", server.url)  # the server knows where it stands
         assert "tuning: 10 of 10 trials · best so far" in again.out
         with library.connect(server.url, token) as there:
-            final = there.tune(SPEC)  # all is there: nothing is computed
+            final = there.tune(TUNING_SPEC)  # all is there: nothing is computed
             assert there.compare(final).tuned == here.compare().tuned
-        assert ended(store) == ended(here.store)
+        assert final_runs(store) == final_runs(here.store)
 
 
 @pytest.mark.slow
 def test_an_interrupt_leaves_the_trials_to_the_server(
-    evornn: Evornn,  # noqa: F811
+    evornn: CommandLine,
     store: Store,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -97,7 +97,7 @@ def test_an_interrupt_leaves_the_trials_to_the_server(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(progress, "track_job", interrupted)
-    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC, sort_keys=False))
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(TUNING_SPEC, sort_keys=False))
     with serving(store.display_url) as server:
         monkeypatch.setenv("EVORNN_TOKEN", server.token)
         answer = evornn("tune", "spec.yaml", "--server", server.url)
@@ -123,22 +123,22 @@ def test_a_tuning_that_was_forgotten_goes_on(store: Store, here: Results, monkey
     worked_off(store, Service(store), most=2)
     monkeypatch.setattr(session, "MAX_SESSIONS", 1)
     tunings = TuningSessions(store)
-    assert [tunings.step(SPEC, None, "").job for _ in range(4)] == [1, 2, 3, 3]
+    assert [tunings.step(TUNING_SPEC, None, "").job for _ in range(4)] == [1, 2, 3, 3]
     tunings.step(changed(seeds=3), None, "")
-    assert tunings.step(SPEC, None, "").job == 1
+    assert tunings.step(TUNING_SPEC, None, "").job == 1
     worked_off(store, Service(store))
     assert isinstance(here.store, Store)
-    mine = [run for run in ended(store) if run.state == "succeeded"]
+    mine = [run for run in final_runs(store) if run.state == "succeeded"]
     assert [(run.trainer, run.valid_loss) for run in mine] == [(r.trainer, r.valid_loss) for r in here.store.runs()]
 
 
 def test_cancelled_trials_end_a_tuning_until_it_is_asked_for_again(store: Store) -> None:
     service = Service(store)
-    step = service.tune(SPEC)
+    step = service.tune(TUNING_SPEC)
     store.cancel(step.job)
     with pytest.raises(EvornnError, match=r"run 1 of the tuning is cancelled: the same `evornn tune` goes on"):
-        service.tune(SPEC)
-    assert service.tune(SPEC) == step and set(store.job(step.job).counts) == {"queued"}
+        service.tune(TUNING_SPEC)
+    assert service.tune(TUNING_SPEC) == step and set(store.job(step.job).counts) == {"queued"}
 
 
 def test_each_owner_tunes_alone(store: Store, here: Results) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import CommandLine
 from serving import Server, serving
+from specs import SMALL_SPEC, SPEC_MISTAKES, write_spec
 from stores import new_runs, result, row
-from test_cli import SPEC, SPEC_MISTAKES, Evornn, evornn, spec  # noqa: F401
 
 import evornn as library
 from evornn.client.http import HttpClient
@@ -35,7 +36,7 @@ HOW = ("local", "http")
 def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Two jobs: one that was computed, and one whose runs have losses that are no numbers, log lines, and errors."""
     url = f"sqlite:///{tmp_path_factory.mktemp('store')}/evornn.db"
-    library.run(SPEC, store=url, workers=0).close()
+    library.run(SMALL_SPEC, store=url, workers=0).close()
     with open_store(url) as store:
         store.submit({"name": "strange", "note": "∂ <script>alert(1)</script>"}, new_runs(3), owner="me")
         first, second = store.claim("a:1:1"), store.claim("b:2:2")
@@ -175,7 +176,7 @@ def test_mistakes_in_specs_are_told_alike(changes: dict[str, Any], both: dict[st
     errors = []
     for how in HOW:
         with pytest.raises(EvornnError) as caught:
-            both[how].submit({**SPEC, **changes})
+            both[how].submit({**SMALL_SPEC, **changes})
         errors.append(caught.value)
     assert isinstance(errors[0], type(errors[1]))
     assert str(errors[0]).split(" would take")[0] == str(errors[1]).split(" would take")[0]
@@ -209,11 +210,11 @@ def test_a_job_from_submit_to_end(fresh: Fresh) -> None:
     results, url = fresh.results, fresh.url
     with pytest.raises(EvornnError, match="no job yet"):
         results.compare()
-    job = results.submit(SPEC, idempotency_key="one", priority=3)
-    assert results.submit(SPEC, idempotency_key="one", priority=3) == job
+    job = results.submit(SMALL_SPEC, idempotency_key="one", priority=3)
+    assert results.submit(SMALL_SPEC, idempotency_key="one", priority=3) == job
     with pytest.raises(Conflict, match="was used for another request"):
-        results.submit({**SPEC, "seeds": 1}, idempotency_key="one")
-    other = results.submit(SPEC)
+        results.submit({**SMALL_SPEC, "seeds": 1}, idempotency_key="one")
+    other = results.submit(SMALL_SPEC)
     assert other != job and {run.priority for run in results.store.runs(job=job)} == {3}
     assert [results.cancel(other, run=None), results.cancel(run=1), results.cancel(run=1)] == [4, 1, 0]
     assert results.store.job(other).state == "cancelled" and results.retry(other) == 0
@@ -241,12 +242,12 @@ def test_a_job_from_submit_to_end(fresh: Fresh) -> None:
 @pytest.mark.slow
 def test_models_travel(fresh: Fresh, tmp_path: Path) -> None:
     results, url = fresh.results, fresh.url
-    job = results.submit(SPEC)
+    job = results.submit(SMALL_SPEC)
     with open_store(url) as store:
         work(store, job, 0, None, SilentListener())
     run = results.run(1)
     model = SavedNetwork.read(run.model.write(tmp_path / "model.safetensors"))
-    assert model.design.network == SPEC["networks"][0] and model.genome.tobytes() == run.genome.tobytes()
+    assert model.design.network == SMALL_SPEC["networks"][0] and model.genome.tobytes() == run.genome.tobytes()
     inputs, targets = examples()
     again = model.design.build().losses(model.genome[None], inputs, targets)
     assert again.tobytes() == run.network.losses(run.genome[None], inputs, targets).tobytes()
@@ -285,14 +286,14 @@ WORDS = [
 def test_output_is_equal(
     words: list[str],
     as_json: bool,
-    evornn: Evornn,  # noqa: F811
+    evornn: CommandLine,
     database: str,
     server: Server,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("EVORNN_TOKEN", server.token)
-    spec(tmp_path)
+    write_spec(tmp_path)
     further = ["--json"] if as_json else []
     local = evornn(*words, "--store", database, *further)
     remote = evornn(*words, "--server", server.url, *further)
@@ -307,7 +308,7 @@ def masked(text: str) -> str:
 
 
 def test_exports_are_equal(
-    evornn: Evornn,  # noqa: F811
+    evornn: CommandLine,
     database: str,
     server: Server,
     tmp_path: Path,
@@ -326,7 +327,7 @@ def test_exports_are_equal(
 @pytest.mark.parametrize("words", [["show", "99"], ["compare", "99"], ["query", "SELECT x FROM results"]])
 def test_mistakes_are_answered_alike(
     words: list[str],
-    evornn: Evornn,  # noqa: F811
+    evornn: CommandLine,
     database: str,
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
@@ -337,7 +338,7 @@ def test_mistakes_are_answered_alike(
 
 @pytest.mark.slow
 def test_run_there_and_follow(
-    evornn: Evornn,  # noqa: F811
+    evornn: CommandLine,
     fresh: Fresh,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -347,7 +348,7 @@ def test_run_there_and_follow(
 
     results, url = fresh.results, fresh.url
     if fresh.server is None:
-        expected = evornn("run", spec(tmp_path), "--store", url, "--workers", "0").out
+        expected = evornn("run", write_spec(tmp_path), "--store", url, "--workers", "0").out
         assert "4/4 runs" in expected and "try       evornn query" in expected
         return
     monkeypatch.setenv("EVORNN_TOKEN", fresh.server.token)
@@ -360,7 +361,7 @@ def test_run_there_and_follow(
 
     thread = threading.Thread(target=compute)
     thread.start()
-    answer = evornn("run", spec(tmp_path), "--server", results.store.display_url, "--report", "r.html")
+    answer = evornn("run", write_spec(tmp_path), "--server", results.store.display_url, "--report", "r.html")
     thread.join()
     assert answer.status == 0, answer.err
     assert answer.out.startswith("job 1: 4 runs\n") and "4/4 runs" in answer.out and "server    http" in answer.out
@@ -370,7 +371,7 @@ def test_run_there_and_follow(
 
 
 def test_an_interrupt_detaches(
-    evornn: Evornn,  # noqa: F811
+    evornn: CommandLine,
     server: Server,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -382,14 +383,14 @@ def test_an_interrupt_detaches(
 
     monkeypatch.setenv("EVORNN_TOKEN", server.token)
     monkeypatch.setattr(progress, "watch", interrupted)
-    answer = evornn("run", spec(tmp_path), "--server", server.url)
+    answer = evornn("run", write_spec(tmp_path), "--server", server.url)
     assert answer.status == 130 and "goes on without you" in answer.err and "evornn cancel" in answer.err
 
 
 # ---- the connection ------------------------------------------------------------------------------------------------
 
 
-def test_a_server_that_is_not_there(evornn: Evornn) -> None:  # noqa: F811
+def test_a_server_that_is_not_there(evornn: CommandLine) -> None:
     http = HttpClient("http://127.0.0.1:1", None, tries=1)
     with pytest.raises(Unreachable, match="can't be reached"):
         http.raw("/jobs")

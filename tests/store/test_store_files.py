@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 from stores import checkpoint, filled, result, row, submitted
+from unprivileged import unprivileged
 
 from evornn.store.database import parse_url
 from evornn.store.errors import StoreError
 from evornn.store.store import open_store
 from evornn.store.upgrades import check, upgrade
-
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -140,16 +139,17 @@ def test_a_damaged_database(url: str, path: Path) -> None:
         open_store(url).jobs()
 
 
-def test_a_read_only_file_or_directory(url: str, path: Path, tmp_path: Path) -> None:
+def test_a_read_only_file_or_directory(open_folder: Path) -> None:
+    path = open_folder / "evornn.db"
+    url = f"sqlite:///{path}"
     filled(url).close()
-    with _as_user(tmp_path, path):
+    with unprivileged(open_folder, path):
         path.chmod(0o444)
         with open_store(url) as store, pytest.raises(StoreError, match="is read-only: make the file"):
             store.claim("me")
-        tmp_path.chmod(0o555)
+        open_folder.chmod(0o555)
         with pytest.raises(StoreError, match=r"is read-only|can't be opened"):
             open_store(url).claim("me")
         with pytest.raises(StoreError, match=r"directory .* is read-only"):
             open_store(url + ".new")
-        tmp_path.chmod(0o755)
-
+        open_folder.chmod(0o755)
