@@ -1,4 +1,4 @@
-"""Data sets that people bring along: CSV files in the server's data folder, under names that tell their content."""
+"""Uploaded data sets: CSV files in the server's data folder, whose names contain a hash of their content."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from evornn import files
 from evornn.errors import EvornnError
 from evornn.service.policy import SubmissionPolicy
 
-MAX_BYTES = 700_000  # bytes of a file
-LONGEST_NAME = 60  # characters, without what tells the content
+MAX_BYTES = 700_000  # of a file
+LONGEST_NAME = 60  # characters, without the hash
 
 
 @dataclass(frozen=True)
 class UploadedDataset:
-    """A data set that specs may name now: `{kind: csv, path: NAME, targets: [COLUMN]}`."""
+    """An uploaded data set, which specs may name: `{kind: csv, path: NAME, targets: [COLUMN]}`."""
 
     name: str
     columns: tuple[str, ...]
@@ -28,23 +28,35 @@ class UploadedDataset:
 
 
 def save_upload(policy: SubmissionPolicy, name: str, content: bytes) -> UploadedDataset:
-    """Keep a CSV file. The same content twice is one file, and none is ever overwritten. Raises EvornnError."""
+    """Save an uploaded CSV file. The same content is saved once, and no file is ever overwritten.
+
+    Args:
+        policy: Names the folder.
+        name: Name of the user's file.
+        content: Bytes of the file.
+
+    Returns:
+        The name under which specs find the data set, and its size.
+
+    Raises:
+        EvornnError: The server accepts no data sets, or the file is too large or not a CSV file.
+    """
     if policy.data is None:
-        raise EvornnError("this server takes no data sets: its operator names their folder with --data")
+        raise EvornnError("this server accepts no data sets: its operator names their folder with --data")
     if len(content) > MAX_BYTES:
-        raise EvornnError(f"{len(content):,} bytes: a data set that is uploaded has at most {MAX_BYTES:,}")
+        raise EvornnError(f"{len(content):,} bytes: an uploaded data set has at most {MAX_BYTES:,}")
     columns, rows = _read(content)
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem).strip("-")[:LONGEST_NAME] or "data"
     kept = f"{stem}-{sha256(content).hexdigest()[:12]}.csv"
     try:
         _write(policy.data / kept, content)
     except OSError as error:
-        raise EvornnError(f"the data set can't be kept ({error.strerror}): ask the server's operator") from None
+        raise EvornnError(f"the data set can't be saved ({error.strerror}): ask the server's operator") from None
     return UploadedDataset(kept, columns, rows)
 
 
 def _read(content: bytes) -> tuple[tuple[str, ...], int]:
-    """Column names, and how many rows there are below them."""
+    """Column names, and the number of rows."""
     try:
         lines = [line for line in csv.reader(StringIO(content.decode("utf-8-sig"), newline=""), strict=True) if line]
     except (UnicodeDecodeError, csv.Error) as error:
@@ -53,12 +65,12 @@ def _read(content: bytes) -> tuple[tuple[str, ...], int]:
         raise EvornnError("no rows below the header: give a line of column names, then one row per step")
     for number, line in enumerate(lines[1:], 2):
         if len(line) != len(lines[0]):
-            raise EvornnError(f"row {number}: {len(line)} cells under {len(lines[0])} column names: mend the row")
+            raise EvornnError(f"row {number}: {len(line)} cells under {len(lines[0])} column names: fix the row")
     return tuple(name.strip() for name in lines[0]), len(lines) - 1
 
 
 def _write(file: Path, content: bytes) -> None:
-    """All of it or nothing: a worker may read it at once."""
+    """Write all of it or nothing: a worker may read the file at any time."""
     if file.exists():
         return
     with files.atomic_write(file) as opened:

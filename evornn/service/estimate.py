@@ -1,4 +1,4 @@
-"""What a spec would cost, before anybody submits it: runs, parameters, network steps, time by what like runs took."""
+"""The cost of a spec before it is submitted: runs, parameters, network steps, and time by what similar runs took."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from evornn.service.expansion import ExpandedSpec
 from evornn.service.interface import StoreInterface
 from evornn.store.records import StoredRun
 
-RECENT = 200  # runs of the store that are looked at
+RECENT = 200  # finished runs that the estimate is based on
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`seconds` of computing time, summed over all runs; None where the store has no run to tell by."""
+    """The expected cost of a job."""
 
     runs: int
-    parameters: tuple[int, int]  # fewest and most, of a run
-    network_steps: int
-    seconds: float | None
+    parameters: tuple[int, int]  # of the smallest and the largest network
+    network_steps: int  # of all runs together
+    seconds: float | None  # computing time of all runs together; None: the store has no finished run to go by
 
 
 def estimate(expanded: ExpandedSpec, store: StoreInterface) -> Estimate:
-    """Time per network step is that of earlier runs of the same task and network, else same network, else of any."""
+    """Estimate the cost of a spec. A network step takes as long as in earlier runs of the same task and network, else
+    of the same network, else of any."""
     recent = store.runs(state="succeeded", order="-id", limit=RECENT)
     known = [run for run in recent if run.seconds and run.network_steps]
     steps = [int(plan.budget["steps"]) for plan in expanded.plans]
@@ -36,7 +37,7 @@ def estimate(expanded: ExpandedSpec, store: StoreInterface) -> Estimate:
 
 
 def _seconds_per_step(known: list[StoredRun], task: str | None, network: str | None) -> float | None:
-    """Seconds per network step."""
+    """Median over the most similar runs."""
     same_network = [run for run in known if run.fragments["network"].get("kind") == network]
     same_both = [run for run in same_network if run.fragments["task"].get("kind") == task]
     for chosen in (same_both, same_network, known):

@@ -1,4 +1,4 @@
-"""From a spec to checked runs, and these into the queue."""
+"""Expands a spec into runs, checks them, and puts them into the queue."""
 
 from __future__ import annotations
 
@@ -17,21 +17,33 @@ from evornn.training.oracle import Origin
 
 @dataclass(frozen=True)
 class ExpandedSpec:
-    """A spec that was checked: its runs, the parameters of each, and the run that they start from."""
+    """The checked runs of a spec."""
 
     plans: list[RunPlan]
-    sizes: list[int]
-    start_from: StartFrom | None
+    sizes: list[int]  # n, number of parameters of each run
+    start_from: StartFrom | None  # the run whose champion they start from
 
 
 def expand(data: Mapping[str, Any], policy: SubmissionPolicy | None) -> ExpandedSpec:
-    """A spec's runs, each of them checked. Without rules it may name what the user of this machine may."""
+    """Expand a spec into runs and check each of them. Without a policy, it may name any file and code here."""
     spec = parse_spec(data, own_code=True if policy is None else policy.allowed_code)
     return validate_plans(plan(spec), spec.start_from, policy)
 
 
 def validate_plans(plans: list[RunPlan], start_from: StartFrom | None, policy: SubmissionPolicy | None) -> ExpandedSpec:
-    """Runs whose data loads, whose network, trainer and task fit together. Raises EvornnError."""
+    """Check that data loads, and that network, trainer and task fit together.
+
+    Args:
+        plans: The runs.
+        start_from: The run whose champion they start from.
+        policy: What they may name; None: anything.
+
+    Returns:
+        The runs, with files as paths of this machine, and their numbers of parameters.
+
+    Raises:
+        EvornnError: A run can't be computed, or names what the policy doesn't allow.
+    """
     allowed = plans if policy is None else policy.apply(plans)
     return ExpandedSpec(allowed, check_plans(allowed), start_from)
 
@@ -46,10 +58,27 @@ def enqueue(
     owner: str = "",
     priority: int = 0,
 ) -> JobId:
-    """Into the queue, unless the run to start from is missing or of another size. Its experiment is `experiment`,
-    or the spec's name."""
+    """Submit checked runs.
+
+    Args:
+        store: The queue.
+        spec: The spec as the user wrote it.
+        expanded: Its runs.
+        idempotency_key: The same key and spec of the same owner return the same job again.
+        experiment: Name of the experiment; default: the spec's name.
+        owner: User of the job.
+        priority: Runs with a larger one are claimed first.
+
+    Returns:
+        Number of the job.
+
+    Raises:
+        NotFound: The run to start from has no champion.
+        Conflict: The key was used for another spec.
+        EvornnError: The run to start from has another number of parameters.
+    """
     if expanded.start_from is not None:
-        origin = Origin(store.champion(expanded.start_from.run))  # raises when there is none
+        origin = Origin(store.champion(expanded.start_from.run))  # raises NotFound
         for parameters in expanded.sizes:
             check_origin(origin, parameters)
     runs = [

@@ -1,4 +1,4 @@
-"""What a spec may name when it comes from elsewhere: data sets below one folder, and code that the operator listed."""
+"""What a spec from outside may name: data sets below one folder, and code that the operator has listed."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from evornn.experiments.spec import RunPlan
 from evornn.settings import BadSetting
 
 FILES = {"csv": "path"}  # kind of task → its setting that names a file
-CODE_SETTINGS = {"gymnasium": ("environment", "arguments")}  # → what runs somebody else's code, and what it is given
+CODE_SETTINGS = {"gymnasium": ("environment", "arguments")}  # kind of task → settings that name code, and its arguments
 
 
 @dataclass(frozen=True)
 class SubmissionPolicy:
-    """The operator's choice. A spec is plain data and never code; these are the two places where it could reach out."""
+    """The operator's choice. A spec is plain data and never code; files and classes are all that it can name."""
 
-    data: Path | None = None  # the folder of data sets; None: none may be named
-    allowed_code: frozenset[str] = field(default_factory=frozenset)  # `pkg.module:Class`, environments: may be named
+    data: Path | None = None  # the folder of data sets; None: a spec may name none
+    allowed_code: frozenset[str] = field(default_factory=frozenset)  # `pkg.module:Class` and environments
 
     def apply(self, plans: list[RunPlan]) -> list[RunPlan]:
-        """Plans whose files are paths of this machine. Raises EvornnError for a data set that may not be read."""
+        """Resolve the files of runs to paths of this machine. Raises EvornnError for one that may not be read."""
         return [
             replace(plan, fragments={**plan.fragments, "task": self._resolve_task(plan.fragments["task"])})
             for plan in plans
@@ -34,14 +34,14 @@ class SubmissionPolicy:
         if task.get(code) not in self.allowed_code and _has_text(task.get(given)):
             raise BadSetting(
                 f"task.{given}",
-                f"this server takes numbers and yes or no, because texts can name files and code: leave them out, ask "
-                f"its operator for `--own {str(task.get(code))[:80]}`, or run it on your machine, evornn run",
+                f"this server accepts numbers and booleans only, because texts can name files and code: leave them "
+                f"out, ask its operator for `--own {str(task.get(code))[:80]}`, or run it on your machine, evornn run",
             )
         setting = FILES.get(str(task.get("kind")))
         return task if setting is None else {**task, setting: str(self.resolve_file(task.get(setting)))}
 
     def resolve_file(self, name: object) -> Path:
-        """The file of a data set. What lies outside of the folder, also behind a link, is never looked at."""
+        """The file of a data set; files outside of the folder are refused, even behind a link. Raises EvornnError."""
         if self.data is None:
             raise EvornnError("this server has no data sets: its operator names their folder with --data")
         error = EvornnError(f"no data set {str(name)[:80]!r}: give the name of a file in the server's data folder")
@@ -50,7 +50,7 @@ class SubmissionPolicy:
         try:
             root = self.data.resolve(strict=True)
             file = (root / name).resolve(strict=True)
-        except (OSError, ValueError, RuntimeError):  # no such file, a name too long, a circle of links
+        except (OSError, ValueError, RuntimeError):  # no such file, a name that is too long, a cycle of links
             raise error from None
         if not file.is_relative_to(root) or not file.is_file():
             raise error
@@ -58,7 +58,7 @@ class SubmissionPolicy:
 
 
 def _has_text(value: Any) -> bool:
-    """Whether a text stands anywhere in plain data, keys left out."""
+    """Whether plain data contains a text, other than as a key."""
     if isinstance(value, Mapping):
         value = list(value.values())
     return any(map(_has_text, value)) if isinstance(value, (list, tuple)) else isinstance(value, str)

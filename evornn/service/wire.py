@@ -1,7 +1,7 @@
 """Records and errors as JSON and back: what the API sends and the client reads.
 
-Numbers that aren't finite are the texts "NaN", "Infinity" and "-Infinity", since JSON has no word for them; in rows of
-a query, where a text may stand as well, `{"$float": "nan"}`.
+Non-finite numbers are the texts "NaN", "Infinity" and "-Infinity", since JSON can't express them; in rows of a query,
+whose cells may also be texts, they are `{"$float": "nan"}`.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _CONFIG = ConfigDict(ser_json_inf_nan="strings")
 
 
 class AccessDenied(EvornnError):
-    """A token that is missing, unknown, revoked, or may not do this."""
+    """The token is missing, unknown or revoked, or lacks the scope for this."""
 
 
 class Wire(RootModel[T], Generic[T]):
-    """Anything that is sent by itself."""
+    """A value that is sent on its own, not as a page of a list."""
 
     model_config = _CONFIG
 
 
 class Page(BaseModel, Generic[T]):
-    """A part of a list. `next` is the `cursor` of the part after it; null at the end."""
+    """A page of a list. `next` is the `cursor` of the next page; null on the last one."""
 
     model_config = _CONFIG
     items: list[T]
@@ -58,7 +58,7 @@ class QueryTable:
 
 @dataclasses.dataclass(frozen=True)
 class Secret:
-    """A new token, shown this once."""
+    """A new token. Its secret is shown only this once."""
 
     name: str
     token: str
@@ -66,7 +66,7 @@ class Secret:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A submitted spec, how far it is, and its state in one word."""
+    """A submitted spec, the progress of its runs, and its state in one word."""
 
     id: int
     experiment: str
@@ -87,13 +87,13 @@ Outcome = dataclasses.make_dataclass(  # the genome is in the model
 
 
 def encode(kind: Any, value: Any) -> bytes:
-    """JSON of a value of this kind."""
+    """Encode a value of this kind as JSON."""
     wire: Any = Wire[kind]
     return str(wire.model_construct(value).model_dump_json()).encode()
 
 
 def decode(kind: Any, data: bytes | str) -> Any:
-    """The opposite of `encoded`. Raises ValueError for anything else."""
+    """The inverse of `encode`. Raises ValueError for anything else."""
     wire: Any = Wire[kind]
     return wire.model_validate_json(data).root
 
@@ -108,7 +108,7 @@ def outcome(result: Result) -> Any:
     return Outcome(**{f.name: getattr(result, f.name) for f in dataclasses.fields(Outcome)})
 
 
-KINDS: dict[str, type[EvornnError]] = {  # the last part of a problem's `type`; the nearest class counts
+KINDS: dict[str, type[EvornnError]] = {  # last part of a problem's `type` → error; of an error, the nearest class
     "not-found": NotFound,
     "conflict": Conflict,
     "unreachable": Unreachable,
@@ -129,14 +129,14 @@ def kind_of(error: EvornnError) -> str:
 
 
 def error_details(error: EvornnError) -> dict[str, Any]:
-    """What an error knows beside its message."""
+    """What an error says beyond its message."""
     if isinstance(error, UnknownName):
         return {"what": error.what, "name": shorten(str(error.name), 80), "known": error.known}
     return {"field": shorten(error.field), "problem": shorten(error.problem)} if isinstance(error, BadSetting) else {}
 
 
 def error_from_problem(problem: Mapping[str, Any]) -> EvornnError:
-    """The error that a problem tells of, with the server's message."""
+    """The error that a problem describes, with the server's message."""
     name = str(problem.get("type", "")).removeprefix(URN)
     kind = KINDS.get(name, EvornnError)
     error = kind.__new__(kind)
@@ -148,5 +148,5 @@ def error_from_problem(problem: Mapping[str, Any]) -> EvornnError:
 
 
 def shorten(text: str, max_length: int = MAX_MESSAGE) -> str:
-    """A message that quotes what was given doesn't become long by it."""
+    """Cut off a long text: a message may quote the user's input."""
     return text if len(text) <= max_length else f"{text[: max_length - 1]}…"

@@ -346,7 +346,7 @@ def test_a_database_that_is_read_only(
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["ls"], "no database sqlite:///evornn.db: `evornn run` makes one"),
+        (["ls"], "no database sqlite:///evornn.db: `evornn run` creates one"),
         (["ls", "--store", "nonsense"], "'nonsense' is not a database URL: want sqlite:///FILE.db"),
         (["ls", "--store", "mysql://x/y"], "can't use 'mysql'"),
         (["catalog", "lstmm"], "unknown task, network or trainer 'lstmm': did you mean 'lstm'?"),

@@ -68,7 +68,7 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path, content: bytes, problem:
 
 
 def test_without_a_folder_none_are_taken() -> None:
-    with pytest.raises(EvornnError, match="takes no data sets"):
+    with pytest.raises(EvornnError, match="accepts no data sets"):
         save_upload(SubmissionPolicy(), "a.csv", SERIES)
 
 

@@ -275,7 +275,7 @@ def test_cancelled_runs_go_on(unbroken: Store, tmp_path: Path) -> None:
     with open_store(url) as store:
         job = next(Tuner(store, TUNING_SPEC).jobs())
         store.cancel(job)
-        with pytest.raises(EvornnError, match=r"run 1 of the tuning is cancelled: the same `evornn tune` goes on"):
+        with pytest.raises(EvornnError, match=r"run 1 of the tuning is cancelled: the same `evornn tune` resumes it"):
             jobs = Tuner(store, TUNING_SPEC).jobs()
             store.cancel(next(jobs))
             next(jobs)

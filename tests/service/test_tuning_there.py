@@ -136,7 +136,7 @@ def test_cancelled_trials_end_a_tuning_until_it_is_asked_for_again(store: Store)
     service = Service(store)
     step = service.tune(TUNING_SPEC)
     store.cancel(step.job)
-    with pytest.raises(EvornnError, match=r"run 1 of the tuning is cancelled: the same `evornn tune` goes on"):
+    with pytest.raises(EvornnError, match=r"run 1 of the tuning is cancelled: the same `evornn tune` resumes it"):
         service.tune(TUNING_SPEC)
     assert service.tune(TUNING_SPEC) == step and set(store.job(step.job).counts) == {"queued"}
 

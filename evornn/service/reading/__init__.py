@@ -1,1 +1,1 @@
-"""What people read from a store: results, comparisons, figures, exports, news of jobs."""
+"""Reading a store: results, comparisons, figures, exports, updates of jobs."""

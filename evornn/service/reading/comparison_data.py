@@ -1,4 +1,4 @@
-"""Reading the store for a comparison: frames of runs and curves, baselines of tasks, forecasts of the best networks."""
+"""The data of a comparison, read from a store: frames of runs and curves, baselines, forecasts of the best networks."""
 
 from __future__ import annotations
 
@@ -35,13 +35,19 @@ FIELDS = (
     "network_steps",
     "evaluations",
 )
-MOST_COMPARED = 10_000  # runs, by their numbers
+MOST_COMPARED = 10_000  # runs
 EXTRA_FIELDS = ("updates", "seconds", "stopped_by", "hits", "score", "test_score", "solved")
 
 
 @dataclass(frozen=True)
 class ComparisonData:
-    """A job, or some runs of any jobs, read for comparison."""
+    """The data of one job, or of chosen runs of any jobs; read when first used.
+
+    Args:
+        store: Where they are.
+        job: All runs of this job, or
+        run_ids: these runs.
+    """
 
     store: Store
     job: JobId | None = None
@@ -49,17 +55,19 @@ class ComparisonData:
 
     @cached_property
     def runs(self) -> list[StoredRun]:
+        """The runs, in any state. Raises NotFound."""
         if self.job is None:
             return self.store.runs_by_id(self.run_ids)
         return self.store.runs(job=self.job, order="id")
 
     @cached_property
     def comparison(self) -> Comparison:
+        """The comparison of the runs. Raises EvornnError while there is nothing to compare."""
         comparison = compare(self.run_frame, self.curve_frame, self.families, self.baselines)
         return comparison if self.job is None else replace(comparison, tuned=summarize_tuning(self.store, self.job))
 
     def page(self, database: str) -> str:
-        """The HTML report of a job."""
+        """The HTML report of the job; `database` is the store's URL to print."""
         assert self.job is not None
         return report(
             self.comparison,
@@ -75,6 +83,7 @@ class ComparisonData:
 
     @cached_property
     def run_frame(self) -> DataFrame:
+        """A row per run, as `compare` wants it."""
         from pandas import DataFrame
 
         rows = [
@@ -84,6 +93,7 @@ class ComparisonData:
 
     @cached_property
     def curve_frame(self) -> DataFrame:
+        """A row per run and budget mark, as `compare` wants it. Raises EvornnError if there is none."""
         from pandas import DataFrame
 
         curves = self.store.curves([run.id for run in self.runs])
@@ -97,19 +107,19 @@ class ComparisonData:
         if self.runs and all(run.state == "failed" for run in self.runs):
             if self.job is None:
                 return "all of these runs failed: `evornn show RUN` says why"
-            return f"all runs failed: `evornn ls {self.job}` says why; once that is mended, `evornn retry {self.job}`"
+            return f"all runs failed: `evornn ls {self.job}` says why; once that is fixed, `evornn retry {self.job}`"
         what = "these runs have" if self.job is None else f"job {self.job} has"
         go_on = "" if self.job is None else f", or `evornn resume {self.job}`"
         return f"{what} no progress yet: wait for its first runs{go_on}"
 
     @property
     def families(self) -> dict[str, str]:
-        """Trainer's label → gradient, evolution, hybrid or guessing."""
+        """Label of a trainer → gradient, evolution, hybrid or guessing."""
         return {run.trainer: TRAINERS[run.fragments["trainer"]["kind"]].family for run in self.runs}
 
     @cached_property
     def data(self) -> dict[str, Data]:
-        """Task's label → its data. A task whose file is gone is left out: its runs can be compared all the same."""
+        """Label of a task → its data. Tasks whose file is missing are left out; their runs can be compared anyway."""
         data = {}
         for run in self.runs:
             if run.task not in data:
@@ -121,11 +131,12 @@ class ComparisonData:
 
     @property
     def baselines(self) -> Baselines:
+        """Label of a task → its baselines."""
         return {task: data.baselines for task, data in self.data.items()}
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Versions and machine of the first run that has ended; how many runs differ from it."""
+        """Versions and machine of the first finished run, and how many runs differ from it."""
         environments = [self.store.result(run.id).environment for run in self.runs if run.state == "succeeded"]
         if not environments:
             return {}
@@ -133,7 +144,7 @@ class ComparisonData:
         return {**environments[0], **({"runs on another machine or version": different} if different else {})}
 
     def forecasts(self) -> dict[str, Forecast]:
-        """Task → forecasts of the network chosen on validation data, then of each family's best."""
+        """Label of a task → forecasts of the network chosen on validation data, and of the best one of each family."""
         forecasts = {}
         for task in self.comparison.tasks:
             data = self.data.get(task.task)
@@ -161,14 +172,14 @@ class ComparisonData:
 
 
 def unique_run_ids(runs: Sequence[RunId]) -> tuple[RunId, ...]:
-    """Each run once. Raises EvornnError for more than can be compared."""
+    """Drop repeated runs. Raises EvornnError if they are too many to compare."""
     if len(runs) > MOST_COMPARED:
         raise EvornnError(f"{len(runs):,} runs to compare: name at most {MOST_COMPARED:,}")
     return tuple(dict.fromkeys(runs))
 
 
 def resolve_job(store: StoreInterface, job: int | None) -> JobId:
-    """A job by its number, or the newest one."""
+    """The number of a job, by default of the newest one. Raises NotFound, EvornnError for an empty store."""
     if job is not None:
         return store.job(job).id
     jobs = store.jobs(limit=1)

@@ -1,4 +1,4 @@
-"""Charts of a comparison and of a network, as JSON: the figures of the report for whoever shows them in a page."""
+"""Charts of a comparison and of a network as JSON: the report's figures for other pages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FigureJson:
-    """A chart. Its look (`palette.template`) is left to the page, which may be light or dark."""
+    """A chart. The page adds the template (`palette.template`), light or dark."""
 
     caption: str
     figure: str  # plotly's JSON, without a template
@@ -30,7 +30,7 @@ class FigureJson:
 
 @dataclass(frozen=True)
 class TaskFigures:
-    """A task of a comparison: what was found, in words, and its charts."""
+    """A task of a comparison: its results in words, and its charts."""
 
     comparison: TaskComparison
     answers: tuple[str, ...]
@@ -50,7 +50,7 @@ class ComparisonFigures:
 
 @dataclass(frozen=True)
 class NetworkFigures:
-    """A run's champion with all its charts, and when in the run's life it was the champion."""
+    """All charts of a run's champion, and the mark at which it became the champion."""
 
     figures: tuple[FigureJson, ...]
     mark: int
@@ -59,7 +59,20 @@ class NetworkFigures:
 
 
 def draw_comparison(store: Store, job: JobId | None, runs: Sequence[RunId]) -> ComparisonFigures:
-    """The comparison of these runs, else of the job's, else of the newest job's. Raises NotFound, EvornnError."""
+    """Compare runs and draw the charts of the report.
+
+    Args:
+        store: Where the runs are.
+        job: Compare the runs of this job; default: the newest one.
+        runs: Compare these runs instead, of any jobs.
+
+    Returns:
+        The comparison with its figures.
+
+    Raises:
+        NotFound: There is no such job or run.
+        EvornnError: There is nothing to compare yet.
+    """
     data = (
         ComparisonData(store, run_ids=unique_run_ids(runs)) if runs else ComparisonData(store, resolve_job(store, job))
     )
@@ -83,7 +96,7 @@ def draw_comparison(store: Store, job: JobId | None, runs: Sequence[RunId]) -> C
 
 
 def draw_network(store: Store, run: RunId) -> NetworkFigures | None:
-    """The best network that a run has found so far; None while it has come to no budget mark. Raises NotFound."""
+    """Draw the champion of a run so far; None before its first budget mark. Raises NotFound."""
     from evornn.experiments.reporting.network_charts import network_figures
     from evornn.experiments.reporting.network_summary import summarise_network
 
@@ -100,7 +113,8 @@ def draw_network(store: Store, run: RunId) -> NetworkFigures | None:
 
 
 def _champion(store: Store, run: RunId) -> CurrentChampion | None:
-    """Of the checkpoint, else of the result. In this order: a run that ends in between has its result by then."""
+    """The champion in the checkpoint, else in the result. In this order: a run that ends in between has its result by
+    then."""
     from evornn.training.champion import CurrentChampion, load_champion
 
     checkpoint = store.checkpoint(run)

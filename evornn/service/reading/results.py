@@ -1,5 +1,5 @@
-"""A store as a person at a notebook sees it, on this machine or on a server: jobs, runs with network and champion,
-curves, queries, comparisons."""
+"""A store as seen from a notebook, on this machine or on a server: jobs, runs with network and champion, curves,
+queries, comparisons."""
 
 from __future__ import annotations
 
@@ -37,47 +37,47 @@ class RunResults:
 
     @cached_property
     def data(self) -> Data:
-        """The task's data, loaded anew on this machine."""
+        """The task's data, loaded on this machine."""
         from evornn.experiments.execute import load_task
 
         return load_task(self.record.fragments["task"])[1]
 
     @cached_property
     def model(self) -> SavedNetwork:
-        """Champion and design, to be written to a file; raises NotFound while the run has not succeeded."""
+        """Champion and design, to write to a file. Raises NotFound until the run has succeeded."""
         from evornn.service.reading.saved_network import SavedNetwork
 
         return SavedNetwork(self.service.design(self.record.id), self.genome)
 
     @cached_property
     def network(self) -> Network:
-        """The run's network, to be evaluated on this machine's CPU."""
+        """The run's network, which computes on this machine's CPU."""
         return self.service.design(self.record.id).build()
 
     @property
     def genome(self) -> Genome:
-        """[n] the champion; raises NotFound while the run has not succeeded."""
+        """The champion [n]. Raises NotFound until the run has succeeded."""
         return self.service.store.champion(self.record.id)
 
     @property
     def result(self) -> Result:
-        """Losses, cost, environment; raises NotFound while the run has not succeeded."""
+        """Losses, cost and environment. Raises NotFound until the run has succeeded."""
         return self.service.store.result(self.record.id)
 
     def curve(self) -> DataFrame:
-        """One line per budget mark."""
+        """One row per budget mark."""
         return frame(self.service.store.curve(self.record.id))
 
 
 class Results:
-    """An open store, or a connection to a server; use it in a `with`, or close it."""
+    """An open store, or a connection to a server. Use it in a `with` statement, or close it."""
 
     def __init__(self, service: ServiceInterface) -> None:
         self.service = service
 
     @property
     def store(self) -> StoreInterface:
-        """What is asked without a frame around it."""
+        """The store itself, whose methods return records instead of frames."""
         return self.service.store
 
     def __enter__(self) -> Self:
@@ -87,19 +87,33 @@ class Results:
         self.store.close()
 
     def close(self) -> None:
+        """Close the store or the connection."""
         self.store.close()
 
     def submit(
         self, spec: Mapping[str, Any] | str | Path, *, idempotency_key: str | None = None, priority: int = 0
     ) -> JobId:
-        """Queue a spec (plain data, or a file's path) for whatever dispatcher there is. The same key again answers the
-        same job. Raises EvornnError, Conflict."""
+        """Queue the runs of a spec; dispatchers of the store compute them.
+
+        Args:
+            spec: Plain data, or the path of a YAML or JSON file.
+            idempotency_key: The same key and spec return the same job again.
+            priority: Runs with a larger one are computed first.
+
+        Returns:
+            Number of the job.
+
+        Raises:
+            EvornnError: The spec is wrong.
+            Conflict: The key was used for another spec.
+        """
         return self.service.submit(_load_spec(spec), idempotency_key=idempotency_key, priority=priority)
 
     def tune(self, spec: Mapping[str, Any] | str | Path) -> JobId:
-        """Search the ranges of a spec, then run every method untuned and tuned, by whatever dispatcher there is, and
-        wait for it. Answers the job of that comparison. Asked again, it goes on where it stopped. Raises EvornnError,
-        also when runs are cancelled meanwhile."""
+        """Search the ranges of a spec, then run every method untuned and tuned, and wait until it is done. Dispatchers
+        of the store compute the runs. A repeated call resumes where the last one stopped.
+
+        Returns the job of the comparison. Raises EvornnError if the spec is wrong or runs are cancelled meanwhile."""
         tuning = Tuning(self.service, _load_spec(spec))
         for job in tuning.jobs():
             deque(self.follow(job), maxlen=0)
@@ -107,20 +121,21 @@ class Results:
         return tuning.comparison()
 
     def follow(self, job: JobId, since: Cursor = START) -> Iterator[JobUpdate]:
-        """What happens to a job, once a second, until it has ended."""
+        """Updates of a job, one per second, until it has finished. Raises NotFound."""
         return follow(self.store, job, since)
 
     def cancel(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
-        """Queued runs end at once, running ones within seconds. Answers how many. Raises NotFound."""
+        """Cancel the runs of a job, or one run: queued runs at once, running ones within seconds. Returns how many.
+        Raises NotFound."""
         return self.store.cancel(job=job, run=run)
 
     def retry(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
-        """Failed runs wait to be started again from nothing. Answers how many. Raises NotFound."""
+        """Queue the failed runs of a job, or one run, to start over. Returns how many. Raises NotFound."""
         return self.store.retry(job=job, run=run)
 
     def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
-        """Failed, cancelled and abandoned runs wait to go on from their checkpoints. Answers how many. Raises
-        NotFound."""
+        """Queue the failed, cancelled and abandoned runs of a job, or one run, to resume from their checkpoints.
+        Returns how many are queued. Raises NotFound."""
         return self.store.resume(job=job, run=run)
 
     def jobs(self) -> list[StoredJob]:
@@ -128,13 +143,13 @@ class Results:
         return self.store.jobs()
 
     def runs(self, job: JobId | None = None) -> DataFrame:
-        """All runs (of a job), one line each."""
+        """All runs, or those of a job, one row each."""
         from pandas import DataFrame
 
         return DataFrame([asdict(run) for run in self.store.runs(job=job, order="id")])
 
     def run(self, number: RunId) -> RunResults:
-        """One run; raises NotFound."""
+        """One run. Raises NotFound."""
         return RunResults(self.service, self.store.run(number))
 
     def query(self, sql: str) -> DataFrame:
@@ -145,25 +160,25 @@ class Results:
         return DataFrame(rows, columns=columns)
 
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
-        """The comparison of a job's runs, by default of the newest job; or of these runs, of whatever jobs."""
+        """Compare the runs of a job, by default of the newest one; or `runs` of any jobs."""
         return self.service.compare(job, runs)
 
     def report(self, path: str | Path, job: JobId | None = None) -> Path:
-        """The comparison as one HTML file."""
+        """Write the comparison of a job, by default of the newest one, as one HTML file."""
         from evornn.experiments.reporting.report import write_page
 
         return write_page(path, self.service.report(resolve_job(self.store, job)))
 
 
 def _load_spec(spec: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
-    """Plain data as it is, a file as what it says."""
+    """Plain data as it is; of a file, its content."""
     from evornn.experiments.yaml import read
 
     return read(spec) if isinstance(spec, (str, Path)) else spec
 
 
 def frame(rows: list[Row]) -> DataFrame:
-    """Rows of a curve, the searcher's own numbers (sigma, …) as further columns."""
+    """Rows of a curve as a frame; the trainer's own numbers (sigma, …) are further columns."""
     from pandas import DataFrame
 
     return DataFrame([{**(flat := asdict(row)), **flat.pop("extra")} for row in rows])

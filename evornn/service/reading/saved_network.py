@@ -1,4 +1,4 @@
-"""A trained network as one file: safetensors with the champion, and in its head, as JSON, how the network is built."""
+"""A trained network as one file: safetensors with the champion, and its design as JSON in the header."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from evornn.store.records import StoredRun
     from evornn.tasks.core.task import Data
 
-HEAD = 8  # bytes of a safetensors file that say how long its JSON head is
+HEAD = 8  # bytes at the start of a safetensors file: the length of its JSON header
 LARGEST_HEAD = 2**20  # bytes
-DAMAGED = "is no model of evornn, or damaged: download it again"
+DAMAGED = "is not a model of evornn, or is damaged: download it again"
 
 
 @dataclass(frozen=True)
 class Design:
-    """How to build a network: what its spec said, and the sizes that its task gave it."""
+    """How to build a network: its fragment of the spec, and the sizes of its task."""
 
     run: int
     network: dict[str, Any]  # the fragment of the spec: kind, units, …
@@ -35,14 +35,14 @@ class Design:
     parameters: int
 
     def build(self) -> Network:
-        """The network, to be evaluated on this machine's CPU."""
+        """Build the network, to compute on this machine's CPU."""
         from evornn.experiments.execute import build_network
 
         return build_network({"network": self.network}, self.inputs, self.outputs)
 
 
 def design_of(run: StoredRun) -> tuple[Design, Data]:
-    """How a run's network is built, and its task's data. Raises EvornnError where these can't be loaded here."""
+    """The design of a run's network, and its task's data. Raises EvornnError if the data can't be loaded here."""
     from evornn.experiments.execute import build_network_for, load_task
 
     network, data = run.fragments["network"], load_task(run.fragments["task"])[1]
@@ -58,7 +58,7 @@ class SavedNetwork:
     genome: Genome  # [n]
 
     def to_bytes(self) -> bytes:
-        """The file's bytes: loading them runs no code."""
+        """The bytes of the file. Loading them runs no code."""
         from safetensors.numpy import save
 
         return bytes(save({"genome": self.genome}, metadata={"evornn": json.dumps(asdict(self.design))}))
@@ -73,7 +73,7 @@ class SavedNetwork:
 
     @staticmethod
     def read(path: str | Path) -> SavedNetwork:
-        """The opposite of `write`. Raises EvornnError."""
+        """Read a file. Raises EvornnError."""
         try:
             return from_bytes(Path(path).read_bytes(), str(path))
         except OSError as error:
@@ -81,7 +81,7 @@ class SavedNetwork:
 
 
 def from_bytes(data: bytes, name: str = "the file") -> SavedNetwork:
-    """The opposite of `Model.packed`; anything else, also if it comes from an enemy, raises EvornnError."""
+    """The inverse of `SavedNetwork.to_bytes`. Raises EvornnError for any other data, even if it is malicious."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

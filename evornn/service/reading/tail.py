@@ -1,4 +1,4 @@
-"""News of a job: what happened, what was logged and how far its runs are, since the last look."""
+"""Updates of a job since the last poll: its events, its log lines, and the progress of its runs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from evornn.service.interface import StoreInterface
 from evornn.store.records import Event, JobId, LogLine, StoredJob, StoredRun
 
-POLL_SECONDS = 1.0  # seconds between two looks
-PAGE = 1000  # events, and lines, in one look
+POLL_SECONDS = 1.0  # between two polls
+PAGE = 1000  # events and lines of one poll, each
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """What was seen already: numbers of an event and of a log line."""
+    """The position of a reader: numbers of the last event and the last log line that it has seen."""
 
     event: int = 0
     line: int = 0
@@ -26,23 +26,35 @@ START = Cursor()
 
 @dataclass(frozen=True)
 class JobUpdate:
-    """One look. `running` are the runs that are being computed, as they stand."""
+    """The result of one poll."""
 
     job: StoredJob
-    events: list[Event]
-    lines: list[LogLine]
-    running: list[StoredRun]
-    cursor: Cursor
+    events: list[Event]  # new ones
+    lines: list[LogLine]  # new ones
+    running: list[StoredRun]  # runs that are being computed
+    cursor: Cursor  # where the next poll starts
 
     @property
     def has_more(self) -> bool:
-        """Whether there may be more to see at once."""
+        """Whether the next poll may return more at once."""
         return max(len(self.events), len(self.lines)) == PAGE
 
 
 def poll(store: StoreInterface, job: JobId, since: Cursor = START) -> JobUpdate:
-    """What is new. Raises NotFound."""
-    record = store.job(job)  # first: when it has ended by now, what follows is all there will be
+    """Read what is new.
+
+    Args:
+        store: Where the job is.
+        job: The job.
+        since: Position of the reader.
+
+    Returns:
+        The update, with the reader's new position.
+
+    Raises:
+        NotFound: There is no such job.
+    """
+    record = store.job(job)  # first: if it has finished by now, nothing is added to what follows
     events = store.events(job=job, after=since.event, limit=PAGE)
     lines = store.logs(job=job, after=since.line, limit=PAGE)
     running = [] if record.finished else store.runs(job=job, state="running")
@@ -51,7 +63,7 @@ def poll(store: StoreInterface, job: JobId, since: Cursor = START) -> JobUpdate:
 
 
 def pages(store: StoreInterface, job: JobId) -> Iterator[JobUpdate]:
-    """All there is by now. Raises NotFound."""
+    """Everything up to now, in pages. Raises NotFound."""
     update = poll(store, job)
     yield update
     while update.has_more:
@@ -62,7 +74,20 @@ def pages(store: StoreInterface, job: JobId) -> Iterator[JobUpdate]:
 def follow(
     store: StoreInterface, job: JobId, since: Cursor = START, interval: float = POLL_SECONDS
 ) -> Iterator[JobUpdate]:
-    """Look again and again until the job has ended and all was seen."""
+    """Poll until the job has finished and everything has been read.
+
+    Args:
+        store: Where the job is.
+        job: The job.
+        since: Position of the reader.
+        interval: Seconds between two polls.
+
+    Yields:
+        The updates.
+
+    Raises:
+        NotFound: There is no such job.
+    """
     while True:
         update = poll(store, job, since)
         yield update

@@ -1,4 +1,4 @@
-"""A tuning step by step: which job is to be computed now, asked of a store or of a server, as often as one likes."""
+"""Tuning, step by step: which job is to be computed now. A store or a server may be asked as often as one likes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,22 @@ if TYPE_CHECKING:
     from evornn.service.interface import ServiceInterface
     from evornn.service.tuning.tuner import Tuner
 
-MAX_SESSIONS = (
-    64  # tunings of a store that are remembered; one that was forgotten walks through its finished jobs again
-)
+MAX_SESSIONS = 64  # tunings that are kept in memory; a dropped one replays its finished jobs
 
 
 @dataclass(frozen=True)
 class TuningStep:
-    """The job that a tuning goes on with; and how large all of it is."""
+    """The next job of a tuning, and the size of the whole tuning."""
 
     job: JobId
-    last: bool  # no batch of trials any more, but the comparison
+    last: bool  # the job is the comparison, not a batch of trials
     trials: int  # of all methods together
-    seeds: int  # of each
-    steps: int  # network steps of each of their runs
+    seeds: int  # of each trial
+    steps: int  # network steps of each run of a trial
 
 
 class TuningSession:
-    """A tuner that is asked again and again, by whoever computes elsewhere."""
+    """A tuner that callers poll for its next job, while others compute the jobs."""
 
     def __init__(self, tuner: Tuner) -> None:
         self.tuner = tuner
@@ -41,7 +39,7 @@ class TuningSession:
         self._open_job: JobId | None = None
 
     def step(self) -> TuningStep:
-        """The same job until it is over, then the next one. Raises EvornnError for one that was cancelled."""
+        """The same job until it has finished, then the next one. Raises EvornnError if it was cancelled."""
         if self._open_job is None or self.tuner.store.job(self._open_job).finished is not None:
             self._open_job = next(self._jobs, None)
         tunable, last = self.tuner.tunable, self._open_job is None
@@ -52,21 +50,33 @@ class TuningSession:
 
 
 class TuningSessions:
-    """The tunings of a store that are under way. Each could be begun again at any time; they are remembered because
-    asking a sampler all its questions again takes some 20 ms each."""
+    """The tunings of a store that are under way. Each could be replayed from the store at any time; they are kept in
+    memory because a replay takes some 20 ms per trial."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self._sessions: dict[str, TuningSession] = {}
 
     def step(self, spec: Mapping[str, Any], policy: SubmissionPolicy | None, owner: str) -> TuningStep:
-        """The step of a spec of this owner. Raises EvornnError."""
+        """The next step of a tuning.
+
+        Args:
+            spec: The spec with ranges.
+            policy: What the spec may name; None: anything.
+            owner: User of the jobs. The same spec of another user is another tuning.
+
+        Returns:
+            The job to compute next.
+
+        Raises:
+            EvornnError: The spec is wrong, or runs were cancelled.
+        """
         from evornn.service.tuning.tuner import Tuner
 
         check_plain(spec, "spec")
         key = digest([spec, owner])
         session = self._sessions.pop(key, None) or TuningSession(Tuner(self.store, spec, policy, owner))
-        step = session.step()  # one that raises is forgotten, and begun again when it is asked again
+        step = session.step()  # if it raises, the session is dropped, and the next call replays it
         self._sessions[key] = session
         if len(self._sessions) > MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
@@ -74,19 +84,19 @@ class TuningSessions:
 
 
 class Tuning:
-    """A spec with ranges, tuned by these verbs: first all `jobs`, each to be worked off before the next is asked for,
-    then the `comparison`. Raises EvornnError for a spec that is wrong."""
+    """The tuning of a spec by a service: first all `jobs`, each of which must be computed before the next is requested,
+    then the `comparison`. Raises EvornnError if the spec is wrong."""
 
     def __init__(self, service: ServiceInterface, spec: Mapping[str, Any]) -> None:
         self._service, self._spec = service, spec
         self.current = service.tune(spec)
 
     def jobs(self) -> Iterator[JobId]:
-        """Batches of trials. Raises EvornnError for one that was cancelled."""
+        """Batches of trials. Raises EvornnError if one was cancelled."""
         while not self.current.last:
             yield self.current.job
             self.current = self._service.tune(self._spec)
 
     def comparison(self) -> JobId:
-        """Every method, untuned and tuned; after all `jobs`."""
+        """The job of every method, untuned and tuned; after all `jobs`."""
         return self.current.job

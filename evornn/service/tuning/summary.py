@@ -1,4 +1,4 @@
-"""What the tuning behind a comparison found and cost, read from the store."""
+"""Results and cost of the tuning behind a comparison, read from the store."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from evornn.store.records import JobId
 
 
 def summarize_tuning(store: StoreInterface, job: JobId) -> tuple[TuningSummary, ...]:
-    """One per method that was tuned; none where the job is no comparison of `evornn tune`."""
+    """One summary per tuned method; none if the job isn't the comparison of `evornn tune`."""
     spec = store.spec(job)
     if "tuning" not in spec or store.job(job).experiment != spec["name"]:
         return ()
     try:
         space = parse_tunable_spec(spec)
-    except EvornnError:  # its own cells are not on this machine: its runs can be compared all the same
+    except EvornnError:  # the user's own cells are not on this machine; the runs can be compared all the same
         return ()
     each: list[list[Trial]] = [[] for _ in space.tunable_methods]
     for number, batch in zip(trial_jobs(store, spec, job), batches(space), strict=True):

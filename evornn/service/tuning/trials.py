@@ -1,4 +1,4 @@
-"""Trials as they are kept: a batch of them is a job, in the order of its methods, numbers and seeds."""
+"""Trials in the store: a batch of them is a job, in the order of methods, numbers and seeds."""
 
 from __future__ import annotations
 
@@ -16,27 +16,36 @@ from evornn.store.records import JobId, StoredRun
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial that is over."""
+    """A finished trial."""
 
     number: int
     labels: Labels  # of its method
     values: dict[str, Any]
-    loss: float  # validation loss of the champion, the median over the trial's runs; of a failed run infinite
-    network_steps: int
+    loss: float  # validation loss of the champions, the median over the trial's runs; that of a failed run is infinite
+    network_steps: int  # of all its runs together
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial:
-    """The one with the lowest loss, the first of equals."""
+    """The trial with the lowest loss; the first one of equals."""
     return min(trials, key=lambda trial: (trial.loss, trial.number))
 
 
 def experiment_of(spec: Mapping[str, Any]) -> str:
-    """The experiment to which the trials of a spec belong."""
+    """Name of the experiment that the trials of a spec belong to."""
     return f"{spec['name']} (tuning)"
 
 
 def trial_jobs(store: StoreInterface, spec: Mapping[str, Any], job: JobId) -> list[JobId]:
-    """The jobs of a tuning's trials before one of its jobs, in their order; not those of others who tune the same."""
+    """The jobs of a tuning's trials, in their order.
+
+    Args:
+        store: Where they are.
+        spec: The spec with ranges.
+        job: A later job of the same tuning, such as its comparison.
+
+    Returns:
+        The earlier jobs of the same spec and owner.
+    """
     about = store.job(job)
     same = (about.spec_id, about.owner)
     known = store.jobs(experiment=experiment_of(spec), before=job)
@@ -44,17 +53,28 @@ def trial_jobs(store: StoreInterface, spec: Mapping[str, Any], job: JobId) -> li
 
 
 def batches(tunable: TunableSpec) -> list[range]:
-    """The numbers of the trials of each job."""
+    """The numbers of each job's trials."""
     count, size = tunable.tuning.trials, tunable.tuning.batch
     return [range(first, min(first + size, count)) for first in range(0, count, size)]
 
 
 def batch_trials(tunable: TunableSpec, runs: Sequence[StoredRun], numbers: range) -> list[list[Trial]]:
-    """[tuned methods][numbers] what a batch came to; `runs` in the order of their positions. Raises EvornnError while
-    they are not over."""
+    """The finished trials of a batch.
+
+    Args:
+        tunable: The spec with ranges.
+        runs: The runs of the batch's job, in the order of their positions.
+        numbers: The numbers of the trials.
+
+    Returns:
+        [tuned methods][numbers] trials.
+
+    Raises:
+        EvornnError: A run has not finished.
+    """
     for run in runs:
         if run.state not in ("succeeded", "failed"):
-            raise EvornnError(f"run {run.id} of the tuning is {run.state}: the same `evornn tune` goes on with it")
+            raise EvornnError(f"run {run.id} of the tuning is {run.state}: the same `evornn tune` resumes it")
     seeds = len(tunable.seeds)
     parts = iter([runs[first : first + seeds] for first in range(0, len(runs), seeds)])
     return [[_trial(method, number, next(parts)) for number in numbers] for method in tunable.tunable_methods]

@@ -1,7 +1,8 @@
-"""Tuning on a store: each batch of trials is a job, and the trials so far are what these jobs hold.
+"""Tuning on a store: each batch of trials is a job, and these jobs are the only record of the tuning.
 
-Nothing else is kept. Who begins again asks the samplers the same questions, tells them the same answers, and submits
-the same jobs under the same idempotency keys, which are those that are there already: so it comes to where it stopped.
+A restarted tuning replays: it asks the samplers for the same settings, tells them the same losses, and submits the same
+jobs under the same idempotency keys. The store returns the jobs that it has already, so the tuning arrives where it
+stopped.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ from evornn.store.errors import Conflict
 from evornn.store.records import JobId
 from evornn.store.store import Store
 
-MAX_DRAWS = 100  # of a trial, until its settings fit together
+MAX_DRAWS = 100  # attempts at a trial whose settings fit together
 Check: TypeAlias = Callable[[list[RunPlan]], ExpandedSpec]
 
 
 class Study:
-    """The trials of one method, and where it is tried next."""
+    """The trials of one method, and the sampler that proposes the next."""
 
     def __init__(self, tunable: TunableSpec, method: Method, check: Check) -> None:
         self.tunable, self.method = tunable, method
         self.trials: list[Trial] = []
         self._check = check
         self._sampler: Sampler = tunable.sampler(method)
-        self._open_numbers: list[int] = []  # numbers that the sampler gave to the trials that are open
+        self._open_numbers: list[int] = []  # the sampler's numbers of the open trials
 
     def ask(self, number: int, position: int) -> ExpandedSpec:
-        """The runs of the next trial. Raises EvornnError where nothing that is drawn fits together."""
+        """The runs of the next trial, the first at `position`. Raises EvornnError if no drawn settings fit together."""
         problem: EvornnError | None = None
         for _ in range(MAX_DRAWS):
             sampler_number, values = self._sampler.ask()
@@ -56,7 +57,7 @@ class Study:
         )
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """All trials that were asked for, in their order."""
+        """Report the results of all trials asked for so far, in their order."""
         for sampler_number, trial in zip(self._open_numbers, trials, strict=True):
             self._sampler.tell(sampler_number, trial.loss)
         self.trials += trials
@@ -64,8 +65,17 @@ class Study:
 
 
 class Tuner:
-    """One spec on one store: first all `jobs`, then the `comparison`. With `rules`, the spec may name only what these
-    allow; `owner` is whose jobs they are. Raises EvornnError for a spec that is wrong."""
+    """Tunes one spec on one store: first all `jobs`, then the `comparison`.
+
+    Args:
+        store: Where the jobs go.
+        spec: The spec with ranges.
+        policy: What the spec may name; None: anything.
+        owner: User of the jobs.
+
+    Raises:
+        EvornnError: The spec is wrong.
+    """
 
     def __init__(
         self, store: Store, spec: Mapping[str, Any], policy: SubmissionPolicy | None = None, owner: str = ""
@@ -77,9 +87,11 @@ class Tuner:
         self._check(self.tunable.comparison({}))
 
     def jobs(self) -> Iterator[JobId]:
-        """One batch of trials after the other, each to be worked off before the next is asked for. Raises EvornnError
-        for one that was not."""
+        """Batches of trials, each of which must be computed before the next is requested. Raises EvornnError if one was
+        not."""
         for numbers in batches(self.tunable):
+            # Within a batch the samplers propose without knowing results, so that trials run side by side and the
+            # proposals don't depend on the number of workers.
             batch = ExpandedSpec([], [], self.tunable.experiment.start_from)
             for study in self.studies:
                 for number in numbers:
@@ -93,22 +105,22 @@ class Tuner:
                 study.tell(more)
 
     def comparison(self) -> JobId:
-        """The job of every method, untuned and tuned, on fresh seeds with the whole budget."""
+        """The job of every method, untuned and tuned, on fresh seeds with the full budget."""
         plans = self.tunable.comparison(
             {study.method.labels: best_trial(study.trials).values for study in self.studies}
         )
         return self._submit(self._check(plans), "comparison", self.tunable.experiment.name)
 
     def _submit(self, expanded: ExpandedSpec, what: str, experiment: str) -> JobId:
-        """A new job, or the same one as before; what was cancelled of it goes on."""
+        """Submit a job, or find the one of before and resume its cancelled runs."""
         key = f"tune {digest(self.spec)} {what}"
         try:
             job = enqueue(self.store, self.spec, expanded, key, experiment=experiment, owner=self.owner)
         except Conflict:
             raise Conflict(
-                f"{self.store.display_url} has a tuning of this spec that went another way, by another version of "
-                "evornn or Optuna, or because its runs were retried: set another seed under tuning, or keep it in "
-                "another store"
+                f"{self.store.display_url} has a tuning of this spec that took another course, by another version of "
+                "evornn or Optuna, or because its runs were retried: set another seed under tuning, or use another "
+                "store"
             ) from None
         for run in self.store.runs(job=job, state="cancelled"):
             self.store.resume(run=run.id)
