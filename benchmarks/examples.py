@@ -33,14 +33,20 @@ ROOT = Path(__file__).parent.parent
 FOLDER, PAGE = ROOT / "examples" / "architectures", ROOT / "docs" / "results" / "examples.md"
 HEAD = """# What each architecture is for
 
-Made by `python -m benchmarks.examples --page` from the runs of `examples/architectures/*.yaml`. Each is run by one
-command and ends within 10 minutes on two cores; gradient and evolution stand side by side. *Solved* is what the
-task's paper calls a solution ([tasks](../guides/tasks.md#scores)), on test, in so many of the runs, one for each seed;
-the score is the median [least, largest] of all runs, network steps are the median until a run ended, seconds the
-computing time of all runs of the row on one core. Settings were found in trials with one to three of the same seeds
-and judged by validation, mostly with the test in sight, and not searched equally for all trainers: these tables show
-what an architecture can do, not which trainer is best.
+Experiments that cover every architecture, each on a task that shows its purpose, with gradient descent and evolution
+side by side. Each is a single command that ends within 10 minutes on two cores.
+
+The tables show what an architecture can do, not which trainer is best: settings were found in trials with one to three
+of the same seeds, by validation loss but mostly with knowledge of the test loss, and not equally for all trainers.
+
+- *Solved* is the number of runs, one per seed, whose champion is a solution by the standard of the task's paper
+  ([tasks](../guides/tasks.md#scores)), on test.
+- The score is the median [minimum, maximum] over all runs, the test loss the median.
+- Network steps are the median at the end of a run; seconds are the computing time of all runs of the row on one core.
+
+`python -m benchmarks.examples --page` generates this page from the runs of `examples/architectures/*.yaml`.
 """
+ACRONYMS = ("ctrnn", "gru", "lstm", "mtrnn")
 COLUMNS = ("network", "trainer", "solved / runs", "score", "test loss", "network steps", "seconds")
 Row: TypeAlias = dict[str, Any]
 
@@ -171,7 +177,7 @@ def sections(page: str) -> dict[str, str]:
 
 
 def title(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    return name.upper() if name in ACRONYMS else name.replace("_", " ").capitalize()
 
 
 def first_with(urls: Sequence[str], name: str) -> dict[str, Any] | None:
@@ -204,9 +210,8 @@ def section(name: str, said: dict[str, Any]) -> str:
     known = "; ".join(map(reference, said["baselines"].items()))
     results, machine = said["rows"], said["environment"]
     runs, seconds = sum(row["runs"] for row in results), sum(row["seconds"] for row in results)
-    below = (
-        f"{runs} runs, {number(seconds / 60)} min of computing on one core of {machine['cpu']}, {machine['commit']}."
-    )
+    cost = f"{runs} runs, {number(seconds / 60)} min of computing time"
+    below = f"{cost} on one core of {machine['cpu']}, {machine['commit']}."
     lines = "\n".join(table(results))
     told = f"\nTest loss of the baselines: {known}.\n" if known else ""
     return (

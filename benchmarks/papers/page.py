@@ -14,13 +14,14 @@ from evornn.experiments.analysis.statistics import Interval
 
 HEAD = """# Published tables
 
-Made by `python -m benchmarks.papers --page > docs/results/papers.md` from the runs in `papers.db`; each section is
-computed by `python -m benchmarks.papers NAME`, which goes on where it was interrupted. Published numbers stand beside
-ours with a 95 % interval. *Reproduced* means, at 95 %, what each section says; *open* that our interval reaches over
-that limit.
-What does not reproduce stays here with its likely cause.
+Experiments from the literature, repeated with evornn: published numbers beside those of evornn with a 95 % interval.
+*Reproduced* has the meaning that each section states, at 95 %; *open* means that the interval contains the limit.
+Results that are not reproduced are listed with their likely cause.
+
+`python -m benchmarks.papers --page > docs/results/papers.md` generates this page from the runs in `papers.db`;
+`python -m benchmarks.papers NAME` computes a section, and resumes after an interruption.
 """
-COLUMNS = ("", "published", "ours", "95 %", "runs", "solved", "verdict")
+COLUMNS = ("", "published", "evornn", "95 %", "runs", "solved", "verdict")
 
 
 def table(section: Section, measurements: Sequence[Measurement]) -> Table:
@@ -52,8 +53,9 @@ def markdown(
     hours = sum(measured.seconds for measured in measurements) / 3600
     return (
         f"\n## {section.name}: {section.title}\n\n{section.source}. {section.unit[0].upper()}{section.unit[1:]}; "
-        f"{_meaning(section)}\n\n{rows}\n\n{_claims(claimed)}Where our protocol departs:\n\n{departures}\n\n"
-        f"Computing time {hours:.2g} h of one core; {machine}.\n"
+        f"{_meaning(section)}\n\n{rows}\n\n{_claims(claimed)}"
+        f"Differences from the published protocol:\n\n{departures}\n\n"
+        f"Computing time: {hours:.2g} h on one core; {machine}.\n"
     )
 
 
@@ -64,7 +66,7 @@ def _meaning(section: Section) -> str:
 
 def _claims(verdicts: Sequence[ClaimResult]) -> str:
     told = "".join(f"- {line}\n" for line in claims(verdicts))
-    return f"In order (Mann–Whitney's test, corrected by Holm):\n\n{told}\n" if verdicts else ""
+    return f"Order (Mann–Whitney's test, Holm's correction):\n\n{told}\n" if verdicts else ""
 
 
 def _claim(judged: ClaimResult) -> str:

@@ -57,5 +57,5 @@ RULES = {
     "within": Rule(_within, "reproduced: within {:.0%} of the published number"),
     "not_rarer": Rule(_not_rarer, "reproduced: not lower than the published share by more than {:g}"),
     "reached": Rule(_not_below, "reproduced: at least the published number"),
-    "claims": Rule(_no_verdict, "the published numbers are of a larger task: reproduced is their order"),
+    "claims": Rule(_no_verdict, "reproduced: their order; the published numbers are for a larger task"),
 }

@@ -22,6 +22,13 @@ def test_an_example_is_a_spec_of_ten_seeds_that_says_what_it_shows(name: str) ->
     assert len(examples.purpose(path)) > 40
 
 
+def test_the_committed_page_has_the_sentences_of_today() -> None:
+    page = examples.PAGE.read_text()
+    assert page.startswith(examples.HEAD)
+    assert list(examples.sections(page)) == [examples.title(name) for name in examples.names()]
+    assert [n for n in examples.names() if f"\n{examples.purpose(examples.FOLDER / f'{n}.yaml')}\n" not in page] == []
+
+
 def test_every_architecture_has_an_example() -> None:
     shown = {
         network["kind"] for name in examples.names() for network in read(examples.FOLDER / f"{name}.yaml")["networks"]

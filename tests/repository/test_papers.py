@@ -52,6 +52,15 @@ def test_every_line_is_an_experiment_that_fits_together(name: str, quick: bool) 
         assert len(plans) <= 4 if quick and name != "narma" else len(plans) >= (3 if name == "jsb" else 10)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_committed_page_has_the_sentences_of_today(name: str) -> None:
+    text, listed = (Path(__file__).parents[2] / "docs" / "results" / "papers.md").read_text(), section(name)
+    assert text.startswith(page.HEAD)
+    assert f"\n## {name}: {listed.title}\n\n{listed.source}. " in text
+    assert RULES[listed.reproduced].meaning.format(listed.tolerance) in text
+    assert [departure for departure in listed.departures if f"\n- {departure}\n" not in text] == []
+
+
 def test_quick_is_smaller() -> None:
     whole, quick = section("poles"), section("poles", quick=True)
     for long, short in zip(whole.lines, quick.lines, strict=True):
@@ -141,7 +150,7 @@ def test_the_page_takes_each_line_from_the_store_that_has_it(
     assert "balance above balance by more than -1 (p = " in capsys.readouterr().out
     assert command.main(["poles", "--page", "--store", urls[0], "--store", urls[1]]) == 0
     text = capsys.readouterr().out
-    assert "| balance | 5,000 |" in text and "In order" in text and "not run yet" not in text
+    assert "| balance | 5,000 |" in text and "Order (Mann–Whitney" in text and "not run yet" not in text
 
 
 def test_the_command_keeps_its_runs_and_writes_them_down(
