@@ -1,4 +1,4 @@
-"""Which kernel evaluates a network: SIMD lanes on the CPU where the equation can be fused, else the torch reference."""
+"""The choice of a kernel: SIMD lanes on the CPU where the equation can be interpreted, else the torch reference."""
 
 from __future__ import annotations
 
@@ -24,8 +24,20 @@ log = logging.getLogger("evornn.kernels")
 def evaluator(
     layout: BaseLayout, threads: int, backend: Backend, device: torch.device, dtype: torch.dtype
 ) -> Evaluator | SimdEvaluator:
-    """The evaluator of a network. `auto` takes SIMD on the CPU in float32 for every equation that it knows, and says
-    where it doesn't. Raises EvornnError when `simd` is asked for and impossible."""
+    """The evaluator of a network.
+
+    `auto` takes SIMD on the CPU in float32 for every equation that it knows, and logs the reason where it does not.
+
+    Args:
+        layout: the network.
+        threads: CPU threads that share a population.
+        backend: auto, simd or torch.
+        device: where to compute.
+        dtype: float32 or float64.
+
+    Raises:
+        EvornnError: `simd` is requested and impossible.
+    """
     if backend == "torch":
         return Evaluator(layout, threads)
     reason = _unsupported_reason(layout, device, dtype)
@@ -37,15 +49,18 @@ def evaluator(
             return SimdEvaluator(layout, threads)
         except UnsupportedEquation as error:
             reason = f"{type(layout.cell).__name__} uses {error}"
-            log.warning("%s, which the SIMD kernels don't know: it runs on torch, more slowly", reason)
+            log.warning("%s, which the SIMD kernels don't know: it runs on torch, which is slower", reason)
     if backend == "simd":
         raise EvornnError(f"no SIMD kernel for this network, since {reason}: set network.backend to auto or torch")
     return Evaluator(layout, threads)
 
 
 def closed_loop(evaluator: Evaluator | SimdEvaluator, plant: PlantTrace) -> ClosedLoop | SimdClosedLoop:
-    """The loop in which an evaluator's network controls a plant, by the same kind of kernel. Raises EvornnError for a
-    network that is no cell, and where the SIMD kernels don't know the plant's equations."""
+    """The loop in which an evaluator's network controls a plant, by the same kind of kernel.
+
+    Raises EvornnError for a network that is not made of cells, and for a plant whose equations the SIMD kernels don't
+    know.
+    """
     layout = evaluator.layout
     if not isinstance(layout, Layout):
         raise EvornnError("only a network made of cells can control a plant: take elman, lstm, gru or another cell")
@@ -62,8 +77,9 @@ def closed_loop(evaluator: Evaluator | SimdEvaluator, plant: PlantTrace) -> Clos
 
 
 def _unsupported_reason(layout: BaseLayout, device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why a network can't run on SIMD; None: it can."""
     if not isinstance(layout, Layout):
-        return "it is no gated cell, but written in torch"
+        return "it is written in torch, not a cell"
     if device.type != "cpu":
         return f"it is computed on {device}"
     return None if dtype == torch.float32 else f"its numbers are {str(dtype).removeprefix('torch.')}"

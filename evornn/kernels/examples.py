@@ -1,4 +1,4 @@
-"""Sequences that a network is asked about, made ready once for all questions: a mini-batch is some of them."""
+"""Sequences that a network is evaluated on, prepared once for all evaluations; a mini-batch is a selection of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evornn.errors import EvornnError
 
 @dataclass(frozen=True)
 class Examples:
-    """B sequences of T steps as an evaluator wants them: here torch tensors on its device, in its precision."""
+    """B sequences of T steps in the form that an evaluator takes: torch tensors on its device, in its precision."""
 
     inputs: Any  # [B, T, I]
     targets: Any  # [B, T, O] or class numbers [B, T], 0 where the mask is False
@@ -23,7 +23,13 @@ class Examples:
 
     @classmethod
     def from_tensors(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Self:
-        """Targets that don't count may be anything."""
+        """Targets that don't count may have any value.
+
+        Args:
+            inputs: [B, T, I].
+            targets: [B, T, O] or class numbers [B, T].
+            mask: [B, T] True where a step counts.
+        """
         return cls(inputs, torch.where(mask if targets.ndim == 2 else mask[..., None], targets, 0), mask)
 
     def __len__(self) -> int:
@@ -41,11 +47,11 @@ class Examples:
 
     @cached_property
     def count(self) -> int:
-        """Steps that count."""
+        """The number of steps that count."""
         return int(self.mask.sum())
 
     def take(self, rows: Batch) -> Self:
-        """Some of the sequences. Raises EvornnError where none of their steps counts."""
+        """Some of the sequences. Raises EvornnError if none of their steps counts."""
         examples = type(self)(*(values[rows] for values in self.arrays))
         if not examples.count:
             raise EvornnError("no step of a batch counts: take larger batches, or sequences without such an empty mask")

@@ -1,8 +1,8 @@
-"""Gradients in forward mode: a network's derivatives by all its weights, carried along with its state, as in real-time
-recurrent learning (Williams & Zipser 1989).
+"""Gradients in forward mode: a network's derivatives by all its weights are carried along with its state, as in
+real-time recurrent learning (Williams & Zipser 1989).
 
 The reference interpreter computes a member n times at once in dual numbers, each time with the derivative by another
-weight. Every member is computed alone and by one thread, so its bits depend on nobody else.
+weight. Every member is computed alone and by one thread, so its bits don't depend on other members.
 """
 
 from __future__ import annotations
@@ -24,8 +24,21 @@ MARK = "∂"  # before a state's name: its derivatives by all weights, [P, B, si
 def gradients(
     layout: Layout, genomes: Tensor, examples: Examples, loss: str, state: NetworkState | None = None
 ) -> tuple[Tensor, Tensor, NetworkState]:
-    """[P] mean losses over the steps where the mask is True, [P, n] their gradients, and the state after the last step
-    with its derivatives. A state that is given without derivatives depends on no weight."""
+    """Losses and gradients in forward mode.
+
+    Args:
+        layout: the network.
+        genomes: [P, n].
+        examples: what it is evaluated on.
+        loss: its name.
+        state: where to start, per layer: state name → [P, B, size]; "∂" + name → its derivatives [P, B, size, n]. A
+            state without derivatives depends on no weight. None: the initial state.
+
+    Returns:
+        [P] mean losses over the steps where the mask is True, [P, n] their gradients, and the state after the last step
+            with
+        its derivatives.
+    """
     with single_thread(), torch.no_grad(), dual.dual_level():
         parts = [
             _member_gradient(layout, genome, examples, loss, _select_member(state, p))
@@ -43,6 +56,7 @@ def _member_gradient(
     n, (inputs, targets, mask) = len(genome), examples.to_dense(layout.outputs).tensors
     weights = _make_dual(genome.expand(n, n), torch.eye(n).to(genome))
     begin = None if state is None else [_to_dual(layer, n) for layer in state]
+    # n copies of the member; in copy k the derivative is that by weight k
     outputs, end = Reference(layout, weights).run(inputs, begin)
     steps = losses.step_loss(loss)(outputs, targets)
     mean = torch.where(mask, steps, 0.0).flatten(1).sum(1) / examples.count
@@ -61,7 +75,7 @@ def _to_dual(layer: dict[str, Tensor], n: int) -> dict[str, Tensor]:
 
 
 def _from_dual(layer: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The opposite of `_dual`."""
+    """The opposite of `_to_dual`."""
     state: dict[str, Tensor] = {}
     for name, values in layer.items():
         value, derivative = _unpack_dual(values)
@@ -85,7 +99,17 @@ def _select_member(state: NetworkState | None, member: int) -> NetworkState | No
 
 
 def check_derivative_memory(layout: Layout, members: int, sequences: int, steps: int) -> None:
-    """Raises EvornnError where the derivatives would not fit into memory."""
+    """Check that the derivatives fit into memory.
+
+    Args:
+        layout: the network.
+        members: P.
+        sequences: B.
+        steps: T.
+
+    Raises:
+        EvornnError: they don't.
+    """
     (values, kept), n = layout.value_counts, layout.n
     carried = sum(sum(layout.carried_sizes(layer).values()) for layer in range(layout.layers))
     work = 4 * n * n + 2 * n * sequences * (values + steps * kept)  # of one member, with derivatives

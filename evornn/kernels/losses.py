@@ -1,4 +1,4 @@
-"""Losses of a population's outputs, masked. All but `zero_one` (and a user's own function) have a gradient."""
+"""Losses of a population's outputs, masked. All but `zero_one` (and some of users' own) have a gradient."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def mse(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """−Σ target·log softmax(output), nats: outputs are logits, targets probabilities or one-hot."""
+    """−Σ target·log softmax(output) in nats; outputs are logits, targets probabilities or one-hot."""
     return -(targets * outputs.log_softmax(-1)).sum(-1)
 
 
 def binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the O outputs of −t·log σ(y) − (1−t)·log(1 − σ(y)), nats: outputs are logits."""
+    """Mean over the O outputs of −t·log σ(y) − (1−t)·log(1 − σ(y)), in nats; outputs are logits."""
     return (torch.nn.functional.softplus(outputs) - targets * outputs).mean(-1)
 
 
 def zero_one(outputs: Tensor, targets: Tensor) -> Tensor:
-    """1 where the decision is wrong: the largest output (O > 1), or whether the one output is above 0."""
+    """1 where the decision is wrong: the largest output (O > 1), or the sign of the one output."""
     if outputs.shape[-1] > 1:
         wrong = (outputs.argmax(-1) != targets.argmax(-1)).to(outputs.dtype)
     else:
@@ -44,19 +44,29 @@ WITHOUT_GRADIENT = frozenset({"zero_one"})
 
 
 def step_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of each step by name. Raises UnknownName."""
+    """The loss of each step, by name. Raises UnknownName."""
     if name not in STEP_LOSSES:
         raise UnknownName("loss", name, STEP_LOSSES)
     return STEP_LOSSES[name]
 
 
 def total(loss: str, outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """[P] sums over the steps where the mask is True; where it is not, targets must be numbers too."""
+    """Sums of a loss over the steps that count.
+
+    Args:
+        loss: its name.
+        outputs: [P, B, T, O].
+        targets: [B, T, O], numbers everywhere.
+        mask: [B, T] True where a step counts.
+
+    Returns:
+        [P].
+    """
     steps = step_loss(loss)(outputs, targets)
     return sum_members(torch.where(mask, steps, 0.0))
 
 
 def sum_members(values: Tensor) -> Tensor:
-    """[P, B, T] → [P]. On the CPU row by row: torch's sum over an axis gives a row other bits in another company."""
+    """[P, B, T] → [P]. On the CPU row by row: the bits of torch's sum over an axis depend on the other rows."""
     rows = values.flatten(1)
     return rows.sum(1) if values.is_cuda else torch.stack([row.sum() for row in rows])

@@ -1,5 +1,5 @@
-"""The form of a network that is no gated cell: its parameters by name, and its forward pass in torch for a whole
-population at once. `Direct` is to a model what `Reference` is to a cell."""
+"""Models: networks that are not one equation per step. A model names its parameters and writes its forward pass in
+torch for a population at once. `ModelInterpreter` is to a model what `Reference` is to a cell."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ModelState: TypeAlias = dict[str, Tensor]  # name → [P, B, size]
 
 @dataclass(frozen=True)
 class Dimensions:
-    """The sizes of a network. What an architecture does not take (`Model.takes`) is 1 or zero here."""
+    """The sizes of a network. A size that an architecture does not use (`Model.size_fields`) is 1 or zero here."""
 
     inputs: int
     units: int
@@ -36,36 +36,60 @@ class Dimensions:
 class Model(ABC):
     """An architecture written directly in torch. Its fields (see `evornn.settings`) are its settings.
 
-    No operation may mix members: what one of them computes must not depend, not even in the last bit, on those beside
-    it. `affine` and `rows` (see `kernels/reference.py`) keep to that.
+    To write one, name its `parameters` and write `run`; a model with a state also writes `initial_state`.
+
+    >>> from evornn import Network
+    >>> from evornn.settings import settings
+    >>> @settings
+    ... class Perceptron(Model):
+    ...     def parameters(self, d):
+    ...         yield from map_parts("hidden", d.units, d.inputs, initial=uniform(d.inputs))
+    ...         yield from map_parts("readout", d.outputs, d.units, initial=uniform(d.units))
+    ...     def run(self, w, inputs, state, d):
+    ...         h = torch.tanh(affine(inputs.flatten(0, 1), w["hidden.weight"], w["hidden.bias"]))
+    ...         y = affine(h, w["readout.weight"], w["readout.bias"])                # [P, B·T, O]
+    ...         return y.view(len(y), *inputs.shape[:2], d.outputs), state
+    >>> Network(Perceptron(), inputs=2, units=4, outputs=1).n
+    17
+
+    No operation may mix members: what is computed for one must not depend, not even in the last bit, on the others.
+    `affine` and `expand_rows` (in `kernels/reference.py`) keep to that.
     """
 
-    size_fields: ClassVar[tuple[str, ...]] = (
-        "units",
-    )  # those of units, layers and initial_state that it has a use for
-    default_layers: ClassVar[int] = 1  # where nobody says how many
+    size_fields: ClassVar[tuple[str, ...]] = ("units",)  # of units, layers and initial_state, those that it uses
+    default_layers: ClassVar[int] = 1  # of a network that does not set them
     learnable: ClassVar[tuple[str, ...]] = ()  # states that start from parameters where initial_state is learned
-    causal: ClassVar[bool] = True  # no output depends on what comes after it
+    causal: ClassVar[bool] = True  # no output depends on later inputs
     differentiable: ClassVar[bool] = True
-    padding: ClassVar[float] = 0.0  # NaN for a model that must know where a sequence ends
+    padding: ClassVar[float] = 0.0  # NaN for a model that needs to know where a sequence ends
 
     def check(self, d: Dimensions) -> None:
         """Raises EvornnError for sizes that don't fit."""
 
     def check_inputs(self, inputs: Tensor, d: Dimensions) -> None:
-        """Raises EvornnError for inputs [B, T, I] that mean nothing to this architecture."""
+        """Raises EvornnError for inputs [B, T, I] that have no meaning for the architecture."""
 
     @abstractmethod
     def parameters(self, d: Dimensions) -> Iterator[BlockSpec]:
         """Name, shape, initial distribution and mask of each block of the genome, in order."""
 
     def initial_state(self, d: Dimensions) -> Mapping[str, NDArray[np.float32]]:
-        """State name → [size] before the first step. What is named here is carried from one call to the next."""
+        """State name → [size] before the first step. These states are carried from one call to the next."""
         return {}
 
     @abstractmethod
     def run(self, w: Parameters, inputs: Tensor, state: ModelState, d: Dimensions) -> tuple[Tensor, ModelState]:
-        """Inputs [B, T, I] and the state before → outputs [P, B, T, O] and the state after the last step."""
+        """The forward pass of a population.
+
+        Args:
+            w: parameter name → [P, *shape].
+            inputs: [B, T, I].
+            state: state name → [P, B, size] before the first step.
+            d: the sizes of the network.
+
+        Returns:
+            Outputs [P, B, T, O], and the state after the last step.
+        """
 
 
 class ModelLayout(BaseLayout):
@@ -92,8 +116,8 @@ class ModelLayout(BaseLayout):
 
     @property
     def value_counts(self) -> tuple[int, int]:
-        """An estimate: what each matrix gives and three things made of it, and eight numbers for each one that is
-        carried, read or put out."""
+        """An estimate: four numbers for each row of a matrix (its product and three values made of it), and eight for
+        each input, output and carried number."""
         products = sum(block.shape[0] for block in self.blocks.values() if len(block.shape) > 1)
         return 4 * products + 8 * (self.inputs + self.outputs + sum(self.carried_sizes(0).values())), 2 * self.outputs
 
@@ -107,20 +131,20 @@ class ModelLayout(BaseLayout):
 
 
 class ModelInterpreter:
-    """One model with the genomes of a population: `run` is the whole forward pass."""
+    """One model with the genomes of a population: `run` is the complete forward pass."""
 
     def __init__(self, form: ModelLayout, genomes: Tensor) -> None:
         self.form, self.genomes = form, genomes
         self.parameters = {name: matrix(form, genomes, name) for name in form.blocks}
 
     def run(self, inputs: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
-        """[B, T, I] → outputs [P, B, T, O] and the state after the last step, from which a next call goes on."""
+        """[B, T, I] → outputs [P, B, T, O] and the state after the last step, with which a later call continues."""
         before = self.initial_state(len(inputs))[0] if state is None else state[0]
         outputs, after = self.form.model.run(self.parameters, inputs, before, self.form.dimensions)
         return outputs, [after]
 
     def initial_state(self, batch: int) -> NetworkState:
-        """The state before the first step: the model's, moved by the genome where it is learned."""
+        """The state before the first step: the model's, plus the genome's where it is learned."""
         states = {}
         for name, values in self.form.initial_states.items():
             first = torch.as_tensor(values).to(self.genomes).expand(len(self.genomes), batch, -1)
@@ -131,11 +155,20 @@ class ModelInterpreter:
         return [states]
 
 
-# ---- what models are made of -----------------------------------------------------------------------------------------
+# ---- building blocks of models ---------------------------------------------------------------------------------------
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x [P, N, columns] (or [N, columns], the same for all members) → weight [P, rows, columns]·x + bias [P, rows]."""
+    """weight·x + bias, for each member by itself.
+
+    Args:
+        x: [P, N, columns], or [N, columns], the same for all members.
+        weight: [P, rows, columns].
+        bias: [P, rows]; None: none.
+
+    Returns:
+        [P, N, rows].
+    """
     x = x.expand(len(weight), -1, -1) if x.ndim == 2 else x
     return (
         torch.bmm(x, weight.mT) if bias is None else torch.baddbmm(expand_rows(bias[:, None], x.shape[1]), x, weight.mT)
@@ -143,7 +176,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def unflatten(values: Tensor, rows: int) -> Tensor:
-    """[P, B, rows · columns], as a state is carried, → [P, B, rows, columns]."""
+    """[P, B, rows · columns], the form in which a state is carried, → [P, B, rows, columns]."""
     return values.reshape(*values.shape[:-1], rows, -1)
 
 
@@ -154,19 +187,26 @@ def uniform(fan_in: int) -> Uniform:
 
 
 def map_parts(name: str, out: int, *sources: int, initial: Uniform) -> Iterator[BlockSpec]:
-    """The blocks of an affine map: a weight [out, all columns of its sources] and a bias [out]."""
+    """The blocks of an affine map: a weight [out, columns of all its sources] and a bias [out].
+
+    Args:
+        name: of the map; its blocks are "name.weight" and "name.bias".
+        out: rows.
+        sources: the sizes of its sources.
+        initial: the distribution of weights and biases.
+    """
     yield f"{name}.weight", (out, sum(sources)), initial, None
     yield f"{name}.bias", (out,), initial, None
 
 
 def lengths(inputs: Tensor) -> Tensor:
-    """[B] how many steps each sequence has, where its padding is NaN."""
+    """[B] the number of steps of each sequence, where padding is NaN."""
     is_valid = ~inputs.isnan().all(-1)
     return is_valid.shape[1] - is_valid.flip(1).int().argmax(1)
 
 
 def refuse(where: Tensor, problem: str) -> None:
-    """Raises EvornnError if any step [B, T] is True, naming the first one."""
+    """Raises EvornnError if any step [B, T] is True, and names the first one."""
     if bool(where.any()):
         b, t = (int(k) for k in where.nonzero()[0])
         raise EvornnError(f"inputs: sequence {b}, step {t}: {problem}")

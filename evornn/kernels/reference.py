@@ -1,6 +1,9 @@
 """The reference interpreter: a traced equation on torch tensors [P, B, units], differentiable, on any device.
 
-Every other kernel is tested against this one in float64.
+Every other kernel is tested against it in float64. `Reference` runs the time loop, `Layer` one step of a layer, and
+`Product` the affine maps that share their sources. Two rules keep a member's bits independent of the other members:
+products are batched over members (`baddbmm`), and a vector is repeated over rows by a product (`expand_rows`), not by
+broadcasting.
 """
 
 from __future__ import annotations
@@ -45,30 +48,41 @@ TORCH_OPS: dict[str, Callable[..., Any]] = {
 
 
 class Reference:
-    """One network's equation with the genomes of a population: `run` is the whole forward pass."""
+    """One network's equation with the genomes of a population: `run` is the complete forward pass."""
 
     def __init__(self, layout: Layout, genomes: Tensor) -> None:
         self.layout, self.genomes = layout, genomes
         self.layers = [Layer(layout, k, genomes) for k in range(layout.layers)]
 
     def run(self, inputs: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
-        """[B, T, I] → outputs [P, B, T, O] and the state after the last step, from which a next call goes on."""
+        """[B, T, I] → outputs [P, B, T, O] and the state after the last step, with which a later call continues."""
         hidden, end = self.hidden_states(inputs, state)
         return self.readout(hidden.flatten(1, 2)).view(*hidden.shape[:3], -1), end
 
     def hidden_states(
         self, inputs: Tensor, state: NetworkState | None = None, forced_outputs: Tensor | None = None
     ) -> tuple[Tensor, NetworkState]:
-        """What the read-out sees [P, B, T, H], and the state after the last step. `forced` [B, T, O]: outputs that are
-        fed back in place of the network's own (teacher forcing)."""
+        """The values that the read-out sees.
+
+        Args:
+            inputs: [B, T, I].
+            state: per layer: state name → [P, B, size]; None: the initial state.
+            forced_outputs: [B, T, O] fed back in place of the network's own outputs (teacher forcing).
+
+        Returns:
+            [P, B, T, H], and the state after the last step.
+        """
         batch, length, _ = inputs.shape
         states = self.initial_state(batch) if state is None else state
         feedback, timed = ("y" in self.layout.trace.leaves), ("t" in self.layout.trace.leaves)
         y, t = self._last_value("y", self.layout.outputs, states, batch), self._last_value("t", 1, states, batch)
+        # The inputs of all steps are known, so the first layer multiplies them at once; the loop adds what depends
+        # on states.
         first = self.layers[0].input_products(inputs)
         seen = []
         for step in range(length):
             now, x = [], inputs[:, step].unsqueeze(0)
+            # Layers in order: each sees the new output of the one below, and all see the last output y of the network.
             for k, layer in enumerate(self.layers):
                 ready = {product: values[:, step] for product, values in first.items()} if k == 0 else {}
                 now.append(layer.step(x, y, t, states[k], ready))
@@ -78,6 +92,7 @@ class Reference:
                 y = self.readout(x) if forced_outputs is None else forced_outputs[:, step].expand(len(x), -1, -1)
             t = t + 1 if timed else t
             states = now
+        # The fed-back output and the time travel with every layer's state, so that a later call can continue.
         carried = {**({"y": y} if feedback else {}), **({"t": t} if timed else {})}
         return torch.stack(seen, 2), [{**s, **carried} for s in states]
 
@@ -86,12 +101,12 @@ class Reference:
         return [layer.initial_state(batch) for layer in self.layers]
 
     def _last_value(self, name: str, size: int, states: NetworkState, batch: int) -> Tensor:
-        """[P, B, size] the last output or the time that a call before has left; at the start 0."""
+        """[P, B, size] the last output or time of an earlier call; 0 at the start."""
         carried = states[-1].get(name)
         return carried if carried is not None else self.genomes.new_zeros(len(self.genomes), batch, size)
 
     def readout(self, h: Tensor) -> Tensor:
-        """What a layer puts out [P, B, H] → the network's outputs [P, B, O]."""
+        """[P, B, H] what a layer puts out → the network's outputs [P, B, O]."""
         if not self.layout.readout:
             return h[..., : self.layout.outputs]
         weight, bias = (matrix(self.layout, self.genomes, f"readout.{part}") for part in ("weight", "bias"))
@@ -108,6 +123,8 @@ class Layer:
             Product(group, layout, index, genomes) for group in group_by_sources(list(self.trace.maps.values()))
         ]
         self.product_of = {node: product for product in self.products for node in product.nodes}
+        # Values without leaves (parameters per unit, constants, what is made of them) are computed once,
+        # [P, 1, size] each.
         self.static_values: dict[Node, Any] = {}
         for node in (*self.trace.order, *self.trace.output_order):
             if node in self.trace.static_nodes and node not in self.static_values:
@@ -123,7 +140,7 @@ class Layer:
         return {s: z + matrix(self.layout, self.genomes, f"{self.index}.{s}.initial")[:, None] for s, z in zero.items()}
 
     def input_products(self, inputs: Tensor) -> dict[int, Tensor]:
-        """Product number → [P, T, B, rows]: what the inputs of all steps, known beforehand, add to each product."""
+        """Product number → [P, T, B, rows]: what the inputs of all steps, known in advance, add to each product."""
         x = inputs.transpose(0, 1).reshape(1, -1, inputs.shape[-1]).expand(len(self.genomes), -1, -1)
         leaf, shape = self.trace.leaves.get("x"), (len(self.genomes), inputs.shape[1], inputs.shape[0], -1)
         sums = {}
@@ -137,12 +154,24 @@ class Layer:
     def step(
         self, x: Tensor, y: Tensor, t: Tensor, state: Mapping[str, Tensor], input_sums: Mapping[int, Tensor]
     ) -> dict[str, Tensor]:
-        """The new states; `ready` holds, per product number, what its input source has already added."""
-        given = {**state, "x": x, "y": y, "t": t}
+        """One time step.
+
+        Args:
+            x: [P or 1, B, I] the layer's input.
+            y: [P, B, O] the network's last output.
+            t: [P, B, 1] the time.
+            state: state name → [P, B, size].
+            input_sums: product number → what its input source has already added, as from `input_products`.
+
+        Returns:
+            The new states.
+        """
+        arguments = {**state, "x": x, "y": y, "t": t}
         values = self._static_rows(x.shape[1])
         for name, leaf in self.trace.leaves.items():
-            values[leaf] = given[name]
+            values[leaf] = arguments[name]
         for node in self.trace.order:
+            # the first map of a product computes all of its maps, whose nodes then have values
             if node in values:
                 continue
             if node.op == "affine":
@@ -158,6 +187,7 @@ class Layer:
     def output(self, state: Mapping[str, Tensor]) -> Tensor:
         """[P, B, H] what the read-out or the next layer sees."""
         values = self._static_rows(next(iter(state.values())).shape[1])
+        # `output_order` is written in the state leaves, which here stand for the new states
         for name in self.trace.states:
             values[self.trace.leaves[name]] = state[name]
         for node in self.trace.output_order:
@@ -167,18 +197,20 @@ class Layer:
         return result
 
     def _static_rows(self, batch: int) -> dict[Node, Any]:
-        """What is the same at every step, one row per sequence; computed at the first step."""
+        """The values that are the same at every step, one row per sequence; computed at the first step."""
         if batch not in self.static_rows:
             self.static_rows[batch] = {node: expand_rows(values, batch) for node, values in self.static_values.items()}
         return dict(self.static_rows[batch])
 
     def _value(self, node: Node, values: Mapping[Node, Any]) -> Any:
+        """The value of an operation, from those of its operands."""
         args: list[Any] = [values[a] if isinstance(a, Node) else a for a in node.args]
         if node.op == "spread":
             return args[0].repeat_interleave(self.sizes["units"] // args[0].shape[-1], -1)
         return TORCH_OPS[node.op](*args)
 
     def _static_value(self, node: Node) -> Any:
+        """The value of a node without leaves, [P, 1, size]."""
         if node.op == "parameter":
             return matrix(self.layout, self.genomes, f"{self.index}.{node.name}")[:, None]
         if node.values is not None:
@@ -221,7 +253,7 @@ class Product:
 
 
 def expand_rows(vectors: Tensor, count: int) -> Tensor:
-    """[P, 1, H] → [P, count, H]. As a product, since the gradient of a broadcast is a sum over an axis, whose rounding
+    """[P, 1, H] → [P, count, H], as a product: the gradient of a broadcast is a sum over an axis, whose rounding
     depends on a member's place in the population."""
     return torch.bmm(vectors.new_ones(1, 1, 1).expand(len(vectors), count, 1), vectors)
 
@@ -235,7 +267,16 @@ def group_by_sources(nodes: list[Node]) -> list[list[Node]]:
 
 
 def matrix(layout: BaseLayout, genomes: Tensor, name: str) -> Tensor:
-    """[P, *shape] a block of the genomes, or weights that the architecture fixes; what a mask leaves out is 0."""
+    """A block of the genomes, or weights that the architecture fixes; 0 where a mask leaves out a weight.
+
+    Args:
+        layout: the network.
+        genomes: [P, n].
+        name: of the block.
+
+    Returns:
+        [P, *shape].
+    """
     if name in layout.fixed_weights:
         values = torch.as_tensor(layout.fixed_weights[name], dtype=genomes.dtype, device=genomes.device)
         return values.expand(len(genomes), -1, -1)

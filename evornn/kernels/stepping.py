@@ -1,4 +1,5 @@
-"""A population's networks, one step at a time, each with inputs of its own: what drives a loop that torch can't see."""
+"""A population's networks one step at a time, each with inputs of its own: for loops around programs that torch
+can't see."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ class NetworkStepper:
         self.y = genomes.new_zeros(len(genomes), episodes, layout.outputs)
 
     def act(self, x: Tensor, t: Tensor) -> Tensor:
-        """Inputs [P, E, I] and times [P, E, 1] → outputs [P, E, O]; advances the networks' states."""
+        """Inputs [P, E, I] and times [P, E, 1] → outputs [P, E, O]. The networks' states advance by one step."""
         now = []
         for layer, state in zip(self.network.layers, self.states, strict=True):
             now.append(layer.step(x, self.y, t, state, {}))
@@ -27,7 +28,7 @@ class NetworkStepper:
         return self.y
 
     def select(self, mask: Tensor) -> NetworkStepper:
-        """The same networks at the same step, only those where `left` [P] is True."""
+        """The same networks at the same step, only those where `mask` [P] is True."""
         stepper = NetworkStepper(self.layout, self.genomes[mask], self.y.shape[1])
         stepper.states = [{name: values[mask] for name, values in layer.items()} for layer in self.states]
         stepper.y = self.y[mask]

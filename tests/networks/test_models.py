@@ -307,7 +307,7 @@ def test_a_causal_network_does_not_see_the_future(case):
 def test_models_run_on_torch_and_say_so(case):
     assert network(case).backend_used == network(case, backend="torch").backend_used == "torch"
     with pytest.raises(
-        EvornnError, match=r"no gated cell, but written in torch: set network\.backend to auto or torch"
+        EvornnError, match=r"written in torch, not a cell: set network\.backend to auto or torch"
     ):
         network(case, backend="simd")
 
