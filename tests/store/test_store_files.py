@@ -64,6 +64,12 @@ def test_urls_that_are_none(wrong: str, says: str) -> None:
         parse_url(wrong)
 
 
+@pytest.mark.parametrize("driver", ["pg8000", "nodriver"])  # SQLAlchemy knows the first, and doesn't find it
+def test_another_driver_is_refused(driver: str) -> None:
+    with pytest.raises(StoreError, match=rf"no driver for postgresql\+{driver}: want sqlite.* or postgresql://USER"):
+        open_store(f"postgresql+{driver}://me@127.0.0.1/x")
+
+
 def test_a_missing_file_directory_or_table(url: str, path: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no database"):
         open_store(url, create=False)
