@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -40,6 +40,15 @@ COLUMNS: tuple[tuple[str, str, dict[str, Any]], ...] = (  # field, title, more
     ("seconds", "Computing time", {"width": 140}),
     ("created", "Created (UTC)", {"width": 180}),
 )
+
+CELLS: dict[str, Callable[[StoredRun], Any]] = {  # of columns that show something else than the run's field
+    "run": lambda run: run.id,
+    "share": lambda run: round(fraction_done(run), 3),
+    "left": time_left,
+    "network_steps": lambda run: "" if run.network_steps is None else f"{run.network_steps:,}",
+    "seconds": lambda run: "" if run.seconds is None else duration(run.seconds),
+    "created": lambda run: timestamp(run.created),
+}
 
 
 def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
@@ -170,26 +179,12 @@ def order(model: Any) -> str:
 
 def row(context: PageContext, run: StoredRun) -> dict[str, Any]:
     """A run as the grid shows it: numbers for reading, what is not known as nothing."""
-    return {
-        "id": str(run.id),
-        "run": run.id,
-        "link": context.link(f"run/{run.id}"),
-        "state": run.state,
-        "share": round(fraction_done(run), 3),
-        "left": time_left(run),
-        **{
-            name: getattr(run, name)
-            for name in ("experiment", "job", "task", "network", "trainer", "seed", "parameters")
-        },
-        **{name: _loss(getattr(run, name)) for name in ("champion_valid", "test_loss", "test_score")},
-        "network_steps": "" if run.network_steps is None else f"{run.network_steps:,}",
-        "seconds": "" if run.seconds is None else duration(run.seconds),
-        "created": timestamp(run.created),
-    }
+    cells = {field: CELLS[field](run) if field in CELLS else _cell(getattr(run, field)) for field, *_ in COLUMNS}
+    return {"id": str(run.id), "link": context.link(f"run/{run.id}"), **cells}
 
 
-def _loss(value: float | None) -> str:
-    return "" if value is None else number(value)
+def _cell(value: Any) -> Any:
+    return "" if value is None else number(value) if isinstance(value, float) else value
 
 
 PAGE = DashboardPage("Runs", "", layout, install)

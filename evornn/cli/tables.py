@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 
 COLOURS = {"succeeded": "green", "failed": "red", "running": "cyan", "cancelling": "yellow", "cancelled": "yellow"}
 COST_FIELDS = ("network_steps", "evaluations", "updates")
+RUN_COLUMNS = {  # heading → field
+    "run": "id",
+    "task": "task",
+    "network": "network",
+    "trainer": "trainer",
+    "seed": "seed",
+    "state": "state",
+    "n": "parameters",
+    "validation": "champion_valid",
+    "test": "test_loss",
+    "steps": "network_steps",
+    "s": "seconds",
+}
 BARS = "▁▂▃▄▅▆▇█"
 MIN_COLUMN_WIDTH = 8  # characters of a column that can still be read
 
@@ -80,26 +93,7 @@ def tokens(records: Sequence[Token]) -> RenderableType:
 def runs(records: Sequence[StoredRun]) -> RenderableType:
     if not records:
         return "no such runs"
-    columns = ("run", "task", "network", "trainer", "seed", "state", "n", "validation", "test", "steps", "s")
-    return table(
-        columns,
-        [
-            (
-                r.id,
-                r.task,
-                r.network,
-                r.trainer,
-                r.seed,
-                r.state,
-                r.parameters,
-                r.champion_valid,
-                r.test_loss,
-                r.network_steps,
-                r.seconds,
-            )
-            for r in records
-        ],
-    )
+    return table(tuple(RUN_COLUMNS), [[getattr(run, field) for field in RUN_COLUMNS.values()] for run in records])
 
 
 def run(record: StoredRun, curve: Sequence[Row], result: Result | None) -> RenderableType:

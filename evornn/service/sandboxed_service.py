@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from evornn.service.expansion import ExpandedSpec, expand
 from evornn.service.helper_process import HelperProcess
 from evornn.service.policy import SubmissionPolicy
-from evornn.service.service import Service, compare_runs, load_design, render_report
+from evornn.service.service import Service
 from evornn.service.tuning.session import TuningSessions, TuningStep
-from evornn.store.records import JobId, RunId
 from evornn.store.store import Store, open_store
 
-if TYPE_CHECKING:
-    from evornn.experiments.analysis.comparison import Comparison
-    from evornn.service.reading.figures import ComparisonFigures, NetworkFigures
-    from evornn.service.reading.saved_network import Design
-
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class SandboxedService(Service):
-    """A service that never computes in its own process, and whose specs are bound to rules."""
+    """A service that never computes in its own process, and whose specs are bound to a policy."""
 
     def __init__(self, store: Store, helper: HelperProcess, policy: SubmissionPolicy, owner: str = "") -> None:
         super().__init__(store, policy, owner)
@@ -39,27 +34,8 @@ class SandboxedService(Service):
     def tune(self, spec: Mapping[str, Any]) -> TuningStep:
         return self.helper.call(_step, self._url, dict(spec), self.policy or SubmissionPolicy(), self.owner)
 
-    def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
-        return self._call_on_store(compare_runs, job, tuple(runs))
-
-    def report(self, job: JobId) -> str:
-        return self._call_on_store(render_report, job)
-
-    def design(self, run: RunId) -> Design:
-        return self._call_on_store(load_design, run)
-
-    def draw_comparison(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> ComparisonFigures:
-        from evornn.service.reading.figures import draw_comparison
-
-        return self._call_on_store(draw_comparison, job, tuple(runs))
-
-    def draw_network(self, run: RunId) -> NetworkFigures | None:
-        from evornn.service.reading.figures import draw_network
-
-        return self._call_on_store(draw_network, run)
-
-    def _call_on_store(self, function: Callable[..., T], *arguments: Any) -> T:
-        result: T = self.helper.call(_on_store, function, self._url, *arguments)
+    def call(self, function: Callable[Concatenate[Store, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        result: T = self.helper.call(_on_store, function, self._url, arguments, keywords)
         return result
 
     @property
@@ -67,8 +43,8 @@ class SandboxedService(Service):
         return self.store.url.render_as_string(hide_password=False)
 
 
-def _on_store(function: Callable[..., T], url: str, *arguments: Any) -> T:
-    return function(_store(url), *arguments)
+def _on_store(function: Callable[..., T], url: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> T:
+    return function(_store(url), *arguments, **keywords)
 
 
 def _step(url: str, spec: Mapping[str, Any], policy: SubmissionPolicy, owner: str) -> TuningStep:

@@ -5,8 +5,8 @@ What a store answers by itself (jobs, runs, curves, events, cancel, …) is aske
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from evornn.service.expansion import ExpandedSpec, enqueue, expand
 from evornn.service.policy import SubmissionPolicy
@@ -20,21 +20,24 @@ from evornn.store.store import Store
 if TYPE_CHECKING:
     from evornn.experiments.analysis.comparison import Comparison
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class Service:
-    """The verbs, on a store. `owner` is who asks; with `rules`, specs may name only what these allow."""
+    """The verbs, on a store. `owner` is who asks; with a policy, specs may name only what it allows."""
 
     def __init__(self, store: Store, policy: SubmissionPolicy | None = None, owner: str = "") -> None:
         self.store, self.policy, self.owner = store, policy, owner
         self._sessions = TuningSessions(store)
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
-        """Queue a spec's runs; `verbs.Verbs` says more."""
+        """Queue a spec's runs; `interface.ServiceInterface` says more."""
         expanded = self.expand(spec)
         return enqueue(self.store, spec, expanded, idempotency_key, owner=self.owner, priority=priority)
 
     def tune(self, spec: Mapping[str, Any]) -> TuningStep:
-        """What a tuning goes on with; `verbs.Verbs` says more."""
+        """What a tuning goes on with; `interface.ServiceInterface` says more."""
         return self._sessions.step(spec, self.policy, self.owner)
 
     def expand(self, spec: Mapping[str, Any]) -> ExpandedSpec:
@@ -42,21 +45,25 @@ class Service:
         return expand(spec, self.policy)
 
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
-        return compare_runs(self.store, job, runs)
+        return self.call(compare_runs, job, tuple(runs))
 
     def report(self, job: JobId) -> str:
-        return render_report(self.store, job)
+        return self.call(render_report, job)
 
     def design(self, run: RunId) -> Design:
-        return load_design(self.store, run)
+        return self.call(load_design, run)
 
     def draw_comparison(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> ComparisonFigures:
         """`compare` with the charts of the report."""
-        return draw_comparison(self.store, job, runs)
+        return self.call(draw_comparison, job, tuple(runs))
 
     def draw_network(self, run: RunId) -> NetworkFigures | None:
         """Charts of the best network that a run has found so far; None before its first mark. Raises NotFound."""
-        return draw_network(self.store, run)
+        return self.call(draw_network, run)
+
+    def call(self, function: Callable[Concatenate[Store, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """`function(store, …)`, here or, in a subclass, in another process: a function of a module, plain arguments."""
+        return function(self.store, *arguments, **keywords)
 
 
 def submit(store: Store, data: Mapping[str, Any], idempotency_key: str | None = None) -> JobId:

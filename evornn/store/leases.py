@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Integer,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -288,19 +300,16 @@ def _save_checkpoint(connection: Connection, run: RunId, checkpoint: Checkpoint)
 def _result_columns(connection: Connection, run: RunId, result: Result) -> dict[str, Any]:
     """Columns of the run that show its result; those of the last row stay."""
     before = connection.execute(select(runs.c.not_finite).where(runs.c.id == run)).scalar_one() or {}
-    names = ("train_loss", "valid_loss", "test_loss", "test_score", "seconds")
-    values, non_finite = split_non_finite({name: getattr(result, name) for name in names})
-    counts = {name: int(getattr(result, name)) for name in ("network_steps", "evaluations", "updates")}
-    kept = {name: text for name, text in before.items() if name not in names}
-    return {
-        **counts,
-        **values,
-        "not_finite": {**kept, **(non_finite or {})} or None,
-        "score": result.score,
-        "solved": result.solved,
-        "stopped_by": result.stopped_by,
-        "hits": {target: int(steps) for target, steps in result.hits.items()},
-    }
+    values = {field.name: getattr(result, field.name) for field in fields(Result) if field.name in runs.c}
+    numbers, non_finite = split_non_finite({name: values[name] for name in values if _is(Double, name)})
+    counts = {name: None if values[name] is None else int(values[name]) for name in values if _is(Integer, name)}
+    kept = {name: text for name, text in before.items() if name not in numbers}
+    hits = {target: int(steps) for target, steps in result.hits.items()}
+    return {**values, **numbers, **counts, "hits": hits, "not_finite": {**kept, **(non_finite or {})} or None}
+
+
+def _is(kind: type[Any], name: str) -> bool:
+    return isinstance(runs.c[name].type, kind)
 
 
 def _upsert_worker(connection: Connection, owner: str, columns: dict[str, Any], claims: int = 0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from stores import checkpoint, filled, result, row, submitted
 from evornn.store import upgrades
 from evornn.store.database import Database
 from evornn.store.errors import StoreError
+from evornn.store.records import StoredRun
 from evornn.store.schema import HEAD, VERSION_TABLE, metadata
 from evornn.store.store import open_store
 from evornn.store.upgrades import check, upgrade
+from evornn.training.records import Result
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -37,6 +40,12 @@ def test_head_is_the_newest_migration_and_the_tables_are_the_models(url: str) ->
     for table in metadata.tables:
         found = execute(url, f"SELECT count(*) FROM {table}")[0][0]
         assert found or table == "readers", f"the tests put nothing into {table}"
+
+
+def test_a_result_is_stored() -> None:
+    names = {field.name for field in fields(Result)} - {"genome", "environment"}
+    assert not names - set(metadata.tables["runs"].c.keys()), "add a column in evornn/store/schema.py and a migration"
+    assert not names - {field.name for field in fields(StoredRun)}, "add the field in evornn/store/records.py"
 
 
 def test_down_and_up_again_with_data(url: str) -> None:
