@@ -1,4 +1,4 @@
-"""The form of what people ask of evornn, the same for a store of this machine and for a server."""
+"""The interfaces of the store and the service: the same whether the store is on this machine or behind a server."""
 
 from __future__ import annotations
 
@@ -17,78 +17,139 @@ if TYPE_CHECKING:
 
 
 class StoreInterface(Protocol):
-    """What `Store` answers and changes by itself; `evornn.store.store` says what each method does and raises."""
+    """The methods of `Store` that also work through a server; `RemoteStore` (`client/remote.py`) has the same."""
 
     @property
     def display_url(self) -> str:
-        """A URL for people, without its password."""
+        """The URL without its password."""
 
     @keywords_of(JobQuery)
-    def jobs(self, query: JobQuery) -> list[StoredJob]: ...
+    def jobs(self, query: JobQuery) -> list[StoredJob]:
+        """The jobs that match, newest first. Raises UnknownName for an unknown state."""
 
-    def job(self, job: JobId) -> StoredJob: ...
+    def job(self, job: JobId) -> StoredJob:
+        """One job, with its runs counted by state. Raises NotFound."""
 
-    def spec(self, job: JobId) -> dict[str, Any]: ...
+    def spec(self, job: JobId) -> dict[str, Any]:
+        """The spec that was submitted. Raises NotFound."""
 
     @keywords_of(RunQuery)
-    def runs(self, query: RunQuery) -> list[StoredRun]: ...
+    def runs(self, query: RunQuery) -> list[StoredRun]:
+        """The runs that match. Raises UnknownName for an unknown state or column."""
 
-    def run(self, run: RunId) -> StoredRun: ...
+    def run(self, run: RunId) -> StoredRun:
+        """One run. Raises NotFound."""
 
-    def curve(self, run: RunId) -> list[Row]: ...
+    def curve(self, run: RunId) -> list[Row]:
+        """The rows of a run in the order of their marks. Raises NotFound."""
 
-    def curves(self, ids: Sequence[RunId]) -> dict[RunId, list[Row]]: ...
+    def curves(self, ids: Sequence[RunId]) -> dict[RunId, list[Row]]:
+        """The rows of many runs; empty for a run that has none."""
 
-    def champion(self, run: RunId) -> Genome: ...
+    def champion(self, run: RunId) -> Genome:
+        """The champion [n] of a finished run. Raises NotFound."""
 
-    def result(self, run: RunId) -> Result: ...
+    def result(self, run: RunId) -> Result:
+        """The result of a finished run. Raises NotFound."""
 
     def events(
         self, *, job: JobId | None = None, run: RunId | None = None, after: int = 0, limit: int = 1000
-    ) -> list[Event]: ...
+    ) -> list[Event]:
+        """Events, oldest first.
+
+        Args:
+            job: Only those of this job.
+            run: Only those of this run.
+            after: Only those after the event with this number.
+            limit: Maximum number of events.
+        """
 
     def logs(
         self, *, job: JobId | None = None, run: RunId | None = None, after: int = 0, limit: int = 1000
-    ) -> list[LogLine]: ...
+    ) -> list[LogLine]:
+        """Log lines of runs, oldest first.
 
-    def workers(self) -> list[Worker]: ...
+        Args:
+            job: Only those of this job's runs.
+            run: Only those of this run.
+            after: Only those after the line with this number.
+            limit: Maximum number of lines.
+        """
 
-    def query(self, sql: str, limit: int = 1000, timeout: float = 5.0) -> tuple[list[str], list[list[Any]]]: ...
+    def workers(self) -> list[Worker]:
+        """All owners of claims so far, latest heartbeat first."""
 
-    def cancel(self, *, job: JobId | None = None, run: RunId | None = None) -> int: ...
+    def query(self, sql: str, limit: int = 1000, timeout: float = 5.0) -> tuple[list[str], list[list[Any]]]:
+        """Run one SELECT over the views and tables of `docs/reference/store.md`.
 
-    def retry(self, *, job: JobId | None = None, run: RunId | None = None) -> int: ...
+        Args:
+            sql: The SELECT.
+            limit: Maximum number of rows; further ones are left out.
+            timeout: Deadline in seconds.
 
-    def resume(self, *, job: JobId | None = None, run: RunId | None = None) -> int: ...
+        Returns:
+            Column names, and rows of plain values.
 
-    def add_token(self, name: str, scopes: Iterable[str]) -> str: ...
+        Raises:
+            StoreError: The query is refused, fails, or takes too much time or memory.
+        """
 
-    def tokens(self) -> list[Token]: ...
+    def cancel(self, *, job: JobId | None = None, run: RunId | None = None) -> int:
+        """Cancel the runs of a job, or one run. Returns how many. Raises NotFound."""
 
-    def revoke_token(self, name: str) -> None: ...
+    def retry(self, *, job: JobId | None = None, run: RunId | None = None) -> int:
+        """Queue the failed runs of a job, or one run, to start over. Returns how many. Raises NotFound."""
 
-    def close(self) -> None: ...
+    def resume(self, *, job: JobId | None = None, run: RunId | None = None) -> int:
+        """Queue the failed, cancelled and abandoned runs of a job, or one run, to resume from their checkpoints.
+        Returns how many are queued. Raises NotFound."""
+
+    def add_token(self, name: str, scopes: Iterable[str]) -> str:
+        """Create an access token and return its secret. Raises Conflict if the name is taken."""
+
+    def tokens(self) -> list[Token]:
+        """All tokens, including revoked ones, oldest first."""
+
+    def revoke_token(self, name: str) -> None:
+        """Make a token invalid from now on. Raises NotFound."""
+
+    def close(self) -> None:
+        """Close the store or the connection."""
 
 
 class ServiceInterface(Protocol):
-    """A store, and what needs more than one."""
+    """A store, and what needs specs, networks and data beyond it: submit, tune, compare."""
 
     @property
-    def store(self) -> StoreInterface: ...
+    def store(self) -> StoreInterface:
+        """The store."""
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
-        """Queue a spec's runs, all of them checked before. Raises EvornnError; Conflict for a key that was used for
-        another spec."""
+        """Check all runs of a spec, then queue them.
+
+        Args:
+            spec: The spec as plain data.
+            idempotency_key: The same key and spec return the same job again.
+            priority: Runs with a larger one are claimed first.
+
+        Returns:
+            Number of the job.
+
+        Raises:
+            EvornnError: The spec is wrong.
+            Conflict: The key was used for another spec.
+        """
 
     def tune(self, spec: Mapping[str, Any]) -> TuningStep:
-        """The job that the tuning of a spec with ranges goes on with, to be worked off before this is asked again; the
-        same one until then. Raises EvornnError, also for runs that were cancelled: asked once more, they go on."""
+        """The next job of the tuning of a spec with ranges: the same one until it has finished. Raises EvornnError if
+        the spec is wrong or runs were cancelled; calling it once more resumes these."""
 
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
-        """The comparison of a job's runs, or of these. Raises NotFound, EvornnError while there is nothing to see."""
+        """Compare the runs of a job, by default of the newest one; or `runs`. Raises NotFound; EvornnError while there
+        is nothing to compare."""
 
     def report(self, job: JobId) -> str:
-        """The comparison as one HTML page. Raises as `compare`."""
+        """The comparison as one HTML page. Raises the same as `compare`."""
 
     def design(self, run: RunId) -> Design:
         """How a run's network is built. Raises NotFound."""

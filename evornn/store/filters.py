@@ -1,4 +1,4 @@
-"""Which jobs and runs: a field here is a keyword of the store and of the client, a query parameter of the API, and a
+"""Filters of jobs and runs. Each field is a keyword of the store and the client, a query parameter of the API, and a
 filter of the dashboard."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, kw_only=True)
 class RunFilter:
-    """Runs that match all that is given; None matches any."""
+    """Selects the runs that match all given values; None matches any."""
 
     job: JobId | None = None
     experiment: str | None = None
@@ -29,45 +29,49 @@ class RunFilter:
     trainer: str | None = None
 
     def criteria(self) -> dict[str, Any]:
-        """What is given, by name."""
+        """The given values, by name."""
         return _given(self, RunFilter)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunQuery(RunFilter):
-    """A page of the runs that match."""
+    """Selects a page of the runs that match.
 
-    order: str = "id"  # a column; "-test_loss": largest first
+    Pages by `after` stay fast however far they reach; pages by `offset` work in any order.
+    """
+
+    order: str = "id"  # a column; "-test_loss": largest first; runs without a value come last
     limit: int | None = None
-    offset: int = 0  # leaves out the first ones
-    after: RunId | None = None  # only those behind this run, in the order "id"
+    offset: int = 0  # skips the first ones
+    after: RunId | None = None  # only runs after this one; needs the order "id"
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobFilter:
-    """Jobs that match all that is given; None matches any."""
+    """Selects the jobs that match all given values; None matches any."""
 
     state: str | None = None
     experiment: str | None = None
     owner: str | None = None
 
     def criteria(self) -> dict[str, Any]:
-        """What is given, by name."""
+        """The given values, by name."""
         return _given(self, JobFilter)
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobQuery(JobFilter):
-    """A page of the jobs that match, newest first."""
+    """Selects a page of the jobs that match, newest first."""
 
     limit: int | None = None
-    before: JobId | None = None  # only those older than this job
+    before: JobId | None = None  # only jobs older than this one
 
 
 def keywords_of(
     record: Callable[Keywords, Query],
 ) -> Callable[[Callable[[Owner, Query], Answer]], Callable[Concatenate[Owner, Keywords], Answer]]:
-    """A method of one record that is called with the record's fields as keywords: `store.runs(job=1, limit=10)`."""
+    """Decorate a method that takes one record: it is called with the record's fields as keywords instead, such as
+    `store.runs(job=1, limit=10)`."""
 
     def decorate(method: Callable[[Owner, Query], Answer]) -> Callable[Concatenate[Owner, Keywords], Answer]:
         @wraps(method)
