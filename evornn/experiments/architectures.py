@@ -13,12 +13,12 @@ from evornn.networks import CELLS
 ROOT = Path(__file__).parents[2]
 HEAD = """# Networks
 
-Made by `make reference` from the files in `evornn/networks/architectures/`; `evornn catalog KIND` shows the same of one
-kind. Which network suits which problem: [how to choose a network](../guides/choose_network.md); architectures that are
-no cell: [networks written in torch](torch_models.md).
+`make reference` generates this page from the files in `evornn/networks/architectures/`; `evornn catalog KIND` shows the
+entry of one kind. Which network suits which problem: [how to choose a network](../guides/choose_network.md).
+Architectures that are not cells: [networks written in torch](torch_models.md).
 
-Letters: I inputs, H units, O outputs, K blocks; σ logistic, ⊙ elementwise, f the `activation`. All states start
-at 0 unless `initial_state` is learned. Parameters are counted with the default settings, read-out included.
+Letters: I inputs, H units, O outputs, K blocks; σ logistic, ⊙ elementwise, f the `activation`. All states start at 0
+unless `initial_state` is learned. Parameter counts are for the default settings and include the read-out.
 
 | kind | architecture | paper | parameters | I = 1, H = 8, O = 1 |
 |---|---|---|---|---|
@@ -40,7 +40,7 @@ def _section(name: str, a: ArchitectureSummary) -> str:
     notes = "\n\n".join(fill(paragraph, 120) for paragraph in a.notes.split("\n\n"))
     return (
         f"\n## {name}\n\n{a.title} ({a.paper})\n\n```text\n{a.equation}\n```\n\n{notes}\n\n"
-        f"Settings: {settings}. Backends: {a.backends}.\n" + "".join(_example(path) for path in examples(name))
+        f"Settings: {settings}. Backends: {a.backends}.\n{_examples(name)}"
     )
 
 
@@ -50,6 +50,7 @@ def examples(kind: str) -> list[Path]:
     return [file.relative_to(ROOT) for file in files if kind in {n["kind"] for n in read(file)["networks"]}]
 
 
-def _example(path: Path) -> str:
-    heading = path.stem.replace("_", "-")
-    return f"\nExample: `evornn run {path}` ([measured](../results/examples.md#{heading}))\n"
+def _examples(kind: str) -> str:
+    paths = examples(kind)
+    links = [f"`{path}` ([results](../results/examples.md#{path.stem.replace('_', '-')}))" for path in paths]
+    return f"\nExample{'s' if len(links) > 1 else ''}: {', '.join(links)}.\n" if links else ""

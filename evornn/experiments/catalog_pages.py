@@ -28,7 +28,10 @@ NAME = r"(?:de |van )?[A-ZÀ-Þ][\w’'.-]*\w"
 CITATION = re.compile(rf"{NAME}(?:, {NAME})*(?: & {NAME}| et al\.)? \(?(?:18|19|20)\d\d\)?")
 IN_BRACKETS = re.compile(r" ?\((?:after )?[^()]*\b(?:18|19|20)\d\d\b[^()]*\)")
 
-PROVENANCE = "Made by `make reference` from the files in `{folder}`; `evornn catalog KIND` shows the same of one kind."
+PROVENANCE = (
+    "`make reference` generates this page from the files in `{folder}`; `evornn catalog KIND` shows the entry of one "
+    "kind."
+)
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,15 @@ class CatalogPage:
 PAGES = {
     "tasks": CatalogPage(
         "Tasks",
-        PROVENANCE.format(folder="evornn/tasks/") + " What each task is for, with its sizes, losses and scores: "
-        "[guide](../guides/tasks.md).",
+        PROVENANCE.format(folder="evornn/tasks/") + " The [guide](../guides/tasks.md) has the purpose, sizes, loss "
+        "and score of each task.",
         "tasks",
         list(TASKS),
     ),
     "trainers": CatalogPage(
         "Trainers",
-        PROVENANCE.format(folder="evornn/trainers/") + " Settings that many trainers share are explained in the "
-        "[guide](../guides/trainers.md); which trainer suits which problem: "
+        PROVENANCE.format(folder="evornn/trainers/") + " The [guide](../guides/trainers.md) explains settings that "
+        "many trainers share. Which trainer suits which problem: "
         "[how to choose a trainer](../guides/choose_trainer.md).",
         "trainers",
         list(TRAINERS),
@@ -64,9 +67,8 @@ PAGES = {
     "torch_models": CatalogPage(
         "Networks written in torch",
         PROVENANCE.format(folder="evornn/networks/architectures/")
-        + " These architectures are no cell, so no SIMD kernel "
-        "computes them. How they are used: [guide](../guides/torch_models.md); all others: "
-        "[networks](architectures.md).",
+        + " These architectures are not cells, so they have no SIMD kernel. Their use: "
+        "[guide](../guides/torch_models.md). All other networks: [networks](architectures.md).",
         "networks",
         [name for name in NETWORKS if name not in CELLS],
         "gradient",
