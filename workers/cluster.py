@@ -9,7 +9,6 @@ import logging
 import os
 import secrets
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from evornn.errors import EvornnError
 from evornn.service.executors.executor import Executor
+from evornn.workers.probe import probe
 
 log = logging.getLogger(__name__)
 
@@ -130,9 +130,3 @@ def _check_reachable(address: str) -> None:
         raise EvornnError(
             f"no Ray cluster at {address} ({error}): check the address, or leave it out to run here"
         ) from None
-
-
-def probe(address: str) -> None:
-    """Connect to host:port and hang up. Raises OSError when nobody answers."""
-    host, _, port = address.rpartition("//")[2].rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()

@@ -14,7 +14,7 @@ from evornn.errors import EvornnError
 from evornn.service.executors.executor import ResourceSet
 from evornn.service.executors.machines import this_machine
 from evornn.store.records import Machine
-from evornn.workers.cluster import probe
+from evornn.workers.probe import probe
 
 POLL_INTERVAL = 1.0  # seconds between two looks
 MAX_FAILED_PROBES = 3  # in vain, in a row: then the head is dead

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from evornn.cli.progress import TERMINAL_STATES, JobProgress, ProgressPrinter, duration, live_display
 
 if TYPE_CHECKING:
-    from evornn.service.tuning.session import TuningStep
+    from evornn.service.tuning.step import TuningStep
     from evornn.store.records import StoredRun
 
 

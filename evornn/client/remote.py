@@ -13,7 +13,7 @@ from evornn.client.http import HttpClient
 from evornn.errors import EvornnError
 from evornn.experiments.analysis.comparison import Comparison
 from evornn.service.reading.saved_network import Design
-from evornn.service.tuning.session import TuningStep
+from evornn.service.tuning.step import TuningStep
 from evornn.service.wire import Curve, Job, Outcome, QueryTable, Secret
 from evornn.store.codec import FLOAT, unpack
 from evornn.store.filters import JobQuery, RunQuery, keywords_of

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.experiments.analysis.comparison import Comparison
     from evornn.service.reading.saved_network import Design
-    from evornn.service.tuning.session import TuningStep
+    from evornn.service.tuning.step import TuningStep
     from evornn.training.records import Result, Row
 
 

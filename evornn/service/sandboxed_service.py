@@ -1,4 +1,4 @@
-"""The verbs for strangers: what a spec or a comparison costs is paid by a helper process, not by the server's."""
+"""The service for untrusted users: specs and comparisons are computed in a helper process, not in the server's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from evornn.service.expansion import ExpandedSpec, expand
 from evornn.service.helper_process import HelperProcess
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.service import Service
-from evornn.service.tuning.session import TuningSessions, TuningStep
+from evornn.service.tuning.session import TuningSessions
+from evornn.service.tuning.step import TuningStep
 from evornn.store.store import Store, open_store
 
 P = ParamSpec("P")
@@ -18,14 +19,14 @@ T = TypeVar("T")
 
 
 class SandboxedService(Service):
-    """A service that never computes in its own process, and whose specs are bound to a policy."""
+    """A service that computes in a helper process, and whose specs are bound to a policy."""
 
     def __init__(self, store: Store, helper: HelperProcess, policy: SubmissionPolicy, owner: str = "") -> None:
         super().__init__(store, policy, owner)
         self.helper = helper
 
     def for_owner(self, owner: str) -> SandboxedService:
-        """The same for somebody else."""
+        """The same service for another user."""
         return SandboxedService(self.store, self.helper, self.policy or SubmissionPolicy(), owner)
 
     def expand(self, spec: Mapping[str, Any]) -> ExpandedSpec:
@@ -58,5 +59,5 @@ def _sessions(url: str) -> TuningSessions:
 
 @lru_cache(maxsize=1)
 def _store(url: str) -> Store:
-    """The helper's own connection, kept for its next call."""
+    """The helper's own connection, which it keeps for the next call."""
     return open_store(url, create=False)

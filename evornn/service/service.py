@@ -1,6 +1,6 @@
-"""What people ask of evornn, in one place for the command line, the library and the servers: submit, compare, ….
+"""The service on a store, shared by the command line, the library and the server: submit, tune, compare, ….
 
-What a store answers by itself (jobs, runs, curves, events, cancel, …) is asked of `Service.store`.
+The store's own methods (jobs, runs, curves, events, cancel, …) are those of `Service.store`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from evornn.service.policy import SubmissionPolicy
 from evornn.service.reading.comparison_data import ComparisonData, resolve_job, unique_run_ids
 from evornn.service.reading.figures import ComparisonFigures, NetworkFigures, draw_comparison, draw_network
 from evornn.service.reading.saved_network import Design, design_of
-from evornn.service.tuning.session import TuningSessions, TuningStep
+from evornn.service.tuning.session import TuningSessions
+from evornn.service.tuning.step import TuningStep
 from evornn.store.records import JobId, RunId
 from evornn.store.store import Store
 
@@ -25,64 +26,111 @@ T = TypeVar("T")
 
 
 class Service:
-    """The verbs, on a store. `owner` is who asks; with a policy, specs may name only what it allows."""
+    """`ServiceInterface` on a store.
+
+    Args:
+        store: The store.
+        policy: What specs may name; None: anything.
+        owner: User of the jobs.
+    """
 
     def __init__(self, store: Store, policy: SubmissionPolicy | None = None, owner: str = "") -> None:
         self.store, self.policy, self.owner = store, policy, owner
         self._sessions = TuningSessions(store)
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
-        """Queue a spec's runs; `interface.ServiceInterface` says more."""
+        """Check all runs of a spec, then queue them.
+
+        Args:
+            spec: The spec as plain data.
+            idempotency_key: The same key and spec return the same job again.
+            priority: Runs with a larger one are claimed first.
+
+        Returns:
+            Number of the job.
+
+        Raises:
+            EvornnError: The spec is wrong.
+            Conflict: The key was used for another spec.
+        """
         expanded = self.expand(spec)
         return enqueue(self.store, spec, expanded, idempotency_key, owner=self.owner, priority=priority)
 
     def tune(self, spec: Mapping[str, Any]) -> TuningStep:
-        """What a tuning goes on with; `interface.ServiceInterface` says more."""
+        """The next job of the tuning of a spec with ranges. Raises EvornnError."""
         return self._sessions.step(spec, self.policy, self.owner)
 
     def expand(self, spec: Mapping[str, Any]) -> ExpandedSpec:
-        """The runs of a spec, checked: data loads, network, trainer and task fit together. Raises EvornnError."""
+        """Expand a spec into runs and check them: data loads, network, trainer and task fit together. Raises
+        EvornnError."""
         return expand(spec, self.policy)
 
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
+        """Compare the runs of a job, by default of the newest one; or `runs`. Raises NotFound, EvornnError."""
         return self.call(compare_runs, job, tuple(runs))
 
     def report(self, job: JobId) -> str:
+        """The comparison of a job as one HTML page. Raises the same as `compare`."""
         return self.call(render_report, job)
 
     def design(self, run: RunId) -> Design:
+        """How a run's network is built. Raises NotFound."""
         return self.call(load_design, run)
 
     def draw_comparison(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> ComparisonFigures:
-        """`compare` with the charts of the report."""
+        """`compare`, with the charts of the report. Raises the same."""
         return self.call(draw_comparison, job, tuple(runs))
 
     def draw_network(self, run: RunId) -> NetworkFigures | None:
-        """Charts of the best network that a run has found so far; None before its first mark. Raises NotFound."""
+        """Charts of a run's champion so far; None before its first mark. Raises NotFound."""
         return self.call(draw_network, run)
 
     def call(self, function: Callable[Concatenate[Store, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """`function(store, …)`, here or, in a subclass, in another process: a function of a module, plain arguments."""
+        """Call `function(store, …)`: here, or in a subclass in another process. So it must be a function of a module, and
+        its arguments plain data."""
         return function(self.store, *arguments, **keywords)
 
 
 def submit(store: Store, data: Mapping[str, Any], idempotency_key: str | None = None) -> JobId:
-    """Queue a spec's runs, all of them checked before: data loads, network, trainer and task fit together."""
+    """Check all runs of a spec, then queue them.
+
+    Args:
+        store: The store.
+        data: The spec as plain data.
+        idempotency_key: The same key and spec return the same job again.
+
+    Returns:
+        Number of the job.
+
+    Raises:
+        EvornnError: The spec is wrong.
+        Conflict: The key was used for another spec.
+    """
     return Service(store).submit(data, idempotency_key=idempotency_key)
 
 
 def compare_runs(store: Store, job: JobId | None, runs: Sequence[RunId]) -> Comparison:
-    """The comparison of the chosen runs, else of the job's, else of the newest job's."""
+    """Compare runs.
+
+    Args:
+        store: The store.
+        job: Compare the runs of this job; None: of the newest one.
+        runs: Compare these runs instead, of any jobs.
+
+    Raises:
+        NotFound: There is no such job or run.
+        EvornnError: There is nothing to compare yet.
+    """
     if runs:
         return ComparisonData(store, run_ids=unique_run_ids(runs)).comparison
     return ComparisonData(store, resolve_job(store, job)).comparison
 
 
 def render_report(store: Store, job: JobId) -> str:
-    """The comparison of a job as one HTML page."""
+    """The comparison of a job as one HTML page. Raises NotFound, EvornnError."""
     return ComparisonData(store, store.job(job).id).page(store.display_url)
 
 
 def load_design(store: Store, run: RunId) -> Design:
-    """How a run's network is built: its fragment, and the sizes of its task."""
+    """How a run's network is built: its fragment, and the sizes of its task. Raises NotFound."""
     return design_of(store.run(run))[0]

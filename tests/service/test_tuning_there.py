@@ -21,7 +21,8 @@ from evornn.service.policy import SubmissionPolicy
 from evornn.service.reading.results import Results
 from evornn.service.service import Service
 from evornn.service.tuning import session
-from evornn.service.tuning.session import TuningSessions, TuningStep
+from evornn.service.tuning.session import TuningSessions
+from evornn.service.tuning.step import TuningStep
 from evornn.settings import BadSetting
 from evornn.store.store import Store, open_store
 

@@ -17,7 +17,7 @@ from evornn.service.api.examples import SPEC_BODY, TUNING_BODY
 from evornn.service.api.parameters import PREFIX, After, Cursor, JobFilters, JobId, Limit, RunId, errors, json, page
 from evornn.service.api.parameters import service_of as service
 from evornn.service.interface import StoreInterface
-from evornn.service.tuning.session import TuningStep
+from evornn.service.tuning.step import TuningStep
 from evornn.service.wire import Job, Page, job_view
 from evornn.store.records import Event, LogLine
 

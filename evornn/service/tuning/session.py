@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evornn.experiments.yaml import check_plain
 from evornn.service.policy import SubmissionPolicy
+from evornn.service.tuning.step import TuningStep
 from evornn.store.codec import digest
 from evornn.store.records import JobId
 from evornn.store.store import Store
@@ -17,17 +17,6 @@ if TYPE_CHECKING:
     from evornn.service.tuning.tuner import Tuner
 
 MAX_SESSIONS = 64  # tunings that are kept in memory; a dropped one replays its finished jobs
-
-
-@dataclass(frozen=True)
-class TuningStep:
-    """The next job of a tuning, and the size of the whole tuning."""
-
-    job: JobId
-    last: bool  # the job is the comparison, not a batch of trials
-    trials: int  # of all methods together
-    seeds: int  # of each trial
-    steps: int  # network steps of each run of a trial
 
 
 class TuningSession:
