@@ -30,7 +30,8 @@ class Arguments:
 
     def genomes(self, values: Any) -> Any:
         """[P, n]."""
-        g = values if _is_numpy_genomes(values) and self.in_numpy else to_tensor("genomes", values)
+        is_native = self.in_numpy and type(values) is np.ndarray and values.dtype == np.float32
+        g = values if is_native else to_tensor("genomes", values)
         if g.ndim != 2 or g.shape[1] != self.layout.n or len(g) == 0:
             raise EvornnError(
                 f"genomes must be [P, n] with P ≥ 1 and n = {self.layout.n} for {self.network}, got {list(g.shape)}"
@@ -122,11 +123,6 @@ class Arguments:
                 f"{name} must be [B, T, {width}] and not empty for {self.network}, got {list(series.shape)}"
             )
         return series.to(self.device, self.dtype)
-
-
-def _is_numpy_genomes(values: Any) -> bool:
-    """Whether they are what a trainer hands over, and the kernels take as it is."""
-    return isinstance(values, np.ndarray) and values.dtype == np.float32 and bool(values.flags.c_contiguous)
 
 
 def to_tensor(what: str, values: Any) -> Tensor:

@@ -140,7 +140,7 @@ class Objective:
     def _begin(self, genomes: Genomes | Tensor, state: NetworkState | None) -> tuple[Any, Any]:
         """Genomes [P, n] and a state, checked, as the evaluator's kind of arrays."""
         g = self.network.arguments.genomes(genomes)
-        return g, self.network.arguments.state(state, len(g), len(self))
+        return g, None if state is None else self.network.arguments.state(state, len(g), len(self))
 
     def _check_gradient(self, loss: str | CustomLoss) -> None:
         """Raises EvornnError where there is none."""
@@ -155,8 +155,11 @@ class Objective:
 
 def match_type(example: Any, *results: Any) -> Any:
     """numpy for numpy, torch for torch; several as a tuple."""
-    convert = torch.as_tensor if isinstance(example, Tensor) else _to_numpy
-    converted = tuple(map(convert, results))
+    converted: tuple[Any, ...]
+    if isinstance(example, Tensor):
+        converted = tuple(map(torch.as_tensor, results))
+    else:
+        converted = tuple(r.detach().cpu().numpy() if isinstance(r, Tensor) else r for r in results)
     return converted if len(converted) > 1 else converted[0]
 
 
@@ -168,7 +171,3 @@ def match_state_type(example: Any, state: Any) -> list[dict[str, Any]]:
 def to_tensors(state: Any) -> NetworkState:
     """A state on torch, for what torch computes whatever the backend."""
     return [{name: torch.as_tensor(values) for name, values in layer.items()} for layer in state]
-
-
-def _to_numpy(values: Any) -> Any:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values

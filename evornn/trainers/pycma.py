@@ -16,7 +16,7 @@ from evornn.arrays import Streams
 from evornn.errors import EvornnError
 from evornn.memory import check_memory
 from evornn.settings import settings
-from evornn.trainers.core.algebra import single_threaded_blas
+from evornn.trainers.core.algebra import SingleThreadedBlas
 from evornn.trainers.core.coordinates import Coordinates
 from evornn.trainers.core.population import changed_rows, replace_non_finite
 from evornn.trainers.core.replay import EvaluateFunction, ReplayTrainer
@@ -113,6 +113,6 @@ def _suppress_warnings() -> Iterator[None]:
     """One BLAS thread, and nothing said about a solution of the library's own that a hybrid has changed."""
     from cma.evolution_strategy import InjectionWarning
 
-    with single_threaded_blas(), warnings.catch_warnings():
+    with SingleThreadedBlas(), warnings.catch_warnings():
         warnings.simplefilter("ignore", InjectionWarning)
         yield

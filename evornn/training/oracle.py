@@ -96,6 +96,8 @@ class LocalOracle(Oracle):
             self.spent.network_steps += members * cost
             return answer
         costs = np.full(members, cost) if answer.costs is None else answer.costs
+        if answer.costs is not None:  # known only now; if it is too much, nobody sees the answer
+            self._check_budget(members, int(costs.sum()))
         self._charge(answer.losses, costs, query.batch is None and query.kind is not Kind.WINDOW)
         return replace(answer, genomes=query.genomes)
 
@@ -115,14 +117,12 @@ class LocalOracle(Oracle):
         raise BudgetExhausted
 
     def _charge(self, losses: Losses, costs: Costs, is_full_batch: bool) -> None:
-        """Pay for an answer. What it costs may be known only now; if it is too much, nobody sees the answer."""
-        cost = int(costs.sum())
-        self._check_budget(len(losses), cost)
+        """Pay for an answer, and note which targets it reached."""
         self.step_losses.append(losses)
         self.is_full_batch = is_full_batch
-        if is_full_batch:
+        if is_full_batch and self.targets:
             self._record_hits(losses, costs)
-        self.spent.network_steps += cost
+        self.spent.network_steps += int(costs.sum())
         self.spent.evaluations += len(losses)
 
     def _record_hits(self, losses: Losses, costs: Costs) -> None:

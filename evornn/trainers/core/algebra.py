@@ -2,49 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
-
-@contextmanager
-def single_threaded_blas() -> Iterator[SavedThreads]:
-    """One BLAS thread, since the bits of products and eigenvectors depend on their number; overflow without a warning,
-    since a search that has left all bounds is noticed and started again. Gives what there was outside."""
-    saved_threads = SavedThreads()
-    with np.errstate(all="ignore"), _threads([1] * len(_blas())):
-        yield saved_threads
+T = TypeVar("T")
 
 
-class SavedThreads:
-    """Threads and warnings as they are now, for a call of somebody else's code from within."""
+class SingleThreadedBlas:
+    """A context with one BLAS thread, since the bits of products and eigenvectors depend on their number; overflow
+    without a warning, since a search that has left all bounds is noticed and restarted."""
 
-    def __init__(self) -> None:
-        self.threads, self.errors = [int(library.num_threads) for library in _blas()], np.geterr()
+    def __enter__(self) -> Self:
+        self.threads, self.errors = _set_threads(None), np.seterr(all="ignore")
+        return self
 
-    @contextmanager
-    def restore(self) -> Iterator[None]:
-        with np.errstate(**self.errors), _threads(self.threads):
-            yield
+    def __exit__(self, *error: object) -> None:
+        np.seterr(**self.errors)
+        _set_threads(self.threads)
+
+    def call_outside(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call somebody else's code from within the context, with threads and warnings as they were outside."""
+        self.__exit__()
+        try:
+            return function(*arguments)
+        finally:
+            self.__enter__()
 
 
-@contextmanager
-def _threads(counts: list[int]) -> Iterator[None]:
-    before = _set_threads(counts)
-    try:
-        yield
-    finally:
-        _set_threads(before)
-
-
-def _set_threads(counts: list[int]) -> list[int]:
-    """Answers what they were."""
+def _set_threads(counts: list[int] | None) -> list[int]:
+    """Set the threads of each BLAS library (None: one each). Returns what they were."""
     before = [int(library.num_threads) for library in _blas()]
-    for library, was, count in zip(_blas(), before, counts, strict=True):
-        if was != count:
+    for library, old, count in zip(_blas(), before, counts or [1] * len(before), strict=True):
+        if old != count:
             library.set_num_threads(count)
     return before
 

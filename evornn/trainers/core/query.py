@@ -6,9 +6,10 @@ the kernels, here or on other machines. Whoever stands in between overrides `ans
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,14 +21,7 @@ Costs: TypeAlias = NDArray[np.int64]  # [P] network steps taken for each member
 Carry: TypeAlias = list[dict[str, Floats]]
 """The state of P networks between two time steps of B sequences: per layer, state name → [P, B, size]; where gradients
 are exact also its sensitivities, "∂" and the name → [P, B, size, n]."""
-
-
-def _empty() -> Floats:
-    """The array of what was not asked for."""
-    return _EMPTY
-
-
-_EMPTY: Floats = np.zeros(0, np.float32)
+nothing: Callable[[], Floats] = partial(np.zeros, 0, np.float32)  # type: ignore[assignment]  # what was not asked for
 
 
 class Kind(Enum):
@@ -86,9 +80,9 @@ class Query:
 class Answer:
     """What a query was answered; what it did not ask for is empty or None."""
 
-    losses: Losses = field(default_factory=_empty)  # [P], NaN where a network is not finite
-    gradients: Genomes = field(default_factory=_empty)  # [P, n]
-    genomes: Genomes = field(default_factory=_empty)  # [P, n] to continue with
+    losses: Losses = field(default_factory=nothing)  # [P], NaN where a network is not finite
+    gradients: Genomes = field(default_factory=nothing)  # [P, n]
+    genomes: Genomes = field(default_factory=nothing)  # [P, n] to continue with
     costs: Costs | None = None  # None: each member costs what the problem announced
     end: int | None = None  # where the next window begins; None: no later step counts
     carry: Carry | None = None  # the state there

@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 from evornn.arrays import Batch, Floats, Genomes, Losses, Streams
 from evornn.kernels.normal import standard_normal
 from evornn.settings import settings
-from evornn.trainers.core.algebra import SavedThreads, single_threaded_blas
+from evornn.trainers.core.algebra import SingleThreadedBlas
 from evornn.trainers.core.coordinates import Bounds, Coordinates, Points, check_bounds
 from evornn.trainers.core.memory import keep_freed_memory
 from evornn.trainers.core.population import PopulationTrainer, changed_rows, replace_non_finite
@@ -32,10 +32,10 @@ class Generation:
         coordinates: Coordinates,
         batch: Batch | None,
         rng: np.random.Generator,
-        saved_threads: SavedThreads,
+        blas: SingleThreadedBlas,
     ) -> None:
         self.oracle, self.coordinates, self.batch = oracle, coordinates, batch
-        self.rng, self.saved_threads = rng, saved_threads
+        self.rng, self.blas = rng, blas
         self.elapsed = oracle.elapsed  # share of the budget spent before this generation
         self.evaluations: list[tuple[Genomes, Losses]] = []
 
@@ -48,8 +48,7 @@ class Generation:
         """The points [P, n] to go on with, of which a hybrid's oracle may have changed some, and their losses [P], all
         finite: what was not counts as the worst."""
         genomes = self.coordinates.genomes(points)
-        with self.saved_threads.restore():
-            new_genomes, losses = self.oracle.evaluate(genomes, self.batch)
+        new_genomes, losses = self.blas.call_outside(self.oracle.evaluate, genomes, self.batch)
         self.evaluations.append((new_genomes, losses))
         rows = changed_rows(genomes, new_genomes)
         if len(rows):
@@ -104,8 +103,8 @@ class SearchTrainer(PopulationTrainer):
         k = state["step"]
         batch = oracle.batch(k, self.batch)
         coordinates = Coordinates.of(oracle, self.bounds)
-        with single_threaded_blas() as saved_threads:
-            generation = Generation(oracle, coordinates, batch, streams.at(k), saved_threads)
+        with SingleThreadedBlas() as blas:
+            generation = Generation(oracle, coordinates, batch, streams.at(k), blas)
             search = self.next_generation(state["search"], generation)
         genomes, losses = generation.results()
         return {"step": k + 1, **self.update_best(state, genomes, losses, batch), "search": search}

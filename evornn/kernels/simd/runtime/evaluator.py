@@ -22,6 +22,7 @@ from evornn.kernels.simd.runtime.lane_layout import LaneData, LaneExamples
 from evornn.kernels.simd.runtime.machine_code import address
 from evornn.layout import Layout
 
+BY_CLASS = ("cross_entropy", "zero_one")  # losses that read class numbers as they are
 WORKSPACE_BYTES = 32 * 2**20  # of stored time steps, per thread; longer sequences are recomputed in segments
 
 
@@ -59,9 +60,8 @@ class SimdEvaluator:
 
     def losses(self, genomes: Floats, examples: LaneExamples, loss: str, state: State | None = None) -> Floats:
         """[P] mean losses over the steps where the mask is True, from the usual start or a state [P, B, size]."""
-        data = self._data(examples, loss)
-        k = self._kernel("losses", data)
-        call = Call(_loss_number(loss, data))
+        k, data, number = self._prepare("losses", examples, loss)
+        call = Call(number)
         if state is not None:
             call.frames, call.resume = k.frames(state, len(genomes)), True
         return k.run(genomes, data, call, self.threads)[0]
@@ -71,8 +71,8 @@ class SimdEvaluator:
     ) -> tuple[Floats, Floats, State | None]:
         """[P] losses, [P, n] their gradients by backpropagation through time, and with `carry` the state after the last
         step. No gradient flows into a state that is given, [P, B, size]."""
-        data = self._data(examples, loss)
-        return self._gradients(genomes, examples, data, Call(_loss_number(loss, data)), state, carry)
+        _, data, number = self._prepare("gradients", examples, loss)
+        return self._gradients(genomes, examples, data, Call(number), state, carry)
 
     def pull_back(
         self, genomes: Floats, examples: LaneExamples, cotangents: Tensor, state: State | None = None
@@ -136,13 +136,11 @@ class SimdEvaluator:
             -1, *positions.shape
         )
 
-    def _data(self, examples: LaneExamples, loss: str) -> LaneData:
-        by_class = loss in ("cross_entropy", "zero_one")
-        return (examples if by_class else examples.to_dense(self.layout.outputs)).data(self.layout.outputs)
+    def _prepare(self, purpose: Purpose, examples: LaneExamples, loss: str) -> tuple[Kernel, LaneData, int]:
+        """The kernel for a loss, the examples in its lanes, and the loss as the kernel's number."""
+        data = (examples if loss in BY_CLASS else examples.to_dense(self.layout.outputs)).data(self.layout.outputs)
+        number = LOSS_NUMBERS[loss] + (CLASSES if data.class_targets else 0)
+        return kernel(self.layout, purpose, data.lanes, data.class_inputs), data, number
 
     def _kernel(self, purpose: Purpose, data: LaneData) -> Kernel:
         return kernel(self.layout, purpose, data.lanes, data.class_inputs)
-
-
-def _loss_number(loss: str, data: LaneData) -> int:
-    return LOSS_NUMBERS[loss] + (CLASSES if data.class_targets else 0)

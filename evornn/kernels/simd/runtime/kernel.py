@@ -6,7 +6,6 @@ of threads nor on its place in the population nor on how the population is cut i
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
@@ -87,18 +86,19 @@ class Kernel:
         """[P] losses, [P, n] gradients, and the packed sums of every group and round, where they are asked for."""
         genomes = np.ascontiguousarray(genomes)
         population, n = genomes.shape
-        segment = self._segment(data, call)
+        segment = self._segment(data, call) if self.purpose == "gradients" else 0
         groups, rounds = self.lanes.shape(population)
         split = rounds > 1 and groups < threads and self.purpose != "sums"
-        shared = self._allocate_shared(groups, data.steps, split)
+        needs_sums = split or self.purpose == "sums"
+        shared = self._allocate_shared(groups, data.steps, split) if needs_sums else None
         # zeros: the gradients of weights that are looked up are added up there
         buffer = np.zeros(population + (population * n if segment else 0), np.float32)
         result = address_of(buffer)
+        optional = (call.output_gradients, call.outputs, call.frames)
         numbers = np.array((
             population, address_of(genomes), data.steps, segment, data.size, call.loss, call.outputs is not None,
-            call.resume, call.carry, split, _float_bits(1 / data.count), data.address,
-            _optional_address(call.output_gradients),
-            _optional_address(call.outputs), _optional_address(call.frames), result, result + 4 * population,
+            call.resume, call.carry, split, data.weight_bits, data.address,
+            *(0 if array is None else address_of(array) for array in optional), result, result + 4 * population,
         ))  # fmt: skip
         sizes, run, table = self._scratch(data.steps, segment), function("run"), self.table
 
@@ -118,11 +118,9 @@ class Kernel:
         gradients = buffer[population:].reshape(population, n) if segment else None
         return buffer[:population], gradients, None if shared is None else shared[1]
 
-    def _allocate_shared(self, groups: int, steps: int, split: bool) -> tuple[Any, Any, Any] | None:
+    def _allocate_shared(self, groups: int, steps: int, split: bool) -> tuple[Any, Any, Any]:
         """Sums of losses, packed gradients (or sums for a read-out) and cotangents of what was looked up, of all groups
         and rounds, where they outlive a thread's part."""
-        if not split and self.purpose != "sums":
-            return None
         shape = groups, self.lanes.rounds
         packed = np.empty((*shape, self.gradient_floats), np.float32 if split else np.float64)
         looked = np.empty((*shape, steps * self.lookup_floats), np.float32)
@@ -175,8 +173,6 @@ class Kernel:
 
     def _segment(self, data: LaneData, call: Call) -> int:
         """Time steps whose frames are stored at a time."""
-        if self.purpose != "gradients":
-            return 0
         return max(1, min(data.steps, call.memory // (self.program.frame * 4) - 1))
 
     # ---- states, between frames and [P, B, size] --------------------------------------------------------------------
@@ -216,12 +212,3 @@ def sum_rounds(packed: NDArray[Any]) -> NDArray[Any]:
 
 def _align(size: int) -> int:
     return -size % LANES + size + LANES
-
-
-def _optional_address(array: Any) -> int:
-    return 0 if array is None else address_of(array)
-
-
-def _float_bits(value: float) -> int:
-    bits: int = struct.unpack("i", struct.pack("f", value))[0]
-    return bits

@@ -40,21 +40,21 @@ class LaneLayout:
         same_members = blocks > 1 or vectors == 1
         return LaneLayout(wide, -(-blocks // vectors) * vectors if same_members else blocks, same_members, vectors)
 
-    @property
+    @cached_property
     def sequences(self) -> int:
         """Places for sequences; those of a small batch's last vector may stay empty."""
         return self.blocks * (1 if self.wide else LANES)
 
-    @property
+    @cached_property
     def members(self) -> int:
         """Members that are computed together."""
         return (LANES if self.wide else 1) * (1 if self.same_members else self.vectors)
 
-    @property
+    @cached_property
     def rounds(self) -> int:
         return self.blocks // self.vectors if self.same_members else self.blocks
 
-    @property
+    @cached_property
     def row(self) -> int:
         """Floats."""
         return self.vectors * LANES
@@ -198,6 +198,11 @@ class LaneData:
     @cached_property
     def address(self) -> int:
         return address_of(self.numbers)
+
+    @cached_property
+    def weight_bits(self) -> int:
+        """The bits of 1 / count as a float32: the weight of a step in the mean loss."""
+        return int(np.array(1 / self.count, np.float32).view(np.int32))
 
 
 def address_of(array: Any) -> int:
