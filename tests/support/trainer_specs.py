@@ -21,6 +21,11 @@ def contract_specs(variants: dict[str, dict[str, Any]], batch: int, **sizes: Any
     return specs | {name: spec for name, spec in batches.items() if has_setting(spec, "batch")} | variants
 
 
+def has_windows(spec: dict[str, Any]) -> bool:
+    """Whether it asks for windows of time steps."""
+    return getattr(TRAINERS.build(spec), "length", None) is not None
+
+
 def build_small(kind: str, **sizes: Any) -> Trainer:
     """A trainer with those of the sizes and settings that it has."""
     return TRAINERS.build(small_spec(TRAINERS, kind, **sizes))

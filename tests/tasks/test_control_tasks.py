@@ -1,4 +1,4 @@
-"""Tasks of control: their contract, what episodes cost, and the one loop around them."""
+"""Tasks of balancing: their contract, what episodes cost, and the one loop around them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def clock(life: int, steps: int, tested: int) -> PlantProblem:
     )
 
 
-# ---- the contract of every task of control -------------------------------------------------------------------------
+# ---- the contract of every task of balancing -----------------------------------------------------------------------
 
 
 @cases

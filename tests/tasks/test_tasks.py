@@ -9,6 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_specs import small_spec
+from task_specs import CASES, CONTROL, FORECASTS, GENERATED, task_class
 
 from evornn import settings
 from evornn.errors import EvornnError
@@ -16,57 +18,9 @@ from evornn.kernels import losses
 from evornn.tasks import TASKS
 from evornn.tasks.core import chance, scaling
 from evornn.tasks.core.series import Forecasting, TimeSeries, make_forecast_data
+from evornn.tasks.core.task import Sequences
 
-FEW = {"train": 40, "valid": 20, "test": 30}
-FEWER = {"train": 9, "valid": 9, "test": 9}
-SPECS = {
-    "sunspots": [{}, {"horizon": 6, "window": 24, "difference": False, "transform": "none", "stride": 30}],
-    "csv": [
-        {"path": "two.csv", "targets": "flow", "window": 12},
-        {"path": "two.csv", "targets": ["flow", "rain"], "horizon": 3, "window": 8, "washout": 0, "transform": "log1p"},
-        {"path": "two.csv", "targets": ["flow"], "inputs": ["rain", "flow"], "date": "day", "window": 5, "horizon": 2},
-    ],
-    "tomita": [
-        {"language": language, "train": 60, "valid": 20, "test_length": 12, "long_strings": 40}
-        for language in range(1, 8)
-    ],
-    "anbn": [{}, {"letters": 3, "n": 4, "valid_n": 6, "test_n": 9}],
-    "parentheses": [{**FEW}, {**FEW, "kinds": 3, "length": 4, "test_length": 5}],
-    "parity": [{**FEW}, {**FEW, "every_step": True, "length": 10, "test_length": 11}],
-    "reber": [{**FEW}],
-    "temporal_order": [{**FEW, "length": 20}, {**FEW, "length": 34, "relevant": 3}],
-    "arithmetic": [{**FEW}, {**FEW, "train": 150, "digits": 1, "distractors": 0}],
-    "copy": [{**FEW}, {**FEW, "length": 8, "test_length": 9, "width": 1}],
-    "repeat_copy": [{**FEW}, {**FEW, "length": 3, "test_length": 4, "repeats": 2, "width": 3}],
-    "associative_recall": [{**FEW}, {**FEW, "length": 2, "test_length": 3, "vectors": 1, "width": 3, **FEWER}],
-    "pattern_completion": [{**FEW}, {**FEW, "partner": 5, "how": "erased", "spoilt": 0.5}],
-    "rare_events": [{**FEW}, {**FEW, "lag": 3, "blocks": 8}],
-    "motion": [{**FEW}, {**FEW, "repeats": 1, "period": 5, "noise": 0.0}],
-    "weighted_average": [{**FEW}, {**FEW, "length": 12, "past": 3, "future": 4}],
-    "narma": [{"train": 50, "valid": 20, "test": 30, "washout": 10}, {"train": 9, "valid": 9, "test": 9, "order": 2}],
-    "sines": [{"rows": 300}, {"count": 5, "rows": 300, "window": 12, "horizon": 2}],
-    "mackey_glass": [{"rows": 400}, {"delay": 30, "rows": 300, "window": 12, "horizon": 1}],
-    "logic_trees": [{**FEW}, {**FEW, "length": 5, "test_length": 6}],
-    "arithmetic_trees": [{**FEW}, {**FEW, "largest": 3, "length": 3, "test_length": 4}],
-    "jsb_chorales": [{}],
-    "alkanes": [{}],
-    "adding": [{"length": 10, "train": 50, "valid": 20, "test": 30}, {"length": 47, "train": 9, "valid": 9, "test": 9}],
-}
-CASES = [
-    pytest.param({"kind": kind, **spec}, id=f"{kind}-{i}")
-    for kind, all_ in SPECS.items()
-    for i, spec in enumerate(all_)
-]
 SPLITS = ("train", "valid", "test")
-CONTROL = {"single_pole", "double_pole", "walker", "gymnasium"}  # contracts: test_{control_tasks,walker,gymnasium}.py
-
-
-def kind_of(case):
-    return TASKS[case.values[0]["kind"]]
-
-
-FORECASTS = [case for case in CASES if issubclass(kind_of(case), Forecasting)]
-GENERATED = [case for case in CASES if case not in FORECASTS]
 
 
 @pytest.fixture(autouse=True)
@@ -114,8 +68,11 @@ def unpadded(split):
 # The contract of every task.
 
 
-def test_every_task_is_under_contract():
-    assert set(SPECS) == set(TASKS) - CONTROL
+@pytest.mark.parametrize("kind", TASKS)
+def test_its_contract_is_that_of_sequences_or_of_control(kind):
+    """That of control is in test_control_contract.py."""
+    is_sequences = isinstance(TASKS.build(small_spec(TASKS, kind)).data().train, Sequences)
+    assert is_sequences == (kind not in CONTROL), "is_control in tests/support/task_specs.py takes it for the other"
 
 
 @pytest.mark.parametrize("spec", CASES)
@@ -187,7 +144,7 @@ def test_splits_share_no_sequence(spec):
     assert len(seen) == sum(len(getattr(data, name)) for name in SPLITS)
 
 
-@pytest.mark.parametrize("spec", [case for case in CASES if "data_seed" in settings.names(kind_of(case))])
+@pytest.mark.parametrize("spec", [case for case in CASES if "data_seed" in settings.names(task_class(case))])
 def test_another_data_seed_gives_other_data(spec):
     one, other = (TASKS.build({**spec, "data_seed": seed}).data().train for seed in (1, 2))
     assert one.inputs.shape != other.inputs.shape or not np.array_equal(one.inputs, other.inputs)
@@ -195,20 +152,41 @@ def test_another_data_seed_gives_other_data(spec):
 
 @pytest.mark.parametrize("kind", TASKS)
 def test_bad_settings_name_their_field(kind):
-    good = SPECS.get(kind, [{}])[0]
+    good = small_spec(TASKS, kind)
     for field in settings.names(TASKS[kind]):
         with pytest.raises(EvornnError, match=rf"^task\.{field}\b") as caught:
-            TASKS.build({"kind": kind, **good, field: [{"not": "a value"}]})
+            TASKS.build({**good, field: [{"not": "a value"}]})
         assert "\n" not in str(caught.value)
     with pytest.raises(EvornnError, match="unknown setting of task"):
-        TASKS.build({"kind": kind, **good, "speed": 3})
+        TASKS.build({**good, "speed": 3})
 
 
 def test_tasks_that_predict_what_a_later_step_shows_are_causal():
-    """There a network that reads backwards would find the answer in its input; elsewhere all of it is given first."""
-    next_step = {"anbn", "arithmetic", "reber", "rare_events", "motion", "narma", "jsb_chorales"}
+    """There a network that reads backwards would find the answer in its input."""
+    next_step = {"anbn", "arithmetic", "reber", "rare_events", "motion", "narma", "jsb_chorales", *CONTROL}
     forecasts = {kind for kind in TASKS if issubclass(TASKS[kind], Forecasting)}
-    assert {kind for kind in TASKS if TASKS[kind].causal} == next_step | forecasts | CONTROL
+    assert {kind for kind in next_step | forecasts if not TASKS[kind].causal} == set()
+
+
+@pytest.mark.parametrize("spec", [case for case in CASES if not task_class(case).causal])
+def test_where_networks_may_see_the_future_it_does_not_show_the_answer(spec):
+    split = TASKS.build(spec).data().train
+    assert unexplained_by_next_input(split) > 0.5, f"leave causal True in {spec['kind']}, or answers can be looked up"
+
+
+@pytest.mark.parametrize("kind", ["reber", "arithmetic", "rare_events", "motion"])
+def test_the_next_step_shows_the_answer_where_that_is_the_next_symbol(kind):
+    assert unexplained_by_next_input(TASKS.build(small_spec(TASKS, kind)).data().train) < 0.01
+
+
+def unexplained_by_next_input(split):
+    """Share of the targets' variance that a linear model of the next step's input leaves; 1 where there are too few."""
+    counted = split.mask[:, :-1]
+    targets, later = split.targets[:, :-1][counted], np.insert(split.inputs[:, 1:][counted], 0, 1.0, axis=1)
+    if len(targets) < 2 * later.shape[1] or not targets.var(axis=0).any():
+        return 1.0
+    errors = targets - later @ np.linalg.lstsq(later, targets, rcond=None)[0]
+    return errors.var(axis=0).sum() / targets.var(axis=0).sum()
 
 
 # Forecasting.

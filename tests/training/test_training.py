@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
+from trainer_specs import contract_specs, has_windows
 
 import evornn
 from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
@@ -34,61 +35,22 @@ from evornn.training.oracle import BatchSampler, LocalOracle, Origin
 from evornn.training.records import Checkpoint, Result, Row
 from evornn.training.state import join, split
 
-SPECS: dict[str, dict[str, Any]] = {
-    "weight_guessing": {"kind": "weight_guessing", "population": 5},
-    "cma_es": {"kind": "cma_es", "population": 6},
-    "genetic_algorithm": {"kind": "genetic_algorithm", "population": 6},
-    "snes": {"kind": "snes", "population": 6},
-    "sgd": {"kind": "sgd", "restarts": 2, "batch": None},
-    "adam": {"kind": "adam", "restarts": 2, "batch": None},
-    "memetic": {
-        "kind": "memetic",
-        "evolve": {"kind": "snes", "population": 6},
-        "refine": {"kind": "adam", "batch": None},
-    },
-    **{
-        kind: {"kind": kind, "population": 6}
-        for kind in (
-            "simulated_annealing",
-            "particle_swarm",
-            "differential_evolution",
-            "cosyne",
-            "cross_entropy_method",
-            "pycma",
-            "evotorch",
-            "xnes",
-            "pgpe",
-            "openai_es",
-        )
-    },
+VARIANTS: dict[str, dict[str, Any]] = {
     **{kind: {"kind": kind, "batch": None, "schedule": "cosine"} for kind in ("rmsprop", "adamw", "lbfgs")},
     "evolve_then_refine": {
         "kind": "evolve_then_refine",
         "evolve": {"kind": "particle_swarm", "population": 6},
         "refine": {"kind": "lbfgs"},
     },
-    "gradient_then_evolve": {"kind": "gradient_then_evolve", "gradient": {"kind": "adam", "batch": None}},
-    "gradient_injection": {"kind": "gradient_injection", "gradient": {"kind": "sgd", "batch": None}, "updates": 2},
-    "ridge": {"kind": "ridge", "population": 5},
-    "islands": {"kind": "islands", "trainer": {"kind": "snes", "population": 4}, "count": 2, "every": 2},
-    "evolino": {"kind": "evolino", "evolve": {"kind": "snes", "population": 6}},
+    "adam of windows": {"kind": "adam", "batch": None, "truncate": 4, "restarts": 2},
+    "islands of snes": {"kind": "islands", "trainer": {"kind": "snes", "population": 4}, "count": 2, "every": 2},
+    "evolino of snes": {"kind": "evolino", "evolve": {"kind": "snes", "population": 6}},
     "memetic of evolino": {
         "kind": "memetic",
         "evolve": {"kind": "evolino", "evolve": {"kind": "cma_es", "population": 6}},
         "refine": {"kind": "sgd", "batch": None},
         "updates": 2,
     },
-    "evolino, batch": {"kind": "evolino", "evolve": {"kind": "snes", "population": 6, "batch": 5}},
-    "cma_es, batch": {"kind": "cma_es", "population": 6, "batch": 5},
-    "particle_swarm, batch": {"kind": "particle_swarm", "population": 6, "batch": 5},
-    "gradient_injection, batch": {
-        "kind": "gradient_injection",
-        "evolve": {"kind": "snes", "population": 6, "batch": 5},
-        "gradient": {"kind": "sgd", "batch": 3},
-        "updates": 2,
-    },
-    "snes, batch": {"kind": "snes", "population": 6, "batch": 5},
-    "adam, batch": {"kind": "adam", "batch": 5},
     "memetic, batch": {
         "kind": "memetic",
         "evolve": {"kind": "cma_es", "population": 5, "batch": 5},
@@ -97,14 +59,10 @@ SPECS: dict[str, dict[str, Any]] = {
         "updates": 2,
     },
 }
-WHOLE = [name for name in SPECS if "batch" not in name]
-BATCHES = [name for name in SPECS if "batch" in name]
+SPECS = contract_specs(VARIANTS, batch=5, population=6, updates=2)
+PARTS = [name for name, spec in SPECS.items() if name.endswith(", batch") or has_windows(spec)]
+WHOLE = [name for name in SPECS if name not in PARTS]
 T = 9
-
-
-def test_every_trainer_of_the_catalog_is_tested() -> None:
-    windows = {"rtrl"}  # asks for parts of sequences only: test_rtrl.py
-    assert {spec["kind"] for spec in SPECS.values()} == set(TRAINERS) - windows
 
 
 def sequences(count: int, seed: int) -> Sequences:
@@ -158,8 +116,7 @@ class Counting(OracleWrapper):
 
     def answer(self, query: Query) -> Answer:
         """A call for read-outs costs like losses, and answers none."""
-        factor = 3 if query.kind is Kind.GRADIENTS else 1
-        per_member = factor * T * (self.counted.sequences if query.batch is None else len(query.batch))
+        per_member = self._steps(query) * (self.counted.sequences if query.batch is None else len(query.batch))
         try:
             answer: Answer = self.real.answer(query)
         except BudgetExhausted:
@@ -167,6 +124,15 @@ class Counting(OracleWrapper):
             raise
         self.counted.calls.append((query.genomes.copy(), query.batch, per_member, answer.losses.copy()))
         return answer
+
+    def _steps(self, query: Query) -> int:
+        """Of one sequence, of which all time steps count but the first."""
+        if query.window is None:
+            return 3 * T if query.kind is Kind.GRADIENTS else T
+        begin, end = query.window.begin, query.window.begin + query.window.length
+        passed = 1 if end == 1 else 0  # a window of the first alone is passed
+        steps = min(end + passed * query.window.length, T) - begin
+        return steps * (self.n + 1) if query.window.exact else passed + 3 * (steps - passed)
 
 
 class Counted(Trainer):
@@ -312,8 +278,8 @@ def brute_force(trainer: Counted, targets: tuple[float, ...]) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("marks", [1, 13])
-@pytest.mark.parametrize("name", BATCHES)
-def test_the_cost_of_a_target_on_mini_batches_is_exact_to_the_mark(
+@pytest.mark.parametrize("name", PARTS)
+def test_the_cost_of_a_target_on_parts_of_the_data_is_exact_to_the_mark(
     name: str, marks: int, network: Network, data: Data
 ) -> None:
     seen = list(whole_losses(network, data, name, Budget(steps=20_000, marks=marks)))
@@ -457,7 +423,7 @@ def loaded(saved: tuple[int, bytes, str]) -> Checkpoint:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_going_on_from_every_step_gives_the_same_bits(name: str, network: Network, data: Data) -> None:
-    budget = Budget(steps=4_000 if name in BATCHES else 14_000, marks=6, targets=(1.0, 0.9))
+    budget = Budget(steps=4_000 if name in PARTS else 14_000, marks=6, targets=(1.0, 0.9))
 
     def fresh() -> Run:
         return Run(network, data, trainer_of(name), 5, budget, "mse", None)
