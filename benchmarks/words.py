@@ -68,7 +68,7 @@ class Model(torch.nn.Module):
         self.readout = torch.nn.Linear(sizes.units, sizes.words)
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean over all steps, of class numbers in the order of the model."""
+        """Mean over all steps, of class indices in the order of the model."""
         logits = self.readout(self.lstm(self.embedding(inputs))[0])
         return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
@@ -81,7 +81,7 @@ def make_network(words_in: int, words_out: int, sizes: Sizes, threads: int) -> N
 
 
 def classes(words: int, sizes: Sizes, seed: int) -> Any:
-    """[B, T] class numbers."""
+    """[B, T] class indices."""
     return np.random.default_rng(seed).integers(0, words, (sizes.batch, sizes.steps))
 
 

@@ -46,11 +46,11 @@ class Evaluator:
         """Nothing is compiled here."""
 
     def prepare_inputs(self, inputs: Tensor) -> Tensor:
-        """Inputs [B, T, I] in the form that this evaluator takes; class numbers [B, T] become one-hot."""
+        """Inputs [B, T, I] in the form that this evaluator takes; class indices [B, T] become one-hot."""
         return inputs if inputs.ndim == 3 else one_hot(inputs, self.layout.inputs)
 
     def bind(self, inputs: Tensor, targets: Tensor, mask: Tensor) -> Examples:
-        """What it is asked about; targets [B, T, O] or class numbers [B, T]."""
+        """What it is asked about; targets [B, T, O] or class indices [B, T]."""
         return Examples.from_tensors(inputs, targets if targets.ndim == 2 else targets.to(inputs.dtype), mask)
 
     def losses(self, genomes: Tensor, examples: Examples, loss: str, state: NetworkState | None = None) -> Tensor:

@@ -18,7 +18,7 @@ class Examples:
     """B sequences of T steps in the form that an evaluator takes: torch tensors on its device, in its precision."""
 
     inputs: Any  # [B, T, I]
-    targets: Any  # [B, T, O] or class numbers [B, T], 0 where the mask is False
+    targets: Any  # [B, T, O] or class indices [B, T], 0 where the mask is False
     mask: Any  # [B, T] True where a step counts
 
     @classmethod
@@ -27,7 +27,7 @@ class Examples:
 
         Args:
             inputs: [B, T, I].
-            targets: [B, T, O] or class numbers [B, T].
+            targets: [B, T, O] or class indices [B, T].
             mask: [B, T] True where a step counts.
         """
         return cls(inputs, torch.where(mask if targets.ndim == 2 else mask[..., None], targets, 0), mask)
@@ -58,7 +58,7 @@ class Examples:
         return examples
 
     def to_dense(self, outputs: int) -> Examples:
-        """The same with targets [B, T, O], one-hot for class numbers."""
+        """The same with targets [B, T, O], one-hot for class indices."""
         if self.targets.ndim == 3:
             return self
         return Examples.from_tensors(self.inputs, one_hot(self.targets, outputs).to(self.inputs.dtype), self.mask)

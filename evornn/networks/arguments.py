@@ -46,7 +46,7 @@ class Arguments:
         return g.to(self.device, self.dtype)
 
     def inputs(self, values: Any) -> Tensor:
-        """[B, T, I], or class numbers [B, T] below I."""
+        """[B, T, I], or class indices [B, T] below I."""
         x = to_tensor("inputs", values)
         if x.ndim == 2 and not x.is_floating_point() and x.numel():
             return self._classes("inputs", x, self.layout.inputs)
@@ -65,7 +65,7 @@ class Arguments:
         return m.to(self.device)
 
     def targets(self, values: Any, inputs: Tensor, mask: Tensor) -> Tensor:
-        """[B, T, O], or class numbers [B, T] below O. What does not count may be anything."""
+        """[B, T, O], or class indices [B, T] below O. What does not count may be anything."""
         y, width = to_tensor("targets", values), self.layout.outputs
         if y.ndim == 2 and not y.is_floating_point() and y.shape == mask.shape:
             return self._classes("targets", torch.where(mask, y.to(self.device).long(), 0), width)
@@ -75,12 +75,12 @@ class Arguments:
         return y
 
     def _classes(self, name: str, values: Tensor, width: int) -> Tensor:
-        """Class numbers [B, T], of `width` inputs or outputs."""
+        """Class indices [B, T], of `width` inputs or outputs."""
         values = values.to(self.device).long()  # some kinds of whole numbers have no minimum in torch
         if values.min() < 0 or values.max() >= width:
             got = f"{int(values.min())}…{int(values.max())}"
             raise EvornnError(
-                f"class numbers must lie in 0…{width - 1} for {width} {name.replace('targets', 'outputs')}, got {got}"
+                f"class indices must lie in 0…{width - 1} for {width} {name.replace('targets', 'outputs')}, got {got}"
             )
         return values
 

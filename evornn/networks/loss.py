@@ -17,7 +17,7 @@ from evornn.kernels.losses import STEP_LOSSES, WITHOUT_GRADIENT, step_loss
 from evornn.networks.arguments import to_tensor
 
 CustomLoss: TypeAlias = "Callable[[Floats, Series, Mask], Losses] | Callable[[Tensor, Tensor, Tensor], Tensor]"
-"""A user's loss: outputs [P, B, T, O], targets as given ([B, T, O], or class numbers [B, T]; 0 where no step counts),
+"""A user's loss: outputs [P, B, T, O], targets as given ([B, T, O], or class indices [B, T]; 0 where no step counts),
 mask [B, T] → [P]. One written in torch gets tensors and has a gradient; any other gets numpy arrays and has none."""
 
 DIFFERENTIABLE = [name for name in STEP_LOSSES if name not in WITHOUT_GRADIENT]
@@ -67,7 +67,7 @@ def custom_losses(loss: CustomLoss, outputs: Tensor, targets: Tensor, mask: Tens
     Args:
         loss: the function.
         outputs: [P, B, T, O].
-        targets: [B, T, O] or class numbers [B, T].
+        targets: [B, T, O] or class indices [B, T].
         mask: [B, T].
 
     Returns:
@@ -91,7 +91,7 @@ def custom_cotangents(loss: CustomLoss, outputs: Tensor, targets: Tensor, mask: 
     Args:
         loss: the function, written in torch.
         outputs: [P, B, T, O].
-        targets: [B, T, O] or class numbers [B, T].
+        targets: [B, T, O] or class indices [B, T].
         mask: [B, T].
 
     Returns:

@@ -105,8 +105,8 @@ class Network:
     ) -> Any:
         """[P] mean loss over all steps where `mask` [B, T] is True (None: all), without the first `washout` steps.
 
-        inputs [B, T, I] or class numbers [B, T] (words, characters, events: the same as one-hot, but looked up, not
-        multiplied), targets [B, T, O] or class numbers [B, T]. `loss` is mse, cross_entropy, binary_cross_entropy,
+        inputs [B, T, I] or class indices [B, T] (words, characters, events: the same as one-hot, but looked up, not
+        multiplied), targets [B, T, O] or class indices [B, T]. `loss` is mse, cross_entropy, binary_cross_entropy,
         zero_one or a function of your own (`OwnLoss`). A member that is not finite has loss
         NaN. What does not count, targets there included, changes nothing. `state`: where to begin, as from `predict`.
         """
@@ -191,7 +191,7 @@ class Network:
         return (answer, match_state_type(genomes, end)) if return_state else answer
 
     def _inputs(self, values: Series | Tensor) -> Tensor:
-        """[B, T, I], or class numbers [B, T] where the evaluator looks them up."""
+        """[B, T, I], or class indices [B, T] where the evaluator looks them up."""
         x = self.evaluator.prepare_inputs(self.arguments.inputs(values))
         return x if x.ndim == 2 else x.to(self.device, self.dtype)
 

@@ -1,4 +1,4 @@
-"""Class numbers as inputs and targets: the same as one-hot for every cell, to the bit wherever a member stands."""
+"""Class indices as inputs and targets: the same as one-hot for every cell, to the bit wherever a member stands."""
 
 from __future__ import annotations
 
@@ -236,8 +236,8 @@ def test_rtrl_and_read_outs_take_class_numbers(backend: Any) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("wrong", "message"), [
-    (CLASSES, "class numbers must lie in 0…4 for 5 inputs, got 0…5"),
-    (-1, "class numbers must lie in 0…4 for 5 inputs, got -1…4"),
+    (CLASSES, "class indices must lie in 0…4 for 5 inputs, got 0…5"),
+    (-1, "class indices must lie in 0…4 for 5 inputs, got -1…4"),
 ])  # fmt: skip
 def test_class_numbers_that_are_none(wrong: int, message: str, backend: Any) -> None:
     network, genomes, x, y, _ = asked(backend=backend)

@@ -74,7 +74,7 @@ def to_numpy(state: Any) -> Any:
 
 
 class Case:
-    """`classes`: inputs and targets are class numbers, else series."""
+    """`classes`: inputs and targets are class indices, else series."""
 
     def __init__(
         self, of: str | Cell, units: int = 9, batch: int = 19, layers: int = 1, seed: int = 0, classes: bool = False,
@@ -103,7 +103,7 @@ class Case:
 
     @property
     def exact(self) -> tuple[torch.Tensor, Examples]:
-        """Genomes and data of the reference; class numbers are one-hot."""
+        """Genomes and data of the reference; class indices are one-hot."""
         inputs, targets = self.one_hot(self.inputs, self.layout.inputs), self.one_hot(self.targets, self.layout.outputs)
         return self.genomes.double(), Examples.from_tensors(inputs.double(), targets.double(), self.mask)
 

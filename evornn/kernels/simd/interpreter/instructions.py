@@ -267,7 +267,7 @@ def load_weights(Z, W, w, to, rows, S):
             store(Z, to + r * row + v, load(W, m * LANES) if wide else broadcast(number(W, m)))
 
 
-# ---- class numbers as inputs ----------------------------------------------------------------------------------------
+# ---- class indices as inputs ----------------------------------------------------------------------------------------
 
 
 @njit

@@ -1,7 +1,7 @@
 """Losses of one time step over O output rows, and their gradients; the loss is an input, not a variant to compile.
 
 `y` is a position in the workspace Z, whose rows are `row` floats apart. Targets are read where the caller's data are:
-from `at` in T, for each output a vector, `by` floats apart, or (`by` is 0) one number for all lanes. Class numbers are
+from `at` in T, for each output a vector, `by` floats apart, or (`by` is 0) one number for all lanes. Class indices are
 one such target (`CLASSES`); so is whether a step counts, from `counts` in T. No vector is handed from function to
 function, which would go through memory.
 """
@@ -16,7 +16,7 @@ from evornn.kernels.simd.interpreter.vector import LANES, broadcast, load, numba
 from evornn.kernels.simd.interpreter.vector import fma as fused
 
 LOSS_NUMBERS = {"mse": 0, "cross_entropy": 1, "binary_cross_entropy": 2, "zero_one": 3}
-CLASSES = 4  # added to a loss whose targets are class numbers
+CLASSES = 4  # added to a loss whose targets are class indices
 NONE, EXTERNAL = -1, -2  # no loss; gradients at the outputs come from outside
 f = np.float32
 njit = nb.njit(error_model="numpy", _nrt=False)

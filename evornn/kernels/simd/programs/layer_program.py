@@ -214,7 +214,7 @@ class LayerProgram:
         name = self.weights.block_name(self.index, node, source)
         block = self.program.layout.blocks.get(name)
         if block is None or block.mask is not None:
-            raise UnsupportedEquation("class numbers as inputs of a map that is masked or fixed")
+            raise UnsupportedEquation("class indices as inputs of a map that is masked or fixed")
         x = Slot(1, (CURRENT, self.program.x))
         rows = self.maps[node] if op == "lookup" else self.gates[node]
         if op == "lookup_back":

@@ -42,7 +42,7 @@ Purpose: TypeAlias = Literal["losses", "gradients", "sums"]
 
 
 class Program:
-    """Of a network at its size. `lookup`: inputs are class numbers; `carry`: whether a step may use the output that the
+    """Of a network at its size. `lookup`: inputs are class indices; `carry`: whether a step may use the output that the
     step before has left."""
 
     def __init__(
@@ -287,7 +287,7 @@ def _overlap(a: Slot, b: Slot) -> bool:
 
 
 def can_look_up(layout: Layout) -> bool:
-    """Whether the inputs' weights can be looked up by class numbers: only maps read them, and no weight is missing."""
+    """Whether the inputs' weights can be looked up by class indices: only maps read them, and no weight is missing."""
     equation = Equation(layout.trace)
     if (x := equation.leaves.get("x")) is None:
         return False

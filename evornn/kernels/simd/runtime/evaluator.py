@@ -22,7 +22,7 @@ from evornn.kernels.simd.runtime.lane_layout import LaneData, LaneExamples
 from evornn.kernels.simd.runtime.machine_code import address
 from evornn.layout import Layout
 
-BY_CLASS = ("cross_entropy", "zero_one")  # losses that read class numbers as they are
+BY_CLASS = ("cross_entropy", "zero_one")  # losses that read class indices as they are
 WORKSPACE_BYTES = 32 * 2**20  # of stored time steps, per thread; longer sequences are recomputed in segments
 
 
@@ -47,15 +47,15 @@ class SimdEvaluator:
 
     @cached_property
     def supports_lookup(self) -> bool:
-        """Whether inputs may be class numbers: those of an equation that reads them by maps alone."""
+        """Whether inputs may be class indices: those of an equation that reads them by maps alone."""
         return can_look_up(self.layout)
 
     def prepare_inputs(self, inputs: Tensor) -> Tensor:
-        """Inputs in the form that this evaluator takes: [B, T, I], or class numbers [B, T] where it looks them up."""
+        """Inputs in the form that this evaluator takes: [B, T, I], or class indices [B, T] where it looks them up."""
         return inputs if inputs.ndim == 3 or self.supports_lookup else one_hot(inputs, self.layout.inputs)
 
     def bind(self, inputs: Tensor, targets: Tensor, mask: Tensor) -> LaneExamples:
-        """What it is asked about; targets [B, T, O] or class numbers [B, T]."""
+        """What it is asked about; targets [B, T, O] or class indices [B, T]."""
         return LaneExamples.from_tensors(inputs, targets, mask)
 
     def losses(self, genomes: Floats, examples: LaneExamples, loss: str, state: State | None = None) -> Floats:

@@ -101,8 +101,8 @@ class LaneExamples:
 
     records: Floats
     width: int  # numbers of an input
-    class_inputs: bool  # inputs are class numbers
-    class_targets: bool  # targets are class numbers
+    class_inputs: bool  # inputs are class indices
+    class_targets: bool  # targets are class indices
 
     @classmethod
     def from_tensors(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Self:
@@ -152,7 +152,7 @@ class LaneExamples:
         return type(self)(records, self.width, self.class_inputs, self.class_targets)
 
     def to_dense(self, outputs: int) -> LaneExamples:
-        """The same with targets [B, T, O], one-hot for class numbers."""
+        """The same with targets [B, T, O], one-hot for class indices."""
         if not self.class_targets:
             return self
         x, y, m = self.tensors
