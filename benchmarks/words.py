@@ -2,7 +2,7 @@
 
     python -m benchmarks.words [--quick] [--json FILE]
 
-An LSTM of 100 units that reads and predicts words out of 8,000, each a class number: 32 sequences of 20 steps. Losses
+An LSTM of 100 units that reads and predicts words out of 8,000, each a class index: 32 sequences of 20 steps. Losses
 are `Network.losses` with cross_entropy, gradients `Network.gradients`, for one member and for 32. torch is an
 Embedding, an LSTM and a Linear layer with cross_entropy, forward without autograd or forward and backward, with batches
 first or second, and an embedding whose gradient is dense or sparse; the fastest one counts. It computes members one
