@@ -1,4 +1,4 @@
-"""`evornn doctor`: is this machine ready, and if not, what to do."""
+"""`evornn doctor`: whether this machine is ready, and if not, what to do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXTRAS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; `found` says what to do when it is not good."""
+    """The result of one check; `found` says what to do if it is not good."""
 
     what: str
     good: bool
@@ -33,7 +33,7 @@ class Finding:
 
 
 def examine(store: str) -> list[Finding]:
-    """Look at everything; never raises."""
+    """Run all checks; never raises. `store` is a database URL."""
     checks: list[tuple[str, Callable[[], str]]] = [
         ("Python", _python),
         ("packages", _packages),
@@ -67,7 +67,7 @@ def _packages() -> str:
 
 
 def _extras() -> str:
-    """Those that are installed, and the command that installs the others: none is needed by all."""
+    """Installed extras, and the command that installs the others; all are optional."""
     missing = [extra for extra, names in EXTRAS.items() if not all(_version(name) for name in names)]
     installed = ", ".join(extra for extra in EXTRAS if extra not in missing) or "none"
     return f"{installed}; for {', '.join(missing)}: pip install 'evornn[{','.join(missing)}]'" if missing else installed
@@ -84,14 +84,14 @@ def _version(name: str) -> str:
 def _memory() -> str:
     free = psutil.virtual_memory().available / 2**30
     if free < 1:
-        raise EvornnError(f"{free:.1f} GiB free: a local Ray needs about 1 GiB; close something, or use --workers 0")
+        raise EvornnError(f"{free:.1f} GiB free: a local Ray needs about 1 GiB; close programs, or use --workers 0")
     return f"{free:.1f} GiB free of {psutil.virtual_memory().total / 2**30:.1f}"
 
 
 def _disk() -> str:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     if free < 0.5:
-        raise EvornnError(f"{free:.2f} GiB free here: make room before a long experiment")
+        raise EvornnError(f"{free:.2f} GiB free here: free some space before a long experiment")
     return f"{free:.1f} GiB free here"
 
 
@@ -102,7 +102,7 @@ def _gpu() -> str:
 
 
 def _network() -> str:
-    """One small network, evaluated: the whole way from equation to number works."""
+    """Evaluate a small network: everything from its equation to its loss works."""
     import numpy as np
 
     from evornn.networks.network import Network
@@ -112,7 +112,7 @@ def _network() -> str:
     losses = network.losses(network.sample(3, seed=0), series, series)
     if not np.isfinite(losses).all():
         raise EvornnError("an LSTM's loss is not finite: the torch installation is damaged, install it again")
-    return f"evaluates on {network.backend_used}"
+    return f"evaluates on {network.backend}"
 
 
 def _store(url: str) -> str:
@@ -122,6 +122,6 @@ def _store(url: str) -> str:
 
     database = Database(url)
     if database.path is not None and not database.path.exists():
-        return f"{url} (will be made by the first run)"
+        return f"{url} (the first run will create it)"
     with open_store(url, create=False) as store:
         return f"{store.display_url}, {plural(len(store.jobs()), 'job')}"

@@ -86,8 +86,8 @@ class Service:
         return self.call(draw_network, run)
 
     def call(self, function: Callable[Concatenate[Store, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """Call `function(store, …)`: here, or in a subclass in another process. So it must be a function of a module, and
-        its arguments plain data."""
+        """Call `function(store, …)`: here, or in a subclass in another process. So it must be a function of a module,
+        and its arguments plain data."""
         return function(self.store, *arguments, **keywords)
 
 

@@ -1,4 +1,4 @@
-"""Comparisons, queries, the catalog, and who works."""
+"""Routes: comparisons, queries, the catalog, dispatchers and tokens."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from evornn.store.codec import dumps
 from evornn.store.errors import StoreError, Unreachable
 from evornn.store.records import Token, Worker
 
-router = APIRouter(prefix=PREFIX, tags=["questions"])
-MOST_COMPARED = 500
+router = APIRouter(prefix=PREFIX, tags=["analysis"])
+MOST_COMPARED = 500  # runs by number
 
 
 class QueryRequest(BaseModel):
-    """A query."""
+    """The body of POST /query."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     sql: str = Field(min_length=1, max_length=100_000)
@@ -38,7 +38,7 @@ class QueryRequest(BaseModel):
 
 
 class NewToken(BaseModel):
-    """A token to be made."""
+    """The body of POST /tokens."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$")
@@ -49,10 +49,12 @@ class NewToken(BaseModel):
 def compare(
     request: Request,
     caller: Reader,
-    job: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Its runs; by default the newest job's.")] = None,
+    job: Annotated[
+        int | None, Query(ge=1, le=MAX_ID, description="All runs of this job; by default of the newest one.")
+    ] = None,
     runs: IdList | None = None,
 ) -> Response:
-    """The runs of a job, or `runs=1,2,3` of any jobs."""
+    """Compare the runs of a job, or `runs=1,2,3` of any jobs."""
     chosen = parse_ids(runs, MOST_COMPARED) if runs else []
     return json(Comparison, service(request).compare(job, chosen))
 
@@ -62,10 +64,10 @@ def compare(
     response_model=QueryTable,
     responses=errors(400, 401, 403, 413, 415),
     openapi_extra=QUERY_BODY,
-    summary="Ask with SQL",
+    summary="Run a SELECT",
 )
 def query(request: Request, caller: Reader, body: Annotated[Any, Depends(plain_body)]) -> Response:
-    """One SELECT on the views and tables of docs/reference/store.md, read-only, with a deadline."""
+    """Run one SELECT over the views and tables of docs/reference/store.md, read-only, with a deadline."""
     payload = validate(QueryRequest, body)
     try:
         columns, rows = service(request).store.query(payload.sql, payload.limit, payload.timeout)
@@ -76,18 +78,21 @@ def query(request: Request, caller: Reader, body: Annotated[Any, Depends(plain_b
     return json(QueryTable, QueryTable(columns, loads(dumps(rows))))
 
 
-@router.get("/catalog", response_model=list[Entry], responses=errors(401, 403), summary="What specs may name")
+@router.get("/catalog", response_model=list[Entry], responses=errors(401, 403), summary="Tasks, networks, trainers")
 def catalog(request: Request, caller: Reader, name: Label = None) -> Response:
+    """List the tasks, networks and trainers that specs may name, or those called `name`, with their settings."""
     return Response(_catalog(name), media_type="application/json")
 
 
-@router.get("/workers", response_model=list[Worker], responses=errors(401, 403), summary="Who computes")
+@router.get("/workers", response_model=list[Worker], responses=errors(401, 403), summary="List dispatchers")
 def workers(request: Request, caller: Reader) -> Response:
+    """List all dispatchers so far, with their last heartbeats and machines."""
     return json(list[Worker], service(request).store.workers())
 
 
-@router.get("/tokens", response_model=list[Token], responses=errors(401, 403), summary="Tokens, without their secrets")
+@router.get("/tokens", response_model=list[Token], responses=errors(401, 403), summary="List tokens")
 def tokens(request: Request, caller: Admin) -> Response:
+    """List all tokens, including revoked ones, without their secrets."""
     return json(list[Token], service(request).store.tokens())
 
 
@@ -97,9 +102,10 @@ def tokens(request: Request, caller: Admin) -> Response:
     response_model=Secret,
     responses=errors(400, 401, 403, 413, 415),
     openapi_extra=TOKEN_BODY,
-    summary="Make a token",
+    summary="Create a token",
 )
 def add_token(request: Request, caller: Admin, body: Annotated[Any, Depends(plain_body)]) -> Response:
+    """Create a token. The response contains its secret, which can't be shown again."""
     payload = validate(NewToken, body)
     secret = service(request).store.add_token(payload.name, (payload.scope,))
     return json(Secret, Secret(payload.name, secret), 201)
@@ -107,14 +113,15 @@ def add_token(request: Request, caller: Admin, body: Annotated[Any, Depends(plai
 
 @router.delete("/tokens/{name:path}", status_code=204, responses=errors(401, 403, 404), summary="Revoke a token")
 def revoke_token(request: Request, caller: Admin, name: str) -> Response:
+    """Make a token invalid from now on."""
     if "\0" in name or len(name) > 200:
-        raise EvornnError("no token has such a name: `evornn token ls` shows all")
+        raise EvornnError("there is no token with this name: `evornn token ls` shows all")
     service(request).store.revoke_token(name)
     return Response(status_code=204)
 
 
 def validate(kind: type[Any], body: Any) -> Any:
-    """A body of this kind. Raises EvornnError that says where and what is wrong, without what was given."""
+    """Validate a body. Raises EvornnError, which says where and what is wrong without quoting the input."""
     try:
         return kind.model_validate(body)
     except ValidationError as error:
@@ -125,7 +132,7 @@ def validate(kind: type[Any], body: Any) -> Any:
 
 @lru_cache(maxsize=256)
 def _catalog(name: str | None) -> bytes:
-    """Never imports what a stranger names."""
+    """Encode the catalog. Never imports what a user names."""
     if is_import_path(name):
-        raise EvornnError("the catalog has the kinds of evornn only: give a name of it")
+        raise EvornnError("the catalog contains evornn's own kinds only: give the name of one")
     return encode(list[Entry], entries(name))

@@ -1,4 +1,4 @@
-"""The API, put together: routes, errors, and what surrounds every request."""
+"""Assembles the API: routes, error handlers and middleware."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from evornn.service.sandboxed_service import SandboxedService
 from evornn.store.store import Store
 
 Mount: TypeAlias = Callable[[SandboxedService, Guard], WSGIApp]
-"""Something else to show in the same server, made from its verbs and what knows its tokens."""
+"""Makes another WSGI app for the same server, such as the dashboard, from its service and its guard."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-ABOUT = """Submit experiments, watch them, compare results. Send `Authorization: Bearer TOKEN`; `evornn token add` makes
-one. Errors are `application/problem+json` (RFC 9457). Numbers that aren't finite are the texts `NaN`, `Infinity` and
-`-Infinity`."""
+ABOUT = """Submit experiments, watch them, compare results. Send `Authorization: Bearer TOKEN`; `evornn token add`
+creates a token. Errors are `application/problem+json` (RFC 9457). Non-finite numbers are the texts `NaN`, `Infinity`
+and `-Infinity`."""
 
 
 def create_app(
@@ -41,8 +41,17 @@ def create_app(
     host_names: Collection[str] = (),
     mounts: Mapping[str, Mount] | None = None,
 ) -> FastAPI:
-    """The API over a store. `secret` is a token that may do all; further hosts are answered than the loopback ones.
-    `mounts` are shown in the same server, by their paths.
+    """Create the API of a store.
+
+    Args:
+        store: The store, used by all requests.
+        policy: What specs may name.
+        secret: A token with scope admin that isn't in the store.
+        host_names: Names that requests may use for this server, besides localhost.
+        mounts: Path → further app, such as the dashboard.
+
+    Returns:
+        The ASGI app.
     """
     app = FastAPIOffline(
         title="evornn",
@@ -71,7 +80,7 @@ def create_app(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """The helper starts with the server, so that the first spec needn't wait for it, and ends with it."""
+    """Start the helper process with the server, so that the first spec needn't wait for its imports, and end it too."""
     helper: HelperProcess = app.state.service.helper
     Thread(target=_start_helper, args=(helper,), daemon=True).start()
     yield
@@ -79,12 +88,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _start_helper(helper: HelperProcess) -> None:
-    with suppress(EvornnError):  # the server ended before it was there
+    with suppress(EvornnError):  # the server ended before the helper had started
         helper.call(_preload)
 
 
 def _preload() -> None:
-    """What the helper will need."""
+    """Import what the helper will need."""
     import evornn.service.service  # noqa: F401
     from evornn.experiments.catalog import entries
 

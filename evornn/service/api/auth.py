@@ -1,4 +1,4 @@
-"""Who may do what: tokens of the store, or of one file, with the scopes read, submit and admin."""
+"""Authentication and authorisation: tokens of the store, or of a file, with the scopes read, submit and admin."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from evornn.store.records import JobId, Token
 from evornn.store.store import Store
 from evornn.store.tokens import SCOPES
 
-CACHE_SECONDS = 2.0  # seconds for which a token that was good stays so without a look into the store
-bearer = HTTPBearer(auto_error=False, description="A token made by `evornn token add`.")
+CACHE_SECONDS = 2.0  # for which a valid token is trusted without reading the store
+bearer = HTTPBearer(auto_error=False, description="A token created by `evornn token add`.")
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose request it is. A scope allows what those before it in SCOPES allow."""
+    """The user of a request: name and scope of its token. A scope includes those before it in SCOPES."""
 
     name: str
     scope: str
 
     def has_scope(self, scope: str) -> bool:
+        """Whether the caller's scope includes this one."""
         return SCOPES.index(self.scope) >= SCOPES.index(scope)
 
 
 class Guard:
-    """Knows tokens. `secret` is one that comes from a file and may do all, without standing in the store."""
+    """Checks tokens against the store. `secret` is a further one, of a file, with scope admin."""
 
     def __init__(self, store: Store, secret: str | None = None) -> None:
         self.store = store
@@ -42,7 +43,7 @@ class Guard:
         self._cache: dict[bytes, tuple[float, Caller]] = {}
 
     def caller(self, secret: str) -> Caller | None:
-        """Who holds this token; None for nobody. Raises StoreError."""
+        """The holder of a token; None for an invalid one. Raises StoreError."""
         digest = _digest(secret)
         if self._secret_digest is not None and hmac.compare_digest(digest, self._secret_digest):
             return Caller("operator", "admin")
@@ -66,7 +67,16 @@ def authorize(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Caller:
-    """The caller, if the token may do what the route needs. Raises 401, 403."""
+    """The caller of a route.
+
+    Args:
+        scopes: Scopes that the route needs.
+        request: The request.
+        credentials: Its bearer token.
+
+    Raises:
+        HTTPException: 401 without a valid token, 403 if its scope is too small.
+    """
     guard: Guard = request.app.state.guard
     caller = (
         guard.caller(credentials.credentials)
@@ -76,11 +86,13 @@ def authorize(
     if caller is None:
         raise HTTPException(
             401,
-            "a valid token is needed: send `Authorization: Bearer TOKEN`; `evornn token add NAME` makes one",
+            "a valid token is needed: send `Authorization: Bearer TOKEN`; `evornn token add NAME` creates one",
             {"WWW-Authenticate": 'Bearer realm="evornn"'},
         )
     if not all(caller.has_scope(scope) for scope in scopes.scopes):
-        raise HTTPException(403, f"this token may {caller.scope}: ask for one with scope {scopes.scopes[-1]}")
+        raise HTTPException(
+            403, f"this token has the scope {caller.scope}: ask for one with the scope {scopes.scopes[-1]}"
+        )
     return caller
 
 
@@ -90,7 +102,17 @@ Admin = Annotated[Caller, Security(authorize, scopes=["admin"])]
 
 
 def check_owner(caller: Caller, store: StoreInterface, job: JobId) -> None:
-    """Jobs are changed by who submitted them, or by an admin. Raises NotFound, Forbidden."""
+    """Check that the caller may change a job: its owner may, and an admin.
+
+    Args:
+        caller: The user.
+        store: Where the job is.
+        job: The job.
+
+    Raises:
+        NotFound: There is no such job.
+        Forbidden: It belongs to another user.
+    """
     owner = store.job(job).owner
     if not caller.has_scope("admin") and owner != caller.name:
         raise Forbidden(f"job {job} belongs to another token: ask its owner, or an admin")

@@ -1,5 +1,4 @@
-"""Bodies of requests: no longer than 1 MiB, JSON or YAML as plain data, and nothing in them that a database or a number
-can't hold."""
+"""Bodies of requests: at most 1 MiB of JSON or YAML as plain data, without values that a database can't store."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from evornn.service.api import problems
 from evornn.settings import MAX_DEPTH
 
 LIMIT = 2**20  # bytes
-YAML_LIMIT = 2**16  # bytes; it is read a hundred times slower
+YAML_LIMIT = 2**16  # bytes; parsing it is a hundred times slower
 LONGEST_TEXT = 100_000  # characters
 LONGEST_LIST = 100_000
 MAX_INTEGER = 2**63
@@ -28,7 +27,7 @@ TOO_LARGE = f"the body is larger than {LIMIT:,} bytes: send less"
 
 
 class BodyLimit:
-    """Refuses bodies over the limit, also those that don't say how long they are."""
+    """Refuses bodies over the limit, including those without a Content-Length."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -55,7 +54,7 @@ class BodyLimit:
 
 
 async def plain_body(request: Request) -> Any:
-    """The body as plain data, by its content type. Raises HTTPException 415, EvornnError for what is wrong in it."""
+    """The body as plain data, by its content type. Raises HTTPException 413 or 415, EvornnError if it is malformed."""
     kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     kind = kind.strip()
     if kind not in JSON_TYPES + YAML_TYPES or not _is_utf8(parameters):
@@ -69,7 +68,7 @@ async def plain_body(request: Request) -> Any:
 
 
 def read_json(body: bytes) -> Any:
-    """JSON as RFC 8259 has it, with unique keys and finite numbers. Raises EvornnError."""
+    """Parse JSON (RFC 8259) with unique keys and finite numbers. Raises EvornnError."""
     try:
         data = json.loads(
             _decode_text(body),
@@ -87,14 +86,14 @@ def read_json(body: bytes) -> Any:
 
 
 def read_yaml(body: bytes) -> Any:
-    """YAML as specs are written in it. Raises EvornnError."""
+    """Parse YAML, as specs are written in it. Raises EvornnError."""
     data = parse(_decode_text(body), "body")
     check_storable(data)
     return data
 
 
 def check_storable(data: Any, depth: int = 0) -> None:
-    """Refuse what a database or a number can't hold. Raises EvornnError."""
+    """Refuse values that a database can't store. Raises EvornnError."""
     if depth > MAX_DEPTH:
         raise EvornnError(f"body: nested deeper than {MAX_DEPTH} levels")
     if isinstance(data, str):
@@ -102,7 +101,7 @@ def check_storable(data: Any, depth: int = 0) -> None:
     elif isinstance(data, dict):
         for key, value in data.items():
             if not isinstance(key, str):
-                raise EvornnError("body: a key that is no text: put it into quotes")
+                raise EvornnError("body: a key that isn't text: put it into quotes")
             _check_text(key)
             check_storable(value, depth + 1)
     elif isinstance(data, list):
@@ -111,14 +110,14 @@ def check_storable(data: Any, depth: int = 0) -> None:
         for value in data:
             check_storable(value, depth + 1)
     elif isinstance(data, int) and not -MAX_INTEGER <= data < MAX_INTEGER:
-        raise EvornnError("body: a whole number beyond 64 bits")
+        raise EvornnError("body: an integer beyond 64 bits")
 
 
 def _check_text(text: str) -> None:
     if len(text) > LONGEST_TEXT:
         raise EvornnError(f"body: a text of more than {LONGEST_TEXT:,} characters")
     if "\0" in text:
-        raise EvornnError("body: a NUL character, which no database can hold")
+        raise EvornnError("body: a NUL character, which databases can't store")
     if any("\ud800" <= c <= "\udfff" for c in text) if not text.isascii() else False:
         raise EvornnError("body: half of a character (a lone surrogate)")
 
@@ -143,7 +142,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise EvornnError("body: NaN and Infinity are no JSON: give a finite number")
+    raise EvornnError("body: NaN and Infinity are not JSON: give a finite number")
 
 
 def _parse_finite(text: str) -> float:
@@ -155,5 +154,5 @@ def _parse_finite(text: str) -> float:
 
 def _parse_integer(text: str) -> int:
     if len(text) > 20:
-        raise EvornnError("body: a whole number beyond 64 bits")
+        raise EvornnError("body: an integer beyond 64 bits")
     return int(text)

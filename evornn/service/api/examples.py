@@ -44,7 +44,7 @@ TUNING_SCHEMA: dict[str, Any] = {
 }
 QUERY_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "title": "Question",
+    "title": "Query",
     "required": ["sql"],
     "additionalProperties": False,
     "properties": {

@@ -1,4 +1,4 @@
-"""What surrounds every answer: which hosts are answered at all, and headers that keep browsers from doing harm."""
+"""Middleware for all requests: trusted host names, and security headers for browsers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evornn.service.api import problems
 
 NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-PAGES = {  # path → what a page there may load: only what this server has
+PAGES = {  # path → what its page may load: only from this server
     "/docs": "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'none'",
 }
@@ -28,7 +28,7 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Sets the headers that a response has not set itself."""
+    """Adds the security headers that a response has not set itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -50,14 +50,14 @@ class SecurityHeaders:
 
 
 class TrustedHosts:
-    """Answers only requests that name this server: a page elsewhere could point its own name to this address."""
+    """Refuses requests to other host names: a foreign page could point its own name to this address (DNS rebinding)."""
 
     def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
         self.app, self.names = app, frozenset(name.lower() for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and host_name(Headers(scope=scope).get("host", "")) not in self.names:
-            detail = "this server does not go by that name: its operator lists names with --host-name"
+            detail = "this server does not have that name: its operator lists names with --host-name"
             await problems.problem_response(421, detail)(scope, receive, send)
             return
         await self.app(scope, receive, send)

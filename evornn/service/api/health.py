@@ -1,4 +1,4 @@
-"""Whether the server lives, whether it can work, and its metrics."""
+"""Routes: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from evornn.store.upgrades import ensure_schema
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", response_model=dict[str, str], summary="The server lives")
+@router.get("/healthz", response_model=dict[str, str], summary="Liveness")
 def healthz() -> Response:
+    """Answer that the server is alive."""
     return json(dict[str, str], {"status": "alive"})
 
 
-@router.get("/readyz", response_model=dict[str, str], responses=errors(), summary="The database answers")
+@router.get("/readyz", response_model=dict[str, str], responses=errors(), summary="Readiness")
 def readyz(request: Request) -> Response:
-    """The database can be reached and has this evornn's schema; else 503."""
+    """Check that the database can be reached and has this version's schema; otherwise 503."""
     ensure_schema(service_of(request).store, create=False)
     return json(dict[str, str], {"status": "ready"})
 
 
-@router.get("/metrics", response_class=Response, responses=errors(401, 403), summary="For Prometheus")
+@router.get("/metrics", response_class=Response, responses=errors(401, 403), summary="Metrics for Prometheus")
 def metrics(request: Request, caller: Reader) -> Response:
+    """Return the metrics in Prometheus' text format."""
     server_metrics: Metrics = request.app.state.metrics
     return Response(server_metrics.text(), media_type=MEDIA)

@@ -1,4 +1,4 @@
-"""Jobs: submit, list, look, change, and what happens to them."""
+"""Routes: submit, list, show and change jobs; their events and log lines."""
 
 from __future__ import annotations
 
@@ -22,8 +22,16 @@ from evornn.service.wire import Job, Page, job_view
 from evornn.store.records import Event, LogLine
 
 router = APIRouter(prefix=PREFIX, tags=["jobs"])
-Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x20-\x7e]+$")]
-Priority = Annotated[int, Query(ge=-1000, le=1000, description="Higher ones are computed first.")]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=200,
+        pattern=r"^[\x20-\x7e]+$",
+        description="The same key and spec return the same job again.",
+    ),
+]
+Priority = Annotated[int, Query(ge=-1000, le=1000, description="Runs with a larger one are computed first.")]
 Change = Literal["cancel", "retry", "resume"]
 STREAMED: dict[str, Any] = {"content": {streams.MEDIA: {"schema": {"type": "string"}}}}
 
@@ -43,8 +51,7 @@ def submit(
     key: Key = None,
     priority: Priority = 0,
 ) -> Response:
-    """Queue a spec's runs, all of them checked before. The same Idempotency-Key with the same spec answers the same
-    job."""
+    """Check all runs of a spec, then queue them. The same Idempotency-Key and spec return the same job again."""
     user_service = service(request, caller.name)
     job = user_service.submit(_mapping(spec), idempotency_key=key, priority=priority)
     return json(Job, job_view(user_service.store.job(job)), 201, {"Location": f"{PREFIX}/jobs/{job}"})
@@ -55,17 +62,17 @@ def submit(
     response_model=TuningStep,
     responses=errors(400, 401, 403, 404, 413, 415),
     openapi_extra=TUNING_BODY,
-    summary="Go on with a tuning",
+    summary="Continue a tuning",
 )
 def tune(request: Request, caller: Submitter, spec: Annotated[Any, Depends(plain_body)]) -> Response:
-    """The job with which the tuning of a spec with ranges goes on: a batch of trials, at the end (`last`) the
-    comparison. The same job until it has ended; asked again then, the next one."""
+    """Return the next job of the tuning of a spec with ranges: a batch of trials, or at the end (`last`) the
+    comparison. It is the same job until it has finished."""
     return json(TuningStep, service(request, caller.name).tune(_mapping(spec)))
 
 
 @dataclass(frozen=True)
 class JobPage:
-    """Which part of the list."""
+    """A page of the list."""
 
     limit: Limit = 100
     cursor: Cursor = None
@@ -73,18 +80,23 @@ class JobPage:
 
 @router.get("/jobs", response_model=Page[Job], responses=errors(401, 403), summary="List jobs, newest first")
 def jobs(request: Request, caller: Reader, filters: JobFilters, part: Annotated[JobPage, Depends()]) -> Response:
+    """List the jobs that match all filters."""
     records = service(request).store.jobs(**filters.criteria(), limit=part.limit + 1, before=part.cursor)
     more = records[part.limit - 1].id if len(records) > part.limit else None
     return page(Job, [job_view(job) for job in records[: part.limit]], more)
 
 
-@router.get("/jobs/{job}", response_model=Job, responses=errors(401, 403, 404), summary="One job")
+@router.get("/jobs/{job}", response_model=Job, responses=errors(401, 403, 404), summary="Show a job")
 def job(request: Request, caller: Reader, job: JobId) -> Response:
+    """Show a job, with its runs counted by state."""
     return json(Job, job_view(service(request).store.job(job)))
 
 
-@router.get("/jobs/{job}/spec", response_model=dict[str, Any], responses=errors(401, 403, 404), summary="Its spec")
+@router.get(
+    "/jobs/{job}/spec", response_model=dict[str, Any], responses=errors(401, 403, 404), summary="Show the spec of a job"
+)
 def spec(request: Request, caller: Reader, job: JobId) -> Response:
+    """Show the spec as it was submitted."""
     return json(dict[str, Any], service(request).store.spec(job))
 
 
@@ -92,9 +104,10 @@ def spec(request: Request, caller: Reader, job: JobId) -> Response:
     "/jobs/{job}/report",
     response_class=HTMLResponse,
     responses=errors(401, 403, 404),
-    summary="The comparison of its runs as a page",
+    summary="Show the report of a job",
 )
 def report(request: Request, caller: Reader, job: JobId) -> Response:
+    """Return the comparison of a job's runs as one HTML page."""
     page = service(request).report(job)
     return HTMLResponse(page, headers={"Content-Security-Policy": headers.REPORT})
 
@@ -103,11 +116,11 @@ def report(request: Request, caller: Reader, job: JobId) -> Response:
     "/jobs/{job}/{change}",
     response_model=dict[str, int],
     responses=errors(401, 403, 404),
-    summary="Cancel, retry or resume its runs",
+    summary="Cancel, retry or resume a job",
 )
 def change_job(request: Request, caller: Submitter, job: JobId, change: Change) -> Response:
-    """Cancel: queued runs end at once, running ones within seconds. Retry: failed runs start again from nothing.
-    Resume: failed and cancelled runs go on from their checkpoints. Answers how many runs it was about."""
+    """Change the runs of a job. Cancel: queued runs end at once, running ones within seconds. Retry: failed runs start
+    over. Resume: failed and cancelled runs resume from their checkpoints. Returns the number of runs."""
     store = service(request).store
     check_owner(caller, store, job)
     return json(dict[str, int], {"runs": store_method(store, change)(job=job)})
@@ -117,9 +130,10 @@ def change_job(request: Request, caller: Submitter, job: JobId, change: Change) 
     "/runs/{run}/{change}",
     response_model=dict[str, int],
     responses=errors(401, 403, 404),
-    summary="Cancel, retry or resume one run",
+    summary="Cancel, retry or resume a run",
 )
 def change_run(request: Request, caller: Submitter, run: RunId, change: Change) -> Response:
+    """Change one run, as `/jobs/{job}/{change}` does with all runs of a job."""
     store = service(request).store
     check_owner(caller, store, store.run(run).job)
     return json(dict[str, int], {"runs": store_method(store, change)(run=run)})
@@ -129,11 +143,11 @@ def change_run(request: Request, caller: Submitter, run: RunId, change: Change) 
     "/jobs/{job}/events",
     response_model=Page[Event],
     responses={**errors(401, 403, 404), 200: STREAMED},
-    summary="What happened to it and its runs",
+    summary="List the events of a job",
 )
 def events(request: Request, caller: Reader, job: JobId, after: After = 0, limit: Limit = 1000) -> Response:
-    """A page; or, with `Accept: text/event-stream`, a stream until the job has ended. `Last-Event-ID` goes on with
-    it."""
+    """List the events of a job and its runs, oldest first. With `Accept: text/event-stream`, stream them until the job
+    has finished; `Last-Event-ID` resumes a stream."""
     store = service(request).store
     fetch = partial(store.events, job=job, limit=limit)
     return _page_or_stream(request, store, job, Event, lambda last: fetch(after=last), after, limit)
@@ -143,18 +157,18 @@ def events(request: Request, caller: Reader, job: JobId, after: After = 0, limit
     "/jobs/{job}/logs",
     response_model=Page[LogLine],
     responses={**errors(401, 403, 404), 200: STREAMED},
-    summary="What its runs logged",
+    summary="List the log lines of a job",
 )
 def logs(request: Request, caller: Reader, job: JobId, after: After = 0, limit: Limit = 1000) -> Response:
-    """A page; or, with `Accept: text/event-stream`, a stream until the job has ended. `Last-Event-ID` goes on with
-    it."""
+    """List the log lines of a job's runs, oldest first. With `Accept: text/event-stream`, stream them until the job has
+    finished; `Last-Event-ID` resumes a stream."""
     store = service(request).store
     fetch = partial(store.logs, job=job, limit=limit)
     return _page_or_stream(request, store, job, LogLine, lambda last: fetch(after=last), after, limit)
 
 
 def store_method(store: StoreInterface, change: Change) -> Any:
-    """The store's method."""
+    """The method of the store that makes a change."""
     return {"cancel": store.cancel, "retry": store.retry, "resume": store.resume}[change]
 
 

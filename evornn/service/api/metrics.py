@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: what the store knows of runs and dispatchers, and how requests went."""
+"""Metrics for Prometheus: runs and dispatchers of the store, and requests of this server."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ from evornn.store.records import Machine
 from evornn.store.schema import STATES
 from evornn.store.store import Store
 
-FRESH = 5.0  # seconds for which what was counted in the store is given again
+FRESH = 5.0  # seconds for which counts of the store are reused
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The numbers of one server."""
+    """The metrics of one server."""
 
     def __init__(self, store: Store) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(StoreCollector(store))
         self.requests = Counter(
             "evornn_http_requests_total",
-            "Requests that were answered.",
+            "Answered requests.",
             ("method", "route", "status"),
             registry=self.registry,
         )
         self.seconds = Histogram(
             "evornn_http_request_seconds",
-            "Seconds until an answer began.",
+            "Seconds until the response started.",
             ("method", "route"),
             buckets=BUCKETS,
             registry=self.registry,
         )
 
     def text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 class StoreCollector(Collector):
-    """What the database says; of one that can't be reached only that."""
+    """Metrics of the store; if it can't be reached, only that."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -62,7 +63,7 @@ class StoreCollector(Collector):
         yield from self._metrics
 
     def _read_metrics(self) -> list[Metric]:
-        up = GaugeMetricFamily("evornn_database_up", "Whether the database answers.")
+        up = GaugeMetricFamily("evornn_database_up", "Whether the database can be reached.")
         try:
             metrics = [*self._runs(), *self._workers()]
             up.add_metric([], 1)
@@ -77,18 +78,18 @@ class StoreCollector(Collector):
         for state, count in counts.items():
             runs.add_metric([state], count)
         yield runs
-        queue = GaugeMetricFamily("evornn_queue_length", "Runs that wait to be claimed.")
+        queue = GaugeMetricFamily("evornn_queue_length", "Runs waiting to be claimed.")
         queue.add_metric([], counts["queued"])
         yield queue
 
     def _workers(self) -> Iterator[Metric]:
         workers = self.store.workers()
         alive = [worker for worker in workers if worker.is_alive(time.time())]
-        dispatchers = GaugeMetricFamily("evornn_dispatchers", "Dispatchers that are alive.")
+        dispatchers = GaugeMetricFamily("evornn_dispatchers", "Live dispatchers.")
         dispatchers.add_metric([], len(alive))
         yield dispatchers
         yield from _machines(machines_of(workers, time.time()))
-        claims = CounterMetricFamily("evornn_claims", "Runs that were claimed, each time.")
+        claims = CounterMetricFamily("evornn_claims", "Claims of runs.")
         claims.add_metric([], sum(worker.claims for worker in workers))
         yield claims
 
@@ -96,15 +97,15 @@ class StoreCollector(Collector):
 def _machines(machines: Sequence[Machine]) -> Iterator[Metric]:
     for name, what, values in (
         ("cpus", "CPUs of all machines.", [machine.cpus for machine in machines]),
-        ("cpus_used", "Those that runs use.", [machine.cpus_used for machine in machines]),
+        ("cpus_used", "CPUs in use by runs.", [machine.cpus_used for machine in machines]),
         ("gpus", "GPUs of all machines.", [machine.gpus for machine in machines]),
-        ("gpus_used", "Those that runs use.", [machine.gpus_used for machine in machines]),
+        ("gpus_used", "GPUs in use by runs.", [machine.gpus_used for machine in machines]),
     ):
         yield GaugeMetricFamily(f"evornn_{name}", what, value=sum(values))
 
 
 class RequestCounter:
-    """Counts requests by route, never by path: a stranger could make as many of these as it likes."""
+    """Counts requests by route, never by path: clients can invent any number of paths."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics

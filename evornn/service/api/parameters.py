@@ -1,4 +1,4 @@
-"""What the routes share: numbers in paths, cursors, errors that are documented, answers as JSON."""
+"""Shared by the routes: path and query parameters, documented errors, JSON responses."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ MAX_ITEMS = 1000  # items of a page
 State = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$", json_schema_extra={"enum": list(STATES)})]
 JobId = Annotated[int, Path(ge=1, le=MAX_ID, description="Number of a job.")]
 RunId = Annotated[int, Path(ge=1, le=MAX_ID, description="Number of a run.")]
-Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Items at most.")]
-Cursor = Annotated[int | None, Query(ge=0, le=MAX_ID, description="`next` of the page before.")]
-After = Annotated[int, Query(ge=0, le=MAX_ID, description="Only what came after this number.")]
-JobNumber = Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only this job's.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Maximum number of items.")]
+Cursor = Annotated[int | None, Query(ge=0, le=MAX_ID, description="`next` of the previous page.")]
+After = Annotated[int, Query(ge=0, le=MAX_ID, description="Only items after the one with this number.")]
+JobNumber = Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only runs of this job.")]
 Label = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 IdList = Annotated[str, Query(max_length=8000, pattern=r"^[0-9]{1,18}(,[0-9]{1,18})*$", description="`1,2,3`")]
-FILTERS = {"job": JobNumber, "state": State}  # what is no label
+FILTERS = {"job": JobNumber, "state": State}  # all other filters are labels
 
 DESCRIPTIONS = {
     400: "The request is malformed.",
-    401: "No token, or one that is unknown or revoked.",
+    401: "The token is missing, unknown or revoked.",
     403: "The token may not do this.",
     404: "There is no such job, run or result.",
     413: "The body is too large.",
-    415: "The body has another content type.",
-    421: "The server has another name.",
-    422: "What was sent is wrong; `detail` says where and what to do.",
-    503: "The database can't be reached, or the server is busy: come back after `Retry-After` seconds.",
+    415: "The body has an unsupported content type.",
+    421: "The server does not have this host name.",
+    422: "The request is invalid; `detail` says where and what to do.",
+    503: "The database can't be reached, or the server is busy: retry after `Retry-After` seconds.",
 }
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documentation of a route's errors."""
+    """The OpenAPI description of a route's errors."""
     content = {MEDIA: {"schema": ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")}}
     return {
         status: {"description": DESCRIPTIONS[status], "content": content}
@@ -54,7 +54,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def query_parameters(filters: type[T]) -> Callable[..., T]:
-    """A dependency that reads the fields of a filter from the query."""
+    """A dependency that reads the fields of a filter from the query string."""
 
     def read(**values: Any) -> T:
         return filters(**values)
@@ -73,18 +73,31 @@ JobFilters = Annotated[JobFilter, Depends(query_parameters(JobFilter))]
 
 
 def service_of(request: Request, owner: str = "") -> SandboxedService:
-    """The verbs, on behalf of somebody."""
+    """The service, on behalf of a user."""
     service: SandboxedService = request.app.state.service
     return service.for_owner(owner)
 
 
 def json(kind: Any, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A value of this kind."""
+    """A JSON response.
+
+    Args:
+        kind: Type of the value.
+        value: The value.
+        status: HTTP status.
+        headers: Further headers.
+    """
     return Response(encode(kind, value), status, headers, "application/json")
 
 
 def page(kind: Any, items: Sequence[Any], next_cursor: int | None) -> Response:
-    """A part of a list, and where the next begins."""
+    """A page of a list as a JSON response.
+
+    Args:
+        kind: Type of the items.
+        items: The items.
+        next_cursor: Cursor of the next page; None on the last one.
+    """
     kind = Page[kind]
     return json(kind, kind.model_construct(items=items, next=None if next_cursor is None else str(next_cursor)))
 

@@ -1,4 +1,4 @@
-"""Every error as problem+json (RFC 9457): what is wrong, what to do, and never a traceback."""
+"""Errors as problem+json (RFC 9457): what is wrong and what to do, never a traceback."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from evornn.store.errors import NotFound, StoreError
 log = logging.getLogger(__name__)
 MEDIA = "application/problem+json"
 RETRY_LATER = {"Retry-After": "2"}
-MOST_KNOWN = 200  # names that an unknown one is compared with
+MOST_KNOWN = 200  # known names in the response to an unknown one
 
 
 class ProblemDetails(BaseModel):
-    """An error. `type` says which kind, for programs; `detail` what is wrong and what to do, for people."""
+    """An error. `type` is its kind, for programs; `detail` says what is wrong and what to do, for humans."""
 
     model_config = ConfigDict(extra="allow")
     type: str = "about:blank"
@@ -37,22 +37,29 @@ class ProblemDetails(BaseModel):
 
 
 class QueryError(StoreError):
-    """A SELECT that isn't one, asks for what there isn't, or takes too long."""
+    """The query isn't a SELECT, names something unknown, or takes too long."""
 
 
 class Forbidden(EvornnError):
-    """A token that may not do this."""
+    """The token may not do this."""
 
 
 def problem_response(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> Response:
-    """The response; further members as RFC 9457 has them."""
+    """The response to an error.
+
+    Args:
+        status: HTTP status.
+        detail: What is wrong and what to do.
+        headers: Further headers.
+        more: Further members of the problem (RFC 9457); None is left out.
+    """
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": shorten(detail)}
     content = json.dumps({**body, **{name: value for name, value in more.items() if value is not None}})
     return Response(content, status, headers, MEDIA)
 
 
 def error_response(error: EvornnError) -> Response:
-    """An error of evornn, with what is known of it. Those of the database are told to come back."""
+    """The response to an error of evornn. Errors of the database ask the client to retry."""
     status = _status(error)
     more = error_details(error)
     if isinstance(error, UnknownName):
@@ -64,7 +71,7 @@ def error_response(error: EvornnError) -> Response:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Let an app answer all its errors like this."""
+    """Let an app answer all its errors as problems."""
 
     @app.exception_handler(EvornnError)
     def _evornn(request: Request, error: EvornnError) -> Response:
@@ -80,18 +87,16 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     def _disconnect(request: Request, error: ClientDisconnect) -> Response:
-        return problem_response(
-            400, "the connection ended before the body did"
-        )  # nobody hears it; it is no bug of ours
+        return problem_response(400, "the connection ended before the body did")  # the client is gone: not a bug
 
     @app.exception_handler(Exception)
     def _bug(request: Request, error: Exception) -> Response:
         log.error("a bug in evornn, at %s", request.url.path, exc_info=error)
-        return problem_response(500, "a bug in evornn, which its operator finds in the server's log: please report it")
+        return problem_response(500, "a bug in evornn; details are in the server's log: please report it")
 
 
 def validation_message(error: RequestValidationError) -> str:
-    """Where it is and what is wrong, without what was given."""
+    """Where and what is wrong, without quoting the input."""
     first = error.errors()[0]
     return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 

@@ -1,4 +1,4 @@
-"""Runs: list, look, curves, results, models, events."""
+"""Routes: list and show runs; their curves, results, models and events."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MOST_CURVES = 200
 
 @dataclass(frozen=True)
 class RunPage:
-    """Which part of the list, in which order."""
+    """A page of the list, and its order."""
 
     order: Label = None
     limit: Limit = 200
@@ -44,13 +44,13 @@ class RunPage:
 
     @property
     def by_number(self) -> bool:
-        """Whether the cursor is a run's number; in other orders it is a position."""
+        """Whether the cursor is the number of a run; in other orders it is a position."""
         return self.order in (None, "id")
 
 
 @router.get("/runs", response_model=Page[StoredRun], responses=errors(401, 403), summary="List runs")
 def runs(request: Request, caller: Reader, filters: RunFilters, part: Annotated[RunPage, Depends()]) -> Response:
-    """`order` is a column, `-test_loss` largest first; by default the number."""
+    """List the runs that match all filters. `order` is a column, by default the number; `-test_loss`: largest first."""
     position = {"after": part.cursor} if part.by_number else {"offset": part.cursor or 0}
     records = service(request).store.runs(
         **filters.criteria(), **position, order=part.order or "id", limit=part.limit + 1
@@ -60,20 +60,26 @@ def runs(request: Request, caller: Reader, filters: RunFilters, part: Annotated[
     return page(StoredRun, records[: part.limit], following if more else None)
 
 
-@router.get("/runs/{run}", response_model=StoredRun, responses=errors(401, 403, 404), summary="One run")
+@router.get("/runs/{run}", response_model=StoredRun, responses=errors(401, 403, 404), summary="Show a run")
 def run(request: Request, caller: Reader, run: RunId) -> Response:
+    """Show the current state of a run."""
     return json(StoredRun, service(request).store.run(run))
 
 
 @router.get(
-    "/runs/{run}/metrics", response_model=list[Row], responses=errors(401, 403, 404), summary="Its learning curve"
+    "/runs/{run}/metrics",
+    response_model=list[Row],
+    responses=errors(401, 403, 404),
+    summary="Show the learning curve of a run",
 )
 def curve(request: Request, caller: Reader, run: RunId) -> Response:
+    """List the rows of a run, one per budget mark."""
     return json(list[Row], service(request).store.curve(run))
 
 
-@router.get("/curves", response_model=list[Curve], responses=errors(401, 403), summary="Curves of several runs")
+@router.get("/curves", response_model=list[Curve], responses=errors(401, 403), summary="Show several learning curves")
 def curves(request: Request, caller: Reader, runs: IdList) -> Response:
+    """List the rows of several runs."""
     rows_by_run = service(request).store.curves(parse_ids(runs, MOST_CURVES))
     return json(list[Curve], [Curve(run, rows) for run, rows in rows_by_run.items()])
 
@@ -82,16 +88,21 @@ def curves(request: Request, caller: Reader, runs: IdList) -> Response:
     "/runs/{run}/result",
     response_model=Outcome,
     responses=errors(401, 403, 404),
-    summary="Its losses and cost, and the machine that computed it",
+    summary="Show the result of a run",
 )
 def result(request: Request, caller: Reader, run: RunId) -> Response:
+    """Show the losses and the cost of a finished run, and the machine that computed it."""
     return json(Outcome, outcome(service(request).store.result(run)))
 
 
 @router.get(
-    "/runs/{run}/network", response_model=Design, responses=errors(401, 403, 404), summary="How to build its network"
+    "/runs/{run}/network",
+    response_model=Design,
+    responses=errors(401, 403, 404),
+    summary="Show the network design of a run",
 )
 def network(request: Request, caller: Reader, run: RunId) -> Response:
+    """Show how to build the network of a run."""
     return json(Design, service(request).design(run))
 
 
@@ -102,9 +113,10 @@ def network(request: Request, caller: Reader, run: RunId) -> Response:
         **errors(401, 403, 404),
         200: {"content": {SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}}},
     },
-    summary="Its champion as safetensors, with the design in the head",
+    summary="Download the model of a run",
 )
 def model(request: Request, caller: Reader, run: RunId) -> Response:
+    """Download the champion of a finished run as safetensors, with the network's design in the header."""
     user_service = service(request)
     genome = user_service.store.champion(run)
     name = {"Content-Disposition": f'attachment; filename="run-{run}.safetensors"'}
@@ -118,24 +130,35 @@ def model(request: Request, caller: Reader, run: RunId) -> Response:
         **errors(401, 403, 404),
         200: {"content": {SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}}},
     },
-    summary="Its champion alone as safetensors: `genome`",
+    summary="Download the champion of a run",
 )
 def champion(request: Request, caller: Reader, run: RunId) -> Response:
+    """Download the parameters of the champion alone as safetensors: the array `genome`."""
     return Response(pack({"genome": service(request).store.champion(run)}), media_type=SAFETENSORS)
 
 
 @router.get(
-    "/runs/{run}/events", response_model=Page[Event], responses=errors(401, 403, 404), summary="What happened to it"
+    "/runs/{run}/events",
+    response_model=Page[Event],
+    responses=errors(401, 403, 404),
+    summary="List the events of a run",
 )
 def events(request: Request, caller: Reader, run: RunId, after: After = 0, limit: Limit = 1000) -> Response:
+    """List the events of a run, oldest first."""
     store = service(request).store
     store.run(run)  # raises NotFound
     items = store.events(run=run, after=after, limit=limit)
     return page(Event, items, items[-1].id if len(items) == limit else None)
 
 
-@router.get("/runs/{run}/logs", response_model=Page[LogLine], responses=errors(401, 403, 404), summary="What it logged")
+@router.get(
+    "/runs/{run}/logs",
+    response_model=Page[LogLine],
+    responses=errors(401, 403, 404),
+    summary="List the log lines of a run",
+)
 def logs(request: Request, caller: Reader, run: RunId, after: After = 0, limit: Limit = 1000) -> Response:
+    """List the log lines of a run, oldest first."""
     store = service(request).store
     store.run(run)  # raises NotFound
     lines = store.logs(run=run, after=after, limit=limit)

@@ -1,4 +1,4 @@
-"""`evornn serve`: the API on a port. Without a token nobody gets in, and without one it answers this machine only."""
+"""`evornn serve`: the API on a port. Every request needs a token; while none exists, only this machine can connect."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 SECRET = 32  # bytes of a token
 MIN_TOKEN = 32  # characters of a token from a file
-FIRST = "first"  # name of the token that is made when there is none
-REQUESTS = 200  # at once; further ones are told to come back
+FIRST = "first"  # name of the token that is created when there is none
+REQUESTS = 200  # at once; further ones are asked to retry
 LONGEST_HEAD = 2**16  # bytes of a request's first line and headers
-GRACE = 5  # seconds for open requests when the server ends
+GRACE = 5  # seconds for open requests when the server stops
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Options:
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """What the operator is told. `token` only when it was made just now."""
+    """What the operator should know. `token` is set if it was just created."""
 
     url: str
     store: str
@@ -50,8 +50,16 @@ class ServerInfo:
 
 
 def serve(options: Options, on_ready: Callable[[ServerInfo], None], mounts: Mapping[str, Mount] | None = None) -> None:
-    """Serve until an interrupt. Raises EvornnError for a port that is taken, and an address that would be open to
-    others while there is no token."""
+    """Serve until interrupted.
+
+    Args:
+        options: Store, address, policy and token.
+        on_ready: Called once the port is open.
+        mounts: Path → further app, such as the dashboard.
+
+    Raises:
+        EvornnError: The port is taken, or the address is open to others while there is no token.
+    """
     with require("server", "serve"):
         import uvicorn
 
@@ -68,7 +76,7 @@ def serve(options: Options, on_ready: Callable[[ServerInfo], None], mounts: Mapp
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            http="h11",  # the one that limits how long a head may be
+            http="h11",  # which can limit the length of headers
             h11_max_incomplete_event_size=LONGEST_HEAD,
             ws="none",
             limit_concurrency=REQUESTS,
@@ -80,14 +88,14 @@ def serve(options: Options, on_ready: Callable[[ServerInfo], None], mounts: Mapp
 
 
 def _prepare_token(options: Options, store: Store) -> tuple[str | None, str | None]:
-    """The secret of the token file, and the secret that was made just now because there was no token at all."""
+    """The secret of the token file, and the secret of the token that was just created because there was none."""
     if options.token_file is not None:
         return read_token_file(options.token_file), None
     if any(token.revoked is None for token in store.tokens()):
         return None, None
     if not is_loopback(options.host):
         raise EvornnError(
-            f"--host {options.host} is open to others, and there is no token: make one with `evornn token add NAME`, "
+            f"--host {options.host} is open to others, and there is no token: create one with `evornn token add NAME`, "
             "or name a file with --token-file"
         )
     known = {token.name for token in store.tokens()}
@@ -96,7 +104,7 @@ def _prepare_token(options: Options, store: Store) -> tuple[str | None, str | No
 
 
 def read_token_file(file: Path) -> str:
-    """The token in a file. One that isn't there is made, for its owner's eyes only. Raises EvornnError."""
+    """Read the token of a file; a missing file is created, readable by its owner only. Raises EvornnError."""
     try:
         if not file.exists():
             new_secret = secrets.token_urlsafe(SECRET)
@@ -104,12 +112,12 @@ def read_token_file(file: Path) -> str:
                 opened.write(new_secret + "\n")
         mode, secret = file.stat().st_mode, file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise EvornnError(f"--token-file {file}: can't be read or made ({error}): name another") from None
+        raise EvornnError(f"--token-file {file}: can't be read or created ({error}): name another") from None
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise EvornnError(f"--token-file {file}: others may write it: chmod 600 {file}")
     if len(secret) < MIN_TOKEN or not secret.isascii() or not secret.isprintable() or " " in secret:
         raise EvornnError(
-            f"--token-file {file}: wants one token of at least {MIN_TOKEN} characters: delete it for a new one"
+            f"--token-file {file}: must contain one token of at least {MIN_TOKEN} characters: delete it for a new one"
         )
     return secret
 
@@ -123,20 +131,20 @@ def is_loopback(host: str) -> bool:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """A socket that is bound. Raises EvornnError."""
+    """Bind a socket and listen on it. Raises EvornnError."""
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, number)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen()  # whoever is told the address may ask at once
+        listener.listen()  # clients may connect as soon as they know the address
     except (OSError, OverflowError) as error:
         raise EvornnError(f"can't serve at {host}:{port} ({error}): choose another --port or --host") from None
     return listener
 
 
 def _names(host: str) -> set[str]:
-    """The address itself, unless it stands for all."""
+    """The address itself, unless it stands for all interfaces."""
     return set() if host in ("0.0.0.0", "::", "") else {host}
 
 

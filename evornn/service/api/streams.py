@@ -1,4 +1,4 @@
-"""Server-sent events: what happens, as it happens. A client that was cut off goes on after the last one that it saw."""
+"""Server-sent events. A client that lost its connection resumes after the last event that it received."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from evornn.service.wire import encode
 from evornn.store.records import Event, LogLine
 
 MEDIA = "text/event-stream"
-POLL_SECONDS = 0.5  # seconds between two looks
-KEEPALIVE_SECONDS = 15.0  # seconds until a sign of life
-MAX_SECONDS = 600.0  # seconds; then the client connects again, with a token that still has to be good
-MAX_STREAMS = 100  # streams at once
+POLL_SECONDS = 0.5  # between two reads of the store
+KEEPALIVE_SECONDS = 15.0  # of silence until a comment is sent
+MAX_SECONDS = 600.0  # of a stream; then the client reconnects, and its token is checked again
+MAX_STREAMS = 100  # at once
 Fetch = Callable[[int], Sequence[Event] | Sequence[LogLine]]
 
 
@@ -30,13 +30,23 @@ def accepts_stream(request: Request) -> bool:
 
 
 def resume_position(request: Request, after: int) -> int:
-    """Where to go on: after the client's last event, if it names one."""
+    """Where a stream starts: after the client's last event, if it names one, else after `after`."""
     last = request.headers.get("last-event-id", "")
     return int(last) if last.isascii() and last.isdigit() and len(last) < 19 else after
 
 
 def stream(request: Request, fetch: Fetch, is_ended: Callable[[], bool], after: int) -> StreamingResponse:
-    """What `fetch` answers after a number, again and again, until `ended`. Raises 503 when there are too many."""
+    """Stream items until there will be no more.
+
+    Args:
+        request: The request.
+        fetch: Reads the items after a number.
+        is_ended: Whether no further items will be added.
+        after: Number of the item after which the stream starts.
+
+    Raises:
+        HTTPException: 503, too many streams are open.
+    """
     state = request.app.state
     if state.streams >= MAX_STREAMS:
         raise HTTPException(503, "too many streams are open: ask for pages, or try again later", {"Retry-After": "30"})
@@ -44,7 +54,7 @@ def stream(request: Request, fetch: Fetch, is_ended: Callable[[], bool], after: 
     async def counted() -> AsyncIterator[bytes]:
         state.streams += 1
         try:
-            with suppress(EvornnError):  # of a database that went away: the client comes back
+            with suppress(EvornnError):  # the database can't be reached: the client will reconnect
                 async for part in _chunks(fetch, is_ended, after):
                     yield part
         finally:
@@ -57,7 +67,7 @@ async def _chunks(fetch: Fetch, is_ended: Callable[[], bool], after: int) -> Asy
     start = last_sent = time.monotonic()
     yield b": evornn\n\n"
     while time.monotonic() - start < MAX_SECONDS:
-        over = await run_in_threadpool(is_ended)  # first: when it is over by now, what follows is all
+        over = await run_in_threadpool(is_ended)  # first: if it has ended by now, nothing is added to what follows
         items = await run_in_threadpool(fetch, after)
         for item in items:
             yield _format_event(item)
@@ -69,7 +79,7 @@ async def _chunks(fetch: Fetch, is_ended: Callable[[], bool], after: int) -> Asy
             last_sent = time.monotonic()
         elif time.monotonic() - last_sent > KEEPALIVE_SECONDS:
             last_sent = time.monotonic()
-            yield b": still here\n\n"
+            yield b": keep-alive\n\n"
         await asyncio.sleep(0 if items else POLL_SECONDS)
 
 

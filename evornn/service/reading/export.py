@@ -16,11 +16,24 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 FORMATS = (".csv", ".parquet", ".json")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet computes
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes cells that start with these for formulas
 
 
 def export(store: StoreInterface, file: Path, kind: str, job: int | None = None) -> int:
-    """Write one line per run ("runs") or per run and mark ("curves"); answers how many. The suffix names the format."""
+    """Write runs or curves to a file.
+
+    Args:
+        store: Where they are.
+        file: Its suffix names the format: .csv, .parquet or .json.
+        kind: "runs": one row per run; "curves": one row per run and mark.
+        job: Only the runs of this job.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        EvornnError: The suffix is another one, the file can't be written, or there is no such job.
+    """
     if file.suffix not in FORMATS:
         raise EvornnError(f"{file}: the name must end in {', '.join(FORMATS)}")
     if job is not None:
@@ -29,13 +42,21 @@ def export(store: StoreInterface, file: Path, kind: str, job: int | None = None)
     try:
         files.write(file, _encode_frame(frame, file.suffix))
     except OSError as error:
-        raise EvornnError(f"can't write {file}: {error.strerror or error}; choose another place") from None
+        raise EvornnError(f"can't write {file}: {error.strerror or error}; choose another file") from None
     return len(frame)
 
 
 def encode_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], suffix: str) -> bytes:
-    """A query's answer as a file, .csv or .parquet. In CSV an apostrophe stands before text that a spreadsheet would
-    take for a formula."""
+    """The result of a query as a file.
+
+    Args:
+        columns: Names of the columns.
+        rows: The rows.
+        suffix: .csv or .parquet. In CSV, an apostrophe precedes text that a spreadsheet would take for a formula.
+
+    Returns:
+        Bytes of the file.
+    """
     from pandas import DataFrame
 
     if suffix == ".csv":
@@ -51,7 +72,7 @@ def _escape_formula(cell: Any) -> Any:
 
 
 def _number_duplicates(columns: Sequence[str]) -> list[str]:
-    """Names of columns, repeated ones numbered: Parquet wants each once."""
+    """Names of columns, repeated ones numbered: in Parquet they must be unique."""
     return [f"{name}_{k}" if name in columns[:k] else name for k, name in enumerate(columns)]
 
 

@@ -68,7 +68,7 @@ class SavedNetwork:
         try:
             files.write(Path(path), self.to_bytes())
         except OSError as error:
-            raise EvornnError(f"can't write {path}: {error.strerror or error}; choose another place") from None
+            raise EvornnError(f"can't write {path}: {error.strerror or error}; choose another file") from None
         return Path(path)
 
     @staticmethod
