@@ -82,7 +82,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, An
         posed = problem(cell, sizes, operation, options.threads)
         rows.append(measure(posed, options.peers, rounds, options.quick, say))
         work.append(slots(posed))
-        backends.add(posed.network.backend_used)
+        backends.add(posed.network.backend)
         peaks.append(peak_gigaflops(options.threads))
     rows = [_relate_to_peak(row, needed, max(peaks)) for row, needed in zip(rows, work, strict=True)]
     return {"machine": machine(options.threads, max(peaks), backends), "rows": rows}

@@ -135,12 +135,12 @@ def parts(task: dict[str, Any]) -> tuple[Any, Any]:
 
 def generation(trainer: dict[str, Any], task: dict[str, Any], generations: int, shards: int) -> tuple[float, bytes]:
     """Seconds per generation once all helpers are there, and the champion."""
-    from evornn.workers.shard_pool import sharding
+    from evornn.workers.shard_pool import ray_sharder
 
     each = MEMBERS * task["train"] * task["length"]
     data = {**spec((2 * generations + 2) * each, 1, trainer, marks=2), "tasks": [task]}
     (run,) = plan(parse_spec(data))
-    with sharding({"shards": shards}) as spread:
+    with ray_sharder({"shards": shards}) as spread:
         steady = None if spread is None else lambda whole: wait_until_ready(spread(whole))
         updates = list(execute(run.fragments, run.seed, run.budget, sharder=steady))
     (first, last) = [row for update in updates for row in update.rows]

@@ -96,7 +96,7 @@ def select(label: str, options: Sequence[Any], **more: Any) -> Any:
     )
 
 
-def fraction_done(run: StoredRun) -> float:
+def progress_share(run: StoredRun) -> float:
     """How much of its budget a run has spent, 0 … 1; 1 when it succeeded, whatever ended it."""
     if run.state == "succeeded":
         return 1.0
@@ -106,7 +106,7 @@ def fraction_done(run: StoredRun) -> float:
 
 def time_left(run: StoredRun) -> str:
     """The time that a running run still needs, if it goes on as so far."""
-    done = fraction_done(run)
+    done = progress_share(run)
     if run.state != "running" or not run.seconds or not 0 < done < 1:
         return ""
     return duration(run.seconds / done * (1 - done))

@@ -13,8 +13,8 @@ from evornn.dashboards.components import (
     duration,
     empty_state,
     facts,
-    fraction_done,
     heading,
+    progress_share,
     time_left,
     timestamp,
 )
@@ -37,7 +37,7 @@ def top(context: PageContext, run: StoredRun) -> list[Component]:
         heading(f"Run {run.id}", badge(run.state)),
         html.P([who, " · ", dcc.Link(f"job {run.job}", href=context.link("", job=run.job))], className="muted"),
         html.Div(
-            [html.Span(className="bar long", style={"--share": round(fraction_done(run), 3)}), html.Span(words)],
+            [html.Span(className="bar long", style={"--share": round(progress_share(run), 3)}), html.Span(words)],
             className="share",
         ),
         *([html.P(run.error, className="problem")] if run.error else []),

@@ -11,7 +11,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 
 from evornn.dashboards import groups, job
-from evornn.dashboards.components import LIVE_MS, duration, empty_state, fraction_done, heading, time_left, timestamp
+from evornn.dashboards.components import LIVE_MS, duration, empty_state, heading, progress_share, time_left, timestamp
 from evornn.dashboards.page_context import DashboardPage, PageContext, parse_id
 from evornn.experiments.analysis.narrative import number, plural
 from evornn.store.filters import RunFilter
@@ -43,7 +43,7 @@ COLUMNS: tuple[tuple[str, str, dict[str, Any]], ...] = (  # field, title, more
 
 CELLS: dict[str, Callable[[StoredRun], Any]] = {  # of columns that show something else than the run's field
     "run": lambda run: run.id,
-    "share": lambda run: round(fraction_done(run), 3),
+    "share": lambda run: round(progress_share(run), 3),
     "left": time_left,
     "network_steps": lambda run: "" if run.network_steps is None else f"{run.network_steps:,}",
     "seconds": lambda run: "" if run.seconds is None else duration(run.seconds),

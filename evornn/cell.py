@@ -58,7 +58,7 @@ class Cell(ABC):
     ...         g = sigmoid(w.g(x, h))                                # weights and bias of the gate
     ...         return g * h + (1 - g) * self.scale * tanh(w.c(x, h))
     >>> network = Network(UpdateGate(scale=2.0), inputs=2, units=4, outputs=1)
-    >>> network.n, network.backend_used
+    >>> network.n, network.backend
     (61, 'simd')
 
     The arguments `x` (input), `y` (the network's last output) and `t` (time: 0, 1, …) are recognised by their names;

@@ -76,7 +76,7 @@ def train(
     from evornn.trainers.core.trainer import Trainer
     from evornn.training.budget import Budget
     from evornn.training.check import check_causal, load_data
-    from evornn.training.loop import training
+    from evornn.training.loop import train_loop
 
     source = task if isinstance(task, (Data, Task)) else TASKS.build({"kind": task} if isinstance(task, str) else task)
     if isinstance(source, Task):
@@ -86,7 +86,7 @@ def train(
         trainer = TRAINERS.build({"kind": trainer} if isinstance(trainer, str) else trainer)
     limit = budget if isinstance(budget, Budget) else Budget(steps=budget)
     rows: list[Row] = []
-    for update in training(network, data, trainer, seed, limit, loss=loss):
+    for update in train_loop(network, data, trainer, seed, limit, loss=loss):
         rows += update.rows
     assert update.result is not None
     return TrainingResult(network, update.result.genome, rows, update.result)

@@ -11,7 +11,7 @@ import ray
 
 from evornn.service.executors.executor import Assignment, EndEvent, ExecutorEvent, ProgressEvent
 from evornn.training.environment import versions
-from evornn.workers.shard_pool import SINGLE_THREADED, sharding
+from evornn.workers.shard_pool import SINGLE_THREADED, ray_sharder
 from evornn.workers.versions import VersionMismatch, check_versions
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def compute(assignment: Assignment, dispatcher: Mapping[str, Any]) -> Iterator[E
         return
     for difference in mismatches:
         log.warning("run %s: %s", assignment.attempt.run, difference)
-    with sharding(assignment.fragments.get("resources") or {}) as sharder:
+    with ray_sharder(assignment.fragments.get("resources") or {}) as sharder:
         for event in perform(assignment, sharder):
             yield _annotate(event, mismatches)
 

@@ -28,7 +28,7 @@ SINGLE_THREADED = {"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}}
 
 
 @contextmanager
-def sharding(resources: Mapping[str, Any]) -> Iterator[Sharder | None]:
+def ray_sharder(resources: Mapping[str, Any]) -> Iterator[Sharder | None]:
     """How a run with these resources spreads its populations; None where it does not."""
     shards = resources.get("shards", 1)
     if shards == 1:

@@ -62,7 +62,7 @@ class JobProgress:
             )
 
     @property
-    def done(self) -> int:
+    def ended_count(self) -> int:
         """Runs that have ended."""
         return len(self.finished)
 
@@ -81,7 +81,7 @@ class JobProgress:
         best = f"best validation loss {self.best:.4g}{self.best_label}" if self.best < float("inf") else "no loss yet"
         failed = f", {self.failed} failed" if self.failed else ""
         speed = f"{self.rate / 1e6:.1f} M steps/s · {duration(left)} left"
-        return f"{self.done}/{self.total} runs{failed} · {best} · {speed}"
+        return f"{self.ended_count}/{self.total} runs{failed} · {best} · {speed}"
 
 
 class ProgressPrinter(JobProgress):

@@ -38,13 +38,13 @@ class TuningProgress(JobProgress):
 
     @property
     def share(self) -> float:
-        return self.done / self.seeds / self.total
+        return self.ended_count / self.seeds / self.total
 
     def line(self) -> str:
         left = self._total_steps - self._budget_so_far + sum(self.budgets.values()) - sum(self.steps.values())
         time_left = duration(left / self.rate if self.rate else float("inf"))
         best = f"best so far {self.best:.4g}{self.best_label}" if self.best < float("inf") else "no loss yet"
-        done = f"tuning: {self.done // self.seeds} of {self.total} trials"
+        done = f"tuning: {self.ended_count // self.seeds} of {self.total} trials"
         return f"{done} · {best} · {self.rate / 1e6:.1f} M steps/s · {time_left} left"
 
 

@@ -19,7 +19,7 @@ from evornn.trainers import TRAINERS
 from evornn.trainers.core.trainer import Trainer
 from evornn.training.budget import Budget
 from evornn.training.check import check, check_causal, check_score, load_data
-from evornn.training.loop import training
+from evornn.training.loop import train_loop
 from evornn.training.make_problem import make_problem
 from evornn.training.oracle import Origin
 from evornn.training.problem import Sharder
@@ -104,7 +104,7 @@ def execute(
 ) -> Iterator[Update]:
     """Compute a run from its plain data, or go on with it from a checkpoint. `spread`: see `training`."""
     run = build_run(fragments)
-    yield from training(
+    yield from train_loop(
         run.network,
         run.data,
         run.trainer,

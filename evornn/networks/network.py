@@ -36,7 +36,7 @@ class Network:
     or a ready Cell or Model. Sizes that an architecture has no use for (a Hopfield network has no units of its own) are
     left out; `layers` is by default what is usual for it, mostly 1. `device` is where it is computed: "cpu", "cuda",
     "cuda:1", … `threads` is how many CPU threads share a population; it changes no bit of the result. `backend` is
-    auto, simd (fused kernels: CPU, float32) or torch; `backend_used` tells which it became.
+    auto, simd (fused kernels: CPU, float32) or torch; `backend` tells which it became.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Network:
         return self.layout.n
 
     @property
-    def backend_used(self) -> str:
+    def backend(self) -> str:
         """What really computes: recorded with every run."""
         return self.evaluator.name
 
@@ -164,15 +164,29 @@ class Network:
         washout: int = 0,
         full_length: bool = False,
     ) -> Objective:
-        """The sequences of many questions, checked and laid out once: `exam.losses(genomes)`, of a mini-batch
-        `exam.take(rows).losses(genomes)`. Arrays are not always copied: leave them as they are meanwhile.
-        `to_the_end`: inputs after the last step that counts are read as well, for the state there."""
+        """Bind data once and evaluate it repeatedly: `objective.losses(genomes)`, `objective.gradients(genomes)`, on a
+        mini-batch `objective.take(rows).losses(genomes)`.
+
+        Args:
+            inputs: [B, T, I], or class numbers [B, T].
+            targets: [B, T, O], or class numbers [B, T].
+            mask: [B, T] True where a step counts; None: everywhere.
+            washout: Steps at the beginning that never count.
+            full_length: Whether inputs after the last step that counts are read as well, for the state there.
+
+        Returns:
+            The bound data. Arrays are not always copied: leave them unchanged while it is in use.
+
+        Raises:
+            EvornnError: Shapes don't fit the network, or no step counts.
+        """
         x = self._inputs(inputs)
         counted_mask = self.arguments.step_mask(mask, washout, x)
         if mask is not None and not (full_length and self.layout.states):
             x = replace_padding(x, counted_mask, self.layout.padding)
         self.layout.check_inputs(x)
-        return Objective(self, self.evaluator.bind(x, self.arguments.targets(targets, x, counted_mask), counted_mask))
+        examples = self.evaluator.bind(x, self.arguments.targets(targets, x, counted_mask), counted_mask)
+        return Objective(self.evaluator, self.arguments, examples, self.differentiable)
 
     def predict(
         self,

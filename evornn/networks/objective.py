@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +14,10 @@ from evornn.kernels import forward_mode
 from evornn.kernels.evaluate import Evaluator, mask_non_finite
 from evornn.kernels.reference import NetworkState
 from evornn.layout import Layout
-from evornn.networks.arguments import to_tensor
+from evornn.networks.arguments import Arguments, to_tensor
 from evornn.networks.loss import DIFFERENTIABLE, CustomLoss, custom_cotangents, custom_losses, has_gradient
 from evornn.networks.readout import solve_readout
 from evornn.settings import BadSetting
-
-if TYPE_CHECKING:
-    from evornn.networks.network import Network
 
 EMPTY = np.zeros(0, np.float32)
 OUTPUTS_AT_A_TIME = 2**26  # numbers, of some members, that a user's loss is given
@@ -37,19 +34,23 @@ class Objective:
     (3,)
     """
 
-    def __init__(self, network: Network, examples: Any) -> None:
-        self.network, self.examples = network, examples  # of the class that the network's evaluator is asked about
+    def __init__(self, evaluator: Any, arguments: Arguments, examples: Any, differentiable: bool) -> None:
+        self.evaluator, self.arguments, self.differentiable = evaluator, arguments, differentiable
+        self.examples = examples  # of the class that the evaluator takes
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def take(self, rows: Batch) -> Objective:
         """The same about some of the sequences, a mini-batch. Raises EvornnError where none of their steps counts."""
-        return Objective(self.network, self.examples.take(rows))
+        return self._with(self.examples.take(rows))
 
     def slice_steps(self, steps: slice) -> Objective:
         """The same about some of the time steps."""
-        return Objective(self.network, self.examples.slice_time(steps))
+        return self._with(self.examples.slice_time(steps))
+
+    def _with(self, examples: Any) -> Objective:
+        return Objective(self.evaluator, self.arguments, examples, self.differentiable)
 
     def losses(
         self, genomes: Genomes | Tensor, *, loss: str | CustomLoss = "mse", state: NetworkState | None = None
@@ -57,10 +58,10 @@ class Objective:
         """[P] mean losses."""
         g, begin = self._begin(genomes, state)
         if isinstance(loss, str):
-            values = self.network.evaluator.losses(g, self.examples, loss, begin)
+            values = self.evaluator.losses(g, self.examples, loss, begin)
         else:
             inputs, targets, mask = self.examples.tensors
-            outputs = torch.as_tensor(self.network.evaluator.outputs(g, inputs, begin)[0])
+            outputs = torch.as_tensor(self.evaluator.outputs(g, inputs, begin)[0])
             (values,) = mask_non_finite(g, custom_losses(loss, outputs, targets, mask).detach())
         return match_type(genomes, values)
 
@@ -72,7 +73,7 @@ class Objective:
         self._check_gradient(loss)
         g, begin = self._begin(genomes, state)
         if isinstance(loss, str):
-            results = self.network.evaluator.gradients(g, self.examples, loss, begin, return_state)
+            results = self.evaluator.gradients(g, self.examples, loss, begin, return_state)
         else:
             results = self._custom_gradients(g, loss, begin, return_state)
         values, gradients, end = results
@@ -84,8 +85,8 @@ class Objective:
     ) -> tuple[Tensor, Tensor, NetworkState | None]:
         """Of a user's loss: torch differentiates it by the outputs, and the network's backward pass does the rest. Some
         members at a time, whose outputs fit into memory."""
-        evaluator, (inputs, targets, mask) = self.network.evaluator, self.examples.tensors
-        size = max(1, OUTPUTS_AT_A_TIME // (mask.numel() * self.network.layout.outputs))
+        evaluator, (inputs, targets, mask) = self.evaluator, self.examples.tensors
+        size = max(1, OUTPUTS_AT_A_TIME // (mask.numel() * self.arguments.layout.outputs))
         values, gradients, ends = list[Tensor](), list[Tensor](), list[NetworkState]()
         for k in range(0, len(g), size):
             members = slice(k, k + size)
@@ -109,9 +110,9 @@ class Objective:
         if not isinstance(loss, str):
             raise EvornnError("rtrl takes a loss by name, not a function of your own: use sgd or adam")
         self._check_gradient(loss)
-        layout = self.network.layout
+        layout = self.arguments.layout
         if not isinstance(layout, Layout):
-            raise EvornnError(f"{self.network!r} is made of no cells: rtrl can't train it, use sgd or adam")
+            raise EvornnError(f"{self.arguments.network} is made of no cells: rtrl can't train it, use sgd or adam")
         arrays, carried = self._begin(genomes, state)
         g, begin = to_tensor("genomes", arrays), carried and to_tensors(carried)
         forward_mode.check_derivative_memory(layout, len(g), *self.examples.inputs.shape[:2])
@@ -128,24 +129,24 @@ class Objective:
         """[P, n] the same genomes, each with the read-out that is best for it."""
         if not (np.isfinite(ridge) and ridge >= 0):
             raise BadSetting("ridge", f"must be a number, at least 0, got {ridge!r}")
-        layout = self.network.layout
+        layout = self.arguments.layout
         if not isinstance(layout, Layout) or not layout.readout:
-            raise EvornnError(f"{self.network!r} has no linear read-out to solve")
+            raise EvornnError(f"{self.arguments.network} has no linear read-out to solve")
         g, _ = self._begin(genomes, None)
-        products = self.network.evaluator.products(g, self.examples)
+        products = self.evaluator.products(g, self.examples)
         arrays = [match_type(EMPTY, values) for values in (g, *products)]
         with_readouts = solve_readout(layout, arrays[0], (arrays[1], arrays[2]), ridge)
         return match_type(genomes, *mask_non_finite(g, with_readouts))
 
     def _begin(self, genomes: Genomes | Tensor, state: NetworkState | None) -> tuple[Any, Any]:
         """Genomes [P, n] and a state, checked, as the evaluator's kind of arrays."""
-        g = self.network.arguments.genomes(genomes)
-        return g, None if state is None else self.network.arguments.state(state, len(g), len(self))
+        g = self.arguments.genomes(genomes)
+        return g, None if state is None else self.arguments.state(state, len(g), len(self))
 
     def _check_gradient(self, loss: str | CustomLoss) -> None:
         """Raises EvornnError where there is none."""
-        if not self.network.differentiable:
-            raise EvornnError(f"{self.network!r} has no gradient: train it by evolution")
+        if not self.differentiable:
+            raise EvornnError(f"{self.arguments.network} has no gradient: train it by evolution")
         if not has_gradient(loss):
             raise EvornnError(
                 f"the loss {loss!r} has no gradient: train it by evolution, use one of {', '.join(DIFFERENTIABLE)}, or "

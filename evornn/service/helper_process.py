@@ -3,17 +3,15 @@ comparing computes for seconds. It is limited in memory, ended when it takes too
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import multiprocessing
 import resource
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from threading import BoundedSemaphore, Lock
 from typing import Any, TypeVar
 
 from evornn.errors import EvornnError
+from evornn.service.child_process import ChildProcess, Supervisor
 
 T = TypeVar("T")
 MEMORY = 4 * 2**30  # bytes of data that the helper may hold
@@ -33,9 +31,8 @@ class HelperProcess:
     def __init__(self, memory: int = MEMORY, seconds: float = SECONDS) -> None:
         self.memory, self.seconds = memory, seconds
         self._lock, self._slots = Lock(), BoundedSemaphore(MAX_PENDING)
-        self._process: BaseProcess | None = None
+        self._supervisor = Supervisor(lambda: ChildProcess(_serve, self.memory))
         self._closed = False
-        self._pipe: Connection | None = None
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """`function(*arguments)`. Raises the EvornnError that it raises, or one that says that it took too much."""
@@ -54,58 +51,41 @@ class HelperProcess:
     def close(self) -> None:
         """End the process, whatever it is doing."""
         self._closed = True
-        if (process := self._process) is not None:
-            process.kill()
+        if (child := self._supervisor.child) is not None:
+            child.kill()  # a call that waits for it gives the lock back
         with self._lock:
-            self._kill()
+            self._supervisor.discard()
 
     def _exchange(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[Any, EvornnError | None]:
         if self._closed:
             return None, ServerBusy("the server is ending: ask again when it is back")
-        fresh = self._process is None or not self._process.is_alive()
-        pipe = self._ensure_process()
+        pipe, patience = self._ensure_pipe()
         try:
             pipe.send((function, arguments))
-            if pipe.poll(self.seconds + START * fresh):
+            if pipe.poll(patience):
                 reply: tuple[Any, EvornnError | None] = pipe.recv()
                 return reply
             problem = f"took longer than {self.seconds:g} s"
         except (EOFError, OSError):
             problem = "needs too much memory"
-        self._kill()
+        self._supervisor.discard()
         return None, EvornnError(
             f"this {problem} on the server: make it smaller, or run it on your machine, evornn run"
         )
 
-    def _ensure_process(self) -> Connection:
-        if self._process is None or not self._process.is_alive() or self._pipe is None:
-            self._kill()
-            context = multiprocessing.get_context("spawn")
-            self._pipe, other = context.Pipe()
-            self._process = context.Process(target=_serve, args=(other, self.memory), daemon=True)
-            self._process.start()
-            other.close()
-        return self._pipe
-
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-        if self._pipe is not None:
-            self._pipe.close()
-        self._process = self._pipe = None
+    def _ensure_pipe(self) -> tuple[Connection, float]:
+        """The pipe to a living process, and the seconds for one call."""
+        before, child = self._supervisor.child, self._supervisor.ensure()
+        assert child is not None  # there is no pause after the end of the last one
+        return child.pipe, self.seconds + START * (child is not before)
 
 
 def _serve(pipe: Connection, memory: int) -> None:
     """The process: until the other end is closed."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the server ends its helper
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            function, arguments = pipe.recv()
-            pipe.send(_answer(function, arguments))
+    while True:
+        function, arguments = pipe.recv()
+        pipe.send(_answer(function, arguments))
 
 
 def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, EvornnError | None]:

@@ -28,7 +28,7 @@ from evornn.training.state import join, split
 UPDATE_INTERVAL = 0.5  # seconds between updates: a heartbeat well under a second, and few enough to cost nothing
 
 
-def training(
+def train_loop(
     network: Network,
     data: Data,
     trainer: Trainer,

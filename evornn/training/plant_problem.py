@@ -35,7 +35,7 @@ class PlantProblem(EpisodeProblem):
 
     @property
     def backend(self) -> str:
-        return self.network.backend_used
+        return self.network.backend
 
     @property
     def flops_per_step(self) -> int:

@@ -29,7 +29,7 @@ class SequenceProblem(Problem):
 
     @property
     def backend(self) -> str:
-        return self.network.backend_used
+        return self.network.backend
 
     @property
     def flops_per_step(self) -> int:

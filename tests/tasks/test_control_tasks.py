@@ -27,7 +27,7 @@ from evornn.trainers import TRAINERS
 from evornn.trainers.core.trainer import NoGradient
 from evornn.training import loop
 from evornn.training.budget import Budget
-from evornn.training.loop import training
+from evornn.training.loop import train_loop
 from evornn.training.oracle import LocalOracle
 from evornn.training.plant_problem import PlantProblem
 from evornn.training.records import Checkpoint, Result, Row
@@ -250,13 +250,13 @@ def test_going_on_gives_the_same_bits(name: str, fitness: str, monkeypatch: pyte
     spec = {**CASES[0], "fitness": fitness}
     network, trainer = network_for(spec), TRAINERS.build({"kind": name, **SEARCHERS[name]})
     arguments = network, TASKS.build(spec).data(), trainer, 3, Budget(steps=15_000, marks=6)
-    whole = list(training(*arguments))
+    whole = list(train_loop(*arguments))
     rows = [row for update in whole for row in update.rows]
     saved = [update.checkpoint for update in whole if update.checkpoint]
     assert len(saved) > 3
     for checkpoint in saved[:-1:2]:
         arrays, plain = unpack(pack(checkpoint.arrays)), loads(dumps(checkpoint.plain))
-        rest = list(training(*arguments, checkpoint=Checkpoint(checkpoint.mark, arrays, plain)))
+        rest = list(train_loop(*arguments, checkpoint=Checkpoint(checkpoint.mark, arrays, plain)))
         again = [row for row in rows if row.mark <= checkpoint.mark] + [row for update in rest for row in update.rows]
         assert facts(again, rest[-1].result) == facts(rows, whole[-1].result)
     assert whole[-1].result is not None and whole[-1].result.environment["backend"] == "simd"

@@ -31,7 +31,7 @@ from evornn.trainers.core.query import Query
 from evornn.trainers.core.trainer import NoGradient
 from evornn.training import loop
 from evornn.training.budget import Budget
-from evornn.training.loop import training
+from evornn.training.loop import train_loop
 from evornn.training.make_problem import make_problem
 from evornn.training.oracle import LocalOracle
 from evornn.training.problem import Problem
@@ -382,9 +382,9 @@ def test_going_on_gives_the_same_bits(name: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(loop, "UPDATE_INTERVAL", 0)
     trainer = TRAINERS.build({"kind": name, "population": 10})
     arguments = echo().network, TASKS_OF_ECHO, trainer, 3, Budget(steps=2_000, marks=4)
-    whole = list(training(*arguments))
+    whole = list(train_loop(*arguments))
     checkpoint = next(update.checkpoint for update in whole if update.checkpoint)
-    rest = list(training(*arguments, checkpoint=Checkpoint(checkpoint.mark, checkpoint.arrays, checkpoint.plain)))
+    rest = list(train_loop(*arguments, checkpoint=Checkpoint(checkpoint.mark, checkpoint.arrays, checkpoint.plain)))
     ours, theirs = rest[-1].result, whole[-1].result
     assert ours is not None and theirs is not None
     assert_array_equal(ours.genome, theirs.genome)

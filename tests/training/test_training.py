@@ -29,7 +29,7 @@ from evornn.trainers.core.query import Answer, Kind, Query
 from evornn.trainers.core.trainer import BudgetExhausted, NoGradient, Oracle, State, Trainer
 from evornn.training import loop
 from evornn.training.budget import Budget
-from evornn.training.loop import Run, training
+from evornn.training.loop import Run, train_loop
 from evornn.training.make_problem import make_problem
 from evornn.training.oracle import BatchSampler, LocalOracle, Origin
 from evornn.training.records import Checkpoint, Result, Row
@@ -89,7 +89,7 @@ def trainer_of(name: str) -> Trainer:
 
 def finished(*arguments: Any, **options: Any) -> tuple[list[Row], Result]:
     rows: list[Row] = []
-    for update in training(*arguments, **options):
+    for update in train_loop(*arguments, **options):
         rows += update.rows
     assert update.result is not None
     return rows, update.result
@@ -228,7 +228,7 @@ def test_the_champion_is_judged_by_the_tasks_own_score(
 def test_outputs_are_judged_only_under_losses_that_mean_them_so(network: Network, data: Data) -> None:
     judged = replace(data, score=Score("share", lambda outputs, asked: 1.0, 1.0, ("zero_one", "cross_entropy")))
     for asked, loss, score in ((data, "mse", None), (judged, "mse", None), (judged, "zero_one", "share")):
-        *_, update = training(network, asked, trainer_of("snes"), 0, Budget(steps=5_000), loss=loss)
+        *_, update = train_loop(network, asked, trainer_of("snes"), 0, Budget(steps=5_000), loss=loss)
         assert update.result is not None and update.result.score == score
         assert (update.result.test_score, update.result.solved) == ((1.0, True) if score else (None, None))
 
@@ -448,7 +448,7 @@ def test_going_on_from_every_checkpoint_that_is_sent(
     """Kept as they come, while the run goes on: a checkpoint may not change afterwards."""
     monkeypatch.setattr(loop, "UPDATE_INTERVAL", 0.0)
     arguments = (network, data, trainer_of(name), 5, Budget(steps=14_000, marks=6))
-    updates = list(training(*arguments))
+    updates = list(train_loop(*arguments))
     rows, result = [row for update in updates for row in update.rows], updates[-1].result
     assert result is not None
     behind = 0
@@ -462,7 +462,7 @@ def test_going_on_from_every_checkpoint_that_is_sent(
 
 
 def test_updates_are_rare_enough_and_always_tell_the_cost(network: Network, data: Data) -> None:
-    updates = list(training(network, data, trainer_of("adam, batch"), 0, Budget(steps=10**9, seconds=1.2)))
+    updates = list(train_loop(network, data, trainer_of("adam, batch"), 0, Budget(steps=10**9, seconds=1.2)))
     assert 2 <= len(updates) <= 4
     steps = [update.network_steps for update in updates]
     assert steps == sorted(steps) and steps[0] > 0

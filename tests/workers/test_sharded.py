@@ -229,7 +229,7 @@ def test_helpers_are_killed_in_mid_run(cluster: Any, trainer: dict[str, Any], mo
     run = fragments(trainer, 2_000_000)
     expected = outcome(run)
     for count in (1, 2):
-        with crews.sharding({"shards": count + 1, "cpus": 1}) as spread:
+        with crews.ray_sharder({"shards": count + 1, "cpus": 1}) as spread:
             assert spread is not None
             watched = Watched(spread, count)
             assert repr(outcome(run, watched)) == repr(expected)

@@ -24,7 +24,7 @@ from evornn.experiments.analysis.comparison import (
     TaskComparison,
     Verdict,
 )
-from evornn.experiments.analysis.overall import note_unscaled, overall_results, ranking, reference, scales
+from evornn.experiments.analysis.overall import overall_results, ranking, reference, scales, unscaled_note
 from evornn.experiments.analysis.pairwise_tests import compare_pairs, losses_by_seed
 from evornn.experiments.analysis.targets import Target, Track
 from evornn.tasks.core.task import Baseline
@@ -62,7 +62,7 @@ def compare(
     A failed run counts as the worst; runs that are still under way or were cancelled are left out, and said to be.
     `seed` is that of the bootstrap. Raises EvornnError when there is nothing to compare or a column is missing.
     """
-    done, notes = select_finished(runs, families or {})
+    done, notes = finished_runs(runs, families or {})
     _check_columns(curves, CURVE_COLUMNS, "curves")
     baselines, tracks, streams = baselines or {}, targets.tracks(curves), Streams(seed, "compare")
     tasks = [
@@ -76,12 +76,12 @@ def compare(
         reference=reference(baselines),
         ranking=ranking(done, scale, alpha, streams),
         trainers=dict(zip(done["trainer"], done["family"], strict=True)),
-        notes=(*notes, *note_unscaled(scale)),
+        notes=(*notes, *unscaled_note(scale)),
         alpha=alpha,
     )
 
 
-def select_finished(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, list[str]]:
+def finished_runs(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, list[str]]:
     """The runs that can be compared, with their family, losses of failed ones infinite; and notes on the others."""
     _check_columns(runs, RUN_COLUMNS, "runs")
     done = runs[runs["state"].isin(["succeeded", "failed"])].sort_values("run", kind="stable").copy()

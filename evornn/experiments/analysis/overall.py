@@ -79,7 +79,7 @@ def reference(baselines: Mapping[str, Sequence[Baseline]]) -> str:
     )
 
 
-def note_unscaled(scales: Mapping[str, float]) -> list[str]:
+def unscaled_note(scales: Mapping[str, float]) -> list[str]:
     """A note on the tasks that the mean over tasks can't take."""
     excluded = [task for task, scale in scales.items() if np.isnan(scale)]
     return (

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from evornn import files
 from evornn.errors import EvornnError
 from evornn.experiments.analysis import narrative, targets
-from evornn.experiments.analysis.compare import Baselines, select_finished
+from evornn.experiments.analysis.compare import Baselines, finished_runs
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
 from evornn.experiments.reporting.charts import Forecast
 from evornn.experiments.reporting.palette import styles, template
@@ -93,7 +93,7 @@ def draw_sections(
     forecasts: Mapping[str, Forecast],
 ) -> tuple[list[TaskSection], list[CaptionedFigure]]:
     """The answers and charts of each task, and the charts of all tasks together: what a page shows of a comparison."""
-    done, _ = select_finished(runs, comparison.trainers)
+    done, _ = finished_runs(runs, comparison.trainers)
     tracks, trainer_styles = targets.tracks(curves), styles(comparison.trainers)
     sections = []
     for k, task in enumerate(comparison.tasks):

@@ -27,7 +27,7 @@ class Backoff:
         self._wait, self._due_at = shortest, 0.0
 
     @property
-    def remaining(self) -> float:
+    def time_left(self) -> float:
         """Seconds until it is due."""
         return max(0.0, self._due_at - self._clock())
 
@@ -64,7 +64,7 @@ class OutageRetry:
     def call(self, work: Callable[[], None]) -> None:
         """Call `work`, unless a pause after a failure is under way. Raises Unreachable once the outage outlasts
         `patience`."""
-        if self._backoff.remaining:
+        if self._backoff.time_left:
             return
         try:
             work()

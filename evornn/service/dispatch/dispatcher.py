@@ -106,7 +106,7 @@ class Dispatcher:
         try:
             while not self._finished and not self._stopping:
                 for event in self.executor.events(
-                    POLL_TIMEOUT if self.active_runs else min(self._claim_backoff.remaining, CLAIM_BACKOFF[1])
+                    POLL_TIMEOUT if self.active_runs else min(self._claim_backoff.time_left, CLAIM_BACKOFF[1])
                 ):
                     self._handle(event)
                 self._outage.call(lambda: self._synchronize(job, until_empty))
@@ -121,7 +121,7 @@ class Dispatcher:
         """Everything that needs the store. Leases are renewed first, since a claim requeues expired ones."""
         self._report()
         self._heartbeat()
-        if self._claim_backoff.remaining or not self._outage.is_over:
+        if self._claim_backoff.time_left or not self._outage.is_over:
             return
         self._claim_backoff.back_off()
         if self._claim_runs(job):

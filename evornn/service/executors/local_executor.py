@@ -61,13 +61,13 @@ class LocalExecutor:
 
     def _work(self) -> None:
         for assignment, stop in iter(self._queue.get, None):
-            for event in run_until_stopped(stop, assignment):
+            for event in execute_interruptibly(stop, assignment):
                 if is_final(event):  # free the slot before anyone sees the event
                     del self._stop_flags[assignment.attempt]
                 self._events.put(event)
 
 
-def run_until_stopped(stop: threading.Event, assignment: Assignment) -> Iterator[ExecutorEvent]:
+def execute_interruptibly(stop: threading.Event, assignment: Assignment) -> Iterator[ExecutorEvent]:
     """The events of a run, up to its own last one or the one that says that it was stopped."""
     events = perform(assignment)
     while not stop.is_set():

@@ -4,20 +4,20 @@ runs end here, but not their dispatcher, and another process begins as soon as t
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from functools import partial
+from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 from evornn.errors import EvornnError
+from evornn.service.child_process import ChildProcess, Supervisor
 from evornn.service.executors.executor import (
     Assignment,
     Attempt,
@@ -36,7 +36,7 @@ ExecutorFactory: TypeAlias = Callable[[], AbstractContextManager[Executor]]  # c
 POLL_SECONDS = 0.1  # seconds between two words of the other process, at most
 SILENCE_LIMIT = 30.0  # seconds without a word until it is taken for stuck
 STARTUP_LIMIT = 120.0  # the same before its first word: a cluster may take its time
-RESTART_DELAY = (1.0, 10.0)  # seconds until the next beginning: first, and at most
+RESTART_DELAY = (1.0, 10.0)  # seconds until the next start: the first, and at most
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,12 @@ class ExecutorStatus:
 
 
 class SubprocessExecutor:
-    """The executor that `make` makes, in a process of its own."""
+    """The executor that a factory makes, in a process of its own."""
 
     def __init__(self, factory: ExecutorFactory) -> None:
-        self._factory = factory
         self._attempts: set[Attempt] = set()
-        self._pause, self._restart_at = RESTART_DELAY[0], 0.0
-        self._child: ChildProcess | None = None
-        self._start_child()
+        self._supervisor = Supervisor(partial(ExecutorProcess, factory), *RESTART_DELAY)
+        self._supervisor.ensure()
 
     @property
     def available_resources(self) -> ResourceSet:
@@ -78,15 +76,16 @@ class SubprocessExecutor:
     def events(self, timeout: float) -> list[ExecutorEvent]:
         if self._child is None:
             time.sleep(timeout)
-            self._start_child()
+            self._supervisor.ensure()
             return self._fail_attempts("the cluster is away")
         try:
             status = self._child.poll(timeout)
         except EvornnError as error:
-            return self._discard_child(str(error))
+            log.warning("%s: trying again in %.0f s", error, self._supervisor.discard())
+            return self._fail_attempts(str(error))
         if status is None:
             return []
-        self._pause = RESTART_DELAY[0]
+        self._supervisor.confirm()
         self._attempts -= {event.attempt for event in status.events if is_final(event)}
         return status.events
 
@@ -98,32 +97,20 @@ class SubprocessExecutor:
         if self._child is not None:
             self._child.close()
 
-    def _start_child(self) -> None:
-        if time.monotonic() >= self._restart_at:
-            self._child = ChildProcess(self._factory)
-
-    def _discard_child(self, reason: str) -> list[ExecutorEvent]:
-        log.warning("%s: trying again in %.0f s", reason, self._pause)
-        assert self._child is not None
-        self._child.kill()
-        self._child, self._restart_at = None, time.monotonic() + self._pause
-        self._pause = min(2 * self._pause, RESTART_DELAY[1])
-        return self._fail_attempts(reason)
+    @property
+    def _child(self) -> ExecutorProcess | None:
+        return self._supervisor.child
 
     def _fail_attempts(self, reason: str) -> list[ExecutorEvent]:
         attempts, self._attempts = sorted(self._attempts), set()
         return [EndEvent(attempt, "cluster", reason) for attempt in attempts]
 
 
-class ChildProcess:
+class ExecutorProcess(ChildProcess):
     """The other process, seen from here. Threads of their own send and receive, so that nobody waits for it."""
 
     def __init__(self, factory: ExecutorFactory) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, factory), daemon=True)
-        self._process.start()
-        theirs.close()
+        super().__init__(_serve, factory)
         self._available = ResourceSet(0, 0)
         self.machines: Sequence[Machine] = ()
         self._pending: deque[ResourceSet] = deque()  # by what it has not begun yet
@@ -166,35 +153,30 @@ class ChildProcess:
 
     def close(self) -> None:
         self.send("close")
-        self._process.join(10)
+        self.join(10)
         self.kill()
 
     def kill(self) -> None:
-        self._process.kill()
-        self._process.join()
+        super().kill()
         self.send()  # ends the sender; the receiver ends with the pipe
 
     def _send(self) -> None:
         try:
             for message in iter(self._outbox.get, ()):
-                self._pipe.send(message)
+                self.pipe.send(message)
         except OSError:  # it has ended, and the receiver says so
             pass
 
     def _receive(self) -> None:
         try:
             while True:
-                self._inbox.put(self._pipe.recv())
+                self._inbox.put(self.pipe.recv())
         except (EOFError, OSError):
             self._inbox.put("the process that talks to the cluster has ended")
 
 
 def _serve(pipe: Connection, factory: ExecutorFactory) -> None:
-    """The other process: does what it is told and says what happens, until its parent is gone or wants no more."""
-    signal.signal(
-        signal.SIGINT, lambda *_: None
-    )  # a terminal's interrupt is for the parent; the default where it forks
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    """The other process: does what it is told and says what happens, until its parent wants no more."""
     try:
         with factory() as executor:
             _message_loop(pipe, executor)
@@ -218,11 +200,3 @@ def _message_loop(pipe: Connection, executor: Executor) -> None:
         pipe.send(
             ExecutorStatus(executor.events(POLL_SECONDS), executor.available_resources, executor.machines, started)
         )
-
-
-def _exit_with_parent() -> None:
-    """Into death, at once."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
