@@ -42,7 +42,8 @@ EXCEPTIONS = {
 # Words that end like a participle and are none: nouns and verbs, also those of the field (padding, scaling, tuning).
 PLAIN_WORDS = """
 bed breed bring ceiling deed during embed evening everything exceed feed forcing heading hundred indeed king listing
-morning need nothing padding ranking scaling tuning weighting offspring proceed red ring seed shed sibling sing something speed spring string succeed swing thing weed wing
+morning need nothing offspring padding proceed ranking red ring scaling seed shed sibling sing something speed spring
+string succeed swing thing tuning weed weighting wing
 """
 # Participles without -ed. Left out are those that are verbs or nouns as well: bound, cast, come, cut, hit, left, put,
 # read, run, set, shut, split, spread, thought, wound.
