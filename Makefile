@@ -1,6 +1,7 @@
 # make setup     .venv with evornn and its test tools, in the versions of constraints.txt
 # make demo      train, compare and report on the sunspots: installs only the core, without extras
-# make test      lint, then all tests
+# make test      lint, then the tests of up to 5 seconds each; where CI is set, all tests
+# make coverage  all tests, and which files they cover least
 # make lint      ruff, mypy, import-linter
 # make docs      the documentation as a site, in site/; fails on broken links
 # make reference the pages in docs/reference that are made from the catalog
@@ -14,15 +15,22 @@ WITHOUT_ENSUREPIP := $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON
 
 BENCHMARKS := $(basename $(notdir $(shell grep -l __main__ benchmarks/*.py 2>/dev/null))) papers
 
-.PHONY: setup demo test lint docs reference bench clean
+.PHONY: setup demo test coverage lint docs reference bench clean
 
 setup: $(VENV)/.test
 
 demo: $(VENV)/.evornn
 	$(BIN)/evornn run examples/sunspots.yaml --report sunspots.html
 
+# Long files begin first (tests/conftest.py), so that no worker is left with one at the end.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(PYTEST) $(if $(CI),,-m "not slow")
+
+coverage: $(VENV)/.test
+	$(PYTEST) --cov --cov-report=
+	@$(BIN)/coverage report | awk 'NR <= 32 || /^TOTAL/'
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check

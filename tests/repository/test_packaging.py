@@ -186,6 +186,14 @@ def test_make_demo_installs_no_tools_and_installs_once(makefile):
     assert "install" not in again and ".venv/bin/evornn run examples/sunspots.yaml" in again
 
 
+@pytest.mark.parametrize(
+    ("target", "ci", "slow"), [("test", "", False), ("test", "true", True), ("coverage", "", True)]
+)
+def test_make_test_leaves_slow_tests_to_ci(makefile, target, ci, slow):
+    command = run("make", "-n", "--no-print-directory", target, f"CI={ci}", cwd=makefile)
+    assert ("not slow" not in command) == slow and command.count("-m pytest") == 1
+
+
 FAILED = "=== 2 failed, 3 passed, 1 warning in 61.00s (0:01:01) ==="
 NO_TESTS = "no tests were run: make test stopped before pytest"
 
