@@ -325,7 +325,7 @@ def test_a_cluster_that_is_not_there_is_tried_again(
 def test_the_process_goes_with_its_parent(tmp_path: Path) -> None:
     code = (
         "import sys, time; sys.path.insert(0, 'tests/support')\n"
-        "import psutil; from test_executors import in_subprocess, local\n"
+        "import psutil; from executors import in_subprocess, in_this_process\n"
         "if __name__ == '__main__':\n"
         "    with in_subprocess(in_this_process) as executor:\n"
         "        print(*(p.pid for p in psutil.Process().children()), flush=True); time.sleep(1000)"
