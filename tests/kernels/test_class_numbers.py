@@ -88,9 +88,19 @@ def test_cells_that_read_the_inputs_in_their_own_ways(cell: type[Cell], batch: i
     case(cell(), batch=batch, layers=2).check_gradients("cross_entropy")
 
 
-def test_who_looks_up() -> None:
-    """Not where weights are masked or fixed, a product of the inputs is taken, or a map reads them twice."""
-    assert {name for name in CELLS if not can_look_up(case(name).layout)} == ONE_HOT
+@pytest.mark.parametrize("name", CELLS)
+def test_who_looks_up(name: str) -> None:
+    """Where maps alone read the inputs, with weights that are neither masked nor fixed."""
+    layout = case(name).layout
+    maps_alone = all(n.op == "affine" for n in layout.trace.order if layout.trace.leaves["x"] in n.nodes)
+    readers = [f"0.{n.name}.x" for n in layout.trace.maps.values() if layout.trace.leaves["x"] in n.nodes]
+    free = all(block in layout.blocks and layout.blocks[block].mask is None for block in readers)
+    assert can_look_up(layout) == (maps_alone and free)
+
+
+def test_who_does_not_look_up() -> None:
+    """Nor where a map reads the inputs twice."""
+    assert {name for name in (*ONE_HOT, "elman", "lstm", "mut1") if not can_look_up(case(name).layout)} == ONE_HOT
     assert [can_look_up(case(cell()).layout) for cell in (Mixed, Read, Twice)] == [False, False, False]
 
 

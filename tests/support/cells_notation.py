@@ -3,12 +3,16 @@
 `CELLS` holds equations that no paper has, and cells of the catalog with settings that change their equation. `BY_HAND`
 has the steps of these and of the catalog for one sequence in numpy: `f(a, v, x, y, t, s)` takes an affine map
 `a(name, *sources)`, a vector of parameters `v(name)`, the input, the last output, the time and the last states, and
-returns the new states and what the read-out sees.
+returns the new states and what the read-out sees. It is written from the paper, for it is the independent check.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import pytest
 
 from evornn.cell import Cell, Weights
 from evornn.networks.architectures.ctrnn import CTRNN
@@ -214,7 +218,7 @@ def timed(a, v, x, y, t, s):
     return {"h": h}, h
 
 
-BY_HAND = {
+BY_HAND: dict[str, Callable[..., Any]] = {
     "feed_forward": lambda a, v, x, y, t, s: ({"h": (h := np.tanh(a("h", x)))}, h),
     "fully_recurrent": elman,
     "elman": elman,
@@ -250,3 +254,30 @@ BY_HAND = {
     "leaky_feedback": leaky_feedback,
     "timed": timed,
 }
+
+
+def step_by_hand(name: str, cell: Cell) -> Callable[..., Any]:
+    """The entry of BY_HAND; where there is none the test fails, and says what to write."""
+    if name not in BY_HAND:
+        pytest.fail(
+            f"{name} has no independent check: write its equation in plain numpy, from the paper, into {__file__}\n"
+            f'\n{outline(name, cell)}\n\nand add it to BY_HAND there: "{name}": {name},',
+            pytrace=False,
+        )
+    return BY_HAND[name]
+
+
+def outline(name: str, cell: Cell) -> str:
+    """A function of BY_HAND without its equation, but with the maps, parameters and states that it is about."""
+    trace = cell.trace()
+    sources = {state: f's["{state}"]' for state in trace.states}
+    maps = [
+        f'a("{m.name}", {", ".join(sources.get(n.name, n.name) or "…" for n in m.nodes)})' for m in trace.maps.values()
+    ]
+    terms = ", ".join(maps + [f'v("{vector}")' for vector in trace.vectors])
+    states = ", ".join(f'"{state}": …' for state in trace.states)
+    return (
+        f"def {name}(a, v, x, y, t, s):\n"
+        f"    # of {terms} and the last states {', '.join(sources.values())}\n"
+        f"    return {{{states}}}, …  # the new states, and what the read-out sees"
+    )
