@@ -1,5 +1,4 @@
-"""evornn as a library: train one network, run experiments, open a store. Executors and store are wired together
-here."""
+"""evornn as a library: train one network, run experiments, open a store. This file connects executors and store."""
 
 from __future__ import annotations
 
@@ -32,7 +31,10 @@ DEFAULT_STORE = "sqlite:///evornn.db"
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A finished training: the champion, its learning curve, and the summary of the run."""
+    """A finished training: the champion, its learning curve, and the summary of the run.
+
+    `network.predict(genome[None], inputs)` computes the champion's outputs [1, B, T, O].
+    """
 
     network: Network
     genome: Genome  # [n] the champion
@@ -40,7 +42,7 @@ class TrainingResult:
     result: Result
 
     def curve(self) -> DataFrame:
-        """One row per budget mark."""
+        """The learning curve: one row per budget mark, with the columns of `Row`."""
         from evornn.service.reading.results import frame
 
         return frame(self.rows)
@@ -54,21 +56,29 @@ def train(
     budget: Budget | int = 1_000_000,
     loss: str | CustomLoss | None = None,
 ) -> TrainingResult:
-    """Train `network` in this process, without a store.
+    """Train one network in this process, without a store.
+
+    >>> from evornn import Network, train
+    >>> network = Network("elman", inputs=1, units=4, outputs=1)
+    >>> run = train(network, "sunspots", {"kind": "cma_es", "population": 16}, seed=1, budget=200_000)
+    >>> run.genome.shape == (network.n,) and run.result.network_steps <= 200_000
+    True
 
     Args:
-        network: what to train.
-        task: a Task, a Data of your own, a spec fragment such as {"kind": "csv", …}, or its kind.
-        trainer: a Trainer, a spec fragment, or its kind.
-        seed: of the run; initial weights and the order of the data follow from it.
-        budget: a number of network steps, or a Budget.
-        loss: overrides the task's loss. A function of your own is allowed here.
+        network: The network to train. Its inputs and outputs must be those of the task.
+        task: A `Task`, `Data` of your own, a spec fragment such as `{"kind": "csv", …}`, or a kind such as "sunspots".
+        trainer: A `Trainer`, a spec fragment, or a kind such as "adam".
+        seed: Seed of the run, from which initial weights and the order of the data follow.
+        budget: Number of network steps (members × sequences × time steps; a gradient counts 3), or a `Budget`.
+        loss: Replaces the task's loss: a name such as "mse", or a function (`evornn.networks.loss.CustomLoss`). None:
+            the task's.
 
     Returns:
-        The champion with its curve.
+        The champion [n], its learning curve and its losses.
 
     Raises:
-        EvornnError: task, trainer, loss and network don't fit together, or one of them is not valid.
+        EvornnError: Task, trainer, loss and network don't fit together, or one of them is invalid. BadSetting, a
+            subclass, names the setting.
     """
     from evornn.tasks import TASKS
     from evornn.tasks.core.task import Data, Task
@@ -101,16 +111,17 @@ def run(
     """Run a spec to its end on Ray. If it is interrupted or killed, `resume` picks up where it left off.
 
     Args:
-        spec: plain data, or the path of a file with it.
-        store: the URL of the database; it is created if it is missing.
-        workers: the number of CPUs of a Ray that is started here. None: all; 0: no Ray, this process.
-        address: an existing Ray cluster.
+        spec: The experiment as plain data, or the path of a YAML or JSON file.
+        store: URL of the database, `sqlite:///FILE` or `postgresql://…`. It is created if it does not exist.
+        workers: CPUs of a Ray that is started for this call. None: all; 0: no Ray, all runs in this process.
+        address: Address of an existing Ray cluster; None: start one.
 
     Returns:
-        The open store with the results.
+        The open store, whose newest job has the results. Close it, or use it in a `with` block.
 
     Raises:
-        EvornnError: the spec, the store or the cluster is not valid.
+        EvornnError: The spec is invalid, or the cluster does not fit. StoreError, a subclass: the database can't be
+            opened.
     """
     from evornn.service.reading.results import Results
     from evornn.service.service import Service
@@ -127,17 +138,20 @@ def resume(
 ) -> Results:
     """Resume a job whose runs were interrupted, failed or cancelled.
 
+    Each run resumes from its last checkpoint, with the same result as without the interruption.
+
     Args:
-        store: the URL of the database.
-        job: the number of the job; None: the newest.
-        workers: the number of CPUs of a Ray that is started here. None: all; 0: no Ray, this process.
-        address: an existing Ray cluster.
+        store: URL of an existing database.
+        job: Number of the job; None: the newest.
+        workers: CPUs of a Ray that is started for this call. None: all; 0: no Ray, all runs in this process.
+        address: Address of an existing Ray cluster; None: start one.
 
     Returns:
-        The open store with the results.
+        The open store with the job's results. Close it, or use it in a `with` block.
 
     Raises:
-        EvornnError: there is no such job or store.
+        EvornnError: The store has no job, or the cluster does not fit. StoreError, a subclass: there is no such
+            database. NotFound, a subclass of that: there is no such job.
     """
     from evornn.service.reading.comparison_data import resolve_job
     from evornn.service.reading.results import Results
@@ -163,16 +177,17 @@ def tune(
     `evornn.connect(URL).tune(spec)`.
 
     Args:
-        spec: plain data with ranges, or the path of a file with it.
-        store: the URL of the database; it is created if it is missing.
-        workers: the number of CPUs of a Ray that is started here. None: all; 0: no Ray, this process.
-        address: an existing Ray cluster.
+        spec: The experiment with ranges as plain data, or the path of a YAML or JSON file.
+        store: URL of the database, `sqlite:///FILE` or `postgresql://…`. It is created if it does not exist.
+        workers: CPUs of a Ray that is started for this call. None: all; 0: no Ray, all runs in this process.
+        address: Address of an existing Ray cluster; None: start one.
 
     Returns:
-        The open store, whose newest job is the comparison of untuned and tuned methods.
+        The open store, whose newest job compares the methods untuned and tuned. Close it, or use it in a `with` block.
 
     Raises:
-        EvornnError: the spec, the store or the cluster is not valid.
+        EvornnError: The spec is invalid, or the cluster does not fit. StoreError, a subclass: the database can't be
+            opened.
     """
     from evornn.experiments.yaml import read
     from evornn.service.reading.results import Results
@@ -190,7 +205,18 @@ def tune(
 
 
 def open(store: str = DEFAULT_STORE, create: bool = False) -> Results:
-    """Open a store: `with evornn.open() as results: results.run(1).network`. Raises StoreError."""
+    """Open a store to read its results: `with evornn.open() as results: results.run(1).network`.
+
+    Args:
+        store: URL of the database, `sqlite:///FILE` or `postgresql://…`.
+        create: Whether to create a database that does not exist.
+
+    Returns:
+        Jobs, runs, curves and comparisons of the store. Close it, or use it in a `with` block.
+
+    Raises:
+        StoreError: The database does not exist, can't be opened, or is not evornn's.
+    """
     from evornn.service.reading.results import Results
     from evornn.service.service import Service
 
@@ -200,9 +226,18 @@ def open(store: str = DEFAULT_STORE, create: bool = False) -> Results:
 def connect(url: str | None = None, token: str | None = None) -> Results:
     """Open the store of a server (`evornn serve`) over HTTP: `evornn.connect("http://localhost:8000")`.
 
-    `url` defaults to EVORNN_SERVER; `token` to EVORNN_TOKEN, else to the content of the file EVORNN_TOKEN_FILE, which
-    is `~/.config/evornn/token` by default. Raises EvornnError for an invalid address. Later calls raise Unreachable
-    while there is no server, and Refused where the server does not accept the token.
+    Nothing is sent yet: later calls raise Unreachable while no server answers, and Refused if it rejects the token.
+
+    Args:
+        url: Address of the server; None: the environment variable EVORNN_SERVER.
+        token: Token of the user; None: the environment variable EVORNN_TOKEN, else the content of the file
+            EVORNN_TOKEN_FILE, by default `~/.config/evornn/token`.
+
+    Returns:
+        The same as `open` returns, for the server's store.
+
+    Raises:
+        EvornnError: The address is missing or invalid.
     """
     import os
 
@@ -216,7 +251,15 @@ def connect(url: str | None = None, token: str | None = None) -> Results:
 
 
 def open_store(url: str, create: bool) -> Store:
-    """The store itself, for code that dispatches its runs. Raises StoreError."""
+    """Open the store itself, for code that dispatches its runs.
+
+    Args:
+        url: URL of the database.
+        create: Whether to create a database that does not exist.
+
+    Raises:
+        StoreError: The database does not exist, can't be opened, or is not evornn's.
+    """
     from evornn.store.store import open_store
 
     return open_store(url, create=create)
@@ -226,11 +269,11 @@ def work(store: Store, job: int, workers: int | None, address: str | None, liste
     """Dispatch a job's runs until all have ended.
 
     Args:
-        store: where the job is.
-        job: its number.
-        workers: the number of CPUs of a Ray that is started here. None: all; 0: no Ray, this process.
-        address: an existing Ray cluster.
-        listener: is told of claims, progress and ends.
+        store: The store with the job.
+        job: Number of the job.
+        workers: CPUs of a Ray that is started for this call. None: all; 0: no Ray, all runs in this process.
+        address: Address of an existing Ray cluster; None: start one.
+        listener: Receives claims, progress and ends of runs.
     """
     with job_dispatcher(store, workers, address) as dispatch:
         dispatch(job, listener)
@@ -241,11 +284,11 @@ def job_dispatcher(store: Store, workers: int | None, address: str | None) -> It
     """`work` for several jobs on one executor, which starts with the first job that has open runs.
 
     Args:
-        store: where the jobs are.
-        workers: the number of CPUs of a Ray that is started here. None: all; 0: no Ray, this process.
-        address: an existing Ray cluster.
+        store: The store with the jobs.
+        workers: CPUs of a Ray that is started for these jobs. None: all; 0: no Ray, all runs in this process.
+        address: Address of an existing Ray cluster; None: start one.
 
-    Returns:
+    Yields:
         A function (job, listener) that dispatches the job's runs until all have ended.
     """
     from evornn.service.dispatch.dispatcher import UNFINISHED, Dispatcher
@@ -264,7 +307,7 @@ def job_dispatcher(store: Store, workers: int | None, address: str | None) -> It
 
 
 def prepare(workers: int | None, address: str | None) -> None:
-    """Set what must be set before Ray is imported; EvoTorch imports it too."""
+    """Set the environment variables that Ray reads when it is imported; EvoTorch imports it too."""
     if workers != 0 or address is not None:
         from evornn.workers import cluster
 
@@ -273,7 +316,7 @@ def prepare(workers: int | None, address: str | None) -> None:
 
 @contextmanager
 def executor(workers: int | None, address: str | None) -> Iterator[Executor]:
-    """Ray, or with `workers=0` a thread of this process."""
+    """Yields Ray, or with `workers=0` and no address a thread of this process."""
     if workers == 0 and address is None:
         from evornn.service.executors.local_executor import LocalExecutor
 
@@ -291,12 +334,12 @@ def executor(workers: int | None, address: str | None) -> Iterator[Executor]:
 
 @contextmanager
 def subprocess_executor(workers: int | None, address: str | None, slots: int | None = None) -> Iterator[Executor]:
-    """An `executor` for processes that run for long: Ray has a process of its own, which is restarted when it is lost.
+    """An `executor` for long-running processes: Ray runs in a child process, which is restarted when it is lost.
 
     Args:
-        workers: the number of CPUs of a Ray that is started here. None: all; 0: no Ray, this process.
-        address: an existing Ray cluster.
-        slots: CPUs that it fills; None: as many as there are.
+        workers: CPUs of a Ray that the child starts. None: all; 0: no Ray, a thread of this process.
+        address: Address of an existing Ray cluster; None: start one.
+        slots: CPUs that runs may occupy; None: all.
     """
     if workers == 0 and address is None:
         with executor(workers, address) as local:
@@ -313,19 +356,19 @@ def subprocess_executor(workers: int | None, address: str | None, slots: int | N
 
 
 class SilentListener:
-    """A listener that reports nothing."""
+    """A listener that reports nothing; a base for those that report only some events."""
 
     def on_claim(self, run: StoredRun) -> None:
-        """A run starts."""
+        """Called when a run starts."""
 
     def on_update(self, run: StoredRun, update: Update) -> None:
-        """A run has reported progress."""
+        """Called when a run has reported progress."""
 
     def on_end(self, run: StoredRun, state: str, reason: str) -> None:
-        """A run has ended.
+        """Called when a run has ended.
 
         Args:
-            run: the run.
-            state: its final state, such as "done" or "failed".
-            reason: why it failed or was cancelled; empty if neither.
+            run: The run.
+            state: How it ended, such as "succeeded", "failed" or "queued" for another try.
+            reason: Why, in one line; empty for a success.
         """

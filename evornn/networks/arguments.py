@@ -1,4 +1,4 @@
-"""What a user hands to a network, checked and brought to its device and precision. Errors are one line each."""
+"""Checks of what a user passes to a network, and its conversion to the network's device and precision."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from evornn.settings import BadSetting
 
 @dataclass(frozen=True)
 class Arguments:
-    """The checks of one network's arguments; `network` is what errors call it.
+    """The checks of one network's arguments. `network` is its name in error messages, which are one line each.
 
-    Genomes and states become arrays of the kind that the network's evaluator takes: numpy's where `in_numpy`, else
-    tensors on the device."""
+    Genomes and states become arrays of the evaluator's kind: numpy arrays if `in_numpy`, else tensors on the device.
+    """
 
     layout: BaseLayout
     device: torch.device
@@ -29,7 +29,7 @@ class Arguments:
     in_numpy: bool
 
     def genomes(self, values: Any) -> Any:
-        """[P, n]."""
+        """Genomes [P, n], checked. Raises EvornnError."""
         is_native = self.in_numpy and type(values) is np.ndarray and values.dtype == np.float32
         g = values if is_native else to_tensor("genomes", values)
         if g.ndim != 2 or g.shape[1] != self.layout.n or len(g) == 0:
@@ -39,21 +39,33 @@ class Arguments:
         return g if isinstance(g, np.ndarray) else self._native(g)
 
     def genome(self, values: Any) -> Tensor:
-        """[n]."""
+        """A genome [n], checked. Raises EvornnError."""
         g = to_tensor("genome", values)
         if g.shape != (self.layout.n,):
             raise EvornnError(f"genome must be [n] with n = {self.layout.n} for {self.network}, got {list(g.shape)}")
         return g.to(self.device, self.dtype)
 
     def inputs(self, values: Any) -> Tensor:
-        """[B, T, I], or class indices [B, T] below I."""
+        """Inputs [B, T, I] or class indices [B, T] below I, checked. Raises EvornnError."""
         x = to_tensor("inputs", values)
         if x.ndim == 2 and not x.is_floating_point() and x.numel():
             return self._classes("inputs", x, self.layout.inputs)
         return self._series("inputs", x, self.layout.inputs)
 
     def step_mask(self, mask: Any, washout: int, inputs: Tensor) -> Tensor:
-        """[B, T] the steps that count: those of the mask (None: all) after the washout."""
+        """The steps that count.
+
+        Args:
+            mask: [B, T] True or not 0 where a step counts; None: everywhere.
+            washout: Steps at the beginning that never count.
+            inputs: [B, T, I] or [B, T], whose shape the mask must fit.
+
+        Returns:
+            [B, T] bool.
+
+        Raises:
+            EvornnError: The mask has another shape, or no step counts.
+        """
         shape = inputs.shape[:2]
         m = torch.ones(shape, dtype=torch.bool) if mask is None else to_tensor("mask", mask) != 0
         if m.shape != shape:
@@ -65,7 +77,19 @@ class Arguments:
         return m.to(self.device)
 
     def targets(self, values: Any, inputs: Tensor, mask: Tensor) -> Tensor:
-        """[B, T, O], or class indices [B, T] below O. What does not count may be anything."""
+        """Targets, checked. Those of steps that don't count may be anything.
+
+        Args:
+            values: [B, T, O], or class indices [B, T] below O.
+            inputs: [B, T, I] or [B, T], whose batch and time the targets must fit.
+            mask: [B, T] True where a step counts.
+
+        Returns:
+            [B, T, O] in the network's precision, or class indices [B, T] that are 0 where no step counts.
+
+        Raises:
+            EvornnError: The shape or a class index is wrong.
+        """
         y, width = to_tensor("targets", values), self.layout.outputs
         if y.ndim == 2 and not y.is_floating_point() and y.shape == mask.shape:
             return self._classes("targets", torch.where(mask, y.to(self.device).long(), 0), width)
@@ -75,8 +99,8 @@ class Arguments:
         return y
 
     def _classes(self, name: str, values: Tensor, width: int) -> Tensor:
-        """Class indices [B, T], of `width` inputs or outputs."""
-        values = values.to(self.device).long()  # some kinds of whole numbers have no minimum in torch
+        """Class indices [B, T] below `width`, the number of inputs or outputs."""
+        values = values.to(self.device).long()  # torch has no minimum of some integer types
         if values.min() < 0 or values.max() >= width:
             got = f"{int(values.min())}…{int(values.max())}"
             raise EvornnError(
@@ -85,7 +109,19 @@ class Arguments:
         return values
 
     def state(self, values: Any, members: int, batch: int) -> Any:
-        """Per layer: state name → [P, B, size]; what is given may lack leading axes, or have 1 there."""
+        """A state, checked and expanded to all members and sequences.
+
+        Args:
+            values: Per layer: state name → [P, B, size]. Leading axes may be missing or of length 1. None: none given.
+            members: P.
+            batch: B.
+
+        Returns:
+            Per layer: state name → [P, B, size]; None where none is given.
+
+        Raises:
+            EvornnError: A name is missing, a shape is wrong, or the network has no state to carry over.
+        """
         if values is None:
             return None
         names = self.layout.states
@@ -126,7 +162,7 @@ class Arguments:
 
 
 def to_tensor(what: str, values: Any) -> Tensor:
-    """Any array of numbers as a tensor outside of every gradient; it may share memory with `values`."""
+    """An array of numbers as a tensor without gradient, which may share memory with `values`. Raises EvornnError."""
     if isinstance(values, Tensor) and not values.is_complex():
         return values.detach()
     try:
@@ -140,7 +176,16 @@ def to_tensor(what: str, values: Any) -> Tensor:
 
 
 def check_integer(what: str, value: Any, minimum: int) -> int:
-    """A whole number that is at least `least`; else raises BadSetting."""
+    """The value as an int, if it is a whole number of at least `minimum`.
+
+    Args:
+        what: Name of the value in the error message.
+        value: What a user passed.
+        minimum: Its lower bound.
+
+    Raises:
+        BadSetting: It is anything else; True and False are no numbers.
+    """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < minimum:
         raise BadSetting(what, f"must be a whole number, at least {minimum}, got {value!r}")
     return int(value)
@@ -152,8 +197,18 @@ def _describe(values: Any) -> str:
 
 
 def replace_padding(inputs: Tensor, mask: Tensor, padding: float) -> Tensor:
-    """[B, T, I] with `padding` after the last step that counts: whatever stands there can change no loss, but the
-    gradient of an infinite or undefined value would be undefined."""
+    """Overwrite the inputs after the last step that counts.
+
+    They change no loss, but the gradient of an infinite or undefined value would be undefined.
+
+    Args:
+        inputs: [B, T, I], or class indices [B, T].
+        mask: [B, T] True where a step counts.
+        padding: The new value; class indices become 0.
+
+    Returns:
+        The inputs, in the same shape.
+    """
     if mask[:, -1].all():
         return inputs
     valid = mask.flip(1).cumsum(1).flip(1) > 0

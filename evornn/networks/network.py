@@ -32,11 +32,26 @@ class Network:
     >>> network.predict(genomes, np.zeros((2, 5, 1))).shape   # [P, B, T, O]
     (3, 2, 5, 1)
 
-    `cell` is a catalog name, or `my_package.my_cell:MyCell` for one of your own, with its settings as further keywords;
-    or a ready Cell or Model. Sizes that an architecture has no use for (a Hopfield network has no units of its own) are
-    left out; `layers` is by default what is usual for it, mostly 1. `device` is where it is computed: "cpu", "cuda",
-    "cuda:1", … `threads` is how many CPU threads share a population; it changes no bit of the result. `backend` is
-    auto, simd (fused kernels: CPU, float32) or torch; `backend` tells which it became.
+    Genomes and data may be numpy arrays or torch tensors; results are of the same kind as the genomes. Tensors carry
+    no gradient: ask `gradients` for it. Data that are evaluated repeatedly are bound once with `objective`.
+
+    Args:
+        cell: A name of the catalog such as "lstm", a class of your own as "my_package.my_cell:MyCell", or a Cell or
+            Model itself.
+        inputs: Number of inputs I.
+        units: Number of units H per layer. Left out for an architecture that has none of its own, such as Hopfield.
+        outputs: Number of outputs O.
+        layers: Number of layers; None: what is usual for the architecture, mostly 1.
+        initial_state: State before the first step: "zero", or "learned" as part of the genome.
+        device: "cpu", "cuda", "cuda:1", …
+        threads: CPU threads that share a population. Their number changes no bit of a result.
+        dtype: Precision of the arithmetic; "float64" needs the backend torch.
+        backend: "simd" (fused kernels: CPU, float32) or "torch"; "auto" takes simd where it can. The attribute
+            `backend` is the choice.
+        **settings: Settings of an architecture that is given by its name.
+
+    Raises:
+        BadSetting: A size, a setting or the device is invalid; an EvornnError that names it.
     """
 
     def __init__(
@@ -76,7 +91,7 @@ class Network:
 
     @property
     def backend(self) -> str:
-        """What really computes: recorded with every run."""
+        """What computes the network, "simd" or "torch"; recorded with every run."""
         return self.evaluator.name
 
     def __repr__(self) -> str:
@@ -88,7 +103,7 @@ class Network:
         return self.cell.differentiable
 
     def sample(self, count: int, seed: int) -> Genomes:
-        """[count, n] genomes from the architecture's initial distribution."""
+        """Draw genomes [count, n] from the architecture's initial distribution; the same seed gives the same ones."""
         rng = Streams(check_integer("seed", seed, minimum=0), "sample").at(0)
         return self.layout.sample(check_integer("count", count, minimum=1), rng)
 
@@ -103,12 +118,26 @@ class Network:
         washout: int = 0,
         state: NetworkState | None = None,
     ) -> Any:
-        """[P] mean loss over all steps where `mask` [B, T] is True (None: all), without the first `washout` steps.
+        """Mean losses over all steps that count.
 
-        inputs [B, T, I] or class indices [B, T] (words, characters, events: the same as one-hot, but looked up, not
-        multiplied), targets [B, T, O] or class indices [B, T]. `loss` is mse, cross_entropy, binary_cross_entropy,
-        zero_one or a function of your own (`OwnLoss`). A member that is not finite has loss
-        NaN. What does not count, targets there included, changes nothing. `state`: where to begin, as from `predict`.
+        Steps that don't count change nothing, so their targets may be anything.
+
+        Args:
+            genomes: [P, n].
+            inputs: [B, T, I], or class indices [B, T] (words, characters, events), the same as one-hot vectors but
+                looked up instead of multiplied.
+            targets: [B, T, O], or class indices [B, T].
+            loss: "mse", "cross_entropy", "binary_cross_entropy", "zero_one", or a function
+                (`evornn.networks.loss.CustomLoss`).
+            mask: [B, T] True where a step counts; None: everywhere.
+            washout: Steps at the beginning that never count.
+            state: State before the first step, as `predict` returns it; None: the architecture's initial state.
+
+        Returns:
+            [P] losses, NaN where a member is not finite.
+
+        Raises:
+            EvornnError: Shapes don't fit the network, or no step counts.
         """
         return self.objective(inputs, targets, mask, washout).losses(genomes, loss=loss, state=state)
 
@@ -124,13 +153,28 @@ class Network:
         state: NetworkState | None = None,
         return_state: bool = False,
     ) -> Any:
-        """([P] losses, [P, n] gradients) by backpropagation through time; arguments as for `losses`.
+        """Losses and their gradients by backpropagation through time.
 
-        With `return_state` also the state after the last step: given to the next call, which goes on with the next part
-        of the sequences, it makes backpropagation truncated (no gradient flows into a state that is given). The inputs
-        after the last step that counts are then read as well, for that state, and must be numbers.
-        A `loss` of your own has a gradient where it is written in torch. Raises EvornnError for a loss without one
-        (zero_one, a function on numpy's arrays), or such a network.
+        With `return_state` the sequences may be processed in parts: pass the state to the next call, and
+        backpropagation is truncated there, since no gradient flows into a given state.
+
+        Args:
+            genomes: [P, n].
+            inputs: [B, T, I], or class indices [B, T].
+            targets: [B, T, O], or class indices [B, T].
+            loss: "mse", "cross_entropy", "binary_cross_entropy", or a function written in torch.
+            mask: [B, T] True where a step counts; None: everywhere.
+            washout: Steps at the beginning that never count.
+            state: State before the first step; None: the architecture's initial state.
+            return_state: Whether to return the state after the last step as well. Inputs after the last step that
+                counts are then read, and must be finite.
+
+        Returns:
+            [P] losses and [P, n] gradients; with `return_state` also the state, per layer name → [P, B, size].
+
+        Raises:
+            EvornnError: Shapes don't fit the network, no step counts, or loss (zero_one, a function of numpy arrays) or
+                network has no gradient.
         """
         objective = self.objective(inputs, targets, mask, washout, return_state)
         return objective.gradients(genomes, loss=loss, state=state, return_state=return_state)
@@ -147,11 +191,28 @@ class Network:
         state: NetworkState | None = None,
         return_state: bool = False,
     ) -> Any:
-        """`gradients` by real-time recurrent learning: with the `state` of an earlier call, whose derivatives by all
-        weights ("∂h" [P, B, size, n]) it holds too, they reach back to where the first call began. It costs as much as
-        n + 1 forward passes and is computed by torch, whatever the backend.
+        """Losses and their gradients by real-time recurrent learning.
 
-        Raises EvornnError also for networks that are made of no cells, or would not fit into memory.
+        The state carries its derivatives by all weights along, "∂h" [P, B, size, n] beside "h". Given to the next call,
+        it makes gradients reach back to where the first call began. A call costs as much as n + 1 forward passes and is
+        computed by torch, whatever the backend.
+
+        Args:
+            genomes: [P, n].
+            inputs: [B, T, I], or class indices [B, T].
+            targets: [B, T, O], or class indices [B, T].
+            loss: "mse", "cross_entropy" or "binary_cross_entropy".
+            mask: [B, T] True where a step counts; None: everywhere.
+            washout: Steps at the beginning that never count.
+            state: State before the first step, with derivatives from an earlier call; None: the initial state.
+            return_state: Whether to return the state after the last step as well, with its derivatives.
+
+        Returns:
+            [P] losses and [P, n] gradients; with `return_state` also the state.
+
+        Raises:
+            EvornnError: As for `gradients`; or the network is not made of cells, or its derivatives don't fit into
+                memory.
         """
         objective = self.objective(inputs, targets, mask, washout, return_state)
         return objective.sensitivities(genomes, loss=loss, state=state, return_state=return_state)
@@ -164,18 +225,20 @@ class Network:
         washout: int = 0,
         full_length: bool = False,
     ) -> Objective:
-        """Bind data once and evaluate it repeatedly: `objective.losses(genomes)`, `objective.gradients(genomes)`, on a
-        mini-batch `objective.take(rows).losses(genomes)`.
+        """Bind data once and evaluate genomes on it repeatedly.
+
+        `objective.losses(genomes)`, `objective.gradients(genomes)`; on a mini-batch
+        `objective.take(rows).losses(genomes)`.
 
         Args:
-            inputs: [B, T, I], or class numbers [B, T].
-            targets: [B, T, O], or class numbers [B, T].
+            inputs: [B, T, I], or class indices [B, T].
+            targets: [B, T, O], or class indices [B, T].
             mask: [B, T] True where a step counts; None: everywhere.
             washout: Steps at the beginning that never count.
             full_length: Whether inputs after the last step that counts are read as well, for the state there.
 
         Returns:
-            The bound data. Arrays are not always copied: leave them unchanged while it is in use.
+            The bound data. Arrays are not always copied, so leave them unchanged while it is in use.
 
         Raises:
             EvornnError: Shapes don't fit the network, or no step counts.
@@ -196,8 +259,20 @@ class Network:
         state: NetworkState | None = None,
         return_state: bool = False,
     ) -> Any:
-        """Outputs [P, B, T, O]; with `return_state` also the state after the last step, which as `state` of a later
-        call carries it over (None: the architecture's initial state)."""
+        """Outputs of all members on all sequences.
+
+        Args:
+            genomes: [P, n].
+            inputs: [B, T, I], or class indices [B, T].
+            state: State before the first step, as an earlier call returned it; None: the architecture's initial state.
+            return_state: Whether to return the state after the last step as well.
+
+        Returns:
+            [P, B, T, O] outputs; with `return_state` also the state, per layer name → [P, B, size].
+
+        Raises:
+            EvornnError: Shapes don't fit the network.
+        """
         g, x = self.arguments.genomes(genomes), self._inputs(inputs)
         self.layout.check_inputs(x)
         outputs, end = self.evaluator.outputs(g, x, self.arguments.state(state, len(g), len(x)))
@@ -219,27 +294,41 @@ class Network:
         mask: Mask | Tensor | None = None,
         washout: int = 0,
     ) -> Any:
-        """[P, n] the same genomes, each with the read-out that is best for it: the solution of a ridge regression,
-        mean squared error + ridge·‖weights‖². Where outputs are fed back, the targets are, in their place.
+        """Solve the linear read-out of each genome by ridge regression.
 
-        Raises EvornnError for a network without a linear read-out.
+        It minimises mean squared error + ridge·‖weights‖². Where a network feeds its outputs back, the targets are fed
+        back instead.
+
+        Args:
+            genomes: [P, n], whose read-outs are replaced.
+            inputs: [B, T, I], or class indices [B, T].
+            targets: [B, T, O], or class indices [B, T].
+            ridge: Weight of the penalty, at least 0.
+            mask: [B, T] True where a step counts; None: everywhere.
+            washout: Steps at the beginning that never count.
+
+        Returns:
+            [P, n] the same genomes with the solved read-outs.
+
+        Raises:
+            EvornnError: The network has no linear read-out, shapes don't fit, or no step counts.
         """
         return self.objective(inputs, targets, mask, washout).readouts(genomes, ridge=ridge)
 
     def to_torch(self, genome: Genome | Tensor) -> torch.nn.Module:
-        """A plain torch module [B, T, I] → [B, T, O] with this genome's weights as named parameters."""
+        """A plain torch module [B, T, I] → [B, T, O] with the weights of `genome` [n] as named parameters."""
         from evornn.networks.module import Module
 
         return Module(self.layout, self.arguments.genome(genome))
 
 
-SIZES: dict[str, Any] = {"units": None, "layers": None, "initial_state": "zero"}  # name → when nothing is said
+SIZES: dict[str, Any] = {"units": None, "layers": None, "initial_state": "zero"}  # name → default
 
 
 def _form(
     cell: Architecture, inputs: int, units: int | None, outputs: int, layers: int | None, initial_state: Any
 ) -> BaseLayout:
-    """The network at its size. Raises BadSetting where one is wrong, missing, or of no use to the architecture."""
+    """The layout of an architecture at its sizes. Raises BadSetting for one that is wrong, missing, or not used."""
     given = {"units": units, "layers": layers, "initial_state": initial_state}
     for name in SIZES:
         if name not in cell.size_fields and given[name] != SIZES[name]:

@@ -1,4 +1,4 @@
-"""A network and the sequences that it is asked about: checked and laid out once, asked about many times."""
+"""An objective: sequences bound to a network, checked and laid out once, evaluated many times."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from evornn.networks.readout import solve_readout
 from evornn.settings import BadSetting
 
 EMPTY = np.zeros(0, np.float32)
-OUTPUTS_AT_A_TIME = 2**26  # numbers, of some members, that a user's loss is given
+OUTPUTS_AT_A_TIME = 2**26  # numbers in the outputs that a user's loss gets per call
 
 
 class Objective:
-    """Made by `Network.objective`; what it answers is described at the methods of `Network` with the same names.
+    """Data bound to a network, made by `Network.objective`. Its methods are those of `Network` without the data.
 
     >>> import numpy as np
     >>> from evornn.networks.network import Network
@@ -36,17 +36,17 @@ class Objective:
 
     def __init__(self, evaluator: Any, arguments: Arguments, examples: Any, differentiable: bool) -> None:
         self.evaluator, self.arguments, self.differentiable = evaluator, arguments, differentiable
-        self.examples = examples  # of the class that the evaluator takes
+        self.examples = examples  # of the class that `evaluator.bind` returns
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def take(self, rows: Batch) -> Objective:
-        """The same about some of the sequences, a mini-batch. Raises EvornnError where none of their steps counts."""
+        """The objective of a mini-batch: the sequences `rows`. Raises EvornnError where none of their steps counts."""
         return self._with(self.examples.take(rows))
 
     def slice_steps(self, steps: slice) -> Objective:
-        """The same about some of the time steps."""
+        """The objective of some of the time steps."""
         return self._with(self.examples.slice_time(steps))
 
     def _with(self, examples: Any) -> Objective:
@@ -55,7 +55,19 @@ class Objective:
     def losses(
         self, genomes: Genomes | Tensor, *, loss: str | CustomLoss = "mse", state: NetworkState | None = None
     ) -> Any:
-        """[P] mean losses."""
+        """Mean losses over all steps that count.
+
+        Args:
+            genomes: [P, n].
+            loss: A name, or a function (`evornn.networks.loss.CustomLoss`).
+            state: State before the first step; None: the architecture's initial state.
+
+        Returns:
+            [P] losses, NaN where a member is not finite.
+
+        Raises:
+            EvornnError: Shapes don't fit the network.
+        """
         g, begin = self._begin(genomes, state)
         if isinstance(loss, str):
             values = self.evaluator.losses(g, self.examples, loss, begin)
@@ -69,7 +81,20 @@ class Objective:
         self, genomes: Genomes | Tensor, *, loss: str | CustomLoss = "mse", state: NetworkState | None = None,
         return_state: bool = False,
     ) -> Any:  # fmt: skip
-        """([P] losses, [P, n] gradients), with `return_state` also the state after the last step."""
+        """Losses and their gradients by backpropagation through time.
+
+        Args:
+            genomes: [P, n].
+            loss: A name other than "zero_one", or a function written in torch.
+            state: State before the first step, into which no gradient flows; None: the initial state.
+            return_state: Whether to return the state after the last step as well.
+
+        Returns:
+            [P] losses and [P, n] gradients; with `return_state` also the state.
+
+        Raises:
+            EvornnError: Shapes don't fit the network, or loss or network has no gradient.
+        """
         self._check_gradient(loss)
         g, begin = self._begin(genomes, state)
         if isinstance(loss, str):
@@ -83,8 +108,10 @@ class Objective:
     def _custom_gradients(
         self, g: Any, loss: CustomLoss, begin: Any, return_state: bool
     ) -> tuple[Tensor, Tensor, NetworkState | None]:
-        """Of a user's loss: torch differentiates it by the outputs, and the network's backward pass does the rest. Some
-        members at a time, whose outputs fit into memory."""
+        """Losses, gradients and last state of a user's loss, for as many members at a time as memory allows.
+
+        Torch differentiates the loss by the outputs; the evaluator's backward pass does the rest.
+        """
         evaluator, (inputs, targets, mask) = self.evaluator, self.examples.tensors
         size = max(1, OUTPUTS_AT_A_TIME // (mask.numel() * self.arguments.layout.outputs))
         values, gradients, ends = list[Tensor](), list[Tensor](), list[NetworkState]()
@@ -106,18 +133,34 @@ class Objective:
         self, genomes: Genomes | Tensor, *, loss: str = "mse", state: NetworkState | None = None,
         return_state: bool = False,
     ) -> Any:  # fmt: skip
-        """`gradients` by real-time recurrent learning."""
+        """Losses and their gradients by real-time recurrent learning, computed by torch whatever the backend.
+
+        Args:
+            genomes: [P, n].
+            loss: A name other than "zero_one".
+            state: State before the first step, with derivatives from an earlier call; None: the initial state.
+            return_state: Whether to return the state after the last step as well, with its derivatives.
+
+        Returns:
+            [P] losses and [P, n] gradients; with `return_state` also the state.
+
+        Raises:
+            EvornnError: As for `gradients`; or the network is not made of cells, or its derivatives don't fit into
+                memory.
+        """
         if not isinstance(loss, str):
             raise EvornnError("rtrl takes a loss by name, not a function of your own: use sgd or adam")
         self._check_gradient(loss)
         layout = self.arguments.layout
         if not isinstance(layout, Layout):
-            raise EvornnError(f"{self.arguments.network} is made of no cells: rtrl can't train it, use sgd or adam")
+            raise EvornnError(f"{self.arguments.network} is not made of cells: rtrl can't train it, use sgd or adam")
         arrays, carried = self._begin(genomes, state)
         g, begin = to_tensor("genomes", arrays), carried and to_tensors(carried)
         forward_mode.check_derivative_memory(layout, len(g), *self.examples.inputs.shape[:2])
+        # The check keeps a layout's own states only: the derivatives of an earlier call join them here.
         for layer, given in zip(begin or (), state or (), strict=True):
             layer |= {k: torch.as_tensor(v).to(g) for k, v in given.items() if k.startswith(forward_mode.MARK)}
+        # The same sequences as the torch evaluator lays them out, in the precision of the genomes.
         x, y, m = self.examples.tensors
         reference = Evaluator(layout)
         examples = reference.bind(reference.prepare_inputs(x).to(g), y, m)
@@ -126,7 +169,7 @@ class Objective:
         return (*answer, match_state_type(genomes, end)) if return_state else answer
 
     def readouts(self, genomes: Genomes | Tensor, *, ridge: float = 1e-6) -> Any:
-        """[P, n] the same genomes, each with the read-out that is best for it."""
+        """[P, n] the genomes with read-outs solved by ridge regression; see `Network.readouts`."""
         if not (np.isfinite(ridge) and ridge >= 0):
             raise BadSetting("ridge", f"must be a number, at least 0, got {ridge!r}")
         layout = self.arguments.layout
@@ -155,7 +198,7 @@ class Objective:
 
 
 def match_type(example: Any, *results: Any) -> Any:
-    """numpy for numpy, torch for torch; several as a tuple."""
+    """The results as arrays of the example's kind, numpy or torch; several as a tuple."""
     converted: tuple[Any, ...]
     if isinstance(example, Tensor):
         converted = tuple(map(torch.as_tensor, results))
@@ -165,10 +208,10 @@ def match_type(example: Any, *results: Any) -> Any:
 
 
 def match_state_type(example: Any, state: Any) -> list[dict[str, Any]]:
-    """A state in the form of the example."""
+    """A state with arrays of the example's kind."""
     return [{name: match_type(example, values) for name, values in layer.items()} for layer in state]
 
 
 def to_tensors(state: Any) -> NetworkState:
-    """A state on torch, for what torch computes whatever the backend."""
+    """A state with torch tensors, for what torch computes whatever the backend."""
     return [{name: torch.as_tensor(values) for name, values in layer.items()} for layer in state]

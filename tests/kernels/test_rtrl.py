@@ -166,7 +166,7 @@ def test_it_learns_online_what_truncated_backpropagation_does_not() -> None:
 
 @pytest.mark.parametrize(("kind", "units", "says"), [
     ("elman", 600, r"rtrl: the derivatives of 600 states by [\d,]+ weights in 3 sequences .* lower units"),
-    ("neural_turing_machine", 3, "is made of no cells: rtrl can't train it"),
+    ("neural_turing_machine", 3, "is not made of cells: rtrl can't train it"),
 ])  # fmt: skip
 def test_what_can_not_be_carried_is_refused(kind: str, units: int, says: str) -> None:
     data, net = sequences(), Network(kind, inputs=2, units=units, outputs=1)
