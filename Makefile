@@ -4,7 +4,7 @@
 # make coverage  all tests, and which files they cover least
 # make lint      ruff, mypy, import-linter
 # make docs      the documentation as a site, in site/; fails on broken links
-# make reference the pages in docs/reference that are made from the catalog
+# make reference what is made from the catalog: pages in docs/reference, and its size in README.md and docs/index.md
 # make bench     every benchmark, one after the other, at small sizes
 PYTHON ?= python3
 VENV := .venv
@@ -43,7 +43,7 @@ docs: $(VENV)/.docs
 	@echo "The documentation is in site/: open site/index.html"
 
 reference: $(VENV)/.evornn
-	$(BIN)/python -m evornn.experiments.catalog_pages docs/reference
+	$(BIN)/python -m evornn.experiments.catalog_pages docs/reference README.md docs/index.md
 
 bench: $(VENV)/.bench
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --quick; done

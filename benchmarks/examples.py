@@ -1,4 +1,4 @@
-"""Every architecture on a task that shows what it is for: `examples/architectures/*.yaml`, computed, and as tables.
+"""Architectures on a task that shows what it is for: `examples/architectures/*.yaml`, computed, and as tables.
 
     python -m benchmarks.examples NAME … | all  [--quick] [--store URL] [--workers N]
     python -m benchmarks.examples --page [--store URL …]      write docs/results/examples.md
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 FOLDER, PAGE = ROOT / "examples" / "architectures", ROOT / "docs" / "results" / "examples.md"
 HEAD = """# What each architecture is for
 
-Experiments that cover every architecture, each on a task that shows its purpose, with gradient descent and evolution
+Experiments with the catalog's architectures, each on a task that shows its purpose, with gradient descent and evolution
 side by side. Each is a single command that ends within 10 minutes on two cores.
 
 The tables show what an architecture can do, not which trainer is best: settings were found in trials with one to three

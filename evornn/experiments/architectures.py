@@ -52,5 +52,7 @@ def examples(kind: str) -> list[Path]:
 
 def _examples(kind: str) -> str:
     paths = examples(kind)
+    if not paths:
+        return "\nNo experiment in `examples/architectures/` shows it yet.\n"
     links = [f"`{path}` ([results](../results/examples.md#{path.stem.replace('_', '-')}))" for path in paths]
-    return f"\nExample{'s' if len(links) > 1 else ''}: {', '.join(links)}.\n" if links else ""
+    return f"\nExample{'s' if len(links) > 1 else ''}: {', '.join(links)}.\n"

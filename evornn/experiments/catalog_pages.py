@@ -1,5 +1,5 @@
 """The reference pages that are made from the catalog: `make reference`, or
-`python -m evornn.experiments.catalog_pages docs/reference`.
+`python -m evornn.experiments.catalog_pages docs/reference README.md …`, which also counts the catalog in those files.
 
 A page has one table of all entries and a section for each, with what its file says and its settings: name, type,
 default, and the comment behind the field. So a new task or trainer needs no line written by hand.
@@ -26,6 +26,8 @@ from evornn.trainers import TRAINERS
 
 NAME = r"(?:de |van )?[A-ZÀ-Þ][\w’'.-]*\w"
 CITATION = re.compile(rf"{NAME}(?:, {NAME})*(?: & {NAME}| et al\.)? \(?(?:18|19|20)\d\d\)?")
+LINK = r"\]?(?:\([^)]*\))?"  # what may follow a linked word
+COUNTS = re.compile(rf"\d+(\s\[?networks{LINK},\s)\d+(\s\[?tasks{LINK}\sand\s)\d+(\s\[?trainers)")
 IN_BRACKETS = re.compile(r" ?\((?:after )?[^()]*\b(?:18|19|20)\d\d\b[^()]*\)")
 
 PROVENANCE = (
@@ -164,6 +166,13 @@ def papers(kind: type[Any]) -> str:
     return "; ".join(dict.fromkeys(citations)) or "–"
 
 
+def update_counts(text: str) -> str:
+    """A text whose "35 networks, 28 tasks and 27 trainers" are as many as the catalog has."""
+    return COUNTS.sub(rf"{len(NETWORKS)}\g<1>{len(TASKS)}\g<2>{len(TRAINERS)}\g<3>", text)
+
+
 if __name__ == "__main__":
     for name in ("architectures", *PAGES):
         Path(sys.argv[1], f"{name}.md").write_text(render_page(name))
+    for file in map(Path, sys.argv[2:]):
+        file.write_text(update_counts(file.read_text()))

@@ -9,20 +9,42 @@ from typing import Annotated, Literal
 import pytest
 from annotated_types import Ge, Lt
 
+from evornn.experiments.architectures import examples
 from evornn.experiments.catalog import CATALOGS
-from evornn.experiments.catalog_pages import PAGES, first_sentence, papers, render_page
+from evornn.experiments.catalog_pages import COUNTS, PAGES, first_sentence, papers, render_page, update_counts
 from evornn.experiments.field_text import comments, type_text
-from evornn.networks import CELLS
+from evornn.networks import CELLS, NETWORKS
 from evornn.settings import settings
 from evornn.tasks import TASKS
 from evornn.trainers import TRAINERS
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
 
 
 @pytest.mark.parametrize("name", ["architectures", *PAGES])
 def test_the_page_is_what_the_catalog_says(name: str) -> None:
     assert (REFERENCE / f"{name}.md").read_text() == render_page(name), "run `make reference` and commit docs/reference"
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/index.md"])
+def test_the_size_of_the_catalog_is_counted(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert COUNTS.search(text), "says nothing of the form 35 networks, 28 tasks and 27 trainers"
+    assert update_counts(text) == text, f"run `make reference` and commit {name}"
+
+
+def test_counts_of_nothing_else_are_touched() -> None:
+    sizes = f"{len(NETWORKS)} [networks](a.md), {len(TASKS)} [tasks](b.md) and {len(TRAINERS)}\n[trainers](c.md)"
+    assert update_counts("1 [networks](a.md), 2 [tasks](b.md) and 3\n[trainers](c.md)") == sizes
+    assert update_counts("1,024 networks; 3 tasks and 2 trainers") == "1,024 networks; 3 tasks and 2 trainers"
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_network_that_no_experiment_shows_says_so(kind: str) -> None:
+    section = (REFERENCE / "architectures.md").read_text().partition(f"\n## {kind}\n")[2].partition("\n## ")[0]
+    assert ("No experiment in" in section) == (examples(kind) == [])
+    assert all(f"`{path}`" in section for path in examples(kind))
 
 
 def test_every_kind_has_its_section() -> None:
