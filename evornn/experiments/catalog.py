@@ -1,4 +1,4 @@
-"""The whole catalog as data: the command line, the docs and, later, forms are made from it."""
+"""The whole catalog as data: the source of `evornn catalog`, the reference pages and the dashboard's forms."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Entry:
     group: str  # tasks, networks, trainers
     name: str
     summary: str  # how its file or class begins: paper and, of a network, equation
-    settings: dict[str, Any]  # name → default; "required" where there is none
+    settings: dict[str, Any]  # name → default, or "required"
     architecture: ArchitectureSummary | None = None  # of a cell
 
 
 def entries(name: str | None = None) -> list[Entry]:
-    """All entries, or those of a name, or the one of a cell of the user's own; raises UnknownName."""
+    """All entries, those called `name`, or the one of a user's own cell, `package.module:Class`. Raises UnknownName."""
     if is_import_path(name):
         return [_entry("networks", NETWORKS, str(name))]
     names = {entry for catalog in CATALOGS.values() for entry in catalog}
@@ -58,7 +58,7 @@ def _entry(group: str, catalog: Catalog[Any], name: str) -> Entry:
 
 
 def defaults(kind: type[Any]) -> dict[str, Any]:
-    """Settings and their defaults; "required" where there is none."""
+    """Name of a setting → its default, or "required"."""
     return {field.name: _default(field) for field in dataclasses.fields(kind) if field.init}
 
 

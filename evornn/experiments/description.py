@@ -22,7 +22,7 @@ from evornn.ops import Size
 LETTERS = {"inputs": "I", "units": "H", "outputs": "O", "blocks": "K", "one": ""}
 EXAMPLE = {"inputs": 1, "units": 8, "outputs": 1}
 HEAD = re.compile(r"(?P<title>[^(:]+) \((?P<paper>[^)]+)\): ?(?P<equation>.+)", re.DOTALL)
-END_OF_HEAD = re.compile(r"(?<![:,])\n\n")  # an equation may stand apart, after a colon or comma
+END_OF_HEAD = re.compile(r"(?<![:,])\n\n")  # an equation may be set apart, after a colon or comma
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ArchitectureSummary:
 
 
 def describe(name: str) -> ArchitectureSummary:
-    """The architecture of a catalog name, or of a cell of the user's own."""
+    """Describe an architecture by its name in the catalog, or a user's own cell."""
     kind = CELLS[name]
     cell = CELLS.build({"kind": name})
     head, text = split_documentation(kind)
@@ -64,7 +64,7 @@ def match_head(text: str) -> re.Match[str] | None:
 
 
 def backends(cell: Cell) -> str:
-    """Which kernels know its equation."""
+    """The backends that can compute a cell's equation."""
     try:
         Equation(cell.trace())
     except UnsupportedEquation as reason:
@@ -73,7 +73,7 @@ def backends(cell: Cell) -> str:
 
 
 def parameters(cell: Cell) -> str:
-    """How many, as a polynomial of the sizes: `4HI + 4H² + 4H + HO + O`."""
+    """Number of parameters as a polynomial of the sizes: `4HI + 4H² + 4H + HO + O`."""
     terms = Counter(
         tuple(sorted(letter for name in names if (letter := LETTERS.get(name, name)))) for names in _weights(cell)
     )
@@ -88,10 +88,10 @@ def _layout(cell: Cell) -> Layout:
 
 
 def _weights(cell: Cell) -> Iterator[list[str]]:
-    """Of each matrix and vector, the names of the sizes whose product is its number of weights."""
+    """For each matrix and vector, the names of the sizes whose product is its number of weights."""
     trace, fixed = cell.trace(), _layout(cell).fixed_weights
     for layer in range(cell.default_layers):
-        inner = {} if layer == 0 else {"inputs": str(trace.output.size)}  # what the layer below puts out
+        inner = {} if layer == 0 else {"inputs": str(trace.output.size)}  # the output of the layer below
         for node in trace.maps.values():
             for source, label in zip(node.nodes, source_names(node), strict=True):
                 if f"{layer}.{node.name}.{label}" not in fixed:

@@ -1,4 +1,4 @@
-"""A run's plain data → the run itself. This is what a worker executes."""
+"""Builds a run from its plain data and executes it. This is what a worker calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from evornn.training.records import Checkpoint, Update
 
 @dataclass(frozen=True)
 class RunSetup:
-    """A run's parts, built and checked against each other."""
+    """The parts of a run, built and checked against each other."""
 
     network: Network
     task: Task
@@ -38,7 +38,7 @@ class RunSetup:
 
 
 def build_run(fragments: Mapping[str, Any]) -> RunSetup:
-    """Build a run's task, network and trainer. Raises EvornnError for what doesn't fit together."""
+    """Build task, network and trainer of a run. Raises EvornnError if they don't fit together."""
     task, data = load_task(fragments["task"])
     network = build_network_for(fragments, data)
     check_causal(network, task)
@@ -50,12 +50,21 @@ def build_run(fragments: Mapping[str, Any]) -> RunSetup:
 
 
 def build_network_for(fragments: Mapping[str, Any], data: Data) -> Network:
-    """The network of a run, with as many inputs and outputs as its task has."""
+    """Build the network of a run, with the inputs and outputs of its task."""
     return build_network(fragments, *data.sizes)
 
 
 def build_network(fragments: Mapping[str, Any], inputs: int, outputs: int) -> Network:
-    """The network of a run, by its fragments `network` and `resources`."""
+    """Build the network of a run.
+
+    Args:
+        fragments: Fragments of the run, of which `network` and `resources` are used.
+        inputs: Number of inputs I.
+        outputs: Number of outputs O.
+
+    Raises:
+        EvornnError: A setting is wrong.
+    """
     architecture, sizes = split_network(fragments["network"])
     resources = build(Resources, dict(fragments.get("resources") or {}), "resources")
     return Network(
@@ -70,12 +79,13 @@ def build_network(fragments: Mapping[str, Any], inputs: int, outputs: int) -> Ne
 
 
 def load_task(fragment: Mapping[str, Any]) -> tuple[Task, Data]:
-    """A task by its fragment, with its data."""
+    """Build a task from its fragment, and load its data. Raises EvornnError."""
     return load(json.dumps(fragment, sort_keys=True))
 
 
 def load(fragment: str) -> tuple[Task, Data]:
-    """A task by its JSON fragment, with its data; kept for the process's next run while its file stays the same."""
+    """Like `load_task`, from a JSON fragment. The data is cached for the next run of the process, unless its file
+    changes."""
     return _load(fragment, _version(json.loads(fragment).get("path")))
 
 
@@ -86,7 +96,7 @@ def _load(fragment: str, version: tuple[int, int] | None) -> tuple[Task, Data]:
 
 
 def _version(path: Any) -> tuple[int, int] | None:
-    """When a task's file was changed, and its size; None where there is none."""
+    """Modification time and size of a task's file; None if it has none."""
     try:
         stat = Path(path).stat()
     except (OSError, TypeError, ValueError):
@@ -102,7 +112,22 @@ def execute(
     origin: Origin | None = None,
     sharder: Sharder | None = None,
 ) -> Iterator[Update]:
-    """Compute a run from its plain data, or go on with it from a checkpoint. `spread`: see `training`."""
+    """Execute a run.
+
+    Args:
+        fragments: task, network, trainer, loss and resources.
+        seed: All random numbers of the run derive from it.
+        budget: Settings of `Budget`.
+        checkpoint: State to resume from; None: start from scratch.
+        origin: Genome of a warm start.
+        sharder: Computes large populations on several processes; see `train_loop`.
+
+    Yields:
+        Updates: rows at budget marks with checkpoints, and at the end the result.
+
+    Raises:
+        EvornnError: The fragments don't fit together.
+    """
     run = build_run(fragments)
     yield from train_loop(
         run.network,
@@ -118,7 +143,7 @@ def execute(
 
 
 def check_plans(plans: list[RunPlan]) -> list[int]:
-    """[runs] the number of parameters of each; raises the EvornnError that the run itself would end with."""
+    """Build each run to check it, and return its number of parameters [runs]. Raises EvornnError."""
     sizes: dict[str, int] = {}
     for run in plans:
         key = json.dumps(run.fragments, sort_keys=True)
@@ -131,7 +156,7 @@ def check_plans(plans: list[RunPlan]) -> list[int]:
 
 
 def _without_gpu(fragments: Mapping[str, Any]) -> dict[str, Any]:
-    """The same run without a GPU: who submits it need not have one."""
+    """The same run without a GPU, which the submitting machine may lack."""
     resources = build(Resources, dict(fragments.get("resources") or {}), "resources")
     if resources.gpus and resources.backend == "simd":
         raise BadSetting("resources.backend", "simd is for CPUs: set it to auto or torch, or leave gpus out")

@@ -1,4 +1,4 @@
-"""The fields of a class with settings, in words: their types with bounds, and the comments behind them."""
+"""The fields of a settings class in words: their types with bounds, and the comments at the end of their lines."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ WORDS = {int: "integer", float: "number", bool: "true or false", str: "text", No
 
 
 def type_texts(kind: type[Any]) -> dict[str, str]:
-    """Name → "integer ≥ 2 or none"."""
+    """Name of a field → its type in words, such as "integer ≥ 2 or none"."""
     return {name: type_text(hint) for name, hint in get_type_hints(kind, include_extras=True).items()}
 
 
 def type_text(hint: Any) -> str:
-    """One annotation in words."""
+    """A type annotation in words.
+
+    >>> type_text(Annotated[int, Ge(2)] | None)
+    'integer ≥ 2 or none'
+    """
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return ", ".join([type_text(args[0]), *_bounds(args[1:])]).replace(", ≥", " ≥").replace(", >", " >")
@@ -48,7 +52,7 @@ def _bounds(constraints: tuple[Any, ...]) -> Iterator[str]:
 
 
 def comments(kind: type[Any]) -> dict[str, str]:
-    """Name → the comment at the end of the field's line, its own or inherited."""
+    """Name of a field, own or inherited → the comment at the end of its line."""
     texts: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if base.__module__.startswith("evornn."):

@@ -13,32 +13,34 @@ from evornn.settings import BadSetting
 KeyPath: TypeAlias = tuple[str | int, ...]  # ("refine", "learning_rate"), ("betas", 1)
 SCALES = ("linear", "log")
 NUMBERS, CHOICES = ("from", "to", "scale", "default"), ("choose", "default")
-NAMES = ("kind", "label")  # they say what a fragment is
-ONE_VALUE = "is a range: `evornn tune` searches it; everything else wants one value"
+NAMES = ("kind", "label")  # settings that identify a fragment
+ONE_VALUE = "is a range: `evornn tune` searches it; everything else needs one value"
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """All numbers from `low` to `high`; `whole` ones if the setting takes no others."""
+    """All numbers from `low` to `high`."""
 
     low: float
     high: float
-    log: bool = False
-    is_integer: bool = False
+    log: bool = False  # search on a logarithmic scale
+    is_integer: bool = False  # the setting takes integers only
 
     @property
     def ends(self) -> tuple[float, ...]:
+        """The values to check before anything is computed."""
         return self.low, self.high
 
 
 @dataclass(frozen=True)
 class Choices:
-    """One of some values of any kind."""
+    """One of several values of any type."""
 
     options: tuple[Any, ...]
 
     @property
     def ends(self) -> tuple[Any, ...]:
+        """The values to check before anything is computed."""
         return self.options
 
 
@@ -46,15 +48,19 @@ Range: TypeAlias = Numbers | Choices
 
 
 def is_range(value: Any) -> bool:
-    """Whether a value stands for several. Parts of fragments have a kind; what has `from`, `to` or `choose` instead is
-    meant as a range, be it a right one or not."""
+    """Whether a value is a range, valid or not: a mapping with `from`, `to` or `choose`, but without the `kind` of a
+    fragment."""
     return isinstance(value, Mapping) and "kind" not in value and bool({"from", "to", "choose"} & set(value))
 
 
 def find_ranges(fragment: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
-    """The ranges of a fragment and where each stands, in the order in which they are written."""
+    """The ranges of a fragment with their paths, in the order in which they are written.
+
+    >>> list(find_ranges({"kind": "adam", "betas": [0.9, {"from": 0.9, "to": 0.999}]}))
+    [(('betas', 1), {'from': 0.9, 'to': 0.999})]
+    """
     stack: list[tuple[KeyPath, Any]] = [(path, fragment)]
-    while stack:  # no recursion: a spec from elsewhere may be nested deeply
+    while stack:  # no recursion: an untrusted spec may be nested deeply
         place, value = stack.pop()
         if is_range(value):
             yield place, value
@@ -64,14 +70,14 @@ def find_ranges(fragment: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Ma
 
 
 def refuse_ranges(data: Mapping[str, Any]) -> None:
-    """Raises BadSetting for the first range of a spec."""
+    """Raise BadSetting for the first range of a spec."""
     for part in ("tasks", "networks", "trainers"):
         for path, _ in find_ranges(data.get(part), (part,)):
             raise BadSetting(dotted_path(path), ONE_VALUE)
 
 
 def parse_range(value: Mapping[str, Any], where: str) -> Range:
-    """A range as it is written → the range, `whole` not yet decided. Raises UnknownName, BadSetting."""
+    """Parse a range as it is written at `where`; `is_integer` is still undecided. Raises UnknownName, BadSetting."""
     known = CHOICES if "choose" in value else NUMBERS
     for key in value:
         if key not in known:
@@ -80,8 +86,8 @@ def parse_range(value: Mapping[str, Any], where: str) -> Range:
 
 
 def fill_defaults(fragment: Any, where: str) -> Any:
-    """The fragment with the `default` of each range, or without the setting. Raises BadSetting for an entry of a list,
-    which can't be left out."""
+    """The fragment with each range replaced by its `default`, or left out if it has none. Raises BadSetting for an
+    entry of a list, which can't be left out."""
     if isinstance(fragment, Mapping):
         settings = {key: value for key, value in fragment.items() if not is_range(value) or "default" in value}
         return {key: _default_value(value, f"{where}.{key}") for key, value in settings.items()}
@@ -91,7 +97,16 @@ def fill_defaults(fragment: Any, where: str) -> Any:
 
 
 def set_value(fragment: Any, path: KeyPath, value: Any) -> Any:
-    """The fragment with this value at a place."""
+    """A copy of a fragment with another value.
+
+    Args:
+        fragment: Mappings and lists.
+        path: Keys and positions that lead to the value.
+        value: The new value.
+
+    >>> set_value({"betas": [0.9, 0.99]}, ("betas", 1), 0.999)
+    {'betas': [0.9, 0.999]}
+    """
     if not path:
         return value
     key, rest = path[0], path[1:]
@@ -101,7 +116,7 @@ def set_value(fragment: Any, path: KeyPath, value: Any) -> Any:
 
 
 def get_value(fragment: Any, path: KeyPath) -> Any:
-    """The value at a place."""
+    """The value at a path."""
     for key in path:
         fragment = fragment[key]
     return fragment
@@ -116,7 +131,7 @@ def _default_value(value: Any, where: str) -> Any:
     if not is_range(value):
         return fill_defaults(value, where)
     if "default" not in value:
-        raise BadSetting(where, "is an entry of a list, which has no default: add one to the range, default: VALUE")
+        raise BadSetting(where, "is an entry of a list and has no default: add one to the range, default: VALUE")
     return value["default"]
 
 
@@ -148,6 +163,6 @@ def _number(value: Mapping[str, Any], key: str, where: str) -> float:
     number = value[key]
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
         raise BadSetting(
-            f"{where}.{key}", f"must be a number, got {short_repr(number)}; choose: [a, b] is for all else"
+            f"{where}.{key}", f"must be a number, got {short_repr(number)}; choose: [a, b] takes other values"
         )
     return number

@@ -1,4 +1,4 @@
-"""A spec: tasks × networks × trainers × seeds under one budget, as plain data; every fragment is a constructor call."""
+"""Specs: tasks × networks × trainers × seeds under one budget, as plain data. Every fragment is a constructor call."""
 
 from __future__ import annotations
 
@@ -25,21 +25,23 @@ SEEDS = "must be a number of seeds, or a list of different ones from 0 to 2⁶³
 
 @settings
 class Resources:
-    """What one run occupies. More threads and more shards change no bit of the result."""
+    """The resources of one run. More threads and more shards change no bit of the result."""
 
     cpus: Annotated[int, Ge(1)] = 1
-    gpus: Annotated[float, Ge(0)] = 0.0  # above 0 the network is computed on CUDA
+    gpus: Annotated[float, Ge(0)] = 0.0  # above 0, the network is computed on CUDA
     shards: Annotated[int, Ge(1), Le(10_000)] = 1  # parts of a large population, each with so many CPUs and GPUs
-    backend: Literal["auto", "simd", "torch"] = "auto"  # the run's environment records which one it became
+    backend: Literal["auto", "simd", "torch"] = "auto"  # the run's environment records which one was used
 
     @property
     def device(self) -> str:
+        """Torch's name of the device."""
         return "cuda" if self.gpus else "cpu"
 
 
 @settings
 class StartFrom:
-    """A warm start from the champion of an earlier run: at it, and within `spread` of the usual spread around it."""
+    """A warm start from the champion of an earlier run. The initial distribution is centred on the champion, and its
+    standard deviation is multiplied by `spread`."""
 
     run: Annotated[int, Ge(1)]
     spread: Annotated[float, Gt(0)] = 0.1
@@ -47,7 +49,7 @@ class StartFrom:
 
 @settings
 class NetworkSize:
-    """The part of a network's fragment that all architectures share, as far as they have a use for it (`takes`)."""
+    """The settings that all architectures share, as far as their `size_fields` name them."""
 
     units: Annotated[int, Ge(1)] = 8
     layers: Annotated[int, Ge(1), Le(1_000)] | None = None  # None: what is usual for the architecture, mostly 1
@@ -62,7 +64,7 @@ def _check_seed_type(seeds: Any) -> Any:
 
 @settings
 class Experiment:
-    """A whole spec. `seeds: 5` means seeds 0…4."""
+    """A whole spec. `seeds: 5` means the seeds 0…4."""
 
     name: Annotated[str, Len(1, MAX_LENGTH)]
     tasks: list[dict[str, Any]]
@@ -76,14 +78,15 @@ class Experiment:
 
     @property
     def seed_list(self) -> list[int]:
+        """All seeds."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One run of an experiment: labels for people, fragments that build it."""
+    """One run of an experiment: its labels, and the fragments that build it."""
 
-    task: str
+    task: str  # label
     network: str
     trainer: str
     fragments: dict[str, Any]  # task, network, trainer, loss, resources, start_from
@@ -103,10 +106,16 @@ FORMATS = {
 
 
 def parse_spec(data: Mapping[str, Any], own_code: bool | Collection[str] = True) -> Experiment:
-    """A validated spec; every fragment has been built once. Errors name the field and the nearest known name.
+    """Parse and validate a spec; every fragment is built once.
 
-    `own_code` says whether a kind may be a class outside of evornn, `my_package.my_cell:MyCell`: yes where the spec's
-    author runs it, no (or only the listed ones) where somebody else's machine would import what it names."""
+    Args:
+        data: The spec as plain data.
+        own_code: Whether kinds may be classes outside evornn, `my_package.my_cell:MyCell`, or which. They are imported,
+            so a server allows none, or only those that its operator has listed.
+
+    Raises:
+        EvornnError: The spec is wrong. The message names the field and the nearest known name.
+    """
     check_plain(data, "spec")
     refuse_ranges(data)
     if "tuning" in data:
@@ -126,7 +135,7 @@ def parse_spec(data: Mapping[str, Any], own_code: bool | Collection[str] = True)
 
 
 def build_parts(data: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """The same with budget and resources built, so that errors name the whole path. `budget: 1e6` are its steps."""
+    """The spec with budget and resources built, so that errors name the whole path. `budget: 1e6` means its steps."""
     data = dict(data)
     if isinstance(data.get("budget"), (int, float)) and not isinstance(data["budget"], bool):
         data["budget"] = {"steps": data["budget"]}
@@ -139,7 +148,7 @@ def build_parts(data: Mapping[str, Any], where: str = "") -> dict[str, Any]:
 
 
 def plan(experiment: Experiment) -> list[RunPlan]:
-    """All runs, in the order in which they are worked off: seed by seed, so that comparisons fill up evenly."""
+    """All runs in the order in which they are queued: seed by seed, so that comparisons fill up evenly."""
     tasks, networks, trainers = (
         label_fragments(getattr(experiment, part)) for part in ("tasks", "networks", "trainers")
     )
@@ -168,7 +177,7 @@ def common_fragments(experiment: Experiment) -> dict[str, Any]:
 
 
 def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[Architecture, dict[str, Any]]:
-    """`{kind: lstm, units: 8, forget_bias: 0}` → the architecture with its settings, and the sizes that it takes."""
+    """`{kind: lstm, units: 8, forget_bias: 0}` → architecture with its settings, and its sizes. Raises EvornnError."""
     sizes = {key: fragment[key] for key in names(NetworkSize) if key in fragment}
     rest = {key: value for key, value in fragment.items() if key not in sizes}
     kind = rest.get("kind")
@@ -183,7 +192,11 @@ def split_network(fragment: Mapping[str, Any], where: str = "network") -> tuple[
 
 
 def label_fragments(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Label → fragment without label: the given one, or the kind, with the settings that differ where kinds repeat."""
+    """Label → fragment without label. The default label is the kind, with the settings that differ where kinds repeat.
+
+    >>> list(label_fragments([{"kind": "lstm", "units": 4}, {"kind": "lstm", "units": 8}, {"kind": "gru"}]))
+    ['lstm units=4', 'lstm units=8', 'gru']
+    """
     by_label: dict[str, dict[str, Any]] = {}
     for fragment in fragments:
         same = [other for other in fragments if other.get("kind") == fragment.get("kind") and "label" not in other]
@@ -191,14 +204,24 @@ def label_fragments(fragments: list[dict[str, Any]]) -> dict[str, dict[str, Any]
         default_label = " ".join([str(fragment["kind"]), *(f"{k}={fragment[k]}" for k in differences)])
         label = str(fragment.get("label", default_label))
         if label in by_label:
-            raise EvornnError(f"{label!r} stands twice in the spec: remove one, or give each a label of its own")
+            raise EvornnError(f"{label!r} is in the spec twice: remove one, or give each its own label")
         check_line("label", label)
         by_label[label] = {k: v for k, v in fragment.items() if k != "label"}
     return by_label
 
 
 def check_fragment(part: str, fragment: Mapping[str, Any], where: str, own_code: bool | Collection[str] = True) -> None:
-    """Build one of `tasks`, `networks` or `trainers`; `own_code` as in `experiment`. Raises EvornnError."""
+    """Build one fragment to check it.
+
+    Args:
+        part: "tasks", "networks" or "trainers".
+        fragment: The fragment.
+        where: Its path in the spec, for messages.
+        own_code: As in `parse_spec`.
+
+    Raises:
+        EvornnError: The fragment is wrong.
+    """
     if own_code is not True:
         _refuse_places(fragment, where, own_code or ())
     fragment = {key: value for key, value in fragment.items() if key != "label"}
@@ -230,7 +253,7 @@ def _refuse_places(fragment: Any, where: str, allowed: Collection[str]) -> None:
 
 
 def _kinds(fragment: Any, where: str) -> Iterator[tuple[str, Any]]:
-    """Where something is named that may be code, and what, in a fragment and in the parts of which it is made."""
+    """Paths and values of all settings that may name code, in a fragment and its nested fragments."""
     if isinstance(fragment, Mapping):
         yield from ((f"{where}.{name}", fragment.get(name)) for name in ("kind", "environment"))
         for name, value in fragment.items():
@@ -247,4 +270,4 @@ def _check_seeds(experiment: Experiment) -> None:
     seeds = experiment.seeds if isinstance(experiment.seeds, int) else len(values)
     runs = seeds * len(experiment.tasks) * len(experiment.networks) * len(experiment.trainers)
     if runs > MOST_RUNS:
-        raise BadSetting("seeds", f"would make {runs:,} runs, and a job has at most {MOST_RUNS:,}: take fewer")
+        raise BadSetting("seeds", f"would make {runs:,} runs, and a job has at most {MOST_RUNS:,}: use fewer")

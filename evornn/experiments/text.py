@@ -1,4 +1,4 @@
-"""What may stand in one line of a terminal: names and labels are that, everything else is made so to be shown."""
+"""Text in one line of a terminal: names and labels must be safe to print; all other text is escaped before."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from unicodedata import bidirectional, category
 from evornn.errors import EvornnError, short_repr
 
 MAX_LENGTH = 200  # characters
-BIDI_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # they turn around what follows
+BIDI_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # they reverse the text that follows
 
 
 def check_line(what: str, text: str) -> None:
-    """Raises EvornnError for what is too long, and for control characters: names are shown on terminals."""
+    """Check a name or label, which terminals show. Raises EvornnError if it is too long or has control characters."""
     if len(text) > MAX_LENGTH:
         raise EvornnError(f"the {what} {text[:40]!r}… is longer than {MAX_LENGTH} characters: give a shorter one")
     for c in text:
@@ -20,10 +20,10 @@ def check_line(what: str, text: str) -> None:
 
 
 def is_control(c: str) -> bool:
-    """Whether a character ends a line, moves what follows, or is an order to a terminal."""
+    """Whether a character ends a line, reorders the text that follows, or is a command to a terminal."""
     return category(c) in ("Cc", "Zl", "Zp") or bidirectional(c) in BIDI_CONTROLS
 
 
 def escape_controls(text: str) -> str:
-    """Control characters are shown, not sent: what a database holds can't write over a terminal."""
+    """Show control characters instead of sending them, so that stored text can't control a terminal."""
     return "".join(ascii(c)[1:-1] if is_control(c) and c != "\t" else c for c in text)

@@ -1,5 +1,5 @@
-"""Reading specs: YAML or JSON as plain data and nothing else. Aliases (a 300-byte bomb loads otherwise), tags, repeated
-keys and several documents are refused."""
+"""Reading specs: YAML or JSON as plain data and nothing else. Aliases (300 bytes of them can expand to gigabytes),
+tags, repeated keys and several documents are refused."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
     """Safe YAML without aliases and tags; 1e7 is a number."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse aliases and tags."""
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise self._refuse(event, "aliases and anchors (& and *) are not allowed: write the value out")
@@ -28,6 +29,7 @@ class PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """Refuse repeated keys."""
         seen = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):  # others can't be keys at all
             if key.value in seen:
@@ -45,14 +47,14 @@ PlainLoader.add_implicit_resolver(
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """A spec file as plain data; raises EvornnError in one line that names the place."""
+    """Read a spec file as plain data. Raises EvornnError, which names the line."""
     file = Path(path)
     if not file.is_file():
         raise EvornnError(
             f"{path}: no such file: give the path of a YAML or JSON spec, for example examples/sunspots.yaml"
         )
     if file.stat().st_size > LIMIT:
-        raise EvornnError(f"{path}: larger than {LIMIT:,} bytes, which no spec is")
+        raise EvornnError(f"{path}: larger than {LIMIT:,} bytes: too large for a spec")
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -61,7 +63,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def parse(text: str, name: str = "spec") -> dict[str, Any]:
-    """YAML (of which JSON is a part) → plain data."""
+    """Parse YAML, of which JSON is a subset, as plain data; `name` is for messages. Raises EvornnError."""
     try:
         data = yaml.load(text, PlainLoader)
     except yaml.MarkedYAMLError as error:
@@ -83,7 +85,7 @@ def parse(text: str, name: str = "spec") -> dict[str, Any]:
 
 
 def check_plain(data: Any, name: str) -> None:
-    """Refuse what JSON can't hold, and what is nested without end; raises EvornnError."""
+    """Refuse values that JSON can't express, and too deep nesting. Raises EvornnError."""
     check_depth(data, name)
     try:
         json.dumps(data, allow_nan=False)

@@ -116,7 +116,7 @@ def test_numbers_and_json() -> None:
         (lambda file: None, r"no such file: give the path of a YAML or JSON spec"),
         (lambda file: file.mkdir(), r"no such file"),
         (lambda file: file.write_bytes(b"name: \xff\xfe"), r"not a text file in UTF-8"),
-        (lambda file: file.write_text("#" * (2**20 + 1)), r"larger than 1,048,576 bytes, which no spec is"),
+        (lambda file: file.write_text("#" * (2**20 + 1)), r"larger than 1,048,576 bytes: too large for a spec"),
     ],
 )
 def test_files_that_are_no_specs(make: Any, problem: str, tmp_path: Path) -> None:
@@ -186,9 +186,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"start_from": {"run": 0}}, r"^start_from\.run: "),
     (
         {"trainers": [{"kind": "snes"}, {"kind": "snes"}]},
-        r"'snes' stands twice in the spec: remove one, or give each a label",
+        r"'snes' is in the spec twice: remove one, or give each its own label",
     ),
-    ({"networks": [{"kind": "elman", "label": "a"}, {"kind": "gru", "label": "a"}]}, r"'a' stands twice"),
+    ({"networks": [{"kind": "elman", "label": "a"}, {"kind": "gru", "label": "a"}]}, r"'a' is in the spec twice"),
     ({"networks": [{"kind": "elman", "layers": 10**6}]}, r"networks\.0\.layers: .*less than or equal to 1000"),
     ({"name": "two\nlines"}, r"the name 'two\\nlines' has the control character '\\n': leave it out"),
     ({"networks": [{"kind": "elman", "label": "\x1b[2J"}]}, r"the label '\\x1b\[2J' has the control character"),

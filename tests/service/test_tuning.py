@@ -131,7 +131,10 @@ def test_ranges_may_stand_inside_parts_and_lists() -> None:
         (trainer(betas=[RATE, 0.9]), "trainers.0.betas.0: is an entry of a list.*default: VALUE"),
         (changed(trainers=[{"kind": {"choose": ["adam", "sgd"]}}]), "trainers.0.kind: can't be a range: list each"),
         (changed(tasks=[{"kind": "csv", "path": {"choose": ["a", "b"]}}]), "tasks.0.path: has no default"),
-        (changed(trainers=[{"kind": "adam", "learning_rate": RATE}, {"kind": "adam", "batch": RATE}]), "stands twice"),
+        (
+            changed(trainers=[{"kind": "adam", "learning_rate": RATE}, {"kind": "adam", "batch": RATE}]),
+            "in the spec twice",
+        ),
         (changed(networks=[{"kind": "elman"}], trainers=[{"kind": "adam"}]), "no setting is a range"),
         (changed(tuning={}), "tuning.trials: Field required"),
         (changed(tuning={"trial": 3}), "did you mean 'trials'"),
@@ -147,7 +150,7 @@ def test_what_is_wrong_is_said(spec: dict[str, Any], message: str) -> None:
 
 def test_a_label_that_a_tuned_trainer_would_have_is_refused() -> None:
     spec = changed(trainers=[{"kind": "adam", "batch": {"from": 2, "to": 4}}, {"kind": "sgd", "label": "adam (tuned)"}])
-    with pytest.raises(EvornnError, match="give another label"):
+    with pytest.raises(EvornnError, match="choose another label"):
         parse_tunable_spec(spec)
 
 

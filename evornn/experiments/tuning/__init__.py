@@ -1,1 +1,1 @@
-"""What tuning tries: methods with ranges, and the sampler that proposes their settings."""
+"""Tuning: methods with ranges, and the sampler that proposes their settings."""

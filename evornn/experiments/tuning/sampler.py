@@ -1,7 +1,7 @@
-"""Where in its ranges a method is tried next: Optuna's tree-structured Parzen estimator, asked and told in order.
+"""Proposes the settings of the next trial: Optuna's tree-structured Parzen estimator, with `ask` and `tell`.
 
-Bergstra et al. 2011, "Algorithms for hyper-parameter optimization"; the library is Akiba et al. 2019. It keeps nothing:
-what was told is in our store, and telling it again in the same order brings back the same sampler.
+Bergstra et al. 2011, "Algorithms for hyper-parameter optimization"; the library is Akiba et al. 2019. A sampler stores
+nothing: all losses are in our store, and telling them again in the same order restores the same sampler.
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ from typing import Any
 from evornn.errors import require
 from evornn.experiments.ranges import Numbers, Range
 
-RANDOM = 10  # trials at random before anything is estimated: Optuna's own number, or half of all if that is less
-DIGITS = 4  # significant ones, so that what was found can be written down
+RANDOM = 10  # random trials before the first estimate: Optuna's default, or half of all if that is less
+DIGITS = 4  # significant digits of a proposal, so that it can be written into a spec
 
 
 class Sampler:
-    """The trials of one method, numbered 0, 1, … in the order in which they are asked for."""
+    """The trials of one method, numbered 0, 1, … in the order of `ask`.
+
+    Args:
+        space: Name of a setting → its range.
+        seed: Seed of the sampler.
+        trials: How many trials there will be.
+    """
 
     def __init__(self, space: Mapping[str, Range], seed: int, trials: int) -> None:
         with require("tune", "tuning"):
@@ -31,16 +37,16 @@ class Sampler:
         )
 
     def ask(self) -> tuple[int, dict[str, Any]]:
-        """Number of a new trial, and its settings."""
+        """Number and settings of a new trial."""
         trial = self._study.ask(self._distributions)
         return trial.number, {name: _value(part, trial.params[name]) for name, part in self._space.items()}
 
     def tell(self, number: int, loss: float) -> None:
-        """What a trial came to; infinity is the worst."""
+        """Report the loss of a trial; infinity is the worst."""
         self._study.tell(number, loss)
 
     def refuse(self, number: int) -> None:
-        """The settings of a trial don't fit together: it counts for nothing."""
+        """Report that the settings of a trial don't fit together; the estimate ignores it."""
         from optuna.trial import TrialState
 
         self._study.tell(number, state=TrialState.FAIL)

@@ -1,4 +1,4 @@
-"""Reading a spec with ranges. Each end of each range is tried alone before anything is computed."""
+"""Parses specs with ranges. Each end of each range is checked on its own before anything is computed."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from evornn.experiments.yaml import check_plain
 from evornn.settings import BadSetting, build
 
 PARTS = {"tasks": "task", "networks": "network", "trainers": "trainer"}
-Ranges = dict[str, tuple[KeyPath, Range]]  # "trainer.learning_rate" → where it stands, and the range
-OwnCode: TypeAlias = bool | Collection[str]  # as in `experiment`
+Ranges = dict[str, tuple[KeyPath, Range]]  # "trainer.learning_rate" → its path, and the range
+OwnCode: TypeAlias = bool | Collection[str]  # as in `parse_spec`
 EXAMPLE = "{from: 1e-4, to: 1e-1, scale: log}"
 
 
 def parse_tunable_spec(data: Mapping[str, Any], own_code: OwnCode = True) -> TunableSpec:
-    """A validated spec with ranges. Errors name the field and the nearest known name."""
+    """Parse and validate a spec with ranges; `own_code` as in `parse_spec`. Raises EvornnError, which names the field
+    and the nearest known name."""
     check_plain(data, "spec")
     rest = {key: value for key, value in data.items() if key != "tuning"}
     if not isinstance(data.get("tuning"), Mapping):
-        raise BadSetting("tuning", "is missing from the spec: say how much, for example tuning: {trials: 20, seeds: 2}")
+        raise BadSetting("tuning", "is missing from the spec: add it, for example tuning: {trials: 20, seeds: 2}")
     tuning = build(TuningSettings, build_parts(data["tuning"], "tuning."), "tuning")
     fragment_lists = {part: rest[part] for part in PARTS if isinstance(rest.get(part), list)}
     for part, fragments in fragment_lists.items():
@@ -64,7 +65,7 @@ def _refuse_names(part: str, fragments: list[Any]) -> None:
 
 
 def _spaces(part: str, fragments: list[Any], defaults: list[dict[str, Any]], own_code: OwnCode) -> list[Ranges]:
-    """[fragments] of each its ranges."""
+    """The ranges of each fragment [fragments]."""
     spaces: list[Ranges] = [{} for _ in fragments]
     for k, fragment in enumerate(fragments):
         for path, value in ranges.find_ranges(fragment):
@@ -76,7 +77,7 @@ def _spaces(part: str, fragments: list[Any], defaults: list[dict[str, Any]], own
 def _range(
     part: str, k: int, defaults: dict[str, Any], path: KeyPath, value: Mapping[str, Any], own_code: OwnCode
 ) -> Range:
-    """A range whose ends the setting takes. One that takes no half is of whole numbers."""
+    """Parse a range and check its ends on the setting. If the setting rejects a half, the range is one of integers."""
     where = ranges.dotted_path((part, k, *path))
     range_ = ranges.parse_range(value, where)
     for end in range_.ends:
@@ -89,7 +90,8 @@ def _range(
 
 
 def _problem(part: str, fragment: dict[str, Any], name: str, where: str, own_code: OwnCode) -> str | None:
-    """What a setting says of a value. What only doesn't fit to the defaults of others may fit to what is tried."""
+    """Why a setting rejects a value, None if it doesn't. A value that merely doesn't fit the defaults of other settings
+    may fit their tuned values, so such errors don't count."""
     try:
         check_fragment(part, fragment, name, own_code)
     except BadSetting as error:
@@ -129,7 +131,7 @@ def _check(spec: TunableSpec) -> None:
     trainers = {method.trainer for method in spec.methods}
     for method in spec.tunable_methods:
         if method.tuned_trainer in trainers:
-            raise BadSetting("trainers", f"{method.tuned_trainer!r} is what a tuned one is called: give another label")
+            raise BadSetting("trainers", f"{method.tuned_trainer!r} is the label of a tuned one: choose another label")
     runs = spec.tuning.trials * spec.tuning.seeds * len(spec.tunable_methods)
     if runs > MOST_RUNS:
-        raise BadSetting("tuning.trials", f"would make {runs:,} runs, and {MOST_RUNS:,} are allowed: take fewer")
+        raise BadSetting("tuning.trials", f"would make {runs:,} runs, and {MOST_RUNS:,} are allowed: use fewer")
