@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.options import cells, names, places, positive
 from benchmarks.roofline import share, slots
 from benchmarks.table import Row, markdown, table
 from benchmarks.timing import Contestant, fastest, interleave
 from benchmarks.workloads import CELLS, OPERATIONS, QUICK, WORKLOADS, Problem, Workload, problem
-from evornn.errors import EvornnError, UnknownName
-from evornn.networks import CELLS as GATED
+from evornn.errors import EvornnError
 
 PEERS = ("jax", "torch", "evotorch")
 
@@ -143,28 +143,6 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=positive, help="of which the median counts; default 7, with --quick 3")
     parser.add_argument("--threads", type=positive, default=len(os.sched_getaffinity(0)), help="default: all cores")
     return parser.parse_args(given)
-
-
-def cells(text: str) -> list[str]:
-    return list(GATED) if text == "all" else names("cell", text, list(GATED))
-
-
-def names(what: str, text: str, known: Sequence[str]) -> list[str]:
-    given = [name for name in text.split(",") if name]
-    for name in given:
-        if name not in known:
-            raise UnknownName(what, name, known)
-    return given
-
-
-def positive(text: str) -> int:
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
-
-
-def places(text: str) -> list[int]:
-    return [positive(part) for part in text.split(",")]
 
 
 def check_installed(peers: Sequence[str]) -> None:

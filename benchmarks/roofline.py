@@ -27,6 +27,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.options import cells, positive
 from benchmarks.workloads import CELLS, QUICK, WORKLOADS, Problem, Workload, flops
 from evornn.cell import Trace, width
 from evornn.layout import Layout
@@ -140,7 +141,6 @@ def lines(sizes: Sequence[Workload], cells: Sequence[str], peak: float) -> Itera
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    from benchmarks.kernels import cells, positive
     from benchmarks.peak import peak_gigaflops
 
     parser = argparse.ArgumentParser("python -m benchmarks.roofline", description=(__doc__ or "").splitlines()[0])

@@ -284,7 +284,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Raises EvornnError for names that are unknown."""
-    from benchmarks import kernels
+    from benchmarks.options import cells, positive
     from benchmarks.workloads import CELLS
 
     parser = argparse.ArgumentParser("python -m benchmarks.versus", description=(__doc__ or "").splitlines()[0])
@@ -295,11 +295,11 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     operations = partial(kernels.names, "operation", known=OPERATIONS)
     parser.add_argument("--operations", default=OPERATIONS, type=operations, help=f"default: {','.join(OPERATIONS)}")
     help_cells = "of forward and gradient; all: every gated cell; default: those with peers"
-    parser.add_argument("--cells", default=CELLS, type=kernels.cells, help=help_cells)
+    parser.add_argument("--cells", default=CELLS, type=cells, help=help_cells)
     parser.add_argument("--workloads", type=kernels.places, help="their places in the list, say 1,3; default: all")
-    parser.add_argument("--rounds", type=kernels.positive, help="of which the median counts; default 7, with --quick 3")
+    parser.add_argument("--rounds", type=positive, help="of which the median counts; default 7, with --quick 3")
     cores = len(os.sched_getaffinity(0))
-    parser.add_argument("--threads", type=kernels.positive, default=cores, help="default: all cores")
+    parser.add_argument("--threads", type=positive, default=cores, help="default: all cores")
     return parser.parse_args(given)
 
 
