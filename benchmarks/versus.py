@@ -284,7 +284,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Raises EvornnError for names that are unknown."""
-    from benchmarks.options import cells, positive
+    from benchmarks.options import cells, names, places, positive
     from benchmarks.workloads import CELLS
 
     parser = argparse.ArgumentParser("python -m benchmarks.versus", description=(__doc__ or "").splitlines()[0])
@@ -292,11 +292,11 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--new", default=HERE, type=Path, metavar="PATH", help="default: this checkout")
     parser.add_argument("--quick", action="store_true", help="smaller workloads, shorter episodes, 3 rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
-    operations = partial(kernels.names, "operation", known=OPERATIONS)
+    operations = partial(names, "operation", known=OPERATIONS)
     parser.add_argument("--operations", default=OPERATIONS, type=operations, help=f"default: {','.join(OPERATIONS)}")
     help_cells = "of forward and gradient; all: every gated cell; default: those with peers"
     parser.add_argument("--cells", default=CELLS, type=cells, help=help_cells)
-    parser.add_argument("--workloads", type=kernels.places, help="their places in the list, say 1,3; default: all")
+    parser.add_argument("--workloads", type=places, help="their places in the list, say 1,3; default: all")
     parser.add_argument("--rounds", type=positive, help="of which the median counts; default 7, with --quick 3")
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("--threads", type=positive, default=cores, help="default: all cores")
