@@ -28,13 +28,21 @@ NAMES = (
 FUNCTIONS = frozenset(NAMES.split())
 MAX_SQL = 100_000  # characters, as for SQLite
 READS = ("select", "with", "values", "table")
+# As in PostgreSQL's scan.l: what is not ASCII is a letter, never a space or a digit; a comment also ends with \r; and a
+# text that a line break divides keeps the escapes of its first part.
+LETTER = r"[A-Za-z_\x80-\U0010ffff]"
+WORD = rf"{LETTER}[\w$\x80-\U0010ffff]*"
+SPACE = r"[ \t\n\r\f\v]"
+LINE_COMMENT = r"--[^\n\r]*"
+BREAK = rf"(?:[ \t\f\v]|{LINE_COMMENT})*+[\n\r](?:{SPACE}|{LINE_COMMENT}[\n\r])*+"
 TOKEN = re.compile(
-    r"""(?P<space>\s+|--[^\n]*)
+    rf"""(?P<space>{SPACE}+|{LINE_COMMENT})
       | (?P<comment>/\*)
       | (?P<odd>[uU]&['"])
-      | (?P<text>[eE]'(?:[^'\\]|\\.|'')*+('|\Z)|'(?:[^']|'')*+('|\Z)|\$(?P<tag>[^\W\d]\w*|)\$.*?(\$(?P=tag)\$|\Z))
+      | (?P<text>[eE]'(?:[^'\\]|\\.|''|'{BREAK}')*+('|\Z)|'(?:[^']|'')*+('|\Z))
+      | \$(?P<tag>{LETTER}[\w\x80-\U0010ffff]*|)\$.*?(\$(?P=tag)\$|\Z)
       | "(?P<quoted>(?:[^"]|"")*+)("|\Z)
-      | (?P<word>[^\W\d][\w$]*)
+      | (?P<word>{WORD})
       | (?P<other>.)""",
     re.DOTALL | re.VERBOSE,
 )
@@ -62,7 +70,7 @@ def function_names(sql: str) -> list[str]:
     ['a', 'f', 'max']
     """
     lexemes = tokenize(sql)
-    before = {name for name, bracket in pairwise(lexemes) if bracket == "(" and (name[:1].isalpha() or name[:1] == "_")}
+    before = {name for name, bracket in pairwise(lexemes) if bracket == "(" and re.match(LETTER, name)}
     behind = {
         name for bracket, dot, name in zip(lexemes, lexemes[1:], lexemes[2:], strict=False) if bracket + dot == ")."
     }

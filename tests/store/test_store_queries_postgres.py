@@ -67,6 +67,12 @@ HOSTILE = {
     'SELECT "pg_ls_dir"($$/$$)': "no function 'pg_ls_dir'",
     "SELECT /* ( */ pg_sleep /* nested /* */ */ (60)": "no function 'pg_sleep'",
     "SELECT (60).pg_sleep": "no function 'pg_sleep'",
+    "SELECT 1 -- \r, pg_sleep(0)": "no function 'pg_sleep'",
+    "SELECT $•$ ' $•$, pg_sleep(0) --'": "no function 'pg_sleep'",
+    "SELECT 1 AS ٣$$, pg_sleep(0) AS ٣$$": "no function 'pg_sleep'",
+    "SELECT 1 AS \xa0$$, pg_sleep(0) AS \xa0$$": "no function 'pg_sleep'",
+    "SELECT E'a'\n'b\\'', pg_sleep(0) --'": "no function 'pg_sleep'",
+    "SELECT E'a' -- x\r -- y\n 'b\\'', pg_sleep(0) --'": "no function 'pg_sleep'",
     "SELECT lo_import('/etc/passwd')": "no function 'lo_import'",
     "SELECT lo_create(0)": "no function 'lo_create'",
     "SELECT lo_get(1)": "no function 'lo_get'",
@@ -251,7 +257,7 @@ def test_calls_are_found_where_postgres_finds_them(sql: str, found: list[str]) -
 
 
 def test_words_of_any_query_are_found_in_time() -> None:
-    for piece in ("$a$", "'", '"', "/*", "$", "e'\\\\", "a(", "U&'", "--", "*/", "\n"):
+    for piece in ("$a$", "'", '"', "/*", "$", "e'\\\\", "a(", "U&'", "--", "*/", "\n", "E'a'\n", "E' --x\n", "'\n"):
         assert isinstance(sql_lexer.tokenize(piece * 30_000), list)
     assert sql_lexer.tokenize("".join(f"${letter}{number}$" for letter in "abc" for number in range(9000))) == []
 
