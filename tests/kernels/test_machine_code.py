@@ -201,7 +201,7 @@ def test_no_file_is_taken_for_another_version(folder: Path, monkeypatch: pytest.
 def test_sources_that_have_changed_meanwhile_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of this process would not fit."""
     monkeypatch.setitem(machine_code._SOURCES, "normal", machine_code._SOURCES["normal"] + "\n")
-    with pytest.raises(EvornnError, match=r"\A.*no longer the one that this process began with: start it again\Z"):
+    with pytest.raises(EvornnError, match=r"\Aevornn was updated while this process ran: start it again\Z"):
         drawn()
 
 

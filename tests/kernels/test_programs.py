@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simd_cases import cell
 
-from evornn.kernels.simd.interpreter import instructions
+from evornn.kernels.simd.interpreter import call_numbers, instructions
 from evornn.kernels.simd.interpreter.instructions import WORDS
 from evornn.kernels.simd.interpreter.operations import EMITTERS, FUSED, OPCODES, OPERATIONS, PATTERNS, Pattern
 from evornn.kernels.simd.interpreter.vector import LANES
 from evornn.kernels.simd.programs.listing import listing
-from evornn.kernels.simd.programs.program import Program, Purpose
+from evornn.kernels.simd.programs.memory_layout import Purpose
+from evornn.kernels.simd.programs.program import Program
 from evornn.kernels.simd.programs.steps import ABSOLUTE, ProgramStep, RowPool, Slot, align_to_tile, allocate
 from evornn.kernels.simd.runtime.machine_code import function
 from evornn.layout import Layout
@@ -272,7 +273,7 @@ def test_instructions_stay_within_their_memory(name: str, purpose: Purpose) -> N
         program.frames_start,
         program.frame,
         program.frame,
-        program.cotangent_rows * program.row,
+        program.memory.cotangent_rows * program.row,
         program.frames_start,
     )
     for table, code in program.code.items():
@@ -305,3 +306,12 @@ def test_a_pattern_binds_equal_symbols_to_equal_values() -> None:
     assert square.match(a * b + b, anything) is None
     assert Pattern("half", lambda x: 0.5 * x).match(a * 0.5, anything) == [a]
     assert Pattern("half", lambda x: 0.5 * x).match(a * 0.25, anything) is None
+
+
+# ---- what a call hands over -----------------------------------------------------------------------------------------
+
+
+def test_each_number_of_a_call_has_the_constant_of_its_name() -> None:
+    c = call_numbers
+    assert [name for name, place in c.OFFSETS.items() if getattr(c, name.upper()) != place] == []
+    assert [name for place, name in enumerate(c.TABLES) if getattr(c, name.upper()) != place] == []

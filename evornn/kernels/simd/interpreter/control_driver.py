@@ -1,9 +1,8 @@
 """The closed loop around the interpreter: networks and plants in lanes, each lane a member of its own.
 
-A lane whose episode ends takes the next job (an episode of a member) from a queue that all threads share, so that lanes
-stay busy however long episodes are. No lane's arithmetic depends on another lane.
-
-P is the address of a call's numbers (`call_numbers`), `cur` where the frame of the step begins.
+A lane whose episode ends takes the next job (an episode of a member) from a queue that all threads share, so lanes stay
+busy however long episodes are. No lane's arithmetic depends on another lane. For the short names see the package's
+docstring.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from evornn.kernels.simd.interpreter.vector import I64, LANES, number, pointer, 
 njit = nb.njit(error_model="numpy", nogil=True, _nrt=False)
 f = np.float32
 MAX_LANES = 2 * LANES
-TAKEN = 2 * MAX_LANES  # numbers of a thread's jobs: the lanes' members, their episodes, the range of jobs taken
+TAKEN = 2 * MAX_LANES  # a thread's jobs are: the lanes' members, their episodes, and (from here) the range taken
 COUNT, REWARD, LOST, FAILED, RECENT = range(5)  # rows behind the states, as in `plant`
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def fetch_add(typing: Any, queue: Any) -> Any:
-    """How many have been taken before; threads share a queue, one whole number."""
+    """Add 1 to a number that threads share; returns the number before."""
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
         place = pointer(b, args[0], ir.Constant(I64, 0), I64)
@@ -41,7 +40,14 @@ def fetch_add(typing: Any, queue: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def lanes_above(typing: Any, base: Any, position: Any, least: Any) -> Any:
-    """A number whose bit k is set where lane k of a vector in memory is above a number."""
+    """The lanes of a vector in memory that are above a number, as bits: bit k for lane k.
+
+    Args:
+        typing: numba's typing context.
+        base: address.
+        position: of the vector.
+        least: the number.
+    """
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
         values = b.load(pointer(b, args[0], args[1]), align=4)
@@ -53,7 +59,7 @@ def lanes_above(typing: Any, base: Any, position: Any, least: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def first_lane(typing: Any, bits: Any) -> Any:
-    """The number of the lowest bit that is set; one must be."""
+    """The position of the lowest set bit; at least one must be set."""
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
         return b.cttz(args[0], ir.Constant(ir.IntType(1), 1))
@@ -63,11 +69,12 @@ def first_lane(typing: Any, bits: Any) -> Any:
 
 @njit
 def steps(P):
-    """Episodes until the queue is empty. Sets of lanes (`running`, `over`) are the bits of a number."""
+    """Run episodes until the queue is empty. Sets of lanes (`running`, `over`) are the bits of a number."""
     prepare(P)
     S, Z, B, row, frame = word(P, c.PLANT), word(P, c.WORKSPACE), word(P, c.BASES), word(P, c.ROW), word(P, c.FRAME)
     n, jobs, window, recent = word(P, c.STATES) * row, word(P, c.JOBS), word(P, c.WINDOW), 0
     y, x, advance = Z + 4 * word(P, c.Y_ROW), Z + 4 * word(P, c.X_ROW), word(P, c.ADVANCE)
+    # steps are counted in floats: an episode is over when its count is above most_steps − ½
     last = f(word(P, c.MOST_STEPS)) - f(0.5)
     put_word(jobs, TAKEN, 0)
     put_word(jobs, TAKEN + 1, 0)
@@ -77,14 +84,17 @@ def steps(P):
         put_word(B, 1, cur)
         put_word(B, 2, nxt)
         run_table(P, c.STEP_READOUT)
+        # the network acts, then the plant moves; its observations become the inputs in the next frame
         recent = recent + 1 if recent + 1 < window else 0
         call_plain(advance, S, y + 4 * nxt, x + 4 * nxt, recent)
         cur, nxt = nxt, cur
+        # episodes that are over: out of steps, or failed
         over = 0
         for v in range(0, row, LANES):
             ended = lanes_above(S, n + COUNT * row + v, last) | lanes_above(S, n + FAILED * row + v, f(0))
             over |= ended << v
         over &= running
+        # write their results and give their lanes new jobs
         if over != 0:
             ended = over
             while ended != 0:
@@ -95,7 +105,17 @@ def steps(P):
 
 @njit
 def refill(P, lanes, cur, nxt):
-    """Jobs for lanes that want one; those that have got one."""
+    """Give lanes new jobs and initialise them.
+
+    Args:
+        P: address of the call's numbers.
+        lanes: the lanes to fill, as bits.
+        cur: position of the frame that the next step reads.
+        nxt: position of the other frame, used as scratch.
+
+    Returns:
+        The lanes that got a job, as bits.
+    """
     S, Z, row, frame, filled = word(P, c.PLANT), word(P, c.WORKSPACE), word(P, c.ROW), word(P, c.FRAME), 0
     while lanes != 0:
         lane = first_lane(lanes)
@@ -105,6 +125,8 @@ def refill(P, lanes, cur, nxt):
             pack_lane(P, lane)
             begin(P, lane)
     if filled != 0:
+        # The tables run on all lanes, so initial states are computed in the other frame and only the new lanes are
+        # copied. Static values are recomputed for all lanes: those of running lanes come out the same.
         run_table(P, c.STATICS)
         set_frame(P, nxt)
         run_table(P, c.START)
@@ -121,11 +143,12 @@ def refill(P, lanes, cur, nxt):
 
 @njit
 def next_job(P, lane):
-    """Give a lane the next job whose member's weights are finite; False: there is none left. Results of other members
-    are written at once.
+    """Give a lane the next job whose member's weights are finite. False: no job is left. Results of members that are
+    not finite are written at once.
 
-    Behind the lanes' members and episodes lies the range of jobs that this thread has taken: since an atomic operation
-    waits for all stores, 16 are taken at a time."""
+    An atomic operation waits for all stores, so a thread takes 16 jobs at a time from the queue; the range that it has
+    taken lies behind the lanes' members and episodes.
+    """
     jobs, episodes, n, states = word(P, c.JOBS), word(P, c.EPISODES), word(P, c.N), word(P, c.STATES)
     while True:
         if word(jobs, TAKEN) == word(jobs, TAKEN + 1):
@@ -148,7 +171,7 @@ def next_job(P, lane):
 
 @njit
 def pack_lane(P, lane):
-    """A member's weights into one lane, in the order of reading."""
+    """Pack a member's weights into one lane, in the order of reading."""
     W, index, template, genomes = word(P, c.PACKED), word(P, c.INDEX), word(P, c.TEMPLATE), word(P, c.GENOMES)
     start, at = (
         word(word(P, c.JOBS), lane) * word(P, c.N),
@@ -161,7 +184,7 @@ def pack_lane(P, lane):
 
 @njit
 def begin(P, lane):
-    """Plant, sums and rewards of the last steps of one lane at the start of an episode."""
+    """Set plant, sums and recent rewards of one lane to the start of an episode."""
     S, row, states = word(P, c.PLANT), word(P, c.ROW), word(P, c.STATES)
     episode = word(word(P, c.JOBS), MAX_LANES + lane)
     for k in range(states + RECENT + word(P, c.WINDOW)):
@@ -171,12 +194,19 @@ def begin(P, lane):
 
 @njit
 def report(P, lane, recent):
-    """The results of the job that a lane has ended."""
+    """Write the results of a lane's job.
+
+    Args:
+        P: address of the call's numbers.
+        lane: the lane.
+        recent: the row of this step's reward in the ring of the last ones.
+    """
     S, row, states, window = word(P, c.PLANT), word(P, c.ROW), word(P, c.STATES), word(P, c.WINDOW)
     job = word(word(P, c.JOBS), lane) * word(P, c.EPISODES) + word(word(P, c.JOBS), MAX_LANES + lane)
     at = states * row + lane
     reward = number(S, at + REWARD * row)
-    for k in range(window):  # from the row of this step on, which a failed step has left: the order is the lane's own
+    # from the row of this step on, which a failed step leaves as it is: the order depends on the lane's own steps alone
+    for k in range(window):
         reward += number(S, at + (RECENT + (recent + k) % window) * row)
     put_word(word(P, c.SURVIVED), job, np.int64(number(S, at + COUNT * row)))
     put(word(P, c.REWARDS), job, reward)

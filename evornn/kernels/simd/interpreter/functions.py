@@ -1,4 +1,4 @@
-"""Functions of SIMD vectors, without division (but where it is asked for) or branches. NaN gives NaN.
+"""Functions of SIMD vectors, without branches and (but for `every`) without division. NaN gives NaN.
 
 Errors against the exact value, over the arguments that the tests try: tanh 3 ulp, sigmoid 1.3e-7, exp 2 ulp (0 below
 −104, ∞ above 88.8), log 2 ulp (of 1 near 1; positive normal arguments), log1p 3 ulp (0 ≤ x ≤ 1), reciprocal 1 ulp
@@ -58,51 +58,67 @@ def polynomial(x: Vector, coefficients: tuple[np.float32, ...]) -> Vector:
 
 
 def greater(x: Operand, y: Operand) -> Vector:
+    """1 where x > y, else 0."""
     x, y = as_vectors(x, y)
     return select(x.compare(">", y), x.like(1), x.like(0))
 
 
 def equal(x: Operand, y: Operand) -> Vector:
+    """1 where x = y, else 0."""
     x, y = as_vectors(x, y)
     return select(x.compare("==", y), x.like(1), x.like(0))
 
 
 def choose(condition: Vector, x: Vector, y: Vector) -> Vector:
-    """x where the condition is above 0, else y; what is not chosen may be NaN."""
+    """Select without arithmetic: what is not chosen may be NaN.
+
+    Args:
+        condition: a vector.
+        x: the value where the condition is above 0.
+        y: the value elsewhere.
+    """
     return select(condition.compare(">", 0), x, y)
 
 
 def largest(x: Operand, y: Operand) -> Vector:
-    """The larger one; NaN in y stays."""
+    """The larger of two values; NaN in y stays."""
     x, y = as_vectors(x, y)
     return select(x.compare(">", y), x, y)
 
 
 def smallest(x: Operand, y: Operand) -> Vector:
-    """The smaller one; NaN in y stays."""
+    """The smaller of two values; NaN in y stays."""
     x, y = as_vectors(x, y)
     return select(x.compare("<", y), x, y)
 
 
 def minimum(x: Operand, y: Operand) -> Vector:
-    """The smaller one; NaN where one of them is."""
+    """The smaller of two values; NaN where either is."""
     if not isinstance(x, Vector):
         return smallest(x, y)
     return smallest(y, x) if not isinstance(y, Vector) else select(x.compare("==", x), smallest(x, y), x)
 
 
 def maximum(x: Operand, y: Operand) -> Vector:
+    """The larger of two values; NaN where either is."""
     if not isinstance(x, Vector):
         return largest(x, y)
     return largest(y, x) if not isinstance(y, Vector) else select(x.compare("==", x), largest(x, y), x)
 
 
 def heaviside(x: Vector) -> Vector:
+    """1 where x > 0, else 0."""
     return greater(x, 0)
 
 
 def where(condition: Operand, a: Operand, b: Operand) -> Vector:
-    """a where the condition is 1, b where it is 0; NaN from either, as in the reference."""
+    """Select by arithmetic, as in the reference: NaN from either value stays.
+
+    Args:
+        condition: 1 or 0.
+        a: the value where the condition is 1.
+        b: the value where the condition is 0.
+    """
     condition, a, b = as_vectors(condition, a, b)
     return fma(condition, a, (1 - condition) * b)
 
@@ -115,14 +131,15 @@ def every(period: Operand, t: Operand) -> Vector:
 
 def sign(x: Vector) -> Vector:
     """−1, 0 or 1."""
-    return select(x.compare("!=", 0), copysign(1.0, x), x)  # the comparison is false for NaN, which is handed on
+    return select(x.compare("!=", 0), copysign(1.0, x), x)  # the comparison is false for NaN, which is returned
 
 
 # ---- elementary functions -------------------------------------------------------------------------------------------
 
 
 def reciprocal(x: Vector) -> Vector:
-    """1/x from a guess by one cubic and one quadratic Newton step: a division would block the CPU for longer."""
+    """1/x, by one cubic and one quadratic Newton step from an integer guess: a division would block the CPU for
+    longer."""
     r = x.like(x.b.bitcast(x.b.sub(ints(0x7EF311C7), x.bits), FLOATS))  # within 12 %
     e = fma(-x, r, 1)
     r = fma(r, fma(e, e, e), r)
@@ -130,13 +147,14 @@ def reciprocal(x: Vector) -> Vector:
 
 
 def tanh(x: Vector) -> Vector:
+    """tanh x by a rational function; ±1 beyond ±9.01."""
     x = smallest(LIMIT, largest(-LIMIT, x))
     s = x * x
     return x * polynomial(s, P) * reciprocal(polynomial(s, Q))
 
 
 def sigmoid(x: Vector) -> Vector:
-    """1 / (1 + exp(−x)) = ½ + ½ tanh(½ x), the factors drawn into the constants."""
+    """1 / (1 + exp(−x)) = ½ + ½ tanh(½ x), with the factors included in the constants."""
     x = smallest(2 * LIMIT, largest(-2 * LIMIT, x))
     s = x * x
     return fma(x * polynomial(s, HALF_P), reciprocal(polynomial(s, HALF_Q)), 0.5)
@@ -149,6 +167,7 @@ def power_of_two(n: Vector) -> Vector:
 
 
 def exp(x: Vector) -> Vector:
+    """eˣ = 2ⁿ·eʳ with |r| ≤ ½ ln 2."""
     x = smallest(89, largest(-105, x))
     n = floor(fma(x, LOG2E, 0.5))
     r = fma(-n, LN2_LOW, fma(-n, LN2_HIGH, x))
@@ -158,6 +177,7 @@ def exp(x: Vector) -> Vector:
 
 
 def log(x: Vector) -> Vector:
+    """ln x, for positive normal x = m·2ᵉ with √½ ≤ m < √2."""
     shifted = x.b.sub(x.bits, ints(0x3F3504F3))  # so that the mantissa lies in √½ … √2
     e = x.like(x.b.sitofp(x.b.ashr(shifted, ints(23)), FLOATS))
     r = fma(x, power_of_two(-e), -1)
@@ -174,6 +194,7 @@ def log1p(x: Vector) -> Vector:
 
 
 def relu(x: Vector) -> Vector:
+    """max(x, 0)."""
     return largest(0, x)
 
 
@@ -183,19 +204,21 @@ def softplus(x: Vector) -> Vector:
 
 
 def sin(x: Vector) -> Vector:
+    """sin x, x in radians."""
     n, r = _reduce_range(x)
     s = r * r
     return _flip_sign(fma(polynomial(s, SINE), s * r, r), n)
 
 
 def cos(x: Vector) -> Vector:
+    """cos x, x in radians."""
     n, r = _reduce_range(x)
     return _flip_sign(polynomial(r * r, COSINE), n)
 
 
 def _reduce_range(x: Vector) -> tuple[Vector, Vector]:
-    """n, whose last bits count the half turns, and x without them. By multiples of π and not of π/2: the sign is then
-    one bit and nothing is exchanged. Where both sine and cosine are wanted, LLVM writes this once."""
+    """n, whose last bits count half turns, and x without them. Multiples of π instead of π/2: the sign is then one bit,
+    and sine and cosine are never exchanged. Where both are computed, LLVM writes this once."""
     n = fma(x, INVERSE_PI, ROUNDING)
     k = n - ROUNDING
     return n, fma(-k, PI_LOW, fma(-k, PI_HIGH, x))

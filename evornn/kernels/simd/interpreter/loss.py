@@ -1,9 +1,9 @@
-"""Losses of one time step over O output rows, and their gradients; the loss is an input, not a variant to compile.
+"""Losses of one time step over O output rows, and their gradients. The loss is an argument, not a variant to compile.
 
-`y` is a position in the workspace Z, whose rows are `row` floats apart. Targets are read where the caller's data are:
-from `at` in T, for each output a vector, `by` floats apart, or (`by` is 0) one number for all lanes. Class indices are
-one such target (`CLASSES`); so is whether a step counts, from `counts` in T. No vector is handed from function to
-function, which would go through memory.
+`y` is a position in the workspace Z, whose rows are `row` floats apart. Targets are read in the caller's data: from
+`at` in T, for each output a vector, `by` floats apart, or (`by` is 0) one number for all lanes. A class index is one
+such target (`CLASSES`); `counts` in T is whether the step counts. Vectors are not passed between functions, since numba
+passes them through memory.
 """
 
 from __future__ import annotations
@@ -29,12 +29,34 @@ fma, choose = numba_function(fused, 3), numba_function(functions.choose, 3)
 
 @njit
 def target(T, at, by, o):
+    """The targets of output o.
+
+    Args:
+        T: address of the record.
+        at: position of the targets.
+        by: floats from one output to the next; 0: one number for all lanes.
+        o: the output.
+    """
     return load(T, at + o * by) if by else broadcast(number(T, at + o))
 
 
 @njit
 def add_loss(kind, Z, y, T, at, by, counts, outputs, row, scratch, total):
-    """Add the loss of this step in each lane to a vector of the workspace."""
+    """Add the loss of a step in each lane to a vector of the workspace.
+
+    Args:
+        kind: number of the loss.
+        Z: address of the workspace.
+        y: position of the outputs.
+        T: address of the record.
+        at: position of the targets.
+        by: floats from one target to the next; 0: one number for all lanes.
+        counts: position of the mask.
+        outputs: O.
+        row: floats of a row.
+        scratch: position of two scratch rows.
+        total: position of the vector.
+    """
     if kind == 0:
         part = broadcast(f(0))
         for o in range(outputs):
@@ -48,7 +70,21 @@ def add_loss(kind, Z, y, T, at, by, counts, outputs, row, scratch, total):
 
 @njit
 def other_loss(kind, Z, y, T, at, by, outputs, row, scratch):
+    """The loss of a step in each lane, of all but mse.
+
+    Args:
+        kind: number of the loss.
+        Z: address of the workspace.
+        y: position of the outputs.
+        T: address of the record.
+        at: position of the targets.
+        by: floats from one target to the next; 0: one number for all lanes.
+        outputs: O.
+        row: floats of a row.
+        scratch: position of two scratch rows.
+    """
     total = broadcast(f(0))
+    # cross-entropy as Σ target·(log Σ eʸ − y); binary cross-entropy as softplus(y) − target·y
     if kind == 1:
         top = log_sum_exp(Z, y, outputs, row)
         for o in range(outputs):
@@ -66,7 +102,21 @@ def other_loss(kind, Z, y, T, at, by, outputs, row, scratch):
 
 @njit
 def store_gradient(kind, Z, y, T, at, by, counting, outputs, row, scratch, to):
-    """Store the gradient of the loss of this step at `to`, which may be `y`: 0 where the step does not count."""
+    """Store the gradient of a step's loss at `to`, which may be `y`; 0 where the step does not count.
+
+    Args:
+        kind: number of the loss.
+        Z: address of the workspace.
+        y: position of the outputs.
+        T: address of the record.
+        at: position of the targets.
+        by: floats from one target to the next; 0: one number for all lanes.
+        counting: position of the mask.
+        outputs: O.
+        row: floats of a row.
+        scratch: position of two scratch rows.
+        to: position of the result.
+    """
     zero, counts = broadcast(f(0)), target(T, counting, by, 0)
     if kind == 0:
         scale = broadcast(f(2) / f(outputs))
@@ -85,6 +135,7 @@ def store_gradient(kind, Z, y, T, at, by, counting, outputs, row, scratch, to):
             part = (sigmoid(load(Z, y + o * row)) - target(T, at, by, o)) * scale
             store(Z, to + o * row, choose(counts, part, zero))
     else:
+        # softmax, then minus 1 at each lane's class
         top = log_sum_exp(Z, y, outputs, row)
         for o in range(0, outputs * row, row):
             store(Z, to + o, choose(counts, exp(load(Z, y + o) - top), zero))
@@ -97,13 +148,29 @@ def store_gradient(kind, Z, y, T, at, by, counting, outputs, row, scratch, to):
 
 @njit
 def store_external(Z, outside, outputs, row, to):
-    """Store gradients that come from outside, for each output a row."""
+    """Store gradients at the outputs that the caller gives.
+
+    Args:
+        Z: address of the workspace.
+        outside: address of the gradients, a row for each output.
+        outputs: O.
+        row: floats of a row.
+        to: position of the result.
+    """
     for o in range(0, outputs * row, row):
         store(Z, to + o, load(outside, o))
 
 
 @njit
 def log_sum_exp(Z, y, outputs, row):
+    """log Σ eʸ over the outputs, in each lane.
+
+    Args:
+        Z: address of the workspace.
+        y: position of the outputs.
+        outputs: O.
+        row: floats of a row.
+    """
     high = load(Z, y)
     for o in range(row, outputs * row, row):
         high = largest(high, load(Z, y + o))
@@ -115,7 +182,15 @@ def log_sum_exp(Z, y, outputs, row):
 
 @njit
 def class_outputs(Z, y, classes, row, scratch):
-    """Each lane's output of its class."""
+    """Each lane's output at its class.
+
+    Args:
+        Z: address of the workspace.
+        y: position of the outputs.
+        classes: vector of class indices.
+        row: floats of a row.
+        scratch: position of a scratch row.
+    """
     store(Z, scratch, classes)
     for lane in range(LANES):
         put(Z, scratch + lane, number(Z, y + np.int64(number(Z, scratch + lane)) * row + lane))
@@ -124,12 +199,24 @@ def class_outputs(Z, y, classes, row, scratch):
 
 @njit
 def zero_one_loss(kind, Z, y, T, at, by, outputs, row):
-    """1 where the decision is wrong: the largest output, or whether the one output is above 0."""
+    """1 where the decision is wrong: the largest output, or the sign of the one output.
+
+    Args:
+        kind: number of the loss.
+        Z: address of the workspace.
+        y: position of the outputs.
+        T: address of the record.
+        at: position of the targets.
+        by: floats from one target to the next; 0: one number for all lanes.
+        outputs: O.
+        row: floats of a row.
+    """
     first, bad, zero = load(Z, y), broadcast(f(0)) * load(Z, y), broadcast(f(0))
     one, expected = broadcast(f(1)), target(T, at, by, 0)
     if outputs == 1:
         right = choose(broadcast(f(kind >= CLASSES)), equal(expected, expected), above(expected, broadcast(f(0.5))))
         return bad + (one - equal(above(first, zero), right))
+    # argmax of the outputs, the first of equals; `bad` becomes NaN if an output is not finite
     chosen = zero
     for o in range(1, outputs):
         v = load(Z, y + o * row)

@@ -1,7 +1,8 @@
-"""What an instruction does to the vectors of its rows: each operation of `ops`, and pairs that are computed together.
+"""What an elementwise instruction does to vectors: each operation of `ops`, and shapes that are computed together.
 
-The table serves the interpreter (`instructions`, one loop for each line) and the plants (`plant`, straight lines). A
-fused operation is a shape of expression (`FUSED`) that `program` looks for in an equation, forward and backward.
+The table serves the interpreter (`instructions`, one loop for each line) and the plants (`runtime/plant`, straight-line
+code). A fused operation is a shape of expression (`FUSED`) that `programs.steps` finds in an equation and its
+derivatives.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def _unary(op: str) -> Callable[[Value], Value]:
 
 _tanh, _sigmoid, _positive = _unary("tanh"), _unary("sigmoid"), _unary("positive")
 
-# name → (the shape of the expression, what computes it); larger ones first, since the first that fits is taken
+# name → (the shape of the expression, what computes it). The first shape that fits is taken, so larger ones come first.
 FUSED: dict[str, tuple[Shape, Function]] = {
     "mix": (lambda a, b, c: (1.0 - a) * b + a * c, lambda a, b, c: fma(a, c - b, b)),  # a gated unit's new state
     "slope_tanh_mul_add": (
@@ -79,7 +80,7 @@ FUSED: dict[str, tuple[Shape, Function]] = {
 
 
 class Pattern:
-    """A fused operation's shape, to be matched; the symbols are leaves numbered in order."""
+    """A fused operation's shape, to be matched; its symbols are leaves, numbered in order."""
 
     def __init__(self, name: str, shape: Shape) -> None:
         self.name, self.arity = name, len(signature(shape).parameters)
@@ -89,13 +90,14 @@ class Pattern:
         self.root = root
 
     def match(self, node: Node, free: Free) -> list[Value] | None:
-        """What the symbols stand for in an expression, or None. `free`: whether a node inside may vanish, since nobody
-        else wants it."""
+        """What the symbols stand for in an expression, or None. `free` says whether an inner node may vanish, since
+        nothing else reads it."""
         for bound in self._match(self.root, node, {}, free, top=True):
             return [bound[symbol] for symbol in self.symbols]
         return None
 
     def _match(self, shape: Value, value: Value, bound: Binding, free: Free, top: bool = False) -> Iterator[Binding]:
+        """All bindings of the symbols under which a shape is a value."""
         if not isinstance(shape, Node):
             if not isinstance(value, Node) and value == shape:
                 yield bound
@@ -103,11 +105,13 @@ class Pattern:
             if shape not in bound or bound[shape] == value:
                 yield {**bound, shape: value}
         elif isinstance(value, Node) and value.op == shape.op and (top or free(value)):
+            # sums and products match in either order
             swapped = [value.args[::-1]] if value.op in ("add", "mul") else []
             for args in (value.args, *swapped):
                 yield from self._match_all(list(zip(shape.args, args, strict=True)), bound, free)
 
     def _match_all(self, pairs: list[tuple[Value, Value]], bound: Binding, free: Free) -> Iterator[Binding]:
+        """All bindings under which every shape is its value."""
         if not pairs:
             yield bound
             return
@@ -117,4 +121,4 @@ class Pattern:
 
 PATTERNS = [Pattern(name, shape) for name, (shape, _) in FUSED.items()]
 EMITTERS: dict[str, Function] = {**OPERATIONS, **{name: function for name, (_, function) in FUSED.items()}}
-OPCODES = {name: number for number, name in enumerate(EMITTERS)}  # of the elementwise instructions
+OPCODES = {name: number for number, name in enumerate(EMITTERS)}  # elementwise instructions

@@ -1,9 +1,9 @@
-"""The inner loops of matrix products, as single instructions of numba's: some rows at a time in registers while the
+"""The inner loops of matrix products, as single instructions for numba: a tile of rows stays in registers while the
 columns, or the time steps, run.
 
-Weights are packed in the order of reading (`weights.packed`): for each tile its biases, then for each source and column
-one weight a row. A row's sum has the same order in every tile, but for rows that are computed alone, with four partial
-sums.
+Weights are packed in the order of reading (`weights.pack_tiles`): for each tile its biases, then for each source and
+column one weight per row. A row's sum has the same order in every tile, except for rows that are computed alone, which
+have four partial sums.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PARTS = 4  # partial sums of a row that is computed alone
 
 
 def heights(rows: int, vectors: int) -> list[tuple[int, int]]:
-    """(first row, height) of the tiles of a product; the last one may be higher than what is left."""
+    """(first row, height) of a product's tiles; the last one may be higher than what is left."""
     tiles, r = [], 0
     for height in HEIGHTS[min(vectors, 2)]:
         while rows - r >= max(4, height - 4):
@@ -36,39 +36,57 @@ def heights(rows: int, vectors: int) -> list[tuple[int, int]]:
 
 
 class CodeWriter:
-    """Writes code; values that change in loops are kept in variables, which LLVM puts into registers."""
+    """Writes LLVM code; values that change in loops are variables, which LLVM puts into registers."""
 
     def __init__(self, b: Any) -> None:
         self.b = b
 
     def number(self, value: int) -> Any:
+        """An integer constant."""
         return ir.Constant(I64, value)
 
     def plus(self, value: Any, by: int) -> Any:
+        """An integer value plus a constant."""
         return self.b.add(value, self.number(by)) if by else value
 
     def variable(self, value: Any) -> Any:
+        """A variable with this value."""
         return cgutils.alloca_once_value(self.b, value)
 
     @contextmanager
     def loop(self, count: Any) -> Iterator[Any]:
+        """A loop; the context is its index."""
         with cgutils.for_range(self.b, count) as loop:
             yield loop.index
 
     def load(self, base: Any, position: Any) -> Any:
+        """The vector at a position."""
         return self.b.load(pointer(self.b, base, position), align=4)
 
     def store(self, base: Any, position: Any, value: Any) -> None:
+        """Store a vector.
+
+        Args:
+            base: address.
+            position: in floats.
+            value: the vector.
+        """
         self.b.store(value, pointer(self.b, base, position), align=4)
 
     def accumulate(self, place: Any, x: Any, y: Any) -> None:
-        """x·y to a sum."""
+        """Add x·y to a sum, rounded once.
+
+        Args:
+            place: the sum, a variable.
+            x: a vector.
+            y: a vector.
+        """
         self.b.store(fma(Vector(self.b, x), Vector(self.b, y), Vector(self.b, self.b.load(place))).value, place)
 
 
 class AffineWriter(CodeWriter):
-    """Rows `to`, `to` + row, … of W·[sources] + bias. `own`: the second vector has weights of its own, which lie `twin`
-    further; `wide`: a weight is a vector, 16 members' own."""
+    """Rows `to`, `to` + row, … of W·[sources] + bias. `two_members`: the second vector has weights of its own,
+    `weight_stride` further; `wide`: a weight is a vector, one for each of 16 members."""
 
     def __init__(
         self, b: Any, Z: Any, W: Any, w: Any, weight_stride: Any, vectors: int, two_members: bool, wide: bool
@@ -79,12 +97,24 @@ class AffineWriter(CodeWriter):
         self.w = self.variable(w)
 
     def compute(self, height: int, to: Any, sources: Any, count: Any, B: Any, add: Any) -> Any:
-        """With `add` on top of what is there. `sources` is where the instruction names them. Returns where the next
-        tile's weights are."""
+        """One tile.
+
+        Args:
+            height: its rows.
+            to: position of the first one.
+            sources: address of the operands in the instruction.
+            count: how many sources.
+            B: address of the bases.
+            add: whether to add to the result's content, without bias.
+
+        Returns:
+            The position of the next tile's weights.
+        """
         b, parts = self.b, PARTS if height == 1 else 1
         each = list(pairs(range(height), range(self.vectors)))
         places = {(r, v): self._row(to, r, v) for r, v in each}
         sums = {(r, v, k): self.variable(floats(0)) for r, v in each for k in range(parts)}
+        # start from the result's content, or from the biases
         with b.if_else(b.icmp_signed("!=", add, self.number(0))) as (accumulate, new):
             with accumulate:
                 for r, v in each:
@@ -93,6 +123,7 @@ class AffineWriter(CodeWriter):
                 for r, v in each:
                     b.store(self._weight(r, v), sums[r, v, 0])
                 self._advance(height)
+        # add source after source; a row alone has four sums, so that its chain of additions is short
         with self.loop(count) as source:
             start, columns = self._source(sources, source, B)
             at = self.variable(start)
@@ -108,7 +139,7 @@ class AffineWriter(CodeWriter):
         return b.load(self.w)
 
     def _columns(self, at: Any, count: Any, unroll: int, sums: Callable[[int, int, int], Any], height: int) -> None:
-        """`wide` columns at a time."""
+        """Columns of a source, `unroll` at a time."""
         b = self.b
         with self.loop(count):
             for k in range(unroll):
@@ -125,7 +156,7 @@ class AffineWriter(CodeWriter):
         return self.plus(to, r * self.row + v * LANES)
 
     def _source(self, sources: Any, k: Any, B: Any) -> tuple[Any, Any]:
-        """Where a source's rows begin and how many they are."""
+        """Where a source's rows begin, and how many they are."""
         b, four = self.b, self.number(4)  # floats in the two words of a source
         place = self._word(sources, b.mul(k, four))
         base = self._word(B, b.shl(b.and_(place, self.number(7)), self.number(1)))
@@ -150,8 +181,8 @@ class AffineWriter(CodeWriter):
 
 @cache
 def tile(height: int, vectors: int) -> Any:
-    """An instruction (Z, W, w, twin, wide, to, sources, count, B, add) → w behind the tile. A height of 1 is a row
-    alone. `twin` is 0 where all vectors have the same weights."""
+    """An instruction (Z, W, w, weight_stride, wide, to, sources, count, B, add) → w behind the tile. A height of 1 is a
+    row by itself. `weight_stride` is 0 where all vectors have the same weights."""
 
     def code(context: Any, b: Any, signature: Any, given: Any) -> Any:
         Z, W, w, weight_stride, wide, to, *others = given
@@ -163,6 +194,7 @@ def tile(height: int, vectors: int) -> Any:
                 result,
             )
 
+        # the variants differ in what a weight is; the branch is taken once per tile
         with b.if_else(b.icmp_signed("!=", wide, zero)) as branches:
             for across, branch in zip((True, False), branches, strict=True):
                 with branch:
@@ -185,10 +217,17 @@ def tile(height: int, vectors: int) -> Any:
 
 
 class OuterWriter(CodeWriter):
-    """Sums over time steps and vectors of D[t, row]·Z[t, column] for a tile of rows and columns."""
+    """Sums over time steps and vectors of D[t, row]·Z[t, column], for a tile of rows and columns."""
 
-    def compute(self, height: int, width: int, given: Any) -> None:
-        Z, d, z, step, step_z, steps, span, row, wide, G, g = given
+    def compute(self, height: int, width: int, arguments: Any) -> None:
+        """One tile, added to G.
+
+        Args:
+            height: its rows.
+            width: its columns.
+            arguments: of the instruction, see `outer`.
+        """
+        Z, d, z, step, step_z, steps, span, row, wide, G, g = arguments
         b, each = self.b, list(pairs(range(height), range(width)))
         sums = [self.variable(floats(0)) for _ in each]
         p, q = self.variable(d), self.variable(z)
@@ -203,6 +242,7 @@ class OuterWriter(CodeWriter):
                         self.accumulate(sums[r * width + c], x, columns[c])
             for place, by in ((p, step), (q, step_z)):
                 b.store(b.add(b.load(place), by), place)
+        # wide: lanes are members, so the vectors are the result; else a member's result is the sum over lanes
         totals = [b.load(s) for s in sums]
         with b.if_else(b.icmp_signed("!=", wide, self.number(0))) as (across, alone):
             with across:  # of 16 members the vectors
@@ -216,7 +256,7 @@ class OuterWriter(CodeWriter):
 
 
 def sum_lanes(b: Any, vectors: list[Any]) -> Any:
-    """16 vectors → one: lane k is the sum over the lanes of vector k."""
+    """16 vectors → one, whose lane k is the sum over the lanes of vector k."""
     width = LANES
     while width > 1:
         vectors = [_fold(b, x, y, width) for x, y in zip(vectors[::2], vectors[1::2], strict=True)]
@@ -225,7 +265,7 @@ def sum_lanes(b: Any, vectors: list[Any]) -> Any:
 
 
 def _fold(b: Any, x: Any, y: Any, width: int) -> Any:
-    """Halve the runs of `width` lanes that belong together: those of x, then those of y."""
+    """Halve the runs of `width` lanes that are summed: those of x, then those of y."""
     runs = [list(range(k, k + width)) for k in range(0, 2 * LANES, width)]
     low = [lane for run in runs for lane in run[: width // 2]]
     high = [lane for run in runs for lane in run[width // 2 :]]
@@ -234,8 +274,9 @@ def _fold(b: Any, x: Any, y: Any, width: int) -> Any:
 
 @cache
 def outer(height: int, width: int) -> Any:
-    """An instruction (Z, d, z, step, step_z, steps, own, row, wide, G, g): a tile of a product over time, added to G
-    from g. Time steps are `step` and `step_z` floats apart; `own` is how many floats of a row belong to the member."""
+    """An instruction (Z, d, z, step, step_z, steps, span, row, wide, G, g): a tile of a product over time, added to G
+    from g. Time steps are `step` and `step_z` floats apart; `span` are the floats of a row that belong to the member.
+    """
 
     def code(context: Any, b: Any, signature: Any, given: Any) -> Any:
         OuterWriter(b).compute(height, width, given)
@@ -253,7 +294,14 @@ def outer(height: int, width: int) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def add_lanes(typing: Any, G: Any, g: Any, value: Any) -> Any:
-    """The sum over a vector's lanes to one number of G."""
+    """Add the sum over a vector's lanes to one number of G.
+
+    Args:
+        typing: numba's typing context.
+        G: address of the packed gradient.
+        g: position of the number.
+        value: the vector.
+    """
 
     def code(context: Any, b: Any, signature: Any, given: Any) -> Any:
         G, g, value = given

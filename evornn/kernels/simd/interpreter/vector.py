@@ -1,9 +1,9 @@
-"""16 float32 lanes, twice: as a type of numba's, and as `Vector`, a value in code that is being written for LLVM.
+"""16 float32 lanes, in two forms: as a numba type, and as `Vector`, a value in LLVM code that is being written.
 
-There are 16 lanes on every CPU; LLVM splits them where the registers are narrower. Multiplication and addition fuse
-only where `fma` is written and no fast-math flag is set, so the bits do not depend on what LLVM finds convenient.
-Functions of vectors (see `functions`) are plain Python on `Vector`: called once, they write their code. So numba has
-nothing to infer, which is where its time would go, and code for a plant's equations is written the same way.
+There are 16 lanes on every CPU; LLVM splits them where registers are narrower. Multiplication and addition fuse only
+where `fma` is written, and no fast-math flag is set, so bits don't depend on LLVM's choices. Functions of vectors (see
+`functions`) are plain Python on `Vector` that writes their code when it is called once. So numba has nothing to infer,
+which would take most of the compile time, and code for a plant's equations is written the same way.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def floats(value: float) -> Any:
 
 
 class Vector:
-    """16 floats in code that is being written: operators append instructions to the builder `b`."""
+    """16 floats in code that is being written; operators append instructions to the builder `b`."""
 
     def __init__(self, b: Any, value: Any) -> None:
         self.b, self.value = b, value
 
     def like(self, value: Any) -> Vector:
-        """Another value in the same code: an IR value, a number or a vector."""
+        """Another value in the same code: an LLVM value, a number or a vector."""
         if isinstance(value, Vector):
             return value
         return Vector(self.b, floats(float(value)) if isinstance(value, int | float | np.floating) else value)
@@ -79,6 +79,7 @@ class Vector:
 
     @property
     def bits(self) -> Any:
+        """The bits of the floats, as integers."""
         return self.b.bitcast(self.value, INTS)
 
 
@@ -87,24 +88,30 @@ Function: TypeAlias = Callable[..., Vector]
 
 
 def as_vectors(*operands: Operand) -> list[Vector]:
-    """The same operands, numbers as vectors; one of them must be a vector."""
+    """The same operands with numbers as vectors; at least one must be a vector."""
     some = next(x for x in operands if isinstance(x, Vector))
     return [some.like(x) for x in operands]
 
 
 def select(condition: Any, x: Vector, y: Vector) -> Vector:
-    """x where a bit is set, else y."""
+    """x where a bit is set, else y.
+
+    Args:
+        condition: a vector of bits.
+        x: a vector.
+        y: a vector.
+    """
     return x.like(x.b.select(condition, x.value, y.value))
 
 
 def llvm_function(name: str) -> Function:
-    """A function of LLVM's own."""
+    """An intrinsic function of LLVM."""
 
     def call(*operands: Operand) -> Vector:
-        given = as_vectors(*operands)
-        b, kind = given[0].b, ir.FunctionType(FLOATS, [FLOATS] * len(given))
+        vectors = as_vectors(*operands)
+        b, kind = vectors[0].b, ir.FunctionType(FLOATS, [FLOATS] * len(vectors))
         function = cgutils.get_or_insert_function(b.module, kind, f"llvm.{name}.v{LANES}f32")
-        return given[0].like(b.call(function, [x.value for x in given]))
+        return vectors[0].like(b.call(function, [x.value for x in vectors]))
 
     return call
 
@@ -122,12 +129,19 @@ def splat(b: Any, scalar: Any) -> Any:
 
 
 def pointer(b: Any, base: Any, position: Any, kind: Any = FLOATS) -> Any:
-    """What is so many floats behind an address."""
+    """A pointer to a position behind an address.
+
+    Args:
+        b: LLVM's builder.
+        base: the address.
+        position: in units of 4 bytes.
+        kind: the type that it points to.
+    """
     bytes_ = b.shl(position, ir.Constant(I64, 2))
     return b.inttoptr(b.add(base, bytes_), kind.as_pointer())
 
 
-# ---- in numba's language --------------------------------------------------------------------------------------------
+# ---- in numba -------------------------------------------------------------------------------------------------------
 
 
 class VectorType(types.Type):
@@ -147,9 +161,9 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def _memory(kind: Any, content: Any, size: int) -> tuple[Any, Any]:
-    """Instructions (base, position) → value and (base, position, value) of an array's numbers, `size` floats apart; no
-    bounds are checked. `base` is an address, as all arrays of the kernels are: they are many, and as numba's arrays
-    they would be seven arguments each."""
+    """Instructions (base, position) → value and (base, position, value) for numbers that are `size` · 4 bytes apart.
+    Bounds are not checked. `base` is an address, as all arrays of the kernels are: as numba's arrays they would be
+    seven arguments each."""
     shift = ir.Constant(I64, size.bit_length() - 1)
 
     def read(context: Any, b: Any, signature: Any, args: Any) -> Any:
@@ -183,7 +197,7 @@ def broadcast(typing: Any, scalar: Any) -> Any:
 
 
 def numba_function(function: Function, arity: int) -> Any:
-    """A function of vectors in numba's language."""
+    """A function of vectors as a numba function."""
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
         return function(*(Vector(b, x) for x in args)).value

@@ -1,8 +1,8 @@
-"""The backward pass of an equation as expressions: every value's cotangent in terms of what the forward pass keeps.
+"""The backward pass of an equation as expressions: each value's cotangent in terms of what the forward pass keeps.
 
-A cotangent is an expression of the same kind as an equation (`ops.RULES`), with three operations more: `gate` is the
-cotangent of an affine map, which is stored, since the weights' gradient is made of it; `back` adds to a cotangent what
-comes through the transposed weights of the groups that read the value; `fold` and `dot` are sums over rows.
+A cotangent is an expression of the same kind as an equation (`ops.VJP_RULES`), with further operations: `gate` is the
+cotangent of an affine map, which is stored, since the gradient of the weights is made of it; `back` adds what comes
+through the transposed weights of the groups that read the value; `fold` and `dot` are sums over rows.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from evornn.kernels.simd.programs.equation import Equation, Group, strip
 from evornn.ops import VJP_RULES, Node, Value, apply, walk
 
-CHEAP = frozenset({"add", "sub", "mul", "neg", "where", "positive", "copy", "spread"})  # computed again, not stored
+CHEAP = frozenset({"add", "sub", "mul", "neg", "where", "positive", "copy", "spread"})  # recomputed, not stored
 
 
 class Derivatives:
-    """What a step backward computes from the cotangents of the new states and of the output (`given`)."""
+    """What a backward step computes from the cotangents of the new states (`now`) and of the output (`out`)."""
 
     def __init__(self, equation: Equation) -> None:
         self.equation = equation
@@ -29,6 +29,7 @@ class Derivatives:
             begin.setdefault(node, []).append(self.now[state])
         if equation.state_of(equation.output) is None:
             begin.setdefault(equation.output, []).append(self.out)
+        # An output that is a state has no cotangent of its own: the read-out adds to the state's.
         cotangents = differentiate(equation.order, begin, self._complete)
         self.states = {s: cotangents.get(equation.leaves[s], 0.0) for s in equation.states}
         self.x, self.y = (cotangents.get(equation.leaves[name]) if name in equation.leaves else None for name in "xy")
@@ -38,7 +39,8 @@ class Derivatives:
         self.parameters = self._parameters()
 
     def _complete(self, node: Node, cotangent: Value | None) -> Value | None:
-        """The whole cotangent of a value, from the elementwise part of it."""
+        """The complete cotangent of a value, from its elementwise part. None for a map: its gate ends the recursion
+        here, and its sources continue it by their `back`."""
         groups = [g for g in self.equation.groups if node in g.sources]
         if groups and node not in self.equation.static_nodes:
             gates = [self.gates[m] for g in groups for m in g.maps]
@@ -51,15 +53,16 @@ class Derivatives:
         return cotangent
 
     def _parameters(self) -> dict[str, Value]:
-        """Cotangents of per-unit parameters in terms of the sums over time of those of static values (`sums`)."""
+        """Cotangents of parameters per unit, in terms of the sums over time of the cotangents of static values
+        (`sums`)."""
         self.sums = {n: Node("given", (), n.size, "sum") for n in self.static_cotangents}
         order = [n for n in walk(*self.equation.static_inputs) if n.op not in ("parameter", "constant")]
-        cotangents = differentiate(order, {n: [s] for n, s in self.sums.items()}, lambda node, sum_here: sum_here)
+        cotangents = differentiate(order, {n: [s] for n, s in self.sums.items()}, lambda node, cotangent: cotangent)
         return {n.name: d for n, d in cotangents.items() if n.op == "parameter"}
 
     @property
     def ends(self) -> list[Value]:
-        """All that a step backward is to compute."""
+        """All that a backward step computes."""
         return [
             *self.gates.values(),
             *self.states.values(),
@@ -70,9 +73,10 @@ class Derivatives:
 
     @property
     def kept_nodes(self) -> list[Node]:
-        """Values of the forward pass that it must leave: all that expressions here name, but what is cheaply computed
-        again from others."""
+        """Values that the forward pass must keep: all that the expressions here read, except what is cheaply
+        recomputed."""
         forward_nodes, nodes = set(self.equation.order), dict[Node, None]()
+        # start from the forward values that a cotangent reads directly; replace each cheap one by its operands
         waiting = [strip(a) for n in walk(*self.ends) if n not in forward_nodes for a in n.nodes]
         while waiting:
             node = waiting.pop()
@@ -89,7 +93,16 @@ def differentiate(
     begin: Mapping[Node, list[Value]],
     complete: Callable[[Node, Value | None], Value | None],
 ) -> dict[Node, Value]:
-    """Cotangents of all values, leaves and static ones included, of nodes in the order in which they are computed."""
+    """Reverse-mode differentiation of a graph.
+
+    Args:
+        order: its nodes in the order of their computation.
+        begin: node → the cotangents that enter from outside.
+        complete: (node, sum of its cotangents or None) → its complete cotangent; None: nothing flows further.
+
+    Returns:
+        Cotangents of all values, leaves and static ones included.
+    """
     parts: dict[Node, list[Value]] = {node: list(values) for node, values in begin.items()}
     done: dict[Node, Value] = {}
     inner = set(order)
@@ -107,9 +120,10 @@ def differentiate(
 
 
 def _sum(parts: Sequence[Value]) -> Value | None:
+    """The sum of cotangents; negated ones come last and are subtracted."""
     if not parts:
         return None
-    total, *others = sorted(parts, key=_is_negative)  # stable
+    total, *others = sorted(parts, key=_is_negative)  # a stable sort: the order of the others stays
     for part in others:
         if _is_negative(part) and isinstance(part, Node):
             total = apply("sub", total, part.args[0])
@@ -123,7 +137,7 @@ def _is_negative(value: Value) -> bool:
 
 
 def _argument_cotangents(node: Node, d: Value) -> tuple[Value | None, ...]:
-    """Cotangents of a node's arguments, each of its argument's size."""
+    """Cotangents of a node's operands, each of its operand's size."""
     if node.op == "spread":
         return (Node("fold", (d,), node.nodes[0].size),)
     if node.op == "outer":
@@ -134,7 +148,7 @@ def _argument_cotangents(node: Node, d: Value) -> tuple[Value | None, ...]:
 
 
 def _fold(part: Value | None, argument: Value) -> Value | None:
-    """A value of size "one" that was spread over others gets the sum."""
+    """The cotangent of a value of size "one" that was broadcast: the sum over rows."""
     if not isinstance(part, Node) or not isinstance(argument, Node) or part.size == argument.size:
         return part
     return Node("fold", (part,), argument.size) if argument.size == "one" else part

@@ -1,5 +1,5 @@
-"""A cell's trace made ready to become a program: equal values once, affine maps grouped by their sources, and the
-network's output in terms of the new states. Sizes don't matter yet."""
+"""A cell's trace prepared for a program: equal values merged, affine maps grouped by their sources, and the network's
+output in terms of the new states. Sizes don't matter yet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAF_OPS = frozenset({"leaf", "parameter", "constant"})
 
 
 class UnsupportedEquation(Exception):
-    """A trace with something that the interpreter does not know; its message says what."""
+    """A trace with something that the interpreter does not know; the message says what."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,18 +26,19 @@ class Group:
 
     @property
     def sources(self) -> tuple[Node, ...]:
+        """The values that all of its maps read."""
         return self.maps[0].nodes
 
 
 class Equation:
-    """`new` (a node of its own for each state) and `output` (of those) in terms of `leaves` and static values."""
+    """The new states (each a node of its own) and the output, in terms of leaves and static values."""
 
     def __init__(self, trace: Trace) -> None:
         rewrite = Rewriter()
         self.states = trace.states
         self.leaves = {name: rewrite(leaf) for name, leaf in trace.leaves.items()}
         self.new_states = self._distinct_nodes([rewrite(node) for node in trace.new_states])
-        last_output = rewrite(trace.output)  # the output that the step before has left, in terms of the states
+        last_output = rewrite(trace.output)  # the output of the previous step, in terms of the states
         output = rewrite(last_output, {self.leaves[s]: n for s, n in zip(self.states, self.new_states, strict=True)})
         self.output = Node("copy", (output,), output.size) if output.op == "stop" else output
         self.last_output = last_output
@@ -46,7 +47,7 @@ class Equation:
             raise UnsupportedEquation(f"the operation {sorted(unknown)[0]}")
         self.static_nodes = static_nodes(nodes) - set(self.new_states)
         self.order = [n for n in nodes if n.op != "leaf" and n not in self.static_nodes]
-        # where a step would begin by computing that output again (CTRNN), it is kept instead
+        # where a step would begin by recomputing the previous output (CTRNN), that is kept instead
         is_carried = (
             last_output in self.order and last_output not in self.new_states and last_output.op not in ("leaf", "stop")
         )
@@ -55,7 +56,7 @@ class Equation:
         self.static_inputs = self._find_static_inputs()
 
     def _distinct_nodes(self, new: list[Node]) -> list[Node]:
-        """New states that are each a node of their own, of the state's size."""
+        """The new states, each as a node of its own and of the state's size; a copy where the equation has none."""
         nodes: list[Node] = []
         for state, node in zip(self.states, new, strict=True):
             size = self.leaves[state].size
@@ -71,7 +72,7 @@ class Equation:
         return [Group(tuple(maps)) for maps in groups.values()]
 
     def _find_static_inputs(self) -> list[Node]:
-        """Static values that something else reads: they are computed once for a member."""
+        """Static values that other nodes read: they are computed once for a member."""
         used: dict[Node, None] = {}
         for node in self.order:
             for argument in map(strip, node.nodes):
@@ -84,19 +85,19 @@ class Equation:
         return list(used)
 
     def state_of(self, node: Node) -> str | None:
-        """The state that a node is the new value of."""
+        """The state whose new value a node is; None: of none."""
         return self.states[self.new_states.index(node)] if node in self.new_states else None
 
 
 class Rewriter:
-    """Equal nodes become one node; division by what is the same at every step becomes multiplication, and that by 1
+    """Merges equal nodes. Division by a static value becomes multiplication by its inverse, multiplication by 1
     vanishes."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[object, ...], Node] = {}
 
     def __call__(self, end: Node, replacements: Mapping[Node, Node] | None = None) -> Node:
-        """The same expression; what is `replaced` stands for other nodes."""
+        """The same expression of merged nodes, in which `replacements` stand for their keys."""
         nodes: dict[Node, Node] = dict(replacements or {})
         for node in walk(end):
             if node not in nodes:
@@ -126,14 +127,15 @@ class Rewriter:
 
 
 def strip(node: Node) -> Node:
-    """The node whose value it is: `stop` only matters to gradients."""
+    """The node behind `stop`, which only matters to gradients."""
     while node.op == "stop":
         node = node.nodes[0]
     return node
 
 
 def static_nodes(nodes: list[Node]) -> frozenset[Node]:
-    """Those that no leaf leads to: the same at every time step. Arguments come first."""
+    """Nodes that no leaf leads to: the same at every time step. `nodes` has operands before the nodes that read
+    them."""
     result: set[Node] = set()
     for node in nodes:
         if node.op not in ("leaf", "affine") and all(a in result for a in node.nodes):

@@ -1,4 +1,4 @@
-"""A program in words, to be read: one line for each instruction.
+"""A program in readable form: one line for each instruction.
 
 >>> from evornn.layout import Layout
 >>> from evornn.networks import CELLS
@@ -22,7 +22,8 @@ _NAMES = {number: name for name, number in {**ELEMENTWISE, **OTHERS}.items()}
 
 
 def listing(program: Program, table: str) -> str:
-    """A table of a program; numbers behind a base are rows."""
+    """A table of a program. Numbers after a base are rows, `weights` a position in the packed weights, `at` one in the
+    packed gradient."""
     lines = []
     for words in program.code[table].reshape(-1, WORDS):
         name = "affine" if AFFINE <= words[0] < AFFINE + 8 else _NAMES[int(words[0])]

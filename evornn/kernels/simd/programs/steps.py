@@ -1,8 +1,8 @@
-"""From expressions to steps: each computes all rows of one value by one instruction, or a few that belong together.
+"""From expressions to steps: each computes all rows of one value by one instruction.
 
-lower      expressions → steps; shapes that have an instruction of their own (`operations.FUSED`) become one step
-schedule   steps in an order in which products come as late as they can, so that what they overwrite has been read
-allocate   temporary values get rows of the workspace, which are used again as soon as nobody reads them
+`Lowering` turns expressions into steps; shapes that have an instruction of their own (`operations.FUSED`) become one
+step. `schedule` orders them so that products come as late as possible, when what they overwrite has been read.
+`allocate` gives temporary values rows of the workspace, which are reused after their last reader.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from evornn.kernels.simd.programs.equation import strip
 from evornn.ops import Node, Value
 
 Place: TypeAlias = tuple[int, int]  # (base: see `instructions`, row)
-TILE = 8  # a product writes whole tiles: values that it computes have room for them
-SOURCES = 4  # of an instruction
+TILE = 8  # a product writes complete tiles, so its results have room for them
+SOURCES = 4  # of an instruction, at most
 ABSOLUTE, CURRENT, NEXT, NOW, OLD = range(5)  # bases: the workspace, frames of this step and the next, cotangents
 
 
 @dataclass(eq=False)
 class Slot:
-    """Rows of a value. `whole`: the block that it is a part of, from row `start`; `tiled`: a product's result. One
-    without a place is temporary."""
+    """The rows of a value. `parent`: the block that it is a part of, from row `start` on; `tiled`: the result of a
+    product. A slot without a place is temporary."""
 
     rows: int
     place: Place | None = None
@@ -34,7 +34,7 @@ class Slot:
     tiled: bool = False
 
     def parts(self, heights: Iterable[int]) -> list[Slot]:
-        """Slots one behind the other in this one."""
+        """Slots one behind the other within this one."""
         slots, start = [], 0
         for rows in heights:
             slots.append(Slot(rows, None, self, start))
@@ -43,6 +43,7 @@ class Slot:
 
     @property
     def location(self) -> Place:
+        """Where the slot begins; that of a part follows from its block."""
         if self.parent is not None and self.place is None:
             base, row = self.parent.location
             return base, row + self.start
@@ -52,27 +53,34 @@ class Slot:
 
 @dataclass(eq=False)
 class ProgramStep:
-    """`operands` are (slot, whether it has a row for each of the result's: else its one row serves all)."""
+    """One instruction. `operands` are (slot, whether it has a row for each of the result's; else its one row serves
+    all)."""
 
     op: str
     target: Slot
     operands: list[tuple[Slot, bool]]
-    weights: int = 0  # a position: of packed weights, of a packed gradient, or of a genome
-    counts: tuple[int, ...] = ()  # further numbers
-    accumulate: bool = False  # to what is there already
+    weights: int = 0  # a position in the packed weights, the packed gradient, or the genome
+    counts: tuple[int, ...] = ()  # further numbers, at the end of the encoded instruction
+    accumulate: bool = False  # add to the target's content
 
     @property
     def is_elementwise(self) -> bool:
+        """Whether it computes each row from the same row of its operands."""
         return self.op in EMITTERS
 
     @property
     def reads(self) -> list[Slot]:
+        """The slots whose content it needs."""
         return [slot for slot, _ in self.operands] + ([self.target] if self.accumulate else [])
 
 
 class Lowering:
-    """Steps that compute expressions. `placed`: slots of values that are there; `rows` of a size; `special` makes the
-    steps of what depends on weights (`affine`, `back`, `gate`), `constant` gives a slot for a number."""
+    """Makes the steps that compute expressions.
+
+    `placed` are the slots of values that exist already; `rows` gives the rows of a node, `constant` the slot of a
+    number. `special` makes the steps of operations that depend on weights or sizes (`affine`, `back`, `gate`, `outer`,
+    …).
+    """
 
     def __init__(
         self,
@@ -86,9 +94,11 @@ class Lowering:
         self.steps: list[ProgramStep] = []
 
     def compute(self, targets: Mapping[Node, Slot | None]) -> None:
-        """Append the steps that compute all that is wanted and not there; None: into a temporary slot."""
+        """Append the steps that compute all targets that don't exist yet. None as a slot: into a temporary one."""
         order = [n for n in self._walk(targets) if n.op != "stop"]
         uses = Counter(strip(argument) for node in order for argument in node.nodes)
+        # Backward through the order, choose an instruction for each value that is needed. A fused instruction takes
+        # inner values into itself, so these are not needed as values of their own.
         needed = set(targets)
         chosen: dict[Node, tuple[str, list[Value]]] = {}
         for node in reversed(order):
@@ -99,11 +109,13 @@ class Lowering:
                 needed |= {strip(a) for a in chosen[node][1] if isinstance(a, Node)}
             else:
                 needed |= set(map(strip, node.nodes))
+        # Then forward: a step for every value that is left.
         for node in order:
             if node in needed and node not in self.slots:
                 self._step(node, chosen.get(node), targets.get(node))
 
     def _walk(self, targets: Iterable[Node]) -> list[Node]:
+        """All nodes to compute, operands first; values with slots are not entered."""
         seen: dict[Node, None] = {}
 
         def visit(node: Node) -> None:
@@ -117,7 +129,8 @@ class Lowering:
         return list(seen)
 
     def _choose(self, node: Node, uses: Mapping[Node, int], needed: set[Node]) -> tuple[str, list[Value]]:
-        """The instruction that computes an elementwise value, with as much of its expression as it can take."""
+        """The instruction that computes an elementwise value with as much of its expression as possible, and its
+        operands."""
 
         def free(inner: Node) -> bool:
             return uses[inner] == 1 and inner not in needed and inner not in self.slots
@@ -128,6 +141,7 @@ class Lowering:
         return node.op, list(node.args)
 
     def _step(self, node: Node, chosen: tuple[str, list[Value]] | None, to: Slot | None) -> None:
+        """Append the step of one node; `to` is its slot, None: a temporary one."""
         if chosen is None:
             self.steps += self.special(self, node)
             if to is not None and self.slots[node] is not to:
@@ -149,8 +163,8 @@ class Lowering:
 
 
 def schedule(steps: Sequence[ProgramStep], late: Iterable[Slot] = ()) -> list[ProgramStep]:
-    """The same steps, each after those that it needs; products only when nothing else can be done, and what fills slots
-    that are `late` (it overwrites what others read) only when nothing else but products can."""
+    """The same steps, each after those that it needs. A product comes only when nothing else can be done. A step that
+    fills a slot of `late`, which overwrites what others read, comes only when nothing but products is left."""
     late_slots = set(late)
     writers: dict[Slot, list[int]] = {}
     needs: list[set[int]] = []
@@ -158,6 +172,7 @@ def schedule(steps: Sequence[ProgramStep], late: Iterable[Slot] = ()) -> list[Pr
         needs.append({w for slot in step.reads for alias in _with_parent(slot) for w in writers.get(alias, ())})
         for alias in _with_parent(step.target):
             writers.setdefault(alias, []).append(k)
+    # `needs[k]`: the steps that write what step k reads; a part's writer counts for its block, and the reverse
     done: set[int] = set()
     ordered: list[ProgramStep] = []
     waiting = list(range(len(steps)))
@@ -171,6 +186,7 @@ def schedule(steps: Sequence[ProgramStep], late: Iterable[Slot] = ()) -> list[Pr
 
 
 def _with_parent(slot: Slot) -> list[Slot]:
+    """The slot and the block that it is a part of."""
     return [slot] if slot.parent is None else [slot, slot.parent]
 
 
@@ -185,7 +201,7 @@ def last_reads(steps: Sequence[ProgramStep]) -> dict[Slot, int]:
 
 
 def allocate(steps: Sequence[ProgramStep], pool: RowPool) -> None:
-    """Give every temporary slot a place; a step writes over an operand that nobody reads later, where it can."""
+    """Give every temporary slot a place. A step writes over an operand that no later step reads, where it can."""
     last = last_reads(steps)
     parts: dict[Slot, list[Slot]] = {}
     for step in steps:
@@ -198,14 +214,17 @@ def allocate(steps: Sequence[ProgramStep], pool: RowPool) -> None:
         if to.place is None and to.parent is None:
             reused = _reusable_operand(step, k, last, live)
             size = align_to_tile(to.rows) if to.tiled else to.rows
+            # the rows of an operand that ends here, or free ones
             rows = live.pop(reused) if reused is not None else (pool.take(size), size)
             to.place, live[to] = (ABSOLUTE, rows[0]), rows
-            for part in parts.get(to, []):  # from now on, the parts hold it
+            for part in parts.get(to, []):
                 live[part] = (rows[0] + part.start, part.rows)
+            # a block is held by its parts, each until its own last reader; rows behind the last part are free
             if to in parts:
                 end = max(part.start + part.rows for part in parts[to])
                 pool.release(rows[0] + end, rows[1] - end)
                 del live[to]
+        # release what no later step reads
         for slot in {*step.reads, to}:
             if slot in live and last.get(slot, k) <= k:
                 pool.release(*live.pop(slot))
@@ -214,7 +233,8 @@ def allocate(steps: Sequence[ProgramStep], pool: RowPool) -> None:
 def _reusable_operand(
     step: ProgramStep, k: int, last: Mapping[Slot, int], live: Mapping[Slot, tuple[int, int]]
 ) -> Slot | None:
-    """A temporary operand, row by row as large as the result, that ends here."""
+    """A temporary operand that ends here and has a row for each of the result's, so that the result may overwrite
+    it."""
     if not step.is_elementwise or step.target.tiled:
         return None
     for slot, full in step.operands:
@@ -226,18 +246,19 @@ def _reusable_operand(
 
 
 def align_to_tile(rows: int) -> int:
-    """Rows that a product may write."""
+    """The rows that a product of so many rows may write."""
     return -(-rows // TILE) * TILE
 
 
 class RowPool:
-    """Rows of the workspace for temporary values, from `start` on; `end` is how far they ever reached."""
+    """Rows of the workspace for temporary values, from `start` on; `end` is the highest row ever used."""
 
     def __init__(self, start: int) -> None:
         self.end = start
-        self.free: list[tuple[int, int]] = []  # (start, rows), in order, apart from each other
+        self.free: list[tuple[int, int]] = []  # (start, rows), in order, not adjacent
 
     def take(self, rows: int) -> int:
+        """The first of so many adjacent rows: the first free range that is large enough, else new ones."""
         for k, (start, free) in enumerate(self.free):
             if free >= rows:
                 self.free[k : k + 1] = [(start + rows, free - rows)] if free > rows else []
@@ -249,6 +270,7 @@ class RowPool:
         return start
 
     def release(self, start: int, rows: int) -> None:
+        """Free rows, merged with adjacent ranges."""
         if rows <= 0:
             return
         self.free = sorted([*self.free, (start, rows)])

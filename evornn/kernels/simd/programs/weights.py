@@ -1,5 +1,5 @@
-"""Where a genome's numbers go: into packed weights, in the order in which `tiles` reads them, and back out of a packed
-gradient, in the order in which products leave it."""
+"""Packing: a genome's numbers go into packed weights, in the order in which `tiles` reads them, and come back out of a
+packed gradient, in the order in which products leave it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from evornn.kernels.simd.programs.equation import Group
 from evornn.layout import Layout, source_names
 from evornn.ops import Node
 
-# A genome's position per weight; −1: there is none; −2 − k: the k-th of the weights that the architecture fixes
+# Per weight its position in the genome; −1: none; −2 − k: the k-th of the weights that the architecture fixes
 Index = NDArray[np.int64]
 
 
 class PackedWeights:
-    """`index`, `template` [weights]: the packed weights, from the genome or, where it has none, from the template.
-    `positions` [n]: each parameter's place in the packed gradient, −1: it has none there."""
+    """The packed weights: `index` and `template` [weights] say where each comes from, the genome or, where it has none
+    (−1), the template. `positions` [n] is each parameter's place in the packed gradient, −1 where it has none."""
 
     def __init__(self, layout: Layout, vectors: int) -> None:
         self.layout, self.vectors = layout, vectors
@@ -37,26 +37,30 @@ class PackedWeights:
 
     @property
     def index(self) -> NDArray[np.int32]:
+        """[weights] the position in the genome, −1: none."""
         return np.concatenate([part for part, _ in self.parts]).astype(np.int32)
 
     @property
     def template(self) -> NDArray[np.float32]:
+        """[weights] the number where the genome has none."""
         return np.concatenate([values for _, values in self.parts])
 
     # ---- packed weights: each returns the position of the first one -------------------------------------------------
 
     def product(self, matrices: Sequence[Index], biases: Index) -> int:
-        """Of rows·columns, one matrix for each source."""
+        """Pack the weights of a product [rows, columns], one matrix for each source."""
         return self._pack(pack_tiles(matrices, biases, self.vectors))
 
     def product_without_bias(self, matrices: Sequence[Index]) -> int:
-        """Of a product that is added to what is there: without biases."""
+        """Pack the weights of a product that is added to its target."""
         return self._pack(pack_tiles(matrices, None, self.vectors))
 
     def vector(self, index: Index) -> int:
+        """Pack a vector of parameters."""
         return self._pack(index)
 
     def constant(self, values: NDArray[np.float32]) -> int:
+        """Pack numbers that are no parameters."""
         return self._pack(np.full(len(values), -1), values)
 
     def _pack(self, index: Index, values: NDArray[np.float32] | None = None) -> int:
@@ -71,14 +75,14 @@ class PackedWeights:
     # ---- the packed gradient ----------------------------------------------------------------------------------------
 
     def product_gradient(self, matrix: Index) -> int:
-        """Room for a matrix as `tiles.product` leaves it."""
+        """Reserve room for a matrix as `instructions.product` leaves it."""
         start = self.gradient_size
         places, self.gradient_size = product_positions(len(matrix), matrix.shape[1], start)
         self._place(matrix, places)
         return start
 
     def vector_gradient(self, index: Index) -> int:
-        """Room for a vector's, one behind the other."""
+        """Reserve room for a vector."""
         start = self.gradient_size
         self._place(index, np.arange(start, start + index.size))
         self.gradient_size += index.size
@@ -91,7 +95,7 @@ class PackedWeights:
     # ---- blocks of the genome ---------------------------------------------------------------------------------------
 
     def block(self, name: str) -> Index:
-        """Where a block's weights are, in its shape."""
+        """The positions of a block's weights, in the block's shape."""
         if name in self.layout.fixed_weights:
             return self.fixed_index[name]
         block = self.layout.blocks[name]
@@ -103,23 +107,57 @@ class PackedWeights:
         return positions
 
     def matrix(self, layer: int, group: Group, source: int) -> Index:
-        """[rows, columns] of a group's maps, one below the other, from one of their sources."""
+        """The weights of a group's maps, one below the other, from one of their sources.
+
+        Args:
+            layer: from 0.
+            group: the maps.
+            source: the number of the source.
+
+        Returns:
+            [rows of all maps, columns] positions.
+        """
         return np.concatenate([self.block(self.block_name(layer, node, source)) for node in group.maps])
 
     def biases(self, layer: int, group: Group, rows: Sequence[int]) -> Index:
-        """[rows] of a group's maps."""
+        """The biases of a group's maps.
+
+        Args:
+            layer: from 0.
+            group: the maps.
+            rows: of each map.
+
+        Returns:
+            [rows of all maps] positions; −1 for maps without bias.
+        """
         none = [np.full(height, -1) for height in rows]
         return np.concatenate(
             [self.block(f"{layer}.{m.name}.bias") if m.bias else n for m, n in zip(group.maps, none, strict=True)]
         )
 
     def block_name(self, layer: int, node: Node, source: int) -> str:
-        """The block of a map's weights from a source."""
+        """The block of a map's weights from a source.
+
+        Args:
+            layer: from 0.
+            node: the map.
+            source: the number of the source.
+        """
         return f"{layer}.{node.name}.{source_names(self.layout.trace.maps[node.name])[source]}"
 
 
 def pack_tiles(matrices: Sequence[Index], biases: Index | None, vectors: int) -> Index:
-    """[rows, columns] for each source → flat, in the order in which `tiles` reads them."""
+    """Matrices in the order in which `tiles` reads them: tile by tile its biases, then for each column one weight per
+    row.
+
+    Args:
+        matrices: [rows, columns] positions, one for each source.
+        biases: [rows] positions; None: none.
+        vectors: of a row, on which the tiles' heights depend.
+
+    Returns:
+        Flat positions; −1 for the rows that fill the last tile.
+    """
     matrix = np.concatenate([*([] if biases is None else [biases[:, None]]), *matrices], 1)
     parts = [np.zeros(0, np.int64)]
     for start, height in heights(len(matrix), vectors):
@@ -131,8 +169,17 @@ def pack_tiles(matrices: Sequence[Index], biases: Index | None, vectors: int) ->
 
 
 def product_positions(rows: int, columns: int, at: int) -> tuple[Index, int]:
-    """[rows, columns] places in which a product leaves its sums, beginning at `at`, and the end of them: four rows by
-    four columns at a time, columns first; then columns that are left, alone with eight rows at a time."""
+    """Where a product leaves its sums: tiles of four rows by four columns, columns first; then each column that is
+    left, eight rows at a time.
+
+    Args:
+        rows: of the product.
+        columns: of the product.
+        at: the first position.
+
+    Returns:
+        [rows, columns] positions, and the position after the last one.
+    """
     places = np.zeros((-rows % 8 + rows, columns), np.int64)
     tiled = columns - columns % 4
     for r in range(0, rows, 4):

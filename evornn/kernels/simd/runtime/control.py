@@ -1,4 +1,4 @@
-"""A network that controls a plant, in SIMD lanes: the network interpreted, the plant compiled (`plant`)."""
+"""Networks that control plants, in SIMD lanes: the network is interpreted, the plant compiled (`plant`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ _SCRATCH = slice(OFFSETS["plant"], OFFSETS["packed"] + 1)
 
 @dataclass(frozen=True)
 class SimdClosedLoop:
-    """`run` answers what `closed_loop.run` answers. Raises NotFusable when made for equations that have no code."""
+    """`run` returns what `closed_loop.run` returns. Raises UnsupportedEquation for a plant whose equations have no
+    code."""
 
     layout: Layout
     plant: PlantTrace
@@ -38,7 +39,7 @@ class SimdClosedLoop:
         plants.check(self.plant)
 
     def run(self, genomes: Floats, max_steps: int) -> EpisodeResults:
-        """[P, n] genomes (float32, on the CPU) → their episodes of at most `max_steps` control steps."""
+        """[P, n] genomes → their episodes of at most `max_steps` control steps."""
         check(self.layout, self.plant, max_steps)
         rows, starts, states = np.ascontiguousarray(genomes), self.plant.initial_states, len(self.plant.s)
         shape = len(rows), len(starts)
@@ -70,7 +71,7 @@ class SimdClosedLoop:
 
     @cached_property
     def _variants(self) -> list[tuple[NDArray[np.int64], tuple[int, ...], Callable[..., None]]]:
-        """For one and two vectors in a row: the numbers that all calls have in common, floats of a thread's arrays, and
+        """For one and two vectors in a row: the numbers that all calls share, the floats of a thread's arrays, and
         the compiled loop."""
         return [self._variant(_kernel(self.layout, vectors)) for vectors in (1, 2)]
 

@@ -16,7 +16,8 @@ from evornn.kernels.examples import one_hot
 from evornn.kernels.simd.interpreter.loss import CLASSES, EXTERNAL, LOSS_NUMBERS, NONE
 from evornn.kernels.simd.interpreter.vector import LANES
 from evornn.kernels.simd.programs.equation import Equation
-from evornn.kernels.simd.programs.program import Purpose, can_look_up
+from evornn.kernels.simd.programs.memory_layout import Purpose
+from evornn.kernels.simd.programs.program import can_look_up
 from evornn.kernels.simd.runtime.kernel import Call, Kernel, State, kernel, sum_rounds
 from evornn.kernels.simd.runtime.lane_layout import LaneData, LaneExamples
 from evornn.kernels.simd.runtime.machine_code import address
@@ -30,7 +31,8 @@ WORKSPACE_BYTES = 32 * 2**20  # of stored time steps, per thread; longer sequenc
 class SimdEvaluator:
     """Evaluates one network's genomes [P, n] (numpy, float32) with a number of threads.
 
-    Raises NotFusable when it is made for an equation that the interpreter does not know."""
+    Raises UnsupportedEquation for an equation that the interpreter does not know.
+    """
 
     name: ClassVar[str] = "simd"
     layout: Layout
@@ -41,13 +43,13 @@ class SimdEvaluator:
         Equation(self.layout.trace)
 
     def load(self) -> None:
-        """Load what runs programs into this process; compile it, if this machine has not done so yet."""
+        """Load the compiled functions into this process; compile them if this machine has not done so yet."""
         for name in ("execute", "run"):
             address(name)
 
     @cached_property
     def supports_lookup(self) -> bool:
-        """Whether inputs may be class indices: those of an equation that reads them by maps alone."""
+        """Whether inputs may be class indices: only maps may read them."""
         return can_look_up(self.layout)
 
     def prepare_inputs(self, inputs: Tensor) -> Tensor:
@@ -55,11 +57,27 @@ class SimdEvaluator:
         return inputs if inputs.ndim == 3 or self.supports_lookup else one_hot(inputs, self.layout.inputs)
 
     def bind(self, inputs: Tensor, targets: Tensor, mask: Tensor) -> LaneExamples:
-        """What it is asked about; targets [B, T, O] or class indices [B, T]."""
+        """Sequences in the form that this evaluator takes.
+
+        Args:
+            inputs: [B, T, I] or class indices [B, T].
+            targets: [B, T, O] or class indices [B, T].
+            mask: [B, T] True where a step counts.
+        """
         return LaneExamples.from_tensors(inputs, targets, mask)
 
     def losses(self, genomes: Floats, examples: LaneExamples, loss: str, state: State | None = None) -> Floats:
-        """[P] mean losses over the steps where the mask is True, from the usual start or a state [P, B, size]."""
+        """Mean losses over the steps that count.
+
+        Args:
+            genomes: [P, n].
+            examples: what they are evaluated on.
+            loss: its name.
+            state: where to start, per layer: state name → [P, B, size]; None: the initial state.
+
+        Returns:
+            [P].
+        """
         k, data, number = self._prepare("losses", examples, loss)
         call = Call(number)
         if state is not None:
@@ -69,16 +87,35 @@ class SimdEvaluator:
     def gradients(
         self, genomes: Floats, examples: LaneExamples, loss: str, state: State | None = None, carry: bool = False
     ) -> tuple[Floats, Floats, State | None]:
-        """[P] losses, [P, n] their gradients by backpropagation through time, and with `carry` the state after the last
-        step. No gradient flows into a state that is given, [P, B, size]."""
+        """Losses and gradients by backpropagation through time. No gradient flows into a state that is given.
+
+        Args:
+            genomes: [P, n].
+            examples: what they are evaluated on.
+            loss: its name.
+            state: where to start, per layer: state name → [P, B, size]; None: the initial state.
+            carry: whether to return the state after the last step.
+
+        Returns:
+            [P] losses, [P, n] gradients, and the state or None.
+        """
         _, data, number = self._prepare("gradients", examples, loss)
         return self._gradients(genomes, examples, data, Call(number), state, carry)
 
     def pull_back(
         self, genomes: Floats, examples: LaneExamples, cotangents: Tensor, state: State | None = None
     ) -> Floats:
-        """[P, n] the gradients of functions of the outputs, one for each member, whose derivatives by them are
-        `cotangents` [P, B, T, O]."""
+        """The gradients of functions of the outputs, one for each member, from their derivatives by the outputs.
+
+        Args:
+            genomes: [P, n].
+            examples: the inputs.
+            cotangents: [P, B, T, O] the derivatives.
+            state: where to start, per layer: state name → [P, B, size]; None: the initial state.
+
+        Returns:
+            [P, n].
+        """
         data = examples.data(self.layout.outputs)
         cotangent_lanes = data.lanes.to_lanes(
             np.ascontiguousarray(cotangents.detach().numpy(), np.float32), repeat=False
@@ -106,7 +143,16 @@ class SimdEvaluator:
         return losses, gradients, end
 
     def outputs(self, genomes: Floats, inputs: Tensor, state: State | None = None) -> tuple[Floats, State]:
-        """[P, B, T, O] and the state after the last step; a state that is given holds [P, B, size]."""
+        """The outputs of a population.
+
+        Args:
+            genomes: [P, n].
+            inputs: [B, T, I] or class indices [B, T].
+            state: where to start, per layer: state name → [P, B, size]; None: the initial state.
+
+        Returns:
+            [P, B, T, O], and the state after the last step.
+        """
         batch, steps = inputs.shape[:2]
         nothing = torch.zeros(batch, steps, dtype=torch.int64)
         examples = LaneExamples.from_tensors(inputs, nothing, nothing == 0)

@@ -1,7 +1,7 @@
 """A network's program, run for a population: losses, gradients, outputs, sums for a read-out.
 
-Members are computed one by one (or in lanes that don't touch each other): a member's bits depend neither on the number
-of threads nor on its place in the population nor on how the population is cut into shards.
+Members are computed one by one, or in lanes that don't affect each other, so a member's bits depend neither on the
+number of threads nor on its place in the population nor on how the population is divided into shards.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from evornn.arrays import Floats
 from evornn.kernels.simd.interpreter.call_numbers import CALL, COUNT, MAX_PRODUCT_STEPS, OFFSETS, TABLES
 from evornn.kernels.simd.interpreter.instructions import SETTINGS, WORDS
 from evornn.kernels.simd.interpreter.vector import LANES
-from evornn.kernels.simd.programs.program import Program, Purpose
+from evornn.kernels.simd.programs.memory_layout import Purpose
+from evornn.kernels.simd.programs.program import Program
 from evornn.kernels.simd.programs.steps import NEXT
 from evornn.kernels.simd.runtime.lane_layout import LaneData, LaneLayout, address_of
 from evornn.kernels.simd.runtime.machine_code import address, function
@@ -25,26 +26,26 @@ from evornn.kernels.simd.runtime.threads import buffers, parallel_for
 from evornn.layout import Layout
 
 _CALL = slice(OFFSETS[CALL[0]], OFFSETS[CALL[-1]] + 1)
-_SCRATCH = slice(OFFSETS["bases"], OFFSETS["looked"] + 1)
+_SCRATCH = slice(OFFSETS["bases"], OFFSETS["lookup_cotangents"] + 1)
 NO_CODE = np.zeros(0, np.int64)
 State: TypeAlias = list[dict[str, Floats]]  # per layer: state name → [P, B, size]
 
 
 @dataclass
 class Call:
-    """What a call asks for beyond losses, and where it goes: flat arrays, laid out as lanes are."""
+    """What a call computes beyond losses, and where results go: flat arrays in the order of lanes."""
 
     loss: int
-    outputs: Floats | None = None  # outputs
-    frames: Floats | None = None  # frames that rounds begin with (`resume`) and end with
+    outputs: Floats | None = None  # where outputs go
+    frames: Floats | None = None  # frames that rounds start from (`resume`) and end with (`carry`)
     resume: bool = False
     carry: bool = False
-    output_gradients: Floats | None = None  # gradients at the outputs
+    output_gradients: Floats | None = None  # the gradients at the outputs, for the loss EXTERNAL
     memory: int = 0  # bytes that stored time steps may take in each thread
 
 
 class Kernel:
-    """The program of a network for one purpose and one layout of lanes."""
+    """The program of a network for one purpose and one lane layout."""
 
     def __init__(self, layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool) -> None:
         self.layout, self.purpose, self.lanes = layout, purpose, lanes
@@ -57,43 +58,59 @@ class Kernel:
 
     @property
     def gradient_floats(self) -> int:
-        """Of a group's packed gradient."""
+        """Floats of a group's packed gradient."""
         lanes = self.lanes
         return self.gradient_stride * (LANES if lanes.wide else 1) * (1 if lanes.same_members else lanes.vectors)
 
     def _numbers(self) -> dict[str, int]:
-        """The numbers of a call that don't change from one to the next."""
-        program, layout, lanes, row = self.program, self.layout, self.lanes, self.program.row
+        """The numbers of a call that are the same for all calls."""
+        program, memory, lanes, row = self.program, self.program.memory, self.lanes, self.program.row
         return {
-            "row": row, "wide": lanes.wide, "apart": lanes.same_members, "twin": self.weight_stride,
-            "gtwin": self.gradient_stride,
-            "inputs": program.inputs, "outputs": layout.outputs, "frame": program.frame, "first": program.frames_start,
-            "x": program.x * row, "y": program.y * row, "e": program.e[1] * row, "e_base": program.e[0] == NEXT,
-            "total": program.total * row, "target": program.target * row, "bad": program.bad * row,
-            "now": program.now * row, "old": program.old * row, "cotangents": program.cotangent_rows * row,
-            "feedback": program.feedback, "weights": len(self.index), "n": layout.n,
-            "gsize": self.program.weights.gradient_size, "rounds": lanes.rounds, "constants": len(program.constants),
-            "counted": program.c * row if self.purpose == "sums" else -1, "ones": program.ones * row,
-            "looked_floats": self.lookup_floats, "lookups": len(program.lookups), "classes": layout.inputs,
+            "row": row, "wide": lanes.wide, "same_members": lanes.same_members,
+            "weight_stride": self.weight_stride, "gradient_stride": self.gradient_stride,
+            "inputs": memory.inputs, "outputs": self.layout.outputs, "frame": program.frame,
+            "first": program.frames_start, "x_row": memory.x * row, "y_row": memory.y * row,
+            "e_row": memory.e[1] * row, "e_base": memory.e[0] == NEXT,
+            "total": memory.total * row, "target": memory.target * row, "bad": memory.bad * row,
+            "now": memory.now * row, "old": memory.old * row, "cotangents": memory.cotangent_rows * row,
+            "feedback": memory.feedback, "weights": len(self.index), "n": self.layout.n,
+            "rounds": lanes.rounds, "constants": len(memory.constants),
+            "counted": memory.c * row if self.purpose == "sums" else -1, "ones": memory.ones * row,
+            "lookup_floats": self.lookup_floats, "lookups": len(memory.lookups), "classes": self.layout.inputs,
         }  # fmt: skip
 
     def _constants(self) -> Floats:
         """Pairs of a number and the row that it fills."""
-        pairs = [(value, slot.location[1]) for value, slot in self.program.constants.items()]
+        pairs = [(value, slot.location[1]) for value, slot in self.program.memory.constants.items()]
         return np.array(pairs or [(0, 0)], np.float32).ravel()
 
     def run(self, genomes: Floats, data: LaneData, call: Call, threads: int) -> tuple[Floats, Floats | None, Any]:
-        """[P] losses, [P, n] gradients, and the packed sums of every group and round, where they are asked for."""
+        """Compute a population.
+
+        Args:
+            genomes: [P, n].
+            data: sequences in lanes.
+            call: what to compute beyond losses.
+            threads: CPU threads.
+
+        Returns:
+            [P] losses; [P, n] gradients, of a kernel for gradients; the packed sums of every group and round, of a
+                kernel for sums
+            or where threads share rounds.
+        """
         genomes = np.ascontiguousarray(genomes)
         population, n = genomes.shape
         segment = self._segment(data, call) if self.purpose == "gradients" else 0
         groups, rounds = self.lanes.shape(population)
+        # Threads share the groups of members. With fewer groups than threads they share the rounds of sequences: each
+        # leaves its sums by itself in `shared`, and `_conclude` adds them up in order, so the bits are the same.
         split = rounds > 1 and groups < threads and self.purpose != "sums"
         needs_sums = split or self.purpose == "sums"
         shared = self._allocate_shared(groups, data.steps, split) if needs_sums else None
-        # zeros: the gradients of weights that are looked up are added up there
+        # losses, then gradients; zeros, since the gradients of looked-up weights are added to them
         buffer = np.zeros(population + (population * n if segment else 0), np.float32)
         result = address_of(buffer)
+        # in the order of `call_numbers.CALL`
         optional = (call.output_gradients, call.outputs, call.frames)
         numbers = np.array((
             population, address_of(genomes), data.steps, segment, data.size, call.loss, call.outputs is not None,
@@ -102,6 +119,7 @@ class Kernel:
         ))  # fmt: skip
         sizes, run, table = self._scratch(data.steps, segment), function("run"), self.table
 
+        # one thread's part: the numbers of this call in its own buffer, with its own scratch arrays
         def part(first: int, last: int, begin: int = 0, end: int = rounds) -> None:
             places, P = buffers.get(sizes), buffers.numbers
             P[:] = table
@@ -119,35 +137,37 @@ class Kernel:
         return buffer[:population], gradients, None if shared is None else shared[1]
 
     def _allocate_shared(self, groups: int, steps: int, split: bool) -> tuple[Any, Any, Any]:
-        """Sums of losses, packed gradients (or sums for a read-out) and cotangents of what was looked up, of all groups
-        and rounds, where they outlive a thread's part."""
+        """Arrays for all groups and rounds: sums of losses, packed gradients (or sums for a read-out), and cotangents
+        of looked-up weights."""
         shape = groups, self.lanes.rounds
         packed = np.empty((*shape, self.gradient_floats), np.float32 if split else np.float64)
-        looked = np.empty((*shape, steps * self.lookup_floats), np.float32)
-        return np.empty((*shape, self.lanes.row)), packed, looked
+        lookup_cotangents = np.empty((*shape, steps * self.lookup_floats), np.float32)
+        return np.empty((*shape, self.lanes.row)), packed, lookup_cotangents
 
     @cached_property
     def lookup_floats(self) -> int:
-        """Of a step's cotangents of what was looked up."""
-        return sum(rows for _, rows, _ in self.program.lookups) * self.program.row
+        """Floats of a step's cotangents of looked-up weights."""
+        return sum(rows for _, rows, _ in self.program.memory.lookups) * self.program.row
 
     @lru_cache(8)  # noqa: B019  # kernels are kept for longer
     def _scratch(self, steps: int, segment: int) -> tuple[int, ...]:
-        """Floats of each of the arrays that a thread keeps for itself."""
+        """The floats of each array in `call_numbers.SCRATCH`, from `bases` on, that a thread needs."""
         program, size = self.program, self.gradient_floats if segment else 0
+        # losses alternate two frames; gradients store a segment's and the next one, sums those of a product
         frames = 2 if self.purpose == "losses" else (segment or min(MAX_PRODUCT_STEPS, steps)) + 1
         checkpoints = (-(-steps // segment) - 1) * program.frame if segment else 0
         workspace = program.frames_start + frames * program.frame + 32 * program.row
         weights, sums = self.weight_stride * self.lanes.members, 2 * self.lanes.rounds * self.lanes.row
-        looked = self.lanes.rounds * steps * self.lookup_floats if segment else 0
-        return 16, 2 * SETTINGS, workspace, weights, self.gradient_floats + 256, checkpoints, sums, size, looked
+        lookups = self.lanes.rounds * steps * self.lookup_floats if segment else 0
+        return 16, 2 * SETTINGS, workspace, weights, self.gradient_floats + 256, checkpoints, sums, size, lookups
 
     def _conclude(self, numbers: NDArray[np.int64], shared: tuple[Any, Any, Any]) -> None:
-        """Add up rounds that different threads have computed, in order."""
-        sums, packed, looked = shared
+        """Add up the rounds that different threads have computed, in order."""
+        sums, packed, lookup_cotangents = shared
         totals = sum_rounds(packed)
         P = self.table.copy()
-        P[_CALL], P[OFFSETS["sums"]], P[OFFSETS["looked"]] = numbers, address_of(sums), address_of(looked)
+        P[_CALL], P[OFFSETS["sums"]] = numbers, address_of(sums)
+        P[OFFSETS["lookup_cotangents"]] = address_of(lookup_cotangents)
         population = int(P[OFFSETS["members"]])
         for group, first in enumerate(range(0, population, self.lanes.members)):
             P[OFFSETS["partial"]] = address_of(totals[group])
@@ -155,7 +175,7 @@ class Kernel:
 
     @cached_property
     def table(self) -> NDArray[np.int64]:
-        """A call's numbers, as far as all calls have them in common."""
+        """The numbers of a call, filled in as far as all calls share them."""
         numbers = np.zeros(COUNT, np.int64)
         for k, name in enumerate(TABLES):
             code = self.program.code.get(name, NO_CODE)
@@ -164,7 +184,7 @@ class Kernel:
             numbers[OFFSETS[name]] = number
         self.arrays = {
             "index": self.index, "template": self.template, "positions": self.positions, "filled": self._constants(),
-            "lookup_table": np.array(self.program.lookups or [(0, 0, 0)], np.int64),
+            "lookup_table": np.array(self.program.memory.lookups or [(0, 0, 0)], np.int64),
         }  # fmt: skip
         for name, array in self.arrays.items():
             numbers[OFFSETS[name]] = address_of(array)
@@ -178,18 +198,27 @@ class Kernel:
     # ---- states, between frames and [P, B, size] --------------------------------------------------------------------
 
     def frames(self, state: State | None, population: int) -> Floats:
-        """Frames that a call begins with, flat; None: room for those that it ends with."""
+        """Frames that a call starts from, flat; without a state, room for those that it ends with."""
         shape = (*self.lanes.shape(population), self.program.frame // self.program.row, self.lanes.vectors, LANES)
         frames = np.zeros(shape, np.float32)
-        for layer, name, start, size in self.program.carried_rows() if state else ():
+        for layer, name, start, size in self.program.memory.carried_rows() if state else ():
             frames[:, :, start : start + size] = self.lanes.to_lanes(state[layer][name])  # type: ignore[index]
         return frames.ravel()
 
     def states(self, frames: Floats, population: int, batch: int) -> State:
-        """Per layer: state name → [P, B, size], out of frames."""
+        """The states in frames.
+
+        Args:
+            frames: flat, as a call leaves them.
+            population: P.
+            batch: B.
+
+        Returns:
+            Per layer: state name → [P, B, size].
+        """
         rows = frames.reshape(*self.lanes.shape(population), -1, self.lanes.vectors, LANES)
         states: State = [{} for _ in range(self.layout.layers)]
-        for layer, name, start, size in self.program.carried_rows():
+        for layer, name, start, size in self.program.memory.carried_rows():
             part = self.lanes.from_lanes(rows[:, :, start : start + size], population, batch)
             states[layer][name] = part
         return states
@@ -197,12 +226,20 @@ class Kernel:
 
 @lru_cache(256)
 def kernel(layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool) -> Kernel:
+    """The kernel of a network, made once.
+
+    Args:
+        layout: the network.
+        purpose: losses, gradients or sums.
+        lanes: the lane layout.
+        lookup: whether inputs are class indices.
+    """
     return Kernel(layout, purpose, lanes, lookup)
 
 
 def sum_rounds(packed: NDArray[Any]) -> NDArray[Any]:
-    """[groups, rounds, floats] → [groups, floats], the rounds in order. In places that nobody reads products leave
-    something, which may be infinite."""
+    """[groups, rounds, floats] → [groups, floats], rounds added in order. Unused places may hold anything, infinity
+    included."""
     totals = packed[:, 0].copy()
     with np.errstate(all="ignore"):
         for r in range(1, packed.shape[1]):

@@ -16,16 +16,28 @@ from evornn.errors import EvornnError
 from evornn.kernels.simd.interpreter.vector import LANES
 
 VECTORS = 2  # in a row: two computations hide each other's latencies, and weights are read once for both
-SMALL_BATCH = 7  # up to so many sequences, lanes run across the members
-MANY_OUTPUTS = 512  # from so many on a row is one vector: so two threads can share the sequences of one member
+SMALL_BATCH = 7  # the most sequences for which lanes run across the members
+MANY_OUTPUTS = 512  # from here on a row is one vector, so that two threads can share the sequences of one member
 
 
 @dataclass(frozen=True, eq=False)  # one for each shape (`of`), so that it is its own key
 class LaneLayout:
-    """Lanes run across the batch, 16 sequences of a member, or (`wide`) across 16 members with one sequence: such a
-    vector is a block. Further vectors of a row hold further blocks of the same members (`apart`), or other members
-    where there is one block only. All that follows from a network's shape and the number of sequences alone, not from
-    how many members there are."""
+    """Lanes run across the batch (16 sequences of a member), or (`wide`) across 16 members with one sequence: such a
+    vector is a block. Further vectors of a row hold further blocks of the same members (`same_members`), or other
+    members where there is only one block. This follows from the network's shape and the number of sequences alone, not
+    from the number of members.
+
+    With two vectors, one letter per member and a number per sequence, 40 sequences: 3 blocks, filled up to 4, in 2
+    rounds
+
+        round 0   vector 0: a0 … a15    vector 1: a16 … a31
+        round 1   vector 0: a32 … a47   vector 1: a48 … a63
+
+    and 10 sequences, one block: vector 0: a0 … a15, vector 1: b0 … b15. Wide, 3 sequences: 3 blocks, filled up to 4
+
+        round 0   vector 0: a0 b0 … p0   vector 1: a1 b1 … p1
+        round 1   vector 0: a2 b2 … p2   vector 1: a3 b3 … p3
+    """
 
     wide: bool
     blocks: int
@@ -35,28 +47,31 @@ class LaneLayout:
     @staticmethod
     @cache
     def for_batch(batch: int, outputs: int = 1) -> LaneLayout:
+        """The layout for a number of sequences (B) and outputs (O)."""
         wide, vectors = batch <= SMALL_BATCH, 1 if outputs >= MANY_OUTPUTS else VECTORS
         blocks = batch if wide else -(-batch // LANES)
         same_members = blocks > 1 or vectors == 1
+        # same members: as many blocks as fill whole rows, the last ones with copies of the last sequence
         return LaneLayout(wide, -(-blocks // vectors) * vectors if same_members else blocks, same_members, vectors)
 
     @cached_property
     def sequences(self) -> int:
-        """Places for sequences; those of a small batch's last vector may stay empty."""
+        """Places for sequences; those after the last sequence repeat it."""
         return self.blocks * (1 if self.wide else LANES)
 
     @cached_property
     def members(self) -> int:
-        """Members that are computed together."""
+        """Members that are computed together: a group."""
         return (LANES if self.wide else 1) * (1 if self.same_members else self.vectors)
 
     @cached_property
     def rounds(self) -> int:
+        """Rows that it takes for all sequences of a group."""
         return self.blocks // self.vectors if self.same_members else self.blocks
 
     @cached_property
     def row(self) -> int:
-        """Floats."""
+        """Floats of a row."""
         return self.vectors * LANES
 
     def shape(self, population: int) -> tuple[int, int]:
@@ -64,14 +79,23 @@ class LaneLayout:
         return -(-population // self.members), self.rounds
 
     def from_lanes(self, values: Floats, population: int, batch: int) -> Floats:
-        """[groups, rounds, …, vectors, lanes] → [P, B, …]."""
+        """Values out of their lanes.
+
+        Args:
+            values: [groups, rounds, …, vectors, lanes].
+            population: P.
+            batch: B.
+
+        Returns:
+            [P, B, …].
+        """
         rest = values.shape[2:-2]
         flat = values.transpose(self._order(values.ndim)).reshape(-1, self.sequences, *rest)
         return np.ascontiguousarray(flat[:population, :batch])
 
     def to_lanes(self, values: Floats, repeat: bool = True) -> Floats:
-        """[P, B, …, size] → [groups, rounds, …, size, vectors, lanes]; the last member and sequence fill what is left,
-        or zeros."""
+        """[P, B, …, size] → [groups, rounds, …, size, vectors, lanes]. Lanes that are left repeat the last member and
+        sequence, or are 0."""
         population, batch = values.shape[:2]
         groups, rounds = self.shape(population)
         if repeat:
@@ -86,8 +110,9 @@ class LaneLayout:
         return lanes
 
     def _order(self, axes: int) -> list[int]:
-        """The axes of members, of sequences, and the others."""
+        """The axes of lanes' arrays in the order members, sequences, others: [groups, rounds, …, vectors, lanes]."""
         members, sequences = [0], [1]
+        # vectors hold further sequences or members, lanes likewise
         (sequences if self.same_members else members).append(axes - 2)
         (members if self.wide else sequences).append(axes - 1)
         return [*members, *sequences, *range(2, axes - 2)]
@@ -95,7 +120,7 @@ class LaneLayout:
 
 @dataclass(frozen=True)
 class LaneExamples:
-    """Examples as the kernels want them: `joined` [B, T, I + O + 1] holds inputs (one number, where they are classes),
+    """Examples in the form that kernels take: `records` [B, T, I + O + 1] hold inputs (one number for class indices),
     targets (likewise) and 1 where a step counts, so that a mini-batch is one selection of rows. NaN, which no function
     swallows, stands for ±∞ in the inputs."""
 
@@ -106,7 +131,13 @@ class LaneExamples:
 
     @classmethod
     def from_tensors(cls, inputs: Tensor, targets: Tensor, mask: Tensor) -> Self:
-        """[B, T, I] or classes [B, T]; [B, T, O] or classes [B, T]; [B, T]. What doesn't count may be anything."""
+        """Targets that don't count may have any value.
+
+        Args:
+            inputs: [B, T, I] or class indices [B, T].
+            targets: [B, T, O] or class indices [B, T].
+            mask: [B, T] True where a step counts.
+        """
         x, y, m = (v.numpy()[..., None] if v.ndim == 2 else v.numpy() for v in (inputs, targets, mask))
         records = np.empty((*m.shape[:2], x.shape[2] + y.shape[2] + 1), np.float32)
         records[..., : x.shape[2]], records[..., x.shape[2] : -1], records[..., -1:] = x, y, m
@@ -121,6 +152,7 @@ class LaneExamples:
 
     @property
     def inputs(self) -> Any:
+        """[B, T, I], or class indices [B, T]."""
         x = self.records[..., : self.width]
         return x[..., 0].astype(np.int64) if self.class_inputs else x
 
@@ -134,11 +166,11 @@ class LaneExamples:
 
     @cached_property
     def count(self) -> int:
-        """Steps that count."""
+        """The number of steps that count."""
         return int(np.count_nonzero(self.records[..., -1]))
 
     def take(self, rows: Batch) -> Self:
-        """Some of the sequences. Raises EvornnError where none of their steps counts."""
+        """Some of the sequences. Raises EvornnError if none of their steps counts."""
         examples = self._replace(self.records[rows])
         if not examples.count:
             raise EvornnError("no step of a batch counts: take larger batches, or sequences without such an empty mask")
@@ -159,7 +191,7 @@ class LaneExamples:
         return LaneExamples.from_tensors(x, torch.nn.functional.one_hot(y, outputs), m)
 
     def data(self, outputs: int) -> LaneData:
-        """All of them in their lanes; the last sequence fills those that are left, without counting."""
+        """All sequences in their lanes; lanes that are left repeat the last one, without counting."""
         return self._data if outputs < MANY_OUTPUTS else self._data_in_single_vectors
 
     @cached_property
@@ -184,8 +216,8 @@ class LaneExamples:
 
 @dataclass(frozen=True)
 class LaneData:
-    """Examples in their lanes: `numbers` [blocks, T, I + O + 1, lanes]. Across the members a block is one sequence,
-    without lanes."""
+    """Examples in their lanes: `numbers` [blocks, T, I + O + 1, lanes]. If lanes run across members, a block is one
+    sequence without lanes."""
 
     numbers: Floats
     lanes: LaneLayout
@@ -197,6 +229,7 @@ class LaneData:
 
     @cached_property
     def address(self) -> int:
+        """The address of the numbers."""
         return address_of(self.numbers)
 
     @cached_property
@@ -206,7 +239,7 @@ class LaneData:
 
 
 def address_of(array: Any) -> int:
-    """Where a contiguous numpy array's numbers are; numpy itself takes four times as long to say so."""
+    """The address of a contiguous numpy array's numbers; numpy's own way takes four times as long."""
     if array.flags.writeable and array.size:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
     address: int = array.__array_interface__["data"][0]

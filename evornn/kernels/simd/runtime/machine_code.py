@@ -1,9 +1,9 @@
-"""The compiled interpreter and its loops: made once on a machine, loaded from disk afterwards.
+"""The compiled interpreter and its loops: compiled once on a machine, loaded from disk afterwards.
 
-Each function is compiled by numba to a file of machine code, which later processes load in milliseconds. A file's name
-is a hash of all that it depends on: the sources of this package, the versions of Python, numba and llvmlite, the CPU
-with its features, and the machine. A file that is damaged is made again. A folder that somebody else owns or may write
-is not used, nor is one that can't be written: then each process compiles for itself, and says so.
+Numba compiles each function to a file of machine code, which later processes load in milliseconds. The file's name is a
+hash of all that it depends on: the sources of this package, the versions of Python, numba and llvmlite, the CPU with
+its features, and the machine. A damaged file is compiled again. A folder that another user owns or may write to is not
+used, nor is one that can't be written; each process then compiles for itself, and logs it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from evornn import cache as kept
 from evornn.errors import EvornnError
 
 log = logging.getLogger("evornn.kernels")
-DIGEST = 32  # bytes at the beginning of a file, of the rest of it
+DIGEST = 32  # bytes of the digest with which a file begins
 # name → its module, and the kinds of its arguments: i integer, f float32, a array of float32
 FUNCTIONS = {
     "execute": ("interpreter.instructions", "iiiiiii"),
@@ -47,7 +47,7 @@ _lock = threading.RLock()
 
 @cache
 def function(name: str) -> Callable[..., None]:
-    """A compiled function, to be called with the addresses of arrays; it does not hold Python's lock."""
+    """A compiled function, to be called with addresses of arrays. It releases Python's lock."""
     kinds = [kind for letter in FUNCTIONS[name][1] for kind in _KINDS[letter]]
     entry = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *kinds)(address(name))
     nothing = ctypes.create_string_buffer(16)  # where numba's functions would leave a result, and an exception
@@ -60,8 +60,8 @@ def function(name: str) -> Callable[..., None]:
 
 
 def address(name: str) -> int:
-    """Where a compiled function is."""
-    with _lock:  # threads that ask at the same time wait for one compilation
+    """The address of a compiled function."""
+    with _lock:  # threads that need it at the same time wait for one compilation
         return _address(name)
 
 
@@ -84,7 +84,7 @@ def _target() -> Any:
     )
 
 
-_engines: list[Any] = []  # code is there as long as they are
+_engines: list[Any] = []  # they own the code
 
 
 def _engine(code: bytes) -> Any:
@@ -96,7 +96,7 @@ def _engine(code: bytes) -> Any:
 
 
 def load_module(code: str, names: Sequence[str]) -> tuple[int, ...]:
-    """Addresses of the functions of a module in LLVM's language, compiled for this process."""
+    """The addresses of functions in an LLVM module, compiled for this process."""
     with _lock:
         module = binding.parse_assembly(code)
         target = _target()
@@ -111,7 +111,7 @@ def load_module(code: str, names: Sequence[str]) -> tuple[int, ...]:
 
 
 def folder() -> Path:
-    """Where machine code is kept; it may be deleted at any time."""
+    """The folder of machine code; it may be deleted at any time."""
     return kept.folder("kernels")
 
 
@@ -124,7 +124,7 @@ def _file(name: str) -> Path:
 
 
 def _machine() -> str:
-    """What tells this machine from others that see the same folder; containers have nothing like that."""
+    """An id that distinguishes machines which share the folder; containers have none."""
     try:
         return Path("/etc/machine-id").read_text().strip()
     except OSError:
@@ -135,7 +135,7 @@ def _read_sources() -> dict[str, str]:
     return {file.stem: file.read_text() for file in Path(__file__).parents[1].glob("*/*.py")}
 
 
-_SOURCES = _read_sources()  # what this process runs: an update while it does so must not mix with it
+_SOURCES = _read_sources()  # what this process runs; an update in the meantime must not be mixed with it
 
 
 def _sources(module: str) -> list[str]:
@@ -152,7 +152,7 @@ def _sources(module: str) -> list[str]:
 
 
 def _load_stored(name: str, complain: bool = False) -> bytes | None:
-    """What an earlier process has made; None: nothing that can be trusted."""
+    """The content of a file that an earlier process has made; None: there is none that can be trusted."""
     file = _file(name)
     try:
         if not file.exists() or _is_untrusted(file.parent) or _is_untrusted(file):
@@ -168,22 +168,22 @@ def _load_stored(name: str, complain: bool = False) -> bytes | None:
 
 
 def _is_untrusted(path: Path) -> bool:
-    """Whether somebody else could have put machine code there."""
+    """Whether another user could have put machine code there."""
     status = path.stat()
     return status.st_uid != os.getuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _load_or_compile(name: str) -> bytes:
-    """Compiled by this process, or by another one that has begun before."""
+    """Compiled by this process, or by another one that started earlier."""
     with _compile_lock():
         return _load_stored(name, complain=True) or _compile_and_store(name)
 
 
 @contextmanager
 def _compile_lock() -> Iterator[None]:
-    """Processes of one user wait for each other's results, where there is a place to do so."""
+    """Processes of one user wait for each other's results, where the folder can be written."""
     with ExitStack() as stack:
-        with suppress(OSError):  # compiling goes on all the same
+        with suppress(OSError):  # compile without a lock
             _make_folder()
             lock = stack.enter_context((folder() / "lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -191,7 +191,7 @@ def _compile_lock() -> Iterator[None]:
 
 
 def _make_folder() -> None:
-    """Raises OSError where there is none that can be trusted."""
+    """Raises OSError where no trusted folder can be made."""
     folder().mkdir(parents=True, exist_ok=True, mode=0o700)
     if _is_untrusted(folder()):
         raise PermissionError(f"{folder()} is not this user's alone")
@@ -217,7 +217,7 @@ def _compile(name: str) -> bytes:
     import numba as nb
 
     if _read_sources() != _SOURCES:
-        raise EvornnError("the installed evornn is no longer the one that this process began with: start it again")
+        raise EvornnError("evornn was updated while this process ran: start it again")
 
     types = {"i": nb.int64, "f": nb.float32, "a": nb.float32[::1]}
     module, kinds = FUNCTIONS[name]

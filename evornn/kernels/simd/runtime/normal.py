@@ -1,9 +1,8 @@
-"""Standard normal numbers, several times as fast as numpy draws them: most of what a search's generation costs.
+"""Standard normal numbers, several times as fast as numpy's: they are most of the cost of a search's generation.
 
 Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") turns key and counter into four words,
-and the transform of Box & Muller (1958) two words u, v into two numbers: √(−2 ln u) cos 2πv and √(−2 ln u) sin 2πv.
-No number depends on another, so that LLVM computes many at once; nothing but IEEE arithmetic is in it, so that all CPUs
-find the same bits.
+and the transform of Box & Muller (1958) two words u, v into two numbers: √(−2 ln u) cos 2πv and √(−2 ln u) sin 2πv. No
+number depends on another, so LLVM computes many at once; only IEEE arithmetic is used, so all CPUs give the same bits.
 """
 
 from __future__ import annotations
@@ -30,7 +29,16 @@ C0, C1, C2 = f(4.166664568298827e-2), f(-1.388731625493765e-3), f(2.443315711809
 
 
 def standard_normal(rng: np.random.Generator, rows: int, columns: int) -> Floats:
-    """[rows, columns] of a key of 64 bits, which the generator gives."""
+    """Standard normal numbers.
+
+    Args:
+        rng: gives the key, 64 bits.
+        rows: of the array.
+        columns: of the array.
+
+    Returns:
+        [rows, columns].
+    """
     count = -(-rows * columns // 4) * 4
     out = np.empty(count, np.float32)
     array = 0, 0, count, 4, out.ctypes.data, count, 4  # as numba's functions take one
@@ -40,7 +48,13 @@ def standard_normal(rng: np.random.Generator, rows: int, columns: int) -> Floats
 
 @nb.njit(error_model="numpy", nogil=True, _nrt=False)
 def fill(out, first, second):
-    """All numbers of a key, which is two words."""
+    """Fill an array with the numbers of a key.
+
+    Args:
+        out: the array, a multiple of four numbers.
+        first: first word of the key.
+        second: second word of the key.
+    """
     quarter = len(out) // 4
     for k in range(quarter):
         numbers = four(k, u32(first), u32(second))
@@ -49,7 +63,13 @@ def fill(out, first, second):
 
 @njit
 def four(k, first, second):
-    """The numbers of counter k."""
+    """The four numbers of a counter.
+
+    Args:
+        k: the counter.
+        first: first word of the key.
+        second: second word of the key.
+    """
     a, b, c, d = philox(u32(k), u32(0), u32(0), u32(0), first, second)
     x, y = normal_pair(a, b)
     z, w = normal_pair(c, d)
@@ -58,7 +78,16 @@ def four(k, first, second):
 
 @njit
 def philox(a, b, c, d, first, second):
-    """Four words [32 bits] of a counter (a, b, c, d) and a key."""
+    """Four random words of 32 bits.
+
+    Args:
+        a: first word of the counter.
+        b: second word.
+        c: third word.
+        d: fourth word.
+        first: first word of the key.
+        second: second word of the key.
+    """
     for _ in range(10):
         p, q = M0 * u64(a), M1 * u64(c)
         a, b, c, d = u32((q >> HIGH) ^ u64(b) ^ u64(first)), u32(q), u32((p >> HIGH) ^ u64(d) ^ u64(second)), u32(p)
@@ -68,7 +97,7 @@ def philox(a, b, c, d, first, second):
 
 @njit
 def normal_pair(a, b):
-    """Two independent normal numbers, at most 6.7, of two words: a says how long, b in which direction."""
+    """Two independent normal numbers, at most 6.7, from two words: a gives the length, b the direction."""
     length = np.sqrt(f(-2) * log((f(a) + f(1)) * LEAST))
     cosine, sine = direction(b)
     return length * cosine, length * sine
@@ -76,7 +105,7 @@ def normal_pair(a, b):
 
 @njit
 def direction(b):
-    """Cosine and sine of a uniform angle: two bits are its quadrant, clockwise, 24 the place in it."""
+    """Cosine and sine of a uniform angle: two bits give its quadrant, clockwise, 24 the position in it."""
     quarter = i32(b >> u32(30))
     t = (f(i32((b >> u32(6)) & u32(0xFFFFFF))) - f(2**23) + f(0.5)) * EIGHTH
     s = t * t

@@ -1,7 +1,8 @@
-"""A plant's equations as straight code on SIMD vectors, written for LLVM from their trace, compiled at their first use.
+"""A plant's equations as straight-line code on SIMD vectors, written for LLVM from their trace, compiled at their first
+use.
 
-Interpreted they would take twice as long: a control step of two poles is some 600 operations on single rows, too few
-vectors for what it costs to decode an instruction. Compiling takes some tenths of a second, once in a process.
+Interpreted, they would take twice as long: a control step of two poles is some 600 operations on single rows, too few
+vectors for the cost of decoding an instruction. Compiling takes some tenths of a second, once per process.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from evornn.ops import Node, Value, walk
 from evornn.plant import PlantTrace
 
 Vectors: TypeAlias = "tuple[Vector, ...]"  # those of a row
-# rows behind the states: steps survived, reward, what Kahan's sum has lost, whether the last step failed; then, if only
-# those count, the rewards of the last steps
+# rows behind the states: steps survived, reward, the error of Kahan's sum, whether the last step failed; then a ring of
+# the last rewards, if only those count
 COUNT, REWARD, LOST, FAILED, RECENT = range(5)
 
 
 @lru_cache(64)
 def compile_plant(plant: PlantTrace, vectors: int) -> tuple[int, int]:
-    """Addresses of `advance(S, y, x, row)` and `observe(S, y, x, row)`: S the plants' rows, y and x those of actions
-    and observations, `row` the place of this step's reward. Raises NotFusable."""
+    """Addresses of `advance(S, y, x, row)` and `observe(S, y, x, row)`: S are the plants' rows, y and x those of
+    actions and observations, `row` the place of this step's reward in the ring. Raises UnsupportedEquation."""
     check(plant)
     module = ir.Module("plant")
     for name, write in (("advance", _advance), ("observe", _observe)):
@@ -40,14 +41,14 @@ def compile_plant(plant: PlantTrace, vectors: int) -> tuple[int, int]:
 
 
 def check(plant: PlantTrace) -> None:
-    """Raises NotFusable for an operation that has no code."""
+    """Raises UnsupportedEquation for an operation that has no code."""
     values = (*plant.new_state, *plant.observations, plant.is_terminal, plant.reward)
     if unknown := {n.op for n in walk(*values)} - OPERATIONS.keys() - {"leaf", "stop"}:
         raise UnsupportedEquation(f"the operation {sorted(unknown)[0]}")
 
 
 class PlantWriter:
-    """Code of one function: what the plant's leaves are, and where rows lie."""
+    """Writes the code of one function: it knows the plant's leaves, and where rows lie."""
 
     def __init__(self, plant: PlantTrace, b: Any, vectors: int, arguments: list[Any]) -> None:
         self.plant, self.b, self.vectors = plant, b, vectors
@@ -56,9 +57,17 @@ class PlantWriter:
         self.s, self.a = ([self.rewrite(n) for n in nodes] for nodes in (plant.s, plant.a))
 
     def load(self, base: Any, row: Any) -> Vectors:
+        """The vectors of a row."""
         return tuple(Vector(self.b, self.b.load(place, align=4)) for place in self._places(base, row))
 
     def store(self, base: Any, row: Any, values: Vectors) -> None:
+        """Store a row.
+
+        Args:
+            base: address.
+            row: its number.
+            values: its vectors.
+        """
         for value, place in zip(values, self._places(base, row), strict=True):
             self.b.store(value.value, place, align=4)
 
@@ -68,16 +77,18 @@ class PlantWriter:
         return [pointer(self.b, base, self.b.add(first, ir.Constant(I64, v * LANES))) for v in range(self.vectors)]
 
     def map_vectors(self, function: Callable[..., Vector], *operands: Vectors) -> Vectors:
+        """A function of vectors, applied to each vector of rows."""
         return tuple(function(*values) for values in zip(*operands, strict=True))
 
     def number(self, value: float) -> Vectors:
+        """A number in every lane."""
         return tuple(Vector(self.b, floats(value)) for _ in range(self.vectors))
 
-    def compute(self, expressions: Sequence[Value], known: dict[Node, Vectors]) -> list[Vectors]:
-        """Equal expressions once, products and sums fused."""
+    def compute(self, expressions: Sequence[Value], leaves: dict[Node, Vectors]) -> list[Vectors]:
+        """The values of expressions: equal ones are computed once, products and sums are fused."""
         values = [self.rewrite(v) if isinstance(v, Node) else v for v in expressions]
         uses = Counter(a for n in walk(*values) for a in n.nodes) + Counter(v for v in values if isinstance(v, Node))
-        computed = dict(known)
+        computed = dict(leaves)
 
         def value_of(node: Value) -> Any:
             if not isinstance(node, Node):
@@ -103,7 +114,7 @@ class PlantWriter:
 
 
 def _observe(w: PlantWriter) -> None:
-    """The network's inputs."""
+    """Write `observe`: the network's inputs from the plant's states."""
     states = {node: w.load(w.S, k) for k, node in enumerate(w.s)}
     for k, value in enumerate(w.compute(w.plant.observations, states)):
         w.store(w.x, k, value)
@@ -111,9 +122,10 @@ def _observe(w: PlantWriter) -> None:
 
 
 def _advance(w: PlantWriter) -> None:
-    """All integration steps of a control step, what has come of it, and what the network sees next."""
+    """Write `advance`: all integration steps of a control step, its results, and the network's next inputs."""
     b, plant = w.b, w.plant
     actions = {node: w.load(w.y, k) for k, node in enumerate(w.a)}
+    # a loop over the integration steps, whose states are phi nodes: the old ones at first, then those of the last step
     begin, loop, end = b.block, b.append_basic_block("substeps"), b.append_basic_block("end")
     first = [w.load(w.S, k) for k in range(len(w.s))]
     b.branch(loop)
@@ -140,13 +152,14 @@ def _advance(w: PlantWriter) -> None:
     b.ret_void()
 
 
-def _update_results(w: PlantWriter, known: dict[Node, Vectors]) -> None:
-    """Whether the step has failed (so does a state that is not finite), the steps survived, the reward."""
+def _update_results(w: PlantWriter, leaves: dict[Node, Vectors]) -> None:
+    """Write: whether the step has failed (a state that is not finite fails too), the steps survived, the reward."""
     n = len(w.s)
-    failed, reward = w.compute((w.plant.is_terminal, w.plant.reward), known)
-    zero = w.map_vectors(lambda x: x * 0, known[w.s[0]])
+    failed, reward = w.compute((w.plant.is_terminal, w.plant.reward), leaves)
+    # Σ 0·s is 0 where all states are finite, else NaN
+    zero = w.map_vectors(lambda x: x * 0, leaves[w.s[0]])
     for node in w.s[1:]:
-        zero = w.map_vectors(lambda x, z: fma(x, 0, z), known[node], zero)
+        zero = w.map_vectors(lambda x, z: fma(x, 0, z), leaves[node], zero)
     failed = w.map_vectors(lambda z, x: choose(equal(z, 0), x, x.like(1)), zero, failed)
     count = w.map_vectors(lambda c, x: c + choose(x, x.like(0), x.like(1)), w.load(w.S, n + COUNT), failed)
     w.store(w.S, n + COUNT, count)
@@ -161,7 +174,7 @@ def _update_results(w: PlantWriter, known: dict[Node, Vectors]) -> None:
 
 
 def _add_up(w: PlantWriter, n: int, failed: Vectors, reward: Vectors) -> None:
-    """Kahan's sum: 100,000 rewards add up as if in double precision."""
+    """Write Kahan's sum: 100,000 rewards add up as if in double precision."""
     total, lost = w.load(w.S, n + REWARD), w.load(w.S, n + LOST)
     part = w.map_vectors(lambda x, new, old: choose(x, x.like(0), new - old), failed, reward, lost)
     more = w.map_vectors(lambda t, p: t + p, total, part)

@@ -19,8 +19,8 @@ from evornn.kernels.simd.interpreter.vector import LANES
 
 @cache
 def pool(threads: int) -> ThreadPoolExecutor:
-    """As many threads as there are CPUs for this process get one each: Linux was seen to keep two on one CPU for
-    milliseconds, with the other one idle."""
+    """A pool of threads. If they are as many as this process has CPUs, each is bound to one: Linux was seen to keep two
+    on one CPU for milliseconds while another was idle."""
     cpus = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
     free_cpus = deque(cpus if len(cpus) == threads else ())
     return ThreadPoolExecutor(threads, "evornn-simd", _pin_to_cpu, (free_cpus,))
@@ -37,7 +37,15 @@ os.register_at_fork(after_in_child=pool.cache_clear)  # threads don't survive a 
 def parallel_for(
     part: Callable[[int, int], None], population: int, threads: int, group_size: int, one_by_one: bool = False
 ) -> None:
-    """Call `part(first, last)` for all members, a few portions of whole groups per thread; with `each`, one by one."""
+    """Share members out to threads, a few portions of whole groups for each.
+
+    Args:
+        part: (first, last) computes members first … last − 1.
+        population: P.
+        threads: CPU threads.
+        group_size: members of a group.
+        one_by_one: portions of one member each.
+    """
     portion = 1 if one_by_one else -(-population // (4 * threads * group_size)) * group_size
     if portion >= population or (threads == 1 and not one_by_one):
         part(0, population)
@@ -69,7 +77,7 @@ class Buffers(threading.local):
         self.address = self.numbers.ctypes.data
 
     def get(self, sizes: tuple[int, ...]) -> list[int]:
-        """Addresses of arrays of at least so many floats each, on borders of cache lines."""
+        """Addresses of arrays of at least these sizes (in floats), aligned to cache lines."""
         if sizes != self.sizes:
             for k, size in enumerate(sizes):
                 if k not in self.arrays or len(self.arrays[k]) < size + LANES:
