@@ -12,11 +12,11 @@ import tomllib
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
-from textwrap import dedent
 from threading import Event, Thread
 
 import pytest
 import yaml
+from contributing import ADDED
 from serving import serving
 from typer.core import TyperGroup
 from typer.main import get_command
@@ -32,7 +32,6 @@ from evornn.store.store import open_store
 ROOT = Path(__file__).parents[2]
 TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
 PAGES = [*TOP, *sorted((ROOT / "docs").rglob("*.md"))]
-ADDED = ("networks/architectures/update_gate", "tasks/larger", "trainers/hill_climbing")  # examples of CONTRIBUTING.md
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -177,20 +176,6 @@ def test_the_python_reference_names_what_exists():
 def test_the_python_reference_has_all_that_is_public():
     page = (ROOT / "docs" / "reference" / "python" / "evornn.md").read_text()
     assert [name for name in evornn.__all__ if f"[`evornn.{name}`]" not in page] == []
-
-
-def test_what_contributing_adds_works(tmp_path, monkeypatch):
-    """Its network, its task and its trainer, one with the other."""
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    codes = re.findall(r"^    ```python\n(.*?)^    ```$", text, re.MULTILINE | re.DOTALL)
-    for place, code in zip(ADDED, codes, strict=True):
-        (tmp_path / f"{Path(place).name}.py").write_text(dedent(code))
-    monkeypatch.syspath_prepend(tmp_path)
-    network = evornn.Network("update_gate:UpdateGate", inputs=1, units=4, outputs=1)
-    task = import_module("larger").Larger(train=50, valid=20, test=20)
-    trainer = import_module("hill_climbing").HillClimbing(population=8)
-    result = evornn.train(network, task, trainer, seed=0, budget=100_000).result
-    assert result.test_loss < task.data().baselines[0].test
 
 
 def test_the_citation_is_valid_and_of_this_version():
