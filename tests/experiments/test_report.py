@@ -305,7 +305,7 @@ def test_the_page_on_a_phone(tmp_path):
 
 def test_a_report_that_cannot_be_written_says_so(tmp_path):
     runs, curves = make_runs(1)
-    with pytest.raises(EvornnError, match="choose another place"):
+    with pytest.raises(EvornnError, match="choose another file"):
         write_report(tmp_path / "no" / "such" / "folder.html", compare(runs, curves), runs, curves)
     written = write_report(tmp_path / "report.html", compare(runs, curves), runs, curves)
     assert written.read_text("utf-8").startswith("<!DOCTYPE html>")

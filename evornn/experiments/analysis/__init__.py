@@ -1,1 +1,1 @@
-"""From finished runs to a comparison: statistics, tests, targets, conclusions. Frames in, records out."""
+"""From finished runs to a comparison: statistics, tests, targets, narrative. Frames in, records out."""

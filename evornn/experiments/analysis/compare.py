@@ -57,10 +57,20 @@ def compare(
     alpha: float = 0.05,
     seed: int = 0,
 ) -> Comparison:
-    """Compare all finished runs, task by task. `families`: trainer → gradient, evolution, hybrid or guessing.
+    """Compare all finished runs, task by task.
 
-    A failed run counts as the worst; runs that are still under way or were cancelled are left out, and said to be.
-    `seed` is that of the bootstrap. Raises EvornnError when there is nothing to compare or a column is missing.
+    A failed run counts as the worst. Unfinished and cancelled runs are left out, with a note.
+
+    Args:
+        runs: A row per run, with the columns listed above.
+        curves: A row per run and budget mark.
+        families: Trainer → gradient, evolution, hybrid or guessing.
+        baselines: Task → its baselines.
+        alpha: Significance level of all tests.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        EvornnError: No run has finished, or a column is missing.
     """
     done, notes = finished_runs(runs, families or {})
     _check_columns(curves, CURVE_COLUMNS, "curves")
@@ -82,11 +92,12 @@ def compare(
 
 
 def finished_runs(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFrame, list[str]]:
-    """The runs that can be compared, with their family, losses of failed ones infinite; and notes on the others."""
+    """The runs that can be compared, and notes on the others. A column `family` is added; failed runs have infinite
+    losses."""
     _check_columns(runs, RUN_COLUMNS, "runs")
     done = runs[runs["state"].isin(["succeeded", "failed"])].sort_values("run", kind="stable").copy()
     if done.empty:
-        raise EvornnError("nothing to compare: no run has finished yet; see `evornn ls`, or go on with `evornn resume`")
+        raise EvornnError("nothing to compare: no run has finished yet; see `evornn ls`, or use `evornn resume`")
     for column in ("hits", "score", "test_score", "solved"):
         done[column] = done.get(column, None)
     for column in ("seconds", "network_steps"):
@@ -178,7 +189,7 @@ def _rank_cells(cells: Sequence[ResultCell]) -> tuple[ResultCell, ...]:
 
 
 def _choose_run(done: DataFrame, baselines: Sequence[Baseline]) -> ChosenRun | None:
-    """The network to go on with: lowest validation loss of all; test is looked at only afterwards."""
+    """The run with the lowest validation loss of all; only afterwards is its test loss read."""
     best = done.loc[done["valid_loss"].idxmin()]
     if not np.isfinite(best["valid_loss"]):
         return None

@@ -1,4 +1,4 @@
-"""What a comparison says, as plain frozen records: per task a table, a ranking, tests, and the network chosen."""
+"""The result of a comparison as plain frozen records: per task a table, a ranking, tests, and the chosen network."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ FAMILIES = ("gradient", "evolution", "hybrid", "guessing")
 
 @dataclass(frozen=True)
 class TargetResult:
-    """How often and how soon runs came to a target."""
+    """How often and how soon runs reached a target."""
 
     target: str
     successes: int
     rate: Interval  # share of runs, Wilson's interval
-    ert: Interval  # network steps, bootstrapped interval; infinite when no run arrived
+    ert: Interval  # network steps, bootstrapped interval; infinite if no run reached it
 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """A task's own judgement on the test split, over the runs of a cell that succeeded."""
+    """A task's own score on the test split, over the successful runs of a cell."""
 
-    name: str  # what the score is
+    name: str  # of the score
     score: Summary
-    solved: int | None  # runs that solved the task; None: it knows no such thing
+    solved: int | None  # runs that solved the task; None: the task doesn't define that
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ResultCell:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two contestants on test loss. `p` and `corrected` are None where no test is printed."""
+    """Two contestants, compared by test loss. `p` and `corrected` are None without a test."""
 
     a: str
     b: str
@@ -61,34 +61,34 @@ class Pair:
     count: int  # seeds compared in pairs, or the smaller sample of an unpaired test
     p: float | None = None
     corrected: float | None = None  # Holm's, over the pairs of the contest
-    better: str | None = None  # the one that is lower, when `corrected` is below alpha
+    better: str | None = None  # the one with lower losses, if `corrected` is below alpha
 
 
 @dataclass(frozen=True)
 class PairwiseTests:
-    """All pairs of one question, corrected together. `note` says why there is no test, or what is special about it."""
+    """All pairs of one question, corrected together. `note` says why there is no test, or qualifies it."""
 
     name: str  # a network, "all networks" or "families"
     contestants: tuple[str, ...]
     pairs: tuple[Pair, ...]
-    test: str = ""  # the test that was used; empty for none
+    test: str = ""  # the test in words; empty: none
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The chosen network against a baseline, both on the test split."""
+    """The chosen network compared with a baseline, both on the test split."""
 
     baseline: str
     loss: float
     beaten: bool
     margin: float  # network's loss / baseline's − 1: negative is better
-    runs_beating: int  # of all finished runs, how many beat it on test
+    runs_beating: int  # how many of all finished runs beat it on test
 
 
 @dataclass(frozen=True)
 class ChosenRun:
-    """The run with the lowest validation loss, judged once on test."""
+    """The run with the lowest validation loss, evaluated once on test."""
 
     run: int
     network: str
@@ -102,7 +102,7 @@ class ChosenRun:
 
 @dataclass(frozen=True)
 class TaskComparison:
-    """Everything about one task."""
+    """The comparison on one task."""
 
     task: str
     states: dict[str, int]  # runs by state, unfinished ones included
@@ -119,7 +119,7 @@ class TaskComparison:
 
 @dataclass(frozen=True)
 class OverallResult:
-    """A trainer over all tasks: interquartile mean of test loss relative to the task's reference, 1 being as good."""
+    """A trainer over all tasks: interquartile mean of test losses relative to each task's reference (1: as good)."""
 
     trainer: str
     family: str
@@ -130,9 +130,9 @@ class OverallResult:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Trainers ranked on every task by their median test loss, 1 being best; in the order of their mean ranks.
+    """Trainers ranked on every task by their median test loss (1: best), in the order of their mean ranks.
 
-    `test` is the one that was used; where it is empty, `note` says why there is none.
+    `test` names the test; if it is empty, `note` says why there is none.
     """
 
     trainers: tuple[str, ...]
@@ -142,23 +142,25 @@ class Ranking:
     test: str = ""
     statistic: float | None = None  # Friedman's χ²
     p: float | None = None
-    critical: float | None = None  # Nemenyi's critical difference of mean ranks; None where Friedman's test shows none
-    alike: tuple[tuple[str, ...], ...] = ()  # largest groups within which no difference could be shown
-    better: str | None = None  # of two trainers, the one whose losses are lower
+    critical: float | None = (
+        None  # Nemenyi's critical difference of mean ranks; None if Friedman's test isn't significant
+    )
+    alike: tuple[tuple[str, ...], ...] = ()  # largest groups without a significant difference
+    better: str | None = None  # of two trainers, the one with lower losses
     note: str = ""
 
 
 @dataclass(frozen=True)
 class TuningSummary:
-    """What was spent on the tuning of a method, and what it found."""
+    """Cost and result of tuning a method."""
 
     task: str
     network: str
-    trainer: str  # as it is called without tuning
+    trainer: str  # label of the untuned one
     trials: int
-    failed: int  # trials that came to no finite loss
+    failed: int  # trials without a finite loss
     runs: int
-    network_steps: int  # of all of them together
+    network_steps: int  # of all runs together
     best: int  # number of the best trial, from 1
     valid: float  # its validation loss, the median over the seeds of tuning
     settings: dict[str, Any]
@@ -166,20 +168,20 @@ class TuningSummary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All tasks; `notes` are what a reader must know of the data: runs left out, failed, doubled."""
+    """The comparison on all tasks. `notes` qualify the data: runs that are left out, failed or repeated."""
 
     tasks: tuple[TaskComparison, ...]
     overall: tuple[OverallResult, ...]
-    reference: str  # what `Overall` is relative to, in words
+    reference: str  # of `overall`, in words
     ranking: Ranking
     trainers: dict[str, str]  # trainer → family, in the order of the spec
     notes: tuple[str, ...]
     alpha: float
-    tuned: tuple[TuningSummary, ...] = ()  # of a comparison of what `evornn tune` found
+    tuned: tuple[TuningSummary, ...] = ()  # if the comparison is that of `evornn tune`
 
 
 def as_data(thing: Any) -> Any:
-    """A comparison as plain data for JSON; what is not finite (a runtime that never ends) becomes None."""
+    """A comparison as plain data for JSON; non-finite numbers (an infinite runtime) become None."""
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         return {field.name: as_data(getattr(thing, field.name)) for field in dataclasses.fields(thing)}
     if isinstance(thing, dict):

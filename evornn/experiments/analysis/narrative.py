@@ -1,4 +1,4 @@
-"""A comparison in plain words. Nothing is said here that the numbers beside it don't support."""
+"""A comparison in plain words. Each sentence says no more than the numbers beside it support."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LISTED_PAIRS = 6  # pairs without a difference, beyond which a sentence gives th
 
 
 def experiment_size(comparison: Comparison) -> str:
-    """What was run: how many networks, trainers, seeds, tasks, and how it ended."""
+    """The number of networks, trainers, seeds and tasks, and how many runs failed."""
     cells = [cell for task in comparison.tasks for cell in task.cells]
     counts = [
         plural(len({cell.network for cell in cells}), "network"),
@@ -34,7 +34,7 @@ def experiment_size(comparison: Comparison) -> str:
 
 
 def choice(task: TaskComparison) -> str:
-    """Which network was chosen on validation data, and what it is worth on test."""
+    """The network chosen on validation data, and its test loss."""
     if task.chosen is None:
         return "No run ended with a finite validation loss, so there is no network to choose."
     c = task.chosen
@@ -45,7 +45,7 @@ def choice(task: TaskComparison) -> str:
 
 
 def compare_with_baselines(task: TaskComparison) -> str:
-    """Whether the chosen network beats each baseline on test, in plain words, also when it doesn't."""
+    """Which baselines the chosen network beats on test, and which not."""
     if task.chosen is None or not task.chosen.verdicts:
         return "There is no baseline to compare it with." if task.chosen else "No baseline is beaten."
     beaten = [v for v in task.chosen.verdicts if v.beaten]
@@ -58,7 +58,7 @@ def compare_with_baselines(task: TaskComparison) -> str:
 
 
 def families(task: TaskComparison, alpha: float) -> tuple[str, str]:
-    """Gradient, evolution, hybrid: what was seen, and what the tests support."""
+    """Gradient, evolution, hybrid: their median losses, and the differences that the test supports."""
     if len(task.families) < 2:
         return (
             f"All trainers are of one family ({task.families[0][0]}).",
@@ -69,7 +69,7 @@ def families(task: TaskComparison, alpha: float) -> tuple[str, str]:
 
 
 def describe_tests(contest: PairwiseTests, alpha: float) -> str:
-    """What a contest shows: the differences below alpha after correction, and the pairs left open."""
+    """The differences below alpha after correction, and the pairs without one."""
     if not contest.test:
         reason = contest.note[:1].upper() + contest.note[1:]
         return f"Which is better is not settled. {reason}" if contest.pairs else reason
@@ -84,7 +84,7 @@ def describe_tests(contest: PairwiseTests, alpha: float) -> str:
 
 
 def describe_ranking(ranking: Ranking, alpha: float) -> list[str]:
-    """Who is better over the tasks: the mean ranks, what the test supports of them, and why another is not made."""
+    """The trainers' mean ranks over tasks, the differences that the test supports, and the note."""
     means = join_names(f"{name} {mean:.2f}" for name, mean in zip(ranking.trainers, ranking.means, strict=False))
     mean_ranks = f"Mean ranks over {plural(len(ranking.tasks), 'task')}, 1 being best: {means}." if means else ""
     note = ranking.note[:1].upper() + ranking.note[1:]
@@ -108,7 +108,7 @@ TUNING = (
 
 
 def settings(tuned: TuningSummary) -> str:
-    """What tuning found. A setting of the trainer is named alone, one of network or task with its part."""
+    """The best settings of a tuning. Settings of the trainer stand alone; others name their part, network or task."""
     values = {name.removeprefix("trainer."): value for name, value in tuned.settings.items()}
     return ", ".join(
         f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
@@ -121,7 +121,11 @@ def difference(margin: float) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number for reading: 4 significant digits, 1.2 M for millions; a dash for what is not known."""
+    """A number for readers: 4 significant digits, 1.2 M for millions; a dash if it is unknown.
+
+    >>> number(0.123456), number(1_234_567), number(None)
+    ('0.1235', '1.23 M', '–')
+    """
     if value is None or not isfinite(value):
         return "∞" if value is not None and isinf(value) else "–"
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
@@ -131,6 +135,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def plural(count: int, noun: str) -> str:
+    """1 run, 2 runs."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
@@ -164,7 +169,7 @@ def _describe_undecided(pairs: Sequence[Pair], others: bool) -> str:
 
 
 def _list_winners(pairs: Sequence[Pair]) -> str:
-    """Who is lower than whom, those that win most first."""
+    """For each winner, whom it beats; those that win most first."""
     losers: dict[str, list[str]] = {}
     for p in pairs:
         losers.setdefault(str(p.better), []).append(p.b if p.better == p.a else p.a)

@@ -1,4 +1,4 @@
-"""Trainers over all tasks: the interquartile mean of relative losses, and ranks with the test that the tasks allow."""
+"""Trainers over all tasks: the interquartile mean of relative losses, and ranks with the test that fits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,16 @@ FRIEDMAN = "Friedman's test"
 
 
 def overall_results(done: DataFrame, scales: Mapping[str, float], streams: Streams) -> tuple[OverallResult, ...]:
-    """Each trainer over all tasks and networks, best first: test losses relative to each task's reference."""
+    """Each trainer over all tasks and networks: test losses relative to each task's reference.
+
+    Args:
+        done: Finished runs.
+        scales: Task → loss of its reference.
+        streams: Randomness of the bootstrap.
+
+    Returns:
+        One result per trainer, best first.
+    """
     relative = done.assign(relative=done["test_loss"] / done["task"].map(scales)).dropna(subset="relative")
     results = []
     for trainer, group in relative.groupby("trainer", sort=False):
@@ -34,9 +43,15 @@ def overall_results(done: DataFrame, scales: Mapping[str, float], streams: Strea
 
 
 def ranking(done: DataFrame, scales: Mapping[str, float], alpha: float, streams: Streams) -> Ranking:
-    """Trainers ranked task by task. Three or more: Friedman's test; two: their relative losses in pairs, by task.
+    """Rank trainers task by task. Three or more: Friedman's test; two: their relative losses, paired by task.
 
     A task is one observation, whatever its seeds and networks: only tasks are independent of each other (Demšar 2006).
+
+    Args:
+        done: Finished runs.
+        scales: Task → loss of its reference.
+        alpha: Significance level.
+        streams: Randomness of the permutations.
     """
     losses = losses_by_task(done)
     excluded = [str(task) for task in dict.fromkeys(done["task"]) if task not in losses.index]
@@ -54,7 +69,8 @@ def ranking(done: DataFrame, scales: Mapping[str, float], alpha: float, streams:
 
 
 def losses_by_task(done: DataFrame) -> DataFrame:
-    """Median test loss over runs: a row per task whose networks every trainer was run on, a column per trainer."""
+    """Median test loss over runs: a row per task, a column per trainer. Tasks that lack a trainer on a network are left
+    out."""
     cells = done.groupby(["task", "trainer"], sort=False).agg(loss=("test_loss", "median"), on=("network", "nunique"))
     networks = done.groupby("task")["network"].nunique()
     is_complete = cells["on"] == networks.loc[cells.index.get_level_values("task")].to_numpy()
@@ -63,15 +79,15 @@ def losses_by_task(done: DataFrame) -> DataFrame:
 
 
 def scales(done: DataFrame, baselines: Mapping[str, Sequence[Baseline]]) -> dict[str, float]:
-    """Task → the test loss that others are relative to: the best baseline's, or else the median finite run's.
+    """Task → loss of its reference: the best baseline's test loss, or else that of the median finite run.
 
-    NaN where that is not above 0: nothing can be relative to it.
+    NaN if it is not above 0, since no ratio to it makes sense.
     """
     return {str(task): _scale(group, baselines.get(task, ())) for task, group in done.groupby("task", sort=False)}
 
 
 def reference(baselines: Mapping[str, Sequence[Baseline]]) -> str:
-    """What losses are relative to, in words."""
+    """The reference of relative losses in words."""
     return (
         "test loss relative to the best baseline's"
         if any(baselines.values())
@@ -80,7 +96,7 @@ def reference(baselines: Mapping[str, Sequence[Baseline]]) -> str:
 
 
 def unscaled_note(scales: Mapping[str, float]) -> list[str]:
-    """A note on the tasks that the mean over tasks can't take."""
+    """A note on the tasks that are left out of the mean over tasks."""
     excluded = [task for task, scale in scales.items() if np.isnan(scale)]
     return (
         [f"Left out of the mean over tasks, having no loss above 0 to be relative to: {join_names(excluded)}."]
@@ -103,7 +119,8 @@ def _friedman(result: Ranking, losses: DataFrame, alpha: float, streams: Streams
 
 
 def _compare_two(result: Ranking, relative: DataFrame, alpha: float) -> Ranking:
-    """Friedman's test is for three or more; of two, how much they differ counts too (Demšar 2006, §3.1.3)."""
+    """Compare two trainers: unlike Friedman's test, for three or more, also by how much they differ (Demšar 2006,
+    §3.1.3)."""
     tests = compare_pairs("all tasks", relative, alpha, "task")
     if not tests.test:
         return replace(result, note=_append_note(tests.note, result.note))

@@ -1,6 +1,6 @@
-"""Who is better: pairwise tests of test losses, paired by seed, corrected together; none where seeds are too few.
+"""Pairwise tests of test losses, paired by seed and corrected together; none if there are too few seeds.
 
-Over several tasks the pairs are tasks instead of seeds (see `rankings`).
+Over several tasks the pairs are tasks instead of seeds (see `overall.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,17 @@ SIGNED_RANK, RANK_SUM = "Wilcoxon signed-rank, paired by {}", "Mann–Whitney U,
 
 
 def compare_pairs(name: str, losses: DataFrame, alpha: float, unit: str = "seed") -> PairwiseTests:
-    """All pairs of the columns of `losses` (index: seeds, or another `unit`; NaN: not run, infinite: failed)."""
+    """Compare all pairs of contestants.
+
+    Args:
+        name: The question: a network, "all networks", "families" or "all tasks".
+        losses: Test losses, a row per seed (or other `unit`), a column per contestant. NaN: not run; infinite: failed.
+        alpha: Significance level.
+        unit: What a row is, in words.
+
+    Returns:
+        Effect sizes of all pairs, and tests if there are enough rows.
+    """
     columns = [str(column) for column in losses.columns]
     samples = [_sample(losses, a, b) for a, b in combinations(losses.columns, 2)]
     names = list(combinations(columns, 2))
@@ -36,9 +46,9 @@ def compare_pairs(name: str, losses: DataFrame, alpha: float, unit: str = "seed"
 
 
 def losses_by_seed(runs: DataFrame, by: str) -> DataFrame:
-    """Test loss, a row per seed and a column per `by` (trainer or family): the median over the runs that share both.
+    """Test losses, a row per seed and a column per `by` (trainer or family): the median over the runs that share both.
 
-    A seed is left out of a column where some of its runs are missing, lest it be judged on other networks.
+    A seed whose runs are incomplete is left out of its column, because its median would be over other networks.
     """
     groups = runs.groupby(["seed", by], sort=False)["test_loss"].agg(["median", "size"]).reset_index()
     full = groups["size"] == groups.groupby(by)["size"].transform("max")
@@ -56,7 +66,7 @@ def _run_tests(effects: Sequence[Pair], samples: Sequence[tuple[Sample, Sample, 
 
 
 def _sample(losses: DataFrame, a: str, b: str) -> tuple[Sample, Sample, bool]:
-    """The two columns, paired when at least half of the smaller one's seeds are in both."""
+    """The two columns, paired if at least half of the smaller one's seeds are in both."""
     x, y = losses[a].dropna(), losses[b].dropna()
     common = x.index.intersection(y.index)
     if paired := 2 * len(common) >= min(len(x), len(y)) and len(common) > 0:
@@ -65,7 +75,7 @@ def _sample(losses: DataFrame, a: str, b: str) -> tuple[Sample, Sample, bool]:
 
 
 def _too_few_reason(samples: Sequence[tuple[Sample, Sample, bool]], alpha: float, unit: str) -> str:
-    """Why no test is printed: not even the clearest data could come out below alpha after correction."""
+    """Why there is no test: not even the clearest data could give a p below alpha after correction. Empty otherwise."""
     smallest_p = [
         statistics.min_p_value(len(a)) if paired else statistics.min_p_value(len(a), len(b)) for a, b, paired in samples
     ]

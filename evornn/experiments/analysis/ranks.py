@@ -1,7 +1,7 @@
-"""Who is better over several tasks: Friedman's test on ranks and Nemenyi's critical difference (Demšar 2006).
+"""Comparisons over several tasks: Friedman's test on ranks and Nemenyi's critical difference (Demšar 2006).
 
 Losses are [N, k]: a row per task, a column per contestant; lower is better. Only their order within a task counts, so
-tasks of any scale go together; a loss that is not finite is the worst. Rank 1 is the best, ties share their mean rank.
+tasks may have any scale; a non-finite loss is the worst. Rank 1 is the best, ties share their mean rank.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def ranks(losses: ArrayLike) -> Sample:
 def friedman(losses: ArrayLike, streams: Streams) -> tuple[float, float]:
     """Friedman's χ² with k − 1 degrees of freedom, corrected for ties, and its p (Demšar 2006, §3.2.2).
 
-    p is the share of 9999 shuffles of the ranks within tasks that give so large a χ², the data themselves counted among
-    them (Phipson & Smyth 2010). The tails of χ² and F are far off for few tasks: where three tasks agree on the order
-    of three contestants, p is 1/36, χ² says 0.0498 and F (Iman & Davenport 1980) says 0.
+    p is the share of 9999 permutations of the ranks within tasks whose χ² is at least as large, the data included
+    (Phipson & Smyth 2010). The tails of χ² and F are far off for few tasks: if three tasks agree on the order of three
+    contestants, p is 1/36, but χ² gives 0.0498 and F (Iman & Davenport 1980) gives 0.
     """
     rank_matrix = ranks(losses)
     middle = (rank_matrix.shape[1] + 1) / 2
@@ -45,10 +45,15 @@ def friedman(losses: ArrayLike, streams: Streams) -> tuple[float, float]:
 
 
 def critical_difference(contestants: int, tasks: int, alpha: float = 0.05) -> float:
-    """Nemenyi's: mean ranks further apart differ, all pairs judged together (Demšar 2006, §3.2.2).
+    """Nemenyi's critical difference: mean ranks further apart differ, all pairs tested together (Demšar 2006, §3.2.2).
 
-    CD = q √(k (k + 1) / 6 N), q being the studentised range's quantile for k means and infinite degrees of freedom,
-    over √2.
+    CD = q √(k (k + 1) / 6 N), where q is the quantile of the studentised range for k means and infinite degrees of
+    freedom, divided by √2.
+
+    Args:
+        contestants: k.
+        tasks: N.
+        alpha: Significance level.
     """
     from scipy.stats import studentized_range
 
@@ -57,7 +62,7 @@ def critical_difference(contestants: int, tasks: int, alpha: float = 0.05) -> fl
 
 
 def find_cliques(mean_ranks: ArrayLike, critical: float) -> list[tuple[int, int]]:
-    """First and last of each largest group whose mean ranks, given in ascending order, lie closer than `critical`."""
+    """First and last index of each largest group whose mean ranks (in ascending order) are closer than `critical`."""
     means = np.asarray(mean_ranks, np.float64)
     cliques: list[tuple[int, int]] = []
     for first, lowest in enumerate(means):
@@ -68,7 +73,7 @@ def find_cliques(mean_ranks: ArrayLike, critical: float) -> list[tuple[int, int]
 
 
 def min_tasks(contestants: int, alpha: float = 0.05) -> int:
-    """Tasks needed before any ranks of three or more contestants could come out below `alpha`; never less than three.
+    """Fewest tasks on which three or more contestants could differ significantly; at least three.
 
     Friedman's p is smallest where all N tasks agree on one order: 1 / (k!)ᴺ⁻¹.
     """

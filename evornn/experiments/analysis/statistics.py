@@ -1,7 +1,7 @@
-"""Statistics for comparing stochastic trainers: few runs, skewed losses, runs that fail or never arrive.
+"""Statistics for comparing stochastic trainers: few runs, skewed losses, runs that fail or never reach a target.
 
-Losses are better when lower. A loss that is NaN or infinite, as of a run that failed, ranks as the worst of all.
-Samples are 1-d arrays over runs; every bootstrap draws from a named stream, so the same data give the same interval.
+Lower losses are better. A NaN or infinite loss, as of a failed run, ranks as the worst. Samples are 1-d arrays over
+runs. Every bootstrap draws from a named stream, so the same data give the same interval.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its 95 % interval; infinite where nothing bounds it."""
+    """An estimate and its 95 % interval, with infinite ends if it is unbounded."""
 
     value: float
     low: float
@@ -31,7 +31,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Summary:
-    """Median and quartiles of `count` values, of which `bad` were not finite and rank worst."""
+    """Median and quartiles of `count` values, of which `bad` are not finite and rank worst."""
 
     median: float
     q25: float
@@ -41,16 +41,19 @@ class Summary:
 
 
 class Runtimes(NamedTuple):
-    """What each run spent until it reached the target, or all that it spent if it never did."""
+    """Runtimes of runs [R] to a target."""
 
-    cost: ArrayLike
+    cost: ArrayLike  # network steps until the target; all of a run's steps if it never reached it
     reached: Sequence[bool]
 
 
 def a12(a: ArrayLike, b: ArrayLike) -> float:
-    """Probability that a value of `a` exceeds one of `b`, ties counting half (Vargha & Delaney 2000).
+    """A12: probability that a value of `a` exceeds one of `b`, ties counting half (Vargha & Delaney 2000).
 
-    0.5 is no difference; 0.56, 0.64 and 0.71 from it upwards are called small, medium and large.
+    0.5 is no difference; effects from 0.56, 0.64 and 0.71 upwards are called small, medium and large.
+
+    >>> a12([1, 2, 3], [0, 1, 2])
+    0.7777777777777778
     """
     from scipy.stats import mannwhitneyu
 
@@ -59,7 +62,11 @@ def a12(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def holm(p: ArrayLike) -> Sample:
-    """p values corrected for their number by Holm's step-down procedure (Holm 1979), in the order given."""
+    """Correct p values for multiple comparisons by Holm's step-down procedure (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
     p = np.asarray(p, np.float64)
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
@@ -69,22 +76,36 @@ def holm(p: ArrayLike) -> Sample:
 
 
 def expected_running_time(cost: ArrayLike, reached: ArrayLike) -> float:
-    """ERT: the cost of all runs, failures included, for each success (COCO; Hansen et al. 2021). Infinite without any.
+    """Expected running time (ERT): cost of all runs, including unsuccessful ones, per success (COCO; Hansen et al.
+    2021). Infinite without a success. See `Runtimes`.
 
-    `cost` is what each run spent until it reached the target, or all that it spent if it never did.
+    >>> expected_running_time([100, 200, 300], [True, True, False])
+    300.0
     """
     cost, hit = np.asarray(cost, np.float64), np.asarray(reached, bool)
     return float(cost.sum() / hit.sum()) if hit.any() else float("inf")
 
 
 def expected_running_time_interval(cost: ArrayLike, reached: ArrayLike, streams: Streams) -> Interval:
-    """ERT with its bootstrapped 95 % interval: whole runs are drawn again, with their success."""
+    """ERT with its bootstrapped 95 % interval: runs are resampled together with their success.
+
+    Args:
+        cost: As in `Runtimes` [R].
+        reached: As in `Runtimes` [R].
+        streams: Randomness of the bootstrap.
+    """
     times = _bootstrap_times(cost, reached, streams.child("ert"))
     return Interval(expected_running_time(cost, reached), *_percentiles(times))
 
 
 def expected_running_time_ratio(a: Runtimes, b: Runtimes, streams: Streams) -> Interval:
-    """ERT of `a` by that of `b`, each costs and successes, with a 95 % interval: the runs of both are drawn again."""
+    """ERT of `a` divided by that of `b`, with its bootstrapped 95 % interval: the runs of both are resampled.
+
+    Args:
+        a: Runtimes of one trainer.
+        b: Runtimes of the other.
+        streams: Randomness of the bootstrap.
+    """
     times = [_bootstrap_times(*runs, streams.child(name)) for name, runs in (("a", a), ("b", b))]
     with np.errstate(invalid="ignore"):
         ratios = times[0] / times[1]  # NaN, which ranks last, where neither has any success
@@ -101,9 +122,14 @@ def interquartile_mean(values: ArrayLike) -> Sample:
 def stratified_bootstrap(
     strata: Sequence[ArrayLike], streams: Streams, statistic: Callable[[Sample], Sample] = interquartile_mean
 ) -> Interval:
-    """`statistic` (along the last axis) of all strata together, with a 95 % interval from runs redrawn *within* strata.
+    """A statistic of all strata together, with its 95 % interval from runs resampled *within* strata.
 
     A stratum is a (task, network) pair, so that no resample loses a task (Agarwal et al. 2021).
+
+    Args:
+        strata: Samples.
+        streams: Randomness of the bootstrap.
+        statistic: Works along the last axis.
     """
     samples = [nan_to_inf(stratum) for stratum in strata]
     rng = streams.child("strata").at(0)
@@ -120,32 +146,32 @@ def success_rate(successes: int, runs: int) -> Interval:
 
 
 def summarise(values: ArrayLike) -> Summary:
-    """Median and quartiles; where a quartile falls on a run that is not finite, it is infinite."""
+    """Median and quartiles; a quartile that falls on a non-finite value is infinite."""
     ordered = np.sort(nan_to_inf(values))
     low, middle, high = (_quantile(ordered, q) for q in (0.25, 0.5, 0.75))
     return Summary(middle, low, high, len(ordered), int(np.isinf(ordered).sum()))
 
 
 def ecdf(costs: ArrayLike, total: int) -> tuple[Sample, Sample]:
-    """Runtimes in order and the share of all `total` attempts that had arrived by then; the rest never did."""
+    """Empirical distribution of runtimes: sorted finite runtimes, and the share of all `total` attempts up to each."""
     x = np.sort(np.asarray(costs, np.float64))
     x = x[np.isfinite(x)]
     return x, np.arange(1, len(x) + 1) / max(total, 1)
 
 
 def signed_rank(a: ArrayLike, b: ArrayLike) -> tuple[float, int]:
-    """Wilcoxon's paired signed-rank test, two-sided: p, and which is lower on the whole (-1 `a`, 1 `b`, 0 neither).
+    """Wilcoxon's paired signed-rank test, two-sided: p, and which sample is lower (-1 `a`, 1 `b`, 0 neither).
 
-    Two runs that both failed are a tie, left out; a failed run differs from any other by more than all finite ones do.
-    Exact for ties too, by adding up the ranks' sums over all signs; scipy, which this agrees with, walks through the 2ⁿ
-    signs (13 pairs: 1 s).
+    Two failed runs are a tie, which is left out; a failed run differs from a finite one by more than any two finite
+    ones. The test is exact, also with ties: it convolves the distribution of rank sums over all signs. scipy, with
+    which it agrees, enumerates the 2ⁿ signs (13 pairs: 1 s).
     """
     from scipy.stats import rankdata
 
     a, b = _inf_to_finite(a, b)
     difference = (a - b)[a != b]
     ranks = np.rint(2 * rankdata(np.abs(difference))).astype(int)  # doubled: tied ranks are halves
-    chance = np.ones(1)  # of each sum of the positive differences' ranks
+    chance = np.ones(1)  # probability of each sum of the positive differences' ranks
     for rank in ranks:
         chance = (np.pad(chance, (0, rank)) + np.pad(chance, (rank, 0))) / 2
     above, below = ranks[difference > 0].sum(), ranks[difference < 0].sum()
@@ -153,7 +179,7 @@ def signed_rank(a: ArrayLike, b: ArrayLike) -> tuple[float, int]:
 
 
 def rank_sum(a: ArrayLike, b: ArrayLike) -> tuple[float, int]:
-    """Mann–Whitney's unpaired test, two-sided: p, and which is lower on the whole (-1 `a`, 1 `b`, 0 neither)."""
+    """Mann–Whitney's unpaired test, two-sided: p, and which sample is lower (-1 `a`, 1 `b`, 0 neither)."""
     from scipy.stats import mannwhitneyu
 
     a, b = nan_to_inf(a), nan_to_inf(b)
@@ -162,23 +188,23 @@ def rank_sum(a: ArrayLike, b: ArrayLike) -> tuple[float, int]:
 
 
 def min_p_value(a: int, b: int | None = None) -> float:
-    """The smallest two-sided p that any data could give: for `a` pairs, or for `a` against `b` unpaired runs."""
+    """The smallest two-sided p that any data can give: with `a` pairs, or with `a` and `b` unpaired runs."""
     return 1.0 if a == 0 or b == 0 else min(1.0, 2 / (2**a if b is None else comb(a + b, a)))
 
 
 def min_pairs(comparisons: int, alpha: float = 0.05) -> int:
-    """Paired seeds needed before Holm's correction over so many comparisons lets any of them come out below `alpha`."""
+    """Fewest paired seeds with which one of so many comparisons can be significant after Holm's correction."""
     return next(n for n in range(1, 100) if min_p_value(n) * comparisons < alpha)
 
 
 def nan_to_inf(values: ArrayLike) -> Sample:
-    """Values as float64 with NaN and minus infinity, which no loss can honestly be, as plus infinity."""
+    """Values as float64, with NaN and minus infinity, which no valid loss can be, as plus infinity."""
     array = np.asarray(values, np.float64)
     return np.where(np.isfinite(array), array, np.inf)
 
 
 def _inf_to_finite(a: ArrayLike, b: ArrayLike) -> tuple[Sample, Sample]:
-    """Infinite losses as one finite value far enough off that its differences rank above all the others."""
+    """Replace infinite losses by one finite value, so large that differences to it rank above all others."""
     both = nan_to_inf(np.stack([np.asarray(a, np.float64), np.asarray(b, np.float64)]))
     finite = both[np.isfinite(both)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
@@ -187,7 +213,7 @@ def _inf_to_finite(a: ArrayLike, b: ArrayLike) -> tuple[Sample, Sample]:
 
 
 def _bootstrap_times(cost: ArrayLike, reached: ArrayLike, streams: Streams) -> Sample:
-    """[RESAMPLES] ERT of runs drawn with replacement."""
+    """ERT of runs drawn with replacement [RESAMPLES]."""
     cost, hit = np.asarray(cost, np.float64), np.asarray(reached, bool)
     rows = streams.at(0).integers(len(cost), size=(RESAMPLES, len(cost)))
     wins = hit[rows].sum(axis=1)
@@ -200,7 +226,7 @@ def _percentiles(values: Sample) -> tuple[float, float]:
 
 
 def _quantile(ordered: Sample, q: float) -> float:
-    """Linear between neighbours, as numpy's, but infinity beside infinity stays infinite instead of NaN."""
+    """Linear between neighbours, like numpy's; but between two infinities it is infinite instead of NaN."""
     if not len(ordered):
         return float("nan")
     position = q * (len(ordered) - 1)

@@ -1,8 +1,8 @@
-"""Fixed targets, and what each run spent until it reached them.
+"""Fixed targets, and the cost at which each run reached them.
 
-A target is a loss named openly, never tuned to a trainer: those the spec declares (training loss, hit exactly), the
-validation loss of each baseline, and quantiles of what all compared runs together reached. Validation targets are read
-off the curves at budget marks, so a runtime is exact to one mark (1/200 of the budget unless set otherwise).
+Targets are losses that don't depend on a trainer: those of the spec (training loss, hit exactly), the validation loss
+of each baseline, and quantiles over all compared runs. Hits of validation targets are read from the curves at budget
+marks, so a runtime is exact to one mark.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RUNGS = 20
 
 @dataclass(frozen=True)
 class Target:
-    """A loss to reach; `measure` is validation (champion at budget marks) or training (hit exactly)."""
+    """A loss to reach. `measure`: "validation" (of the champion at budget marks) or "training" (hit exactly)."""
 
     name: str
     loss: float
@@ -35,7 +35,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Track:
-    """A run's champion over its budget marks: network steps and seconds spent [M], validation loss [M]."""
+    """A run's champion over its M budget marks: network steps, seconds and validation loss, each [M]."""
 
     network_steps: Sample
     seconds: Sample
@@ -44,23 +44,24 @@ class Track:
 
 @dataclass(frozen=True)
 class TaskRuns:
-    """A task's runs, the targets they are measured by, and the network steps that are its unit of cost."""
+    """The runs of a task and its targets."""
 
     runs: DataFrame
     targets: tuple[Target, ...]
-    unit: float = 1.0
+    unit: float = 1.0  # of cost, in network steps
 
     def of_trainer(self, trainer: str) -> TaskRuns:
+        """The runs of one trainer."""
         return replace(self, runs=self.runs[self.runs["trainer"] == trainer])
 
     def start(self, tracks: Mapping[int, Track]) -> float:
-        """Cost of the first budget mark; infinite where no run has come to it."""
+        """Cost of the first budget mark; infinite if no run has reached it."""
         firsts = (track.network_steps[1] for track in _tracks_of(self.runs, tracks) if len(track.network_steps) > 1)
         return float(min(firsts, default=np.inf)) / self.unit
 
 
 def targets(runs: DataFrame, baselines: Sequence[Baseline]) -> tuple[Target, ...]:
-    """The targets of one task, easiest first; `runs` are all that are compared on it."""
+    """The targets of one task, easiest first; `runs` are all runs on it."""
     declared = {text for hits in runs["hits"] if isinstance(hits, Mapping) for text in hits}
     goals = [Target(f"training loss {text}", float(text), "training") for text in declared]
     goals += [Target(b.name, float(b.valid), baseline=True) for b in baselines if np.isfinite(b.valid)]
@@ -71,7 +72,13 @@ def targets(runs: DataFrame, baselines: Sequence[Baseline]) -> tuple[Target, ...
 
 
 def headline(candidates: Sequence[Target], runs: DataFrame, tracks: Mapping[int, Track]) -> Target | None:
-    """The target that success rates are quoted for: the best baseline; where no run reaches it, half of all runs."""
+    """The target that success rates refer to: the best baseline, or if no run reaches it, half of all runs.
+
+    Args:
+        candidates: Targets of the task.
+        runs: Runs on the task.
+        tracks: Run → its track.
+    """
     best = min((t for t in candidates if t.baseline), key=lambda t: t.loss, default=None)
     if best is not None and costs(runs, tracks, best)[1].any():
         return best
@@ -79,7 +86,7 @@ def headline(candidates: Sequence[Target], runs: DataFrame, tracks: Mapping[int,
 
 
 def ladder(runs: DataFrame, tracks: Mapping[int, Track]) -> tuple[Target, ...]:
-    """Targets for the ECDF of runtimes, evenly spaced (in the logarithm) from where runs start to the best end."""
+    """Targets for the ECDF of runtimes, evenly spaced on a logarithmic scale from the initial to the best loss."""
     finite = [track.champion_valid[np.isfinite(track.champion_valid)] for track in _tracks_of(runs, tracks)]
     finite = [losses for losses in finite if len(losses)]
     if not finite:
@@ -90,9 +97,16 @@ def ladder(runs: DataFrame, tracks: Mapping[int, Track]) -> tuple[Target, ...]:
 
 
 def costs(runs: DataFrame, tracks: Mapping[int, Track], target: Target) -> tuple[Sample, np.ndarray]:
-    """For each run [R]: network steps spent until it reached the target (all it spent if it never did), and whether.
+    """The cost at which each run reached a target.
 
-    A run that failed has no network to show, so it reached nothing, whatever its curve says.
+    Args:
+        runs: The R runs.
+        tracks: Run → its track.
+        target: The target.
+
+    Returns:
+        Network steps until the target, or all of a run's steps if it never reached it [R]; and whether it did [R]. A
+        failed run never did, whatever its curve says, since it has no network.
     """
     spent, reached = np.zeros(len(runs)), np.zeros(len(runs), bool)
     for k, row in enumerate(runs.itertuples()):
@@ -105,7 +119,7 @@ def costs(runs: DataFrame, tracks: Mapping[int, Track], target: Target) -> tuple
 
 
 def tracks(curves: DataFrame) -> dict[int, Track]:
-    """Curves by run, in the order of their marks."""
+    """Run → its track, in the order of its marks."""
     return {int(run): _track(group) for run, group in curves.sort_values(["run", "mark"]).groupby("run")}
 
 
@@ -126,7 +140,7 @@ def _validation_hit(track: Track | None, target: Target) -> float | None:
 
 
 def _total_steps(network_steps: float, track: Track | None) -> float:
-    """All that a run spent; a run that failed has no total of its own but the one of its last mark."""
+    """All network steps of a run; of a failed one, up to its last mark."""
     if network_steps is not None and np.isfinite(network_steps):
         return float(network_steps)
     return float(track.network_steps[-1]) if track is not None and len(track.network_steps) else 0.0

@@ -1,1 +1,1 @@
-"""From a comparison to what people look at: figures, tables, the HTML report, the terminal."""
+"""Presents a comparison: figures, the HTML report, tables in the terminal."""

@@ -50,10 +50,17 @@ def learning_curves(
     reference: tuple[str, float] | None = None,
     theme: str = "light",
 ) -> Figure:
-    """Validation loss of the best so far: median and middle half over seeds, against network steps or seconds.
+    """Validation loss of the champion so far: median and middle half over seeds.
 
-    Where failed runs leave no upper quartile the band goes to the top, and where most failed the line ends.
-    `reference` is drawn as a horizontal line, say the best baseline's validation loss.
+    The band reaches the top where failed runs leave no finite upper quartile; the line ends where most runs failed.
+
+    Args:
+        runs: Finished runs of one task and network.
+        tracks: Run → its track.
+        styles: Trainer → style.
+        x: "network_steps" or "seconds".
+        reference: Name and loss of a horizontal line, such as the best baseline's.
+        theme: "light" or "dark".
     """
     bands = {name: _band(group, tracks, x) for name, group in runs.groupby("trainer", sort=False)}
     figure = axes(theme, STEPS if x == "network_steps" else SECONDS, "validation loss, best so far")
@@ -73,7 +80,14 @@ def learning_curves(
 def final_losses(
     runs: DataFrame, styles: Styles, reference: tuple[str, float] | None = None, theme: str = "light"
 ) -> Figure:
-    """Test loss of every run (a point each) and its quartiles, by network and trainer. Failed runs have no point."""
+    """Test loss of every run (a point each) and quartiles, by network and trainer. Failed runs have no point.
+
+    Args:
+        runs: Finished runs of one task.
+        styles: Trainer → style.
+        reference: Name and loss of a horizontal line, such as the best baseline's.
+        theme: "light" or "dark".
+    """
     figure = axes(theme, "network", "test loss")
     for name, group in runs.groupby("trainer", sort=False):
         style = styles[name]
@@ -92,11 +106,18 @@ def final_losses(
 def runtimes(
     problems: Sequence[TaskRuns], tracks: Mapping[int, Track], styles: Styles, theme: str = "light", x: str = STEPS
 ) -> Figure:
-    """ECDF of runtimes: the share of (run, target) pairs solved within so many network steps. Higher is better.
+    """ECDF of runtimes: the share of (run, target) pairs reached within so many network steps. Higher is better.
 
-    Over targets of one task or of several, each in its own unit, as in COCO (Hansen et al. 2021), but without simulated
-    restarts: what never arrives is never counted. The logarithmic axis begins at the first budget mark, where targets
-    met by the untrained network are counted.
+    It aggregates targets of one or several tasks, each in its own unit of cost, as in COCO (Hansen et al. 2021), but
+    without simulated restarts: a target that a run never reaches never counts. The logarithmic axis begins at the first
+    budget mark, where targets that the untrained network meets are counted.
+
+    Args:
+        problems: Runs and targets of each task.
+        tracks: Run → its track.
+        styles: Trainer → style.
+        theme: "light" or "dark".
+        x: Title of the axis: STEPS, or BUDGET for several tasks.
     """
     figure = axes(theme, x, "share of (run, target) pairs reached")
     start = min((first for problem in problems if np.isfinite(first := problem.start(tracks))), default=1.0)
@@ -109,7 +130,14 @@ def runtimes(
 
 
 def success_rates(cells: Sequence[ResultCell], target: str, styles: Styles, theme: str = "light") -> Figure:
-    """Share of runs that reached the target, with Wilson's 95 % interval, by network and trainer."""
+    """Share of runs that reached a target, with Wilson's 95 % interval, by network and trainer.
+
+    Args:
+        cells: The cells of a task.
+        target: Name of the target.
+        styles: Trainer → style.
+        theme: "light" or "dark".
+    """
     figure = axes(theme, "network", "runs that reached it")
     for name in dict.fromkeys(cell.trainer for cell in cells):
         trainer_cells = [cell for cell in cells if cell.trainer == name]
@@ -125,7 +153,7 @@ def success_rates(cells: Sequence[ResultCell], target: str, styles: Styles, them
 
 
 def effect_sizes(contest: PairwiseTests, theme: str = "light") -> Figure:
-    """A12 of every pair: how likely the row's loss is lower than the column's; * where the corrected test says so."""
+    """A12 of every pair: probability that the row's loss is lower than the column's; * if the corrected test agrees."""
     names = [label(name) for name in contest.contestants]
     size, marks = np.full((len(names), len(names)), np.nan), np.full((len(names), len(names)), "", object)
     for pair in contest.pairs:
@@ -147,7 +175,15 @@ def effect_sizes(contest: PairwiseTests, theme: str = "light") -> Figure:
 def forecasts(
     forecast: Forecast, styles: Styles, baselines: Sequence[Baseline] = (), output: int = 0, theme: str = "light"
 ) -> Figure:
-    """The real series and the first prediction over the test split; the others and baselines appear when clicked."""
+    """The measured series and the first prediction on the test split; other predictions and baselines show on click.
+
+    Args:
+        forecast: Predictions of networks.
+        styles: Trainer → style.
+        baselines: Baselines with predictions.
+        output: Which of the O outputs.
+        theme: "light" or "dark".
+    """
     times, chart = list(forecast.chart.times), forecast.chart
     figure = axes(theme, "time", label(chart.unit) or "value")
     history_times = _history_times(times, chart.history)
@@ -167,7 +203,14 @@ def forecasts(
 
 
 def predicted_true(forecast: Forecast, styles: Styles, output: int = 0, theme: str = "light") -> Figure:
-    """Predicted against measured values on the test split; on the diagonal a prediction is exact."""
+    """Predicted against measured values on the test split; exact predictions lie on the diagonal.
+
+    Args:
+        forecast: Predictions of networks.
+        styles: Trainer → style.
+        output: Which of the O outputs.
+        theme: "light" or "dark".
+    """
     chart, truth = forecast.chart, forecast.chart.truth[:, output]
     unit = f" [{label(chart.unit)}]" if chart.unit else ""
     figure = axes(theme, f"measured{unit}", f"predicted{unit}")
@@ -183,7 +226,7 @@ def predicted_true(forecast: Forecast, styles: Styles, output: int = 0, theme: s
 
 
 def _ecdf_steps(problems: Sequence[TaskRuns], tracks: Mapping[int, Track], start: float) -> tuple[Sample, Sample]:
-    """Costs at which (run, target) pairs were reached, none before `start`, and the share by then, to the last cost."""
+    """Costs at which (run, target) pairs were reached, at least `start` each, and the share reached by then."""
     pair_costs = [(costs(p.runs, tracks, goal), p.unit) for p in problems for goal in p.targets]
     costs_reached = np.concatenate([spent[hit] / unit for (spent, hit), unit in pair_costs] or [np.zeros(0)])
     x, share = statistics.ecdf(np.maximum(costs_reached, start), sum(len(hit) for (_, hit), _ in pair_costs))
@@ -198,7 +241,7 @@ def _style_of(forecast: Forecast, styles: Styles, name: str, mark: str) -> dict[
 
 
 def _band(group: DataFrame, tracks: Mapping[int, Track], x: str) -> tuple[Sample, Sample, Sample, Sample]:
-    """Lower quartile, median, upper quartile over runs on a common grid of x; each run is a step function of x."""
+    """Grid of x, and on it lower quartile, median and upper quartile over runs; each run is a step function of x."""
     known = [(tracks[row.run], row.state) for row in group.itertuples() if row.run in tracks]
     if not known:
         return np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0)
@@ -211,13 +254,13 @@ def _band(group: DataFrame, tracks: Mapping[int, Track], x: str) -> tuple[Sample
 
 
 def _step_values(x: Sample, y: Sample, at: Sample, state: str) -> Sample:
-    """The last value at or before each point. A finished run keeps its champion; a failed one has none at the end."""
+    """The last value at or before each point. A finished run keeps its champion; a failed one loses it at its end."""
     values = y[np.maximum(np.searchsorted(x, at, side="right") - 1, 0)]
     return np.where(at > x[-1], np.inf, values) if state == "failed" else values
 
 
 def _history_times(times: Sequence[str], history: Floats) -> list[str]:
-    """Times of the values before the test split, continuing its spacing backwards; none where that can't be told."""
+    """Times of the values before the test split, extrapolated backwards; none if the spacing is irregular."""
     import pandas as pd
 
     count = min(len(history), max(len(times) // 2, 1))
@@ -232,10 +275,10 @@ def _history_times(times: Sequence[str], history: Floats) -> list[str]:
 
 
 def _loss_axis(figure: Figure, losses: Sample) -> None:
-    """Logarithmic where losses are positive and span more than a factor of three."""
+    """Make the axis logarithmic if losses are positive and span more than a factor of three."""
     finite = losses[np.isfinite(losses)]
     if len(finite) and finite.min() > 0 and finite.max() > 3 * finite.min():
-        few = finite.max() < 300 * finite.min()  # then a decade has ticks at 1, 2 and 5
+        few = finite.max() < 300 * finite.min()  # ticks at 1, 2 and 5
         figure.update_yaxes(type="log", tickformat=".3~g", dtick="D2" if few else None)
 
 

@@ -16,13 +16,13 @@ from evornn.tasks.core.task import Baseline
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-MAX_SIZE = 300  # rows or columns of a matrix that is drawn
-MAX_TICKS = 16  # rows or columns that all have their number
-MAX_MATRICES = 12  # matrices that are drawn, the largest first
+MAX_SIZE = 300  # rows or columns; larger matrices are not drawn
+MAX_TICKS = 16  # rows or columns; with more, not every one has a number
+MAX_MATRICES = 12  # the largest ones are drawn
 
 
 def network_figures(portrait: NetworkSummary, baselines: Sequence[Baseline] = ()) -> list[tuple[str, Figure]]:
-    """All charts of a network in reading order, each with the sentence that says how to read it."""
+    """All charts of a network in reading order, each with its caption."""
     figures: list[tuple[str, Figure]] = []
     if portrait.forecast is not None:
         figures.append(
@@ -45,7 +45,7 @@ def network_figures(portrait: NetworkSummary, baselines: Sequence[Baseline] = ()
 
 
 def weights(values: Floats, theme: str = "light") -> Figure:
-    """A matrix [rows, columns] as a heat map: to whom, from whom; blue is positive, orange negative."""
+    """A matrix [rows, columns] as a heat map, from columns to rows; blue is positive, orange negative."""
     return _heatmap(values, "from", "to", "from %{x} to %{y}: %{z:.4g}", theme)
 
 
@@ -55,7 +55,7 @@ def activity(values: Floats, theme: str = "light") -> Figure:
 
 
 def eigenvalues(matrices: Mapping[str, Floats], theme: str = "light") -> Figure:
-    """Eigenvalues of square matrices in the complex plane, with the unit circle; none of a matrix that isn't finite."""
+    """Eigenvalues of square matrices in the complex plane, with the unit circle. A non-finite matrix has none."""
     figure = axes(theme, "real part", "imaginary part")
     turn = np.linspace(0, 2 * np.pi, 181)
     figure.add_scatter(
@@ -72,7 +72,7 @@ def eigenvalues(matrices: Mapping[str, Floats], theme: str = "light") -> Figure:
 
 
 def trajectory(episode: Trajectory, theme: str = "light") -> Figure:
-    """The states of a plant over its control steps, one below the other."""
+    """The states of a plant over its control steps, one chart below the other."""
     figure, count = axes(theme, "control step", ""), len(episode.states)
     steps = np.arange(len(episode.path))
     for k, (name, style) in enumerate(styles(episode.states).items()):
@@ -86,7 +86,7 @@ def trajectory(episode: Trajectory, theme: str = "light") -> Figure:
 
 
 def _heatmap(values: Floats, x: str, y: str, hover: str, theme: str) -> Figure:
-    """A heat map around zero; what is not finite is a hole."""
+    """A heat map centred at zero; non-finite values are holes."""
     finite: Any = np.where(np.isfinite(values), values, np.nan)
     most = float(np.nanmax(np.abs(finite))) if np.isfinite(finite).any() else 1.0
     figure = axes(theme, x, y)

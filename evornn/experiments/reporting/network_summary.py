@@ -1,4 +1,4 @@
-"""A trained network as arrays to look at: weights, recurrent matrices, activity over a sequence, what it does.
+"""A trained network as arrays to plot: weights, recurrent matrices, activity over a sequence, forecast or trajectory.
 
 Everything is computed on this machine's CPU, from the genome and the task's test split.
 """
@@ -20,14 +20,14 @@ from evornn.tasks.core.world import Rollouts
 from evornn.training.plant_problem import PlantProblem
 from evornn.training.world_problem import WorldProblem
 
-MAX_STEPS = 200  # steps of a sequence whose activity is shown
+MAX_STEPS = 200  # time steps of the activity
 MAX_EPISODE_STEPS = 1000  # control steps of a trajectory
-NO_STATE = ("y", "t")  # carried from call to call, but no activity
+NO_STATE = ("y", "t")  # carried from call to call, but not activity
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The first episode of what is controlled: a plant's states, or what an environment showed, over its steps."""
+    """The first episode of a control task: the states of a plant, or the observations of an environment."""
 
     states: tuple[str, ...]
     path: Floats  # [T + 1, states]
@@ -35,7 +35,7 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class NetworkSummary:
-    """What there is to see of a network. Parts that its architecture or its task doesn't have are empty."""
+    """Arrays of a network. Parts that its architecture or its task doesn't have are empty."""
 
     weights: Mapping[str, Floats]  # block → [rows, columns]; vectors are one column
     recurrent: Mapping[str, Floats]  # square matrices from a layer's state to itself
@@ -45,7 +45,14 @@ class NetworkSummary:
 
 
 def summarise_network(network: Network, data: Data, genome: Genome, name: str = "network") -> NetworkSummary:
-    """Look at a network [n]; `name` is what its forecast is called."""
+    """Compute the summary of a network.
+
+    Args:
+        network: The network.
+        data: Its task's data, of which the test split is used.
+        genome: Parameters [n].
+        name: Label of its forecast.
+    """
     layout = network.layout
     weights = {block: matrix(layout, genome, block) for block in (*layout.blocks, *layout.fixed_weights)}
     weights = {block: values for block, values in weights.items() if values.size}
@@ -58,7 +65,16 @@ def summarise_network(network: Network, data: Data, genome: Genome, name: str = 
 
 
 def matrix(layout: BaseLayout, genome: Genome, name: str) -> Floats:
-    """[rows, columns] a block of a genome [n], or weights that the architecture fixes; what a mask leaves out is 0."""
+    """The weights of one block.
+
+    Args:
+        layout: Layout of the network.
+        genome: Parameters [n].
+        name: Name of a block, or of weights that the architecture fixes.
+
+    Returns:
+        Weights [rows, columns]; 0 where a mask leaves out a weight.
+    """
     if name in layout.fixed_weights:
         return layout.fixed_weights[name]
     block = layout.blocks[name]
@@ -71,7 +87,7 @@ def matrix(layout: BaseLayout, genome: Genome, name: str) -> Floats:
 
 
 def _recurrent_blocks(layout: BaseLayout) -> list[str]:
-    """Blocks whose source is a state of their own layer and which are square."""
+    """Square blocks whose source is a state of their own layer."""
     if not isinstance(layout, Layout):
         return [name for name, block in layout.blocks.items() if len(set(block.shape)) == 1 and len(block.shape) == 2]
     states = layout.trace.states

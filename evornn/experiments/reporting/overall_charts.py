@@ -15,11 +15,18 @@ if TYPE_CHECKING:
 
     from evornn.experiments.reporting.charts import Styles
 
-RULER, FIRST_BAR, BAR, ROW = 1.0, -0.5, 0.4, 1.0  # heights above and below the line of ranks
+RULER, FIRST_BAR, BAR, ROW = 1.0, -0.5, 0.4, 1.0  # heights relative to the axis of ranks
 
 
 def relative_losses(overall: Sequence[OverallResult], reference: str, styles: Styles, theme: str = "light") -> Figure:
-    """Interquartile means with their 95 % intervals, the best on top; a bound that is infinite ends at the edge."""
+    """Interquartile means with their 95 % intervals, the best on top; infinite bounds end at the edge.
+
+    Args:
+        overall: Results of the trainers, best first.
+        reference: Title of the axis: what losses are relative to.
+        styles: Trainer → style.
+        theme: "light" or "dark".
+    """
     figure = axes(theme, reference, "trainer")
     bounds = [bound for o in overall for bound in (o.iqm.low, o.iqm.value, o.iqm.high) if np.isfinite(bound)]
     edge = 1.05 * max(bounds, default=1.0)
@@ -42,7 +49,12 @@ def relative_losses(overall: Sequence[OverallResult], reference: str, styles: St
 def critical_differences(ranking: Ranking, styles: Styles, theme: str = "light") -> Figure:
     """Critical-difference diagram (Demšar 2006, fig. 1): trainers at their mean ranks, the best on the left.
 
-    A bar joins those between which no difference could be shown; the ruler above is the critical difference.
+    A bar joins trainers that do not differ significantly; the ruler above shows the critical difference.
+
+    Args:
+        ranking: Ranking of the trainers, with at least two tasks.
+        styles: Trainer → style.
+        theme: "light" or "dark".
     """
     figure = axes(theme, f"mean rank over {len(ranking.tasks)} tasks", "")
     count = len(ranking.trainers)
@@ -60,12 +72,12 @@ def critical_differences(ranking: Ranking, styles: Styles, theme: str = "light")
 
 
 def _rank_range(count: int) -> tuple[float, float]:
-    """The ends of the axis of ranks, where the pointers lead to."""
+    """Ends of the axis of ranks, where the pointers end."""
     return 0.9, count + 0.1
 
 
 def _pointers(figure: Figure, ranking: Ranking, heights: Sequence[float], styles: Styles) -> None:
-    """The better half's names stand on the left, as ticks of an axis; the others' on the right."""
+    """Draw the pointers. The names of the better half are ticks of an axis on the left, the others on the right."""
     middle, ends = (len(heights) + 1) // 2, _rank_range(len(heights))
     for axis, end, part in (("y", ends[0], slice(0, middle)), ("y2", ends[1], slice(middle, None))):
         names = ranking.trainers[part]
@@ -77,7 +89,7 @@ def _pointers(figure: Figure, ranking: Ranking, heights: Sequence[float], styles
 
 
 def _pointer(figure: Figure, mean: float, height: float, edge: float, axis: str, name: str, styles: Styles) -> None:
-    """From a trainer's mean rank down, and out to its name."""
+    """Draw a line from a trainer's mean rank down, and out to its name."""
     style = styles[name]
     figure.add_scatter(
         x=[mean, mean, edge], y=[0, height, height], yaxis=axis, mode="lines+markers", name=label(name),

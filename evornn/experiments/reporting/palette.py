@@ -1,4 +1,4 @@
-"""How charts look: a trainer has one colour everywhere, names are text, never markup; light and dark are templates."""
+"""The style of charts: a trainer has one colour everywhere; names are text, never markup; light and dark templates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, layout
 
-# Okabe & Ito's colours that stand out on white and on black alike; grey is kept for what is no trainer.
+# Okabe & Ito's colours with enough contrast on white and on black; grey is for everything but trainers.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#9A7FD1")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 DASHES = ("solid", "dash", "dot")
@@ -22,31 +22,38 @@ MIDDLE = {"light": "#F4F4F2", "dark": "#24272C"}
 
 @dataclass(frozen=True)
 class Style:
-    """Colour, and for those who can't tell colours apart, symbol and dash."""
+    """Colour, and symbol and dash for readers who can't tell colours apart."""
 
     colour: str
     symbol: str
     dash: str
 
     def rgba(self, alpha: float = 0.18) -> str:
+        """The colour with some opacity, as CSS."""
         red, green, blue = (int(self.colour[k : k + 2], 16) for k in (1, 3, 5))
         return f"rgba({red},{green},{blue},{alpha})"
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:
-    """A style for each name, in order; after seven colours the dash changes."""
+    """Name → style, in order. After seven colours the dash changes."""
     return {
         name: Style(COLOURS[k % 7], SYMBOLS[k % 7], DASHES[k // 7 % 3]) for k, name in enumerate(dict.fromkeys(names))
     }
 
 
 def label(text: object) -> str:
-    """A name as plotly should write it: plotly reads tags and entities in every title, tick and legend."""
+    """Escape a name for plotly, which reads tags and entities in every title, tick and legend."""
     return html.escape(str(text), quote=False)
 
 
 def axes(theme: str, x: str, y: str) -> Figure:
-    """An empty figure with the titles of its axes."""
+    """An empty figure.
+
+    Args:
+        theme: "light" or "dark".
+        x: Title of the x axis.
+        y: Title of the y axis.
+    """
     import plotly.graph_objects as go
 
     return go.Figure(
@@ -55,7 +62,7 @@ def axes(theme: str, x: str, y: str) -> Figure:
 
 
 def template(theme: str = "light") -> layout.Template:
-    """The look shared by all charts: transparent ground, thin grid, legend above, room made for labels."""
+    """The template of all charts: transparent background, thin grid, legend above, margins that fit the labels."""
     import plotly.graph_objects as go
 
     axis = {

@@ -1,7 +1,7 @@
-"""The report: one HTML file that needs nothing else. Answers first, then tables, charts, and how to get them again.
+"""The report: one self-contained HTML file. Answers first, then tables and charts, then how to reproduce them.
 
-All text goes through jinja's autoescape, all chart labels through `palette.label`. The page's own policy allows the two
-scripts in it, by their hash, and no request at all.
+All text goes through jinja's autoescape, all chart labels through `palette.label`. The page's security policy allows
+its two scripts, by their hash, and no requests.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class TaskSection:
-    """A task in the report."""
+    """The section of a task in the report."""
 
     comparison: TaskComparison
     pictures: Sequence[CaptionedFigure]
@@ -40,16 +40,30 @@ class TaskSection:
 
 
 def write_report(path: str | Path, comparison: Comparison, runs: DataFrame, curves: DataFrame, **about: Any) -> Path:
-    """Write `report(…)` to a file; raises EvornnError when the place can't be written to."""
+    """Write a report to a file.
+
+    Args:
+        path: The file.
+        comparison: The comparison.
+        runs: Frame of the compared runs.
+        curves: Frame of their curves.
+        about: Further arguments of `report`.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        EvornnError: The file can't be written.
+    """
     return write_page(path, report(comparison, runs, curves, **about))
 
 
 def write_page(path: str | Path, page: str) -> Path:
-    """Write a report that is there already; raises EvornnError when the place can't be written to."""
+    """Write a finished page to a file. Raises EvornnError if it can't be written."""
     try:
         files.write(Path(path), page.encode())
     except OSError as error:
-        raise EvornnError(f"can't write the report to {path}: {error.strerror}; choose another place") from None
+        raise EvornnError(f"can't write the report to {path}: {error.strerror}; choose another file") from None
     return Path(path)
 
 
@@ -65,9 +79,22 @@ def report(
     title: str = "Comparison of trainers",
     question: str = "",
 ) -> str:
-    """The page. `runs`, `curves` and `baselines` are those that were compared; `forecasts` are by task.
+    """Render the report.
 
-    `environment` is nested plain data (versions, machine); of a database URL the password is not shown.
+    Args:
+        comparison: The comparison.
+        runs: Frame of the compared runs.
+        curves: Frame of their curves.
+        baselines: Task → baselines.
+        forecasts: Task → forecasts of the best networks.
+        spec: The spec, to print.
+        environment: Versions and machine, nested plain data.
+        database: URL to print, without its password.
+        title: Heading.
+        question: A sentence below the heading.
+
+    Returns:
+        The HTML page.
     """
     trainer_styles, baselines = styles(comparison.trainers), baselines or {}
     sections, together = draw_sections(comparison, runs, curves, baselines, forecasts or {})
@@ -92,7 +119,18 @@ def draw_sections(
     baselines: Baselines,
     forecasts: Mapping[str, Forecast],
 ) -> tuple[list[TaskSection], list[CaptionedFigure]]:
-    """The answers and charts of each task, and the charts of all tasks together: what a page shows of a comparison."""
+    """The content of a report.
+
+    Args:
+        comparison: The comparison.
+        runs: Frame of the compared runs.
+        curves: Frame of their curves.
+        baselines: Task → baselines.
+        forecasts: Task → forecasts of the best networks.
+
+    Returns:
+        A section per task with its answers and charts, and the charts over all tasks.
+    """
     done, _ = finished_runs(runs, comparison.trainers)
     tracks, trainer_styles = targets.tracks(curves), styles(comparison.trainers)
     sections = []
@@ -104,7 +142,7 @@ def draw_sections(
 
 
 def hide_password(url: str) -> str:
-    """A database URL that may be shown."""
+    """Mask the password of a database URL."""
     password = urlsplit(url).password
     return url.replace(f":{password}@", ":***@") if password else url
 
@@ -142,7 +180,7 @@ def _page(**fields: Any) -> str:
 
 
 def _figures(shown: Sequence[CaptionedFigure]) -> str:
-    """All figures and both looks as JSON that can stand inside a script element."""
+    """All figures and both templates as JSON, escaped for a script element."""
     figures = {picture.id: json.loads(picture.figure.to_json()) for picture in shown}
     for figure in figures.values():
         figure["layout"].pop("template", None)

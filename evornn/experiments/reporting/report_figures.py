@@ -1,4 +1,4 @@
-"""Which charts a report shows of a task, in what order, and how to read each."""
+"""The charts of a report: which, in what order, and their captions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CaptionTuple: TypeAlias = "tuple[str, Figure, bool]"
 
 @dataclass(frozen=True)
 class CaptionedFigure:
-    """A chart with the sentence that says how to read it."""
+    """A chart with its caption, which says how to read it."""
 
     id: str
     caption: str
@@ -41,7 +41,17 @@ def task_figures(
     forecast: Forecast | None,
     styles: Styles,
 ) -> list[CaptionedFigure]:
-    """All charts of a task, in reading order."""
+    """All charts of a task, in reading order.
+
+    Args:
+        prefix: Of the charts' ids.
+        task: The task's comparison.
+        done: Frame of its finished runs.
+        tracks: Run → its track.
+        baselines: The task's baselines.
+        forecast: Predictions of the best networks.
+        styles: Trainer → style.
+    """
     figures = [
         *_curve_figures(done, tracks, baselines, styles),
         *_final_figures(task, done, tracks, baselines, styles),
@@ -62,7 +72,14 @@ def task_figures(
 def overall_figures(
     comparison: Comparison, done: DataFrame, tracks: Mapping[int, Track], styles: Styles
 ) -> list[CaptionedFigure]:
-    """Charts of all tasks together; none of a single task, whose own charts say it all."""
+    """Charts over all tasks; none if there is only one.
+
+    Args:
+        comparison: The comparison.
+        done: Frame of the finished runs.
+        tracks: Run → its track.
+        styles: Trainer → style.
+    """
     if len(comparison.tasks) < 2:
         return []
     problems = _task_runs(comparison, done, tracks)
@@ -80,7 +97,7 @@ def overall_figures(
 
 
 def _task_runs(comparison: Comparison, done: DataFrame, tracks: Mapping[int, Track]) -> list[TaskRuns]:
-    """Every task with its own ladder of targets; none where no run spent anything."""
+    """The runs of every task with its own ladder of targets. Tasks on which no run has spent a step are left out."""
     runs = [done[done["task"] == task.task] for task in comparison.tasks]
     longest = [float(group["network_steps"].max()) for group in runs]
     return [

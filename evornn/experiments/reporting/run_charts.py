@@ -1,7 +1,7 @@
-"""Charts of one run, alive or finished: its learning curve and its searcher's own numbers.
+"""Charts of one run, running or finished: its learning curve, and its trainer's own numbers.
 
-A live chart is drawn once and then grows: `curve_points` and `searcher_points` answer the points of further rows in the
-order of the chart's traces. What is not finite is a gap.
+A live chart is drawn once and then extended: `curve_points` and `searcher_points` return the points of further rows in
+the order of the chart's traces. Non-finite values are gaps.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ AXES = {  # field of a row → title
     "seconds": "computing time [s]",
 }
 _BEST, _VALID = Style(COLOURS[0], "circle", "solid"), Style(COLOURS[4], "square", "solid")
-TRACES: dict[str, dict[str, Any]] = {  # field of a row → how it is drawn
+TRACES: dict[str, dict[str, Any]] = {  # field of a row → style of its trace
     "q25": {"line": {"width": 0}, "hoverinfo": "skip", "showlegend": False},
     "q75": {
         "line": {"width": 0}, "fill": "tonexty", "fillcolor": _BEST.rgba(), "name": "middle half of the population",
@@ -40,9 +40,14 @@ TRACES: dict[str, dict[str, Any]] = {  # field of a row → how it is drawn
 def run_curve(
     rows: Sequence[Row], x: str = "network_steps", log_x: bool = False, log_y: bool = True, theme: str = "light"
 ) -> Figure:
-    """Losses at every budget mark: best, median and middle half of the last answer; validation now and at its best.
+    """Losses at every budget mark: best, median and middle half of the population; validation loss now and at its best.
 
-    `x` is a key of AXES.
+    Args:
+        rows: Rows of the run.
+        x: A key of AXES.
+        log_x: Whether the x axis is logarithmic.
+        log_y: Whether the y axis is logarithmic, unless a loss is negative.
+        theme: "light" or "dark".
     """
     figure = axes(theme, AXES[x], "loss")
     points = curve_points(rows, x)
@@ -50,27 +55,34 @@ def run_curve(
         figure.add_scatter(x=at, y=values, mode="lines", connectgaps=False, **look)
     figure.update_xaxes(type="log" if log_x else "linear", tickformat="~s" if x != "seconds" else None)
     known = [value for values in points["y"] for value in values if value is not None]
-    log_y = log_y and all(value >= 0 for value in known)  # a solved task's loss is 0, minus a return may be below
+    log_y = log_y and all(value >= 0 for value in known)  # a loss that is minus a return may be negative
     above = [value for value in known if value > 0]
-    few = bool(above) and max(above) < 300 * min(above)  # then a decade has ticks at 1, 2 and 5
+    few = bool(above) and max(above) < 300 * min(above)  # ticks at 1, 2 and 5
     return figure.update_yaxes(
         type="log" if log_y else "linear", tickformat=".3~g", dtick="D2" if log_y and few else None
     )
 
 
 def curve_points(rows: Sequence[Row], x: str) -> Points:
-    """What `run_curve` shows of rows, in the order of its traces."""
+    """The points of rows in `run_curve`, in the order of its traces."""
     at = [_finite_or_none(getattr(row, x)) for row in rows]
     return {"x": [at for _ in TRACES], "y": [[_finite_or_none(getattr(row, name)) for row in rows] for name in TRACES]}
 
 
 def searcher_names(rows: Sequence[Row]) -> list[str]:
-    """The numbers that the run's trainer reports of itself: sigma, gradient_norm, …"""
+    """Names of the numbers that the trainer reports: sigma, gradient_norm, …"""
     return sorted({name for row in rows for name in row.extra})
 
 
 def searcher(rows: Sequence[Row], names: Sequence[str], x: str = "network_steps", theme: str = "light") -> Figure:
-    """The searcher's own numbers, one below the other on a common axis: step size, condition, diversity, gradient."""
+    """The trainer's own numbers, one chart below the other on a common axis: step size, condition, diversity, gradient.
+
+    Args:
+        rows: Rows of the run.
+        names: Which numbers.
+        x: A key of AXES.
+        theme: "light" or "dark".
+    """
     from plotly.subplots import make_subplots
 
     figure = make_subplots(rows=max(len(names), 1), cols=1, shared_xaxes=True, vertical_spacing=0.06)
@@ -91,7 +103,13 @@ def searcher(rows: Sequence[Row], names: Sequence[str], x: str = "network_steps"
 
 
 def searcher_points(rows: Sequence[Row], names: Sequence[str], x: str) -> Points:
-    """What `searcher` shows of rows, in the order of its traces."""
+    """The points of rows in `searcher`, in the order of its traces.
+
+    Args:
+        rows: Rows of the run.
+        names: Which numbers.
+        x: A key of AXES.
+    """
     at = [_finite_or_none(getattr(row, x)) for row in rows]
     return {"x": [at for _ in names], "y": [[_finite_or_none(row.extra.get(name)) for row in rows] for name in names]}
 
@@ -99,7 +117,16 @@ def searcher_points(rows: Sequence[Row], names: Sequence[str], x: str) -> Points
 def table_chart(
     columns: Sequence[str], rows: Sequence[Sequence[Any]], x: str, y: str, kind: str = "points", theme: str = "light"
 ) -> Figure:
-    """A column of a query's answer against another: points, lines or bars. Columns are named as in `columns`."""
+    """A column of a query's result against another.
+
+    Args:
+        columns: Names of the columns.
+        rows: The rows.
+        x: Name of a column.
+        y: Name of a column.
+        kind: "points", "lines" or "bars".
+        theme: "light" or "dark".
+    """
     figure = axes(theme, label(x), label(y))
     at, values = ([_axis_value(row[list(columns).index(name)]) for row in rows] for name in (x, y))
     if kind == "bars":
@@ -112,7 +139,7 @@ def table_chart(
 
 
 def empty_chart(theme: str, text: str) -> Figure:
-    """A chart that says why there is nothing to see."""
+    """A chart without data, which says why."""
     figure = axes(theme, "", "")
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
@@ -124,7 +151,7 @@ def _finite_or_none(value: float | None) -> float | None:
 
 
 def _axis_value(value: Any) -> Any:
-    """A cell for an axis: text can't be markup, numbers are finite or gaps."""
+    """A cell for an axis: text is escaped, non-finite numbers are gaps."""
     if isinstance(value, (int, float)):
         return _finite_or_none(float(value))
     return None if value is None else label(value)

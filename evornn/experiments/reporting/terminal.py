@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def render(comparison: Comparison) -> Group:
-    """Something for `rich.console.Console.print`; names are plain text, never markup."""
+    """A renderable for `rich.console.Console.print`. Names are plain text, never markup."""
     from rich.console import Group
     from rich.text import Text
 
@@ -69,8 +69,8 @@ def _overall_table(comparison: Comparison) -> Table:
 
 
 def _tuning_table(comparison: Comparison) -> Table:
-    table = _table("tuning: what was spent on it, beside the budget of the runs above, and what it found")
-    for name in ("task", "network", "trainer", "trials", "steps", "validation", "found"):
+    table = _table("tuning: its cost, on top of the budget of the runs above, and its best settings")
+    for name in ("task", "network", "trainer", "trials", "steps", "validation", "best settings"):
         table.add_column(name, overflow="fold")
     for t in comparison.tuned:
         trials = f"{t.trials} ({t.failed} failed)" if t.failed else str(t.trials)
