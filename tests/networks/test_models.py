@@ -348,7 +348,7 @@ def test_models_are_trained(case):
     trainers = [{"kind": "genetic_algorithm", "population": 20}, {"kind": "adam", "learning_rate": 0.02}]
     for trainer in trainers[: 1 + net.differentiable]:
         once, again = (
-            evornn.train(net, Data(split, split, split), trainer, seed=1, budget=48 * 20 * 8) for _ in range(2)
+            evornn.train(net, Data(split, split, split), trainer, seed=1, budget=48 * 20 * 5) for _ in range(2)
         )
         assert once.result.train_loss < once.rows[0].mean
         assert np.array_equal(once.genome, again.genome) and once.result.environment["backend"] == "torch"
