@@ -175,6 +175,7 @@ class Trace:
         self.new_states: tuple[Node, ...] = new if isinstance(new, tuple) else (new,)
         self.output: Node = cell.output(weights, *(self.leaves[s] for s in cell.state))
         self.order, self.output_order = tuple(walk(*self.new_states)), tuple(walk(self.output))
+        # a kernel keeps y and t only for equations that read them
         unused = {name for name in "yt" if self.leaves.get(name) not in (None, *self.order)}
         self.leaves = {name: leaf for name, leaf in self.leaves.items() if name not in unused}
         self._check()
@@ -191,6 +192,7 @@ class Trace:
             raise BadEquation(
                 f"{kind}.step takes {sorted(unknown)}, which is neither x, y, t nor in state = {self.states}"
             )
+        # a map is one block of the genome, so its name stands for one product
         for name, node in self.maps.items():
             if any(n.op == "affine" and n.name == name and n is not node for n in self.order):
                 raise BadEquation(f"{kind} uses the map w.{name} twice: give the second one another name")
@@ -215,14 +217,6 @@ class Trace:
             if node.op not in ("leaf", "affine") and all(a in nodes for a in node.nodes):
                 nodes.add(node)
         return frozenset(nodes)
-
-    @cached_property
-    def stages(self) -> int:
-        """The longest chain of affine maps within a step, each fed by the one before."""
-        depth: dict[Node, int] = {}
-        for node in self.order:
-            depth[node] = max((depth[a] for a in node.nodes), default=0) + (node.op == "affine")
-        return max(depth.values(), default=0)
 
 
 def width(size: Size, sizes: Sizes) -> int:

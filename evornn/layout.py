@@ -110,6 +110,7 @@ class BaseLayout(ABC):
 
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:
         """[count, n] genomes from the initial distribution. Row p does not depend on `count`."""
+        # numbers are drawn row by row, so that row p is the same for every count
         low = self._broadcast([b.initial.low for b in self.blocks.values()])
         high = self._broadcast([b.initial.high for b in self.blocks.values()])
         return low + (high - low) * rng.random((count, self.n), np.float32)
@@ -209,6 +210,7 @@ class Layout(BaseLayout):
     def _layer(self, layer: int, sizes: Sizes) -> Iterator[BlockSpec]:
         cell = self.cell
         for name, node in self.trace.maps.items():
+            # weights of the sources, unless fixed; a mask leaves some of them out of the genome
             for k, full, shape in self._matrices(node, layer, sizes):
                 if full not in self.fixed_weights:
                     mask = cell.mask(name, k, sizes)

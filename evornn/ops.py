@@ -68,6 +68,7 @@ class Node:
 
 def apply(op: str, *args: Value) -> Node:
     """An elementwise operation; a value of size "one" is broadcast. Raises TypeError where sizes differ otherwise."""
+    # distinct sizes in order, without those that are broadcast
     sizes = {a.size: None for a in args if isinstance(a, Node) and a.size != "one"}
     if len(sizes) > 1:
         names = " and ".join(map(str, sizes))

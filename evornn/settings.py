@@ -75,6 +75,7 @@ def build(cls: type[T], values: dict[str, Any], where: str) -> T:
     try:
         return cls(**_build_parts(cls, values, where))
     except ValidationError as error:
+        # the first of pydantic's errors, as one line
         first = error.errors(include_url=False)[0]
         path = ".".join([where, *(str(part) for part in first["loc"])])
         raise BadSetting(

@@ -1,9 +1,10 @@
 """A population's losses, gradients and outputs in torch, tile by tile.
 
-A tile is a fixed number of members, the last one padded; it is computed by one thread, in chunks of sequences whose
-size depends on the shapes alone, and results are put together in genome order. So a member's bits don't depend on the
-number of threads, on its place in the population, or on how the population is cut into shards. A population of one is
-not padded (gradient training would wait for 31 copies); there torch may round the last bit otherwise than in company.
+A tile is a fixed number of members, the last one padded. One thread computes it, in chunks of sequences whose size
+depends on the shapes alone, and results are joined in genome order. So a member's bits don't depend on the number of
+threads, on its place in the population, or on how the population is divided into shards. A population of one is not
+padded (gradient training would wait for 31 copies); torch may then round the last bit differently than for several
+members.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ T = TypeVar("T")
 ForwardResult: TypeAlias = tuple[Tensor, NetworkState]  # outputs [P, B, T, O] and the state after the last step
 Products: TypeAlias = tuple[Tensor, Tensor]
 """Σ [h; 1][h; 1]ᵀ [P, H + 1, H + 1] and Σ [h; 1] yᵀ [P, H + 1, O] in float64; h is what the read-out sees."""
-# members; torch computes two SIMD vectors (32 floats) at a time and what is left with other, scalar functions: with 32
-# members there is never anything left, whatever the shape
+# members; torch computes two SIMD vectors (32 floats) at a time and the remainder with other, scalar functions: with 32
+# members there is never a remainder, whatever the shape
 TILE = {"cpu": 32, "cuda": 1024}
 CHUNK_BYTES = {"cpu": 256 * 2**20, "cuda": 4 * 2**30}  # stored values of a tile, at most
 
@@ -43,18 +44,34 @@ class Evaluator:
     threads: int = 1
 
     def load(self) -> None:
-        """Nothing is compiled here."""
+        """Does nothing: there is nothing to compile."""
 
     def prepare_inputs(self, inputs: Tensor) -> Tensor:
         """Inputs [B, T, I] in the form that this evaluator takes; class indices [B, T] become one-hot."""
         return inputs if inputs.ndim == 3 else one_hot(inputs, self.layout.inputs)
 
     def bind(self, inputs: Tensor, targets: Tensor, mask: Tensor) -> Examples:
-        """What it is asked about; targets [B, T, O] or class indices [B, T]."""
+        """Sequences in the form that this evaluator takes.
+
+        Args:
+            inputs: [B, T, I].
+            targets: [B, T, O] or class indices [B, T].
+            mask: [B, T] True where a step counts.
+        """
         return Examples.from_tensors(inputs, targets if targets.ndim == 2 else targets.to(inputs.dtype), mask)
 
     def losses(self, genomes: Tensor, examples: Examples, loss: str, state: NetworkState | None = None) -> Tensor:
-        """[P] mean losses over the steps where the mask is True, from the usual start or a state [P, B, size]."""
+        """Mean losses over the steps that count.
+
+        Args:
+            genomes: [P, n].
+            examples: what they are evaluated on.
+            loss: its name.
+            state: where to start, per layer: state name → [P, B, size]; None: the initial state.
+
+        Returns:
+            [P].
+        """
         state, inputs, targets, mask = pad_state(state), *examples.to_dense(self.layout.outputs).tensors
 
         def tile(members: Tensor, place: slice) -> Tensor:
@@ -71,11 +88,22 @@ class Evaluator:
     def gradients(
         self, genomes: Tensor, examples: Examples, loss: str, state: NetworkState | None = None, carry: bool = False
     ) -> tuple[Tensor, Tensor, NetworkState | None]:
-        """[P] losses, [P, n] their gradients by backpropagation through time, and with `carry` the state after the last
-        step. No gradient flows into a state that is given, [P, B, size]."""
+        """Losses and gradients by backpropagation through time. No gradient flows into a state that is given.
+
+        Args:
+            genomes: [P, n].
+            examples: what they are evaluated on.
+            loss: its name.
+            state: where to start, per layer: state name → [P, B, size]; None: the initial state.
+            carry: whether to return the state after the last step.
+
+        Returns:
+            [P] losses, [P, n] gradients, and the state or None.
+        """
         state, inputs, targets, mask = pad_state(state), *examples.to_dense(self.layout.outputs).tensors
 
         def tile(members: Tensor, place: slice) -> tuple[Tensor, Tensor, NetworkState]:
+            # a leaf of its own for each tile; the graph of a chunk is freed before the next one is built
             members = members.detach().requires_grad_()
             sums, gradient, ends = [], torch.zeros_like(members), []
             for rows in self._chunks(members, inputs, stored_steps=inputs.shape[1]):
@@ -98,8 +126,17 @@ class Evaluator:
     def pull_back(
         self, genomes: Tensor, examples: Examples, cotangents: Tensor, state: NetworkState | None = None
     ) -> Tensor:
-        """[P, n] the gradients of functions of the outputs, one for each member, whose derivatives by them are
-        `cotangents` [P, B, T, O]."""
+        """The gradients of functions of the outputs, one for each member, from their derivatives by the outputs.
+
+        Args:
+            genomes: [P, n].
+            examples: the inputs.
+            cotangents: [P, B, T, O] the derivatives.
+            state: where to start, per layer: state name → [P, B, size]; None: the initial state.
+
+        Returns:
+            [P, n].
+        """
         state, inputs, given = pad_state(state), examples.inputs, pad_to_tile(cotangents)
 
         def tile(members: Tensor, place: slice) -> Tensor:
@@ -116,7 +153,16 @@ class Evaluator:
     def outputs(
         self, genomes: Tensor, inputs: Tensor, state: NetworkState | None = None
     ) -> tuple[Tensor, NetworkState]:
-        """[P, B, T, O] and the state after the last step; a state that is given holds [P, B, size]."""
+        """The outputs of a population.
+
+        Args:
+            genomes: [P, n].
+            inputs: [B, T, I].
+            state: where to start, per layer: state name → [P, B, size]; None: the initial state.
+
+        Returns:
+            [P, B, T, O], and the state after the last step.
+        """
         state = pad_state(state)
 
         def tile(members: Tensor, place: slice) -> ForwardResult:
@@ -155,6 +201,7 @@ class Evaluator:
         """`f(members, their place in the population)` of each tile, in order."""
         members, size = pad_to_tile(genomes), TILE[genomes.device.type]
         places = [slice(k, k + size) for k in range(0, len(members), size)]
+        # every thread runs torch with one thread: parallelism is over tiles alone
         with single_thread():
             if self.threads == 1 or len(places) == 1:
                 return [f(members[place], place) for place in places]
@@ -162,7 +209,9 @@ class Evaluator:
                 return list(pool.map(f, [members[place] for place in places], places))
 
     def _chunks(self, members: Tensor, inputs: Tensor, stored_steps: int) -> Iterator[slice]:
+        """Slices of the sequences whose stored values fit into `CHUNK_BYTES`."""
         values, kept = self.layout.value_counts
+        # values stored for the backward pass (one step at a time without one), and what is kept of every step
         numbers = stored_steps * values + inputs.shape[1] * kept
         per_sequence = TILE[members.device.type] * numbers * members.element_size()
         size = max(1, CHUNK_BYTES[members.device.type] // per_sequence)
@@ -170,7 +219,7 @@ class Evaluator:
 
 
 def interpreter(layout: BaseLayout, members: Tensor) -> Reference | ModelInterpreter:
-    """What computes a network with these genomes [P, n] in torch."""
+    """The interpreter of a network with these genomes [P, n], in torch."""
     if isinstance(layout, ModelLayout):
         return ModelInterpreter(layout, members)
     assert isinstance(layout, Layout)
@@ -178,7 +227,7 @@ def interpreter(layout: BaseLayout, members: Tensor) -> Reference | ModelInterpr
 
 
 def concatenate(results: list[ForwardResult], axis: int) -> ForwardResult:
-    """Outputs and states of several calls, put together along the axis of members (0) or sequences (1)."""
+    """Outputs and states of several calls, joined along the axis of members (0) or sequences (1)."""
     outputs, states = zip(*results, strict=True)
     ends = [
         {name: torch.cat([layer[name] for layer in layers], axis) for name in layers[0]}
@@ -188,7 +237,7 @@ def concatenate(results: list[ForwardResult], axis: int) -> ForwardResult:
 
 
 def pad_to_tile(members: Tensor, single: bool = True) -> Tensor:
-    """[P, …] → the same and copies of the first member, up to a multiple of the tile. A `single` member stays alone."""
+    """[P, …] and copies of the first member, up to a multiple of the tile. A `single` member stays alone."""
     missing = -len(members) % TILE[members.device.type]
     if missing == 0 or (single and len(members) == 1):
         return members
@@ -196,11 +245,18 @@ def pad_to_tile(members: Tensor, single: bool = True) -> Tensor:
 
 
 def pad_state(state: NetworkState | None) -> NetworkState | None:
-    """A state [P, B, size] for whole tiles of members."""
+    """A state [P, B, size] for complete tiles of members."""
     return state and [{name: pad_to_tile(values.detach()) for name, values in layer.items()} for layer in state]
 
 
 def slice_state(state: NetworkState | None, members: slice, sequences: slice) -> NetworkState | None:
+    """A part of a state.
+
+    Args:
+        state: per layer: state name → [P, B, size].
+        members: which of P.
+        sequences: which of B.
+    """
     return state and [{name: values[members, sequences] for name, values in layer.items()} for layer in state]
 
 
@@ -223,7 +279,7 @@ def _mask_rows(rows: Any, values: Any) -> Any:
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """One thread per torch operation: their bits depend on the number."""
+    """One thread per torch operation: bits depend on the number of threads."""
     before = torch.get_num_threads()
     if before == 1:
         yield

@@ -51,6 +51,8 @@ def from_torch(network: Network, recurrent: torch.nn.RNNBase, readout: torch.nn.
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         for gate in GATES[kind]:
+            # GRU applies the reset gate to the hidden part of n, which is therefore a map m of its own with its own
+            # bias; elsewhere torch's two biases are added
             hidden = "m" if (kind, gate) == ("gru", "n") else gate
             parts[f"{layer}.{gate}.x"], parts[f"{layer}.{hidden}.h"] = wx[gate], wh[gate]
             parts[f"{layer}.{gate}.bias"] = bx[gate] + (0 if hidden != gate else bh[gate])

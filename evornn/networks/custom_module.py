@@ -52,6 +52,7 @@ class CustomModule(Model):
         }
 
         def member(parameters: dict[str, Tensor]) -> Tensor:
+            # a parameter that occurs in several places gets the member's values in all of them
             everywhere = {place: parameters[name] for place, name in self.parameter_paths.items()}
             outputs: Tensor = functional_call(module, {**everywhere, **fixed}, (inputs,), tie_weights=False)
             return outputs
@@ -65,6 +66,7 @@ class CustomModule(Model):
 
     def check(self, d: Dimensions) -> None:
         """Raises EvornnError unless the module takes [B, T, I], returns [B, T, O], and can be vectorised."""
+        # a trial run with small inputs: B = 2, T = 3
         x = torch.zeros(2, 3, d.inputs)
         if not self.parameter_paths:
             raise EvornnError("your module has no parameters: there is nothing to train")

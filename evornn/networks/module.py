@@ -26,5 +26,6 @@ class Module(torch.nn.Module):
         return torch.cat([parameter.flatten() for parameter in self.parameters()])
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """[B, T, I] → [B, T, O]."""
         outputs, _ = interpreter(self.layout, self.genome()[None]).run(inputs)
         return outputs[0]

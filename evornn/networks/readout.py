@@ -34,6 +34,7 @@ def solve_readout(layout: Layout, genomes: Floats, products: tuple[Doubles, Doub
     columns = layout.width + bool(bias.size)  # h, and 1 where there is a bias
     hh, hy = products
     penalty = hh[:, -1:, -1:] * ridge * np.diag(np.arange(columns) < layout.width)  # none on the bias
+    # the normal equations of the ridge regression: (Σ hhᵀ + N·ridge·I) W = Σ hyᵀ, where N = Σ 1·1 is the last element
     with threadpool_limits(1, "blas"):  # its bits depend on the number of threads
         weights = _solution(hh[:, :columns, :columns] + penalty, hy[:, :columns]).astype(genomes.dtype)
     new = genomes.copy()

@@ -42,6 +42,7 @@ def forward(rnn: torch.nn.RNNBase, x: Tensor, start: Any = None) -> tuple[Tensor
     for layer in range(rnn.num_layers):
         directional = []
         for back in range(directions):
+            # torch numbers its states layer by layer, direction by direction
             state = zero if initial is None else tuple(h[layer * directions + back] for h in initial)
             outputs, state = run_direction(
                 rnn, f"_l{layer}{'_reverse' if back else ''}", x.flip(1) if back else x, state

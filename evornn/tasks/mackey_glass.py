@@ -44,6 +44,7 @@ def mackey_glass(rows: int, delay: int) -> Doubles:
     """[rows] x at times 1, 2, …; delayed values lie on the grid or half-way between two of its points."""
     x, lag, h = [START] * (delay * SUBSTEPS + 1), delay * SUBSTEPS, 1 / SUBSTEPS
     for _ in range(rows * SUBSTEPS):
+        # the delayed value at the beginning, middle and end of the step: one step of RK4
         now, before, after = x[-1], x[-1 - lag], x[-lag]
         middle = _birth((before + after) / 2)
         k1 = _birth(before) - 0.1 * now

@@ -59,6 +59,7 @@ def balanced_string(pairs: int, kinds: int, rng: np.random.Generator) -> list[in
     stack: list[int] = []
     for left in range(2 * pairs, 0, -1):
         depth = len(stack)
+        # the share of completions of this prefix that begin with a closing bracket
         if rng.random() < depth * (left + depth + 2) / (2 * left * (depth + 1)):
             symbols.append(stack.pop() + kinds)
         else:

@@ -147,6 +147,7 @@ def walk(language: int, length: int, rng: np.random.Generator) -> Bits | None:
         return None
     bits = []
     for left in range(length, 0, -1):
+        # 0 with the share of accepted completions that begin with it
         bits.append(int(rng.random() >= counts[left - 1][steps[state][0]] / counts[left][state]))
         state = steps[state][bits[-1]]
     return tuple(bits)
@@ -162,13 +163,13 @@ def _path_counts(language: int, length: int) -> list[list[int]]:
     return counts
 
 
-def _gather(draw: Callable[[], Bits | None], count: int, known: Collection[Bits] = ()) -> list[Bits]:
-    """`count` different strings that are not `known`, or fewer if draws stop bringing new ones."""
+def _gather(draw: Callable[[], Bits | None], count: int, excluded: Collection[Bits] = ()) -> list[Bits]:
+    """`count` different strings that are not `excluded`, or fewer if draws stop bringing new ones."""
     unique: dict[Bits, None] = {}
     idle = 0
     while len(unique) < count and idle < TRIES:
         bits = draw()
-        idle = idle + 1 if bits is None or bits in unique or bits in known else 0
+        idle = idle + 1 if bits is None or bits in unique or bits in excluded else 0
         if idle == 0 and bits is not None:
             unique[bits] = None
     return list(unique)

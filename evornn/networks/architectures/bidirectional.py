@@ -45,6 +45,7 @@ class Bidirectional(Model):
         sequences = torch.arange(batch, device=inputs.device)[:, None]
         for k in range(d.layers):
             layout = self.layout(d, k)
+            # the backward network reads the sequences reversed within their lengths; its outputs are reversed back
             ahead, back = (Layer(layout, 0, genomes(layout, w, k, direction)) for direction in DIRECTIONS)
             x = torch.cat([run_layer(ahead, x), run_layer(back, x[:, sequences, reverse])[:, sequences, reverse]], -1)
         outputs = affine(x.flatten(1, 2), w["readout.weight"], w["readout.bias"])

@@ -43,6 +43,7 @@ class EchoState(Cell):
             raise EvornnError("echo_state can't evolve a feedback of 0: set feedback to the middle of its range")
 
     def step(self, w: Weights, x: Node, y: Node, h: Node) -> Node:
+        # scaling a source is the same as scaling its fixed weights, and keeps the scale differentiable
         sources = {"input_scale": x, "spectral_radius": h, **({"feedback": y} if self.feedback else {})}
         evolved, low, high = self.evolved, self.leak / SPAN, min(1.0, self.leak * SPAN)
         scaled = [map_to_range(getattr(w, s), 1 / SPAN, SPAN) * v if s in evolved else v for s, v in sources.items()]

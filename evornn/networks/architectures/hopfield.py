@@ -35,6 +35,7 @@ class Hopfield(Model):
         weights, s, outputs = w["weights"] + w["weights"].mT, state["s"], []
         for x in inputs.unbind(1):
             s = sign_or_keep(x.expand_as(s), s)
+            # asynchronous updates in a fixed order: each neuron sees the new values of those before it
             for i in range(d.inputs):
                 field = torch.bmm(s, weights[:, :, i : i + 1]) - w["thresholds"][:, None, i : i + 1]
                 s = torch.cat([s[..., :i], sign_or_keep(field, s[..., i : i + 1]), s[..., i + 1 :]], -1)

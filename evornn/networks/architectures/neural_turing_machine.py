@@ -50,6 +50,7 @@ class NeuralTuringMachine(Model):
         reading, writing = unflatten(state["reading"], self.heads), unflatten(state["writing"], self.heads)
         h, c, read, seen = state.get("h"), state.get("c"), state["read"], []
         for x in inputs.unbind(1):
+            # the controller sees the input and the last reading; heads write first, then read
             h, c = self._controller(w, torch.cat([x.expand(members, -1, -1), read], -1), h, c)
             writing, rest = self._address(affine(h, w["write.weight"], w["write.bias"]), memory, writing)
             memory = write_memory(memory, writing, *torch.split(rest, self.width, -1))
@@ -73,6 +74,7 @@ class NeuralTuringMachine(Model):
     def _address(self, parameters: Tensor, memory: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """The controller's parameters for all heads [P, B, heads·k] → their weightings, and the parameters that are
         left."""
+        # of a head: key, β, g, shifts, γ; a writing head has erase and addition behind them
         sizes = [self.width, 1, 1, 2 * self.shifts + 1, 1]
         parameters = unflatten(parameters, self.heads)
         key, beta, g, s, gamma, rest = torch.split(parameters, [*sizes, parameters.shape[-1] - sum(sizes)], -1)

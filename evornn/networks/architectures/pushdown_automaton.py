@@ -44,6 +44,7 @@ class PushdownAutomaton(Model):
         symbols = unflatten(state["symbols"], self.depth)
         for x in inputs.unbind(1):
             now = x.expand(len(s), -1, -1)
+            # third order: all products of state, top of the stack and input drive both state and action
             product = outer(outer(s, top(symbols, thickness)), now)
             s = torch.sigmoid(affine(product, w["state.weight"], w["state.bias"]))
             action = torch.tanh(affine(product, w["action.weight"], w["action.bias"]))
@@ -105,6 +106,7 @@ def apply_action(symbols: Tensor, thickness: Tensor, x: Tensor, action: Tensor) 
     """
     symbols, thickness = drop_empty(symbols, thickness)
     pushed = torch.cat([x[..., None, :], symbols[..., :-1, :]], -2), torch.cat([action, thickness[..., :-1]], -1)
+    # for each piece, the thickness above it
     above = thickness.cumsum(-1) - thickness
     popped = torch.relu(thickness - torch.relu(-action - above))
     push = action > 0

@@ -37,6 +37,7 @@ class Recursive(Model):
         levels = [labels.new_zeros(len(labels), 1, d.units)]  # no child, then the nodes, one depth after the other
         # node (0: none) → its position in `levels`, joined along the nodes
         positions = torch.zeros(1 + batch * length, dtype=torch.long, device=inputs.device)
+        # all nodes of a depth at once; their children are in earlier levels
         for level in range(int(depths.max()) + 1):
             nodes = (depths.flatten() == level).nonzero()[:, 0]
             below = positions[children.flatten(0, 1)[nodes]].flatten()

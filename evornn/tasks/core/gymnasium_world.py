@@ -44,6 +44,7 @@ class GymnasiumWorld(World):
         self.threshold: float | None = env.spec.reward_threshold
         self.observation_size = _gymnasium().spaces.flatdim(self.space)
         self.observed = np.arange(self.observation_size) if observed is None else np.array(observed)
+        # a wrong number would only fail in the first episode
         if not self.observed.size or not set(self.observed.tolist()) <= set(range(self.observation_size)):
             raise EvornnError(
                 f"observed: {name} shows the numbers 0 … {self.observation_size - 1}: list some of them, got {observed}"

@@ -18,6 +18,7 @@ Bonds: TypeAlias = list[list[int]]  # [atoms] the neighbours of each
 def tree(smiles: str) -> Tree:
     """The tree of the molecule's carbon atoms. Raises EvornnError for what is no acyclic alkane."""
     bonds = parse(smiles)
+    # The farthest atom from any atom is an end of a longest chain; the farthest ones from it are the other ends.
     first = _farthest_atoms(bonds, 0)[0]
     ends = _farthest_atoms(bonds, first)
     ends += _farthest_atoms(bonds, ends[0])  # now all ends of longest chains

@@ -18,6 +18,7 @@ Rows: TypeAlias = NDArray[np.int64]
 
 def future(values: Doubles, horizon: int) -> Doubles:
     """[N, G] → [N, G × horizon]: row t holds each column's rows t+1 … t+horizon, NaN after the end of the series."""
+    # NaN rows let windows reach beyond the end of the series
     padded = np.vstack([values, np.full((horizon, values.shape[1]), np.nan)])
     ahead = np.lib.stride_tricks.sliding_window_view(padded, horizon, axis=0)[1:]  # [N, G, horizon]
     return ahead.reshape(len(values), -1)

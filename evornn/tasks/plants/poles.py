@@ -53,6 +53,7 @@ class Poles(Plant):
         return rk4(self.motion, s, (FORCE * clip(a[0], -1.0, 1.0),), self.dt)
 
     def motion(self, s: Values, a: Values) -> tuple[Value, ...]:
+        """The time derivatives of the states, by the equations above; the action is the force in N."""
         v, force = s[1], a[0]
         poles: list[Any] = []
         pull: Any = 0.0

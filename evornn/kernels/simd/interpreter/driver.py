@@ -331,7 +331,13 @@ def run_round(P, r, which):
 @njit
 def sums_address(P, r, which):
     """The address of a round's losses, a number for each lane. Without `split` groups reuse the same place, since
-    `conclude` has read it before the next group starts."""
+    `conclude` has read it before the next group starts.
+
+    Args:
+        P: address of the call's numbers.
+        r: the round.
+        which: its number among those of all groups.
+    """
     return word(P, c.SUMS) + 8 * word(P, c.ROW) * (which if word(P, c.SPLIT) else r)
 
 
@@ -342,6 +348,11 @@ def gradients(P, r, which):
     A segment's frames are stored for its backward sweep. Segments before the last one run forward twice: first to find
     the states at their borders, which are kept in `checkpoints`, then again for their frames. So the frames of one
     segment are stored, and one frame per border.
+
+    Args:
+        P: address of the call's numbers.
+        r: the round.
+        which: its number among those of all groups.
     """
     Z, frame, first, checkpoints = word(P, c.WORKSPACE), word(P, c.FRAME), word(P, c.FIRST), word(P, c.CHECKPOINTS)
     steps, segment = word(P, c.STEPS), word(P, c.SEGMENT)
@@ -388,7 +399,13 @@ def gradient_floats(P):
 
 @njit
 def keep_gradient(P, r, which):
-    """Add a round's gradient to those of earlier rounds, or store it by itself (`split`)."""
+    """Add a round's gradient to those of earlier rounds, or store it by itself (`split`).
+
+    Args:
+        P: address of the call's numbers.
+        r: the round.
+        which: its number among those of all groups.
+    """
     G, partial, size = word(P, c.GRADIENTS), word(P, c.PARTIAL), gradient_floats(P)
     if word(P, c.SPLIT) or r == 0:
         copy(G, 0, partial, which * size if word(P, c.SPLIT) else 0, size)

@@ -107,6 +107,7 @@ def differentiate(
     done: dict[Node, Value] = {}
     inner = set(order)
     leaves = [a for n in order for a in n.nodes if a not in inner]
+    # from the last node to the first: all readers of a node come before it, so its cotangent is complete
     for node in dict.fromkeys([*reversed(order), *leaves, *(n for n in begin if n not in inner)]):
         cotangent = complete(node, _sum(parts.get(node, [])))
         if cotangent is None:

@@ -122,6 +122,7 @@ class Rewriter:
         return self._intern(Node(node.op, args, node.size, node.name, node.bias, node.values))
 
     def _intern(self, node: Node) -> Node:
+        # operands are merged already, so equal nodes have the same operands
         key = (node.op, node.args, node.size, node.name, node.bias, node.values)
         return self.known.setdefault(key, node)
 

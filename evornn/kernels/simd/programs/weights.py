@@ -160,6 +160,7 @@ def pack_tiles(matrices: Sequence[Index], biases: Index | None, vectors: int) ->
     """
     matrix = np.concatenate([*([] if biases is None else [biases[:, None]]), *matrices], 1)
     parts = [np.zeros(0, np.int64)]
+    # column by column, the weights of a tile's rows; the bias is the first column
     for start, height in heights(len(matrix), vectors):
         tile = np.full((height, matrix.shape[1]), -1)
         rows = matrix[start : start + height]

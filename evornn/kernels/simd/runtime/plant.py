@@ -87,6 +87,7 @@ class PlantWriter:
     def compute(self, expressions: Sequence[Value], leaves: dict[Node, Vectors]) -> list[Vectors]:
         """The values of expressions: equal ones are computed once, products and sums are fused."""
         values = [self.rewrite(v) if isinstance(v, Node) else v for v in expressions]
+        # an inner value may vanish into a fused operation only if it has one reader, results included
         uses = Counter(a for n in walk(*values) for a in n.nodes) + Counter(v for v in values if isinstance(v, Node))
         computed = dict(leaves)
 

@@ -50,6 +50,7 @@ def parallel_for(
     if portion >= population or (threads == 1 and not one_by_one):
         part(0, population)
         return
+    # threads take portions from a queue, so that a slow thread delays no other
     edges = deque((k, min(k + portion, population)) for k in range(0, population, portion))
 
     def work() -> None:
