@@ -72,7 +72,7 @@ def apply(op: str, *args: Value) -> Node:
     sizes = {a.size: None for a in args if isinstance(a, Node) and a.size != "one"}
     if len(sizes) > 1:
         names = " and ".join(map(str, sizes))
-        raise TypeError(f"{op} of values of different sizes, {names}: let a map bring them together")
+        raise TypeError(f"{op} of values of different sizes, {names}: use an affine map to make them equal")
     return Node(op, args, next(iter(sizes), "one"))
 
 

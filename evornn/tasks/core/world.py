@@ -53,7 +53,7 @@ class Rollouts:
     world: World
     seeds: NDArray[np.int64]
     steps: int  # of an episode, at most
-    default_batch_size: int | None = None  # episodes of an evaluation, drawn anew for each generation; None: always all
+    default_batch_size: int | None = None  # episodes of an evaluation, others in each generation; None: always all
 
     @property
     def sizes(self) -> tuple[int, int]:
