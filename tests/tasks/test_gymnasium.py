@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from crews import Here, Team
+from local_shards import LocalShardPool, LocalShardWorker
 from numpy.testing import assert_allclose, assert_array_equal
 from ray import cloudpickle
 
@@ -135,7 +135,7 @@ def answers(problem: Problem, genomes: np.ndarray, batch: np.ndarray | None) -> 
 @pytest.mark.parametrize("helpers", [1, 3])
 def test_shards_give_the_same_bits(helpers: int) -> None:
     whole = echo(usual=2)
-    team = Team(*(Here(mortal=None if k else 2) for k in range(helpers)))
+    team = LocalShardPool(*(LocalShardWorker(mortal=None if k else 2) for k in range(helpers)))
     spread = ShardedProblem(whole, team)
     for size in (33, 100):
         genomes = whole.network.sample(size, seed=size)

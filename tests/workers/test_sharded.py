@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from crews import Here, Team
 from hypothesis import given
 from hypothesis import strategies as st
+from local_shards import LocalShardPool, LocalShardWorker
 
 from evornn.experiments.execute import execute
 from evornn.experiments.spec import parse_spec, plan
@@ -25,8 +25,7 @@ from evornn.trainers.core.query import Answer, Kind, Query, Window
 from evornn.training.environment import versions
 from evornn.training.make_problem import make_problem
 from evornn.training.problem import Problem, Sharder
-from evornn.workers import shard_pool as crews
-from evornn.workers import sharded
+from evornn.workers import shard_pool, sharded
 from evornn.workers.sharded import ShardedProblem, partition
 
 SIZES = (1, 32, 33, 34, 64, 65, 100, 193)
@@ -84,9 +83,9 @@ def same(found: Any, expected: Any) -> None:
         assert found == expected
 
 
-def crew_of(count: int) -> Team:
+def crew_of(count: int) -> LocalShardPool:
     """The first of them dies at the second question."""
-    return Team(*(Here(mortal=None if k else 2) for k in range(count)))
+    return LocalShardPool(*(LocalShardWorker(mortal=None if k else 2) for k in range(count)))
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -218,22 +217,20 @@ def helpers() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            found += [process] if any("ray::Holder" in word for word in process.cmdline()) else []
+            found += [process] if any("ray::ShardActor" in word for word in process.cmdline()) else []
     return found
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trainer", [TRAINERS[0], TRAINERS[1]], ids=["cma_es", "adam"])
-def test_helpers_are_killed_in_mid_run(cluster: Any, trainer: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """One helper, then two, and each of them dies once."""
+@pytest.mark.parametrize(("trainer", "count"), [(TRAINERS[0], 2), (TRAINERS[1], 1)], ids=["cma_es", "adam"])
+def test_helpers_are_killed_in_mid_run(cluster: Any, trainer: dict[str, Any], count: int) -> None:
+    """Each of one or two helpers dies once."""
     run = fragments(trainer, 2_000_000)
-    expected = outcome(run)
-    for count in (1, 2):
-        with crews.ray_sharder({"shards": count + 1, "cpus": 1}) as spread:
-            assert spread is not None
-            watched = Watched(spread, count)
-            assert repr(outcome(run, watched)) == repr(expected)
-        assert watched.killed == count and watched.answered > 3
+    with shard_pool.ray_sharder({"shards": count + 1, "cpus": 1}) as spread:
+        assert spread is not None
+        watched = Watched(spread, count)
+        assert repr(outcome(run, watched)) == repr(outcome(run))
+    assert watched.killed == count and watched.answered > 3
 
 
 class Watched:
@@ -265,9 +262,9 @@ class Watched:
 
 @pytest.mark.slow
 def test_a_problem_that_kills_its_helpers_is_computed_alone(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crews, "MAX_LOST_WORKERS", 2)
+    monkeypatch.setattr(shard_pool, "MAX_LOST_WORKERS", 2)
     whole = asked("elman", backend="torch")
-    crew = crews.RayShardPool(1, {"num_cpus": 1})
+    crew = shard_pool.RayShardPool(1, {"num_cpus": 1})
     spread, genomes = ShardedProblem(whole, crew), whole.network.sample(70, 0)
     for lost in (0, 1):
         while not crew.ready_workers():
@@ -283,7 +280,7 @@ def test_a_problem_that_kills_its_helpers_is_computed_alone(cluster: Any, monkey
 def test_no_helper_is_waited_for(cluster: Any) -> None:
     """Where no CPU is free for them, a run goes on alone."""
     whole = asked("elman", backend="torch")
-    crew = crews.RayShardPool(1, {"num_cpus": 4})
+    crew = shard_pool.RayShardPool(1, {"num_cpus": 4})
     same(ShardedProblem(whole, crew).losses(whole.network.sample(70, 0)), whole.losses(whole.network.sample(70, 0)))
     assert crew.ready_workers() == [] and crew.num_lost == 0
     crew.close()
@@ -291,10 +288,10 @@ def test_no_helper_is_waited_for(cluster: Any) -> None:
 
 @pytest.mark.slow
 def test_a_helper_of_another_build_is_not_asked(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = crews.fingerprint()
-    monkeypatch.setattr(crews, "fingerprint", lambda: {**own, "cpu": "Z80"})
-    monkeypatch.setattr(crews, "MAX_LOST_WORKERS", 1)
-    crew = crews.RayShardPool(1, {"num_cpus": 1})
+    own = shard_pool.fingerprint()
+    monkeypatch.setattr(shard_pool, "fingerprint", lambda: {**own, "cpu": "Z80"})
+    monkeypatch.setattr(shard_pool, "MAX_LOST_WORKERS", 1)
+    crew = shard_pool.RayShardPool(1, {"num_cpus": 1})
     crew.broadcast(asked("elman", backend="torch"))
     while not crew.num_lost:
         assert crew.ready_workers() == []

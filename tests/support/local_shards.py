@@ -13,7 +13,7 @@ from evornn.training.problem import Problem
 from evornn.workers.sharded import WorkerLost
 
 
-class Here:
+class LocalShardWorker:
     """A worker in this process, with a copy of the problem; it dies at the `mortal`-th question."""
 
     def __init__(self, mortal: int | None = None) -> None:
@@ -31,15 +31,15 @@ class Here:
         raise WorkerLost
 
 
-class Team:
-    """A crew of them."""
+class LocalShardPool:
+    """Several of them."""
 
-    def __init__(self, *workers: Here) -> None:
+    def __init__(self, *workers: LocalShardWorker) -> None:
         self.workers = workers
 
     def broadcast(self, problem: Problem) -> None:
         for worker in self.workers:
             worker.problem = cloudpickle.loads(cloudpickle.dumps(problem))
 
-    def ready_workers(self) -> list[Here]:
+    def ready_workers(self) -> list[LocalShardWorker]:
         return list(self.workers)
