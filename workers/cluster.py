@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from evornn import cache
 from evornn.errors import EvornnError
 from evornn.service.executors.executor import Executor
 from evornn.workers.probe import probe
@@ -78,8 +79,38 @@ def prepare(address: str | None) -> None:
 
 
 def _token_file() -> Path:
-    file = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "evornn" / "ray-token"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """The file of our token: in the cache of this user's home, or in a temporary folder where that can't be written.
+
+    Raises EvornnError where neither can."""
+    reason = ""
+    for make in (_home_folder, _temporary_folder):
+        try:
+            return _write_token(make() / "ray-token")
+        except OSError as error:
+            reason = reason or str(error)
+    raise EvornnError(
+        f"the token of a local Ray can't be written ({reason}): set XDG_CACHE_HOME to a folder that can be written, or "
+        "use --workers 0"
+    )
+
+
+def _home_folder() -> Path:
+    """Not EVORNN_CACHE, which several users may share."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evornn"
+    except RuntimeError:
+        raise FileNotFoundError(cache.NO_HOME) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _temporary_folder() -> Path:
+    folder = cache.temporary_folder("ray")
+    cache.make_private(folder)
+    return folder
+
+
+def _write_token(file: Path) -> Path:
     if not file.exists():
         temporary = file.with_suffix(f".{os.getpid()}")
         temporary.touch(0o600)

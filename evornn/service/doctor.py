@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from evornn import cache
 from evornn.errors import EvornnError
 
 NEEDED = ("torch", "numpy", "sqlalchemy", "ray", "evotorch", "cma", "plotly")
@@ -41,6 +42,7 @@ def examine(store: str) -> list[Finding]:
         ("processors", lambda: f"{psutil.cpu_count(logical=False) or psutil.cpu_count()} cores"),
         ("memory", _memory),
         ("disk", _disk),
+        ("cache", _cache),
         ("GPU", _gpu),
         ("network", _network),
         ("store", lambda: _store(store)),
@@ -53,6 +55,8 @@ def _run_check(what: str, check: Callable[[], str]) -> Finding:
         return Finding(what, True, check())
     except EvornnError as error:
         return Finding(what, False, str(error))
+    except Exception as error:  # the other checks are needed all the more
+        return Finding(what, False, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def _python() -> str:
@@ -93,6 +97,10 @@ def _disk() -> str:
     if free < 0.5:
         raise EvornnError(f"{free:.2f} GiB free here: free some space before a long experiment")
     return f"{free:.1f} GiB free here"
+
+
+def _cache() -> str:
+    return f"compiled kernels are kept in {cache.check()}"
 
 
 def _gpu() -> str:

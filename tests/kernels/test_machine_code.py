@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,19 +15,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evornn import cache
 from evornn.arrays import Streams
 from evornn.errors import EvornnError
 from evornn.kernels.normal import standard_normal
 from evornn.kernels.simd.runtime import machine_code
 
 NAMES = sorted(machine_code.FUNCTIONS)
-CACHES = machine_code.function, machine_code._address, machine_code._file
+CACHES = machine_code.function, machine_code._address, machine_code._file_name, cache._warn_once
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where machine code is kept meanwhile; this process forgets what it has loaded from elsewhere, then and now."""
     monkeypatch.setenv("EVORNN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     _forget()
     yield tmp_path / "cache" / "kernels"
     _forget()
@@ -49,16 +53,18 @@ def files(folder: Path) -> list[Path]:
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Any:
     """Warnings since they were last asked for."""
-    caplog.set_level(logging.INFO, "evornn.kernels")
+    for name in LOGS:
+        caplog.set_level(logging.INFO, name)
 
     def said() -> list[str]:
-        found = [r.getMessage() for r in caplog.records if r.name == "evornn.kernels" and r.levelno >= logging.WARNING]
+        found = [r.getMessage() for r in caplog.records if r.name in LOGS and r.levelno >= logging.WARNING]
         caplog.clear()
         return found
 
     return said
 
 
+LOGS = "evornn.kernels", "evornn.cache"
 COMPILING = "compiling kernels (fill): some seconds, once on this machine"
 
 
@@ -105,19 +111,73 @@ def test_where_nothing_can_be_kept_each_process_compiles(
     first = drawn()
     compiling, kept = lines()
     assert compiling == COMPILING and "\n" not in kept
-    assert "can't be kept" in kept and "No space left on device" in kept and "each process compiles its own" in kept
+    assert kept == (
+        "the cache can't be written ([Errno 28] No space left on device): each process makes its own kernels: "
+        "set EVORNN_CACHE to a folder that can be written"
+    )
     assert files(folder) == []
     np.testing.assert_array_equal(drawn(), first)
     assert lines() == []
 
 
-def test_a_folder_that_cannot_be_made_is_done_without(folder: Path, lines: Any) -> None:
-    folder.parent.mkdir()
-    folder.write_text("a file in its place")
-    drawn()
+UNUSABLE = {  # what stands at the cache folder's place → what the warning says
+    "file": "Not a directory",
+    "device": "Not a directory",
+    "link to nowhere": "exists",
+    "link to itself": "symbolic links",
+    "long name": "File name too long",
+}
+
+
+def _make_unusable(kind: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "file":
+        place.write_text("a file in its place")
+    elif kind == "device":
+        monkeypatch.setenv("EVORNN_CACHE", "/dev/null")
+    elif kind == "long name":
+        monkeypatch.setenv("EVORNN_CACHE", str(place / ("x" * 300)))
+    else:
+        place.symlink_to(place if kind == "link to itself" else place.parent / "nowhere" / "at all")
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_temporary_folder_takes_the_place_of_one_that_cannot_be_made(
+    kind: str, folder: Path, lines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One warning says where kernels are kept and what to set; the next process finds them."""
+    _make_unusable(kind, folder.parent, monkeypatch)
+    first = drawn()
     compiling, kept = lines()
-    assert compiling == COMPILING and kept.startswith("compiled kernels can't be kept (")
-    assert folder.read_text() == "a file in its place"
+    temporary = cache.temporary_folder("kernels")
+    assert compiling == COMPILING and kept.startswith("the cache can't be written (") and UNUSABLE[kind] in kept
+    assert kept.endswith(f"): kernels are kept in {temporary}: {cache.ADVICE}")
+    assert len(files(temporary)) == 1 and temporary.stat().st_mode & 0o777 == 0o700
+    _forget()
+    np.testing.assert_array_equal(drawn(), first)
+    assert lines() == []
+
+
+def test_a_user_without_a_home_has_a_temporary_folder(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EVORNN_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", _no_home)
+    drawn()
+    assert f"(this user has no home folder): kernels are kept in {cache.temporary_folder('kernels')}" in lines()[1]
+
+
+def _no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+def test_a_temporary_folder_that_another_user_has_put_there_is_not_used(
+    folder: Path, lines: Any, tmp_path: Path
+) -> None:
+    folder.parent.write_text("a file in its place")
+    temporary = cache.temporary_folder("kernels")
+    temporary.mkdir()
+    temporary.chmod(0o777)
+    drawn()
+    assert "each process makes its own kernels" in lines()[1] and list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("rights", [0o770, 0o707, 0o777])
@@ -175,12 +235,12 @@ def test_what_belongs_to_somebody_else_is_not_used(
 
 def test_no_file_is_taken_for_another_version(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file's name changes with the sources that it is made of, the versions and the machine, and with no others."""
-    names = {name: machine_code._file(name).name for name in NAMES}
+    names = {name: machine_code._file_name(name) for name in NAMES}
     assert len(set(names.values())) == len(names) and all(file.startswith(f"{name}-") for name, file in names.items())
 
     def changed() -> set[str]:
-        machine_code._file.cache_clear()
-        return {name for name in NAMES if machine_code._file(name).name != names[name]}
+        machine_code._file_name.cache_clear()
+        return {name for name in NAMES if machine_code._file_name(name) != names[name]}
 
     assert changed() == set()
     networks = {"execute", "run", "conclude", "steps"}
@@ -214,8 +274,11 @@ print(standard_normal(Streams(3).at(0), 2, 2).tolist())
 """
 
 
-def started(code: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def started(code: str, **environment: str) -> subprocess.Popen[str]:
+    variables = {**os.environ, **environment}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
+    )
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
@@ -234,6 +297,12 @@ def test_two_processes_at_once_compile_once(folder: Path) -> None:
     runs = [ended(process) for process in [started(DRAW) for _ in range(3)]]
     assert sum(log.count("compiling kernels") for _, log in runs) == 1
     assert len({out for out, _ in runs}) == 1 and len(files(folder)) == 1
+
+
+def test_sources_are_read_in_an_ascii_locale() -> None:
+    plain = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    out, _ = ended(started("from evornn.kernels.simd.runtime import machine_code; print(machine_code.KIND)", **plain))
+    assert out == "kernels\n"
 
 
 ASK = """

@@ -21,6 +21,7 @@ from stores import new_runs, result, row
 import evornn as library
 from evornn.client.http import HttpClient
 from evornn.client.remote import RemoteService
+from evornn.client.token import default_token
 from evornn.errors import EvornnError
 from evornn.library import SilentListener, work
 from evornn.service.reading.results import Results
@@ -384,7 +385,7 @@ def test_an_interrupt_detaches(
     monkeypatch.setenv("EVORNN_TOKEN", server.token)
     monkeypatch.setattr(progress, "watch", interrupted)
     answer = evornn("run", write_spec(tmp_path), "--server", server.url)
-    assert answer.status == 130 and "goes on without you" in answer.err and "evornn cancel" in answer.err
+    assert answer.status == 130 and "continues on the server" in answer.err and "evornn cancel" in answer.err
 
 
 # ---- the connection ------------------------------------------------------------------------------------------------
@@ -396,7 +397,7 @@ def test_a_server_that_is_not_there(evornn: CommandLine) -> None:
         http.raw("/jobs")
     http.close()
     for url in ("localhost:8000", "ftp://x", "http://", "http://me:secret@localhost"):
-        with pytest.raises(EvornnError, match="is no address of a server"):
+        with pytest.raises(EvornnError, match="is not a server's address"):
             HttpClient(url, None)
     assert "--store and --server" in evornn.refuses("ls", "--store", "sqlite:///x.db", "--server", "http://x")
     refused = evornn.refuses("run", "spec.yaml", "--workers", "1", "--server", "http://x")
@@ -405,7 +406,7 @@ def test_a_server_that_is_not_there(evornn: CommandLine) -> None:
 
 @pytest.mark.parametrize(
     ("token", "problem"),
-    [(None, "into EVORNN_TOKEN"), ("x" * 40, "valid token: put it into EVORNN_TOKEN"), ("ä" * 40, "copy it")],
+    [(None, "in EVORNN_TOKEN"), ("x" * 40, "valid token in EVORNN_TOKEN"), ("ä" * 40, "copy it")],
 )
 def test_a_token_that_is_wrong(
     token: str | None, problem: str, server: Server, monkeypatch: pytest.MonkeyPatch
@@ -430,6 +431,22 @@ def test_where_tokens_lie(tmp_path: Path, server: Server, monkeypatch: pytest.Mo
     monkeypatch.setenv("EVORNN_TOKEN_FILE", str(tmp_path / "none"))
     with pytest.raises(EvornnError, match="can't be read"):
         library.connect(server.url)
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "of another user", "none"])
+def test_without_a_home_there_is_no_token(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home without access is what sudo may leave."""
+
+    def fail(self: Path) -> Any:
+        raise PermissionError(13, "Permission denied") if home == "of another user" else RuntimeError("no home")
+
+    for variable in ("EVORNN_TOKEN", "EVORNN_TOKEN_FILE"):
+        monkeypatch.delenv(variable, raising=False)
+    if home == "/dev/null":
+        monkeypatch.setenv("HOME", home)
+    else:
+        monkeypatch.setattr(Path, "is_file" if home == "of another user" else "expanduser", fail)
+    assert default_token() is None
 
 
 class Flaky:
@@ -469,7 +486,7 @@ def test_safe_requests_are_tried_again_and_others_are_not(safe: bool, monkeypatc
 
 def test_something_else_is_told_from_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     http = HttpClient("http://127.0.0.1:1", None)
-    for status, problem in ((200, "answers with something else"), (404, "answers 404"), (302, "answers 302")):
+    for status, problem in ((200, "sends an unexpected response"), (404, "answers 404"), (302, "answers 302")):
         monkeypatch.setattr(http._client, "request", Flaky(status))
         with pytest.raises(EvornnError, match=problem):
             http.get(list[dict[str, int]] if status != 200 else dict[str, int], "/x")

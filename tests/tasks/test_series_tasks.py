@@ -1,5 +1,6 @@
 """Chorales and series: scores, equations and what is said when something is missing."""
 
+import tempfile
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError
 
@@ -35,6 +36,16 @@ def test_chorales_are_parsed_once_and_a_damaged_file_is_made_again(tmp_path, mon
     (kept,) = (tmp_path / "chorales").iterdir()
     kept.write_bytes(kept.read_bytes()[:100])
     assert len(chorale_corpus.chorales()) == 2 == len(calls)
+
+
+def test_chorales_are_parsed_each_time_where_nothing_can_be_kept(tmp_path, monkeypatch):
+    rolls, calls = [np.eye(chorale_corpus.KEYS, dtype=np.bool_)], []
+    monkeypatch.setenv("EVORNN_CACHE", "/dev/null")
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/null")
+    monkeypatch.setattr(chorale_corpus, "parse_chorales", lambda: calls.append(1) or rolls)
+    for _ in range(2):
+        assert np.array_equal(chorale_corpus.chorales(), rolls)
+    assert len(calls) == 2
 
 
 def test_chorales_say_which_extra_they_want(monkeypatch):

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks.victims import EVORNN, Victims
+from evornn.errors import EvornnError
 from evornn.experiments.execute import check_plans
 from evornn.experiments.spec import parse_spec, plan
 from evornn.settings import BadSetting
@@ -95,6 +96,19 @@ def test_who_submits_needs_no_gpu() -> None:
     assert check_plans(runs) == check_plans(plan(parse_spec(SPEC)))
     with pytest.raises(BadSetting, match=r"resources\.backend: simd is for CPUs"):
         check_plans(plan(parse_spec({**SPEC, "resources": {"gpus": 1, "backend": "simd"}})))
+
+
+def test_a_token_without_a_home_lies_in_a_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from evornn.workers import cluster
+
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    file = cluster._token_file()
+    assert file.parent.parent == tmp_path and file.parent.stat().st_mode & 0o777 == 0o700
+    assert file.stat().st_mode & 0o777 == 0o600 and cluster._token_file() == file
+    file.parent.chmod(0o777)
+    with pytest.raises(EvornnError, match=r"Not a directory.*: set XDG_CACHE_HOME to a folder"):
+        cluster._token_file()
 
 
 def test_the_token_of_a_ray_of_our_own_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import zipfile
+from contextlib import suppress
 from hashlib import blake2b
 from importlib.metadata import version
+from io import BytesIO
 from math import ceil
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.cache import atomic_write, folder
+from evornn import cache
 from evornn.errors import require
 
 KEYS, LOWEST = 88, 21  # of a piano; MIDI's number of the lowest one
+KIND = "chorales"  # in the cache
 CACHE_VERSION = 1  # of the cached file: raise it with any change of the content
 Roll: TypeAlias = NDArray[np.bool_]  # [T, 88] which keys sound at each beat
 
@@ -28,12 +30,13 @@ def chorales() -> list[Roll]:
 
     Raises EvornnError without music21."""
     with require("data", "the task jsb_chorales"):
-        path = folder("chorales") / f"music21-{version('music21')}-{CACHE_VERSION}.npz"
-    try:
-        return _load_cache(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # not there, or damaged
-        _save_cache(parse_chorales(), path)
-        return _load_cache(path)
+        name = f"music21-{version('music21')}-{CACHE_VERSION}.npz"
+    for folder in cache.folders(KIND):
+        with suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):  # not there, or damaged
+            return _unpack((folder / name).read_bytes())
+    content = _pack(parse_chorales())
+    cache.write(KIND, name, content)
+    return _unpack(content)
 
 
 def parse_chorales() -> list[Roll]:
@@ -57,12 +60,13 @@ def piano_roll(score: Any) -> Roll:
     return roll
 
 
-def _load_cache(path: Path) -> list[Roll]:
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+def _pack(rolls: list[Roll]) -> bytes:
+    file = BytesIO()
+    np.savez_compressed(file, keys=np.packbits(np.concatenate(rolls), axis=1), steps=[len(roll) for roll in rolls])
+    return file.getvalue()
+
+
+def _unpack(content: bytes) -> list[Roll]:
+    with np.load(BytesIO(content), allow_pickle=False) as file:
         rolls = np.unpackbits(file["keys"], axis=1, count=KEYS).astype(np.bool_)
         return np.split(rolls, np.cumsum(file["steps"])[:-1])
-
-
-def _save_cache(rolls: list[Roll], path: Path) -> None:
-    with atomic_write(path) as file:
-        np.savez_compressed(file, keys=np.packbits(np.concatenate(rolls), axis=1), steps=[len(roll) for roll in rolls])

@@ -3,7 +3,8 @@
 Numba compiles each function to a file of machine code, which later processes load in milliseconds. The file's name is a
 hash of all that it depends on: the sources of this package, the versions of Python, numba and llvmlite, the CPU with
 its features, and the machine. A damaged file is compiled again. A folder that another user owns or may write to is not
-used, nor is one that can't be written; each process then compiles for itself, and logs it.
+used, nor is one that can't be written: a temporary one takes its place, or each process compiles for itself. Either is
+logged.
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import logging
-import os
 import re
-import stat
 import sys
 import threading
 import time
@@ -32,6 +31,7 @@ from evornn import cache as kept
 from evornn.errors import EvornnError
 
 log = logging.getLogger("evornn.kernels")
+KIND = "kernels"  # in the cache
 DIGEST = 32  # bytes of the digest with which a file begins
 # name → its module, and the kinds of its arguments: i integer, f float32, a array of float32
 FUNCTIONS = {
@@ -110,17 +110,12 @@ def load_module(code: str, names: Sequence[str]) -> tuple[int, ...]:
 # ---- on disk --------------------------------------------------------------------------------------------------------
 
 
-def folder() -> Path:
-    """The folder of machine code; it may be deleted at any time."""
-    return kept.folder("kernels")
-
-
 @cache
-def _file(name: str) -> Path:
+def _file_name(name: str) -> str:
     machine = _machine(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
     parts = [*_sources(FUNCTIONS[name][0].split(".")[1]), sys.version, version("numba"), version("llvmlite"), *machine]
     key = blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
-    return folder() / f"{name}-{key}.o"
+    return f"{name}-{key}.o"
 
 
 def _machine() -> str:
@@ -132,7 +127,7 @@ def _machine() -> str:
 
 
 def _read_sources() -> dict[str, str]:
-    return {file.stem: file.read_text() for file in Path(__file__).parents[1].glob("*/*.py")}
+    return {file.stem: file.read_text("utf-8") for file in Path(__file__).parents[1].glob("*/*.py")}
 
 
 _SOURCES = _read_sources()  # what this process runs; an update in the meantime must not be mixed with it
@@ -153,24 +148,19 @@ def _sources(module: str) -> list[str]:
 
 def _load_stored(name: str, complain: bool = False) -> bytes | None:
     """The content of a file that an earlier process has made; None: there is none that can be trusted."""
-    file = _file(name)
-    try:
-        if not file.exists() or _is_untrusted(file.parent) or _is_untrusted(file):
-            return None
-        content = file.read_bytes()
-    except OSError:
-        return None
-    if blake2b(content[DIGEST:], digest_size=DIGEST).digest() == content[:DIGEST]:
-        return content[DIGEST:]
-    if complain:
-        log.warning("%s is damaged: compiling it again", file)
+    for folder in kept.folders(KIND):
+        file = folder / _file_name(name)
+        try:
+            if not file.exists() or kept.is_untrusted(folder) or kept.is_untrusted(file):
+                continue
+            content = file.read_bytes()
+        except OSError:
+            continue
+        if blake2b(content[DIGEST:], digest_size=DIGEST).digest() == content[:DIGEST]:
+            return content[DIGEST:]
+        if complain:
+            log.warning("%s is damaged: compiling it again", file)
     return None
-
-
-def _is_untrusted(path: Path) -> bool:
-    """Whether another user could have put machine code there."""
-    status = path.stat()
-    return status.st_uid != os.getuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _load_or_compile(name: str) -> bytes:
@@ -181,20 +171,15 @@ def _load_or_compile(name: str) -> bytes:
 
 @contextmanager
 def _compile_lock() -> Iterator[None]:
-    """Processes of one user wait for each other's results, where the folder can be written."""
+    """Processes of one user wait for each other's results, where one of the folders can be written."""
     with ExitStack() as stack:
-        with suppress(OSError):  # compile without a lock
-            _make_folder()
-            lock = stack.enter_context((folder() / "lock").open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        for folder in kept.folders(KIND):
+            with suppress(OSError):  # without any, compile without a lock
+                kept.make_private(folder)
+                lock = stack.enter_context((folder / "lock").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                break
         yield
-
-
-def _make_folder() -> None:
-    """Raises OSError where no trusted folder can be made."""
-    folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    if _is_untrusted(folder()):
-        raise PermissionError(f"{folder()} is not this user's alone")
 
 
 def _compile_and_store(name: str) -> bytes:
@@ -202,13 +187,7 @@ def _compile_and_store(name: str) -> bytes:
     log.warning("compiling kernels (%s): some seconds, once on this machine", name)
     content = _compile(name)
     log.info("compiled %s in %.1f s", name, time.perf_counter() - began)
-    try:
-        _make_folder()
-        with kept.atomic_write(_file(name)) as file:
-            file.write(blake2b(content, digest_size=DIGEST).digest() + content)
-        _file(name).chmod(0o600)
-    except OSError as error:
-        log.warning("compiled kernels can't be kept (%s): each process compiles its own", error)
+    kept.write(KIND, _file_name(name), blake2b(content, digest_size=DIGEST).digest() + content, private=True)
     return content
 
 
