@@ -40,9 +40,14 @@ def test_counts_of_nothing_else_are_touched() -> None:
     assert update_counts("1,024 networks; 3 tasks and 2 trainers") == "1,024 networks; 3 tasks and 2 trainers"
 
 
+@pytest.fixture(scope="module")
+def architectures() -> str:
+    return render_page("architectures")
+
+
 @pytest.mark.parametrize("kind", CELLS)
-def test_a_network_that_no_experiment_shows_says_so(kind: str) -> None:
-    section = (REFERENCE / "architectures.md").read_text().partition(f"\n## {kind}\n")[2].partition("\n## ")[0]
+def test_a_network_that_no_experiment_shows_says_so(kind: str, architectures: str) -> None:
+    section = architectures.partition(f"\n## {kind}\n")[2].partition("\n## ")[0]
     assert ("No experiment in" in section) == (examples(kind) == [])
     assert all(f"`{path}`" in section for path in examples(kind))
 

@@ -13,6 +13,9 @@ import pytest
 from contributing import blocks, write_files
 
 import evornn
+from evornn.networks import CELLS, NETWORKS
+from evornn.tasks import TASKS
+from evornn.trainers import TRAINERS
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = """
@@ -43,6 +46,29 @@ def test_what_it_adds_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     trainer = import_module("hill_climbing").HillClimbing(population=8)
     result = evornn.train(network, task, trainer, seed=0, budget=100_000).result
     assert result.test_loss < task.data().baselines[0].test
+
+
+def entries() -> list[tuple[str, str]]:
+    """Folder of tests and kind, of everything in the catalog that BY_HAND does not check."""
+    models = [("networks", kind) for kind in NETWORKS if kind not in CELLS]
+    return [*models, *(("tasks", kind) for kind in TASKS), *(("trainers", kind) for kind in TRAINERS)]
+
+
+@pytest.fixture(scope="module")
+def texts() -> str:
+    """Of all tests."""
+    return "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+
+
+@pytest.mark.parametrize(("folder", "kind"), entries())
+def test_it_has_an_independent_check(folder: str, kind: str, texts: str) -> None:
+    """Some test names the kind or its module, beside those that all keep."""
+    if f'"{kind}"' not in texts and f"evornn.{folder}.{kind} " not in texts:
+        pytest.fail(
+            f'no test is about "{kind}": check what its paper says against another computation, or another library, in '
+            f"a test of its own in tests/{folder}/ that names it",
+            pytrace=False,
+        )
 
 
 def run_tests(

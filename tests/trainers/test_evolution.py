@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import mean, pstdev
+
 import numpy as np
 import pytest
 import torch
@@ -54,6 +56,18 @@ def test_half_of_the_population_is_the_mirror_image_of_the_other(kind: str) -> N
 
 
 # Other populations
+
+
+def test_the_cross_entropy_method_fits_its_elites() -> None:
+    """Mean and standard deviation of the best quarter, smoothed with the old ones."""
+    oracle, trainer = SphereOracle(n=3), TRAINERS.build({"kind": "cross_entropy_method", "population": 10})
+    state = run(trainer, 1, oracle)
+    points = Coordinates.of(oracle).z(oracle.asked[0]).tolist()
+    distances = sphere(oracle.asked[0]).tolist()
+    elites = [points[p] for p in sorted(range(10), key=distances.__getitem__)[:3]]
+    columns = list(zip(*elites, strict=True))
+    np.testing.assert_allclose(state["search"]["mean"], [0.7 * mean(column) for column in columns], atol=1e-6)
+    np.testing.assert_allclose(state["search"]["sigma"], [0.3 + 0.7 * pstdev(column) for column in columns], atol=1e-6)
 
 
 def test_three_others_are_distinct_and_equally_likely() -> None:
