@@ -1,5 +1,5 @@
-"""The front door: `evornn …`. Exit status: 0 done, 1 an error that the message explains, 2 a wrong command line, 3 some
-runs failed, 130 interrupted (and `evornn resume` goes on; what a server computes goes on by itself)."""
+"""The command line: `evornn …`. Exit status: 0 success, 1 an error that the message explains, 2 a wrong command line,
+3 some runs failed, 130 interrupted (`evornn resume` continues; jobs of a server continue there)."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def main() -> None:
         print(interrupt, file=sys.stderr)
         sys.exit(130)
     except (KeyboardInterrupt, SystemExit) as end:
-        if isinstance(end, SystemExit) and end.code != 130:  # what Typer makes of an interrupt
+        if isinstance(end, SystemExit) and end.code != 130:  # Typer exits with 130 on an interrupt
             raise
-        print("interrupted: nothing is lost, `evornn resume` goes on where it stopped", file=sys.stderr)
+        print("interrupted: nothing is lost, `evornn resume` picks up where it left off", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # `evornn ls | head`
         sys.stderr.close()
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # all is said: another one just ends the process
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # from here on, another signal simply ends the process
 
 
 def _interrupt(number: int, frame: Any) -> None:

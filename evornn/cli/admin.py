@@ -15,31 +15,30 @@ from evornn.errors import require
 if TYPE_CHECKING:
     from evornn.service.api.serving import ServerInfo
 
-database = typer.Typer(help="Look after the database.", no_args_is_help=True)
-token = typer.Typer(help="Who may use the server.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="Whose token it is.")]
+database = typer.Typer(help="Manage the database.", no_args_is_help=True)
+token = typer.Typer(help="Manage access tokens of the server.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Name of the token.")]
 
 
 def serve(
     store: Store = DEFAULT,
-    host: Annotated[str, typer.Option(help="Address to listen at; others than the loopback ones need a token.")] = (
+    host: Annotated[str, typer.Option(help="Address to listen on; without a token, only this machine's own.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 8000,
     host_name: Annotated[
-        list[str] | None, typer.Option(help="A name by which the server may be asked; may be given several times.")
+        list[str] | None, typer.Option(help="Host name under which the server answers; may be repeated.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data sets that specs may name.")] = None,
     own: Annotated[
-        list[str] | None, typer.Option("--own", help="Code of your own that specs may name, pkg.module:Class.")
+        list[str] | None, typer.Option("--own", help="Your own code that specs may name, pkg.module:Class.")
     ] = None,
     token_file: Annotated[
-        Path | None, typer.Option(help="A file with a token that may do all; made if missing.")
+        Path | None, typer.Option(help="File with a token of scope admin; created if missing.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Serve the API (described at /docs) and the dashboard (/ui) until an interrupt. Runs are computed by `evornn
-    dispatch`."""
+    """Serve the API (documented at /docs) and the dashboard (/ui) until interrupted."""
     with require("server", "serve"):
         from evornn.dashboards import PREFIX, dashboard
     from evornn.service.api.serving import Options
@@ -50,10 +49,10 @@ def serve(
         if as_json:
             show(asdict(serving), True)
         else:
-            print(f"serving {serving.store} at {serving.url}, described at {serving.url}/docs")
+            print(f"serving {serving.store} at {serving.url}, documented at {serving.url}/docs")
             print(f"dashboard: {serving.url}{PREFIX}")
             if serving.token:
-                print(f"token (shown this once; it may do all): {serving.token}")
+                print(f"token (shown only once; scope admin): {serving.token}")
         print(end="", flush=True)
 
     options = Options(
@@ -61,21 +60,21 @@ def serve(
     )
     try:
         begin(options, announce, {PREFIX.rstrip("/"): dashboard})
-    except KeyboardInterrupt:  # the usual end
-        print("ended; nothing is lost")
+    except KeyboardInterrupt:  # the usual way to stop
+        print("stopped; nothing is lost")
 
 
 @token.command("add")
 def add_token(
     name: Name,
-    scope: Annotated[Scope, typer.Option(help="read; submit: also submit, and change one's own jobs; admin: all.")] = (
+    scope: Annotated[Scope, typer.Option(help="read; submit: also submit, and change own jobs; admin: everything.")] = (
         Scope.submit
     ),
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """Make a token. It is shown this once: the store keeps only its hash."""
+    """Create a token and print it, which is possible only once."""
     with open_results(store, server, create=True) as results:
         secret = results.store.add_token(name, (scope.value,))
     show({"name": name, "scope": scope.value, "token": secret}, True) if as_json else print(secret)
@@ -83,7 +82,7 @@ def add_token(
 
 @token.command("ls")
 def list_tokens(store: Store = DEFAULT, server: Server = None, as_json: Json = False) -> None:
-    """List tokens; their secrets are nowhere."""
+    """List tokens, without their secrets."""
     from evornn.cli import tables
 
     with open_results(store, server) as results:
@@ -93,10 +92,10 @@ def list_tokens(store: Store = DEFAULT, server: Server = None, as_json: Json = F
 
 @token.command("revoke")
 def revoke_token(name: Name, store: Store = DEFAULT, server: Server = None, as_json: Json = False) -> None:
-    """Make a token useless, within two seconds."""
+    """Revoke a token, within two seconds."""
     with open_results(store, server) as results:
         results.store.revoke_token(name)
-    show({"revoked": name}, True) if as_json else print(f"{name} has no access any more")
+    show({"revoked": name}, True) if as_json else print(f"token {name} revoked")
 
 
 def doctor(store: Store = DEFAULT, as_json: Json = False) -> None:
@@ -112,7 +111,7 @@ def doctor(store: Store = DEFAULT, as_json: Json = False) -> None:
 
 @database.command()
 def upgrade(store: Store = DEFAULT, as_json: Json = False) -> None:
-    """Bring the database to this version's schema."""
+    """Upgrade the database to this version's schema."""
     from evornn.store.upgrades import upgrade as do
 
     version = do(store)

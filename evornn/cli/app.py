@@ -1,4 +1,4 @@
-"""The command line, put together. Each command takes `--json` for machines and prints tables for people."""
+"""Assembles the commands. Each prints tables for people, or with `--json` data for programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evornn.cli.dispatch import dispatch
 from evornn.cli.tune import tune
 
 app = typer.Typer(
-    help="Train recurrent networks by evolution, by gradient and by both, and find out which is better.",
+    help="Train recurrent neural networks by evolution, gradient descent or both, and find out which is better.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -1,4 +1,7 @@
-"""`evornn dispatch`: the service's engine, which works off the queue until it is told to stop."""
+"""`evornn dispatch`: processes the queue until stopped.
+
+SIGTERM or Ctrl-C release active runs, which resume from their checkpoints; a second one ends the process at once.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +35,12 @@ def dispatch(
     address: Address = None,
     workers: Workers = None,
     slots: Annotated[
-        int | None, typer.Option(min=1, help="Runs at once, at most. Default: as many as the cluster has CPUs for.")
+        int | None, typer.Option(min=1, help="Maximum number of runs at once; default: as many as the CPUs allow.")
     ] = None,
-    until_empty: Annotated[bool, typer.Option("--until-empty", help="End when no run is open any more.")] = False,
+    until_empty: Annotated[bool, typer.Option("--until-empty", help="Stop when all runs have finished.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Work off the queue: claim runs, compute them on Ray, record what they find. Several may run at once.
-
-    SIGTERM or Ctrl-C give back what is under way, to go on from its checkpoint; a second one ends at once.
-    """
+    """Process the queue: claim runs, compute them on Ray, and record their results."""
     from evornn import library
     from evornn.service.dispatch.dispatcher import Dispatcher
 
@@ -49,16 +49,16 @@ def dispatch(
     with _wait_for_store(store) as database, library.subprocess_executor(workers, address, slots) as executor:
         dispatcher = Dispatcher(database, executor, LoggingListener(), slots=slots, patience=float("inf"))
         with _stop_on_signals(dispatcher):
-            log.info("%s works off %s", dispatcher.owner, database.display_url)
+            log.info("%s processes the queue of %s", dispatcher.owner, database.display_url)
             dispatcher.work(until_empty=until_empty)
-    log.info("ended; what was under way goes on from its checkpoint")
+    log.info("stopped; active runs will resume from their checkpoints")
 
 
 class LoggingListener:
-    """A listener that logs what happens to runs, and now and then how it goes."""
+    """A listener that logs claims and ends of runs, and their overall progress now and then."""
 
     def __init__(self) -> None:
-        self._steps: dict[int, int] = {}  # of the runs under way
+        self._steps: dict[int, int] = {}  # network steps of the active runs
         self._ends: Counter[str] = Counter()
         self._done, self._at = 0, time.monotonic()  # network steps since the last line
 
@@ -70,8 +70,8 @@ class LoggingListener:
         self._done += max(0, update.network_steps - self._steps.get(run.id, 0))
         self._steps[run.id] = update.network_steps
         if (seconds := time.monotonic() - self._at) >= LOG_INTERVAL:
-            ends = ", ".join(f"{count} {state}" for state, count in sorted(self._ends.items())) or "none ended yet"
-            log.info("%d runs under way, %s, %.3g M steps/s", len(self._steps), ends, self._done / seconds / 1e6)
+            ends = ", ".join(f"{count} {state}" for state, count in sorted(self._ends.items())) or "none finished yet"
+            log.info("%d runs active, %s, %.3g M steps/s", len(self._steps), ends, self._done / seconds / 1e6)
             self._done, self._at = 0, time.monotonic()
 
     def on_end(self, run: StoredRun, state: str, reason: str) -> None:
@@ -85,6 +85,7 @@ class JsonFormatter(logging.Formatter):
     """A log record as one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Time, level and message."""
         return json.dumps({"time": record.created, "level": record.levelname.lower(), "message": record.getMessage()})
 
 
@@ -97,7 +98,7 @@ def _log_to_stderr(as_json: bool) -> None:
 
 
 def _wait_for_store(url: str) -> stores.Store:
-    """The store, waited for when its database isn't there yet."""
+    """Open the store; wait until its database can be reached."""
     from evornn.store.errors import Unreachable
     from evornn.store.store import open_store
 

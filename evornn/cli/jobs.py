@@ -29,12 +29,12 @@ def list_(
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     network: Annotated[str | None, typer.Option(help="Only this network.")] = None,
     trainer: Annotated[str | None, typer.Option(help="Only this trainer.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Lines at most.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of lines.")] = 200,
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """List jobs, or the runs of one."""
+    """List jobs, or the runs of a job."""
     from evornn.cli import tables
     from evornn.store.filters import RunFilter
 
@@ -51,7 +51,7 @@ def list_(
 
 
 def show_run(run: Run, store: Store = DEFAULT, server: Server = None, as_json: Json = False) -> None:
-    """Show one run: spec, curve, result, machine."""
+    """Show a run: its spec, curve, result and machine."""
     from evornn.cli import tables
 
     with open_results(store, server) as results:
@@ -66,13 +66,13 @@ def show_run(run: Run, store: Store = DEFAULT, server: Server = None, as_json: J
 
 def logs(
     job: Job = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the job has ended.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Follow the job until it has finished.")] = False,
     run: Annotated[int | None, typer.Option("--run", help="Only this run.")] = None,
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """What happened to a job and what its runs logged, oldest first. With --json one object a line."""
+    """Show the events and log lines of a job, oldest first; with --json, one object per line."""
     from evornn.service.reading.comparison_data import resolve_job
     from evornn.service.reading.tail import follow as followed
     from evornn.service.reading.tail import pages
@@ -86,7 +86,7 @@ def logs(
 
 
 def _lines(news: JobUpdate) -> list[dict[str, Any]]:
-    """Events and log lines as one list, by time."""
+    """Events and log lines as one list, sorted by time."""
     lines = [{"time": e.time, "run": e.run, "kind": e.kind, "text": e.detail} for e in news.events]
     lines += [{"time": at.time, "run": at.run, "kind": at.level, "text": at.message} for at in news.lines]
     return sorted(lines, key=lambda line: float(line["time"] or 0.0))
@@ -103,7 +103,7 @@ def _text(line: dict[str, Any]) -> str:
 def cancel(
     job: OneJob = None, run: OneRun = None, store: Store = DEFAULT, server: Server = None, as_json: Json = False
 ) -> None:
-    """End a job, or one run: what waits at once, what is computed within seconds."""
+    """Cancel a job, or one run: queued runs at once, running ones within seconds."""
     job, run = _check_target(job, run)
     with open_results(store, server) as results:
         _print_count(results.cancel(job, run=run), "cancelled", "nothing to cancel: no run is open", as_json)
@@ -112,17 +112,17 @@ def cancel(
 def retry(
     job: OneJob = None, run: OneRun = None, store: Store = DEFAULT, server: Server = None, as_json: Json = False
 ) -> None:
-    """Let failed runs start again from nothing, whenever a dispatcher has room."""
+    """Queue the failed runs of a job, or one failed run, to start over."""
     job, run = _check_target(job, run)
     with open_results(store, server) as results:
         _print_count(
-            results.retry(job, run=run), "to be tried again", "nothing to try again: no run has failed", as_json
+            results.retry(job, run=run), "queued to start over", "nothing to retry: no run has failed", as_json
         )
 
 
 def _check_target(job: int | None, run: int | None) -> tuple[int | None, int | None]:
     if (job is None) == (run is None):
-        raise EvornnError("name a job or, with --run, a run")
+        raise EvornnError("name a job, or a run with --run")
     return job, run
 
 

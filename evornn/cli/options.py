@@ -1,4 +1,4 @@
-"""Options that several commands have, and where they send a command: to a database, or to a server."""
+"""Options shared by several commands, and the target of a command: a database, or a server."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ Store = Annotated[
     str, typer.Option("--store", envvar="EVORNN_STORE", help="Database URL.", show_default="sqlite:///evornn.db")
 ]
 Server = Annotated[
-    str | None, typer.Option("--server", envvar="EVORNN_SERVER", help="A server's URL, instead of a database.")
+    str | None, typer.Option("--server", envvar="EVORNN_SERVER", help="URL of a server, instead of a database.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Workers = Annotated[int | None, typer.Option(min=0, help="CPUs of a local Ray; 0: no Ray. Default: all.")]
-Address = Annotated[str | None, typer.Option(help="A Ray cluster, for example host:6379; default: a local Ray.")]
+Workers = Annotated[int | None, typer.Option(min=0, help="CPUs of a local Ray; 0: no Ray; default: all.")]
+Address = Annotated[str | None, typer.Option(help="Ray cluster, for example host:6379; default: a local Ray.")]
 Report = Annotated[Path | None, typer.Option(help="Also write the comparison as one HTML file.")]
 Job = Annotated[int | None, typer.Argument(help="Number of the job; default: the newest.", show_default=False)]
-Spec = Annotated[Path, typer.Argument(help="Experiment, YAML or JSON.")]
-Priority = Annotated[int, typer.Option(min=-1000, max=1000, help="Higher ones are computed first.")]
+Spec = Annotated[Path, typer.Argument(help="Spec of the experiment, YAML or JSON.")]
+Priority = Annotated[int, typer.Option(min=-1000, max=1000, help="Runs with a larger one are computed first.")]
 
 
 class ExportKind(StrEnum):
-    """What can be exported."""
+    """What `evornn export` writes."""
 
     runs = "runs"
     curves = "curves"
 
 
 class Scope(StrEnum):
-    """What a token may do; each may do what those before it may."""
+    """What a token may do; each scope includes those before it."""
 
     read = "read"
     submit = "submit"
@@ -47,7 +47,16 @@ class Scope(StrEnum):
 
 
 def open_results(store: str, server: str | None, create: bool = False) -> Results:
-    """The database, or the server that was asked for. Raises EvornnError."""
+    """Open the target of a command.
+
+    Args:
+        store: Database URL.
+        server: URL of a server, which is used unless --store is given.
+        create: Whether to create a missing database.
+
+    Raises:
+        EvornnError: It can't be opened or reached.
+    """
     from evornn import library
 
     chosen = resolve_server(server)
@@ -55,27 +64,27 @@ def open_results(store: str, server: str | None, create: bool = False) -> Result
 
 
 def resolve_server(server: str | None) -> str | None:
-    """The server, unless the command line names a database: that counts more than EVORNN_SERVER."""
+    """The server; None if the command line names a database, which takes precedence over EVORNN_SERVER."""
     store_named, server_named = has_option("store"), has_option("server")
     if store_named and server_named:
-        raise EvornnError("--store and --server: a command asks one of them: leave the other out")
+        raise EvornnError("--store and --server exclude each other: leave one out")
     return None if store_named else server
 
 
 def has_option(option: str) -> bool:
-    """Whether the command line itself has an option."""
+    """Whether an option is given on the command line, not by an environment variable."""
     return any(word == f"--{option}" or word.startswith(f"--{option}=") for word in sys.argv)
 
 
 def target_option(store: str, server: str | None) -> str:
-    """The words that send another command to the same place."""
+    """The option that gives another command the same target."""
     if (chosen := resolve_server(server)) is not None:
         return f" --server {chosen}"
     return "" if store == DEFAULT else f" --store {store}"
 
 
 def check_writable(report: Path | None) -> None:
-    """Find out before hours of work that its report can't be written."""
+    """Check before hours of work that its report can be written. Raises EvornnError."""
     if report is None:
         return
     folder = report.absolute().parent
@@ -84,4 +93,4 @@ def check_writable(report: Path | None) -> None:
     if report.is_dir():
         raise EvornnError(f"--report {report}: is a folder: name a file in it")
     if not os.access(report if report.exists() else folder, os.W_OK):
-        raise EvornnError(f"--report {report}: may not be written: choose another place")
+        raise EvornnError(f"--report {report}: can't be written: choose another file")

@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for machines."""
+"""Output of commands: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def show(content: Any, as_json: bool) -> None:
-    """Print plain data as JSON, or anything that rich can draw."""
+    """Print plain data as JSON, or anything that rich can render."""
     if as_json:
         print(json.dumps(to_jsonable(content), indent=1))
         return
@@ -23,7 +23,13 @@ def show(content: Any, as_json: bool) -> None:
 
 
 def show_comparison(comparison: Comparison, job: int | None, as_json: bool) -> None:
-    """The comparison of a job."""
+    """Print a comparison.
+
+    Args:
+        comparison: The comparison.
+        job: Number of the job, for JSON.
+        as_json: JSON instead of tables.
+    """
     from evornn.experiments.analysis.comparison import as_data
     from evornn.experiments.reporting.terminal import render
 
@@ -32,7 +38,7 @@ def show_comparison(comparison: Comparison, job: int | None, as_json: bool) -> N
 
 
 def to_jsonable(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become text."""
+    """Plain data for JSON; NaN and infinity, which it lacks, become text."""
     if isinstance(value, dict):
         return {str(key): to_jsonable(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):

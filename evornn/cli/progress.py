@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from evornn.training.records import Update
 
 TERMINAL_STATES = ("succeeded", "failed", "cancelled")
-PRINT_INTERVAL = 10.0  # seconds between lines where there is no terminal
+PRINT_INTERVAL = 10.0  # seconds between lines without a terminal
 
 
 class JobProgress:
-    """Counts what a dispatcher tells, or what is seen of one elsewhere; `line` says it in one line."""
+    """Tracks a job: as the listener of a dispatcher, or of one elsewhere by `observe`. `line` sums it up."""
 
     def __init__(self, runs: list[StoredRun]) -> None:
         self.total = len(runs)
@@ -34,16 +34,17 @@ class JobProgress:
         self._start, self._initial_steps = time.monotonic(), sum(self.steps.values())
 
     def on_claim(self, run: StoredRun) -> None:
-        pass
+        """Nothing changes."""
 
     def on_update(self, run: StoredRun, update: Update) -> None:
+        """Count network steps, and look for a better loss."""
         self.steps[run.id] = update.network_steps
         for row in update.rows:
             if row.champion_valid < self.best:
                 self.best, self.best_label = row.champion_valid, f" ({run.network}, {run.trainer})"
 
     def observe(self, run: StoredRun) -> None:
-        """A run as it stands now, from the store."""
+        """Take over the current state of a run from the store."""
         self.steps[run.id] = run.network_steps or 0
         if run.champion_valid is not None and run.champion_valid < self.best:
             self.best, self.best_label = run.champion_valid, f" ({run.network}, {run.trainer})"
@@ -51,6 +52,13 @@ class JobProgress:
             self.on_end(run, run.state, run.error or "")
 
     def on_end(self, run: StoredRun, state: str, reason: str) -> None:
+        """Count a run that has finished, and print the reason of a failure.
+
+        Args:
+            run: The run.
+            state: As in `Listener.on_end`.
+            reason: Why it ended.
+        """
         if state in TERMINAL_STATES:
             self.finished.add(run.id)
             self.budgets[run.id] = self.steps[run.id]
@@ -63,12 +71,12 @@ class JobProgress:
 
     @property
     def ended_count(self) -> int:
-        """Runs that have ended."""
+        """Number of finished runs."""
         return len(self.finished)
 
     @property
     def share(self) -> float:
-        """0…1 of all network steps."""
+        """Share of all network steps, 0 … 1."""
         return min(1.0, sum(self.steps.values()) / max(1, sum(self.budgets.values())))
 
     @property
@@ -77,6 +85,7 @@ class JobProgress:
         return (sum(self.steps.values()) - self._initial_steps) / max(1e-9, time.monotonic() - self._start)
 
     def line(self) -> str:
+        """Runs, best loss, speed and time left in one line."""
         left = (sum(self.budgets.values()) - sum(self.steps.values())) / self.rate if self.rate else float("inf")
         best = f"best validation loss {self.best:.4g}{self.best_label}" if self.best < float("inf") else "no loss yet"
         failed = f", {self.failed} failed" if self.failed else ""
@@ -85,7 +94,7 @@ class JobProgress:
 
 
 class ProgressPrinter(JobProgress):
-    """A tally that prints its line now and then: for where there is no terminal."""
+    """Prints its line now and then, where there is no terminal."""
 
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
@@ -106,13 +115,25 @@ class ProgressPrinter(JobProgress):
 
 
 def watch(store: StoreInterface, job: int, quiet: bool) -> None:
-    """Follow a job that is computed elsewhere until it has ended, with the same display."""
+    """Display the progress of a job that is computed elsewhere until it has finished.
+
+    Args:
+        store: Where the job is.
+        job: The job.
+        quiet: Print nothing.
+    """
     with progress(store, job, quiet) as tally:
         track_job(store, job, tally)
 
 
 def track_job(store: StoreInterface, job: int, tally: JobProgress) -> None:
-    """Tell a tally of a job that is computed elsewhere until it has ended."""
+    """Track a job that is computed elsewhere until it has finished.
+
+    Args:
+        store: Where the job is.
+        job: The job.
+        tally: Its progress, which is updated.
+    """
     from evornn.service.reading.tail import follow
 
     for news in follow(store, job):
@@ -123,7 +144,16 @@ def track_job(store: StoreInterface, job: int, tally: JobProgress) -> None:
 
 @contextmanager
 def progress(store: StoreInterface, job: int, quiet: bool) -> Iterator[JobProgress]:
-    """A live line on a terminal, a line now and then elsewhere, nothing when quiet."""
+    """Display the progress of a job: a live line on a terminal, a line now and then elsewhere.
+
+    Args:
+        store: Where the job is.
+        job: The job.
+        quiet: Print nothing.
+
+    Yields:
+        The progress, to be updated.
+    """
     runs = store.runs(job=job)
     if quiet:
         yield JobProgress(runs)
@@ -140,7 +170,7 @@ def progress(store: StoreInterface, job: int, quiet: bool) -> Iterator[JobProgre
 
 @contextmanager
 def live_display(tally: JobProgress) -> Iterator[None]:
-    """The tally's line on a terminal, with a bar."""
+    """Display a progress bar and line on a terminal."""
     from rich.live import Live
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -155,7 +185,7 @@ def live_display(tally: JobProgress) -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """3 s, 2 min 5 s, 1 h 20 min, or ? when nothing is known."""
+    """A duration in words: 3 s, 2 min 5 s, 1 h 20 min, or ? if it is infinite."""
     if seconds == float("inf"):
         return "?"
     total = round(seconds)

@@ -1,4 +1,4 @@
-"""Commands that ask questions: compare, query, export, catalog."""
+"""Commands that read results: compare, query, export, model, catalog."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evornn.cli.output import show, show_comparison
 def compare(
     job: Job = None, report: Report = None, store: Store = DEFAULT, server: Server = None, as_json: Json = False
 ) -> None:
-    """Compare the trainers of a job: losses, costs, tests, and whether the baselines are beaten."""
+    """Compare the trainers of a job: losses, costs, tests and baselines."""
     from evornn.service.reading.comparison_data import resolve_job
 
     check_writable(report)
@@ -28,13 +28,13 @@ def compare(
 
 def query(
     sql: Annotated[str, typer.Argument(help="A SELECT on the views of docs/reference/store.md.")],
-    limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 1000,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds at most.")] = 5.0,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 1000,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Time limit in seconds.")] = 5.0,
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """Ask the database with read-only SQL."""
+    """Run a read-only SELECT on the database."""
     from evornn.cli import tables
 
     with open_results(store, server) as results:
@@ -46,9 +46,9 @@ def query(
 
 
 def export(
-    file: Annotated[Path, typer.Argument(help="Where to: .csv, .parquet or .json.")],
+    file: Annotated[Path, typer.Argument(help="Output file: .csv, .parquet or .json.")],
     what: Annotated[
-        ExportKind, typer.Option(help="Runs, one line each; or their curves, one line per mark.")
+        ExportKind, typer.Option(help="Runs, one row each; or their curves, one row per mark.")
     ] = ExportKind.runs,
     job: Annotated[int | None, typer.Option(help="Only this job.")] = None,
     store: Store = DEFAULT,
@@ -65,12 +65,12 @@ def export(
 
 def model(
     run: Annotated[int, typer.Argument(help="Number of the run.")],
-    file: Annotated[Path, typer.Argument(help="Where to, say model.safetensors.")],
+    file: Annotated[Path, typer.Argument(help="Output file, for example model.safetensors.")],
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """Write a run's champion to a file: safetensors, with how its network is built in the head."""
+    """Write the champion of a run, with its network's design, to a safetensors file."""
     with open_results(store, server) as results:
         champion = results.run(run).model
         champion.write(file)
@@ -79,12 +79,10 @@ def model(
 
 
 def catalog(
-    name: Annotated[
-        str | None, typer.Argument(help="Only this one, with all that is known.", show_default=False)
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help="Only this one, in detail.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
-    """List the tasks, networks and trainers there are, and their settings."""
+    """List the available tasks, networks and trainers, and their settings."""
     from evornn.cli import tables
     from evornn.experiments.catalog import entries
 

@@ -1,4 +1,4 @@
-"""Commands that start something: run, resume, submit."""
+"""Commands that start runs: run, resume, submit."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ QUERIES = (
 
 
 class CommandInterrupted(Exception):
-    """An interrupt that `evornn resume` is no answer to, say while another machine computes. `str(detached)` says what
-    is."""
+    """An interrupt after which `evornn resume` is the wrong advice, for instance while a server computes. The message
+    says what to do instead."""
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
     report: Report = None,
     as_json: Json = False,
 ) -> None:
-    """Run an experiment to its end and compare; with --server there, and follow it from here."""
+    """Run an experiment, locally or on a server, and compare its trainers."""
     from evornn import library
     from evornn.experiments.yaml import read
     from evornn.service.reading.results import Results
@@ -81,7 +81,7 @@ def resume(
     report: Report = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a job that was interrupted, or whose runs failed or were cancelled."""
+    """Resume a job that was interrupted, or whose runs failed or were cancelled."""
     from evornn import library
     from evornn.service.reading.comparison_data import resolve_job
     from evornn.service.reading.results import Results
@@ -108,13 +108,13 @@ def submit(
     spec: Spec,
     priority: Priority = 0,
     key: Annotated[
-        str | None, typer.Option(help="Idempotency key: the same key and spec again answer the same job.")
+        str | None, typer.Option(help="Idempotency key: the same key and spec return the same job again.")
     ] = None,
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """Queue an experiment for whatever dispatcher there is, and don't wait."""
+    """Queue an experiment without waiting for it."""
     with open_results(store, server, create=True) as results:
         job = results.submit(spec, idempotency_key=key, priority=priority)
         counts = results.store.job(job).counts
@@ -129,11 +129,20 @@ def submit(
 
 
 def is_remote(server: str | None, workers: int | None, address: str | None) -> bool:
-    """Whether a server is asked; it computes where it wants."""
+    """Whether the target of a command is a server.
+
+    Args:
+        server: URL of a server, unless --store is given.
+        workers: The option --workers.
+        address: The option --address.
+
+    Raises:
+        EvornnError: Options for local runs are given together with a server.
+    """
     if resolve_server(server) is None:
         return False
     if workers is not None or address is not None:
-        raise EvornnError("--workers and --address are for runs from here: a server has its own dispatchers")
+        raise EvornnError("--workers and --address are for local runs: a server has its own dispatchers")
     return True
 
 
@@ -146,7 +155,7 @@ def _dispatch_job(
     report: Path | None,
     as_json: bool,
 ) -> None:
-    """Dispatch a job with progress, then compare; exit status 3 when runs failed."""
+    """Dispatch a job and display its progress, then compare. Exit status 3 if runs failed."""
     from evornn import library
     from evornn.cli.progress import progress
 
@@ -156,7 +165,8 @@ def _dispatch_job(
 
 
 def _follow(results: Results, job: int, report: Path | None, as_json: bool) -> None:
-    """Show how a server computes a job, then compare; exit status 3 when runs failed. An interrupt leaves it there."""
+    """Display the progress of a server's job, then compare. Exit status 3 if runs failed. An interrupt doesn't stop the
+    job."""
     from evornn.cli.progress import watch
 
     warn_if_idle(results)
@@ -165,19 +175,29 @@ def _follow(results: Results, job: int, report: Path | None, as_json: bool) -> N
     except KeyboardInterrupt:
         which = f"{job} --server {results.store.display_url}"
         raise CommandInterrupted(
-            f"job {job} goes on without you: `evornn logs -f {which}` follows it, `evornn cancel {which}` ends it"
+            f"job {job} continues on the server: `evornn logs -f {which}` follows it, `evornn cancel {which}` stops it"
         ) from None
     finish(results, job, report, as_json)
 
 
 def warn_if_idle(results: Results) -> None:
-    """Nothing will happen while nobody computes."""
+    """Warn if no dispatcher is running, so that nothing would be computed."""
     if not any(worker.is_alive(time.time()) for worker in results.store.workers()):
-        print("no dispatcher is at work: `evornn dispatch` on a machine of the cluster starts one", file=sys.stderr)
+        print("no dispatcher is running: `evornn dispatch` on a machine of the cluster starts one", file=sys.stderr)
 
 
 def finish(results: Results, job: int, report: Path | None, as_json: bool) -> None:
-    """Compare a job that has ended; exit status 3 when runs failed."""
+    """Compare a finished job, and print what to do next.
+
+    Args:
+        results: Where the job is.
+        job: The job.
+        report: Where to write the HTML report.
+        as_json: Print JSON.
+
+    Raises:
+        typer.Exit: Status 3, runs failed.
+    """
     counts = results.store.job(job).counts
     if counts.get("succeeded"):
         show_comparison(results.compare(job), job, as_json)
@@ -192,7 +212,7 @@ def finish(results: Results, job: int, report: Path | None, as_json: bool) -> No
 
 
 def _print_next_steps(results: Results, job: int, report: Path | None) -> None:
-    """Where everything is, and what to try."""
+    """Print where the results are, and queries to try."""
     where = results.store.display_url
     option = f" --server {where}" if where.startswith("http") else "" if where == DEFAULT else f" --store {where}"
     if report is not None:

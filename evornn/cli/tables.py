@@ -1,4 +1,4 @@
-"""Tables for people. All text from specs is shown as it is, never read as markup."""
+"""Tables for people. All text from specs is printed as it is, never interpreted as markup."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ RUN_COLUMNS = {  # heading → field
     "s": "seconds",
 }
 BARS = "▁▂▃▄▅▆▇█"
-MIN_COLUMN_WIDTH = 8  # characters of a column that can still be read
+MIN_COLUMN_WIDTH = 8  # characters
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Any result: numbers to the right, text to the left."""
+    """A table with numbers aligned to the right and text to the left."""
     lines = list(rows)
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for k, column in enumerate(columns):
@@ -55,7 +55,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
 
 @dataclass(frozen=True)
 class QueryResult:
-    """Any result: a table, or a block of lines for each row where the columns would get too narrow to be read."""
+    """A query's result: a table, or a block of lines per row if the columns would be too narrow."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
@@ -73,6 +73,7 @@ class QueryResult:
 
 
 def jobs(records: Sequence[StoredJob]) -> RenderableType:
+    """Jobs, one row each."""
     if not records:
         return "no jobs yet: start one with `evornn run SPEC`"
     lines = [(job.id, job.experiment, job.state, _counts(job.counts), _time(job.created)) for job in records]
@@ -80,9 +81,10 @@ def jobs(records: Sequence[StoredJob]) -> RenderableType:
 
 
 def tokens(records: Sequence[Token]) -> RenderableType:
+    """Access tokens, one row each."""
     if not records:
-        return "no tokens yet: make one with `evornn token add NAME`"
-    columns = ("token", "may", "made", "last used", "state")
+        return "no tokens yet: create one with `evornn token add NAME`"
+    columns = ("token", "scope", "created", "last used", "state")
     lines = [
         (t.name, t.scopes[-1], _time(t.created), _time(t.last_used) if t.last_used else "never", _validity(t))
         for t in records
@@ -91,12 +93,20 @@ def tokens(records: Sequence[Token]) -> RenderableType:
 
 
 def runs(records: Sequence[StoredRun]) -> RenderableType:
+    """Runs, one row each."""
     if not records:
-        return "no such runs"
+        return "no runs match"
     return table(tuple(RUN_COLUMNS), [[getattr(run, field) for field in RUN_COLUMNS.values()] for run in records])
 
 
 def run(record: StoredRun, curve: Sequence[Row], result: Result | None) -> RenderableType:
+    """All about one run.
+
+    Args:
+        record: The run.
+        curve: Its rows.
+        result: Its result, once it has succeeded.
+    """
     grid = Table.grid(padding=(0, 2))
     facts: dict[str, Any] = {
         "run": f"{record.id} of job {record.job} ({record.experiment})",
@@ -125,6 +135,7 @@ def run(record: StoredRun, curve: Sequence[Row], result: Result | None) -> Rende
 
 
 def catalog(entries: Sequence[Entry]) -> RenderableType:
+    """Entries of the catalog by group; a single network in detail."""
     parts: list[RenderableType] = []
     for group in dict.fromkeys(entry.group for entry in entries):
         parts.append(Text(f"\n{group}", style="bold"))
@@ -143,7 +154,7 @@ def catalog(entries: Sequence[Entry]) -> RenderableType:
 
 
 def architecture(description: ArchitectureSummary) -> Table:
-    """What docs/reference/architectures.md says of one network."""
+    """One network in detail, as in docs/reference/architectures.md."""
     from evornn.experiments.description import EXAMPLE
 
     sizes = ", ".join(f"{count} {name}" for name, count in EXAMPLE.items())
@@ -160,6 +171,7 @@ def architecture(description: ArchitectureSummary) -> Table:
 
 
 def findings(records: Sequence[Finding]) -> RenderableType:
+    """Results of `evornn doctor`."""
     grid = Table.grid(padding=(0, 2))
     for finding in records:
         mark = Text("ok", style="green") if finding.good else Text("!!", style="red")
@@ -168,13 +180,17 @@ def findings(records: Sequence[Finding]) -> RenderableType:
 
 
 def _score(run: StoredRun) -> str:
-    """The task's own judgement on the test split."""
+    """The task's own score on the test split."""
     verdict = {None: "", True: ": solved", False: ": not solved"}[run.solved]
     return f"{_cell(run.test_score)} {run.score}{verdict}"
 
 
 def spark(values: Sequence[float], width: int = 40) -> str:
-    """A curve in one line of text."""
+    """A curve as a line of block characters.
+
+    >>> spark([0, 1, 2, float("nan"), 7])
+    '▁▂▃ █'
+    """
     samples = [values[k * len(values) // width] for k in range(width)] if len(values) > width else list(values)
     finite = [v for v in samples if v - v == 0]
     if not finite:
@@ -200,7 +216,7 @@ def _cell(value: Any) -> Text:
 
 
 def _validity(token: Token) -> str:
-    return "good" if token.revoked is None else f"revoked {_time(token.revoked)}"
+    return "valid" if token.revoked is None else f"revoked {_time(token.revoked)}"
 
 
 def _time(epoch: float) -> str:

@@ -1,4 +1,5 @@
-"""`evornn tune`: search the ranges of a spec, then compare every method untuned and tuned."""
+"""`evornn tune`: search the ranges of a spec, then compare every method untuned and tuned. After an interrupt or a
+crash, the same command picks up where it left off."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from evornn.cli.progress import JobProgress
     from evornn.service.reading.results import Results
 
-Work: TypeAlias = "Callable[[int, JobProgress], None]"  # off a job, telling of it
+Work: TypeAlias = "Callable[[int, JobProgress], None]"  # computes a job and updates its progress
 
 
 def tune(
@@ -38,11 +39,7 @@ def tune(
     report: Report = None,
     as_json: Json = False,
 ) -> None:
-    """Search the ranges of an experiment, with the same budget for every method, then compare all untuned and tuned;
-    with --server there, and follow it from here.
-
-    Interrupted or killed, the same command goes on where it stopped.
-    """
+    """Tune all methods of an experiment with the same budget, then compare them untuned and tuned."""
     remote = is_remote(server, workers, address)
     try:
         from evornn import library
@@ -64,13 +61,15 @@ def tune(
         with Results(service) as results, library.job_dispatcher(service.store, workers, address) as work:
             _tune(results, data, work, report, as_json)
     except KeyboardInterrupt:
-        note = "; the trials under way are computed to their end" if remote else ""
+        note = "; running trials continue on the server" if remote else ""
         command = f"evornn tune {spec}{target_option(store, server)}"
-        raise CommandInterrupted(f"interrupted: nothing is lost, `{command}` goes on where it stopped{note}") from None
+        raise CommandInterrupted(
+            f"interrupted: nothing is lost, `{command}` picks up where it left off{note}"
+        ) from None
 
 
 def _tune(results: Results, spec: dict[str, Any], work: Work, report: Path | None, as_json: bool) -> None:
-    """Job after job with progress, then compare; exit status 3 when runs failed."""
+    """Compute job after job and display the progress, then compare. Exit status 3 if runs failed."""
     from evornn.cli.progress import progress
     from evornn.cli.tuning_progress import tuning_progress
     from evornn.service.tuning.session import Tuning
@@ -78,7 +77,7 @@ def _tune(results: Results, spec: dict[str, Any], work: Work, report: Path | Non
 
     tuning = Tuning(results.service, spec)
     with tuning_progress(tuning.current, quiet=as_json) as tally:
-        for job in trial_jobs(results.store, spec, tuning.current.job):  # a server that goes on passes them by
+        for job in trial_jobs(results.store, spec, tuning.current.job):  # a resumed tuning skips them
             tally.begin(results.store.runs(job=job))
         for job in tuning.jobs():
             tally.begin(results.store.runs(job=job))

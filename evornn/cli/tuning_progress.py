@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class TuningProgress(JobProgress):
-    """Counts the trials of a tuning, which is one job after the other."""
+    """Tracks a tuning, which is one job after the other."""
 
     def __init__(self, step: TuningStep) -> None:
         super().__init__([])
         self.seeds, self.total = step.seeds, step.trials
         self._total_steps = self.total * self.seeds * step.steps
-        self._budget_so_far = 0  # network steps that the jobs so far were to spend
+        self._budget_so_far = 0  # network steps of the jobs so far
 
     def begin(self, runs: list[StoredRun]) -> None:
-        """The next job."""
+        """Start tracking the next job."""
         for run in runs:
             self.steps[run.id] = self.budgets[run.id] = run.network_steps or 0
             self._initial_steps += self.steps[run.id]
@@ -38,9 +38,11 @@ class TuningProgress(JobProgress):
 
     @property
     def share(self) -> float:
+        """Share of all trials, 0 … 1."""
         return self.ended_count / self.seeds / self.total
 
     def line(self) -> str:
+        """Trials, best loss, speed and time left in one line."""
         left = self._total_steps - self._budget_so_far + sum(self.budgets.values()) - sum(self.steps.values())
         time_left = duration(left / self.rate if self.rate else float("inf"))
         best = f"best so far {self.best:.4g}{self.best_label}" if self.best < float("inf") else "no loss yet"
@@ -49,13 +51,13 @@ class TuningProgress(JobProgress):
 
 
 class TuningProgressPrinter(ProgressPrinter, TuningProgress):
-    """For where there is no terminal."""
+    """Prints its line now and then, where there is no terminal."""
 
 
 @contextmanager
 def tuning_progress(step: TuningStep, quiet: bool) -> Iterator[TuningProgress]:
-    """How far a tuning is; any step says how much it is. A live line on a terminal, a line now and then elsewhere,
-    nothing when quiet."""
+    """Display the progress of a tuning: a live line on a terminal, a line now and then elsewhere, nothing if `quiet`.
+    `step` is any of its steps, which all tell its size."""
     if quiet:
         yield TuningProgress(step)
     elif sys.stdout.isatty():

@@ -1,4 +1,4 @@
-"""Requests to a server: time limits, another try where that is safe, the server's errors as exceptions of evornn."""
+"""Requests to a server: timeouts, retries where these are safe, and the server's errors as evornn's exceptions."""
 
 from __future__ import annotations
 
@@ -17,51 +17,90 @@ with require("server", "a connection to a server"):
 
 PREFIX = "/api/v1"
 CONNECT = 5.0  # seconds
-READ = 90.0  # seconds: longer than the server computes at most
+READ = 90.0  # seconds: longer than the server's own limit
 TRIES = 5
 PAUSE = 0.25  # seconds before the second try, doubled before each further one
 LONGEST_PAUSE = 10.0  # seconds
 RETRY_STATUSES = (502, 503, 504)
-NO_TOKEN = "the server wants a valid token: put it into EVORNN_TOKEN; there, `evornn token add NAME` makes one"
+NO_TOKEN = "the server requires a valid token in EVORNN_TOKEN: `evornn token add NAME` on the server creates one"
 
 
 class HttpClient:
-    """A server's address and a token. Safe to use from several threads."""
+    """A connection to a server. Safe to use from several threads.
+
+    Args:
+        url: Address of the server.
+        token: Access token.
+        tries: Maximum number of attempts at a request.
+    """
 
     def __init__(self, url: str, token: str | None, tries: int = TRIES) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-            raise EvornnError(f"{url!r} is no address of a server: give one like http://localhost:8000")
+            raise EvornnError(f"{url!r} is not a server's address: give one like http://localhost:8000")
         if token is not None and not (token.isascii() and token.isprintable()):
-            raise EvornnError("the token has characters that no token has: copy it again")
+            raise EvornnError("the token has invalid characters: copy it again")
         self.url, self.tries = url.rstrip("/"), tries
         headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         timeout = httpx.Timeout(READ, connect=CONNECT)
         self._client = httpx.Client(base_url=self.url + PREFIX, headers=headers, timeout=timeout)
 
     def get(self, kind: Any, path: str, **parameters: Any) -> Any:
-        """An answer of this kind."""
+        """GET a resource.
+
+        Args:
+            kind: Type of the response.
+            path: Path below the API's prefix.
+            parameters: Query parameters; None is left out.
+
+        Raises:
+            EvornnError: The server is unreachable or responds with an error.
+        """
         return self.read(kind, self.raw(path, **parameters))
 
     def raw(self, path: str, **parameters: Any) -> bytes:
-        """An answer as it comes."""
+        """GET a resource as bytes."""
         params = {name: value for name, value in parameters.items() if value is not None}
         return self._request("GET", path, True, params=params)
 
     def post(self, kind: Any, path: str, body: Any = None, idempotent: bool = False, **more: Any) -> Any:
-        """The answer to a change; `again` says that asking twice does no harm."""
+        """POST a body.
+
+        Args:
+            kind: Type of the response.
+            path: Path below the API's prefix.
+            body: Plain data.
+            idempotent: Whether the request may be repeated after a broken connection.
+            more: Further arguments of httpx.
+
+        Raises:
+            EvornnError: The server is unreachable or responds with an error.
+        """
         if body is not None:
             more["content"] = _json(body)
             more["headers"] = {"Content-Type": "application/json", **more.get("headers", {})}
         return self.read(kind, self._request("POST", path, idempotent, **more))
 
     def delete(self, path: str) -> None:
+        """DELETE a resource."""
         self._request("DELETE", path, False)
 
     def pages(
         self, kind: Any, path: str, size: int, most: int | None, /, by: str = "cursor", **parameters: Any
     ) -> Iterator[Any]:
-        """The items of a list, page by page, at most so many; `by` is the parameter that names the next page."""
+        """GET the items of a list, page by page.
+
+        Args:
+            kind: Type of an item.
+            path: Path below the API's prefix.
+            size: Items per page.
+            most: Maximum number of items; None: all.
+            by: Query parameter that takes the cursor of the next page.
+            parameters: Further query parameters.
+
+        Yields:
+            The items.
+        """
         count = 0
         while most is None or count < most:
             limit = size if most is None else min(size, most - count)
@@ -73,25 +112,26 @@ class HttpClient:
             parameters[by] = page.next
 
     def read(self, kind: Any, data: bytes) -> Any:
-        """Raises EvornnError for what is no such answer."""
+        """Decode a response of this type. Raises EvornnError for anything else."""
         try:
             return decode(kind, data)
         except ValueError:
             raise EvornnError(
-                f"{self.url} answers with something else: is it an evornn server of this version?"
+                f"{self.url} sends an unexpected response: is it an evornn server of this version?"
             ) from None
 
     def close(self) -> None:
+        """Close the connection."""
         self._client.close()
 
     def _request(self, method: str, path: str, idempotent: bool, **more: Any) -> bytes:
-        """The body of a good answer. Raises Unreachable, Refused, or what the server says."""
+        """The body of a successful response. Raises Unreachable, AccessDenied, or the server's error."""
         for attempt in range(1, self.tries + 1):
             last = attempt == self.tries
             try:
                 answer = self._client.request(method, path, **more)
             except httpx.InvalidURL as error:
-                raise EvornnError(f"{self.url!r} is no address of a server ({error})") from None
+                raise EvornnError(f"{self.url!r} is not a server's address ({error})") from None
             except httpx.TransportError as error:
                 if last or not (idempotent or isinstance(error, httpx.ConnectError)):
                     raise Unreachable(
@@ -109,7 +149,7 @@ class HttpClient:
 
 
 def _pause(attempt: int, headers: Mapping[str, str]) -> float:
-    """Seconds, as long as the server asks for or twice as long as before."""
+    """Seconds until the next attempt: as the server requests, or twice as long as before."""
     retry_after = headers.get("retry-after", "")
     seconds = float(retry_after) if retry_after.isdigit() else PAUSE * 2.0 ** (attempt - 1)
     return min(LONGEST_PAUSE, seconds)
@@ -131,11 +171,11 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
         body = None
     if isinstance(body, dict):
         return body
-    return {"detail": f"the server answers {answer.status_code} {answer.reason_phrase}: is it an evornn server?"}
+    return {"detail": f"the server responds {answer.status_code} {answer.reason_phrase}: is it an evornn server?"}
 
 
 def _json(body: Any) -> bytes:
-    """Raises EvornnError for what JSON can't hold."""
+    """Encode plain data. Raises EvornnError for what JSON can't express."""
     from evornn.experiments.yaml import check_plain
 
     check_plain(body, "spec")

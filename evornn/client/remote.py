@@ -1,4 +1,4 @@
-"""A server's store and verbs, as if they were here."""
+"""The store and the service of a server, with the methods of the local ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LONGEST_KEY = 200  # characters
 
 
 class RemoteStore:
-    """Jobs, runs and results of a server. Methods and errors are those of `Store`."""
+    """Jobs, runs and results of a server: `StoreInterface` over HTTP, with the errors of `Store`."""
 
     def __init__(self, http: HttpClient) -> None:
         self.http = http
@@ -60,7 +60,7 @@ class RemoteStore:
         pages = partial(self.http.pages, StoredRun, "/runs", RUNS, order=query.order, **query.criteria())
         if query.order != "id":
             return list(pages(query.limit, cursor=query.offset))
-        # Pages in this order go by number: the first ones are left out here.
+        # Pages in this order start after a run's number, so the client skips the first `offset` runs itself.
         most = None if query.limit is None else query.limit + query.offset
         return list(pages(most, cursor=query.after))[query.offset :]
 
@@ -139,23 +139,41 @@ class RemoteStore:
 
 
 class RemoteService:
-    """The verbs of a server."""
+    """`ServiceInterface` over HTTP.
+
+    Args:
+        url: Address of the server.
+        token: Access token.
+    """
 
     def __init__(self, url: str, token: str | None) -> None:
         self.store = RemoteStore(HttpClient(url, token))
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
-        """Asked again when the connection breaks: the key sees to it that there will be one job."""
+        """Queue the runs of a spec. Safe to repeat after a broken connection, since the key prevents a second job.
+
+        Args:
+            spec: The spec as plain data.
+            idempotency_key: The same key and spec return the same job again; default: a random one.
+            priority: Runs with a larger one are claimed first.
+
+        Returns:
+            Number of the job.
+
+        Raises:
+            EvornnError: The spec is wrong, or the server is unreachable.
+            Conflict: The key was used for another spec.
+        """
         key = idempotency_key or uuid4().hex
         if not (key.isascii() and key.isprintable() and len(key) <= LONGEST_KEY):
-            raise EvornnError(f"an idempotency key has at most {LONGEST_KEY} characters of plain ASCII: choose another")
+            raise EvornnError(f"an idempotency key has at most {LONGEST_KEY} ASCII characters: choose another")
         headers = {"Idempotency-Key": key}
         params = {"priority": priority}
         job = self.store.http.post(Job, "/jobs", dict(spec), idempotent=True, headers=headers, params=params)
         return int(job.id)
 
     def tune(self, spec: Mapping[str, Any]) -> TuningStep:
-        """Asked again when the connection breaks: it is the same job."""
+        """The next job of a tuning. Safe to repeat after a broken connection, which returns the same job."""
         step: TuningStep = self.store.http.post(TuningStep, "/tunings", dict(spec), idempotent=True)
         return step
 

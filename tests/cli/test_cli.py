@@ -131,7 +131,7 @@ def test_an_interrupt_says_how_to_go_on(evornn: CommandLine, tmp_path: Path, mon
     with monkeypatch.context() as patch:
         patch.setattr(Dispatcher, "_start", interrupted)
         answer = evornn("run", write_spec(tmp_path), "--workers", "0")
-    assert answer.status == 130 and "`evornn resume` goes on" in answer.err and "Traceback" not in answer.err
+    assert answer.status == 130 and "`evornn resume` picks up" in answer.err and "Traceback" not in answer.err
     counts = evornn("ls", "--json").data[0]["counts"]
     assert counts == {"succeeded": 1, "queued": 3}
     assert evornn("resume", "--workers", "0").status == 0
@@ -148,7 +148,10 @@ def test_an_interrupt_while_ray_computes(tmp_path: Path) -> None:
         _wait_for_a_mark(tmp_path)
         child.send_signal(signal.SIGTERM)
         _, err = child.communicate(timeout=60)
-    assert (child.returncode, err) == (130, "interrupted: nothing is lost, `evornn resume` goes on where it stopped\n")
+    assert (child.returncode, err) == (
+        130,
+        "interrupted: nothing is lost, `evornn resume` picks up where it left off\n",
+    )
     with open_store(f"sqlite:///{tmp_path}/evornn.db") as store:
         assert {run.state for run in store.runs()} == {"queued"}
 

@@ -103,8 +103,8 @@ def test_an_interrupt_leaves_the_trials_to_the_server(
         monkeypatch.setenv("EVORNN_TOKEN", server.token)
         answer = evornn("tune", "spec.yaml", "--server", server.url)
         assert answer.status == 130 and store.jobs()[0].counts == {"queued": 8}
-        assert f"`evornn tune spec.yaml --server {server.url}` goes on where it stopped; the trials" in answer.err
-        assert "no dispatcher is at work" in answer.err
+        assert f"`evornn tune spec.yaml --server {server.url}` picks up where it left off; running trials" in answer.err
+        assert "no dispatcher is running" in answer.err
         assert "a server has its own" in evornn.refuses("tune", "spec.yaml", "--server", server.url, "--workers", "1")
 
 

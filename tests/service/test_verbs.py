@@ -486,7 +486,7 @@ def test_safe_requests_are_tried_again_and_others_are_not(safe: bool, monkeypatc
 
 def test_something_else_is_told_from_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     http = HttpClient("http://127.0.0.1:1", None)
-    for status, problem in ((200, "sends an unexpected response"), (404, "answers 404"), (302, "answers 302")):
+    for status, problem in ((200, "sends an unexpected response"), (404, "responds 404"), (302, "responds 302")):
         monkeypatch.setattr(http._client, "request", Flaky(status))
         with pytest.raises(EvornnError, match=problem):
             http.get(list[dict[str, int]] if status != 200 else dict[str, int], "/x")
