@@ -19,10 +19,12 @@ import pytest
 import yaml
 from postgres import Postgres
 from psycopg.conninfo import make_conninfo
+from stores import result, row, submitted
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from evornn.cli.app import app
+from evornn.store.store import open_store
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -342,11 +344,7 @@ def documented(heading: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
-def test_backup_and_restore_as_documented(database: str, tmp_path: Path) -> None:
-    from stores import result, row, submitted
-
-    from evornn.store.store import open_store
-
+def test_backup_and_restore_as_documented(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     backup, restore = documented(f"Backup of {database}"), documented(f"Restore of {database}")
     assert backup and restore
     tools = tmp_path / "bin"
@@ -354,36 +352,31 @@ def test_backup_and_restore_as_documented(database: str, tmp_path: Path) -> None
     (tools / "evornn").write_text(f"#!/bin/sh\nexec {sys.executable} -c 'from evornn.cli import main; main()' \"$@\"\n")
     (tools / "evornn").chmod(0o755)
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    server = Postgres() if database == "PostgreSQL" else None
-    try:
-        if server is None:
-            url = f"sqlite:///{tmp_path}/evornn.db"
-        else:
-            server.__enter__()
-            url = f"postgresql://postgres@127.0.0.1:{server.port}/evornn"
-            environment |= {"PATH": f"{tools}:{server._programs}:{os.environ['PATH']}", "PGHOST": "127.0.0.1"}
-            environment |= {"PGPORT": str(server.port), "PGUSER": "postgres"}
-            subprocess.run(["createdb", "evornn"], env=environment, check=True)
-        environment["EVORNN_STORE"] = url
-        with open_store(url) as store:
-            job = submitted(store, 3)
-            claim = store.claim("somebody:1:1.0")
-            assert claim is not None
-            store.finish(claim.run.id, claim.lease, result(), [row(1)])
-            expected = described(store, job)
-            for command in backup:
-                subprocess.run(command, shell=True, check=True, cwd=tmp_path, env=environment)
-            store.cancel(job=job)
-        lose(url, tmp_path, environment)
-        for command in restore:
+    url = f"sqlite:///{tmp_path}/evornn.db"
+    if database == "PostgreSQL":
+        server: Postgres = request.getfixturevalue("postgres")
+        url = f"postgresql://postgres@127.0.0.1:{server.port}/evornn"
+        environment |= {"PATH": f"{tools}:{server._programs}:{os.environ['PATH']}", "PGHOST": "127.0.0.1"}
+        environment |= {"PGPORT": str(server.port), "PGUSER": "postgres"}
+        subprocess.run(["createdb", "evornn"], env=environment, check=True)
+    environment["EVORNN_STORE"] = url
+    with open_store(url) as store:
+        job = submitted(store, 3)
+        claim = store.claim("somebody:1:1.0")
+        assert claim is not None
+        store.finish(claim.run.id, claim.lease, result(), [row(1)])
+        expected = described(store, job)
+        for command in backup:
             subprocess.run(command, shell=True, check=True, cwd=tmp_path, env=environment)
-        with open_store(url, create=False) as store:
-            assert described(store, job) == expected
-            assert store.query("SELECT count(*) FROM results")[1][0][0] == 3
-            assert store.claim("another:1:1.0") is not None
-    finally:
-        if server is not None:
-            server.stop()
+        store.cancel(job=job)
+    lose(url, tmp_path, environment)
+    for command in restore:
+        subprocess.run(command, shell=True, check=True, cwd=tmp_path, env=environment)
+    with open_store(url, create=False) as store:
+        assert described(store, job) == expected
+        assert store.query("SELECT count(*) FROM results")[1][0][0] == 3
+        assert store.claim("another:1:1.0") is not None
+    lose(url, tmp_path, environment)
 
 
 def described(store: Any, job: int) -> Any:
