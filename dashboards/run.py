@@ -20,7 +20,7 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
         return error_message(f"There is no run {rest!r}: the list of runs leads to all that there are.")
     run = context.store.run(number)
     panels = {
-        "Curve": curve_panel(context, run), "Searcher": run_searcher.panel(context), "Network": run_network.panel(),
+        "Curve": curve_panel(context), "Searcher": run_searcher.panel(context), "Network": run_network.panel(),
         "Spec and machine": about(context, run),
         "Events and log": run_live.events_panel(),
     }  # fmt: skip

@@ -71,7 +71,7 @@ def actions(context: PageContext, run: StoredRun) -> Component:
     return html.Div([*buttons, *links], className="row middle")
 
 
-def curve_panel(context: PageContext, run: StoredRun) -> Component:
+def curve_panel(context: PageContext) -> Component:
     return html.Div(
         [
             html.Div(
