@@ -1,7 +1,7 @@
-"""A world as a problem: losses from episodes in environments that are programs of their own, all in lock step.
+"""A world as a problem: losses from episodes in environments that are Python programs, all in lock step.
 
-The environments are stepped one after the other, the networks all at once, a tile of members at a time. Which tile, how
-full it is and what was computed before changes no bit, so a population may be cut anywhere.
+The environments take their steps one after the other, the networks of a tile of members all at once. A member's bits
+don't depend on its tile, on how full that is or on what was computed before, so a population may be split anywhere.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ from evornn.layout import Layout
 from evornn.networks.loss import CustomLoss
 from evornn.networks.network import Network
 from evornn.settings import BadSetting
+from evornn.tasks.core.checked_environment import CheckedEnvironment
 from evornn.tasks.core.task import Score
 from evornn.tasks.core.world import RETURN, Environment, Rollouts
 from evornn.trainers.core.query import Costs, Query
 from evornn.training.episode_problem import EpisodeProblem
 
-FLOPS_PER_STEP = 10**6  # an episode takes Python longer than a network step with so many parameters
+FLOPS_PER_STEP = 10**6  # a step of an environment takes Python longer than a network step with so many parameters
 
 
 class WorldProblem(EpisodeProblem):
-    """A problem whose cases are episodes, told apart by their seeds: the same ones for all members of a call.
+    """A problem whose cases are episodes, identified by their seeds and the same for all members of a call.
 
-    A member costs the steps that its episodes lasted, and at least one each even where its weights are not finite. An
-    episode in which a network's output is not finite ends there, and the member's loss is NaN."""
+    A member costs the steps that its episodes lasted, at least one each even if its weights are not finite. An episode
+    ends when an output of the network is not finite; the member's loss is then NaN, as it is for a return beyond
+    float32.
+    """
 
     def __init__(self, network: Network, rollouts: Rollouts, loss: str | CustomLoss) -> None:
         if loss != RETURN:
@@ -77,20 +80,23 @@ class WorldProblem(EpisodeProblem):
 
     @property
     def layout(self) -> Layout:
-        """Of the network; raises EvornnError where it is no cell."""
+        """The network's layout. Raises EvornnError if it is not made of cells."""
         if not isinstance(self.network.layout, Layout):
-            raise EvornnError("only a network made of cells can act in a world: take elman, lstm, gru or another cell")
+            raise EvornnError("only a network made of cells can act in a world: use elman, lstm, gru or another cell")
         return self.network.layout
 
     def run(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
         episodes = self.episodes(genomes, batch)
-        return (-episodes.rewards.mean(axis=1)).astype(np.float32), np.maximum(episodes.steps, 1).sum(axis=1)
+        with np.errstate(over="ignore"):
+            losses = (-episodes.rewards.mean(axis=1)).astype(np.float32)
+        losses[~np.isfinite(losses)] = np.nan  # a return beyond float32 must not win
+        return losses, np.maximum(episodes.steps, 1).sum(axis=1)
 
     def score(self, genome: Genome, score: Score) -> float:
         return float(score.compute(self.episodes(genome[None]), self.rollouts))
 
     def episodes(self, genomes: Genomes, batch: Batch | None = None) -> EpisodeResults:
-        """The episodes [P, E] of genomes [P, n]; `ends` are the last observations [P, E, R]."""
+        """Run the episodes [P, E] of genomes [P, n]; `final_states` are the last observations [P, E, R]."""
         seeds = self.rollouts.seeds if batch is None else self.rollouts.seeds[batch]
         shape = len(genomes), len(seeds)
         episodes = EpisodeResults(
@@ -98,6 +104,7 @@ class WorldProblem(EpisodeProblem):
             np.full(shape, np.nan),
             np.zeros((*shape, self.rollouts.world.observation_size), np.float32),
         )
+        # Members with infinite or undefined weights take no step, and keep the reward NaN.
         members, size = np.flatnonzero(np.isfinite(genomes).all(axis=1)), TILE[self.network.device.type]
         with torch.no_grad(), single_thread():
             for begin in range(0, len(members), size):
@@ -113,7 +120,7 @@ class WorldProblem(EpisodeProblem):
         return episodes
 
     def path(self, genome: Genome, steps: int) -> Floats:
-        """[T + 1, R] what the environment shows in the first episode of a genome [n], of at most so many steps."""
+        """[T + 1, R] the observations in the first episode of a genome [n], of at most `steps` steps."""
         with torch.no_grad(), single_thread():
             loop = RolloutLoop(self, genome[None], self.rollouts.seeds[:1])
             observations = [loop.observations[0, 0].copy()]
@@ -123,17 +130,18 @@ class WorldProblem(EpisodeProblem):
         return np.stack(observations)
 
     def environments(self, count: int) -> list[Environment]:
-        """So many environments, which are kept for the next call."""
-        self._open += [self.rollouts.world.open() for _ in range(count - len(self._open))]
+        """`count` environments, which are kept for the next call."""
+        world = self.rollouts.world
+        self._open += [CheckedEnvironment(world, world.open()) for _ in range(count - len(self._open))]
         return self._open[:count]
 
 
 class RolloutLoop:
-    """M members, at most a tile, in E episodes each: what they were shown last [M, E, R], and what they gathered."""
+    """M members, at most a tile, in E episodes each: their last observations [M, E, R], rewards and steps [M, E]."""
 
     def __init__(self, problem: WorldProblem, genomes: Genomes, seeds: NDArray[np.int64]) -> None:
         self.world, self.steps = problem.rollouts.world, problem.rollouts.steps
-        # Always a whole tile: where all operations have the same shape, a member's bits don't depend on its company.
+        # Always a whole tile: if all operations have the same shape, a member's bits don't depend on the others.
         members = pad_to_tile(torch.as_tensor(problem.network.arguments.genomes(genomes)), single=False)
         self.networks = NetworkStepper(problem.layout, members, len(seeds))
         shape = len(genomes), len(seeds)
@@ -158,7 +166,7 @@ class RolloutLoop:
             self.alive[p, e] = not over and self.count[p, e] < self.steps
 
     def _outputs(self) -> Floats:
-        """[tile, E, O] of the networks; those that only fill the tile see nothing."""
+        """[tile, E, O] the networks' outputs; the rows that only fill the tile get inputs of 0."""
         members, episodes = self.alive.shape
         x = self.networks.y.new_zeros(len(self.networks.genomes), episodes, self.world.inputs)
         x[:members] = torch.as_tensor(self.world.observe(self.observations)).to(x)

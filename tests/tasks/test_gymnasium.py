@@ -24,6 +24,7 @@ from evornn.networks.network import Network
 from evornn.service.policy import SubmissionPolicy
 from evornn.settings import BadSetting
 from evornn.tasks import TASKS
+from evornn.tasks.core.checked_environment import CheckedEnvironment
 from evornn.tasks.core.gymnasium_world import GymnasiumWorld
 from evornn.tasks.core.world import RETURN, Environment, Rollouts, World
 from evornn.trainers import TRAINERS
@@ -364,6 +365,125 @@ def test_an_environment_of_ones_own_that_fails(entry: type, says: str, monkeypat
     monkeypatch.setitem(gymnasium.registry, "Own-v0", gymnasium.envs.registration.EnvSpec("Own-v0", entry_point=entry))
     with pytest.raises(EvornnError, match=says):
         TASKS.build(task(environment="Own-v0")).data()
+
+
+# ---- answers that are no numbers -------------------------------------------------------------------------------------
+
+BOX = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+CHOICE = gymnasium.spaces.Discrete(3)
+PARTS = gymnasium.spaces.Dict({"where": BOX, "what": CHOICE})
+GOOD = np.zeros(2, np.float32)
+
+
+class Odd(gymnasium.Env[Any, Any]):
+    """Answers what it is told to answer at the third step, and before what is good."""
+
+    action_space = CHOICE
+
+    def __init__(self, space: Any, good: Any, odd: Any) -> None:
+        self.observation_space, self.good, self.odd = space, good, odd
+
+    def reset(self, seed: Any = None, options: Any = None) -> Any:
+        self.time = 0
+        return self.good, {}
+
+    def step(self, action: Any) -> Any:
+        self.time += 1
+        return self.odd if self.time == 3 else (self.good, 1.0, self.time >= 10, False, {})
+
+
+def register_odd(monkeypatch: pytest.MonkeyPatch, answer: Any, space: Any = BOX, good: Any = GOOD) -> None:
+    entry = gymnasium.envs.registration.EnvSpec("Odd-v0", entry_point=lambda: Odd(space, good, answer))
+    monkeypatch.setitem(gymnasium.registry, "Odd-v0", entry)
+
+
+ODD: list[tuple[Any, str]] = [
+    ((GOOD, np.nan, False, False, {}), "reward nan at step 3"),
+    ((GOOD, -np.inf, False, False, {}), "reward -inf at step 3"),
+    ((GOOD, 1e39, False, False, {}), r"reward 1e\+39 at step 3"),
+    ((GOOD, None, False, False, {}), "reward None, which is not a number at step 3"),
+    ((GOOD, "1.5", False, False, {}), "reward '1.5', which is not a number at step 3"),
+    ((GOOD, 1j, False, False, {}), "reward 1j, which is not a number at step 3"),
+    ((GOOD, np.ones(2), False, False, {}), r"reward array\(\[1., 1.\]\), which is not a number at step 3"),
+    ((GOOD, {"a": 1.0}, False, False, {}), "reward {'a': 1.0}, which is not a number at step 3"),
+    ((np.array([0, np.nan]), 1.0, False, False, {}), "number 1 of the observation nan at step 3"),
+    ((np.array([1e39, 0]), 1.0, False, False, {}), r"number 0 of the observation 1e\+39 at step 3"),
+    ((["1", "2"], 1.0, False, False, {}), r"observation array\(\['1', '2'\].*which is not numbers at step 3"),
+    (([None, 1], 1.0, False, False, {}), "which is not numbers at step 3"),
+    ((None, 1.0, False, False, {}), "ValueError: None is not of the space Box"),
+    ((np.zeros(3), 1.0, False, False, {}), "is not of the space Box"),
+    ((np.zeros(1), 1.0, False, False, {}), "is not of the space Box"),  # which numpy would repeat
+    (([[1], [1, 2]], 1.0, False, False, {}), "ValueError"),
+    ((GOOD, 1.0, "False", False, {}), "end of the episode 'False', neither true nor false at step 3"),
+    ((GOOD, 1.0, None, False, {}), "end of the episode None, neither true nor false at step 3"),
+    ((GOOD, 1.0, False, np.nan, {}), "end of the episode nan, neither true nor false at step 3"),
+    ((GOOD, 1.0, 2, False, {}), "end of the episode 2, neither"),
+    ((GOOD, 1.0, np.array([True, False]), False, {}), r"end of the episode array\(.*neither"),
+    ((GOOD, 1.0, False, {}), r"step did not return \(observation, reward, terminated, truncated, info\)"),
+    (GOOD, "step did not return"),
+    (None, "step did not return"),
+]
+
+
+@pytest.mark.parametrize(("answer", "says"), ODD, ids=lambda value: str(value)[:40])
+def test_an_answer_that_is_no_number_is_refused(answer: Any, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    register_odd(monkeypatch, answer)
+    with pytest.raises(EvornnError, match=f"^environment Odd-v0: .*{says}.*: mend it, or take another") as caught:
+        TASKS.build(task(environment="Odd-v0")).data()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("space", "good", "odd"), [
+    (CHOICE, 1, -1), (CHOICE, 1, 3), (CHOICE, 1, 0.5), (CHOICE, 1, "1"), (CHOICE, 1, None),
+    (gymnasium.spaces.MultiDiscrete([2, 3]), np.array([1, 2]), np.array([1, -1])),
+    (gymnasium.spaces.MultiBinary(2), np.array([1, 0], np.int8), np.array([2, 0], np.int8)),
+    (gymnasium.spaces.Tuple((CHOICE, BOX)), (1, GOOD), (GOOD, 1)), (gymnasium.spaces.Tuple((CHOICE,)), (1,), (1, 1)),
+    (PARTS, {"where": GOOD, "what": 0}, {"where": GOOD}), (PARTS, {"where": GOOD, "what": 0}, GOOD),
+    (PARTS, {"where": GOOD, "what": 0}, {"where": np.zeros(3), "what": 0}),
+], ids=str)  # fmt: skip
+def test_an_observation_that_is_not_of_its_space_is_refused(
+    space: Any, good: Any, odd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gymnasium takes some of them for others, the choice -1 for the last one."""
+    register_odd(monkeypatch, (odd, 1.0, False, False, {}), space, good)
+    with pytest.raises(EvornnError, match=r"^environment Odd-v0: ValueError: .* is not of the space"):
+        TASKS.build(task(environment="Odd-v0")).data()
+
+
+@pytest.mark.parametrize("answer", [
+    (np.array([-3.0, 7.0]), 1, 0, 1, {}),  # beyond the bounds, in whole numbers
+    ([0.5, 0.5], np.float64(1), np.True_, np.False_, {}),
+    (np.zeros((2, 1)), np.array([1.0]), np.array([False]), np.array(False), {}),
+    (np.zeros((1, 2)), True, False, False, {}),
+], ids=str)  # fmt: skip
+def test_what_can_be_nothing_else_is_taken(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    register_odd(monkeypatch, answer)
+    environment = GymnasiumWorld("Odd-v0").open()
+    environment.reset(0)
+    observation, reward, end = [CheckedEnvironment(GymnasiumWorld("Odd-v0"), environment).step(0) for _ in range(3)][-1]
+    assert observation.tolist() == np.ravel(answer[0]).tolist() and reward == 1.0
+    assert end is bool(answer[2] or answer[3])
+
+
+@pytest.mark.parametrize(("answer", "says"), [
+    ((np.zeros(3), 0.0, False), r"observation of shape \[3\], not \[2\] at step 1"),
+    ((np.zeros(1), 0.0, False), r"observation of shape \[1\], not \[2\] at step 1"),
+    ((np.full(2, np.nan), 0.0, False), "number 0 of the observation nan at step 1"),
+    ((np.zeros(2), "0", False), "reward '0', which is not a number at step 1"),
+    ((np.zeros(2), 0.0), r"step returned .*, not \(observation, reward, end of the episode\) at step 1"),
+])  # fmt: skip
+def test_a_world_of_ones_own_is_checked_as_well(answer: Any, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EchoEnvironment, "step", lambda self, action: answer)
+    problem = echo()
+    with pytest.raises(EvornnError, match=f"^environment Echo: {says}: mend it"):
+        problem.run(problem.network.sample(1, seed=0))
+
+
+def test_a_return_beyond_float32_loses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its loss would be minus infinity."""
+    monkeypatch.setattr(EchoEnvironment, "step", lambda self, action: (GOOD, 3e38, False))
+    problem = echo()
+    assert np.isnan(problem.run(problem.network.sample(2, seed=0))[0]).all()
 
 
 @pytest.mark.parametrize("kind", ["adam", "memetic", "ridge"])

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from evornn.arrays import Floats, Streams
 from evornn.errors import EvornnError, UnknownName, require, short_repr
+from evornn.tasks.core.checked_environment import CheckedEnvironment, is_boolean
+from evornn.tasks.core.gymnasium_spaces import flatten
 from evornn.tasks.core.world import Environment, World
 
 LIMIT = "max_episode_steps"  # gymnasium's own argument: an episode of any environment is truncated after so many steps
@@ -64,10 +66,11 @@ class GymnasiumWorld(World):
 
     def failure(self, error: Exception) -> EvornnError:
         """The environment's own exception, as an error of one line."""
-        message, advice = " ".join(str(error).split()), "change its arguments" if self.arguments else "mend it"
-        return EvornnError(
-            f"environment {self.full_name}: {type(error).__name__}: {message}: {advice}, or take another environment"
-        )
+        return self.refuse(f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+    def refuse(self, problem: str) -> EvornnError:
+        advice = "change its arguments" if self.arguments else "mend it"
+        return EvornnError(f"environment {self.full_name}: {problem}: {advice}, or take another environment")
 
     def open(self) -> Environment:
         return FlatEnvironment(self, self._make())
@@ -90,12 +93,13 @@ class GymnasiumWorld(World):
         Returns:
             Of one episode after the other, its observations [T + 1, R] and its return.
         """
-        environment = FlatEnvironment(self, self._make())
+        flat = FlatEnvironment(self, self._make())
+        environment, action_space = CheckedEnvironment(self, flat), flat.env.action_space
         for seed in seeds:
             observations, total, done = [environment.reset(seed)], 0.0, False
-            environment.env.action_space.seed(streams.integer(seed))
+            action_space.seed(streams.integer(seed))
             while not done and len(observations) <= steps:
-                observation, reward, done = environment.step(environment.env.action_space.sample())
+                observation, reward, done = environment.step(action_space.sample())
                 observations.append(observation)
                 total += reward
             yield np.stack(observations), total
@@ -132,26 +136,41 @@ class GymnasiumWorld(World):
 
 
 class FlatEnvironment:
-    """An environment whose observations are flattened."""
+    """An environment whose observations are flattened. Its reset and step must answer as gymnasium's do."""
 
     def __init__(self, world: GymnasiumWorld, env: Any) -> None:
-        self.world, self.env, spaces = world, env, _gymnasium().spaces
-        self._flat: Callable[[Any], Any] = (
-            np.ravel if isinstance(world.space, spaces.Box) else lambda shown: spaces.flatten(world.space, shown)
-        )
+        self.world, self.env = world, env
 
     def reset(self, seed: int) -> Floats:
         try:
-            return np.asarray(self._flat(self.env.reset(seed=seed)[0]), np.float32)
+            answer = self.env.reset(seed=seed)
+            if not isinstance(answer, tuple) or len(answer) != 2:
+                raise self.world.refuse("reset did not return (observation, info)")
+            return flatten(self.world.space, answer[0])
+        except EvornnError:
+            raise
         except Exception as error:
             raise self.world.failure(error) from error
 
     def step(self, action: Any) -> tuple[Floats, float, bool]:
         try:
-            observation, reward, terminated, truncated, _ = self.env.step(action)
-            return np.asarray(self._flat(observation), np.float32), float(reward), bool(terminated or truncated)
+            answer = self.env.step(action)
+            if not isinstance(answer, tuple) or len(answer) != 5:
+                raise self.world.refuse("step did not return (observation, reward, terminated, truncated, info)")
+            observation, reward, terminated, truncated, _ = answer
+            return flatten(self.world.space, observation), reward, _either(terminated, truncated)
+        except EvornnError:
+            raise
         except Exception as error:  # an environment may raise anything
             raise self.world.failure(error) from error
+
+
+def _either(terminated: Any, truncated: Any) -> Any:
+    """Whether an episode has ended; the one of the two that is neither true nor false, to be refused."""
+    for end in (terminated, truncated):
+        if not is_boolean(end):
+            return end
+    return bool(terminated) or bool(truncated)
 
 
 def _action_decoder(name: str, space: Any) -> tuple[int, Callable[[Floats], Any]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Floats
+from evornn.errors import EvornnError
 
 
 class Environment(Protocol):
@@ -30,9 +31,18 @@ class World(ABC):
     outputs: int
     observation_size: int  # R
 
+    @property
+    def full_name(self) -> str:
+        """What errors call it."""
+        return type(self).__name__
+
+    def refuse(self, problem: str) -> EvornnError:
+        """The error that an environment gives what no network can be trained on."""
+        return EvornnError(f"environment {self.full_name}: {problem}: mend it, or take another environment")
+
     @abstractmethod
     def open(self) -> Environment:
-        """A new environment."""
+        """A new environment. What it answers is checked wherever it is used."""
 
     @abstractmethod
     def observe(self, observations: Floats) -> Floats:
