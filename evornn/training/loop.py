@@ -1,5 +1,5 @@
-"""The one loop, for evolution, gradient and hybrids alike: steps until the budget ends, and at budget marks looks up:
-validates what the trainer would answer, keeps the champion, and hands out progress with a checkpoint."""
+"""The training loop, the same for all trainers: steps until the budget ends; at budget marks it validates the trainer's
+answer, keeps the champion, and yields progress with a checkpoint."""
 
 from __future__ import annotations
 
@@ -40,11 +40,27 @@ def train_loop(
     origin: Origin | None = None,
     sharder: Sharder | None = None,
 ) -> Iterator[Update]:
-    """Train, yielding updates; the last one carries the result. With a checkpoint it goes on from there, to the same
-    rows and result. Stopping to iterate stops the run; nothing is lost but the work since the last checkpoint.
-    `spread` has the trainer's questions answered by several processes.
+    """Train a network, yielding updates; the last one has the result.
 
-    Raises EvornnError for a trainer, network and budget that don't fit together.
+    To stop a run, stop iterating; only the work since the last checkpoint is lost.
+
+    Args:
+        network: The network.
+        data: Training, validation and test split.
+        trainer: The trainer.
+        seed: Seed of the run, from which all random numbers follow.
+        budget: What the run may cost.
+        loss: A name or a function; None: the task's.
+        checkpoint: Of an earlier attempt, to resume from, with the same rows and result as without interruption.
+        origin: Of a warm start; None: the architecture's initial distribution.
+        sharder: Shares large populations between processes; None: all is computed in this one.
+
+    Yields:
+        The rows since the last update with a checkpoint, at most every UPDATE_INTERVAL seconds; a heartbeat without
+            rows between marks; at the end also the result.
+
+    Raises:
+        EvornnError: Network, data, trainer and budget don't fit together.
     """
     run = Run(network, data, trainer, seed, budget, loss or data.loss, origin, sharder)
     run.load(checkpoint)
@@ -54,24 +70,48 @@ def train_loop(
         if time.perf_counter() - last_update >= UPDATE_INTERVAL:
             yield Update(rows, run.save() if rows else None, network_steps=run.oracle.spent.network_steps)
             last_update, rows = time.perf_counter(), []
+    if not np.isfinite(run.progress.champion_valid):
+        yield Update(rows, run.save(), network_steps=run.oracle.spent.network_steps)
+        raise TrainingDiverged
     yield Update(rows, run.save(), run.result(), network_steps=run.oracle.spent.network_steps)
+
+
+class TrainingDiverged(EvornnError):
+    """No validation loss of a run was finite, so that it has no champion and no test loss."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "diverged: no validation loss was finite at any budget mark; lower the learning rate or the initial range, "
+            "or check the data"
+        )
 
 
 @dataclass
 class Progress:
-    """What the loop itself remembers between steps; saved with every checkpoint."""
+    """The state of the loop itself; saved with every checkpoint."""
 
-    updates: int = 0
-    mark: int = 0
-    champion_valid: float = np.inf
-    seconds: float = 0.0
-    stopped_by: str = ""
+    updates: int = 0  # trainer steps
+    mark: int = 0  # the last one that has a row
+    champion_valid: float = np.inf  # lowest validation loss so far
+    seconds: float = 0.0  # computing time, over all attempts
+    stopped_by: str = ""  # empty until the run has ended
     losses: tuple[float, ...] = (np.nan,) * 5  # best, lower quartile, median, upper quartile, mean of the last step
-    whole: bool = True  # whether the last answer was about all training data
+    whole: bool = True  # whether the last answer was on all training data
 
 
 class Run:
-    """One run: a trainer at work on a network and a task."""
+    """One run: a trainer on a network and a task. `rows` computes it, `result` evaluates its champion.
+
+    Args:
+        network: The network.
+        data: Training, validation and test split.
+        trainer: The trainer.
+        seed: Seed of the run.
+        budget: What the run may cost.
+        loss: A name or a function.
+        origin: Of a warm start; None: there is none.
+        sharder: Shares large populations between processes; None: all is computed in this one.
+    """
 
     def __init__(
         self,
@@ -95,14 +135,15 @@ class Run:
         self.oracle = self._oracle(Spent())
         self.state: State = {}
         self._step_losses: list[Losses] = []  # of the last step
-        network.evaluator.load()  # what is compiled once on a machine is not this run's time
+        network.evaluator.load()  # compiled once per machine: not part of this run's time
         self._clock = time.perf_counter()
 
     def rows(self) -> Iterator[Row | None]:
-        """A row at each budget mark and None at the trainer steps between, until the run ends."""
-        if not self.state:
+        """Compute the run: yields a row at each budget mark and None after the trainer steps between."""
+        if not self.state:  # not resumed
             self.state = self._step(lambda: self.trainer.start(self.oracle, self.streams))
         while not self.progress.stopped_by:
+            # One step of the trainer. The oracle refuses a call beyond the budget: then the last state is the answer.
             try:
                 self.state = self._step(lambda: self.trainer.step(self.state, self.oracle, self.streams))
             except BudgetExhausted:
@@ -110,16 +151,18 @@ class Run:
             else:
                 self.progress.updates += 1
             self._tick()
+            # Other reasons to stop: target and seconds after each step, solved only at a mark, since it costs time.
             self.progress.stopped_by = self.progress.stopped_by or self._stop()
             if self._mark() > self.progress.mark:
                 self._measure()
+            # A row if a mark has been passed. A step may pass several, and a run that ends passes all of them.
             row = self._row(self._mark()) if self._mark() > self.progress.mark else None
             self._tick()
             yield row
-            self._clock = time.perf_counter()  # what the receiver did is not our time
+            self._clock = time.perf_counter()  # the consumer's time does not count
 
     def result(self) -> Result:
-        """The champion, judged once on the test split."""
+        """The result, for which the champion is evaluated once on the test split."""
         spent, progress = self.oracle.spent, self.progress
         return Result(
             genome=self.champion,
@@ -137,6 +180,7 @@ class Run:
         )
 
     def save(self) -> Checkpoint:
+        """A checkpoint of everything that the run needs to resume."""
         self._summarise()
         everything = {
             "state": self.state,
@@ -148,6 +192,7 @@ class Run:
         return Checkpoint(self.progress.mark, arrays, plain)
 
     def load(self, checkpoint: Checkpoint | None) -> None:
+        """Resume from a checkpoint; None: from the start."""
         if checkpoint is None:
             return
         saved = join(checkpoint.arrays, checkpoint.plain)
@@ -155,6 +200,7 @@ class Run:
         self.progress, self.oracle = Progress(**saved["progress"]), self._oracle(Spent(**saved["spent"]))
 
     def _row(self, mark: int) -> Row:
+        """The row of a mark; validates the trainer's answer and updates the champion."""
         genome = self.trainer.best(self.state)
         valid = self._loss(genome, self.valid)
         if valid < self.progress.champion_valid or self.progress.stopped_by == "solved":
@@ -180,19 +226,19 @@ class Run:
         )
 
     def _mark(self) -> int:
-        """How many marks are behind the run: all when it has ended."""
+        """The number of marks that the run has passed: all of them once it has ended."""
         return self.budget.marks if self.progress.stopped_by else self.budget.mark(self.oracle.spent.network_steps)
 
     def _stop(self) -> str:
-        """Why to stop before the budget ends, or nothing."""
+        """Why to stop before the budget ends; empty: no reason."""
         budget = self.budget
         if budget.target is not None and repr(budget.target) in self.oracle.spent.hits:
             return "target"
         return "seconds" if budget.seconds is not None and self.progress.seconds >= budget.seconds else ""
 
     def _measure(self) -> None:
-        """What no trainer asks for, at a mark: is the task solved? For one on mini-batches also the loss on all data,
-        which is what targets are about."""
+        """Measure at a mark what the trainer does not: whether the task is solved; and on mini-batches the loss on all
+        training data, to which targets refer."""
         progress, genome = self.progress, self.trainer.best(self.state)
         if self.oracle.targets and not progress.whole:
             self.oracle.record_loss(self._loss(genome, self.train))
@@ -202,14 +248,14 @@ class Run:
 
     def _is_solved(self, genome: Genome) -> bool:
         score = self.data.score
-        assert score is not None and score.threshold is not None  # the constructor has seen to that
+        assert score is not None and score.threshold is not None  # checked by the constructor
         return all(problem.score(genome, score) >= score.threshold for problem in (self.train, self.valid))
 
     def _loss(self, genome: Genome, problem: Problem) -> float:
         return float(problem.losses(genome[None])[0])
 
     def _score_fields(self) -> dict[str, Any]:
-        """The champion on the test split in the task's own terms, where the task has any and the loss speaks them."""
+        """The champion's score on the test split; nothing if the task has none that applies to the loss."""
         score = self.data.score
         if score is None or not is_applicable(score, self.loss):
             return {}
@@ -234,7 +280,7 @@ class Run:
         return state
 
     def _summarise(self) -> None:
-        """The last step's losses in five numbers; only when wanted, since quantiles cost as much as a small step."""
+        """Summarise the last step's losses; only when needed, since quantiles cost as much as a small step."""
         if self._step_losses:
             self.progress.losses, self._step_losses = summary(self._step_losses), []
 
@@ -245,8 +291,11 @@ class Run:
 
 
 def summary(step_losses: list[Losses]) -> tuple[float, ...]:
-    """Best of all answers of a step; quartiles and mean of the largest: the population, not the few that were refined.
-    Members that are not finite are left out; NaN if none is finite."""
+    """Best, lower quartile, median, upper quartile and mean of a step's losses.
+
+    The best is that of all answers; the others are those of the largest answer, the population rather than the few
+    members that a hybrid refined. Members that are not finite are left out; all are NaN if none is finite.
+    """
     everything, population = np.concatenate(step_losses), max(step_losses, key=len)
     finite = population[np.isfinite(population)].astype(np.float64)
     if not len(finite):

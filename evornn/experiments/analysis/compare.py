@@ -98,8 +98,9 @@ def finished_runs(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFra
     done = runs[runs["state"].isin(["succeeded", "failed"])].sort_values("run", kind="stable").copy()
     if done.empty:
         raise EvornnError("nothing to compare: no run has finished yet; see `evornn ls`, or use `evornn resume`")
-    for column in ("hits", "score", "test_score", "solved"):
+    for column in ("hits", "score", "test_score", "solved", "error"):
         done[column] = done.get(column, None)
+    _mark_diverged(done)
     for column in ("seconds", "network_steps"):
         done[column] = done[column].astype(float)
     for loss in ("valid_loss", "test_loss"):
@@ -210,13 +211,31 @@ def _note_unfinished(runs: DataFrame) -> list[str]:
     ]
 
 
+def _mark_diverged(done: DataFrame) -> None:
+    """Runs without one finite validation loss failed: they diverged. Stores of earlier versions count them as
+    succeeded, with the untrained network as their champion."""
+    succeeded = done["state"] == "succeeded"
+    empty = succeeded & ~np.isfinite(done["valid_loss"].where(succeeded).to_numpy(float))
+    done.loc[empty, ["state", "solved"]] = ["failed", False]
+    errors = done["error"].fillna("").astype(str)
+    done["diverged"] = empty | errors.str.startswith("diverged")
+
+
 def _note_failures(done: DataFrame) -> list[str]:
     failed = done[done["state"] == "failed"]
-    if failed.empty:
+    return [
+        note
+        for verb, group in (("failed", failed[~failed["diverged"]]), ("diverged", failed[failed["diverged"]]))
+        for note in _note_worst(group, verb)
+    ]
+
+
+def _note_worst(group: DataFrame, verb: str) -> list[str]:
+    if group.empty:
         return []
-    who = (f"run {row.run} ({row.network}, {row.trainer}, seed {row.seed})" for row in failed.head(5).itertuples())
-    more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-    count = "1 run failed and counts" if len(failed) == 1 else f"{len(failed)} runs failed and count"
+    who = (f"run {row.run} ({row.network}, {row.trainer}, seed {row.seed})" for row in group.head(5).itertuples())
+    more = f" and {len(group) - 5} more" if len(group) > 5 else ""
+    count = f"1 run {verb} and counts" if len(group) == 1 else f"{len(group)} runs {verb} and count"
     return [f"{count} as the worst: {', '.join(who)}{more}."]
 
 

@@ -36,7 +36,7 @@ FIELDS = (
     "evaluations",
 )
 MOST_COMPARED = 10_000  # runs
-EXTRA_FIELDS = ("updates", "seconds", "stopped_by", "hits", "score", "test_score", "solved")
+EXTRA_FIELDS = ("updates", "seconds", "stopped_by", "hits", "score", "test_score", "solved", "error")
 
 
 @dataclass(frozen=True)
