@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -13,6 +14,8 @@ from pydantic import AfterValidator, BeforeValidator
 
 from evornn.errors import EvornnError, suggestion
 from evornn.settings import settings
+from evornn.tasks.core.dates import BadDate, check_order, parse_dates
+from evornn.tasks.core.frequency import Frequency, UnevenDates, infer_frequency
 from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.series import Forecasting, TimeSeries
 
@@ -31,10 +34,14 @@ def _as_tuple(value: Any) -> Any:
 
 Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_check_names)]
 
+_Line: TypeAlias = tuple[int, list[str]]  # its number in the file, and its cells
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+SEPARATORS = (";", "\t", "|")
+
 
 @settings
 class CSV(Forecasting):
-    """Predict columns of a CSV file (UTF-8, commas). The path is relative to the working directory."""
+    """Predict columns of a CSV file (UTF-8, commas, rows evenly spaced). The path is relative to the working folder."""
 
     path: str
     targets: Names
@@ -46,17 +53,21 @@ class CSV(Forecasting):
         file = _read(Path(self.path))
         inputs = self.inputs or self.targets
         columns = tuple(dict.fromkeys([*inputs, *self.targets]))
-        times = file.times(self.date) if self.date else [str(row + 1) for row in range(len(file.rows))]
-        step, season = _infer_frequency(times) if self.date else ("row", None)
+        values = np.column_stack([file.numbers(name) for name in columns])
+        if self.date:
+            times, frequency = file.times(self.date)
+        else:
+            times, frequency = [str(row + 1) for row in range(len(file.rows))], Frequency("row")
         return TimeSeries(
-            values=np.column_stack([file.numbers(name) for name in columns]),
+            values=values,
             columns=columns,
             inputs=inputs,
             targets=self.targets,
             times=times,
             has_dates=self.date is not None,
-            step=step,
-            season=season,
+            step=frequency.unit,
+            step_count=frequency.count,
+            season=frequency.season,
             source=f"From {file.path.name}.",
         )
 
@@ -75,27 +86,28 @@ class _File:
         values = np.array([_number(cell) for cell in self.cells(name)])
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
-            raise self.cell_error(name, int(bad[0]), "is not a finite number", "fill it in or leave the row out")
+            row = int(bad[0])
+            has_digits = any(character.isdigit() for character in self.cells(name)[row])
+            advice = "write numbers like 1234.5" if has_digits else "fill it in"
+            raise self.cell_error(name, row, "is not a finite number", advice)
         return values
 
-    def times(self, name: str) -> list[str]:
-        """[N] ISO dates in increasing order."""
-        import pandas as pd
-
-        cells = self.cells(name)
-        times = pd.to_datetime(pd.Series(cells), format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None)
-        if times.isna().any():
-            raise self.cell_error(name, int(times.isna().argmax()), "is not an ISO date", "write dates like 2008-12-31")
-        back = times.diff() <= pd.Timedelta(0)
-        if back.any():
-            raise self.cell_error(name, int(back.argmax()), "is not after the row before", "sort the rows by date")
-        days = bool((times == times.dt.normalize()).all())
-        return [time.date().isoformat() if days else time.isoformat() for time in times]
+    def times(self, name: str) -> tuple[list[str], Frequency]:
+        """[N] ISO dates in increasing order, without gaps, and the step between them."""
+        try:
+            dates = parse_dates(self.cells(name))
+            check_order(dates)
+            return dates.isoformat(), infer_frequency(dates)
+        except BadDate as error:
+            raise self.cell_error(name, error.row, error.problem, error.advice) from None
+        except UnevenDates as error:
+            raise EvornnError(f"{self.path}, line {self.lines[error.row]}: {error}") from None
 
     def cells(self, name: str) -> list[str]:
         """[N] a column as text. Raises EvornnError where no column, or more than one, has that name."""
         if name not in self.header:
-            raise EvornnError(f"{self.path}: no column {name!r}{suggestion(name, self.header)}")
+            hint = _separator_hint(self.header) or suggestion(name, self.header)
+            raise EvornnError(f"{self.path}: no column {name!r}{hint}")
         if self.header.count(name) > 1:
             raise EvornnError(f"{self.path}: {self.header.count(name)} columns are called {name!r}: rename all but one")
         column = self.header.index(name)
@@ -112,7 +124,7 @@ def _read(path: Path) -> _File:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, skipinitialspace=True)
-            table = [(reader.line_num, row) for row in reader if any(row)]
+            table = _drop_blank_ends([(reader.line_num, row) for row in reader])
     except FileNotFoundError:
         raise EvornnError(f"{path}: no such file in {Path.cwd()}: check the path") from None
     except (OSError, ValueError, csv.Error) as error:
@@ -120,33 +132,26 @@ def _read(path: Path) -> _File:
     if len(table) < 2:
         raise EvornnError(f"{path}: {'no rows below the header' if table else 'empty file'}: give one row per step")
     header = [name.strip() for name in table[0][1]]
-    for line, row in table[1:]:
+    rows = [(line, row or [""] * len(header)) for line, row in table[1:]]  # an empty line lacks all values
+    for line, row in rows:
         if len(row) != len(header):
-            raise EvornnError(f"{path}, line {line}: {len(row)} cells under {len(header)} column names: fix the line")
-    return _File(path, header, [line for line, _ in table[1:]], [row for _, row in table[1:]])
+            hint = _separator_hint(header) or ": fix the line, or quote cells that have a comma"
+            raise EvornnError(f"{path}, line {line}: {len(row)} cells under {len(header)} column names{hint}")
+    return _File(path, header, [line for line, _ in rows], [row for _, row in rows])
+
+
+def _drop_blank_ends(table: list[_Line]) -> list[_Line]:
+    """Without blank lines above the header and below the last row; those between rows lack values."""
+    filled = [k for k, (_, row) in enumerate(table) if any(cell.strip() for cell in row)]
+    return table[filled[0] : filled[-1] + 1] if filled else []
+
+
+def _separator_hint(header: list[str]) -> str:
+    """What to do about a header that is one name only because its names are not separated by commas."""
+    separator = next((s for s in SEPARATORS if s in header[0]), "") if len(header) == 1 else ""
+    return f": columns are separated by {separator!r}: separate them by commas" if separator else ""
 
 
 def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return math.nan
-
-
-_FREQUENCIES = (  # step; least and most days from one row to the next; rows of a season
-    ("hour", 1 / 24, 1 / 24, 24),
-    ("day", 1, 1, 7),
-    ("week", 7, 7, 52),
-    ("month", 28, 31, 12),
-    ("quarter", 90, 92, 4),
-    ("year", 365, 366, None),
-)
-
-
-def _infer_frequency(times: list[str]) -> tuple[str, int | None]:
-    """The step between two rows and the rows of a season; ("row", None) where the dates show no regular step."""
-    days = np.diff(np.array(times, "datetime64[s]")) / np.timedelta64(1, "D")
-    for step, min_days, max_days, season in _FREQUENCIES:
-        if len(days) and np.all((days > min_days - 1e-3) & (days < max_days + 1e-3)):
-            return step, season
-    return "row", None
+    """NaN for what other programs don't take for a number, such as 1_000 or digits of other scripts."""
+    return float(cell) if NUMBER.fullmatch(cell) else math.nan

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evornn.arrays import Floats
 from evornn.experiments.analysis import statistics
 from evornn.experiments.analysis.comparison import PairwiseTests, ResultCell
 from evornn.experiments.analysis.statistics import Sample
 from evornn.experiments.analysis.targets import TaskRuns, Track, costs
 from evornn.experiments.reporting.palette import GREY, Style, axes, label
+from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Chart
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Forecast:
     """
 
     chart: Chart
-    predictions: Mapping[str, Floats]
+    predictions: Mapping[str, Doubles]
     trainers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -259,7 +259,7 @@ def _step_values(x: Sample, y: Sample, at: Sample, state: str) -> Sample:
     return np.where(at > x[-1], np.inf, values) if state == "failed" else values
 
 
-def _history_times(times: Sequence[str], history: Floats) -> list[str]:
+def _history_times(times: Sequence[str], history: Doubles) -> list[str]:
     """Times of the values before the test split, extrapolated backwards; none if the spacing is irregular."""
     import pandas as pd
 

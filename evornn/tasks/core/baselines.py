@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evornn.arrays import Floats
 from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline
 from evornn.tasks.core.windows import Rows
 
 RIDGES = tuple(10.0**power for power in range(-6, 3))  # per training row; the best on validation is taken
+PORTION = 2**22  # numbers in the windows that are held at a time: 32 MiB
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ForecastProblem:
     test: Rows
 
 
-def baselines(problem: ForecastProblem, inverse_transform: Callable[[Doubles], Floats]) -> tuple[Baseline, ...]:
+def baselines(problem: ForecastProblem, inverse_transform: Callable[[Doubles], Doubles]) -> tuple[Baseline, ...]:
     """All baselines that apply; `inverse_transform` turns answers [B, O] on the test origins into original units."""
     answers = {name: answer(problem) for name, answer in BASELINES.items()}
     results = (
@@ -41,7 +41,7 @@ def baselines(problem: ForecastProblem, inverse_transform: Callable[[Doubles], F
 
 
 def _evaluate(
-    name: str, answers: Doubles, problem: ForecastProblem, inverse_transform: Callable[[Doubles], Floats]
+    name: str, answers: Doubles, problem: ForecastProblem, inverse_transform: Callable[[Doubles], Doubles]
 ) -> Baseline:
     valid, test = (mse(answers[rows], problem.targets[rows]) for rows in (problem.valid, problem.test))
     return Baseline(name, valid, test, inverse_transform(answers[problem.test]))
@@ -77,22 +77,67 @@ def seasonal(problem: ForecastProblem) -> Doubles | None:
 
 def autoregression(problem: ForecastProblem) -> Doubles:
     """[N, O] Ridge regression on the window that networks read; its strength is the best on validation."""
-    features = _windows(problem.inputs, problem.window)  # of the origins from window − 1 on
-    targets, rows = problem.targets[problem.window - 1 :], problem.training - (problem.window - 1)
+    first = problem.window - 1  # the first origin with a full window
+    windows, targets = _windows(problem.inputs, problem.window), problem.targets[first:]
+    is_small = windows.size <= PORTION
+    fit = _fit_at_once if is_small else _fit_in_portions
+    centre, goal, weights = fit(windows, targets, problem.training - first)
+    begin = 0 if is_small else int(problem.valid[0]) - first  # nothing before validation is asked for
+    answers = [goal + predicted for predicted in _predict(windows[begin:], centre, weights)]
+    valid = problem.valid - first
+    best = min(answers, key=lambda answer: mse(answer[valid - begin], targets[valid]))
+    return np.vstack([np.full((first + begin, best.shape[1]), np.nan), best])
+
+
+def _fit_at_once(windows: Doubles, targets: Doubles, rows: Rows) -> tuple[Doubles, Doubles, list[Doubles]]:
+    """Centre [K] of the features, centre [O] of the targets, and the weights [K, O] for each ridge, K = I × window."""
+    features = _features(windows)
     centre, goal = features[rows].mean(axis=0), targets[rows].mean(axis=0)
     # one decomposition serves all ridges: with X = u s vᵀ, the weights are v s/(s² + ridge) uᵀ y
     u, s, v = np.linalg.svd(features[rows] - centre, full_matrices=False)
     along = u.T @ (targets[rows] - goal)
-    weights = [v.T @ ((s / (s**2 + ridge * len(rows)))[:, None] * along) for ridge in RIDGES]
-    answers = [goal + (features - centre) @ weight for weight in weights]
-    valid = problem.valid - (problem.window - 1)
-    best = min(answers, key=lambda answer: mse(answer[valid], targets[valid]))
-    return np.vstack([np.full((problem.window - 1, best.shape[1]), np.nan), best])
+    return centre, goal, [v.T @ ((s / (s**2 + ridge * len(rows)))[:, None] * along) for ridge in RIDGES]
+
+
+def _fit_in_portions(windows: Doubles, targets: Doubles, rows: Rows) -> tuple[Doubles, Doubles, list[Doubles]]:
+    """The same by XᵀX, summed over portions of the rows, for series whose windows don't fit into memory at once."""
+    portions = [rows[part] for part in _portions(len(rows), windows[0].size)]
+    centre = np.sum([_features(windows[part]).sum(axis=0) for part in portions], axis=0) / len(rows)
+    goal = targets[rows].mean(axis=0)
+    square, product = np.zeros((len(centre), len(centre))), np.zeros((len(centre), targets.shape[1]))
+    for part in portions:
+        features = _features(windows[part]) - centre
+        square += features.T @ features
+        product += features.T @ (targets[part] - goal)
+    variances, v = np.linalg.eigh(square)  # XᵀX = v s² vᵀ
+    along = v.T @ product
+    return centre, goal, [v @ (along / (variances.clip(0) + ridge * len(rows))[:, None]) for ridge in RIDGES]
+
+
+def _predict(windows: Doubles, centre: Doubles, weights: list[Doubles]) -> list[Doubles]:
+    """For each ridge, [N, O] the predictions from the windows [N, I, T], without the centre of the targets."""
+    predictions: list[list[Doubles]] = [[] for _ in weights]
+    for part in _portions(len(windows), windows[0].size):
+        features = _features(windows[part]) - centre
+        for predicted, weight in zip(predictions, weights, strict=True):
+            predicted.append(features @ weight)
+    return [np.concatenate(predicted) for predicted in predictions]
 
 
 def _windows(inputs: Doubles, window: int) -> Doubles:
-    """[N, I] → [N − window + 1, I × window]."""
-    return np.lib.stride_tricks.sliding_window_view(inputs, window, axis=0).reshape(len(inputs) - window + 1, -1)
+    """[N, I] → [N − window + 1, I, window], a view."""
+    return np.lib.stride_tricks.sliding_window_view(inputs, window, axis=0)
+
+
+def _features(windows: Doubles) -> Doubles:
+    """[N, I, window] → [N, I × window]."""
+    return windows.reshape(len(windows), -1)
+
+
+def _portions(rows: int, numbers: int) -> list[slice]:
+    """Slices of rows with that many numbers each, which make up at most `PORTION` numbers together."""
+    size = max(1, PORTION // numbers)
+    return [slice(start, start + size) for start in range(0, rows, size)]
 
 
 BASELINES: dict[str, Callable[[ForecastProblem], Doubles | None]] = {

@@ -13,6 +13,7 @@ from evornn.errors import EvornnError
 
 Doubles: TypeAlias = NDArray[np.float64]
 Transform: TypeAlias = Literal["none", "sqrt", "log1p"]
+LARGEST = 1e15  # scaled values, of which a hundred million squares can be added in single precision
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,15 @@ class Scaling:
     def fit(cls, transform: Transform, training: Doubles) -> Scaling:
         """Fit on training rows [N, C] only, so that no later row leaks in."""
         values = forward(transform, training)
-        std = values.std(axis=0)
-        return cls(transform, values.mean(axis=0), np.where(std > 0, std, 1.0))
+        with np.errstate(over="ignore", invalid="ignore"):  # see check_magnitude
+            mean, std = values.mean(axis=0), values.std(axis=0)
+        is_constant = values.max(axis=0) == values.min(axis=0)  # its std may be a rounding error above 0
+        return cls(transform, mean, np.where(is_constant | (std == 0), 1.0, std))
 
     def apply(self, values: Doubles) -> Doubles:
         """[N, C] original units → [N, C] scaled."""
-        return (forward(self.transform, values) - self.mean) / self.std
+        with np.errstate(over="ignore", invalid="ignore"):  # see check_magnitude
+            return (forward(self.transform, values) - self.mean) / self.std
 
 
 def forward(transform: Transform, values: Doubles) -> Doubles:
@@ -62,6 +66,31 @@ def check_domain(transform: Transform, values: Doubles, columns: tuple[str, ...]
         row, column = (int(i) for i in np.argwhere(bad)[0])
         where = f"column {columns[column]!r}, row {row + 1}: {values[row, column]:g}"
         raise EvornnError(f"{where} has no {transform}: set transform to none")
+
+
+def check_magnitude(scaling: Scaling, values: Doubles, columns: tuple[str, ...], training: int) -> None:
+    """Check that scaled values, their differences and squares fit into single precision.
+
+    Args:
+        scaling: Fitted on the training rows.
+        values: [N, C] original units.
+        columns: C names, for the error.
+        training: The number of training rows.
+
+    Raises:
+        EvornnError: A value is too large.
+    """
+    overflows = ~np.isfinite(scaling.mean + scaling.std)
+    if overflows.any():
+        column = int(overflows.argmax())
+        row, limit = int(np.abs(values[:training, column]).argmax()), "the standard deviation overflows"
+    else:
+        bad = np.argwhere(np.abs(scaling.apply(values)) > LARGEST)
+        if not len(bad):
+            return
+        (row, column), limit = map(int, bad[0]), f"more than {LARGEST:g} standard deviations of the training rows"
+    where = f"column {columns[column]!r}, row {row + 1}: {values[row, column]:g}"
+    raise EvornnError(f"{where} is too large to be scaled ({limit}): replace the value")
 
 
 _FORWARD: dict[str, Callable[[Any], Any]] = {"none": lambda x: x, "sqrt": np.sqrt, "log1p": np.log1p}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, ValidationInfo, field_validator
 from evornn.settings import settings
 from evornn.tasks.core import windows
 from evornn.tasks.core.baselines import ForecastProblem, baselines
-from evornn.tasks.core.scaling import Doubles, Scaling, Transform, check_domain
+from evornn.tasks.core.scaling import Doubles, Scaling, Transform, check_domain, check_magnitude
 from evornn.tasks.core.task import Chart, Data, Sequences, Task
 
 
@@ -28,7 +28,8 @@ class TimeSeries:
     targets: tuple[str, ...]  # the columns that it predicts
     times: list[str]  # [N] ISO dates, or row numbers from 1
     has_dates: bool = False
-    step: str = "row"  # the time between two rows
+    step: str = "row"  # the unit of the time between two rows
+    step_count: int = 1  # how many of them it is
     season: int | None = None  # in rows, where the data have one
     unit: str = ""
     source: str = ""  # and licence
@@ -39,16 +40,25 @@ class TimeSeries:
 
 
 def _check_split(value: Any) -> Any:
-    """Three fractions that sum to 1, or two ISO dates; YAML turns what looks like a date into one."""
+    """Three fractions that sum to 1, or two ISO dates or times; YAML turns what looks like a date into one."""
     parts = [part.isoformat() if isinstance(part, date) else part for part in _as_list(value)]
     if len(parts) == 2 and all(isinstance(part, str) for part in parts):
-        if date.fromisoformat(parts[0]) < date.fromisoformat(parts[1]):
-            return parts
+        begins = [_check_begin(part) for part in parts]
+        if datetime.fromisoformat(begins[0]) < datetime.fromisoformat(begins[1]):
+            return begins
         raise ValueError("validation begins at the first date, test at the second: put the earlier one first")
     numbers = [part for part in parts if isinstance(part, (int, float)) and part > 0]
     if len(parts) == 3 and len(numbers) == 3 and abs(sum(numbers) - 1) < 1e-6:
         return parts
-    raise ValueError("must be three fractions that sum to 1, or the dates on which validation and test begin")
+    raise ValueError("must be three fractions that sum to 1, or the dates or times at which validation and test begin")
+
+
+def _check_begin(text: str) -> str:
+    """A date, or a local time, in the form of `TimeSeries.times`."""
+    begin = datetime.fromisoformat(text)
+    if begin.tzinfo is not None:
+        raise ValueError(f"{text} has an offset from UTC: write the local time, as it stands in the data")
+    return begin.isoformat().removesuffix("T00:00:00")
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -70,7 +80,7 @@ class Forecasting(Task):
     window: Annotated[int, Ge(1)] = 48
     washout: Annotated[int, Ge(0)] | None = None  # None: half the window
     stride: Annotated[int, Ge(1)] | None = None  # None: window − washout, so that each row is a target about once
-    split: SplitBounds = (0.7, 0.15, 0.15)  # train, validation, test; or the dates on which the last two begin
+    split: SplitBounds = (0.7, 0.15, 0.15)  # train, validation, test; or the dates or times at which the last two begin
     difference: bool = True  # predict the change from the last known value
     transform: Transform = "none"  # before standardising
     season: Annotated[int, Ge(1)] | None = None  # rows, for the seasonal baseline; None: what the data say
@@ -97,6 +107,7 @@ def make_forecast_data(series: TimeSeries, task: Forecasting) -> Data:
     bounds = windows.split_origins(task.split, series.times, series.has_dates)
     windows.check_length(bounds, task.window, task.horizon)
     scaling = Scaling.fit(task.transform, series.values[: bounds.valid])
+    check_magnitude(scaling, series.values, series.columns, bounds.valid)
     washout = task.window // 2 if task.washout is None else task.washout
     training = bounds.training_origins(task.window, task.horizon, task.stride or task.window - washout)
     problem = _problem(series, task, bounds, scaling, windows.loss_origins(training, task.window, washout))
@@ -144,18 +155,19 @@ def _chart(
     mean, std = scaling.mean[outputs], scaling.std[outputs]
     return Chart(
         times=[series.times[row + 1] for row in problem.test],
-        truth=windows.future(targets, task.horizon)[problem.test].astype(np.float32),
-        offset=(mean + std * problem.base[problem.test]).astype(np.float32),
-        scale=std.astype(np.float32),
+        truth=windows.future(targets, task.horizon)[problem.test],
+        offset=mean + std * problem.base[problem.test],
+        scale=std,
         unit=series.unit,
-        history=targets[: problem.test[0] + 1, 0].astype(np.float32),
+        history=targets[: problem.test[0] + 1, 0],
         transform=task.transform,
     )
 
 
 def _label(target: str, ahead: int, series: TimeSeries) -> str:
     unit = f" ({series.unit})" if series.unit else ""
-    return f"{target}, {ahead} {series.step}{'s' * (ahead > 1)} ahead{unit}"
+    amount = ahead * series.step_count
+    return f"{target}, {amount} {series.step}{'s' * (amount > 1)} ahead{unit}"
 
 
 def _note(series: TimeSeries, bounds: windows.SplitOrigins) -> str:

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.arrays import Batch, Floats, Mask, Series
+from evornn.arrays import Batch, Mask, Series
 from evornn.plant import Plant
-from evornn.tasks.core.scaling import Transform, inverse
+from evornn.tasks.core.scaling import Doubles, Transform, inverse
 from evornn.tasks.core.world import Rollouts
 
 
@@ -79,7 +79,7 @@ class Baseline:
     name: str  # persistence, mean, seasonal, autoregression
     valid: float  # loss on the validation split, in the task's loss and scaling
     test: float
-    predictions: Floats | None = None  # [B, O] on the test split, in original units
+    predictions: Doubles | None = None  # [B, O] on the test split, in original units
 
 
 @dataclass(frozen=True)
@@ -123,23 +123,24 @@ class Data:
 
 @dataclass(frozen=True)
 class Chart:
-    """What it takes to draw the test forecasts over the real series, in original units.
+    """What it takes to draw the test forecasts over the real series, in original units: in double precision, since a
+    small signal may lie on a large level.
 
     The network's prediction at the last step of test sequence b, output o, becomes a value in original units by the
     inverse transform of `offset[b, o] + scale[o] * prediction`.
     """
 
     times: list[str]  # [B] ISO dates or step numbers of the first forecast step of each test sequence
-    truth: Floats  # [B, O]
-    offset: Floats  # [B, O]
-    scale: Floats  # [O]
+    truth: Doubles  # [B, O]
+    offset: Doubles  # [B, O]
+    scale: Doubles  # [O]
     unit: str = ""
-    history: Floats = field(default_factory=lambda: np.zeros(0, np.float32))  # first target, all before the test split
+    history: Doubles = field(default_factory=lambda: np.zeros(0))  # first target, all before the test split
     transform: Transform = "none"  # the transform that precedes standardising, a name in tasks/core/scaling.py
 
-    def inverse_transform(self, predictions: NDArray[Any]) -> Floats:
+    def inverse_transform(self, predictions: NDArray[Any]) -> Doubles:
         """[B, O] scaled predictions → original units."""
-        return inverse(self.transform, self.offset + self.scale * predictions).astype(np.float32)
+        return inverse(self.transform, self.offset + self.scale * np.asarray(predictions, np.float64))
 
 
 class Task(ABC):

@@ -35,9 +35,11 @@ def sequences(inputs: Doubles, targets: Doubles, origins: Rows, window: int, was
         washout: steps at the beginning of a window that don't count.
     """
     rows = origins[:, None] + np.arange(1 - window, 1)  # [B, T]
-    mask = np.broadcast_to(np.arange(window) >= washout, rows.shape).copy()
-    window_targets = np.where(mask[..., None], targets[rows], 0.0)
-    return Sequences(inputs[rows].astype(np.float32), window_targets.astype(np.float32), mask)
+    mask = np.zeros(rows.shape, bool)
+    mask[:, washout:] = True
+    window_targets = np.zeros((*rows.shape, targets.shape[1]), np.float32)
+    window_targets[:, washout:] = targets[rows[:, washout:]]
+    return Sequences(inputs.astype(np.float32)[rows], window_targets, mask)
 
 
 def loss_origins(origins: Rows, window: int, washout: int) -> Rows:
@@ -51,8 +53,11 @@ def loss_origins(origins: Rows, window: int, washout: int) -> Rows:
     Returns:
         The distinct rows, in order, that have a full window before them.
     """
-    every = np.unique(origins[:, None] - np.arange(window - washout))
-    return every[every >= window - 1]
+    counts = np.zeros(int(origins.max(initial=-1)) + 1, bool)
+    for back in range(window - washout):
+        counts[origins - back] = True
+    counts[: window - 1] = False
+    return np.flatnonzero(counts)
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ def split_origins(split: tuple[float | str, ...], times: list[str], has_dates: b
     """Where the parts begin.
 
     Args:
-        split: three fractions, or the two dates on which validation and test begin.
+        split: three fractions, or the two dates or times at which validation and test begin.
         times: [N] the time of each row.
         has_dates: whether times are dates.
 
@@ -106,11 +111,16 @@ def split_origins(split: tuple[float | str, ...], times: list[str], has_dates: b
     if isinstance(split[0], str):
         if not has_dates:
             raise EvornnError("split: dates need the date of each row: set date to the column that has it")
-        valid, test = (sum(time < str(begin) for time in times) for begin in split)
+        valid, test = (_first_row_from(str(begin), times) for begin in split)
     else:
         train, middle, _ = (float(fraction) for fraction in split)
         valid, test = round(train * rows), round((train + middle) * rows)
     return SplitOrigins(valid, test, rows)
+
+
+def _first_row_from(begin: str, times: list[str]) -> int:
+    """The first row at or after a time; local times go back an hour where clocks do."""
+    return next((row for row, time in enumerate(times) if time >= begin), len(times))
 
 
 def check_length(bounds: SplitOrigins, window: int, horizon: int) -> None:
