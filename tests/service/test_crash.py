@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from postgres import Postgres
 
 from benchmarks import outcomes
-from benchmarks.outcomes import RUNS, faults
+from benchmarks.outcomes import faults
 from benchmarks.victims import EVORNN, Victims, alive
 from evornn.service.service import submit
 from evornn.store.errors import StoreError
@@ -25,7 +25,8 @@ pytestmark = pytest.mark.slow
 
 PATIENCE = 300.0  # seconds, then a test gives up
 # Runs of a second or two on an idle machine: shorter ones are over before anybody has seen them half done.
-SPEC: dict[str, Any] = {**outcomes.SPEC, "budget": {**outcomes.SPEC["budget"], "steps": 6_000_000}}
+SPEC: dict[str, Any] = {**outcomes.SPEC, "seeds": 1, "budget": {**outcomes.SPEC["budget"], "steps": 6_000_000}}
+RUNS = 6
 
 
 class Experiment:
@@ -78,10 +79,19 @@ def outcome(experiment: Experiment) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Two workers, and nothing happens."""
-    found = outcome(Experiment(tmp_path_factory.mktemp("unbroken") / "a").run(workers=2))
-    assert len({run["genome"] for run in found.values()}) == RUNS
-    return found
+    """One process, and nothing happens: what two workers find is compared with it, whatever happens to them."""
+    expected = outcome(Experiment(tmp_path_factory.mktemp("unbroken") / "a").run(workers=0))
+    assert len({run["genome"] for run in expected.values()}) == RUNS
+    return expected
+
+
+@pytest.fixture(scope="module")
+def agents() -> Iterator[list[psutil.Process]]:
+    """Two agents of Ray, which do nothing but watch, tell for a minute a head that is dead that it is: nobody waits for
+    them before all tests are done."""
+    processes: list[psutil.Process] = []
+    yield processes
+    gone(processes, within=90)
 
 
 def succeeded(store: Store) -> int:
@@ -93,15 +103,11 @@ def half_done(store: Store) -> list[int]:
     return [run.id for run in store.runs(state="running") if 1 <= (run.mark or 0) < 35]
 
 
-def test_one_worker_finds_the_same(unbroken: dict[str, Any], tmp_path: Path) -> None:
-    assert outcome(Experiment(tmp_path / "b").run(workers=1)) == unbroken
-
-
-def test_the_driver_is_killed(unbroken: dict[str, Any], tmp_path: Path) -> None:
+def test_the_driver_is_killed(unbroken: dict[str, Any], agents: list[psutil.Process], tmp_path: Path) -> None:
     """At once when the first run is half done; later again, in the resumed experiment."""
     experiment = Experiment(tmp_path / "c")
-    driver, agents = experiment.begin("run", str(experiment.spec), "--workers", "2"), []
-    for ended in (0, 5):
+    driver = experiment.begin("run", str(experiment.spec), "--workers", "2")
+    for ended in (0, 2):
         experiment.wait(lambda store, ended=ended: succeeded(store) >= ended and bool(half_done(store)))  # type: ignore[misc]
         agents += kill_with_nothing_left(driver)
         with experiment.store() as store:
@@ -111,12 +117,10 @@ def test_the_driver_is_killed(unbroken: dict[str, Any], tmp_path: Path) -> None:
     assert outcome(experiment) == unbroken
     with experiment.store() as store:
         assert sum(run.lease for run in store.runs()) > RUNS
-    gone(agents, within=90)
 
 
 def kill_with_nothing_left(driver: psutil.Popen) -> list[psutil.Process]:
-    """`kill -9`; the Ray that the driver started must go with it. Its two agents, which do nothing but watch, try for a
-    minute to tell the head that it is dead: they are answered."""
+    """`kill -9`; the Ray that the driver started must go with it. Answers its two agents, which go later."""
     family = {process: process.name() for process in driver.children(recursive=True)}
     assert "raylet" in family.values() and "gcs_server" in family.values()
     driver.kill()
@@ -139,7 +143,7 @@ def test_workers_are_killed(unbroken: dict[str, Any], tmp_path: Path) -> None:
     experiment = Experiment(tmp_path / "d")
     driver = experiment.begin("run", str(experiment.spec), "--workers", "2")
     killed: list[int] = []
-    for ended in (0, 4):
+    for ended in (0, 2):
         experiment.wait(lambda store, ended=ended: succeeded(store) >= ended and bool(half_done(store)))  # type: ignore[misc]
         killed += kill_a_worker(driver)
     experiment.finish(driver)
@@ -178,16 +182,30 @@ def submitted(tmp_path: Path) -> Experiment:
 DISPATCH = ("dispatch", "--workers", "0")
 
 
-def test_a_dispatcher_is_told_to_stop(unbroken: dict[str, Any], submitted: Experiment) -> None:
-    """What is under way is given back with all it has said, and the next dispatcher goes on with that."""
-    first = submitted.begin(*DISPATCH)
+def test_a_dispatcher_is_stopped_and_another_killed(unbroken: dict[str, Any], submitted: Experiment) -> None:
+    """What is under way is given back with all its progress, and the next dispatcher resumes that. When this one is
+    killed, nobody on the same machine waits for its lease to be over."""
+    stopped = submitted.begin(*DISPATCH)
     submitted.wait(lambda store: bool(half_done(store)))
-    first.terminate()
-    assert first.wait(timeout=PATIENCE) == 0
+    stopped.terminate()
+    assert stopped.wait(timeout=PATIENCE) == 0
     with submitted.store() as store:
         assert store.live_owners() == [] and store.runs(state="running") == []
+    killed = submitted.begin(*DISPATCH)
+    submitted.wait(lambda store: bool(half_done(store)))
+    killed.kill()
+    killed.wait()
+    with submitted.store() as store:
+        (owner,), released = store.live_owners(), kinds(store).count("released")
     submitted.finish(submitted.begin(*DISPATCH, "--until-empty"))
     assert outcome(submitted) == unbroken
+    with submitted.store() as store:
+        assert "expired" not in kinds(store) and kinds(store).count("released") == released + 1
+    assert owner in submitted.said.read_text()
+
+
+def kinds(store: Store) -> list[str]:
+    return [event.kind for event in store.events()]
 
 
 def test_a_second_signal_ends_a_dispatcher_at_once(submitted: Experiment) -> None:
@@ -201,21 +219,6 @@ def test_a_second_signal_ends_a_dispatcher_at_once(submitted: Experiment) -> Non
             dispatcher.send_signal(signal.SIGINT)
             time.sleep(0.05)
         assert dispatcher.wait(timeout=PATIENCE) == 130
-
-
-def test_a_killed_dispatcher_is_followed_at_once(unbroken: dict[str, Any], submitted: Experiment) -> None:
-    """On the same machine nobody waits for its lease to be over."""
-    first = submitted.begin(*DISPATCH)
-    submitted.wait(lambda store: bool(half_done(store)))
-    first.kill()
-    first.wait()
-    with submitted.store() as store:
-        (owner,) = store.live_owners()
-    submitted.finish(submitted.begin(*DISPATCH, "--until-empty"))
-    assert outcome(submitted) == unbroken
-    with submitted.store() as store:
-        kinds = [event.kind for event in store.events()]
-        assert "expired" not in kinds and kinds.count("released") == 1 and owner in submitted.said.read_text()
 
 
 def test_a_suspended_dispatcher_comes_too_late(unbroken: dict[str, Any], submitted: Experiment) -> None:
@@ -266,7 +269,7 @@ def test_a_cluster_on_which_everything_dies(unbroken: dict[str, Any], postgres: 
             lambda: victims.kill_node(0),
         ]
         for k, die in enumerate(deaths):
-            wait(lambda k=k: succeeded(store) >= 2 * k and bool(half_done(store) and victims.workers()))  # type: ignore[misc]
+            wait(lambda k=k: succeeded(store) >= min(k, 3) and bool(half_done(store) and victims.workers()))  # type: ignore[misc]
             die()
         wait(lambda: succeeded(store) == RUNS)
         assert faults(store, job, unbroken) == [], victims.logs()
