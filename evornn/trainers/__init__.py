@@ -1,4 +1,4 @@
-"""How weights are found: evolution, gradient, hybrids, all one kind of thing. One trainer, one file, one line here."""
+"""Trainers, which find weights: evolution, gradient descent, hybrids. One trainer, one file, one line here."""
 
 from evornn.catalog import Catalog
 from evornn.trainers.core.trainer import Trainer

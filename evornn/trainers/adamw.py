@@ -1,4 +1,4 @@
-"""AdamW: Adam with weight decay that its step sizes don't touch."""
+"""AdamW: Adam with weight decay that is independent of its step sizes."""
 
 from __future__ import annotations
 

@@ -32,21 +32,21 @@ class CMAES(SearchTrainer):
     """CMA-ES with active weights (Hansen 2016, "The CMA evolution strategy: a tutorial"; numbers of equations are
     those of arXiv 1604.00772v2), in coordinates in which the initial distribution is N(0, 1).
 
-    `full` learns all of the covariance: by eigendecomposition up to 100 parameters, above that by matrix adaptation
+    `full` learns the whole covariance: by eigendecomposition up to 100 parameters, above that by matrix adaptation
     (Beyer & Sendhoff 2017). `separable` learns the variances alone (Ros & Hansen 2008), `limited_memory` a few
     directions (Loshchilov et al. 2018).
 
-    The budget alone ends a run. A search that has converged, or whose distribution has shrunk to nothing, grown beyond
-    all bounds or become singular, starts again from a random point with a population `growth` times as large (IPOP,
-    Auger & Hansen 2005). Genomes that a hybrid improved are injected: their step is shortened to the length usual for
-    the distribution (Hansen 2011, "Injecting external solutions into CMA-ES").
+    Only the budget ends a run. A search restarts from a random point, with a population `growth` times as large (IPOP,
+    Auger & Hansen 2005), when it has converged or its distribution has shrunk to nothing, grown beyond all bounds or
+    become singular. Genomes that a hybrid improved are injected: their step is shortened to the length usual for the
+    distribution (Hansen 2011, "Injecting external solutions into CMA-ES").
     """
 
     memory_hint = "set covariance: separable or limited_memory"
 
     population: Annotated[int, Ge(2)] | None = None  # None: 4 + ⌊3 ln n⌋
-    sigma: Annotated[float, Gt(0)] = 1.0  # initial step, in standard deviations of the initial distribution
-    sigma_floor: Annotated[float, Ge(0), Le(1)] = 0.0  # share of that below which it never falls (Igel 2003)
+    sigma: Annotated[float, Gt(0)] = 1.0  # initial step size, in standard deviations of the initial distribution
+    sigma_floor: Annotated[float, Ge(0), Le(1)] = 0.0  # share of the initial step size, its lower bound (Igel 2003)
     covariance: Literal["full", "separable", "limited_memory"] = "full"
     growth: Annotated[float, Ge(1)] = 2.0  # of the population at a restart
 
@@ -55,10 +55,12 @@ class CMAES(SearchTrainer):
 
     def next_generation(self, search: State, generation: Generation) -> State:
         covariance, mean, sigma = self._covariance(len(search["mean"])), search["mean"], search["sigma"]
+        # Sample and evaluate.
         z = standard_normal(generation.rng, search["population"], len(mean)).astype(covariance.dtype, copy=False)
         y = covariance.steps(search["form"], z)
         proposals = points_around(mean, sigma, y)  # eqs. 38–40
         points, losses = generation.evaluate(proposals)
+        # Learn from the generation, including members that a hybrid's oracle has changed.
         if points is not proposals:
             z, y = _inject(covariance, search, z, y, np.flatnonzero((points != proposals).any(axis=1)), points)
         search = _update(covariance, search, z, y, np.argsort(losses, kind="stable"))
@@ -71,7 +73,7 @@ class CMAES(SearchTrainer):
         )
 
     def statistics(self, state: State) -> dict[str, float]:
-        """sigma, the overall step; the restarts so far; and, where it is known, the covariance's condition number."""
+        """sigma, the overall step size; restarts, their number; condition_number of the covariance, where known."""
         search = state["search"]
         values = {"sigma": float(search["sigma"]), "restarts": float(search["restarts"])}
         condition = self._covariance(len(search["mean"])).condition(search["form"])
@@ -81,7 +83,7 @@ class CMAES(SearchTrainer):
         return MATRICES * 4 * parameters**2 if self.covariance == "full" else 0
 
     def check(self, parameters: int, sequences: int) -> None:
-        """Raises EvornnError when the full covariance would not fit into memory."""
+        """Raises EvornnError if the full covariance doesn't fit into memory."""
         what = f"cma_es: the full covariance of {parameters:,} parameters"
         check_memory(what, self.covariance_bytes(parameters), self.memory_hint)
 
@@ -104,15 +106,20 @@ class CMAES(SearchTrainer):
 
 
 def _update(covariance: Covariance, search: State, z: Steps, y: Steps, order: NDArray[np.intp]) -> State:
-    """The search after a generation of steps y = A z [P, n], of which `order` [P] has the best first."""
+    """The search after a generation of steps y = A z [P, n]; `order` [P] are its rows, best first."""
     n, generation, c = len(search["mean"]), search["generation"], covariance.constants(len(search["mean"]), len(z))
+    # Selection and recombination: weights by rank, and the weighted means of the best steps.
     weights = np.empty(len(z))
     weights[order] = c.weights
     best = np.maximum(weights, 0).astype(covariance.dtype)
     z_w, y_w = (best @ z).astype(np.float64), (best @ y).astype(np.float64)  # eq. 41
+    # Step-size control: sigma grows while the path of the z is longer than that of random steps; by a factor of e per
+    # generation at most, for the sake of injected genomes (Hansen 2011).
     p_sigma = (1 - c.c_sigma) * search["p_sigma"] + sqrt(c.c_sigma * (2 - c.c_sigma) * c.mu_eff) * z_w  # eq. 43
     length = float(np.linalg.norm(p_sigma))
-    sigma = search["sigma"] * exp(min(1.0, c.c_sigma / c.d_sigma * (length / c.length - 1)))  # eq. 44; Hansen 2011
+    sigma = search["sigma"] * exp(min(1.0, c.c_sigma / c.d_sigma * (length / c.length - 1)))  # eq. 44
+    # Covariance: the path of the y stalls (h_σ = 0) while that of the z is long, since sigma is still too small then;
+    # the variance that it lacks is made up for by `stalled`.
     h_sigma = length / sqrt(1 - (1 - c.c_sigma) ** (2 * generation + 2)) < (1.4 + 2 / (n + 1)) * c.length  # h_σ
     p_c = (1 - c.c_c) * search["p_c"] + h_sigma * sqrt(c.c_c * (2 - c.c_c) * c.mu_eff) * y_w  # eq. 45
     stalled = 0.0 if h_sigma else c.c_c * (2 - c.c_c)
@@ -130,7 +137,7 @@ def _update(covariance: Covariance, search: State, z: Steps, y: Steps, order: ND
 
 
 def _active_weights(weights: NDArray[np.float64], z: Steps) -> NDArray[np.float64]:
-    """[P] w°: a negative weight counts as if its step had the usual length (eq. 46)."""
+    """[P] w°: a negative weight is scaled to a step of the expected length, n = E‖z‖² (eq. 46)."""
     squares = np.einsum("pn,pn->p", z, z).astype(np.float64)
     return np.where(weights < 0, weights * z.shape[1] / np.maximum(squares, 1e-30), weights)
 
@@ -138,7 +145,7 @@ def _active_weights(weights: NDArray[np.float64], z: Steps) -> NDArray[np.float6
 def _inject(
     covariance: Covariance, search: State, z: Steps, y: Steps, rows: NDArray[np.intp], points: Points
 ) -> tuple[Steps, Steps]:
-    """z and y with the steps of the rows that came from elsewhere, shortened."""
+    """z and y after the steps of the injected rows are replaced by those to their points, shortened (Hansen 2011)."""
     z, y = z.copy(), y.copy()
     step = ((points[rows] - search["mean"]) / search["sigma"]).astype(covariance.dtype)
     normal = covariance.whiten(search["form"], step)

@@ -1,4 +1,4 @@
-"""Cooperative synapse neuroevolution: every weight has a population of its own."""
+"""Cooperative synapse neuroevolution: every weight has its own subpopulation."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from evornn.trainers.core.trainer import State
 @settings
 class CoSyNE(SearchTrainer):
     """CoSyNE (Gomez, Schmidhuber & Miikkulainen 2008, "Accelerated neural evolution through cooperatively coevolved
-    synapses", algorithm 1). Each of the n parameters has a subpopulation of P values; the i-th values of all make the
-    i-th network. The best quarter is recombined, its offspring, mutated, takes the place of the worst; then the values
-    of all but the new offspring are permuted within their subpopulations, so that every network is a new one.
+    synapses", algorithm 1). Each of the n parameters has a subpopulation of P values; the i-th values of all
+    subpopulations make up the i-th network. The best quarter is recombined, and its mutated offspring replace the worst
+    quarter; then the values of all but the offspring are permuted within their subpopulations, so that every network is
+    new.
 
     The paper's pole balancers start from U[−10, 10] and mutate by Cauchy(0.3) in units of the weights.
     """
 
     population: Annotated[int, Ge(4)] = 32
-    parents: Annotated[float, Gt(0), Le(0.5)] = 0.25  # best share: recombined in pairs, and as many offspring
+    parents: Annotated[float, Gt(0), Le(0.5)] = 0.25  # best share, recombined in pairs into as many offspring
     mutation: Annotated[float, Gt(0)] = 0.3  # scale of the Cauchy noise, in units of the weights
     mutation_probability: Annotated[float, Gt(0), Le(1)] = 0.3  # per weight of an offspring
     initial_range: Annotated[Bounds | None, AfterValidator(check_bounds)] = None  # uniform; None: the architecture's
@@ -42,7 +43,7 @@ class CoSyNE(SearchTrainer):
         return {"points": points[order], "losses": losses[order]}
 
     def _breed(self, search: State, generation: Generation) -> Points:
-        """[P, n] permuted, and the offspring behind them."""
+        """[P, n] the permuted members, followed by the offspring."""
         points, rng = search["points"], generation.rng
         new = min(max(2, ceil(self.parents * self.population)), self.population // 2)
         offspring = self._offspring(points[:new], generation)
@@ -63,6 +64,6 @@ class CoSyNE(SearchTrainer):
         return (weights - generation.coordinates.centre) / generation.coordinates.scale
 
     def statistics(self, state: State) -> dict[str, float]:
-        """diversity: standard deviation over the subpopulations, in initial ones, mean over the parameters."""
+        """diversity: the subpopulations' standard deviation in units of the initial one, averaged over parameters."""
         points = state["search"]["points"]
         return {"diversity": float(points.std(axis=0).mean())} if len(points) else {}

@@ -1,4 +1,4 @@
-"""Cross-entropy method: a normal distribution is fitted to the best of its own samples."""
+"""Cross-entropy method: a normal distribution is fitted to the best of its samples."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from evornn.trainers.core.trainer import State
 @settings
 class CrossEntropyMethod(SearchTrainer):
     """The cross-entropy method (Rubinstein 1999; de Boer et al. 2005, "A tutorial on the cross-entropy method")
-    with the decreasing noise of Szita & Lőrincz 2006, without which it converges too early. In coordinates in which the
-    initial distribution is N(0, 1); the noise goes down evenly to nothing at the end of the budget.
+    with the decreasing noise of Szita & Lőrincz 2006, without which it converges too early. It works in coordinates in
+    which the initial distribution is N(0, 1); the noise falls linearly to 0 at the end of the budget.
     """
 
     population: Annotated[int, Ge(2)] = 32
     elites: Annotated[float, Gt(0), Le(1)] = 0.25  # share of the population that the distribution is fitted to
     sigma: Annotated[float, Gt(0)] = 1.0  # initial, in standard deviations of the initial distribution
     smoothing: Annotated[float, Gt(0), Le(1)] = 0.7  # weight of the new fit against the old distribution
-    noise: Annotated[float, Ge(0)] = 0.1  # standard deviation that is added at first
+    noise: Annotated[float, Ge(0)] = 0.1  # initial standard deviation of the added noise
 
     def begin(self, n: int) -> State:
         return {"mean": np.zeros(n), "sigma": np.full(n, self.sigma)}

@@ -1,4 +1,4 @@
-"""Evolution of recurrent networks with optimal linear output: only what is recurrent is searched for."""
+"""Evolution of recurrent networks with optimal linear output: the search covers the recurrent part alone."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 def _check_leaves_readouts(trainer: Trainer) -> Trainer:
     if trainer.solves_readout:
-        raise ValueError(f"{TRAINERS.name_of(trainer)} solves read-outs itself; use a trainer that doesn't")
+        raise ValueError(f"{TRAINERS.name_of(trainer)} solves read-outs itself; use a trainer that does not")
     return trainer
 
 
 @settings
 class Evolino(HybridTrainer):
     """Evolino (Schmidhuber, Wierstra, Gagliolo & Gomez 2007, "Training recurrent networks by Evolino"): `evolve`
-    searches the weights of the recurrent part alone; before a genome is judged, its linear read-out is solved by ridge
-    regression.
+    searches the weights of the recurrent part alone; before a genome is evaluated, its linear read-out is solved by
+    ridge regression.
 
-    The paper's search is by enforced subpopulations, its networks are LSTMs; here `evolve` is any trainer that
-    evaluates populations, the network any with a linear read-out. A gradient, where `evolve` asks for one, is that of
-    the recurrent part with the read-out held. A genome costs two passes, one to solve and one to judge. Wants the loss
-    mse. Outputs that are fed back are the targets while the read-out is solved, the outputs themselves when it is
-    judged."""
+    The paper searches LSTMs by enforced subpopulations; here `evolve` is any trainer that evaluates populations, and
+    the network any with a linear read-out. If `evolve` uses a gradient, it is that of the recurrent part with a fixed
+    read-out. A genome costs two passes, one to solve its read-out and one to evaluate it. The loss must be mse. A
+    network that feeds its outputs back gets the targets instead while its read-out is solved.
+    """
 
     parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"evolve": TRAINERS}
     solves_readout = True
@@ -70,11 +70,11 @@ class Evolino(HybridTrainer):
 
 
 class RecurrentOracle(OracleWrapper):
-    """What `evolve` sees: a genome is a recurrent part [r]; what is judged is that part with its solved read-out."""
+    """The oracle of `evolve`: a genome is a recurrent part [r], evaluated together with its solved read-out."""
 
     def __init__(self, real: Oracle, ridge: float) -> None:
         super().__init__(real)
-        self.ridge, self.history = ridge, list[Genomes]()
+        self.ridge, self.history = ridge, list[Genomes]()  # full genomes [P, n] of this step, in order
 
     @property
     def n(self) -> int:
@@ -101,7 +101,7 @@ class RecurrentOracle(OracleWrapper):
         return values[:, : self.n].copy() if len(values) else values
 
     def full_genome(self, genome: Genome, known: Genome) -> Genome:
-        """[n] a recurrent part [r] with its read-out: as it was last judged, or as known, or solved now."""
+        """[n] a recurrent part [r] with its read-out: as last evaluated, else as in `known` [n], else solved now."""
         for genomes in (*self.history[::-1], known[None]):
             same = genomes[(genomes[:, : self.n] == genome).all(axis=1)]
             if len(same):

@@ -1,4 +1,4 @@
-"""Evolution first, then learning from where it ended."""
+"""Evolution first, then learning from its result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evornn.trainers.core.trainer import Oracle, State, Trainer
 class EvolveThenRefine(SequentialTrainer):
     """A global search finds a basin with a share `split` of the budget, and another trainer, usually a gradient one,
     descends into it with the rest (Belew, McInerney & Schraudolph 1991, "Evolving networks: using the genetic algorithm
-    with connectionist learning"). `refine` starts from what `evolve` answers."""
+    with connectionist learning"). `refine` starts from the result of `evolve`."""
 
     parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"evolve": TRAINERS, "refine": TRAINERS}
 

@@ -1,4 +1,4 @@
-"""Searches by the library EvoTorch, on whole populations as tensors: references for ours, and a choice of their own."""
+"""Searches of the library EvoTorch: references for evornn's own, and choices like any other."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from evornn.trainers.core.population import changed_rows, replace_non_finite
 from evornn.trainers.core.replay import EvaluateFunction, ReplayTrainer
 from evornn.trainers.core.trainer import Oracle
 
-ALGORITHMS: dict[str, tuple[str, dict[str, Any]]] = {  # the library's class, and what it insists on
-    "snes": ("SNES", {"stdev_max_change": 0.5}),  # a genome that a hybrid moved far would make it explode
+ALGORITHMS: dict[str, tuple[str, dict[str, Any]]] = {  # the library's class, and its required arguments
+    "snes": ("SNES", {"stdev_max_change": 0.5}),  # without it a genome that a hybrid moved far makes sigma explode
     "xnes": ("XNES", {}),
     "pgpe": ("PGPE", {"center_learning_rate": 0.2, "stdev_learning_rate": 0.1}),
     "cem": ("CEM", {"parenthood_ratio": 0.5}),
@@ -29,7 +29,7 @@ ALGORITHMS: dict[str, tuple[str, dict[str, Any]]] = {  # the library's class, an
 @settings
 class EvoTorch(ReplayTrainer):
     """SNES (Schaul et al. 2011), xNES (Glasmachers et al. 2010), PGPE (Sehnke et al. 2010) or the cross-entropy method
-    (Rubinstein 1999) as EvoTorch has them, in coordinates in which the initial distribution is N(0, 1)."""
+    (Rubinstein 1999) by the library EvoTorch, in coordinates in which the initial distribution is N(0, 1)."""
 
     algorithm: Literal["snes", "xnes", "pgpe", "cem"] = "snes"
     population: Annotated[int, Ge(4)] = 32
@@ -46,8 +46,10 @@ class EvoTorch(ReplayTrainer):
 
 
 class EvoTorchSearch:
-    """A live search, asked from outside for its losses and kept away from the global generator: one generation is one
-    step of `algorithm`, which is built on `question`."""
+    """A live search that gets its losses from outside and leaves torch's global generator alone.
+
+    One generation is one step of the library's `algorithm`, which is built on `problem`.
+    """
 
     def __init__(self, problem: EvoTorchProblem, algorithm: Any) -> None:
         self.problem, self.algorithm = problem, algorithm
@@ -60,19 +62,19 @@ class EvoTorchSearch:
             self.algorithm.step()
 
     def statistics(self) -> dict[str, float]:
-        """sigma is the mean of the standard deviations, in units of the initial distribution's."""
+        """sigma: the mean of the standard deviations, in units of the initial distribution's."""
         spread = self.algorithm.status.get("stdev")
         return {} if spread is None else {"sigma": cast(float, spread.mean().item())}
 
 
 class EvoTorchProblem(Problem):  # type: ignore[misc]  # the library has no types
-    """A minimisation problem over normalised coordinates (float64) whose losses come from `answer`."""
+    """A minimisation problem over normalised coordinates (float64) whose losses come from `evaluate_genomes`."""
 
     evaluate_genomes: EvaluateFunction
-    outer_threads: int  # threads that torch has when the answer is computed
+    outer_threads: int  # torch's threads while an answer is computed
 
     def __init__(self, coordinates: Coordinates) -> None:
-        logging.getLogger("evotorch").setLevel(logging.WARNING)  # it tells every problem's dtype on standard output
+        logging.getLogger("evotorch").setLevel(logging.WARNING)  # it prints the dtype of every problem
         options = {"dtype": torch.float64, "eval_dtype": torch.float64, "initial_bounds": (-1, 1), "seed": 0}
         super().__init__("min", solution_length=len(coordinates.centre), store_solution_stats=False, **options)
         self.coordinates = coordinates
@@ -85,14 +87,16 @@ class EvoTorchProblem(Problem):  # type: ignore[misc]  # the library has no type
         with torch_threads(self.outer_threads):
             new_genomes, losses = self.evaluate_genomes(genomes)
         rows = changed_rows(genomes, new_genomes)
-        z[rows] = torch.from_numpy(self.coordinates.z(new_genomes[rows]))  # improved genomes live on in the library
+        z[rows] = torch.from_numpy(self.coordinates.z(new_genomes[rows]))  # the library continues with improved ones
         batch.set_evals(torch.from_numpy(replace_non_finite(losses)))
 
 
 @contextmanager
 def fork_generator(seed: int) -> Iterator[int]:
-    """The library draws from torch's global generator, and sums on all threads: here from a seed, on one thread, and
-    afterwards all is what it was. Gives the number of threads there were."""
+    """Seed torch's global generator and set one thread, and restore both afterwards.
+
+    The library draws from the global generator and sums on all threads. Yields the number of threads outside.
+    """
     with torch.random.fork_rng(devices=[]), torch_threads(1) as num_threads:
         torch.default_generator.manual_seed(seed)
         yield num_threads
@@ -100,7 +104,7 @@ def fork_generator(seed: int) -> Iterator[int]:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[int]:
-    """Torch with so many threads; gives the number there were. Sums depend in their last bits on it."""
+    """Set torch's number of threads, on which the last bits of sums depend. Yields the number before."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

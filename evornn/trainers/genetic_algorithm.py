@@ -1,4 +1,4 @@
-"""Genetic algorithm: parents are chosen, recombined and mutated."""
+"""Genetic algorithm: selection, crossover and mutation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from evornn.trainers.core.trainer import State
 
 @settings
 class GeneticAlgorithm(SearchTrainer):
-    """Parents are chosen by their losses, pairs of them cross over, children mutate, and who survives is chosen again
+    """Parents are selected by their losses, pairs of them cross over, children mutate, and survivors are selected
     (Holland 1975; real-coded as in Deb & Agrawal 1995, Luke 2013, "Essentials of metaheuristics").
 
     The first generation is a sample of the architecture's initial distribution. With mini-batches, parents that may
-    live on are judged again together with their children, since losses on different batches can't be compared.
+    survive are evaluated again together with their children, since losses on different batches are not comparable.
     """
 
     population: Annotated[int, Ge(2)] = 32
@@ -30,11 +30,11 @@ class GeneticAlgorithm(SearchTrainer):
     truncation: Annotated[float, Gt(0), Le(1)] = 0.25  # share of the population that may become parents
     crossover: Literal["simulated_binary", "uniform", "one_point", "two_point", "none"] = "simulated_binary"
     crossover_probability: Annotated[float, Ge(0), Le(1)] = 1.0  # per pair; otherwise the children are copies
-    spread: Annotated[float, Gt(0)] = 8.0  # Deb's η of simulated binary crossover; the higher, the nearer children stay
-    mutation: Annotated[float, Gt(0)] = 0.1  # standard deviation, in those of the initial distribution
+    spread: Annotated[float, Gt(0)] = 8.0  # Deb's η of simulated binary crossover; the larger, the nearer children stay
+    mutation: Annotated[float, Gt(0)] = 0.1  # standard deviation, in units of the initial distribution's
     mutation_probability: Annotated[float, Gt(0), Le(1)] = 1.0  # per parameter
-    survivors: Literal["best", "children"] = "best"  # of parents and children together, or children and the elites
-    elites: Annotated[int, Ge(0)] = 1  # best parents that live on among the children
+    survivors: Literal["best", "children"] = "best"  # the best of parents and children, or the children and the elites
+    elites: Annotated[int, Ge(0)] = 1  # best parents that survive among the children
 
     def begin(self, n: int) -> State:
         return {"points": np.zeros((0, n)), "losses": np.zeros(0)}
@@ -51,16 +51,16 @@ class GeneticAlgorithm(SearchTrainer):
         if self.survivors == "best":
             chosen = np.argsort(losses, kind="stable")[: self.population]
         else:
-            chosen = np.arange(self.population)  # elites come first, then as many children as there is room for
+            chosen = np.arange(self.population)  # elites come first, then children up to the population's size
         return {"points": points[chosen], "losses": losses[chosen]}
 
     def statistics(self, state: State) -> dict[str, float]:
-        """diversity: standard deviation over the population, in initial ones, mean over the parameters."""
+        """diversity: the population's standard deviation in units of the initial one, averaged over parameters."""
         points = state["search"]["points"]
         return {"diversity": float(points.std(axis=0).mean())} if len(points) else {}
 
     def _children(self, search: State, rng: np.random.Generator) -> Points:
-        """[P, n]"""
+        """[P, n] children of selected pairs of parents, mutated."""
         pairs = (self.population + 1) // 2
         size = self.tournament if self.selection == "tournament" else self.truncation
         chosen = search["points"][select_parents(self.selection, search["losses"], 2 * pairs, size, rng)]

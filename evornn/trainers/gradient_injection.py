@@ -1,4 +1,4 @@
-"""Evolution and learning side by side: what learning has found joins the population."""
+"""Evolution and learning side by side: the result of learning joins the population."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 @settings
 class GradientInjection(HybridTrainer):
-    """Beside the search `evolve` runs a gradient descent of its own, and before every `every`-th generation, after
-    `updates` more updates, its answer takes the place of the population's last member (Hansen 2011, "Injecting external
-    solutions into CMA-ES": `cma_es` shortens such a step to the usual length). A generation costs its population and
-    the gradients before it."""
+    """A gradient descent runs beside the search `evolve`. Before every `every`-th generation it makes `updates` more
+    updates, and its answer replaces the last member of the population (Hansen 2011, "Injecting external solutions into
+    CMA-ES": `cma_es` shortens such a step to the usual length). A generation costs its population and the gradients
+    before it."""
 
     parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"evolve": TRAINERS, "gradient": TRAINERS}
 

@@ -1,4 +1,4 @@
-"""Learning first, then evolution around what was learned."""
+"""Learning first, then evolution around its result."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 @settings
 class GradientThenEvolve(SequentialTrainer):
-    """Gradient descent spends a share `split` of the budget; its answer is the starting mean of an evolutionary search,
-    whose first distribution is `spread` times as wide as the architecture's."""
+    """Gradient descent spends a share `split` of the budget; its answer is the initial mean of an evolutionary search,
+    whose initial distribution is `spread` times as wide as the architecture's."""
 
     parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"gradient": TRAINERS, "evolve": TRAINERS}
 

@@ -1,4 +1,4 @@
-"""Islands: populations that evolve apart, and now and then send their best to the next one."""
+"""Islands: populations that evolve separately and from time to time send their best member to the next one."""
 
 from __future__ import annotations
 
@@ -42,14 +42,15 @@ IslandTrainers = Annotated[
 @settings
 class Islands(Trainer):
     """An island model (Tanese 1989, "Distributed genetic algorithms"; Whitley, Rana & Heckendorn 1999, "The island
-    model genetic algorithm"): `count` population trainers search apart, each with random numbers of its own. They
-    stand in a ring, and after every `every` generations the best that each has found takes the place of the last member
-    that the next one asks about.
+    model genetic algorithm"): `count` population trainers search separately, each with its own random numbers. They
+    form a ring: after every `every` generations the best genome of each island replaces the last member of the next
+    island's population.
 
-    `trainer` is one for all islands, or a list of which they take turns; `count` is 4, or as many as the list has.
-    An island needs nothing of the others but what they had at the end of the epoch before, so the result depends on
-    the seed alone, whoever computes them; here a generation of all of them is one call of the oracle. Those
-    that wrap a library or solve read-outs ask one after the other."""
+    `trainer` is one trainer for all islands, or a list that the islands take in turn; `count` defaults to 4, or to the
+    length of the list. An island depends on its neighbour only through the migrant, so the result depends on the seed
+    alone. A generation of all islands is one call of the oracle; trainers that wrap a library or solve read-outs
+    evaluate theirs one after the other.
+    """
 
     family = "evolution"
     parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"trainer": TRAINERS}
@@ -74,7 +75,7 @@ class Islands(Trainer):
         return [self.trainer[k % len(self.trainer)] for k in range(count)]
 
     def check(self, parameters: int, sequences: int) -> None:
-        """Raises EvornnError for what no island can handle, and when all together would not fit into memory."""
+        """Raises EvornnError for what one of the trainers can't handle, and if all together don't fit into memory."""
         for trainer in self.trainer:
             trainer.check(parameters, sequences)
         heavy = [trainer for trainer in self.trainer if trainer.covariance_bytes(parameters)]
@@ -92,6 +93,7 @@ class Islands(Trainer):
             FrozenTimeOracle(oracle),
             [self._step(state, k, streams) for k in range(len(self.island_trainers))],
         )
+        # Islands whose steps can be repeated share one call of the oracle; the others go first, one by one.
         joint = [k for k, trainer in enumerate(self.island_trainers) if _is_restartable(trainer)]
         states = {k: steps[k](oracle) for k in range(len(steps)) if k not in joint}
         states |= dict(zip(joint, step_jointly([steps[k] for k in joint], oracle), strict=True))
@@ -100,7 +102,7 @@ class Islands(Trainer):
     def _step(self, state: State, k: int, streams: Streams) -> Step:
         """The next generation of island k, as a function of an oracle."""
         trainer, island_state = self.island_trainers[k], state["islands"][str(k)]
-        migrates = state["step"] and state["step"] % self.every == 0  # a migrant
+        migrates = state["step"] and state["step"] % self.every == 0
         before = (k or len(self.island_trainers)) - 1  # the island before it in the ring
         migrant = self.island_trainers[before].best(state["islands"][str(before)])
 
@@ -116,20 +118,20 @@ class Islands(Trainer):
         return best
 
     def candidates(self, state: State) -> Genomes:
-        """[K, n] what each island would answer, the best first."""
+        """[K, n] the answer of each of the K islands, best first."""
         states = list(state["islands"].values())
         order = np.argsort([float(island_state["best_loss"]) for island_state in states], kind="stable")
         return np.stack([states[k]["best"] for k in order])
 
     def statistics(self, state: State) -> dict[str, float]:
-        """Means over the islands that have such a number."""
+        """Those of the trainers, each averaged over the islands that have it."""
         each = [t.statistics(state["islands"][str(k)]) for k, t in enumerate(self.island_trainers)]
         names = dict.fromkeys(name for numbers in each for name in numbers)
         return {name: float(np.mean([numbers[name] for numbers in each if name in numbers])) for name in names}
 
 
 class FrozenTimeOracle(OracleWrapper):
-    """An oracle for which no time passes within a generation, in whatever order the islands ask."""
+    """An oracle whose `elapsed` stays constant within a generation, whatever the order of the islands."""
 
     def __init__(self, real: Oracle) -> None:
         super().__init__(real)
@@ -141,7 +143,7 @@ class FrozenTimeOracle(OracleWrapper):
 
 
 def _is_restartable(trainer: Trainer) -> bool:
-    """Whether a step that was broken off costs little to begin again, and asks for nothing but losses."""
+    """Whether a step of the trainer is cheap to repeat and makes no query but `evaluate`."""
     return not (isinstance(trainer, ReplayTrainer) or trainer.solves_readout)
 
 

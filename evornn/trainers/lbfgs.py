@@ -12,23 +12,23 @@ from evornn.settings import settings
 from evornn.trainers.core.gradient import GradientTrainer, MemberMask, median
 from evornn.trainers.core.trainer import Oracle, State
 
-ARMIJO = 1e-4  # share of the decrease that the slope promises which a step must keep
-MIN_CURVATURE = 1e-10  # least yᵀs of a pair that is remembered, as in `torch.optim.LBFGS`
+ARMIJO = 1e-4  # share of the decrease predicted by the slope that a step must achieve
+MIN_CURVATURE = 1e-10  # smallest yᵀs of a pair that is stored, as in `torch.optim.LBFGS`
 
 
 @settings
 class LBFGS(GradientTrainer):
-    """L-BFGS (Liu & Nocedal 1989) with a backtracking line search (Armijo 1966), each restart with steps of its own.
+    """L-BFGS (Liu & Nocedal 1989) with a backtracking line search (Armijo 1966), separately for each restart.
 
-    One update is one gradient: it either ends a line search and sets out in a new direction, or halves the step of a
-    search that went too far. As long as no step is halved this is `torch.optim.LBFGS` with one iteration per call. The
-    answer is the best place that a search has ended at. A mini-batch would change the loss between two gradients that
-    are compared: `batch` is best left at None.
+    One update is one gradient. It either ends a line search and starts another in a new direction, or halves the step
+    of a search that went too far. As long as no step is halved, this is `torch.optim.LBFGS` with one iteration per
+    call. The answer is the best point at which a line search has ended. Leave `batch` at None: with mini-batches the
+    loss would change between two gradients that are compared.
     """
 
     learning_rate: Annotated[float, Gt(0)] = 1.0  # first step of a line search, in Newton steps
     batch: Annotated[int, Ge(1)] | None = None
-    history: Annotated[int, Ge(1)] = 10  # pairs of steps and changes of the gradient that are remembered
+    history: Annotated[int, Ge(1)] = 10  # stored pairs of steps and changes of the gradient
 
     def start(self, oracle: Oracle, streams: Streams) -> State:
         state = super().start(oracle, streams)
@@ -49,17 +49,20 @@ class LBFGS(GradientTrainer):
         return {**state, "step": state["step"] + 1, "genomes": genomes, "search": search, **values}
 
     def candidates(self, state: State) -> Genomes:
-        """[P, n] where the searches last ended, not where they are trying."""
+        """[P, n] the points at which the line searches last ended, not their current trials."""
         genomes: Genomes = state["search"]["from"]
         return genomes
 
     def _line_search(
         self, old: State, genomes: Genomes, losses: Losses, gradients: Genomes, finite: MemberMask, rate: float
     ) -> State:
-        """Searches that may end here set out anew, the others halve their step."""
+        """The line searches after a gradient at their trial points: those that end start anew, the others halve their
+        step."""
+        # Sufficient decrease (Armijo 1966). The first gradient always ends a search, since the loss before is infinite.
         slope = np.einsum("pn,pn->p", old["gradient"], old["direction"])
         ends = finite & (losses <= old["loss"] + ARMIJO * old["length"] * slope)
         first, row = ~np.isfinite(old["loss"]), ends[:, None]
+        # A new search follows the quasi-Newton direction with a step of 1; the first one follows the gradient.
         s, y = _update_pairs(old, genomes, gradients, ends & ~first)
         direction = np.where(row, -two_loop_recursion(gradients, s, y), old["direction"])
         length = np.where(ends, np.where(first, _first_length(gradients), 1) * np.float32(rate), old["length"] / 2)
@@ -75,13 +78,13 @@ class LBFGS(GradientTrainer):
 
 
 def _first_length(gradients: Genomes) -> Floats:
-    """[P] so that the first step, along the gradient, has at most length 1 (in the 1-norm)."""
+    """[P] such that the first step, along the gradient, has at most length 1 in the 1-norm."""
     size = np.maximum(np.abs(gradients).sum(axis=1), np.float32(1e-30))
     return np.asarray(np.minimum(1, 1 / size), np.float32)
 
 
 def _update_pairs(old: State, genomes: Genomes, gradients: Genomes, ends: MemberMask) -> tuple[Floats, Floats]:
-    """[P, history, n] steps and changes of the gradient, the newest last, 0 where there are none yet."""
+    """[P, history, n] steps and changes of the gradient, newest last, 0 where there are none yet."""
     s, y = genomes - old["from"], gradients - old["gradient"]
     new = ends & (np.einsum("pn,pn->p", s, y) > MIN_CURVATURE)
 
@@ -92,17 +95,28 @@ def _update_pairs(old: State, genomes: Genomes, gradients: Genomes, ends: Member
 
 
 def two_loop_recursion(gradients: Genomes, s: Floats, y: Floats) -> Genomes:
-    """[P, n] the inverse Hessian that the pairs s, y [P, history, n] tell of, times the gradients (Nocedal & Wright
-    2006, algorithm 7.4)."""
+    """The inverse Hessian that the stored pairs imply, times the gradients (Nocedal & Wright 2006, algorithm 7.4).
+
+    Args:
+        gradients: [P, n].
+        s: [P, history, n] steps, newest last, 0 where there are none yet.
+        y: [P, history, n] changes of the gradient over these steps.
+
+    Returns:
+        [P, n] the product; its negative is the direction of the next line search.
+    """
     curvature = np.einsum("phn,phn->ph", s, y)
     known = curvature > 0
     rho = np.where(known, 1 / np.where(known, curvature, 1), 0).astype(np.float32)
+    # First loop: newest to oldest pair.
     q, alphas = gradients, {}
     for h in reversed(range(s.shape[1])):
         alphas[h] = (rho[:, h] * np.einsum("pn,pn->p", s[:, h], q))[:, None]
         q = q - alphas[h] * y[:, h]
+    # Initial Hessian: sᵀy / yᵀy of the newest pair (eq. 7.20), 1 without any.
     newest = np.einsum("pn,pn->p", y[:, -1], y[:, -1])
     q = q * np.where(known[:, -1], curvature[:, -1] / np.where(known[:, -1], newest, 1), 1)[:, None].astype(np.float32)
+    # Second loop: oldest to newest pair.
     for h in range(s.shape[1]):
         beta = (rho[:, h] * np.einsum("pn,pn->p", y[:, h], q))[:, None]
         q = q + (alphas[h] - beta) * s[:, h]

@@ -1,4 +1,4 @@
-"""Evolution and learning together: a trainer that holds two trainers."""
+"""Memetic algorithm: evolution whose elites are refined by learning."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Memetic(HybridTrainer):
     """A memetic algorithm (Moscato 1989): `evolve` searches, and in every `every`-th generation the `elites` best
     members of its population, a number or a share of it, are refined by `updates` steps of `refine`.
 
-    Where refinement lowered the loss, the refined genome goes back into the population (Lamarckian) or its loss alone
+    If refinement lowers the loss, the refined genome returns to the population (Lamarckian) or its loss alone
     (Baldwinian; Hinton & Nowlan 1987, Whitley et al. 1994). `evolve` is any trainer that evaluates populations,
-    `refine` any trainer at all. A generation's cost includes all that its refinement asked.
+    `refine` is any trainer at all. The cost of a generation includes its refinement.
     """
 
     parts: ClassVar[Mapping[str, Catalog[Trainer]]] = {"evolve": TRAINERS, "refine": TRAINERS}
@@ -51,7 +51,7 @@ class Memetic(HybridTrainer):
         return {"step": k + 1, "evolve": evolve, "improved": improved}
 
     def num_elites(self, population: int) -> int:
-        """How many of a population are refined: at least one."""
+        """How many members of a population are refined; at least one."""
         return self.elites if isinstance(self.elites, int) else ceil(self.elites * population)
 
     def best(self, state: State) -> Genome:
@@ -66,7 +66,7 @@ class Memetic(HybridTrainer):
 
 
 class RefiningOracle(OracleWrapper):
-    """What `evolve` sees in the `round`-th refined generation: populations come back with their elites refined."""
+    """The oracle of `evolve` in the `round`-th refined generation: it returns populations with refined elites."""
 
     def __init__(self, real: Oracle, memetic: Memetic, round: int, streams: Streams) -> None:
         super().__init__(real)
@@ -78,13 +78,13 @@ class RefiningOracle(OracleWrapper):
         return self._refine_elites(answer, query.batch) if query.kind is Kind.POPULATION else answer
 
     def _refine_elites(self, answer: Answer, batch: Batch | None) -> Answer:
-        """The population with its elites refined, where that lowered their losses."""
+        """The answer with its elites refined, where that lowered their losses."""
         elites = elite_indices(answer.losses, self.memetic.num_elites(len(answer.losses)))
         if not len(elites):
             return answer
         refined = self._refine(answer.genomes[elites])[: len(elites)]
         losses, rows = self.real.losses(refined, batch), elites[: len(refined)]
-        better = losses < answer.losses[rows]  # False where the loss after is NaN
+        better = losses < answer.losses[rows]  # False where the new loss is NaN
         self.improved = float(better.sum() / len(elites))
         return self._write_back(answer, rows[better], refined[better], losses[better])
 
@@ -105,6 +105,6 @@ class RefiningOracle(OracleWrapper):
 
 
 def elite_indices(losses: Losses, count: int) -> NDArray[np.intp]:
-    """The members with the lowest finite losses, best first; at most `count`."""
+    """Rows of the members with the lowest finite losses [P], best first; at most `count`."""
     order = np.argsort(losses, kind="stable")
     return order[np.isfinite(losses[order])][:count]

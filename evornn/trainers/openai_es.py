@@ -18,7 +18,7 @@ from evornn.trainers.core.trainer import State
 class OpenAIES(SearchTrainer):
     """The evolution strategy of Salimans et al. 2017 ("Evolution strategies as a scalable alternative to reinforcement
     learning", algorithm 1) with its mirrored sampling, centred ranks, weight decay and Adam (β 0.9 and 0.999), in
-    coordinates in which the initial distribution is N(0, 1). The step of the sampling stays what it is.
+    coordinates in which the initial distribution is N(0, 1). The sampling's standard deviation is constant.
     """
 
     population: Annotated[int, Ge(2), MultipleOf(2)] = 64  # half of it are mirror images
@@ -35,6 +35,7 @@ class OpenAIES(SearchTrainer):
         proposals = points_around(mean, self.sigma, s)
         points, losses = generation.evaluate(proposals)
         s = recover_steps(points, proposals, s, mean, self.sigma)
+        # The estimated gradient of the loss, whose ranks stand for it: u is largest for the best.
         u = (centred_ranks(losses) / len(losses)).astype(np.float32)
         gradient = self.weight_decay * mean - u @ s / self.sigma
         delta, m, v = adam(gradient.astype(np.float32), search["m"], search["v"], k, self.learning_rate)

@@ -1,4 +1,4 @@
-"""Particle swarm optimisation: members fly towards the best that they and their neighbours have seen."""
+"""Particle swarm optimisation: members move towards the best points that they and their neighbours have visited."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from evornn.trainers.core.trainer import State
 
 @settings
 class ParticleSwarm(SearchTrainer):
-    """Particle swarm (Kennedy & Eberhart 1995) in the form of Clerc & Kennedy 2002: its inertia and attractions are
-    those of the constriction factor 0.7298. On a `ring` each member knows its two neighbours (Bratton & Kennedy 2007,
-    "Defining a standard for particle swarm optimization"), with `all` everybody.
+    """Particle swarm (Kennedy & Eberhart 1995) in the form of Clerc & Kennedy 2002: inertia and attractions are those
+    of the constriction factor 0.7298. On a `ring` each member knows its two neighbours (Bratton & Kennedy 2007,
+    "Defining a standard for particle swarm optimization"), with `all` it knows all members.
 
-    With mini-batches the best points seen are judged again, at twice the cost.
+    With mini-batches the best points are evaluated again in every generation, at twice the cost.
     """
 
     population: Annotated[int, Ge(3)] = 32
     neighbours: Literal["ring", "all"] = "ring"
     inertia: Annotated[float, Ge(0), Lt(1)] = 0.7298
-    cognitive: Annotated[float, Gt(0)] = 1.49618  # attraction of a member's own best
-    social: Annotated[float, Gt(0)] = 1.49618  # attraction of the neighbours' best
+    cognitive: Annotated[float, Gt(0)] = 1.49618  # attraction to a member's own best point
+    social: Annotated[float, Gt(0)] = 1.49618  # attraction to the neighbours' best point
 
     def begin(self, n: int) -> State:
         nobody = np.zeros((0, n))
@@ -47,7 +47,7 @@ class ParticleSwarm(SearchTrainer):
         return {"points": points, "velocities": velocities, **seen}
 
     def _velocities(self, search: State, rng: np.random.Generator) -> Points:
-        """[P, n]"""
+        """[P, n] velocities after inertia and the attractions to a member's own and its neighbours' best point."""
         points, bests = search["points"], search["bests"]
         r_cognitive, r_social = rng.random(points.shape), rng.random(points.shape)
         guides = bests[self._guides(search["losses"])]
@@ -56,7 +56,7 @@ class ParticleSwarm(SearchTrainer):
         return velocities
 
     def _guides(self, losses: NDArray[np.float64]) -> NDArray[np.intp]:
-        """[P] for every member the one with the best loss among itself and its neighbours."""
+        """[P] for each member the row with the best loss among itself and its neighbours."""
         members = np.arange(len(losses))
         if self.neighbours == "all":
             return np.full(len(losses), np.argmin(losses))
@@ -65,6 +65,6 @@ class ParticleSwarm(SearchTrainer):
         return guides
 
     def statistics(self, state: State) -> dict[str, float]:
-        """diversity: standard deviation over the population, in initial ones, mean over the parameters."""
+        """diversity: the population's standard deviation in units of the initial one, averaged over parameters."""
         points = state["search"]["points"]
         return {"diversity": float(points.std(axis=0).mean())} if len(points) else {}

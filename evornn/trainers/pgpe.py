@@ -26,8 +26,8 @@ class PGPE(SearchTrainer):
     """PGPE with symmetric sampling (Sehnke et al. 2010, "Parameter-exploring policy gradients"), in
     coordinates in which the initial distribution is N(0, 1).
 
-    One departure: in place of rewards less a baseline stand centred ranks, scaled to variance 1, so that the rates need
-    no tuning to a loss.
+    One departure: centred ranks, scaled to variance 1, replace rewards minus a baseline, so that the learning rates
+    don't depend on the loss.
     """
 
     population: Annotated[int, Ge(2), MultipleOf(2)] = 32  # half of it are mirror images

@@ -1,4 +1,4 @@
-"""CMA-ES by the library pycma, its author's own: the reference that `cma_es` is tested against."""
+"""CMA-ES by pycma, the library of its author: the reference that `cma_es` is tested against."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from evornn.trainers.core.replay import EvaluateFunction, ReplayTrainer
 from evornn.trainers.core.trainer import Oracle
 
 MATRICES = 9  # n × n float64 matrices at pycma's peak (8.5 measured at n = 1,500): C, B, temporaries, work of eigh
-SMALLEST, LARGEST = 1e-9, 1e9  # standard deviations, in units of the initial one, between which a search makes sense
+SMALLEST, LARGEST = 1e-9, 1e9  # standard deviations, in units of the initial one, beyond which a search restarts
 
 
 @settings
@@ -31,11 +31,11 @@ class PyCMA(ReplayTrainer):
     """CMA-ES with active weights (Hansen 2016, "The CMA evolution strategy: a tutorial"), full or separable (Ros &
     Hansen 2008), in coordinates in which the initial distribution is N(0, 1).
 
-    The budget alone ends a run: the library's stop criteria are ignored, and a search whose distribution has shrunk to
-    nothing, grown beyond all bounds or become singular starts again from the centre, with the random numbers of its
-    step. After a generation without one finite loss the distribution moves at random.
-    Losses that are not finite rank last. Genomes that a hybrid improved are told as injected solutions: the library
-    shortens their step to the length usual for its distribution (Hansen 2011, "Injecting external solutions").
+    Only the budget ends a run: the library's stop criteria are ignored, and a search whose distribution has shrunk to
+    nothing, grown beyond all bounds or become singular restarts from the centre, with the random numbers of its step.
+    Losses that are not finite rank last; after a generation without any finite loss the distribution moves at random.
+    Genomes that a hybrid improved are injected: the library shortens their step to the length usual for its
+    distribution (Hansen 2011, "Injecting external solutions").
     """
 
     memory_hint = "set separable: true, or use a smaller network"
@@ -52,12 +52,11 @@ class PyCMA(ReplayTrainer):
         return 0 if self.separable else MATRICES * 8 * parameters**2
 
     def check(self, parameters: int, sequences: int) -> None:
-        """Raises EvornnError when there is but one parameter, or when the full form would not fit into memory."""
+        """Raises EvornnError if there is only one parameter, or if the full covariance doesn't fit into memory."""
         if parameters < 2:
-            raise EvornnError("pycma: wants a network of at least 2 parameters, this one has 1; use cma_es")
-        check_memory(
-            f"pycma: the full form of {parameters:,} parameters", self.covariance_bytes(parameters), self.memory_hint
-        )
+            raise EvornnError("pycma: needs a network of at least 2 parameters, this one has 1; use cma_es")
+        what = f"pycma: the full covariance of {parameters:,} parameters"
+        check_memory(what, self.covariance_bytes(parameters), self.memory_hint)
 
 
 class CMASearch:
@@ -71,6 +70,7 @@ class CMASearch:
         self.restart()
 
     def restart(self) -> None:
+        """Replace the library's search by a new one from the centre."""
         self.library: Any = cma.CMAEvolutionStrategy(np.zeros(len(self.coordinates.centre)), self.sigma, self.options)
 
     def advance(self, step: int, streams: Streams, evaluate: EvaluateFunction) -> None:
@@ -83,7 +83,7 @@ class CMASearch:
         self._tell(points, replace_non_finite(losses))
 
     def statistics(self) -> dict[str, float]:
-        """sigma, the overall step, and the condition number of the covariance."""
+        """sigma, the overall step size, and condition_number of the covariance."""
         return {"sigma": float(self.library.sigma), "condition_number": float(self.library.condition_number)}
 
     def _ask(self) -> list[NDArray[np.float64]]:
@@ -110,7 +110,7 @@ class CMASearch:
 
 @contextmanager
 def _suppress_warnings() -> Iterator[None]:
-    """One BLAS thread, and nothing said about a solution of the library's own that a hybrid has changed."""
+    """A context with one BLAS thread and without the library's warning about solutions that a hybrid has changed."""
     from cma.evolution_strategy import InjectionWarning
 
     with SingleThreadedBlas(), warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Solved read-outs: what is left of training where the recurrent weights are random."""
+"""Solved read-outs of random recurrent weights: training by linear regression."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class Ridge(WeightGuessing):
     best by training loss (Jaeger 2001, "The echo state approach to analysing and training recurrent neural networks").
 
     In an `echo_state` network without `evolved` scales all guesses are alike: then a `population` of 1 is enough. A
-    guess costs two passes, one to solve and one to judge. Wants the loss mse. Outputs that are fed back are the targets
-    while the read-out is solved, the outputs themselves when it is judged."""
+    guess costs two passes, one to solve its read-out and one to evaluate it. The loss must be mse. A network that feeds
+    its outputs back gets the targets instead while its read-out is solved.
+    """
 
     solves_readout = True
 

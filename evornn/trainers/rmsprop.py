@@ -1,4 +1,4 @@
-"""RMSProp: gradient descent with a step of its own for every parameter, without Adam's first moment."""
+"""RMSProp: gradient descent with an individual step size for every parameter, without Adam's first moment."""
 
 from __future__ import annotations
 
@@ -15,8 +15,20 @@ from evornn.trainers.core.gradient import BackpropagatingTrainer, Moments
 def rmsprop(
     gradients: Genomes, moments: Moments, rate: float, alpha: float, eps: float, momentum: float
 ) -> tuple[Genomes, Moments]:
-    """Step [P, n] and new moments: the gradient over the root of the running mean of its square, with momentum (as in
-    `torch.optim.RMSprop`)."""
+    """One update: the gradient over the root of the running mean of its square, with momentum, as in
+    `torch.optim.RMSprop`.
+
+    Args:
+        gradients: [P, n].
+        moments: "square" and "velocity", each [P, n].
+        rate: Learning rate.
+        alpha: Decay rate of the square.
+        eps: Added to the root of the square.
+        momentum: Decay rate of the velocity; 0: none.
+
+    Returns:
+        The step [P, n] to add to the genomes, and the new moments.
+    """
     square: Floats = np.float32(alpha) * moments["square"] + np.float32(1 - alpha) * gradients * gradients
     scaled = gradients / (np.sqrt(square) + np.float32(eps))
     velocity = np.asarray(np.float32(momentum) * moments["velocity"] + scaled, np.float32)
@@ -30,7 +42,7 @@ class RMSProp(BackpropagatingTrainer):
 
     moments = ("square", "velocity")
 
-    alpha: Annotated[float, Ge(0), Lt(1)] = 0.99  # memory of the squares
+    alpha: Annotated[float, Ge(0), Lt(1)] = 0.99  # decay rate of the running mean of squares
     eps: Annotated[float, Gt(0)] = 1e-8
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
 

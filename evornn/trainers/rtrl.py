@@ -15,12 +15,13 @@ from evornn.trainers.core.gradient import FirstOrderTrainer, Moments
 @settings
 class RTRL(FirstOrderTrainer):
     """Real-time recurrent learning (Williams & Zipser 1989, "A learning algorithm for continually running fully
-    recurrent neural networks"): beside the state its derivatives by all weights are carried forwards, so that nothing
-    has to be remembered of the past and the weights can change within a sequence, after `every` time steps.
+    recurrent neural networks"): the derivatives of the state by all weights are carried forwards with the state, so no
+    past states are stored, and the weights can change within a sequence, after `every` time steps.
 
-    A gradient reaches back to the start of the sequence, which truncated backpropagation's does not; it is exact as
-    long as the weights don't change, and with `every` as long as the sequences it is backpropagation's. For small
-    networks: a time step costs as much as n + 1, and the derivatives are [B, states, n] numbers per member."""
+    Unlike in truncated backpropagation, a gradient reaches back to the start of the sequence. It is exact as long as
+    the weights don't change; with `every` as long as the sequences it equals backpropagation's. For small networks: a
+    time step costs as much as n + 1, and the derivatives are [B, states, n] numbers per member.
+    """
 
     moments = ()
     exact = True

@@ -13,9 +13,19 @@ from evornn.trainers.core.gradient import BackpropagatingTrainer, Moments
 
 
 def sgd(gradients: Genomes, velocity: Floats, rate: float, momentum: float, nesterov: bool) -> tuple[Genomes, Floats]:
-    """Step [P, n] and new velocity [P, n]: v ← μ v + g; Δ = −η v, or −η (g + μ v) after Nesterov.
+    """One update: v ← μ v + g; Δ = −η v, or −η (g + μ v) with Nesterov's momentum.
 
-    The velocity starts from 0 (Sutskever et al. 2013; as in `torch.optim.SGD` the rate η is no part of it).
+    The velocity starts from 0 (Sutskever et al. 2013); as in `torch.optim.SGD`, it does not contain the rate η.
+
+    Args:
+        gradients: [P, n] g.
+        velocity: [P, n] v.
+        rate: Learning rate η.
+        momentum: μ; 0: none.
+        nesterov: Whether to use Nesterov's momentum.
+
+    Returns:
+        The step Δ [P, n] to add to the genomes, and the new velocity [P, n].
     """
     velocity = np.float32(momentum) * velocity + gradients
     direction = gradients + np.float32(momentum) * velocity if nesterov else velocity
@@ -25,7 +35,7 @@ def sgd(gradients: Genomes, velocity: Floats, rate: float, momentum: float, nest
 @settings
 class SGD(BackpropagatingTrainer):
     """Gradient descent with momentum (Polyak 1964), by backpropagation through time on mini-batches; with `batch: 1`
-    after every sequence."""
+    an update follows every sequence."""
 
     moments = ("velocity",)
 

@@ -20,8 +20,8 @@ class SNES(SearchTrainer):
     """SNES (Schaul, Glasmachers & Schmidhuber 2011, "High dimensions and heavy tails for natural evolution
     strategies"; Wierstra et al. 2014, algorithm 6), in coordinates in which the initial distribution is N(0, 1).
 
-    One departure: `sigma_change` limits how much a standard deviation may change in a generation. Sampled populations
-    hardly ever reach the limit, but a genome that a hybrid moved by many standard deviations would make it explode.
+    One departure: `sigma_change` limits the change of a standard deviation per generation. Sampled populations hardly
+    ever reach the limit; without it, a genome that a hybrid moved by many standard deviations would make sigma explode.
     """
 
     population: Annotated[int, Ge(2)] = 32
@@ -40,6 +40,7 @@ class SNES(SearchTrainer):
         proposals = points_around(mean, sigma, s)
         points, losses = generation.evaluate(proposals)
         s, u = recover_steps(points, proposals, s, mean, sigma), utilities(losses).astype(np.float32)
+        # Natural gradient: Σ u s for the mean, Σ u (s² − 1) for the logarithm of sigma.
         rate = self.sigma_learning_rate * (3 + log(n)) / (5 * sqrt(n))
         factor = np.exp(rate / 2 * (u @ np.square(s)))  # the utilities sum to 0, so that − 1 drops out
         if self.sigma_change is not None:

@@ -1,4 +1,4 @@
-"""Random weight guessing: the yardstick that any search has to beat."""
+"""Random weight guessing: the baseline that any search has to beat."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from evornn.trainers.core.trainer import Oracle, State
 
 @settings
 class WeightGuessing(PopulationTrainer):
-    """Guess all weights anew, keep the best (Schmidhuber, Hochreiter & Bengio 2001, "Evaluating benchmark problems by
-    random guessing")."""
+    """Draw all weights at random in every step, and keep the best (Schmidhuber, Hochreiter & Bengio 2001, "Evaluating
+    benchmark problems by random guessing")."""
 
     family = "guessing"
 
@@ -36,7 +36,16 @@ class WeightGuessing(PopulationTrainer):
         return {"step": k + 1, **self.update_best(state, genomes, losses, batch)}
 
     def guesses(self, oracle: Oracle, rng: np.random.Generator, batch: Batch | None) -> Genomes:
-        """[population, n] the genomes to judge on a batch."""
+        """Draw the genomes of a step.
+
+        Args:
+            oracle: Gives the initial distribution.
+            rng: Source of the draws.
+            batch: The mini-batch on which they are evaluated; None: all data.
+
+        Returns:
+            [population, n].
+        """
         if self.initial_range is None:
             return oracle.sample(self.population, rng)
         return rng.uniform(*self.initial_range, (self.population, oracle.n)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Exponential natural evolution strategy: a full covariance, moved along the natural gradient."""
+"""Exponential natural evolution strategy: a full covariance that follows the natural gradient."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class XNES(SearchTrainer):
     """xNES (Glasmachers et al. 2010, "Exponential natural evolution strategies"; Wierstra et al. 2014, algorithm 5), in
     coordinates in which the initial distribution is N(0, 1).
 
-    One eigendecomposition of n × n a generation: for up to some hundred parameters.
+    Each generation takes an eigendecomposition of an n × n matrix, which suits up to a few hundred parameters.
     """
 
     memory_hint = "use snes"
 
     population: Annotated[int, Ge(2)] | None = None  # None: 4 + ⌊3 ln n⌋
-    sigma: Annotated[float, Gt(0)] = 1.0  # initial step, in standard deviations of the initial distribution
+    sigma: Annotated[float, Gt(0)] = 1.0  # initial step size, in standard deviations of the initial distribution
     learning_rate: Annotated[float, Gt(0)] = 1.0  # of the mean
-    sigma_learning_rate: Annotated[float, Gt(0)] = 1.0  # of step and shape, times (9 + 3 ln n) / (5 n √n)
+    sigma_learning_rate: Annotated[float, Gt(0)] = 1.0  # of step size and shape, times (9 + 3 ln n) / (5 n √n)
 
     def begin(self, n: int) -> State:
         return {"mean": np.zeros(n), "sigma": self.sigma, "B": np.eye(n)}
@@ -41,12 +41,16 @@ class XNES(SearchTrainer):
     def next_generation(self, search: State, generation: Generation) -> State:
         mean, sigma, B = search["mean"], search["sigma"], search["B"]
         n = len(mean)
+        # Sample points mean + sigma B s, and evaluate them.
         s = standard_normal(generation.rng, self.population or default_population(n), n).astype(np.float64)
         proposals = mean + sigma * s @ B.T
         points, losses = generation.evaluate(proposals)
         if points is not proposals:
+            # A hybrid's oracle changed some: their s is computed from the points, and shortened like an injected step.
             s = np.ascontiguousarray(np.linalg.solve(B, (points - mean).T / sigma).T)
             s = np.where((points != proposals).any(axis=1)[:, None], shrink_factors(s) * s, s)
+        # Natural gradient: u s for the mean; M for the covariance, split into its trace (the step size) and the rest
+        # (the shape B).
         u = utilities(losses)
         M = (u[:, None] * s).T @ s  # the utilities sum to 0, so that − I drops out
         along = float(np.trace(M)) / n
@@ -59,21 +63,21 @@ class XNES(SearchTrainer):
         }
 
     def statistics(self, state: State) -> dict[str, float]:
-        """sigma, the overall step."""
+        """sigma, the overall step size."""
         return {"sigma": float(state["search"]["sigma"])}
 
     def covariance_bytes(self, parameters: int) -> int:
         return MATRICES * 8 * parameters**2
 
     def check(self, parameters: int, sequences: int) -> None:
-        """Raises EvornnError when the covariance would not fit into memory."""
+        """Raises EvornnError if the covariance doesn't fit into memory."""
         check_memory(
             f"xnes: the covariance of {parameters:,} parameters", self.covariance_bytes(parameters), self.memory_hint
         )
 
 
 def _multiply_exponential(B: NDArray[np.float64], exponent: NDArray[np.float64]) -> NDArray[np.float64]:
-    """B exp(exponent) of a symmetric exponent of trace 0; B itself where that can't be computed."""
+    """B exp(exponent) for a symmetric exponent [n, n] of trace 0; B itself if that is not finite."""
     if not np.isfinite(exponent).all():
         return B
     values, vectors = np.linalg.eigh((exponent + exponent.T) / 2)

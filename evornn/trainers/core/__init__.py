@@ -1,1 +1,1 @@
-"""What trainers share: the two protocols, searches, gradient descent, hybrids, linear algebra."""
+"""What trainers share: the interfaces of trainer and oracle, searches, gradient descent, hybrids, linear algebra."""

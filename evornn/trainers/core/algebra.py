@@ -1,4 +1,4 @@
-"""The trainers' linear algebra: one BLAS thread, so that results don't depend on how many there are."""
+"""The trainers' linear algebra runs on one BLAS thread, so that results don't depend on the number of threads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ T = TypeVar("T")
 
 
 class SingleThreadedBlas:
-    """A context with one BLAS thread, since the bits of products and eigenvectors depend on their number; overflow
-    without a warning, since a search that has left all bounds is noticed and restarted."""
+    """A context with one BLAS thread and without numpy's warnings.
+
+    The bits of products and eigenvectors depend on the number of threads. Overflow needs no warning: a search that has
+    left all bounds is detected and restarted.
+    """
 
     def __enter__(self) -> Self:
         self.threads, self.errors = _set_threads(None), np.seterr(all="ignore")
@@ -24,7 +27,7 @@ class SingleThreadedBlas:
         _set_threads(self.threads)
 
     def call_outside(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call somebody else's code from within the context, with threads and warnings as they were outside."""
+        """Call a function from within the context, with threads and warnings as they were outside."""
         self.__exit__()
         try:
             return function(*arguments)
@@ -33,7 +36,7 @@ class SingleThreadedBlas:
 
 
 def _set_threads(counts: list[int] | None) -> list[int]:
-    """Set the threads of each BLAS library (None: one each). Returns what they were."""
+    """Set the number of threads of each BLAS library (None: one each). Returns the previous numbers."""
     before = [int(library.num_threads) for library in _blas()]
     for library, old, count in zip(_blas(), before, counts or [1] * len(before), strict=True):
         if old != count:

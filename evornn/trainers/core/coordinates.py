@@ -12,14 +12,14 @@ from evornn.arrays import Genomes
 from evornn.trainers.core.trainer import Oracle
 
 Points: TypeAlias = NDArray[Any]  # [P, n] in normalised coordinates, float64 or float32
-Bounds: TypeAlias = tuple[float, float]  # least and greatest value that a parameter may take
+Bounds: TypeAlias = tuple[float, float]  # smallest and largest value of a parameter
 
 
 @dataclass(frozen=True)
 class Coordinates:
     """genome = centre + scale · z. A search that starts with z ~ N(0, 1) has the first two moments of `sample`.
 
-    With bounds, a genome beyond them is reflected into them, so that the search itself may go where it likes.
+    With bounds, genomes beyond them are reflected; the search itself is unbounded.
     """
 
     centre: NDArray[np.float64]  # [n]
@@ -28,7 +28,10 @@ class Coordinates:
 
     @classmethod
     def of(cls, oracle: Oracle, bounds: Bounds | None = None) -> Coordinates:
-        """An oracle's. A constant start (scale 0) gets the median scale of the others: it must be free to move."""
+        """The coordinates of an oracle's initial distribution.
+
+        A parameter that starts from a constant (scale 0) gets the median scale of the others, so that it can change.
+        """
         scale = np.asarray(oracle.scale, np.float64)
         moving = scale > 0
         if not moving.all():
@@ -37,7 +40,7 @@ class Coordinates:
         return cls(np.asarray(oracle.centre, np.float64), scale, bounds)
 
     def genomes(self, z: Points) -> Genomes:
-        """[P, n] float32 genomes of the points z [P, n], in their precision; what overflows becomes infinite."""
+        """[P, n] float32 genomes of points z [P, n], computed in their precision; an overflow becomes infinite."""
         with np.errstate(all="ignore"):
             values = self.scale.astype(z.dtype, copy=False) * z
             values += self.centre.astype(z.dtype, copy=False)
@@ -45,12 +48,21 @@ class Coordinates:
             return values.astype(np.float32, copy=False)
 
     def z(self, genomes: Genomes) -> Points:
-        """[P, n] the points of genomes [P, n]."""
+        """[P, n] float64 points of genomes [P, n]."""
         return (genomes.astype(np.float64) - self.centre) / self.scale
 
 
 def reflect(values: Points, low: float, high: float) -> Points:
-    """The values as if low and high were mirrors; those between them stay as they are, to the bit."""
+    """Reflect values at both bounds.
+
+    Args:
+        values: [P, n].
+        low: Lower bound.
+        high: Upper bound.
+
+    Returns:
+        [P, n] between the bounds; values that were there already are unchanged to the bit.
+    """
     period = 2 * (high - low)
     folded = np.mod(values - low, period)
     inside = low + np.minimum(folded, period - folded)
@@ -58,6 +70,7 @@ def reflect(values: Points, low: float, high: float) -> Points:
 
 
 def check_bounds(bounds: Bounds | None) -> Bounds | None:
+    """The bounds, for use as a pydantic validator. Raises ValueError unless the first is below the second."""
     if bounds is not None and not bounds[0] < bounds[1]:
         raise ValueError("the first bound must be below the second")
     return bounds

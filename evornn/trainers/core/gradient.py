@@ -1,4 +1,4 @@
-"""What gradient trainers share: P restarts at once, clipping, and which restart is the best."""
+"""What gradient trainers share: P restarts at once, clipping, and the choice of the best restart."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Moments: TypeAlias = dict[str, Floats]
 
 Norms: TypeAlias = NDArray[np.float64]  # [P]
 MemberMask: TypeAlias = NDArray[np.bool_]  # [P]
-SEQUENCE_START: State = {"batch": 0, "begin": 0, "carry": None}  # of updates within sequences: which batch, which step
-SMOOTHING = 0.9  # of the losses by which restarts are ranked: about the last ten updates count
+SEQUENCE_START: State = {"batch": 0, "begin": 0, "carry": None}  # first mini-batch, first time step, initial state
+SMOOTHING = 0.9  # of the losses that rank restarts: about the last ten updates count
 
 
 @settings
 class GradientTrainer(Trainer):
-    """Descends from `restarts` genomes of the initial distribution, side by side.
+    """Descends from `restarts` genomes of the initial distribution at the same time.
 
-    Its answer is the restart with the lowest smoothed loss; the candidates are all of them. In a hybrid the genomes to
-    refine take the place of the restarts.
+    Its answer is the restart with the lowest smoothed loss; the candidates are all restarts. In a hybrid the genomes to
+    refine replace the restarts.
     """
 
     family = "gradient"
@@ -59,18 +59,22 @@ class GradientTrainer(Trainer):
         return {"gradient_norm": norm} if np.isfinite(norm) else {}
 
     def batch_gradients(self, state: State, oracle: Oracle) -> tuple[Losses, Genomes, Norms, MemberMask]:
-        """Losses [P], gradients [P, n], their norms [P], and who has a finite loss and gradient [P]."""
+        """Losses [P], gradients [P, n], their norms [P] and a mask [P] of finite members, on the step's mini-batch."""
         return with_norms(*oracle.gradients(state["genomes"], oracle.batch(state["step"], self.batch)))
 
     def rate(self, oracle: Oracle) -> float:
-        """The learning rate at this place in the budget."""
+        """The learning rate at this point of the budget."""
         return self.learning_rate * self.schedule.at(oracle.elapsed)
 
 
 @settings
 class FirstOrderTrainer(GradientTrainer):
-    """Gradient descent on mini-batches. A restart whose loss or gradient is not finite is not moved by that update; one
-    whose loss ever was not finite ranks last from then on."""
+    """Gradient descent on mini-batches.
+
+    An update leaves a restart unchanged if its loss or gradient is not finite; once its loss was not finite, it ranks
+    last for good. A trainer of your own implements `update`, and `length` unless it derives from
+    `BackpropagatingTrainer`.
+    """
 
     moments: ClassVar[tuple[str, ...]]  # names of the running averages, which all start from 0
     exact: ClassVar[bool] = False  # whether gradients reach back beyond the window of an update
@@ -86,7 +90,18 @@ class FirstOrderTrainer(GradientTrainer):
     def update(
         self, genomes: Genomes, gradients: Genomes, moments: Moments, k: int, rate: float
     ) -> tuple[Genomes, Moments]:
-        """What to add to the genomes [P, n] in the k-th update, k = 1, 2, …, and the new moments."""
+        """One update of all restarts.
+
+        Args:
+            genomes: [P, n].
+            gradients: [P, n], clipped.
+            moments: Running averages [P, n] by name, before the update.
+            k: Number of the update, counting from 1.
+            rate: Learning rate of this update.
+
+        Returns:
+            The change [P, n] to add to the genomes, and the new moments.
+        """
 
     def start(self, oracle: Oracle, streams: Streams) -> State:
         state = super().start(oracle, streams)
@@ -96,18 +111,19 @@ class FirstOrderTrainer(GradientTrainer):
     def step(self, state: State, oracle: Oracle, streams: Streams) -> State:
         rate = self.rate(oracle)
         (losses, gradients, norms, finite), place = self._next_gradients(state, oracle)
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # members that overflow are masked out
             genomes, moments = self._apply_update(state, clip_gradients(gradients, norms, self.clip), finite, rate)
             smoothed = smooth(state["smoothed"], losses)
         news = {"genomes": genomes, "moments": moments, "smoothed": smoothed, "gradient_norm": median(norms, finite)}
         return {**state, "step": state["step"] + 1, **news, **place}
 
     def _next_gradients(self, state: State, oracle: Oracle) -> tuple[tuple[Losses, Genomes, Norms, MemberMask], State]:
-        """What is known of the members, and where in the sequences the next update begins."""
+        """Losses, gradients, norms and mask as of `with_norms`, and the place where the next update begins."""
         if self.length is None:
             return self.batch_gradients(state, oracle), {}
         at, batch = state["place"], oracle.batch(state["place"]["batch"], self.batch)
         window = oracle.window(state["genomes"], Window(at["begin"], self.length, self.exact, at["carry"]), batch)
+        # After the last window the next mini-batch begins, from the initial state.
         over = {"batch": at["batch"] + 1, "begin": 0, "carry": None}
         place = over if window.end is None else {**at, "begin": window.end, "carry": window.carry}
         return with_norms(window.losses, window.gradients), {"place": place}
@@ -115,7 +131,7 @@ class FirstOrderTrainer(GradientTrainer):
     def _apply_update(
         self, state: State, gradients: Genomes, finite: MemberMask, rate: float
     ) -> tuple[Genomes, Moments]:
-        """Genomes and moments after an update, of those who are sound."""
+        """Genomes [P, n] and moments after an update, which leaves members out that are not finite."""
         old: Moments = state["moments"]
         delta, new = self.update(state["genomes"], gradients, old, state["step"] + 1, rate)
         rows = finite[:, None]
@@ -125,9 +141,12 @@ class FirstOrderTrainer(GradientTrainer):
 
 @settings
 class BackpropagatingTrainer(FirstOrderTrainer):
-    """By backpropagation through time. With `truncate` it is truncated (Williams & Peng 1990): a batch is gone through
-    in windows of so many time steps, an update after each; the networks' states are carried over from window to window,
-    but no gradient is. A new batch begins from the usual start."""
+    """Gradient descent by backpropagation through time.
+
+    With `truncate` it is truncated (Williams & Peng 1990): a batch is processed in windows of so many time steps, with
+    an update after each. States are carried from window to window, gradients are not. A new batch begins from the
+    initial state.
+    """
 
     truncate: Annotated[int, Ge(1)] | None = None  # time steps per update, None for whole sequences
 
@@ -137,30 +156,39 @@ class BackpropagatingTrainer(FirstOrderTrainer):
 
 
 def with_norms(losses: Losses, gradients: Genomes) -> tuple[Losses, Genomes, Norms, MemberMask]:
-    """Losses [P], gradients [P, n], their norms [P], and who has a finite loss and gradient [P]."""
+    """Losses [P], gradients [P, n], their norms [P] and a mask [P], True where loss and gradient are finite."""
     with np.errstate(all="ignore"):
         norms = np.sqrt(np.square(gradients, dtype=np.float64).sum(axis=1))
     return losses, gradients, norms, np.isfinite(losses) & np.isfinite(norms)
 
 
 def median(norms: Norms, finite: MemberMask) -> NDArray[np.float64]:
-    """Of the sound members' norms; NaN where there is none. numpy's own takes longer than a small network's update."""
+    """Median of the finite members' norms, NaN without any; numpy's takes longer than a small network's update."""
     ordered = np.sort(norms[finite])
     middle = len(ordered) // 2
     return np.array((ordered[~middle] + ordered[middle]) / 2 if len(ordered) else np.nan)
 
 
 def clip_gradients(gradients: Genomes, norms: Norms, limit: float | None) -> Genomes:
-    """[P, n] no longer than the limit (Pascanu et al. 2013), counted as in `torch.nn.utils.clip_grad_norm_`."""
+    """Shorten gradients to a largest norm (Pascanu et al. 2013), as `torch.nn.utils.clip_grad_norm_` does.
+
+    Args:
+        gradients: [P, n].
+        norms: [P] their norms.
+        limit: Largest norm of a member's gradient; None: no limit.
+
+    Returns:
+        [P, n] the shortened gradients.
+    """
     if limit is None:
         return gradients
     return gradients * np.minimum(limit / (norms + 1e-6), 1)[:, None].astype(np.float32)
 
 
 def smooth(smoothed: NDArray[np.float64], losses: Losses) -> NDArray[np.float64]:
-    """[P] exponential moving average of losses, float64; infinite for good where a loss was not finite.
+    """[P] exponential moving average of losses [P] in float64; once a loss was not finite, it stays infinite.
 
-    It starts from 0, so after k updates it is low by 1 − SMOOTHING^k (Kingma & Ba 2015, §3). All members share this
-    factor, and only their order counts: there is no need to divide by it.
+    It starts from 0, so after k updates it is too small by a factor of 1 − SMOOTHING^k (Kingma & Ba 2015, §3). All
+    members share this factor and only their order counts, so it is not corrected.
     """
     return SMOOTHING * smoothed + (1 - SMOOTHING) * np.where(np.isfinite(losses), losses, np.inf)

@@ -1,4 +1,4 @@
-"""What trainers that hold trainers share: parts given as specs, and oracles between a part and the real one."""
+"""What hybrids share: parts given as fragments of a spec, and oracles between a part and the real oracle."""
 
 from __future__ import annotations
 
@@ -40,11 +40,15 @@ GradientPart = Annotated[TrainerPart, AfterValidator(_check_gradient_trainer)]
 
 
 class HybridTrainer(Trainer):
-    """A trainer that holds trainers, the settings named in `parts`."""
+    """A trainer that holds trainers: the settings named in `parts`.
 
-    parts: ClassVar[Mapping[str, Catalog[Trainer]]]
+    Their states are entries of its own state, their random numbers come from `streams.child(NAME)`, and an
+    `OracleWrapper` changes what a part sees.
+    """
+
+    parts: ClassVar[Mapping[str, Catalog[Trainer]]]  # setting → catalog that its fragments are built from
     family: ClassVar[str] = "hybrid"
-    needs_gradient: ClassVar[bool] = True  # of an instance: whether a part does
+    needs_gradient: ClassVar[bool] = True  # an instance: whether one of its parts does
 
     def __post_init__(self) -> None:
         held = [getattr(self, name) for name in self.parts]
@@ -57,7 +61,11 @@ class HybridTrainer(Trainer):
 
 
 class OracleWrapper(Oracle):
-    """An oracle that passes everything on to the real one, which counts the cost."""
+    """An oracle that forwards everything to the real one, which counts the cost.
+
+    To write one, override `answer` and change the query on its way in or the answer on its way out, as
+    `InjectingOracle` below does; override `sample`, `centre` and `scale` to start a part elsewhere.
+    """
 
     def __init__(self, real: Oracle) -> None:
         self.real = real
@@ -93,7 +101,7 @@ class OracleWrapper(Oracle):
 
 
 class InjectingOracle(OracleWrapper):
-    """What a part sees that is sent a genome [n]: it is the last member of any population that the part asks about."""
+    """Injects a genome [n] into a part: it replaces the last member of every population that the part evaluates."""
 
     def __init__(self, real: Oracle, injected: Genome) -> None:
         super().__init__(real)
@@ -108,8 +116,10 @@ class InjectingOracle(OracleWrapper):
 
 
 class EliteOracle(OracleWrapper):
-    """What a part sees that refines elites: samples are the elites [m, n], best first, whatever the count; the centre
-    is the first. Its mini-batches go on in the data's order after the first `batches`.
+    """Starts a part from elites [m, n], best first: they are the sample, whatever its count, and the first is the
+    centre.
+
+    The part's mini-batches continue the data's order after the first `batches`.
     """
 
     def __init__(self, real: Oracle, elites: Genomes, batches: int) -> None:
@@ -129,8 +139,7 @@ class EliteOracle(OracleWrapper):
 
 
 class NearOracle(EliteOracle):
-    """What a part sees that searches around a genome [n]: the initial distribution moved there, `spread` times as
-    wide."""
+    """Starts a part around a genome [n]: the initial distribution, moved there and `std_scale` times as wide."""
 
     def __init__(self, real: Oracle, genome: Genome, std_scale: float, batches: int) -> None:
         super().__init__(real, genome[None], batches)
@@ -141,6 +150,6 @@ class NearOracle(EliteOracle):
         return self.real.scale * np.float32(self.std_scale)
 
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:
-        """The genome itself, and others around it."""
+        """[count, n] the genome itself, and others around it."""
         near = self.centre + np.float32(self.std_scale) * (self.real.sample(count, rng) - self.real.centre)
         return np.concatenate([self.elites, near[1:]])

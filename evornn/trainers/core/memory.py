@@ -1,4 +1,4 @@
-"""Memory that a search's temporary arrays free is kept for the next ones."""
+"""Keeping the memory that temporary arrays of a search release, for its next generation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ MMAP_BYTES = 32 * 2**20  # bytes of an array that comes from the heap: glibc's o
 
 @cache
 def keep_freed_memory() -> bool:
-    """Have glibc keep what is freed, once in a process; whether there is a glibc. It would give it back at every turn,
-    and to get it anew, page by page, takes longer than to compute with it (populations of 256 × 1,185: 2.5 ×)."""
+    """Make glibc keep freed memory, once per process. Returns whether there is a glibc.
+
+    By default it returns large arrays to the system after every generation; getting them back, page by page, takes
+    longer than computing with them (a factor of 2.5 for populations of 256 × 1,185).
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(M_TRIM_THRESHOLD, TRIM_BYTES) and mallopt(M_MMAP_THRESHOLD, MMAP_BYTES))

@@ -1,7 +1,7 @@
-"""What a trainer asks about a population, and what it is answered: one value each way, however many rooms it passes.
+"""A query about a population and its answer: one value each way, through all layers.
 
-A query goes from a trainer through the oracles of hybrids to the one that counts, and from there through a problem to
-the kernels, here or on other machines. Whoever stands in between overrides `answer` and nothing else.
+A query passes from a trainer through the oracles of hybrids to the oracle that counts its cost, and from there through
+a problem to the kernels, in this process or on other machines. A layer in between overrides `answer` and nothing else.
 """
 
 from __future__ import annotations
@@ -21,23 +21,25 @@ Costs: TypeAlias = NDArray[np.int64]  # [P] network steps taken for each member
 Carry: TypeAlias = list[dict[str, Floats]]
 """The state of P networks between two time steps of B sequences: per layer, state name → [P, B, size]; where gradients
 are exact also its sensitivities, "∂" and the name → [P, B, size, n]."""
-nothing: Callable[[], Floats] = partial(np.zeros, 0, np.float32)  # type: ignore[assignment]  # what was not asked for
+nothing: Callable[[], Floats] = partial(np.zeros, 0, np.float32)  # type: ignore[assignment]  # not requested
 
 
 class Kind(Enum):
-    """What is wanted of each member."""
+    """What a query requests for each member."""
 
     LOSSES = auto()
     POPULATION = auto()  # losses, and the genomes to continue with: a hybrid's oracle may have improved some
     GRADIENTS = auto()  # losses and gradients
-    READOUTS = auto()  # the same genome with the linear read-out that is best for it
+    READOUTS = auto()  # the same genome with its linear read-out solved
     WINDOW = auto()  # losses and gradients of a window of time steps, and the state after it
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`length` time steps from `begin` on, where the networks are in the state `carry` (None: their initial state). An
-    `exact` gradient reaches back to the start of the sequences, any other to the start of the window."""
+    """`length` time steps from `begin` on, before which the networks have the state `carry` (None: the initial state).
+
+    An `exact` gradient reaches back to the start of the sequences, any other to the start of the window.
+    """
 
     begin: int
     length: int
@@ -47,29 +49,28 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A window as a problem computes it: time steps begin … end of sequences that end at `last`; nothing counts before
-    `first`. A member's network steps through it cost `cost`."""
+    """The time steps of a window as a problem computes them."""
 
     begin: int
-    first: int
-    end: int
-    last: int
-    cost: int
+    first: int  # no step before it counts: the steps begin … first − 1 need no gradient
+    end: int  # the first step after the window
+    last: int  # no step from here on counts
+    cost: int  # network steps per member
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question about genomes [P, n], on the cases of a mini-batch (None: on all data)."""
+    """A query about genomes [P, n] on a mini-batch (None: on all data)."""
 
     genomes: Genomes
     kind: Kind = Kind.LOSSES
     batch: Batch | None = None
     ridge: float = 0.0  # of READOUTS
     window: Window | None = None  # of WINDOW
-    segment: Segment | None = None  # the same, once the problem has said what it covers
+    segment: Segment | None = None  # the window's time steps, once the oracle has asked the problem for them
 
     def take(self, members: slice) -> Query:
-        """The same question about some of the members."""
+        """The same query about some of the members."""
         window = self.window
         if window is not None and window.carry is not None:
             window = replace(window, carry=[{k: v[members] for k, v in layer.items()} for layer in window.carry])
@@ -78,18 +79,18 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a query was answered; what it did not ask for is empty or None."""
+    """The answer to a query; what it did not request is empty or None."""
 
     losses: Losses = field(default_factory=nothing)  # [P], NaN where a network is not finite
     gradients: Genomes = field(default_factory=nothing)  # [P, n]
     genomes: Genomes = field(default_factory=nothing)  # [P, n] to continue with
-    costs: Costs | None = None  # None: each member costs what the problem announced
+    costs: Costs | None = None  # None: each member costs the problem's `min_cost`
     end: int | None = None  # where the next window begins; None: no later step counts
-    carry: Carry | None = None  # the state there
+    carry: Carry | None = None  # the state before that step
 
 
 def concatenate(answers: Sequence[Answer]) -> Answer:
-    """The answer about all members, from those about some of them, in order."""
+    """One answer about all members from the answers about parts of the population, in order."""
     if len(answers) == 1:
         return answers[0]
     costs, carries = [answer.costs for answer in answers], [answer.carry for answer in answers]

@@ -1,4 +1,4 @@
-"""How a learning rate changes over a run."""
+"""Schedules: how a learning rate changes over a run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from evornn.settings import settings
 
 @settings
 class Schedule:
-    """What the learning rate is multiplied with. It goes by the share of the budget that is spent, so that it ends
-    where the run ends. In a spec the name of the shape alone will do: `schedule: cosine`.
+    """A factor of the learning rate as a function of the share of the budget that is spent.
 
-    `step` multiplies by `factor` at each of the `drops`, `cosine` falls from 1 to `factor` as in Loshchilov & Hutter
-    2017 (without restarts), `linear` falls evenly. Over the first `warm_up` of the budget the rate rises evenly from 0.
+    In a spec the name of the shape is enough: `schedule: cosine`.
+
+    `step` multiplies by `factor` at each of the `drops`; `cosine` falls from 1 to `factor` (Loshchilov & Hutter 2017,
+    eq. 5, without restarts); `linear` falls evenly. Over the first `warm_up` of the budget the rate rises evenly from
+    0.
     """
 
     shape: Literal["constant", "step", "cosine", "linear"] = "constant"
@@ -26,9 +28,9 @@ class Schedule:
     warm_up: Annotated[float, Ge(0), Lt(1)] = 0.0  # share of the budget
 
     def at(self, elapsed: float) -> float:
-        """The factor when a share `elapsed` of the budget is spent."""
+        """The factor at a share `elapsed` of the budget, 0 … 1."""
         rising = elapsed / self.warm_up if elapsed < self.warm_up else 1.0
-        left = max(0.0, elapsed - self.warm_up) / (1 - self.warm_up)  # share of what comes after the warm-up
+        left = max(0.0, elapsed - self.warm_up) / (1 - self.warm_up)  # share spent of what follows it
         if self.shape == "step":
             return rising * float(self.factor ** sum(elapsed >= drop for drop in self.drops))
         if self.shape == "cosine":

@@ -1,4 +1,4 @@
-"""What our own population trainers share: a generation is a function of plain arrays, in normalised coordinates."""
+"""What searches share: a generation is a function of plain arrays in normalised coordinates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALLEST, LARGEST = 1e-12, 1e12  # standard deviations, in units of the initial 
 
 
 class Generation:
-    """One generation: its random numbers, its place in the budget, and the oracle that it may ask."""
+    """What a search may use in one generation: random numbers, its place in the budget, and evaluations."""
 
     def __init__(
         self,
@@ -41,12 +41,16 @@ class Generation:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether losses of earlier generations still hold: they do unless each has a mini-batch of its own."""
+        """Whether losses of earlier generations are still valid: not if each generation has its own mini-batch."""
         return self.batch is None
 
     def evaluate(self, points: Points) -> tuple[Points, NDArray[np.float64]]:
-        """The points [P, n] to go on with, of which a hybrid's oracle may have changed some, and their losses [P], all
-        finite: what was not counts as the worst."""
+        """Evaluate points [P, n].
+
+        Returns the points [P, n] to continue with, of which a hybrid's oracle may have changed some, and their losses
+        [P], all finite: NaN and infinities are replaced by the worst number. Without a change the points are the very
+        array that was passed.
+        """
         genomes = self.coordinates.genomes(points)
         new_genomes, losses = self.blas.call_outside(self.oracle.evaluate, genomes, self.batch)
         self.evaluations.append((new_genomes, losses))
@@ -59,41 +63,75 @@ class Generation:
     def evaluate_with_parents(
         self, parents: Points, parent_losses: NDArray[np.float64], points: Points
     ) -> tuple[Points, NDArray[np.float64]]:
-        """[E + P, n] the elders [E, n] and the points [P, n] behind them, and all their losses: the known ones [E] of
-        the elders, unless they have to be judged again together with the points."""
+        """Evaluate points together with their parents, which are evaluated again only if losses are not comparable.
+
+        Args:
+            parents: [E, n].
+            parent_losses: [E] from an earlier generation.
+            points: [P, n].
+
+        Returns:
+            [E + P, n] the parents followed by the points, and all their losses [E + P].
+        """
         if not self.is_comparable:
             return self.evaluate(np.concatenate([parents, points]))
         points, losses = self.evaluate(points)
         return np.concatenate([parents, points]), np.concatenate([parent_losses, losses])
 
     def results(self) -> tuple[Genomes, Losses]:
-        """All genomes that were asked, as the oracle gave them back, and their losses."""
+        """All genomes that were evaluated, as the oracle returned them, and their losses."""
         if len(self.evaluations) == 1:
             return self.evaluations[0]
         genomes, losses = (np.concatenate(parts) for parts in zip(*self.evaluations, strict=True))
         return genomes, losses
 
     def sample(self, count: int) -> Points:
-        """[count, n] points of the architecture's initial distribution; a hybrid's oracle has its own idea of how many
-        genomes there are, which are repeated or cut to the count."""
+        """[count, n] points of the architecture's initial distribution.
+
+        A hybrid's oracle may return another number of genomes; they are repeated or cut to the count.
+        """
         genomes = self.oracle.sample(count, self.rng)
         return self.coordinates.z(genomes[np.resize(np.arange(len(genomes)), count)])
 
 
 @settings
 class SearchTrainer(PopulationTrainer):
-    """A search in coordinates in which the initial distribution is N(0, 1). Its state is plain arrays."""
+    """A search in coordinates in which the initial distribution is N(0, 1).
+
+    To write one, implement `begin` and `next_generation`; the class takes care of the best genome, mini-batches,
+    bounds, random numbers and checkpoints.
+
+    >>> import numpy as np
+    >>> from evornn import Network, train
+    >>> from evornn.settings import settings
+    >>> from evornn.trainers.core.search import SearchTrainer
+    >>> @settings
+    ... class HillClimbing(SearchTrainer):
+    ...     population: int = 8
+    ...     sigma: float = 0.1  # in standard deviations of the initial distribution
+    ...
+    ...     def begin(self, n):
+    ...         return {"centre": np.zeros(n)}
+    ...
+    ...     def next_generation(self, search, generation):
+    ...         steps = generation.rng.standard_normal((self.population, len(search["centre"])))
+    ...         points, losses = generation.evaluate(search["centre"] + self.sigma * steps)
+    ...         return {"centre": points[losses.argmin()]}
+    >>> network = Network("elman", inputs=1, units=4, outputs=1)
+    >>> train(network, "sunspots", HillClimbing(sigma=0.2), budget=200_000).result.stopped_by
+    'budget'
+    """
 
     batch: Annotated[int, Ge(1)] | None = None  # sequences per evaluation, None for all
     bounds: Annotated[Bounds | None, AfterValidator(check_bounds)] = None  # of every parameter; None: no bounds
 
     @abstractmethod
     def begin(self, n: int) -> State:
-        """The search before its first generation, for n parameters."""
+        """The search before its first generation, for n parameters: plain arrays, numbers and strings by name."""
 
     @abstractmethod
     def next_generation(self, search: State, generation: Generation) -> State:
-        """The search after one more generation. It leaves the arrays of the old one as they are."""
+        """The search after one more generation; the old one and its arrays must stay unchanged."""
 
     def start(self, oracle: Oracle, streams: Streams) -> State:
         return {"step": 0, **self.initial_best(oracle), "search": self.begin(oracle.n)}
@@ -111,15 +149,27 @@ class SearchTrainer(PopulationTrainer):
 
 
 def shrink_factors(normal: NDArray[Any]) -> NDArray[Any]:
-    """[P, 1] factors that make steps, [P, n] in units of a distribution that they don't come from, no longer than those
-    that do usually are (Hansen 2011, "Injecting external solutions into CMA-ES")."""
+    """[P, 1] factors of steps [P, n] that were injected, in units of the search's distribution.
+
+    They make a step no longer than √n + 2 n / (n + 2), about the largest length of the distribution's own steps
+    (Hansen 2011, "Injecting external solutions into CMA-ES").
+    """
     n = normal.shape[1]
     factors = np.minimum(1, (sqrt(n) + 2 * n / (n + 2)) / np.linalg.norm(normal, axis=1))
     return np.asarray(factors[:, None], normal.dtype)
 
 
 def points_around(mean: NDArray[np.float64], sigma: float | NDArray[np.float64], steps: Points) -> Points:
-    """[P, n] mean [n] + sigma · steps [P, n], in the precision of the steps."""
+    """The points mean + sigma · steps, in the precision of the steps.
+
+    Args:
+        mean: [n].
+        sigma: A number, or [n].
+        steps: [P, n].
+
+    Returns:
+        [P, n].
+    """
     points: Points = np.asarray(sigma, steps.dtype) * steps
     points += mean.astype(steps.dtype, copy=False)
     return points
@@ -128,8 +178,20 @@ def points_around(mean: NDArray[np.float64], sigma: float | NDArray[np.float64],
 def recover_steps(
     points: Points, proposals: Points, steps: Points, mean: NDArray[np.float64], sigma: float | NDArray[np.float64]
 ) -> Points:
-    """[P, n] the steps, in units of sigma, that lead to the points: those that were asked about, but in rows that a
-    hybrid's oracle changed. Only those are worked out from the points, in which a small step is rounded off."""
+    """The steps that lead to the points an oracle returned.
+
+    Only rows that a hybrid's oracle changed are computed from the points, in which small steps are rounded off.
+
+    Args:
+        points: [P, n] as the oracle returned them.
+        proposals: [P, n] as they were evaluated.
+        steps: [P, n] that led to the proposals, in units of sigma.
+        mean: [n].
+        sigma: A number, or [n].
+
+    Returns:
+        [P, n] steps in units of sigma.
+    """
     if points is proposals:
         return steps
     rows = (points != proposals).any(axis=1)
@@ -139,6 +201,15 @@ def recover_steps(
 
 
 def mirrored_normal(count: int, n: int, rng: np.random.Generator) -> Floats:
-    """[count, n] standard normal points, the second half of which are the first half's mirror images."""
+    """Draw standard normal steps in mirrored pairs.
+
+    Args:
+        count: P, even.
+        n: Number of parameters.
+        rng: Source of the draws.
+
+    Returns:
+        [P, n], whose second half is the first half negated.
+    """
     half = standard_normal(rng, count // 2, n)
     return np.concatenate([half, -half])

@@ -15,17 +15,18 @@ from evornn.trainers.core.trainer import Oracle, State, Trainer
 
 @settings
 class SequentialTrainer(HybridTrainer):
-    """The first trainer gets a share `split` of the budget, the second what is left, starting from what the first has
-    found. The schedules of each go by its own part of the budget."""
+    """The first trainer spends a share `split` of the budget, the second the rest, starting from the first one's
+    result. The schedules of each refer to its own part of the budget."""
 
     split: Annotated[float, Gt(0), Lt(1)] = 0.5
 
     @abstractmethod
-    def phases(self) -> tuple[Trainer, Trainer]: ...
+    def phases(self) -> tuple[Trainer, Trainer]:
+        """The first and the second trainer."""
 
     @abstractmethod
     def second_oracle(self, first_state: State, oracle: Oracle) -> Oracle:
-        """What the second trainer sees, after the first has found a state."""
+        """The oracle of the second trainer, given the last state of the first."""
 
     def start(self, oracle: Oracle, streams: Streams) -> State:
         first, _ = self.phases()
@@ -50,7 +51,7 @@ class SequentialTrainer(HybridTrainer):
         return trainer.candidates(part)
 
     def statistics(self, state: State) -> dict[str, float]:
-        """Those of the trainer at work, and phase: 1 or 2."""
+        """Those of the trainer that is running, and phase: 1 or 2."""
         trainer, part = self._current_phase(state)
         return {**trainer.statistics(part), "phase": 1.0 if state["second"] is None else 2.0}
 
@@ -60,7 +61,7 @@ class SequentialTrainer(HybridTrainer):
 
 
 class PartOfBudget(OracleWrapper):
-    """An oracle whose budget is the part between two shares of the real one's."""
+    """An oracle whose budget is the part of the real one's between two shares, `begin` and `end`."""
 
     def __init__(self, real: Oracle, begin: float, end: float) -> None:
         super().__init__(real)

@@ -1,7 +1,8 @@
-"""Several trainers' steps whose populations are evaluated together: one call of the oracle, however many trainers.
+"""Steps of several trainers whose populations are evaluated together, in one call of the oracle.
 
-A step is a function of a state and of what the oracle answers, so that it can be begun again: it is broken off where it
-asks something new, and begun again when the questions of all have been answered.
+A step is a function of a state and of the oracle's answers, so it can be repeated. Each step runs until it makes a
+query without an answer, which interrupts it. When the queries of all steps have been answered together, the interrupted
+steps are repeated from the beginning with the answers recorded so far. A step with one evaluation thus runs twice.
 """
 
 from __future__ import annotations
@@ -22,37 +23,43 @@ Step: TypeAlias = Callable[[Oracle], State]
 
 
 def step_jointly(steps: Sequence[Step], oracle: Oracle) -> list[State]:
-    """What the steps return. They may ask the oracle for nothing but `evaluate`, which is asked for all of them
-    together where they ask about the same batch. Raises BudgetExhausted."""
+    """The results of all steps, in order. Raises BudgetExhausted.
+
+    The only query that the steps may make is `Oracle.evaluate`; those on the same batch become one call of the oracle.
+    """
     oracles = [RecordingOracle(oracle) for _ in steps]
     states: dict[int, State] = {}
     while len(states) < len(steps):
+        # Run every unfinished step up to its next unanswered query, or to its end.
         for k, step in enumerate(steps):
             if k not in states:
                 with suppress(PendingEvaluation):
                     states[k] = step(oracles[k].rewind())
+        # All that are left wait for an answer.
         _evaluate_pending([recorder for k, recorder in enumerate(oracles) if k not in states], oracle)
     return [states[k] for k in range(len(steps))]
 
 
 class PendingEvaluation(Exception):
-    """Breaks a step off that waits for the others' questions."""
+    """Interrupts a step until its query has been answered together with those of the others."""
 
 
 class RecordingOracle(OracleWrapper):
-    """The oracle of one step: gives the answers that are there and breaks off at the first question without one."""
+    """The oracle of one step: repeats the recorded answers and interrupts the step at the first query without one."""
 
     def __init__(self, real: Oracle) -> None:
         super().__init__(real)
-        self.answers: list[Answer] = []
-        self.position = 0
-        self.pending: Query
+        self.answers: list[Answer] = []  # in the order of the step's queries
+        self.position = 0  # of the next query
+        self.pending: Query  # set before PendingEvaluation is raised
 
     def rewind(self) -> RecordingOracle:
+        """The same oracle for another run of the step, from its first query."""
         self.position = 0
         return self
 
     def answer(self, query: Query) -> Answer:
+        # Copies both ways: a step may write into its arrays, and is run again.
         if self.position == len(self.answers):
             self.pending = replace(query, genomes=query.genomes.copy())
             raise PendingEvaluation
@@ -62,12 +69,13 @@ class RecordingOracle(OracleWrapper):
 
 
 def _evaluate_pending(waiting: list[RecordingOracle], oracle: Oracle) -> None:
-    """One call for all that wait for an answer on the same batch."""
+    """Answer all pending queries, with one call of the oracle for those on the same batch."""
     while waiting:
         batch = waiting[0].pending.batch
         same_batch = [recorder for recorder in waiting if _is_same_batch(recorder.pending.batch, batch)]
         queries = [recorder.pending.genomes for recorder in same_batch]
         genomes, losses = oracle.evaluate(np.concatenate(queries), batch)
+        # Cut the answer at the ends of the queries, and hand each step its part.
         ends = np.cumsum([len(query) for query in queries])[:-1]
         for recorder, *part in zip(same_batch, np.split(losses, ends), np.split(genomes, ends), strict=True):
             recorder.answers.append(Answer(part[0], genomes=part[1]))

@@ -1,1 +1,1 @@
-"""The forms that the covariance of an evolution strategy may take."""
+"""Representations of an evolution strategy's covariance: full, diagonal, or a few directions."""

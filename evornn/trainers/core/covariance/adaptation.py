@@ -1,4 +1,4 @@
-"""The full covariance without its eigendecomposition: matrix adaptation."""
+"""The full covariance without an eigendecomposition: matrix adaptation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from evornn.trainers.core.trainer import State
 
 
 class MatrixAdaptation:
-    """Beyer & Sendhoff 2017, "Simplify your covariance matrix adaptation evolution strategy" (MA-ES): A itself is
-    learned, A ← A [I + c_1/2 (p pᵀ − I) + c_µ/2 Σ wᵢ (zᵢ zᵢᵀ − I)] with the step-size path p.
+    """MA-ES (Beyer & Sendhoff 2017, "Simplify your covariance matrix adaptation evolution strategy") learns A itself:
+    A ← A [I + c_1/2 (p pᵀ − I) + c_µ/2 Σ wᵢ (zᵢ zᵢᵀ − I)] with the step-size path p.
 
-    Since A zᵢ is known as yᵢ, this is one product of [n, P + 1] and [P + 1, n]. It has the active weights of CMA-ES,
-    which the paper has not. Single precision: twice as fast, and enough, since A has but the square root of C's
-    condition number.
+    Since A zᵢ = yᵢ is known, this is one product of [n, P + 1] and [P + 1, n]. Unlike the paper's, the weights are the
+    active ones of CMA-ES. Single precision is twice as fast, and enough: A's condition number is the root of C's.
     """
 
     dtype = np.float32
@@ -35,6 +34,7 @@ class MatrixAdaptation:
         return z
 
     def update(self, state: State, c: Constants, selected: Selection) -> State:
+        # A ← kept A + c_1/2 (A p) pᵀ + c_µ/2 Σ wᵢ yᵢ zᵢᵀ, both sums in one product.
         A, p = state["A"], selected.p_sigma.astype(np.float32)
         kept = 1 - c.c_1 / 2 - c.c_mu / 2 * c.weights.sum()
         weights = np.concatenate([[c.c_1 / 2], c.c_mu / 2 * selected.weights]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The full covariance of CMA-ES (Hansen 2016), by its eigendecomposition: for up to a hundred parameters or so."""
+"""The full covariance of CMA-ES (Hansen 2016) by eigendecomposition, for up to about a hundred parameters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from evornn.trainers.core.trainer import State
 
 
 class EigenCovariance:
-    """A is the symmetric root of C, so that A⁻¹ is what the step-size path wants (eq. 43).
+    """A is the symmetric root of C, so that A⁻¹ is the C^(−1/2) of the step-size path (eq. 43).
 
-    It is renewed only every 1 / (10 n (c_1 + c_µ)) generations (Hansen 2016, B.2): until then C changes little.
-    Double precision: the eigenvalues may lie 14 orders of magnitude apart.
+    It is recomputed only every 1 / (10 n (c_1 + c_µ)) generations (Hansen 2016, B.2), since C changes slowly. Double
+    precision: the eigenvalues may be 14 orders of magnitude apart.
     """
 
     dtype = np.float64
@@ -34,6 +34,7 @@ class EigenCovariance:
         return z
 
     def update(self, state: State, c: Constants, selected: Selection) -> State:
+        # C ← kept C + c_1 p_c p_cᵀ + c_µ Σ wᵢ° yᵢ yᵢᵀ, the rank-one and the rank-µ update in one product.
         kept = 1 + c.c_1 * selected.stalled - c.c_1 - c.c_mu * c.weights.sum()
         y = np.vstack([selected.p_c, selected.y])
         weights = np.concatenate([[c.c_1], c.c_mu * selected.weights])
@@ -47,7 +48,7 @@ class EigenCovariance:
 
 
 def _decompose(C: NDArray[np.float64]) -> State:
-    """C and its root; an infinite condition and no root where C is not positive definite any more."""
+    """The state of C and its root; an infinite condition, and no root, if C is no longer positive definite."""
     C = (C + C.T) / 2
     if not np.isfinite(C).all():
         return {"C": C, "A": C, "condition": np.inf}

@@ -10,8 +10,8 @@ from evornn.trainers.core.trainer import State
 
 
 class SeparableCovariance:
-    """Ros & Hansen 2008, "A simple modification in CMA-ES achieving linear time and space complexity": only the
-    variances are learned, (n + 2) / 3 times as fast as the full covariance."""
+    """sep-CMA-ES (Ros & Hansen 2008, "A simple modification in CMA-ES achieving linear time and space complexity"):
+    only the variances are learned, with (n + 2) / 3 times the learning rates of the full covariance."""
 
     dtype = np.float32
 
@@ -30,6 +30,7 @@ class SeparableCovariance:
         return z
 
     def update(self, state: State, c: Constants, selected: Selection) -> State:
+        # The diagonal of eq. 47.
         kept = 1 + c.c_1 * selected.stalled - c.c_1 - c.c_mu * c.weights.sum()
         rank_mu = np.einsum("p,pn,pn->n", selected.weights, selected.y, selected.y)
         return {"variances": kept * state["variances"] + c.c_1 * np.square(selected.p_c) + c.c_mu * rank_mu}
