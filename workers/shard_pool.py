@@ -1,7 +1,7 @@
 """The workers of a run on Ray: actors that hold the run's problem and compute parts of its populations.
 
-A run never waits for them. They start at the first query that is worth it and are used once they are ready; one that
-dies is replaced, and meanwhile the run continues without it.
+A run never waits for a worker to start. Workers start at the first query that is worth sharing and are used once they
+are ready. One that dies is replaced; meanwhile the run continues without it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from evornn.workers.versions import differences
 
 log = logging.getLogger(__name__)
 
-MAX_LOST_WORKERS = 20  # then no more are started: the problem may be what kills them
+MAX_LOST_WORKERS = 20  # after which none is started any more: the problem itself may kill them
 SINGLE_THREADED = {"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}}
 
 
 @contextmanager
 def ray_sharder(resources: Mapping[str, Any]) -> Iterator[Sharder | None]:
-    """How a run with these resources spreads its populations; None where it does not."""
+    """Yields what shares a run's populations between its `shards` (see `Sharder`); None if it has only one."""
     shards = resources.get("shards", 1)
     if shards == 1:
         yield None
@@ -42,12 +42,12 @@ def ray_sharder(resources: Mapping[str, Any]) -> Iterator[Sharder | None]:
 
 
 class RayShardPool:
-    """Up to `count` workers, each with CPUs and GPUs of its own (Ray's options `each`)."""
+    """Up to `count` workers, each an actor with the CPUs and GPUs of `each`, Ray's options. A `ShardPool`."""
 
     def __init__(self, count: int, each: Mapping[str, float]) -> None:
         self.count, self.actor_options, self.num_lost = count, each, 0
         self._workers: list[RayShardWorker] = []
-        self._problem: Any = None  # in Ray's store
+        self._problem: Any = None  # reference to Ray's object store
 
     def broadcast(self, problem: Problem) -> None:
         self._problem = ray.put(cloudpickle.dumps(problem))  # type: ignore[no-untyped-call]
@@ -59,7 +59,7 @@ class RayShardPool:
         return [member for member in self._workers if member.is_ready]
 
     def close(self) -> None:
-        """End all workers."""
+        """Kill all workers."""
         for member in self._workers:
             member.end()
         self._workers = []
@@ -67,21 +67,21 @@ class RayShardPool:
     def _is_gone(self, member: RayShardWorker) -> bool:
         member.poll()
         if member.failure:
-            log.warning("a worker is lost (%s): its part is computed here until another one is ready", member.failure)
+            log.warning("a worker is lost (%s): this process computes its part until another is ready", member.failure)
             self.num_lost += 1
             member.end()
         return bool(member.failure)
 
 
 class RayShardWorker:
-    """One worker."""
+    """One worker: an actor, ready or not, or failed. A `ShardWorker`."""
 
     def __init__(self, actor: Any) -> None:
         self.actor, self.is_ready, self.failure = actor, False, ""
         self._description = actor.tell.remote()
 
     def poll(self) -> None:
-        """Whether it is there by now, and fit to help: with other libraries or another CPU, bits might differ."""
+        """Update `is_ready` and `failure`. A worker with other libraries or another CPU fails: bits might differ."""
         if self.is_ready or self.failure or not ray.wait([self._description], timeout=0)[0]:
             return
         try:
@@ -100,30 +100,34 @@ class RayShardWorker:
         def wait() -> Answer:
             try:
                 return cast(Answer, ray.get(answer))
-            except RayError as error:  # also what the problem raised there: here it will be told in its own words
+            except RayError as error:  # also an error of the problem: it is raised again when this process computes
                 self.failure, self.is_ready = type(error).__name__, False
                 raise WorkerLost from None
 
         return wait
 
     def end(self) -> None:
+        """Kill the actor."""
         ray.kill(self.actor)
 
 
 class ShardActor:
-    """An actor that holds a run's problem. It is there once it has answered a question of its own, so that no run waits
-    for what only the first answer takes: data are laid out, kernels loaded."""
+    """An actor that holds a run's problem.
+
+    It is ready once it has answered a query of its own, so that no run waits for what happens only once: data are laid
+    out, kernels loaded.
+    """
 
     def __init__(self, problem: bytes) -> None:
         self.problem: Problem = cloudpickle.loads(problem)
         self.problem.losses(self.problem.network.sample(1, seed=0))
 
     def tell(self) -> dict[str, Any]:
-        """What computes here."""
+        """The fingerprint of the actor's process."""
         return fingerprint()
 
     def answer(self, query: Query) -> Answer:
-        """The answer about a part of a population."""
+        """The answer to a query about a part of a population."""
         return self.problem.answer(query)
 
 
@@ -131,5 +135,5 @@ ACTOR: Any = ray.remote(max_restarts=0, runtime_env=SINGLE_THREADED)(ShardActor)
 
 
 def fingerprint() -> dict[str, Any]:
-    """All that may change a bit of what this process computes."""
+    """Everything about this process that may change a bit of its results: versions and CPU."""
     return {**versions(), "cpu": cpu()}

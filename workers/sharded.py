@@ -1,8 +1,8 @@
-"""A problem whose large populations several processes compute, to the same bits as one.
+"""A problem whose large populations are computed by several processes, with the same bits as by one.
 
-A population is cut at whole tiles, whose arithmetic doesn't depend on one another (docs/internals/kernels.md), so the
-result is the same whoever computes a part: each worker that is ready gets one, and the part of a worker that dies is
-computed here.
+A population is split at whole tiles, whose arithmetic is independent (docs/internals/kernels.md), so the result doesn't
+depend on who computes which part. Each worker that is ready gets one part; that of a worker that dies is computed in
+this process.
 """
 
 from __future__ import annotations
@@ -18,38 +18,39 @@ from evornn.tasks.core.task import Score
 from evornn.trainers.core.query import Answer, Query, Segment, concatenate
 from evornn.training.problem import Problem
 
-MIN_SHARDED_COST = 100_000_000  # network steps × parameters of a call; less takes longer to send (results/scaling.md)
+MIN_SHARDED_COST = 100_000_000  # floating point operations of a call; sending fewer takes longer (results/scaling.md)
 
 
 class WorkerLost(Exception):
-    """A worker does not answer: its process died or failed."""
+    """Raised while waiting for a worker whose process has died or failed."""
 
 
 class ShardWorker(Protocol):
-    """A process that holds the same problem."""
+    """A process with the same problem."""
 
     def submit(self, query: Query) -> Callable[[], Answer]:
-        """Send a query; returns at once. The function returned waits for the answer, and raises WorkerLost."""
+        """Send a query and return at once; the returned function waits for the answer. It raises WorkerLost."""
 
 
 class ShardPool(Protocol):
     """The workers of a run."""
 
     def broadcast(self, problem: Problem) -> None:
-        """Give the workers the problem, before the first query."""
+        """Send the problem to the workers, before the first query."""
 
     def ready_workers(self) -> Sequence[ShardWorker]:
-        """Those who can answer now. The first call starts them."""
+        """The workers that can answer now. The first call starts them."""
 
 
 class ShardedProblem(Problem):
-    """A problem that this process and the workers of a pool answer together."""
+    """A problem whose queries this process and the workers of a pool answer together."""
 
     def __init__(self, problem: Problem, pool: ShardPool) -> None:
         self.problem, self.network, self.pool = problem, problem.network, pool
         pool.broadcast(problem)
 
     def answer(self, query: Query) -> Answer:
+        # One part for this process, which computes it while the workers compute theirs.
         workers = self._ready_workers(query)
         local, *remote = partition(len(query.genomes), 1 + len(workers), TILE[self.network.device.type])
         queries = [query.take(rows) for rows in remote]
@@ -63,14 +64,14 @@ class ShardedProblem(Problem):
         return concatenate(answers)
 
     def _ready_workers(self, query: Query) -> Sequence[ShardWorker]:
-        """Those to share a query with: none, where it takes less time here than to send."""
+        """The workers to share a query with; none if it takes less time to compute than to send."""
         members = len(query.genomes)
         if not self.is_separable or members <= TILE[self.network.device.type]:
             return ()
         flops = members * self.min_cost(query) * self.flops_per_step
         return self.pool.ready_workers() if flops >= MIN_SHARDED_COST else ()
 
-    # ---- what needs no workers ---------------------------------------------------------------------------------------
+    # ---- computed by this process alone ------------------------------------------------------------------------------
 
     @property
     def backend(self) -> str:
@@ -114,8 +115,18 @@ class ShardedProblem(Problem):
 
 
 def partition(count: int, shards: int, tile: int) -> list[slice]:
-    """A population's parts: whole tiles, about as many in each, at most so many parts. A member that would be alone in
-    the last one stays with those before it, since torch rounds one alone in another way."""
+    """Split a population into parts of whole tiles, about as many in each.
+
+    A last tile of a single member stays with the tile before it, since torch rounds a single member differently.
+
+    Args:
+        count: P.
+        shards: Largest number of parts.
+        tile: Members per tile.
+
+    Returns:
+        Slices of the population, in order.
+    """
     tiles = max(1, (count - 2) // tile + 1)
     shards = min(shards, tiles)
     edges = [*(k * tiles // shards * tile for k in range(shards)), count]

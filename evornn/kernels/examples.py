@@ -54,7 +54,9 @@ class Examples:
         """Some of the sequences. Raises EvornnError if none of their steps counts."""
         examples = type(self)(*(values[rows] for values in self.arrays))
         if not examples.count:
-            raise EvornnError("no step of a batch counts: take larger batches, or sequences without such an empty mask")
+            raise EvornnError(
+                "no step of a mini-batch counts: use larger batches, or sequences whose mask is not empty"
+            )
         return examples
 
     def to_dense(self, outputs: int) -> Examples:

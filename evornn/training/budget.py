@@ -1,4 +1,4 @@
-"""What a run may cost, and when it stops."""
+"""The budget of a run: what it may cost, and when it stops."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from evornn.settings import settings
 
 @settings
 class Budget:
-    """`steps` network steps (members × sequences × time steps; a gradient counts 3; of a network that controls a plant,
-    those really taken), the same for every trainer.
+    """The budget of a run in network steps, the same for every trainer, and conditions to stop earlier.
 
-    Progress, validation and checkpoints happen at `marks` equal parts of it. A run stops earlier when it has computed
-    for `seconds`, when a loss on the whole training data reaches `target`, or, with `solved`, at the mark at which its
-    answer solves the task on training and validation data alike. `targets` are only recorded: at which cost each was
-    first reached.
+    A network step is one time step of one sequence, computed by one member; a gradient counts 3. A network that
+    controls a plant is charged the steps that its episodes lasted.
+
+    Args:
+        steps: Network steps that a run may spend. A call that would exceed them is not computed.
+        marks: Equal parts of the budget at whose ends a run records its progress and validates its answer.
+        seconds: Computing time after which a run stops; None: no limit.
+        target: Loss on the whole training data at which a run stops; None: none.
+        solved: Whether to stop at the first mark at which the answer solves the task on training and validation data.
+        targets: Further losses, of which only the cost of reaching them is recorded.
     """
 
     steps: Annotated[int, Ge(1), Le(10**18)]
@@ -28,5 +33,5 @@ class Budget:
     targets: tuple[float, ...] = ()
 
     def mark(self, network_steps: int) -> int:
-        """How many marks are behind a run that has spent this much."""
+        """The number of marks that a run has passed after `network_steps`."""
         return network_steps * self.marks // self.steps

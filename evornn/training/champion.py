@@ -1,4 +1,4 @@
-"""The champion of a run that is still under way, as its checkpoint has it."""
+"""The champion of a run that has not finished, read from its checkpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evornn.training.state import join
 
 @dataclass(frozen=True)
 class CurrentChampion:
-    """What a run has found when it was last looked up (`loop.Run.save`)."""
+    """The champion of a run at its last checkpoint (`loop.Run.save`)."""
 
     genome: Genome  # [n] lowest validation loss at a budget mark
     champion_valid: float
@@ -20,7 +20,7 @@ class CurrentChampion:
 
 
 def load_champion(checkpoint: Checkpoint) -> CurrentChampion:
-    """The champion in a checkpoint, with the generation that the checkpoint is of."""
+    """Read the champion, with its mark and the number of updates, from a checkpoint."""
     plain = checkpoint.plain
     genome, progress = (join(checkpoint.arrays, plain[name]) for name in ("champion", "progress"))
     return CurrentChampion(genome, progress["champion_valid"], checkpoint.mark, progress["updates"])

@@ -1,4 +1,4 @@
-"""Do a network, a task, a trainer and a loss fit together, and into memory? Asked before anything is computed."""
+"""Checks that network, task, trainer and loss fit together and into memory, before anything is computed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from evornn.training.oracle import Origin
 from evornn.training.problem import Problem
 
 COPIES = 12  # of a population [P, n] float32 at a trainer's peak: Adam's genomes, gradients, moments, old and new
-MEMBER_SETTINGS = ("population", "restarts")  # settings that say how many members there are
-COUNT_SETTINGS = (
-    "train",
-    "valid",
-    "test",
-    "rows",
-    "long_strings",
-)  # settings of tasks that say how many sequences there are
-LENGTH_SETTINGS = ("length", "test_length", "long_length", "window", "lag")  # and of how many steps
-STEP_BYTES = 16  # bytes of one, at the least: input, target, and what they were made from
+MEMBER_SETTINGS = ("population", "restarts")  # of trainers: the number of members
+COUNT_SETTINGS = ("train", "valid", "test", "rows", "long_strings")  # of tasks: the number of sequences
+LENGTH_SETTINGS = ("length", "test_length", "long_length", "window", "lag")  # of tasks: steps of a sequence
+STEP_BYTES = 16  # per step, at least: input, target, and what they were made from
 
 
 def check(problem: Problem, trainer: Trainer, origin: Origin | None = None) -> None:
-    """Raises EvornnError for what doesn't fit together."""
+    """Check that a problem, a trainer and a warm start fit together.
+
+    Args:
+        problem: The training split, with its network.
+        trainer: The trainer.
+        origin: Of a warm start; None: there is none.
+
+    Raises:
+        EvornnError: They don't, or don't fit into memory. NoGradient, a subclass: the trainer needs a gradient that
+            the loss or the network doesn't have.
+    """
     network, sizes = problem.network, problem.sizes
     layout = network.layout
     if sizes != (layout.inputs, layout.outputs):
@@ -42,7 +46,7 @@ def check(problem: Problem, trainer: Trainer, origin: Origin | None = None) -> N
 
 
 def load_data(task: Task) -> Data:
-    """The data of a task. Raises EvornnError for what doesn't fit into memory."""
+    """Load the data of a task. Raises EvornnError if they don't fit into memory."""
     _check_data(task)
     try:
         return task.data()
@@ -53,7 +57,7 @@ def load_data(task: Task) -> Data:
 
 
 def check_causal(network: Network, task: Task) -> None:
-    """Raises EvornnError when a network that sees the future is to predict it."""
+    """Raises EvornnError if a network that sees future inputs is to predict them."""
     if task.causal and not network.cell.causal:
         raise EvornnError(
             f"{network!r} sees the future, and {type(task).__name__} is about predicting it: use a causal network"
@@ -61,7 +65,7 @@ def check_causal(network: Network, task: Task) -> None:
 
 
 def check_origin(origin: Origin | None, parameters: int) -> None:
-    """Raises EvornnError when a warm start comes from a network of another size."""
+    """Raises EvornnError if a warm start comes from a network of another size."""
     if origin is not None and len(origin.genome) != parameters:
         raise EvornnError(
             f"start_from: that run's network has {len(origin.genome)} parameters, this one {parameters}: "
@@ -70,17 +74,17 @@ def check_origin(origin: Origin | None, parameters: int) -> None:
 
 
 def check_score(score: Score | None, loss: str | CustomLoss) -> None:
-    """Raises EvornnError when `budget.solved` could never stop a run."""
+    """Raises EvornnError if `budget.solved` could never stop a run."""
     if loss == EPISODES:
         raise EvornnError("budget.solved: a task of control is solved at the loss 0: set target: 0 instead")
     if score is None or score.threshold is None or not is_applicable(score, loss):
         raise EvornnError(
-            "budget.solved: the task has no score that says so under this loss: set a target, or leave it out"
+            "budget.solved: the task has no score with a threshold under this loss: set a target, or leave it out"
         )
 
 
 def is_applicable(score: Score, loss: str | CustomLoss) -> bool:
-    """Whether outputs that were trained under a loss are what the score takes them for."""
+    """Whether the score applies to outputs that were trained under this loss."""
     return not score.losses or loss in score.losses
 
 
@@ -91,20 +95,20 @@ def _check_memory(network: Network, trainer: Trainer) -> None:
 
 
 def _check_data(task: Task) -> None:
-    """Before they are made: by then the machine may be out of memory, and this process killed."""
+    """Estimate before the data are made: afterwards the machine may be out of memory, and this process killed."""
     sequences, steps = sum(_counts(task, COUNT_SETTINGS)), max(_counts(task, LENGTH_SETTINGS), default=1)
     what = f"memory: the data of {type(task).__name__}, {sequences:,} sequences of {steps:,} steps,"
     check_memory(what, STEP_BYTES * sequences * steps, "take fewer or shorter sequences")
 
 
 def _counts(task: Task, names: Sequence[str]) -> list[int]:
-    """Those of the settings that are numbers: in a task of a user's own the names may stand for anything."""
+    """The settings with these names that are numbers: in a user's task the names may mean anything."""
     values = [getattr(task, name, None) for name in names]
     return [count for count in values if isinstance(count, int)]
 
 
 def _members(trainer: Trainer) -> tuple[int, str]:
-    """How many members a trainer holds at once, or the largest of its parts does, and the setting that says so."""
+    """The number of members that a trainer holds at once, or its largest part does, and the setting to lower."""
     if trainer.parallel_trainers:
         each = [_members(part) for part in trainer.parallel_trainers]
         return sum(members for members, _ in each), ", ".join(filter(None, ("count", max(each)[1])))
@@ -113,6 +117,6 @@ def _members(trainer: Trainer) -> tuple[int, str]:
 
 
 def _parts(trainer: Trainer) -> list[Trainer]:
-    """The trainers of which one is made."""
+    """The trainers that a hybrid holds."""
     held = [getattr(trainer, name) for name in getattr(trainer, "parts", ())]
     return [part for part in held if isinstance(part, Trainer)]

@@ -1,4 +1,4 @@
-"""What a result depends on besides its spec: code, libraries, machine, and what really computed it."""
+"""What a result depends on besides its spec: code, libraries, machine and backend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIBRARIES = (
 
 
 def environment(network: Any, backend: str) -> dict[str, Any]:
-    """Plain data for a run's record; `network` tells device and threads, `backend` is what computed it."""
+    """The environment as plain data for a run's record: machine, device and threads of the network, `backend`."""
     return {
         **machine(),
         "device": str(network.device),
@@ -28,7 +28,7 @@ def environment(network: Any, backend: str) -> dict[str, Any]:
 
 @cache
 def versions() -> dict[str, Any]:
-    """Of the code and its libraries. Imports none of them."""
+    """Versions of the code and its libraries, none of which is imported."""
     return {
         "evornn": _version("evornn"),
         "commit": _commit(),
@@ -67,7 +67,7 @@ def _version(name: str) -> str:
 
 
 def _commit() -> str:
-    """The git commit of the source tree this runs from, with "+" if it was changed; empty for an installed wheel."""
+    """The git commit of the source tree, with "+" if it was changed; empty for an installed wheel."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""
@@ -84,7 +84,7 @@ def _commit() -> str:
 
 
 def cpu() -> str:
-    """The processor's model."""
+    """Model name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

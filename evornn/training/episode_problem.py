@@ -1,4 +1,4 @@
-"""What all problems of control share: episodes have losses, but neither gradients nor targets."""
+"""What problems of control share: episodes have losses, but neither gradients nor targets."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ NO_GRADIENT = "episodes have no gradient: use an evolutionary trainer, such as c
 
 
 class EpisodeProblem(Problem):
-    """Answers queries about losses, and refuses the others."""
+    """A problem whose cases are episodes: answers queries about losses and refuses all others. A subclass implements
+    `run` and the properties."""
 
     @abstractmethod
     def run(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
-        """[P] losses from a member's episodes, and [P] the network steps that they took."""
+        """Losses [P] of genomes [P, n] from their episodes, and the network steps [P] that these took."""
 
     def check(self, gradients: bool, readouts: bool) -> None:
         if readouts:

@@ -1,4 +1,4 @@
-"""Which kind of problem a split of a task is: sequences, a plant in the fused kernels, or a world that steps itself."""
+"""The problem of a split: sequences, a plant in the fused kernels, or a world of environments in Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ from evornn.training.world_problem import WorldProblem
 
 
 def make_problem(network: Network, split: Split, loss: str | CustomLoss) -> Problem:
-    """Raises EvornnError for a loss that the task can't be judged by."""
+    """Bind a network to one split of a task.
+
+    Args:
+        network: The network.
+        split: Training, validation or test split.
+        loss: A name, or a function for sequences.
+
+    Returns:
+        The problem of the split's kind.
+
+    Raises:
+        EvornnError: The task can't be evaluated by this loss.
+    """
     if isinstance(split, Sequences):
         return SequenceProblem(network, split, loss)
     return WorldProblem(network, split, loss) if isinstance(split, Rollouts) else PlantProblem(network, split, loss)

@@ -1,4 +1,4 @@
-"""The oracle: answers a trainer's questions about one network on one problem, and counts what each answer cost."""
+"""The oracle of a run: answers a trainer's queries about one problem, and charges their cost to the budget."""
 
 from __future__ import annotations
 
@@ -17,26 +17,36 @@ from evornn.training.problem import Problem
 
 @dataclass
 class Spent:
-    """What has been spent, and where targets were first reached. Saved with every checkpoint."""
+    """What a run has spent, and at which cost it first reached targets. Saved with every checkpoint."""
 
     network_steps: int = 0
-    evaluations: int = 0
-    hits: dict[str, int] = field(default_factory=dict)  # target → network steps
+    evaluations: int = 0  # losses answered, one per member
+    hits: dict[str, int] = field(default_factory=dict)  # target, as text → network steps
 
     def as_data(self) -> dict[str, Any]:
+        """The constructor's arguments as plain data."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a warm start begins: at `genome` itself and, for further members, within `spread` of the usual spread."""
+    """The start of a run from another run's champion: the genome itself and, for further members, genomes around it."""
 
-    genome: Genome
-    initial_std_scale: float = 0.1
+    genome: Genome  # [n]
+    initial_std_scale: float = 0.1  # their standard deviation, in units of the initial distribution's
 
 
 class LocalOracle(Oracle):
-    """Answers in this process. Keeps the budget exactly: a call that would exceed it raises BudgetExhausted instead."""
+    """Answers queries in this process and keeps the budget: a call that would exceed it raises BudgetExhausted.
+
+    Args:
+        problem: The training split with its network; it may share the work with other processes.
+        seed: Of the run; the order of the data follows from it.
+        limit: The budget in network steps.
+        targets: Training losses whose first hits are recorded.
+        spent: What the run has spent so far; None: nothing.
+        origin: Of a warm start; None: the architecture's initial distribution.
+    """
 
     def __init__(
         self,
@@ -49,8 +59,8 @@ class LocalOracle(Oracle):
     ) -> None:
         self.problem, self.network, self.limit, self.targets = problem, problem.network, limit, targets
         self.spent, self.origin = spent or Spent(), origin
-        self.step_losses: list[Losses] = []  # since the trainer's step began
-        self.is_full_batch = True  # whether the last answer was about all training data
+        self.step_losses: list[Losses] = []  # of all answers since the trainer's step began
+        self.is_full_batch = True  # whether the last answer was on all training data
         self._batch_sampler = BatchSampler(Streams(seed, "order"), self.problem.num_cases)
 
     @property
@@ -85,28 +95,30 @@ class LocalOracle(Oracle):
         return None if size is None or size >= self.problem.num_cases else self._batch_sampler.batch(k, size)
 
     def answer(self, query: Query) -> Answer:
+        # Refuse before anything is computed what the problem can't answer or the budget can't pay.
         if query.kind is Kind.READOUTS:
-            _ = self.problem.readout  # raises where there is none, before anything is paid
+            _ = self.problem.readout  # raises where there is none
         elif query.kind is Kind.WINDOW:
             query = replace(query, segment=self.problem.segment(query))
         members, cost = len(query.genomes), self.problem.min_cost(query)
         self._check_budget(members, members * cost)
         answer = self.problem.answer(query)
+        # Solved read-outs have no losses to record.
         if query.kind is Kind.READOUTS:
             self.spent.network_steps += members * cost
             return answer
         costs = np.full(members, cost) if answer.costs is None else answer.costs
-        if answer.costs is not None:  # known only now; if it is too much, nobody sees the answer
+        if answer.costs is not None:  # episodes: known only now; an answer that costs too much is discarded
             self._check_budget(members, int(costs.sum()))
         self._charge(answer.losses, costs, query.batch is None and query.kind is not Kind.WINDOW)
         return replace(answer, genomes=query.genomes)
 
     def record_loss(self, loss: float) -> None:
-        """Record that a training loss, measured by the loop, stands now."""
+        """Record targets that are reached by a loss on all training data which the loop has measured."""
         self._record_hits(np.array([loss], np.float32), np.zeros(1, np.int64))
 
     def _check_budget(self, members: int, cost: int) -> None:
-        """Raises BudgetExhausted where a call costs more than is left."""
+        """Raises BudgetExhausted if a call costs more than is left; EvornnError if it is the first one."""
         if self.spent.network_steps + cost <= self.limit:
             return
         if self.spent.network_steps == 0:
@@ -117,7 +129,7 @@ class LocalOracle(Oracle):
         raise BudgetExhausted
 
     def _charge(self, losses: Losses, costs: Costs, is_full_batch: bool) -> None:
-        """Pay for an answer, and note which targets it reached."""
+        """Charge an answer to the budget and record the targets that it reached."""
         self.step_losses.append(losses)
         self.is_full_batch = is_full_batch
         if is_full_batch and self.targets:
@@ -126,6 +138,7 @@ class LocalOracle(Oracle):
         self.spent.evaluations += len(losses)
 
     def _record_hits(self, losses: Losses, costs: Costs) -> None:
+        """Record targets first reached by losses [P], at the cost of the members up to the first that reached it."""
         for target in self.targets:
             below = np.flatnonzero(losses <= target)
             if len(below) and repr(target) not in self.spent.hits:
@@ -133,14 +146,14 @@ class LocalOracle(Oracle):
 
 
 class BatchSampler:
-    """The run's data order, the same for every trainer: the sequences shuffled anew for each epoch."""
+    """The run's data order, the same for every trainer: the cases in a new random order in each epoch."""
 
     def __init__(self, streams: Streams, count: int) -> None:
         self.streams, self.count = streams, count
         self._epoch: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
 
     def batch(self, k: int, size: int) -> Batch:
-        """Sequences k·size … (k+1)·size of the endless order."""
+        """The k-th mini-batch: cases k·size … (k + 1)·size − 1 of the endless order, across epochs if need be."""
         begin, end = k * size, (k + 1) * size
         epochs = range(begin // self.count, (end - 1) // self.count + 1)
         parts = [self._permutation(e)[max(0, begin - e * self.count) : end - e * self.count] for e in epochs]

@@ -1,4 +1,4 @@
-"""A plant as a problem: losses from the episodes in which a network controls it; there are no gradients."""
+"""A plant as a problem: losses from the episodes in which a network controls it, without gradients."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from evornn.training.episode_problem import EpisodeProblem
 
 
 class PlantProblem(EpisodeProblem):
-    """A problem of E episodes, which are one case: there are no mini-batches.
+    """A problem of E episodes. They count as one case, so there are no mini-batches.
 
-    A member costs the steps that its network has really taken, the failing one of each episode included, and at least
-    one per episode even where its weights are not finite; the best of a generation also those of its test.
+    A member costs the steps that its episodes lasted, including the one that failed, and at least one per episode even
+    if its weights are not finite. The best of a generation also costs its test.
     """
 
     def __init__(self, network: Network, split: ControlEpisodes, loss: str | CustomLoss) -> None:
@@ -55,7 +55,7 @@ class PlantProblem(EpisodeProblem):
 
     @property
     def is_separable(self) -> bool:
-        return not self.split.test_steps  # the best of a generation is tested
+        return not self.split.test_steps  # which member is tested depends on the whole generation
 
     def min_cost(self, query: Query) -> int:
         return len(self.plant.initial_states)
@@ -66,7 +66,7 @@ class PlantProblem(EpisodeProblem):
 
     @cached_property
     def closed_loop_runner(self) -> Any:
-        """What runs the episodes."""
+        """The kernel that runs the episodes. Raises EvornnError for a network that it can't run."""
         return closed_loop(self.network.evaluator, self.plant)
 
     def run(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
@@ -74,6 +74,7 @@ class PlantProblem(EpisodeProblem):
         fitness = split.fitness(episodes.steps, episodes.rewards).mean(axis=1)
         losses = np.where(np.isfinite(genomes).all(axis=1), fitness, np.nan).astype(np.float32)
         costs = count_steps(episodes, split.steps)
+        # If the best member survives all its episodes, it is tested on longer ones; passing them is a loss of 0.
         if split.test_steps and np.isfinite(losses).any():
             best = int(np.nanargmin(losses))
             if (episodes.steps[best] == split.steps).all():
@@ -86,20 +87,23 @@ class PlantProblem(EpisodeProblem):
         return float(score.compute(self.episodes(genome[None], self.split.steps), self.split))
 
     def episodes(self, genomes: Genomes, steps: int) -> EpisodeResults:
-        """The episodes of genomes [P, n], of at most so many control steps."""
+        """Run the episodes of genomes [P, n], of at most `steps` control steps each."""
         episodes: EpisodeResults = self.closed_loop_runner.run(self.network.arguments.genomes(genomes), steps)
         return episodes
 
     def path(self, genome: Genome, steps: int) -> Floats:
-        """[T + 1, states] the plant in the first episode of a genome [n], which lasts for at most so many steps."""
+        """[T + 1, states] the plant's states in the first episode of a genome [n], of at most `steps` control steps.
+
+        Raises EvornnError for a network that is not made of cells.
+        """
         layout = self.network.layout
         if not isinstance(layout, Layout):
-            raise EvornnError(f"{self.network!r} can't control a plant")
+            raise EvornnError(f"{self.network!r} can't control a plant: use a network made of cells")
         states: Floats = trajectory(layout, self.plant, self.network.arguments.genome(genome), steps)
         return states
 
 
 def count_steps(episodes: EpisodeResults, max_steps: int) -> NDArray[np.int64]:
-    """[P] network steps that were taken."""
+    """[P] network steps of all episodes [P, E], including those that failed."""
     counts: NDArray[np.int64] = np.minimum(episodes.steps + 1, max_steps).sum(axis=1)
     return counts

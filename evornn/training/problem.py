@@ -1,4 +1,4 @@
-"""What an oracle asks: one split of a task, put to one network; sequences, plants and other worlds alike."""
+"""The interface of problems: one split of a task bound to one network, be it of sequences, a plant or a world."""
 
 from __future__ import annotations
 
@@ -14,73 +14,79 @@ from evornn.trainers.core.query import Answer, Query, Segment
 
 
 class Problem(ABC):
-    """Answers queries about genomes, and says what each answer cost.
+    """Answers queries about genomes [P, n], and says what each answer costs.
 
-    A problem of your own answers at least queries of the kinds LOSSES and POPULATION, refuses the others in `check`,
-    and announces in `min_cost` what a member costs."""
+    To write one, implement the properties, answer at least queries of the kinds LOSSES and POPULATION, refuse others in
+    `check`, and return from `min_cost` what a member costs; a cost that is known only afterwards is `Answer.costs`.
+    """
 
     network: Network
 
     @property
     @abstractmethod
     def backend(self) -> str:
-        """What really computes the network."""
+        """What computes the network, for the run's record: "simd" or "torch"."""
 
     @property
     @abstractmethod
     def flops_per_step(self) -> int:
-        """About the floating point operations of a network step as `min_cost` counts it: the network's parameters, or
-        more."""
+        """Floating point operations of a network step in the unit of `min_cost`, roughly: at least its parameters n."""
 
     @property
     @abstractmethod
     def default_batch_size(self) -> int | None:
-        """The size of a mini-batch where a trainer asks for none; None: all cases."""
+        """Size of a mini-batch if the trainer doesn't set one; None: all cases."""
 
     @property
     @abstractmethod
     def sizes(self) -> tuple[int, int]:
-        """Inputs I and outputs O that a network must have."""
+        """The numbers of inputs I and outputs O that a network must have."""
 
     @property
     @abstractmethod
     def num_cases(self) -> int:
-        """How many cases a mini-batch can be taken from."""
+        """Number of cases, from which mini-batches are taken: sequences or episodes."""
 
     @property
     @abstractmethod
     def is_separable(self) -> bool:
-        """Whether a member's answers are the same in any company."""
+        """Whether a member's answer doesn't depend on the other members, so that populations may be split."""
 
     @property
     @abstractmethod
     def readout(self) -> Layout:
-        """The layout of a network whose read-out ridge regression can solve; raises EvornnError where there is none."""
+        """The network's layout, if ridge regression can solve its read-out. Raises EvornnError if not."""
 
     @abstractmethod
     def check(self, gradients: bool, readouts: bool) -> None:
-        """Raises EvornnError where the network can't be asked this; NoGradient where there are no gradients."""
+        """Check that the network can be evaluated on this problem, with `gradients` and solved `readouts` if needed.
+
+        Raises EvornnError if not; NoGradient, a subclass, if there are no gradients.
+        """
 
     @abstractmethod
     def segment(self, query: Query) -> Segment:
-        """What a query's window covers: the first one from its beginning on in which a step counts."""
+        """The time steps of a query's window: those of the first window from its beginning on in which a step counts.
+
+        Raises NoGradient if there are no gradients, EvornnError if no step of the mini-batch counts.
+        """
 
     @abstractmethod
     def min_cost(self, query: Query) -> int:
-        """Network steps that a member costs at least; for sequences exactly."""
+        """Network steps that a member costs at least; exactly, unless the answer has `costs`."""
 
     @abstractmethod
     def answer(self, query: Query) -> Answer:
-        """What is asked of each member. A query about a window has its segment."""
+        """The answer to a query. One about a window has its `segment`."""
 
     @abstractmethod
     def score(self, genome: Genome, score: Score) -> float:
-        """A genome [n] in the task's own terms."""
+        """The score of a genome [n] on this split, in the task's own measure."""
 
     def losses(self, genomes: Genomes, batch: Batch | None = None) -> Losses:
-        """[P] losses, NaN where a network is not finite."""
+        """[P] losses of genomes [P, n] on a mini-batch or all cases, NaN where a network is not finite."""
         return self.answer(Query(genomes, batch=batch)).losses
 
 
 Sharder: TypeAlias = Callable[[Problem], Problem]
-"""A problem → the same one, whose large populations are computed by several processes, to the same bits."""
+"""A problem → the same problem, whose large populations are computed by several processes, with the same bits."""

@@ -1,4 +1,4 @@
-"""What a run says while it runs, as plain data: rows at budget marks, a checkpoint now and then, at last a result."""
+"""What a run reports, as plain data: rows at budget marks, checkpoints, and finally a result."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Row:
-    """The state of a run at a budget mark. All but `seconds` is the same however and wherever the run was computed."""
+    """A run at a budget mark. All numbers but `seconds` are the same wherever and however the run was computed."""
 
-    mark: int  # 1 … budget.marks; the last one at the end, whatever ended the run
+    mark: int  # 1 … budget.marks; the last one at the end, whatever stopped the run
     network_steps: int  # spent so far: members × sequences × time steps, a gradient counts 3
     evaluations: int  # losses answered so far, one per member
     updates: int  # trainer steps so far: generations or gradient updates
@@ -22,7 +22,7 @@ class Row:
     median: float
     q25: float
     q75: float
-    valid: float  # validation loss of what the trainer would answer now
+    valid: float  # validation loss of the trainer's answer
     champion_valid: float  # lowest of all `valid` so far
     seconds: float  # computing time of the run so far, over all its attempts
     extra: dict[str, float] = field(default_factory=dict)  # sigma, gradient_norm, …
@@ -30,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on where it stopped: arrays (stored as safetensors) and plain values (as JSON)."""
+    """Everything a run needs to resume: arrays (stored as safetensors) and plain values (as JSON)."""
 
     mark: int
     arrays: dict[str, NDArray[Any]]
@@ -39,7 +39,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a run."""
+    """The result of a run: its champion, with losses and costs."""
 
     genome: NDArray[np.float32]  # [n] the champion: lowest validation loss at a budget mark
     train_loss: float
@@ -51,15 +51,15 @@ class Result:
     seconds: float
     stopped_by: str  # budget, target, solved, seconds
     hits: dict[str, int]  # target loss (as text) → network steps at which a training loss first reached it
-    score: str | None = None  # what `test_score` is, in the task's own terms (tasks/task.Score); None: there is none
+    score: str | None = None  # name of the task's own measure (`tasks.core.task.Score`); None: it has none
     test_score: float | None = None
-    solved: bool | None = None  # None: the task knows no such thing
-    environment: dict[str, Any] = field(default_factory=dict)  # code and library versions, CPU, backend that really ran
+    solved: bool | None = None  # whether `test_score` reaches the task's threshold; None: there is none
+    environment: dict[str, Any] = field(default_factory=dict)  # versions of code and libraries, CPU, backend
 
 
 @dataclass(frozen=True)
 class Update:
-    """What a running run sends: the rows since the last update with a checkpoint, or no row: a sign of life."""
+    """A report of a run that is computed: its rows since the last update, with a checkpoint; a heartbeat has no row."""
 
     rows: list[Row]
     checkpoint: Checkpoint | None

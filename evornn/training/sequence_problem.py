@@ -1,4 +1,4 @@
-"""Sequences as a problem: mean losses over their steps, and gradients by backpropagation through time."""
+"""Sequences as a problem: mean losses over their time steps, and gradients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GRADIENT_COST = 3  # network steps per forward step: one forward and about two b
 
 
 class SequenceProblem(Problem):
-    """A problem of B sequences; every member takes B × T steps, a gradient counts 3."""
+    """A problem of B sequences of T steps. A member costs B × T network steps, a gradient 3 times that."""
 
     def __init__(self, network: Network, data: Sequences, loss: str | CustomLoss) -> None:
         self.network, self.data, self.loss = network, data, loss
@@ -85,11 +85,15 @@ class SequenceProblem(Problem):
         assert window is not None
         counting = np.flatnonzero(mask.any(axis=0))
         if not len(counting):
-            raise EvornnError("no step of a batch counts: take larger batches, or sequences without such an empty mask")
+            raise EvornnError(
+                "no step of a mini-batch counts: use larger batches, or sequences whose mask is not empty"
+            )
         begin, length = window.begin, window.length
+        # Skip whole windows up to the one with the next step that counts.
         ahead = int(counting[counting >= begin][0])
         first = begin + (ahead - begin) // length * length
         end, last = min(first + length, mask.shape[1]), int(counting[-1]) + 1
+        # Exact gradients need sensitivities through the skipped steps as well; others only a forward pass.
         steps = (self.network.n + 1) * (end - begin) if window.exact else first - begin + GRADIENT_COST * (end - first)
         return Segment(begin, first, end, last, len(mask) * steps)
 
@@ -101,7 +105,7 @@ class SequenceProblem(Problem):
         objective = self.objective if query.batch is None else self.objective.take(query.batch)
         state: Any = window.carry
         begin = segment.begin if window.exact else segment.first
-        if begin > segment.begin:  # steps that are passed without a gradient
+        if begin > segment.begin:  # skipped steps need only a forward pass, for the state after them
             inputs = objective.examples.inputs[:, segment.begin : begin]
             _, state = self.network.predict(query.genomes, inputs, state=state, return_state=True)
         objective = objective.slice_steps(slice(begin, segment.end))
@@ -117,18 +121,18 @@ class SequenceProblem(Problem):
             values[0] = float(score.compute(outputs[0], self.data))
             return np.zeros(1, np.float32)
 
-        # As a loss of one's own, so that padding is to the network what it is in every loss.
+        # Computed inside of a custom loss, so that the network sees padding as it does in every loss.
         self.objective.losses(genome[None], loss=judge)
         return values[0]
 
     @cached_property
     def objective(self) -> Objective:
-        """The network and all sequences."""
+        """All sequences bound to the network."""
         return self.network.objective(self.data.inputs, self.data.targets, self.data.mask)
 
 
 def readout_layout(network: Network, loss: str | CustomLoss) -> Layout:
-    """The layout of a network whose read-out ridge regression can solve for this loss; raises EvornnError."""
+    """The network's layout, if ridge regression can solve its read-out for this loss. Raises EvornnError if not."""
     layout = network.layout
     if not isinstance(layout, Layout) or not layout.readout:
         raise EvornnError(f"{network!r} has no linear read-out to solve: use a trainer other than ridge and evolino")

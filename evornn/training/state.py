@@ -1,4 +1,5 @@
-"""A trainer's state as arrays (for safetensors) and plain values (for JSON), and back, without executing code."""
+"""Conversion of a trainer's state to arrays (for safetensors) and plain values (for JSON), and back, without running
+code from the file."""
 
 from __future__ import annotations
 
@@ -8,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ARRAY, FLOAT, TUPLE = "$array", "$float", "$tuple"  # keys that mark what JSON can't hold
+ARRAY, FLOAT, TUPLE = "$array", "$float", "$tuple"  # keys that mark values which JSON can't express
 
 
 def split(value: Any, path: str = "state") -> tuple[dict[str, NDArray[Any]], Any]:
-    """(arrays by path, plain value that refers to them); keys that start with "_" are left out."""
+    """Split a state into arrays by path and a plain value that refers to them; keys with a leading "_" are left out.
+
+    Raises TypeError for values that are not plain data.
+    """
     arrays: dict[str, NDArray[Any]] = {}
 
     def plain(item: Any, at: str) -> Any:
@@ -39,7 +43,7 @@ def split(value: Any, path: str = "state") -> tuple[dict[str, NDArray[Any]], Any
 
 
 def join(arrays: dict[str, NDArray[Any]], value: Any) -> Any:
-    """The opposite of `split`."""
+    """The inverse of `split`."""
     if isinstance(value, list):
         return [join(arrays, part) for part in value]
     if not isinstance(value, dict):

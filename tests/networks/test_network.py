@@ -361,7 +361,7 @@ def test_a_mini_batch_in_which_nothing_counts_is_refused():
     net, (x, y, mask) = elman(), data()
     mask[1] = False
     exam = net.objective(x, y, mask)
-    with pytest.raises(EvornnError, match="no step of a batch counts: take larger batches"):
+    with pytest.raises(EvornnError, match="no step of a mini-batch counts: use larger batches"):
         exam.take(np.array([1, 1]))
     assert np.isfinite(exam.take(np.array([1, 0])).losses(net.sample(P, 0))).all()
 

@@ -365,14 +365,18 @@ def test_the_time_of_the_receiver_is_not_the_runs(
 # ---- every trainer trains ------------------------------------------------------------------------------------------
 
 
+LARGE_BY_DEFAULT = {"openai_es": {"population": 16}}  # the paper's populations are in the thousands
+LARGEST_LOSS = {"weight_guessing": 0.8}  # of what does not learn
+
+
 @pytest.mark.parametrize("kind", TRAINERS)
 def test_solves_a_small_recurrent_task(kind: str, network: Network, data: Data) -> None:
     """Echoes of the step before, whose variance is about 1: without memory nothing below that can be reached. Guessing
     gets half-way there."""
-    small = {"population": 16} if kind == "openai_es" else {}  # the paper's populations are in the thousands
-    trainer = TRAINERS.build({"kind": kind, **small})
+    trainer = TRAINERS.build({"kind": kind, **LARGE_BY_DEFAULT.get(kind, {})})
     _, result = finished(network, data, trainer, 0, Budget(steps=200_000, marks=10))
-    assert result.train_loss < (0.8 if kind == "weight_guessing" else 0.4)
+    rule = f"{kind} with its defaults is too slow, or belongs into LARGE_BY_DEFAULT or LARGEST_LOSS in {__file__}"
+    assert result.train_loss < LARGEST_LOSS.get(kind, 0.4), rule
 
 
 # ---- data order ----------------------------------------------------------------------------------------------------

@@ -173,7 +173,9 @@ class LaneExamples:
         """Some of the sequences. Raises EvornnError if none of their steps counts."""
         examples = self._replace(self.records[rows])
         if not examples.count:
-            raise EvornnError("no step of a batch counts: take larger batches, or sequences without such an empty mask")
+            raise EvornnError(
+                "no step of a mini-batch counts: use larger batches, or sequences whose mask is not empty"
+            )
         return examples
 
     def slice_time(self, steps: slice) -> Self:
