@@ -1,7 +1,7 @@
-"""The dashboard: what people's networks are doing, in a browser. The only room that imports the user-interface library.
+"""The dashboard: runs, comparisons and queries in a browser. The only package that imports Dash.
 
-`dashboard(service, guard)` is a WSGI app to be mounted at `/ui` in the API's process. A page is a file; `frame.py`
-holds them together, `login.py` says who gets in, and every question goes through the service layer (`desk.py`).
+`dashboard(service, guard)` is a WSGI app to be mounted at `/ui` in the API's process. Each page is a file;
+`page_frame.py` surrounds them, `login.py` authenticates users, and `page_context.py` gives pages the service.
 """
 
 from evornn.dashboards.app import PREFIX, dashboard

@@ -1,4 +1,4 @@
-"""The dashboard put together: one Dash app on one Flask server, its pages, its errors."""
+"""Assembles the dashboard: one Dash app on one Flask server, with its pages and error handlers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,21 @@ if TYPE_CHECKING:
 
 PREFIX = "/ui/"
 PAGES = (runs.PAGE, run.PAGE, compare.PAGE, submit.PAGE, query.PAGE, cluster.PAGE)
-BUG = "a bug in evornn, which its operator finds in the server's log: please report it"
+BUG = "a bug in evornn; details are in the server's log: please report it"
 log = logging.getLogger(__name__)
 
 
 def dashboard(service: SandboxedService, guard: Guard, prefix: str = PREFIX) -> WSGIApp:
-    """The dashboard as a WSGI app, to be mounted at `prefix`. Everything it shows and does it asks of `service`; who
-    logs in with a token of `guard` may do what the token may."""
+    """Create the dashboard.
+
+    Args:
+        service: All that it shows and does.
+        guard: Checks the tokens that users log in with.
+        prefix: Path at which the app will be mounted.
+
+    Returns:
+        The WSGI app.
+    """
     server = Flask(__name__, static_folder=None)
     context = PageContext(service, prefix)
     app = dash.Dash(
@@ -37,7 +45,7 @@ def dashboard(service: SandboxedService, guard: Guard, prefix: str = PREFIX) -> 
         routes_pathname_prefix="/",
         title="evornn",
         update_title="",
-        assets_ignore="login.css",  # of the page before this one
+        assets_ignore="login.css",  # of the login page only
         suppress_callback_exceptions=True,
         add_log_handler=False,
         on_error=notify_error,
@@ -53,7 +61,7 @@ def dashboard(service: SandboxedService, guard: Guard, prefix: str = PREFIX) -> 
 
 
 def notify_error(error: Exception) -> None:
-    """An error of a callback, as words on the page; those that nobody thought of also as a line in the log."""
+    """Show the error of a callback on the page; log it, too, if it is a bug."""
     if not isinstance(error, EvornnError):
         log.error("a bug in evornn's dashboard", exc_info=error)
     text = str(error) if isinstance(error, EvornnError) else BUG

@@ -1,4 +1,4 @@
-"""What a page asks of a callback, checked before Dash sees it: Dash takes every body for one of its own pages'."""
+"""Validates the body of callback requests before Dash sees it: Dash trusts every body to come from its own pages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from evornn.service.api import problems
 from evornn.service.wire import URN
 
 PATH = "/_dash-update-component"
-INVALID_REQUEST = "no page of this dashboard asks so ({}): open the page again"
+INVALID_REQUEST = "not a request of this dashboard ({}): reload the page"
 
 
 class Property(BaseModel):
-    """Of a component, with its value or, of an output, without."""
+    """A property of a component; inputs come with its value, which is ignored here."""
 
     model_config = ConfigDict(strict=True)
     id: str | dict[str, Any]
@@ -25,7 +25,7 @@ class Property(BaseModel):
 
 
 class CallbackRequest(BaseModel):
-    """The body of a request. Components that are found by a pattern come as a list."""
+    """The body of a request. Components that match a pattern come as a list."""
 
     model_config = ConfigDict(strict=True)
     output: str
@@ -36,7 +36,7 @@ class CallbackRequest(BaseModel):
 
 
 def install(server: Flask, app: Dash) -> None:
-    """Refuse, as problem+json, what no page asks; files that no page names are not found."""
+    """Refuse invalid requests with problem+json; respond 404 for unknown files."""
 
     @server.before_request
     def check() -> Response | None:
@@ -45,21 +45,21 @@ def install(server: Flask, app: Dash) -> None:
 
     @server.errorhandler(DependencyException)
     def not_found(error: DependencyException) -> Response:
-        return refuse(404, INVALID_REQUEST.format("there is no such file"))
+        return refuse(404, INVALID_REQUEST.format("no such file"))
 
 
 def find_error(app: Dash) -> str | None:
-    """What is wrong with the body of this request; None where some callback takes it."""
+    """What is wrong with the body of the current request; None if it fits a callback."""
     try:
         body = request.get_json(silent=True)
         if body is None:
-            return "body: no application/json"
+            return "body: not application/json"
         call = CallbackRequest.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
     except RecursionError:
-        return "body: too deep"
+        return "body: nested too deeply"
     callback = app.callback_map.get(call.output)
     if callback is None:
         return "output: of no callback"
@@ -72,12 +72,13 @@ def find_error(app: Dash) -> str | None:
 
 
 def refuse(status: int, detail: str) -> Response:
+    """A response with problem+json."""
     answer = problems.problem_response(status, detail, type=f"{URN}invalid")
     return Response(bytes(answer.body), answer.status_code, mimetype=problems.MEDIA)
 
 
 def _names(properties: list[Property | list[Property]]) -> list[str | None]:
-    """component.property of each; None for a pattern's, which are many or have names that only the page knows."""
+    """`component.property` of each; None for a pattern, whose components only the page knows."""
     return [
         None if isinstance(one, list) or isinstance(one.id, dict) else f"{one.id}.{one.property}" for one in properties
     ]

@@ -1,4 +1,4 @@
-"""Cluster: what waits, how fast it goes, which machines compute and how busy they are, and who gives them runs."""
+"""Cluster: queue, throughput, machines with their load, and dispatchers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from evornn.store.records import Machine, Worker
 from evornn.store.schema import STATES
 
 POLL_MS = 3000
-RECENT = 200  # runs by which the throughput is told
+RECENT = 200  # finished runs that the throughput is estimated from
 HOUR = 3600.0
-MAX_ROWS = 100  # dispatchers, and machines, that are listed
+MAX_ROWS = 100  # of each table
 GIB = 2**30
 
 
 def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
+    """The page, which refreshes itself."""
     return html.Section(
         [
             heading("Cluster"),
@@ -34,6 +35,8 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
 
 
 def install(app: Dash, context: PageContext) -> None:
+    """Register the callbacks of the page."""
+
     @app.callback(Output("cluster-now", "children"), Input("cluster-tick", "n_intervals"), prevent_initial_call=True)
     def refresh(tick: int | None) -> list[Component]:
         return content(context)
@@ -43,7 +46,7 @@ def content(context: PageContext) -> list[Component]:
     """Counts, then machines, then dispatchers."""
     now, workers = time.time(), context.store.workers()
     if not workers:
-        none = empty_state("No dispatcher has ever claimed a run. Start one: evornn dispatch")
+        none = empty_state("No dispatcher has claimed a run yet. Start one: evornn dispatch")
         return [cards(context, now, workers, []), html.H2("Dispatchers"), none]
     hosts = machines_of(workers, now)
     return [
@@ -55,19 +58,26 @@ def content(context: PageContext) -> list[Component]:
 
 
 def cards(context: PageContext, now: float, workers: Sequence[Worker], hosts: Sequence[Machine]) -> Component:
-    """What can be said in a number."""
+    """Single numbers: runs by state, throughput, load.
+
+    Args:
+        context: The page's context.
+        now: UTC epoch seconds.
+        workers: All dispatchers.
+        hosts: Their machines.
+    """
     alive = [worker for worker in workers if worker.is_alive(now)]
     counts = {state: context.store.count_runs(state=state) for state in STATES}
     slots, held = sum(worker.slots or 0 for worker in alive), sum(worker.held or 0 for worker in alive)
     gpus = _sum((machine.gpus_used, machine.gpus) for machine in hosts)
     pairs = {
-        "runs wait": f"{counts['queued']:,}",
-        "runs are computed": f"{counts['running'] + counts['cancelling']:,}",
-        "runs an hour": throughput(context, now),
+        "runs queued": f"{counts['queued']:,}",
+        "runs active": f"{counts['running'] + counts['cancelling']:,}",
+        "runs per hour": throughput(context, now),
         "CPUs in use": _sum((machine.cpus_used, machine.cpus) for machine in hosts) or "–",
         **({"GPUs in use": gpus} if gpus else {}),
         "live dispatchers": str(len(alive)),
-        "places in use": f"{held} of {slots}" if slots else "–",
+        "slots in use": f"{held} of {slots}" if slots else "–",
         "runs failed": f"{counts['failed']:,}",
     }
     divs = [html.Div([html.Strong(value), html.Span(name)], className="card") for name, value in pairs.items()]
@@ -75,7 +85,7 @@ def cards(context: PageContext, now: float, workers: Sequence[Worker], hosts: Se
 
 
 def machines(hosts: Sequence[Machine]) -> Component:
-    """A row per machine, with how much of it is in use."""
+    """A row per machine, with its load."""
     rows = [
         (
             machine.name,
@@ -86,11 +96,11 @@ def machines(hosts: Sequence[Machine]) -> Component:
         for machine in hosts[:MAX_ROWS]
     ]
     more = f", the first {MAX_ROWS} of {len(hosts):,}" if len(hosts) > MAX_ROWS else ""
-    return table(("Machine", "CPUs in use", "GPUs in use", "Memory in use"), rows, f"What computes runs{more}")
+    return table(("Machine", "CPUs in use", "GPUs in use", "Memory in use"), rows, f"Machines that compute runs{more}")
 
 
 def dispatchers(workers: Sequence[Worker], now: float) -> Component:
-    """A row per dispatcher, the latest heartbeat first."""
+    """A row per dispatcher, latest heartbeat first."""
     rows = [
         (
             worker.name,
@@ -102,12 +112,12 @@ def dispatchers(workers: Sequence[Worker], now: float) -> Component:
         )
         for worker in workers[:MAX_ROWS]
     ]
-    head = ("Dispatcher", "State", "Heartbeat", "Places in use", "Runs claimed", "First seen (UTC)")
-    return table(head, rows, "Who claims runs, the latest heartbeat first")
+    head = ("Dispatcher", "State", "Heartbeat", "Slots in use", "Runs claimed", "First seen (UTC)")
+    return table(head, rows, "Dispatchers, latest heartbeat first")
 
 
 def throughput(context: PageContext, now: float) -> str:
-    """Runs that ended within the last hour; of a busy cluster, as many as at the pace of the latest ones."""
+    """Runs that succeeded within the last hour; if they are many, extrapolated from the latest ones."""
     ended = [run.finished for run in context.store.runs(state="succeeded", order="-finished", limit=RECENT)]
     times = [end for end in ended if end is not None and now - end < HOUR]
     if len(times) < RECENT:
@@ -121,7 +131,7 @@ def _sum(pairs: Iterable[tuple[float, float]]) -> str:
 
 
 def _bar(used: float, have: float, words: str = "") -> Any:
-    """How much is in use, drawn and in words."""
+    """How much is in use, as a bar and in words."""
     if not have:
         return "–"
     bar = html.Span(className="bar", style={"--share": round(min(used / have, 1.0), 3)})
@@ -129,9 +139,9 @@ def _bar(used: float, have: float, words: str = "") -> Any:
 
 
 def _memory(used: int | None, have: int | None) -> Any:
-    """Of another node only how much it has is known."""
+    """Memory in use, which is known of a dispatcher's own node only; of others, the total."""
     if used is None or have is None:
-        return "–" if have is None else f"{have / GIB:.1f} GiB in all"
+        return "–" if have is None else f"{have / GIB:.1f} GiB in total"
     return _bar(used, have, f"{used / GIB:.1f} of {have / GIB:.1f} GiB")
 
 

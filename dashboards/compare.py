@@ -1,4 +1,4 @@
-"""Compare: what the report says of a job, or of chosen runs of any jobs. The address says which, and shows it again."""
+"""Compare: the report's content for a job, or for chosen runs of any jobs. The address names them, for bookmarks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from evornn.experiments.analysis.narrative import TUNING, number, settings
 from evornn.experiments.analysis.statistics import Summary
 from evornn.service.reading.figures import ComparisonFigures
 
-JOBS = 100  # the newest, to choose from
+JOBS = 100  # the newest ones, to choose from
 
 
 def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
+    """The page: a choice of job or runs, and then the comparison."""
     jobs = context.store.jobs(limit=JOBS)
     if not jobs:
         submit = dcc.Link("Submit the first experiment", href=context.link("submit"))
@@ -35,7 +36,7 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
                 [
                     select("Job", options, id="compare-job", value=None if chosen is None else str(chosen), w=320),
                     dmc.TextInput(
-                        id="compare-runs", label="or runs, by their numbers", placeholder="1, 2, 3",
+                        id="compare-runs", label="or runs by number", placeholder="1, 2, 3",
                         value=", ".join(map(str, runs)), w=260,
                     ),
                     dmc.Button("Compare", id="compare-go"),
@@ -48,6 +49,8 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
 
 
 def install(app: Dash, context: PageContext) -> None:
+    """Register the callbacks of the page."""
+
     @app.callback(
         Output("url", "search", allow_duplicate=True),
         Input("compare-go", "n_clicks"),
@@ -72,8 +75,14 @@ def install(app: Dash, context: PageContext) -> None:
 
 
 def comparison(context: PageContext, drawn: ComparisonFigures, job: int | None) -> list[Component]:
-    """The answers first, then tables and charts, as in the report."""
-    report = [html.A("Download as a report", href=context.link(f"report/{job}"))] if job else []
+    """The answers first, then tables and charts, as in the report.
+
+    Args:
+        context: The page's context.
+        drawn: The comparison with its figures.
+        job: The compared job, if it is one.
+    """
+    report = [html.A("Download the report", href=context.link(f"report/{job}"))] if job else []
     parts: list[Component] = [
         html.H2(drawn.title), html.Ul([html.Li(line) for line in drawn.answers], className="answers"), *report,
     ]  # fmt: skip
@@ -112,6 +121,7 @@ def pairs(contest: PairwiseTests) -> Component:
 
 
 def overall(comparison: Comparison) -> Component:
+    """A row per trainer, over all tasks."""
     rows = [
         (o.trainer, o.family, number(o.iqm.value), f"{number(o.iqm.low)} to {number(o.iqm.high)}", o.runs, o.failed)
         for o in comparison.overall
@@ -121,7 +131,7 @@ def overall(comparison: Comparison) -> Component:
 
 
 def tuning(comparison: Comparison) -> Component:
-    """What tuning spent on each method, and what it found."""
+    """Cost and best settings of tuning each method."""
     rows = [
         (
             t.task, t.network, t.trainer, f"{t.trials} ({t.failed} failed)" if t.failed else t.trials, t.runs,
@@ -138,9 +148,9 @@ def tuning(comparison: Comparison) -> Component:
         "network steps",
         "best trial",
         "its validation loss",
-        "found",
+        "its settings",
     )
-    shown = table(head, rows, "What tuning spent on each method, and what it found")
+    shown = table(head, rows, "Cost and best trial of tuning each method")
     return html.Section([html.H2("Tuning"), html.P(TUNING), shown], id="compare-tuning")
 
 

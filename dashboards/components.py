@@ -1,4 +1,4 @@
-"""What pages are made of: headings, badges, tables, charts, and numbers for reading."""
+"""Components of pages: headings, badges, tables, charts, and numbers for readers."""
 
 from __future__ import annotations
 
@@ -18,55 +18,70 @@ from evornn.store.records import StoredRun
 
 CONFIG: Any = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 TERMINAL_STATES = ("succeeded", "failed", "cancelled")
-LIVE_MS = 1000  # between two looks at something that moves
+LIVE_MS = 1000  # between two refreshes of live content
 NEVER, ALWAYS = 0, -1  # how often a dcc.Interval may tick
 
 
 def heading(title: str, *beside: Any) -> Component:
-    """The page's title, and what stands beside it."""
+    """The title of a page, and components beside it."""
     return html.Div([html.H1(title), *beside], className="heading")
 
 
 def error_message(text: str) -> Component:
-    """What can't be shown or done, and why."""
+    """An error: what can't be shown or done, and why."""
     return html.P(text, role="alert", className="problem")
 
 
 def empty_state(text: str, *beside: Any) -> Component:
-    """Where there is nothing yet: why, and what to do."""
+    """A placeholder for missing content: why it is missing, and what to do."""
     return html.Div([html.P(text), *beside], className="nothing")
 
 
 def loading_message() -> Component:
-    """While a page is on its way."""
+    """A placeholder while a page is loading."""
     return html.P("Loading …", className="muted", role="status")
 
 
 def badge(state: str) -> Component:
+    """A state in its colour."""
     return html.Span(state, className=f"state state-{state}")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str, **body: Any) -> Component:
-    """A table that scrolls sideways where it is too wide, below a line that says what it holds."""
+    """A table below its caption, which scrolls sideways if it is too wide.
+
+    Args:
+        head: Headings of the columns.
+        rows: Cells, as text or components.
+        caption: The caption.
+        body: Properties of the table's body, such as an id.
+    """
     parts = [html.Thead(html.Tr([html.Th(name, scope="col") for name in head])), html.Tbody(table_rows(rows), **body)]
     scrolling = html.Div(html.Table(parts), className="scrolls", tabIndex="0", role="region", **_aria_label(caption))
     return html.Div([html.P(caption, className="muted"), scrolling])
 
 
 def table_rows(rows: Sequence[Sequence[Any]]) -> list[Component]:
-    """Of a table, to be put into one or behind those that are there."""
+    """Rows to put into a table, or to append to it."""
     return [html.Tr([html.Td(cell) for cell in row]) for row in rows]
 
 
 def facts(pairs: Mapping[str, Any], across: bool = False) -> Component:
-    """Names and values, below each other or across the page; what is not known is left out."""
+    """Names and values, below each other or across the page; empty values are left out."""
     known = {name: value for name, value in pairs.items() if value not in (None, "", {}, [])}
     shown = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in known.items()]
     return html.Dl(shown, className="across" if across else "")
 
 
 def chart(figure: Any, theme: str, name: str, **more: Any) -> Component:
-    """A figure (plotly's, or its plain data) in the page's theme; `name` is what it is to those who can't see it."""
+    """A chart in the page's theme.
+
+    Args:
+        figure: A plotly figure, or its plain data.
+        theme: "light" or "dark".
+        name: Label for screen readers.
+        more: Properties of the graph.
+    """
     if hasattr(figure, "update_layout"):
         figure.update_layout(template=template(theme))
     else:
@@ -78,7 +93,7 @@ def chart(figure: Any, theme: str, name: str, **more: Any) -> Component:
 
 
 def drawings(items: Sequence[FigureJson], theme: str) -> Component:
-    """Charts with the sentence that says how to read each."""
+    """Charts with their captions."""
     shown = [
         html.Figure(
             [html.Figcaption(one.caption), chart(json.loads(one.figure), theme, one.caption)],
@@ -90,14 +105,20 @@ def drawings(items: Sequence[FigureJson], theme: str) -> Component:
 
 
 def select(label: str, options: Sequence[Any], **more: Any) -> Any:
-    """One of several."""
+    """A drop-down list.
+
+    Args:
+        label: The label.
+        options: Values, or mappings of value and label.
+        more: Properties of the list.
+    """
     return dmc.Select(
         label=label, data=list(options), allowDeselect=False, comboboxProps={"withinPortal": True}, **more
     )
 
 
 def progress_share(run: StoredRun) -> float:
-    """How much of its budget a run has spent, 0 … 1; 1 when it succeeded, whatever ended it."""
+    """Share of its budget that a run has spent, 0 … 1; 1 if it succeeded, whatever stopped it."""
     if run.state == "succeeded":
         return 1.0
     marks = int(run.budget.get("marks", 100))
@@ -105,7 +126,7 @@ def progress_share(run: StoredRun) -> float:
 
 
 def time_left(run: StoredRun) -> str:
-    """The time that a running run still needs, if it goes on as so far."""
+    """The time that a running run still needs at its speed so far."""
     done = progress_share(run)
     if run.state != "running" or not run.seconds or not 0 < done < 1:
         return ""
@@ -113,7 +134,11 @@ def time_left(run: StoredRun) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`75.2` → `1 min 15 s`; a dash for what is not known."""
+    """Seconds in words, a dash if unknown.
+
+    >>> duration(75.2)
+    '1 min 15 s'
+    """
     if seconds is None:
         return "–"
     if seconds < 60:
@@ -124,7 +149,7 @@ def duration(seconds: float | None) -> str:
 
 
 def timestamp(seconds: float | None) -> str:
-    """A time by the database's clock, UTC."""
+    """UTC epoch seconds as a date and time; a dash if unknown."""
     return "–" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
 
 

@@ -1,4 +1,4 @@
-"""What pages offer to be taken home: a run's model, a job's report."""
+"""Downloads: the model of a run, the report of a job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from evornn.service.reading.saved_network import SavedNetwork
 
 
 def install(server: Flask, context: PageContext) -> None:
-    """The addresses of files. Each is sent as an attachment: none is ever opened in a page of this server."""
+    """Register the routes of files. All are sent as attachments, so that browsers never open them as pages of this
+    server."""
 
     @server.get("/model/<int:run>")
     def model(run: int) -> ResponseReturnValue:

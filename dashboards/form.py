@@ -1,4 +1,4 @@
-"""The form of a spec: kinds from the catalog, their settings, and the plain data that they make."""
+"""The form of a spec: kinds from the catalog, their settings, and the spec that they make."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_LENGTH = 10_000  # characters of a setting
 
 @dataclass(frozen=True)
 class Setting:
-    """An input of the form: which part's kind it belongs to, and what stands in it."""
+    """An input of the form: the part and kind that it belongs to, and its text."""
 
     part: str
     kind: str
@@ -32,7 +32,7 @@ class Setting:
 
 
 def kinds(part: str) -> Any:
-    """A choice of kinds; which there are comes from the catalog, and nothing is imported for it."""
+    """A choice of kinds. Their names come from the catalog, without importing them."""
     return dmc.MultiSelect(
         id={"type": "kinds", "part": part}, label=PARTS[part], data=sorted(CATALOGS[part]), value=DEFAULT_KINDS[part],
         searchable=True, hidePickedOptions=True,
@@ -40,7 +40,13 @@ def kinds(part: str) -> Any:
 
 
 def settings(part: str, chosen: Sequence[str], given: Iterable[Setting]) -> list[Component]:
-    """The settings of the chosen kinds; what was written before stays."""
+    """Inputs for the settings of the chosen kinds.
+
+    Args:
+        part: "tasks", "networks" or "trainers".
+        chosen: Kinds.
+        given: Inputs so far, whose texts are kept.
+    """
     known = {(s.part, s.kind, s.name): s.text for s in given}
     return [_fieldset(part, kind, known) for kind in chosen if kind in CATALOGS[part]]
 
@@ -48,7 +54,18 @@ def settings(part: str, chosen: Sequence[str], given: Iterable[Setting]) -> list
 def spec(
     name: str, chosen: Mapping[str, Sequence[str]], given: Iterable[Setting], seeds: Any, steps: Any
 ) -> dict[str, Any]:
-    """Plain data; a setting that is empty keeps its default. Raises EvornnError for what is no YAML."""
+    """The spec as plain data.
+
+    Args:
+        name: Name of the experiment.
+        chosen: Part → kinds.
+        given: Inputs of settings; an empty one keeps its default.
+        seeds: Number of seeds.
+        steps: Budget in network steps.
+
+    Raises:
+        EvornnError: A text is not valid YAML.
+    """
     values: dict[tuple[str, str], dict[str, Any]] = {}
     for setting in given:
         if setting.text.strip():
@@ -58,7 +75,7 @@ def spec(
 
 
 def value(setting: Setting) -> Any:
-    """`8`, `0.1`, `true`, `[1, 2]`, `{kind: adam}` or text."""
+    """Parse `8`, `0.1`, `true`, `[1, 2]`, `{kind: adam}` or text. Raises EvornnError."""
     try:
         return yaml.load(setting.text[:MAX_LENGTH], PlainLoader)
     except (yaml.YAMLError, ValueError, RecursionError):
@@ -68,7 +85,11 @@ def value(setting: Setting) -> Any:
 
 
 def field_of(path: str, chosen: Mapping[str, Sequence[str]]) -> tuple[str, str, str] | None:
-    """The input that an error's path is about: `trainers.0.population` → ("trainers", "cma_es", "population")."""
+    """The input that the path of an error refers to.
+
+    >>> field_of("trainers.0.population", {"trainers": ["cma_es"]})
+    ('trainers', 'cma_es', 'population')
+    """
     part, _, rest = path.partition(".")
     index, _, name = rest.partition(".")
     listed = chosen.get(part, ())
@@ -93,7 +114,7 @@ def _fieldset(part: str, kind: str, known: Mapping[tuple[str, str, str], str]) -
 
 
 def _default_text(default: Any) -> str:
-    """A default as one would write it."""
+    """A default as the user would write it."""
     if default is None:
         return "not set"
     text: str = yaml.safe_dump(default, default_flow_style=True, width=1000).strip()

@@ -1,4 +1,4 @@
-"""Runs by what they have in common: how many, in which state, how good; each group leads to its runs."""
+"""Runs grouped by a column: how many, their states and best losses; each group links to its runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evornn.experiments.analysis.narrative import number
 
 ALL = "all runs"
 GROUP_COLUMNS = ("experiment", "job", "task", "network", "trainer", "state")  # columns of the view `results`
-MAX_GROUPS = 500  # groups
+MAX_GROUPS = 500
 SQL = """SELECT {by}, count(*), count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'succeeded'),
 count(*) FILTER (WHERE state = 'failed'), min(valid_loss), min(test_loss), sum(seconds)
 FROM results GROUP BY {by} ORDER BY count(*) DESC, {by}"""
@@ -22,11 +22,13 @@ HEAD = ("runs", "running", "succeeded", "failed", "lowest validation loss", "low
 
 
 def choice() -> Any:
-    """What to group by."""
+    """The choice of the column to group by."""
     return select("Group by", [ALL, *GROUP_COLUMNS], id="runs-group", value=ALL, w=160)
 
 
 def install(app: Dash, context: PageContext) -> None:
+    """Register the callbacks of the groups."""
+
     @app.callback(Output("runs-groups", "children"), Output("runs-all", "hidden"), Input("runs-group", "value"))
     def show_groups(by: str | None) -> tuple[Component | None, bool]:
         if by not in GROUP_COLUMNS:
@@ -38,7 +40,7 @@ def install(app: Dash, context: PageContext) -> None:
 
 
 def groups(context: PageContext, by: str) -> Component:
-    """A row per group, the largest first. Raises EvornnError where that takes too long."""
+    """A row per group, the largest first. Raises EvornnError if the query takes too long."""
     _, rows = context.store.query(SQL.format(by=by), MAX_GROUPS)
     if not rows:
         return empty_state("There are no runs.")

@@ -1,4 +1,4 @@
-"""A job as a whole, above its runs while the grid shows one job's: how far it is; cancel, resume, retry them all."""
+"""The panel of a job, above the grid while that shows the runs of one job: its progress; cancel, resume, retry all."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from evornn.store.errors import NotFound
 from evornn.store.records import StoredJob
 from evornn.store.schema import STATES
 
-OUTCOMES = {"cancel": "told to stop", "resume": "waiting to go on", "retry": "waiting to start again"}
+OUTCOMES = {"cancel": "being cancelled", "resume": "queued to resume", "retry": "queued to start over"}
 
 
 def panel(context: PageContext) -> Component:
-    """Hidden while the grid shows more than one job; buttons show to those whose token may."""
+    """The panel, hidden while the grid shows several jobs. Only users who may press its buttons see them."""
     shown = {} if context.caller.has_scope("submit") else {"display": "none"}
     buttons = [
         dmc.Button(f"{name.capitalize()} all", id=f"job-{name}", variant="default", disabled=True, style=shown)
@@ -43,6 +43,8 @@ def panel(context: PageContext) -> Component:
 
 
 def install(app: Dash, context: PageContext) -> None:
+    """Register the callbacks of the panel."""
+
     @app.callback(
         output=dict(
             number=Output("job-number", "data"),
@@ -75,14 +77,12 @@ def install(app: Dash, context: PageContext) -> None:
                 return no_update, no_update
             count = context.change(action, job=number)
             message = f"{plural(count, 'run')} of job {number} {OUTCOMES[action]}" if count else f"nothing to {action}"
-            return [page_frame.notice(message)], {
-                "again": True,
-                "at": time.time(),
-            }  # rows that had ended may move again
+            fresh = {"again": True, "at": time.time()}  # rows of finished runs may change again
+            return [page_frame.notice(message)], fresh
 
 
 def find_job(context: PageContext, request: Mapping[str, Any]) -> StoredJob | None:
-    """The job whose runs the grid asks for; None when it asks for those of several, or there is no such job."""
+    """The job whose runs the grid requests; None if it requests several jobs, or there is no such job."""
     number = parse_id((request.get("filterModel") or {}).get("job", {}).get("filter", ""))
     try:
         return None if number is None else context.store.job(number)
@@ -91,7 +91,7 @@ def find_job(context: PageContext, request: Mapping[str, Any]) -> StoredJob | No
 
 
 def summary(context: PageContext, job: StoredJob) -> list[Any]:
-    """What it is called, whose it is, how many of its runs are in which state, where they are compared."""
+    """Name and owner of a job, its runs by state, and a link to their comparison."""
     counts = [
         html.Span(f"{job.counts[state]:,} {state}", className=f"state state-{state}")
         for state in STATES

@@ -1,7 +1,7 @@
-"""Who gets in: a login with the API's tokens, a session in a signed cookie, and what keeps other sites out.
+"""Authentication: a login with the API's tokens, sessions in a signed cookie, and protection against other sites.
 
-The cookie names a session of this process and nothing else: the token stays in the server's memory, and whether it is
-still good is asked of the guard at every request. A restart of the server ends all sessions.
+The cookie contains nothing but the name of a session of this process. The token stays in the server's memory, and every
+request asks the guard whether it is still valid. A restart of the server ends all sessions.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from evornn.errors import EvornnError
 if TYPE_CHECKING:
     from evornn.service.api.auth import Caller, Guard
 
-SESSION_HOURS = 12  # of a session
-MAX_SESSIONS = 1000  # sessions at once; the oldest ends when another begins
-PUBLIC_PATHS = ("/login", "/assets/", "/_dash-component-suites/", "/_favicon.ico")  # shown to anybody: no data in them
-INVALID_TOKEN = "This token is unknown or was revoked. `evornn token add NAME` makes one."
+SESSION_HOURS = 12
+MAX_SESSIONS = 1000  # at once; a further one ends the oldest
+PUBLIC_PATHS = ("/login", "/assets/", "/_dash-component-suites/", "/_favicon.ico")  # open to all: they contain no data
+INVALID_TOKEN = "This token is unknown or was revoked. `evornn token add NAME` creates one."
 
 
 class Sessions:
-    """The people who are logged in."""
+    """The sessions of users who are logged in."""
 
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
@@ -37,7 +37,7 @@ class Sessions:
         self._lock = Lock()
 
     def begin(self, token: str) -> str | None:
-        """A new session; None for a token that is not good."""
+        """Start a session and return its name; None for an invalid token."""
         if not _is_plausible(token) or self.guard.caller(token) is None:
             return None
         name = secrets.token_urlsafe(32)
@@ -48,7 +48,7 @@ class Sessions:
         return name
 
     def caller(self, name: str | None) -> Caller | None:
-        """Whose session it is; None where there is none, or its token was revoked."""
+        """The user of a session; None if there is no such session, or its token was revoked."""
         until, token = self._sessions.get(name or "", (0.0, ""))
         if time.monotonic() > until:
             self.end(name)
@@ -56,20 +56,29 @@ class Sessions:
         return self.guard.caller(token)
 
     def end(self, name: str | None) -> None:
+        """End a session, if there is one with this name."""
         with self._lock:
             self._sessions.pop(name or "", None)
 
 
 class Cookies(SecureCookieSessionInterface):
-    """Of sessions that began by https, browsers send the cookie by https only. Behind a proxy that ends TLS nobody but
-    the browser knows how its page came, and says so in the header that every login must have."""
+    """Cookies of sessions that start over https are sent over https only. Behind a proxy that terminates TLS, only the
+    browser knows how it loaded the page: its Origin header says so, which every login must have."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
+        """Whether the browser loaded the page over https."""
         return urlsplit(request.headers.get("Origin", "")).scheme == "https"
 
 
 def protect(server: Flask, sessions: Sessions, prefix: str, hashes: Sequence[str]) -> None:
-    """Let nobody in without a session, and tell browsers what a page may load: `hashes` are of its own scripts."""
+    """Require a session for every request but the public ones, and add security headers to all responses.
+
+    Args:
+        server: The dashboard's server.
+        sessions: The sessions.
+        prefix: Path at which the dashboard is mounted.
+        hashes: Hashes of the inline scripts that pages may run.
+    """
     server.secret_key = secrets.token_bytes(32)
     server.config.update(
         APPLICATION_ROOT=prefix,  # the cookie's path, too
@@ -114,7 +123,7 @@ def protect(server: Flask, sessions: Sessions, prefix: str, hashes: Sequence[str
     @server.after_request
     def set_security_headers(response: Response) -> Response:
         response.headers.setdefault("Content-Security-Policy", policy)
-        response.headers["Referrer-Policy"] = "same-origin"  # without a referrer, forms would not say their origin
+        response.headers["Referrer-Policy"] = "same-origin"  # without a referrer, forms would send no origin
         return response
 
     @server.errorhandler(EvornnError)
@@ -123,8 +132,8 @@ def protect(server: Flask, sessions: Sessions, prefix: str, hashes: Sequence[str
 
 
 def _policy(hashes: Sequence[str]) -> str:
-    """Scripts are files of this server, or have one of the hashes. Styles may stand in the page, as the components' own
-    do; what they could do is little, since nothing is loaded from elsewhere."""
+    """The content security policy. Scripts must be files of this server or have one of the hashes. Inline styles are
+    allowed, since the components use them; they can do little harm, because nothing loads from other sites."""
     return (
         f"default-src 'none'; script-src 'self' {' '.join(hashes)}; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; form-action 'self'; "
@@ -133,7 +142,7 @@ def _policy(hashes: Sequence[str]) -> str:
 
 
 def is_same_origin() -> bool:
-    """Whether a page of this server sent it: browsers say where a POST comes from, and no page can make them lie."""
+    """Whether a page of this server sent the request. Browsers set Origin on every POST, and no page can forge it."""
     origin = request.headers.get("Origin")
     return origin is not None and urlsplit(origin).netloc == request.host
 
@@ -144,7 +153,7 @@ def _current_address(prefix: str) -> str:
 
 
 def _safe_target(address: str | None, prefix: str) -> str:
-    """Where to go after the login: to a page of the dashboard, never to another site."""
+    """Where the login leads: to a page of the dashboard, never to another site."""
     inside = address is not None and address.startswith(prefix) and "\\" not in address and "//" not in address
     return address if inside and address is not None and address.isprintable() else prefix
 

@@ -1,4 +1,4 @@
-"""What a page works with: the verbs on behalf of whoever is logged in, and how the page is looked at."""
+"""The context of a page: the service on behalf of the user, and the user's theme."""
 
 from __future__ import annotations
 
@@ -24,53 +24,59 @@ MAX_ID = 2**63 - 1
 
 @dataclass(frozen=True)
 class DashboardPage:
-    """A page: where it is, how it looks when it is opened, and what happens on it."""
+    """A page: its address, its content when it is opened, and its callbacks."""
 
     name: str
     path: str  # below the prefix; "" is the first page
-    layout: Callable[[PageContext, str, Mapping[str, str]], Component]  # what follows the path, the query → components
-    install: Callable[[Dash, PageContext], None]
-    in_menu: bool = True  # in the menu
+    layout: Callable[[PageContext, str, Mapping[str, str]], Component]  # context, rest of the path, query → content
+    install: Callable[[Dash, PageContext], None]  # registers its callbacks
+    in_menu: bool = True
 
 
 class PageContext:
-    """The service as one person sees it, in the course of one request."""
+    """The service as the user of the current request sees it.
+
+    Args:
+        service: The service.
+        prefix: Path at which the dashboard is mounted.
+    """
 
     def __init__(self, service: SandboxedService, prefix: str) -> None:
         self.service, self.prefix = service, prefix
 
     @property
     def caller(self) -> Caller:
-        """Who is logged in (`login.protect` lets nobody else come so far)."""
+        """The user, who is logged in (`login.protect` sees to that)."""
         caller: Caller = g.caller
         return caller
 
     @property
     def is_logged_in(self) -> bool:
-        """Whether anybody is logged in."""
+        """Whether the current request has a user."""
         return "caller" in g
 
     @property
     def store(self) -> Store:
+        """The store."""
         return self.service.store
 
     @property
     def caller_service(self) -> SandboxedService:
+        """The service on behalf of the user."""
         return self.service.for_owner(self.caller.name)
 
     @property
     def theme(self) -> str:
-        """light or dark, as `assets/frame.js` keeps it."""
+        """The theme, "light" or "dark", from the cookie of `assets/frame.js`."""
         return "dark" if request.cookies.get("theme") == "dark" else "light"
 
     def require_scope(self, scope: str) -> None:
-        """Raises Forbidden where the token may not do this."""
+        """Raise Forbidden unless the user's token has this scope."""
         if not self.caller.has_scope(scope):
-            raise Forbidden(f"this token may {self.caller.scope}: log in with one with scope {scope}")
+            raise Forbidden(f"this token has the scope {self.caller.scope}: log in with one with the scope {scope}")
 
     def change(self, change: str, **which: int) -> int:
-        """Cancel, retry or resume a `run`, or all runs of a `job`; answers how many runs that was about. Raises
-        Forbidden, NotFound."""
+        """Cancel, retry or resume a `run`, or all runs of a `job`. Returns how many. Raises Forbidden, NotFound."""
         self.require_scope("submit")
         check_owner(self.caller, self.store, which["job"] if "job" in which else self.store.run(which["run"]).job)
         actions = {"cancel": self.store.cancel, "retry": self.store.retry, "resume": self.store.resume}
@@ -83,17 +89,25 @@ class PageContext:
 
 
 def parse_query(search: str | None) -> dict[str, str]:
-    """The query of an address, `?job=3` → {"job": "3"}."""
+    """The query of an address.
+
+    >>> parse_query("?job=3")
+    {'job': '3'}
+    """
     return dict(parse_qsl((search or "").removeprefix("?")))
 
 
 def parse_id(text: object) -> int | None:
-    """A number of a job or run; None for what is none."""
+    """The number of a job or run; None for any other text."""
     number = str(text).strip()
     return int(number) if number.isdecimal() and len(number) < 19 and 0 < int(number) <= MAX_ID else None
 
 
 def parse_ids(text: str) -> list[int]:
-    """`1, 2 3` → [1, 2, 3]; what is no number is left out."""
+    """The numbers in a text; other words are ignored.
+
+    >>> parse_ids("1, 2 3")
+    [1, 2, 3]
+    """
     ids = (parse_id(part) for part in text.replace(",", " ").split())
     return [number for number in ids if number is not None]

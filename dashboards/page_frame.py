@@ -1,4 +1,4 @@
-"""What surrounds every page: menu, theme, notices, the word of a lost connection; and which page an address shows."""
+"""The frame of every page: menu, theme, notices, a warning about a lost connection; and the page of an address."""
 
 from __future__ import annotations
 
@@ -29,13 +29,19 @@ INDEX = """<!DOCTYPE html>
     <footer>{%config%}{%scripts%}{%renderer%}</footer>
   </body>
 </html>"""
-CONNECTION_LOST = "The server doesn't answer. What you see may be old; this page goes on by itself when it is back."
+CONNECTION_LOST = "The server does not respond. This page may be out of date; it resumes when the server is back."
 
 
 def install(app: Dash, context: PageContext, pages: Sequence[DashboardPage]) -> None:
-    """The frame's layout, and the callbacks that fill it."""
+    """Set the frame's layout, and register the callbacks that fill it.
+
+    Args:
+        app: The app.
+        context: The context of pages.
+        pages: All pages, in the order of the menu.
+    """
     app.index_string = INDEX.replace("PREFIX", context.prefix)
-    # Dash asks for it once by itself, before anybody is logged in.
+    # Dash requests the layout once at the start, before any user is logged in.
     app.layout = lambda: layout(context, pages) if context.is_logged_in else html.Div()
 
     @app.callback(Output("page", "children"), Input("url", "pathname"), Input("url", "search"))
@@ -58,7 +64,7 @@ def install(app: Dash, context: PageContext, pages: Sequence[DashboardPage]) -> 
 
 
 def layout(context: PageContext, pages: Sequence[DashboardPage]) -> Any:
-    """The frame around a page that is still to come."""
+    """The frame around a page that will be loaded next."""
     templates = {theme: template(theme).to_plotly_json() for theme in ("light", "dark")}
     menu = [dcc.Link(page.name, href=context.link(page.path)) for page in pages if page.in_menu]
     menu_name: dict[str, Any] = {"aria-label": "Pages"}
@@ -92,7 +98,14 @@ def layout(context: PageContext, pages: Sequence[DashboardPage]) -> Any:
 
 
 def open_page(context: PageContext, pages: Sequence[DashboardPage], path: str, search: str | None) -> Component:
-    """The page at an address; one that says so where there is none."""
+    """The page at an address, or a page with an error.
+
+    Args:
+        context: The context of pages.
+        pages: All pages.
+        path: Path of the address.
+        search: Query of the address.
+    """
     inside = path.removeprefix(context.prefix.rstrip("/")).strip("/")
     first, _, rest = inside.partition("/")
     page = next((page for page in pages if page.path == first), None)
@@ -107,7 +120,7 @@ def open_page(context: PageContext, pages: Sequence[DashboardPage], path: str, s
 
 
 def notice(text: str, colour: str = "blue") -> dict[str, Any]:
-    """A message at the edge of the page. The same one twice is shown once."""
+    """A notification at the edge of the page. A repeated one is shown once."""
     name = sha256(text.encode()).hexdigest()[:12]
     close = {"aria-label": "Close"}
     return {

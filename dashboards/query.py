@@ -1,4 +1,4 @@
-"""Query: read-only SQL on the public views, its answer as a grid, as a chart, and as a file."""
+"""Query: read-only SQL on the public views, with the result as a grid, a chart, or a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evornn.experiments.reporting.run_charts import table_chart
 from evornn.service.reading.export import encode_table
 
 GRID_ROWS, FILE_ROWS = 1000, 10_000  # rows in the grid, rows of a file
-MAX_QUERY_LENGTH = 100_000  # characters of a query
+MAX_QUERY_LENGTH = 100_000  # characters
 EXAMPLES = {
     "The best of every task": """\
 SELECT experiment, job, task, network, trainer, runs, median_valid_loss, median_test_loss
@@ -32,12 +32,13 @@ SELECT run, trainer, seed, network_steps, champion_valid
 FROM learning_curves WHERE job = (SELECT max(job) FROM results) ORDER BY run, mark""",
     "Runs by state": """\
 SELECT state, count(*) AS runs FROM results GROUP BY state ORDER BY runs DESC""",
-    "What went wrong": """\
+    "Errors": """\
 SELECT run, experiment, trainer, failures, error FROM results WHERE error IS NOT NULL ORDER BY run""",
 }
 
 
 def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
+    """The page; the address may contain a query."""
     sql = query.get("sql") or next(iter(EXAMPLES.values()))
     return html.Section(
         [
@@ -56,7 +57,7 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
                 ],
                 className="row",
             ),
-            html.Div(empty_state("The answer shows here."), id="query-answer"),
+            html.Div(empty_state("The result appears here."), id="query-answer"),
             html.Div(
                 [select("Chart: x", [], id="query-x"), select("y", [], id="query-y"),
                  select("as", ["points", "lines", "bars"], id="query-kind", value="points")],
@@ -69,6 +70,8 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
 
 
 def install(app: Dash, context: PageContext) -> None:
+    """Register the callbacks of the page."""
+
     @app.callback(Output("query-sql", "value"), Input("query-example", "value"), prevent_initial_call=True)
     def example(name: str | None) -> Any:
         return EXAMPLES.get(name or "", no_update)
@@ -122,14 +125,26 @@ def install(app: Dash, context: PageContext) -> None:
 
 
 def run_query(context: PageContext, sql: str, limit: int) -> tuple[list[str], list[list[Any]]]:
-    """The answer. Raises EvornnError for what is no SELECT, names that there aren't, and what takes too long."""
+    """Run a query.
+
+    Args:
+        context: The page's context.
+        sql: One SELECT.
+        limit: Maximum number of rows.
+
+    Returns:
+        Column names and rows.
+
+    Raises:
+        EvornnError: The query is too long, fails, or takes too much time.
+    """
     if not sql or len(sql) > MAX_QUERY_LENGTH:
         raise EvornnError(f"write one SELECT of at most {MAX_QUERY_LENGTH:,} characters")
     return context.store.query(sql, limit)
 
 
 def grid(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Component:
-    """Columns go by their number: names may be anything, and repeated."""
+    """The result as a grid, whose columns are identified by number, since names may repeat."""
     if not rows:
         return empty_state("No row matches.")
     more = f", the first {GRID_ROWS:,}: a file has up to {FILE_ROWS:,}" if len(rows) == GRID_ROWS else ""
@@ -150,7 +165,7 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Component:
 
 
 def default_axes(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str | None, str | None]:
-    """Columns to begin a chart with: the last two of numbers, or a name and a number."""
+    """The first choice of columns for a chart: the last two numeric ones, or a name and a number."""
     numeric = [
         name for k, name in enumerate(columns)
         if any(isinstance(row[k], (int, float)) for row in rows) and not any(isinstance(row[k], str) for row in rows)

@@ -1,4 +1,4 @@
-"""Run: one run from its first budget mark on. Its curve grows, its state and its network change."""
+"""Run: one run, live: its curve, state, network, events and log."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from evornn.dashboards.run_parts import about, actions, curve_panel, top
 
 
 def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
+    """The page of the run whose number is the rest of the path."""
     number = parse_id(rest)
     if number is None:
-        return error_message(f"There is no run {rest!r}: the list of runs leads to all that there are.")
+        return error_message(f"There is no run {rest!r}: choose one from the list of runs.")
     run = context.store.run(number)
     panels = {
         "Curve": curve_panel(context), "Searcher": run_searcher.panel(context), "Network": run_network.panel(),
@@ -45,6 +46,7 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
 
 
 def install(app: Dash, context: PageContext) -> None:
+    """Register the callbacks of all panels."""
     run_live.install(app, context)
     run_searcher.install(app, context)
     run_network.install(app, context)

@@ -1,4 +1,4 @@
-"""What happens on the page of a run: what is new travels once a second, until the run has ended."""
+"""Live updates of a run's page: new data is sent once a second, until the run has ended."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from evornn.experiments.reporting import run_charts
 from evornn.store.records import Event, LogLine, StoredRun
 from evornn.training.records import Row
 
-MAX_LINES = 500  # of the log, and events, in one look
-OUTCOMES = {"cancel": "is told to stop", "resume": "waits to go on", "retry": "waits to start again"}
+MAX_LINES = 500  # of the log, and events, per update
+OUTCOMES = {"cancel": "is being cancelled", "resume": "is queued to resume", "retry": "is queued to start over"}
 
 
 def install(app: Dash, context: PageContext) -> None:
+    """Register the callbacks of the curve, the log and the buttons."""
+
     @app.callback(
         output=dict(
             figure=Output("run-curve", "figure"),
@@ -43,8 +45,8 @@ def install(app: Dash, context: PageContext) -> None:
         ),
     )
     def refresh(tick: int | None, axes: dict[str, Any], number: int, seen: dict[str, Any]) -> dict[str, Any]:
-        """Only what is new travels; the whole curve when its axes change, or when the run was begun anew."""
-        run = context.store.run(number)  # first: when it has ended by now, what follows is all there will be
+        """Send what is new; the full curve if its axes have changed, or the run has started over."""
+        run = context.store.run(number)  # first: if it has ended by now, nothing is added to what follows
         is_full = ctx.triggered_id != "run-tick" or not seen or seen["mark"] > (run.mark or 0)
         rows = context.store.curve(number, after=0 if is_full else seen["mark"])
         events, lines = fetch_new(context, number, seen)
@@ -78,14 +80,20 @@ def install(app: Dash, context: PageContext) -> None:
 
 
 def events_panel() -> Component:
-    """Events and lines of the log; more of both are put behind those that are there."""
+    """The table of events and the log, to which updates are appended."""
     return html.Div(
         [table(("Time (UTC)", "Event", "Detail"), [], "Events", id="run-events"), html.Pre([], id="run-log")]
     )
 
 
 def fetch_new(context: PageContext, number: int, seen: Mapping[str, Any]) -> tuple[list[Event], list[LogLine]]:
-    """The next events and lines that were not seen."""
+    """The next events and log lines that the page lacks.
+
+    Args:
+        context: The page's context.
+        number: Number of the run.
+        seen: Position of the page, see `position`.
+    """
     events = context.store.events(run=number, after=seen.get("event", 0), limit=MAX_LINES)
     return events, context.store.logs(run=number, after=seen.get("line", 0), limit=MAX_LINES)
 
@@ -93,7 +101,15 @@ def fetch_new(context: PageContext, number: int, seen: Mapping[str, Any]) -> tup
 def position(
     run: StoredRun, rows: Sequence[Row], events: Sequence[Event], lines: Sequence[LogLine], seen: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What has been shown after this look, for the next one to go on from."""
+    """What the page has shown after an update, where the next one starts.
+
+    Args:
+        run: The run.
+        rows: New rows.
+        events: New events.
+        lines: New log lines.
+        seen: Position before the update.
+    """
     return {
         "mark": rows[-1].mark if rows else seen.get("mark", 0),
         "event": events[-1].id if events else seen.get("event", 0),
@@ -104,8 +120,14 @@ def position(
 
 
 def changes(context: PageContext, run: StoredRun, seen: Mapping[str, Any], unread: bool) -> dict[str, Any]:
-    """The top of the page, and what follows from the run's state: only where that is another, because other callbacks
-    wait for it. The page goes on asking while there is something `unread`."""
+    """The top of the page, and all that depends on the run's state, if that has changed: other callbacks wait for it.
+
+    Args:
+        context: The page's context.
+        run: The run.
+        seen: Position before the update.
+        unread: Whether there is more to fetch, so that updates must not end yet.
+    """
     updates: dict[str, Any] = {"top": top(context, run)}
     if run.state == seen.get("state") and run.state not in TERMINAL_STATES:
         return updates
@@ -116,27 +138,35 @@ def changes(context: PageContext, run: StoredRun, seen: Mapping[str, Any], unrea
 
 
 def full_curve(rows: Sequence[Row], axes: Mapping[str, Any], theme: str) -> dict[str, Any]:
-    """A new curve."""
+    """The update that draws a new curve.
+
+    Args:
+        rows: All rows of the run.
+        axes: `x`, a key of `run_charts.AXES`; `log_x` and `log_y`.
+        theme: "light" or "dark".
+    """
     logarithmic = bool(axes["log_x"]), bool(axes["log_y"])
     return {"figure": run_charts.run_curve(rows, axes["x"], *logarithmic, theme)}
 
 
 def new_points(new: Sequence[Row], x: str) -> dict[str, Any]:
-    """The points that the curve lacks."""
+    """The update that extends the curve by new rows."""
     traces = list(range(len(run_charts.TRACES)))
     return {"more": [run_charts.curve_points(new, x), traces]} if new else {}
 
 
 def event_rows(events: Sequence[Event]) -> list[Component]:
+    """Events as rows of their table."""
     return components.table_rows([(timestamp(e.time), e.kind, e.detail) for e in events])
 
 
 def log_text(line: LogLine) -> str:
+    """A log line as text."""
     return f"{timestamp(line.time)} {line.level} {line.message}\n"
 
 
 def append(more: Sequence[Any]) -> Any:
-    """Children that are put behind those that are there."""
+    """An update that appends children."""
     if not more:
         return no_update
     patch = Patch()

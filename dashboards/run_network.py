@@ -1,4 +1,4 @@
-"""The network of a run as pictures: of a live run the best so far, drawn again while better ones are found."""
+"""Charts of a run's champion; those of a live run are redrawn whenever there is a better one."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from evornn.service.reading.figures import NetworkFigures
 from evornn.store.records import StoredRun
 
 TAB = "Network"
-PAUSE_MS = 5 * LIVE_MS  # between two looks, at least
-LONGEST_MS = 60 * LIVE_MS
-PAUSE_FACTOR = 10  # times as long as drawing took is the pause after it: the helper draws for others too
+PAUSE_MS = 5 * LIVE_MS  # between two refreshes, at least
+LONGEST_MS = 60 * LIVE_MS  # the same, at most
+PAUSE_FACTOR = 10  # the pause is so many times as long as drawing took: the helper process draws for all users
 LEAD = {
     "succeeded": "The champion",
-    "failed": "The best network that was found before the run failed",
-    "cancelled": "The best network that was found before the run was cancelled",
+    "failed": "The best network before the run failed",
+    "cancelled": "The best network before the run was cancelled",
 }
 PLACEHOLDERS = {
-    "queued": "The run waits to be computed. Its network shows from the first budget mark on.",
+    "queued": "The run is queued. Its network appears at the first budget mark.",
     "failed": "The run failed before its first budget mark, so there is no network: the error is above.",
     "cancelled": "The run was cancelled before its first budget mark, so there is no network: resume it to get one.",
 }
 
 
 def panel() -> Component:
-    """Empty, until somebody looks at it."""
+    """The panel, empty until it is opened."""
     return html.Div(
         [
             html.P(id="run-network-words", className="muted", role="status"),
@@ -44,6 +44,8 @@ def panel() -> Component:
 
 
 def install(app: Dash, context: PageContext) -> None:
+    """Register the callback of the panel."""
+
     @app.callback(
         output=dict(
             words=Output("run-network-words", "children"),
@@ -59,12 +61,12 @@ def install(app: Dash, context: PageContext) -> None:
             number=State("run-number", "data"),
             drawn=State("run-network-drawn", "data"),
         ),
-        # A newer look makes the page forget the answer of one under way; one that is never answered has no end, so that
-        # the page then looks again after the longer time.
+        # The page drops the response of an older request once it has sent a newer one, so it waits long while a request
+        # is under way. A request that is never answered is repeated after that time.
         running=[(Output("run-network-tick", "interval"), LONGEST_MS, PAUSE_MS)],
     )
     def refresh(tab: str, tick: int | None, ended: bool | None, number: int, drawn: str | None) -> dict[str, Any]:
-        """Pictures only where the champion is another than the one that was `drawn`; words always."""
+        """Draw the champion if it is another than the last `drawn` one; update its caption always."""
         unchanged = dict.fromkeys(("words", "pictures", "drawn", "pause"), no_update)
         if tab != TAB:
             return unchanged | {"ticks": NEVER}
@@ -78,7 +80,7 @@ def install(app: Dash, context: PageContext) -> None:
 
 
 def content(context: PageContext, run: StoredRun) -> dict[str, Any]:
-    """The network as it is now, or why there is none; and how long to wait until the next look."""
+    """The charts of the champion so far, or why there is none; and the pause until the next refresh."""
     begin = time.perf_counter()
     try:
         network = context.caller_service.draw_network(run.id) if run.mark else None
@@ -90,19 +92,34 @@ def content(context: PageContext, run: StoredRun) -> dict[str, Any]:
 
 
 def placeholder(run: StoredRun) -> dict[str, Any]:
+    """The update for a run without a network."""
     text = PLACEHOLDERS.get(
-        run.state, "The network shows from the first budget mark on; the run has not come to it yet."
+        run.state, "The network appears at the first budget mark, which the run has not reached yet."
     )
     return {"words": "", "pictures": empty_state(text), "drawn": None}
 
 
 def render(run: StoredRun, network: NetworkFigures, theme: str) -> dict[str, Any]:
+    """The update that shows a network.
+
+    Args:
+        run: The run.
+        network: Charts of its champion.
+        theme: "light" or "dark".
+    """
     text = caption(run, network.champion_valid, network.updates, network.mark)
     return {"words": text, "pictures": drawings(network.figures, theme), "drawn": champion_key(network.champion_valid)}
 
 
 def caption(run: StoredRun, valid: float | None = None, updates: int | None = None, mark: int | None = None) -> str:
-    """Which network this is; by default the run's champion as it stands."""
+    """Which network is shown; by default the run's champion so far.
+
+    Args:
+        run: The run.
+        valid: Validation loss of the network.
+        updates: Updates of the trainer when it was found.
+        mark: Budget mark at which it was found.
+    """
     loss = run.champion_valid if valid is None else valid
     lead = LEAD.get(run.state, "The best network so far")
     known = "" if loss is None else f": validation loss {rounded(loss)}"
@@ -111,5 +128,5 @@ def caption(run: StoredRun, valid: float | None = None, updates: int | None = No
 
 
 def champion_key(valid: float | None) -> str | None:
-    """What tells a champion from the next one: there is a new one where this is lower. None where there is none."""
+    """Identifies a champion: a new one always has a lower validation loss. None without one."""
     return None if valid is None else repr(float(valid))

@@ -1,4 +1,4 @@
-"""What the page of a run is made of."""
+"""Parts of a run's page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ACTIONS = {"cancel": ("queued", "running"), "resume": ("failed", "cancelled"), "
 
 
 def top(context: PageContext, run: StoredRun) -> list[Component]:
-    """Title, state, progress."""
+    """Title, state, progress and losses."""
     rest = f", about {time_left(run)} left" if time_left(run) else ""
     words = f"mark {run.mark or 0} of {run.budget.get('marks', 100)}{rest}"
     who = f"{run.experiment} · {run.task} · {run.network} · {run.trainer} · seed {run.seed}"
@@ -56,7 +56,7 @@ def top(context: PageContext, run: StoredRun) -> list[Component]:
 
 
 def actions(context: PageContext, run: StoredRun) -> Component:
-    """What may be done with it; buttons show to those whose token may."""
+    """Buttons and links of a run. Only users who may press the buttons see them."""
     shown = {} if context.caller.has_scope("submit") else {"display": "none"}
     buttons = [
         dmc.Button(
@@ -88,7 +88,7 @@ def curve_panel(context: PageContext) -> Component:
 
 
 def about(context: PageContext, run: StoredRun) -> Component:
-    """What was asked for, and what computed it."""
+    """The spec of a run, and the machine that computed it."""
     machine = context.store.result(run.id).environment if run.state == "succeeded" else {}
     spec = {name: value for name, value in run.fragments.items() if value is not None}
     spec |= {"seed": run.seed, "budget": run.budget}
@@ -100,7 +100,7 @@ def about(context: PageContext, run: StoredRun) -> Component:
                     html.H2("Machine and versions"),
                     html.Pre(yaml.safe_dump(machine, sort_keys=False))
                     if machine
-                    else empty_state("Known when the run has succeeded."),
+                    else empty_state("Known once the run has succeeded."),
                     facts(
                         {"created": timestamp(run.created), "started": timestamp(run.started),
                          "finished": timestamp(run.finished),

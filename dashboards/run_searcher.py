@@ -1,4 +1,4 @@
-"""What a run's trainer says of itself, as charts that grow while the run is live."""
+"""Charts of the trainer's own numbers (step size, condition, …), which grow while the run is live."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from evornn.experiments.reporting.palette import template
 from evornn.training.records import Row
 
 TAB = "Searcher"
-PATIENCE_MS = 10 * LIVE_MS  # until another look, where one is not answered
-NONE = "This trainer reports no numbers of its own, or the run has not come to its first mark."
+PATIENCE_MS = 10 * LIVE_MS  # until a request that is not answered is repeated
+NONE = "This trainer reports no numbers of its own, or the run has not reached its first mark."
 
 
 def panel(context: PageContext) -> Component:
-    """Empty, until somebody looks at it."""
+    """The panel, empty until it is opened."""
     empty = chart(run_charts.searcher([], [], theme=context.theme), context.theme, TAB, id="run-searcher-chart")
     return html.Div(
         [
@@ -33,6 +33,8 @@ def panel(context: PageContext) -> Component:
 
 
 def install(app: Dash, context: PageContext) -> None:
+    """Register the callback of the panel."""
+
     @app.callback(
         output=dict(
             figure=Output("run-searcher-chart", "figure"),
@@ -65,13 +67,26 @@ def install(app: Dash, context: PageContext) -> None:
 
 
 def is_behind(seen: Mapping[str, Any], x: str, mark: int | None) -> bool:
-    """Whether what was seen is the beginning of what there is: the axis is the same, and the run wasn't begun anew."""
+    """Whether the charts can be extended: they have the same axis, and the run has not started over.
+
+    Args:
+        seen: Position of the page.
+        x: The chosen axis.
+        mark: Last mark of the run.
+    """
     return bool(seen) and seen["x"] == x and seen["mark"] <= (mark or 0)
 
 
 def new_points(context: PageContext, number: int, x: str, seen: Mapping[str, Any]) -> dict[str, Any]:
-    """The points that the charts lack; all anew where there is another number, and whenever there are twice as many
-    points, because with more of them an axis may become logarithmic."""
+    """The update by new rows. The charts are redrawn if the trainer reports a further number, and whenever the points
+    have doubled, because an axis may then become logarithmic.
+
+    Args:
+        context: The page's context.
+        number: Number of the run.
+        x: The chosen axis.
+        seen: Position of the page; empty: draw new charts.
+    """
     if not seen:
         return full_charts(context.store.curve(number), x, context.theme)
     rows = context.store.curve(number, after=seen["mark"])
@@ -86,7 +101,13 @@ def new_points(context: PageContext, number: int, x: str, seen: Mapping[str, Any
 
 
 def full_charts(rows: Sequence[Row], x: str, theme: str) -> dict[str, Any]:
-    """New charts, one below the other."""
+    """The update that draws new charts, one below the other.
+
+    Args:
+        rows: All rows of the run.
+        x: The chosen axis.
+        theme: "light" or "dark".
+    """
     names = run_charts.searcher_names(rows)
     figure = run_charts.searcher(rows, names, x, theme).update_layout(template=template(theme))
     seen = {"x": x, "mark": rows[-1].mark if rows else 0, "points": len(rows), "drawn": len(rows), "names": names}

@@ -1,4 +1,4 @@
-"""Runs: a grid over all of them; pages, filters and order come from the server, rows in view move by themselves."""
+"""Runs: a grid of all runs. The server pages, filters and sorts it; visible rows update themselves."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from evornn.experiments.analysis.narrative import number, plural
 from evornn.store.filters import RunFilter
 from evornn.store.records import StoredRun
 
-BLOCK_SIZE = 100  # rows that are asked for at once
-MAX_LIVE_ROWS = 60  # rows in view that are looked at again
+BLOCK_SIZE = 100  # rows per request
+MAX_LIVE_ROWS = 60  # visible rows that are updated
 EQUAL = {"filterOptions": ["equals"], "maxNumConditions": 1, "debounceMs": 300, "suppressAndOrCondition": True}
 FILTERS = tuple(field.name for field in fields(RunFilter))
 COLUMNS: tuple[tuple[str, str, dict[str, Any]], ...] = (  # field, title, more
@@ -41,7 +41,7 @@ COLUMNS: tuple[tuple[str, str, dict[str, Any]], ...] = (  # field, title, more
     ("created", "Created (UTC)", {"width": 180}),
 )
 
-CELLS: dict[str, Callable[[StoredRun], Any]] = {  # of columns that show something else than the run's field
+CELLS: dict[str, Callable[[StoredRun], Any]] = {  # columns that don't show a field of the run as it is
     "run": lambda run: run.id,
     "share": lambda run: round(progress_share(run), 3),
     "left": time_left,
@@ -52,6 +52,7 @@ CELLS: dict[str, Callable[[StoredRun], Any]] = {  # of columns that show somethi
 
 
 def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
+    """The page; the query sets filters of the grid."""
     if not context.store.jobs(limit=1):
         submit = dcc.Link("Submit the first experiment", href=context.link("submit"))
         return html.Section([heading("Runs"), empty_state("There are no runs yet.", submit)])
@@ -77,7 +78,7 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
 
 
 def grid(filters: Mapping[str, Any]) -> Any:
-    """The grid itself; its filters are whole names."""
+    """The grid. Its filters match whole names."""
     filtered = {"filter": "agTextColumnFilter", "filterParams": EQUAL, "floatingFilter": True}
     columns = [
         {"field": field, "headerName": title, **(filtered if field in FILTERS else {}), **more}
@@ -105,6 +106,7 @@ def grid(filters: Mapping[str, Any]) -> Any:
 
 
 def install(app: Dash, context: PageContext) -> None:
+    """Register the callbacks of the page."""
     groups.install(app, context)
     job.install(app, context)
 
@@ -149,7 +151,7 @@ def install(app: Dash, context: PageContext) -> None:
 
 
 def page(context: PageContext, request: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """A part of the list, and how many runs match. Raises UnknownName for a state that there isn't."""
+    """The requested rows, and how many runs match. Raises UnknownName for an unknown state."""
     which: dict[str, Any] = {
         name: str(model.get("filter", "")).strip()
         for name, model in (request.get("filterModel") or {}).items()
@@ -169,7 +171,7 @@ def page(context: PageContext, request: Mapping[str, Any]) -> tuple[dict[str, An
 
 
 def order(model: Any) -> str:
-    """The newest first, unless a column's head was clicked."""
+    """The order of the rows: newest first, unless the user sorts by a column."""
     known = {field for field, _, more in COLUMNS if more.get("sortable", True)}
     if not model or model[0].get("colId") not in known:
         return "-id"
@@ -178,7 +180,7 @@ def order(model: Any) -> str:
 
 
 def row(context: PageContext, run: StoredRun) -> dict[str, Any]:
-    """A run as the grid shows it: numbers for reading, what is not known as nothing."""
+    """A run as a row of the grid: rounded numbers, unknown values empty."""
     cells = {field: CELLS[field](run) if field in CELLS else _cell(getattr(run, field)) for field, *_ in COLUMNS}
     return {"id": str(run.id), "link": context.link(f"run/{run.id}"), **cells}
 

@@ -1,4 +1,4 @@
-"""What the page for submitting makes of what was written: a spec, its cost, and which input an error is about."""
+"""Preview of a spec on the page Submit: its parsed text, its cost, and the input that an error refers to."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from evornn.settings import BadSetting
 
 
 def read(text: str) -> dict[str, Any]:
-    """A spec that somebody wrote here. Raises EvornnError."""
+    """Parse the text of a spec. Raises EvornnError."""
     if len(text.encode()) > YAML_LIMIT:
-        raise EvornnError(f"larger than {YAML_LIMIT:,} bytes, which a spec may have here")
+        raise EvornnError(f"larger than {YAML_LIMIT:,} bytes, the limit of a spec here")
     data = parse(text, "spec")
     check_storable(data)
     return data
 
 
 def costs(estimate: Estimate) -> Component:
+    """The cost of a spec."""
     fewest, most = estimate.parameters
     return facts(
         {
             "runs": f"{estimate.runs:,}",
-            "parameters of a network": f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}",
-            "network steps in all": number(estimate.network_steps),
-            "computing time in all": "not known: no like run has ended" if estimate.seconds is None
+            "parameters per network": f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}",
+            "network steps in total": number(estimate.network_steps),
+            "computing time in total": "unknown: no similar run has finished" if estimate.seconds is None
             else f"about {duration(estimate.seconds)} on one core",
         }
     )  # fmt: skip
@@ -44,7 +45,17 @@ def costs(estimate: Estimate) -> Component:
 def mark_errors(
     error: EvornnError, kinds: Mapping[str, Sequence[str]], ids: Sequence[Any], parts: Sequence[Any]
 ) -> Any:
-    """The error at the input it is about, where there is one."""
+    """Place an error at the input that it refers to, if there is one.
+
+    Args:
+        error: The error.
+        kinds: Part → chosen kinds.
+        ids: Ids of the inputs of settings.
+        parts: Ids of the choices of kinds.
+
+    Returns:
+        A message or None for each of `ids`, and for each of `parts`.
+    """
     where = form.field_of(error.field, kinds) if isinstance(error, BadSetting) else None
     text = error.problem if isinstance(error, BadSetting) else None
     input_errors = [text if where == (one["part"], one["kind"], one["name"]) else None for one in ids]
@@ -53,17 +64,19 @@ def mark_errors(
 
 
 def make_settings(texts: Sequence[str | None], ids: Sequence[Mapping[str, str]]) -> list[Setting]:
+    """The inputs of settings with their texts."""
     return [Setting(one["part"], one["kind"], one["name"], text or "") for text, one in zip(texts, ids, strict=True)]
 
 
 def kinds_by_part(
     kinds: Sequence[Sequence[str] | None], parts: Sequence[Mapping[str, str]]
 ) -> dict[str, Sequence[str]]:
+    """Part → chosen kinds."""
     return {one["part"]: names or [] for names, one in zip(kinds, parts, strict=True)}
 
 
 def decode_upload(contents: str) -> str:
-    """What an uploaded file holds. Raises EvornnError."""
+    """The text of an uploaded file. Raises EvornnError."""
     try:
         return b64decode(contents.partition(",")[2]).decode("utf-8")
     except (ValueError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Submit: a form from the catalog that shows the YAML it will send and what it would cost; or YAML as it is."""
+"""Submit: a form made from the catalog, the YAML that it produces and its cost; or YAML written by hand."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ KINDS = {"type": "kinds", "part": ALL}
 
 
 def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
+    """The page: the form beside the preview."""
     return html.Section([heading("Submit"), html.Div([spec_form(), preview(context)], className="columns")])
 
 
@@ -43,14 +44,14 @@ def spec_form() -> Component:
                 [
                     dmc.NumberInput(id="submit-seeds", label="Seeds", value=5, min=1, allowDecimal=False, debounce=300),
                     dmc.NumberInput(
-                        id="submit-steps", label="Budget of a run, in network steps", value=1_000_000, min=1,
+                        id="submit-steps", label="Budget per run, in network steps", value=1_000_000, min=1,
                         allowDecimal=False, thousandSeparator=",", debounce=300,
                     ),
                 ],
                 className="row",
             ),
             dcc.Upload(
-                html.Button(f"A series of your own: choose or drop a CSV file (at most {MAX_BYTES:,} bytes)"),
+                html.Button(f"Your own series: choose or drop a CSV file (at most {MAX_BYTES:,} bytes)"),
                 id="submit-csv", className="upload", accept=".csv", max_size=MAX_BYTES,
             ),
             html.Div(id="submit-kept", role="status"),
@@ -59,12 +60,12 @@ def spec_form() -> Component:
 
 
 def preview(context: PageContext) -> Component:
-    """What the form says, and what it would cost."""
+    """The spec that the form makes, and its cost."""
     may = context.caller.has_scope("submit")
     return html.Div(
         [
             dmc.Textarea(
-                id="submit-yaml", label="The spec, as it will be sent; the form writes it, and you may too",
+                id="submit-yaml", label="The spec to submit; the form fills it in, and you can edit it",
                 autosize=True, minRows=12, maxRows=30, debounce=500, className="yaml", spellCheck=False,
             ),
             dcc.Upload(
@@ -73,13 +74,15 @@ def preview(context: PageContext) -> Component:
             ),
             html.Div(id="submit-cost", role="status"),
             dmc.Button("Submit", id="submit-go", disabled=True, style={} if may else {"display": "none"}),
-            *([] if may else [error_message("This token may only read.")]),
+            *([] if may else [error_message("This token can only read.")]),
             dcc.Store(id="submit-key", data=uuid4().hex),
         ]
     )  # fmt: skip
 
 
 def install(app: Dash, context: PageContext) -> None:
+    """Register the callbacks of the page."""
+
     @app.callback(
         Output({"type": "settings", "part": MATCH}, "children"),
         Input({"type": "kinds", "part": MATCH}, "value"),
@@ -136,7 +139,7 @@ def install(app: Dash, context: PageContext) -> None:
         prevent_initial_call=True,
     )
     def send(clicks: int | None, text: str, key: str) -> Any:
-        """The same page sends the same spec once, however often the button is pressed."""
+        """Submit the spec. The page's key makes sure that it is submitted once, however often the button is pressed."""
         if not clicks:
             return no_update, no_update
         context.require_scope("submit")
@@ -163,7 +166,7 @@ def install(app: Dash, context: PageContext) -> None:
         context.require_scope("submit")
         dataset = save_upload(context.service.policy or SubmissionPolicy(), name, b64decode(contents.partition(",")[2]))
         columns = facts({"path": dataset.name, "rows": f"{dataset.rows:,}", "columns": ", ".join(dataset.columns)})
-        return [html.P("Kept. Choose the task csv, and name it:"), columns]
+        return [html.P("Saved. Choose the task csv with this path:"), columns]
 
 
 PAGE = DashboardPage("Submit", "submit", layout, install)

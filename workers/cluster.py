@@ -1,6 +1,6 @@
-"""Connecting to Ray: a private one on this machine, or a cluster that exists.
+"""Connects to Ray: a private one on this machine, or an existing cluster.
 
-Ray reads how to authenticate when it is first imported, so this module sets the environment before.
+Ray reads its authentication settings when it is first imported, so this module sets them in the environment before.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from evornn.workers.probe import probe
 
 log = logging.getLogger(__name__)
 
-GRACE = 120.0  # seconds without change until a cluster is taken for complete: nodes of one that starts come one by one
-HEALTH = {  # Ray's head asks its nodes once a second; by default a dead one is noticed after half a minute
+GRACE = 120.0  # seconds without change until a cluster counts as complete: its nodes start one by one
+HEALTH = {  # Ray's head checks its nodes once a second; its defaults notice a dead node after half a minute
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "2000",
@@ -34,11 +34,18 @@ HEALTH = {  # Ray's head asks its nodes once a second; by default a dead one is 
 
 @contextmanager
 def executor(address: str | None = None, workers: int | None = None, slots: int | None = None) -> Iterator[Executor]:
-    """An executor on the cluster at `address`; without one on a Ray of our own with `workers` CPUs (None: all).
+    """Create an executor on a Ray cluster.
 
-    It fills `slots` CPUs (None: as many as there are).
+    Args:
+        address: Address of the cluster, host:port; None: a private Ray on this machine.
+        workers: CPUs of a private Ray; None: all.
+        slots: Fill so many CPUs; None: as many as the cluster has.
 
-    Raises EvornnError when the cluster can't be reached.
+    Yields:
+        The executor.
+
+    Raises:
+        EvornnError: Ray is not installed, or the cluster can't be reached.
     """
     prepare(address)
     with _keep_sigterm_handler():
@@ -54,7 +61,7 @@ def executor(address: str | None = None, workers: int | None = None, slots: int 
 
 @contextmanager
 def _keep_sigterm_handler() -> Iterator[None]:
-    """Ray puts its own handler in the place of whatever SIGTERM did before; that one aborts with a stack trace."""
+    """Restore the handler of SIGTERM, which Ray replaces by its own, which aborts with a stack trace."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -64,11 +71,11 @@ def _keep_sigterm_handler() -> Iterator[None]:
 
 
 def prepare(address: str | None) -> None:
-    """Set Ray's environment, before anything imports Ray (EvoTorch does).
+    """Set Ray's environment variables, before anything imports Ray (EvoTorch does).
 
-    A Ray of our own gets a token that only this user can read (Ray's own file is readable by all). A cluster that wants
-    a token takes it from Ray's own settings, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH.
-    Raises EvornnError when Ray is not installed.
+    A private Ray gets a token that only this user can read (Ray's own file is readable by all). The token of a cluster
+    comes from Ray's own settings, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH. Raises EvornnError if Ray is not
+    installed.
     """
     if find_spec("ray") is None:
         raise EvornnError("Ray is not installed: pip install ray, or use --workers 0 to run in this process")
@@ -120,13 +127,13 @@ def _write_token(file: Path) -> Path:
 
 
 def _start(workers: int | None) -> None:
-    """A Ray of our own, reachable from this machine only and, unless Ray was imported earlier, with our token only."""
+    """Start a private Ray. Only this machine can reach it and, unless Ray was imported before, only with our token."""
     if os.environ.get("RAY_AUTH_MODE") != "token":
         log.warning("ray was imported before evornn could set its token: the local Ray runs without one")
     import ray
 
     if ray.is_initialized():
-        raise EvornnError("this process is connected to a Ray already: call ray.shutdown() first")
+        raise EvornnError("this process is already connected to a Ray: call ray.shutdown() first")
     ray.init(
         address="local",
         num_cpus=workers,
@@ -146,13 +153,13 @@ def _connect(address: str) -> None:
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise EvornnError(
-            f"no Ray cluster at {address} that lets us in ({reason}): check the address, and that RAY_AUTH_MODE=token "
+            f"can't connect to a Ray cluster at {address} ({reason}): check the address, and that RAY_AUTH_MODE=token "
             "and RAY_AUTH_TOKEN_PATH name the cluster's token; or leave the address out to run here"
         ) from None
 
 
 def _check_reachable(address: str) -> None:
-    """Ray tries for minutes to reach a machine that isn't there: find out first."""
+    """Check that the head can be reached, since Ray would try for minutes. Raises EvornnError."""
     if not address.rpartition(":")[2].isdigit():  # auto, or a name that Ray resolves
         return
     try:

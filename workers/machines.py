@@ -1,4 +1,4 @@
-"""What the cluster has, asked once a second, and whether it is still there at all."""
+"""Monitors the cluster: its machines, polled once a second, and whether it is still alive."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from evornn.service.executors.machines import this_machine
 from evornn.store.records import Machine
 from evornn.workers.probe import probe
 
-POLL_INTERVAL = 1.0  # seconds between two looks
-MAX_FAILED_PROBES = 3  # in vain, in a row: then the head is dead
+POLL_INTERVAL = 1.0  # seconds between two polls
+MAX_FAILED_PROBES = 3  # in a row, after which the head counts as dead
 
 
 class ClusterMonitor:
-    """The cluster's machines. For `grace` seconds after its last change a cluster may still grow."""
+    """The cluster's machines. A cluster counts as complete once it hasn't changed for `grace` seconds."""
 
     def __init__(self, grace: float) -> None:
         self._context = ray.get_runtime_context()
         self._grace, self._last_change, self._last_poll, self._failed_probes = grace, time.monotonic(), 0.0, 0
         self._capacities: dict[str, ResourceSet] = {}
-        self.machines: list[Machine] = []  # the same with what is in use
+        self.machines: list[Machine] = []  # the same, with their load
         self._refresh()
 
     def poll(self) -> None:
-        """Look again if the last time was a while ago. Raises EvornnError when the cluster is gone."""
+        """Refresh if the last poll was long enough ago. Raises EvornnError when the cluster is gone."""
         if time.monotonic() - self._last_poll < POLL_INTERVAL:
             return
         self._last_poll = time.monotonic()
@@ -48,18 +48,21 @@ class ClusterMonitor:
 
     @property
     def capacity(self) -> ResourceSet:
+        """CPUs and GPUs of all machines together."""
         have = self._capacities.values()
         return ResourceSet(sum(has.cpus for has in have), sum(has.gpus for has in have))
 
     @property
     def may_grow(self) -> bool:
+        """Whether the cluster has changed lately, so that further machines may still join."""
         return time.monotonic() - self._last_change < self._grace
 
     def has_room_for(self, needs: ResourceSet) -> bool:
-        """Whether some machine is large enough."""
+        """Whether a machine is large enough, free or not."""
         return any(has.cpus >= needs.cpus and has.gpus >= needs.gpus for has in self._capacities.values())
 
     def rejection_reason(self, needs: ResourceSet) -> str:
+        """Why a run that no machine is large enough for is rejected."""
         most = max((has.cpus for has in self._capacities.values()), default=0)
         return (
             f"resources: no machine has {needs.cpus:g} CPUs and {needs.gpus:g} GPUs for a run (at most {most:g} CPUs): "
@@ -81,7 +84,7 @@ class ClusterMonitor:
 
 
 def _machine(node: Mapping[str, Any], free: Mapping[str, float], is_local: bool) -> Machine:
-    """A node of Ray's. Of others than this process's Ray tells how much memory they began with, not what is in use."""
+    """A node of Ray. Of nodes other than this process's, Ray reports the memory at their start, not its use."""
     have = node["Resources"]
     cpus, gpus = have.get("CPU", 0.0), have.get("GPU", 0.0)
     memory = int(have.get("memory", 0) + have.get("object_store_memory", 0)) or None

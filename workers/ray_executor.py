@@ -1,4 +1,4 @@
-"""Runs on Ray: each run is one task that yields its updates, so the loop travels to where the data is."""
+"""Executes runs on Ray: each run is one task that yields its events, so the loop runs where the data is."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from evornn.training.environment import versions
 from evornn.workers.machines import ClusterMonitor
 from evornn.workers.remote import compute
 
-MAX_OVERSIZED = 8  # runs that wait for a larger machine; while there are more, no others are taken
+MAX_OVERSIZED = 8  # runs waiting for a larger machine; with more of them, no others are accepted
 CANCEL_INTERVAL = 1.0  # seconds between two requests to stop a run
 FETCH_TIMEOUT = 10.0  # seconds for the transfer of an update from a node that may have died
 
 
 class RayExecutor:
-    """Computes runs on the Ray that this process is connected to (see `evornn.workers.cluster`).
+    """Computes runs on the Ray cluster that this process is connected to (see `evornn.workers.cluster`).
 
-    It takes as many runs as fill the CPUs and GPUs that the cluster has now, or `slots` CPUs, which lets a cluster grow
-    that adds machines when runs wait. A run that no machine can take is refused once the cluster hasn't changed for
-    `grace` seconds.
+    It accepts as many runs as fill the cluster's present CPUs and GPUs, or `slots` CPUs: an autoscaling cluster adds
+    machines only while runs wait. A run that is too large for every machine is rejected once the cluster hasn't changed
+    for `grace` seconds.
     """
 
     def __init__(self, slots: int | None = None, grace: float = 0.0) -> None:
         self._slots, self._monitor = slots, ClusterMonitor(grace)
         self._streams: dict[Any, Assignment] = {}  # Ray's generator → run
-        self._stop_requests: dict[Attempt, bool] = {}  # by force or not
+        self._stop_requests: dict[Attempt, bool] = {}  # whether by force
         self._last_cancel = time.monotonic()
 
     @property
     def available_resources(self) -> ResourceSet:
+        """What the accepted runs leave of the cluster, or of `slots`. Oversized runs don't count: they can't run."""
         capacity = self._monitor.capacity
         fitting = [a.total_resources for a in self._streams.values() if self._monitor.has_room_for(a.shard_resources)]
         if len(self._streams) - len(fitting) > MAX_OVERSIZED:
             return ResourceSet(0, 0)
         cpus = (self._slots or max(1, capacity.cpus)) - sum(run.cpus for run in fitting)
-        # Without any GPU, runs that need one are still taken in turn: they wait for one to come, or are refused.
+        # Without any GPU, runs that need one are still accepted: they wait for a machine with one, or are rejected.
         return ResourceSet(cpus, capacity.gpus - sum(run.gpus for run in fitting) if capacity.gpus else cpus)
 
     @property
@@ -50,12 +51,13 @@ class RayExecutor:
         return self._monitor.machines
 
     def start(self, assignment: Assignment) -> None:
+        """Submit a task to Ray, which waits for the resources."""
         resources = {"num_cpus": assignment.shard_resources.cpus, "num_gpus": assignment.shard_resources.gpus}
         task = compute.options(**resources, name=f"run {assignment.attempt.run}")
         self._streams[task.remote(assignment, versions())] = assignment
 
     def events(self, timeout: float) -> list[ExecutorEvent]:
-        """Raises EvornnError when the cluster is gone."""
+        """See `Executor.events`. Raises EvornnError when the cluster is gone."""
         self._monitor.poll()
         self._repeat_cancels()
         rejections = self._reject_oversized()
@@ -64,21 +66,21 @@ class RayExecutor:
             return rejections
         targets = self._wait_targets()
         ready, _ = ray.wait(list(targets), num_returns=1, timeout=timeout)
-        if ready:  # take what else is there
+        if ready:  # take all others that are ready, too
             ready, _ = ray.wait(list(targets), num_returns=len(targets), timeout=0)
         return rejections + self._collect([targets[target] for target in ready])
 
     def _wait_targets(self) -> dict[Any, Any]:
-        """What to wait for → its stream: the next word, or the end of a run that was stopped. Ray calls such a stream
-        ready before that, and its next word would then be waited for without limit if the run began all the same."""
+        """What to wait for → its stream: the next event, or the end of a run that was asked to stop. Ray reports the
+        stream of such a run as ready too early; `next` would then block without limit if the run starts anyway."""
         return {
             stream.completed() if assignment.attempt in self._stop_requests else stream: stream
             for stream, assignment in self._streams.items()
         }
 
     def _collect(self, ready: list[Any]) -> list[ExecutorEvent]:
-        """The next word of each, as far as they can be had in time: the rest is for the next call, since who hears
-        nothing of this process for long takes it for stuck."""
+        """The next event of each stream, as far as time allows; the rest is left to the next call, because a process
+        that reports nothing for long is taken for stuck."""
         events, until = list[ExecutorEvent](), time.monotonic() + FETCH_TIMEOUT
         for stream in ready:
             events.append(self._next(stream))
@@ -87,13 +89,14 @@ class RayExecutor:
         return events
 
     def stop(self, attempt: Attempt, force: bool = True) -> None:
+        """Ask Ray to stop a run, or to kill its process."""
         for stream, assignment in self._streams.items():
             if assignment.attempt == attempt:
                 self._stop_requests[attempt] = force
                 ray.cancel(stream, force=force)
 
     def _repeat_cancels(self) -> None:
-        """Stop again what was to be stopped: Ray may lose that when a run is just about to begin."""
+        """Repeat requests to stop: Ray may lose one while a run is just starting."""
         if time.monotonic() - self._last_cancel < CANCEL_INTERVAL:
             return
         self._last_cancel = time.monotonic()
@@ -102,10 +105,11 @@ class RayExecutor:
                 ray.cancel(stream, force=self._stop_requests[assignment.attempt])
 
     def close(self) -> None:
+        """Disconnect from Ray; a private Ray ends."""
         ray.shutdown()
 
     def _reject_oversized(self) -> list[ExecutorEvent]:
-        """What no machine can take: Ray would wait for ever for one that isn't there."""
+        """Reject runs that are too large for every machine, which Ray would keep waiting for ever."""
         if self._monitor.may_grow:
             return []
         oversized = {
@@ -123,9 +127,9 @@ class RayExecutor:
         attempt = self._streams[stream].attempt
         try:
             event: ExecutorEvent = ray.get(next(stream), timeout=FETCH_TIMEOUT)
-        except StopIteration:  # without a last word: stopped as it began
+        except StopIteration:  # no final event: it was stopped while starting
             event = self._end_event(attempt, "machine", "the run ended without a result")
-        except RayTaskError as error:  # raised over there, say because evornn is not installed
+        except RayTaskError as error:  # raised on the worker, for instance because evornn is not installed
             event = self._end_event(attempt, "error", f"{type(error.cause).__name__}: {error.cause}")
         except RayError as error:
             if isinstance(error, GetTimeoutError):
@@ -137,5 +141,5 @@ class RayExecutor:
         return event
 
     def _end_event(self, attempt: Attempt, cause: Cause, reason: str) -> EndEvent:
-        """Whatever a run that was to be stopped ends with, that is why."""
+        """The end of a run; if it was asked to stop, that is the cause, whatever it ended with."""
         return EndEvent(attempt, "stopped") if attempt in self._stop_requests else EndEvent(attempt, cause, reason)

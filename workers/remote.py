@@ -1,4 +1,4 @@
-"""What Ray runs on a worker: one assignment, if the worker is of the dispatcher's version."""
+"""The task that Ray runs on a worker: one assignment, if the worker has the dispatcher's version of evornn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @ray.remote(max_retries=0, num_returns="streaming", runtime_env=SINGLE_THREADED)
 def compute(assignment: Assignment, dispatcher: Mapping[str, Any]) -> Iterator[ExecutorEvent]:
-    """A run on a worker. `asking`: the versions of the dispatcher."""
+    """Compute a run and yield its events. `dispatcher`: the versions of the dispatcher, see `environment.versions`."""
     from evornn.service.executors.execution import perform
 
     try:
@@ -35,7 +35,7 @@ def compute(assignment: Assignment, dispatcher: Mapping[str, Any]) -> Iterator[E
 
 
 def _annotate(event: ExecutorEvent, mismatches: list[str]) -> ExecutorEvent:
-    """A result's environment says how its worker differs from the dispatcher."""
+    """Record in a result's environment how its worker differs from the dispatcher."""
     if not mismatches or not isinstance(event, ProgressEvent) or event.update.result is None:
         return event
     result = event.update.result

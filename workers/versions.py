@@ -1,5 +1,5 @@
-"""Does a worker run the same evornn as the dispatcher? Each run asks, and both sides have known the answer since they
-started: it costs a comparison of a few strings."""
+"""Checks for every run that its worker has the dispatcher's version of evornn. Both sides know their versions from the
+start, so it costs a comparison of a few strings."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ NUMERIC_LIBRARIES = ("numpy", "torch", "numba", "scipy", "cma", "evotorch", "gym
 
 
 class VersionMismatch(EvornnError):
-    """A worker has another evornn than the dispatcher that asks it."""
+    """A worker has another version of evornn than its dispatcher."""
 
 
 def check_versions(dispatcher: Mapping[str, Any], worker: Mapping[str, Any]) -> list[str]:
-    """How this worker differs from the dispatcher in what may change bits, but not what a run means: see `differences`.
-    Both are what `training.environment.versions` says. Raises OtherVersion where it is another evornn."""
+    """Compare the versions of both sides, each from `training.environment.versions`. Returns the `differences`, which
+    may change bits of a result but not its meaning. Raises VersionMismatch if the worker has another evornn."""
     if dispatcher["evornn"] != worker["evornn"]:
         raise VersionMismatch(
             f"this worker has evornn {worker['evornn']} and the dispatcher {dispatcher['evornn']}: install the same "
@@ -27,7 +27,8 @@ def check_versions(dispatcher: Mapping[str, Any], worker: Mapping[str, Any]) -> 
 
 
 def differences(dispatcher: Mapping[str, Any], worker: Mapping[str, Any]) -> list[str]:
-    """["numpy 2.4.5 here, 2.4.6 where it was asked", …], of the libraries and of the commit of the source tree."""
+    """Differences in numeric libraries and in the commit of the source tree:
+    ["numpy 2.4.5 on the worker, 2.4.6 on the dispatcher", …]."""
     theirs, ours = ({**side["libraries"], "commit": side["commit"]} for side in (dispatcher, worker))
     pairs = [(name, ours.get(name) or "none", theirs.get(name) or "none") for name in ("commit", *NUMERIC_LIBRARIES)]
-    return [f"{name} {mine} here, {yours} where it was asked" for name, mine, yours in pairs if mine != yours]
+    return [f"{name} {mine} on the worker, {yours} on the dispatcher" for name, mine, yours in pairs if mine != yours]

@@ -1,4 +1,4 @@
-// What the frame does in the browser: theme, lost connections, the menu. Nothing here comes from elsewhere.
+// The frame in the browser: theme, lost connections, the menu.
 (() => {
   const THEME = "theme";
   const cookie = () => document.cookie.split("; ").find((part) => part.startsWith(THEME + "="))?.split("=")[1];
@@ -7,10 +7,10 @@
     document.documentElement.dataset.mantineColorScheme = theme;
     document.body.dataset.agThemeMode = theme; // of the grids
   };
-  // Before the layout is asked for, so that the server draws its charts for the theme at once.
+  // Before the layout is requested, so that the server draws its charts for this theme.
   keep(cookie() ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
 
-  // Whether the server answers, and whether the session still lasts, shows in the requests that pages make anyway.
+  // The requests that pages make anyway show whether the server responds and the session is still valid.
   const ask = window.fetch;
   const lost = (yes) => {
     const message = document.getElementById("lost");
@@ -28,7 +28,7 @@
     }
   };
 
-  // Inputs for files get the words around them as their name, for those who can't see these.
+  // Inputs for files get the text around them as their label for screen readers.
   new MutationObserver(() => {
     for (const input of document.querySelectorAll("input[type=file]:not([aria-label])")) {
       input.setAttribute("aria-label", input.parentElement.textContent);

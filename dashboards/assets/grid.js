@@ -1,4 +1,4 @@
-// Cells of the grid of runs, and its live rows. Values are put in as text, never as markup.
+// Cells of the grid of runs, and its live rows. Values are inserted as text, never as markup.
 (() => {
   const cells = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
   const go = (event) => {
@@ -26,17 +26,17 @@
     try {
       return window.dash_ag_grid.getApi("runs");
     } catch {
-      return null; // not there yet, or no more
+      return null; // not created yet, or removed
     }
   };
   const functions = (window.dash_clientside = window.dash_clientside || {});
   functions.grid = {
-    // The numbers of the rows in view that may still change.
+    // Numbers of the visible rows that may still change.
     moving: () => {
       const rows = (grid()?.getRenderedNodes() ?? []).map((node) => node.data);
       return rows.filter((row) => row && !ENDED.includes(row.state)).map((row) => row.run);
     },
-    // New values for rows in view; when the list itself has grown, all rows are asked for again.
+    // New values for visible rows; if the list itself has grown, all rows are requested again.
     fresh: (news) => {
       for (const row of news?.rows ?? []) grid()?.getRowNode(row.id)?.setData(row);
       if (news?.again) grid()?.refreshInfiniteCache();

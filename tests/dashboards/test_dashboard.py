@@ -99,7 +99,7 @@ def grows(page: Page, beyond: int) -> int:
 def test_a_run_from_its_spec_to_its_comparison(page: Page, server: Server, tmp_path: Path) -> None:
     tools.log_in(page, server, "submit")
     expect(page.locator("#submit-cost")).to_contain_text("10 M")  # of what the form begins with
-    page.get_by_label("The spec, as it will be sent").fill(LONG)
+    page.get_by_label("The spec to submit").fill(LONG)
     expect(page.locator("#submit-cost")).to_contain_text("1e+03 G")
     page.locator("#submit-go").click()
 

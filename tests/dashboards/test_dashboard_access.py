@@ -144,12 +144,12 @@ def test_scopes_are_respected_by_every_action(app: Any, store: Store) -> None:
     readers, others = (app.test_client() for _ in range(2))
     for action in ("cancel", "retry", "resume"):
         answer = act(logged_in(readers, store, "read", f"reader {action}"), action, 1)
-        assert "this token may read" in answer.text
+        assert "this token has the scope read" in answer.text
         answer = act(logged_in(others, store, "submit", f"other {action}"), action, 1)
         assert "belongs to another token" in answer.text
     assert store.run(1).state == "queued"
     answer = act(logged_in(app.test_client(), store, "admin", "boss"), "cancel", 1)
-    assert "is told to stop" in answer.text and store.run(1).state == "cancelled"
+    assert "is being cancelled" in answer.text and store.run(1).state == "cancelled"
 
 
 def test_a_job_is_changed_as_a_whole_by_those_who_may(app: Any, store: Store) -> None:
@@ -158,13 +158,13 @@ def test_a_job_is_changed_as_a_whole_by_those_who_may(app: Any, store: Store) ->
         logged_in(app.test_client(), store, scope, f"{scope} of jobs") for scope in ("read", "submit", "admin")
     )
     for action in ("cancel", "retry", "resume"):
-        assert "this token may read" in act(readers, action, owned, "job").text
+        assert "this token has the scope read" in act(readers, action, owned, "job").text
         assert "belongs to another token" in act(others, action, owned, "job").text
     assert store.job(owned).counts == {"queued": 2}
-    assert f"2 runs of job {owned} told to stop" in act(boss, "cancel", owned, "job").text
+    assert f"2 runs of job {owned} being cancelled" in act(boss, "cancel", owned, "job").text
     assert store.job(owned).counts == {"cancelled": 2}
     assert "nothing to retry" in act(boss, "retry", owned, "job").text
-    assert f"2 runs of job {owned} waiting to go on" in act(boss, "resume", owned, "job").text
+    assert f"2 runs of job {owned} queued to resume" in act(boss, "resume", owned, "job").text
     assert store.job(owned).counts == {"queued": 2}
 
 
@@ -190,7 +190,7 @@ def test_a_body_that_no_page_sends_is_refused(client: FlaskClient, store: Store,
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     answer = client.post("/_dash-update-component", data=sent, content_type="application/json", headers=HERE)
     assert answer.status_code == 400 and answer.mimetype == "application/problem+json", answer.text
-    assert "open the page again" in answer.json["detail"]
+    assert "reload the page" in answer.json["detail"]
 
 
 def test_the_body_that_a_page_sends_is_answered(client: FlaskClient, store: Store) -> None:
@@ -208,7 +208,7 @@ def test_the_cluster_shows_machines_and_what_of_them_is_in_use(client: FlaskClie
     store.heartbeat("there", 8, 0, [big])
     shown = client.post("/_dash-update-component", json=GOOD, headers=HERE).json["response"]["cluster-now"]["children"]
     text = json.dumps(shown)
-    for word in ("node-7", "3.5 of 8", "1 of 2", "32.0 of 64.0 GiB", "16.0 GiB in all", "0 of 4", "head"):
+    for word in ("node-7", "3.5 of 8", "1 of 2", "32.0 of 64.0 GiB", "16.0 GiB in total", "0 of 4", "head"):
         assert f'"{word}"' in text, word
     assert '"3.5 of 12"' in text, "a machine that two dispatchers see is one"
 

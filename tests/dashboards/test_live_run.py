@@ -106,9 +106,9 @@ def test_states_of_the_network(store: Store, said: list[tuple[Row, Checkpoint]])
     """Each says what there is to see and when, and what no mark was reached for costs no drawing."""
     desk: Any = Drawer(store)
     submitted(store)
-    assert "waits" in str(run_network.content(desk, store.run(1)))
+    assert "is queued" in str(run_network.content(desk, store.run(1)))
     claim = store.claim("me")
-    assert claim is not None and "not come to it yet" in str(run_network.content(desk, store.run(1)))
+    assert claim is not None and "not reached yet" in str(run_network.content(desk, store.run(1)))
     store.fail(1, claim.lease, "lost", retry=False)
     assert "failed before its first" in str(run_network.content(desk, store.run(1)))
     assert desk.asked == 0

@@ -325,5 +325,9 @@ def test_a_worker_with_another_evornn_refuses_a_run_at_once(cluster: Any, monkey
     assert "the dispatcher 9.9: install the same on all machines" in told.reason
     other = {**versions(), "libraries": {**versions()["libraries"], "numpy": "1.0"}}
     result = [ray.get(event) for event in compute.remote(run, other)][-1].update.result
-    assert [line for line in result.environment["unlike the dispatcher"] if "numpy" in line and "1.0 where" in line]
+    assert [
+        line
+        for line in result.environment["unlike the dispatcher"]
+        if "numpy" in line and "1.0 on the dispatcher" in line
+    ]
     assert result.genome.tobytes() == outcome(fragments(TRAINERS[0], 100_000))[1]

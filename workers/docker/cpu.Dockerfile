@@ -1,19 +1,19 @@
-# evornn for machines without a GPU: dispatcher, server, Ray head and workers are all this one image.
+# evornn for machines without a GPU: one image for dispatcher, server, Ray head and workers.
 #
 #   docker build -f workers/docker/cpu.Dockerfile -t evornn:cpu --build-arg TORCH_INDEX=ADDRESS .
 #
-# ADDRESS is that of PyTorch's own packages for CPUs (pytorch.org, "Start Locally"). Without it pip takes the usual package
-# of torch, which carries CUDA along: the image works the same and is some gigabytes larger.
+# ADDRESS is that of PyTorch's own packages for CPUs (pytorch.org, "Start Locally"). Without it pip installs the default
+# package of torch, which includes CUDA: the image works the same, but is some gigabytes larger.
 #
-# The base is pinned by tag. For builds that are the same for ever, append the digest that `docker images --digests` shows.
-# Ray wants the same Python (3.11) and the same Ray on all machines: build both images from one checkout.
+# The base is pinned by tag. For reproducible builds, append the digest that `docker images --digests` shows.
+# Ray needs the same Python (3.11) and the same Ray on all machines: build both images from one checkout.
 
 FROM python:3.11.11-slim-bookworm AS build
 ARG TORCH_INDEX=""
 WORKDIR /source
 RUN python -m venv /opt/evornn
 COPY constraints.txt ./
-# torch first, in a layer of its own: it is large and changes seldom.
+# torch first, in its own layer: it is large and rarely changes.
 RUN /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt \
     ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
 COPY pyproject.toml README.md LICENSE ./
@@ -24,7 +24,7 @@ RUN /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --con
     '.[server,tune]'
 
 FROM python:3.11.11-slim-bookworm
-# Nobody special, with the number that the first user of most machines has, so that secrets can be readable by it alone.
+# An unprivileged user. Its uid is that of the first user on most machines, so that secrets can be readable by it alone.
 RUN useradd --uid 1000 --create-home evornn && install --directory --owner evornn /var/cache/evornn /data
 COPY --from=build /opt/evornn /opt/evornn
 ENV PATH=/opt/evornn/bin:$PATH \
@@ -34,6 +34,6 @@ ENV PATH=/opt/evornn/bin:$PATH \
     RAY_AUTH_MODE=token
 USER evornn
 WORKDIR /data
-# Whether this node sees its cluster's head; what serves or dispatches says in compose how it is asked.
+# Whether this node can reach the cluster's head; docker-compose.yml overrides it for the server and the dispatcher.
 HEALTHCHECK --interval=30s --timeout=20s --start-period=60s --retries=3 CMD ["ray", "health-check"]
 CMD ["evornn", "--help"]

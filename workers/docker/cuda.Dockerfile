@@ -1,20 +1,20 @@
-# evornn for machines with NVIDIA GPUs: Ray workers that take the runs which ask for `gpus`.
+# evornn for machines with NVIDIA GPUs: Ray workers for runs that need `gpus`.
 #
 #   docker build -f workers/docker/cuda.Dockerfile -t evornn:cuda .
 #
-# torch's usual package for Linux carries the CUDA libraries, so the base needs none: the machine's NVIDIA driver and the
-# NVIDIA container toolkit are enough. `--build-arg TORCH_INDEX=ADDRESS` takes torch for another release of CUDA, where the
-# driver is too old for that one (pytorch.org, "Start Locally").
+# torch's default package for Linux includes the CUDA libraries, so the base needs none: the machine's NVIDIA driver and the
+# NVIDIA container toolkit are enough. If the driver is too old, `--build-arg TORCH_INDEX=ADDRESS` installs torch for
+# another release of CUDA (pytorch.org, "Start Locally").
 #
-# The base is pinned by tag. For builds that are the same for ever, append the digest that `docker images --digests` shows.
-# Ray wants the same Python (3.11) and the same Ray on all machines: build both images from one checkout.
+# The base is pinned by tag. For reproducible builds, append the digest that `docker images --digests` shows.
+# Ray needs the same Python (3.11) and the same Ray on all machines: build both images from one checkout.
 
 FROM python:3.11.11-slim-bookworm AS build
 ARG TORCH_INDEX=""
 WORKDIR /source
 RUN python -m venv /opt/evornn
 COPY constraints.txt ./
-# torch first, in a layer of its own: it is large and changes seldom.
+# torch first, in its own layer: it is large and rarely changes.
 RUN /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt \
     ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
 COPY pyproject.toml README.md LICENSE ./
@@ -25,7 +25,7 @@ RUN /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --con
     '.[server,tune]'
 
 FROM python:3.11.11-slim-bookworm
-# Nobody special, with the number that the first user of most machines has, so that secrets can be readable by it alone.
+# An unprivileged user. Its uid is that of the first user on most machines, so that secrets can be readable by it alone.
 RUN useradd --uid 1000 --create-home evornn && install --directory --owner evornn /var/cache/evornn /data
 COPY --from=build /opt/evornn /opt/evornn
 ENV PATH=/opt/evornn/bin:$PATH \
@@ -37,6 +37,6 @@ ENV PATH=/opt/evornn/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER evornn
 WORKDIR /data
-# Whether this node sees its cluster's head; what serves or dispatches says in compose how it is asked.
+# Whether this node can reach the cluster's head.
 HEALTHCHECK --interval=30s --timeout=20s --start-period=60s --retries=3 CMD ["ray", "health-check"]
 CMD ["evornn", "--help"]

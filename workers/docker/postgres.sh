@@ -1,7 +1,7 @@
 #!/bin/sh
-# Run once by PostgreSQL's image, when its volume is empty: the database, and the role that owns it. It is no superuser; it
-# may make roles, since `evornn query` reads as one that can do nothing else (docs/reference/store.md). Its password stands in the
-# secret `pgpass` (host:port:database:user:password), from which all of evornn's services read it.
+# PostgreSQL's image runs this once, when its volume is empty. It creates the database, and the role that owns it. The role is
+# not a superuser, but it can create roles: `evornn query` uses one that can only read (docs/reference/store.md). Its password
+# is in the secret `pgpass` (host:port:database:user:password), from which all of evornn's services read it.
 set -eu
 password=$(cut -d : -f 5 "${PGPASS_SECRET:-/run/secrets/pgpass}")
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set password="$password" --username "$POSTGRES_USER" <<'SQL'

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the secrets that docker-compose.yml names, in the folder secrets/ (or the one given), readable by you alone. What is
-# there already stays.
+# Creates the secrets for docker-compose.yml in the folder secrets/ (or the given one), readable by you alone. Existing files
+# stay.
 set -eu
 umask 077
 folder=${1:-secrets}
