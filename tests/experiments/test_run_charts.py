@@ -54,7 +54,6 @@ def test_names_are_text_everywhere() -> None:
         run_charts.table_chart([SCRIPT, "y"], [[SCRIPT, 1], [None, float("nan")]], SCRIPT, "y"),
         network_charts.eigenvalues({SCRIPT: np.eye(2, dtype=np.float32)}),
         network_charts.trajectory(Trajectory((SCRIPT,), np.zeros((3, 1), np.float32))),
-        run_charts.empty_chart("light", SCRIPT),
     ]
     for figure in figures:
         assert "<script" not in json.dumps(figure.to_plotly_json(), default=str)
@@ -121,7 +120,5 @@ def test_a_portrait_of_a_controller() -> None:
 
 def test_nothing_to_see_is_no_error() -> None:
     assert network_charts.network_figures(NetworkSummary({}, {}, {})) == []
-    for theme in ("light", "dark"):
-        assert run_charts.empty_chart(theme, "no").layout.annotations[0].text == "no"
     flat = network_charts.weights(np.zeros((2, 2), np.float32))
     assert flat.data[0].zmin < flat.data[0].zmax

@@ -10,8 +10,6 @@ from typing import Any
 from evornn.experiments.analysis.statistics import Interval, Summary
 from evornn.experiments.analysis.targets import Target
 
-FAMILIES = ("gradient", "evolution", "hybrid", "guessing")
-
 
 @dataclass(frozen=True)
 class TargetResult:
@@ -82,7 +80,7 @@ class Verdict:
     baseline: str
     loss: float
     beaten: bool
-    margin: float  # network's loss / baseline's − 1: negative is better
+    margin: float  # (network's loss − baseline's) / |baseline's|: negative is better
     runs_beating: int  # how many of all finished runs beat it on test
 
 

@@ -39,29 +39,10 @@ class TaskSection:
     answers: Sequence[str]
 
 
-def write_report(path: str | Path, comparison: Comparison, runs: DataFrame, curves: DataFrame, **about: Any) -> Path:
-    """Write a report to a file.
-
-    Args:
-        path: The file.
-        comparison: The comparison.
-        runs: Frame of the compared runs.
-        curves: Frame of their curves.
-        about: Further arguments of `report`.
-
-    Returns:
-        The file's path.
-
-    Raises:
-        EvornnError: The file can't be written.
-    """
-    return write_page(path, report(comparison, runs, curves, **about))
-
-
 def write_page(path: str | Path, page: str) -> Path:
     """Write a finished page to a file. Raises EvornnError if it can't be written."""
     try:
-        files.write(Path(path), page.encode())
+        files.write(Path(path), page.encode("utf-8", "replace"))
     except OSError as error:
         raise EvornnError(f"can't write the report to {path}: {error.strerror}; choose another file") from None
     return Path(path)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from evornn.experiments.reporting.palette import COLOURS, GREY, Style, axes, label, template
+from evornn.experiments.reporting.palette import COLOURS, Style, axes, label, template
 from evornn.training.records import Row
 
 if TYPE_CHECKING:
@@ -136,14 +136,6 @@ def table_chart(
     return figure.add_scatter(
         x=at, y=values, mode=mode, marker={"color": COLOURS[0], "size": 7}, line={"color": COLOURS[0], "width": 2}
     )
-
-
-def empty_chart(theme: str, text: str) -> Figure:
-    """A chart without data, which says why."""
-    figure = axes(theme, "", "")
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
-    return figure.add_annotation(text=label(text), showarrow=False, font={"color": GREY, "size": 14})
 
 
 def _finite_or_none(value: float | None) -> float | None:
