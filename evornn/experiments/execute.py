@@ -9,11 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from evornn.experiments.identity import RunIdentity, check_identity, code_digest
 from evornn.experiments.spec import Resources, RunPlan, split_network
 from evornn.networks.loss import CustomLoss, load_loss
 from evornn.networks.network import Network
 from evornn.settings import BadSetting, as_dict, build
 from evornn.tasks import TASKS
+from evornn.tasks.core.identity import data_digest
 from evornn.tasks.core.task import Data, Task
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.trainer import Trainer
@@ -35,6 +37,14 @@ class RunSetup:
     data: Data
     trainer: Trainer
     loss: str | CustomLoss
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What building a run says of it: its number of parameters n, and the identity of its data and code."""
+
+    parameters: int
+    identity: RunIdentity
 
 
 def build_run(fragments: Mapping[str, Any]) -> RunSetup:
@@ -111,6 +121,7 @@ def execute(
     checkpoint: Checkpoint | None = None,
     origin: Origin | None = None,
     sharder: Sharder | None = None,
+    identity: RunIdentity | None = None,
 ) -> Iterator[Update]:
     """Execute a run.
 
@@ -121,14 +132,17 @@ def execute(
         checkpoint: State to resume from; None: start from scratch.
         origin: Genome of a warm start.
         sharder: Computes large populations on several processes; see `train_loop`.
+        identity: Of the data and code that the run was submitted with; None: unknown.
 
     Yields:
         Updates: rows at budget marks with checkpoints, and at the end the result.
 
     Raises:
-        EvornnError: The fragments don't fit together.
+        EvornnError: The fragments don't fit together, or data and code here are not those of the identity.
     """
     run = build_run(fragments)
+    if identity is not None:
+        check_identity(identity, fragments, run.data)
     yield from train_loop(
         run.network,
         run.data,
@@ -142,17 +156,19 @@ def execute(
     )
 
 
-def check_plans(plans: list[RunPlan]) -> list[int]:
-    """Build each run to check it, and return its number of parameters [runs]. Raises EvornnError."""
-    sizes: dict[str, int] = {}
+def check_plans(plans: list[RunPlan]) -> list[RunFacts]:
+    """Build each run to check it, and return what is known of it then [runs]. Raises EvornnError."""
+    facts: dict[str, RunFacts] = {}
+    digests: dict[str, str] = {}  # of a task's data, which are digested once
     for run in plans:
-        key = json.dumps(run.fragments, sort_keys=True)
-        if key not in sizes:
+        key, task = (json.dumps(part, sort_keys=True) for part in (run.fragments, run.fragments["task"]))
+        if key not in facts:
             setup = build_run(_without_gpu(run.fragments))
-            sizes[key] = setup.network.n
             if run.budget.get("solved"):
                 check_score(setup.data.score, setup.loss)
-    return [sizes[json.dumps(run.fragments, sort_keys=True)] for run in plans]
+            digests[task] = digests.get(task) or data_digest(setup.data)
+            facts[key] = RunFacts(setup.network.n, RunIdentity(digests[task], code_digest(run.fragments)))
+    return [facts[json.dumps(run.fragments, sort_keys=True)] for run in plans]
 
 
 def _without_gpu(fragments: Mapping[str, Any]) -> dict[str, Any]:

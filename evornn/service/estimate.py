@@ -33,7 +33,8 @@ def estimate(expanded: ExpandedSpec, store: StoreInterface) -> Estimate:
         for plan in expanded.plans
     ]
     seconds = sum(count * pace for count, pace in zip(steps, paces, strict=True) if pace) if known else None
-    return Estimate(len(expanded.plans), (min(expanded.sizes), max(expanded.sizes)), sum(steps), seconds)
+    sizes = [facts.parameters for facts in expanded.facts]
+    return Estimate(len(expanded.plans), (min(sizes), max(sizes)), sum(steps), seconds)
 
 
 def _seconds_per_step(known: list[StoredRun], task: str | None, network: str | None) -> float | None:

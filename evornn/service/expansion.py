@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evornn.experiments.execute import check_plans
+from evornn.experiments.execute import RunFacts, check_plans
 from evornn.experiments.spec import RunPlan, StartFrom, parse_spec, plan
 from evornn.service.policy import SubmissionPolicy
 from evornn.store.records import JobId, NewRun
@@ -20,7 +20,7 @@ class ExpandedSpec:
     """The checked runs of a spec."""
 
     plans: list[RunPlan]
-    sizes: list[int]  # n, number of parameters of each run
+    facts: list[RunFacts]  # of each run: parameters, identity of data and code
     start_from: StartFrom | None  # the run whose champion they start from
 
 
@@ -79,10 +79,13 @@ def enqueue(
     """
     if expanded.start_from is not None:
         origin = Origin(store.champion(expanded.start_from.run))  # raises NotFound
-        for parameters in expanded.sizes:
-            check_origin(origin, parameters)
-    runs = [
-        NewRun(p.task, p.network, p.trainer, p.fragments, p.seed, p.budget, p.position, parameters)
-        for p, parameters in zip(expanded.plans, expanded.sizes, strict=True)
-    ]
+        for facts in expanded.facts:
+            check_origin(origin, facts.parameters)
+    runs = [_new_run(plan, facts) for plan, facts in zip(expanded.plans, expanded.facts, strict=True)]
     return store.submit(dict(spec), runs, idempotency_key, experiment=experiment, owner=owner, priority=priority)
+
+
+def _new_run(plan: RunPlan, facts: RunFacts) -> NewRun:
+    labels = plan.task, plan.network, plan.trainer
+    digests = facts.identity.data, facts.identity.code
+    return NewRun(*labels, plan.fragments, plan.seed, plan.budget, plan.position, facts.parameters, *digests)

@@ -26,6 +26,8 @@ class NewRun:
     budget: dict[str, Any]
     position: int  # 0, 1, … within the job
     parameters: int | None = None  # n
+    data_digest: str | None = None  # of the data that the fragments name, and
+    code_digest: str | None = None  # of code of the user's own that they name; None: there is none
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class StoredRun:
     seed: int
     budget: dict[str, Any]
     parameters: int | None
+    data_digest: str | None  # None: not recorded, by an earlier version
+    code_digest: str | None  # None: the run names no code
     state: str  # queued, running, succeeded, failed, cancelling, cancelled
     priority: int
     lease: int  # how often it was claimed

@@ -28,7 +28,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from evornn.store.codec import AnyText, Json
 
-HEAD = "0005"  # the newest migration
+HEAD = "0006"  # the newest migration
 VERSION_TABLE = "evornn_schema"
 VIEWS = ("results", "leaderboard", "comparisons", "learning_curves")  # public, as are the next
 TABLES = ("experiments", "specs", "jobs", "runs", "progress", "metric_keys", "metrics", "events", "logs", "workers")
@@ -132,6 +132,8 @@ runs = Table(  # a run is the unit that is claimed, resumed and compared
     Column("seed", BigInteger, nullable=False),
     Column("budget", Json, nullable=False),
     Column("parameters", BigInteger),  # n
+    Column("data_digest", String(64)),  # of the data that the run was submitted with
+    Column("code_digest", String(64)),  # of the user's own code that it names
     Column("state", String(10), nullable=False, default="queued"),
     Column("priority", Integer, nullable=False, default=0),
     Column("not_before", Double),  # back-off after a failure

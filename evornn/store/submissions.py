@@ -56,7 +56,7 @@ class SubmissionMixin(Database):
         for run in new_runs:
             check_names(task=run.task, network=run.network, trainer=run.trainer)
         # A repeated key must come with an equal request, or a client would take someone else's job for its own.
-        request = digest([name, spec, [asdict(run) for run in new_runs], priority])
+        request = digest([name, spec, [_request_of(run) for run in new_runs], priority])
         with self.write_transaction() as connection:
             values = {"owner": owner, "idempotency_key": idempotency_key, "request": request}
             job = _insert_job(connection, spec, name, values)
@@ -123,6 +123,11 @@ def _insert_job(connection: Connection, spec: dict[str, Any], name: str, values:
     experiment = connection.scalar(select(experiments.c.id).where(experiments.c.name == name))
     row_id = ensure_row(connection, jobs, {"experiment_id": experiment, "spec_id": digest(spec), **values})
     return None if row_id is None else int(row_id)
+
+
+def _request_of(run: NewRun) -> dict[str, Any]:
+    """What a client asked for; what the server knows of data and code is no part of it."""
+    return {name: value for name, value in asdict(run).items() if not name.endswith("_digest")}
 
 
 def check_names(**names: str) -> None:

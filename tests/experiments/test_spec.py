@@ -289,7 +289,7 @@ def test_data_that_is_not_plain_is_refused() -> None:
 
 
 def sizes(**changes: Any) -> list[int]:
-    return check_plans(plan(parse_spec(changed(**changes))))
+    return [facts.parameters for facts in check_plans(plan(parse_spec(changed(**changes))))]
 
 
 def test_sizes_are_those_of_the_networks() -> None:

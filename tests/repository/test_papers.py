@@ -48,7 +48,7 @@ def test_every_line_is_an_experiment_that_fits_together(name: str, quick: bool) 
     assert {name for claim in found.claims for name in (claim.higher, claim.lower)} <= set(names)
     for line in found.lines:
         plans = plan(parse_spec(line.spec))
-        assert all(parameters > 0 for parameters in check_plans(plans[:1]))
+        assert all(facts.parameters > 0 for facts in check_plans(plans[:1]))
         assert len(plans) <= 4 if quick and name != "narma" else len(plans) >= (3 if name == "jsb" else 10)
 
 

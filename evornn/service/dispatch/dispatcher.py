@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from evornn.errors import EvornnError
+from evornn.experiments.identity import RunIdentity
 from evornn.service.dispatch.active_run import ActiveRun
 from evornn.service.dispatch.backoff import Backoff, Clock, OutageRetry
 from evornn.service.dispatch.process_identity import current_identity, is_dead
@@ -156,7 +157,9 @@ class Dispatcher:
         active = ActiveRun(claim, Attempt(run.id, claim.lease), run.network_steps or 0)
         try:
             origin = origin_of(self.store, run)
-            assignment = Assignment(active.attempt, run.fragments, run.seed, run.budget, claim.checkpoint, origin)
+            identity = RunIdentity(run.data_digest, run.code_digest)
+            work = (run.fragments, run.seed, run.budget, claim.checkpoint, origin, identity)
+            assignment = Assignment(active.attempt, *work)
             self.executor.start(assignment)
         except (Unreachable, SerializationFailure):  # the lease will expire
             raise

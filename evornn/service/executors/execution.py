@@ -18,7 +18,7 @@ def perform(assignment: Assignment, sharder: Sharder | None = None) -> Iterator[
     several processes share the large populations of the run."""
     a = assignment
     try:
-        for update in execute(a.fragments, a.seed, a.budget, a.checkpoint, a.origin, sharder):
+        for update in execute(a.fragments, a.seed, a.budget, a.checkpoint, a.origin, sharder, a.identity):
             yield ProgressEvent(a.attempt, update)
     except EvornnError as error:
         yield EndEvent(a.attempt, "error", str(error), retry=False)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from evornn.experiments.identity import RunIdentity
 from evornn.store.records import Machine
 from evornn.training.oracle import Origin
 from evornn.training.records import Checkpoint, Update
@@ -44,6 +45,7 @@ class Assignment:
     budget: Mapping[str, Any]
     checkpoint: Checkpoint | None  # to resume from
     origin: Origin | None  # of a warm start
+    identity: RunIdentity | None = None  # of the data and code that it was submitted with
 
     @property
     def shard_resources(self) -> ResourceSet:

@@ -97,7 +97,7 @@ class Tuner:
                 for number in numbers:
                     trial = study.ask(number, position=len(batch.plans))
                     batch.plans.extend(trial.plans)
-                    batch.sizes.extend(trial.sizes)
+                    batch.facts.extend(trial.facts)
             job = self._submit(batch, f"trial {numbers[0] + 1}", experiment_of(self.spec))
             yield job
             by_method = batch_trials(self.tunable, self.store.runs(job=job, order="position"), numbers)
