@@ -1,4 +1,4 @@
-"""Processes beside this one: each has a pipe to its parent, is started again after its end, ends with its parent."""
+"""Child processes: each has a pipe to its parent, is restarted after its end, and ends with its parent."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from evornn.service.dispatch.backoff import Backoff
 
 
 class ChildProcess:
-    """A new interpreter that runs `serve(pipe, *arguments)`; `pipe` is the other end of the parent's.
+    """A new interpreter that runs `serve(pipe, *arguments)`; its `pipe` is the other end of the parent's.
 
     Args:
         serve: A function of a module. When it returns or raises, the process ends.
-        arguments: What can be pickled.
+        arguments: Picklable values.
     """
 
     def __init__(self, serve: Callable[..., None], *arguments: Any) -> None:
@@ -32,10 +32,11 @@ class ChildProcess:
 
     @property
     def is_alive(self) -> bool:
+        """Whether the process is still running."""
         return self._process.is_alive()
 
     def join(self, seconds: float) -> None:
-        """Wait until it has ended by itself, at most so long."""
+        """Wait until it ends by itself, but no longer than this."""
         self._process.join(seconds)
 
     def kill(self) -> None:
@@ -53,7 +54,7 @@ class Supervisor(Generic[Child]):
     Args:
         start: Starts the child process.
         shortest: Seconds between the end of a child and the start of the next one.
-        longest: The same when one child after the other ends before it was confirmed.
+        longest: The same at most, while children keep ending before they are confirmed.
     """
 
     def __init__(self, start: Callable[[], Child], shortest: float = 0.0, longest: float = 0.0) -> None:
@@ -61,7 +62,7 @@ class Supervisor(Generic[Child]):
         self._start, self._backoff = start, Backoff(time.monotonic, shortest, longest)
 
     def ensure(self) -> Child | None:
-        """The child, started if none lives; None while the pause after the end of the last one lasts."""
+        """The child, which is started if none is alive; None during the pause after the end of the last one."""
         if self.child is not None and not self.child.is_alive:
             self.discard()
         if self.child is None and not self._backoff.time_left:
@@ -69,11 +70,11 @@ class Supervisor(Generic[Child]):
         return self.child
 
     def confirm(self) -> None:
-        """The child works: the pause after its end will be the shortest."""
+        """Report that the child works: the pause after its end will be the shortest."""
         self._backoff.reset()
 
     def discard(self) -> float:
-        """End the child. Answers the seconds until the next one may start."""
+        """End the child. Returns the seconds until the next one may start."""
         if self.child is not None:
             self.child.kill()
         self.child = None
@@ -85,12 +86,12 @@ def _run(serve: Callable[..., None], pipe: Connection, arguments: tuple[Any, ...
     """The child process."""
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the parent; not SIG_IGN, which children inherit
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    with contextlib.suppress(EOFError, ConnectionError):  # the parent has hung up
+    with contextlib.suppress(EOFError, ConnectionError):  # the parent has closed the pipe
         serve(pipe, *arguments)
 
 
 def _exit_with_parent() -> None:
-    """At once, also in the middle of a computation."""
+    """End this process together with its parent, even in the middle of a computation."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

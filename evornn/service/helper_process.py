@@ -1,5 +1,5 @@
-"""A process beside this one for what takes long or may go wrong: checking a stranger's spec loads data of any size,
-comparing computes for seconds. It is limited in memory, ended when it takes too long, started again when it died."""
+"""A child process for work that may take long or fail: checking an untrusted spec loads data of any size, and a
+comparison computes for seconds. It has a memory limit, is killed when a call takes too long, and is then restarted."""
 
 from __future__ import annotations
 
@@ -14,19 +14,26 @@ from evornn.errors import EvornnError
 from evornn.service.child_process import ChildProcess, Supervisor
 
 T = TypeVar("T")
-MEMORY = 4 * 2**30  # bytes of data that the helper may hold
+MEMORY = 4 * 2**30  # bytes of data in the helper, at most
 SECONDS = 60.0  # for one call
-START = 60.0  # seconds more for the first one, which imports
-MAX_PENDING = 16  # calls at once; further ones are told to come back
+START = 60.0  # further seconds for the first call, which imports
+MAX_PENDING = 16  # calls at once; further ones are refused as busy
 log = logging.getLogger(__name__)
 
 
 class ServerBusy(EvornnError):
-    """Too much is asked at once."""
+    """Too many calls are pending."""
 
 
 class HelperProcess:
-    """Calls functions elsewhere, one at a time. Functions, arguments and answers are those of this program."""
+    """Calls functions in a child process, one at a time.
+
+    Functions must belong to modules; arguments and results are pickled, so they must never come from outside.
+
+    Args:
+        memory: Limit of the process's data, in bytes.
+        seconds: Time limit of one call.
+    """
 
     def __init__(self, memory: int = MEMORY, seconds: float = SECONDS) -> None:
         self.memory, self.seconds = memory, seconds
@@ -35,7 +42,8 @@ class HelperProcess:
         self._closed = False
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """`function(*arguments)`. Raises the EvornnError that it raises, or one that says that it took too much."""
+        """Call `function(*arguments)`. Raises its EvornnError, or one that says that it took too much time or memory.
+        Raises ServerBusy if too many calls are pending."""
         if not self._slots.acquire(blocking=False):
             raise ServerBusy("the server is busy with other specs and comparisons: try again in a few seconds")
         try:
@@ -52,13 +60,13 @@ class HelperProcess:
         """End the process, whatever it is doing."""
         self._closed = True
         if (child := self._supervisor.child) is not None:
-            child.kill()  # a call that waits for it gives the lock back
+            child.kill()  # a call that waits for it then releases the lock
         with self._lock:
             self._supervisor.discard()
 
     def _exchange(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[Any, EvornnError | None]:
         if self._closed:
-            return None, ServerBusy("the server is ending: ask again when it is back")
+            return None, ServerBusy("the server is stopping: try again when it is back")
         pipe, patience = self._ensure_pipe()
         try:
             pipe.send((function, arguments))
@@ -76,12 +84,12 @@ class HelperProcess:
     def _ensure_pipe(self) -> tuple[Connection, float]:
         """The pipe to a living process, and the seconds for one call."""
         before, child = self._supervisor.child, self._supervisor.ensure()
-        assert child is not None  # there is no pause after the end of the last one
+        assert child is not None  # the supervisor makes no pauses
         return child.pipe, self.seconds + START * (child is not before)
 
 
 def _serve(pipe: Connection, memory: int) -> None:
-    """The process: until the other end is closed."""
+    """Serve calls in the child process, until the parent closes the pipe."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     while True:
         function, arguments = pipe.recv()
@@ -95,6 +103,6 @@ def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[A
         return None, error
     except MemoryError:
         return None, EvornnError("this needs too much memory on the server: make it smaller")
-    except Exception as error:  # of a spec that nobody thought of: no harm to the server, a line in its log
+    except Exception as error:  # a bug that some spec reveals: no harm to the server, but a line in its log
         log.exception("%s", function.__name__)
         return None, EvornnError(f"this can't be computed ({type(error).__name__}): its settings don't fit together")

@@ -1,5 +1,5 @@
-"""An executor in a process of its own. Ray ends a process whose cluster is gone, or keeps it waiting for ever: then its
-runs end here, but not their dispatcher, and another process begins as soon as there is a cluster again."""
+"""Isolates an executor in a child process. Ray ends a process that has lost its cluster, or blocks it for ever. The
+dispatcher then survives, its runs end, and another process starts as soon as there is a cluster again."""
 
 from __future__ import annotations
 
@@ -31,27 +31,26 @@ from evornn.store.records import Machine
 
 log = logging.getLogger(__name__)
 
-ExecutorFactory: TypeAlias = Callable[[], AbstractContextManager[Executor]]  # called in the other process
+ExecutorFactory: TypeAlias = Callable[[], AbstractContextManager[Executor]]  # called in the child process
 
-POLL_SECONDS = 0.1  # seconds between two words of the other process, at most
-SILENCE_LIMIT = 30.0  # seconds without a word until it is taken for stuck
-STARTUP_LIMIT = 120.0  # the same before its first word: a cluster may take its time
-RESTART_DELAY = (1.0, 10.0)  # seconds until the next start: the first, and at most
+POLL_SECONDS = 0.1  # between two status messages of the child, at most
+SILENCE_LIMIT = 30.0  # seconds without a message after which the child counts as stuck
+STARTUP_LIMIT = 120.0  # the same before its first message: a cluster may start slowly
+RESTART_DELAY = (1.0, 10.0)  # seconds until a restart: first, and at most
 
 
 @dataclass(frozen=True)
 class ExecutorStatus:
-    """What the other process tells: what happened, what is free, which machines there are, and how many assignments it
-    has begun so far."""
+    """A status message of the child process."""
 
-    events: list[ExecutorEvent]
+    events: list[ExecutorEvent]  # since the last message
     available: ResourceSet
     machines: Sequence[Machine]
-    started: int
+    started: int  # assignments that it has started so far
 
 
 class SubprocessExecutor:
-    """The executor that a factory makes, in a process of its own."""
+    """The executor of a factory, in a child process. See `Executor` for its methods."""
 
     def __init__(self, factory: ExecutorFactory) -> None:
         self._attempts: set[Attempt] = set()
@@ -60,24 +59,24 @@ class SubprocessExecutor:
 
     @property
     def available_resources(self) -> ResourceSet:
-        """As it was when the other process last spoke, without what it hasn't begun since."""
+        """What the child last reported, less what it has not started since."""
         return ResourceSet(0, 0) if self._child is None else self._child.available_resources
 
     @property
     def machines(self) -> Sequence[Machine]:
-        """As the other process last saw them."""
+        """What the child last reported."""
         return () if self._child is None else self._child.machines
 
     def start(self, assignment: Assignment) -> None:
         self._attempts.add(assignment.attempt)
-        if self._child is not None:  # else `events` tells that it ended
+        if self._child is not None:  # otherwise `events` reports that the attempt has ended
             self._child.start(assignment)
 
     def events(self, timeout: float) -> list[ExecutorEvent]:
         if self._child is None:
             time.sleep(timeout)
             self._supervisor.ensure()
-            return self._fail_attempts("the cluster is away")
+            return self._fail_attempts("the cluster can't be reached")
         try:
             status = self._child.poll(timeout)
         except EvornnError as error:
@@ -107,13 +106,13 @@ class SubprocessExecutor:
 
 
 class ExecutorProcess(ChildProcess):
-    """The other process, seen from here. Threads of their own send and receive, so that nobody waits for it."""
+    """The child process, seen from its parent. Threads send and receive, so that the parent never blocks."""
 
     def __init__(self, factory: ExecutorFactory) -> None:
         super().__init__(_serve, factory)
         self._available = ResourceSet(0, 0)
         self.machines: Sequence[Machine] = ()
-        self._pending: deque[ResourceSet] = deque()  # by what it has not begun yet
+        self._pending: deque[ResourceSet] = deque()  # needs of assignments that it has not started yet
         self._started, self._silence, self._silence_limit = 0, 0.0, STARTUP_LIMIT
         self._outbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
         self._inbox: SimpleQueue[ExecutorStatus | str] = SimpleQueue()
@@ -122,24 +121,27 @@ class ExecutorProcess(ChildProcess):
 
     @property
     def available_resources(self) -> ResourceSet:
+        """What it last reported, less what it has not started since."""
         available = self._available
         for pending in self._pending:
             available = available.subtract(pending)
         return available
 
     def start(self, assignment: Assignment) -> None:
+        """Send it an assignment."""
         self._pending.append(assignment.total_resources)
         self.send("start", assignment)
 
     def send(self, *message: Any) -> None:
+        """Send it a message, without waiting."""
         self._outbox.put(message)
 
     def poll(self, timeout: float) -> ExecutorStatus | None:
-        """Raises EvornnError with the reason when it has ended, or is silent for too long."""
+        """Its next status, None if there is none in time. Raises EvornnError if it has ended or is silent too long."""
         try:
             status = self._inbox.get(timeout=timeout)
         except Empty:
-            self._silence += timeout  # not by the clock: this process may have been suspended
+            self._silence += timeout  # not by the clock, since this process may have been suspended
             if self._silence > self._silence_limit:
                 raise EvornnError("the process that talks to the cluster is stuck") from None
             return None
@@ -152,19 +154,21 @@ class ExecutorProcess(ChildProcess):
         return status
 
     def close(self) -> None:
+        """Let it end, or kill it after 10 s."""
         self.send("close")
         self.join(10)
         self.kill()
 
     def kill(self) -> None:
+        """End it at once."""
         super().kill()
-        self.send()  # ends the sender; the receiver ends with the pipe
+        self.send()  # ends the sending thread; the receiving one ends with the pipe
 
     def _send(self) -> None:
         try:
             for message in iter(self._outbox.get, ()):
                 self.pipe.send(message)
-        except OSError:  # it has ended, and the receiver says so
+        except OSError:  # it has ended, which the receiving thread reports
             pass
 
     def _receive(self) -> None:
@@ -176,13 +180,13 @@ class ExecutorProcess(ChildProcess):
 
 
 def _serve(pipe: Connection, factory: ExecutorFactory) -> None:
-    """The other process: does what it is told and says what happens, until its parent wants no more."""
+    """Run the executor in the child process, until the parent closes it."""
     try:
         with factory() as executor:
             _message_loop(pipe, executor)
     except Exception as error:
         pipe.send(str(error) if isinstance(error, EvornnError) else f"{type(error).__name__}: {error}")
-        os._exit(1)  # what is left of a lost cluster might hold it up
+        os._exit(1)  # a normal exit might hang on the remains of a lost cluster
 
 
 def _message_loop(pipe: Connection, executor: Executor) -> None:
