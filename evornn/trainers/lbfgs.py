@@ -56,7 +56,7 @@ class LBFGS(GradientTrainer):
     def _line_search(
         self, old: State, genomes: Genomes, losses: Losses, gradients: Genomes, finite: MemberMask, rate: float
     ) -> State:
-        """The line searches after a gradient at their trial points: those that end start anew, the others halve their
+        """The line searches after a gradient at their trial points: those that end start again, the others halve their
         step."""
         # Sufficient decrease (Armijo 1966). The first gradient always ends a search, since the loss before is infinite.
         slope = np.einsum("pn,pn->p", old["gradient"], old["direction"])

@@ -30,8 +30,8 @@ class ParticleSwarm(SearchTrainer):
     social: Annotated[float, Gt(0)] = 1.49618  # attraction to the neighbours' best point
 
     def begin(self, n: int) -> State:
-        nobody = np.zeros((0, n))
-        return {"points": nobody, "velocities": nobody, "bests": nobody, "losses": np.zeros(0)}
+        empty = np.zeros((0, n))
+        return {"points": empty, "velocities": empty, "bests": empty, "losses": np.zeros(0)}
 
     def next_generation(self, search: State, generation: Generation) -> State:
         if not len(search["points"]):

@@ -16,7 +16,7 @@ class Budget:
     A network step is one time step of one sequence, computed by one member; a gradient counts 3. A network that
     controls a plant is charged the steps that its episodes lasted.
 
-    Args:
+    Attributes:
         steps: Network steps that a run may spend. A call that would exceed them is not computed.
         marks: Equal parts of the budget at whose ends a run records its progress and validates its answer.
         seconds: Computing time after which a run stops; None: no limit.

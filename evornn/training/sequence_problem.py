@@ -10,7 +10,7 @@ import numpy as np
 from evornn.arrays import Floats, Genome, Losses, Mask, Series
 from evornn.errors import EvornnError
 from evornn.layout import Layout
-from evornn.networks.loss import CustomLoss, has_gradient
+from evornn.networks.loss import CustomLoss, check_targets, has_gradient
 from evornn.networks.network import Network
 from evornn.networks.objective import Objective
 from evornn.tasks.core.task import Score, Sequences
@@ -63,6 +63,7 @@ class SequenceProblem(Problem):
         return readout_layout(self.network, self.loss)
 
     def check(self, gradients: bool, readouts: bool) -> None:
+        check_targets(self.loss, self.data.targets, self.data.mask)
         if gradients:
             check_differentiable(self.loss)
             if not self.network.differentiable:
@@ -117,18 +118,22 @@ class SequenceProblem(Problem):
     def score(self, genome: Genome, score: Score) -> float:
         values = [np.nan]
 
-        def judge(outputs: Floats, targets: Series, mask: Mask) -> Losses:
+        def score_loss(outputs: Floats, targets: Series, mask: Mask) -> Losses:
             values[0] = float(score.compute(outputs[0], self.data))
             return np.zeros(1, np.float32)
 
         # Computed inside of a custom loss, so that the network sees padding as it does in every loss.
-        self.objective.losses(genome[None], loss=judge)
+        self.objective.losses(genome[None], loss=score_loss)
         return values[0]
 
     @cached_property
     def objective(self) -> Objective:
         """All sequences bound to the network."""
-        return self.network.objective(self.data.inputs, self.data.targets, self.data.mask)
+        objective = self.network.objective(self.data.inputs, self.data.targets, self.data.mask)
+        if isinstance(self.loss, str):
+            check_targets(self.loss, self.data.targets, self.data.mask)
+            objective.fitting_losses.add(self.loss)  # mini-batches need no check
+        return objective
 
 
 def readout_layout(network: Network, loss: str | CustomLoss) -> Layout:

@@ -37,10 +37,10 @@ class SequentialTrainer(HybridTrainer):
         if state["second"] is None and oracle.elapsed < self.split:
             part = PartOfBudget(oracle, 0, self.split)
             return {**state, "first": first.step(state["first"], part, streams.child("first")), **_next_step(state)}
-        oracle_of_second = self.second_oracle(state["first"], PartOfBudget(oracle, self.split, 1))
+        second_oracle = self.second_oracle(state["first"], PartOfBudget(oracle, self.split, 1))
         streams = streams.child("second")
-        begun = second.start(oracle_of_second, streams) if state["second"] is None else state["second"]
-        return {**state, "second": second.step(begun, oracle_of_second, streams), **_next_step(state)}
+        before = second.start(second_oracle, streams) if state["second"] is None else state["second"]
+        return {**state, "second": second.step(before, second_oracle, streams), **_next_step(state)}
 
     def best(self, state: State) -> Genome:
         trainer, part = self._current_phase(state)
