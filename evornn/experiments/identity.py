@@ -1,7 +1,7 @@
-"""What a run depends on besides its spec: the data that the spec names, and code of your own.
+"""Identity of what a run depends on besides its spec: the data that it names, and the user's own code.
 
-Both are digested when a run is submitted. Whoever computes it later, on whatever machine, digests them again and
-refuses others: a run is never computed on two versions of its data.
+Both are digested when a run is submitted. A worker digests them again, on any machine, and refuses a run whose digests
+differ, so that no run is ever computed on two versions of its data.
 """
 
 from __future__ import annotations
@@ -47,7 +47,16 @@ def code_digest(fragments: Mapping[str, Any]) -> str | None:
 
 
 def check_identity(expected: RunIdentity, fragments: Mapping[str, Any], data: Data) -> None:
-    """Raises EvornnError where data or code on this machine are not those that a run was submitted with."""
+    """Check that data and code on this machine are those that a run was submitted with.
+
+    Args:
+        expected: Identity of the run, from its submission.
+        fragments: Fragments of the run.
+        data: The task's data on this machine.
+
+    Raises:
+        EvornnError: Data or code differ.
+    """
     actual = identify(fragments, data)
     if expected.data not in (None, actual.data):
         path = fragments["task"].get("path")

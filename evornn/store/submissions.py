@@ -126,7 +126,7 @@ def _insert_job(connection: Connection, spec: dict[str, Any], name: str, values:
 
 
 def _request_of(run: NewRun) -> dict[str, Any]:
-    """What a client asked for; what the server knows of data and code is no part of it."""
+    """The part of a run that the client requested, without the digests, which the server adds."""
     return {name: value for name, value in asdict(run).items() if not name.endswith("_digest")}
 
 

@@ -28,7 +28,7 @@ STOP_TIMEOUT = 4.0  # seconds until a run that was asked to stop is stopped by f
 COOLDOWN = 3.0  # seconds after an outage without claims: other dispatchers must renew their leases first
 CLAIMS = 64  # in a row, before events are handled again
 MAX_ROWS = 5_000  # rows of a run that are kept while the database can't be reached
-CRASHES = 20  # of a run's machine, after which the run is taken for the cause
+CRASHES = 20  # of a run's machine, after which the run counts as their cause
 UNFINISHED = {"queued", "running", "cancelling"}
 
 

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 from evornn.errors import EvornnError
 from evornn.experiments.analysis.compare import Baselines, compare
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
+from evornn.experiments.analysis.narrative import plural
 from evornn.experiments.execute import build_network_for, load_task
 from evornn.experiments.reporting.charts import Forecast
 from evornn.experiments.reporting.report import report
 from evornn.service.interface import StoreInterface
+from evornn.service.reading.labels import Labels, distinct_labels
 from evornn.service.tuning.summary import summarize_tuning
 from evornn.store.records import JobId, RunId, StoredRun
 from evornn.store.store import Store
+from evornn.tasks.core.identity import data_digest
 from evornn.tasks.core.task import Data, Sequences
 from evornn.trainers import TRAINERS
 
@@ -61,9 +64,15 @@ class ComparisonData:
         return self.store.runs(job=self.job, order="id")
 
     @cached_property
+    def labels(self) -> dict[RunId, Labels]:
+        """Names of each run's task, network and trainer, equal only where settings and data are equal."""
+        return distinct_labels(self.runs)
+
+    @cached_property
     def comparison(self) -> Comparison:
         """The comparison of the runs. Raises EvornnError while there is nothing to compare."""
         comparison = compare(self.run_frame, self.curve_frame, self.families, self.baselines)
+        comparison = replace(comparison, notes=(*comparison.notes, *self._data_notes()))
         return comparison if self.job is None else replace(comparison, tuned=summarize_tuning(self.store, self.job))
 
     def page(self, database: str) -> str:
@@ -83,17 +92,18 @@ class ComparisonData:
 
     @cached_property
     def run_frame(self) -> DataFrame:
-        """A row per run, as `compare` wants it."""
+        """A row per run, for `compare`."""
         from pandas import DataFrame
 
-        rows = [
-            {"run": r.id, "n": r.parameters, **{f: getattr(r, f) for f in (*FIELDS, *EXTRA_FIELDS)}} for r in self.runs
-        ]
-        return DataFrame(rows)
+        return DataFrame([self._row(run) for run in self.runs])
+
+    def _row(self, run: StoredRun) -> dict[str, Any]:
+        values = {field: getattr(run, field) for field in (*FIELDS, *EXTRA_FIELDS)}
+        return {"run": run.id, "n": run.parameters, **values, **asdict(self.labels[run.id])}
 
     @cached_property
     def curve_frame(self) -> DataFrame:
-        """A row per run and budget mark, as `compare` wants it. Raises EvornnError if there is none."""
+        """A row per run and budget mark, for `compare`. Raises EvornnError if there is none."""
         from pandas import DataFrame
 
         curves = self.store.curves([run.id for run in self.runs])
@@ -115,24 +125,51 @@ class ComparisonData:
     @property
     def families(self) -> dict[str, str]:
         """Label of a trainer → gradient, evolution, hybrid or guessing."""
-        return {run.trainer: TRAINERS[run.fragments["trainer"]["kind"]].family for run in self.runs}
+        return {self.labels[run.id].trainer: TRAINERS[run.fragments["trainer"]["kind"]].family for run in self.runs}
 
     @cached_property
     def data(self) -> dict[str, Data]:
-        """Label of a task → its data. Tasks whose file is missing are left out; their runs can be compared anyway."""
-        data = {}
+        """Name of a task → its data. Tasks whose data are missing, or are no longer those that the runs saw, are left
+        out; their runs can be compared anyway."""
+        return {task: data for task, data in self._data_today.items() if isinstance(data, Data)}
+
+    @cached_property
+    def _data_today(self) -> dict[str, Data | str]:
+        """Name of a task → its data as they are today, or why these can't be used."""
+        today: dict[str, Data | str] = {}
         for run in self.runs:
-            if run.task not in data:
-                try:
-                    data[run.task] = load_task(run.fragments["task"])[1]
-                except EvornnError:
-                    continue
-        return data
+            if (name := self.labels[run.id].task) not in today:
+                today[name] = _data_of(run)
+        return today
 
     @property
     def baselines(self) -> Baselines:
-        """Label of a task → its baselines."""
-        return {task: data.baselines for task, data in self.data.items()}
+        """Name of a task → its baselines, where these are judged by the loss that the runs have."""
+        return {task: data.baselines for task, data in self.data.items() if task not in self._other_losses}
+
+    @cached_property
+    def _other_losses(self) -> dict[str, str]:
+        """Name of a task → the loss of its runs, where that is not the task's own."""
+        losses = {self.labels[run.id].task: run.fragments.get("loss") for run in self.runs}
+        return {
+            task: loss for task, loss in losses.items() if loss and task in self.data and loss != self.data[task].loss
+        }
+
+    def _data_notes(self) -> list[str]:
+        """What a reader must know of the tasks' data and of baselines that are not shown."""
+        missing = [
+            f"{task}: {problem}, so no baseline is shown."
+            for task, problem in self._data_today.items()
+            if isinstance(problem, str)
+        ]
+        other = [
+            f"{task}: its runs have the loss {loss}, its baselines {self.data[task].loss}; these are not shown."
+            for task, loss in self._other_losses.items()
+            if self.data[task].baselines
+        ]
+        unknown = sum(run.data_digest is None for run in self.runs)
+        old = [f"Data not recorded for {plural(unknown, 'run')} of an earlier version of evornn."] if unknown else []
+        return [*missing, *other, *old]
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -154,14 +191,19 @@ class ComparisonData:
 
     def _forecast(self, task: TaskComparison, data: Data) -> Forecast:
         assert data.chart is not None and task.chosen is not None
-        done = [r for r in self.runs if r.task == task.task and r.state == "succeeded" and r.valid_loss is not None]
+        done = [
+            r
+            for r in self.runs
+            if self.labels[r.id].task == task.task and r.state == "succeeded" and r.valid_loss is not None
+        ]
         done.sort(key=lambda run: float(run.valid_loss or 0.0))
-        best = {self.families[run.trainer]: run for run in reversed(done)}
+        best = {self.families[self.labels[run.id].trainer]: run for run in reversed(done)}
         order = [next(r for r in done if r.id == task.chosen.run), *best.values()]
         chosen = {run.id: run for run in order}.values()
-        labels = {f"{run.network}, {run.trainer}, seed {run.seed}": run for run in chosen}
+        labels = {f"{self.labels[r.id].network}, {self.labels[r.id].trainer}, seed {r.seed}": r for r in chosen}
         predictions = {label: data.chart.inverse_transform(self._predict(run, data)) for label, run in labels.items()}
-        return Forecast(data.chart, predictions, {label: run.trainer for label, run in labels.items()})
+        trainers = {label: self.labels[run.id].trainer for label, run in labels.items()}
+        return Forecast(data.chart, predictions, trainers)
 
     def _predict(self, run: StoredRun, data: Data) -> Any:
         """[B, O] predictions at the last step of each test sequence."""
@@ -169,6 +211,17 @@ class ComparisonData:
         network = build_network_for(fragments, data)
         assert isinstance(data.test, Sequences)
         return network.predict(self.store.champion(run.id)[None], data.test.inputs)[0, :, -1]
+
+
+def _data_of(run: StoredRun) -> Data | str:
+    """The data of a run's task as they are today, or why these can't be used."""
+    try:
+        data = load_task(run.fragments["task"])[1]
+    except EvornnError as error:
+        return f"its data can't be read here ({error})"
+    if run.data_digest not in (None, data_digest(data)):
+        return "its data have changed since the runs were submitted"
+    return data
 
 
 def unique_run_ids(runs: Sequence[RunId]) -> tuple[RunId, ...]:

@@ -1,4 +1,4 @@
-"""Tuning, step by step: which job is to be computed now. A store or a server may be asked as often as one likes."""
+"""Tuning, step by step: a store or a server tells at any time which job is to be computed next."""
 
 from __future__ import annotations
 
