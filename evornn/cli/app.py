@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -14,8 +16,24 @@ app = typer.Typer(
     help="Train recurrent neural networks by evolution, gradient descent or both, and find out which is better.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        print(f"evornn {version('evornn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def evornn(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train recurrent neural networks by evolution, gradient descent or both, and find out which is better."""
+
+
 COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (  # in the order of the help
     ("run", run.run),
     ("resume", run.resume),

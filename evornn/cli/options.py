@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,10 +79,31 @@ def has_option(option: str) -> bool:
 
 
 def target_option(store: str, server: str | None) -> str:
-    """The option that gives another command the same target."""
+    """The option that gives another command the same target, as it can be pasted into a shell."""
     if (chosen := resolve_server(server)) is not None:
-        return f" --server {chosen}"
-    return "" if store == DEFAULT else f" --store {store}"
+        return shell_option("server", chosen)
+    return "" if store == DEFAULT else shell_option("store", store)
+
+
+def repeat_target() -> str:
+    """The target that the command line itself names, for another command; variables hold for that one as well."""
+    for name in ("store", "server"):
+        for k, word in enumerate(sys.argv):
+            if word.startswith(f"--{name}="):
+                return shell_option(name, word.partition("=")[2])
+            if word == f"--{name}" and k + 1 < len(sys.argv):
+                return shell_option(name, sys.argv[k + 1])
+    return ""
+
+
+def shell_option(name: str, value: str) -> str:
+    """` --name value`, quoted where a shell would read the value otherwise. A password is left out."""
+    return f" --{name} {quote(hide_password(value))}"
+
+
+def hide_password(url: str) -> str:
+    """A URL with *** for its password: it must not get into logs."""
+    return re.sub(r"^(?!sqlite)(\w[^:/]*://[^/@:]*):[^@]*@", r"\1:***@", url)
 
 
 def check_writable(report: Path | None) -> None:

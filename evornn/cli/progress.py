@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evornn.service.interface import StoreInterface
@@ -64,9 +64,8 @@ class JobProgress:
             self.budgets[run.id] = self.steps[run.id]
         if state == "failed":
             self.failed += 1
-            print(
-                f"run {run.id} ({run.task}, {run.network}, {run.trainer}, seed {run.seed}) failed: {reason}",
-                file=sys.stderr,
+            print_line(
+                f"run {run.id} ({run.task}, {run.network}, {run.trainer}, seed {run.seed}) failed: {reason}", sys.stderr
             )
 
     @property
@@ -111,7 +110,17 @@ class ProgressPrinter(JobProgress):
     def _print_if_due(self) -> None:
         if time.monotonic() - self._last_print > PRINT_INTERVAL:
             self._last_print = time.monotonic()
-            print(self.line(), flush=True)
+            print_line(self.line())
+
+
+def print_line(line: str, file: IO[str] | None = None) -> None:
+    """Print a line at once. A full disk must not stop a computation: what could not be written fails at its end."""
+    try:
+        print(line, file=file, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def watch(store: StoreInterface, job: int, quiet: bool) -> None:
@@ -162,10 +171,10 @@ def progress(store: StoreInterface, job: int, quiet: bool) -> Iterator[JobProgre
         with live_display(tally):
             yield tally
     else:
-        print(f"job {job}: {len(runs)} runs", flush=True)
+        print_line(f"job {job}: {len(runs)} runs")
         printer = ProgressPrinter(runs)
         yield printer
-        print(printer.line(), flush=True)
+        print_line(printer.line())
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from evornn.cli.options import (
     check_writable,
     open_results,
     resolve_server,
+    shell_option,
     target_option,
 )
 from evornn.cli.output import show, show_comparison
@@ -173,7 +174,7 @@ def _follow(results: Results, job: int, report: Path | None, as_json: bool) -> N
     try:
         watch(results.store, job, quiet=as_json)
     except KeyboardInterrupt:
-        which = f"{job} --server {results.store.display_url}"
+        which = f"{job}{shell_option('server', results.store.display_url)}"
         raise CommandInterrupted(
             f"job {job} continues on the server: `evornn logs -f {which}` follows it, `evornn cancel {which}` stops it"
         ) from None
@@ -214,9 +215,10 @@ def finish(results: Results, job: int, report: Path | None, as_json: bool) -> No
 def _print_next_steps(results: Results, job: int, report: Path | None) -> None:
     """Print where the results are, and queries to try."""
     where = results.store.display_url
-    option = f" --server {where}" if where.startswith("http") else "" if where == DEFAULT else f" --store {where}"
+    is_server = where.startswith("http")
+    option = "" if where == DEFAULT else shell_option("server" if is_server else "store", where)
     if report is not None:
         print(f"\nreport    {report.resolve()}")
-    print(f"{'server' if where.startswith('http') else 'database':<10}{getattr(results.store, 'path', None) or where}")
+    print(f"{'server' if is_server else 'database':<10}{getattr(results.store, 'path', None) or where}")
     for k, sql in enumerate(QUERIES):
         print("try       " if k == 0 else "          ", f'evornn query{option} "{sql.format(job=job)}"', sep="")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evornn.cli.options import (
@@ -62,7 +63,7 @@ def tune(
             _tune(results, data, work, report, as_json)
     except KeyboardInterrupt:
         note = "; running trials continue on the server" if remote else ""
-        command = f"evornn tune {spec}{target_option(store, server)}"
+        command = f"evornn tune {quote(str(spec))}{target_option(store, server)}"
         raise CommandInterrupted(
             f"interrupted: nothing is lost, `{command}` picks up where it left off{note}"
         ) from None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from evornn.cli.progress import TERMINAL_STATES, JobProgress, ProgressPrinter, duration, live_display
+from evornn.cli.progress import TERMINAL_STATES, JobProgress, ProgressPrinter, duration, live_display, print_line
 
 if TYPE_CHECKING:
     from evornn.service.tuning.step import TuningStep
@@ -67,4 +67,4 @@ def tuning_progress(step: TuningStep, quiet: bool) -> Iterator[TuningProgress]:
     else:
         printer = TuningProgressPrinter(step)
         yield printer
-        print(printer.line(), flush=True)
+        print_line(printer.line())

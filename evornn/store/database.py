@@ -119,7 +119,9 @@ def parse_url(url: str) -> URL:
         raise StoreError(f"{shown!r} is not a database URL: {_URL_FORMS}") from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise StoreError(f"evornn can't use {parsed.get_backend_name()!r}: {_URL_FORMS}")
-    if parsed.get_backend_name() == "sqlite" and (parsed.database in (None, "", ":memory:") or parsed.query):
+    if parsed.get_backend_name() == "sqlite" and "?" in url:  # SQLAlchemy would leave out what follows
+        raise StoreError(f"{url!r} has a ? in its file's name: write it as %3F")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StoreError(f"{url!r} names no file: {_URL_FORMS}")
     return parsed.set(drivername=DRIVER) if parsed.drivername == "postgresql" else parsed
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
@@ -50,7 +51,7 @@ def check(url: str) -> Health:
     try:
         with database.read_transaction() as connection:
             version = version_of(connection)
-            problems = (*_schema_problems(connection, version), *_file_problems(connection))
+            problems = (*_schema_problems(connection, version, database.display_url), *_file_problems(connection))
         return Health(version, HEAD, problems)
     finally:
         database.close()
@@ -68,7 +69,7 @@ def ensure_schema(database: Database, create: bool) -> None:
     if version is None and create:
         _upgrade(database, "head")
     elif version != HEAD:
-        raise StoreError(f"the database {database.display_url} {_version_message(version)}")
+        raise StoreError(f"the database {database.display_url} {_version_message(version, database.display_url)}")
 
 
 def version_of(connection: Connection) -> str | None:
@@ -79,11 +80,12 @@ def version_of(connection: Connection) -> str | None:
     return None if version is None else str(version)
 
 
-def _version_message(version: str | None) -> str:
+def _version_message(version: str | None, url: str) -> str:
+    command = f"evornn db upgrade --store {quote(url)}"
     if version is None:
-        return "is empty: `evornn db upgrade` creates its tables"
+        return f"is empty: `{command}` creates its tables"
     if version < HEAD:
-        return f"has schema {version}, this evornn wants {HEAD}: back it up, then run `evornn db upgrade`"
+        return f"has schema {version}, this evornn wants {HEAD}: back it up, then run `{command}`"
     return (
         f"has schema {version} of a newer evornn, this one wants {HEAD}: upgrade evornn "
         "(`evornn db upgrade` never goes back)"
@@ -104,7 +106,7 @@ def _upgrade(database: Database, revision: str) -> str:
         version = version_of(connection)
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         if version is not None and version not in known:
-            raise StoreError(f"the database {database.display_url} {_version_message(version)}")
+            raise StoreError(f"the database {database.display_url} {_version_message(version, database.display_url)}")
         config.attributes["connection"] = connection
         down = version is not None and revision != "head" and (revision == "base" or revision < version)
         (command.downgrade if down else command.upgrade)(config, revision)
@@ -130,9 +132,9 @@ def _check_directory(directory: Path) -> None:
         raise StoreError(f"the directory {directory} is read-only: make it writable, or name another with --store")
 
 
-def _schema_problems(connection: Connection, version: str | None) -> list[str]:
+def _schema_problems(connection: Connection, version: str | None, url: str) -> list[str]:
     if version != HEAD:
-        return [f"the database {_version_message(version)}"]
+        return [f"the database {_version_message(version, url)}"]
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 

@@ -324,7 +324,7 @@ def test_a_database_that_is_locked(evornn: CommandLine, tmp_path: Path, monkeypa
 def test_a_database_of_another_schema(evornn: CommandLine, database: str, tmp_path: Path) -> None:
     path = tmp_path / "evornn.db"
     path.write_bytes(Path(database.removeprefix("sqlite:///")).read_bytes())
-    for version, advice in (("0001", "`evornn db upgrade`"), ("9999", "upgrade evornn")):
+    for version, advice in (("0001", "`evornn db upgrade --store "), ("9999", "upgrade evornn")):
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = ?", (version,))
             connection.commit()

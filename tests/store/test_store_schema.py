@@ -54,7 +54,7 @@ def test_down_and_up_again_with_data(url: str) -> None:
     before = repr((before, store.checkpoint(2)))
     store.close()
     assert upgrade(url, "0001") == "0001"
-    with pytest.raises(StoreError, match=f"has schema 0001, this evornn wants {HEAD}: .*`evornn db upgrade`"):
+    with pytest.raises(StoreError, match=f"has schema 0001, this evornn wants {HEAD}: .*`evornn db upgrade --store "):
         open_store(url)
     assert "evornn db upgrade" in check(url).problems[0]
     assert upgrade(url) == HEAD == upgrade(url)
@@ -64,7 +64,7 @@ def test_down_and_up_again_with_data(url: str) -> None:
         assert store.query("SELECT count(*) FROM learning_curves")[1] == [[3]]
         assert store.tokens() == [] and store.workers()[0].slots is None, "the first version had none"
     assert upgrade(url, "base") == ""
-    with pytest.raises(StoreError, match="empty: `evornn db upgrade`"):
+    with pytest.raises(StoreError, match="empty: `evornn db upgrade --store "):
         open_store(url, create=False)
     with open_store(url) as store:
         assert store.jobs() == []

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from evornn.errors import EvornnError, require
@@ -114,7 +115,7 @@ def read_token_file(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise EvornnError(f"--token-file {file}: can't be read or created ({error}): name another") from None
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise EvornnError(f"--token-file {file}: others may write it: chmod 600 {file}")
+        raise EvornnError(f"--token-file {file}: others may write it: chmod 600 {quote(str(file))}")
     if len(secret) < MIN_TOKEN or not secret.isascii() or not secret.isprintable() or " " in secret:
         raise EvornnError(
             f"--token-file {file}: must contain one token of at least {MIN_TOKEN} characters: delete it for a new one"
