@@ -114,3 +114,29 @@ def _check_result(result: Any, outputs: Tensor) -> Tensor:
         got = list(result.shape) if isinstance(result, Tensor) else repr(result)[:60]
         raise EvornnError(f"your loss must return one number per member, [{len(outputs)}], got {got}")
     return result
+
+
+def check_targets(loss: str | CustomLoss, targets: Any, mask: Any) -> None:
+    """Refuse targets that a loss can't have: every result would be meaningless.
+
+    Args:
+        loss: A name, or a function, which may have any.
+        targets: [B, T, O], or class indices [B, T], which fit every loss for classes.
+        mask: [B, T] True where a step counts.
+
+    Raises:
+        EvornnError: The loss wants other targets or more outputs.
+    """
+    if targets.ndim == 2 or loss not in ("cross_entropy", "binary_cross_entropy"):
+        return
+    if loss == "cross_entropy" and targets.shape[-1] < 2:
+        raise EvornnError(
+            "the loss cross_entropy wants two outputs or more, one per class: use binary_cross_entropy or mse"
+        )
+    counted = targets[mask]
+    low, high = float(counted.min()), float(counted.max())
+    if low < 0 or high > 1:
+        raise EvornnError(
+            f"the loss {loss} wants targets from 0 to 1, these go from {low:.4g} to {high:.4g} (forecasts are "
+            "standardised): use mse"
+        )

@@ -15,7 +15,14 @@ from evornn.kernels.evaluate import Evaluator, mask_non_finite
 from evornn.kernels.reference import NetworkState
 from evornn.layout import Layout
 from evornn.networks.arguments import Arguments, to_tensor
-from evornn.networks.loss import DIFFERENTIABLE, CustomLoss, custom_cotangents, custom_losses, has_gradient
+from evornn.networks.loss import (
+    DIFFERENTIABLE,
+    CustomLoss,
+    check_targets,
+    custom_cotangents,
+    custom_losses,
+    has_gradient,
+)
 from evornn.networks.readout import solve_readout
 from evornn.settings import BadSetting
 
@@ -37,6 +44,7 @@ class Objective:
     def __init__(self, evaluator: Any, arguments: Arguments, examples: Any, differentiable: bool) -> None:
         self.evaluator, self.arguments, self.differentiable = evaluator, arguments, differentiable
         self.examples = examples  # of the class that `evaluator.bind` returns
+        self.fitting_losses: set[str] = set()  # names that the targets were checked for
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -50,7 +58,9 @@ class Objective:
         return self._with(self.examples.slice_time(steps))
 
     def _with(self, examples: Any) -> Objective:
-        return Objective(self.evaluator, self.arguments, examples, self.differentiable)
+        part = Objective(self.evaluator, self.arguments, examples, self.differentiable)
+        part.fitting_losses = set(self.fitting_losses)  # what fits all sequences fits some
+        return part
 
     def losses(
         self, genomes: Genomes | Tensor, *, loss: str | CustomLoss = "mse", state: NetworkState | None = None
@@ -69,6 +79,7 @@ class Objective:
             EvornnError: Shapes don't fit the network.
         """
         g, begin = self._begin(genomes, state)
+        self._check_targets(loss)
         if isinstance(loss, str):
             values = self.evaluator.losses(g, self.examples, loss, begin)
         else:
@@ -96,6 +107,7 @@ class Objective:
             EvornnError: Shapes don't fit the network, or loss or network has no gradient.
         """
         self._check_gradient(loss)
+        self._check_targets(loss)
         g, begin = self._begin(genomes, state)
         if isinstance(loss, str):
             results = self.evaluator.gradients(g, self.examples, loss, begin, return_state)
@@ -185,6 +197,13 @@ class Objective:
         """Genomes [P, n] and a state, checked, as the evaluator's kind of arrays."""
         g = self.arguments.genomes(genomes)
         return g, None if state is None else self.arguments.state(state, len(g), len(self))
+
+    def _check_targets(self, loss: str | CustomLoss) -> None:
+        """Refuse a loss that the targets can't have, once for each. Raises EvornnError."""
+        if isinstance(loss, str) and loss not in self.fitting_losses:
+            _, targets, mask = self.examples.tensors
+            check_targets(loss, targets, mask)
+            self.fitting_losses.add(loss)
 
     def _check_gradient(self, loss: str | CustomLoss) -> None:
         """Raises EvornnError where there is none."""
