@@ -25,7 +25,7 @@ class PlantProblem(EpisodeProblem):
     """A problem of E episodes. They count as one case, so there are no mini-batches.
 
     A member costs the steps that its episodes lasted, including the one that failed, and at least one per episode even
-    if its weights are not finite. The best of a generation also costs its test.
+    if its weights are not finite. The best of a generation also costs its tests.
     """
 
     def __init__(self, network: Network, split: ControlEpisodes, loss: str | CustomLoss) -> None:
@@ -74,17 +74,43 @@ class PlantProblem(EpisodeProblem):
         fitness = split.fitness(episodes.steps, episodes.rewards).mean(axis=1)
         losses = np.where(np.isfinite(genomes).all(axis=1), fitness, np.nan).astype(np.float32)
         costs = count_steps(episodes, split.steps)
-        # If the best member survives all its episodes, it is tested on longer ones; passing them is a loss of 0.
+        # If the best member survives all its episodes, it is tested on longer ones; passing is a loss of 0.
         if split.test_steps and np.isfinite(losses).any():
             best = int(np.nanargmin(losses))
             if (episodes.steps[best] == split.steps).all():
-                test = self.episodes(genomes[best : best + 1], split.test_steps)
-                costs[best] += count_steps(test, split.test_steps)[0]
-                losses[best] = 0 if (test.steps == split.test_steps).all() else losses[best]
+                passes, cost = self.test(genomes[best])
+                costs[best] += cost
+                losses[best] = 0 if passes else losses[best]
         return losses, costs
 
+    def test(self, genome: Genome) -> tuple[bool, int]:
+        """Whether a genome [n] passes the test of a generation's best, and the network steps that this took.
+
+        The second test is only run if the first is passed.
+        """
+        steps, generalization = self.split.test_steps, self.split.generalization
+        test = self.episodes(genome[None], steps)
+        passes, cost = bool((test.steps == steps).all()), int(count_steps(test, steps)[0])
+        if passes and generalization is not None:
+            steps = generalization.episodes.steps
+            test = self.generalization_problem.episodes(genome[None], steps)
+            passes = int((test.steps == steps).sum()) >= generalization.required
+            cost += int(count_steps(test, steps)[0])
+        return passes, cost
+
+    @cached_property
+    def generalization_problem(self) -> PlantProblem:
+        """The problem of the second test."""
+        assert self.split.generalization is not None
+        return PlantProblem(self.network, self.split.generalization.episodes, EPISODES)
+
     def score(self, genome: Genome, score: Score) -> float:
-        return float(score.compute(self.episodes(genome[None], self.split.steps), self.split))
+        split = self.split
+        if split.generalization is None:
+            return float(score.compute(self.episodes(genome[None], split.steps), split))
+        long_steps = split.test_steps or split.steps
+        survives = (self.episodes(genome[None], long_steps).steps == long_steps).all()
+        return self.generalization_problem.score(genome, score) if survives else 0.0
 
     def episodes(self, genomes: Genomes, steps: int) -> EpisodeResults:
         """Run the episodes of genomes [P, n], of at most `steps` control steps each."""

@@ -9,7 +9,7 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from evornn.settings import settings
-from evornn.tasks.core.task import EPISODES, ControlEpisodes, Data, EpisodeLengths, Score, Task
+from evornn.tasks.core.task import EPISODES, ControlEpisodes, Data, EpisodeLengths, GeneralizationTest, Score, Task
 from evornn.tasks.plants.poles import Poles
 
 DAMPING_STEPS, REST_STEPS = 1000, 100  # control steps: of an episode under the damping fitness; of its end, to rest in
@@ -33,16 +33,28 @@ class Balancing(Task):
     steps: Annotated[int, Ge(DAMPING_STEPS), Le(10**7)] = 100_000  # to survive, to count as solved
 
     def data(self) -> Data:
-        test_episodes = ControlEpisodes(self.plant(), self.steps, self.shortfall)
+        test_episodes = ControlEpisodes(self.plant(), self.steps, self.shortfall, generalization=self.second_test())
         damping_episodes = ControlEpisodes(
-            self.plant(sway=True, window=REST_STEPS), DAMPING_STEPS, damping_loss, test_steps=self.steps
+            self.plant(sway=True, window=REST_STEPS), DAMPING_STEPS, damping_loss, self.steps, self.second_test()
         )
         train_episodes = test_episodes if self.fitness == "standard" else damping_episodes
-        score = Score("control steps survived", lambda lived, _: float(lived.steps.min()), threshold=self.steps)
         note = "Cart and poles of Wieland 1991 as in Gomez et al. 2008; validation is training: there is one start."
         return Data(
-            train_episodes, train_episodes, test_episodes, EPISODES, labels=("force, 10 N",), note=note, score=score
+            train_episodes,
+            train_episodes,
+            test_episodes,
+            EPISODES,
+            labels=("force, 10 N",),
+            note=note,
+            score=self.score(),
         )
+
+    def score(self) -> Score:
+        return Score("control steps survived", lambda lived, _: float(lived.steps.min()), threshold=self.steps)
+
+    def second_test(self) -> GeneralizationTest | None:
+        """What the best of a generation must pass after surviving all steps."""
+        return None
 
     def plant(self, **reward: Any) -> Poles:
         """The cart with its poles; further settings say what a step is rewarded for."""

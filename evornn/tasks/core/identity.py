@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from evornn.settings import as_dict
-from evornn.tasks.core.task import ControlEpisodes, Data, Sequences, Split
+from evornn.tasks.core.task import ControlEpisodes, Data, GeneralizationTest, Sequences, Split
 from evornn.tasks.core.world import World
 
 DIGEST_BYTES = 16
+NOT_NUMBERS = "plant", "fitness", "generalization"  # fields of ControlEpisodes that have parts of their own
 
 
 def data_digest(data: Data) -> str:
@@ -37,9 +38,15 @@ def _parts(split: Split) -> list[Any]:
     if isinstance(split, ControlEpisodes):
         plant = split.plant
         constants = as_dict(plant) if is_dataclass(plant) else repr(plant)
-        numbers = [getattr(split, field.name) for field in fields(split) if field.name not in ("plant", "fitness")]
-        return [type(plant).__qualname__, constants, plant.initial_states(), split.fitness.__qualname__, *numbers]
+        numbers = [getattr(split, field.name) for field in fields(split) if field.name not in NOT_NUMBERS]
+        plant_parts = [type(plant).__qualname__, constants, plant.initial_states()]
+        return [*plant_parts, split.fitness.__qualname__, *numbers, *_test_parts(split.generalization)]
     return [_world_parts(split.world), split.seeds, split.steps, split.default_batch_size]
+
+
+def _test_parts(test: GeneralizationTest | None) -> list[Any]:
+    """Nothing where there is no second test, so that other tasks keep their digests."""
+    return [] if test is None else [test.required, *_parts(test.episodes)]
 
 
 def _world_parts(world: World) -> list[Any]:

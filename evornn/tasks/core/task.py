@@ -54,19 +54,32 @@ class ControlEpisodes:
 
     With `test_steps`, the best of each generation (of the networks evaluated together) whose episodes all last for
     `steps` is tested on episodes of that many control steps; if it survives them, its loss is 0. No fitness may be 0
-    then.
+    then. With `generalization` it must also pass this second test.
     """
 
     plant: Plant
     steps: int  # control steps of an episode, at most
     fitness: Fitness
     test_steps: int = 0
+    generalization: GeneralizationTest | None = None
 
     @property
     def sizes(self) -> tuple[int, int]:
         """The numbers of inputs and outputs."""
         trace = self.plant.trace()
         return len(trace.observations), len(trace.a)
+
+
+@dataclass(frozen=True)
+class GeneralizationTest:
+    """Episodes from other starts, of which enough must be survived.
+
+    The score of a task with this test is computed from these episodes; it is 0 for a network that does not survive the
+    long ones.
+    """
+
+    episodes: ControlEpisodes
+    required: int  # how many episodes must last for all their steps
 
 
 Split: TypeAlias = Sequences | ControlEpisodes | Rollouts

@@ -7,6 +7,7 @@ F̃ᵢ = mᵢlᵢθ̇ᵢ² sin θᵢ + ¾ mᵢ cos θᵢ φᵢ,  m̃ᵢ = mᵢ (
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -20,6 +21,8 @@ from evornn.settings import settings
 CART, MASSES, HALF_LENGTHS = 1.0, (0.1, 0.01), (0.5, 0.05)  # kg, kg, m
 CART_FRICTION, POLE_FRICTION, GRAVITY = 5e-4, 2e-6, -9.8  # –, N m s, m/s²
 TRACK, FORCE = 2.4, 10.0  # half its length in m; the largest force, N
+RANGES = 2.16, 1.35, 0.0628, 0.150  # ± x, ẋ, θ₁, θ̇₁ of the starts: m, m/s, rad, rad/s
+FRACTIONS = 0.05, 0.25, 0.5, 0.75, 0.95  # of each range
 
 
 @settings
@@ -83,3 +86,15 @@ class Poles(Plant):
         if not self.sway:
             return 1.0
         return absolute(s[0]) + absolute(s[1]) + absolute(s[2]) + absolute(s[3])
+
+
+@settings
+class ScatteredPoles(Poles):
+    """Two poles from 625 starts (Gruau, Whitley & Pyeatt 1996): every combination of five values of x, ẋ, θ₁ and θ̇₁,
+    with the short pole upright and at rest."""
+
+    poles: Literal[2] = 2
+
+    def initial_states(self) -> Floats:
+        grid = [[(2 * fraction - 1) * limit for fraction in FRACTIONS] for limit in RANGES]
+        return np.array([[*start, 0, 0] for start in product(*grid)], np.float32)
