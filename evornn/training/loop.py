@@ -18,6 +18,7 @@ from evornn.tasks.core.task import Data
 from evornn.trainers.core.trainer import BudgetExhausted, State, Trainer
 from evornn.training.budget import Budget
 from evornn.training.check import check, check_score, is_applicable
+from evornn.training.clock import computing_time
 from evornn.training.environment import environment
 from evornn.training.make_problem import make_problem
 from evornn.training.oracle import LocalOracle, Origin, Spent
@@ -136,7 +137,7 @@ class Run:
         self.state: State = {}
         self._step_losses: list[Losses] = []  # of the last step
         network.evaluator.load()  # compiled once per machine: not part of this run's time
-        self._clock = time.perf_counter()
+        self._clock = computing_time()
 
     def rows(self) -> Iterator[Row | None]:
         """Compute the run: yields a row at each budget mark and None after the trainer steps between."""
@@ -159,7 +160,7 @@ class Run:
             row = self._row(self._mark()) if self._mark() > self.progress.mark else None
             self._tick()
             yield row
-            self._clock = time.perf_counter()  # the consumer's time does not count
+            self._clock = computing_time()  # the consumer's time does not count
 
     def result(self) -> Result:
         """The result, for which the champion is evaluated once on the test split."""
@@ -285,7 +286,7 @@ class Run:
             self.progress.losses, self._step_losses = summary(self._step_losses), []
 
     def _tick(self) -> None:
-        now = time.perf_counter()
+        now = computing_time()
         self.progress.seconds += now - self._clock
         self._clock = now
 

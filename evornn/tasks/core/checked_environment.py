@@ -45,7 +45,7 @@ class CheckedEnvironment:
         if observation.shape != (size,):
             raise self._error(f"observation of shape {list(observation.shape)}, not [{size}]")
         with np.errstate(over="ignore"):
-            floats = observation.astype(np.float32)
+            floats: Floats = observation.astype(np.float32)
         if not np.isfinite(floats).all():
             k = int(np.flatnonzero(~np.isfinite(floats))[0])
             raise self._error(f"number {k} of the observation {observation[k]}")

@@ -141,7 +141,7 @@ class FlatEnvironment:
     def __init__(self, world: GymnasiumWorld, env: Any) -> None:
         self.world, self.env = world, env
 
-    def reset(self, seed: int) -> Floats:
+    def reset(self, seed: int) -> Any:
         try:
             answer = self.env.reset(seed=seed)
             if not isinstance(answer, tuple) or len(answer) != 2:
@@ -152,7 +152,7 @@ class FlatEnvironment:
         except Exception as error:
             raise self.world.failure(error) from error
 
-    def step(self, action: Any) -> tuple[Floats, float, bool]:
+    def step(self, action: Any) -> Any:
         try:
             answer = self.env.step(action)
             if not isinstance(answer, tuple) or len(answer) != 5:
