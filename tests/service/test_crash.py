@@ -126,7 +126,7 @@ def kill_with_nothing_left(driver: psutil.Popen) -> list[psutil.Process]:
     driver.kill()
     driver.wait()
     agents = [process for process, name in family.items() if "Agent" in name]
-    gone([process for process in family if process not in agents], within=20)
+    gone([process for process in family if process not in agents], within=90)
     return agents
 
 
