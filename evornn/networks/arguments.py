@@ -56,7 +56,7 @@ class Arguments:
         """The steps that count.
 
         Args:
-            mask: [B, T] True or not 0 where a step counts; None: everywhere.
+            mask: [B, T] True or 1 where a step counts, False or 0 elsewhere; None: everywhere.
             washout: Steps at the beginning that never count.
             inputs: [B, T, I] or [B, T], whose shape the mask must fit.
 
@@ -64,10 +64,10 @@ class Arguments:
             [B, T] bool.
 
         Raises:
-            EvornnError: The mask has another shape, or no step counts.
+            EvornnError: The mask has another shape or other values, or no step counts.
         """
         shape = inputs.shape[:2]
-        m = torch.ones(shape, dtype=torch.bool) if mask is None else to_tensor("mask", mask) != 0
+        m = torch.ones(shape, dtype=torch.bool) if mask is None else _to_bools(mask)
         if m.shape != shape:
             raise EvornnError(f"mask must be [B, T] = {list(shape)} like the inputs, got {list(m.shape)}")
         if check_integer("washout", washout, minimum=0):
@@ -175,6 +175,27 @@ def to_tensor(what: str, values: Any) -> Tensor:
         raise EvornnError(f"{what} must be an array of numbers, got {_describe(values)}") from None
 
 
+def check_finite(name: str, series: Tensor, mask: Tensor | None = None) -> None:
+    """Check that a series has neither NaN nor infinity.
+
+    Args:
+        name: Name of the series in the error message.
+        series: [B, T, width], in the network's precision, or class indices [B, T].
+        mask: [B, T] True where it must be finite; None: everywhere.
+
+    Raises:
+        EvornnError: It has one, or a number that is too large for the precision. The first one is named.
+    """
+    if not series.is_floating_point():
+        return
+    bad = ~torch.isfinite(series) if mask is None else ~torch.isfinite(series) & mask[..., None]
+    if bad.any():
+        place = bad.nonzero()[0].tolist()
+        value, precision = float(series[tuple(place)]), str(series.dtype).removeprefix("torch.")
+        advice = f"replace it, or set mask{place[:2]} to False" if name == "targets" else "replace it"
+        raise EvornnError(f"{name}{place} is {value} in {precision}: {advice}")
+
+
 def check_integer(what: str, value: Any, minimum: int) -> int:
     """The value as an int, if it is a whole number of at least `minimum`.
 
@@ -191,9 +212,24 @@ def check_integer(what: str, value: Any, minimum: int) -> int:
     return int(value)
 
 
+def _to_bools(mask: Any) -> Tensor:
+    """A mask of booleans, or of zeros and ones. Raises EvornnError."""
+    m = to_tensor("mask", mask)
+    bad = (m != 0) & (m != 1)
+    if bad.any():
+        place = bad.nonzero()[0].tolist()
+        raise EvornnError(f"mask{place} is {m[tuple(place)].item()}: must be True or False, steps have no weights")
+    return m != 0
+
+
 def _describe(values: Any) -> str:
     kind = getattr(values, "dtype", None)
     return type(values).__name__ if kind is None else f"{type(values).__name__} of {kind}"
+
+
+def steps_read(mask: Tensor) -> Tensor:
+    """[B, T] True up to the last step that counts, from the mask [B, T]."""
+    return mask.flip(1).cumsum(1).flip(1) > 0
 
 
 def replace_padding(inputs: Tensor, mask: Tensor, padding: float) -> Tensor:
@@ -211,5 +247,5 @@ def replace_padding(inputs: Tensor, mask: Tensor, padding: float) -> Tensor:
     """
     if mask[:, -1].all():
         return inputs
-    valid = mask.flip(1).cumsum(1).flip(1) > 0
+    valid = steps_read(mask)
     return torch.where(valid, inputs, 0) if inputs.ndim == 2 else torch.where(valid[..., None], inputs, padding)

@@ -15,7 +15,7 @@ from evornn.kernels.model import Dimensions, Model, ModelLayout
 from evornn.kernels.reference import NetworkState
 from evornn.layout import BaseLayout, Layout
 from evornn.networks import NETWORKS, Architecture
-from evornn.networks.arguments import Arguments, check_integer, replace_padding
+from evornn.networks.arguments import Arguments, check_finite, check_integer, replace_padding, steps_read
 from evornn.networks.loss import CustomLoss
 from evornn.networks.objective import Objective, match_state_type, match_type
 from evornn.settings import BadSetting
@@ -241,15 +241,39 @@ class Network:
             The bound data. Arrays are not always copied, so leave them unchanged while it is in use.
 
         Raises:
-            EvornnError: Shapes don't fit the network, or no step counts.
+            EvornnError: Shapes don't fit the network, no step counts, or a value that counts is not finite.
         """
+        examples = self.evaluator.bind(*self._examples(inputs, targets, mask, washout, full_length))
+        return Objective(self.evaluator, self.arguments, examples, self.differentiable)
+
+    def check_examples(self, inputs: Series | Tensor, targets: Series | Tensor, mask: Mask | Tensor) -> None:
+        """Check data without binding them, with the errors of `objective`.
+
+        Args:
+            inputs: [B, T, I], or class indices [B, T].
+            targets: [B, T, O], or class indices [B, T].
+            mask: [B, T] True where a step counts.
+
+        Raises:
+            EvornnError: Shapes don't fit the network, no step counts, or a value that counts is not finite.
+        """
+        self._examples(inputs, targets, mask, 0, False)
+
+    def _examples(
+        self, inputs: Any, targets: Any, mask: Any, washout: int, full_length: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs, targets and mask, checked and on the network's device."""
         x = self._inputs(inputs)
         counted_mask = self.arguments.step_mask(mask, washout, x)
         if mask is not None and not (full_length and self.layout.states):
+            check_finite("inputs", x, steps_read(counted_mask))  # padding may be anything
             x = replace_padding(x, counted_mask, self.layout.padding)
+        else:
+            check_finite("inputs", x)
         self.layout.check_inputs(x)
-        examples = self.evaluator.bind(x, self.arguments.targets(targets, x, counted_mask), counted_mask)
-        return Objective(self.evaluator, self.arguments, examples, self.differentiable)
+        y = self.arguments.targets(targets, x, counted_mask)
+        check_finite("targets", y, counted_mask)
+        return x, y, counted_mask
 
     def predict(
         self,

@@ -8,7 +8,7 @@ from evornn.errors import EvornnError
 from evornn.memory import check_memory
 from evornn.networks.loss import CustomLoss
 from evornn.networks.network import Network
-from evornn.tasks.core.task import EPISODES, Data, Score, Task
+from evornn.tasks.core.task import EPISODES, Data, Score, Sequences, Task
 from evornn.trainers.core.trainer import Trainer
 from evornn.training.oracle import Origin
 from evornn.training.problem import Problem
@@ -43,6 +43,24 @@ def check(problem: Problem, trainer: Trainer, origin: Origin | None = None) -> N
     check_origin(origin, network.n)
     trainer.check(network.n, problem.num_cases)
     _check_memory(network, trainer)
+
+
+def check_splits(network: Network, data: Data) -> None:
+    """Check the sequences of all splits before training: the test split is read at the end only.
+
+    Args:
+        network: The network to train.
+        data: The splits.
+
+    Raises:
+        EvornnError: A value that counts is not finite, or shapes don't fit. The split is named.
+    """
+    for name, part in zip(("train", "valid", "test"), data.splits, strict=True):
+        if isinstance(part, Sequences):
+            try:
+                network.check_examples(part.inputs, part.targets, part.mask)
+            except EvornnError as error:
+                raise EvornnError(f"{name}: {error}") from None
 
 
 def load_data(task: Task) -> Data:

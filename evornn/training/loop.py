@@ -17,7 +17,7 @@ from evornn.networks.network import Network
 from evornn.tasks.core.task import Data
 from evornn.trainers.core.trainer import BudgetExhausted, State, Trainer
 from evornn.training.budget import Budget
-from evornn.training.check import check, check_score, is_applicable
+from evornn.training.check import check, check_score, check_splits, is_applicable
 from evornn.training.clock import computing_time
 from evornn.training.environment import environment
 from evornn.training.make_problem import make_problem
@@ -127,6 +127,7 @@ class Run:
     ) -> None:
         self.train, self.valid, self.test = (make_problem(network, data_split, loss) for data_split in data.splits)
         check(self.train, trainer, origin)
+        check_splits(network, data)
         self.train = self.train if sharder is None else sharder(self.train)
         if budget.solved:
             check_score(data.score, loss)

@@ -78,6 +78,10 @@ def test_the_chosen_run_is_the_lowest_on_validation_and_is_judged_on_test():
         ((0.1, 0.11), "it beats none of the baselines: baseline 0 (0.1000, 10.0 % higher) and baseline 1"),
         ((1e-12,), "it beats none of the baselines: baseline 0 (1.000e-12, 1.1e+11 times as high)"),
         ((), "There is no baseline"),
+        ((0.0,), "it beats none of the baselines: baseline 0 (0.000, the network is above 0)"),
+        ((0.2, 0.0), "it does not beat baseline 1 (0.000, the network is above 0); it beats baseline 0 (0.2000"),
+        ((-0.1,), "it beats none of the baselines: baseline 0 (-0.1000, 210.0 % higher)"),
+        ((-0.001,), "it beats none of the baselines: baseline 0 (-0.001000, 11100.0 % higher)"),
     ],
 )
 def test_the_sentence_on_baselines_is_right_both_ways(losses, words):
@@ -89,6 +93,7 @@ def test_the_sentence_on_baselines_is_right_both_ways(losses, words):
 def test_a_difference_in_a_table_is_in_percent_or_a_factor():
     told = [narrative.difference(margin) for margin in (-0.237, 0.1, 10.0, 1e11)]
     assert told == ["-23.7 %", "+10.0 %", "+1000.0 %", "× 1e+11"]
+    assert (narrative.difference(20.0, -1.0), narrative.difference(np.inf, 0.0)) == ("+2000.0 %", "∞")
     runs, curves = make_runs(2)
     found = compare(runs, curves, FAMILIES, bars(1e-12))
     assert "× 1.1e+11" in report(found, runs, curves, bars(1e-12))

@@ -18,6 +18,7 @@ from trainer_specs import contract_specs, has_windows
 import evornn
 from evornn.arrays import Batch, Genome, Genomes, Losses, Streams
 from evornn.errors import EvornnError
+from evornn.library import train
 from evornn.networks.network import Network
 from evornn.networks.objective import Objective
 from evornn.store.codec import dumps, loads, pack, unpack
@@ -239,13 +240,13 @@ def loss_of(network: Network, genome: Genome, part: Sequences) -> float:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_nothing_but_the_last_judgement_reads_the_test_split(name: str, network: Network, data: Data) -> None:
-    poison = replace(data.test, inputs=data.test.inputs * np.nan, targets=data.test.targets * np.nan)
+    poison = replace(data.test, inputs=data.test.inputs * -9, targets=data.test.targets * 1000 + 77)
     budget = Budget(steps=10_000, marks=5, targets=(0.9,))
     clean_rows, clean = finished(network, data, trainer_of(name), 0, budget)
     rows, result = finished(network, replace(data, test=poison), trainer_of(name), 0, budget)
     assert facts(rows) == facts(clean_rows)
     assert_array_equal(result.genome, clean.genome)
-    assert np.isnan(result.test_loss) and np.isfinite(clean.test_loss)
+    assert result.test_loss > 1000 > clean.test_loss
 
 
 # ---- targets and other stops ---------------------------------------------------------------------------------------
@@ -537,16 +538,43 @@ def test_losses_without_a_gradient(loss: Any, name: str, network: Network, data:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_losses_that_are_never_finite_give_no_result(name: str, network: Network, data: Data) -> None:
-    def nan(part: Sequences) -> Sequences:
-        return replace(part, targets=part.targets * np.nan)
+    def overflow(part: Sequences) -> Sequences:
+        return replace(
+            part, targets=np.random.default_rng(0).choice([-3e37, 3e38], part.targets.shape).astype(np.float32)
+        )
 
-    nowhere = replace(data, train=nan(data.train), valid=nan(data.valid))
+    nowhere = replace(data, train=overflow(data.train), valid=overflow(data.valid))
     rows: list[Row] = []
     with pytest.raises(TrainingDiverged, match=r"^diverged: no validation loss was finite"):
         for update in train_loop(network, nowhere, trainer_of(name), 0, Budget(steps=10_000, marks=5, targets=(0.5,))):
             rows += update.rows
             assert update.result is None
-    assert all(np.isnan(row.best) and row.champion_valid == np.inf for row in rows) and rows[-1].mark == 5
+    assert not any(np.isfinite(row.best) or np.isfinite(row.champion_valid) for row in rows) and rows[-1].mark == 5
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+@pytest.mark.parametrize(
+    ("part", "value"), [("inputs", np.nan), ("inputs", -np.inf), ("targets", np.inf), ("targets", 1e300)]
+)
+def test_values_of_own_data_that_are_not_finite_are_named_before_training(
+    network: Network, data: Data, split: str, part: str, value: float
+) -> None:
+    old: Sequences = getattr(data, split)
+    values = np.array(getattr(old, part), np.float64)
+    sequence, step = (int(k) for k in np.argwhere(old.mask)[-1])
+    values[sequence, step, 0] = value
+    bad = replace(data, **{split: replace(old, **{part: values})})
+    place, shown = rf"\[{sequence}, {step}, 0\]", "inf" if value > 1e38 else value
+    with pytest.raises(EvornnError, match=rf"^{split}: {part}{place} is {shown} in float32: replace it"):
+        train(network, bad, "cma_es", 0, 1000)
+
+
+def test_own_masks_have_no_weights(network: Network, data: Data) -> None:
+    bad = replace(data, test=replace(data.test, mask=data.test.mask * np.float32(0.5)))
+    with pytest.raises(
+        EvornnError, match=r"^test: mask\[0, .*\] is 0.5: must be True or False, steps have no weights$"
+    ):
+        train(network, bad, "adam", 0, 1000)
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------

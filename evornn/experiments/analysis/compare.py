@@ -196,12 +196,21 @@ def _choose_run(done: DataFrame, baselines: Sequence[Baseline]) -> ChosenRun | N
         return None
     test = float(best["test_loss"])
     verdicts = [
-        Verdict(b.name, float(b.test), test < b.test, test / b.test - 1, int((done["test_loss"] < b.test).sum()))
+        Verdict(b.name, float(b.test), test < b.test, _margin(test, b.test), int((done["test_loss"] < b.test).sum()))
         for b in baselines
-        if np.isfinite(b.test) and b.test > 0
+        if np.isfinite(b.test)
     ]
     who = (int(best["run"]), str(best["network"]), str(best["trainer"]), str(best["family"]), int(best["seed"]))
     return ChosenRun(*who, float(best["valid_loss"]), test, tuple(verdicts))
+
+
+def _margin(loss: float, baseline: float) -> float:
+    """How far a loss is above a baseline's, relative to it; infinite above a baseline of exactly 0."""
+    if baseline > 0:
+        return loss / baseline - 1
+    if baseline == 0:
+        return float(np.sign(loss) * np.inf) if loss else 0.0
+    return (loss - baseline) / -baseline
 
 
 def _note_unfinished(runs: DataFrame) -> list[str]:

@@ -115,9 +115,17 @@ def settings(tuned: TuningSummary) -> str:
     )
 
 
-def difference(margin: float) -> str:
-    """How far a loss is above or below a baseline's, for a column of a table."""
-    return f"× {1 + margin:.3g}" if margin > FACTOR_LIMIT else f"{margin:+.1%}".replace("%", " %")
+def difference(margin: float, baseline: float = 1.0) -> str:
+    """How far a loss is above or below a baseline's, for a column of a table.
+
+    Args:
+        margin: Relative to the baseline's loss.
+        baseline: That loss, which is not above 0 for a perfect baseline or a task of rewards.
+    """
+    if not isfinite(margin):
+        return "∞" if margin > 0 else "–"
+    is_factor = margin > FACTOR_LIMIT and baseline > 0
+    return f"× {1 + margin:.3g}" if is_factor else f"{margin:+.1%}".replace("%", " %")
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -178,12 +186,14 @@ def _list_winners(pairs: Sequence[Pair]) -> str:
 
 
 def _margins(verdicts: Sequence[Verdict]) -> str:
-    return join_names(f"{v.baseline} ({number(v.loss)}, {_percent(v.margin)})" for v in verdicts)
+    return join_names(f"{v.baseline} ({number(v.loss)}, {_percent(v.margin, v.loss)})" for v in verdicts)
 
 
-def _percent(margin: float) -> str:
+def _percent(margin: float, baseline: float) -> str:
     if not isfinite(margin):
+        if baseline == 0:
+            return f"the network is {'above' if margin > 0 else 'below'} 0"
         return "the network's loss is not finite"
-    if margin > FACTOR_LIMIT:
+    if margin > FACTOR_LIMIT and baseline > 0:
         return f"{1 + margin:.3g} times as high"
     return f"{abs(margin):.1%} {'lower' if margin < 0 else 'higher'}".replace("%", " %")

@@ -151,7 +151,7 @@ def _append_note(note: str, more: str) -> str:
 
 
 def _scale(done: DataFrame, baselines: Sequence[Baseline]) -> float:
-    known = [b.test for b in baselines if np.isfinite(b.test) and b.test > 0]
+    known = [b.test for b in baselines if np.isfinite(b.test)]
     losses = done["test_loss"][np.isfinite(done["test_loss"])]
     scale = min(known) if known else np.quantile(losses, 0.5, method="lower") if len(losses) else 0.0
     return float(scale) if scale > 0 else float("nan")
