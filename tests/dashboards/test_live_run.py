@@ -61,7 +61,7 @@ def test_a_checkpoint_tells_the_champion(said: list[tuple[Row, Checkpoint]]) -> 
     for found, checkpoint in (said[0], said[-1]):
         champion = load_champion(checkpoint)
         assert (champion.mark, champion.updates) == (found.mark, found.updates)
-        losses, _ = make_problem(network, data.valid, data.loss).losses(champion.genome[None])
+        losses = make_problem(network, data.valid, data.loss).losses(champion.genome[None])
         assert champion.champion_valid == found.champion_valid == float(losses[0])
 
 

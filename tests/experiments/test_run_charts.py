@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from stores import row
 
 from evornn.experiments.execute import load_task
@@ -80,7 +81,7 @@ def test_a_portrait_shows_the_weights_that_the_kernels_use(kind: str) -> None:
     network = Network(kind, inputs=8 if kind == "hopfield" else 2, outputs=8 if kind == "hopfield" else 1, **sizes)
     genome = network.sample(1, seed=0)
     for name in (*network.layout.blocks, *network.layout.fixed_weights):
-        given = network.arguments.genomes(genome)
+        given = torch.as_tensor(network.arguments.genomes(genome))
         expected = reference_matrix(network.layout, given, name)[0].numpy()
         shown = matrix(network.layout, genome[0], name)
         np.testing.assert_array_equal(shown.reshape(-1), expected.reshape(-1))
