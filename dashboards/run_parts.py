@@ -72,6 +72,7 @@ def actions(context: PageContext, run: StoredRun) -> Component:
 
 
 def curve_panel(context: PageContext) -> Component:
+    """The learning curve, and the choice of its axes."""
     return html.Div(
         [
             html.Div(

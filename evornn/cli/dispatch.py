@@ -63,10 +63,12 @@ class LoggingListener:
         self._done, self._at = 0, time.monotonic()  # network steps since the last line
 
     def on_claim(self, run: StoredRun) -> None:
+        """Log a claim."""
         self._steps[run.id] = run.network_steps or 0
         log.info("run %d claimed: %s, %s, %s, seed %d", run.id, run.task, run.network, run.trainer, run.seed)
 
     def on_update(self, run: StoredRun, update: Update) -> None:
+        """Count network steps; log the overall progress if that is due."""
         self._done += max(0, update.network_steps - self._steps.get(run.id, 0))
         self._steps[run.id] = update.network_steps
         if (seconds := time.monotonic() - self._at) >= LOG_INTERVAL:
@@ -75,6 +77,13 @@ class LoggingListener:
             self._done, self._at = 0, time.monotonic()
 
     def on_end(self, run: StoredRun, state: str, reason: str) -> None:
+        """Log the end of a run.
+
+        Args:
+            run: The run.
+            state: As in `Listener.on_end`.
+            reason: Why it ended.
+        """
         self._steps.pop(run.id, None)
         self._ends[state] += 1
         level = logging.WARNING if state in ("failed", "lost") else logging.INFO

@@ -55,9 +55,11 @@ class StoreCollector(Collector):
         self._metrics: list[Metric] = []
 
     def describe(self) -> list[Metric]:
+        """Nothing, so that registering reads no database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
+        """Current metrics of the store, or those of at most FRESH seconds ago."""
         if time.monotonic() > self._expires:
             self._metrics, self._expires = self._read_metrics(), time.monotonic() + FRESH
         yield from self._metrics
