@@ -82,7 +82,7 @@ def custom_losses(loss: CustomLoss, outputs: Tensor, targets: Tensor, mask: Tens
         return _check_result(loss(outputs, targets, mask), outputs)  # type: ignore[arg-type]
     values = loss(*(tensor.cpu().numpy() for tensor in (outputs, targets, mask)))  # type: ignore[arg-type]
     result = to_tensor("the result of your loss", values)
-    return _check_result(result, outputs).to(outputs)
+    return _check_result(result.to(outputs), outputs)
 
 
 def custom_cotangents(loss: CustomLoss, outputs: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,7 +113,10 @@ def _check_result(result: Any, outputs: Tensor) -> Tensor:
     if not isinstance(result, Tensor) or result.shape != outputs.shape[:1]:
         got = list(result.shape) if isinstance(result, Tensor) else repr(result)[:60]
         raise EvornnError(f"your loss must return one number per member, [{len(outputs)}], got {got}")
-    return result
+    if result.is_complex():
+        raise EvornnError(f"your loss must return real numbers, got {result.dtype}")
+    losses = result if result.is_floating_point() else result.to(outputs)
+    return torch.where(losses.isneginf(), torch.nan, losses)  # no loss is better than all others
 
 
 def check_targets(loss: str | CustomLoss, targets: Any, mask: Any) -> None:

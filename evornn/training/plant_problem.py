@@ -71,8 +71,9 @@ class PlantProblem(EpisodeProblem):
 
     def run(self, genomes: Genomes, batch: Batch | None = None) -> tuple[Losses, Costs]:
         split, episodes = self.split, self.episodes(genomes, self.split.steps)
-        fitness = split.fitness(episodes.steps, episodes.rewards).mean(axis=1)
+        fitness = check_fitness(split.fitness(episodes.steps, episodes.rewards), episodes.steps.shape).mean(axis=1)
         losses = np.where(np.isfinite(genomes).all(axis=1), fitness, np.nan).astype(np.float32)
+        losses[np.isneginf(losses)] = np.nan  # no loss is better than all others
         costs = count_steps(episodes, split.steps)
         # If the best member survives all its episodes, it is tested on longer ones; passing is a loss of 0.
         if split.test_steps and np.isfinite(losses).any():
@@ -107,7 +108,7 @@ class PlantProblem(EpisodeProblem):
     def score(self, genome: Genome, score: Score) -> float:
         split = self.split
         if split.generalization is None:
-            return float(score.compute(self.episodes(genome[None], split.steps), split))
+            return score.judge(self.episodes(genome[None], split.steps), split)
         long_steps = split.test_steps or split.steps
         survives = (self.episodes(genome[None], long_steps).steps == long_steps).all()
         return self.generalization_problem.score(genome, score) if survives else 0.0
@@ -133,3 +134,13 @@ def count_steps(episodes: EpisodeResults, max_steps: int) -> NDArray[np.int64]:
     """[P] network steps of all episodes [P, E], including those that failed."""
     counts: NDArray[np.int64] = np.minimum(episodes.steps + 1, max_steps).sum(axis=1)
     return counts
+
+
+def check_fitness(fitness: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    """The losses of episodes [P, E] that a task's fitness returns. Raises EvornnError if they are no numbers, or others
+    than one for each episode."""
+    losses = np.asarray(fitness)
+    if losses.dtype.kind not in "biuf" or losses.shape != shape:
+        got = f"{losses.dtype} {list(losses.shape)}"
+        raise EvornnError(f"the task's fitness must return one number per episode, {list(shape)}, got {got}: mend it")
+    return losses

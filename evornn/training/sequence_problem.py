@@ -119,7 +119,7 @@ class SequenceProblem(Problem):
         values = [np.nan]
 
         def score_loss(outputs: Floats, targets: Series, mask: Mask) -> Losses:
-            values[0] = float(score.compute(outputs[0], self.data))
+            values[0] = score.judge(outputs[0], self.data)
             return np.zeros(1, np.float32)
 
         # Computed inside of a custom loss, so that the network sees padding as it does in every loss.

@@ -93,7 +93,7 @@ class WorldProblem(EpisodeProblem):
         return losses, np.maximum(episodes.steps, 1).sum(axis=1)
 
     def score(self, genome: Genome, score: Score) -> float:
-        return float(score.compute(self.episodes(genome[None]), self.rollouts))
+        return score.judge(self.episodes(genome[None]), self.rollouts)
 
     def episodes(self, genomes: Genomes, batch: Batch | None = None) -> EpisodeResults:
         """Run the episodes [P, E] of genomes [P, n]; `final_states` are the last observations [P, E, R]."""

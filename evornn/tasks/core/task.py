@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Mask, Series
+from evornn.errors import EvornnError, short_repr
 from evornn.plant import Plant
 from evornn.tasks.core.scaling import Doubles, Transform, inverse
 from evornn.tasks.core.world import Rollouts
@@ -103,6 +104,15 @@ class Score:
     compute: Callable[[Any, Any], float]  # outputs [B, T, O], or the episodes of one genome, and the split
     threshold: float | None = None  # the least score that counts as solved; None: the paper has no such threshold
     losses: tuple[str, ...] = ()  # those under which outputs are what `compute` expects, say logits; empty: all
+
+    def judge(self, outputs: Any, split: Any) -> float:
+        """What `compute` returns, which may be code of a user's. Raises EvornnError if it is no number."""
+        value = self.compute(outputs, split)
+        numbers = np.asarray(value)
+        if numbers.dtype.kind not in "biuf" or numbers.size != 1:
+            got = " ".join(short_repr(value).split())
+            raise EvornnError(f"the score {self.name!r} must be one number, got {got}: mend the task")
+        return float(numbers.item())
 
 
 @dataclass(frozen=True)
