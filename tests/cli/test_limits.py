@@ -160,18 +160,27 @@ def test_completion(tmp_path: Path) -> None:
 # ---- no cache --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cache", ["/dev/null", "/proc/evornn", "a file"])
+@pytest.mark.parametrize("cache", ["/dev/null", "/proc/evornn", "a file", "full"])
 def test_doctor_says_that_the_cache_cannot_be_written(
-    cache: str, evornn: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And makes the other checks."""
     (tmp_path / "a file").touch()
-    monkeypatch.setenv("EVORNN_CACHE", cache)
+    monkeypatch.setenv("EVORNN_CACHE", cache if cache.startswith("/") else str(tmp_path / cache))
+    if cache == "full":
+        monkeypatch.setattr(doctor.cache, "atomic_write", lambda _: open("/dev/full", "wb"))  # noqa: SIM115
+    finding = doctor._run_check("cache", doctor._cache)
+    assert not finding.good and finding.found.startswith("the cache can't be written ([Errno ")
+    assert finding.found.endswith("): set EVORNN_CACHE to a folder that can be written")
+
+
+def test_doctor_without_a_home_makes_all_checks(evornn: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("EVORNN_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", "/dev/null")
     answer = evornn("doctor", "--json")
     findings = {finding["what"]: finding for finding in answer.data}
-    assert answer.status == 1 and findings["store"]["good"] and not findings["cache"]["good"]
-    assert findings["cache"]["found"].startswith("the cache can't be written (")
-    assert findings["cache"]["found"].endswith("): set EVORNN_CACHE to a folder that can be written")
+    assert answer.status == 1 and not findings["cache"]["good"] and "/dev/null/.cache" in findings["cache"]["found"]
+    assert findings["store"]["good"] and findings["network"]["good"]
 
 
 def test_doctor_survives_a_check_that_fails(evornn: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
