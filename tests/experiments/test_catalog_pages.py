@@ -61,7 +61,11 @@ def test_every_kind_has_its_section() -> None:
     ("kind", "sentence", "paper"),
     [
         (TASKS["parity"], "Parity of any length: is the number of ones odd?", "Hochreiter & Schmidhuber 1996"),
-        (TRAINERS["adam"], "Adam: gradient descent with an individual step size for every parameter", "Kingma & Ba 2015"),
+        (
+            TRAINERS["adam"],
+            "Adam: gradient descent with an individual step size for every parameter",
+            "Kingma & Ba 2015",
+        ),
     ],
 )
 def test_what_a_row_says(kind: type, sentence: str, paper: str) -> None:
