@@ -11,7 +11,7 @@ from evornn.errors import EvornnError
 from evornn.experiments.spec import RunPlan
 from evornn.settings import BadSetting
 
-FILES = {"csv": "path"}  # kind of task → its setting that names a file
+FILES = {"csv": "path", "jsb_chorales": "path"}  # kind of task → its setting that names a file
 CODE_SETTINGS = {"gymnasium": ("environment", "arguments")}  # kind of task → settings that name code, and its arguments
 
 
@@ -37,8 +37,9 @@ class SubmissionPolicy:
                 f"this server accepts numbers and booleans only, because texts can name files and code: leave them "
                 f"out, ask its operator for `--own {str(task.get(code))[:80]}`, or run it on your machine, evornn run",
             )
-        setting = FILES.get(str(task.get("kind")))
-        return task if setting is None else {**task, setting: str(self.resolve_file(task.get(setting)))}
+        setting = FILES.get(str(task.get("kind")), "")
+        name = task.get(setting)
+        return task if name is None else {**task, setting: str(self.resolve_file(name))}
 
     def resolve_file(self, name: object) -> Path:
         """The file of a data set; files outside of the folder are refused, even behind a link. Raises EvornnError."""

@@ -12,6 +12,7 @@ import pytest
 from stores import new_runs, result, row
 
 from evornn.errors import EvornnError
+from evornn.experiments.spec import RunPlan
 from evornn.service.datasets import MAX_BYTES, save_upload
 from evornn.service.estimate import estimate
 from evornn.service.policy import SubmissionPolicy
@@ -38,6 +39,24 @@ def test_a_data_set_is_kept_once_and_specs_may_name_it(tmp_path: Path, store: St
         "networks": [{"kind": "elman", "units": 2}], "trainers": [{"kind": "adam"}], "seeds": 1, "budget": 1000,
     }  # fmt: skip
     assert len(Service(store, rules).expand(spec).plans) == 1
+
+
+def test_chorales_come_from_the_folder_of_data_sets_only(tmp_path: Path) -> None:
+    """`path` names a file of the server; without it the task names none."""
+    (folder := tmp_path / "data").mkdir()
+    for name in ("data/chorales.mat", "secret.mat"):
+        (tmp_path / name).write_bytes(b"")
+    policy = SubmissionPolicy(data=folder)
+
+    def resolve(**task: Any) -> dict[str, Any]:
+        plan = RunPlan("", "", "", {"task": {"kind": "jsb_chorales", **task}}, 0, {}, 0)
+        return dict(policy.apply([plan])[0].fragments["task"])
+
+    assert resolve() == {"kind": "jsb_chorales"} and resolve(path=None)["path"] is None
+    assert resolve(path="chorales.mat")["path"] == str(folder / "chorales.mat")
+    for path in ("../secret.mat", str(tmp_path / "secret.mat"), ""):
+        with pytest.raises(EvornnError, match="no data set"):
+            resolve(path=path)
 
 
 @pytest.mark.parametrize(

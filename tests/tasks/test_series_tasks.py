@@ -6,11 +6,12 @@ from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 from task_data import data
 
 from evornn.errors import EvornnError
 from evornn.tasks import narma
-from evornn.tasks.core import chance, chorale_corpus, scores
+from evornn.tasks.core import chance, chorale_corpus, chorale_file, scores
 from evornn.tasks.mackey_glass import mackey_glass
 
 # Music.
@@ -68,6 +69,75 @@ def test_a_chain_for_each_key_knows_more_than_how_often_it_sounds():
         chance.best_constant(found.loss, found.train).astype(np.float32), found.test.targets.shape
     )
     assert found.score.compute(constant, found.test) == pytest.approx(chorale_corpus.KEYS * mean.test, rel=1e-5)
+
+
+VARIABLES = chorale_file.VARIABLES
+
+
+def write_chorales(path, **changes):
+    """A MATLAB file of 3, 2 and 1 chorales, of 2 beats and more; `changes` replace or, if None, omit variables."""
+    rng = np.random.default_rng(0)
+    variables = {}
+    for name, count in zip(VARIABLES, (3, 2, 1), strict=True):
+        cells = np.empty((1, count), object)
+        for k in range(count):
+            cells[0, k] = rng.integers(0, 2, (2 + k, chorale_corpus.KEYS)).astype(np.uint8)
+        variables[name] = cells
+    variables |= changes
+    savemat(path, {name: value for name, value in variables.items() if value is not None})
+    return variables
+
+
+def test_chorales_of_a_matlab_file_keep_its_split_and_its_keys(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(chorale_corpus, "parse_chorales", None)  # music21 is not asked
+    variables = write_chorales("some.mat")
+    found = data("jsb_chorales", path="some.mat")
+    assert [len(split) for split in found.splits] == [3, 2, 1] and "some.mat, 3 / 2 / 1" in found.note
+    for split, name in zip(found.splits, VARIABLES, strict=True):
+        for row, roll in enumerate(variables[name].ravel()):
+            frames = len(roll) - 1
+            assert np.array_equal(split.inputs[row, :frames], roll[:-1])
+            assert np.array_equal(split.targets[row, :frames], roll[1:])
+            assert split.mask[row].sum() == frames
+    assert found.labels[0] == "MIDI 21 sounds next, logit" and found.sizes == (88, 88)
+
+
+def cell(matrix):
+    cells = np.empty((1, 1), object)
+    cells[0, 0] = np.asarray(matrix)
+    return cells
+
+
+@pytest.mark.parametrize(("changes", "problem"), [
+    ({"validdata": None}, "no cell array validdata"),
+    ({"testdata": np.zeros((4, 88))}, "no cell array testdata"),
+    ({"traindata": cell(np.zeros((4, 87)))}, "traindata, chorale 1: not a matrix of 0 and 1 with .* 88 columns"),
+    ({"traindata": cell(np.zeros((1, 88)))}, "traindata, chorale 1: not a matrix .* two at least"),
+    ({"testdata": cell(np.full((4, 88), 2))}, "testdata, chorale 1: not a matrix of 0 and 1"),
+    ({"testdata": cell("Bach")}, "testdata, chorale 1: not a matrix of 0 and 1"),
+])  # fmt: skip
+def test_another_matlab_file_is_said_in_a_line(tmp_path, changes, problem):
+    write_chorales(path := tmp_path / "other.mat", **changes)
+    with pytest.raises(EvornnError, match=rf"other\.mat.*{problem}.*: give JSB_Chorales\.mat$") as caught:
+        data("jsb_chorales", path=str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("content", "problem"), [
+    (None, "no such file in .*: check the path"), (b"", "can't be read as a MATLAB file"),
+    (b"date,load\n" * 90, "can't be read as a MATLAB file"), ("damaged", "can't be read as a MATLAB file"),
+])  # fmt: skip
+def test_a_file_that_is_not_matlabs_is_said_in_a_line(tmp_path, content, problem):
+    path = tmp_path / "some.mat"
+    if content == "damaged":
+        write_chorales(path)
+        content = path.read_bytes()[:1000]
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(EvornnError, match=rf"some\.mat: {problem}") as caught:
+        data("jsb_chorales", path=str(path))
+    assert "\n" not in str(caught.value)
 
 
 # Series.
