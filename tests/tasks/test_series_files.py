@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from evornn.errors import EvornnError
+from evornn.experiments.reporting import charts
+from evornn.experiments.reporting.network_summary import summarise_network
+from evornn.networks.network import Network
 from evornn.tasks import TASKS
 from evornn.tasks.core import baselines, windows
 from evornn.tasks.core.scaling import Scaling
@@ -332,6 +335,28 @@ def test_values_in_original_units_keep_a_small_signal_on_a_large_level(level, di
     assert persistence.name == "persistence"
     np.testing.assert_allclose(persistence.predictions[:, 0] - level, signal[169:-1], atol=tolerance)
     assert {a.dtype for a in (chart.truth, chart.offset, chart.scale, chart.history)} == {np.dtype(np.float64)}
+
+
+def test_charts_show_a_small_signal_on_a_large_level():
+    """A network that is wrong by the whole signal is not on the diagonal, and no two values are the same step."""
+    signal = np.sin(np.arange(200) / 3)
+    data = build([f"{1.7e12 + value:.4f}" for value in signal], header="y")
+    network = Network("elman", inputs=1, units=3, outputs=1)
+    forecast = summarise_network(network, data, network.sample(1, 0)[0]).forecast
+    points = charts.predicted_true(forecast, {}).data[0]
+    truth, predicted = np.asarray(points.x), np.asarray(points.y)
+    drawn = charts.forecasts(forecast, {}, data.baselines).data
+    np.testing.assert_allclose(truth - 1.7e12, signal[170:], atol=1e-3)
+    assert len(np.unique(predicted)) == 30 and np.abs(predicted - truth).max() < 10
+    for line in drawn[1:]:
+        assert np.asarray(line.y).dtype == np.float64 and np.abs(np.asarray(line.y) - truth).max() < 10
+
+
+def test_charts_of_other_centuries_are_drawn():
+    data = build(rows(range(1000, 1060)))
+    network = Network("elman", inputs=1, units=3, outputs=1)
+    forecast = summarise_network(network, data, network.sample(1, 0)[0]).forecast
+    assert charts.forecasts(forecast, {}).data[0].x[-1] == "1059-01-01"
 
 
 @pytest.mark.parametrize("row", [20, 75, 95])

@@ -266,7 +266,10 @@ def _history_times(times: Sequence[str], history: Doubles) -> list[str]:
     count = min(len(history), max(len(times) // 2, 1))
     if times[0].isdigit():
         return [str(k) for k in range(int(times[0]) - count, int(times[0]))]
-    index = pd.DatetimeIndex(times)
+    try:
+        index = pd.DatetimeIndex(times)
+    except ValueError:  # pandas 2 has no dates before 1677
+        return []
     months = 12 * (index[1].year - index[0].year) + index[1].month - index[0].month if len(index) > 1 else 0
     for step in (pd.DateOffset(months=months), index[1] - index[0]) if len(index) > 1 else ():
         if (index[:-1] + step).equals(index[1:]):
