@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from evornn.errors import EvornnError, short_repr
 from evornn.experiments.execute import RunFacts, check_plans
-from evornn.experiments.spec import RunPlan, StartFrom, parse_spec, plan
+from evornn.experiments.spec import RunPlan, StartFrom, parse_spec, plan, split_network
 from evornn.service.policy import SubmissionPolicy
-from evornn.store.records import JobId, NewRun
+from evornn.store.records import JobId, NewRun, RunId
 from evornn.store.store import Store
 from evornn.training.check import check_origin
 from evornn.training.oracle import Origin
@@ -78,9 +79,7 @@ def enqueue(
         EvornnError: The run to start from has another number of parameters.
     """
     if expanded.start_from is not None:
-        origin = Origin(store.champion(expanded.start_from.run))  # raises NotFound
-        for facts in expanded.facts:
-            check_origin(origin, facts.parameters)
+        _check_start(store, expanded.start_from.run, expanded)
     runs = [_new_run(plan, facts) for plan, facts in zip(expanded.plans, expanded.facts, strict=True)]
     return store.submit(dict(spec), runs, idempotency_key, experiment=experiment, owner=owner, priority=priority)
 
@@ -89,3 +88,23 @@ def _new_run(plan: RunPlan, facts: RunFacts) -> NewRun:
     labels = plan.task, plan.network, plan.trainer
     digests = facts.identity.data, facts.identity.code
     return NewRun(*labels, plan.fragments, plan.seed, plan.budget, plan.position, facts.parameters, *digests)
+
+
+def _check_start(store: Store, run: RunId, expanded: ExpandedSpec) -> None:
+    """Check that runs can start from the champion of another: the same architecture, settings and size. Weights of
+    another network of the same number of parameters would mean something else.
+
+    Raises:
+        NotFound: There is no such run, or it has no champion.
+        EvornnError: Its network is another one.
+    """
+    origin = Origin(store.champion(run))
+    there = store.run(run).fragments["network"]
+    for new_run, facts in zip(expanded.plans, expanded.facts, strict=True):
+        here = new_run.fragments["network"]
+        if here != there and (here["kind"] != there["kind"] or split_network(here) != split_network(there)):
+            raise EvornnError(
+                f"start_from: run {run} has the network {short_repr(there)}, this spec {short_repr(here)}: start from "
+                "a run of the same network"
+            )
+        check_origin(origin, facts.parameters)

@@ -125,7 +125,7 @@ def test_a_warm_start(url: str) -> None:
         assert run.state == "succeeded"
         assert np.abs(results.run(run.id).genome - results.run(1).genome).max() < 1e-4
     other = {**warm, "networks": SPEC["networks"][1:]}
-    with pytest.raises(EvornnError, match=r"start_from: .* parameters.*start from a run of the same network"):
+    with pytest.raises(EvornnError, match=r"start_from: run 1 has the network .*start from a run of the same network"):
         evornn.run(other, store=url, workers=0)
     with evornn.open(url) as results:
         assert results.jobs()[0].experiment == "warm" and len(results.jobs()) == 2

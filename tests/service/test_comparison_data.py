@@ -131,3 +131,13 @@ def test_a_run_that_diverges_fails_is_named_and_is_worst() -> None:
     assert cells["diverging"].failed == 2 and not np.isfinite(cells["diverging"].test.median)
     assert task_comparison.chosen is not None and task_comparison.chosen.trainer == "snes"
     assert any(note.startswith("2 runs diverged and count as the worst: run") for note in comparison.notes)
+
+
+def test_a_warm_start_needs_the_same_network() -> None:
+    task = [{"kind": "csv", "path": "series.csv", "targets": ["load"], "window": 4}]
+    with run(spec(seeds=1, networks=[{"kind": "elman", "units": 4}])) as results:
+        same = spec(seeds=1, tasks=task, networks=[{"kind": "elman", "units": 4, "activation": "tanh"}])
+        assert results.submit({**same, "start_from": {"run": 1}}) == 2
+        for network in ({"kind": "gru", "units": 2}, {"kind": "elman", "units": 4, "activation": "relu"}):
+            with pytest.raises(EvornnError, match=r"^start_from: run 1 has the network .*elman.*the same network"):
+                results.submit({**spec(seeds=1, networks=[network]), "start_from": {"run": 1}})
