@@ -22,14 +22,17 @@ def test_its_text_begins_with_its_paper_and_equation(name: str) -> None:
     form = "`Title (Authors year): equation`, at the top of the file or of the class"
     assert parts and "=" in parts["equation"], f"{inspect.getfile(CELLS[name])} lacks {form}; it begins with {head!r}"
     assert re.search(r"\b(19|20)\d\d\b", parts["paper"]) or name == "ctrnn_neat", f"no year in {parts['paper']!r}"
-    assert "Initial weights" in notes, f"say in the docstring of {CELLS[name].__name__} how weights are initialised"
+    assert "Initial weights" in " ".join(notes.split()), (
+        f"say in the docstring of {CELLS[name].__name__} how weights are initialised"
+    )
 
 
 @every_network
 def test_its_file_is_short_and_has_its_name_or_several(name: str) -> None:
     file = Path(inspect.getfile(CELLS[name]))
     siblings = [other for other in CELLS if inspect.getfile(CELLS[other]) == str(file)]
-    assert len(file.read_text().splitlines()) < 60 * len(siblings)
+    lines = len(file.read_text().splitlines())
+    assert lines <= 65 * len(siblings), "longer than an equation: what others can use belongs into evornn/networks/"
     assert file.stem == name or len(siblings) > 1
 
 
