@@ -21,7 +21,7 @@ from executors import EndRecorder, dead_identity, in_subprocess, in_this_process
 from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
 from evornn.experiments.spec import parse_spec, plan
-from evornn.service.dispatch import process_identity
+from evornn.service.dispatch import dispatcher, process_identity
 from evornn.service.dispatch.dispatcher import Dispatcher
 from evornn.service.dispatch.process_identity import current_identity, is_dead
 from evornn.service.executors import subprocess_executor
@@ -49,11 +49,11 @@ SPEC: dict[str, Any] = {
     "budget": {"steps": 30_000, "marks": 5},
 }
 ENDLESS = {"steps": 10**12, "marks": 10**6}
-SILENT = {  # a generation takes about ten seconds
+SILENT = {  # a generation takes about two seconds
     **SPEC,
     "tasks": [{"kind": "adding", "length": 100, "train": 2000, "valid": 5, "test": 5}],
     "networks": [{"kind": "elman", "units": 64}],
-    "trainers": [{"kind": "cma_es", "population": 600}],
+    "trainers": [{"kind": "cma_es", "population": 120}],
     "seeds": 1,
     "budget": {"steps": 10**12, "marks": 2},
 }
@@ -86,9 +86,19 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module", params=[pytest.param(k, marks=[pytest.mark.slow] * (k != "local")) for k in KINDS])
+def on(*kinds: str) -> pytest.MarkDecorator:
+    """Other executors than those of the contract."""
+    return pytest.mark.parametrize("executor", params(*kinds), indirect=True)
+
+
+def params(*kinds: str) -> list[Any]:
+    return [pytest.param(kind, marks=[pytest.mark.slow] * (kind != "local")) for kind in kinds]
+
+
+@pytest.fixture(scope="module", params=params("local", "detached ray"))
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    """Each starts once."""
+    """Each starts once. The contract holds for this process and for Ray in another one, which dispatchers use: what can
+    go wrong in another process, or in Ray, goes wrong there too."""
     with KINDS[request.param]() as working:  # type: ignore[operator]
         while working.available_resources.cpus <= 0:
             working.events(0.1)
@@ -123,6 +133,7 @@ def heard(executor: Executor, run: int, until: Callable[[ExecutorEvent], bool]) 
                     return events
 
 
+@on(*KINDS)
 def test_a_run_is_computed_to_its_end(executor: Executor) -> None:
     asked = assignment(1)
     executor.start(asked)
@@ -190,6 +201,7 @@ def test_a_run_is_stopped_before_it_begins(executor: Executor) -> None:
     assert {event.attempt: event for event in ends} == {a.attempt: EndEvent(a.attempt, "stopped") for a in endless}
 
 
+@on("ray")
 def test_a_run_is_stopped_at_the_moment_it_begins(executor: Executor) -> None:
     """Ray may call a stream ready whose run, cancelled too late, goes on: nothing must wait for its next word."""
     for k in range(40):
@@ -237,8 +249,11 @@ def test_a_job_through_an_executor(executor: Executor, tmp_path: Path) -> None:
             assert end is not None and store.champion(run.id).tobytes() == end.genome.tobytes()
 
 
-def test_a_run_that_hears_nothing_is_cancelled(executor: Executor, tmp_path: Path) -> None:
+def test_a_run_that_hears_nothing_is_cancelled(
+    executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Silent in one long trainer step: the store says cancelled while it may still be at it."""
+    monkeypatch.setattr(dispatcher, "STOP_TIMEOUT", 0.3)
     with open_store(f"sqlite:///{tmp_path}/evornn.db") as store:
         job = submit(store, SILENT)
         listener = Cancelling(store, job)
@@ -248,8 +263,7 @@ def test_a_run_that_hears_nothing_is_cancelled(executor: Executor, tmp_path: Pat
         executor.events(0.1)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("executor", ["ray"], indirect=True)
+@on("ray")
 def test_a_dead_worker_is_a_dead_machine(executor: Executor) -> None:
     executor.start(assignment(8, budget=ENDLESS))
     heard(executor, 8, lambda event: isinstance(event, ProgressEvent))
@@ -261,8 +275,7 @@ def test_a_dead_worker_is_a_dead_machine(executor: Executor) -> None:
     assert isinstance(end, EndEvent) and end.cause == "machine" and end.retry
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("executor", ["ray"], indirect=True)
+@on("ray")
 @pytest.mark.parametrize(("cpus", "gpus"), [(3, 0), (1, 1)])
 def test_what_no_machine_has_is_refused(executor: Executor, cpus: int, gpus: int) -> None:
     wanted = {**assignment(9).fragments, "resources": {"cpus": cpus, "gpus": gpus}}
@@ -273,8 +286,7 @@ def test_what_no_machine_has_is_refused(executor: Executor, cpus: int, gpus: int
     assert end.reason.startswith(refusal)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("executor", ["ray"], indirect=True)
+@on("ray")
 def test_nothing_to_wait_for_is_waited_for(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a dispatcher that waits for others would keep the database busy."""
     slept: list[float] = []
