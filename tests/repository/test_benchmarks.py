@@ -419,7 +419,7 @@ def test_a_start_tells_what_is_met(slowest, told):
 
 @pytest.mark.slow  # processes of their own
 def test_what_a_start_measures_in_other_processes():
-    cache = kept.folder("")  # not an empty one: that would compile
+    cache = kept.root()  # not an empty one: that would compile
     functions, stages = start.child(cache, "functions"), start.stages(cache)
     assert set(functions) == {"imports", *FUNCTIONS} and min(functions.values()) > 0
     assert list(stages) == list(start.STAGES) and sorted(stages.values()) == list(stages.values())

@@ -56,7 +56,7 @@ def test_sqlite_is_set_up(url: str, path: Path) -> None:
         ("mysql://x/y", "can't use 'mysql'"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
-        ("sqlite:///file:x?mode=ro&uri=true", "names no file"),
+        ("sqlite:///file:x?mode=ro&uri=true", r"has a \? in its file's name: write it as %3F"),
     ],
 )
 def test_urls_that_are_none(wrong: str, says: str) -> None:
