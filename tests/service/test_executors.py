@@ -301,11 +301,13 @@ def test_nothing_to_wait_for_is_waited_for(executor: Executor, monkeypatch: pyte
 
 def test_a_lost_process_ends_its_runs_and_another_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess_executor, "RESTART_DELAY", (0.01, 0.01))
+    others = set(psutil.Process().children())  # of executors that other tests keep
     with in_subprocess(in_this_process) as executor:
         for run in (31, 32):
             executor.start(assignment(run, budget=ENDLESS))
         heard(executor, 31, lambda event: isinstance(event, ProgressEvent))
-        (child,) = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+        new = set(psutil.Process().children()) - others
+        (child,) = [process for process in new if "spawn_main" in " ".join(process.cmdline())]
         child.kill()
         lost: list[ExecutorEvent] = []
         while len(lost) < 2:
