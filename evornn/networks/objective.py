@@ -44,7 +44,7 @@ class Objective:
     def __init__(self, evaluator: Any, arguments: Arguments, examples: Any, differentiable: bool) -> None:
         self.evaluator, self.arguments, self.differentiable = evaluator, arguments, differentiable
         self.examples = examples  # of the class that `evaluator.bind` returns
-        self.fitting_losses: set[str] = set()  # names that the targets were checked for
+        self._checked_losses: set[str] = set()  # names that the targets were checked for
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -59,7 +59,7 @@ class Objective:
 
     def _with(self, examples: Any) -> Objective:
         part = Objective(self.evaluator, self.arguments, examples, self.differentiable)
-        part.fitting_losses = set(self.fitting_losses)  # what fits all sequences fits some
+        part._checked_losses = set(self._checked_losses)  # what fits all sequences fits some
         return part
 
     def losses(
@@ -79,7 +79,7 @@ class Objective:
             EvornnError: Shapes don't fit the network.
         """
         g, begin = self._begin(genomes, state)
-        self._check_targets(loss)
+        self.check_targets(loss)
         if isinstance(loss, str):
             values = self.evaluator.losses(g, self.examples, loss, begin)
         else:
@@ -107,7 +107,7 @@ class Objective:
             EvornnError: Shapes don't fit the network, or loss or network has no gradient.
         """
         self._check_gradient(loss)
-        self._check_targets(loss)
+        self.check_targets(loss)
         g, begin = self._begin(genomes, state)
         if isinstance(loss, str):
             results = self.evaluator.gradients(g, self.examples, loss, begin, return_state)
@@ -198,12 +198,12 @@ class Objective:
         g = self.arguments.genomes(genomes)
         return g, None if state is None else self.arguments.state(state, len(g), len(self))
 
-    def _check_targets(self, loss: str | CustomLoss) -> None:
+    def check_targets(self, loss: str | CustomLoss) -> None:
         """Refuse a loss that the targets can't have, once for each. Raises EvornnError."""
-        if isinstance(loss, str) and loss not in self.fitting_losses:
+        if isinstance(loss, str) and loss not in self._checked_losses:
             _, targets, mask = self.examples.tensors
             check_targets(loss, targets, mask)
-            self.fitting_losses.add(loss)
+            self._checked_losses.add(loss)
 
     def _check_gradient(self, loss: str | CustomLoss) -> None:
         """Raises EvornnError where there is none."""

@@ -34,18 +34,6 @@ class PlantProblem(EpisodeProblem):
         self.network, self.split, self.plant = network, split, split.plant.trace()
 
     @property
-    def backend(self) -> str:
-        return self.network.backend
-
-    @property
-    def flops_per_step(self) -> int:
-        return self.network.n
-
-    @property
-    def default_batch_size(self) -> int | None:
-        return None
-
-    @property
     def sizes(self) -> tuple[int, int]:
         return self.split.sizes
 

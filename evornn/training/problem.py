@@ -23,19 +23,19 @@ class Problem(ABC):
     network: Network
 
     @property
-    @abstractmethod
     def backend(self) -> str:
         """What computes the network, for the run's record: "simd" or "torch"."""
+        return self.network.backend
 
     @property
-    @abstractmethod
     def flops_per_step(self) -> int:
         """Floating point operations of a network step in the unit of `min_cost`, roughly: at least its parameters n."""
+        return self.network.n
 
     @property
-    @abstractmethod
     def default_batch_size(self) -> int | None:
         """Size of a mini-batch if the trainer doesn't set one; None: all cases."""
+        return None
 
     @property
     @abstractmethod

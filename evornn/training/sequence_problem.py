@@ -28,18 +28,6 @@ class SequenceProblem(Problem):
         self.network, self.data, self.loss = network, data, loss
 
     @property
-    def backend(self) -> str:
-        return self.network.backend
-
-    @property
-    def flops_per_step(self) -> int:
-        return self.network.n
-
-    @property
-    def default_batch_size(self) -> int | None:
-        return None
-
-    @property
     def sizes(self) -> tuple[int, int]:
         return self.data.sizes
 
@@ -130,9 +118,7 @@ class SequenceProblem(Problem):
     def objective(self) -> Objective:
         """All sequences bound to the network."""
         objective = self.network.objective(self.data.inputs, self.data.targets, self.data.mask)
-        if isinstance(self.loss, str):
-            check_targets(self.loss, self.data.targets, self.data.mask)
-            objective.fitting_losses.add(self.loss)  # mini-batches need no check
+        objective.check_targets(self.loss)  # once: mini-batches need no check
         return objective
 
 

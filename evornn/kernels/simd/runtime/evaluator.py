@@ -99,8 +99,8 @@ class SimdEvaluator:
         Returns:
             [P] losses, [P, n] gradients, and the state or None.
         """
-        _, data, number = self._prepare("gradients", examples, loss)
-        return self._gradients(genomes, examples, data, Call(number), state, carry)
+        k, data, number = self._prepare("gradients", examples, loss)
+        return self._gradients(k, genomes, data, Call(number), state, carry, len(examples))
 
     def pull_back(
         self, genomes: Floats, examples: LaneExamples, cotangents: Tensor, state: State | None = None
@@ -122,24 +122,18 @@ class SimdEvaluator:
         )
         call = Call(EXTERNAL, output_gradients=np.ascontiguousarray(cotangent_lanes).ravel())
         unscaled = replace(data, count=1.0)
-        return self._gradients(genomes, examples, unscaled, call, state, False)[1]
+        k = self._kernel("gradients", data)
+        return self._gradients(k, genomes, unscaled, call, state, False, len(examples))[1]
 
     def _gradients(
-        self,
-        genomes: Floats,
-        examples: LaneExamples,
-        data: LaneData,
-        call: Call,
-        state: State | None,
-        carry: bool,
+        self, k: Kernel, genomes: Floats, data: LaneData, call: Call, state: State | None, carry: bool, batch: int
     ) -> tuple[Floats, Floats, State | None]:
-        k = self._kernel("gradients", data)
         call.memory = self.workspace_bytes
         frames = k.frames(state, len(genomes)) if carry or state is not None else np.zeros(0, np.float32)
         call.frames, call.resume, call.carry = frames, state is not None, carry
         losses, gradients, _ = k.run(genomes, data, call, self.threads)
         assert gradients is not None
-        end = k.states(frames, len(genomes), len(examples)) if carry else None
+        end = k.states(frames, len(genomes), batch) if carry else None
         return losses, gradients, end
 
     def outputs(self, genomes: Floats, inputs: Tensor, state: State | None = None) -> tuple[Floats, State]:
@@ -186,7 +180,7 @@ class SimdEvaluator:
         """The kernel for a loss, the examples in its lanes, and the loss as the kernel's number."""
         data = (examples if loss in BY_CLASS else examples.to_dense(self.layout.outputs)).data(self.layout.outputs)
         number = LOSS_NUMBERS[loss] + (CLASSES if data.class_targets else 0)
-        return kernel(self.layout, purpose, data.lanes, data.class_inputs), data, number
+        return self._kernel(purpose, data), data, number
 
     def _kernel(self, purpose: Purpose, data: LaneData) -> Kernel:
         return kernel(self.layout, purpose, data.lanes, data.class_inputs)
