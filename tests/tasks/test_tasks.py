@@ -17,6 +17,7 @@ from evornn.errors import EvornnError
 from evornn.kernels import losses
 from evornn.tasks import TASKS
 from evornn.tasks.core import chance, scaling
+from evornn.tasks.core.generated import Example, pad_sequences
 from evornn.tasks.core.series import Forecasting, TimeSeries, make_forecast_data
 from evornn.tasks.core.task import Sequences
 
@@ -505,3 +506,14 @@ def test_no_file_ends_in_anything_but_data_or_a_clear_error(rows, ending):
         assert len(TASKS.build({**CSV, "window": 1}).data().test)
     except EvornnError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("example", [
+    Example(np.zeros((4, 1), np.float32), np.zeros(1, np.float32), 1),
+    Example(np.zeros((4, 1), np.float32), np.zeros((1, 1), np.float32), 1),
+    Example(np.zeros((4, 1), np.float32), np.zeros((4, 1), np.float32), 5),
+    Example(np.zeros(4, np.float32), np.zeros((4, 1), np.float32), 1),
+])  # fmt: skip
+def test_an_example_whose_arrays_do_not_fit_together_is_refused(example: Example) -> None:
+    with pytest.raises(EvornnError, match=r"^an Example wants inputs \[T, I\], targets \[T, O\] and 1 to T loss_steps"):
+        pad_sequences([example])

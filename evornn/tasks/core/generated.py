@@ -138,7 +138,10 @@ def draw_distinct(draw: Callable[[], Example], count: int, seen: set[bytes]) -> 
 
 
 def pad_sequences(examples: Sequence[Example]) -> Sequences:
-    """[B, T, …] with zeros after the end of sequences shorter than the longest."""
+    """[B, T, …] with zeros after the end of sequences shorter than the longest. Raises EvornnError for an example whose
+    arrays don't fit together."""
+    for example in examples:
+        _check_shapes(example)
     longest = max(len(example.inputs) for example in examples)
     first = examples[0]
     inputs = np.zeros((len(examples), longest, first.inputs.shape[1]), np.float32)
@@ -150,6 +153,15 @@ def pad_sequences(examples: Sequence[Example]) -> Sequences:
         mask[row, end - example.loss_steps : end] = True
     targets[~mask] = 0.0
     return Sequences(inputs, targets, mask)
+
+
+def _check_shapes(example: Example) -> None:
+    inputs, targets = example.inputs.shape, example.targets.shape
+    if not (len(inputs) == len(targets) == 2 and inputs[0] == targets[0] >= example.loss_steps >= 1):
+        raise EvornnError(
+            f"an Example wants inputs [T, I], targets [T, O] and 1 to T loss_steps, got inputs {list(inputs)}, "
+            f"targets {list(targets)} and loss_steps={example.loss_steps}"
+        )
 
 
 def make_data(
