@@ -12,7 +12,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
-from evornn.service.dispatch.backoff import Backoff
+from evornn.service.backoff import Backoff
 
 
 class ChildProcess:

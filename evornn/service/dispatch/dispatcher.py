@@ -10,8 +10,8 @@ from typing import Protocol
 
 from evornn.errors import EvornnError
 from evornn.experiments.identity import RunIdentity
+from evornn.service.backoff import Backoff, Clock, OutageRetry
 from evornn.service.dispatch.active_run import ActiveRun
-from evornn.service.dispatch.backoff import Backoff, Clock, OutageRetry
 from evornn.service.dispatch.process_identity import current_identity, is_dead
 from evornn.service.executors.executor import Assignment, Attempt, EndEvent, Executor, ExecutorEvent, ProgressEvent
 from evornn.store.errors import Fenced, SerializationFailure, StoreError, Unreachable
