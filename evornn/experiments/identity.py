@@ -60,9 +60,10 @@ def check_identity(expected: RunIdentity, fragments: Mapping[str, Any], data: Da
     actual = identify(fragments, data)
     if expected.data not in (None, actual.data):
         path = fragments["task"].get("path")
-        source = f"{path} on this machine" if path else f"the data of the task {fragments['task']['kind']}"
+        task = fragments["task"]["kind"]
+        difference = f"{path} on this machine differs" if path else f"the data of the task {task} here differ"
         raise EvornnError(
-            f"{source} differ from what this run was submitted with: put the data back, or submit the spec again to "
+            f"{difference} from what this run was submitted with: put the data back, or submit the spec again to "
             "compute it on these"
         )
     if expected.code not in (None, actual.code):

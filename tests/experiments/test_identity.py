@@ -74,7 +74,7 @@ def test_resume_refuses_other_data(results: Results, series: Path) -> None:
     with evornn.resume(store="sqlite:///runs.db", job=job, workers=0) as resumed:
         (run,) = resumed.store.runs(job=job)
         assert run.state == "failed" and run.failures == 1
-        assert "series.csv on this machine differ from what this run was submitted with" in str(run.error)
+        assert "series.csv on this machine differs from what this run was submitted with" in str(run.error)
     write(series, seed=0)
     with evornn.resume(store="sqlite:///runs.db", job=job, workers=0) as resumed:
         (run,) = resumed.store.runs(job=job)
