@@ -12,6 +12,7 @@ from dash.development.base_component import Component
 from evornn.dashboards.components import drawings, duration, empty_state, heading, loading_message, select, table
 from evornn.dashboards.page_context import DashboardPage, PageContext, parse_id, parse_ids, parse_query
 from evornn.errors import EvornnError
+from evornn.experiments.analysis import forecasts
 from evornn.experiments.analysis.comparison import Comparison, PairwiseTests, ResultCell, TaskComparison
 from evornn.experiments.analysis.narrative import TUNING, number, settings
 from evornn.experiments.analysis.statistics import Summary
@@ -93,6 +94,7 @@ def comparison(context: PageContext, drawn: ComparisonFigures, job: int | None) 
             html.H2(task.comparison.task),
             html.Ul([html.Li(line) for line in task.answers], className="answers"),
             cells(task.comparison),
+            *forecast_table(task.comparison),
             *(pairs(contest) for contest in task.comparison.contests if contest.pairs),
             drawings(task.figures, context.theme),
         ]
@@ -107,6 +109,12 @@ def cells(task: TaskComparison) -> Component:
     target = f" Target: {task.headline.name}." if task.headline else ""
     caption = f"Median [middle half] over {task.seeds} seeds.{target}"
     return table(head, [_cell(task, cell, bool(judged)) for cell in task.cells], caption)
+
+
+def forecast_table(task: TaskComparison) -> list[Component]:
+    """Errors of forecasts in original units; nothing for other tasks."""
+    rows = forecasts.forecast_rows(task)
+    return [table(forecasts.HEAD, [row.cells for row in rows], forecasts.CAPTION)] if rows else []
 
 
 def pairs(contest: PairwiseTests) -> Component:

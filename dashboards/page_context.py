@@ -76,10 +76,12 @@ class PageContext:
             raise Forbidden(f"this token has the scope {self.caller.scope}: log in with one with the scope {scope}")
 
     def change(self, change: str, **which: int) -> int:
-        """Cancel, retry or resume a `run`, or all runs of a `job`. Returns how many. Raises Forbidden, NotFound."""
+        """Cancel, retry or resume a `run`, or all runs of a `job`. Returns how many. Raises Forbidden, NotFound;
+        EvornnError if the data of the runs have changed."""
         self.require_scope("submit")
         check_owner(self.caller, self.store, which["job"] if "job" in which else self.store.run(which["run"]).job)
-        actions = {"cancel": self.store.cancel, "retry": self.store.retry, "resume": self.store.resume}
+        service = self.caller_service
+        actions = {"cancel": self.store.cancel, "retry": service.retry, "resume": service.resume}
         return actions[change](**which)
 
     def link(self, path: str, **query: Any) -> str:

@@ -22,6 +22,7 @@ from evornn.dashboards.page_context import PageContext
 from evornn.experiments.analysis.narrative import number, plural
 from evornn.experiments.reporting import run_charts
 from evornn.store.records import StoredRun
+from evornn.tasks.core.forecast_errors import LABELS
 
 X = [{"value": "network_steps", "label": "steps"}, {"value": "updates", "label": "updates"},
      {"value": "seconds", "label": "seconds"}]  # fmt: skip
@@ -46,6 +47,7 @@ def top(context: PageContext, run: StoredRun) -> list[Component]:
                 "validation loss": run.champion_valid and number(run.champion_valid),
                 "test loss": run.test_loss and number(run.test_loss),
                 run.score or "score": run.test_score and number(run.test_score),
+                **_errors(run),
                 "network steps": run.network_steps and f"{run.network_steps:,}",
                 "computing time": run.seconds and duration(run.seconds),
                 "parameters": run.parameters and f"{run.parameters:,}",
@@ -53,6 +55,16 @@ def top(context: PageContext, run: StoredRun) -> list[Component]:
             across=True,
         ),
     ]
+
+
+def _errors(run: StoredRun) -> dict[str, str]:
+    """Errors of the forecasts on the test split, in original units; by target where there are several."""
+    by_target = run.forecast_errors or {}
+    return {
+        label if len(by_target) == 1 else f"{label} of {target}": number(errors[name])
+        for target, errors in by_target.items()
+        for name, label in LABELS.items()
+    }
 
 
 def actions(context: PageContext, run: StoredRun) -> Component:

@@ -160,7 +160,7 @@ def resume(
     prepare(workers, address)
     service = Service(open_store(store, create=False))
     chosen = resolve_job(service.store, job)
-    service.store.resume(job=chosen)
+    service.resume(chosen)
     work(service.store, chosen, workers, address, SilentListener())
     return Results(service)
 

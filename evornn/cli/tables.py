@@ -14,6 +14,7 @@ from rich.text import Text
 
 from evornn.cli.progress import duration
 from evornn.experiments.text import escape_controls
+from evornn.tasks.core.forecast_errors import LABELS
 
 if TYPE_CHECKING:
     from evornn.experiments.catalog import Entry
@@ -124,6 +125,8 @@ def run(record: StoredRun, curve: Sequence[Row], result: Result | None) -> Rende
     }
     if record.score is not None:
         facts["score"] = _score(record)
+    for target, errors in (record.forecast_errors or {}).items():
+        facts[f"errors of {target}"] = ", ".join(f"{LABELS[name]} {_cell(value)}" for name, value in errors.items())
     if curve:
         valid = [row.champion_valid for row in curve]
         facts["curve"] = f"{spark(valid)}  validation, {valid[0]:.4g} → {valid[-1]:.4g}"

@@ -172,6 +172,12 @@ class RemoteService:
         job = self.store.http.post(Job, "/jobs", dict(spec), idempotent=True, headers=headers, params=params)
         return int(job.id)
 
+    def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
+        return self.store.resume(job=job, run=run)
+
+    def retry(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
+        return self.store.retry(job=job, run=run)
+
     def tune(self, spec: Mapping[str, Any]) -> TuningStep:
         """The next job of a tuning. Safe to repeat after a broken connection, which returns the same job."""
         step: TuningStep = self.store.http.post(TuningStep, "/tunings", dict(spec), idempotent=True)

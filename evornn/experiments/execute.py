@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from evornn.networks.network import Network
 from evornn.settings import BadSetting, as_dict, build
 from evornn.tasks import TASKS
 from evornn.tasks.core.identity import data_digest
-from evornn.tasks.core.task import Data, Task
+from evornn.tasks.core.task import Data, EvaluationData, Task
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.trainer import Trainer
 from evornn.training.budget import Budget
@@ -45,6 +45,7 @@ class RunFacts:
 
     parameters: int
     identity: RunIdentity
+    evaluation: EvaluationData = field(compare=False)  # what judges it later
 
 
 def build_run(fragments: Mapping[str, Any]) -> RunSetup:
@@ -59,7 +60,7 @@ def build_run(fragments: Mapping[str, Any]) -> RunSetup:
     return setup
 
 
-def build_network_for(fragments: Mapping[str, Any], data: Data) -> Network:
+def build_network_for(fragments: Mapping[str, Any], data: Data | EvaluationData) -> Network:
     """Build the network of a run, with the inputs and outputs of its task."""
     return build_network(fragments, *data.sizes)
 
@@ -167,7 +168,8 @@ def check_plans(plans: list[RunPlan]) -> list[RunFacts]:
             if run.budget.get("solved"):
                 check_score(setup.data.score, setup.loss)
             digests[task] = digests.get(task) or data_digest(setup.data)
-            facts[key] = RunFacts(setup.network.n, RunIdentity(digests[task], code_digest(run.fragments)))
+            identity = RunIdentity(digests[task], code_digest(run.fragments))
+            facts[key] = RunFacts(setup.network.n, identity, setup.data.evaluation.keepable())
     return [facts[json.dumps(run.fragments, sort_keys=True)] for run in plans]
 
 

@@ -80,6 +80,7 @@ def enqueue(
     """
     if expanded.start_from is not None:
         _check_start(store, expanded.start_from.run, expanded)
+    store.keep_evaluation_data({str(facts.identity.data): facts.evaluation for facts in expanded.facts})
     runs = [_new_run(plan, facts) for plan, facts in zip(expanded.plans, expanded.facts, strict=True)]
     return store.submit(dict(spec), runs, idempotency_key, experiment=experiment, owner=owner, priority=priority)
 

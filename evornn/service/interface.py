@@ -140,6 +140,25 @@ class ServiceInterface(Protocol):
             Conflict: The key was used for another spec.
         """
 
+    def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
+        """Queue the failed, cancelled and abandoned runs of a job, or one run, to resume from their checkpoints, if
+        their data and code are those that they were submitted with.
+
+        Args:
+            job: The runs of this job, or
+            run: this run.
+
+        Returns:
+            How many runs are queued.
+
+        Raises:
+            NotFound: There is no such job or run.
+            EvornnError: Data or code have changed; no run is queued.
+        """
+
+    def retry(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
+        """Queue the failed runs of a job, or one run, to start over. Otherwise like `resume`."""
+
     def tune(self, spec: Mapping[str, Any]) -> TuningStep:
         """The next job of the tuning of a spec with ranges: the same one until it has finished. Raises EvornnError if
         the spec is wrong or runs were cancelled; calling it once more resumes these."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from evornn.service.expansion import ExpandedSpec, enqueue, expand
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.reading.comparison_data import ComparisonData, resolve_job, unique_run_ids
+from evornn.service.reading.evaluation import check_unchanged, evaluation_of
 from evornn.service.reading.figures import ComparisonFigures, NetworkFigures, draw_comparison, draw_network
 from evornn.service.reading.saved_network import Design, design_of
 from evornn.service.tuning.session import TuningSessions
@@ -21,6 +22,7 @@ from evornn.store.store import Store
 if TYPE_CHECKING:
     from evornn.experiments.analysis.comparison import Comparison
 
+RESUMABLE = ("queued", "running", "failed", "cancelled")  # all that may be computed from now on
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -64,6 +66,17 @@ class Service:
         """Expand a spec into runs and check them: data loads, network, trainer and task fit together. Raises
         EvornnError."""
         return expand(spec, self.policy)
+
+    def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
+        """Queue the failed, cancelled and abandoned runs of a job, or one run. Raises NotFound; EvornnError if their
+        data have changed."""
+        self.call(check_unchanged, job, run, RESUMABLE)
+        return self.store.resume(job, run=run)
+
+    def retry(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
+        """Queue the failed runs of a job, or one run, to start over. Raises the same as `resume`."""
+        self.call(check_unchanged, job, run, ("failed",))
+        return self.store.retry(job, run=run)
 
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
         """Compare the runs of a job, by default of the newest one; or `runs`. Raises NotFound, EvornnError."""
@@ -133,4 +146,5 @@ def render_report(store: Store, job: JobId) -> str:
 
 def load_design(store: Store, run: RunId) -> Design:
     """How a run's network is built: its fragment, and the sizes of its task. Raises NotFound."""
-    return design_of(store.run(run))[0]
+    record = store.run(run)
+    return design_of(record, evaluation_of(store, record, with_test=False))

@@ -32,6 +32,7 @@ from evornn.store.reads import checkpoint_of, run_of
 from evornn.store.records import Claim, JobId, LogLine, Machine, Reply, Report, RunId
 from evornn.store.schema import champions, checkpoints, events, gpus, logs, now, runs, workers
 from evornn.store.transitions import OPEN, expire_leases, fence, fence_all, fenced_error, release_leases, transition
+from evornn.tasks.core.forecast_errors import ForecastErrors, average
 from evornn.training.records import Checkpoint, Result, Row
 
 TRIES = 3  # a run fails after this many errors
@@ -301,11 +302,19 @@ def _result_columns(connection: Connection, run: RunId, result: Result) -> dict[
     """Columns of the run that show its result; those of the last row stay."""
     before = connection.execute(select(runs.c.not_finite).where(runs.c.id == run)).scalar_one() or {}
     values = {field.name: getattr(result, field.name) for field in fields(Result) if field.name in runs.c}
+    values |= _average_errors(result.forecast_errors)
     numbers, non_finite = split_non_finite({name: values[name] for name in values if _is(Double, name)})
     counts = {name: None if values[name] is None else int(values[name]) for name in values if _is(Integer, name)}
     kept = {name: text for name, text in before.items() if name not in numbers}
     hits = {target: int(steps) for target, steps in result.hits.items()}
     return {**values, **numbers, **counts, "hits": hits, "not_finite": {**kept, **(non_finite or {})} or None}
+
+
+def _average_errors(by_target: dict[str, dict[str, float | None]] | None) -> dict[str, float | None]:
+    """Columns of the run that show the errors of its forecasts."""
+    if not by_target:
+        return {}
+    return asdict(average({target: ForecastErrors(**errors) for target, errors in by_target.items()}))
 
 
 def _is(kind: type[Any], name: str) -> bool:

@@ -66,6 +66,11 @@ class StoredRun:
     score: str | None  # what `test_score` is; None also where the task has no score
     test_score: float | None
     solved: bool | None
+    rmse: float | None  # errors of a forecast on test, in original units; None where targets differ in their units
+    mae: float | None
+    mase: float | None  # over all targets
+    r2: float | None
+    forecast_errors: dict[str, dict[str, float | None]] | None  # target → these four
     seconds: float | None
     stopped_by: str | None
     hits: dict[str, int] | None

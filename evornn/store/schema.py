@@ -28,7 +28,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from evornn.store.codec import AnyText, Json
 
-HEAD = "0006"  # the newest migration
+HEAD = "0007"  # the newest migration
 VERSION_TABLE = "evornn_schema"
 VIEWS = ("results", "leaderboard", "comparisons", "learning_curves")  # public, as are the next
 TABLES = ("experiments", "specs", "jobs", "runs", "progress", "metric_keys", "metrics", "events", "logs", "workers")
@@ -155,6 +155,8 @@ runs = Table(  # a run is the unit that is claimed, resumed and compared
     Column("score", String(200)),  # what test_score is, in the task's own terms
     Column("test_score", Double),
     Column("solved", Boolean),
+    *(Column(name, Double) for name in ("rmse", "mae", "mase", "r2")),  # on test, over all targets: forecast_errors
+    Column("forecast_errors", Json),  # target → these four
     Column("seconds", Double),
     Column("stopped_by", String(20)),
     Column("hits", Json),
@@ -210,6 +212,15 @@ champions = Table(  # one row per finished run
     _belongs("runs", key=True),
     Column("genome", LargeBinary, nullable=False),  # safetensors, "genome" [n]
     Column("environment", Json, nullable=False),
+)
+
+evaluation_data = Table(  # what judges runs, whatever becomes of the data: evaluation_data.py
+    "evaluation_data",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # runs.data_digest
+    Column("plain", Json, nullable=False),
+    Column("arrays", LargeBinary, nullable=False),  # safetensors; empty: too large
+    _time(),
 )
 
 events = Table(  # of jobs and runs

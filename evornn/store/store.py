@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from evornn.store.errors import StoreError
+from evornn.store.evaluation_data import EvaluationDataMixin
 from evornn.store.leases import LeaseMixin
 from evornn.store.queries import QueryMixin
 from evornn.store.reads import ReadMixin
@@ -15,7 +16,7 @@ from evornn.store.tokens import TokenMixin
 from evornn.store.upgrades import ensure_schema
 
 
-class Store(SubmissionMixin, LeaseMixin, ReadMixin, QueryMixin, TokenMixin):
+class Store(SubmissionMixin, LeaseMixin, ReadMixin, QueryMixin, EvaluationDataMixin, TokenMixin):
     """Jobs, runs and results in SQL, with the same contract on every database.
 
     *Atomic.* Each method is one transaction: it happens as a whole or not at all, through any crash. Once a method has

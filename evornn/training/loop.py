@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from evornn.arrays import Genome, Losses, Streams
 from evornn.errors import EvornnError
 from evornn.networks.loss import CustomLoss
 from evornn.networks.network import Network
-from evornn.tasks.core.task import Data
+from evornn.tasks.core.task import Data, Sequences
 from evornn.trainers.core.trainer import BudgetExhausted, State, Trainer
 from evornn.training.budget import Budget
 from evornn.training.check import check, check_score, check_splits, is_applicable
@@ -178,6 +178,7 @@ class Run:
             stopped_by=progress.stopped_by,
             hits=dict(spent.hits),
             **self._score_fields(),
+            forecast_errors=self._forecast_errors(),
             environment=environment(self.network, self.train.backend),
         )
 
@@ -264,6 +265,14 @@ class Run:
         value = self.test.score(self.champion, score)
         solved = None if score.threshold is None else value >= score.threshold
         return {"score": score.name, "test_score": value, "solved": solved}
+
+    def _forecast_errors(self) -> dict[str, dict[str, float | None]] | None:
+        """The champion's errors on the test split in original units; None if the task is no forecast."""
+        chart, test = self.data.chart, self.data.test
+        if chart is None or not isinstance(test, Sequences):
+            return None
+        predictions = self.network.predict(self.champion[None], test.inputs)[0, :, -1]
+        return {target: asdict(errors) for target, errors in chart.errors(chart.inverse_transform(predictions)).items()}
 
     def _oracle(self, spent: Spent) -> LocalOracle:
         targets = (*self.budget.targets, *([] if self.budget.target is None else [self.budget.target]))

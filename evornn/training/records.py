@@ -54,6 +54,8 @@ class Result:
     score: str | None = None  # name of the task's own measure (`tasks.core.task.Score`); None: it has none
     test_score: float | None = None
     solved: bool | None = None  # whether `test_score` reaches the task's threshold; None: there is none
+    forecast_errors: dict[str, dict[str, float | None]] | None = None  # target → rmse, mae, mase, r2 on test, in
+    # original units (`tasks.core.forecast_errors.ForecastErrors`); None: the task is no forecast
     environment: dict[str, Any] = field(default_factory=dict)  # versions of code and libraries, CPU, backend
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import evornn
+from evornn import library
 from evornn.errors import EvornnError
 from evornn.experiments.execute import check_plans, load_task
 from evornn.experiments.identity import code_digest
@@ -68,13 +69,15 @@ def test_every_run_knows_its_data(results: Results, series: Path) -> None:
     assert data_digest(load_task({"kind": "csv", "path": "series.csv", "targets": ["load"], "window": 4})[1]) != digest
 
 
-def test_resume_refuses_other_data(results: Results, series: Path) -> None:
+def test_other_data_are_refused_by_resume_and_by_workers(results: Results, series: Path) -> None:
     job = results.submit(spec(seeds=1))
     write(series, seed=1)
-    with evornn.resume(store="sqlite:///runs.db", job=job, workers=0) as resumed:
-        (run,) = resumed.store.runs(job=job)
-        assert run.state == "failed" and run.failures == 1
-        assert "series.csv on this machine differs from what this run was submitted with" in str(run.error)
+    refusal = "series.csv on this machine differs from what this run was submitted with"
+    with pytest.raises(EvornnError, match=refusal):
+        evornn.resume(store="sqlite:///runs.db", job=job, workers=0)
+    library.work(results.service.store, job, 0, None, library.SilentListener())  # as a dispatcher elsewhere does
+    (run,) = results.store.runs(job=job)
+    assert run.state == "failed" and run.failures == 1 and refusal in str(run.error)
     write(series, seed=0)
     with evornn.resume(store="sqlite:///runs.db", job=job, workers=0) as resumed:
         (run,) = resumed.store.runs(job=job)

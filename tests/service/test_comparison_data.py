@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import evornn
 from evornn.errors import EvornnError
 from evornn.networks.network import Network
+from evornn.service.reading.comparison_data import ComparisonData
 from evornn.service.reading.results import Results
 
 STORE = "sqlite:///runs.db"
@@ -70,20 +72,109 @@ def test_other_settings_under_one_label_are_other_trainers() -> None:
     assert {cell.trainer for cell in task.cells} == {"snes (job 1)", "snes (job 2)"}
 
 
-def test_edited_data_give_no_baselines_and_a_note(tmp_path: Path) -> None:
+def test_results_stay_readable_when_the_data_change_or_are_gone(tmp_path: Path) -> None:
     with run(spec()) as results:
-        write(tmp_path / "series.csv", np.arange(200.0))
-        comparison = results.compare()
-    assert any("csv: its data have changed since the runs were submitted" in note for note in comparison.notes)
-    assert not comparison.tasks[0].chosen or not comparison.tasks[0].chosen.verdicts
+        before, page = results.compare(), results.report("before.html").read_text()
+        design, network = results.run(1).model.design, results.service.draw_network(1)
+        for change in (lambda path: write(path, np.arange(200.0)), Path.unlink):
+            change(tmp_path / "series.csv")
+            assert results.compare() == before
+            assert results.report("after.html").read_text() == page
+            assert results.run(1).model.design == design
+            assert results.service.draw_network(1) == network
+            with pytest.raises(EvornnError, match=r"^its data (have changed|can't be read)"):
+                _ = results.run(1).data
+    assert before.tasks[0].chosen is not None and len(before.tasks[0].chosen.verdicts) == 3
+    assert "Forecast" in page
 
 
-def test_a_file_that_is_gone_is_named_and_the_runs_are_compared(tmp_path: Path) -> None:
+def test_of_large_data_losses_and_errors_of_baselines_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evornn.tasks.core.task.MAX_KEPT_BYTES", 1000)
     with run(spec()) as results:
+        data = ComparisonData(results.service.store, 1)
+        assert data.forecasts()["csv"].predictions  # while the file is there
+        before = data.comparison
         (tmp_path / "series.csv").unlink()
-        comparison = results.compare()
-    assert comparison.tasks[0].cells[0].runs == 2
-    assert any(note.startswith("csv: its data can't be read here") for note in comparison.notes)
+        data = ComparisonData(results.service.store, 1)
+        assert data.comparison == before and not data.forecasts()
+        assert results.service.draw_network(1).figures
+
+
+def test_runs_of_earlier_versions_have_kept_nothing(tmp_path: Path) -> None:
+    with run(spec()) as results:
+        with sqlite3.connect("runs.db") as connection:
+            connection.execute("DELETE FROM evaluation_data")
+        assert results.compare().tasks[0].chosen.verdicts  # the data are still the same
+        write(tmp_path / "series.csv", np.arange(200.0))
+        changed = results.compare()
+        (tmp_path / "series.csv").unlink()
+        gone = results.compare()
+    assert any("csv: its data have changed since the runs were submitted" in note for note in changed.notes)
+    assert any(note.startswith("csv: its data can't be read here") for note in gone.notes)
+    assert all(not comparison.tasks[0].chosen.verdicts for comparison in (changed, gone))
+
+
+@pytest.mark.parametrize("change", ["resume", "retry"])
+def test_runs_are_not_queued_again_on_other_data(change: str, tmp_path: Path) -> None:
+    with evornn.open(STORE, create=True) as results:
+        job = results.submit(spec())
+        claim = results.service.store.claim("a dispatcher")
+        results.service.store.fail(claim.run.id, claim.lease, "out of order", retry=False)
+        act = {"resume": results.resume, "retry": results.retry}[change]
+        write(tmp_path / "series.csv", np.arange(200.0))
+        for which in ({"job": job}, {"run": claim.run.id}):
+            with pytest.raises(EvornnError, match=r"^series.csv on this machine differs from what this run was submit"):
+                act(**which)
+        assert results.store.run(claim.run.id).state == "failed"
+        (tmp_path / "series.csv").unlink()  # it may be there on the machine that computes
+        assert act(run=claim.run.id) == 1
+        assert results.store.run(claim.run.id).state == "queued"
+
+
+def test_every_forecast_has_its_errors_in_original_units(capsys: pytest.CaptureFixture[str]) -> None:
+    with run(spec()) as results:
+        record, (task,) = results.store.run(1), results.compare().tasks
+        chart, prediction = (
+            results.run(1).data.chart,
+            results.run(1).network.predict(results.run(1).genome[None], results.run(1).data.test.inputs),
+        )
+        exported = results.runs()
+        answer = results.query("SELECT rmse, mae, mase, r2, forecast_errors FROM results WHERE run = 1")
+        terminal = rendered(results)
+        page = results.report("report.html").read_text()
+    difference = chart.inverse_transform(prediction[0, :, -1]) - chart.truth
+    assert record.rmse == pytest.approx(np.sqrt(np.mean(difference**2)))
+    assert record.mae == pytest.approx(np.abs(difference).mean())
+    assert record.forecast_errors == {"load": {name: getattr(record, name) for name in ("rmse", "mae", "mase", "r2")}}
+    assert answer.iloc[0, :4].tolist() == exported.loc[0, ["rmse", "mae", "mase", "r2"]].tolist()
+    assert answer.iloc[0, 0] == record.rmse
+    assert task.chosen.errors["load"].rmse == results.store.run(task.chosen.run).rmse
+    assert all(verdict.errors["load"].mase for verdict in task.chosen.verdicts)
+    for text in ("RMSE", "MAE", "MASE", "R²", "persistence", f"{task.cells[0].errors.rmse:.4g}"):
+        assert text in terminal and text in page
+
+
+def test_errors_of_several_targets_are_not_averaged_across_units(tmp_path: Path) -> None:
+    rows = [f"{np.sin(k / 3):.4f},{1000 + 50 * np.cos(k / 4):.4f}" for k in range(200)]
+    (tmp_path / "two.csv").write_text("load,price\n" + "\n".join(rows) + "\n")
+    task = {"kind": "csv", "path": "two.csv", "targets": ["load", "price"], "window": 4, "horizon": 2}
+    with run(spec(tasks=[task], seeds=1)) as results:
+        record, terminal = results.store.run(1), rendered(results)
+    errors = record.forecast_errors
+    assert set(errors) == {"load", "price"} and errors["price"]["rmse"] > 10 * errors["load"]["rmse"]
+    assert record.rmse is None and record.mae is None
+    assert record.mase == pytest.approx((errors["load"]["mase"] + errors["price"]["mase"]) / 2)
+    assert "persistence: price" in terminal
+
+
+def rendered(results: Results) -> str:
+    from rich.console import Console
+
+    from evornn.experiments.reporting.terminal import render
+
+    console = Console(width=100, record=True)
+    console.print(render(results.compare()))
+    return console.export_text()
 
 
 def test_baselines_of_another_loss_are_not_shown() -> None:

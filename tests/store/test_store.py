@@ -21,6 +21,7 @@ from evornn.store.errors import Conflict, Diverged, Fenced, NotFound, Serializat
 from evornn.store.records import LogLine, Machine
 from evornn.store.schema import STATES, tokens
 from evornn.store.store import Store, open_store
+from evornn.tasks import TASKS
 
 NAN, INF = float("nan"), float("inf")
 
@@ -513,3 +514,37 @@ def _killed_while_recording(url: str) -> None:
     store.record(claim.run.id, claim.lease, [row(1)], checkpoint(1))
     leases._save_checkpoint = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
     store.record(claim.run.id, claim.lease, [row(2)], checkpoint(2))
+
+
+@pytest.mark.parametrize("kind", ["sunspots", "adding", "single_pole"])
+def test_what_judges_runs_is_kept_as_it_was(store: Store, kind: str) -> None:
+    data = TASKS.build({"kind": kind}).data().evaluation.keepable()
+    for _ in range(2):  # the second time it is there already
+        store.keep_evaluation_data({"0123": data})
+    kept = store.evaluation_data("0123")
+    assert kept is not None and store.evaluation_data("4567") is store.evaluation_data(None) is None
+    assert (kept.sizes, kept.loss, kept.labels, kept.note) == (data.sizes, data.loss, data.labels, data.note)
+    assert [(b.name, b.valid, b.test, b.errors) for b in kept.baselines] == [
+        (b.name, b.valid, b.test, b.errors) for b in data.baselines
+    ]
+    for ours, theirs in [
+        (kept.test, data.test),
+        (kept.chart, data.chart),
+        *zip(kept.baselines, data.baselines, strict=True),
+    ]:
+        assert (ours is None) == (theirs is None)
+        for name, value in vars(ours).items() if ours else ():
+            assert np.array_equal(value, getattr(theirs, name)) and type(value) is type(getattr(theirs, name))
+
+
+def test_errors_of_a_forecast_are_columns_of_the_run(store: Store) -> None:
+    one = {"load": {"rmse": 2.0, "mae": 1.0, "mase": None, "r2": 0.5}}
+    two = {**one, "price": {"rmse": 200.0, "mae": 100.0, "mase": None, "r2": 0.7}}
+    submitted(store, 3)
+    for errors, columns in ((one, (2.0, 1.0, None, 0.5)), (two, (None, None, None, 0.6)), (None, (None,) * 4)):
+        claim = store.claim("me")
+        assert claim is not None
+        store.finish(claim.run.id, claim.lease, result(forecast_errors=errors))
+        record = store.run(claim.run.id)
+        assert (record.rmse, record.mae, record.mase, record.r2) == columns
+        assert record.forecast_errors == store.result(claim.run.id).forecast_errors == errors

@@ -8,6 +8,7 @@ import numpy as np
 
 from evornn.store.records import LogLine, NewRun
 from evornn.store.store import Store, open_store
+from evornn.tasks import TASKS
 from evornn.training.records import Checkpoint, Result, Row
 
 SPEC: dict[str, Any] = {"name": "sunspots", "tasks": [{"kind": "sunspots"}], "seeds": 3}
@@ -43,6 +44,7 @@ def filled(url: str) -> Store:
     """An open store with something in every table that runs write."""
     store = open_store(url)
     submitted(store, 2)
+    store.keep_evaluation_data({"0123": TASKS.build({"kind": "adding", "length": 10}).data().evaluation.keepable()})
     store.add_token("ci", ["read"])
     store.heartbeat("me", 4, 1)
     claim = store.claim("me")

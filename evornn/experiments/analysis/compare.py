@@ -1,8 +1,8 @@
 """`compare(runs, curves)`: which trainer, which network, by how much, and how sure. Frames in, plain records out.
 
 `runs` has a row per run: run, task, network, trainer, seed, state, n, train_loss, valid_loss, test_loss, network_steps,
-evaluations, updates, seconds, stopped_by, hits, score, test_score, solved; `curves` a row per run and budget mark, as
-`training.records.Row`.
+evaluations, updates, seconds, stopped_by, hits, score, test_score, solved, rmse, mae, mase, r2, forecast_errors;
+`curves` a row per run and budget mark, as `training.records.Row`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from evornn.experiments.analysis.comparison import (
 from evornn.experiments.analysis.overall import overall_results, ranking, reference, scales, unscaled_note
 from evornn.experiments.analysis.pairwise_tests import compare_pairs, losses_by_seed
 from evornn.experiments.analysis.targets import Target, Track
+from evornn.tasks.core.forecast_errors import LABELS, ForecastErrors
 from evornn.tasks.core.task import Baseline
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ RUN_COLUMNS = (
     "seconds",
 )
 CURVE_COLUMNS = ("run", "mark", "network_steps", "champion_valid", "seconds")
+ERRORS = tuple(LABELS)
 Baselines = Mapping[str, Sequence[Baseline]]
 
 
@@ -98,7 +100,7 @@ def finished_runs(runs: DataFrame, families: Mapping[str, str]) -> tuple[DataFra
     done = runs[runs["state"].isin(["succeeded", "failed"])].sort_values("run", kind="stable").copy()
     if done.empty:
         raise EvornnError("nothing to compare: no run has finished yet; see `evornn ls`, or use `evornn resume`")
-    for column in ("hits", "score", "test_score", "solved", "error"):
+    for column in ("hits", "score", "test_score", "solved", *ERRORS, "forecast_errors", "error"):
         done[column] = done.get(column, None)
     _mark_diverged(done)
     for column in ("seconds", "network_steps"):
@@ -162,6 +164,7 @@ def _cell(group: DataFrame, goals: Sequence[Target], tracks: Mapping[int, Track]
         network_steps=float(group["network_steps"].median()),
         rank=0,
         judged=_summarise_score(group),
+        errors=_median_errors(group),
     )
 
 
@@ -172,6 +175,14 @@ def _summarise_score(group: DataFrame) -> ScoreSummary | None:
     known = done["solved"].dropna()
     solved = int(known.astype(bool).sum()) if len(known) else None
     return ScoreSummary(str(done["score"].iloc[0]), statistics.summarise(done["test_score"].astype(float)), solved)
+
+
+def _median_errors(group: DataFrame) -> ForecastErrors | None:
+    done = group[group["forecast_errors"].map(bool)]
+    if done.empty:
+        return None
+    medians = (done[name].astype(float).median(skipna=False) for name in ERRORS)
+    return ForecastErrors(*(float(value) if np.isfinite(value) else None for value in medians))
 
 
 def _target_result(group: DataFrame, goal: Target, tracks: Mapping[int, Track], streams: Streams) -> TargetResult:
@@ -196,12 +207,20 @@ def _choose_run(done: DataFrame, baselines: Sequence[Baseline]) -> ChosenRun | N
         return None
     test = float(best["test_loss"])
     verdicts = [
-        Verdict(b.name, float(b.test), test < b.test, _margin(test, b.test), int((done["test_loss"] < b.test).sum()))
+        Verdict(
+            b.name,
+            float(b.test),
+            test < b.test,
+            _margin(test, b.test),
+            int((done["test_loss"] < b.test).sum()),
+            b.errors,
+        )
         for b in baselines
         if np.isfinite(b.test)
     ]
     who = (int(best["run"]), str(best["network"]), str(best["trainer"]), str(best["family"]), int(best["seed"]))
-    return ChosenRun(*who, float(best["valid_loss"]), test, tuple(verdicts))
+    errors = {target: ForecastErrors(**values) for target, values in (best["forecast_errors"] or {}).items()}
+    return ChosenRun(*who, float(best["valid_loss"]), test, tuple(verdicts), errors)
 
 
 def _margin(loss: float, baseline: float) -> float:

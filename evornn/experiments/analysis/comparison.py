@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from evornn.experiments.analysis.statistics import Interval, Summary
 from evornn.experiments.analysis.targets import Target
+from evornn.tasks.core.forecast_errors import ErrorsByTarget, ForecastErrors
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class ResultCell:
     network_steps: float  # median
     rank: int  # within the family on this task, by median validation loss
     judged: ScoreSummary | None  # None: the task has no score
+    errors: ForecastErrors | None = None  # medians over the successful runs; None: the task is no forecast
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Verdict:
     beaten: bool
     margin: float  # (network's loss − baseline's) / |baseline's|: negative is better
     runs_beating: int  # how many of all finished runs beat it on test
+    errors: ErrorsByTarget = field(default_factory=dict)  # in original units
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class ChosenRun:
     valid: float
     test: float
     verdicts: tuple[Verdict, ...]
+    errors: ErrorsByTarget = field(default_factory=dict)  # in original units; empty: the task is no forecast
 
 
 @dataclass(frozen=True)

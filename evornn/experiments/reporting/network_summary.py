@@ -15,7 +15,7 @@ from evornn.arrays import Floats, Genome
 from evornn.experiments.reporting.charts import Forecast
 from evornn.layout import BaseLayout, Layout
 from evornn.networks.network import Network
-from evornn.tasks.core.task import ControlEpisodes, Data, Sequences
+from evornn.tasks.core.task import ControlEpisodes, Data, EvaluationData, Sequences
 from evornn.tasks.core.world import Rollouts
 from evornn.training.plant_problem import PlantProblem
 from evornn.training.world_problem import WorldProblem
@@ -44,7 +44,9 @@ class NetworkSummary:
     trajectory: Trajectory | None = None
 
 
-def summarise_network(network: Network, data: Data, genome: Genome, name: str = "network") -> NetworkSummary:
+def summarise_network(
+    network: Network, data: Data | EvaluationData, genome: Genome, name: str = "network"
+) -> NetworkSummary:
     """Compute the summary of a network.
 
     Args:
@@ -57,6 +59,8 @@ def summarise_network(network: Network, data: Data, genome: Genome, name: str = 
     weights = {block: matrix(layout, genome, block) for block in (*layout.blocks, *layout.fixed_weights)}
     weights = {block: values for block, values in weights.items() if values.size}
     recurrent = {block: weights[block] for block in _recurrent_blocks(layout) if block in weights}
+    if data.test is None:  # too large to be kept, and its file is gone
+        return NetworkSummary(weights, recurrent, {})
     if not isinstance(data.test, Sequences):
         return NetworkSummary(weights, recurrent, {}, trajectory=_trajectory(network, data.test, data.loss, genome))
     return NetworkSummary(
@@ -115,7 +119,7 @@ def _activity(network: Network, test: Sequences, genome: Genome) -> dict[str, Fl
     return {name: np.stack(steps) for name, steps in traces.items()}
 
 
-def _forecast(network: Network, data: Data, genome: Genome, name: str) -> Forecast | None:
+def _forecast(network: Network, data: Data | EvaluationData, genome: Genome, name: str) -> Forecast | None:
     if data.chart is None or not isinstance(data.test, Sequences):
         return None
     predicted = network.predict(genome[None], data.test.inputs)[0, :, -1]

@@ -20,6 +20,7 @@ from evornn.errors import EvornnError
 from evornn.experiments.analysis import narrative, targets
 from evornn.experiments.analysis.compare import Baselines, finished_runs
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
+from evornn.experiments.analysis.forecasts import CAPTION, HEAD, forecast_rows
 from evornn.experiments.reporting.charts import Forecast
 from evornn.experiments.reporting.palette import styles, template
 from evornn.experiments.reporting.report_figures import CaptionedFigure, overall_figures, task_figures
@@ -149,6 +150,9 @@ def _page(**fields: Any) -> str:
         ranking_sentences=narrative.describe_ranking(fields["comparison"].ranking, fields["comparison"].alpha),
         describe_target=narrative.describe_target,
         tuning=narrative.TUNING,
+        forecast_rows=forecast_rows,
+        forecast_head=HEAD,
+        forecast_caption=CAPTION,
         charts=Markup(
             _figures([*fields["together"], *(p for section in fields["sections"] for p in section.pictures)])
         ),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from evornn.experiments.analysis import narrative
+from evornn.experiments.analysis import forecasts, narrative
 from evornn.experiments.analysis.comparison import Comparison, ResultCell, TaskComparison
 from evornn.experiments.analysis.narrative import number
 from evornn.experiments.analysis.statistics import Summary
@@ -40,6 +40,8 @@ def _task(task: TaskComparison, alpha: float) -> Iterator[RenderableType]:
     yield from (Text(sentence) for sentence in narrative.families(task, alpha))
     yield Text("")
     yield _cell_table(task)
+    if rows := forecasts.forecast_rows(task):
+        yield _forecast_table(rows)
     for contest in task.contests[:1]:
         yield Text(f"Trainers, {contest.name}: {narrative.describe_tests(contest, alpha)}")
 
@@ -55,6 +57,15 @@ def _cell_table(task: TaskComparison) -> Table:
     for cell in task.cells:
         _add_row(table, cell.network, cell.trainer, _format_summary(cell.test), number(cell.valid.median),
              *_success(task, cell), number(cell.seconds, 3), *(_score(cell) if score else ()))  # fmt: skip
+    return table
+
+
+def _forecast_table(rows: Sequence[forecasts.ForecastRow]) -> Table:
+    table = _table(forecasts.CAPTION)
+    for k, name in enumerate(forecasts.HEAD):
+        table.add_column(name, justify="right" if k else "left", overflow="fold")
+    for row in rows:
+        _add_row(table, *row.cells)
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -16,7 +17,7 @@ from evornn.service.api.bodies import plain_body
 from evornn.service.api.examples import SPEC_BODY, TUNING_BODY
 from evornn.service.api.parameters import PREFIX, After, Cursor, JobFilters, JobId, Limit, RunId, errors, json, page
 from evornn.service.api.parameters import service_of as service
-from evornn.service.interface import StoreInterface
+from evornn.service.interface import ServiceInterface, StoreInterface
 from evornn.service.tuning.step import TuningStep
 from evornn.service.wire import Job, Page, job_view
 from evornn.store.records import Event, LogLine
@@ -115,28 +116,29 @@ def report(request: Request, caller: Reader, job: JobId) -> Response:
 @router.post(
     "/jobs/{job}/{change}",
     response_model=dict[str, int],
-    responses=errors(401, 403, 404),
+    responses=errors(400, 401, 403, 404),
     summary="Cancel, retry or resume a job",
 )
 def change_job(request: Request, caller: Submitter, job: JobId, change: Change) -> Response:
     """Change the runs of a job. Cancel: queued runs end at once, running ones within seconds. Retry: failed runs start
-    over. Resume: failed and cancelled runs resume from their checkpoints. Returns the number of runs."""
+    over. Resume: failed and cancelled runs resume from their checkpoints. Both are refused if the data of the runs have
+    changed. Returns the number of runs."""
     store = service(request).store
     check_owner(caller, store, job)
-    return json(dict[str, int], {"runs": store_method(store, change)(job=job)})
+    return json(dict[str, int], {"runs": change_method(service(request), change)(job=job)})
 
 
 @router.post(
     "/runs/{run}/{change}",
     response_model=dict[str, int],
-    responses=errors(401, 403, 404),
+    responses=errors(400, 401, 403, 404),
     summary="Cancel, retry or resume a run",
 )
 def change_run(request: Request, caller: Submitter, run: RunId, change: Change) -> Response:
     """Change one run, as `/jobs/{job}/{change}` does with all runs of a job."""
     store = service(request).store
     check_owner(caller, store, store.run(run).job)
-    return json(dict[str, int], {"runs": store_method(store, change)(run=run)})
+    return json(dict[str, int], {"runs": change_method(service(request), change)(run=run)})
 
 
 @router.get(
@@ -167,9 +169,14 @@ def logs(request: Request, caller: Reader, job: JobId, after: After = 0, limit: 
     return _page_or_stream(request, store, job, LogLine, lambda last: fetch(after=last), after, limit)
 
 
-def store_method(store: StoreInterface, change: Change) -> Any:
-    """The method of the store that makes a change."""
-    return {"cancel": store.cancel, "retry": store.retry, "resume": store.resume}[change]
+def change_method(user_service: ServiceInterface, change: Change) -> Callable[..., int]:
+    """The method that makes a change."""
+    actions: dict[str, Callable[..., int]] = {
+        "cancel": user_service.store.cancel,
+        "retry": user_service.retry,
+        "resume": user_service.resume,
+    }
+    return actions[change]
 
 
 def _mapping(spec: Any) -> dict[str, Any]:

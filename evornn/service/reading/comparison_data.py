@@ -8,19 +8,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from evornn.errors import EvornnError
-from evornn.experiments.analysis.compare import Baselines, compare
+from evornn.experiments.analysis.compare import ERRORS, Baselines, compare
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
 from evornn.experiments.analysis.narrative import plural
-from evornn.experiments.execute import build_network_for, load_task
+from evornn.experiments.execute import build_network_for
 from evornn.experiments.reporting.charts import Forecast
 from evornn.experiments.reporting.report import report
 from evornn.service.interface import StoreInterface
+from evornn.service.reading.evaluation import evaluation_of
 from evornn.service.reading.labels import Labels, distinct_labels
 from evornn.service.tuning.summary import summarize_tuning
 from evornn.store.records import JobId, RunId, StoredRun
 from evornn.store.store import Store
-from evornn.tasks.core.identity import data_digest
-from evornn.tasks.core.task import Data, Sequences
+from evornn.tasks.core.task import EvaluationData, Sequences
 from evornn.trainers import TRAINERS
 
 if TYPE_CHECKING:
@@ -39,7 +39,18 @@ FIELDS = (
     "evaluations",
 )
 MOST_COMPARED = 10_000  # runs
-EXTRA_FIELDS = ("updates", "seconds", "stopped_by", "hits", "score", "test_score", "solved", "error")
+EXTRA_FIELDS = (
+    "updates",
+    "seconds",
+    "stopped_by",
+    "hits",
+    "score",
+    "test_score",
+    "solved",
+    *ERRORS,
+    "forecast_errors",
+    "error",
+)
 
 
 @dataclass(frozen=True)
@@ -128,19 +139,22 @@ class ComparisonData:
         return {self.labels[run.id].trainer: TRAINERS[run.fragments["trainer"]["kind"]].family for run in self.runs}
 
     @cached_property
-    def data(self) -> dict[str, Data]:
-        """Name of a task → its data. Tasks whose data are missing, or are no longer those that the runs saw, are left
-        out; their runs can be compared anyway."""
-        return {task: data for task, data in self._data_today.items() if isinstance(data, Data)}
+    def data(self) -> dict[str, EvaluationData]:
+        """Name of a task → what judges its runs. Tasks of which nothing was kept and whose data are missing, or are no
+        longer those that the runs saw, are left out; their runs can be compared anyway."""
+        return {task: data for task, data in self._data_or_problem.items() if isinstance(data, EvaluationData)}
 
     @cached_property
-    def _data_today(self) -> dict[str, Data | str]:
-        """Name of a task → its data as they are today, or why these can't be used."""
-        today: dict[str, Data | str] = {}
+    def _data_or_problem(self) -> dict[str, EvaluationData | str]:
+        """Name of a task → what judges its runs, or why that is unknown."""
+        known: dict[str, EvaluationData | str] = {}
         for run in self.runs:
-            if (name := self.labels[run.id].task) not in today:
-                today[name] = _data_of(run)
-        return today
+            if (name := self.labels[run.id].task) not in known:
+                try:
+                    known[name] = evaluation_of(self.store, run)
+                except EvornnError as error:
+                    known[name] = str(error)
+        return known
 
     @property
     def baselines(self) -> Baselines:
@@ -159,7 +173,7 @@ class ComparisonData:
         """What a reader must know of the tasks' data and of baselines that are not shown."""
         missing = [
             f"{task}: {problem}, so no baseline is shown."
-            for task, problem in self._data_today.items()
+            for task, problem in self._data_or_problem.items()
             if isinstance(problem, str)
         ]
         other = [
@@ -185,11 +199,11 @@ class ComparisonData:
         forecasts = {}
         for task in self.comparison.tasks:
             data = self.data.get(task.task)
-            if data is not None and data.chart is not None and task.chosen is not None:
+            if data is not None and data.chart is not None and data.test is not None and task.chosen is not None:
                 forecasts[task.task] = self._forecast(task, data)
         return forecasts
 
-    def _forecast(self, task: TaskComparison, data: Data) -> Forecast:
+    def _forecast(self, task: TaskComparison, data: EvaluationData) -> Forecast:
         assert data.chart is not None and task.chosen is not None
         done = [
             r
@@ -205,23 +219,12 @@ class ComparisonData:
         trainers = {label: self.labels[run.id].trainer for label, run in labels.items()}
         return Forecast(data.chart, predictions, trainers)
 
-    def _predict(self, run: StoredRun, data: Data) -> Any:
+    def _predict(self, run: StoredRun, data: EvaluationData) -> Any:
         """[B, O] predictions at the last step of each test sequence."""
         fragments: Mapping[str, Any] = {**run.fragments, "resources": {}}
         network = build_network_for(fragments, data)
         assert isinstance(data.test, Sequences)
         return network.predict(self.store.champion(run.id)[None], data.test.inputs)[0, :, -1]
-
-
-def _data_of(run: StoredRun) -> Data | str:
-    """The data of a run's task as they are today, or why these can't be used."""
-    try:
-        data = load_task(run.fragments["task"])[1]
-    except EvornnError as error:
-        return f"its data can't be read here ({error})"
-    if run.data_digest not in (None, data_digest(data)):
-        return "its data have changed since the runs were submitted"
-    return data
 
 
 def unique_run_ids(runs: Sequence[RunId]) -> tuple[RunId, ...]:

@@ -10,6 +10,7 @@ from evornn.experiments.analysis import narrative
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
 from evornn.experiments.reporting.report import draw_sections
 from evornn.service.reading.comparison_data import ComparisonData, resolve_job, unique_run_ids
+from evornn.service.reading.evaluation import evaluation_of
 from evornn.service.reading.saved_network import design_of
 from evornn.store.records import JobId, RunId
 from evornn.store.store import Store
@@ -104,9 +105,12 @@ def draw_network(store: Store, run: RunId) -> NetworkFigures | None:
     if champion is None:
         return None
     record = store.run(run)
-    design, data = design_of(record)
+    data = evaluation_of(store, record)
     summary = summarise_network(
-        design.build(), data, champion.genome, f"{record.network}, {record.trainer}, seed {record.seed}"
+        design_of(record, data).build(),
+        data,
+        champion.genome,
+        f"{record.network}, {record.trainer}, seed {record.seed}",
     )
     pictures = tuple(_figure_json(caption, figure) for caption, figure in network_figures(summary, data.baselines))
     return NetworkFigures(pictures, champion.mark, champion.updates, champion.champion_valid)

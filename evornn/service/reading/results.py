@@ -37,10 +37,10 @@ class RunResults:
 
     @cached_property
     def data(self) -> Data:
-        """The task's data, loaded on this machine."""
-        from evornn.experiments.execute import load_task
+        """The task's data, loaded on this machine. Raises EvornnError if they are not those of the run."""
+        from evornn.service.reading.evaluation import load_data_of
 
-        return load_task(self.record.fragments["task"])[1]
+        return load_data_of(self.record)
 
     @cached_property
     def model(self) -> SavedNetwork:
@@ -130,13 +130,15 @@ class Results:
         return self.store.cancel(job=job, run=run)
 
     def retry(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
-        """Queue the failed runs of a job, or one run, to start over. Returns how many. Raises NotFound."""
-        return self.store.retry(job=job, run=run)
+        """Queue the failed runs of a job, or one run, to start over. Returns how many. Raises NotFound; EvornnError if
+        data or code have changed since they were submitted."""
+        return self.service.retry(job, run=run)
 
     def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
         """Queue the failed, cancelled and abandoned runs of a job, or one run, to resume from their checkpoints.
-        Returns how many are queued. Raises NotFound."""
-        return self.store.resume(job=job, run=run)
+        Returns how many are queued. Raises NotFound; EvornnError if data or code have changed since they were
+        submitted."""
+        return self.service.resume(job, run=run)
 
     def jobs(self) -> list[StoredJob]:
         """Submitted specs, newest first."""

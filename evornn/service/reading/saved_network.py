@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.networks.network import Network
     from evornn.store.records import StoredRun
-    from evornn.tasks.core.task import Data
+    from evornn.tasks.core.task import EvaluationData
 
 HEAD = 8  # bytes at the start of a safetensors file: the length of its JSON header
 LARGEST_HEAD = 2**20  # bytes
@@ -41,13 +41,13 @@ class Design:
         return build_network({"network": self.network}, self.inputs, self.outputs)
 
 
-def design_of(run: StoredRun) -> tuple[Design, Data]:
-    """The design of a run's network, and its task's data. Raises EvornnError if the data can't be loaded here."""
-    from evornn.experiments.execute import build_network_for, load_task
+def design_of(run: StoredRun, data: EvaluationData) -> Design:
+    """The design of a run's network, whose inputs and outputs are those of its data."""
+    from evornn.experiments.execute import build_network_for
 
-    network, data = run.fragments["network"], load_task(run.fragments["task"])[1]
     inputs, outputs = data.sizes
-    return Design(run.id, network, inputs, outputs, run.parameters or build_network_for(run.fragments, data).n), data
+    parameters = run.parameters or build_network_for(run.fragments, data).n
+    return Design(run.id, run.fragments["network"], inputs, outputs, parameters)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evornn.tasks.core.scaling import Doubles
-from evornn.tasks.core.task import Baseline
+from evornn.tasks.core.task import Baseline, Chart
 from evornn.tasks.core.windows import Rows
 
 RIDGES = tuple(10.0**power for power in range(-6, 3))  # per training row; the best on validation is taken
@@ -31,20 +31,17 @@ class ForecastProblem:
     test: Rows
 
 
-def baselines(problem: ForecastProblem, inverse_transform: Callable[[Doubles], Doubles]) -> tuple[Baseline, ...]:
-    """All baselines that apply; `inverse_transform` turns answers [B, O] on the test origins into original units."""
+def baselines(problem: ForecastProblem, chart: Chart) -> tuple[Baseline, ...]:
+    """All baselines that apply, also judged in the original units of the chart."""
     answers = {name: answer(problem) for name, answer in BASELINES.items()}
-    results = (
-        _evaluate(name, answer, problem, inverse_transform) for name, answer in answers.items() if answer is not None
-    )
+    results = (_evaluate(name, answer, problem, chart) for name, answer in answers.items() if answer is not None)
     return tuple(baseline for baseline in results if np.isfinite([baseline.valid, baseline.test]).all())
 
 
-def _evaluate(
-    name: str, answers: Doubles, problem: ForecastProblem, inverse_transform: Callable[[Doubles], Doubles]
-) -> Baseline:
+def _evaluate(name: str, answers: Doubles, problem: ForecastProblem, chart: Chart) -> Baseline:
     valid, test = (mse(answers[rows], problem.targets[rows]) for rows in (problem.valid, problem.test))
-    return Baseline(name, valid, test, inverse_transform(answers[problem.test]))
+    predictions = chart.inverse_transform(answers[problem.test])
+    return Baseline(name, valid, test, predictions, chart.errors(predictions))
 
 
 def mse(answers: Doubles, targets: Doubles) -> float:

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, ValidationInfo, field_validator
 from evornn.settings import settings
 from evornn.tasks.core import windows
 from evornn.tasks.core.baselines import ForecastProblem, baselines
+from evornn.tasks.core.forecast_errors import persistence_mae
 from evornn.tasks.core.scaling import Doubles, Scaling, Transform, check_domain, check_magnitude
 from evornn.tasks.core.task import Chart, Data, Sequences, Task
 
@@ -120,7 +121,7 @@ def make_forecast_data(series: TimeSeries, task: Forecasting) -> Data:
         train=cut(training, washout),
         valid=cut(problem.valid, task.window - 1),
         test=cut(problem.test, task.window - 1),
-        baselines=baselines(problem, chart.inverse_transform),
+        baselines=baselines(problem, chart),
         labels=tuple(_label(name, ahead, series) for name in series.targets for ahead in range(1, task.horizon + 1)),
         note=_note(series, bounds),
         chart=chart,
@@ -161,6 +162,8 @@ def _chart(
         unit=series.unit,
         history=targets[: problem.test[0] + 1, 0],
         transform=task.transform,
+        targets=series.targets,
+        naive_errors=persistence_mae(targets[: bounds.valid]),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evornn.arrays import Batch, Mask, Series
 from evornn.errors import EvornnError, short_repr
 from evornn.plant import Plant
+from evornn.tasks.core.forecast_errors import ErrorsByTarget, ForecastErrors, forecast_errors
 from evornn.tasks.core.scaling import Doubles, Transform, inverse
 from evornn.tasks.core.world import Rollouts
 
@@ -94,6 +95,7 @@ class Baseline:
     valid: float  # loss on the validation split, in the task's loss and scaling
     test: float
     predictions: Doubles | None = None  # [B, O] on the test split, in original units
+    errors: ErrorsByTarget = field(default_factory=dict)  # of the predictions; empty: these are no forecasts
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,38 @@ class Data:
         """The inputs and outputs of a network for it."""
         return self.train.sizes
 
+    @property
+    def evaluation(self) -> EvaluationData:
+        """What judges results, without the data that networks are trained on."""
+        return EvaluationData(self.sizes, self.loss, self.baselines, self.labels, self.note, self.chart, self.test)
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """What it takes to judge and draw the results of a task later, even if its data are gone by then."""
+
+    sizes: tuple[int, int]  # inputs and outputs of a network
+    loss: str
+    baselines: tuple[Baseline, ...] = ()
+    labels: tuple[str, ...] = ()
+    note: str = ""
+    chart: Chart | None = None
+    test: Split | None = None  # None: not kept
+
+    def keepable(self) -> EvaluationData:
+        """What a store keeps: numbers, and the arrays of sequences unless they take more than MAX_KEPT_BYTES."""
+        test = self.test if isinstance(self.test, Sequences) else None
+        baselines = [baseline.predictions for baseline in self.baselines]
+        arrays = [*baselines, *(value for part in (test, self.chart) if part for value in vars(part).values())]
+        if sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)) <= MAX_KEPT_BYTES:
+            return replace(self, test=test)
+        return replace(
+            self, test=None, chart=None, baselines=tuple(replace(one, predictions=None) for one in self.baselines)
+        )
+
+
+MAX_KEPT_BYTES = 16 * 2**20
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -160,6 +194,12 @@ class Chart:
     unit: str = ""
     history: Doubles = field(default_factory=lambda: np.zeros(0))  # first target, all before the test split
     transform: Transform = "none"  # the transform that precedes standardising, a name in tasks/core/scaling.py
+    targets: tuple[str, ...] = ("target",)  # G names; O = G × horizon
+    naive_errors: Doubles = field(default_factory=lambda: np.zeros(0))  # [G] see `forecast_errors`; empty: unknown
+
+    def errors(self, values: Doubles) -> dict[str, ForecastErrors]:
+        """Target → errors of forecasts [B, O] in original units."""
+        return forecast_errors(self.targets, self.truth, values, self.naive_errors)
 
     def inverse_transform(self, predictions: NDArray[Any]) -> Doubles:
         """[B, O] scaled predictions → original units."""
