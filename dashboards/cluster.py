@@ -9,10 +9,10 @@ from typing import Any
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
-from evornn.dashboards.components import badge, duration, empty_state, heading, table, timestamp
+from evornn.dashboards.components import badge, duration, empty_state, heading, problem_message, table, timestamp
 from evornn.dashboards.page_context import DashboardPage, PageContext
 from evornn.experiments.analysis.narrative import number
-from evornn.service.executors.machines import machines_of
+from evornn.service.reading.cluster_status import cluster_status
 from evornn.store.records import Machine, Worker
 from evornn.store.schema import STATES
 
@@ -43,13 +43,15 @@ def install(app: Dash, context: PageContext) -> None:
 
 
 def content(context: PageContext) -> list[Component]:
-    """Counts, then machines, then dispatchers."""
+    """Why nothing is computed, if so; counts, then machines, then dispatchers."""
     now, workers = time.time(), context.store.workers()
+    status = cluster_status(workers, now)
+    problem = [] if status.problem is None else [problem_message(status.problem)]
     if not workers:
-        none = empty_state("No dispatcher has claimed a run yet. Start one: evornn dispatch")
-        return [cards(context, now, workers, []), html.H2("Dispatchers"), none]
-    hosts = machines_of(workers, now)
+        return [*problem, cards(context, now, workers, [])]
+    hosts = status.machines
     return [
+        *problem,
         cards(context, now, workers, hosts),
         html.H2("Machines"),
         machines(hosts) if hosts else empty_state("No live dispatcher reports a machine."),
@@ -88,7 +90,7 @@ def machines(hosts: Sequence[Machine]) -> Component:
     """A row per machine, with its load."""
     rows = [
         (
-            machine.name,
+            f"{machine.name} (draining)" if machine.draining else machine.name,
             _bar(machine.cpus_used, machine.cpus),
             _bar(machine.gpus_used, machine.gpus),
             _memory(machine.memory_used, machine.memory),

@@ -32,6 +32,11 @@ def error_message(text: str) -> Component:
     return html.P(text, role="alert", className="problem")
 
 
+def problem_message(text: str) -> Component:
+    """A lasting problem: why nothing is computed, and what to do."""
+    return html.P(text[0].upper() + text[1:], role="status", className="problem")
+
+
 def empty_state(text: str, *beside: Any) -> Component:
     """A placeholder for missing content: why it is missing, and what to do."""
     return html.Div([html.P(text), *beside], className="nothing")

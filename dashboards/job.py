@@ -11,10 +11,11 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from evornn.dashboards import page_frame
-from evornn.dashboards.components import LIVE_MS
+from evornn.dashboards.components import LIVE_MS, problem_message
 from evornn.dashboards.page_context import PageContext, parse_id
 from evornn.dashboards.run_parts import ACTIONS
 from evornn.experiments.analysis.narrative import plural
+from evornn.service.reading.cluster_status import problem_of
 from evornn.store.errors import NotFound
 from evornn.store.records import StoredJob
 from evornn.store.schema import STATES
@@ -31,7 +32,7 @@ def panel(context: PageContext) -> Component:
     ]
     return html.Div(
         [
-            html.Span(id="job-now"),
+            html.Div(id="job-now"),
             *buttons,
             dcc.Store(id="job-number"),
             dcc.Interval(id="job-tick", interval=2 * LIVE_MS, disabled=True),
@@ -91,7 +92,7 @@ def find_job(context: PageContext, request: Mapping[str, Any]) -> StoredJob | No
 
 
 def summary(context: PageContext, job: StoredJob) -> list[Any]:
-    """Name and owner of a job, its runs by state, and a link to their comparison."""
+    """Name and owner of a job, its runs by state, a link to their comparison, and why none is computed, if so."""
     counts = [
         html.Span(f"{job.counts[state]:,} {state}", className=f"state state-{state}")
         for state in STATES
@@ -100,4 +101,6 @@ def summary(context: PageContext, job: StoredJob) -> list[Any]:
     whose = f" of {job.owner}" if job.owner else ""
     spaced = [part for count in counts for part in (count, " ")]
     link = dcc.Link("Compare its runs", href=context.link("compare", job=job.id))
-    return [html.Strong(f"Job {job.id}: {job.experiment}{whose} "), *spaced, link]
+    problem = problem_of(context.store) if "queued" in job.counts and "running" not in job.counts else None
+    waiting = [] if problem is None else [problem_message(problem)]
+    return [html.Strong(f"Job {job.id}: {job.experiment}{whose} "), *spaced, link, *waiting]

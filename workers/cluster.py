@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,15 +48,14 @@ def executor(address: str | None = None, workers: int | None = None, slots: int 
         EvornnError: Ray is not installed, or the cluster can't be reached.
     """
     prepare(address)
-    with _keep_sigterm_handler():
-        _start(workers) if address is None else _connect(address)
-    from evornn.workers.ray_executor import RayExecutor
+    with ExitStack() as stack:
+        with _keep_sigterm_handler():
+            _start(workers) if address is None else _connect(address, stack)
+        from evornn.workers.ray_executor import RayExecutor
 
-    ray_executor = RayExecutor(slots, grace=0.0 if address is None else GRACE)
-    try:
+        ray_executor = RayExecutor(slots, grace=0.0 if address is None else GRACE)
+        stack.callback(ray_executor.close)
         yield ray_executor
-    finally:
-        ray_executor.close()
 
 
 @contextmanager
@@ -127,7 +126,8 @@ def _write_token(file: Path) -> Path:
 
 
 def _start(workers: int | None) -> None:
-    """Start a private Ray. Only this machine can reach it and, unless Ray was imported before, only with our token."""
+    """Start a private Ray. It listens on all interfaces (only its address is local), so what keeps others out is our
+    token; without one if Ray was imported before."""
     if os.environ.get("RAY_AUTH_MODE") != "token":
         log.warning("ray was imported before evornn could set its token: the local Ray runs without one")
     import ray
@@ -144,12 +144,47 @@ def _start(workers: int | None) -> None:
     )
 
 
-def _connect(address: str) -> None:
+def _connect(address: str, stack: ExitStack) -> None:
+    """Connect to a cluster. A node that this machine becomes for it lasts as long as the stack. Raises EvornnError."""
     import ray
 
+    from evornn.workers.driver_node import joined
+
+    has_port = address.rpartition(":")[2].isdigit()  # unlike auto, or a name that Ray resolves: a node on this machine
+    if has_port:
+        _check_reachable(address)
+    with _explained(address):
+        folder = stack.enter_context(joined(address)) if has_port else None
+        temporary = None if folder is None else str(folder)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=temporary)
+
+
+def drain(address: str, node: str) -> str:
+    """Drain a node, see `evornn.workers.draining.drain`.
+
+    Args:
+        address: Address of the cluster, host:port.
+        node: Name or IP address of the node's machine, or the beginning of its identifier.
+
+    Returns:
+        The node's name and identifier.
+
+    Raises:
+        EvornnError: Ray is not installed, the cluster can't be reached, or has no such node.
+    """
+    prepare(address)
     _check_reachable(address)
+    from evornn.workers import draining
+
+    with _explained(address):
+        return draining.drain(address, node)
+
+
+@contextmanager
+def _explained(address: str) -> Iterator[None]:
+    """Turn Ray's errors into one that says what to do."""
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        yield
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise EvornnError(
@@ -160,11 +195,9 @@ def _connect(address: str) -> None:
 
 def _check_reachable(address: str) -> None:
     """Check that the head can be reached, since Ray would try for minutes. Raises EvornnError."""
-    if not address.rpartition(":")[2].isdigit():  # auto, or a name that Ray resolves
-        return
     try:
         probe(address)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise EvornnError(
             f"no Ray cluster at {address} ({error}): check the address, or leave it out to run here"
         ) from None

@@ -14,6 +14,7 @@ from evornn.errors import EvornnError
 from evornn.service.executors.executor import ResourceSet
 from evornn.service.executors.machines import this_machine
 from evornn.store.records import Machine
+from evornn.workers.draining import draining_nodes
 from evornn.workers.probe import probe
 
 POLL_INTERVAL = 1.0  # seconds between two polls
@@ -72,13 +73,19 @@ class ClusterMonitor:
     def _refresh(self) -> None:
         nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         have = {n["NodeID"]: ResourceSet(n["Resources"].get("CPU", 0), n["Resources"].get("GPU", 0)) for n in nodes}
+        draining = draining_nodes()
         node_id = self._context.get_node_id()
         if node_id not in have:
             raise EvornnError("the Ray node that this process is connected to is gone")
         free = available_resources_per_node()  # type: ignore[no-untyped-call]
         self.machines = [
-            _machine(node, free.get(node["NodeID"], node["Resources"]), node["NodeID"] == node_id) for node in nodes
+            replace(
+                _machine(node, free.get(node["NodeID"], node["Resources"]), node["NodeID"] == node_id),
+                draining=node["NodeID"] in draining,
+            )
+            for node in nodes
         ]
+        have = {node: resources for node, resources in have.items() if node not in draining}
         if have != self._capacities:
             self._capacities, self._last_change = have, time.monotonic()
 

@@ -11,6 +11,7 @@ import ray
 
 from evornn.service.executors.executor import Assignment, EndEvent, ExecutorEvent, ProgressEvent
 from evornn.training.environment import versions
+from evornn.workers.draining import DrainWatch
 from evornn.workers.shard_pool import SINGLE_THREADED, ray_sharder
 from evornn.workers.versions import VersionMismatch, check_versions
 
@@ -29,9 +30,18 @@ def compute(assignment: Assignment, dispatcher: Mapping[str, Any]) -> Iterator[E
         return
     for difference in mismatches:
         log.warning("run %s: %s", assignment.attempt.run, difference)
+    watch = DrainWatch()
     with ray_sharder(assignment.fragments.get("resources") or {}) as sharder:
         for event in perform(assignment, sharder):
             yield _annotate(event, mismatches)
+            if _has_checkpoint(event) and watch.is_draining():
+                yield EndEvent(assignment.attempt, "stopped", "its node is drained")
+                return
+
+
+def _has_checkpoint(event: ExecutorEvent) -> bool:
+    """Whether a run loses nothing if it ends now."""
+    return isinstance(event, ProgressEvent) and event.update.checkpoint is not None and event.update.result is None
 
 
 def _annotate(event: ExecutorEvent, mismatches: list[str]) -> ExecutorEvent:

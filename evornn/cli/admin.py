@@ -36,6 +36,7 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option(help="File with a token of scope admin; created if missing.")
     ] = None,
+    backups: Annotated[Path | None, typer.Option(help="Folder of backups, whose newest file /metrics reports.")] = None,
     as_json: Json = False,
 ) -> None:
     """Serve the API (documented at /docs) and the dashboard (/ui) until interrupted."""
@@ -56,7 +57,7 @@ def serve(
         print(end="", flush=True)
 
     options = Options(
-        store, host, port, tuple(host_name or ()), SubmissionPolicy(data, frozenset(own or ())), token_file
+        store, host, port, tuple(host_name or ()), SubmissionPolicy(data, frozenset(own or ())), token_file, backups
     )
     try:
         begin(options, announce, {PREFIX.rstrip("/"): dashboard})

@@ -10,6 +10,7 @@ import typer
 
 from evornn.cli import admin, jobs, results, run
 from evornn.cli.dispatch import dispatch
+from evornn.cli.drain import drain
 from evornn.cli.tune import tune
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (  # in the order of the
     ("model", results.model),
     ("catalog", results.catalog),
     ("dispatch", dispatch),
+    ("drain", drain),
     ("serve", admin.serve),
     ("doctor", admin.doctor),
 )

@@ -38,9 +38,15 @@ def dispatch(
         int | None, typer.Option(min=1, help="Maximum number of runs at once; default: as many as the CPUs allow.")
     ] = None,
     until_empty: Annotated[bool, typer.Option("--until-empty", help="Stop when all runs have finished.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Start none: exit with status 1 unless one that runs here has a cluster.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Process the queue: claim runs, compute them on Ray, and record their results."""
+    if check:
+        _check_dispatcher(store)
+        return
     from evornn import library
     from evornn.service.dispatch.dispatcher import Dispatcher
 
@@ -52,6 +58,19 @@ def dispatch(
             log.info("%s processes the queue of %s", dispatcher.owner, database.display_url)
             dispatcher.work(until_empty=until_empty)
     log.info("stopped; active runs will resume from their checkpoints")
+
+
+def _check_dispatcher(url: str) -> None:
+    """Raises EvornnError if no dispatcher of this machine or container has a cluster, or the store can't be reached."""
+    from evornn.errors import EvornnError
+    from evornn.service.reading.cluster_status import problem_here
+    from evornn.store.store import open_store
+
+    with open_store(url, create=False) as database:
+        problem = problem_here(database.workers(), time.time())
+    if problem is not None:
+        raise EvornnError(problem)
+    print("a dispatcher runs here, and is connected to a cluster")
 
 
 class LoggingListener:

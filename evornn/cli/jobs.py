@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from evornn.cli.options import DEFAULT, Job, Json, Server, Store, open_results
 from evornn.cli.output import show, to_jsonable
+from evornn.cli.run import warn_if_idle
 from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
@@ -43,11 +45,15 @@ def list_(
         if not filters.criteria():
             jobs = results.store.jobs(limit=limit)
             show([{**asdict(j), "state": j.state} for j in jobs] if as_json else tables.jobs(jobs), as_json)
+            has_queued = any("queued" in j.counts for j in jobs)
         else:
             if job is not None:
                 results.store.job(job)
             runs = results.store.runs(**filters.criteria(), limit=limit)
             show([asdict(r) for r in runs] if as_json else tables.runs(runs), as_json)
+            has_queued = any(r.state == "queued" for r in runs)
+        if has_queued:
+            warn_if_idle(results)
 
 
 def show_run(run: Run, store: Store = DEFAULT, server: Server = None, as_json: Json = False) -> None:
@@ -79,7 +85,10 @@ def logs(
 
     with open_results(store, server) as results:
         chosen = results.store.run(run).job if run is not None else resolve_job(results.store, job)
+        problem = None
         for part in followed(results.store, chosen) if follow else pages(results.store, chosen):
+            if part.problem != problem and (problem := part.problem):
+                print(f"waiting: {problem}", file=sys.stderr)
             for line in _lines(part):
                 if run is None or line["run"] == run:
                     print(json.dumps(to_jsonable(line)) if as_json else _text(line), flush=True)

@@ -31,6 +31,7 @@ class JobProgress:
         losses = [run.champion_valid for run in runs if run.champion_valid is not None]
         self.best = min(losses, default=float("inf"))
         self.best_label = ""
+        self.problem: str | None = None  # why no run can be computed
         self._start, self._initial_steps = time.monotonic(), sum(self.steps.values())
 
     def on_claim(self, run: StoredRun) -> None:
@@ -50,6 +51,10 @@ class JobProgress:
             self.best, self.best_label = run.champion_valid, f" ({run.network}, {run.trainer})"
         if run.state in TERMINAL_STATES and run.id not in self.finished:
             self.on_end(run, run.state, run.error or "")
+
+    def on_problem(self, problem: str | None) -> None:
+        """Note why no run of the job can be computed; None: one can."""
+        self.problem = problem
 
     def on_end(self, run: StoredRun, state: str, reason: str) -> None:
         """Count a run that has finished, and print the reason of a failure.
@@ -84,7 +89,9 @@ class JobProgress:
         return (sum(self.steps.values()) - self._initial_steps) / max(1e-9, time.monotonic() - self._start)
 
     def line(self) -> str:
-        """Runs, best loss, speed and time left in one line."""
+        """Runs, best loss, speed and time left in one line; or why there is no progress."""
+        if self.problem:
+            return f"{self.ended_count}/{self.total} runs · waiting: {self.problem}"
         left = (sum(self.budgets.values()) - sum(self.steps.values())) / self.rate if self.rate else float("inf")
         best = f"best validation loss {self.best:.4g}{self.best_label}" if self.best < float("inf") else "no loss yet"
         failed = f", {self.failed} failed" if self.failed else ""
@@ -106,6 +113,12 @@ class ProgressPrinter(JobProgress):
     def observe(self, run: StoredRun) -> None:
         super().observe(run)
         self._print_if_due()
+
+    def on_problem(self, problem: str | None) -> None:
+        is_new = problem != self.problem
+        super().on_problem(problem)
+        if is_new:
+            print_line(self.line())
 
     def _print_if_due(self) -> None:
         if time.monotonic() - self._last_print > PRINT_INTERVAL:
@@ -146,6 +159,7 @@ def track_job(store: StoreInterface, job: int, tally: JobProgress) -> None:
     from evornn.service.reading.tail import follow
 
     for news in follow(store, job):
+        tally.on_problem(news.problem)
         ended = {event.run for event in news.events if event.run is not None and event.kind in TERMINAL_STATES}
         for run in [*news.running, *(store.run(number) for number in sorted(ended - tally.finished))]:
             tally.observe(run)

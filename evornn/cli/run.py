@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -182,9 +181,11 @@ def _follow(results: Results, job: int, report: Path | None, as_json: bool) -> N
 
 
 def warn_if_idle(results: Results) -> None:
-    """Warn if no dispatcher is running, so that nothing would be computed."""
-    if not any(worker.is_alive(time.time()) for worker in results.store.workers()):
-        print("no dispatcher is running: `evornn dispatch` on a machine of the cluster starts one", file=sys.stderr)
+    """Warn if no dispatcher can compute."""
+    from evornn.service.reading.cluster_status import problem_of
+
+    if problem := problem_of(results.store):
+        print(problem, file=sys.stderr)
 
 
 def finish(results: Results, job: int, report: Path | None, as_json: bool) -> None:

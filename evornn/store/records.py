@@ -164,6 +164,7 @@ class Machine:
     gpus_used: float = 0.0
     memory: int | None = None  # bytes
     memory_used: int | None = None  # bytes, by all processes
+    draining: bool = False  # whether it gets no further runs
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from unprivileged import unprivileged
 
 from evornn.errors import EvornnError
 from evornn.service.doctor import Finding
-from evornn.store.records import Claim
+from evornn.store.records import Claim, Machine
 from evornn.store.schema import VERSION_TABLE
 from evornn.store.store import open_store
 
@@ -453,13 +453,17 @@ def test_a_reader_that_leaves(tmp_path: Path, database: str) -> None:
 
 
 def test_a_job_that_nobody_will_compute_is_said_to_be_one(evornn: CommandLine) -> None:
-    """Until a dispatcher gives a sign of life."""
+    """Until a dispatcher gives a sign of life, and has a machine."""
     file = write_spec(evornn.folder)
     answer = evornn("submit", file)
     assert answer.status == 0 and "1: " in answer.out and "`evornn dispatch`" in answer.err
     with open_store("sqlite:///evornn.db") as store:
         store.heartbeat("me", slots=2, held=0)
-    assert evornn("submit", file).err == ""
+    assert "no dispatcher is connected to a cluster" in evornn("submit", file).err
+    assert "no dispatcher is connected to a cluster" in evornn("ls").err
+    with open_store("sqlite:///evornn.db") as store:
+        store.heartbeat("me", slots=2, held=0, machines=[Machine("a", "node", 2, 0)])
+    assert evornn("submit", file).err == evornn("ls").err == ""
 
 
 def test_a_sound_database_is_said_to_be_sound(evornn: CommandLine, database: str) -> None:

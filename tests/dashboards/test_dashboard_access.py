@@ -196,7 +196,7 @@ def test_a_body_that_no_page_sends_is_refused(client: FlaskClient, store: Store,
 def test_the_body_that_a_page_sends_is_answered(client: FlaskClient, store: Store) -> None:
     logged_in(client, store, "read", "a good page")
     answer = client.post("/_dash-update-component", json=GOOD, headers=HERE)
-    assert answer.status_code == 200 and "Dispatchers" in answer.text
+    assert answer.status_code == 200 and "No dispatcher is running" in answer.text
     answer = client.post("/_dash-update-component", data=json.dumps(GOOD), content_type="text/plain", headers=HERE)
     assert answer.status_code == 400 and "application/json" in answer.json["detail"]
 
@@ -205,12 +205,13 @@ def test_the_cluster_shows_machines_and_what_of_them_is_in_use(client: FlaskClie
     logged_in(client, store, "read", "looks at machines")
     big = Machine("a", "node-7", 8, 3.5, 2, 1, 2**36, 2**35)
     store.heartbeat("here", 8, 3, [big, Machine("b", "node-8", 4, 0, memory=2**34), Machine("c", "head", 0, 0)])
-    store.heartbeat("there", 8, 0, [big])
+    store.heartbeat("there", 8, 0, [big, Machine("d", "node-9", 4, 1, draining=True)])
     shown = client.post("/_dash-update-component", json=GOOD, headers=HERE).json["response"]["cluster-now"]["children"]
     text = json.dumps(shown)
-    for word in ("node-7", "3.5 of 8", "1 of 2", "32.0 of 64.0 GiB", "16.0 GiB in total", "0 of 4", "head"):
+    for word in ("node-7", "3.5 of 8", "1 of 2", "32.0 of 64.0 GiB", "16.0 GiB in total", "0 of 4", "head", "node-9 (draining)"):
         assert f'"{word}"' in text, word
-    assert '"3.5 of 12"' in text, "a machine that two dispatchers see is one"
+    assert '"4.5 of 16"' in text, "a machine that two dispatchers see is one"
+    assert "No dispatcher" not in text
 
 
 @pytest.mark.parametrize("path", ["evil/x.js", "dash/../x.js", "os/x", "dash/deps/..%2f..%2fversion.py"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from json import loads
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from evornn.service.api.examples import QUERY_BODY, TOKEN_BODY
 from evornn.service.api.parameters import MAX_ID, PREFIX, IdList, Label, errors, json, parse_ids
 from evornn.service.api.parameters import service_of as service
 from evornn.service.api.problems import QueryError
+from evornn.service.reading.cluster_status import ClusterStatus, cluster_status
 from evornn.service.wire import QueryTable, Secret, encode
 from evornn.store.codec import dumps
 from evornn.store.errors import StoreError, Unreachable
@@ -88,6 +90,12 @@ def catalog(request: Request, caller: Reader, name: Label = None) -> Response:
 def workers(request: Request, caller: Reader) -> Response:
     """List all dispatchers so far, with their last heartbeats and machines."""
     return json(list[Worker], service(request).store.workers())
+
+
+@router.get("/cluster", response_model=ClusterStatus, responses=errors(401, 403), summary="What computes")
+def cluster(request: Request, caller: Reader) -> Response:
+    """Say whether a dispatcher can compute; if not, `problem` says why. List the machines of all live dispatchers."""
+    return json(ClusterStatus, cluster_status(service(request).store.workers(), time.time()))
 
 
 @router.get("/tokens", response_model=list[Token], responses=errors(401, 403), summary="List tokens")

@@ -12,6 +12,7 @@ from a2wsgi import WSGIMiddleware
 from a2wsgi.wsgi_typing import WSGIApp
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from prometheus_client.registry import Collector
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
@@ -40,6 +41,7 @@ def create_app(
     secret: str | None = None,
     host_names: Collection[str] = (),
     mounts: Mapping[str, Mount] | None = None,
+    folders: Collector | None = None,
 ) -> FastAPI:
     """Create the API of a store.
 
@@ -49,6 +51,7 @@ def create_app(
         secret: A token with scope admin that isn't in the store.
         host_names: Names that requests may use for this server, besides localhost.
         mounts: Path → further app, such as the dashboard.
+        folders: Metrics of this server's folders.
 
     Returns:
         The ASGI app.
@@ -63,7 +66,7 @@ def create_app(
     )
     app.state.service = SandboxedService(store, HelperProcess(), policy or SubmissionPolicy())
     app.state.guard = Guard(store, secret)
-    app.state.metrics = Metrics(store)
+    app.state.metrics = Metrics(store, folders)
     app.state.streams = 0
     problems.install_handlers(app)
     for router in (health.router, jobs.router, runs.router, analysis.router):

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evornn.errors import EvornnError
-from evornn.service.executors.machines import machines_of
+from evornn.service.reading.cluster_status import cluster_status
 from evornn.store.records import Machine
 from evornn.store.schema import STATES
 from evornn.store.store import Store
@@ -24,9 +24,11 @@ MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """The metrics of one server."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, folders: Collector | None = None) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(StoreCollector(store))
+        if folders is not None:
+            self.registry.register(folders)
         self.requests = Counter(
             "evornn_http_requests_total",
             "Answered requests.",
@@ -86,11 +88,12 @@ class StoreCollector(Collector):
 
     def _workers(self) -> Iterator[Metric]:
         workers = self.store.workers()
-        alive = [worker for worker in workers if worker.is_alive(time.time())]
-        dispatchers = GaugeMetricFamily("evornn_dispatchers", "Live dispatchers.")
-        dispatchers.add_metric([], len(alive))
-        yield dispatchers
-        yield from _machines(machines_of(workers, time.time()))
+        status = cluster_status(workers, time.time())
+        yield GaugeMetricFamily("evornn_dispatchers", "Live dispatchers.", value=status.dispatchers)
+        yield GaugeMetricFamily(
+            "evornn_dispatchers_able", "Live dispatchers with a machine that computes.", value=status.able
+        )
+        yield from _machines(status.machines)
         claims = CounterMetricFamily("evornn_claims", "Claims of runs.")
         claims.add_metric([], sum(worker.claims for worker in workers))
         yield claims

@@ -39,6 +39,7 @@ class Options:
     host_names: Collection[str] = ()
     policy: SubmissionPolicy = field(default_factory=SubmissionPolicy)
     token_file: Path | None = None
+    backups: Path | None = None  # folder whose newest file is the newest backup
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,15 @@ def serve(options: Options, on_ready: Callable[[ServerInfo], None], mounts: Mapp
         import uvicorn
 
         from evornn.service.api.app import create_app
+        from evornn.service.api.folder_metrics import FolderCollector
 
     if options.policy.data is not None and not options.policy.data.is_dir():
         raise EvornnError(f"--data {options.policy.data}: no such folder: create it first")
     with open_store(options.store) as store, _bind(options.host, options.port) as listener:
         secret, new_secret = _prepare_token(options, store)
-        app = create_app(store, options.policy, secret, {*options.host_names, *_names(options.host)}, mounts)
+        names = {*options.host_names, *_names(options.host)}
+        folders = FolderCollector(_watched_folders(options, store), options.backups)
+        app = create_app(store, options.policy, secret, names, mounts, folders)
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -86,6 +90,12 @@ def serve(options: Options, on_ready: Callable[[ServerInfo], None], mounts: Mapp
         logging.getLogger("evornn").setLevel(logging.WARNING)
         on_ready(ServerInfo(_url(listener), store.display_url, new_secret))
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _watched_folders(options: Options, store: Store) -> dict[str, Path]:
+    """Name → folder that fills up: that of the data sets, and that of a SQLite file."""
+    folders = {"data": options.policy.data, "store": None if store.path is None else store.path.parent}
+    return {name: folder for name, folder in folders.items() if folder is not None}
 
 
 def _prepare_token(options: Options, store: Store) -> tuple[str | None, str | None]:

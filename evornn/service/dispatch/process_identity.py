@@ -16,6 +16,11 @@ def current_identity() -> str:
     return f"{_machine_id()}:{os.getpid()}:{_start_time(os.getpid())}"
 
 
+def is_running_here(owner: str) -> bool:
+    """Whether an owner is a process that this machine, or this container, runs."""
+    return owner.rpartition(":")[0].rpartition(":")[0] == _machine_id() and not is_dead(owner)
+
+
 def is_dead(owner: str) -> bool:
     """Whether an owner is certainly dead: it is on this machine, and no process has its pid and start time."""
     try:

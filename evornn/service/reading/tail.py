@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evornn.service.interface import StoreInterface
+from evornn.service.reading.cluster_status import problem_of
 from evornn.store.records import Event, JobId, LogLine, StoredJob, StoredRun
 
 POLL_SECONDS = 1.0  # between two polls
@@ -32,6 +33,7 @@ class JobUpdate:
     events: list[Event]  # new ones
     lines: list[LogLine]  # new ones
     running: list[StoredRun]  # runs that are being computed
+    problem: str | None  # why none can be computed; None if one is, or if the job has finished
     cursor: Cursor  # where the next poll starts
 
     @property
@@ -59,7 +61,8 @@ def poll(store: StoreInterface, job: JobId, since: Cursor = START) -> JobUpdate:
     lines = store.logs(job=job, after=since.line, limit=PAGE)
     running = [] if record.finished else store.runs(job=job, state="running")
     cursor = Cursor(events[-1].id if events else since.event, lines[-1].id if lines else since.line)
-    return JobUpdate(record, events, lines, running, cursor)
+    problem = None if record.finished or running else problem_of(store)
+    return JobUpdate(record, events, lines, running, problem, cursor)
 
 
 def pages(store: StoreInterface, job: JobId) -> Iterator[JobUpdate]:
