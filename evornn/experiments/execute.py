@@ -20,7 +20,7 @@ from evornn.tasks.core.task import Data, EvaluationData, Task
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.trainer import Trainer
 from evornn.training.budget import Budget
-from evornn.training.check import check, check_causal, check_score, load_data
+from evornn.training.check import check, check_causal, check_checkpoint, check_score, load_data
 from evornn.training.loop import train_loop
 from evornn.training.make_problem import make_problem
 from evornn.training.oracle import Origin
@@ -165,6 +165,7 @@ def check_plans(plans: list[RunPlan]) -> list[RunFacts]:
         key, task = (json.dumps(part, sort_keys=True) for part in (run.fragments, run.fragments["task"]))
         if key not in facts:
             setup = build_run(_without_gpu(run.fragments))
+            check_checkpoint(setup.trainer, setup.network.n)
             if run.budget.get("solved"):
                 check_score(setup.data.score, setup.loss)
             digests[task] = digests.get(task) or data_digest(setup.data)

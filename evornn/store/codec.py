@@ -14,7 +14,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from sqlalchemy import Dialect, Text, TypeDecorator
 
-from evornn.store.errors import StoreError
+from evornn.errors import EvornnError
+from evornn.store.errors import StoreError, Unstorable
+from evornn.training.records import check_size
 
 FLOAT = "$float"  # {"$float": "nan"} stands for a number that JSON can't express
 
@@ -41,7 +43,11 @@ def digest(value: Any) -> str:
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Named arrays → safetensors."""
+    """Named arrays → safetensors. Raises Unstorable for more than a checkpoint may hold."""
+    try:
+        check_size(sum(array.nbytes for array in arrays.values()))
+    except EvornnError as error:
+        raise Unstorable(str(error)) from None
     return bytes(save({name: np.asarray(array, order="C") for name, array in arrays.items()}))
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, ProgrammingError, StatementError
 
 from evornn.errors import EvornnError
 
@@ -17,6 +17,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _LOCKED = "is locked by another program: wait for it or close it, then try again"
+_AWAY = "can't be reached: start it, or wait until it is back"
+_OUTAGES = (  # errors that end by themselves, or once an operator has mended disk, memory or server: worth waiting for
+    *("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL", "SQLITE_FULL", "SQLITE_IOERR"),
+    *("53", "55P03", "57P", "57014", "58", "08"),
+)
+_VALUES = ("SQLITE_TOOBIG", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "22", "23", "54")  # errors of what is to be written
 _SQLITE = {  # the family of SQLite's error code â†’ what is wrong and what to do
     "SQLITE_BUSY": _LOCKED,
     "SQLITE_LOCKED": _LOCKED,
@@ -28,7 +34,7 @@ _SQLITE = {  # the family of SQLite's error code â†’ what is wrong and what to d
     "SQLITE_CORRUPT": "is damaged: restore a backup, or save what can be read with `sqlite3 FILE .recover`",
     "SQLITE_FULL": "can't grow (database or disk is full): free some space, then `evornn resume`, or "
     "submit again what was not queued yet",
-    "SQLITE_IOERR": "can't be read or written (disk I/O error): check the disk, then try again",
+    "SQLITE_IOERR": "can't be read or written (disk I/O error): check the disk and its free space, then try again",
     "SQLITE_TOOBIG": "was given a text or blob over SQLite's limit of 1 GB: use a smaller network or population",
 }
 _POSTGRES = {  # PostgreSQL's SQLSTATE, or its first two characters, the class â†’ what is wrong and what to do
@@ -38,6 +44,7 @@ _POSTGRES = {  # PostgreSQL's SQLSTATE, or its first two characters, the class â
     "42501": "denies this to its user: let the owner of the tables run it, or grant the user rights on them",
     "53100": "can't grow (the server's disk is full): free some space there, then `evornn resume`",
     "53200": "has run out of memory: wait, or give the server more, then try again",
+    "53300": _AWAY,
     "53400": "has reached one of the server's limits: raise it, then try again",
     "54": "was given a text or blob over PostgreSQL's limit of 1 GB: use a smaller network or population",
     "55P03": _LOCKED,
@@ -46,7 +53,6 @@ _POSTGRES = {  # PostgreSQL's SQLSTATE, or its first two characters, the class â
     "XX001": "is damaged: restore a backup",
     "XX002": "has a damaged index: REINDEX it, or restore a backup",
 }
-_UNREACHABLE = ("08", "53300", "57P")  # lost, too many connections, shutting down or starting up
 _SERIALIZATION = ("40001", "40P01")  # serialisation failure, deadlock
 _LOGIN_ERRORS = {  # what a server says when it refuses a login; such errors carry no SQLSTATE
     "password authentication failed|no password": "refuses the login: check user and password in --store or "
@@ -63,8 +69,13 @@ class StoreError(EvornnError):
 
 
 class Unreachable(StoreError):
-    """The database can't be reached now, but may come back. A transaction under way happened as a whole or not at all;
-    which of the two is unknown. Wait, then try again."""
+    """The database can't be reached or can't work now (it is away or locked, its disk is full, it lacks memory), but
+    may again. A transaction under way happened as a whole or not at all; which of the two is unknown. Wait, then try
+    again."""
+
+
+class Unstorable(StoreError):
+    """Values that this database can't store, now or later. Nothing was written."""
 
 
 class SerializationFailure(StoreError):
@@ -119,32 +130,56 @@ def retry_transaction(method: Callable[P, T]) -> Callable[P, T]:
     return wrapper
 
 
+def is_of_values(error: Exception) -> bool:
+    """Whether an error of a statement is about the values that it writes, not about the database."""
+    if not isinstance(error, DBAPIError):  # SQLAlchemy, or Python, could not convert them
+        return isinstance(error, (StatementError, TypeError, ValueError, OverflowError))
+    code = _code_of(error.orig)
+    return code.startswith(_VALUES) if code else isinstance(error, (DataError, ProgrammingError, InterfaceError))
+
+
+def is_of_memory(error: Exception) -> bool:
+    """Whether this process, or a PostgreSQL server, had too little memory for a statement."""
+    return isinstance(error, MemoryError) or (isinstance(error, DBAPIError) and _code_of(error.orig) == "53200")
+
+
+def _code_of(cause: BaseException | None) -> str:
+    """SQLite's family of errors, or PostgreSQL's SQLSTATE; empty where the driver found the error by itself."""
+    if isinstance(cause, sqlite3.Error):
+        return "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
+    return getattr(cause, "sqlstate", None) or ""
+
+
 def _translate(url: str, error: DBAPIError | sqlite3.Error | OverflowError) -> StoreError | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, OverflowError):
-        return StoreError(f"the database {url} {_POSTGRES['22003']}")
+        return Unstorable(f"the database {url} {_POSTGRES['22003']}")
+    code = _code_of(cause)
     if isinstance(cause, sqlite3.Error):
-        family = "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
-        kind = Unreachable if _SQLITE.get(family) == _LOCKED else StoreError
-        return kind(f"the database {url} {_SQLITE[family]}") if family in _SQLITE else None
+        return _kind(code)(f"the database {url} {_SQLITE[code]}") if code in _SQLITE else None
     assert isinstance(error, DBAPIError)
-    return _translate_postgres(url, error, getattr(cause, "sqlstate", None) or "", str(cause).strip())
+    return _translate_postgres(url, error, code, str(cause).strip())
 
 
-def _translate_postgres(url: str, error: DBAPIError, state: str, text: str) -> StoreError | None:
+def _translate_postgres(url: str, error: DBAPIError, code: str, text: str) -> StoreError | None:
     message = text.splitlines()[0] if text else "no answer"
-    known = _POSTGRES.get(state) or _POSTGRES.get(state[:2])
-    if state in _SERIALIZATION:
+    known = _POSTGRES.get(code) or _POSTGRES.get(code[:2])
+    if code in _SERIALIZATION:
         return SerializationFailure(
             f"the database {url} is busy with another transaction on the same rows: try again ({message})"
         )
     if known is not None:
-        return StoreError(f"the database {url} {known} ({message})")
-    if state.startswith(_UNREACHABLE) or error.connection_invalidated:
-        return Unreachable(f"the database {url} can't be reached: start it, or wait until it is back ({message})")
-    if not state and isinstance(error, OperationalError):
+        return _kind(code)(f"the database {url} {known} ({message})")
+    if code.startswith(_OUTAGES) or error.connection_invalidated:
+        return Unreachable(f"the database {url} {_AWAY} ({message})")
+    if not code and isinstance(error, OperationalError):
         return _connection_error(url, text)
     return None
+
+
+def _kind(code: str) -> type[StoreError]:
+    """What an error with this code is to a caller: worth waiting for, of its own values, or for an operator."""
+    return Unreachable if code.startswith(_OUTAGES) else Unstorable if code.startswith(_VALUES) else StoreError
 
 
 def _connection_error(url: str, text: str) -> StoreError:
@@ -153,4 +188,4 @@ def _connection_error(url: str, text: str) -> StoreError:
     for sign, advice in _LOGIN_ERRORS.items():
         if re.search(sign, text):
             return StoreError(f"the database {url} {advice} ({message})")
-    return Unreachable(f"the database {url} can't be reached: start it, or wait until it is back ({message})")
+    return Unreachable(f"the database {url} {_AWAY} ({message})")

@@ -21,13 +21,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from evornn.store import progress
 from evornn.store.codec import pack, split_non_finite
 from evornn.store.database import Database
-from evornn.store.errors import Diverged, StoreError, retry_transaction
+from evornn.store.errors import Diverged, StoreError, Unstorable, is_of_memory, is_of_values, retry_transaction
 from evornn.store.reads import checkpoint_of, run_of
 from evornn.store.records import Claim, JobId, LogLine, Machine, Reply, Report, RunId
 from evornn.store.schema import champions, checkpoints, events, gpus, logs, now, runs, workers
@@ -57,14 +57,21 @@ class LeaseMixin(Database):
             gpu: True: only runs that need a GPU; False: only runs that need none; None: any.
 
         Returns:
-            The claim, or None when no run is due.
+            The claim, or None when no run is due. A run whose stored state is damaged or too large for this process
+            fails here, and the next one is claimed.
         """
         with self.write_transaction() as connection:
             # In the same transaction as the claim: a dead worker's run is requeued and can be claimed right here.
             expire_leases(connection)
             values = {"owner": owner, "length": lease_seconds, **({} if job is None else {"job": job})}
-            run = connection.execute(_claim_statement(job is not None, gpu), values).scalar_one_or_none()
-            return None if run is None else _make_claim(connection, run, owner)
+            statement = _claim_statement(job is not None, gpu)
+            while (run := connection.execute(statement, values).scalar_one_or_none()) is not None:
+                try:
+                    with connection.begin_nested():  # a run that can't be read leaves the others in the queue
+                        return _make_claim(connection, run, owner)
+                except (StoreError, MemoryError, TypeError, ValueError) as error:
+                    _give_up(connection, run, error)
+        return None
 
     @retry_transaction
     def record(
@@ -247,6 +254,14 @@ def _make_claim(connection: Connection, run: RunId, owner: str) -> Claim:
     return Claim(record, record.lease, checkpoint_of(connection, run))
 
 
+def _give_up(connection: Connection, run: RunId, error: Exception) -> None:
+    """Fail a run that can't be read: it would meet every dispatcher, and end each of them."""
+    reason = "too little memory to read its checkpoint" if isinstance(error, MemoryError) else str(error)
+    text = f"{reason}: `evornn retry` starts it over" if not isinstance(error, StoreError) else reason
+    values = {"state": "failed", "error": text, "finished": now(), "lease_until": None}
+    transition(connection, "failed", values, runs.c.id == run, detail=text)
+
+
 def _write_report(connection: Connection, report: Report, state: str) -> bool | StoreError:
     """Write the report of one of many runs. Returns whether the run is to be cancelled, or what is wrong with it."""
     try:
@@ -256,13 +271,22 @@ def _write_report(connection: Connection, report: Report, state: str) -> bool | 
             _advance(connection, report.run, report.checkpoint, report.network_steps)
             if report.result is not None:
                 _succeed(connection, report.run, report.result)
-    except Diverged as diverged:
-        return diverged
-    except (StatementError, TypeError, ValueError) as error:
-        if isinstance(error, DBAPIError):  # of the database, not of the report: the whole transaction is lost
-            raise
-        return StoreError(f"run {report.run}: its report can't be stored ({type(error).__name__}: {error})")
+    except (Diverged, Unstorable) as error:
+        return error
+    except Exception as error:
+        return _error_of_report(report.run, error)
     return state == "cancelling"
+
+
+def _error_of_report(run: RunId, error: Exception) -> StoreError:
+    """The error of one report among many. Any other error is raised: it is of the database, and the whole transaction
+    is lost."""
+    if is_of_memory(error):
+        return StoreError(f"run {run}: too little memory to store its report: use a smaller network or population")
+    if not is_of_values(error):
+        raise error
+    cause = str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
+    return Unstorable(f"run {run}: its report can't be stored ({type(error).__name__}: {cause})")
 
 
 def _write(connection: Connection, run: RunId, rows: Sequence[Row], log: Sequence[LogLine]) -> None:

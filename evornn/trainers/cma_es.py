@@ -82,6 +82,11 @@ class CMAES(SearchTrainer):
     def covariance_bytes(self, parameters: int) -> int:
         return MATRICES * 4 * parameters**2 if self.covariance == "full" else 0
 
+    def stored_covariance_bytes(self, parameters: int) -> int:
+        if self.covariance != "full":
+            return 0
+        return (2 * 8 if parameters <= EIGEN else 4) * parameters**2  # C and A, or A alone
+
     def check(self, parameters: int, sequences: int) -> None:
         """Raises EvornnError if the full covariance doesn't fit into memory."""
         what = f"cma_es: the full covariance of {parameters:,} parameters"

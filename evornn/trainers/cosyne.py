@@ -27,6 +27,8 @@ class CoSyNE(SearchTrainer):
     The paper's pole balancers start from U[−10, 10] and mutate by Cauchy(0.3) in units of the weights.
     """
 
+    stored_populations = 2
+
     population: Annotated[int, Ge(4)] = 32
     parents: Annotated[float, Gt(0), Le(0.5)] = 0.25  # best share, recombined in pairs into as many offspring
     mutation: Annotated[float, Gt(0)] = 0.3  # scale of the Cauchy noise, in units of the weights

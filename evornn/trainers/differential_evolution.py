@@ -23,6 +23,8 @@ class DifferentialEvolution(SearchTrainer):
     mini-batches parents are evaluated again together with their children, at twice the cost.
     """
 
+    stored_populations = 2
+
     population: Annotated[int, Ge(4)] = 32
     strategy: Literal["rand", "best", "current_to_best"] = "rand"
     weight: Annotated[float, Gt(0), Le(2)] = 0.5  # F, of the differences

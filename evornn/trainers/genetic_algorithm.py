@@ -24,6 +24,8 @@ class GeneticAlgorithm(SearchTrainer):
     survive are evaluated again together with their children, since losses on different batches are not comparable.
     """
 
+    stored_populations = 2
+
     population: Annotated[int, Ge(2)] = 32
     selection: Literal["tournament", "truncation", "ranking"] = "tournament"
     tournament: Annotated[int, Ge(1)] = 4  # candidates per choice of a parent

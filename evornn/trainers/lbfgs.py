@@ -26,6 +26,8 @@ class LBFGS(GradientTrainer):
     loss would change between two gradients that are compared.
     """
 
+    stored_populations = 4
+
     learning_rate: Annotated[float, Gt(0)] = 1.0  # first step of a line search, in Newton steps
     batch: Annotated[int, Ge(1)] | None = None
     history: Annotated[int, Ge(1)] = 10  # stored pairs of steps and changes of the gradient

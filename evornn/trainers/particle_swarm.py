@@ -23,6 +23,8 @@ class ParticleSwarm(SearchTrainer):
     With mini-batches the best points are evaluated again in every generation, at twice the cost.
     """
 
+    stored_populations = 6
+
     population: Annotated[int, Ge(3)] = 32
     neighbours: Literal["ring", "all"] = "ring"
     inertia: Annotated[float, Ge(0), Lt(1)] = 0.7298

@@ -26,6 +26,8 @@ class SimulatedAnnealing(SearchTrainer):
     With mini-batches the chains' current points are evaluated again at every step, at twice the cost.
     """
 
+    stored_populations = 2
+
     population: Annotated[int, Ge(2)] = 8  # chains
     sigma: Annotated[float, Gt(0)] = 0.5  # initial step size, in standard deviations of the initial distribution
     temperature: Annotated[float, Gt(0)] = 0.3  # initial, in standard deviations of the first losses

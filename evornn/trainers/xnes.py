@@ -69,6 +69,9 @@ class XNES(SearchTrainer):
     def covariance_bytes(self, parameters: int) -> int:
         return MATRICES * 8 * parameters**2
 
+    def stored_covariance_bytes(self, parameters: int) -> int:
+        return 8 * parameters**2
+
     def check(self, parameters: int, sequences: int) -> None:
         """Raises EvornnError if the covariance doesn't fit into memory."""
         check_memory(

@@ -12,6 +12,7 @@ from evornn.tasks.core.task import EPISODES, Data, Score, Sequences, Task
 from evornn.trainers.core.trainer import Trainer
 from evornn.training.oracle import Origin
 from evornn.training.problem import Problem
+from evornn.training.records import check_size
 
 COPIES = 12  # of a population [P, n] float32 at a trainer's peak: Adam's genomes, gradients, moments, old and new
 MEMBER_SETTINGS = ("population", "restarts")  # of trainers: the number of members
@@ -43,6 +44,28 @@ def check(problem: Problem, trainer: Trainer, origin: Origin | None = None) -> N
     check_origin(origin, network.n)
     trainer.check(network.n, problem.num_cases)
     _check_memory(network, trainer)
+
+
+def check_checkpoint(trainer: Trainer, parameters: int) -> None:
+    """Check that a store takes the checkpoints of a run, as far as that is known before it starts.
+
+    Args:
+        trainer: The trainer.
+        parameters: Number of parameters n of its network.
+
+    Raises:
+        EvornnError: A checkpoint would be too large.
+    """
+    check_size(checkpoint_bytes(trainer, parameters), trainer.memory_hint or "use a smaller network or population")
+
+
+def checkpoint_bytes(trainer: Trainer, parameters: int) -> int:
+    """The least size of a trainer's state in a checkpoint, in bytes: matrices and populations that it keeps."""
+    together = [checkpoint_bytes(part, parameters) for part in trainer.parallel_trainers]
+    # Where read-outs are solved, parts search over fewer parameters: how many, only the network tells.
+    in_turn = [] if trainer.solves_readout else [checkpoint_bytes(part, parameters) for part in _parts(trainer)]
+    populations = 4 * trainer.stored_populations * _members(trainer)[0] * parameters
+    return max(sum(together), *in_turn, trainer.stored_covariance_bytes(parameters) + populations)
 
 
 def check_splits(network: Network, data: Data) -> None:

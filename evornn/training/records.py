@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evornn.errors import EvornnError
+
+MAX_CHECKPOINT = 2**28  # bytes of its arrays: PostgreSQL may take 20 s to write so many, and a lease lasts 30 s
+
 
 @dataclass(frozen=True)
 class Row:
@@ -35,6 +39,10 @@ class Checkpoint:
     mark: int
     arrays: dict[str, NDArray[Any]]
     plain: dict[str, Any]
+
+    def check(self) -> None:
+        """Raises EvornnError if it is larger than a store takes."""
+        check_size(sum(array.nbytes for array in self.arrays.values()))
 
 
 @dataclass(frozen=True)
@@ -67,3 +75,19 @@ class Update:
     checkpoint: Checkpoint | None
     result: Result | None = None
     network_steps: int = 0  # spent so far
+
+
+def check_size(size: int, advice: str = "use a smaller network or population") -> None:
+    """Check the size of a checkpoint.
+
+    Args:
+        size: Bytes of its arrays.
+        advice: What to change.
+
+    Raises:
+        EvornnError: It is larger than a store takes.
+    """
+    if size > MAX_CHECKPOINT:
+        raise EvornnError(
+            f"a checkpoint of {size / 1e9:,.2f} GB, which is over the limit of {MAX_CHECKPOINT / 1e9:,.2f} GB: {advice}"
+        )

@@ -14,7 +14,7 @@ from evornn.service.backoff import Backoff, Clock, OutageRetry
 from evornn.service.dispatch.active_run import ActiveRun
 from evornn.service.dispatch.process_identity import current_identity, is_dead
 from evornn.service.executors.executor import Assignment, Attempt, EndEvent, Executor, ExecutorEvent, ProgressEvent
-from evornn.store.errors import Fenced, SerializationFailure, StoreError, Unreachable
+from evornn.store.errors import Diverged, Fenced, SerializationFailure, StoreError, Unreachable, Unstorable
 from evornn.store.records import Claim, StoredRun
 from evornn.store.store import Store
 from evornn.training.oracle import Origin
@@ -198,9 +198,10 @@ class Dispatcher:
         """Act on the store's answer to a report: whether the run is to be cancelled, or what was wrong with it."""
         if isinstance(answer, Fenced):
             self._abandon(active, str(answer))
-        elif isinstance(answer, StoreError):  # it can't be stored, and couldn't the next time: the run has failed
+        elif isinstance(answer, StoreError):  # of this report alone: the run has failed
             active.clear()
-            self._force_stop(active, EndEvent(active.attempt, "error", str(answer), retry=False))
+            retry = not isinstance(answer, (Diverged, Unstorable))  # which another try would meet again
+            self._force_stop(active, EndEvent(active.attempt, "error", str(answer), retry))
         elif active.result is not None:
             self._remove(active, "succeeded")
         else:

@@ -19,6 +19,8 @@ def perform(assignment: Assignment, sharder: Sharder | None = None) -> Iterator[
     a = assignment
     try:
         for update in execute(a.fragments, a.seed, a.budget, a.checkpoint, a.origin, sharder, a.identity):
+            if update.checkpoint is not None:
+                update.checkpoint.check()  # here, before it fills pipes and the dispatcher's memory
             yield ProgressEvent(a.attempt, update)
     except EvornnError as error:
         yield EndEvent(a.attempt, "error", str(error), retry=False)

@@ -34,6 +34,7 @@ class GradientTrainer(Trainer):
 
     family = "gradient"
     needs_gradient = True
+    stored_populations = 1
 
     learning_rate: Annotated[float, Gt(0)] = 0.01
     schedule: ScheduleSetting = Schedule()  # of the learning rate over the budget
@@ -147,6 +148,8 @@ class BackpropagatingTrainer(FirstOrderTrainer):
     an update after each. States are carried from window to window, gradients are not. A new batch begins from the
     initial state.
     """
+
+    stored_populations = 2
 
     truncate: Annotated[int, Ge(1)] | None = None  # time steps per update, None for whole sequences
 

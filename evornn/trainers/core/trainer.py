@@ -175,6 +175,7 @@ class Trainer(ABC):
     family: ClassVar[str]  # guessing, evolution, gradient or hybrid: reports group trainers by it
     needs_gradient: ClassVar[bool] = False
     solves_readout: ClassVar[bool] = False  # whether it needs a linear read-out and the loss mse
+    stored_populations: ClassVar[int] = 0  # arrays [members, n] of float32 in its state, at least
     memory_hint: ClassVar[str] = ""  # what to set if the matrices of `covariance_bytes` don't fit into memory
 
     @abstractmethod
@@ -216,6 +217,10 @@ class Trainer(ABC):
 
     def covariance_bytes(self, parameters: int) -> int:
         """Peak size in bytes of its n × n matrices for a network of `parameters` parameters, population excluded."""
+        return 0
+
+    def stored_covariance_bytes(self, parameters: int) -> int:
+        """Size in bytes of the n × n matrices in its state, which every checkpoint holds."""
         return 0
 
     def check(self, parameters: int, sequences: int) -> None:
