@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,7 +35,10 @@ class Measurement:
 
 def run(section: Section, store: Store, workers: int | None, watching: Watching, full: bool) -> None:
     """Compute what is missing of a section; interrupted, it goes on there the next time."""
-    compute([line.spec for line in section.lines if full or not line.full], store, workers, watching)
+    for file in dict.fromkeys(line.file for line in section.lines if not line.is_ready):
+        print(f"{section.name}: the lines that need {file} are left out: put it into this folder", file=sys.stderr)
+    chosen = [line for line in section.lines if line.is_ready and (full or not line.full)]
+    compute([line.spec for line in chosen], store, workers, watching)
 
 
 def measure(section: Section, stores: Stores) -> list[Measurement]:

@@ -30,6 +30,12 @@ class Line:
     published: float | None  # None: the paper has none, ours is for completeness
     spec: Mapping[str, Any]  # the experiment that repeats it
     full: bool = False  # too long for 10 minutes: only with --full
+    file: str | None = None  # that its task reads from the working folder; without it the line is left out
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its data are there."""
+        return self.file is None or Path(self.file).is_file()
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def _line(section: str, line: Mapping[str, Any], data: Mapping[str, Any], quick:
         "budget": {**budget, "steps": _quick(budget["steps"])} if quick else budget,
         **({"resources": line["resources"]} if "resources" in line else {}),
     }
-    return Line(line["name"], line.get("published"), spec, bool(line.get("full", False)))
+    return Line(line["name"], line.get("published"), spec, bool(line.get("full", False)), line.get("file"))
 
 
 def _quick(steps: int) -> int:

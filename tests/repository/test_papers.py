@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from chorale_files import write_chorales
 
 from benchmarks.papers import __main__ as command
 from benchmarks.papers import page, running
@@ -40,13 +41,19 @@ def run(**changes: object) -> StoredRun:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("quick", [False, True], ids=["whole", "quick"])
-def test_every_line_is_an_experiment_that_fits_together(name: str, quick: bool) -> None:
+def test_every_line_is_an_experiment_that_fits_together(
+    name: str, quick: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     found = section(name, quick)
     names = [line.name for line in found.lines]
     assert found.figure in FIGURES and found.reproduced in RULES and found.departures and names
     assert len(set(names)) == len(names)
     assert {name for claim in found.claims for name in (claim.higher, claim.lower)} <= set(names)
+    assert [line.is_ready for line in found.lines] == [line.file is None for line in found.lines]
+    write_chorales("JSB_Chorales.mat")
     for line in found.lines:
+        assert line.is_ready
         plans = plan(parse_spec(line.spec))
         assert all(facts.parameters > 0 for facts in check_plans(plans[:1]))
         assert len(plans) <= 4 if quick and name != "narma" else len(plans) >= (3 if name == "jsb" else 10)

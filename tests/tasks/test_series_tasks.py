@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
-from scipy.io import savemat
+from chorale_files import write_chorales
 from task_data import data
 
 from evornn.errors import EvornnError
@@ -71,30 +71,13 @@ def test_a_chain_for_each_key_knows_more_than_how_often_it_sounds():
     assert found.score.compute(constant, found.test) == pytest.approx(chorale_corpus.KEYS * mean.test, rel=1e-5)
 
 
-VARIABLES = chorale_file.VARIABLES
-
-
-def write_chorales(path, **changes):
-    """A MATLAB file of 3, 2 and 1 chorales, of 2 beats and more; `changes` replace or, if None, omit variables."""
-    rng = np.random.default_rng(0)
-    variables = {}
-    for name, count in zip(VARIABLES, (3, 2, 1), strict=True):
-        cells = np.empty((1, count), object)
-        for k in range(count):
-            cells[0, k] = rng.integers(0, 2, (2 + k, chorale_corpus.KEYS)).astype(np.uint8)
-        variables[name] = cells
-    variables |= changes
-    savemat(path, {name: value for name, value in variables.items() if value is not None})
-    return variables
-
-
 def test_chorales_of_a_matlab_file_keep_its_split_and_its_keys(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(chorale_corpus, "parse_chorales", None)  # music21 is not asked
     variables = write_chorales("some.mat")
     found = data("jsb_chorales", path="some.mat")
     assert [len(split) for split in found.splits] == [3, 2, 1] and "some.mat, 3 / 2 / 1" in found.note
-    for split, name in zip(found.splits, VARIABLES, strict=True):
+    for split, name in zip(found.splits, chorale_file.VARIABLES, strict=True):
         for row, roll in enumerate(variables[name].ravel()):
             frames = len(roll) - 1
             assert np.array_equal(split.inputs[row, :frames], roll[:-1])
