@@ -139,6 +139,7 @@ def test_a_run_from_its_spec_to_its_comparison(page: Page, server: Server, tmp_p
     # Compare: the job that has ended, with the charts of the report.
     page.goto(tools.address(server, "compare?job=1"))
     expect(page.locator("#compare-found table").first).to_contain_text("cma_es")
+    expect(page.locator("#compare-found table").nth(1)).to_contain_text("MASE")
     expect(page.locator("#compare-found .js-plotly-plot").first).to_be_visible()
     assert tools.faults(page) == []
 
