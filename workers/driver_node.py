@@ -24,6 +24,7 @@ from evornn.workers.head import head_client, live_nodes
 
 START_TIMEOUT = 60.0  # seconds
 STOP_TIMEOUT = 10.0
+MIN_OBJECT_STORE, MAX_OBJECT_STORE = 80 * 10**6, 10**9  # bytes; Ray refuses less than 75 MB
 PREFIX = "evornn-driver-"  # of the node's name, by which other processes know that it isn't theirs
 
 
@@ -66,6 +67,7 @@ def _start(address: str, folder: Path) -> subprocess.Popen[bytes]:
     name = f"{PREFIX}{socket.gethostname()}-{os.getpid()}"
     command = [sys.executable, "-m", "evornn.workers.driver_node", "start", f"--address={address}", "--block"]
     command += ["--num-cpus=0", "--num-gpus=0", f"--node-name={name}", f"--temp-dir={folder}", "--disable-usage-stats"]
+    command += [f"--object-store-memory={_object_store_bytes()}"]
     # Ports of its own, not Ray's fixed ones: several such nodes may run on one machine.
     command += ["--min-worker-port=0", "--max-worker-port=0", f"--dashboard-agent-listen-port={_free_port()}"]
     # Without tasks there is nothing to wait for at the end.
@@ -94,6 +96,15 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()  # its own processes end with it
         process.wait()
+
+
+def _object_store_bytes() -> int:
+    """Size of the node's shared memory: Ray would take a third of the machine's, and files where that is too much."""
+    try:
+        free = shutil.disk_usage("/dev/shm").free
+    except OSError:  # not Linux
+        return MAX_OBJECT_STORE
+    return max(MIN_OBJECT_STORE, min(MAX_OBJECT_STORE, free * 9 // 10))
 
 
 def _free_port() -> int:

@@ -55,8 +55,9 @@ class ClusterMonitor:
 
     @property
     def may_grow(self) -> bool:
-        """Whether the cluster has changed lately, so that further machines may still join."""
-        return time.monotonic() - self._last_change < self._grace
+        """Whether further machines may still join: the cluster has changed lately, or nothing in it computes yet."""
+        total = self.capacity
+        return total.cpus + total.gpus == 0 or time.monotonic() - self._last_change < self._grace
 
     def has_room_for(self, needs: ResourceSet) -> bool:
         """Whether a machine is large enough, free or not."""

@@ -32,6 +32,7 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {"evornn:cpu": "cpu", "evornn:cuda": "cuda"}  # images that are built here
 DOCKERFILES = sorted((ROOT / "workers/docker").glob("*.Dockerfile"))
 ONE_SHOT = {"migrate"}
+MADE_BY_HAND = "./backups"  # as the guide says
 BY_THE_SERVER = "secrets/prometheus_token"  # `evornn token add` makes it
 
 
@@ -63,7 +64,9 @@ def test_what_services_refer_to_is_there_and_used(kind: str) -> None:
     for service in SERVICES.values():
         for entry in service.get(kind, []):
             name = entry.split(":")[0]
-            if name.startswith("./"):
+            if name == MADE_BY_HAND:
+                assert f"/{name[2:]}/" in (ROOT / ".gitignore").read_text().splitlines()
+            elif name.startswith("./"):
                 assert (ROOT / name).exists(), name
             else:
                 used.add(name)
@@ -87,7 +90,28 @@ def test_services_are_hardened(name: str) -> None:
     assert (service["restart"] == "no") == (name in ONE_SHOT)
     assert name in ONE_SHOT or service["healthcheck"]["test"][0] == "CMD"
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
-    assert all(volume.endswith(":ro") for volume in service.get("volumes", []) if volume.startswith("./"))
+    mounts = [volume for volume in service.get("volumes", []) if volume.startswith("./")]
+    assert all(volume.endswith(":ro") for volume in mounts if (name, volume) != ("backup", f"{MADE_BY_HAND}:/backups"))
+
+
+def test_no_service_runs_what_another_has_written() -> None:
+    """Kernels are executed when they are loaded: each kind of container has its own. Data are written by the server."""
+    writers: dict[str, list[str]] = {}
+    for name, service in SERVICES.items():
+        for volume in service.get("volumes", []):
+            if not volume.endswith(":ro"):
+                writers.setdefault(volume.split(":")[0], []).append(name)
+    assert writers["data"] == ["server"] and all(len(names) == 1 for names in writers.values())
+    kernels = {name for name in writers if name.endswith("kernels")}
+    assert kernels == {f"{name}-kernels" for name in ("worker", "gpu-worker", "dispatcher", "server")}
+
+
+def test_runs_return_before_their_worker_is_killed() -> None:
+    for name in ("worker", "gpu-worker"):
+        drain = SERVICES[name]["environment"]["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]
+        assert 0 < drain < int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+        rest = {**SERVICES[name]["environment"], "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": 0}
+        assert rest == SERVICES["ray-head"]["environment"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -215,7 +239,8 @@ def test_images_are_pinned_and_run_as_nobody_special(file: Path) -> None:
     lines = file.read_text().replace("\\\n", " ").splitlines()
     steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
     bases = [rest.split()[0] for word, rest in steps if word == "FROM"]
-    assert bases and all(pinned(base) for base in bases)
+    stages = {rest.split()[2] for word, rest in steps if word == "FROM" and " AS " in rest}
+    assert pinned(bases[-1]) and all(pinned(base) for base in bases if base not in stages)
     users = [rest for word, rest in steps if word == "USER"]
     assert users == ["evornn"] and [word for word, _ in steps].index("HEALTHCHECK") > 0
     installs = [rest for _, rest in steps if "pip install" in rest]
@@ -232,7 +257,7 @@ def test_images_get_what_they_copy(file: Path) -> None:
     for line in file.read_text().splitlines():
         if line.startswith("COPY ") and "--from" not in line:
             copied |= set(line.split()[1:-1])
-    assert copied == sent and all((ROOT / name).exists() for name in copied)
+    assert {name.split("/")[0] for name in copied} == sent and all((ROOT / name).exists() for name in copied)
 
 
 def test_both_images_are_one_but_for_cuda() -> None:
@@ -241,7 +266,9 @@ def test_both_images_are_one_but_for_cuda() -> None:
     extra = [line for line in cuda if line not in cpu]
     assert all("NVIDIA" in line or line.endswith("token \\") for line in extra) and any("NVIDIA" in e for e in extra)
     running = f"python:{sys.version_info.major}.{sys.version_info.minor}."
-    assert all(line.startswith(f"FROM {running}") for line in cpu if line.startswith("FROM"))
+    bases = [line.split()[1] for line in cpu if line.startswith("FROM")]
+    assert {base for base in bases if ":" in base} == {base for base in bases if base.startswith(running)}
+    assert len(bases) > 3
 
 
 # ---- Ray's launcher --------------------------------------------------------------------------------------------------
@@ -276,7 +303,11 @@ def test_the_launcher_copies_what_exists_and_passes_the_token() -> None:
 
 DASHBOARD = json.loads((ROOT / "dashboards/grafana/evornn.json").read_text())
 ALERTS = yaml.safe_load((ROOT / "dashboards/alerts.yml").read_text())
-LABELS = {"evornn_runs": {"state"}, "evornn_http_requests_total": {"status", "method", "route"}}
+LABELS = {
+    "evornn_runs": {"state"},
+    "evornn_disk_free_bytes": {"folder"},
+    "evornn_http_requests_total": {"status", "method", "route"},
+}
 
 
 def expressions() -> list[str]:

@@ -118,3 +118,16 @@ def test_the_token_of_a_ray_of_our_own_is_private(tmp_path: Path, monkeypatch: p
     file = cluster._token_file()
     assert file.stat().st_mode & 0o777 == 0o600 and len(file.read_text()) == 64
     assert cluster._token_file() == file and os.listdir(file.parent) == [file.name]
+
+
+def test_runs_wait_for_the_first_machine_as_long_as_it_takes() -> None:
+    """Workers that are all away for a night must not fail the queue."""
+    from evornn.service.executors.executor import ResourceSet
+    from evornn.workers.machines import ClusterMonitor
+
+    monitor = ClusterMonitor.__new__(ClusterMonitor)
+    monitor._grace, monitor._last_change = 0.0, 0.0
+    monitor._capacities = {"head": ResourceSet(0, 0), "dispatcher": ResourceSet(0, 0)}
+    assert monitor.may_grow
+    monitor._capacities["worker"] = ResourceSet(2, 0)
+    assert not monitor.may_grow and not monitor.has_room_for(ResourceSet(4, 0))

@@ -8,7 +8,7 @@
 # The base is pinned by tag. For reproducible builds, append the digest that `docker images --digests` shows.
 # Ray needs the same Python (3.11) and the same Ray on all machines: build both images from one checkout.
 
-FROM python:3.11.11-slim-bookworm AS build
+FROM python:3.11.11-slim-bookworm AS libraries
 ARG TORCH_INDEX=""
 WORKDIR /source
 RUN python -m venv /opt/evornn
@@ -16,17 +16,30 @@ COPY constraints.txt ./
 # torch first, in its own layer: it is large and rarely changes.
 RUN /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt \
     ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml workers/docker/requirements.py ./
+RUN python requirements.py server tune < pyproject.toml > requirements.txt \
+    && /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt \
+    --requirement requirements.txt
+
+FROM libraries AS evornn
+COPY README.md LICENSE ./
 COPY workers workers
 COPY dashboards dashboards
 COPY evornn evornn
 RUN /opt/evornn/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt \
-    '.[server,tune]'
+    --no-deps --prefix /opt/new .
+
+FROM libraries AS slim
+COPY workers/docker/slim.sh ./
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils && sh slim.sh /opt/evornn
 
 FROM python:3.11.11-slim-bookworm
 # An unprivileged user. Its uid is that of the first user on most machines, so that secrets can be readable by it alone.
-RUN useradd --uid 1000 --create-home evornn && install --directory --owner evornn /var/cache/evornn /data
-COPY --from=build /opt/evornn /opt/evornn
+# Any other uid will do (EVORNN_UID in docker-compose.yml): new volumes get the mode of these folders.
+RUN useradd --uid 1000 --create-home evornn && install --directory --mode 1777 /var/cache/evornn /data
+COPY --from=slim /opt/evornn /opt/evornn
+# Last, so that another version of evornn is another small layer.
+COPY --from=evornn /opt/new /opt/evornn
 ENV PATH=/opt/evornn/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     EVORNN_CACHE=/var/cache/evornn \
