@@ -57,9 +57,14 @@ class Database:
             yield connection
 
     @contextmanager
-    def write_transaction(self) -> Iterator[Connection]:
-        """A transaction that commits as a whole at the end, or not at all. Raises StoreError."""
-        with translate_errors(self.display_url), self.guard_file(), self._writer.begin() as connection:
+    def write_transaction(self, busy_seconds: float | None = None) -> Iterator[Connection]:
+        """A transaction that commits as a whole at the end, or not at all. Raises StoreError.
+
+        Args:
+            busy_seconds: How long it waits for SQLite's write lock; None: as long as all others.
+        """
+        writer = self._writer if busy_seconds is None else self._writer.execution_options(evornn_busy=busy_seconds)
+        with translate_errors(self.display_url), self.guard_file(), writer.begin() as connection:
             yield connection
 
     @contextmanager
@@ -126,6 +131,20 @@ def parse_url(url: str) -> URL:
     return parsed.set(drivername=DRIVER) if parsed.drivername == "postgresql" else parsed
 
 
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """Part of a transaction: an error within takes back this part alone, unless it has ended the whole transaction, as
+    a full disk does on SQLite."""
+    nested, driver = connection.begin_nested(), connection.connection.driver_connection
+    try:
+        yield
+    except BaseException:
+        if not isinstance(driver, sqlite3.Connection) or driver.in_transaction:
+            nested.rollback()
+        raise
+    nested.commit()
+
+
 def _engine(url: URL, busy_seconds: float) -> Engine:
     is_sqlite = url.get_backend_name() == "sqlite"
     if url.drivername == DRIVER:
@@ -167,14 +186,20 @@ def _begin(busy_seconds: float, connection: Connection) -> None:
     if options.get("evornn_migrate"):
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # has no effect within a transaction
     if options.get("evornn_write"):
-        _take_write_lock(connection, busy_seconds)
+        _take_write_lock(connection, options.get("evornn_busy", busy_seconds), busy_seconds)
     else:
         connection.exec_driver_sql("BEGIN")
 
 
-def _take_write_lock(connection: Connection, seconds: float) -> None:
+def _take_write_lock(connection: Connection, seconds: float, afterwards: float) -> None:
     """Wait for the lock in short steps. The steps of SQLite's own wait grow up to 0.1 s, so newcomers overtake those
-    that have waited long: of 16 busy writers, some got no turn in 10 s."""
+    that have waited long: of 16 busy writers, some got no turn in 10 s.
+
+    Args:
+        connection: A connection outside of a transaction.
+        seconds: How long to wait.
+        afterwards: How long statements of the connection wait from then on.
+    """
     driver: Any = connection.connection.driver_connection
     deadline = time.monotonic() + seconds
     driver.execute(f"PRAGMA busy_timeout={STEP}")
@@ -187,4 +212,4 @@ def _take_write_lock(connection: Connection, seconds: float) -> None:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
     finally:
-        driver.execute(f"PRAGMA busy_timeout={round(1000 * seconds)}")
+        driver.execute(f"PRAGMA busy_timeout={round(1000 * afterwards)}")

@@ -26,7 +26,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from evornn.store import progress
 from evornn.store.codec import pack, split_non_finite
-from evornn.store.database import Database
+from evornn.store.database import Database, savepoint
 from evornn.store.errors import Diverged, StoreError, Unstorable, is_of_memory, is_of_values, retry_transaction
 from evornn.store.reads import checkpoint_of, run_of
 from evornn.store.records import Claim, JobId, LogLine, Machine, Reply, Report, RunId
@@ -67,7 +67,7 @@ class LeaseMixin(Database):
             statement = _claim_statement(job is not None, gpu)
             while (run := connection.execute(statement, values).scalar_one_or_none()) is not None:
                 try:
-                    with connection.begin_nested():  # a run that can't be read leaves the others in the queue
+                    with savepoint(connection):  # a run that can't be read leaves the others in the queue
                         return _make_claim(connection, run, owner)
                 except (StoreError, MemoryError, TypeError, ValueError) as error:
                     _give_up(connection, run, error)
@@ -266,7 +266,7 @@ def _write_report(connection: Connection, report: Report, state: str) -> bool | 
     """Write the report of one of many runs. Returns whether the run is to be cancelled, or what is wrong with it."""
     try:
         # A savepoint: what fails here takes back this report and leaves those of the other runs.
-        with connection.begin_nested():
+        with savepoint(connection):
             _write(connection, report.run, report.rows, ())
             _advance(connection, report.run, report.checkpoint, report.network_steps)
             if report.result is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
@@ -66,16 +67,22 @@ class TokenMixin(Database):
             connection.execute(change)
 
     def token_for(self, secret: str) -> Token | None:
-        """The valid token with this secret, or None. Updates when the token was last used."""
+        """The valid token with this secret, or None. Notes when the token was last used, where that can be written."""
         with self.read_transaction() as connection:
             chosen = _select_tokens().where(tokens.c.digest == _digest(secret), tokens.c.revoked.is_(None))
             row = connection.execute(chosen.add_columns(now().label("now"))).mappings().one_or_none()
         if row is None:
             return None
         if row["last_used"] is None or row["now"] - row["last_used"] > RESOLUTION:
-            with self.write_transaction() as connection:
-                connection.execute(update(tokens).where(tokens.c.id == row["id"]).values(last_used=now()))
+            self._note_use(row["id"])
         return _token(row)
+
+    def _note_use(self, token: int) -> None:
+        """Note that a token was used now. Nothing of it may refuse or delay a request: neither a full disk, nor a
+        read-only database, nor the write of another process. The next request then tries again."""
+        free = select(tokens.c.id).where(tokens.c.id == token).with_for_update(skip_locked=True)
+        with suppress(StoreError), self.write_transaction(busy_seconds=0.0) as connection:
+            connection.execute(update(tokens).where(tokens.c.id.in_(free)).values(last_used=now()))
 
 
 def _select_tokens() -> Select[Any]:
