@@ -123,6 +123,7 @@ def _log_to_stderr(as_json: bool) -> None:
     logger = logging.getLogger("evornn")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of every statement after one that failed
 
 
 def _wait_for_store(url: str) -> stores.Store:
