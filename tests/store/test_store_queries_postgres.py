@@ -229,6 +229,55 @@ def test_a_database_that_was_restored_elsewhere_gets_its_role_by_an_upgrade(post
         assert store.query("SELECT count(*) FROM runs")[1] == [[2]]
 
 
+def _made_again(server: psycopg.Connection[Any], *further: str) -> None:
+    """The database `again` is dropped and made anew, empty; its role stays, as roles belong to the server."""
+    for statement in ("DROP DATABASE IF EXISTS again", "CREATE DATABASE again OWNER maker", *further):
+        server.execute(statement.encode())
+
+
+def test_a_database_that_is_dropped_and_made_again_finds_its_role(
+    postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its owner may create roles, and no databases; roles that others have made it can't change."""
+    url = postgres.url.replace("postgres@", "maker@").rpartition("/")[0] + "/again"
+    with closing(psycopg.connect(postgres.url, autocommit=True)) as server:
+        server.execute("DROP ROLE IF EXISTS maker")
+        server.execute("CREATE ROLE maker LOGIN CREATEROLE")
+        for _ in range(3):
+            _made_again(server)
+            upgrade(url)
+            with open_store(url) as store:
+                assert store.query("SELECT count(*) FROM runs")[1] == [[0]]
+        assert caplog.records == []
+        _made_again(server, "DROP ROLE evornn_query_again", "CREATE ROLE evornn_query_again LOGIN")
+        upgrade(url)
+        advice = (
+            r"the role 'evornn_query_again', which exists and which the user 'maker' may not change: as a superuser"
+        )
+        (warning,) = (record.getMessage() for record in caplog.records)
+        with open_store(url) as store, pytest.raises(StoreError, match=advice) as told:
+            store.query("SELECT 1")
+        assert str(told.value) == warning
+        server.execute("DROP ROLE evornn_query_again")
+        upgrade(url)
+        with open_store(url) as store:
+            assert store.query("SELECT count(*) FROM runs")[1] == [[0]]
+        server.execute("DROP DATABASE again")
+
+
+def test_an_upgrade_sets_the_password_that_is_stored(postgres: Postgres) -> None:
+    """After a restore it may be another than the role's."""
+    with filled(postgres.database()) as store:
+        role = "SELECT rolpassword FROM pg_authid JOIN readers ON rolname = role"
+        with store.write_transaction() as connection:
+            name = reader.login(connection)["user"]
+            connection.execute(text(f'ALTER ROLE "{name}" PASSWORD NULL'))
+            assert connection.scalar(text(role)) is None
+        upgrade(store.url.render_as_string(hide_password=False))
+        with store.read_transaction() as connection:
+            assert str(connection.scalar(text(role))).startswith("SCRAM-SHA-256$")
+
+
 def test_several_ask_at_once(store: Store) -> None:
     answers: list[Any] = []
     threads = [threading.Thread(target=lambda: answers.append(store.query("SELECT 1")[1])) for _ in range(4)]
