@@ -45,8 +45,11 @@ def validate_plans(plans: list[RunPlan], start_from: StartFrom | None, policy: S
     Raises:
         EvornnError: A run can't be computed, or names what the policy doesn't allow.
     """
-    allowed = plans if policy is None else policy.apply(plans)
-    return ExpandedSpec(allowed, check_plans(allowed), start_from)
+    if policy is None:
+        return ExpandedSpec(plans, check_plans(plans), start_from)
+    allowed = policy.apply(plans)
+    with policy.hide_folder():
+        return ExpandedSpec(allowed, check_plans(allowed), start_from)
 
 
 def enqueue(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,18 @@ class SubmissionPolicy:
         name = task.get(setting)
         return task if name is None else {**task, setting: str(self.resolve_file(name))}
 
+    @contextmanager
+    def hide_folder(self) -> Iterator[None]:
+        """Errors within name the files of the data folder as the submitter does, without the folder."""
+        try:
+            yield
+        except EvornnError as error:
+            if self.data is not None:
+                folder = f"{self.data.resolve()}{os.sep}"
+                error.args = tuple(_without(folder, part) for part in error.args)
+                vars(error).update({name: _without(folder, part) for name, part in vars(error).items()})
+            raise
+
     def resolve_file(self, name: object) -> Path:
         """The file of a data set; files outside of the folder are refused, even behind a link. Raises EvornnError."""
         if self.data is None:
@@ -56,6 +70,10 @@ class SubmissionPolicy:
         if not file.is_relative_to(root) or not file.is_file():
             raise error
         return file
+
+
+def _without(folder: str, value: Any) -> Any:
+    return value.replace(folder, "") if isinstance(value, str) else value
 
 
 def _has_text(value: Any) -> bool:

@@ -36,7 +36,8 @@ class SandboxedService(Service):
         return self.helper.call(_step, self._url, dict(spec), self.policy or SubmissionPolicy(), self.owner)
 
     def call(self, function: Callable[Concatenate[Store, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        result: T = self.helper.call(_on_store, function, self._url, arguments, keywords)
+        with (self.policy or SubmissionPolicy()).hide_folder():
+            result: T = self.helper.call(_on_store, function, self._url, arguments, keywords)
         return result
 
     @property

@@ -15,6 +15,7 @@ from evornn.errors import EvornnError
 from evornn.experiments.spec import RunPlan
 from evornn.service.datasets import MAX_BYTES, save_upload
 from evornn.service.estimate import estimate
+from evornn.service.expansion import expand
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.reading.export import encode_table
 from evornn.service.service import Service
@@ -68,6 +69,24 @@ def test_a_name_can_reach_no_other_place(tmp_path: Path, name: str) -> None:
     kept = save_upload(SubmissionPolicy(data=folder), name, SERIES)
     assert (folder / kept.name).is_file() and [path.name for path in tmp_path.iterdir()] == ["data"]
     assert len(list(folder.iterdir())) == 1 and kept.name.isascii() and "/" not in kept.name
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"\0" * 100, "no rows below"), (b"time,load\n1,x\n2,y\n", "load"), (b"time,other\n1,2\n", "load")],
+    ids=["NULs", "text", "column"],
+)
+def test_the_folder_is_not_told_to_submitters(tmp_path: Path, content: bytes, problem: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    task = {"kind": "csv", "path": "a.csv", "targets": ["load"], "window": 3}
+    spec = {"name": "own", "networks": [{"kind": "elman", "units": 2}], "trainers": [{"kind": "snes"}], "seeds": 1}
+    spec |= {"tasks": [task], "budget": {"steps": 1000}}
+    with pytest.raises(EvornnError, match=problem) as refused:
+        expand(spec, SubmissionPolicy(data=tmp_path))
+    assert str(tmp_path) not in f"{refused.value} {vars(refused.value)}"
+    with pytest.raises(EvornnError) as told:
+        expand({**spec, "tasks": [{**task, "path": str(tmp_path / "a.csv")}]}, None)
+    assert str(tmp_path) in str(told.value), "one's own command line names the file in full"
 
 
 def test_another_content_is_another_file(tmp_path: Path) -> None:
