@@ -20,7 +20,7 @@ from evornn.tasks.core.task import Data, EvaluationData, Task
 from evornn.trainers import TRAINERS
 from evornn.trainers.core.trainer import Trainer
 from evornn.training.budget import Budget
-from evornn.training.check import check, check_causal, check_checkpoint, check_score, load_data
+from evornn.training.check import check, check_causal, check_checkpoint, check_loss, check_score, load_data
 from evornn.training.loop import train_loop
 from evornn.training.make_problem import make_problem
 from evornn.training.oracle import Origin
@@ -57,6 +57,7 @@ def build_run(fragments: Mapping[str, Any]) -> RunSetup:
     loss = fragments.get("loss")
     setup = RunSetup(network, task, data, trainer, load_loss(loss) if loss else data.loss)
     check(make_problem(network, data.train, setup.loss), trainer)
+    check_loss(network, data, setup.loss)
     return setup
 
 

@@ -21,6 +21,9 @@ CustomLoss: TypeAlias = "Callable[[Floats, Series, Mask], Losses] | Callable[[Te
 mask [B, T] → [P]. One written in torch gets tensors and has a gradient; any other gets numpy arrays and has none."""
 
 DIFFERENTIABLE = [name for name in STEP_LOSSES if name not in WITHOUT_GRADIENT]
+CLASSES = ("cross_entropy", "zero_one")  # outputs are classes, of which one is right
+PROBABILITIES = (*CLASSES, "binary_cross_entropy")  # targets are 0, 1 or between
+ROUNDING = 1e-3  # by which the probabilities of a step may miss 1
 
 
 def load_loss(name: str) -> str | CustomLoss:
@@ -119,27 +122,36 @@ def _check_result(result: Any, outputs: Tensor) -> Tensor:
     return torch.where(losses.isneginf(), torch.nan, losses)  # no loss is better than all others
 
 
-def check_targets(loss: str | CustomLoss, targets: Any, mask: Any) -> None:
+def check_targets(loss: str | CustomLoss, targets: Tensor, mask: Tensor, outputs: int) -> None:
     """Refuse targets that a loss can't have: every result would be meaningless.
 
     Args:
         loss: A name, or a function, which may have any.
         targets: [B, T, O], or class indices [B, T], which fit every loss for classes.
         mask: [B, T] True where a step counts.
+        outputs: The number of outputs O.
 
     Raises:
         EvornnError: The loss wants other targets or more outputs.
     """
-    if targets.ndim == 2 or loss not in ("cross_entropy", "binary_cross_entropy"):
+    if loss not in PROBABILITIES:
         return
-    if loss == "cross_entropy" and targets.shape[-1] < 2:
+    if loss == "cross_entropy" and outputs < 2:
         raise EvornnError(
             "the loss cross_entropy wants two outputs or more, one per class: use binary_cross_entropy or mse"
         )
+    if targets.ndim == 2:
+        return
     counted = targets[mask]
     low, high = float(counted.min()), float(counted.max())
     if low < 0 or high > 1:
         raise EvornnError(
             f"the loss {loss} wants targets from 0 to 1, these go from {low:.4g} to {high:.4g} (forecasts are "
             "standardised): use mse"
+        )
+    if loss in CLASSES and outputs > 1 and (off := (counted.double().sum(-1) - 1).abs()).max() > ROUNDING:
+        total = float(counted[int(off.argmax())].double().sum())
+        raise EvornnError(
+            f"the loss {loss} wants targets that sum to 1 at every step, as those of one class do, one step has "
+            f"{total:.4g}: use binary_cross_entropy or mse"
         )

@@ -15,8 +15,15 @@ from evornn.kernels.model import Dimensions, Model, ModelLayout
 from evornn.kernels.reference import NetworkState
 from evornn.layout import BaseLayout, Layout
 from evornn.networks import NETWORKS, Architecture
-from evornn.networks.arguments import Arguments, check_finite, check_integer, replace_padding, steps_read
-from evornn.networks.loss import CustomLoss
+from evornn.networks.arguments import (
+    Arguments,
+    check_finite,
+    check_integer,
+    replace_padding,
+    steps_read,
+    to_tensor,
+)
+from evornn.networks.loss import CustomLoss, check_targets
 from evornn.networks.objective import Objective, match_state_type, match_type
 from evornn.settings import BadSetting
 
@@ -246,18 +253,38 @@ class Network:
         examples = self.evaluator.bind(*self._examples(inputs, targets, mask, washout, full_length))
         return Objective(self.evaluator, self.arguments, examples, self.differentiable)
 
-    def check_examples(self, inputs: Series | Tensor, targets: Series | Tensor, mask: Mask | Tensor) -> None:
-        """Check data without binding them, with the errors of `objective`.
+    def check_examples(
+        self, inputs: Series | Tensor, targets: Series | Tensor, mask: Mask | Tensor, loss: str | CustomLoss
+    ) -> None:
+        """Check data without binding them, with the errors of `objective` and of a loss.
 
         Args:
             inputs: [B, T, I], or class indices [B, T].
             targets: [B, T, O], or class indices [B, T].
             mask: [B, T] True where a step counts.
+            loss: A name or a function.
 
         Raises:
-            EvornnError: Shapes don't fit the network, no step counts, or a value that counts is not finite.
+            EvornnError: Shapes don't fit the network, no step counts, a value that counts is not finite, or the loss
+                can't have these targets.
         """
-        self._examples(inputs, targets, mask, 0, False)
+        _, y, counted_mask = self._examples(inputs, targets, mask, 0, False)
+        check_targets(loss, y, counted_mask, self.layout.outputs)
+
+    def check_targets(self, targets: Series | Tensor, mask: Mask | Tensor, loss: str | CustomLoss) -> None:
+        """Check only whether a loss can have these targets, which takes less time than `check_examples`.
+
+        Args:
+            targets: [B, T, O], or class indices [B, T].
+            mask: [B, T] True where a step counts.
+            loss: A name or a function.
+
+        Raises:
+            EvornnError: It can't, shapes don't fit the network, or no step counts.
+        """
+        y = to_tensor("targets", targets)
+        counted_mask = self.arguments.step_mask(mask, 0, y)
+        check_targets(loss, self.arguments.targets(y, y, counted_mask), counted_mask, self.layout.outputs)
 
     def _examples(
         self, inputs: Any, targets: Any, mask: Any, washout: int, full_length: bool

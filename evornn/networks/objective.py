@@ -163,6 +163,7 @@ class Objective:
         if not isinstance(loss, str):
             raise EvornnError("rtrl takes a loss by name, not a function of your own: use sgd or adam")
         self._check_gradient(loss)
+        self.check_targets(loss)
         layout = self.arguments.layout
         if not isinstance(layout, Layout):
             raise EvornnError(f"{self.arguments.network} is not made of cells: rtrl can't train it, use sgd or adam")
@@ -202,7 +203,7 @@ class Objective:
         """Refuse a loss that the targets can't have, once for each. Raises EvornnError."""
         if isinstance(loss, str) and loss not in self._checked_losses:
             _, targets, mask = self.examples.tensors
-            check_targets(loss, targets, mask)
+            check_targets(loss, targets, mask, self.arguments.layout.outputs)
             self._checked_losses.add(loss)
 
     def _check_gradient(self, loss: str | CustomLoss) -> None:

@@ -68,22 +68,31 @@ def checkpoint_bytes(trainer: Trainer, parameters: int) -> int:
     return max(sum(together), *in_turn, trainer.stored_covariance_bytes(parameters) + populations)
 
 
-def check_splits(network: Network, data: Data) -> None:
+def check_splits(network: Network, data: Data, loss: str | CustomLoss) -> None:
     """Check the sequences of all splits before training: the test split is read at the end only.
 
     Args:
         network: The network to train.
         data: The splits.
+        loss: A name or a function.
 
     Raises:
-        EvornnError: A value that counts is not finite, or shapes don't fit. The split is named.
+        EvornnError: A value that counts is not finite, shapes don't fit, or the loss can't have the targets. The split
+            is named.
     """
     for name, part in zip(("train", "valid", "test"), data.splits, strict=True):
         if isinstance(part, Sequences):
             try:
-                network.check_examples(part.inputs, part.targets, part.mask)
+                network.check_examples(part.inputs, part.targets, part.mask, loss)
             except EvornnError as error:
                 raise EvornnError(f"{name}: {error}") from None
+
+
+def check_loss(network: Network, data: Data, loss: str | CustomLoss) -> None:
+    """Check before a run is queued that its loss can have the targets of all splits. Raises EvornnError."""
+    for part in data.splits:
+        if isinstance(part, Sequences):
+            network.check_targets(part.targets, part.mask, loss)
 
 
 def load_data(task: Task) -> Data:

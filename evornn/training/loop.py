@@ -127,7 +127,7 @@ class Run:
     ) -> None:
         self.train, self.valid, self.test = (make_problem(network, data_split, loss) for data_split in data.splits)
         check(self.train, trainer, origin)
-        check_splits(network, data)
+        check_splits(network, data, loss)
         self.train = self.train if sharder is None else sharder(self.train)
         if budget.solved:
             check_score(data.score, loss)

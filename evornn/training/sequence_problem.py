@@ -9,8 +9,9 @@ import numpy as np
 
 from evornn.arrays import Floats, Genome, Losses, Mask, Series
 from evornn.errors import EvornnError
+from evornn.kernels.losses import step_loss
 from evornn.layout import Layout
-from evornn.networks.loss import CustomLoss, check_targets, has_gradient
+from evornn.networks.loss import CustomLoss, has_gradient
 from evornn.networks.network import Network
 from evornn.networks.objective import Objective
 from evornn.tasks.core.task import Score, Sequences
@@ -51,7 +52,8 @@ class SequenceProblem(Problem):
         return readout_layout(self.network, self.loss)
 
     def check(self, gradients: bool, readouts: bool) -> None:
-        check_targets(self.loss, self.data.targets, self.data.mask)
+        if isinstance(self.loss, str):
+            step_loss(self.loss)  # raises UnknownName
         if gradients:
             check_differentiable(self.loss)
             if not self.network.differentiable:

@@ -35,9 +35,11 @@ def elman(**settings) -> Network:
 
 
 def data(outputs: int = O) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Inputs, targets in (0, 1) and a mask that counts some steps of every sequence."""
+    """Inputs, targets in (0, 1), which sum to 1 if there are several, and a mask that counts some steps of every
+    sequence."""
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((B, T, I)), rng.random((B, T, outputs))
+    y = y / y.sum(-1, keepdims=True) if outputs > 1 else y
     return x, y, np.array([[1, 1, 1, 1, 1], [0, 1, 1, 0, 0], [0, 0, 0, 0, 1]], bool)
 
 

@@ -227,11 +227,20 @@ def test_the_champion_is_judged_by_the_tasks_own_score(
 
 
 def test_outputs_are_judged_only_under_losses_that_mean_them_so(network: Network, data: Data) -> None:
+    data = as_classes(data)
     judged = replace(data, score=Score("share", lambda outputs, asked: 1.0, 1.0, ("zero_one", "cross_entropy")))
     for asked, loss, score in ((data, "mse", None), (judged, "mse", None), (judged, "zero_one", "share")):
         *_, update = train_loop(network, asked, trainer_of("snes"), 0, Budget(steps=5_000), loss=loss)
         assert update.result is not None and update.result.score == score
         assert (update.result.test_score, update.result.solved) == ((1.0, True) if score else (None, None))
+
+
+def as_classes(data: Data) -> Data:
+    """Whether each target is above 0."""
+    return replace(data, **{
+        name: replace(part, targets=(part.targets > 0).astype(np.float32))
+        for name, part in zip(("train", "valid", "test"), data.splits, strict=True)
+    })  # fmt: skip
 
 
 def loss_of(network: Network, genome: Genome, part: Sequences) -> float:
@@ -512,8 +521,7 @@ def mean_error(outputs: np.ndarray, targets: np.ndarray, mask: np.ndarray) -> np
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("loss", ["zero_one", mean_error], ids=["zero_one", "own"])
 def test_losses_without_a_gradient(loss: Any, name: str, network: Network, data: Data) -> None:
-    classes = replace(data.train, targets=(data.train.targets > 0).astype(np.float32))
-    data, trainer = replace(data, train=classes), trainer_of(name)
+    data, trainer = as_classes(data), trainer_of(name)
     if trainer.solves_readout and not trainer.needs_gradient:
         with pytest.raises(
             EvornnError, match=r"ridge regression minimises mse, not (zero_one|mean_error): use another"
