@@ -35,9 +35,14 @@ def identify(fragments: Mapping[str, Any], data: Data) -> RunIdentity:
     return RunIdentity(data_digest(data), code_digest(fragments))
 
 
+def own_modules(fragments: Mapping[str, Any]) -> list[str]:
+    """The modules of the user's own that fragments name, sorted."""
+    return sorted(set(_named_modules(fragments)))
+
+
 def code_digest(fragments: Mapping[str, Any]) -> str | None:
     """Digest of the files of the modules that fragments name, without what these import; None: they name none."""
-    modules = sorted(set(_named_modules(fragments)))
+    modules = own_modules(fragments)
     hash = blake2b(digest_size=DIGEST_BYTES)
     for name in modules:
         spec = find_spec(name)
@@ -67,7 +72,7 @@ def check_identity(expected: RunIdentity, fragments: Mapping[str, Any], data: Da
             "compute it on these"
         )
     if expected.code not in (None, actual.code):
-        names = ", ".join(sorted(set(_named_modules(fragments))))
+        names = ", ".join(own_modules(fragments))
         raise EvornnError(
             f"the code of {names} on this machine differs from what this run was submitted with: put it back, or "
             "submit the spec again to compute it with this"

@@ -8,9 +8,10 @@ from typing import Any
 
 from evornn.errors import EvornnError, short_repr
 from evornn.experiments.execute import RunFacts, check_plans
+from evornn.experiments.identity import own_modules
 from evornn.experiments.spec import RunPlan, StartFrom, parse_spec, plan, split_network
 from evornn.service.policy import SubmissionPolicy
-from evornn.store.records import JobId, NewRun, RunId
+from evornn.store.records import JobId, NewRun, RunId, StoredRun
 from evornn.store.store import Store
 from evornn.training.check import check_origin
 from evornn.training.oracle import Origin
@@ -95,20 +96,36 @@ def _new_run(plan: RunPlan, facts: RunFacts) -> NewRun:
 
 
 def _check_start(store: Store, run: RunId, expanded: ExpandedSpec) -> None:
-    """Check that runs can start from the champion of another: the same architecture, settings and size. Weights of
-    another network of the same number of parameters would mean something else.
+    """Check that runs can start from the champion of another: the same architecture, settings, code and sizes.
+    Weights of another network of the same number of parameters would mean something else.
 
     Raises:
         NotFound: There is no such run, or it has no champion.
         EvornnError: Its network is another one.
     """
-    origin = Origin(store.champion(run))
-    there = store.run(run).fragments["network"]
+    origin, there = Origin(store.champion(run)), store.run(run)
+    kept = store.evaluation_data(there.data_digest)
     for new_run, facts in zip(expanded.plans, expanded.facts, strict=True):
-        here = new_run.fragments["network"]
-        if here != there and (here["kind"] != there["kind"] or split_network(here) != split_network(there)):
-            raise EvornnError(
-                f"start_from: run {run} has the network {short_repr(there)}, this spec {short_repr(here)}: start from "
-                "a run of the same network"
-            )
+        _check_same_network(there, new_run, facts)
         check_origin(origin, facts.parameters)
+        if kept is not None and kept.sizes != facts.evaluation.sizes:
+            raise EvornnError(
+                f"start_from: run {run} has {kept.sizes[0]} inputs and {kept.sizes[1]} outputs, this spec "
+                f"{facts.evaluation.sizes[0]} and {facts.evaluation.sizes[1]}: start from a run of the same network"
+            )
+
+
+def _check_same_network(there: StoredRun, new_run: RunPlan, facts: RunFacts) -> None:
+    here, network = new_run.fragments["network"], there.fragments["network"]
+    if here != network and (here["kind"] != network["kind"] or split_network(here) != split_network(network)):
+        raise EvornnError(
+            f"start_from: run {there.id} has the network {short_repr(network)}, this spec {short_repr(here)}: start "
+            "from a run of the same network"
+        )
+    modules = own_modules(new_run.fragments)
+    is_comparable = own_modules(here) and modules == own_modules(there.fragments)  # a run has one digest of all
+    if is_comparable and there.code_digest not in (None, facts.identity.code):
+        raise EvornnError(
+            f"start_from: the code of {', '.join(modules)} has changed since run {there.id}: put it back, or start "
+            "from a run with this code"
+        )

@@ -16,6 +16,16 @@ from evornn.service.reading.comparison_data import ComparisonData
 from evornn.service.reading.results import Results
 
 STORE = "sqlite:///runs.db"
+CELL = """
+from evornn.cell import Cell
+from evornn.ops import tanh
+from evornn.settings import settings
+
+@settings
+class Mine(Cell):
+    def step(self, w, x, h):
+        return tanh(w.h(x, h))
+"""
 
 
 def write(path: Path, values: np.ndarray) -> None:
@@ -70,6 +80,49 @@ def test_other_settings_under_one_label_are_other_trainers() -> None:
     with run(spec(trainers=[{"kind": "snes", "population": 6}])) as results:
         (task,) = results.compare(runs=[1, 2, 3, 4]).tasks
     assert {cell.trainer for cell in task.cells} == {"snes (job 1)", "snes (job 2)"}
+
+
+@pytest.mark.parametrize("change", [{"budget": {"steps": 30_000, "marks": 2}}, {"start_from": {"run": 1}}])
+def test_another_budget_or_start_is_no_repetition(change: dict[str, Any]) -> None:
+    run(spec()).close()
+    with run(spec(**change)) as results:
+        comparison = results.compare(runs=[1, 2, 3, 4])
+    (task,) = comparison.tasks
+    assert {(cell.trainer, cell.runs) for cell in task.cells} == {("snes (job 1)", 2), ("snes (job 2)", 2)}
+    assert not any("repetitions" in note for note in comparison.notes)
+
+
+def test_other_code_under_one_name_is_another_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    code = tmp_path / "my_compared_cell.py"
+    code.write_text(CELL)
+    with run(spec(networks=[{"kind": "my_compared_cell:Mine", "units": 2}, {"kind": "elman", "units": 2}])) as results:
+        code.write_text(CELL + "# changed\n")
+        again = spec(networks=[{"kind": "my_compared_cell:Mine", "units": 2}, {"kind": "elman", "units": 2}])
+        with pytest.raises(EvornnError, match="the code of my_compared_cell has changed since run 1: put it back"):
+            results.submit({**again, "networks": again["networks"][:1], "start_from": {"run": 1}})
+        run(again).close()
+        (task,) = results.compare(runs=range(1, 9)).tasks
+    names = {f"my_compared_cell:Mine (job {job})" for job in (1, 2)}
+    assert {(cell.network, cell.runs) for cell in task.cells} == {*((name, 2) for name in names), ("elman", 2)}
+
+
+def test_series_that_are_equal_once_scaled_are_two() -> None:
+    """Other units, and other dates."""
+    values = np.round(np.sin(np.arange(200) / 3), 4)
+    days = np.datetime64("2001-01-01") + np.arange(200)
+    with evornn.open(STORE, create=True) as results:
+        for factor, shift in ((1, 0), (2, 0), (1, 365)):
+            rows = [f"{day},{factor * value:.4f}" for day, value in zip(days + shift, values, strict=True)]
+            Path("dated.csv").write_text("day,load\n" + "\n".join(rows) + "\n")
+            task = {"kind": "csv", "path": "dated.csv", "targets": ["load"], "window": 4, "date": "day"}
+            run(spec(tasks=[task], seeds=1)).close()
+        ones, twos, later = (results.compare(job).tasks[0] for job in (1, 2, 3))
+        assert results.run(3).data.chart.times[0] > "2002"
+        assert len({record.data_digest for record in results.store.runs()}) == 3
+    first, second = (task.chosen.verdicts[0].errors["load"] for task in (ones, twos))
+    assert second.rmse == pytest.approx(2 * first.rmse) and second.r2 == pytest.approx(first.r2)
+    assert later.chosen.verdicts == ones.chosen.verdicts
 
 
 def test_results_stay_readable_when_the_data_change_or_are_gone(tmp_path: Path) -> None:
@@ -192,6 +245,7 @@ def test_baselines_of_another_loss_are_not_shown() -> None:
     [
         ("cross_entropy", "cross_entropy wants two outputs or more"),
         ("binary_cross_entropy", "binary_cross_entropy wants targets from 0 to 1, these go from"),
+        ("zero_one", "zero_one wants targets from 0 to 1, these go from"),
     ],
 )
 def test_losses_that_the_data_cannot_have_are_refused(loss: str, problem: str) -> None:
@@ -201,8 +255,9 @@ def test_losses_that_the_data_cannot_have_are_refused(loss: str, problem: str) -
     x, y = np.zeros((2, 5, 1)), np.full((2, 5, 1), -1.5)
     with pytest.raises(EvornnError, match=problem):
         network.losses(network.sample(2, 0), x, y, loss=loss)
-    with pytest.raises(EvornnError, match=problem):
-        network.gradients(network.sample(2, 0), x, y, loss=loss)
+    for method in () if loss == "zero_one" else (network.gradients, network.sensitivities):
+        with pytest.raises(EvornnError, match=problem):
+            method(network.sample(2, 0), x, y, loss=loss)
     y[:, 0] = 0.5  # what does not count may be anything
     mask = np.zeros((2, 5), bool)
     mask[:, 0] = True
@@ -232,3 +287,20 @@ def test_a_warm_start_needs_the_same_network() -> None:
         for network in ({"kind": "gru", "units": 2}, {"kind": "elman", "units": 4, "activation": "relu"}):
             with pytest.raises(EvornnError, match=r"^start_from: run 1 has the network .*elman.*the same network"):
                 results.submit({**spec(seeds=1, networks=[network]), "start_from": {"run": 1}})
+
+
+def test_a_warm_start_needs_the_same_inputs_and_outputs(tmp_path: Path) -> None:
+    """6 inputs and 1 output, 1 input and 5 outputs: with 4 units both have 49 parameters."""
+    names = "abcdef"
+    rows = [",".join(f"{np.sin((k + 7 * j) / 3):.4f}" for j in range(6)) for k in range(200)]
+    (tmp_path / "six.csv").write_text(",".join(names) + "\n" + "\n".join(rows) + "\n")
+    network = {"kind": "elman", "units": 4}
+    six = {"kind": "csv", "path": "six.csv", "targets": ["a"], "inputs": [*names], "window": 4}
+    five = {"kind": "csv", "path": "series.csv", "targets": ["load"], "window": 4, "horizon": 5}
+    with run(spec(seeds=1, tasks=[six], networks=[network])) as results:
+        assert results.store.run(1).parameters == 49
+        again = spec(seeds=1, tasks=[five], networks=[network])
+        with pytest.raises(EvornnError, match="run 1 has 6 inputs and 1 outputs, this spec 1 and 5: start from a run"):
+            results.submit({**again, "start_from": {"run": 1}})
+        assert results.submit(again) == 2  # the same number of parameters
+        assert results.store.run(2).parameters == 49

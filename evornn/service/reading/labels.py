@@ -1,7 +1,8 @@
-"""Names of what runs have in common: equal only where settings and data are equal.
+"""Names of what runs have in common: equal only where settings, data and code are equal.
 
-A label is unique within a job. Runs of several jobs may share labels and mean other settings, other data or another
-loss by them; then the job's number is added to the label. So nothing is compared that does not belong together.
+A label is unique within a job. Runs of several jobs may share labels and mean other settings, other data, other code of
+the user's own, another loss, budget or start by them; then the job's number is added to the label. So nothing is
+compared that does not belong together, and no run is taken for a repetition of another.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evornn.experiments.identity import own_modules
 from evornn.store.records import JobId, RunId, StoredRun
 
 
@@ -26,14 +28,21 @@ class Labels:
 
 def distinct_labels(runs: Sequence[StoredRun]) -> dict[RunId, Labels]:
     """The names of each run among these."""
-    tasks = _names(runs, lambda run: run.task, _task_identity)
-    networks = _names(runs, lambda run: run.network, lambda run: _text(run.fragments.get("network")))
-    trainers = _names(runs, lambda run: run.trainer, lambda run: _text(run.fragments.get("trainer")))
+    tasks = _names(runs, lambda run: run.task, lambda run: (*_parts(run, "task", "loss"), run.data_digest))
+    networks = _names(runs, lambda run: run.network, lambda run: _parts(run, "network"))
+    trainers = _names(runs, lambda run: run.trainer, _training)
     return {run.id: Labels(tasks[run.id], networks[run.id], trainers[run.id]) for run in runs}
 
 
-def _task_identity(run: StoredRun) -> Hashable:
-    return _text(run.fragments.get("task")), run.data_digest, _text(run.fragments.get("loss"))
+def _training(run: StoredRun) -> tuple[Hashable, ...]:
+    """What a trainer is given, besides itself: its budget, and where it starts."""
+    return *_parts(run, "trainer", "start_from"), _text(run.budget)
+
+
+def _parts(run: StoredRun, *names: str) -> tuple[Hashable, ...]:
+    """Settings of some parts of a run, and the digest of its code if they name any."""
+    parts = {name: run.fragments.get(name) for name in names}
+    return _text(parts), run.code_digest if own_modules(parts) else None
 
 
 def _names(

@@ -21,14 +21,22 @@ NOT_NUMBERS = "plant", "fitness", "generalization"  # fields of ControlEpisodes 
 
 
 def data_digest(data: Data) -> str:
-    """32 hexadecimal digits: the three splits, as networks see them, the loss and the task's own score."""
+    """32 hexadecimal digits: the three splits, as networks see them, the loss, the task's own score, and what turns
+    forecasts into original units. Series in other units, or of other dates, may be equal once they are scaled."""
     hash = blake2b(digest_size=DIGEST_BYTES)
     for split in data.splits:
         for part in _parts(split):
             _update(hash, part)
     for part in (data.loss, data.score and data.score.name, data.score and data.score.threshold):
         _update(hash, part)
+    for part in _chart_parts(data):
+        _update(hash, part)
     return hash.hexdigest()
+
+
+def _chart_parts(data: Data) -> list[Any]:
+    """Nothing where there is no chart, so that other tasks keep their digests."""
+    return [] if data.chart is None else [*vars(data.chart).values(), data.labels]
 
 
 def _parts(split: Split) -> list[Any]:
