@@ -106,7 +106,7 @@ class _File:
     def cells(self, name: str) -> list[str]:
         """[N] a column as text. Raises EvornnError where no column, or more than one, has that name."""
         if name not in self.header:
-            hint = _separator_hint(self.header) or suggestion(name, self.header)
+            hint = _separator_hint(self.header, name) or suggestion(name, self.header)
             raise EvornnError(f"{self.path}: no column {name!r}{hint}")
         if self.header.count(name) > 1:
             raise EvornnError(f"{self.path}: {self.header.count(name)} columns are called {name!r}: rename all but one")
@@ -146,10 +146,16 @@ def _drop_blank_ends(table: list[_Line]) -> list[_Line]:
     return table[filled[0] : filled[-1] + 1] if filled else []
 
 
-def _separator_hint(header: list[str]) -> str:
-    """What to do about a header that is one name only because its names are not separated by commas."""
-    separator = next((s for s in SEPARATORS if s in header[0]), "") if len(header) == 1 else ""
-    return f": columns are separated by {separator!r}: separate them by commas" if separator else ""
+def _separator_hint(header: list[str], wanted: str | None = None) -> str:
+    """What to do about a header that is one name only because its names are not separated by commas. Spaces and colons
+    may be part of a name, unless they separate the one that is wanted."""
+    if len(header) > 1:
+        return ""
+    unusual = [s for s in (" ", ":") if wanted in header[0].split(s)]
+    separator = next((s for s in (*SEPARATORS, *unusual) if s in header[0]), "")
+    if not separator:
+        return ""
+    return f": columns are separated by {separator!r}: separate them by commas"
 
 
 def _number(cell: str) -> float:

@@ -115,6 +115,13 @@ def test_another_separator_is_named(separator, name, value):
     assert re.search(rf": columns are separated by {name}: separate them by commas$", message)
 
 
+@pytest.mark.parametrize("separator", [" ", ":"])
+def test_what_may_be_part_of_a_name_is_a_separator_where_it_stands_beside_the_name(separator):
+    message = refusal([f"2021-01-01{separator}1.5"], header=f"t{separator}y")
+    assert message.endswith(f"no column 'y': columns are separated by '{separator}': separate them by commas")
+    assert "did you mean 'wind speed'?" in refusal(["1.5"], header="wind speed", targets="wind sped")
+
+
 def test_a_cell_too_many_is_not_blamed_on_the_separator():
     message = refusal(["1,5", "2,5"], header="y")
     assert message.endswith("line 2: 2 cells under 1 column names: fix the line, or quote cells that have a comma")
@@ -163,6 +170,16 @@ def test_fixed_steps_and_their_seasons(step, label, season):
     lines = rows(every(step))
     assert build(lines).labels == (f"y, {label} ahead",)
     assert TASKS.build({"kind": "csv", "path": "data.csv", "targets": "y", "date": "t"}).time_series().season == season
+
+
+@pytest.mark.parametrize("step", [15 * MINUTE, HOUR])
+def test_clocks_that_jitter_keep_their_step(step):
+    """Of these steps the median is 2 s longer than the step, the mean is not."""
+    jitter = [timedelta(seconds=7 * k % 5) for k in range(100)]
+    times = [(NEW_YEAR + k * step + late).isoformat() for k, late in enumerate(jitter)]
+    assert build(rows(times)).labels == build(rows(every(step))).labels
+    task = TASKS.build({"kind": "csv", "path": "data.csv", "targets": "y", "date": "t"})
+    assert task.time_series().season == DAY // step
 
 
 @pytest.mark.parametrize(
@@ -306,10 +323,17 @@ def test_a_split_may_be_finer_than_a_day(split):
     assert TASKS.build(TASKS.spec_of(task)) == task
 
 
-@pytest.mark.parametrize("split", [["2021-02-01", "2021-03-01T00:00"], ["20210201", "20210301"]])
+@pytest.mark.parametrize("split", [
+    ["2021-02-01", "2021-03-01T00:00"], ["20210201", "20210301"], ["2021-02", "2021-03"], ["2021/2/1", "2021/3/1"],
+])  # fmt: skip
 def test_a_split_in_another_form_is_the_same_split(split):
     data = build(rows(days()), split=split)
     assert (len(data.valid), data.chart.times[0]) == (28, "2021-03-01")
+
+
+def test_a_split_that_is_no_date_is_named():
+    message = refusal(rows(days()), split=["1.2.2021", "1.3.2021"])
+    assert message.startswith("task.split: '1.2.2021' is not an ISO date: write dates like 2008-12-31")
 
 
 def test_a_split_has_no_offset():
@@ -379,6 +403,21 @@ def test_a_large_training_value_that_can_be_scaled_is_only_a_bad_scale(value):
     cells = [f"{np.sin(k):.3f}" for k in range(100)]
     cells[20] = value
     assert np.isfinite(build(cells, header="y").train.inputs).all()
+
+
+@pytest.mark.parametrize("unit", ["e-160", "e-200", "e-320"])
+def test_a_column_whose_deviation_underflows_is_named(unit):
+    """Its values are not equal, but the squares of their differences are 0 in double precision, or nearly so."""
+    cells = [f"{k % 3 + 1}{unit},1" for k in range(100)]
+    message = refusal(cells, header="y,z", inputs=["z"])
+    assert message.startswith("column 'y' varies too little to be scaled (standard deviation below 1e-150): give it in")
+    assert np.ptp(build([f"{k % 3 + 1}e-140" for k in range(100)], header="y").train.inputs) > 1
+
+
+def test_forecasts_beyond_all_numbers_are_infinite_without_a_warning(recwarn):
+    cells = [f"{np.exp(600 + 100 * np.sin(k)):.6g}" for k in range(100)]
+    chart = build(cells, header="y", transform="log1p").chart
+    assert np.isinf(chart.inverse_transform(np.full((len(chart.truth), 1), 1e4))).all() and not len(recwarn)
 
 
 def test_a_constant_column_is_zero_even_where_its_deviation_is_a_rounding_error():

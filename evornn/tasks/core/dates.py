@@ -57,7 +57,7 @@ def parse_dates(cells: list[str]) -> Dates:
     times, offsets = list[datetime](), list[int | None]()
     for row, cell in enumerate(cells):
         try:
-            time, offset = _parse(cell)
+            time, offset = parse_date(cell)
         except ValueError:
             raise BadDate(row, "is not an ISO date", "write dates like 2008-12-31") from None
         if offsets and (offset is None) != (offsets[0] is None):
@@ -86,8 +86,8 @@ def check_order(dates: Dates) -> None:
     raise BadDate(row, "is not after the row before", "sort the rows by date")
 
 
-def _parse(cell: str) -> tuple[datetime, int | None]:
-    """The local time, and the minutes of its offset from UTC. Raises ValueError."""
+def parse_date(cell: str) -> tuple[datetime, int | None]:
+    """The local time, and the minutes of its offset from UTC if it has one. Raises ValueError."""
     match = _ISO.fullmatch(cell)
     if match is None:
         raise ValueError

@@ -66,16 +66,18 @@ def infer_frequency(dates: Dates) -> Frequency:
 def _sub_daily(dates: Dates) -> list[tuple[Frequency, Fit]]:
     """The one candidate among steps of less than a day, in time that has passed; none for longer steps."""
     seconds = np.diff(dates.instants) / np.timedelta64(1, "s")
-    step = float(np.median(seconds))
-    if step > (1 - JITTER) * DAY:
+    middle = float(np.median(seconds))
+    if middle > (1 - JITTER) * DAY:
         return []
+    fit = np.abs(seconds - middle) <= JITTER * middle
+    step = float(seconds[fit].mean())  # of a clock that jitters, the median step may be none of its units
     fitting = (u for u in _UNITS[1:] if round(step / u[1]) and abs(step / u[1] - round(step / u[1])) < 0.01)
     unit, length = next(fitting, _UNITS[-1])  # the largest of which it is a whole number; 59 min 59 s is an hour
     count = max(round(step / length), 1)
     rows_a_day = round(DAY / (count * length))
     is_part_of_day = rows_a_day > 1 and abs(rows_a_day * count * length - DAY) < 1e-6 * DAY
     season = rows_a_day if is_part_of_day else None
-    return [(Frequency(unit, count, season), np.abs(seconds - step) <= JITTER * step)]
+    return [(Frequency(unit, count, season), fit)]
 
 
 def _daily_and_longer(dates: Dates) -> Iterator[tuple[Frequency, Fit]]:

@@ -14,6 +14,7 @@ from evornn.errors import EvornnError
 Doubles: TypeAlias = NDArray[np.float64]
 Transform: TypeAlias = Literal["none", "sqrt", "log1p"]
 LARGEST = 1e15  # scaled values, of which a hundred million squares can be added in single precision
+SMALLEST = 1e-150  # standard deviation whose square is not rounded towards 0
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Scaling:
         with np.errstate(over="ignore", invalid="ignore"):  # see check_magnitude
             mean, std = values.mean(axis=0), values.std(axis=0)
         is_constant = values.max(axis=0) == values.min(axis=0)  # its std may be a rounding error above 0
-        return cls(transform, mean, np.where(is_constant | (std == 0), 1.0, std))
+        return cls(transform, mean, np.where(is_constant, 1.0, std))
 
     def apply(self, values: Doubles) -> Doubles:
         """[N, C] original units → [N, C] scaled."""
-        with np.errstate(over="ignore", invalid="ignore"):  # see check_magnitude
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # see check_magnitude
             return (forward(self.transform, values) - self.mean) / self.std
 
 
@@ -46,8 +47,9 @@ def forward(transform: Transform, values: Doubles) -> Doubles:
 
 def inverse(transform: Transform, values: NDArray[Any]) -> Doubles:
     """The opposite of `forward`. A value that no original could give, such as a negative root, becomes the nearest
-    possible one."""
-    return np.asarray(_INVERSE[transform](values), np.float64)
+    possible one, and one beyond all numbers is infinite."""
+    with np.errstate(over="ignore"):
+        return np.asarray(_INVERSE[transform](values), np.float64)
 
 
 def check_domain(transform: Transform, values: Doubles, columns: tuple[str, ...]) -> None:
@@ -78,8 +80,14 @@ def check_magnitude(scaling: Scaling, values: Doubles, columns: tuple[str, ...],
         training: The number of training rows.
 
     Raises:
-        EvornnError: A value is too large.
+        EvornnError: A value is too large, or a column varies too little.
     """
+    if (scaling.std < SMALLEST).any():
+        name = columns[int((scaling.std < SMALLEST).argmax())]
+        raise EvornnError(
+            f"column {name!r} varies too little to be scaled (standard deviation below {SMALLEST:g}): give it in a "
+            "smaller unit"
+        )
     overflows = ~np.isfinite(scaling.mean + scaling.std)
     if overflows.any():
         column = int(overflows.argmax())

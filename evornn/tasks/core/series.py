@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, ValidationInfo, field_validator
 from evornn.settings import settings
 from evornn.tasks.core import windows
 from evornn.tasks.core.baselines import ForecastProblem, baselines
+from evornn.tasks.core.dates import parse_date
 from evornn.tasks.core.forecast_errors import persistence_mae
 from evornn.tasks.core.scaling import Doubles, Scaling, Transform, check_domain, check_magnitude
 from evornn.tasks.core.task import Chart, Data, Sequences, Task
@@ -56,8 +57,11 @@ def _check_split(value: Any) -> Any:
 
 def _check_begin(text: str) -> str:
     """A date, or a local time, in the form of `TimeSeries.times`."""
-    begin = datetime.fromisoformat(text)
-    if begin.tzinfo is not None:
+    try:
+        begin, offset = parse_date(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an ISO date: write dates like 2008-12-31") from None
+    if offset is not None:
         raise ValueError(f"{text} has an offset from UTC: write the local time, as it stands in the data")
     return begin.isoformat().removesuffix("T00:00:00")
 
