@@ -101,6 +101,6 @@ def summary(context: PageContext, job: StoredJob) -> list[Any]:
     whose = f" of {job.owner}" if job.owner else ""
     spaced = [part for count in counts for part in (count, " ")]
     link = dcc.Link("Compare its runs", href=context.link("compare", job=job.id))
-    problem = problem_of(context.store) if "queued" in job.counts and "running" not in job.counts else None
+    problem = problem_of(context.store) if job.finished is None else None
     waiting = [] if problem is None else [problem_message(problem)]
     return [html.Strong(f"Job {job.id}: {job.experiment}{whose} "), *spaced, link, *waiting]

@@ -45,14 +45,14 @@ def list_(
         if not filters.criteria():
             jobs = results.store.jobs(limit=limit)
             show([{**asdict(j), "state": j.state} for j in jobs] if as_json else tables.jobs(jobs), as_json)
-            has_queued = any("queued" in j.counts for j in jobs)
+            is_open = any(j.finished is None for j in jobs)
         else:
             if job is not None:
                 results.store.job(job)
             runs = results.store.runs(**filters.criteria(), limit=limit)
             show([asdict(r) for r in runs] if as_json else tables.runs(runs), as_json)
-            has_queued = any(r.state == "queued" for r in runs)
-        if has_queued:
+            is_open = any(r.state in ("queued", "running") for r in runs)
+        if is_open:
             warn_if_idle(results)
 
 

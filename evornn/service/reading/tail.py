@@ -33,7 +33,7 @@ class JobUpdate:
     events: list[Event]  # new ones
     lines: list[LogLine]  # new ones
     running: list[StoredRun]  # runs that are being computed
-    problem: str | None  # why none can be computed; None if one is, or if the job has finished
+    problem: str | None  # why none is computed, also of those that wait in a cluster; None if the job has finished
     cursor: Cursor  # where the next poll starts
 
     @property
@@ -61,7 +61,7 @@ def poll(store: StoreInterface, job: JobId, since: Cursor = START) -> JobUpdate:
     lines = store.logs(job=job, after=since.line, limit=PAGE)
     running = [] if record.finished else store.runs(job=job, state="running")
     cursor = Cursor(events[-1].id if events else since.event, lines[-1].id if lines else since.line)
-    problem = None if record.finished or running else problem_of(store)
+    problem = None if record.finished else problem_of(store)
     return JobUpdate(record, events, lines, running, problem, cursor)
 
 
