@@ -1,6 +1,7 @@
 """A large store, on SQLite and PostgreSQL: how long lists, curves and comparisons take among ten million rows.
 
-`python -m benchmarks.size [--quick] [--json FILE]`
+`python -m benchmarks.size [--quick] [--delete] [--json FILE]`: with `--delete`, how long the deletion of a job of
+10,000 runs takes, and what readers and writers notice.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import json
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from statistics import median
+from threading import Event, Thread
 from time import perf_counter
 from typing import Any
 
@@ -26,7 +28,12 @@ from evornn.store.store import Store, open_store
 
 TASKS, TRAINERS, SEEDS = 4, 5, 10  # runs of a job: 200
 EXPERIMENTS = 20
-LIMITS = {"list of runs": 0.100, "curve": 0.050, "comparison of 200 runs": 1.0}  # seconds
+LIMITS = {
+    "deletion of a job of 10,000 runs": 10.0,
+    "list of runs": 0.100,
+    "curve": 0.050,
+    "comparison of 200 runs": 1.0,
+}  # seconds
 
 
 @dataclass(frozen=True)
@@ -36,23 +43,29 @@ class Size:
     jobs: int
     marks: int  # rows of each run
     repeats: int
+    large: int = 0  # runs of the first job, which is deleted
 
 
 FULL = Size(jobs=500, marks=100, repeats=30)
 QUICK = Size(jobs=5, marks=20, repeats=3)
+DELETE = Size(jobs=950, marks=50, repeats=30, large=10_000)  # 200,000 runs
+QUICK_DELETE = Size(jobs=5, marks=20, repeats=3, large=1000)
 
 
 def main() -> None:
     """Print the times, and write them to a file if asked."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true")
+    arguments.add_argument("--delete", action="store_true")
     arguments.add_argument("--json", type=Path, metavar="FILE")
     given = arguments.parse_args()
-    size = QUICK if given.quick else FULL
+    full, quick = (DELETE, QUICK_DELETE) if given.delete else (FULL, QUICK)
+    size = quick if given.quick else full
+    ask = measure_deletion if given.delete else measure
     results: dict[str, Any] = {"cpus": os.cpu_count(), "machine": platform.machine()}
     for name, url in databases():
         with open_store(url) as store:
-            results[name] = {**fill(store, size), "seconds": measure(store, size)}
+            results[name] = {**fill(store, size), "seconds": ask(store, size)}
         _show(name, results[name])
     if given.json is not None:
         given.json.write_text(json.dumps(results, indent=1) + "\n")
@@ -61,6 +74,9 @@ def main() -> None:
 def fill(store: Store, size: Size) -> dict[str, Any]:
     """Jobs by the front door, what runs would have written by SQL: rows, seconds, bytes."""
     begin = perf_counter()
+    if size.large:
+        runs = [replace(new_runs()[0], seed=k, position=k) for k in range(size.large)]
+        store.submit({"name": "large", "tasks": []}, runs, owner="owner 0")
     for job in range(size.jobs):
         store.submit({"name": f"experiment {job % EXPERIMENTS}", "tasks": []}, new_runs(), owner=f"owner {job % 7}")
     with store.write_transaction() as connection:
@@ -120,6 +136,41 @@ def measure(store: Store, size: Size) -> dict[str, dict[str, float]]:
         spent = [_seconds(ask, *which) for which in chosen]
         times[name] = {"median": round(median(spent), 4), "largest": round(max(spent), 4)}
     return times
+
+
+def measure_deletion(store: Store, size: Size) -> dict[str, dict[str, float]]:
+    """The deletion of the first job; the times of readers and writers alone, and while it goes on."""
+    asks: dict[str, Callable[[], object]] = {
+        "readers: the newest 100 runs": lambda: store.runs(order="-id", limit=100),
+        "writers: a heartbeat": lambda: store.heartbeat("worker", 8, 0),
+    }
+
+    def once(name: str) -> float:
+        return _seconds(lambda *_: asks[name]() or True, 0, 0)
+
+    alone = {name: [once(name) for _ in range(size.repeats)] for name in asks}
+    beside: dict[str, list[float]] = {name: [] for name in asks}
+    over = Event()
+
+    def repeat(name: str) -> None:
+        """Until the deletion is over."""
+        while not over.wait(0.02):
+            beside[name].append(once(name))
+
+    threads = [Thread(target=repeat, args=(name,)) for name in asks]
+    for thread in threads:
+        thread.start()
+    spent = _seconds(lambda job, _: store.delete(job), 1, 0)
+    over.set()
+    for thread in threads:
+        thread.join()
+    times = {
+        f"{name}, {when}": spans
+        for when, each in (("alone", alone), ("beside", beside))
+        for name, spans in each.items()
+    }
+    times[f"deletion of a job of {size.large:,} runs"] = [spent]
+    return {name: {"median": round(median(t), 4), "largest": round(max(t), 4)} for name, t in times.items() if t}
 
 
 def _comparison(store: Store, job: int) -> object:

@@ -1,4 +1,5 @@
-"""The panel of a job, above the grid while that shows the runs of one job: its progress; cancel, resume, retry all."""
+"""The panel of a job, above the grid while that shows the runs of one job: its progress; cancel, resume, retry all its
+runs; archive, delete it."""
 
 from __future__ import annotations
 
@@ -20,6 +21,10 @@ from evornn.store.errors import NotFound
 from evornn.store.records import StoredJob
 from evornn.store.schema import STATES
 
+REMOVALS = {  # action → question
+    "archive": "Take job {job} with {runs} out of the lists? Nothing is lost: `evornn archive --restore` puts it back.",
+    "delete": "Delete job {job} with {runs}, their curves, models and events, for ever?",
+}
 OUTCOMES = {"cancel": "being cancelled", "resume": "queued to resume", "retry": "queued to start over"}
 
 
@@ -30,10 +35,16 @@ def panel(context: PageContext) -> Component:
         dmc.Button(f"{name.capitalize()} all", id=f"job-{name}", variant="default", disabled=True, style=shown)
         for name in ACTIONS
     ]
+    removals = [
+        dmc.Button(f"{name.capitalize()} …", id=f"job-{name}", variant="default", disabled=True, style=shown)
+        for name in REMOVALS
+    ]
     return html.Div(
         [
             html.Div(id="job-now"),
             *buttons,
+            *removals,
+            *(dcc.ConfirmDialog(id=f"job-{name}-sure") for name in REMOVALS),
             dcc.Store(id="job-number"),
             dcc.Interval(id="job-tick", interval=2 * LIVE_MS, disabled=True),
         ],
@@ -52,7 +63,7 @@ def install(app: Dash, context: PageContext) -> None:
             hidden=Output("job", "hidden"),
             still=Output("job-tick", "disabled"),
             now=Output("job-now", "children"),
-            closed=[Output(f"job-{action}", "disabled") for action in ACTIONS],
+            closed=[Output(f"job-{action}", "disabled") for action in (*ACTIONS, *REMOVALS)],
         ),
         inputs=dict(asked=Input("runs", "getRowsRequest"), tick=Input("job-tick", "n_intervals")),
         prevent_initial_call=True,
@@ -60,8 +71,10 @@ def install(app: Dash, context: PageContext) -> None:
     def refresh(asked: dict[str, Any] | None, tick: int | None) -> dict[str, Any]:
         job = find_job(context, asked or {})
         if job is None:
-            return {"number": None, "hidden": True, "still": True, "now": None, "closed": [True] * len(ACTIONS)}
+            every = len(ACTIONS) + len(REMOVALS)
+            return {"number": None, "hidden": True, "still": True, "now": None, "closed": [True] * every}
         closed = [not set(states) & set(job.counts) for states in ACTIONS.values()]
+        closed += [job.finished is None] * len(REMOVALS)
         return {"number": job.id, "hidden": False, "still": False, "now": summary(context, job), "closed": closed}
 
     for action in ACTIONS:
@@ -80,6 +93,38 @@ def install(app: Dash, context: PageContext) -> None:
             message = f"{plural(count, 'run')} of job {number} {OUTCOMES[action]}" if count else f"nothing to {action}"
             fresh = {"again": True, "at": time.time()}  # rows of finished runs may change again
             return [page_frame.notice(message)], fresh
+
+    for removal in REMOVALS:
+        install_removal(app, context, removal)
+
+
+def install_removal(app: Dash, context: PageContext, removal: str) -> None:
+    """Register the callbacks that ask whether a job is to be archived or deleted, and do it."""
+
+    @app.callback(
+        Output(f"job-{removal}-sure", "message"),
+        Output(f"job-{removal}-sure", "displayed"),
+        Input(f"job-{removal}", "n_clicks"),
+        State("job-number", "data"),
+        prevent_initial_call=True,
+    )
+    def ask(clicks: int | None, number: int) -> Any:
+        if not clicks:
+            return no_update, no_update
+        return REMOVALS[removal].format(job=number, runs=plural(context.store.count_runs(job=number), "run")), True
+
+    @app.callback(
+        Output(page_frame.NOTICES, "sendNotifications", allow_duplicate=True),
+        Output("url", "search", allow_duplicate=True),
+        Input(f"job-{removal}-sure", "submit_n_clicks"),
+        State("job-number", "data"),
+        prevent_initial_call=True,
+    )
+    def do(sure: int | None, number: int) -> Any:
+        if not sure:
+            return no_update, no_update
+        context.remove(number, removal)
+        return [page_frame.notice(f"job {number} is {removal.removesuffix('e')}ed")], ""
 
 
 def find_job(context: PageContext, request: Mapping[str, Any]) -> StoredJob | None:

@@ -63,7 +63,7 @@ class PageContext:
     @property
     def caller_service(self) -> SandboxedService:
         """The service on behalf of the user."""
-        return self.service.for_owner(self.caller.name)
+        return self.caller.service(self.service)
 
     @property
     def theme(self) -> str:
@@ -81,8 +81,17 @@ class PageContext:
         self.require_scope("submit")
         check_owner(self.caller, self.store, which["job"] if "job" in which else self.store.run(which["run"]).job)
         service = self.caller_service
-        actions = {"cancel": self.store.cancel, "retry": service.retry, "resume": service.resume}
+        actions = {"cancel": service.cancel, "retry": service.retry, "resume": service.resume}
         return actions[change](**which)
+
+    def remove(self, job: int, removal: str) -> None:
+        """Archive or delete a job. Raises Forbidden, NotFound; Conflict while a run is open."""
+        self.require_scope("submit")
+        check_owner(self.caller, self.store, job)
+        if removal == "archive":
+            self.store.archive(job, actor=self.caller.name)
+        else:
+            self.store.begin_delete(job)  # the server's sweeper does the rest
 
     def link(self, path: str, **query: Any) -> str:
         """The address of a page."""

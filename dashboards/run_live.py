@@ -82,7 +82,7 @@ def install(app: Dash, context: PageContext) -> None:
 def events_panel() -> Component:
     """The table of events and the log, to which updates are appended."""
     return html.Div(
-        [table(("Time (UTC)", "Event", "Detail"), [], "Events", id="run-events"), html.Pre([], id="run-log")]
+        [table(("Time (UTC)", "Event", "By", "Detail"), [], "Events", id="run-events"), html.Pre([], id="run-log")]
     )
 
 
@@ -157,7 +157,7 @@ def new_points(new: Sequence[Row], x: str) -> dict[str, Any]:
 
 def event_rows(events: Sequence[Event]) -> list[Component]:
     """Events as rows of their table."""
-    return components.table_rows([(timestamp(e.time), e.kind, e.detail) for e in events])
+    return components.table_rows([(timestamp(e.time), e.kind, e.actor, e.detail) for e in events])
 
 
 def log_text(line: LogLine) -> str:

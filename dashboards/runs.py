@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -14,13 +15,14 @@ from evornn.dashboards import groups, job
 from evornn.dashboards.components import LIVE_MS, duration, empty_state, heading, progress_share, time_left, timestamp
 from evornn.dashboards.page_context import DashboardPage, PageContext, parse_id
 from evornn.experiments.analysis.narrative import number, plural
+from evornn.store.errors import NotFound
 from evornn.store.filters import RunFilter
 from evornn.store.records import StoredRun
 
 BLOCK_SIZE = 100  # rows per request
 MAX_LIVE_ROWS = 60  # visible rows that are updated
 EQUAL = {"filterOptions": ["equals"], "maxNumConditions": 1, "debounceMs": 300, "suppressAndOrCondition": True}
-FILTERS = tuple(field.name for field in fields(RunFilter))
+FILTERS = tuple(field.name for field in fields(RunFilter) if field.name != "archived")
 COLUMNS: tuple[tuple[str, str, dict[str, Any]], ...] = (  # field, title, more
     ("run", "Run", {"cellRenderer": "RunLink", "width": 90, "pinned": "left"}),
     ("state", "State", {"cellRenderer": "State", "width": 150}),
@@ -53,7 +55,7 @@ CELLS: dict[str, Callable[[StoredRun], Any]] = {  # columns that don't show a fi
 
 def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Component:
     """The page; the query sets filters of the grid."""
-    if not context.store.jobs(limit=1):
+    if newest_job(context) is None:
         submit = dcc.Link("Submit the first experiment", href=context.link("submit"))
         return html.Section([heading("Runs"), empty_state("There are no runs yet.", submit)])
     filters = {
@@ -72,7 +74,7 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
             dcc.Interval(id="runs-tick", interval=2 * LIVE_MS),
             dcc.Store(id="runs-moving"),
             dcc.Store(id="runs-fresh"),
-            dcc.Store(id="runs-newest", data=context.store.jobs(limit=1)[0].id),
+            dcc.Store(id="runs-newest", data=newest_job(context)),
         ]
     )
 
@@ -135,12 +137,12 @@ def install(app: Dash, context: PageContext) -> None:
         State("runs-newest", "data"),
         prevent_initial_call=True,
     )
-    def refresh_rows(moving: list[Any] | None, newest: int) -> Any:
-        now = context.store.jobs(limit=1)[0].id
+    def refresh_rows(moving: list[Any] | None, newest: int | None) -> Any:
+        now = newest_job(context)
         numbers = [number for number in map(parse_id, (moving or [])[:MAX_LIVE_ROWS]) if number is not None]
         if not numbers and now == newest:
             return no_update, no_update
-        return {"rows": [row(context, context.store.run(number)) for number in numbers], "again": now != newest}, now
+        return {"rows": live_rows(context, numbers), "again": now != newest}, now
 
     app.clientside_callback(
         ClientsideFunction("grid", "fresh"),
@@ -148,6 +150,20 @@ def install(app: Dash, context: PageContext) -> None:
         Input("runs-fresh", "data"),
         prevent_initial_call=True,
     )
+
+
+def newest_job(context: PageContext) -> int | None:
+    """The newest job that isn't archived."""
+    return next((job.id for job in context.store.jobs(limit=1)), None)
+
+
+def live_rows(context: PageContext, numbers: list[int]) -> list[dict[str, Any]]:
+    """Rows of runs, without those that were deleted meanwhile."""
+    rows = []
+    for run in numbers:
+        with suppress(NotFound):
+            rows.append(row(context, context.store.run(run)))
+    return rows
 
 
 def page(context: PageContext, request: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -159,6 +175,8 @@ def page(context: PageContext, request: Mapping[str, Any]) -> tuple[dict[str, An
     }
     if "job" in which:
         which["job"] = parse_id(which["job"]) or 0
+    else:
+        which["archived"] = False
     first, last = int(request.get("startRow", 0)), int(request.get("endRow", BLOCK_SIZE))
     runs = context.store.runs(
         **which,

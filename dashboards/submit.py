@@ -18,9 +18,8 @@ from evornn.dashboards.form import PARTS
 from evornn.dashboards.page_context import DashboardPage, PageContext
 from evornn.dashboards.spec_preview import costs, decode_upload, kinds_by_part, make_settings, mark_errors, read
 from evornn.errors import EvornnError
-from evornn.service.datasets import MAX_BYTES, save_upload
+from evornn.service.datasets import MAX_BYTES
 from evornn.service.estimate import estimate
-from evornn.service.policy import SubmissionPolicy
 
 SETTINGS = {"type": "setting", "part": ALL, "kind": ALL, "name": ALL}
 KINDS = {"type": "kinds", "part": ALL}
@@ -164,7 +163,8 @@ def install(app: Dash, context: PageContext) -> None:
         if contents is None:
             return no_update
         context.require_scope("submit")
-        dataset = save_upload(context.service.policy or SubmissionPolicy(), name, b64decode(contents.partition(",")[2]))
+        content = b64decode(contents.partition(",")[2])
+        dataset = context.caller_service.save_upload(name, content)
         columns = facts({"path": dataset.name, "rows": f"{dataset.rows:,}", "columns": ", ".join(dataset.columns)})
         return [html.P("Saved. Choose the task csv with this path:"), columns]
 

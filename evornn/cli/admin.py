@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evornn.cli.options import DEFAULT, Json, Scope, Server, Store, open_results
+from evornn.cli.options import DEFAULT, Json, Scope, Server, Store, open_results, parse_duration
 from evornn.cli.output import show
 from evornn.errors import require
 
@@ -71,13 +71,17 @@ def add_token(
     scope: Annotated[Scope, typer.Option(help="read; submit: also submit, and change own jobs; admin: everything.")] = (
         Scope.submit
     ),
+    expires: Annotated[
+        str | None, typer.Option(help="After how long it expires, such as 30d or 12h; default: never.")
+    ] = None,
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
     """Create a token and print it, which is possible only once."""
+    lifetime = None if expires is None else parse_duration(expires, "expires")
     with open_results(store, server, create=True) as results:
-        secret = results.store.add_token(name, (scope.value,))
+        secret = results.store.add_token(name, (scope.value,), lifetime)
     show({"name": name, "scope": scope.value, "token": secret}, True) if as_json else print(secret)
 
 

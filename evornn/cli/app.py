@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from evornn.cli import admin, jobs, results, run
+from evornn.cli import admin, jobs, quota, removal, results, run
 from evornn.cli.dispatch import dispatch
 from evornn.cli.drain import drain
 from evornn.cli.tune import tune
@@ -45,6 +45,8 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (  # in the order of the
     ("logs", jobs.logs),
     ("cancel", jobs.cancel),
     ("retry", jobs.retry),
+    ("archive", removal.archive),
+    ("delete", removal.delete),
     ("compare", results.compare),
     ("query", results.query),
     ("export", results.export),
@@ -58,4 +60,5 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (  # in the order of the
 for name, command in COMMANDS:
     app.command(name)(command)
 app.add_typer(admin.token, name="token")
+app.add_typer(quota.quota, name="quota")
 app.add_typer(admin.database, name="db")

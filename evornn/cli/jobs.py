@@ -31,6 +31,7 @@ def list_(
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     network: Annotated[str | None, typer.Option(help="Only this network.")] = None,
     trainer: Annotated[str | None, typer.Option(help="Only this trainer.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="Only archived jobs.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of lines.")] = 200,
     store: Store = DEFAULT,
     server: Server = None,
@@ -43,7 +44,7 @@ def list_(
     with open_results(store, server) as results:
         filters = RunFilter(job=job, state=state, task=task, network=network, trainer=trainer)
         if not filters.criteria():
-            jobs = results.store.jobs(limit=limit)
+            jobs = results.store.jobs(limit=limit, archived=archived)
             show([{**asdict(j), "state": j.state} for j in jobs] if as_json else tables.jobs(jobs), as_json)
             is_open = any(j.finished is None for j in jobs)
         else:
@@ -96,8 +97,8 @@ def logs(
 
 def _lines(news: JobUpdate) -> list[dict[str, Any]]:
     """Events and log lines as one list, sorted by time."""
-    lines = [{"time": e.time, "run": e.run, "kind": e.kind, "text": e.detail} for e in news.events]
-    lines += [{"time": at.time, "run": at.run, "kind": at.level, "text": at.message} for at in news.lines]
+    lines = [{"time": e.time, "run": e.run, "kind": e.kind, "text": e.detail, "by": e.actor} for e in news.events]
+    lines += [{"time": at.time, "run": at.run, "kind": at.level, "text": at.message, "by": ""} for at in news.lines]
     return sorted(lines, key=lambda line: float(line["time"] or 0.0))
 
 
@@ -106,7 +107,9 @@ def _text(line: dict[str, Any]) -> str:
 
     when = datetime.fromtimestamp(line["time"]).strftime("%Y-%m-%d %H:%M:%S")
     who = "job" if line["run"] is None else f"run {line['run']}"
-    return f"{when}  {who:<9} {line['kind']:<10} {escape_controls(line['text'])}".rstrip()
+    by = f"by {line['by']}" if line["by"] else ""
+    text = ", ".join(part for part in (by, line["text"]) if part)
+    return f"{when}  {who:<9} {line['kind']:<10} {escape_controls(text)}".rstrip()
 
 
 def cancel(

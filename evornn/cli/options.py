@@ -17,6 +17,7 @@ from evornn.errors import EvornnError
 if TYPE_CHECKING:
     from evornn.service.reading.results import Results
 
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}  # seconds
 DEFAULT = "sqlite:///evornn.db"
 Store = Annotated[
     str, typer.Option("--store", envvar="EVORNN_STORE", help="Database URL.", show_default="sqlite:///evornn.db")
@@ -71,6 +72,18 @@ def resolve_server(server: str | None) -> str | None:
     if store_named and server_named:
         raise EvornnError("--store and --server exclude each other: leave one out")
     return None if store_named else server
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Seconds of a duration such as 90d, 12h, 30m or 45s. Raises EvornnError.
+
+    >>> parse_duration("12h", "older")
+    43200.0
+    """
+    found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
+    if found is None:
+        raise EvornnError(f"--{option} {text}: give a number and a unit, such as 90d, 12h or 30m")
+    return float(found[1]) * UNITS[found[2]]
 
 
 def has_option(option: str) -> bool:

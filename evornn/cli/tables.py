@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from evornn.experiments.catalog import Entry
     from evornn.experiments.description import ArchitectureSummary
     from evornn.service.doctor import Finding
-    from evornn.store.records import StoredJob, StoredRun, Token
+    from evornn.store.records import Quota, StoredJob, StoredRun, Token
     from evornn.training.records import Result, Row
 
 COLOURS = {"succeeded": "green", "failed": "red", "running": "cyan", "cancelling": "yellow", "cancelled": "yellow"}
@@ -91,6 +92,16 @@ def tokens(records: Sequence[Token]) -> RenderableType:
         for t in records
     ]
     return table(columns, lines)
+
+
+def quotas(records: Sequence[Quota]) -> RenderableType:
+    """Quotas of owners, one row each."""
+    names = ("queued", "running", "priority", "upload_bytes")
+    lines = [
+        (one.owner or "all others", *("no limit" if (limit := getattr(one, n)) < 0 else f"{limit:,}" for n in names))
+        for one in records
+    ]
+    return table(("user", "queued runs", "at once", "priority", "upload bytes"), lines)
 
 
 def runs(records: Sequence[StoredRun]) -> RenderableType:
@@ -219,7 +230,11 @@ def _cell(value: Any) -> Text:
 
 
 def _validity(token: Token) -> str:
-    return "valid" if token.revoked is None else f"revoked {_time(token.revoked)}"
+    if token.revoked is not None:
+        return f"revoked {_time(token.revoked)}"
+    if token.expires is None:
+        return "valid"
+    return f"{'valid until' if token.expires > time.time() else 'expired'} {_time(token.expires)}"
 
 
 def _time(epoch: float) -> str:

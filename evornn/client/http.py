@@ -81,9 +81,9 @@ class HttpClient:
             more["headers"] = {"Content-Type": "application/json", **more.get("headers", {})}
         return self.read(kind, self._request("POST", path, idempotent, **more))
 
-    def delete(self, path: str) -> None:
-        """DELETE a resource."""
-        self._request("DELETE", path, False)
+    def delete(self, path: str) -> bytes:
+        """DELETE a resource. Returns the body of the response."""
+        return self._request("DELETE", path, False)
 
     def pages(
         self, kind: Any, path: str, size: int, most: int | None, /, by: str = "cursor", **parameters: Any

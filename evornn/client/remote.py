@@ -18,7 +18,7 @@ from evornn.service.wire import Curve, Job, Outcome, QueryTable, Secret
 from evornn.store.codec import FLOAT, unpack
 from evornn.store.filters import JobQuery, RunQuery, keywords_of
 from evornn.store.reads import check_page
-from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Worker
+from evornn.store.records import Event, JobId, LogLine, Quota, RunId, StoredJob, StoredRun, Token, Worker
 from evornn.store.tokens import SCOPES
 from evornn.training.records import Result, Row
 
@@ -117,9 +117,27 @@ class RemoteStore:
         tokens: list[Token] = self.http.get(list[Token], "/tokens")
         return tokens
 
-    def add_token(self, name: str, scopes: Iterable[str]) -> str:
-        scope = max(scopes, key=SCOPES.index)
-        secret: Secret = self.http.post(Secret, "/tokens", {"name": name, "scope": scope})
+    def delete(self, job: JobId) -> int:
+        answer: dict[str, int] = self.http.read(dict[str, int], self.http.delete(f"/jobs/{job}"))
+        return answer["runs"]
+
+    def archive(self, job: JobId, archived: bool = True) -> int:
+        params = {"restore": not archived}
+        answer: dict[str, int] = self.http.post(dict[str, int], f"/jobs/{job}/archive", params=params)
+        return answer["jobs"]
+
+    def set_quota(self, owner: str, limits: Mapping[str, int | None]) -> Quota:
+        quota: Quota = self.http.post(Quota, "/quotas", {"owner": owner, **limits}, idempotent=True)
+        return quota
+
+    def quotas(self) -> list[Quota]:
+        quotas: list[Quota] = self.http.get(list[Quota], "/quotas")
+        return quotas
+
+    def add_token(self, name: str, scopes: Iterable[str], lifetime: float | None = None) -> str:
+        body = {"name": name, "scope": max(scopes, key=SCOPES.index)}
+        more = {} if lifetime is None else {"lifetime": lifetime}
+        secret: Secret = self.http.post(Secret, "/tokens", {**body, **more})
         return secret.token
 
     def revoke_token(self, name: str) -> None:
@@ -171,6 +189,9 @@ class RemoteService:
         params = {"priority": priority}
         job = self.store.http.post(Job, "/jobs", dict(spec), idempotent=True, headers=headers, params=params)
         return int(job.id)
+
+    def cancel(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
+        return self.store.cancel(job=job, run=run)
 
     def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
         return self.store.resume(job=job, run=run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len
@@ -152,19 +153,14 @@ def plan(experiment: Experiment) -> list[RunPlan]:
     tasks, networks, trainers = (
         label_fragments(getattr(experiment, part)) for part in ("tasks", "networks", "trainers")
     )
-    combinations = [(s, t, n, m) for s in experiment.seed_list for t in tasks for n in networks for m in trainers]
-    return [
-        RunPlan(
-            t,
-            n,
-            m,
-            {"task": tasks[t], "network": networks[n], "trainer": trainers[m], **common_fragments(experiment)},
-            s,
-            as_dict(experiment.budget),
-            k,
-        )
-        for k, (s, t, n, m) in enumerate(combinations)
-    ]
+    common, budget = common_fragments(experiment), as_dict(experiment.budget)
+    fragments = {
+        (t, n, m): {"task": tasks[t], "network": networks[n], "trainer": trainers[m], **common}
+        for t, n, m in product(tasks, networks, trainers)
+    }
+    combinations = product(experiment.seed_list, fragments.items())
+    # The runs of a combination share their fragments: a hundred thousand seeds take little more memory than one.
+    return [RunPlan(t, n, m, part, seed, budget, k) for k, (seed, ((t, n, m), part)) in enumerate(combinations)]
 
 
 def common_fragments(experiment: Experiment) -> dict[str, Any]:

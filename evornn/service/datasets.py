@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from io import StringIO
@@ -27,19 +28,24 @@ class UploadedDataset:
     rows: int
 
 
-def save_upload(policy: SubmissionPolicy, name: str, content: bytes) -> UploadedDataset:
+Count = Callable[[str, int, Callable[[str], bool]], None]
+
+
+def save_upload(policy: SubmissionPolicy, name: str, content: bytes, count: Count | None = None) -> UploadedDataset:
     """Save an uploaded CSV file. The same content is saved once, and no file is ever overwritten.
 
     Args:
         policy: Names the folder.
         name: Name of the user's file.
         content: Bytes of the file.
+        count: Counts the file towards a quota, as `Store.count_upload` does, before it is saved; None: there is none.
 
     Returns:
         The name under which specs find the data set, and its size.
 
     Raises:
         EvornnError: The server accepts no data sets, or the file is too large or not a CSV file.
+        QuotaExceeded: There would be too much of one user.
     """
     if policy.data is None:
         raise EvornnError("this server accepts no data sets: its operator names their folder with --data")
@@ -48,8 +54,11 @@ def save_upload(policy: SubmissionPolicy, name: str, content: bytes) -> Uploaded
     columns, rows = _read(content)
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem).strip("-")[:LONGEST_NAME] or "data"
     kept = f"{stem}-{sha256(content).hexdigest()[:12]}.csv"
+    folder = policy.data
+    if count is not None:
+        count(kept, len(content), lambda known: known == kept or (folder / known).is_file())
     try:
-        _write(policy.data / kept, content)
+        _write(folder / kept, content)
     except OSError as error:
         raise EvornnError(f"the data set can't be saved ({error.strerror}): ask the server's operator") from None
     return UploadedDataset(kept, columns, rows)

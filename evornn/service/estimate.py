@@ -28,11 +28,9 @@ def estimate(expanded: ExpandedSpec, store: StoreInterface) -> Estimate:
     recent = store.runs(state="succeeded", order="-id", limit=RECENT)
     known = [run for run in recent if run.seconds and run.network_steps]
     steps = [int(plan.budget["steps"]) for plan in expanded.plans]
-    paces = [
-        _seconds_per_step(known, plan.fragments["task"].get("kind"), plan.fragments["network"].get("kind"))
-        for plan in expanded.plans
-    ]
-    seconds = sum(count * pace for count, pace in zip(steps, paces, strict=True) if pace) if known else None
+    pairs = [(plan.fragments["task"].get("kind"), plan.fragments["network"].get("kind")) for plan in expanded.plans]
+    paces = {pair: _seconds_per_step(known, *pair) for pair in set(pairs)}
+    seconds = sum(n * (paces[pair] or 0.0) for n, pair in zip(steps, pairs, strict=True)) if known else None
     sizes = [facts.parameters for facts in expanded.facts]
     return Estimate(len(expanded.plans), (min(sizes), max(sizes)), sum(steps), seconds)
 

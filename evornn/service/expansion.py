@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from evornn.errors import EvornnError, short_repr
@@ -28,8 +30,28 @@ class ExpandedSpec:
 
 def expand(data: Mapping[str, Any], policy: SubmissionPolicy | None) -> ExpandedSpec:
     """Expand a spec into runs and check each of them. Without a policy, it may name any file and code here."""
+    plans, start_from = plan_spec(data, policy)
+    return ExpandedSpec(plans, check_distinct(plans, partial(check_allowed, policy=policy)), start_from)
+
+
+def plan_spec(data: Mapping[str, Any], policy: SubmissionPolicy | None) -> tuple[list[RunPlan], StartFrom | None]:
+    """Expand a spec into runs that have not been checked yet. Raises EvornnError."""
     spec = parse_spec(data, own_code=True if policy is None else policy.allowed_code)
-    return validate_plans(plan(spec), spec.start_from, policy)
+    plans = plan(spec)
+    return plans if policy is None else policy.apply(plans), spec.start_from
+
+
+def check_allowed(plans: list[RunPlan], policy: SubmissionPolicy | None) -> list[RunFacts]:
+    """Check runs to which the policy has been applied. Raises EvornnError, which doesn't name the policy's folder."""
+    with nullcontext() if policy is None else policy.hide_folder():
+        return check_plans(plans)
+
+
+def check_distinct(plans: list[RunPlan], check: Callable[[list[RunPlan]], list[RunFacts]]) -> list[RunFacts]:
+    """Check each combination of task, network and trainer once, for any number of seeds. Raises EvornnError."""
+    distinct = {id(plan.fragments): plan for plan in plans}
+    facts = dict(zip(distinct, check(list(distinct.values())), strict=True))
+    return [facts[id(plan.fragments)] for plan in plans]
 
 
 def validate_plans(plans: list[RunPlan], start_from: StartFrom | None, policy: SubmissionPolicy | None) -> ExpandedSpec:
@@ -46,11 +68,8 @@ def validate_plans(plans: list[RunPlan], start_from: StartFrom | None, policy: S
     Raises:
         EvornnError: A run can't be computed, or names what the policy doesn't allow.
     """
-    if policy is None:
-        return ExpandedSpec(plans, check_plans(plans), start_from)
-    allowed = policy.apply(plans)
-    with policy.hide_folder():
-        return ExpandedSpec(allowed, check_plans(allowed), start_from)
+    allowed = plans if policy is None else policy.apply(plans)
+    return ExpandedSpec(allowed, check_distinct(allowed, partial(check_allowed, policy=policy)), start_from)
 
 
 def enqueue(
@@ -62,6 +81,7 @@ def enqueue(
     experiment: str | None = None,
     owner: str = "",
     priority: int = 0,
+    limited: bool = True,
 ) -> JobId:
     """Submit checked runs.
 
@@ -73,6 +93,7 @@ def enqueue(
         experiment: Name of the experiment; default: the spec's name.
         owner: User of the job.
         priority: Runs with a larger one are claimed first.
+        limited: Whether the owner's quota holds.
 
     Returns:
         Number of the job.
@@ -86,7 +107,9 @@ def enqueue(
         _check_start(store, expanded.start_from.run, expanded)
     store.keep_evaluation_data({str(facts.identity.data): facts.evaluation for facts in expanded.facts})
     runs = [_new_run(plan, facts) for plan, facts in zip(expanded.plans, expanded.facts, strict=True)]
-    return store.submit(dict(spec), runs, idempotency_key, experiment=experiment, owner=owner, priority=priority)
+    return store.submit(
+        dict(spec), runs, idempotency_key, experiment=experiment, owner=owner, priority=priority, limited=limited
+    )
 
 
 def _new_run(plan: RunPlan, facts: RunFacts) -> NewRun:

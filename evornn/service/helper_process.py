@@ -7,22 +7,17 @@ import logging
 import resource
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from threading import BoundedSemaphore, Lock
 from typing import Any, TypeVar
 
 from evornn.errors import EvornnError
 from evornn.service.child_process import ChildProcess, Supervisor
+from evornn.service.turns import ServerBusy, Turns
 
 T = TypeVar("T")
 MEMORY = 4 * 2**30  # bytes of data in the helper, at most
 SECONDS = 60.0  # for one call
 START = 60.0  # further seconds for the first call, which imports
-MAX_PENDING = 16  # calls at once; further ones are refused as busy
 log = logging.getLogger(__name__)
-
-
-class ServerBusy(EvornnError):
-    """Too many calls are pending."""
 
 
 class HelperProcess:
@@ -37,20 +32,28 @@ class HelperProcess:
 
     def __init__(self, memory: int = MEMORY, seconds: float = SECONDS) -> None:
         self.memory, self.seconds = memory, seconds
-        self._lock, self._slots = Lock(), BoundedSemaphore(MAX_PENDING)
+        self._turns = Turns()
         self._supervisor = Supervisor(lambda: ChildProcess(_serve, self.memory))
         self._closed = False
 
-    def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call `function(*arguments)`. Raises its EvornnError, or one that says that it took too much time or memory.
-        Raises ServerBusy if too many calls are pending."""
-        if not self._slots.acquire(blocking=False):
-            raise ServerBusy("the server is busy with other specs and comparisons: try again in a few seconds")
-        try:
-            with self._lock:
-                answer, error = self._exchange(function, arguments)
-        finally:
-            self._slots.release()
+    def call(self, function: Callable[..., T], *arguments: Any, user: str = "") -> T:
+        """Call a function in the process.
+
+        Args:
+            function: The function.
+            arguments: Its arguments.
+            user: On whose behalf; users take turns.
+
+        Returns:
+            Its result.
+
+        Raises:
+            EvornnError: The function raised it, or took too much time or memory.
+            ServerBusy: Too many calls are pending.
+            UserBusy: Too many of this user are.
+        """
+        with self._turns.turn(user):
+            answer, error = self._exchange(function, arguments)
         if error is not None:
             raise error
         result: T = answer
@@ -61,7 +64,7 @@ class HelperProcess:
         self._closed = True
         if (child := self._supervisor.child) is not None:
             child.kill()  # a call that waits for it then releases the lock
-        with self._lock:
+        with self._turns.turn("", limited=False):
             self._supervisor.discard()
 
     def _exchange(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[Any, EvornnError | None]:
@@ -73,19 +76,26 @@ class HelperProcess:
             if pipe.poll(patience):
                 reply: tuple[Any, EvornnError | None] = pipe.recv()
                 return reply
-            problem = f"took longer than {self.seconds:g} s"
+            error = too_long(self.seconds)
         except (EOFError, OSError):
-            problem = "needs too much memory"
+            error = _too_much("needs too much memory")
         self._supervisor.discard()
-        return None, EvornnError(
-            f"this {problem} on the server: make it smaller, or run it on your machine, evornn run"
-        )
+        return None, error
 
     def _ensure_pipe(self) -> tuple[Connection, float]:
         """The pipe to a living process, and the seconds for one call."""
         before, child = self._supervisor.child, self._supervisor.ensure()
         assert child is not None  # the supervisor makes no pauses
         return child.pipe, self.seconds + START * (child is not before)
+
+
+def too_long(seconds: float) -> EvornnError:
+    """The error for something that took longer than this."""
+    return _too_much(f"took longer than {seconds:g} s")
+
+
+def _too_much(problem: str) -> EvornnError:
+    return EvornnError(f"this {problem} on the server: make it smaller, or run it on your machine, evornn run")
 
 
 def _serve(pipe: Connection, memory: int) -> None:

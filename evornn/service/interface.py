@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evornn.store.filters import JobQuery, RunQuery, keywords_of
-from evornn.store.records import Event, JobId, LogLine, RunId, StoredJob, StoredRun, Token, Worker
+from evornn.store.records import Event, JobId, LogLine, Quota, RunId, StoredJob, StoredRun, Token, Worker
 
 if TYPE_CHECKING:
     from evornn.arrays import Genome
@@ -104,8 +104,46 @@ class StoreInterface(Protocol):
         """Queue the failed, cancelled and abandoned runs of a job, or one run, to resume from their checkpoints.
         Returns how many are queued. Raises NotFound."""
 
-    def add_token(self, name: str, scopes: Iterable[str]) -> str:
-        """Create an access token and return its secret. Raises Conflict if the name is taken."""
+    def delete(self, job: JobId) -> int:
+        """Delete a job of which no run is open, with all its data. Returns how many runs it had. Raises NotFound;
+        Conflict while a run is open."""
+
+    def archive(self, job: JobId, archived: bool = True) -> int:
+        """Take a job of which no run is open out of the lists, or put it back. Returns 1, or 0 if that is so already.
+        Raises NotFound; Conflict while a run is open."""
+
+    def set_quota(self, owner: str, limits: Mapping[str, int | None]) -> Quota:
+        """Set limits of an owner.
+
+        Args:
+            owner: The owner; "": all who have no limit of their own.
+            limits: New values of some limits; -1: no limit; None: as for all.
+
+        Returns:
+            All limits that hold for the owner from now on.
+
+        Raises:
+            UnknownName: There is no such limit.
+            StoreError: A value is no limit.
+        """
+
+    def quotas(self) -> list[Quota]:
+        """The limits of all, and those of owners who have their own, as they hold."""
+
+    def add_token(self, name: str, scopes: Iterable[str], lifetime: float | None = None) -> str:
+        """Create an access token.
+
+        Args:
+            name: Name of the token, unique.
+            scopes: One or more of read, submit and admin.
+            lifetime: Seconds after which it expires; None: never.
+
+        Returns:
+            Its secret.
+
+        Raises:
+            Conflict: The name is taken.
+        """
 
     def tokens(self) -> list[Token]:
         """All tokens, including revoked ones, oldest first."""
@@ -139,6 +177,9 @@ class ServiceInterface(Protocol):
             EvornnError: The spec is wrong.
             Conflict: The key was used for another spec.
         """
+
+    def cancel(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
+        """Cancel the runs of a job, or one run. Returns how many. Raises NotFound."""
 
     def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
         """Queue the failed, cancelled and abandoned runs of a job, or one run, to resume from their checkpoints, if

@@ -26,10 +26,12 @@ class SubmissionPolicy:
 
     def apply(self, plans: list[RunPlan]) -> list[RunPlan]:
         """Resolve the files of runs to paths of this machine. Raises EvornnError for one that may not be read."""
-        return [
-            replace(plan, fragments={**plan.fragments, "task": self._resolve_task(plan.fragments["task"])})
-            for plan in plans
-        ]
+        resolved: dict[int, dict[str, Any]] = {}  # what runs share, they share afterwards
+        for plan in plans:
+            parts = plan.fragments
+            if id(parts) not in resolved:
+                resolved[id(parts)] = {**parts, "task": self._resolve_task(parts["task"])}
+        return [replace(plan, fragments=resolved[id(plan.fragments)]) for plan in plans]
 
     def _resolve_task(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
         code, given = CODE_SETTINGS.get(str(task.get("kind")), ("", ""))

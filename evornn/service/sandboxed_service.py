@@ -2,47 +2,80 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from evornn.service.expansion import ExpandedSpec, expand
-from evornn.service.helper_process import HelperProcess
+from evornn.experiments.execute import RunFacts
+from evornn.experiments.spec import RunPlan
+from evornn.service.expansion import ExpandedSpec, check_allowed, check_distinct, plan_spec
+from evornn.service.helper_process import HelperProcess, too_long
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.service import Service
 from evornn.service.tuning.session import TuningSessions
 from evornn.service.tuning.step import TuningStep
 from evornn.store.store import Store, open_store
+from evornn.tasks.core.task import EvaluationData
 
 P = ParamSpec("P")
 T = TypeVar("T")
+PORTION_SECONDS = 0.5  # of the helper, about, until others have their turn
 
 
 class SandboxedService(Service):
     """A service that computes in a helper process, and whose specs are bound to a policy."""
 
-    def __init__(self, store: Store, helper: HelperProcess, policy: SubmissionPolicy, owner: str = "") -> None:
-        super().__init__(store, policy, owner)
+    def __init__(
+        self, store: Store, helper: HelperProcess, policy: SubmissionPolicy, owner: str = "", limited: bool = True
+    ) -> None:
+        super().__init__(store, policy, owner, limited)
         self.helper = helper
 
-    def for_owner(self, owner: str) -> SandboxedService:
-        """The same service for another user."""
-        return SandboxedService(self.store, self.helper, self.policy or SubmissionPolicy(), owner)
+    def for_owner(self, owner: str, limited: bool = True) -> SandboxedService:
+        """The same service for another user, who is bound to a quota if `limited`."""
+        return SandboxedService(self.store, self.helper, self.policy or SubmissionPolicy(), owner, limited)
 
     def expand(self, spec: Mapping[str, Any]) -> ExpandedSpec:
-        return self.helper.call(expand, dict(spec), self.policy or SubmissionPolicy())
+        plans, start_from = self.helper.call(plan_spec, dict(spec), self.policy or SubmissionPolicy(), user=self.owner)
+        return ExpandedSpec(plans, check_distinct(plans, self._check_in_portions), start_from)
+
+    def _check_in_portions(self, plans: list[RunPlan]) -> list[RunFacts]:
+        """Check the runs of a spec, with the calls of other users in between. Raises EvornnError, also where all
+        portions together take longer than one call may."""
+        facts: list[RunFacts] = []
+        known: dict[str | None, EvaluationData] = {}  # each portion comes with a copy of what its runs share
+        size, spent = 1, 0.0
+        while len(facts) < len(plans):
+            portion = plans[len(facts) : len(facts) + size]
+            more, seconds = self.helper.call(_check_timed, portion, self.policy, user=self.owner)
+            facts += [replace(f, evaluation=known.setdefault(f.identity.data, f.evaluation)) for f in more]
+            spent += seconds
+            if spent > self.helper.seconds:
+                raise too_long(self.helper.seconds)
+            size = max(1, min(4 * size, int(size * PORTION_SECONDS / max(seconds, 1e-3))))
+        return facts
 
     def tune(self, spec: Mapping[str, Any]) -> TuningStep:
-        return self.helper.call(_step, self._url, dict(spec), self.policy or SubmissionPolicy(), self.owner)
+        return self.helper.call(
+            _step, self._url, dict(spec), self.policy or SubmissionPolicy(), self.owner, user=self.owner
+        )
 
     def call(self, function: Callable[Concatenate[Store, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         with (self.policy or SubmissionPolicy()).hide_folder():
-            result: T = self.helper.call(_on_store, function, self._url, arguments, keywords)
+            result: T = self.helper.call(_on_store, function, self._url, arguments, keywords, user=self.owner)
         return result
 
     @property
     def _url(self) -> str:
         return self.store.url.render_as_string(hide_password=False)
+
+
+def _check_timed(plans: list[RunPlan], policy: SubmissionPolicy | None) -> tuple[list[RunFacts], float]:
+    """Facts of runs, and the seconds that it took."""
+    start = time.perf_counter()
+    return check_allowed(plans, policy), time.perf_counter() - start
 
 
 def _on_store(function: Callable[..., T], url: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> T:

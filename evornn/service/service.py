@@ -6,8 +6,10 @@ The store's own methods (jobs, runs, curves, events, cancel, …) are those of `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from evornn.service.datasets import UploadedDataset, save_upload
 from evornn.service.expansion import ExpandedSpec, enqueue, expand
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.reading.comparison_data import ComparisonData, resolve_job, unique_run_ids
@@ -16,6 +18,7 @@ from evornn.service.reading.figures import ComparisonFigures, NetworkFigures, dr
 from evornn.service.reading.saved_network import Design, design_of
 from evornn.service.tuning.session import TuningSessions
 from evornn.service.tuning.step import TuningStep
+from evornn.store.actors import local_actor
 from evornn.store.records import JobId, RunId
 from evornn.store.store import Store
 
@@ -34,10 +37,13 @@ class Service:
         store: The store.
         policy: What specs may name; None: anything.
         owner: User of the jobs.
+        limited: Whether the owner's quota holds.
     """
 
-    def __init__(self, store: Store, policy: SubmissionPolicy | None = None, owner: str = "") -> None:
-        self.store, self.policy, self.owner = store, policy, owner
+    def __init__(
+        self, store: Store, policy: SubmissionPolicy | None = None, owner: str = "", limited: bool = True
+    ) -> None:
+        self.store, self.policy, self.owner, self.limited = store, policy, owner, limited
         self._sessions = TuningSessions(store)
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
@@ -54,9 +60,12 @@ class Service:
         Raises:
             EvornnError: The spec is wrong.
             Conflict: The key was used for another spec.
+            QuotaExceeded: The owner has too many queued runs, or may not use this priority.
         """
         expanded = self.expand(spec)
-        return enqueue(self.store, spec, expanded, idempotency_key, owner=self.owner, priority=priority)
+        return enqueue(
+            self.store, spec, expanded, idempotency_key, owner=self.owner, priority=priority, limited=self.limited
+        )
 
     def tune(self, spec: Mapping[str, Any]) -> TuningStep:
         """The next job of the tuning of a spec with ranges. Raises EvornnError."""
@@ -67,16 +76,34 @@ class Service:
         EvornnError."""
         return expand(spec, self.policy)
 
+    @property
+    def actor(self) -> str:
+        """Who does what this service does: its owner, or the user of this process."""
+        return self.owner or local_actor()
+
+    @property
+    def _is_limited(self) -> bool:
+        return self.limited and self.owner != ""
+
+    def cancel(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
+        """Cancel the runs of a job, or one run. Returns how many. Raises NotFound."""
+        return self.store.cancel(job, run=run, actor=self.actor)
+
     def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
         """Queue the failed, cancelled and abandoned runs of a job, or one run. Raises NotFound; EvornnError if their
         data have changed."""
         self.call(check_unchanged, job, run, RESUMABLE)
-        return self.store.resume(job, run=run)
+        return self.store.resume(job, run=run, actor=self.actor, limited=self._is_limited)
 
     def retry(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
         """Queue the failed runs of a job, or one run, to start over. Raises the same as `resume`."""
         self.call(check_unchanged, job, run, ("failed",))
-        return self.store.retry(job, run=run)
+        return self.store.retry(job, run=run, actor=self.actor, limited=self._is_limited)
+
+    def save_upload(self, name: str, content: bytes) -> UploadedDataset:
+        """Save a CSV file that the owner has uploaded. Raises the same as `datasets.save_upload`."""
+        count = partial(self.store.count_upload, self.owner) if self._is_limited else None
+        return save_upload(self.policy or SubmissionPolicy(), name, content, count)
 
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
         """Compare the runs of a job, by default of the newest one; or `runs`. Raises NotFound, EvornnError."""

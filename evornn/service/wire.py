@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, RootModel
 
 from evornn.errors import EvornnError, UnknownName
 from evornn.settings import BadSetting
-from evornn.store.errors import Conflict, NotFound, StoreError, Unreachable
+from evornn.store.errors import Conflict, NotFound, QuotaExceeded, StoreError, Unreachable
 from evornn.store.records import StoredJob
 from evornn.training.records import Result, Row
 
@@ -75,6 +75,7 @@ class Job:
     created: float
     finished: float | None
     counts: dict[str, int]
+    archived: float | None
     state: str
 
 
@@ -112,6 +113,7 @@ KINDS: dict[str, type[EvornnError]] = {  # last part of a problem's `type` → e
     "not-found": NotFound,
     "conflict": Conflict,
     "unreachable": Unreachable,
+    "quota": QuotaExceeded,
     "store": StoreError,
     "unknown-name": UnknownName,
     "bad-setting": BadSetting,

@@ -18,6 +18,7 @@ from evornn.errors import EvornnError
 from evornn.store.errors import StoreError, Unstorable
 from evornn.training.records import check_size
 
+_quote = json.encoder.encode_basestring_ascii
 FLOAT = "$float"  # {"$float": "nan"} stands for a number that JSON can't express
 
 
@@ -75,6 +76,34 @@ def merge_non_finite(values: Mapping[str, Any], non_finite: Mapping[str, str] | 
     return {**values, **{name: float(text) for name, text in (non_finite or {}).items() if name in values}}
 
 
+class JsonText(str):
+    """Plain data that is canonical JSON already, of `dumps` or `SharedEncoder`."""
+
+
+class SharedEncoder:
+    """`dumps` for many values that share parts, such as the runs of a spec: each shared mapping is encoded once."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._known: dict[int, tuple[Any, JsonText]] = {}  # by identity, with the value itself, which keeps it
+
+    def dumps(self, value: Any) -> JsonText:
+        """The same text as `dumps`."""
+        if not isinstance(value, dict):
+            return JsonText(_quote(value) if type(value) is str else value if type(value) is int else dumps(value))
+        known = self._known.get(id(value))
+        if known is None:
+            if len(self._known) >= self._most:
+                self._known.clear()
+            items = sorted((_escape_key(key), item) for key, item in value.items())
+            known = (
+                value,
+                JsonText("{" + ",".join(f"{_quote(key)}:{self.dumps(item)}" for key, item in items) + "}"),
+            )
+            self._known[id(value)] = known
+        return known[1]
+
+
 class Json(TypeDecorator[Any]):
     """Plain data in a text column; None is NULL. The same on every database."""
 
@@ -83,7 +112,7 @@ class Json(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """To the database."""
-        return None if value is None else dumps(value)
+        return value if value is None or isinstance(value, JsonText) else dumps(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """From the database."""

@@ -90,6 +90,14 @@ class Conflict(StoreError):
     """An idempotency key was used before for another request, or a name is taken."""
 
 
+class QuotaExceeded(StoreError):
+    """The owner has reached one of its limits."""
+
+
+class PriorityRefused(QuotaExceeded):
+    """The priority is higher than the owner may use."""
+
+
 class Fenced(StoreError):
     """A write under a lease that has expired or belongs to another worker. Nothing was written; drop this attempt."""
 

@@ -27,6 +27,7 @@ class RunFilter:
     task: str | None = None
     network: str | None = None
     trainer: str | None = None
+    archived: bool | None = None  # only runs of archived jobs, or only others
 
     def criteria(self) -> dict[str, Any]:
         """The given values, by name."""
@@ -53,6 +54,7 @@ class JobFilter:
     state: str | None = None
     experiment: str | None = None
     owner: str | None = None
+    archived: bool = False  # only archived ones; else only others
 
     def criteria(self) -> dict[str, Any]:
         """The given values, by name."""

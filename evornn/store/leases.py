@@ -4,33 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Double,
     Integer,
-    bindparam,
     delete,
-    func,
     insert,
-    or_,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from evornn.store import progress
+from evornn.store.claims import claim_run
 from evornn.store.codec import pack, split_non_finite
 from evornn.store.database import Database, savepoint
 from evornn.store.errors import Diverged, StoreError, Unstorable, is_of_memory, is_of_values, retry_transaction
 from evornn.store.reads import checkpoint_of, run_of
 from evornn.store.records import Claim, JobId, LogLine, Machine, Reply, Report, RunId
-from evornn.store.schema import champions, checkpoints, events, gpus, logs, now, runs, workers
+from evornn.store.schema import champions, checkpoints, events, logs, now, runs, workers
 from evornn.store.transitions import OPEN, expire_leases, fence, fence_all, fenced_error, release_leases, transition
 from evornn.tasks.core.forecast_errors import ForecastErrors, average
 from evornn.training.records import Checkpoint, Result, Row
@@ -46,14 +41,15 @@ class LeaseMixin(Database):
     def claim(
         self, owner: str, lease_seconds: float = 30.0, job: JobId | None = None, gpu: bool | None = None
     ) -> Claim | None:
-        """Claim the next run of the queue: highest priority first, then oldest.
+        """Claim the next run: of the highest priority, of the owner who has the fewest at work, the oldest.
 
-        A run whose lease has expired is in the queue again. A run that failed is not due until its pause is over.
+        A run whose lease has expired is in the queue again. A run that failed is not due until its pause is over. An
+        owner with as many runs at work as its quota allows waits.
 
         Args:
             owner: Identity of the caller, see `service/dispatch/process_identity.py`.
             lease_seconds: Length of the lease; each `record` renews it for as long.
-            job: Claim only from this job.
+            job: Claim only from this job, whoever owns it.
             gpu: True: only runs that need a GPU; False: only runs that need none; None: any.
 
         Returns:
@@ -62,10 +58,9 @@ class LeaseMixin(Database):
         """
         with self.write_transaction() as connection:
             # In the same transaction as the claim: a dead worker's run is requeued and can be claimed right here.
-            expire_leases(connection)
-            values = {"owner": owner, "length": lease_seconds, **({} if job is None else {"job": job})}
-            statement = _claim_statement(job is not None, gpu)
-            while (run := connection.execute(statement, values).scalar_one_or_none()) is not None:
+            expire_leases(connection, owner)
+            lease = {"holder": owner, "length": lease_seconds}
+            while (run := claim_run(connection, lease, job, gpu)) is not None:
                 try:
                     with savepoint(connection):  # a run that can't be read leaves the others in the queue
                         return _make_claim(connection, run, owner)
@@ -220,35 +215,9 @@ class LeaseMixin(Database):
             return sorted(connection.scalars(live.distinct()))
 
 
-@cache  # building the statement costs more than running it
-def _claim_statement(of_job: bool, gpu: bool | None) -> ReturningUpdate[int]:
-    """Claim the first run that is due. Parameters: owner, length (of the lease in seconds), job where `of_job`.
-
-    UPDATE runs SET state = 'running', lease = lease + 1, lease_owner = :owner, lease_until = now + :length, …
-    WHERE id = (SELECT id FROM runs WHERE state = 'queued' AND (not_before IS NULL OR not_before <= now)
-                ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-    RETURNING id
-    """
-    which: list[ColumnElement[bool]] = [runs.c.job_id == bindparam("job")] if of_job else []
-    if gpu is not None:
-        which.append(gpus(runs.c.fragments) > 0 if gpu else gpus(runs.c.fragments) == 0)
-    due = or_(runs.c.not_before.is_(None), runs.c.not_before <= now())
-    queued = select(runs.c.id).where(runs.c.state == "queued", due, *which)
-    # SKIP LOCKED: dispatchers that claim at the same time get different runs instead of waiting for each other. SQLite
-    # ignores it and needs none: its writers come one after the other.
-    first = (
-        queued.order_by(runs.c.priority.desc(), runs.c.id).limit(1).with_for_update(skip_locked=True, key_share=True)
-    )
-    # The larger number fences off all earlier holders of the run.
-    lease = {"lease": runs.c.lease + 1, "lease_owner": bindparam("owner"), "lease_seconds": bindparam("length")}
-    times = {"lease_until": now() + bindparam("length"), "started": func.coalesce(runs.c.started, now())}
-    change = {"state": "running", "not_before": None, **lease, **times}
-    return update(runs).where(runs.c.id == first.scalar_subquery()).values(**change).returning(runs.c.id)
-
-
 def _make_claim(connection: Connection, run: RunId, owner: str) -> Claim:
     record = run_of(connection, run)
-    note = {"job_id": record.job, "run_id": run, "kind": "claimed", "detail": f"by {owner}, lease {record.lease}"}
+    note = {"job_id": record.job, "run_id": run, "kind": "claimed", "detail": f"lease {record.lease}", "actor": owner}
     connection.execute(insert(events).values(**note))
     _upsert_worker(connection, owner, {}, claims=1)
     return Claim(record, record.lease, checkpoint_of(connection, run))

@@ -19,6 +19,7 @@ from evornn.store.records import Event, JobId, LogLine, Machine, RunId, StoredJo
 from evornn.store.schema import STATES, champions, checkpoints, events, experiments, jobs, logs, runs, specs, workers
 from evornn.training.records import Checkpoint, Result, Row
 
+MOST_NEWS = 10_000  # events and log lines that are looked at in one go
 _RUN_FIELDS = [field.name for field in fields(StoredRun)]
 _RUN_COLUMNS: dict[str, Column[Any]] = {
     **{column.name: column for column in runs.c if column.name in _RUN_FIELDS},
@@ -46,7 +47,8 @@ class ReadMixin(Database):
     def spec(self, job: JobId) -> dict[str, Any]:
         """The spec that was submitted. Raises NotFound."""
         with self.read_transaction() as connection:
-            rows = connection.scalars(select(specs.c.data).join(jobs).where(jobs.c.id == job)).all()
+            chosen = select(specs.c.data).join(jobs).where(jobs.c.id == job, jobs.c.phase == "complete")
+            rows = connection.scalars(chosen).all()
         return dict(_first(rows, "job", job))
 
     @keywords_of(RunQuery)
@@ -55,11 +57,12 @@ class ReadMixin(Database):
         order than "id"."""
         check_page(query)
         matching, sorting = [*_run_conditions(query), *_after(query.after)], _order(query.order)
-        if query.limit is not None or query.offset:
-            # Sort and cut ids first: sorting whole rows takes nine times as long where 200,000 match.
-            page = _select_ids(query.order).where(*matching).order_by(*sorting)
-            matching = [runs.c.id.in_(page.limit(query.limit).offset(query.offset or None))]
         with self.read_transaction() as connection:
+            matching += _seen(connection, query.archived)
+            if query.limit is not None or query.offset:
+                # Sort and cut ids first: sorting whole rows takes nine times as long where 200,000 match.
+                page = _select_ids(query.order).where(*matching).order_by(*sorting)
+                matching = [runs.c.id.in_(page.limit(query.limit).offset(query.offset or None))]
             chosen = _select_runs().where(*matching).order_by(*sorting)
             return [_run_from_row(row) for row in connection.execute(chosen).mappings()]
 
@@ -77,7 +80,7 @@ class ReadMixin(Database):
         """How many runs match. Raises UnknownName for an unknown state."""
         counted = select(func.count()).select_from(runs).where(*_run_conditions(filters))
         with self.read_transaction() as connection:
-            return int(connection.execute(counted).scalar_one())
+            return int(connection.execute(counted.where(*_seen(connection, filters.archived))).scalar_one())
 
     def run(self, run: RunId) -> StoredRun:
         """One run. Raises NotFound."""
@@ -128,8 +131,9 @@ class ReadMixin(Database):
         """
         filters = {events.c.job_id: job, events.c.run_id: run}
         chosen = [events.c.id > after, *(column == value for column, value in filters.items() if value is not None)]
-        columns = [events.c.id, events.c.time, events.c.job_id, events.c.run_id, events.c.kind, events.c.detail]
+        names = ("id", "time", "job_id", "run_id", "kind", "detail", "actor")
         with self.read_transaction() as connection:
+            columns = [events.c[name] for name in names]
             rows = connection.execute(select(*columns).where(*chosen).order_by(events.c.id).limit(limit))
             return [Event(*row) for row in rows]
 
@@ -151,6 +155,26 @@ class ReadMixin(Database):
         with self.read_transaction() as connection:
             rows = connection.execute(select(*columns).where(*chosen).order_by(logs.c.id).limit(limit))
             return [LogLine(*row) for row in rows]
+
+    def news(self, after: tuple[int, int] | None) -> tuple[tuple[int, int], set[JobId]]:
+        """Jobs with new events or log lines.
+
+        Args:
+            after: Numbers of the event and of the log line after which they are new; None: nothing is.
+
+        Returns:
+            The numbers to ask with the next time, and the jobs.
+        """
+        with self.read_transaction() as connection:
+            if after is None:
+                first = select(func.max(events.c.id)), select(func.max(logs.c.id))
+                return (connection.scalar(first[0]) or 0, connection.scalar(first[1]) or 0), set()
+            chosen = select(events.c.id, events.c.job_id).where(events.c.id > after[0])
+            told = connection.execute(chosen.order_by(events.c.id).limit(MOST_NEWS)).all()
+            lines = select(logs.c.id, runs.c.job_id).join(runs).where(logs.c.id > after[1])
+            said = connection.execute(lines.order_by(logs.c.id).limit(MOST_NEWS)).all()
+        position = told[-1].id if told else after[0], said[-1].id if said else after[1]
+        return position, {row.job_id for row in (*told, *said)}
 
     def workers(self) -> list[Worker]:
         """All owners of claims so far, latest heartbeat first."""
@@ -175,7 +199,8 @@ def checkpoint_of(connection: Connection, run: RunId) -> Checkpoint | None:
 
 def _select_runs() -> Select[Any]:
     joined = runs.join(jobs).join(experiments)
-    return select(runs, runs.c.job_id.label("job"), experiments.c.name.label("experiment")).select_from(joined)
+    chosen = select(runs, runs.c.job_id.label("job"), experiments.c.name.label("experiment")).select_from(joined)
+    return chosen.where(jobs.c.phase == "complete")
 
 
 def _select_ids(order: str) -> Select[Any]:
@@ -195,9 +220,29 @@ def check_page(query: RunQuery) -> None:
         raise StoreError(f"pages in the order {query.order!r} go by offset: `after` needs the order 'id'")
 
 
+def _seen(connection: Connection, archived: bool | None) -> list[ColumnElement[bool]]:
+    """Only runs of complete jobs, and of archived ones or of others. A condition is left out where it would hold for
+    all runs, nearly always: it would cost an index."""
+    unseen, hidden = (_jobs_where(which) for which in (jobs.c.phase != "complete", jobs.c.archived.is_not(None)))
+    found: list[ColumnElement[bool]] = [runs.c.job_id.not_in(unseen)] if _any(connection, unseen) else []
+    if archived:
+        found.append(runs.c.job_id.in_(hidden))
+    elif archived is False and _any(connection, hidden):
+        found.append(runs.c.job_id.not_in(hidden))
+    return found
+
+
+def _any(connection: Connection, chosen: Select[Any]) -> bool:
+    return connection.execute(chosen.limit(1)).first() is not None
+
+
+def _jobs_where(which: ColumnElement[bool]) -> Select[Any]:
+    return select(jobs.c.id).where(which)
+
+
 def _run_conditions(filters: RunFilter) -> list[ColumnElement[bool]]:
     _check_state(filters.state)
-    return [_run_condition(name, value) for name, value in filters.criteria().items()]
+    return [_run_condition(name, value) for name, value in filters.criteria().items() if name != "archived"]
 
 
 def _run_condition(name: str, value: Any) -> ColumnElement[bool]:
@@ -215,6 +260,8 @@ def _job_conditions(filters: JobFilter) -> list[ColumnElement[bool]]:
 def _job_condition(name: str, value: Any) -> ColumnElement[bool]:
     if name == "state":
         return _in_state(value)
+    if name == "archived":
+        return jobs.c.archived.is_not(None) if value else jobs.c.archived.is_(None)
     condition: ColumnElement[bool] = (experiments.c.name if name == "experiment" else jobs.c[name]) == value
     return condition
 
@@ -234,8 +281,9 @@ def _order(order: str) -> list[ColumnElement[Any]]:
 
 
 def _read_jobs(connection: Connection, limit: int | None, *which: ColumnElement[bool]) -> list[StoredJob]:
-    columns = [jobs.c.id, experiments.c.name, jobs.c.spec_id, jobs.c.owner, jobs.c.created]
-    chosen = select(*columns).join(experiments).where(*which).order_by(jobs.c.id.desc()).limit(limit)
+    columns = [jobs.c.id, experiments.c.name, jobs.c.spec_id, jobs.c.owner, jobs.c.created, jobs.c.archived]
+    chosen = select(*columns).join(experiments).where(jobs.c.phase == "complete", *which)
+    chosen = chosen.order_by(jobs.c.id.desc()).limit(limit)
     known = connection.execute(chosen).all()
     by_state = select(runs.c.job_id, runs.c.state, func.count(), func.max(runs.c.finished))
     counts: dict[JobId, dict[str, int]] = {}
@@ -246,9 +294,10 @@ def _read_jobs(connection: Connection, limit: int | None, *which: ColumnElement[
             counts.setdefault(job, {})[state] = count
             ends.setdefault(job, []).append(end)
     finished = {job: max(e for e in end if e) if all(end) else None for job, end in ends.items()}
+    about = [(row.id, row.name, row.spec_id, row.owner, row.created) for row in known]
     return [
-        StoredJob(row.id, row.name, row.spec_id, row.owner, row.created, finished.get(row.id), counts.get(row.id, {}))
-        for row in known
+        StoredJob(*facts, finished=finished.get(row.id), counts=counts.get(row.id, {}), archived=row.archived)
+        for facts, row in zip(about, known, strict=True)
     ]
 
 

@@ -90,6 +90,7 @@ class StoredJob:
     created: float
     finished: float | None  # when the last run ended; None while any is open
     counts: dict[str, int] = field(default_factory=dict)  # state → runs; states without runs are left out
+    archived: float | None = None  # when it was taken out of the lists; None: it is there
 
     @property
     def state(self) -> str:
@@ -150,6 +151,9 @@ class Event:
     run: RunId | None
     kind: str
     detail: str
+    actor: str = (
+        ""  # who did it: a token's name, `local:USER`, or a dispatcher; "": not recorded, by an earlier version
+    )
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,17 @@ class Worker:
 
 
 @dataclass(frozen=True)
+class Quota:
+    """Limits of an owner; -1: none."""
+
+    owner: str  # "": all who have no limit of their own
+    queued: int  # runs that wait
+    running: int  # runs at work at once
+    priority: int  # the highest of its jobs
+    upload_bytes: int  # of all data sets that it has uploaded
+
+
+@dataclass(frozen=True)
 class Token:
     """An access token of the server. Its secret is shown once and never stored."""
 
@@ -193,4 +208,5 @@ class Token:
     scopes: tuple[str, ...]
     created: float
     last_used: float | None  # to the minute
-    revoked: float | None  # when it was revoked; None: it is valid
+    revoked: float | None  # when it was revoked; None: it was not
+    expires: float | None = None  # None: never

@@ -28,10 +28,13 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from evornn.store.codec import AnyText, Json
 
-HEAD = "0007"  # the newest migration
+HEAD = "0008"  # the newest migration
 VERSION_TABLE = "evornn_schema"
 VIEWS = ("results", "leaderboard", "comparisons", "learning_curves")  # public, as are the next
 TABLES = ("experiments", "specs", "jobs", "runs", "progress", "metric_keys", "metrics", "events", "logs", "workers")
+PHASES = ("filling", "complete", "emptying")  # of a job: its runs are being inserted, there, being deleted
+ARCHIVED = "archived IS NOT NULL"
+UNSEEN = "phase <> 'complete'"
 STATES = ("queued", "running", "succeeded", "failed", "cancelling", "cancelled")
 
 metadata = MetaData(
@@ -61,24 +64,6 @@ def _now(element: now, compiler: Any, **kw: Any) -> str:
 @compiles(now, "sqlite")
 def _now_sqlite(element: now, compiler: Any, **kw: Any) -> str:
     return "((julianday('now') - 2440587.5) * 86400.0)"
-
-
-class gpus(FunctionElement[float]):
-    """How many GPUs a run needs, read from its fragments."""
-
-    type = Double()
-    inherit_cache = True
-
-
-@compiles(gpus)
-def _gpus(element: gpus, compiler: Any, **kw: Any) -> str:
-    fragments = compiler.process(element.clauses, **kw)
-    return f"coalesce(CAST(CAST({fragments} AS JSON) #>> '{{resources,gpus}}' AS DOUBLE PRECISION), 0)"
-
-
-@compiles(gpus, "sqlite")
-def _gpus_sqlite(element: gpus, compiler: Any, **kw: Any) -> str:
-    return f"coalesce(json_extract({compiler.process(element.clauses, **kw)}, '$.resources.gpus'), 0)"
 
 
 def _id() -> Column[int]:
@@ -114,8 +99,14 @@ jobs = Table(  # a job is one submitted spec
     Column("owner", String(200), nullable=False, default=""),  # who submitted it
     Column("idempotency_key", String(200)),
     Column("request", String(64), nullable=False),  # sha256 of all that was submitted
+    Column("phase", String(10), nullable=False, default="complete"),  # PHASES: only complete jobs are visible
+    Column("phase_until", Double),  # until then, a process fills or empties the job; later, another one may take over
+    Column("archived", Double),  # when it was taken out of the lists; NULL: it is there
+    Column("size", Integer, nullable=False, default=0),  # runs that it will have, while it is being filled
     _time(),
     UniqueConstraint("owner", "idempotency_key"),
+    Index("ix_jobs_archived", "archived", sqlite_where=text(ARCHIVED), postgresql_where=text(ARCHIVED)),
+    Index("ix_jobs_phase", "phase", sqlite_where=text(UNSEEN), postgresql_where=text(UNSEEN)),
     Index("ix_jobs_experiment_id_created", "experiment_id", "created"),
 )
 
@@ -135,6 +126,9 @@ runs = Table(  # a run is the unit that is claimed, resumed and compared
     Column("data_digest", String(64)),  # of the data that the run was submitted with
     Column("code_digest", String(64)),  # of the user's own code that it names
     Column("state", String(10), nullable=False, default="queued"),
+    Column("owner", String(200), nullable=False, default=""),  # of the job: owners share the slots
+    Column("batch", _Id, nullable=False, default=0),  # number of a job that was queued in portions, else 0
+    Column("gpu", Boolean, nullable=False, default=False),  # whether it needs one
     Column("priority", Integer, nullable=False, default=0),
     Column("not_before", Double),  # back-off after a failure
     Column("lease", Integer, nullable=False, default=0),  # grows at each claim: the fencing token
@@ -166,7 +160,7 @@ runs = Table(  # a run is the unit that is claimed, resumed and compared
     Column("finished", Double),
     UniqueConstraint("job_id", "position"),
     CheckConstraint(f"state IN {STATES}", name="state"),
-    Index("ix_runs_claim", "state", text("priority DESC"), "id"),
+    Index("ix_runs_claim", "state", "gpu", text("priority DESC"), "owner", "batch", "id"),  # claims.py
     Index("ix_runs_lease", "state", "lease_until"),
     Index("ix_runs_job_id_state", "job_id", "state", "finished"),  # how far jobs are
     *(Index(f"ix_runs_{name}_id", name, "id") for name in ("state", "task", "network", "trainer")),  # pages of a filter
@@ -231,6 +225,7 @@ events = Table(  # of jobs and runs
     _belongs("jobs"),
     _belongs("runs", null=True),
     Column("kind", String(20), nullable=False),
+    Column("actor", String(200), nullable=False, default=""),  # a token, local:USER, a dispatcher; "": not recorded
     Column("detail", AnyText, nullable=False, default=""),
 )
 
@@ -266,6 +261,23 @@ tokens = Table(  # access tokens of the server
     _time(),
     Column("last_used", Double),
     Column("revoked", Double),
+    Column("expires", Double),  # NULL: never
+)
+
+quotas = Table(  # limits of owners: quotas.py
+    "quotas",
+    metadata,
+    Column("owner", String(200), primary_key=True),  # "": of all who have no limit of their own
+    *(Column(name, BigInteger) for name in ("queued", "running", "priority", "upload_bytes")),
+)
+
+uploads = Table(  # data sets that count towards an owner's quota
+    "uploads",
+    metadata,
+    Column("owner", String(200), primary_key=True),
+    Column("name", String(200), primary_key=True),  # of the file
+    Column("bytes", BigInteger, nullable=False),
+    _time(),
 )
 
 readers = Table(  # the role of users' queries on PostgreSQL: reader.py

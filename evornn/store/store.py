@@ -6,21 +6,38 @@ import sqlite3
 from types import TracebackType
 from typing import Self
 
+from evornn.store.changes import ChangeMixin
 from evornn.store.errors import StoreError
 from evornn.store.evaluation_data import EvaluationDataMixin
 from evornn.store.leases import LeaseMixin
 from evornn.store.queries import QueryMixin
+from evornn.store.quotas import QuotaMixin
 from evornn.store.reads import ReadMixin
+from evornn.store.removal import RemovalMixin
 from evornn.store.submissions import SubmissionMixin
 from evornn.store.tokens import TokenMixin
 from evornn.store.upgrades import ensure_schema
+from evornn.store.uploads import UploadMixin
 
 
-class Store(SubmissionMixin, LeaseMixin, ReadMixin, QueryMixin, EvaluationDataMixin, TokenMixin):
+class Store(
+    SubmissionMixin,
+    ChangeMixin,
+    RemovalMixin,
+    LeaseMixin,
+    ReadMixin,
+    QueryMixin,
+    EvaluationDataMixin,
+    QuotaMixin,
+    UploadMixin,
+    TokenMixin,
+):
     """Jobs, runs and results in SQL, with the same contract on every database.
 
     *Atomic.* Each method is one transaction: it happens as a whole or not at all, through any crash. Once a method has
-    returned, its writes are committed.
+    returned, its writes are committed. What concerns thousands of runs takes several, so that others needn't wait: a
+    large job is seen and claimed once all its runs are there, a deleted one isn't seen from the beginning, and an
+    interrupted `cancel`, `resume` or `retry` is to be repeated.
 
     *Concurrent.* Several threads may share a store. Several processes may share a database, each with its own store,
     opened after the fork. A run is claimed by one of them at a time.

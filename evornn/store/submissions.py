@@ -1,27 +1,30 @@
-"""Submit a spec's runs, once per idempotency key; then cancel, resume or retry them."""
+"""Submit a spec's runs, once per idempotency key."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
+from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from evornn.store.codec import digest
+from evornn.store.actors import local_actor
+from evornn.store.codec import SharedEncoder, digest, dumps
 from evornn.store.database import Database
-from evornn.store.errors import Conflict, NotFound, StoreError, retry_transaction
-from evornn.store.progress import COUNTS, SUMMARY, chunks
-from evornn.store.records import JobId, NewRun, RunId
-from evornn.store.schema import checkpoints, events, experiments, jobs, metrics, now, progress, runs, specs
-from evornn.store.transitions import expire_leases, transition
+from evornn.store.errors import Conflict, Fenced, StoreError, retry_transaction
+from evornn.store.filling import PATIENCE, PORTION, abandon, complete, fill, run_rows
+from evornn.store.names import check_names
+from evornn.store.quotas import check_submission
+from evornn.store.records import JobId, NewRun
+from evornn.store.schema import events, experiments, jobs, now, runs, specs
 
 
 class SubmissionMixin(Database):
-    """Submit, cancel, retry, resume."""
+    """Submit."""
 
-    @retry_transaction
     def submit(
         self,
         spec: dict[str, Any],
@@ -31,8 +34,9 @@ class SubmissionMixin(Database):
         experiment: str | None = None,
         owner: str = "",
         priority: int = 0,
+        limited: bool = True,
     ) -> JobId:
-        """Queue a job's runs.
+        """Queue a job's runs: all or none, however many. Other writers needn't wait for a large job.
 
         Args:
             spec: The spec as the user wrote it.
@@ -41,79 +45,67 @@ class SubmissionMixin(Database):
             experiment: Name of the experiment; default: the spec's `name`, else "default".
             owner: User of the job.
             priority: Runs with a larger one are claimed first.
+            limited: Whether the owner's quota holds; "" has none.
 
         Returns:
             Number of the job.
 
         Raises:
             Conflict: The key was used for another request.
-            StoreError: There is no run, or a name is too long.
+            QuotaExceeded: The owner has too many queued runs, or may not use this priority.
+            StoreError: There is no run, a name is too long, or another process is queueing the job at this moment.
         """
         if not new_runs:
             raise StoreError("the spec expands to no runs: name at least one task, network, trainer and seed")
         name = experiment or str(spec.get("name") or "default")
         check_names(experiment=name, owner=owner, idempotency_key=idempotency_key or "")
-        for run in new_runs:
-            check_names(task=run.task, network=run.network, trainer=run.trainer)
+        _check_labels(new_runs)
         # A repeated key must come with an equal request, or a client would take someone else's job for its own.
-        request = digest([name, spec, [_request_of(run) for run in new_runs], priority])
-        with self.write_transaction() as connection:
-            values = {"owner": owner, "idempotency_key": idempotency_key, "request": request}
-            job = _insert_job(connection, spec, name, values)
-            if job is None:
-                return _existing_job(connection, owner, str(idempotency_key), request)
-            each = [{**asdict(run), "job_id": job, "priority": priority} for run in new_runs]
-            connection.execute(insert(runs), each)
-            connection.execute(insert(events).values(job_id=job, kind="submitted", detail=f"{len(each)} runs"))
+        request = _request_digest(name, spec, new_runs, priority)
+        values = {"owner": owner, "idempotency_key": idempotency_key, "request": request}
+        common = {"owner": owner, "priority": priority}
+        job, until = self._begin(spec, new_runs, name, values, common, limited and owner != "")
+        if until is not None:
+            self._fill(job, new_runs, {**common, "batch": job}, until)
         return job
 
-    @retry_transaction
-    def cancel(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
-        """Cancel the runs of a job, or one run: queued runs at once, running ones at their next `record`.
-
-        Returns how many. Raises NotFound.
-        """
-        with self.write_transaction() as connection:
-            chosen = _selection(connection, job, run)
-            end = {"state": "cancelled", "finished": now()}
-            cancelled = transition(connection, "cancelled", end, chosen, runs.c.state == "queued")
-            cancelling = transition(
-                connection, "cancelling", {"state": "cancelling"}, chosen, runs.c.state == "running"
-            )
-            expire_leases(connection)
-        return len(cancelled) + len(cancelling)
+    def _fill(self, job: JobId, new_runs: Sequence[NewRun], common: dict[str, Any], until: float) -> None:
+        try:
+            fill(self, job, new_runs, common, until)
+            with self.write_transaction() as connection:
+                complete(connection, job)
+                _note_submission(connection, job, len(new_runs), common["owner"])
+        except Fenced:
+            raise
+        except BaseException:
+            abandon(self, job)
+            raise
 
     @retry_transaction
-    def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
-        """Queue the failed, cancelled and abandoned runs of a job, or one run; they resume from their checkpoints.
-
-        Returns how many runs are queued now. Raises NotFound.
-        """
+    def _begin(
+        self,
+        spec: dict[str, Any],
+        new_runs: Sequence[NewRun],
+        name: str,
+        values: dict[str, Any],
+        common: dict[str, Any],
+        limited: bool,
+    ) -> tuple[JobId, float | None]:
+        """The job, and until when it is ours to be filled; None if it is complete, as small ones are at once."""
+        large = len(new_runs) > PORTION
+        rows = [] if large else run_rows(new_runs, SharedEncoder(), common)
+        phase = {"phase": "filling", "phase_until": now() + PATIENCE, "size": len(new_runs)} if large else {}
         with self.write_transaction() as connection:
-            chosen = _selection(connection, job, run)
-            expire_leases(connection)
-            transition(connection, "resumed", _REQUEUE, chosen, runs.c.state.in_(("failed", "cancelled")))
-            waiting = select(runs.c.id).where(chosen, runs.c.state == "queued")
-            return len(connection.execute(waiting).all())
-
-    @retry_transaction
-    def retry(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
-        """Queue the failed runs of a job, or one run, to start over: their rows and checkpoints are deleted.
-
-        Returns how many. Raises NotFound.
-        """
-        with self.write_transaction() as connection:
-            chosen = _selection(connection, job, run)
-            empty = dict.fromkeys((*COUNTS, *SUMMARY, "not_finite"))
-            run_ids = transition(connection, "retried", {**_REQUEUE, **empty}, chosen, runs.c.state == "failed")
-            for table in (progress, metrics, checkpoints):
-                for part in chunks(run_ids):
-                    connection.execute(delete(table).where(table.c.run_id.in_(part)))
-        return len(run_ids)
-
-
-NAME = 200  # characters
-_REQUEUE = {"state": "queued", "failures": 0, "not_before": None, "error": None, "finished": None, "lease_until": None}
+            job = _insert_job(connection, spec, name, {**values, **phase})
+            if job is None:
+                return _existing_job(connection, values)
+            if limited:
+                check_submission(connection, values["owner"], 0 if large else len(new_runs), common["priority"])
+            if large:
+                return job, connection.scalar(select(jobs.c.phase_until).where(jobs.c.id == job))
+            connection.execute(insert(runs), [{**row, "job_id": job} for row in rows])
+            _note_submission(connection, job, len(new_runs), values["owner"])
+        return job, None
 
 
 def _insert_job(connection: Connection, spec: dict[str, Any], name: str, values: dict[str, Any]) -> JobId | None:
@@ -125,18 +117,27 @@ def _insert_job(connection: Connection, spec: dict[str, Any], name: str, values:
     return None if row_id is None else int(row_id)
 
 
-def _request_of(run: NewRun) -> dict[str, Any]:
-    """The part of a run that the client requested, without the digests, which the server adds."""
-    return {name: value for name, value in asdict(run).items() if not name.endswith("_digest")}
+def _request_digest(name: str, spec: dict[str, Any], new_runs: Sequence[NewRun], priority: int) -> str:
+    """`digest([name, spec, all runs, priority])`, piece by piece; the digests of data and code, which the server adds,
+    left out."""
+    encode, names = SharedEncoder().dumps, sorted(f.name for f in fields(NewRun) if not f.name.endswith("_digest"))
+    line = "{" + ",".join(f'"{field}":%s' for field in names) + "}"
+    values = attrgetter(*names)
+    hash = sha256(f"[{dumps(name)},{dumps(spec)},[".encode())
+    for k, run in enumerate(new_runs):
+        hash.update(f"{',' if k else ''}{line % tuple(map(encode, values(run)))}".encode())
+    hash.update(f"],{dumps(priority)}]".encode())
+    return hash.hexdigest()
 
 
-def check_names(**names: str) -> None:
-    """Check that names are short and can be stored in every database. Raises StoreError."""
-    for what, name in names.items():
-        if len(name) > NAME:
-            raise StoreError(f"the {what} {name[:40]!r}… has {len(name)} characters, {NAME} are allowed: shorten it")
-        if "\0" in name or name != name.encode(errors="replace").decode():
-            raise StoreError(f"the {what} {name!r} has invalid characters: leave them out")
+def _check_labels(new_runs: Sequence[NewRun]) -> None:
+    for task, network, trainer in {(run.task, run.network, run.trainer) for run in new_runs}:
+        check_names(task=task, network=network, trainer=trainer)
+
+
+def _note_submission(connection: Connection, job: JobId, count: int, owner: str) -> None:
+    note = {"job_id": job, "kind": "submitted", "detail": f"{count} runs", "actor": owner or local_actor()}
+    connection.execute(insert(events).values(**note))
 
 
 def ensure_row(connection: Connection, table: Table, values: dict[str, Any]) -> Any:
@@ -155,19 +156,17 @@ def ensure_row(connection: Connection, table: Table, values: dict[str, Any]) -> 
     return connection.execute(statement).scalar_one_or_none()
 
 
-def _existing_job(connection: Connection, owner: str, key: str, request: str) -> JobId:
-    known = select(jobs.c.id, jobs.c.request).where(jobs.c.owner == owner, jobs.c.idempotency_key == key)
-    job, first = connection.execute(known).one()
-    if first != request:
-        raise Conflict(f"idempotency key {key!r} was used for another request (job {job}): use a new key")
-    return int(job)
-
-
-def _selection(connection: Connection, job: JobId | None, run: RunId | None) -> ColumnElement[bool]:
-    """The runs of a job, or one run. Raises NotFound when there is none."""
-    if (job is None) == (run is None):
-        raise StoreError("name either a job or a run")
-    condition = runs.c.id == run if run is not None else runs.c.job_id == job
-    if connection.execute(select(runs.c.id).where(condition).limit(1)).first() is None:
-        raise NotFound(f"no {'job' if run is None else 'run'} {job if run is None else run}: `evornn ls` shows all")
-    return condition
+def _existing_job(connection: Connection, values: dict[str, Any]) -> tuple[JobId, float | None]:
+    """The job with this idempotency key; if the process that was filling it has died, it is ours to be filled now."""
+    owner, key = values["owner"], values["idempotency_key"]
+    known = select(jobs, now().label("now")).where(jobs.c.owner == owner, jobs.c.idempotency_key == key)
+    job = connection.execute(known.with_for_update()).mappings().one()
+    if job["request"] != values["request"]:
+        raise Conflict(f"idempotency key {key!r} was used for another request (job {job['id']}): use a new key")
+    if job["phase"] == "complete":
+        return int(job["id"]), None
+    if job["phase"] == "emptying" or job["phase_until"] > job["now"]:
+        doing = "deleted" if job["phase"] == "emptying" else "submitted"
+        raise StoreError(f"job {job['id']} is being {doing} at this moment: try again in a minute")
+    renewed = update(jobs).where(jobs.c.id == job["id"]).values(phase_until=now() + PATIENCE)
+    return int(job["id"]), connection.execute(renewed.returning(jobs.c.phase_until)).scalar_one()

@@ -8,17 +8,19 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, select, update
+from sqlalchemy import RowMapping, Select, or_, select, update
 
 from evornn.errors import UnknownName
 from evornn.store.database import Database
 from evornn.store.errors import Conflict, NotFound, StoreError, retry_transaction
+from evornn.store.names import check_names
 from evornn.store.records import Token
 from evornn.store.schema import now, tokens
-from evornn.store.submissions import check_names, ensure_row
+from evornn.store.submissions import ensure_row
 
 SCOPES = ("read", "submit", "admin")
 BYTES = 32  # of randomness in a secret, so a fast hash is safe
+LONGEST = 100 * 365 * 86_400.0  # seconds of a lifetime
 RESOLUTION = 60.0  # seconds between two writes of `last_used`
 
 
@@ -26,12 +28,13 @@ class TokenMixin(Database):
     """Add, list, revoke and look up."""
 
     @retry_transaction
-    def add_token(self, name: str, scopes: Iterable[str]) -> str:
+    def add_token(self, name: str, scopes: Iterable[str], lifetime: float | None = None) -> str:
         """Create a token and return its secret, which can't be shown again.
 
         Args:
             name: Name of the token, unique.
             scopes: One or more of read, submit and admin.
+            lifetime: Seconds after which it expires; None: never.
 
         Returns:
             The secret.
@@ -39,21 +42,25 @@ class TokenMixin(Database):
         Raises:
             Conflict: The name is taken.
             UnknownName: There is no such scope.
-            StoreError: The name or the scopes are empty.
+            StoreError: The name or the scopes are empty, or the lifetime is none.
         """
         given = _check_scopes(scopes)
         ordered = [scope for scope in SCOPES if scope in given]
         check_names(name=name)
         if not name or not ordered:
             raise StoreError(f"a token needs a name and at least one scope of {', '.join(SCOPES)}")
+        if lifetime is not None and not 0 < lifetime <= LONGEST:
+            raise StoreError("a token's lifetime is more than 0 s and at most 100 years: give another, or none")
         secret = f"evornn_{secrets.token_urlsafe(BYTES)}"
         with self.write_transaction() as connection:
-            if ensure_row(connection, tokens, {"name": name, "digest": _digest(secret), "scopes": ordered}) is None:
+            values = {"name": name, "digest": _digest(secret), "scopes": ordered}
+            expires = None if lifetime is None else now() + lifetime
+            if ensure_row(connection, tokens, {**values, "expires": expires}) is None:
                 raise Conflict(f"there is already a token {name!r}: choose another name")
         return secret
 
     def tokens(self) -> list[Token]:
-        """All tokens, including revoked ones, oldest first."""
+        """All tokens, including revoked and expired ones, oldest first."""
         with self.read_transaction() as connection:
             return [_token(row) for row in connection.execute(_select_tokens().order_by(tokens.c.id)).mappings()]
 
@@ -70,6 +77,7 @@ class TokenMixin(Database):
         """The valid token with this secret, or None. Notes when the token was last used, where that can be written."""
         with self.read_transaction() as connection:
             chosen = _select_tokens().where(tokens.c.digest == _digest(secret), tokens.c.revoked.is_(None))
+            chosen = chosen.where(or_(tokens.c.expires.is_(None), tokens.c.expires > now()))
             row = connection.execute(chosen.add_columns(now().label("now"))).mappings().one_or_none()
         if row is None:
             return None
@@ -86,12 +94,12 @@ class TokenMixin(Database):
 
 
 def _select_tokens() -> Select[Any]:
-    names = ("id", "name", "scopes", "created", "last_used", "revoked")
+    names = ("id", "name", "scopes", "created", "last_used", "revoked", "expires")
     return select(*(tokens.c[name] for name in names))
 
 
 def _token(row: RowMapping) -> Token:
-    times = {name: row[name] for name in ("created", "last_used", "revoked")}
+    times = {name: row[name] for name in ("created", "last_used", "revoked", "expires")}
     return Token(row["id"], row["name"], tuple(row["scopes"]), **times)
 
 

@@ -61,7 +61,13 @@ def fence_all(connection: Connection, leases: Collection[tuple[RunId, int]]) -> 
 
 
 def transition(
-    connection: Connection, kind: str, values: Mapping[str, Any], *where: ColumnElement[bool], detail: str = ""
+    connection: Connection,
+    kind: str,
+    values: Mapping[str, Any],
+    *where: ColumnElement[bool],
+    detail: str = "",
+    actor: str | None = None,
+    limit: int | None = None,
 ) -> list[RunId]:
     """Change the state of all runs that match, with an event for each.
 
@@ -71,43 +77,55 @@ def transition(
         values: New values of the runs' columns, `state` among them.
         where: Conditions that a run must meet.
         detail: Text of the events.
+        actor: Who does it; None: the dispatcher that holds the run.
+        limit: Change so many at most, those with the smallest ids.
 
     Returns:
         Ids of the changed runs, in ascending order.
     """
     # The inner SELECT locks the rows (on PostgreSQL), so that no state changes between reading and writing. Expired
     # leases skip rows that are locked already: their holder may be renewing the lease at this moment.
-    chosen = select(runs.c.id).where(*where).order_by(runs.c.id)
+    chosen = select(runs.c.id).where(*where).order_by(runs.c.id).limit(limit)
     chosen = chosen.with_for_update(skip_locked=kind == EXPIRED, key_share=True)  # rows that refer to them stay free
-    change = update(runs).where(runs.c.id.in_(chosen)).values(**values).returning(runs.c.id, runs.c.job_id)
-    changes = sorted((int(run), int(job)) for run, job in connection.execute(change))
+    change = (
+        update(runs)
+        .where(runs.c.id.in_(chosen))
+        .values(**values)
+        .returning(runs.c.id, runs.c.job_id, runs.c.lease_owner)
+    )
+    changes = sorted((int(run), int(job), actor or holder or "") for run, job, holder in connection.execute(change))
     if changes:
-        notes = [{"run_id": run, "job_id": job, "kind": kind, "detail": detail} for run, job in changes]
+        note = {"kind": kind, "detail": detail}
+        notes = [{**note, "run_id": run, "job_id": job, "actor": who} for run, job, who in changes]
         connection.execute(insert(events), notes)
-    return [run for run, _ in changes]
+    return [run for run, *_ in changes]
 
 
-def expire_leases(connection: Connection) -> None:
-    """Requeue the runs of workers that went silent; cancel those that a user asked to cancel."""
+def expire_leases(connection: Connection, actor: str) -> None:
+    """Requeue the runs of workers that went silent; cancel those that a user asked to cancel. `actor` noticed it."""
     # Nearly always there are none: the read is cheaper than an UPDATE that locks nothing.
     if connection.execute(_FIRST_EXPIRED).first() is not None:
-        release_leases(connection, EXPIRED, runs.c.lease_until <= now())
+        release_leases(connection, EXPIRED, runs.c.lease_until <= now(), actor=actor)
 
 
-def release_leases(connection: Connection, kind: str, *where: ColumnElement[bool]) -> int:
+def release_leases(connection: Connection, kind: str, *where: ColumnElement[bool], actor: str | None = None) -> int:
     """End leases: running runs go back to the queue, cancelling ones are cancelled.
 
     Args:
         connection: The open write transaction.
         kind: Kind of the event of a requeued run, "released" or "expired".
         where: Conditions that a run must meet.
+        actor: Who ends them; None: the dispatcher that holds the run.
 
     Returns:
         How many leases ended.
     """
-    queued = transition(connection, kind, {"state": "queued", "lease_until": None}, runs.c.state == "running", *where)
+    queue = {"state": "queued", "lease_until": None}
+    queued = transition(connection, kind, queue, runs.c.state == "running", *where, actor=actor)
     end = {"state": "cancelled", "lease_until": None, "finished": now()}
-    return len(queued) + len(transition(connection, "cancelled", end, runs.c.state == "cancelling", *where))
+    return len(queued) + len(
+        transition(connection, "cancelled", end, runs.c.state == "cancelling", *where, actor=actor)
+    )
 
 
 # Built once: building a statement costs more than running it.

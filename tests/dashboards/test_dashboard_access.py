@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
+import stores
 from flask.testing import FlaskClient
 
 from evornn.dashboards import PREFIX, dashboard
@@ -53,16 +55,16 @@ def logged_in(client: FlaskClient, store: Store, scope: str, name: str) -> Flask
     return client
 
 
-def act(client: FlaskClient, action: str, number: int, what: str = "run") -> Any:
-    """Press a button of a run or a job."""
+def act(client: FlaskClient, action: str, number: int, what: str = "run", press: str = "n_clicks") -> Any:
+    """Press a button of a run or a job, or the one that says that the user is sure."""
     listed = client.get("/_dash-dependencies").json
-    wanted = next(one for one in listed if one["inputs"] == [{"id": f"{what}-{action}", "property": "n_clicks"}])
+    wanted = next(one for one in listed if one["inputs"] == [{"id": f"{what}-{action}", "property": press}])
     outputs = [part.rpartition(".") for part in wanted["output"].strip(".").split("...")]
     body = {
         "output": wanted["output"], "outputs": [{"id": i, "property": p} for i, _, p in outputs],
-        "inputs": [{"id": f"{what}-{action}", "property": "n_clicks", "value": 1}],
+        "inputs": [{"id": f"{what}-{action}", "property": press, "value": 1}],
         "state": [{"id": f"{what}-number", "property": "data", "value": number}],
-        "changedPropIds": [f"{what}-{action}.n_clicks"],
+        "changedPropIds": [f"{what}-{action}.{press}"],
     }  # fmt: skip
     return client.post("/_dash-update-component", json=body, headers=HERE)
 
@@ -208,7 +210,16 @@ def test_the_cluster_shows_machines_and_what_of_them_is_in_use(client: FlaskClie
     store.heartbeat("there", 8, 0, [big, Machine("d", "node-9", 4, 1, draining=True)])
     shown = client.post("/_dash-update-component", json=GOOD, headers=HERE).json["response"]["cluster-now"]["children"]
     text = json.dumps(shown)
-    for word in ("node-7", "3.5 of 8", "1 of 2", "32.0 of 64.0 GiB", "16.0 GiB in total", "0 of 4", "head", "node-9 (draining)"):
+    for word in (
+        "node-7",
+        "3.5 of 8",
+        "1 of 2",
+        "32.0 of 64.0 GiB",
+        "16.0 GiB in total",
+        "0 of 4",
+        "head",
+        "node-9 (draining)",
+    ):
         assert f'"{word}"' in text, word
     assert '"4.5 of 16"' in text, "a machine that two dispatchers see is one"
     assert "No dispatcher" not in text
@@ -239,3 +250,18 @@ def test_a_model_that_is_not_there_is_a_sentence(client: FlaskClient, store: Sto
 def test_layout_is_data(client: FlaskClient, store: Store, tmp_path: Path) -> None:
     layout = logged_in(client, store, "read", "<b>name</b>").get("/_dash-layout")
     assert "<b>name</b> (read)" in json.dumps(layout.json)
+
+
+def test_jobs_are_archived_and_deleted_by_their_owners_who_are_asked_first(app: Any, store: Store) -> None:
+    owner, other = (logged_in(app.test_client(), store, "submit", name) for name in ("keeper", "stranger"))
+    job = stores.submitted(store, 2, owner="keeper")
+    refused = act(owner, "delete-sure", job, "job", "submit_n_clicks")
+    assert f"`evornn cancel {job}` first" in refused.text and store.job(job).counts == {"queued": 2}
+    store.cancel(job)
+    asked = act(owner, "delete", job, "job").json["response"]["job-delete-sure"]
+    assert asked == {"message": ANY, "displayed": True} and f"job {job} with 2 runs" in asked["message"]
+    assert "belongs to another token" in act(other, "delete-sure", job, "job", "submit_n_clicks").text
+    act(owner, "archive-sure", job, "job", "submit_n_clicks")
+    assert [one.id for one in store.jobs(archived=True)] == [job] and store.events(job=job)[-1].actor == "keeper"
+    act(owner, "delete-sure", job, "job", "submit_n_clicks")
+    assert store.jobs(archived=True) == [] and store.count_runs(job=job) == 0

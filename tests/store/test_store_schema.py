@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import inspect, text
-from stores import checkpoint, filled, result, row, submitted
+from stores import checkpoint, filled, new_runs, result, row, submitted
 
 from evornn.store import upgrades
 from evornn.store.database import Database
 from evornn.store.errors import StoreError
-from evornn.store.records import StoredRun
+from evornn.store.records import Event, StoredRun
 from evornn.store.schema import HEAD, VERSION_TABLE, metadata
-from evornn.store.store import open_store
+from evornn.store.store import Store, open_store
 from evornn.store.upgrades import check, upgrade
 from evornn.training.records import Result
 
@@ -50,7 +50,7 @@ def test_a_result_is_stored() -> None:
 
 def test_down_and_up_again_with_data(url: str) -> None:
     store = filled(url)
-    before = (store.runs(), store.curves([1, 2]), store.events(), store.logs(), store.spec(1), store.result(1))
+    before = (store.runs(), store.curves([1, 2]), _without_actors(store), store.logs(), store.spec(1), store.result(1))
     before = repr((before, store.checkpoint(2)))
     store.close()
     assert upgrade(url, "0001") == "0001"
@@ -59,7 +59,14 @@ def test_down_and_up_again_with_data(url: str) -> None:
     assert "evornn db upgrade" in check(url).problems[0]
     assert upgrade(url) == HEAD == upgrade(url)
     with open_store(url) as store:
-        after = (store.runs(), store.curves([1, 2]), store.events(), store.logs(), store.spec(1), store.result(1))
+        after = (
+            store.runs(),
+            store.curves([1, 2]),
+            _without_actors(store),
+            store.logs(),
+            store.spec(1),
+            store.result(1),
+        )
         assert repr((after, store.checkpoint(2))) == before
         assert store.query("SELECT count(*) FROM learning_curves")[1] == [[3]]
         assert store.tokens() == [] and store.workers()[0].slots is None, "the first version had none"
@@ -68,6 +75,27 @@ def test_down_and_up_again_with_data(url: str) -> None:
         open_store(url, create=False)
     with open_store(url) as store:
         assert store.jobs() == []
+
+
+def _without_actors(store: Store) -> list[Event]:
+    """Events as earlier versions kept them."""
+    return [replace(event, actor="") for event in store.events()]
+
+
+def test_owners_came_with_the_eighth_version(url: str) -> None:
+    with open_store(url) as store:
+        needs = replace(new_runs(1)[0], fragments={**new_runs(1)[0].fragments, "resources": {"gpus": 1.0}})
+        submitted(store, 2, owner="ann")
+        store.submit({"name": "gpu"}, [needs], owner="bob")
+    assert upgrade(url, "0007") == "0007"
+    assert not {"owner", "batch", "gpu"} & {c["name"] for c in _inspected(url, lambda found: found.get_columns("runs"))}
+    assert upgrade(url) == HEAD and check(url).problems == ()
+    with open_store(url) as store:
+        assert store.claim("me", gpu=True).run.job == 2 and store.claim("me", gpu=True) is None
+        store.set_quota("ann", {"running": 1})
+        assert [claim and claim.run.job for claim in (store.claim("me"), store.claim("me"))] == [1, None]
+        assert [job.id for job in store.jobs()] == [2, 1] and store.jobs(archived=True) == []
+        assert store.query("SELECT count(*) FROM results")[1] == [[3]]
 
 
 def test_scores_came_with_the_third_version(url: str) -> None:

@@ -46,6 +46,8 @@ def filled(url: str) -> Store:
     submitted(store, 2)
     store.keep_evaluation_data({"0123": TASKS.build({"kind": "adding", "length": 10}).data().evaluation.keepable()})
     store.add_token("ci", ["read"])
+    store.set_quota("ci", {"queued": 1000})
+    store.count_upload("ci", "series.csv", 1000, lambda name: True)
     store.heartbeat("me", 4, 1)
     claim = store.claim("me")
     assert claim is not None

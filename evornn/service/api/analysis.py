@@ -25,6 +25,7 @@ from evornn.service.wire import QueryTable, Secret, encode
 from evornn.store.codec import dumps
 from evornn.store.errors import StoreError, Unreachable
 from evornn.store.records import Token, Worker
+from evornn.store.tokens import LONGEST
 
 router = APIRouter(prefix=PREFIX, tags=["analysis"])
 MOST_COMPARED = 500  # runs by number
@@ -45,6 +46,7 @@ class NewToken(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$")
     scope: str = Field("submit", pattern="^(read|submit|admin)$")
+    lifetime: float | None = Field(None, gt=0, le=LONGEST)
 
 
 @router.get("/compare", response_model=Comparison, responses=errors(401, 403, 404), summary="Compare runs")
@@ -58,7 +60,7 @@ def compare(
 ) -> Response:
     """Compare the runs of a job, or `runs=1,2,3` of any jobs."""
     chosen = parse_ids(runs, MOST_COMPARED) if runs else []
-    return json(Comparison, service(request).compare(job, chosen))
+    return json(Comparison, service(request, caller).compare(job, chosen))
 
 
 @router.post(
@@ -72,7 +74,7 @@ def query(request: Request, caller: Reader, body: Annotated[Any, Depends(plain_b
     """Run one SELECT over the views and tables of docs/reference/store.md, read-only, with a deadline."""
     payload = validate(QueryRequest, body)
     try:
-        columns, rows = service(request).store.query(payload.sql, payload.limit, payload.timeout)
+        columns, rows = service(request, caller).store.query(payload.sql, payload.limit, payload.timeout)
     except Unreachable:
         raise
     except StoreError as error:
@@ -89,19 +91,19 @@ def catalog(request: Request, caller: Reader, name: Label = None) -> Response:
 @router.get("/workers", response_model=list[Worker], responses=errors(401, 403), summary="List dispatchers")
 def workers(request: Request, caller: Reader) -> Response:
     """List all dispatchers so far, with their last heartbeats and machines."""
-    return json(list[Worker], service(request).store.workers())
+    return json(list[Worker], service(request, caller).store.workers())
 
 
 @router.get("/cluster", response_model=ClusterStatus, responses=errors(401, 403), summary="What computes")
 def cluster(request: Request, caller: Reader) -> Response:
     """Say whether a dispatcher can compute; if not, `problem` says why. List the machines of all live dispatchers."""
-    return json(ClusterStatus, cluster_status(service(request).store.workers(), time.time()))
+    return json(ClusterStatus, cluster_status(service(request, caller).store.workers(), time.time()))
 
 
 @router.get("/tokens", response_model=list[Token], responses=errors(401, 403), summary="List tokens")
 def tokens(request: Request, caller: Admin) -> Response:
     """List all tokens, including revoked ones, without their secrets."""
-    return json(list[Token], service(request).store.tokens())
+    return json(list[Token], service(request, caller).store.tokens())
 
 
 @router.post(
@@ -115,7 +117,7 @@ def tokens(request: Request, caller: Admin) -> Response:
 def add_token(request: Request, caller: Admin, body: Annotated[Any, Depends(plain_body)]) -> Response:
     """Create a token. The response contains its secret, which can't be shown again."""
     payload = validate(NewToken, body)
-    secret = service(request).store.add_token(payload.name, (payload.scope,))
+    secret = service(request, caller).store.add_token(payload.name, (payload.scope,), payload.lifetime)
     return json(Secret, Secret(payload.name, secret), 201)
 
 
@@ -124,7 +126,7 @@ def revoke_token(request: Request, caller: Admin, name: str) -> Response:
     """Make a token invalid from now on."""
     if "\0" in name or len(name) > 200:
         raise EvornnError("there is no token with this name: `evornn token ls` shows all")
-    service(request).store.revoke_token(name)
+    service(request, caller).store.revoke_token(name)
     return Response(status_code=204)
 
 

@@ -17,11 +17,15 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
 from evornn.errors import EvornnError
-from evornn.service.api import analysis, health, jobs, problems, runs
+from evornn.service.api import analysis, health, jobs, problems, quotas, runs
 from evornn.service.api.auth import Guard
 from evornn.service.api.bodies import BodyLimit
 from evornn.service.api.headers import SecurityHeaders, TrustedHosts
 from evornn.service.api.metrics import Metrics, RequestCounter
+from evornn.service.api.news import NewsFeed
+from evornn.service.api.request_limits import RequestLimits
+from evornn.service.api.streams import OpenStreams
+from evornn.service.api.sweeper import Sweeper
 from evornn.service.helper_process import HelperProcess
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.sandboxed_service import SandboxedService
@@ -67,9 +71,11 @@ def create_app(
     app.state.service = SandboxedService(store, HelperProcess(), policy or SubmissionPolicy())
     app.state.guard = Guard(store, secret)
     app.state.metrics = Metrics(store, folders)
-    app.state.streams = 0
+    app.state.sweeper = Sweeper(store)
+    app.state.news = NewsFeed(store)
+    app.state.streams = OpenStreams()
     problems.install_handlers(app)
-    for router in (health.router, jobs.router, runs.router, analysis.router):
+    for router in (health.router, jobs.router, runs.router, analysis.router, quotas.router):
         app.include_router(router)
     for path, mount in (mounts or {}).items():
         app.mount(path, cast("ASGIApp", WSGIMiddleware(mount(app.state.service, app.state.guard))))
@@ -77,16 +83,19 @@ def create_app(
     app.add_middleware(BodyLimit)
     app.add_middleware(TrustedHosts, names={*LOOPBACK, *host_names})
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestLimits, guard=app.state.guard)
     app.add_middleware(RequestCounter, metrics=app.state.metrics)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Start the helper process with the server, so that the first spec needn't wait for its imports, and end it too."""
+    """Start the helper process with the server, so that the first spec needn't wait for its imports; end it, too."""
     helper: HelperProcess = app.state.service.helper
     Thread(target=_start_helper, args=(helper,), daemon=True).start()
+    app.state.sweeper.start()
     yield
+    app.state.sweeper.stop()
     helper.close()
 
 

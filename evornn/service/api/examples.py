@@ -61,6 +61,18 @@ TOKEN_SCHEMA: dict[str, Any] = {
     "properties": {
         "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$"},
         "scope": {"enum": ["read", "submit", "admin"]},
+        "lifetime": {"type": "number", "exclusiveMinimum": 0, "description": "Seconds after which it expires."},
+    },
+}
+QUOTA_LIMIT = {"type": ["integer", "null"], "minimum": -1}
+QUOTA_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "title": "NewQuota",
+    "description": "Limits that are left out stay; -1: no limit; null: as for all.",
+    "additionalProperties": False,
+    "properties": {
+        "owner": {"type": "string", "maxLength": 200, "description": "Empty: all who have no limit of their own."},
+        **dict.fromkeys(("queued", "running", "priority", "upload_bytes"), QUOTA_LIMIT),
     },
 }
 SELECT = "SELECT network, trainer, median_test_loss FROM leaderboard ORDER BY place"
@@ -74,4 +86,5 @@ def _body(schema: dict[str, Any], example: Any, *media: str) -> dict[str, Any]:
 SPEC_BODY = _body(SPEC_SCHEMA, SPEC, "application/yaml")
 TUNING_BODY = _body(TUNING_SCHEMA, TUNING, "application/yaml")
 QUERY_BODY = _body(QUERY_SCHEMA, {"sql": SELECT, "limit": 10})
+QUOTA_BODY = _body(QUOTA_SCHEMA, {"owner": "ci", "queued": 1000, "running": 8})
 TOKEN_BODY = _body(TOKEN_SCHEMA, {"name": "ci", "scope": "submit"})

@@ -12,12 +12,12 @@ from fastapi.responses import HTMLResponse
 
 from evornn.errors import EvornnError
 from evornn.service.api import headers, streams
-from evornn.service.api.auth import Reader, Submitter, check_owner
+from evornn.service.api.auth import Caller, Reader, Submitter, check_owner
 from evornn.service.api.bodies import plain_body
 from evornn.service.api.examples import SPEC_BODY, TUNING_BODY
 from evornn.service.api.parameters import PREFIX, After, Cursor, JobFilters, JobId, Limit, RunId, errors, json, page
 from evornn.service.api.parameters import service_of as service
-from evornn.service.interface import ServiceInterface, StoreInterface
+from evornn.service.interface import ServiceInterface
 from evornn.service.tuning.step import TuningStep
 from evornn.service.wire import Job, Page, job_view
 from evornn.store.records import Event, LogLine
@@ -53,7 +53,7 @@ def submit(
     priority: Priority = 0,
 ) -> Response:
     """Check all runs of a spec, then queue them. The same Idempotency-Key and spec return the same job again."""
-    user_service = service(request, caller.name)
+    user_service = service(request, caller)
     job = user_service.submit(_mapping(spec), idempotency_key=key, priority=priority)
     return json(Job, job_view(user_service.store.job(job)), 201, {"Location": f"{PREFIX}/jobs/{job}"})
 
@@ -68,7 +68,7 @@ def submit(
 def tune(request: Request, caller: Submitter, spec: Annotated[Any, Depends(plain_body)]) -> Response:
     """Return the next job of the tuning of a spec with ranges: a batch of trials, or at the end (`last`) the
     comparison. It is the same job until it has finished."""
-    return json(TuningStep, service(request, caller.name).tune(_mapping(spec)))
+    return json(TuningStep, service(request, caller).tune(_mapping(spec)))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class JobPage:
 @router.get("/jobs", response_model=Page[Job], responses=errors(401, 403), summary="List jobs, newest first")
 def jobs(request: Request, caller: Reader, filters: JobFilters, part: Annotated[JobPage, Depends()]) -> Response:
     """List the jobs that match all filters."""
-    records = service(request).store.jobs(**filters.criteria(), limit=part.limit + 1, before=part.cursor)
+    records = service(request, caller).store.jobs(**filters.criteria(), limit=part.limit + 1, before=part.cursor)
     more = records[part.limit - 1].id if len(records) > part.limit else None
     return page(Job, [job_view(job) for job in records[: part.limit]], more)
 
@@ -90,7 +90,7 @@ def jobs(request: Request, caller: Reader, filters: JobFilters, part: Annotated[
 @router.get("/jobs/{job}", response_model=Job, responses=errors(401, 403, 404), summary="Show a job")
 def job(request: Request, caller: Reader, job: JobId) -> Response:
     """Show a job, with its runs counted by state."""
-    return json(Job, job_view(service(request).store.job(job)))
+    return json(Job, job_view(service(request, caller).store.job(job)))
 
 
 @router.get(
@@ -98,7 +98,7 @@ def job(request: Request, caller: Reader, job: JobId) -> Response:
 )
 def spec(request: Request, caller: Reader, job: JobId) -> Response:
     """Show the spec as it was submitted."""
-    return json(dict[str, Any], service(request).store.spec(job))
+    return json(dict[str, Any], service(request, caller).store.spec(job))
 
 
 @router.get(
@@ -109,8 +109,43 @@ def spec(request: Request, caller: Reader, job: JobId) -> Response:
 )
 def report(request: Request, caller: Reader, job: JobId) -> Response:
     """Return the comparison of a job's runs as one HTML page."""
-    page = service(request).report(job)
+    page = service(request, caller).report(job)
     return HTMLResponse(page, headers={"Content-Security-Policy": headers.REPORT})
+
+
+@router.delete(
+    "/jobs/{job}",
+    status_code=202,
+    response_model=dict[str, int],
+    responses=errors(401, 403, 404),
+    summary="Delete a job",
+)
+def delete(request: Request, caller: Submitter, job: JobId) -> Response:
+    """Delete a job of which no run is open, with all its data, for ever. It is gone at once from all lists; its data
+    follow within seconds. Returns the number of runs."""
+    store = service(request, caller).store
+    check_owner(caller, store, job)
+    count = store.begin_delete(job)
+    request.app.state.sweeper.wake()
+    return json(dict[str, int], {"runs": count}, 202)
+
+
+@router.post(
+    "/jobs/{job}/archive",
+    response_model=dict[str, int],
+    responses=errors(400, 401, 403, 404),
+    summary="Archive a job",
+)
+def archive(
+    request: Request,
+    caller: Submitter,
+    job: JobId,
+    restore: Annotated[bool, Query(description="Put it back into the lists.")] = False,
+) -> Response:
+    """Take a job of which no run is open out of the lists of jobs, or put it back. Returns the number of jobs."""
+    store = service(request, caller).store
+    check_owner(caller, store, job)
+    return json(dict[str, int], {"jobs": store.archive(job, not restore, actor=caller.name)})
 
 
 @router.post(
@@ -123,9 +158,9 @@ def change_job(request: Request, caller: Submitter, job: JobId, change: Change) 
     """Change the runs of a job. Cancel: queued runs end at once, running ones within seconds. Retry: failed runs start
     over. Resume: failed and cancelled runs resume from their checkpoints. Both are refused if the data of the runs have
     changed. Returns the number of runs."""
-    store = service(request).store
+    store = service(request, caller).store
     check_owner(caller, store, job)
-    return json(dict[str, int], {"runs": change_method(service(request), change)(job=job)})
+    return json(dict[str, int], {"runs": change_method(service(request, caller), change)(job=job)})
 
 
 @router.post(
@@ -136,9 +171,9 @@ def change_job(request: Request, caller: Submitter, job: JobId, change: Change) 
 )
 def change_run(request: Request, caller: Submitter, run: RunId, change: Change) -> Response:
     """Change one run, as `/jobs/{job}/{change}` does with all runs of a job."""
-    store = service(request).store
+    store = service(request, caller).store
     check_owner(caller, store, store.run(run).job)
-    return json(dict[str, int], {"runs": change_method(service(request), change)(run=run)})
+    return json(dict[str, int], {"runs": change_method(service(request, caller), change)(run=run)})
 
 
 @router.get(
@@ -150,9 +185,9 @@ def change_run(request: Request, caller: Submitter, run: RunId, change: Change) 
 def events(request: Request, caller: Reader, job: JobId, after: After = 0, limit: Limit = 1000) -> Response:
     """List the events of a job and its runs, oldest first. With `Accept: text/event-stream`, stream them until the job
     has finished; `Last-Event-ID` resumes a stream."""
-    store = service(request).store
+    store = service(request, caller).store
     fetch = partial(store.events, job=job, limit=limit)
-    return _page_or_stream(request, store, job, Event, lambda last: fetch(after=last), after, limit)
+    return _page_or_stream(request, caller, job, Event, lambda last: fetch(after=last), after, limit)
 
 
 @router.get(
@@ -164,15 +199,15 @@ def events(request: Request, caller: Reader, job: JobId, after: After = 0, limit
 def logs(request: Request, caller: Reader, job: JobId, after: After = 0, limit: Limit = 1000) -> Response:
     """List the log lines of a job's runs, oldest first. With `Accept: text/event-stream`, stream them until the job has
     finished; `Last-Event-ID` resumes a stream."""
-    store = service(request).store
+    store = service(request, caller).store
     fetch = partial(store.logs, job=job, limit=limit)
-    return _page_or_stream(request, store, job, LogLine, lambda last: fetch(after=last), after, limit)
+    return _page_or_stream(request, caller, job, LogLine, lambda last: fetch(after=last), after, limit)
 
 
 def change_method(user_service: ServiceInterface, change: Change) -> Callable[..., int]:
     """The method that makes a change."""
     actions: dict[str, Callable[..., int]] = {
-        "cancel": user_service.store.cancel,
+        "cancel": user_service.cancel,
         "retry": user_service.retry,
         "resume": user_service.resume,
     }
@@ -186,11 +221,18 @@ def _mapping(spec: Any) -> dict[str, Any]:
 
 
 def _page_or_stream(
-    request: Request, store: StoreInterface, job: int, kind: type[Any], fetch: streams.Fetch, after: int, limit: int
+    request: Request,
+    caller: Caller,
+    job: int,
+    kind: type[Any],
+    fetch: streams.Fetch,
+    after: int,
+    limit: int,
 ) -> Response:
+    store = service(request, caller).store
     store.job(job)  # raises NotFound
     if streams.accepts_stream(request):
         is_ended = lambda: store.job(job).finished is not None  # noqa: E731
-        return streams.stream(request, fetch, is_ended, streams.resume_position(request, after))
+        return streams.stream(request, caller.name, job, fetch, is_ended, streams.resume_position(request, after))
     items = fetch(after)
     return page(kind, items, items[-1].id if len(items) == limit else None)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Path, Query, Request, Response
 from starlette.exceptions import HTTPException
 
+from evornn.service.api.auth import Caller
 from evornn.service.api.problems import MEDIA, ProblemDetails
 from evornn.service.sandboxed_service import SandboxedService
 from evornn.service.wire import Page, encode
@@ -29,7 +30,8 @@ After = Annotated[int, Query(ge=0, le=MAX_ID, description="Only items after the 
 JobNumber = Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only runs of this job.")]
 Label = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 IdList = Annotated[str, Query(max_length=8000, pattern=r"^[0-9]{1,18}(,[0-9]{1,18})*$", description="`1,2,3`")]
-FILTERS = {"job": JobNumber, "state": State}  # all other filters are labels
+Archived = Annotated[bool | None, Query(description="Only archived jobs, or only others.")]
+FILTERS = {"job": JobNumber, "state": State, "archived": Archived}  # all other filters are labels
 
 DESCRIPTIONS = {
     400: "The request is malformed.",
@@ -39,6 +41,7 @@ DESCRIPTIONS = {
     413: "The body is too large.",
     415: "The body has an unsupported content type.",
     421: "The server does not have this host name.",
+    429: "The user has reached a limit: `detail` says which; retry after `Retry-After` seconds.",
     422: "The request is invalid; `detail` says where and what to do.",
     503: "The database can't be reached, or the server is busy: retry after `Retry-After` seconds.",
 }
@@ -49,7 +52,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {MEDIA: {"schema": ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")}}
     return {
         status: {"description": DESCRIPTIONS[status], "content": content}
-        for status in sorted({*statuses, 421, 422, 503})
+        for status in sorted({*statuses, 421, 422, 429, 503})
     }
 
 
@@ -61,7 +64,9 @@ def query_parameters(filters: type[T]) -> Callable[..., T]:
 
     read.__signature__ = Signature(  # type: ignore[attr-defined]
         [
-            Parameter(field.name, Parameter.KEYWORD_ONLY, default=None, annotation=FILTERS.get(field.name, Label))
+            Parameter(
+                field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=FILTERS.get(field.name, Label)
+            )
             for field in fields(filters)  # type: ignore[arg-type]
         ]
     )
@@ -72,10 +77,10 @@ RunFilters = Annotated[RunFilter, Depends(query_parameters(RunFilter))]
 JobFilters = Annotated[JobFilter, Depends(query_parameters(JobFilter))]
 
 
-def service_of(request: Request, owner: str = "") -> SandboxedService:
+def service_of(request: Request, caller: Caller | None = None) -> SandboxedService:
     """The service, on behalf of a user."""
     service: SandboxedService = request.app.state.service
-    return service.for_owner(owner)
+    return service if caller is None else caller.service(service)
 
 
 def json(kind: Any, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -15,9 +15,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from evornn.errors import EvornnError, UnknownName, suggestion
-from evornn.service.helper_process import ServerBusy
+from evornn.service.turns import ServerBusy, UserBusy
 from evornn.service.wire import URN, error_details, kind_of, shorten
-from evornn.store.errors import NotFound, StoreError
+from evornn.store.errors import NotFound, PriorityRefused, QuotaExceeded, StoreError
 
 log = logging.getLogger(__name__)
 MEDIA = "application/problem+json"
@@ -66,7 +66,7 @@ def error_response(error: EvornnError) -> Response:
         more["known"] = error.known[:MOST_KNOWN]
         more["suggestion"] = suggestion(shorten(str(error.name), 80), error.known).removeprefix(": ")
     return problem_response(
-        status, str(error), RETRY_LATER if status == 503 else None, type=URN + kind_of(error), **more
+        status, str(error), RETRY_LATER if status in (429, 503) else None, type=URN + kind_of(error), **more
     )
 
 
@@ -106,8 +106,10 @@ def _status(error: EvornnError) -> int:
         return 404
     if isinstance(error, QueryError):
         return 422
-    if isinstance(error, Forbidden):
+    if isinstance(error, (Forbidden, PriorityRefused)):
         return 403
+    if isinstance(error, (QuotaExceeded, UserBusy)):
+        return 429
     if isinstance(error, ServerBusy):
         return 503
     if isinstance(error, StoreError) and kind_of(error) in ("unreachable", "store"):

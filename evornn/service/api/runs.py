@@ -52,7 +52,7 @@ class RunPage:
 def runs(request: Request, caller: Reader, filters: RunFilters, part: Annotated[RunPage, Depends()]) -> Response:
     """List the runs that match all filters. `order` is a column, by default the number; `-test_loss`: largest first."""
     position = {"after": part.cursor} if part.by_number else {"offset": part.cursor or 0}
-    records = service(request).store.runs(
+    records = service(request, caller).store.runs(
         **filters.criteria(), **position, order=part.order or "id", limit=part.limit + 1
     )
     more = len(records) > part.limit
@@ -63,7 +63,7 @@ def runs(request: Request, caller: Reader, filters: RunFilters, part: Annotated[
 @router.get("/runs/{run}", response_model=StoredRun, responses=errors(401, 403, 404), summary="Show a run")
 def run(request: Request, caller: Reader, run: RunId) -> Response:
     """Show the current state of a run."""
-    return json(StoredRun, service(request).store.run(run))
+    return json(StoredRun, service(request, caller).store.run(run))
 
 
 @router.get(
@@ -74,13 +74,13 @@ def run(request: Request, caller: Reader, run: RunId) -> Response:
 )
 def curve(request: Request, caller: Reader, run: RunId) -> Response:
     """List the rows of a run, one per budget mark."""
-    return json(list[Row], service(request).store.curve(run))
+    return json(list[Row], service(request, caller).store.curve(run))
 
 
 @router.get("/curves", response_model=list[Curve], responses=errors(401, 403), summary="Show several learning curves")
 def curves(request: Request, caller: Reader, runs: IdList) -> Response:
     """List the rows of several runs."""
-    rows_by_run = service(request).store.curves(parse_ids(runs, MOST_CURVES))
+    rows_by_run = service(request, caller).store.curves(parse_ids(runs, MOST_CURVES))
     return json(list[Curve], [Curve(run, rows) for run, rows in rows_by_run.items()])
 
 
@@ -92,7 +92,7 @@ def curves(request: Request, caller: Reader, runs: IdList) -> Response:
 )
 def result(request: Request, caller: Reader, run: RunId) -> Response:
     """Show the losses and the cost of a finished run, and the machine that computed it."""
-    return json(Outcome, outcome(service(request).store.result(run)))
+    return json(Outcome, outcome(service(request, caller).store.result(run)))
 
 
 @router.get(
@@ -103,7 +103,7 @@ def result(request: Request, caller: Reader, run: RunId) -> Response:
 )
 def network(request: Request, caller: Reader, run: RunId) -> Response:
     """Show how to build the network of a run."""
-    return json(Design, service(request).design(run))
+    return json(Design, service(request, caller).design(run))
 
 
 @router.get(
@@ -117,7 +117,7 @@ def network(request: Request, caller: Reader, run: RunId) -> Response:
 )
 def model(request: Request, caller: Reader, run: RunId) -> Response:
     """Download the champion of a finished run as safetensors, with the network's design in the header."""
-    user_service = service(request)
+    user_service = service(request, caller)
     genome = user_service.store.champion(run)
     name = {"Content-Disposition": f'attachment; filename="run-{run}.safetensors"'}
     return Response(SavedNetwork(user_service.design(run), genome).to_bytes(), 200, name, SAFETENSORS)
@@ -134,7 +134,7 @@ def model(request: Request, caller: Reader, run: RunId) -> Response:
 )
 def champion(request: Request, caller: Reader, run: RunId) -> Response:
     """Download the parameters of the champion alone as safetensors: the array `genome`."""
-    return Response(pack({"genome": service(request).store.champion(run)}), media_type=SAFETENSORS)
+    return Response(pack({"genome": service(request, caller).store.champion(run)}), media_type=SAFETENSORS)
 
 
 @router.get(
@@ -145,7 +145,7 @@ def champion(request: Request, caller: Reader, run: RunId) -> Response:
 )
 def events(request: Request, caller: Reader, run: RunId, after: After = 0, limit: Limit = 1000) -> Response:
     """List the events of a run, oldest first."""
-    store = service(request).store
+    store = service(request, caller).store
     store.run(run)  # raises NotFound
     items = store.events(run=run, after=after, limit=limit)
     return page(Event, items, items[-1].id if len(items) == limit else None)
@@ -159,7 +159,7 @@ def events(request: Request, caller: Reader, run: RunId, after: After = 0, limit
 )
 def logs(request: Request, caller: Reader, run: RunId, after: After = 0, limit: Limit = 1000) -> Response:
     """List the log lines of a run, oldest first."""
-    store = service(request).store
+    store = service(request, caller).store
     store.run(run)  # raises NotFound
     lines = store.logs(run=run, after=after, limit=limit)
     return page(LogLine, lines, lines[-1].id if len(lines) == limit else None)

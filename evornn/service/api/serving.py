@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 SECRET = 32  # bytes of a token
 MIN_TOKEN = 32  # characters of a token from a file
 FIRST = "first"  # name of the token that is created when there is none
-REQUESTS = 200  # at once; further ones are asked to retry
 LONGEST_HEAD = 2**16  # bytes of a request's first line and headers
 GRACE = 5  # seconds for open requests when the server stops
 
@@ -66,6 +65,7 @@ def serve(options: Options, on_ready: Callable[[ServerInfo], None], mounts: Mapp
         import uvicorn
 
         from evornn.service.api.app import create_app
+        from evornn.service.api.connections import ConnectionLimits, raise_file_limit
         from evornn.service.api.folder_metrics import FolderCollector
 
     if options.policy.data is not None and not options.policy.data.is_dir():
@@ -81,10 +81,9 @@ def serve(options: Options, on_ready: Callable[[ServerInfo], None], mounts: Mapp
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            http="h11",  # which can limit the length of headers
+            http=ConnectionLimits(raise_file_limit()).protocol(),  # h11, which can limit the length of heads
             h11_max_incomplete_event_size=LONGEST_HEAD,
             ws="none",
-            limit_concurrency=REQUESTS,
             timeout_graceful_shutdown=GRACE,
         )
         logging.getLogger("evornn").setLevel(logging.WARNING)

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from threading import Lock
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from evornn.errors import EvornnError
+from evornn.service.api.news import POLL_SECONDS
 from evornn.service.wire import encode
-from evornn.store.records import Event, LogLine
+from evornn.store.records import Event, JobId, LogLine
 
 MEDIA = "text/event-stream"
-POLL_SECONDS = 0.5  # between two reads of the store
+READ_SECONDS = 5.0  # until a stream reads the store though its job seems to have no news
 KEEPALIVE_SECONDS = 15.0  # of silence until a comment is sent
 MAX_SECONDS = 600.0  # of a stream; then the client reconnects, and its token is checked again
-MAX_STREAMS = 100  # at once
+MAX_STREAMS = 200  # at once
+MAX_STREAMS_EACH = 20  # of one token
+News = Callable[[], Awaitable[int]]
 Fetch = Callable[[int], Sequence[Event] | Sequence[LogLine]]
 
 
@@ -35,38 +42,90 @@ def resume_position(request: Request, after: int) -> int:
     return int(last) if last.isascii() and last.isdigit() and len(last) < 19 else after
 
 
-def stream(request: Request, fetch: Fetch, is_ended: Callable[[], bool], after: int) -> StreamingResponse:
+def stream(
+    request: Request, user: str, job: JobId, fetch: Fetch, is_ended: Callable[[], bool], after: int
+) -> StreamingResponse:
     """Stream items until there will be no more.
 
     Args:
         request: The request.
+        user: Name of the caller's token.
+        job: The job that the items belong to.
         fetch: Reads the items after a number.
         is_ended: Whether no further items will be added.
         after: Number of the item after which the stream starts.
 
     Raises:
-        HTTPException: 503, too many streams are open.
+        HTTPException: 429 or 503, too many streams are open, of this token or of all.
     """
-    state = request.app.state
-    if state.streams >= MAX_STREAMS:
-        raise HTTPException(503, "too many streams are open: ask for pages, or try again later", {"Retry-After": "30"})
+    streams: OpenStreams = request.app.state.streams
+    streams.enter(user)
+    news = partial(request.app.state.news.count, job)
 
     async def counted() -> AsyncIterator[bytes]:
-        state.streams += 1
+        with suppress(EvornnError):  # the database can't be reached: the client will reconnect
+            async for part in _chunks(news, fetch, is_ended, after):
+                yield part
+
+    return CountedResponse(streams, user, counted())
+
+
+class OpenStreams:
+    """Counts the streams of each user."""
+
+    def __init__(self) -> None:
+        self._count: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def enter(self, user: str) -> None:
+        """Count a stream. Raises HTTPException 429 or 503."""
+        later = {"Retry-After": "30"}
+        with self._lock:
+            if self._count[user] >= MAX_STREAMS_EACH:
+                raise HTTPException(429, f"{MAX_STREAMS_EACH} streams of this token are open: close some", later)
+            if self._count.total() >= MAX_STREAMS:
+                raise HTTPException(503, "too many streams are open: ask for pages, or try again later", later)
+            self._count[user] += 1
+
+    def leave(self, user: str) -> None:
+        """Count a stream no longer."""
+        with self._lock:
+            self._count[user] -= 1
+            self._count += Counter()  # without those at zero
+
+
+class CountedResponse(StreamingResponse):
+    """A stream that counts as long as it is open, whether or not its client has read a part of it.
+
+    Args:
+        streams: The streams that are open.
+        user: Name of the caller's token.
+        parts: What is sent.
+    """
+
+    def __init__(self, streams: OpenStreams, user: str, parts: AsyncIterator[bytes]) -> None:
+        super().__init__(parts, media_type=MEDIA, headers={"X-Accel-Buffering": "no"})
+        self._streams, self._user = streams, user
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            with suppress(EvornnError):  # the database can't be reached: the client will reconnect
-                async for part in _chunks(fetch, is_ended, after):
-                    yield part
+            await super().__call__(scope, receive, send)
         finally:
-            state.streams -= 1
-
-    return StreamingResponse(counted(), media_type=MEDIA, headers={"X-Accel-Buffering": "no"})
+            self._streams.leave(self._user)
 
 
-async def _chunks(fetch: Fetch, is_ended: Callable[[], bool], after: int) -> AsyncIterator[bytes]:
+async def _chunks(news: News, fetch: Fetch, is_ended: Callable[[], bool], after: int) -> AsyncIterator[bytes]:
     start = last_sent = time.monotonic()
+    seen, due = -1, 0.0
     yield b": evornn\n\n"
     while time.monotonic() - start < MAX_SECONDS:
+        count = await news()
+        if count == seen and time.monotonic() < due:
+            if time.monotonic() - last_sent > KEEPALIVE_SECONDS:
+                last_sent = time.monotonic()
+                yield b": keep-alive\n\n"
+            await asyncio.sleep(POLL_SECONDS)
+            continue
         over = await run_in_threadpool(is_ended)  # first: if it has ended by now, nothing is added to what follows
         items = await run_in_threadpool(fetch, after)
         for item in items:
@@ -77,10 +136,8 @@ async def _chunks(fetch: Fetch, is_ended: Callable[[], bool], after: int) -> Asy
             return
         if items:
             last_sent = time.monotonic()
-        elif time.monotonic() - last_sent > KEEPALIVE_SECONDS:
-            last_sent = time.monotonic()
-            yield b": keep-alive\n\n"
-        await asyncio.sleep(0 if items else POLL_SECONDS)
+        else:  # only then is all read that the count stands for
+            seen, due = count, time.monotonic() + READ_SECONDS
 
 
 def _format_event(item: Event | LogLine) -> bytes:

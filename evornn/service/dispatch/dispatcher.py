@@ -237,6 +237,7 @@ class Dispatcher:
         self._heartbeat_at = self._clock() + HEARTBEAT_INTERVAL
         slots = len(self.active_runs) + max(0, int(self.executor.available_resources.cpus))
         self.store.heartbeat(self.owner, slots, len(self.active_runs), self.executor.machines)
+        self.store.sweep()  # one portion of what killed submissions and deletions have left, nearly always none
         for owner in self.store.live_owners():
             if owner != self.owner and is_dead(owner):
                 self.store.release_owner(owner)

@@ -127,7 +127,7 @@ class Results:
     def cancel(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
         """Cancel the runs of a job, or one run: queued runs at once, running ones within seconds. Returns how many.
         Raises NotFound."""
-        return self.store.cancel(job=job, run=run)
+        return self.service.cancel(job, run=run)
 
     def retry(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
         """Queue the failed runs of a job, or one run, to start over. Returns how many. Raises NotFound; EvornnError if

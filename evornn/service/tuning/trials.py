@@ -48,7 +48,7 @@ def trial_jobs(store: StoreInterface, spec: Mapping[str, Any], job: JobId) -> li
     """
     about = store.job(job)
     same = (about.spec_id, about.owner)
-    known = store.jobs(experiment=experiment_of(spec), before=job)
+    known = [j for flag in (False, True) for j in store.jobs(experiment=experiment_of(spec), before=job, archived=flag)]
     return sorted(other.id for other in known if (other.spec_id, other.owner) == same)
 
 

@@ -1,0 +1,77 @@
+"""Turns at something that serves one caller at a time: users take turns, however many calls one of them has waiting."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
+
+from evornn.errors import EvornnError
+
+MAX_PENDING = 16  # calls at once; further ones are refused
+MAX_PENDING_EACH = 4  # of one user
+
+
+class ServerBusy(EvornnError):
+    """Too many calls are pending."""
+
+
+class UserBusy(EvornnError):
+    """Too many calls of this user are pending."""
+
+
+class Turns:
+    """A queue for each user, and one turn at a time, in rotation.
+
+    Args:
+        most: Pending calls in all.
+        most_each: Pending calls of one user.
+    """
+
+    def __init__(self, most: int = MAX_PENDING, most_each: int = MAX_PENDING_EACH) -> None:
+        self.most, self.most_each = most, most_each
+        self._changed = Condition()
+        self._waiting: dict[str, deque[object]] = {}  # the next user first
+        self._pending: dict[str, int] = {}
+
+    @contextmanager
+    def turn(self, user: str, limited: bool = True) -> Iterator[None]:
+        """Wait for a turn, and hold it. Raises ServerBusy, UserBusy, if `limited`."""
+        ticket = object()
+        with self._changed:
+            if limited:
+                self._check(user)
+            self._enter(user, ticket)
+            while self._next() is not ticket:
+                self._changed.wait()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._leave(user)
+                self._changed.notify_all()
+
+    def _check(self, user: str) -> None:
+        if self._pending.get(user, 0) >= self.most_each:
+            raise UserBusy(f"{self.most_each} specs or comparisons of yours are being computed: wait until one is done")
+        if sum(self._pending.values()) >= self.most:
+            raise ServerBusy("the server is busy with other specs and comparisons: try again in a few seconds")
+
+    def _enter(self, user: str, ticket: object) -> None:
+        self._pending[user] = self._pending.get(user, 0) + 1
+        self._waiting.setdefault(user, deque()).append(ticket)
+
+    def _next(self) -> object:
+        """The ticket that has the turn; it stays the first one until its holder leaves."""
+        return next(iter(self._waiting.values()))[0]
+
+    def _leave(self, user: str) -> None:
+        """The holder goes, and its user to the end of the rotation."""
+        rest = self._waiting.pop(user)
+        rest.popleft()
+        if rest:
+            self._waiting[user] = rest
+        self._pending[user] -= 1
+        if not self._pending[user]:
+            del self._pending[user]
