@@ -65,17 +65,21 @@ def export(
 
 def model(
     run: Annotated[int, typer.Argument(help="Number of the run.")],
-    file: Annotated[Path, typer.Argument(help="Output file, for example model.safetensors.")],
+    file: Annotated[
+        Path, typer.Argument(help="Output file: .safetensors for evornn; .onnx, .py (torch), .c or .json for others.")
+    ],
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """Write the champion of a run, with its network's design, to a safetensors file."""
+    """Write the champion of a run to a file, for evornn or for other programs. These files are compared with the
+    network first."""
     with open_results(store, server) as results:
         champion = results.run(run).model
-        champion.write(file)
-    about = {"file": str(file), **asdict(champion.design)}
-    show(about if as_json else f"the model of run {run} written to {file}", as_json)
+    difference = champion.write(file)
+    about = {"file": str(file), "difference": difference, **asdict(champion.design)}
+    compared = f"; over 400 steps it differs by {difference:.1g} at most" if difference is not None else ""
+    show(about if as_json else f"the model of run {run} written to {file}{compared}", as_json)
 
 
 def catalog(

@@ -247,7 +247,8 @@ def test_models_travel(fresh: Fresh, tmp_path: Path) -> None:
     with open_store(url) as store:
         work(store, job, 0, None, SilentListener())
     run = results.run(1)
-    model = SavedNetwork.read(run.model.write(tmp_path / "model.safetensors"))
+    run.model.write(file := tmp_path / "model.safetensors")
+    model = SavedNetwork.read(file)
     assert model.design.network == SMALL_SPEC["networks"][0] and model.genome.tobytes() == run.genome.tobytes()
     inputs, targets = examples()
     again = model.design.build().losses(model.genome[None], inputs, targets)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evornn.store.records import StoredRun
     from evornn.tasks.core.task import EvaluationData
 
+SUFFIX = ".safetensors"
 HEAD = 8  # bytes at the start of a safetensors file: the length of its JSON header
 LARGEST_HEAD = 2**20  # bytes
 DAMAGED = "is not a model of evornn, or is damaged: download it again"
@@ -63,13 +64,33 @@ class SavedNetwork:
 
         return bytes(save({"genome": self.genome}, metadata={"evornn": json.dumps(asdict(self.design))}))
 
-    def write(self, path: str | Path) -> Path:
-        """Write the file. Raises EvornnError."""
+    def write(self, path: str | Path) -> float | None:
+        """Write a file for evornn, .safetensors, or for other programs: .onnx, .py (a torch module), .c, .json.
+
+        Args:
+            path: The file; its suffix names the format.
+
+        Returns:
+            How far the file is from the network at most, of a format that was run to compare it; None of others.
+
+        Raises:
+            EvornnError: The suffix is another one, the network has no equation to write, or the file can't be written.
+        """
+        if Path(path).suffix != SUFFIX:
+            return self._export(Path(path))
         try:
             files.write(Path(path), self.to_bytes())
         except OSError as error:
             raise EvornnError(f"can't write {path}: {error.strerror or error}; choose another file") from None
-        return Path(path)
+        return None
+
+    def _export(self, path: Path) -> float | None:
+        from evornn.experiments.description import describe
+        from evornn.models.export import export
+
+        network, kind = self.design.build(), str(self.design.network["kind"])
+        title = f"{kind} {network.layout.size}, champion of run {self.design.run}"
+        return export(network, self.genome, path, title, lambda: describe(kind).equation).difference
 
     @staticmethod
     def read(path: str | Path) -> SavedNetwork:
