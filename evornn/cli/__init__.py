@@ -20,7 +20,7 @@ def main() -> None:
     _prepare_streams()
     _check_working_folder()
     from evornn.cli.app import app
-    from evornn.cli.options import repeat_target
+    from evornn.cli.options import name_target, repeat_target
     from evornn.cli.run import CommandInterrupted
     from evornn.errors import EvornnError
 
@@ -28,7 +28,7 @@ def main() -> None:
     try:
         _run(app)
     except EvornnError as error:
-        _fail(str(error))
+        _fail(name_target(str(error)))
     except CommandInterrupted as interrupt:
         _print_error(str(interrupt))
         sys.exit(130)

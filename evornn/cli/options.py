@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}  # seconds
 DEFAULT = "sqlite:///evornn.db"
+WITH_TARGET = "run|resume|submit|ls|show|logs|cancel|retry|compare|query|export|model"
+SUGGESTION = re.compile(rf"`(evornn (?:{WITH_TARGET})\b(?:(?! --s(?:tore|erver)\b)[^`|])*)`")  # in a message
 Store = Annotated[
     str, typer.Option("--store", envvar="EVORNN_STORE", help="Database URL.", show_default="sqlite:///evornn.db")
 ]
@@ -107,6 +109,11 @@ def repeat_target() -> str:
             if word == f"--{name}" and k + 1 < len(sys.argv):
                 return shell_option(name, sys.argv[k + 1])
     return ""
+
+
+def name_target(message: str) -> str:
+    """A message in which the commands that it suggests have the target of this one, so that they can be pasted."""
+    return SUGGESTION.sub(lambda match: f"`{match[1]}{repeat_target()}`", message)
 
 
 def shell_option(name: str, value: str) -> str:

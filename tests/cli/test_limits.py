@@ -123,6 +123,38 @@ def test_the_target_of_another_command_is_quoted(url: str, monkeypatch: pytest.M
         assert shlex.split(options.repeat_target()) == ["--store", url]
 
 
+@pytest.mark.parametrize(
+    "words", [("show", "9"), ("compare",), ("compare", "9"), ("logs", "9"), ("model", "9", "m.onnx")]
+)
+def test_commands_that_an_error_suggests_have_its_target(
+    words: tuple[str, ...], evornn: CommandLine, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/it's.db"
+    with open_store(url):
+        pass
+    error = evornn.refuses(*words, "--store", url)
+    suggested = shlex.split(error.split("`")[1])
+    assert suggested[0] == "evornn" and suggested[-2:] == ["--store", url]
+    assert evornn("ls", *suggested[-2:]).status == 0
+
+
+def test_suggestions_get_a_target_where_they_lack_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["evornn", "show", "9", "--server", "http://host/?a=1&b=2"])
+    added = " --server 'http://host/?a=1&b=2'"
+    assert (
+        options.name_target("`evornn ls 3` or `evornn retry 3`") == f"`evornn ls 3{added}` or `evornn retry 3{added}`"
+    )
+    for as_it_is in (
+        "`evornn catalog KIND`",
+        "`evornn ls --store sqlite:///a.db`",
+        "`pip install x`",
+        "`evornn ls | head`",
+    ):
+        assert options.name_target(as_it_is) == as_it_is
+    monkeypatch.setattr(sys, "argv", ["evornn", "show", "9"])
+    assert options.name_target("`evornn ls`") == "`evornn ls`"
+
+
 def test_passwords_are_not_in_hints() -> None:
     url = "postgresql://user:se/cret@host/name"
     assert options.shell_option("store", url) == " --store 'postgresql://user:***@host/name'"
