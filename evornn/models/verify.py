@@ -56,9 +56,9 @@ def check_export(network: Network, genome: Genome, runner: Runner) -> float:
     state: Any = None
     for step in range(STREAMED):
         x = inputs[:, step : step + 1]
-        found, _ = runner(x, None if state is None else _flat(network.layout, state))
+        exported, _ = runner(x, None if state is None else _flat(network.layout, state))
         expected, state = network.predict(genome[None], x, state=state, return_state=True)
-        if not _agree(found, expected[0]):
+        if not _agree(exported, expected[0]):
             raise EvornnError(
                 f"the exported file differs from the network at step {step + 1}: please report this network to the "
                 "authors of evornn"
@@ -67,12 +67,12 @@ def check_export(network: Network, genome: Genome, runner: Runner) -> float:
 
 
 def _difference(network: Network, genome: Genome, runner: Runner, inputs: Series) -> float:
-    found, _ = runner(inputs, None)
-    return float(np.nanmax(np.abs(found - network.predict(genome[None], inputs)[0]), initial=0.0))
+    exported, _ = runner(inputs, None)
+    return float(np.nanmax(np.abs(exported - network.predict(genome[None], inputs)[0]), initial=0.0))
 
 
-def _agree(found: Series, expected: Series) -> bool:
-    return bool(np.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))
+def _agree(exported: Series, expected: Series) -> bool:
+    return bool(np.allclose(exported, expected, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))
 
 
 def _flat(layout: Any, state: Any) -> dict[str, Floats]:
