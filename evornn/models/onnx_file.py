@@ -40,54 +40,46 @@ def to_onnx(layout: Layout, genome: Genome) -> bytes:
         EvornnError: The extra `export` is not installed.
     """
     with require("export", "an .onnx file"):
-        from onnx import TensorProto, checker, helper
+        from onnx import checker, helper
 
-    sizes, emitter = state_sizes(layout), OnnxEmitter()
-    step = emit_step(layout, genome, emitter, "x", {name: f"before.{name}" for name in sizes})
-    after = {name: emitter.widen(step.states[name], f"before.{name}") for name in sizes}
-
-    def info(name: str, *shape: int | str) -> Any:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-    body = helper.make_graph(
-        emitter.nodes,
-        "step",
-        [*(info(f"before.{name}", "batch", size) for name, size in sizes.items()), info("x", "batch", layout.inputs)],
-        [
-            *(info(after[name], "batch", size) for name, size in sizes.items()),
-            info(step.outputs, "batch", layout.outputs),
-        ],
-    )
-    main = OnnxEmitter(prefix="main")
+    body, constants = _step_graph(layout, genome)
+    main, sizes = OnnxEmitter(prefix="main"), state_sizes(layout)
     begin = [main.expand_batch(f"state.{name}", "inputs", size) for name, size in sizes.items()]
-    scan = helper.make_node(
-        "Scan",
-        [*begin, "inputs"],
-        [*(f"next.{name}" for name in sizes), "outputs"],
-        body=body,
-        num_scan_inputs=1,
-        scan_input_axes=[1],
-        scan_output_axes=[1],
-    )
+    axes: dict[str, Any] = {"num_scan_inputs": 1, "scan_input_axes": [1], "scan_output_axes": [1]}
+    ends = [*(f"next.{name}" for name in sizes), "outputs"]
+    scan = helper.make_node("Scan", [*begin, "inputs"], ends, body=body, **axes)
     initial = {f"state.{name}": values[None] for name, values in initial_states(layout, genome).items()}
     graph = helper.make_graph(
         [*main.nodes, scan],
         "evornn",
         [
-            info("inputs", "batch", "time", layout.inputs),
-            *(info(f"state.{name}", "batch_of_state", size) for name, size in sizes.items()),
+            _values("inputs", "batch", "time", layout.inputs),
+            *(_values(f"state.{name}", "batch_of_state", size) for name, size in sizes.items()),
         ],
         [
-            info("outputs", "batch", "time", layout.outputs),
-            *(info(f"next.{name}", "batch", size) for name, size in sizes.items()),
+            _values("outputs", "batch", "time", layout.outputs),
+            *(_values(f"next.{name}", "batch", size) for name, size in sizes.items()),
         ],
-        [_tensor(name, values) for name, values in {**initial, **emitter.constants, **main.constants}.items()],
+        [_tensor(name, values) for name, values in {**initial, **constants, **main.constants}.items()],
     )
-    model = helper.make_model(
-        graph, producer_name="evornn", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
-    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, producer_name="evornn", ir_version=IR_VERSION, opset_imports=opsets)
     checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def _step_graph(layout: Layout, genome: Genome) -> tuple[Any, dict[str, Any]]:
+    """The body of the Scan, states and x → new states and outputs, and the constants that it sees."""
+    from onnx import helper
+
+    sizes, emitter = state_sizes(layout), OnnxEmitter()
+    step = emit_step(layout, genome, emitter, "x", {name: f"before.{name}" for name in sizes})
+    after = {name: emitter.widen(step.states[name], f"before.{name}") for name in sizes}
+    inputs = [_values(f"before.{name}", "batch", size) for name, size in sizes.items()]
+    outputs = [_values(after[name], "batch", size) for name, size in sizes.items()]
+    ends = [*outputs, _values(step.outputs, "batch", layout.outputs)]
+    graph = helper.make_graph(emitter.nodes, "step", [*inputs, _values("x", "batch", layout.inputs)], ends)
+    return graph, emitter.constants
 
 
 class OnnxEmitter:
@@ -173,6 +165,13 @@ OTHERS: dict[str, Callable[..., str]] = {
     "outer": OnnxEmitter.outer,
     "spread": OnnxEmitter.spread,
 }
+
+
+def _values(name: str, *shape: int | str) -> Any:
+    """The declaration of a value."""
+    from onnx import TensorProto, helper
+
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
 def _tensor(name: str, values: Any) -> Any:

@@ -13,7 +13,7 @@ from evornn.service.datasets import UploadedDataset, save_upload
 from evornn.service.expansion import ExpandedSpec, enqueue, expand
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.reading.comparison_data import ComparisonData, resolve_job, unique_run_ids
-from evornn.service.reading.evaluation import check_unchanged, evaluation_of
+from evornn.service.reading.evaluation import check_identities, evaluation_of
 from evornn.service.reading.figures import ComparisonFigures, NetworkFigures, draw_comparison, draw_network
 from evornn.service.reading.saved_network import Design, design_of
 from evornn.service.tuning.session import TuningSessions
@@ -92,12 +92,12 @@ class Service:
     def resume(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
         """Queue the failed, cancelled and abandoned runs of a job, or one run. Raises NotFound; EvornnError if their
         data have changed."""
-        self.call(check_unchanged, job, run, RESUMABLE)
+        self.call(check_identities, job, run, RESUMABLE)
         return self.store.resume(job, run=run, actor=self.actor, limited=self._is_limited)
 
     def retry(self, job: JobId | None = None, *, run: RunId | None = None) -> int:
         """Queue the failed runs of a job, or one run, to start over. Raises the same as `resume`."""
-        self.call(check_unchanged, job, run, ("failed",))
+        self.call(check_identities, job, run, ("failed",))
         return self.store.retry(job, run=run, actor=self.actor, limited=self._is_limited)
 
     def save_upload(self, name: str, content: bytes) -> UploadedDataset:

@@ -49,7 +49,7 @@ def load_data_of(run: StoredRun) -> Data:
     return data
 
 
-def check_unchanged(store: Store, job: JobId | None, run: RunId | None, states: tuple[str, ...]) -> None:
+def check_identities(store: Store, job: JobId | None, run: RunId | None, states: tuple[str, ...]) -> None:
     """Check that runs which are to be queued again would be computed on the data and code that they were submitted
     with. Data that are missing on this machine may be there on the one that computes: a worker checks them, too.
 
