@@ -237,6 +237,16 @@ def test_export(suffix: str, evornn: CommandLine, database: str, tmp_path: Path)
     assert len(read(runs)) == 4 and list(read(curves)["mark"]) == [1, 2, 3, 4] * 4
 
 
+@pytest.mark.parametrize("suffix", ["onnx", "py", "c", "json", "safetensors"])
+def test_model(suffix: str, evornn: CommandLine, database: str, tmp_path: Path) -> None:
+    file = tmp_path / f"network.{suffix}"
+    answer = evornn("model", "1", str(file), "--store", database)
+    assert answer.status == 0 and file.stat().st_size > 0
+    compared = "over 400 steps it differs by" in " ".join(answer.out.split())
+    assert compared == (suffix in ("onnx", "py", "c"))
+    assert "the suffix names the format" in evornn.refuses("model", "1", "network.h5", "--store", database)
+
+
 def test_catalog(evornn: CommandLine) -> None:
     entries = {entry["name"]: entry for entry in evornn("catalog", "--json").data}
     assert {"sunspots", "csv", "adding", "elman", "lstm", "gru", "ctrnn", "cma_es", "adam", "memetic"} <= set(entries)
