@@ -177,6 +177,7 @@ def _postgres_args(url: URL, busy_seconds: float) -> dict[str, Any]:
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA temp_store=MEMORY")  # a full disk of temporary files is none of the database's
 
 
 def _begin(busy_seconds: float, connection: Connection) -> None:

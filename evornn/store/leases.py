@@ -214,6 +214,17 @@ class LeaseMixin(Database):
         with self.read_transaction() as connection:
             return sorted(connection.scalars(live.distinct()))
 
+    def lapsed_owners(self) -> list[str]:
+        """Owners of leases that have expired, which the next claim ends."""
+        lapsed = select(runs.c.lease_owner).where(runs.c.state.in_(OPEN), runs.c.lease_until <= now())
+        with self.read_transaction() as connection:
+            return sorted(connection.scalars(lapsed.distinct()))
+
+    def now(self) -> float:
+        """The time by the database's clock, in UTC epoch seconds: on SQLite, that of this machine."""
+        with self.read_transaction() as connection:
+            return float(connection.scalar(select(now())) or 0.0)
+
 
 def _make_claim(connection: Connection, run: RunId, owner: str) -> Claim:
     record = run_of(connection, run)

@@ -12,6 +12,7 @@ from evornn.errors import EvornnError
 from evornn.experiments.identity import RunIdentity
 from evornn.service.backoff import Backoff, Clock, OutageRetry
 from evornn.service.dispatch.active_run import ActiveRun
+from evornn.service.dispatch.clock_watch import ClockWatch
 from evornn.service.dispatch.process_identity import current_identity, is_dead
 from evornn.service.executors.executor import Assignment, Attempt, EndEvent, Executor, ExecutorEvent, ProgressEvent
 from evornn.store.errors import Diverged, Fenced, SerializationFailure, StoreError, Unreachable, Unstorable
@@ -89,6 +90,7 @@ class Dispatcher:
             Backoff(clock, *CLAIM_BACKOFF),
             OutageRetry(clock, patience, COOLDOWN),
         )
+        self._watch = ClockWatch(self.owner, clock)
         self._report_at = self._heartbeat_at = 0.0
         self._finished = self._stopping = False
 
@@ -125,10 +127,17 @@ class Dispatcher:
         if self._claim_backoff.time_left or not self._outage.is_over:
             return
         self._claim_backoff.back_off()
-        if self._claim_runs(job):
+        if self._may_claim() and self._claim_runs(job):
             self._claim_backoff.reset()
         elif until_empty and not self.active_runs:
             self._finished = not self._is_open(job)
+
+    def _may_claim(self) -> bool:
+        """Whether the leases that a claim would end have expired by their owners' clocks, too."""
+        lapsed = {owner for owner in self.store.lapsed_owners() if owner != self.owner and not is_dead(owner)}
+        if lapsed:
+            self._watch.look(self.store.workers(), self.store.now())
+        return self._watch.may_take_from(lapsed)
 
     def _claim_runs(self, job: int | None) -> int:
         """Claim as many runs as there are free slots and resources. Returns how many."""
@@ -238,6 +247,7 @@ class Dispatcher:
         slots = len(self.active_runs) + max(0, int(self.executor.available_resources.cpus))
         self.store.heartbeat(self.owner, slots, len(self.active_runs), self.executor.machines)
         self.store.sweep()  # one portion of what killed submissions and deletions have left, nearly always none
+        self._watch.look(self.store.workers(), self.store.now())
         for owner in self.store.live_owners():
             if owner != self.owner and is_dead(owner):
                 self.store.release_owner(owner)
