@@ -26,8 +26,9 @@ LEAD = {
 }
 PLACEHOLDERS = {
     "queued": "The run is queued. Its network appears at the first budget mark.",
-    "failed": "The run failed before its first budget mark, so there is no network: the error is above.",
-    "cancelled": "The run was cancelled before its first budget mark, so there is no network: resume it to get one.",
+    "failed": "The run failed before its first budget mark with a finite loss. There is no network; the error is above.",
+    "cancelled": "The run was cancelled before its first budget mark with a finite loss, so there is no network: "
+    "resume it to get one.",
 }
 
 
@@ -94,7 +95,7 @@ def content(context: PageContext, run: StoredRun) -> dict[str, Any]:
 def placeholder(run: StoredRun) -> dict[str, Any]:
     """The update for a run without a network."""
     text = PLACEHOLDERS.get(
-        run.state, "The network appears at the first budget mark, which the run has not reached yet."
+        run.state, "The network appears at the first budget mark with a finite loss, which the run has not reached yet."
     )
     return {"words": "", "pictures": empty_state(text), "drawn": None}
 

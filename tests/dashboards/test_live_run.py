@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,6 +90,20 @@ def test_the_network_of_a_live_run_is_drawn(store: Store, said: list[tuple[Row, 
     assert ended is not None and ended.figures == later.figures
     with pytest.raises(NotFound):
         draw_network(store, 99)
+
+
+def test_an_untrained_network_is_not_drawn(store: Store, said: list[tuple[Row, Checkpoint]]) -> None:
+    """Of a run that diverged the checkpoint holds the network before training: it is no result."""
+    (found, checkpoint), claim = said[0], claimed(store)
+    progress = {**checkpoint.plain["progress"], "champion_valid": float("inf")}
+    lost = replace(checkpoint, plain={**checkpoint.plain, "progress": progress})
+    store.record(claim.run.id, claim.lease, [replace(found, champion_valid=float("inf"))], lost)
+    store.fail(claim.run.id, claim.lease, "diverged", retry=False)
+    assert draw_network(store, claim.run.id) is None
+    desk: Any = Drawer(store)
+    assert "failed before its first budget mark with a finite loss" in str(
+        run_network.content(desk, store.run(claim.run.id))
+    )
 
 
 class Drawer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -97,12 +98,13 @@ def draw_comparison(store: Store, job: JobId | None, runs: Sequence[RunId]) -> C
 
 
 def draw_network(store: Store, run: RunId) -> NetworkFigures | None:
-    """Draw the champion of a run so far; None before its first budget mark. Raises NotFound."""
+    """Draw the champion of a run so far; None before its first budget mark with a finite validation loss. Raises
+    NotFound."""
     from evornn.experiments.reporting.network_charts import network_figures
     from evornn.experiments.reporting.network_summary import summarise_network
 
     champion = _champion(store, run)
-    if champion is None:
+    if champion is None or not math.isfinite(champion.champion_valid):  # infinite: still the untrained network
         return None
     record = store.run(run)
     data = evaluation_of(store, record)
