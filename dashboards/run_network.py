@@ -26,7 +26,7 @@ LEAD = {
 }
 PLACEHOLDERS = {
     "queued": "The run is queued. Its network appears at the first budget mark.",
-    "failed": "The run failed before its first budget mark with a finite loss. There is no network; the error is above.",
+    "failed": "The run failed before its first budget mark with a finite loss, so there is no network: see the error.",
     "cancelled": "The run was cancelled before its first budget mark with a finite loss, so there is no network: "
     "resume it to get one.",
 }
