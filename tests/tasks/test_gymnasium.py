@@ -348,6 +348,11 @@ class Broken(gymnasium.Env[Any, Any]):
         raise ZeroDivisionError("the wheel\ncame off")
 
 
+class Quitting(Broken):
+    def step(self, action: Any) -> Any:
+        sys.exit("no such level")
+
+
 class Worded(Broken):
     observation_space = gymnasium.spaces.Sequence(gymnasium.spaces.Discrete(2))
 
@@ -358,6 +363,7 @@ class Counted(Broken):
 
 @pytest.mark.parametrize(("entry", "says"), [
     (Broken, "environment Own-v0: ZeroDivisionError: the wheel came off: mend it"),
+    (Quitting, "environment Own-v0: SystemExit: no such level: mend it"),
     (Worded, "Sequence.* has no fixed length"),
     (Counted, "actions must be Discrete, MultiDiscrete or a Box of numbers, not MultiBinary"),
 ])  # fmt: skip

@@ -20,6 +20,7 @@ from evornn.tasks.core.gymnasium_spaces import flatten
 from evornn.tasks.core.world import Environment, World
 
 LIMIT = "max_episode_steps"  # gymnasium's own argument: an episode of any environment is truncated after so many steps
+FAILURES = Exception, SystemExit  # an environment may raise anything, and end the process, which is not its own
 
 
 class GymnasiumWorld(World):
@@ -64,7 +65,7 @@ class GymnasiumWorld(World):
         text = ", ".join(f"{key}={short_repr(value)}" for key, value in self.arguments.items())
         return f"{self.name} with {text}" if text else self.name
 
-    def failure(self, error: Exception) -> EvornnError:
+    def failure(self, error: BaseException) -> EvornnError:
         """The environment's own exception, as an error of one line."""
         return self.refuse(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
@@ -131,7 +132,7 @@ class GymnasiumWorld(World):
                 yield
         except EvornnError:
             raise
-        except Exception as error:
+        except FAILURES as error:
             raise self.failure(error) from error
 
 
@@ -149,7 +150,7 @@ class FlatEnvironment:
             return flatten(self.world.space, answer[0])
         except EvornnError:
             raise
-        except Exception as error:
+        except FAILURES as error:
             raise self.world.failure(error) from error
 
     def step(self, action: Any) -> Any:
@@ -161,7 +162,7 @@ class FlatEnvironment:
             return flatten(self.world.space, observation), reward, _either(terminated, truncated)
         except EvornnError:
             raise
-        except Exception as error:  # an environment may raise anything
+        except FAILURES as error:
             raise self.world.failure(error) from error
 
 
