@@ -25,6 +25,7 @@ import httpx
 import numpy as np
 
 from benchmarks.load import Answers, memory, one
+from evornn.store.errors import Unreachable
 from evornn.store.records import Claim
 from evornn.store.store import Store, open_store
 from evornn.training.records import Result
@@ -74,6 +75,7 @@ class Slots:
     claims: Counter[str] = field(default_factory=Counter)
     waits: dict[str, list[float]] = field(default_factory=dict)
     held: list[tuple[float, Claim]] = field(default_factory=list)
+    outages: int = 0  # claims that found the database locked for ten seconds
 
     def work(self, store: Store, is_over: Callable[[], bool]) -> None:
         """Claim and finish until it is over."""
@@ -83,7 +85,11 @@ class Slots:
                 if time.monotonic() - begun > RUN_SECONDS:
                     store.finish(claim.run.id, claim.lease, RESULT)
                     self.held.remove((begun, claim))
-            claimed = store.claim("slots") if len(self.held) < SLOTS else None
+            try:
+                claimed = store.claim("slots") if len(self.held) < SLOTS else None
+            except Unreachable:  # a dispatcher waits, too
+                self.outages += 1
+                continue
             if claimed is None:
                 time.sleep(0.05)
                 continue
@@ -136,6 +142,7 @@ def measure(url: str, size: Size) -> dict[str, Any]:
             "beside": _figures(crowded),
             "greedy": {name: dict(count) for name, count in harm.items()},
             "claims": {"greedy": slots.claims["greedy"], "others": slots.claims.total() - slots.claims["greedy"]},
+            "locked": slots.outages,
             "waits": {
                 "jobs": len(others),
                 "median": float(np.median(others or [0])),

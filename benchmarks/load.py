@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,11 @@ async def one(client: httpx.AsyncClient, method: str, path: str, body: Any, due:
 
 def memory(server: Server) -> int:
     """Bytes of the server's process and those below it."""
-    process = psutil.Process(server.process.pid)
-    return sum(one.memory_info().rss for one in [process, *process.children(recursive=True)])
+    process, total = psutil.Process(server.process.pid), 0
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):  # that of a query, which has just ended
+            total += each.memory_info().rss
+    return total
 
 
 def report(results: dict[str, Any]) -> None:

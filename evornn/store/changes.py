@@ -4,6 +4,7 @@ writers needn't wait; repeating an interrupted change completes it."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
@@ -105,15 +106,16 @@ class ChangeMixin(Database):
         also: Callable[[Connection, list[RunId]], None] = lambda connection, ids: None,
     ) -> int:
         """Change all runs that match, a portion at a time. Returns how many."""
-        count, changed = 0, PORTION
+        count = changed = self._change_portion(self.write_transaction, job, run, kind, values, which, actor, also)
         while changed == PORTION:
-            changed = self._change_portion(job, run, kind, values, which, actor, also)
+            changed = self._change_portion(self.portion, job, run, kind, values, which, actor, also)
             count += changed
         return count
 
     @retry_transaction
     def _change_portion(
         self,
+        transaction: Callable[[], AbstractContextManager[Connection]],
         job: JobId | None,
         run: RunId | None,
         kind: str,
@@ -122,7 +124,7 @@ class ChangeMixin(Database):
         actor: str,
         also: Callable[[Connection, list[RunId]], None],
     ) -> int:
-        with self.write_transaction() as connection:
+        with transaction() as connection:
             chosen = _chosen(connection, job, run)
             ids = transition(connection, kind, values, chosen, which, actor=actor, limit=PORTION)
             also(connection, ids)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
@@ -20,6 +21,7 @@ from evornn.store.errors import StoreError, translate_errors
 
 DRIVER = "postgresql+psycopg"
 _URL_FORMS = "want sqlite:///FILE.db or postgresql://USER@HOST/NAME"
+LONGEST_PAUSE = 0.5  # seconds between two portions of a large change
 STEP = 10  # ms between two attempts at SQLite's write lock
 MIGRATION = 0x65766F726E6E  # "evornn": PostgreSQL's advisory lock for changes of the schema
 
@@ -43,6 +45,7 @@ class Database:
         self.busy_seconds = busy_seconds
         self.engine = _engine(self.url, busy_seconds)
         self._writer = self.engine.execution_options(evornn_write=True)
+        self._portions = Lock()
         self._file_id: tuple[int, int] | None = None
 
     @property
@@ -66,6 +69,17 @@ class Database:
         writer = self._writer if busy_seconds is None else self._writer.execution_options(evornn_busy=busy_seconds)
         with translate_errors(self.display_url), self.guard_file(), writer.begin() as connection:
             yield connection
+
+    @contextmanager
+    def portion(self) -> Iterator[Connection]:
+        """One of the many write transactions of a large change. A process has one at a time, and on SQLite pauses after
+        it, so that other writers get the lock more often than not."""
+        with self._portions:
+            with self.write_transaction() as connection:
+                start = time.monotonic()
+                yield connection
+            if self.is_sqlite:
+                time.sleep(min(LONGEST_PAUSE, (time.monotonic() - start) / 2))
 
     @contextmanager
     def migration_transaction(self) -> Iterator[Connection]:

@@ -20,7 +20,7 @@ from evornn.store.errors import Fenced, StoreError
 from evornn.store.records import JobId, NewRun
 from evornn.store.schema import jobs, now, runs
 
-PORTION = 500  # runs that are inserted or changed in one transaction
+PORTION = 250  # runs that are inserted or changed in one transaction
 PATIENCE = 60.0  # seconds without a portion, after which the job's process counts as dead
 _JSON = ("fragments", "budget")
 _FIELDS = tuple(field.name for field in fields(NewRun))
@@ -46,7 +46,7 @@ def fill(database: Database, job: JobId, new_runs: Sequence[NewRun], common: dic
         rows = run_rows(
             new_runs[start : start + PORTION], encoder, {**common, "job_id": job}
         )  # before others must wait
-        with database.write_transaction() as connection:
+        with database.portion() as connection:
             until = _renew(connection, job, until)
             connection.execute(insert(runs), rows)
 

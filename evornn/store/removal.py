@@ -14,7 +14,7 @@ from evornn.store.errors import Conflict, NotFound, retry_transaction
 from evornn.store.records import JobId, RunId
 from evornn.store.schema import evaluation_data, events, experiments, jobs, metadata, now, runs, specs
 
-ROWS = 20_000  # rows of progress that are deleted in one transaction, about
+ROWS = 10_000  # rows of progress that are deleted in one transaction, about
 MOST_RUNS = 500  # runs in one transaction
 DAY = 86_400.0
 UNFINISHED = ("queued", "running", "cancelling")
@@ -85,7 +85,7 @@ class RemovalMixin(Database):
     @retry_transaction
     def _empty(self, job: JobId) -> bool:
         """Delete one portion of a job. Returns False when nothing was left but somebody else's."""
-        with self.write_transaction() as connection:
+        with self.portion() as connection:
             ours = update(jobs).where(jobs.c.id == job, jobs.c.phase != "complete")
             if connection.execute(ours.values(phase="emptying", phase_until=now())).rowcount != 1:
                 return False

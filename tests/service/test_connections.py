@@ -14,6 +14,7 @@ import uvicorn
 
 from evornn.service.api import request_limits
 from evornn.service.api.auth import Guard
+from evornn.service.api.bodies import WholeBody
 from evornn.service.api.connections import ConnectionLimits, raise_file_limit
 from evornn.service.api.request_limits import RequestLimits
 from evornn.service.turns import ServerBusy, Turns, UserBusy
@@ -300,3 +301,34 @@ def test_an_error_ends_the_turn() -> None:
     for _ in range(2):
         with pytest.raises(OSError, match="crash"), turns.turn("ann"):
             raise OSError("crash")
+
+
+def test_a_slow_body_keeps_no_thread_busy() -> None:
+    async def story() -> None:
+        called: list[bytes] = []
+        more = asyncio.Event()
+        parts = [(b"one", True), (b"two", False)]
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            body = b""
+            while True:
+                message = await receive()
+                body += message["body"]
+                if not message.get("more_body"):
+                    break
+            called.append(body)
+
+        async def receive() -> Any:
+            if len(parts) == 1:
+                await more.wait()
+            body, is_more = parts.pop(0)
+            return {"type": "http.request", "body": body, "more_body": is_more}
+
+        task = asyncio.create_task(WholeBody(app)({"type": "http"}, receive, None))
+        await asyncio.sleep(0.01)
+        assert parts == [(b"two", False)] and called == [], "the app is not called yet"
+        more.set()
+        await task
+        assert called == [b"onetwo"]
+
+    asyncio.run(story())

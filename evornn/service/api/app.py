@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from evornn.errors import EvornnError
 from evornn.service.api import analysis, health, jobs, problems, quotas, runs
 from evornn.service.api.auth import Guard
-from evornn.service.api.bodies import BodyLimit
+from evornn.service.api.bodies import BodyLimit, WholeBody
 from evornn.service.api.headers import SecurityHeaders, TrustedHosts
 from evornn.service.api.metrics import Metrics, RequestCounter
 from evornn.service.api.news import NewsFeed
@@ -78,7 +78,8 @@ def create_app(
     for router in (health.router, jobs.router, runs.router, analysis.router, quotas.router):
         app.include_router(router)
     for path, mount in (mounts or {}).items():
-        app.mount(path, cast("ASGIApp", WSGIMiddleware(mount(app.state.service, app.state.guard))))
+        wsgi = cast("ASGIApp", WSGIMiddleware(mount(app.state.service, app.state.guard)))
+        app.mount(path, WholeBody(wsgi))
     app.add_middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)
     app.add_middleware(BodyLimit)
     app.add_middleware(TrustedHosts, names={*LOOPBACK, *host_names})

@@ -53,6 +53,23 @@ class BodyLimit:
         await self.app(scope, counted, send)
 
 
+class WholeBody:
+    """Receives a body before the app is called: an app in threads would keep one busy as long as a client is slow."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        messages = [await receive()] if scope["type"] == "http" else []
+        while messages and messages[-1].get("more_body"):
+            messages.append(await receive())
+
+        async def replay() -> Message:
+            return messages.pop(0) if messages else await receive()
+
+        await self.app(scope, replay, send)
+
+
 async def plain_body(request: Request) -> Any:
     """The body as plain data, by its content type. Raises HTTPException 413 or 415, EvornnError if it is malformed."""
     kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
