@@ -38,7 +38,7 @@ class Victims:
         self.nodes: list[subprocess.Popen[bytes] | None] = [None] * nodes
         self.dispatchers: list[subprocess.Popen[bytes] | None] = []
         self.server: subprocess.Popen[bytes] | None = None
-        self.store, self.port = "", free_port()
+        self.dispatched, self.store, self.port = "", "", free_port()  # stores of the dispatchers and of the server
         self.secret = secrets.token_hex(32)  # the server's token
 
     def __enter__(self) -> Self:
@@ -76,7 +76,7 @@ class Victims:
 
     def dispatch(self, count: int, store: str) -> None:
         """Keep so many dispatchers for a store."""
-        self.store, self.dispatchers = store, [None] * count
+        self.dispatched, self.dispatchers = store, [None] * count
         self.mend()
 
     def serve(self, store: str) -> str:
@@ -111,6 +111,21 @@ class Victims:
             dispatcher.send_signal(signal.SIGKILL)
             dispatcher.wait()
 
+    def suspend_dispatcher(self, k: int) -> subprocess.Popen[bytes] | None:
+        """SIGSTOP to a dispatcher and its children: a machine that hangs. Returns the dispatcher, for `wake`."""
+        dispatcher = self.dispatchers[k]
+        if dispatcher is None or has_ended(dispatcher):
+            return None
+        for process in _family(dispatcher.pid):
+            process.suspend()
+        return dispatcher
+
+    def wake(self, dispatcher: subprocess.Popen[bytes]) -> None:
+        """SIGCONT, unless it has died meanwhile."""
+        for process in _family(dispatcher.pid):
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
     def kill_server(self) -> None:
         if self.server is not None:
             self.server.kill()
@@ -124,7 +139,7 @@ class Victims:
         return self._start("nodes", command)
 
     def _dispatcher(self, k: int) -> subprocess.Popen[bytes]:
-        options = ["dispatch", "--store", self.store, "--address", self.address]
+        options = ["dispatch", "--store", self.dispatched, "--address", self.address]
         return self._start(f"dispatcher{k}", [sys.executable, "-c", EVORNN, *options])
 
     def _server(self) -> subprocess.Popen[bytes]:
@@ -183,6 +198,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _words(process: psutil.Process) -> str:
