@@ -14,28 +14,9 @@ import psycopg
 
 from benchmarks.proxy import Proxy
 from tests.support.postgres import ROOT_BECOMES, Postgres
+from tests.support.small_disk import SmallDisk
 
 MEGABYTES = 200
-
-
-class Disk:
-    """A file system of a few megabytes, to be filled and freed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._filler = folder, folder / "filler"
-
-    def fill(self) -> None:
-        """Write until nothing fits any more."""
-        with self._filler.open("ab", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(bytes(2**16))
-        with self._filler.open("ab", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(bytes(2**12))
-
-    def free(self) -> None:
-        """Delete what `fill` wrote."""
-        self._filler.unlink(missing_ok=True)
 
 
 @dataclass
@@ -45,7 +26,7 @@ class Site:
     name: str
     url: str  # for server and observers
     dispatchers_url: str
-    disk: Disk | None
+    disk: SmallDisk | None
     postgres: Postgres | None = None
     proxy: Proxy | None = None  # between dispatchers and database
 
@@ -79,12 +60,12 @@ SITES = {"sqlite": sqlite, "postgresql": postgresql}
 
 
 @contextmanager
-def _disk() -> Iterator[tuple[Path, Disk | None]]:
+def _disk() -> Iterator[tuple[Path, SmallDisk | None]]:
     folder = Path(tempfile.mkdtemp(prefix="evornn-disk-"))
     mount = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", str(folder)]
     mounted = subprocess.run(mount, capture_output=True).returncode == 0
     try:
-        yield folder, Disk(folder) if mounted else None
+        yield folder, SmallDisk(folder) if mounted else None
     finally:
         if mounted:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)

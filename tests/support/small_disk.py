@@ -6,12 +6,12 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-CHUNK = bytes(4096)
+CHUNKS = (2**16, 2**12)  # bytes written at once: large ones while they fit
 
 
 class SmallDisk:
@@ -22,12 +22,10 @@ class SmallDisk:
 
     def fill(self) -> None:
         """Write until nothing fits any more."""
-        with self._filler.open("ab", buffering=0) as file:
-            try:
-                while True:
-                    file.write(CHUNK)
-            except OSError:
-                pass
+        for size in CHUNKS:
+            with self._filler.open("ab", buffering=0) as file, suppress(OSError):
+                while file.write(bytes(size)):
+                    pass
 
     def free(self) -> None:
         """Delete what `fill` wrote."""
