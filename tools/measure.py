@@ -37,7 +37,12 @@ Measures = dict[str, Value]
 # Functions that may be called by a participle all the same, each with its reason. The one list that there is.
 EXCEPTIONS = {
     "construct_mapping": "overrides a method of PyYAML",
+    "connection_lost": "overrides a method of asyncio's Protocol",
+    "connection_made": "overrides a method of asyncio's Protocol",
+    "data_received": "overrides a method of asyncio's Protocol",
     "elapsed": "a duration, like that of timers everywhere",
+    "pause_writing": "overrides a method of asyncio's Protocol",
+    "resume_writing": "overrides a method of asyncio's Protocol",
 }
 # Words that end like a participle and are none: nouns and verbs, also those of the field (padding, scaling, tuning).
 PLAIN_WORDS = """

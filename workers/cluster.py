@@ -148,13 +148,13 @@ def _connect(address: str, stack: ExitStack) -> None:
     """Connect to a cluster. A node that this machine becomes for it lasts as long as the stack. Raises EvornnError."""
     import ray
 
-    from evornn.workers.driver_node import joined
+    from evornn.workers.driver_node import cluster_node
 
     has_port = address.rpartition(":")[2].isdigit()  # unlike auto, or a name that Ray resolves: a node on this machine
     if has_port:
         _check_reachable(address)
     with _explained(address):
-        folder = stack.enter_context(joined(address)) if has_port else None
+        folder = stack.enter_context(cluster_node(address)) if has_port else None
         temporary = None if folder is None else str(folder)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=temporary)
 

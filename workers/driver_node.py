@@ -29,7 +29,7 @@ PREFIX = "evornn-driver-"  # of the node's name, by which other processes know t
 
 
 @contextmanager
-def joined(address: str) -> Iterator[Path | None]:
+def cluster_node(address: str) -> Iterator[Path | None]:
     """Make this machine a node of a cluster while the context lasts, unless it is one.
 
     Args:

@@ -107,7 +107,7 @@ def to_c(layout: Layout, genome: Genome, name: str = "network", title: str = "A 
         or "    char none;",
         constants="\n".join(emitter.constants),
         reset=_indent(resets or ["(void)state;"]),
-        step=_indent([*_unused(lines), *lines]),
+        step=_indent([*_ignore_unread(lines), *lines]),
     )
 
 
@@ -208,7 +208,7 @@ def _copies(target: str, value: CValue) -> list[str]:
     return [f"memcpy({target}, {value.name}, {value.size} * sizeof(float));"]
 
 
-def _unused(lines: Sequence[str]) -> list[str]:
+def _ignore_unread(lines: Sequence[str]) -> list[str]:
     """Arguments that the step doesn't read."""
     text = "\n".join(lines)
     return [f"(void){name};" for name in ("inputs", "state") if not re.search(rf"\b{name}\b", text)]

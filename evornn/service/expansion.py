@@ -31,7 +31,7 @@ class ExpandedSpec:
 def expand(data: Mapping[str, Any], policy: SubmissionPolicy | None) -> ExpandedSpec:
     """Expand a spec into runs and check each of them. Without a policy, it may name any file and code here."""
     plans, start_from = plan_spec(data, policy)
-    return ExpandedSpec(plans, check_distinct(plans, partial(check_allowed, policy=policy)), start_from)
+    return ExpandedSpec(plans, check_distinct(plans, partial(check_within_policy, policy=policy)), start_from)
 
 
 def plan_spec(data: Mapping[str, Any], policy: SubmissionPolicy | None) -> tuple[list[RunPlan], StartFrom | None]:
@@ -41,7 +41,7 @@ def plan_spec(data: Mapping[str, Any], policy: SubmissionPolicy | None) -> tuple
     return plans if policy is None else policy.apply(plans), spec.start_from
 
 
-def check_allowed(plans: list[RunPlan], policy: SubmissionPolicy | None) -> list[RunFacts]:
+def check_within_policy(plans: list[RunPlan], policy: SubmissionPolicy | None) -> list[RunFacts]:
     """Check runs to which the policy has been applied. Raises EvornnError, which doesn't name the policy's folder."""
     with nullcontext() if policy is None else policy.hide_folder():
         return check_plans(plans)
@@ -69,7 +69,7 @@ def validate_plans(plans: list[RunPlan], start_from: StartFrom | None, policy: S
         EvornnError: A run can't be computed, or names what the policy doesn't allow.
     """
     allowed = plans if policy is None else policy.apply(plans)
-    return ExpandedSpec(allowed, check_distinct(allowed, partial(check_allowed, policy=policy)), start_from)
+    return ExpandedSpec(allowed, check_distinct(allowed, partial(check_within_policy, policy=policy)), start_from)
 
 
 def enqueue(

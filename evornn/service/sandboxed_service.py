@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from evornn.experiments.execute import RunFacts
 from evornn.experiments.spec import RunPlan
-from evornn.service.expansion import ExpandedSpec, check_allowed, check_distinct, plan_spec
+from evornn.service.expansion import ExpandedSpec, check_distinct, check_within_policy, plan_spec
 from evornn.service.helper_process import HelperProcess, too_long
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.service import Service
@@ -75,7 +75,7 @@ class SandboxedService(Service):
 def _check_timed(plans: list[RunPlan], policy: SubmissionPolicy | None) -> tuple[list[RunFacts], float]:
     """Facts of runs, and the seconds that it took."""
     start = time.perf_counter()
-    return check_allowed(plans, policy), time.perf_counter() - start
+    return check_within_policy(plans, policy), time.perf_counter() - start
 
 
 def _on_store(function: Callable[..., T], url: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> T:

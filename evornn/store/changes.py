@@ -14,7 +14,7 @@ from evornn.store.database import Database
 from evornn.store.errors import NotFound, StoreError, retry_transaction
 from evornn.store.filling import PORTION
 from evornn.store.progress import COUNTS, SUMMARY
-from evornn.store.quotas import check_queued
+from evornn.store.quotas import check_queue_quota
 from evornn.store.records import JobId, RunId
 from evornn.store.schema import checkpoints, jobs, metrics, now, progress, runs
 from evornn.store.transitions import expire_leases, transition
@@ -141,7 +141,7 @@ class ChangeMixin(Database):
             chosen = _chosen(connection, job, run)
             more = select(runs.c.owner, func.count()).where(chosen, which).group_by(runs.c.owner)
             for owner, count in connection.execute(more).all() if limited else []:
-                check_queued(connection, owner, count)
+                check_queue_quota(connection, owner, count)
 
 
 def _chosen(connection: Connection, job: JobId | None, run: RunId | None) -> ColumnElement[bool]:

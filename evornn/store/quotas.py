@@ -98,16 +98,16 @@ def check_submission(connection: Connection, owner: str, count: int, priority: i
             + ADVICE.format(owner=owner)
             + " --priority"
         )
-    check_queued(connection, owner, count)
+    check_queue_quota(connection, owner, count)
 
 
-def check_queued(connection: Connection, owner: str, more: int) -> None:
+def check_queue_quota(connection: Connection, owner: str, more: int) -> None:
     """Check that an owner may have so many more queued runs. Raises QuotaExceeded."""
     limit = effective_quota(connection, owner).queued
     if limit == NO_LIMIT:
         return
     lock_owner(connection, owner)
-    queued = count_queued(connection, owner)
+    queued = count_queued_runs(connection, owner)
     if queued + more > limit:
         raise QuotaExceeded(
             f"{more:,} runs more than the {queued:,} that {owner!r} has queued are over the quota of {limit:,}: "
@@ -115,7 +115,7 @@ def check_queued(connection: Connection, owner: str, more: int) -> None:
         )
 
 
-def count_queued(connection: Connection, owner: str) -> int:
+def count_queued_runs(connection: Connection, owner: str) -> int:
     """How many runs of an owner are queued, those that are still being inserted included."""
     filling = select(jobs.c.id, jobs.c.size).where(jobs.c.phase == "filling", jobs.c.owner == owner)
     sizes = {int(job): int(size) for job, size in connection.execute(filling)}

@@ -15,7 +15,7 @@ from stores import new_runs, result, submitted
 from evornn.errors import UnknownName
 from evornn.store import claims, filling, submissions
 from evornn.store.errors import PriorityRefused, QuotaExceeded, StoreError
-from evornn.store.quotas import DEFAULT, NO_LIMIT, count_queued
+from evornn.store.quotas import DEFAULT, NO_LIMIT, count_queued_runs
 from evornn.store.records import Claim, Quota
 from evornn.store.store import Store, open_store
 
@@ -148,7 +148,7 @@ def test_runs_that_are_being_queued_count(store: Store, monkeypatch: pytest.Monk
             with pytest.raises(QuotaExceeded):
                 submitted(store, 11, owner="ann")
             with store.read_transaction() as connection:
-                found[-1] = count_queued(connection, "ann")
+                found[-1] = count_queued_runs(connection, "ann")
         return original(part, *arguments)
 
     monkeypatch.setattr(filling, "run_rows", look)
@@ -223,5 +223,5 @@ def test_counting_queued_runs_reads_those_of_the_owner_alone(store: Store) -> No
     statements: list[str] = []
     event.listen(store.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
     with store.read_transaction() as connection:
-        assert [count_queued(connection, owner) for owner in ("ann", "bob", "carl")] == [3, 5, 0]
+        assert [count_queued_runs(connection, owner) for owner in ("ann", "bob", "carl")] == [3, 5, 0]
     assert all("runs.priority =" in s for s in statements if "count(*)" in s and "FROM runs" in s)
