@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
 import os
 import random
 import socket
@@ -32,6 +33,7 @@ from evornn.training.records import Result
 from tests.support.postgres import Postgres
 from tests.support.serving import Server, serving
 
+SPAWN = multiprocessing.get_context("spawn")
 USERS, SLOTS, RUN_SECONDS = 20, 8, 2.0
 PAUSE = 1.0  # seconds between two requests of a user
 SPEC: dict[str, Any] = {
@@ -129,7 +131,7 @@ def measure(url: str, size: Size) -> dict[str, Any]:
         slots, over = Slots(), threading.Event()
         worker = threading.Thread(target=slots.work, args=(store, over.is_set))
         worker.start()
-        with attack(server, greedy, size) as harm:
+        with attack(server.url, greedy, size) as harm:
             peak = Peak(server, over.is_set)
             crowded = asyncio.run(load(server, tokens, size.seconds))
         over.set()
@@ -195,39 +197,48 @@ class WithToken(httpx.AsyncClient):
 
 
 @contextmanager
-def attack(server: Server, token: str, size: Size) -> Iterator[dict[str, Counter[str]]]:
-    """Three large specs, slow connections and streams, until the end of the block. Yields what they got."""
+def attack(url: str, token: str, size: Size) -> Iterator[dict[str, Counter[str]]]:
+    """Three large specs, slow connections and streams, from a process of their own, until the end of the block. Yields
+    what they got, which is known after the block."""
+    got: dict[str, Counter[str]] = {}
+    over, answers = SPAWN.Event(), SPAWN.Queue()
+    process = SPAWN.Process(target=_attack, args=(url, token, size, over, answers))
+    process.start()
+    try:
+        yield got
+    finally:
+        over.set()
+        got.update(answers.get())
+        process.join()
+
+
+def _attack(url: str, token: str, size: Size, over: Any, answers: Any) -> None:
+    """The process of the greedy user. It ends once its specs are answered."""
     harm: dict[str, Counter[str]] = {name: Counter() for name in ("specs", "slow", "streams")}
-    over = threading.Event()
     threads = [
-        *(threading.Thread(target=_submit, args=(server, token, size, harm["specs"])) for _ in range(3)),
-        threading.Thread(target=_hold_slow, args=(server, size.slow, over, harm["slow"])),
-        threading.Thread(target=lambda: asyncio.run(_hold_streams(server, token, size.streams, over, harm["streams"]))),
+        *(threading.Thread(target=_submit, args=(url, token, size, harm["specs"])) for _ in range(3)),
+        threading.Thread(target=_hold_slow, args=(url, size.slow, over, harm["slow"])),
+        threading.Thread(target=lambda: asyncio.run(_hold_streams(url, token, size.streams, over, harm["streams"]))),
     ]
     for thread in threads:
         thread.start()
-    try:
-        yield harm
-    finally:
-        for thread in threads[:3]:
-            thread.join()
-        over.set()
-        for thread in threads[3:]:
-            thread.join()
+    for thread in threads:
+        thread.join()
+    answers.put(harm)
 
 
-def _submit(server: Server, token: str, size: Size, statuses: Counter[str]) -> None:
+def _submit(url: str, token: str, size: Size, statuses: Counter[str]) -> None:
     begin = time.monotonic()
     headers = {"Authorization": f"Bearer {token}"}
     answer = httpx.post(
-        f"{server.url}/api/v1/jobs", json={**SPEC, "seeds": size.runs}, headers=headers, timeout=900, trust_env=False
+        f"{url}/api/v1/jobs", json={**SPEC, "seeds": size.runs}, headers=headers, timeout=900, trust_env=False
     )
     statuses[f"{answer.status_code} in {time.monotonic() - begin:.0f} s"] += 1
 
 
-def _hold_slow(server: Server, count: int, over: threading.Event, closed: Counter[str]) -> None:
+def _hold_slow(url: str, count: int, over: Any, closed: Counter[str]) -> None:
     """Keep so many connections open that never finish their heads; those that are closed are opened again."""
-    address = (server.url.rpartition("/")[2].partition(":")[0], int(server.url.rpartition(":")[2]))
+    address = (url.rpartition("/")[2].partition(":")[0], int(url.rpartition(":")[2]))
     held: list[socket.socket] = []
     while not over.is_set():
         for connection in list(held):
@@ -246,13 +257,11 @@ def _hold_slow(server: Server, count: int, over: threading.Event, closed: Counte
         connection.close()
 
 
-async def _hold_streams(server: Server, token: str, count: int, over: threading.Event, statuses: Counter[str]) -> None:
+async def _hold_streams(url: str, token: str, count: int, over: Any, statuses: Counter[str]) -> None:
     """Open so many streams and keep those that are granted."""
     headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
     limits = httpx.Limits(max_connections=count)
-    async with httpx.AsyncClient(
-        base_url=server.url, headers=headers, timeout=600, trust_env=False, limits=limits
-    ) as c:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=600, trust_env=False, limits=limits) as c:
 
         async def hold() -> None:
             async with c.stream("GET", "/api/v1/jobs/1/events") as answer:

@@ -21,7 +21,7 @@ from evornn.store.errors import StoreError, translate_errors
 
 DRIVER = "postgresql+psycopg"
 _URL_FORMS = "want sqlite:///FILE.db or postgresql://USER@HOST/NAME"
-LONGEST_PAUSE = 0.5  # seconds between two portions of a large change
+LONGEST_PAUSE = 1.0  # seconds between two portions of a large change
 STEP = 10  # ms between two attempts at SQLite's write lock
 MIGRATION = 0x65766F726E6E  # "evornn": PostgreSQL's advisory lock for changes of the schema
 
@@ -72,14 +72,14 @@ class Database:
 
     @contextmanager
     def portion(self) -> Iterator[Connection]:
-        """One of the many write transactions of a large change. A process has one at a time, and on SQLite pauses after
-        it, so that other writers get the lock more often than not."""
+        """One of the many write transactions of a large change. A process has one at a time and pauses after it, on
+        SQLite for as long as it held the lock, so that other writers, and other threads, get their turns."""
         with self._portions:
             with self.write_transaction() as connection:
                 start = time.monotonic()
                 yield connection
-            if self.is_sqlite:
-                time.sleep(min(LONGEST_PAUSE, (time.monotonic() - start) / 2))
+            held = time.monotonic() - start
+            time.sleep(min(LONGEST_PAUSE, held if self.is_sqlite else held / 4))
 
     @contextmanager
     def migration_transaction(self) -> Iterator[Connection]:
