@@ -96,9 +96,10 @@ def test_a_server_goes_on_reading(small: tuple[SmallDisk, str]) -> None:
         job = server.post(f"{API}/jobs", json=SPEC).json()["id"]
         token = store.add_token("reader", ["read"])
         disk.fill()
-        with pytest.raises(Unreachable, match=FULL):  # what the files of the database had left
-            while True:
-                store.submit({"name": "full", "number": store.count_runs(), "text": token_hex(100_000)}, new_runs(1))
+        for size in (100_000, 10):  # first large, then small: until the pages of all tables have nothing left
+            with pytest.raises(Unreachable, match=FULL):
+                while True:
+                    store.submit({"name": "full", "number": store.count_runs(), "text": token_hex(size)}, new_runs(1))
         for path in (f"{API}/jobs/{job}", f"{API}/runs", "/metrics", "/readyz"):
             assert server.get(path, token=token).status_code == 200, path
         answers = [server.post(f"{API}/jobs", json=SPEC) for _ in range(3)]
