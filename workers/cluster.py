@@ -183,9 +183,11 @@ def drain(address: str, node: str) -> str:
 @contextmanager
 def _explained(address: str) -> Iterator[None]:
     """Turn Ray's errors into one that says what to do."""
+    from ray.exceptions import RayError
+
     try:
         yield
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError, RayError) as error:  # a RayError: the token is another one
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise EvornnError(
             f"can't connect to a Ray cluster at {address} ({reason}): check the address, and that RAY_AUTH_MODE=token "
