@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,13 @@ def test_old_runs_have_no_digest_and_are_computed(results: Results) -> None:
     assert list(execute(run.fragments, 0, run.budget, identity=RunIdentity()))[-1].result is not None
     with pytest.raises(EvornnError, match=r"^series\.csv on this machine differ"):
         list(execute(run.fragments, 0, run.budget, identity=RunIdentity(data="0" * 32)))
+
+
+def test_a_rounding_error_of_statistics_is_no_other_data(series: Path) -> None:
+    """Machines may add up a mean in another order; the measured series stays the same."""
+    data = load_task(spec()["tasks"][0])[1]
+    assert data.chart is not None
+    other = replace(data.chart, scale=np.nextafter(data.chart.scale, 9), naive_errors=data.chart.naive_errors * 1.0001)
+    assert data_digest(replace(data, chart=other)) == data_digest(data)
+    shifted = replace(data.chart, truth=np.nextafter(data.chart.truth, 9))
+    assert data_digest(replace(data, chart=shifted)) != data_digest(data)

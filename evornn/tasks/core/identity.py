@@ -17,12 +17,13 @@ from evornn.tasks.core.task import ControlEpisodes, Data, GeneralizationTest, Se
 from evornn.tasks.core.world import World
 
 DIGEST_BYTES = 16
+CHART_PARTS = "times", "truth", "history", "unit", "transform", "targets"  # as measured: statistics may differ in a bit
 NOT_NUMBERS = "plant", "fitness", "generalization"  # fields of ControlEpisodes that have parts of their own
 
 
 def data_digest(data: Data) -> str:
-    """32 hexadecimal digits: the three splits, as networks see them, the loss, the task's own score, and what turns
-    forecasts into original units. Series in other units, or of other dates, may be equal once they are scaled."""
+    """32 hexadecimal digits: the three splits, as networks see them, the loss, the task's own score, and the measured
+    series of a forecast. Series in other units, or of other dates, may be equal once they are scaled."""
     hash = blake2b(digest_size=DIGEST_BYTES)
     for split in data.splits:
         for part in _parts(split):
@@ -36,7 +37,7 @@ def data_digest(data: Data) -> str:
 
 def _chart_parts(data: Data) -> list[Any]:
     """Nothing where there is no chart, so that other tasks keep their digests."""
-    return [] if data.chart is None else [*vars(data.chart).values(), data.labels]
+    return [] if data.chart is None else [*(getattr(data.chart, name) for name in CHART_PARTS), data.labels]
 
 
 def _parts(split: Split) -> list[Any]:
