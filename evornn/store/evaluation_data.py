@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from evornn.store.codec import pack, unpack
@@ -32,14 +32,17 @@ class EvaluationDataMixin(Database):
 
     @retry_transaction
     def keep_evaluation_data(self, by_digest: Mapping[str, EvaluationData]) -> None:
-        """Keep what judges the runs of these data, unless it is kept already."""
-        if not by_digest:
-            return
+        """Keep what judges the runs of these data, unless it is kept already; then for longer."""
+        same = evaluation_data.c.digest.in_(list(by_digest))
+        with self.read_transaction() as connection:
+            kept = set(connection.scalars(select(evaluation_data.c.digest).where(same)))
+        new = {digest: _encode(data) for digest, data in by_digest.items() if digest not in kept}
         with self.write_transaction() as connection:
+            connection.execute(update(evaluation_data).where(same).values(created=now()))
             dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-            for digest, data in by_digest.items():
-                values = {"digest": digest, "created": now(), **_encode(data)}
-                connection.execute(dialect.insert(evaluation_data).values(**values).on_conflict_do_nothing())
+            for digest, columns in new.items():
+                row = dialect.insert(evaluation_data).values(digest=digest, created=now(), **columns)
+                connection.execute(row.on_conflict_do_nothing())
 
     def evaluation_data(self, digest: str | None) -> EvaluationData | None:
         """What judges the runs of these data; None if it was not kept, by an earlier version."""
