@@ -97,7 +97,7 @@ def to_c(layout: Layout, genome: Genome, name: str = "network", title: str = "A 
         for k, number in enumerate(values.tolist())
     ]
     return TEMPLATE.format(
-        title=title.replace("*/", ""),
+        title=title.replace("*/", "* /").replace("/*", "/ *"),
         name=name,
         upper=name.upper(),
         inputs=layout.inputs,

@@ -114,7 +114,7 @@ def test_torch_file_can_be_trained_further() -> None:
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on the PATH")
 def test_c_file_needs_no_heap_and_one_state_for_each_stream(tmp_path: Path) -> None:
     network, genome = made("gru", inputs=1, outputs=1)
-    export(network, genome, tmp_path / "7 gru.c", title="trained by */ me")
+    export(network, genome, tmp_path / "7 gru.c", title="trained by **//* me")
     source = (tmp_path / "7 gru.c").read_text()
     assert not re.search(r"\b(malloc|calloc|realloc|free)\b", source)
     (tmp_path / "main.c").write_text(
