@@ -69,13 +69,15 @@ class DrainWatch:
 def _find(nodes: list[Any], name: str) -> Any:
     """The one node with a name that computes. Raises EvornnError."""
     nodes = [node for node in nodes if node.resources_total.get("CPU") or node.resources_total.get("GPU")]
-    found = [
+    matches = [
         node
         for node in nodes
         if name in (node.node_manager_hostname, node.node_manager_address) or node.node_id.hex().startswith(name)
     ]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(f"{node.node_manager_hostname} ({node.node_id.hex()[:12]})" for node in found or nodes) or "none"
-    what = f"{name} names several nodes" if found else f"no node {name} that computes"
+    if len(matches) == 1:
+        return matches[0]
+    known = (
+        ", ".join(f"{node.node_manager_hostname} ({node.node_id.hex()[:12]})" for node in matches or nodes) or "none"
+    )
+    what = f"{name} names several nodes" if matches else f"no node {name} that computes"
     raise EvornnError(f"{what}: name one of {known}")

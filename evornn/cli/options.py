@@ -82,10 +82,10 @@ def parse_duration(text: str, option: str) -> float:
     >>> parse_duration("12h", "older")
     43200.0
     """
-    found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
-    if found is None:
+    match = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
+    if match is None:
         raise EvornnError(f"--{option} {text}: give a number and a unit, such as 90d, 12h or 30m")
-    return float(found[1]) * UNITS[found[2]]
+    return float(match[1]) * UNITS[match[2]]
 
 
 def has_option(option: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from evornn.store.actors import local_actor
 from evornn.store.database import Database
@@ -148,11 +148,11 @@ def _chosen(connection: Connection, job: JobId | None, run: RunId | None) -> Col
     """The runs of a job, or one run. Raises NotFound when there is none."""
     if (job is None) == (run is None):
         raise StoreError("name either a job or a run")
-    condition = runs.c.id == run if run is not None else runs.c.job_id == job
+    condition: ColumnElement[bool] = runs.c.id == run if run is not None else runs.c.job_id == job
     seen = select(runs.c.id).join(jobs).where(condition, jobs.c.phase == "complete").limit(1)
     if connection.execute(seen).first() is None:
         raise NotFound(f"no {'job' if run is None else 'run'} {job if run is None else run}: `evornn ls` shows all")
-    return and_(condition)
+    return condition
 
 
 def _delete_progress(connection: Connection, ids: list[RunId]) -> None:

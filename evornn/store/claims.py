@@ -50,13 +50,13 @@ def _groups(connection: Connection, gpus: tuple[bool, ...]) -> Iterator[RowMappi
         before = max((level for level in levels if level is not None), default=None)
         if before is None:
             return
-        found = [
+        groups = [
             group
             for gpu, level in zip(gpus, levels, strict=True)
             if level == before
             for group in connection.execute(_GROUPS, {"gpu": gpu, "priority": before}).mappings()
         ]
-        yield from sorted(found, key=lambda group: (group["running"], group["id"]))
+        yield from sorted(groups, key=lambda group: (group["running"], group["id"]))
 
 
 def _has_slot(connection: Connection, group: RowMapping) -> bool:

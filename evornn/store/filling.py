@@ -43,9 +43,8 @@ def fill(database: Database, job: JobId, new_runs: Sequence[NewRun], common: dic
     with database.read_transaction() as connection:
         last = connection.scalar(select(func.max(runs.c.position)).where(runs.c.job_id == job))
     for start in range(0 if last is None else last + 1, len(new_runs), PORTION):
-        rows = run_rows(
-            new_runs[start : start + PORTION], encoder, {**common, "job_id": job}
-        )  # before others must wait
+        part = new_runs[start : start + PORTION]
+        rows = run_rows(part, encoder, {**common, "job_id": job})  # outside of the transaction, which others wait for
         with database.portion() as connection:
             until = _renew(connection, job, until)
             connection.execute(insert(runs), rows)

@@ -224,12 +224,12 @@ def _seen(connection: Connection, archived: bool | None) -> list[ColumnElement[b
     """Only runs of complete jobs, and of archived ones or of others. A condition is left out where it would hold for
     all runs, nearly always: it would cost an index."""
     unseen, hidden = (_jobs_where(which) for which in (jobs.c.phase != "complete", jobs.c.archived.is_not(None)))
-    found: list[ColumnElement[bool]] = [runs.c.job_id.not_in(unseen)] if _any(connection, unseen) else []
+    conditions: list[ColumnElement[bool]] = [runs.c.job_id.not_in(unseen)] if _any(connection, unseen) else []
     if archived:
-        found.append(runs.c.job_id.in_(hidden))
+        conditions.append(runs.c.job_id.in_(hidden))
     elif archived is False and _any(connection, hidden):
-        found.append(runs.c.job_id.not_in(hidden))
-    return found
+        conditions.append(runs.c.job_id.not_in(hidden))
+    return conditions
 
 
 def _any(connection: Connection, chosen: Select[Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,7 +56,7 @@ class RequestLimits:
         self._pending += 1
         places.pending += 1
         try:
-            async with self._strangers if known is None else asyncio.Semaphore():
+            async with self._strangers if known is None else nullcontext():
                 await self._take_place(places, scope, receive, send)
         finally:
             self._pending -= 1
