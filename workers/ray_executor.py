@@ -136,6 +136,8 @@ class RayExecutor:
                 ray.cancel(stream, force=True)
             event = self._end_event(attempt, "machine", type(error).__name__)
         if is_final(event):
+            if isinstance(event, EndEvent) and event.cause == "stopped" and attempt not in self._stop_requests:
+                self._monitor.refresh()  # its node is drained: else the run would be accepted again, and wait
             del self._streams[stream]
             self._stop_requests.pop(attempt, None)
         return event

@@ -21,6 +21,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "data": ("chemicals", "music21"),
     "gym": ("gymnasium", "popgym"),
+    "export": ("onnx", "onnxruntime"),
 }
 
 

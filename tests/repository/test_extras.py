@@ -52,6 +52,10 @@ WORKING = [
     ["token", "add", "me"],
     ["token", "ls"],
     ["token", "revoke", "me"],
+    ["quota", "set", "me", "--running", "2"],
+    ["quota", "ls"],
+    ["archive", "2"],
+    ["delete", "2", "--yes"],
     ["db", "upgrade"],
     ["db", "check"],
 ]
@@ -73,6 +77,8 @@ CODE = [
         "gym",
     ),
 ]
+# Not called here: without a cluster, they end with one line that says so (tests/workers/test_joining.py).
+CLUSTER = [["drain", "name", "--address", "127.0.0.1:1"]]
 # What only an extra's libraries can load, and what is loaded by alembic alone.
 EXTRA_MODULES = ("evornn.client", "evornn.dashboards", "evornn.service.api", "evornn.store.sandbox_postgres")
 NOT_IMPORTED = (*EXTRA_MODULES, "evornn.store.migrations.env")
@@ -88,8 +94,10 @@ def commands(group: Group, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
 
 
 def example(name: tuple[str, ...]) -> list[str]:
-    """A call of this command; a new command needs one in WORKING or NEEDY."""
-    return next(words for words in (*WORKING, *(words for words, _, _ in NEEDY)) if tuple(words[: len(name)]) == name)
+    """A call of this command; a new command needs one in WORKING, NEEDY or CLUSTER."""
+    return next(
+        words for words in (*WORKING, *CLUSTER, *(words for words, _, _ in NEEDY)) if tuple(words[: len(name)]) == name
+    )
 
 
 def calls_with(option: str, value: str) -> list[list[str]]:

@@ -23,6 +23,7 @@ VALUES = {
     "network": "lstm",
     "trainer": "snes",
     "owner": "ann",
+    "archived": True,
 }
 
 
@@ -35,6 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         other = [replace(run, **labels) for run in new_runs(1)]
         opened.submit(SPEC, other, experiment="other", owner="ann")
         opened.cancel(job=2)
+        opened.archive(2)
         yield opened
 
 
@@ -50,11 +52,13 @@ def test_each_field_filters_runs(store: Store, name: str) -> None:
 
 @pytest.mark.parametrize("name", names(JobFilter))
 def test_each_field_filters_jobs(store: Store, name: str) -> None:
-    assert [job.id for job in store.jobs(**{name: VALUES[name]})] == [2]  # type: ignore[arg-type]
+    keywords = {"archived": True, name: VALUES[name]}  # else archived jobs are left out
+    assert [job.id for job in store.jobs(**keywords)] == [2]  # type: ignore[arg-type]
 
 
 def test_nothing_given_filters_nothing(store: Store) -> None:
-    assert RunFilter().criteria() == JobQuery(limit=3, before=9).criteria() == {}
+    assert RunFilter().criteria() == {}
+    assert JobQuery(limit=3, before=9).criteria() == {"archived": False}, "a list of jobs leaves archived ones out"
     assert RunQuery(job=2, state=None, order="-id", limit=5).criteria() == {"job": 2}
     assert store.count_runs() == store.count_runs(job=None, state=None) == 3
 
@@ -80,4 +84,4 @@ def test_fields_are_query_parameters(store: Store) -> None:
 
 def test_fields_are_filters_of_the_dashboard() -> None:
     filtered = {column["field"] for column in dashboard.grid({}).columnDefs if column.get("filter")}
-    assert filtered == set(names(RunFilter))
+    assert filtered == set(names(RunFilter)) - {"archived"}

@@ -31,6 +31,7 @@ def test_chorales_are_parsed_once_and_a_damaged_file_is_made_again(tmp_path, mon
     roll = np.eye(chorale_corpus.KEYS, dtype=np.bool_)
     rolls, calls = [roll[:3], roll[5:9]], []
     monkeypatch.setenv("EVORNN_CACHE", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))  # what another process left is not seen
     monkeypatch.setattr(chorale_corpus, "parse_chorales", lambda: calls.append(1) or rolls)
     for _ in range(2):
         assert all(np.array_equal(a, b) for a, b in zip(chorale_corpus.chorales(), rolls, strict=True))

@@ -5,14 +5,20 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from typing import Any
 
-project = tomllib.load(sys.stdin.buffer)["project"]
-extras = list(sys.argv[1:])
-needed = set(project["dependencies"])
-for extra in extras:  # grows, because an extra may name others: evornn[parquet]
-    for requirement in project["optional-dependencies"][extra]:
-        if requirement.startswith("evornn["):
-            extras += requirement.removeprefix("evornn[").removesuffix("]").split(",")
-        else:
-            needed.add(requirement)
-print("\n".join(sorted(needed)))
+
+def requirements(project: dict[str, Any], extras: list[str]) -> set[str]:
+    """The requirements of the core and of extras, and of those that an extra names: evornn[parquet]."""
+    needed = set(project["dependencies"])
+    for extra in (left := [*extras]):  # grows
+        for requirement in project["optional-dependencies"][extra]:
+            if requirement.startswith("evornn["):
+                left += requirement.removeprefix("evornn[").removesuffix("]").split(",")
+            else:
+                needed.add(requirement)
+    return needed
+
+
+if __name__ == "__main__":
+    print("\n".join(sorted(requirements(tomllib.load(sys.stdin.buffer)["project"], sys.argv[1:]))))
