@@ -8,10 +8,10 @@ import numpy as np
 from annotated_types import Ge
 
 from evornn.arrays import Streams
+from evornn.data.scaling import Doubles
 from evornn.settings import settings
 from evornn.tasks.core import scores
 from evornn.tasks.core.baselines import mse
-from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Data, Sequences, Task
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from annotated_types import Ge
 
 from evornn.arrays import Series, Streams
+from evornn.data.scaling import Doubles
 from evornn.errors import require
 from evornn.settings import settings
 from evornn.tasks.core import smiles
 from evornn.tasks.core.baselines import mse
 from evornn.tasks.core.chance import masked_targets
 from evornn.tasks.core.generated import make_data, pad_sequences
-from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Data, Score, Sequences, Task
 from evornn.tasks.core.trees import Tree, tree_example
 

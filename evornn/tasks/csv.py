@@ -12,11 +12,11 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator
 
+from evornn.data.dates import BadDate, check_order, parse_dates
+from evornn.data.frequency import Frequency, UnevenDates, infer_frequency
+from evornn.data.scaling import Doubles
 from evornn.errors import EvornnError, suggestion
 from evornn.settings import settings
-from evornn.tasks.core.dates import BadDate, check_order, parse_dates
-from evornn.tasks.core.frequency import Frequency, UnevenDates, infer_frequency
-from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.series import Forecasting, TimeSeries
 
 

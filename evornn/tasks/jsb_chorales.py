@@ -10,12 +10,12 @@ from typing import ClassVar
 import numpy as np
 
 from evornn.arrays import Series
+from evornn.data.scaling import Doubles
 from evornn.settings import settings
 from evornn.tasks.core.chance import masked_targets
 from evornn.tasks.core.chorale_corpus import KEYS, LOWEST, Roll, chorales
 from evornn.tasks.core.chorale_file import Rolls, read_chorales
 from evornn.tasks.core.generated import Example, make_data, pad_sequences
-from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Data, Score, Sequences, Task
 
 TRAIN, VALID = 229, 76  # as many as in the published split; the rest is the test

@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
+from evornn.data.scaling import Doubles
 from evornn.settings import settings
-from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.series import Forecasting, TimeSeries
 
 SUBSTEPS = 10  # of the integration, per unit of time

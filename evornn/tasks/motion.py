@@ -10,12 +10,12 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge
 
+from evornn.data.scaling import Doubles
 from evornn.settings import settings
 from evornn.tasks.core import scores
 from evornn.tasks.core.baselines import mse
 from evornn.tasks.core.chance import masked_targets
 from evornn.tasks.core.generated import Example, Generated, SplitName, one_hot
-from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Data, Score, Sequences
 
 BEHAVIOURS = tuple(permutations(range(3)))  # orders of the three primitives

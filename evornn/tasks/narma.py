@@ -8,11 +8,11 @@ import numpy as np
 from annotated_types import Ge
 
 from evornn.arrays import Streams
+from evornn.data.scaling import Doubles
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core import scores
 from evornn.tasks.core.generated import make_data
-from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Data, Sequences, Task
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
+from evornn.data.scaling import Doubles, Transform
 from evornn.settings import settings
-from evornn.tasks.core.scaling import Doubles, Transform
 from evornn.tasks.core.series import Forecasting, TimeSeries
 
 YEARS = range(1749, 2009)  # what follows December 2008 is preliminary at the source

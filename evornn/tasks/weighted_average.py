@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge
 
+from evornn.data.scaling import Doubles
 from evornn.settings import settings
 from evornn.tasks.core import scores
 from evornn.tasks.core.generated import Example, Generated, SplitName
-from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Data, Score, Sequences
 
 

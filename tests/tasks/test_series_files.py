@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from evornn.data.scaling import Scaling
 from evornn.errors import EvornnError
 from evornn.experiments.reporting import charts
 from evornn.experiments.reporting.network_summary import summarise_network
 from evornn.networks.network import Network
 from evornn.tasks import TASKS
 from evornn.tasks.core import baselines, windows
-from evornn.tasks.core.scaling import Scaling
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 NEW_YEAR = datetime(2021, 1, 1)

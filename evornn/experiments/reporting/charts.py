@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evornn.data.scaling import Doubles
 from evornn.experiments.analysis import statistics
 from evornn.experiments.analysis.comparison import PairwiseTests, ResultCell
 from evornn.experiments.analysis.statistics import Sample
 from evornn.experiments.analysis.targets import TaskRuns, Track, costs
 from evornn.experiments.reporting.palette import GREY, Style, axes, label
-from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Chart
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from evornn.data.scaling import Doubles
 from evornn.tasks.core.chance import LOSSES, masked_targets
-from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Data, Sequences
 
 RIDGE, ITERATIONS = 1e-3, 50

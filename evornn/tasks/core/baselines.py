@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evornn.tasks.core.scaling import Doubles
+from evornn.data.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Chart
 from evornn.tasks.core.windows import Rows
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from evornn.tasks.core.scaling import Doubles
+from evornn.data.scaling import Doubles
 from evornn.tasks.core.task import Baseline, Sequences
 
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from evornn.tasks.core.scaling import Doubles
+from evornn.data.scaling import Doubles
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import BeforeValidator, ValidationInfo, field_validator
 
+from evornn.data.dates import parse_date
+from evornn.data.scaling import Doubles, Scaling, Transform, check_domain, check_magnitude
 from evornn.settings import settings
 from evornn.tasks.core import windows
 from evornn.tasks.core.baselines import ForecastProblem, baselines
-from evornn.tasks.core.dates import parse_date
 from evornn.tasks.core.forecast_errors import persistence_mae
-from evornn.tasks.core.scaling import Doubles, Scaling, Transform, check_domain, check_magnitude
 from evornn.tasks.core.task import Chart, Data, Sequences, Task
 
 

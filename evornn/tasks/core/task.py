@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Mask, Series
+from evornn.data.scaling import Doubles, Transform, inverse
 from evornn.errors import EvornnError, short_repr
 from evornn.plant import Plant
 from evornn.tasks.core.forecast_errors import ErrorsByTarget, ForecastErrors, forecast_errors
-from evornn.tasks.core.scaling import Doubles, Transform, inverse
 from evornn.tasks.core.world import Rollouts
 
 
@@ -193,7 +193,7 @@ class Chart:
     scale: Doubles  # [O]
     unit: str = ""
     history: Doubles = field(default_factory=lambda: np.zeros(0))  # first target, all before the test split
-    transform: Transform = "none"  # the transform that precedes standardising, a name in tasks/core/scaling.py
+    transform: Transform = "none"  # the transform that precedes standardising, a name in data/scaling.py
     targets: tuple[str, ...] = ("target",)  # G names; O = G × horizon
     naive_errors: Doubles = field(default_factory=lambda: np.zeros(0))  # [G] see `forecast_errors`; empty: unknown
 

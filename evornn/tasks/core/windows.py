@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from evornn.data.scaling import Doubles
 from evornn.errors import EvornnError
-from evornn.tasks.core.scaling import Doubles
 from evornn.tasks.core.task import Sequences
 
 Rows: TypeAlias = NDArray[np.int64]

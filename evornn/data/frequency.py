@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.tasks.core.dates import Dates
+from evornn.data.dates import Dates
 
 Days: TypeAlias = NDArray[np.float64]  # [N − 1] from each row to the next
 Fit: TypeAlias = NDArray[np.bool_]  # [N − 1] whether a step has the right length

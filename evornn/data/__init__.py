@@ -1,0 +1,1 @@
+"""People's files and frames as tables: what was read, how it is scaled and split. Knows neither tasks nor networks."""

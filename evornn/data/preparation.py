@@ -1,0 +1,75 @@
+"""How columns become what a network reads, and how its outputs become answers in the data's own terms. Fitted on
+training rows, kept with the data of a task and with a model that stands alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+from evornn.data.scaling import Transform
+
+Question: TypeAlias = Literal["forecast", "classify", "regress", "label", "language"]
+MissingPolicy: TypeAlias = Literal["refuse", "mask", "forward_fill", "interpolate"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A column that a network reads: one scaled number, or one input of 0 or 1 for each category."""
+
+    column: str
+    transform: Transform = "none"  # before standardising
+    mean: float = 0.0
+    std: float = 1.0
+    categories: tuple[str, ...] = ()  # empty: a number
+
+    @property
+    def width(self) -> int:
+        """How many inputs it is."""
+        return len(self.categories) or 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A column that a network predicts: `horizon` scaled numbers, or one logit for each category."""
+
+    column: str
+    transform: Transform = "none"
+    mean: float = 0.0
+    std: float = 1.0
+    categories: tuple[str, ...] = ()  # empty: a number
+    horizon: int = 1  # rows ahead, of a forecast
+    difference: bool = False  # outputs are changes from the last known value, in scaled units
+
+    @property
+    def width(self) -> int:
+        """How many outputs it is: all steps ahead of the first answer first."""
+        return (len(self.categories) or 1) * self.horizon
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Inputs and outputs of a network, in order, with the columns that they stand for."""
+
+    question: Question
+    features: tuple[Feature, ...]
+    answers: tuple[Answer, ...]
+    group: str | None = None  # the column whose values tell sequences apart; None: one sequence
+    time: str | None = None  # the column of times; None: rows are in order
+    window: int | None = None  # rows that a forecast reads, exactly; None: whole sequences
+    missing: MissingPolicy = "refuse"
+    loss: str = "mse"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Preparation:
+        """Of what `to_dict` gave. Raises TypeError or KeyError for another record."""
+
+        def part(kind: Any, values: dict[str, Any]) -> Any:
+            return kind(**{**values, "categories": tuple(values["categories"])})
+
+        features = tuple(part(Feature, one) for one in record["features"])
+        answers = tuple(part(Answer, one) for one in record["answers"])
+        return cls(**{**record, "features": features, "answers": answers})

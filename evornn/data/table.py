@@ -1,0 +1,74 @@
+"""A table as a file or a frame gave it: columns of one kind each, and where each row stands, for messages.
+
+Everything that people have becomes a long table: one row per step. Sequences are the groups of a column (the file that
+a row came from, the number of a sequence of an array), in the order of the rows or of a column of times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.errors import EvornnError, suggestion
+
+ColumnKind: TypeAlias = Literal["number", "boolean", "category", "time", "text"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """N values of one kind.
+
+    | kind | values | missing |
+    |---|---|---|
+    | number, boolean | float64 (booleans 0 and 1) | NaN |
+    | category | int64, positions in `categories` | −1 |
+    | time | datetime64[us], local time as written | NaT |
+    | text | object: str | "" |
+    """
+
+    name: str
+    kind: ColumnKind
+    values: NDArray[Any]  # [N]
+    categories: tuple[str, ...] = ()  # sorted: by number where all are numbers, else by letters
+    offsets: NDArray[np.timedelta64] | None = None  # [N] of times from UTC; None: none is written
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """[N] whether a value is missing."""
+        if self.kind in ("number", "boolean"):
+            return np.asarray(np.isnan(self.values))
+        if self.kind == "category":
+            return np.asarray(self.values < 0)
+        return np.isnat(self.values) if self.kind == "time" else np.asarray(self.values == "")
+
+
+@dataclass(frozen=True)
+class Table:
+    """N rows. `lines` says where each stands in its file (a line of a text file, else its number from 1)."""
+
+    columns: tuple[Column, ...]
+    source: str  # the file's name, or "the frame"
+    lines: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # [N]
+
+    def __len__(self) -> int:
+        return len(self.columns[0].values) if self.columns else 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, each once."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """The column with a name. Raises EvornnError that suggests a similar one."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise EvornnError(f"{self.source}: no column {name!r}{suggestion(name, self.names)}")
+
+    def cell_error(self, name: str, row: int, problem: str) -> EvornnError:
+        """An error about one cell, which names file, line and column; `problem` says what to do."""
+        line = self.lines[row] if len(self.lines) else row + 1
+        return EvornnError(f"{self.source}, line {line}, column {name!r}: {problem}")
