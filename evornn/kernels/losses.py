@@ -15,6 +15,16 @@ def mse(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - targets).square().mean(-1)
 
 
+def mae(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean absolute error over the O outputs, whose best constant is the median."""
+    return (outputs - targets).abs().mean(-1)
+
+
+def poisson(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean over the O outputs of eʸ − t·y; outputs are logarithms of rates, targets are counts."""
+    return (outputs.exp() - targets * outputs).mean(-1)
+
+
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """−Σ target·log softmax(output) in nats; outputs are logits, targets probabilities or one-hot."""
     return -(targets * outputs.log_softmax(-1)).sum(-1)
@@ -39,6 +49,8 @@ STEP_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": cross_entropy,
     "binary_cross_entropy": binary_cross_entropy,
     "zero_one": zero_one,
+    "mae": mae,
+    "poisson": poisson,
 }
 WITHOUT_GRADIENT = frozenset({"zero_one"})
 

@@ -134,6 +134,10 @@ def check_targets(loss: str | CustomLoss, targets: Tensor, mask: Tensor, outputs
     Raises:
         EvornnError: The loss wants other targets or more outputs.
     """
+    if loss == "poisson" and targets.ndim == 3 and (low := float(targets[mask].min())) < 0:
+        raise EvornnError(
+            f"the loss poisson wants counts, the lowest target is {low:.4g} (forecasts are standardised): use mse"
+        )
     if loss not in PROBABILITIES:
         return
     if loss == "cross_entropy" and outputs < 2:

@@ -18,9 +18,10 @@ from evornn.kernels.simd.runtime.threads import Buffers
 @pytest.mark.parametrize("name", ["elman", "ctrnn", "Scaled"])
 def test_lanes_across_members_agree_with_the_reference(name: str, batch: int) -> None:
     case = Case(name, batch=batch, population=35, layers=2)
-    for loss in ("mse", "cross_entropy", "zero_one"):
+    for loss in ("mse", "cross_entropy", "zero_one", "mae", "poisson"):
         case.check_losses(loss)
-    case.check_gradients("mse")
+    for loss in ("mse", "mae", "poisson"):
+        case.check_gradients(loss)
 
 
 @pytest.mark.slow

@@ -13,10 +13,11 @@ from small_specs import small_spec
 from task_specs import CASES, CONTROL, FORECASTS, GENERATED, task_class
 
 from evornn import settings
+from evornn.data import scaling
 from evornn.errors import EvornnError
 from evornn.kernels import losses
 from evornn.tasks import TASKS
-from evornn.tasks.core import chance, scaling
+from evornn.tasks.core import chance
 from evornn.tasks.core.generated import Example, pad_sequences
 from evornn.tasks.core.series import Forecasting, TimeSeries, make_forecast_data
 from evornn.tasks.core.task import Sequences
@@ -116,6 +117,19 @@ def test_guessing_scores_chance_and_solves_nothing(spec):
         assert loss(data, split, guessed(data, split)) == pytest.approx(by_chance, rel=1e-5)
         if data.score is not None and data.score.threshold is not None:
             assert data.score.compute(guessed(data, split), split) < data.score.threshold
+
+
+@pytest.mark.parametrize("loss", chance.LOSSES)
+def test_no_constant_is_better_than_the_best(loss):
+    rng = np.random.default_rng(0)
+    classes = np.eye(3)[rng.integers(0, 3, 60)]
+    targets = classes if "cross" in loss else rng.poisson(3.0, (60, 3)) + 0.0
+    split = Sequences(np.zeros((60, 1, 1), np.float32), targets[:, None].astype(np.float32), np.ones((60, 1), bool))
+    best = chance.best_constant(loss, split)
+    losses = [
+        chance.LOSSES[loss](best + shift, targets).mean() for shift in (np.zeros(3), *rng.normal(0, 0.5, (50, 3)))
+    ]
+    assert losses[0] <= min(losses[1:])
 
 
 @pytest.mark.parametrize("spec", GENERATED)

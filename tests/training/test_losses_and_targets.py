@@ -38,6 +38,11 @@ def test_every_split_is_checked_before_training(where: str, loss: str, monkeypat
         train(Data(**parts), loss)
 
 
+def test_counts_are_not_below_zero() -> None:
+    with pytest.raises(EvornnError, match="the loss poisson wants counts, the lowest target is -2"):
+        train(Data(part(0, target=-2), part(1), part(2)), "poisson")
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", "zero_one"])
 @pytest.mark.parametrize(("target", "sum_"), [([0, 0, 0], "0"), ([1, 0, 1], "2"), ([0.2, 0.2, 0.2], "0.6")])
 def test_classes_want_probabilities(loss: str, target: list[float], sum_: str) -> None:

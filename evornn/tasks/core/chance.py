@@ -33,6 +33,10 @@ def best_constant(loss: str, train: Sequences) -> Doubles:
     targets = masked_targets(train)
     if loss == "mse":
         return targets.mean(axis=0)  # type: ignore[no-any-return]
+    if loss == "mae":
+        return np.median(targets, axis=0)
+    if loss == "poisson":
+        return np.log((targets.sum(axis=0) + 0.5) / len(targets))  # type: ignore[no-any-return]
     if loss == "binary_cross_entropy":
         share = (targets.sum(axis=0) + 0.5) / (len(targets) + 1)
         return np.log(share / (1 - share))  # type: ignore[no-any-return]
@@ -48,6 +52,14 @@ def _mse(outputs: Doubles, targets: Doubles) -> Doubles:
     return np.square(outputs - targets).mean(axis=-1)  # type: ignore[no-any-return]
 
 
+def _mae(outputs: Doubles, targets: Doubles) -> Doubles:
+    return np.abs(outputs - targets).mean(axis=-1)  # type: ignore[no-any-return]
+
+
+def _poisson(outputs: Doubles, targets: Doubles) -> Doubles:
+    return (np.exp(outputs) - targets * outputs).mean(axis=-1)  # type: ignore[no-any-return]
+
+
 def _binary_cross_entropy(outputs: Doubles, targets: Doubles) -> Doubles:
     return (np.logaddexp(0.0, outputs) - targets * outputs).mean(axis=-1)  # type: ignore[no-any-return]
 
@@ -59,6 +71,8 @@ def _cross_entropy(outputs: Doubles, targets: Doubles) -> Doubles:
 # The losses of kernels/losses.py, which take tensors, here in numpy for one constant answer: [O], [N, O] → [N].
 LOSSES: dict[str, Callable[[Doubles, Doubles], Doubles]] = {
     "mse": _mse,
+    "mae": _mae,
+    "poisson": _poisson,
     "binary_cross_entropy": _binary_cross_entropy,
     "cross_entropy": _cross_entropy,
 }

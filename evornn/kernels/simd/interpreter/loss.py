@@ -12,16 +12,17 @@ import numba as nb
 import numpy as np
 
 from evornn.kernels.simd.interpreter import functions
-from evornn.kernels.simd.interpreter.vector import LANES, broadcast, load, numba_function, number, put, store
+from evornn.kernels.simd.interpreter.vector import LANES, absolute, broadcast, load, numba_function, number, put, store
 from evornn.kernels.simd.interpreter.vector import fma as fused
 
-LOSS_NUMBERS = {"mse": 0, "cross_entropy": 1, "binary_cross_entropy": 2, "zero_one": 3}
+LOSS_NUMBERS = {"mse": 0, "cross_entropy": 1, "binary_cross_entropy": 2, "zero_one": 3, "mae": 8, "poisson": 9}
 CLASSES = 4  # added to a loss whose targets are class indices
 NONE, EXTERNAL = -1, -2  # no loss; gradients at the outputs come from outside
 f = np.float32
 njit = nb.njit(error_model="numpy", _nrt=False)
-exp, log, sigmoid, softplus, negative = (
-    numba_function(x, 1) for x in (functions.exp, functions.log, functions.sigmoid, functions.softplus, lambda x: -x)
+exp, log, sigmoid, softplus, negative, magnitude = (
+    numba_function(x, 1)
+    for x in (functions.exp, functions.log, functions.sigmoid, functions.softplus, lambda x: -x, absolute)
 )
 largest, above, equal = (numba_function(x, 2) for x in (functions.largest, functions.greater, functions.equal))
 fma, choose = numba_function(fused, 3), numba_function(functions.choose, 3)
@@ -95,6 +96,11 @@ def other_loss(kind, Z, y, T, at, by, outputs, row, scratch):
             v = load(Z, y + o * row)
             total = total + fma(negative(target(T, at, by, o)), v, softplus(v))
         return total * broadcast(f(1) / f(outputs))
+    if kind >= 8:
+        for o in range(outputs):
+            v, t = load(Z, y + o * row), target(T, at, by, o)
+            total = total + (magnitude(v - t) if kind == 8 else fma(negative(t), v, exp(v)))
+        return total * broadcast(f(1) / f(outputs))
     if kind == 1 + CLASSES:
         return log_sum_exp(Z, y, outputs, row) - class_outputs(Z, y, target(T, at, by, 0), row, scratch)
     return zero_one_loss(kind, Z, y, T, at, by, outputs, row)
@@ -133,6 +139,16 @@ def store_gradient(kind, Z, y, T, at, by, counting, outputs, row, scratch, to):
         scale = broadcast(f(1) / f(outputs))
         for o in range(outputs):
             part = (sigmoid(load(Z, y + o * row)) - target(T, at, by, o)) * scale
+            store(Z, to + o * row, choose(counts, part, zero))
+    elif kind == 8:
+        scale = broadcast(f(1) / f(outputs))
+        for o in range(outputs):
+            e = load(Z, y + o * row) - target(T, at, by, o)
+            store(Z, to + o * row, choose(counts, (above(e, zero) - above(zero, e)) * scale, zero))
+    elif kind == 9:
+        scale = broadcast(f(1) / f(outputs))
+        for o in range(outputs):
+            part = (exp(load(Z, y + o * row)) - target(T, at, by, o)) * scale
             store(Z, to + o * row, choose(counts, part, zero))
     else:
         # softmax, then minus 1 at each lane's class
