@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len
@@ -161,6 +162,12 @@ def plan(experiment: Experiment) -> list[RunPlan]:
     combinations = product(experiment.seed_list, fragments.items())
     # The runs of a combination share their fragments: a hundred thousand seeds take little more memory than one.
     return [RunPlan(t, n, m, part, seed, budget, k) for k, (seed, ((t, n, m), part)) in enumerate(combinations)]
+
+
+def count_runs(experiment: Experiment) -> int:
+    """How many runs `plan` makes."""
+    parts = experiment.tasks, experiment.networks, experiment.trainers, experiment.seed_list
+    return prod(len(part) for part in parts)
 
 
 def common_fragments(experiment: Experiment) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from evornn.errors import EvornnError, short_repr
 from evornn.experiments.execute import RunFacts, check_plans
 from evornn.experiments.identity import own_modules
-from evornn.experiments.spec import RunPlan, StartFrom, parse_spec, plan, split_network
+from evornn.experiments.spec import Experiment, RunPlan, StartFrom, parse_spec, plan, split_network
 from evornn.service.policy import SubmissionPolicy
 from evornn.store.records import JobId, NewRun, RunId, StoredRun
 from evornn.store.store import Store
@@ -36,9 +36,14 @@ def expand(data: Mapping[str, Any], policy: SubmissionPolicy | None) -> Expanded
 
 def plan_spec(data: Mapping[str, Any], policy: SubmissionPolicy | None) -> tuple[list[RunPlan], StartFrom | None]:
     """Expand a spec into runs that have not been checked yet. Raises EvornnError."""
-    spec = parse_spec(data, own_code=True if policy is None else policy.allowed_code)
+    spec = parse_within_policy(data, policy)
     plans = plan(spec)
     return plans if policy is None else policy.apply(plans), spec.start_from
+
+
+def parse_within_policy(data: Mapping[str, Any], policy: SubmissionPolicy | None) -> Experiment:
+    """Parse a spec, which may name the code that the policy allows; None: any. Raises EvornnError."""
+    return parse_spec(data, own_code=True if policy is None else policy.allowed_code)
 
 
 def check_within_policy(plans: list[RunPlan], policy: SubmissionPolicy | None) -> list[RunFacts]:

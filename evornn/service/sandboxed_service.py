@@ -1,7 +1,12 @@
-"""The service for untrusted users: specs and comparisons are computed in a helper process, not in the server's."""
+"""The service for untrusted users: specs and comparisons are computed in a helper process, not in the server's.
+
+A spec of many runs is submitted by another one, from the first check to the last row: a hundred thousand runs would
+keep the server's threads, and the calls of others, waiting for seconds.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,33 +14,55 @@ from functools import lru_cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from evornn.experiments.execute import RunFacts
-from evornn.experiments.spec import RunPlan
-from evornn.service.expansion import ExpandedSpec, check_distinct, check_within_policy, plan_spec
+from evornn.experiments.spec import RunPlan, count_runs
+from evornn.service.expansion import ExpandedSpec, check_distinct, check_within_policy, parse_within_policy, plan_spec
 from evornn.service.helper_process import HelperProcess, too_long
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.service import Service
 from evornn.service.tuning.session import TuningSessions
 from evornn.service.tuning.step import TuningStep
+from evornn.store.records import JobId
 from evornn.store.store import Store, open_store
 from evornn.tasks.core.task import EvaluationData
 
 P = ParamSpec("P")
 T = TypeVar("T")
 PORTION_SECONDS = 0.5  # of the helper, about, until others have their turn
+BULK = 2_000  # runs of a spec, from which on it is submitted by a process of its own
+BULK_SECONDS = 600.0  # for one such spec
+BULK_NICENESS = 10  # the server's answers come first
 
 
 class SandboxedService(Service):
-    """A service that computes in a helper process, and whose specs are bound to a policy."""
+    """A service that computes in helper processes, and whose specs are bound to a policy."""
 
     def __init__(
-        self, store: Store, helper: HelperProcess, policy: SubmissionPolicy, owner: str = "", limited: bool = True
+        self,
+        store: Store,
+        helper: HelperProcess,
+        policy: SubmissionPolicy,
+        owner: str = "",
+        limited: bool = True,
+        bulk: HelperProcess | None = None,
     ) -> None:
         super().__init__(store, policy, owner, limited)
-        self.helper = helper
+        self.helper, self.bulk = helper, bulk or HelperProcess(seconds=BULK_SECONDS)
 
     def for_owner(self, owner: str, limited: bool = True) -> SandboxedService:
         """The same service for another user, who is bound to a quota if `limited`."""
-        return SandboxedService(self.store, self.helper, self.policy or SubmissionPolicy(), owner, limited)
+        return SandboxedService(self.store, self.helper, self.policy or SubmissionPolicy(), owner, limited, self.bulk)
+
+    def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
+        policy = self.policy or SubmissionPolicy()
+        if self.helper.call(_count_runs, dict(spec), policy, user=self.owner) < BULK:
+            return super().submit(spec, idempotency_key=idempotency_key, priority=priority)
+        who = policy, self.owner, self.limited
+        return self.bulk.call(_submit, self._url, dict(spec), idempotency_key, priority, who, user=self.owner)
+
+    def close(self) -> None:
+        """End the helper processes, whatever they are doing."""
+        self.helper.close()
+        self.bulk.close()
 
     def expand(self, spec: Mapping[str, Any]) -> ExpandedSpec:
         plans, start_from = self.helper.call(plan_spec, dict(spec), self.policy or SubmissionPolicy(), user=self.owner)
@@ -70,6 +97,21 @@ class SandboxedService(Service):
     @property
     def _url(self) -> str:
         return self.store.url.render_as_string(hide_password=False)
+
+
+def _count_runs(spec: Mapping[str, Any], policy: SubmissionPolicy) -> int:
+    return count_runs(parse_within_policy(spec, policy))
+
+
+def _submit(
+    url: str,
+    spec: Mapping[str, Any],
+    idempotency_key: str | None,
+    priority: int,
+    who: tuple[SubmissionPolicy, str, bool],
+) -> JobId:
+    os.setpriority(os.PRIO_PROCESS, 0, BULK_NICENESS)
+    return Service(_store(url), *who).submit(spec, idempotency_key=idempotency_key, priority=priority)
 
 
 def _check_timed(plans: list[RunPlan], policy: SubmissionPolicy | None) -> tuple[list[RunFacts], float]:

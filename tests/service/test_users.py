@@ -15,6 +15,7 @@ from stores import new_runs, submitted
 
 import evornn as library
 from evornn.errors import EvornnError
+from evornn.service import sandboxed_service
 from evornn.service.api import streams
 from evornn.service.helper_process import HelperProcess
 from evornn.service.policy import SubmissionPolicy
@@ -116,6 +117,32 @@ def test_uploads_count_as_long_as_they_are_there(tmp_path: Path, url: str) -> No
         (folder / first.name).unlink()
         assert service.save_upload("d.csv", b"a,b\n1,2\n7,8\n").rows == 2
         assert service.for_owner("ann", limited=False).save_upload("e.csv", b"a,b\n1,2\n9,9\n").rows == 2
+
+
+def test_a_spec_of_many_runs_is_submitted_by_a_process_of_its_own(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandboxed_service, "BULK", 500)
+    many = {**SMALL_SPEC, "seeds": 300}  # 600 runs
+    with open_store(url) as store:
+        service = SandboxedService(store, HelperProcess(), SubmissionPolicy(tmp_path), "ann")
+        try:
+            monkeypatch.setattr(service, "expand", None)  # nothing is expanded here
+            job = service.submit(many, idempotency_key="many")
+            assert store.job(job).counts == {"queued": 600} and store.job(job).owner == "ann"
+            assert service.submit(many, idempotency_key="many") == job
+            with pytest.raises(Conflict, match="'many' was used for another request"):
+                service.submit({**many, "seeds": 301}, idempotency_key="many")
+            store.set_quota("ann", {"queued": 700})
+            with pytest.raises(QuotaExceeded, match="over the quota of 700"):
+                service.submit(many)
+            with pytest.raises(EvornnError, match="no data set '/etc/passwd'"):
+                service.submit({**many, "tasks": [{"kind": "csv", "path": "/etc/passwd", "targets": "x"}]})
+            monkeypatch.undo()
+            store.set_quota("ann", {"queued": 602})
+            assert store.job(service.submit({**SMALL_SPEC, "seeds": 1})).counts == {"queued": 2}
+        finally:
+            service.close()
 
 
 # ---- tokens that expire --------------------------------------------------------------------------------------------

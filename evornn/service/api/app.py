@@ -91,13 +91,13 @@ def create_app(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Start the helper process with the server, so that the first spec needn't wait for its imports; end it, too."""
-    helper: HelperProcess = app.state.service.helper
-    Thread(target=_start_helper, args=(helper,), daemon=True).start()
+    """Start the helper process with the server, so that the first spec needn't wait for its imports; end all, too."""
+    service: SandboxedService = app.state.service
+    Thread(target=_start_helper, args=(service.helper,), daemon=True).start()
     app.state.sweeper.start()
     yield
     app.state.sweeper.stop()
-    helper.close()
+    service.close()
 
 
 def _start_helper(helper: HelperProcess) -> None:
