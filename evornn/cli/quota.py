@@ -33,6 +33,7 @@ def set_quota(
     running: Annotated[str | None, typer.Option(help="Runs at work at once.")] = None,
     priority: Annotated[str | None, typer.Option(help="Highest priority of jobs.")] = None,
     upload_bytes: Annotated[str | None, typer.Option(help="Bytes of all uploaded data sets.")] = None,
+    stored_bytes: Annotated[str | None, typer.Option(help="Bytes of all checkpoints and champions.")] = None,
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,
@@ -40,10 +41,13 @@ def set_quota(
     """Set limits of a user, or of all. Admins aren't limited in what they submit."""
     from evornn.cli import tables
 
-    given = {"queued": queued, "running": running, "priority": priority, "upload_bytes": upload_bytes}
+    given = {
+        "queued": queued, "running": running, "priority": priority, "upload_bytes": upload_bytes,
+        "stored_bytes": stored_bytes,
+    }  # fmt: skip
     limits = {name: _limit(text, name.replace("_", "-")) for name, text in given.items() if text is not None}
     if not limits:
-        raise EvornnError("name a limit: --queued, --running, --priority or --upload-bytes")
+        raise EvornnError("name a limit: --queued, --running, --priority, --upload-bytes or --stored-bytes")
     with open_results(store, server, create=True) as results:
         effective = results.store.set_quota(owner, limits)
     show(asdict(effective) if as_json else tables.quotas([effective]), as_json)

@@ -96,12 +96,12 @@ def tokens(records: Sequence[Token]) -> RenderableType:
 
 def quotas(records: Sequence[Quota]) -> RenderableType:
     """Quotas of owners, one row each."""
-    names = ("queued", "running", "priority", "upload_bytes")
+    names = ("queued", "running", "priority", "upload_bytes", "stored_bytes")
     lines = [
         (one.owner or "all others", *("no limit" if (limit := getattr(one, n)) < 0 else f"{limit:,}" for n in names))
         for one in records
     ]
-    return table(("user", "queued runs", "at once", "priority", "upload bytes"), lines)
+    return table(("user", "queued runs", "at once", "priority", "upload bytes", "stored bytes"), lines)
 
 
 def runs(records: Sequence[StoredRun]) -> RenderableType:

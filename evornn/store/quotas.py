@@ -1,4 +1,4 @@
-"""Quotas: what one owner may queue, compute at once and upload, so that nobody waits for somebody else's excess."""
+"""Quotas: what one owner may queue, compute at once, upload and store, so that nobody's excess makes others wait."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from evornn.store.database import Database
 from evornn.store.errors import PriorityRefused, QuotaExceeded, StoreError, retry_transaction
 from evornn.store.names import check_names
 from evornn.store.records import Quota
-from evornn.store.schema import jobs, quotas, runs
+from evornn.store.schema import champions, checkpoints, jobs, quotas, runs
 
 NO_LIMIT = -1
 LIMITS = tuple(field.name for field in fields(Quota) if field.name != "owner")
-DEFAULT = Quota("", queued=100_000, running=NO_LIMIT, priority=0, upload_bytes=100_000_000)
+DEFAULT = Quota("", queued=100_000, running=NO_LIMIT, priority=0, upload_bytes=100_000_000, stored_bytes=NO_LIMIT)
 ADVICE = "ask an admin for a larger one, `evornn quota set {owner}`"
 
 
@@ -102,9 +102,10 @@ def check_submission(connection: Connection, owner: str, count: int, priority: i
 
 
 def check_queue_quota(connection: Connection, owner: str, more: int) -> None:
-    """Check that an owner may have so many more queued runs. Raises QuotaExceeded."""
-    limit = effective_quota(connection, owner).queued
-    if limit == NO_LIMIT:
+    """Check that an owner may have so many more queued runs, and what they will store. Raises QuotaExceeded."""
+    quota = effective_quota(connection, owner)
+    _check_stored(connection, owner, quota.stored_bytes)
+    if (limit := quota.queued) == NO_LIMIT:
         return
     lock_owner(connection, owner)
     queued = count_queued_runs(connection, owner)
@@ -113,6 +114,25 @@ def check_queue_quota(connection: Connection, owner: str, more: int) -> None:
             f"{more:,} runs more than the {queued:,} that {owner!r} has queued are over the quota of {limit:,}: "
             "wait until some have finished, cancel some, submit fewer, or " + ADVICE.format(owner=owner) + " --queued"
         )
+
+
+def _check_stored(connection: Connection, owner: str, limit: int) -> None:
+    """Check that an owner's runs have left room. Runs that compute already are not stopped. Raises QuotaExceeded."""
+    if limit != NO_LIMIT and (stored := count_stored_bytes(connection, owner)) >= limit:
+        raise QuotaExceeded(
+            f"the {stored:,} bytes that runs of {owner!r} have stored reach the quota of {limit:,}: delete jobs, "
+            "`evornn delete --older 30d`, or " + ADVICE.format(owner=owner) + " --stored-bytes"
+        )
+
+
+def count_stored_bytes(connection: Connection, owner: str) -> int:
+    """How many bytes the checkpoints and champions of an owner's runs have."""
+    own = ((table, table.c[column]) for table, column in ((checkpoints, "arrays"), (champions, "genome")))
+    sums = [
+        select(func.sum(func.length(content))).select_from(table.join(runs)).where(runs.c.owner == owner)
+        for table, content in own
+    ]
+    return sum(int(connection.scalar(one) or 0) for one in sums)
 
 
 def count_queued_runs(connection: Connection, owner: str) -> int:

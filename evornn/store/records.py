@@ -197,6 +197,7 @@ class Quota:
     running: int  # runs at work at once
     priority: int  # the highest of its jobs
     upload_bytes: int  # of all data sets that it has uploaded
+    stored_bytes: int  # of the checkpoints and champions of its runs, from which on no further runs are queued
 
 
 @dataclass(frozen=True)

@@ -268,7 +268,7 @@ quotas = Table(  # limits of owners: quotas.py
     "quotas",
     metadata,
     Column("owner", String(200), primary_key=True),  # "": of all who have no limit of their own
-    *(Column(name, BigInteger) for name in ("queued", "running", "priority", "upload_bytes")),
+    *(Column(name, BigInteger) for name in ("queued", "running", "priority", "upload_bytes", "stored_bytes")),
 )
 
 uploads = Table(  # data sets that count towards an owner's quota

@@ -82,7 +82,14 @@ def test_users_see_their_own_quota_and_set_none(server: Server) -> None:
     secret = token(server, "bob")
     server.post(f"{API}/quotas", json={"running": 9})
     (own,) = server.ask("GET", f"{API}/quotas", secret).json()
-    assert own == {"owner": "bob", "queued": 100_000, "running": 9, "priority": 0, "upload_bytes": 100_000_000}
+    assert own == {
+        "owner": "bob",
+        "queued": 100_000,
+        "running": 9,
+        "priority": 0,
+        "upload_bytes": 10**8,
+        "stored_bytes": -1,
+    }
     assert server.ask("POST", f"{API}/quotas", secret, json={"queued": 9}).status_code == 403
     assert {one["owner"] for one in server.get(f"{API}/quotas").json()} >= {""}
     bodies: tuple[Any, ...] = ({"owner": 3}, {"queued": -2}, {"queued": 2**63}, {"quued": 1}, [], {"owner": "x" * 201})

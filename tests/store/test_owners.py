@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
-from stores import new_runs, result, submitted
+from stores import checkpoint, new_runs, result, row, submitted
 
 from evornn.errors import UnknownName
 from evornn.store import claims, filling, submissions
 from evornn.store.errors import PriorityRefused, QuotaExceeded, StoreError
-from evornn.store.quotas import DEFAULT, NO_LIMIT, count_queued_runs
+from evornn.store.quotas import DEFAULT, NO_LIMIT, count_queued_runs, count_stored_bytes
 from evornn.store.records import Claim, Quota
 from evornn.store.store import Store, open_store
 
@@ -111,7 +111,7 @@ def test_limits_of_all_and_of_one(store: Store) -> None:
     assert store.quota("ann") == dataclasses.replace(DEFAULT, owner="ann") and store.quotas() == [DEFAULT]
     store.set_quota("", {"queued": 10, "priority": 5})
     assert store.set_quota("ann", {"queued": 3, "running": NO_LIMIT}) == store.quota("ann")
-    assert store.quota("ann") == Quota("ann", 3, NO_LIMIT, 5, DEFAULT.upload_bytes)
+    assert store.quota("ann") == Quota("ann", 3, NO_LIMIT, 5, DEFAULT.upload_bytes, NO_LIMIT)
     assert store.quota("bob").queued == 10
     assert [quota.owner for quota in store.quotas()] == ["", "ann"]
     assert store.set_quota("ann", {"queued": None}).queued == 10, "as for all again"
@@ -135,6 +135,31 @@ def test_queued_runs_are_limited(store: Store, count: int) -> None:
     assert store.job(job).counts == {"cancelled": count} and store.resume(job) == count
     store.set_quota("ann", {"queued": NO_LIMIT})
     assert submitted(store, 1, owner="ann")
+
+
+def test_what_runs_store_is_limited(store: Store) -> None:
+    submitted(store, 2, owner="ann")
+    for finished in (True, False):
+        claim = store.claim("me")
+        assert claim is not None
+        store.record(claim.run.id, claim.lease, [row(1)], checkpoint(1))
+        if finished:
+            store.finish(claim.run.id, claim.lease, result())
+    with store.read_transaction() as connection:
+        stored = count_stored_bytes(connection, "ann")
+        assert stored > 100 and count_stored_bytes(connection, "bob") == 0
+    store.set_quota("", {"stored_bytes": stored})
+    with pytest.raises(QuotaExceeded, match=rf"^the {stored:,} bytes .* quota of {stored:,}: delete .*--stored-bytes$"):
+        submitted(store, 1, owner="ann")
+    assert submitted(store, 1, owner="bob") and submitted(store, 1)
+    job = submitted(store, 1, owner="ann", limited=False)
+    store.set_quota("ann", {"stored_bytes": stored + 1})
+    assert submitted(store, 1, owner="ann")
+    store.set_quota("ann", {"stored_bytes": 0})
+    assert store.cancel(job) == 1
+    with pytest.raises(QuotaExceeded):
+        store.resume(job, limited=True)
+    assert store.resume(job) == 1
 
 
 def test_runs_that_are_being_queued_count(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

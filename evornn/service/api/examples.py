@@ -72,7 +72,7 @@ QUOTA_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
     "properties": {
         "owner": {"type": "string", "maxLength": 200, "description": "Empty: all who have no limit of their own."},
-        **dict.fromkeys(("queued", "running", "priority", "upload_bytes"), QUOTA_LIMIT),
+        **dict.fromkeys(("queued", "running", "priority", "upload_bytes", "stored_bytes"), QUOTA_LIMIT),
     },
 }
 SELECT = "SELECT network, trainer, median_test_loss FROM leaderboard ORDER BY place"

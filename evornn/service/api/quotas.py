@@ -28,6 +28,7 @@ class NewQuota(BaseModel):
     running: Limit = None
     priority: Limit = None
     upload_bytes: Limit = None
+    stored_bytes: Limit = None
 
 
 @router.get("/quotas", response_model=list[Quota], responses=errors(401, 403), summary="List quotas")

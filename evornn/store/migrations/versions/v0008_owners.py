@@ -17,7 +17,7 @@ COMPLETE = "JOIN jobs j ON j.id = r.job_id AND j.phase = 'complete'"  # what is 
 VIEWS = BEFORE | {
     name: BEFORE[name].replace("JOIN jobs j ON j.id = r.job_id", COMPLETE) for name in ("results", "learning_curves")
 }
-LIMITS = ("queued", "running", "priority", "upload_bytes")
+LIMITS = ("queued", "running", "priority", "upload_bytes", "stored_bytes")
 NEEDS_GPU = {
     "sqlite": "coalesce(json_extract(fragments, '$.resources.gpus'), 0) > 0",
     "postgresql": "coalesce(CAST(CAST(fragments AS JSON) #>> '{resources,gpus}' AS DOUBLE PRECISION), 0) > 0",
