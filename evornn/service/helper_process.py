@@ -4,6 +4,7 @@ comparison computes for seconds. It has a memory limit, is killed when a call ta
 from __future__ import annotations
 
 import logging
+import os
 import resource
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -28,12 +29,13 @@ class HelperProcess:
     Args:
         memory: Limit of the process's data, in bytes.
         seconds: Time limit of one call.
+        niceness: How much the process gives way to others on a busy machine, 0 to 19.
     """
 
-    def __init__(self, memory: int = MEMORY, seconds: float = SECONDS) -> None:
+    def __init__(self, memory: int = MEMORY, seconds: float = SECONDS, niceness: int = 0) -> None:
         self.memory, self.seconds = memory, seconds
         self._turns = Turns()
-        self._supervisor = Supervisor(lambda: ChildProcess(_serve, self.memory))
+        self._supervisor = Supervisor(lambda: ChildProcess(_serve, self.memory, niceness))
         self._closed = False
 
     def call(self, function: Callable[..., T], *arguments: Any, user: str = "") -> T:
@@ -98,8 +100,9 @@ def _too_much(problem: str) -> EvornnError:
     return EvornnError(f"this {problem} on the server: make it smaller, or run it on your machine, evornn run")
 
 
-def _serve(pipe: Connection, memory: int) -> None:
+def _serve(pipe: Connection, memory: int, niceness: int) -> None:
     """Serve calls in the child process, until the parent closes the pipe."""
+    os.nice(niceness)
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     while True:
         function, arguments = pipe.recv()

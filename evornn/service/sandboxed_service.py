@@ -6,7 +6,6 @@ keep the server's threads, and the calls of others, waiting for seconds.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -46,7 +45,7 @@ class SandboxedService(Service):
         bulk: HelperProcess | None = None,
     ) -> None:
         super().__init__(store, policy, owner, limited)
-        self.helper, self.bulk = helper, bulk or HelperProcess(seconds=BULK_SECONDS)
+        self.helper, self.bulk = helper, bulk or HelperProcess(seconds=BULK_SECONDS, niceness=BULK_NICENESS)
 
     def for_owner(self, owner: str, limited: bool = True) -> SandboxedService:
         """The same service for another user, who is bound to a quota if `limited`."""
@@ -110,7 +109,6 @@ def _submit(
     priority: int,
     who: tuple[SubmissionPolicy, str, bool],
 ) -> JobId:
-    os.setpriority(os.PRIO_PROCESS, 0, BULK_NICENESS)
     return Service(_store(url), *who).submit(spec, idempotency_key=idempotency_key, priority=priority)
 
 

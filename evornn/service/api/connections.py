@@ -7,17 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 from dataclasses import dataclass, field
 from typing import Any
 
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0  # from the connection, or the end of the last response, to the end of the next head
 BODY_SECONDS = 60.0  # from the head to the end of the body
 READ_SECONDS = 60.0  # in which a client must read something of what it is sent
 MAX_CONNECTIONS = 10_000
+AT_ONCE = 16  # connections that are accepted before others have their turn
+QUEUE = 2048  # connections that may wait to be accepted
 SPARE_FILES = 200  # for the database, the listener, …
 EXPIRED = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class FairServer(uvicorn.Server):
+    """A server that accepts few connections at once, so that a thousand new ones don't stop those that it has."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(QUEUE)  # asyncio accepts `backlog` at once, and has made the queue as short
 
 
 @dataclass

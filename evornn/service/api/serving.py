@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import stat
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ SECRET = 32  # bytes of a token
 MIN_TOKEN = 32  # characters of a token from a file
 FIRST = "first"  # name of the token that is created when there is none
 LONGEST_HEAD = 2**16  # bytes of a request's first line and headers
+SWITCH = 0.0005  # seconds that the loop may keep the interpreter from the threads that answer
 GRACE = 5  # seconds for open requests when the server stops
 
 
@@ -65,7 +67,7 @@ def serve(options: Options, on_ready: Callable[[ServerInfo], None], mounts: Mapp
         import uvicorn
 
         from evornn.service.api.app import create_app
-        from evornn.service.api.connections import ConnectionLimits, raise_file_limit
+        from evornn.service.api.connections import AT_ONCE, ConnectionLimits, FairServer, raise_file_limit
         from evornn.service.api.folder_metrics import FolderCollector
 
     if options.policy.data is not None and not options.policy.data.is_dir():
@@ -85,10 +87,12 @@ def serve(options: Options, on_ready: Callable[[ServerInfo], None], mounts: Mapp
             h11_max_incomplete_event_size=LONGEST_HEAD,
             ws="none",
             timeout_graceful_shutdown=GRACE,
+            backlog=AT_ONCE,  # see FairServer
         )
         logging.getLogger("evornn").setLevel(logging.WARNING)
         on_ready(ServerInfo(_url(listener), store.display_url, new_secret))
-        uvicorn.Server(config).run(sockets=[listener])
+        sys.setswitchinterval(SWITCH)
+        FairServer(config).run(sockets=[listener])
 
 
 def _watched_folders(options: Options, store: Store) -> dict[str, Path]:
