@@ -15,7 +15,6 @@ from evornn.data.numbers import PATTERNS, Decimal, parse_numbers
 from evornn.data.options import MISSING, ReadOptions
 from evornn.data.scaling import Doubles
 from evornn.data.table import Column, ColumnKind
-from evornn.data.times import NO_OFFSET, Order, ParsedTimes, parse_times
 from evornn.errors import short_repr
 
 Lines = NDArray[np.int64]  # [N] line of each row in its file
@@ -85,10 +84,10 @@ class NumberReader(ColumnReader):
         self.parts.append(values)
 
     def column(self, name: str) -> Column:
-        return Column(name, "number", _joined(self.parts, np.float64))
+        return Column(name, "number", joined(self.parts, np.float64))
 
     def doubts(self, name: str) -> list[Doubt]:
-        misfit = _misfit_doubt(self.misfits, name, "number") if self.misfits.count else None
+        misfit = misfit_doubt(self.misfits, name, "number") if self.misfits.count else None
         return [doubt for doubt in (self.note, misfit, _sentinel_doubt(name, self.parts)) if doubt]
 
 
@@ -114,7 +113,7 @@ class CodeReader(ColumnReader):
         self.parts.append(np.array(codes, np.int16 if len(self.codes) < 2**15 else np.int32))
 
     def column(self, name: str) -> Column:
-        words, codes = list(self.codes), _joined(self.parts, np.int64)
+        words, codes = list(self.codes), joined(self.parts, np.int64)
         kind = self.kind or self._kind(words, len(codes))
         if kind == "boolean":
             truths = np.array([TRUTH.get(word.lower(), np.nan) for word in words], np.float64)
@@ -142,91 +141,13 @@ class CodeReader(ColumnReader):
         return "text" if is_long or (len(words) > MANY and len(words) > rows / 2) else "category"
 
 
-@dataclass
-class TimeReader(ColumnReader):
-    """Times in every order of day and month that fits so far."""
-
-    orders: tuple[Order, ...]
-    misfits: dict[Order, Misfits] = field(default_factory=dict)
-    parts: dict[Order, list[Any]] = field(default_factory=dict)
-    offsets: list[NDArray[Any]] = field(default_factory=list)
-    zones: Misfits = field(default_factory=Misfits)  # cells with an offset from UTC where the first has none, and so on
-    example: str = ""  # of a date that has two readings
-    short_year: str = ""  # an example
-    has_offset: bool | None = None
-
-    def add(self, cells: Sequence[str | None], lines: Lines, source: str) -> None:
-        rows = np.array([k for k, cell in enumerate(cells) if cell is not None], np.int64)
-        words = [cell for cell in cells if cell is not None]
-        parsed = {order: parse_times(words, order) for order in self.orders}
-        fitting = {order: one for order, one in parsed.items() if not one.bad.any()}
-        if not fitting:
-            best = min(parsed, key=lambda order: int(parsed[order].bad.sum()))
-            fitting = {best: parsed[best]}
-        self._keep(tuple(fitting))
-        for order, one in fitting.items():
-            self.misfits.setdefault(order, Misfits()).note(one.bad, words, lines[rows], source)
-            self.parts.setdefault(order, []).append(_scatter(one.local, rows, len(cells), np.datetime64("NaT", "us")))
-        first = next(iter(fitting.values()))
-        self._add_offsets(first, rows, words, lines, source, len(cells))
-        if len(fitting) > 1 and not self.example:
-            a, b = list(fitting.values())[:2]
-            self.example = next((words[k] for k in np.flatnonzero(a.local != b.local)), "")
-        if first.short_years and not self.short_year:
-            self.short_year = words[0]
-
-    def _keep(self, orders: tuple[Order, ...]) -> None:
-        """Drop the other orders, which this block does not fit."""
-        for order in set(self.orders) - set(orders):
-            self.parts.pop(order, None)
-            self.misfits.pop(order, None)
-        self.orders = orders
-
-    def _add_offsets(
-        self, parsed: ParsedTimes, rows: Lines, words: Sequence[str], lines: Lines, source: str, count: int
-    ) -> None:
-        written = parsed.offsets != NO_OFFSET
-        good = ~parsed.bad
-        if self.has_offset is None and good.any():
-            self.has_offset = bool(written[good][0])
-        self.zones.note(good & (written != bool(self.has_offset)), words, lines[rows], source)
-        self.offsets.append(_scatter(np.where(written, parsed.offsets, 0).astype(np.int16), rows, count, np.int16(0)))
-
-    @property
-    def ambiguous(self) -> bool:
-        """Whether day and month may change places, and it makes a difference."""
-        return len(self.orders) > 1 and bool(self.example)
-
-    def column(self, name: str) -> Column:
-        offsets = _joined(self.offsets, np.int64).astype("timedelta64[m]") if self.has_offset else None
-        return Column(name, "time", _joined(self.parts.pop(self.orders[0], []), "datetime64[us]"), (), offsets)
-
-    def doubts(self, name: str) -> list[Doubt]:
-        doubts = list[Doubt]()
-        misfits = self.misfits.get(self.orders[0], Misfits())
-        if misfits.count:
-            doubts.append(_misfit_doubt(misfits, name, "time"))
-        if self.ambiguous:
-            question = f"column {name!r}: in {self.example}, is the first number the day or the month?"
-            doubts.append(Doubt(question, (("dates", "day_first"), ("dates", "month_first")), True))
-        if self.zones.count:
-            has = "has no offset" if self.has_offset else "has an offset"
-            problem = f"{short_repr(self.zones.cell)} {has} from UTC, unlike the first row"
-            advice = "write all times with it, or none"
-            doubts.append(Doubt(f"{self.zones.where}, column {name!r}: {problem}: {advice}", blocking=True))
-        if self.short_year:
-            question = f"column {name!r}: years have two digits ({self.short_year}); 69 to 99 are read as 1969 to 1999"
-            doubts.append(Doubt(question))
-        return doubts
-
-
 def is_missing(options: ReadOptions, forced: ColumnKind | None) -> frozenset[str]:
     """The cells that stand for a missing value; where categories or texts were asked for, NA may be one of them."""
     usual = frozenset({""}) if forced in ("category", "text") else MISSING
     return usual | frozenset(options.missing)
 
 
-def _joined(parts: list[Any], dtype: Any) -> NDArray[Any]:
+def joined(parts: list[Any], dtype: Any) -> NDArray[Any]:
     """One array of all parts, which are freed one by one."""
     whole = np.empty(sum(map(len, parts)), dtype)
     end = len(whole)
@@ -242,14 +163,6 @@ def _pick(values: NDArray[Any], codes: NDArray[Any], missing: Any) -> NDArray[An
     return np.asarray(np.append(values, np.array([missing], values.dtype))[codes])
 
 
-def _scatter(values: NDArray[Any], rows: NDArray[np.int64], count: int, missing: Any) -> NDArray[Any]:
-    if len(rows) == count:
-        return values
-    whole = np.full(count, missing, values.dtype)
-    whole[rows] = values
-    return whole
-
-
 def _sort_key(words: list[str]) -> Any:
     """By number where all words are numbers, else by letters."""
     if words and all(PATTERNS["."].fullmatch(word) for word in words):
@@ -258,7 +171,8 @@ def _sort_key(words: list[str]) -> Any:
     return lambda k: words[k]
 
 
-def _misfit_doubt(misfits: Misfits, name: str, kind: ColumnKind) -> Doubt:
+def misfit_doubt(misfits: Misfits, name: str, kind: ColumnKind) -> Doubt:
+    """The question about cells that are not of the kind of their column."""
     more = f" ({misfits.count - 1:,} more like it)" if misfits.count > 1 else ""
     cell = short_repr(misfits.cell)
     question = f"{misfits.where}, column {name!r}: {cell} is no {kind}{more}, unlike most of the column"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -36,14 +36,15 @@ class Dialect:
     doubts: tuple[Doubt, ...] = field(default=())
 
 
-def split_rows(text: str, separator: str, first_line: int = 1) -> list[Row]:
+def split_rows(text: str, separator: str, first_line: int = 1) -> Iterator[Row]:
     """The rows of a text. Raises EvornnError for a quote that isn't closed."""
-    lines: io.StringIO | list[str] = io.StringIO(text, newline="")
+    lines: Iterable[str] = io.StringIO(text, newline="")
     if separator == " ":
-        lines = [line.strip() + "\n" for line in text.splitlines()]
+        lines = (line.strip() + "\n" for line in lines)
     reader = csv.reader(lines, delimiter=separator or "\x1f", skipinitialspace=True)
     try:
-        return [(reader.line_num + first_line - 1, row) for row in reader]
+        for row in reader:
+            yield reader.line_num + first_line - 1, row
     except csv.Error as error:
         line = reader.line_num + first_line - 1
         raise EvornnError(f"line {line}: can't be read as CSV ({error}): mend the quotes") from None
@@ -60,11 +61,11 @@ def find_dialect(head: str, options: ReadOptions) -> Dialect:
         EvornnError: There is no row.
     """
     above = _comment_lines(head) if options.skip is None else options.skip
-    text = "".join(head.splitlines(keepends=True)[above:])
+    text = "".join(_lines(head)[above:])
     comments = f"{amount(above, 'line')} of comments at the top {'is' if above == 1 else 'are'} left out"
     doubts = [Doubt(comments)] if above and options.skip is None else []
     separator = options.separator if options.separator is not None else _find_separator(text)
-    every = split_rows(text, separator, above + 1)
+    every = list(split_rows(text, separator, above + 1))
     rows = [row for row in every if any(cell.strip() for cell in row[1])][: SAMPLE_ROWS + 1]
     if not rows:
         raise EvornnError("empty file: give one row per step")
@@ -88,10 +89,15 @@ def _begin(row: Row, rows: Sequence[Row], above: int) -> int:
     return rows[k - 1][0] + 1 if k else above + 1
 
 
+def _lines(text: str) -> list[str]:
+    """With their ends. (`splitlines` ends lines at further letters.)"""
+    return list(io.StringIO(text, newline=""))
+
+
 def _comment_lines(text: str) -> int:
     """How many lines at the top begin with #."""
     count = 0
-    for line in text.splitlines():
+    for line in _lines(text):
         if not line.startswith("#"):
             break
         count += 1
@@ -100,7 +106,7 @@ def _comment_lines(text: str) -> int:
 
 def _find_separator(text: str) -> str:
     """The one by which rows have the same number of clean cells."""
-    text = "".join(text.splitlines(keepends=True)[:SAMPLE_ROWS])
+    text = "".join(_lines(text)[:SAMPLE_ROWS])
     scores = {separator: _score(text, separator) for separator in SEPARATORS}
     best = max(scores, key=lambda separator: scores[separator])
     if scores[best] > EVEN:

@@ -14,6 +14,7 @@ from evornn.errors import EvornnError
 
 PIECE = 1 << 20  # bytes read at once
 BLOCK = 1 << 23  # bytes of a block; more if a quoted cell has many lines
+FIRST = 1 << 18  # bytes of the first block, from which all is told
 LONGEST = 1 << 26  # bytes of a block that can only come from a quote that isn't closed
 
 _BOMS = (
@@ -75,7 +76,7 @@ def blocks(file: IO[bytes], encoding: str, size: int = BLOCK) -> Iterator[bytes]
     rest = b""
     for piece in _utf8(file, encoding, size):
         rest += piece
-        cut = _last_record(rest) if len(rest) >= size // 2 else 0
+        cut = _last_record(rest)
         if cut:
             yield rest[:cut]
             rest = rest[cut:]
@@ -91,7 +92,7 @@ def _utf8(file: IO[bytes], encoding: str, size: int) -> Iterator[bytes]:
     is_utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig", "ascii")
     mac: bool | None = None
     first = True
-    while piece := file.read(size):
+    while piece := file.read(min(size, FIRST) if first else size):
         text = decoder.decode(piece)
         data = piece if is_utf8 else text.encode()
         if first and is_utf8:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from evornn.data.column_readers import CodeReader, Lines, NumberReader
 from evornn.data.dialect import Dialect
 from evornn.data.table_reader import TableReader
+from evornn.data.time_reader import TimeReader
 
 _EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
-_TRUTHS = (b"true", b"True", b"TRUE", b"false", b"False", b"FALSE")  # which pandas takes for 1 and 0
+MAX_TIME = 40  # letters of a time
+_TRUTHS = (b"rue", b"RUE", b"alse", b"ALSE")  # of true and false, which pandas takes for 1 and 0
 
 
 def read_regular(block: bytes, dialect: Dialect, source: str, reader: TableReader, line: int) -> bool:
@@ -32,37 +34,50 @@ def read_regular(block: bytes, dialect: Dialect, source: str, reader: TableReade
     points = {column.decimal for column in reader.readers if isinstance(column, NumberReader)}
     if len(dialect.separator.strip(" ")) != 1 or len(points) > 1 or not reader.lines:
         return False
-    if _has_header(block, dialect) or not _is_regular(block, dialect):
+    bounds = None if _has_header(block, dialect) else _cell_bounds(block, dialect)
+    if bounds is None:
         return False
-    decimal = next(iter(points), ".")
-    try:
-        frame = pd.read_csv(io.BytesIO(block), **_pandas_options(dialect, reader, decimal))
-    except (ValueError, OverflowError, pd.errors.ParserError):
+    times = {k: column.parse(_letters(block, bounds, k)) for k, column in _time_readers(reader)}
+    frame = _parse(block, dialect, reader, [k for k in range(dialect.width) if times.get(k) is None])
+    if frame is None or len(frame) != len(bounds) or not _are_numbers(block, frame, reader):
         return False
-    count = block.count(b"\n") + (not block.endswith(b"\n"))
-    if len(frame) != count or not _are_numbers(block, frame, reader):
-        return False
-    lines = np.arange(line, line + count)
+    lines = np.arange(line, line + len(bounds))
     for k, column in enumerate(reader.readers):
-        _add_fast(column, frame[k], reader, k, lines, source)
+        if parsed := times.get(k):
+            column.add_times(parsed)  # type: ignore[attr-defined]  # it is a TimeReader
+        else:
+            _add_values(column, frame[k], reader, k, lines, source)
     reader.lines.append(lines)
     return True
 
 
-def _pandas_options(dialect: Dialect, reader: TableReader, decimal: str) -> dict[str, Any]:
+def _time_readers(reader: TableReader) -> list[tuple[int, TimeReader]]:
+    return [(k, column) for k, column in enumerate(reader.readers) if isinstance(column, TimeReader)]
+
+
+def _parse(block: bytes, dialect: Dialect, reader: TableReader, columns: list[int]) -> Any:
+    """A frame of some columns. None: a cell is not of its column's kind."""
     kinds = {NumberReader: np.float64, CodeReader: "category"}
-    return {
-        "header": None,
-        "sep": dialect.separator,
-        "decimal": decimal,
-        "dtype": {k: kinds.get(type(column), object) for k, column in enumerate(reader.readers)},
-        "na_values": {k: sorted(words) for k, words in enumerate(reader.missing)},
-        "keep_default_na": False,
-        "skip_blank_lines": False,
-        "skipinitialspace": True,
-        "engine": "c",
-        **_EXACT,
-    }
+    points = [column.decimal for column in reader.readers if isinstance(column, NumberReader)]
+    if not columns:
+        return pd.DataFrame(index=range(block.count(b"\n") + (not block.endswith(b"\n"))))
+    try:
+        return pd.read_csv(
+            io.BytesIO(block),
+            header=None,
+            sep=dialect.separator,
+            decimal=next(iter(points), "."),
+            usecols=columns,
+            dtype={k: kinds.get(type(reader.readers[k]), object) for k in columns},
+            na_values={k: sorted(reader.missing[k]) for k in columns},
+            keep_default_na=False,
+            skip_blank_lines=False,
+            skipinitialspace=True,
+            engine="c",
+            **_EXACT,
+        )
+    except (ValueError, OverflowError, pd.errors.ParserError):
+        return None
 
 
 def _has_header(block: bytes, dialect: Dialect) -> bool:
@@ -74,36 +89,64 @@ def _has_header(block: bytes, dialect: Dialect) -> bool:
     return re.search(first + between + second, block) is not None
 
 
-def _is_regular(block: bytes, dialect: Dialect) -> bool:
-    """Whether each line has one separator less than cells, and no quoted cell has a line break."""
+def _cell_bounds(block: bytes, dialect: Dialect) -> NDArray[np.int64] | None:
+    """[N, C + 1] where the separators around each cell stand, if each line has one less than cells, and no quoted cell
+    has a line break."""
     codes = np.frombuffer(block, np.uint8)
     ends, separators = codes == ord("\n"), codes == ord(dialect.separator)
     if b'"' in block:
         inside = np.logical_xor.accumulate(codes == ord('"'))
         if (ends & inside).any():
-            return False
+            return None
         separators &= ~inside
     stops = np.flatnonzero(ends)
     stops = stops if block.endswith(b"\n") else np.append(stops, len(block))
     places = np.flatnonzero(separators)
     if len(places) != len(stops) * (dialect.width - 1):
-        return False
-    grid = places.reshape(len(stops), -1)
-    return bool((grid[:, -1] < stops).all() and (grid[1:, 0] > stops[:-1]).all())
+        return None
+    starts = np.append(-1, stops[:-1])
+    bounds = np.column_stack([starts, places.reshape(len(stops), -1), stops - (codes[stops - 1] == ord("\r"))])
+    return bounds if (np.diff(bounds, axis=1) > 0).all() else None
+
+
+def _letters(block: bytes, bounds: NDArray[np.int64], k: int) -> NDArray[np.uint8]:
+    """[N, letters] the cells of a column without quotes. Empty if they have different numbers of letters."""
+    starts, stops = bounds[:, k] + 1, bounds[:, k + 1]
+    width = int(stops[0] - starts[0])
+    if width > MAX_TIME or (stops - starts != width).any():
+        return np.zeros((1, 0), np.uint8)
+    letters: NDArray[np.uint8] = np.frombuffer(block, np.uint8)[starts[:, None] + np.arange(width)]
+    is_quoted = width > 2 and bool((letters[:, [0, -1]] == ord('"')).all())
+    return letters[:, 1:-1] if is_quoted else letters
 
 
 def _are_numbers(block: bytes, frame: Any, reader: TableReader) -> bool:
-    """Whether pandas took no word for a number: inf, or true for 1."""
-    has_truth = any(word in block for word in _TRUTHS)
+    """Whether pandas took no word for a number: inf, or true for 1. All true and false must stand in other columns."""
+    has_truth = False
     for k, column in enumerate(reader.readers):
         if isinstance(column, NumberReader):
             values = frame[k].to_numpy()
-            if np.isinf(values).any() or (has_truth and np.isin(values, (0.0, 1.0)).any()):
+            if np.isinf(values).any():
                 return False
-    return True
+            has_truth = has_truth or bool(((values == 0) | (values == 1)).any())
+    return not has_truth or _count_truths(block) == _truths_of_words(frame, reader)
 
 
-def _add_fast(column: Any, values: Any, reader: TableReader, k: int, lines: Lines, source: str) -> None:
+def _truths_of_words(frame: Any, reader: TableReader) -> int:
+    count = 0
+    for k, column in enumerate(reader.readers):
+        if isinstance(column, CodeReader):
+            words = frame[k].cat.categories
+            counts = np.bincount(frame[k].cat.codes.to_numpy() + 1, minlength=len(words) + 1)[1:]
+            count += sum(int(n) * _count_truths(str(word).encode()) for word, n in zip(words, counts, strict=True))
+    return count
+
+
+def _count_truths(text: bytes) -> int:
+    return sum(text.count(part) for part in _TRUTHS)
+
+
+def _add_values(column: Any, values: Any, reader: TableReader, k: int, lines: Lines, source: str) -> None:
     if isinstance(column, NumberReader):
         column.add_values(values.to_numpy())
         return
@@ -112,7 +155,7 @@ def _add_fast(column: Any, values: Any, reader: TableReader, k: int, lines: Line
         codes = values.cat.codes.to_numpy().astype(np.int64)
         column.add_codes(*_without_missing(codes, words, reader.missing[k]))
         return
-    cells = reader.clean(k, [cell if isinstance(cell, str) else "" for cell in values])
+    cells = reader.clean(k, values.fillna("").tolist())
     if any(cell is not None for cell in cells):
         reader.choose([cells if j == k else [None] for j in range(len(reader.names))])
     reader.readers[k].add(cells, lines, source)

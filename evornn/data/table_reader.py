@@ -13,13 +13,13 @@ from evornn.data.column_readers import (
     ColumnReader,
     Lines,
     NumberReader,
-    TimeReader,
     is_missing,
 )
 from evornn.data.doubts import Doubt
 from evornn.data.numbers import Decimal, are_names, decimals, parse_numbers, punctuation
 from evornn.data.options import ReadOptions
 from evornn.data.table import Column, Table
+from evornn.data.time_reader import TimeReader
 from evornn.data.times import ORDERS, is_date_like, parse_times
 from evornn.errors import UnknownName
 

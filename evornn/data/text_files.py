@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from evornn.data.table_reader import TableReader
 from evornn.errors import EvornnError
 
 HEAD = 1 << 18  # bytes from which a dialect is told
+BATCH = 8192  # rows
 
 
 @dataclass
@@ -90,14 +92,19 @@ def _below(block: bytes, line: int, first_line: int) -> tuple[bytes, int]:
 
 
 def _read_slowly(block: str, text: TextFile, reader: TableReader, line: int, positions: Sequence[int] | None) -> None:
+    """Row by row, a few thousand at once."""
+    header, width = text.dialect.header, text.dialect.width
+    name = header[0] if header else None
     rows = split_rows(block, text.dialect.separator, line)
-    if {len(row) for _, row in rows} != {text.dialect.width} or text.dialect.header is not None:
-        rows = [row for row in (_fitting(row, text, reader.options) for row in rows) if row is not None]
-    if not rows:
-        return
-    columns = list(zip(*(row for _, row in rows), strict=True))
-    lines = np.array([number for number, _ in rows], np.int64)
-    reader.add(columns if positions is None else [columns[k] for k in positions], lines, text.source)
+    while batch := list(islice(rows, BATCH)):
+        fitting = [
+            row if len(row[1]) == width > 1 and row[1][0].strip() != name else _fitting(row, text, reader.options)
+            for row in batch
+        ]
+        if kept := [row for row in fitting if row is not None]:
+            columns = list(zip(*(row for _, row in kept), strict=True))
+            lines = np.array([number for number, _ in kept], np.int64)
+            reader.add(columns if positions is None else [columns[k] for k in positions], lines, text.source)
 
 
 def _fitting(row: Row, text: TextFile, options: ReadOptions) -> Row | None:

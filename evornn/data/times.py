@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from evornn.data.dates import Times
 
+Letters: TypeAlias = NDArray[np.uint32] | NDArray[np.uint8]  # [N, letters]
 Order: TypeAlias = Literal["iso", "day_first", "month_first"]
 ORDERS: tuple[Order, ...] = ("iso", "day_first", "month_first")
 NO_OFFSET = -(2**31)  # minutes, where none is written
@@ -68,35 +69,34 @@ def parse_times(cells: Sequence[str], order: Order) -> ParsedTimes:
         cells: [N] as text.
         order: How to read 01/02/2008; "iso" reads no such date. All orders read ISO dates and names of months.
     """
+    if cells and (same := parse_letters(_letters(cells), order)):
+        return same
     local = np.full(len(cells), "NaT", "datetime64[us]")
     offsets = np.full(len(cells), NO_OFFSET, np.int64)
     short_years = False
-    for shape, rows in _by_shape(cells).items():
-        match = _match(shape, order)
-        if match is None:
-            continue
-        chosen = cells if isinstance(rows, slice) else [cells[row] for row in rows]
-        local[rows], offsets[rows] = _shape_times(match, _letters(chosen))
-        short_years |= len(match["year"]) == 2
+    by_shape: dict[str, list[int]] = {}
+    for row, cell in enumerate(cells):
+        by_shape.setdefault(cell.translate(_DIGITS), []).append(row)
+    for rows in by_shape.values():
+        part = parse_letters(_letters([cells[row] for row in rows]), order)
+        if part is not None:
+            local[rows], offsets[rows] = part.local, part.offsets
+            short_years |= part.short_years
     return ParsedTimes(local, offsets, short_years)
 
 
-def _letters(cells: Sequence[str]) -> NDArray[np.uint32]:
+def parse_letters(letters: Letters, order: Order) -> ParsedTimes | None:
+    """Read cells [N, letters] of the same shape. None: they have several, or one that is no time."""
+    shapes = np.where((letters >= ord("1")) & (letters <= ord("9")), ord("0"), letters)
+    if not shapes[0].all() or (shapes != shapes[0]).any():
+        return None
+    match = _match("".join(map(chr, shapes[0])), order)
+    return match and ParsedTimes(*_shape_times(match, letters), len(match["year"]) == 2)
+
+
+def _letters(cells: Sequence[str]) -> Letters:
     """[N, letters] the letters of cells; a shorter one ends with zeros."""
     return np.array(cells, str).view(np.uint32).reshape(len(cells), -1)
-
-
-def _by_shape(cells: Sequence[str]) -> dict[str, list[int] | slice]:
-    """Shape → rows. Most columns have one shape, which numpy can tell."""
-    if cells:
-        letters = _letters(cells)
-        shapes = np.where((letters >= ord("1")) & (letters <= ord("9")), ord("0"), letters)
-        if (shapes == shapes[0]).all() and shapes[0].all():
-            return {cells[0].translate(_DIGITS): slice(None)}
-    rows: dict[str, list[int] | slice] = {}
-    for row, cell in enumerate(cells):
-        rows.setdefault(cell.translate(_DIGITS), []).append(row)  # type: ignore[union-attr]
-    return rows
 
 
 def is_date_like(cells: Sequence[str]) -> dict[Order, int]:
@@ -112,7 +112,7 @@ def _match(shape: str, order: Order) -> re.Match[str] | None:
     return None
 
 
-def _shape_times(match: re.Match[str], codes: NDArray[np.uint32]) -> tuple[Times, NDArray[np.int64]]:
+def _shape_times(match: re.Match[str], codes: Letters) -> tuple[Times, NDArray[np.int64]]:
     """[rows] times and offsets of cells of one shape."""
 
     def number(name: str, default: int) -> NDArray[np.int64]:
