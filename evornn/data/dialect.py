@@ -36,18 +36,22 @@ class Dialect:
     doubts: tuple[Doubt, ...] = field(default=())
 
 
-def split_rows(text: str, separator: str, first_line: int = 1) -> Iterator[Row]:
-    """The rows of a text. Raises EvornnError for a quote that isn't closed."""
+def split_rows(text: str, separator: str, first_line: int = 1, is_whole: bool = False) -> Iterator[Row]:
+    """The rows of a text, which may end within a row unless it is whole. Raises EvornnError for a quote that isn't
+    closed."""
     lines: Iterable[str] = io.StringIO(text, newline="")
     if separator == " ":
         lines = (line.strip() + "\n" for line in lines)
     reader = csv.reader(lines, delimiter=separator or "\x1f", skipinitialspace=True)
+    begin = end = 0
     try:
         for row in reader:
-            yield reader.line_num + first_line - 1, row
+            begin, end = end, reader.line_num
+            yield end + first_line - 1, row
     except csv.Error as error:
-        line = reader.line_num + first_line - 1
-        raise EvornnError(f"line {line}: can't be read as CSV ({error}): mend the quotes") from None
+        raise EvornnError(f"line {end + first_line}: can't be read as CSV ({error}): mend the quotes") from None
+    if is_whole and end > begin + 1 and text.count('"') % 2:
+        raise EvornnError(f"line {begin + first_line}: a quote is opened and not closed: close it, or double it")
 
 
 def find_dialect(head: str, options: ReadOptions) -> Dialect:
@@ -65,7 +69,7 @@ def find_dialect(head: str, options: ReadOptions) -> Dialect:
     comments = f"{amount(above, 'line')} of comments at the top {'is' if above == 1 else 'are'} left out"
     doubts = [Doubt(comments)] if above and options.skip is None else []
     separator = options.separator if options.separator is not None else _find_separator(text)
-    every = list(split_rows(text, separator, above + 1))
+    every = list(split_rows(text, separator, above + 1, is_whole=True))
     rows = [row for row in every if any(cell.strip() for cell in row[1])][: SAMPLE_ROWS + 1]
     if not rows:
         raise EvornnError("empty file: give one row per step")
@@ -182,8 +186,8 @@ def _names(
         width = len(header)  # each row ends with a separator
     if len(header) > width and not any(header[width:]):
         header = header[:width]
-    if len(header) == width + 1 and not header[-1]:
-        header = header[:-1]
+    if len(header) == width > 1 and not header[-1] and not any(row[-1].strip() for row in body if len(row) == width):
+        header, width = header[:-1], width - 1
     if len(header) != width:
         question = f"line {rows[0][0]}: {len(header)} names over rows of {width} cells: what are the names of all?"
         names = (*header, *(f"column {k + 1}" for k in range(len(header), width)))[:width]

@@ -77,7 +77,7 @@ def blocks(file: IO[bytes], encoding: str, size: int = BLOCK) -> Iterator[bytes]
     for piece in _utf8(file, encoding, size):
         rest += piece
         cut = _last_record(rest)
-        if cut:
+        if cut > len(rest) // 2:  # else a cell has many lines
             yield rest[:cut]
             rest = rest[cut:]
         elif len(rest) > LONGEST:

@@ -95,7 +95,7 @@ def _read_slowly(block: str, text: TextFile, reader: TableReader, line: int, pos
     """Row by row, a few thousand at once."""
     header, width = text.dialect.header, text.dialect.width
     name = header[0] if header else None
-    rows = split_rows(block, text.dialect.separator, line)
+    rows = split_rows(block, text.dialect.separator, line, is_whole=True)
     while batch := list(islice(rows, BATCH)):
         fitting = [
             row if len(row[1]) == width > 1 and row[1][0].strip() != name else _fitting(row, text, reader.options)
@@ -147,7 +147,7 @@ def _doubts(text: TextFile, options: ReadOptions) -> list[Doubt]:
     for line, cells in text.short:
         refused = options.ragged == "refuse"
         answers = (("ragged", "fill"), ("ragged", "drop")) if refused else ()
-        done = "" if refused else f": {options.ragged}ed"
+        done = {"refuse": "", "fill": ": filled with missing values", "drop": ": dropped"}[options.ragged]
         doubts.append(Doubt(_ragged(text, line, cells) + done, answers, refused))
     return doubts
 
