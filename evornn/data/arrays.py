@@ -110,7 +110,7 @@ def _sequences(
     frame, padded = _without_padding(pd.DataFrame(columns), [n for key in lists for n in columns if n.startswith(key)])
     contents = read_frame(frame, options, source)
     note = (Doubt(f"{padded} steps without any value at the ends of sequences are left out as padding"),)
-    return Contents(contents.table, (*contents.doubts, *(note if padded else ())), {"format": kind})
+    return Contents(contents.table, (*contents.doubts, *(note if padded else ())), {"format": kind}, True)
 
 
 def _without_padding(frame: Any, names: list[str]) -> tuple[Any, int]:

@@ -16,7 +16,8 @@ class Contents:
     table: Table
     doubts: tuple[Doubt, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
+    has_sequences: bool = False  # the reader numbered them in the column SEQUENCE
 
-    def with_table(self, table: Table) -> Contents:
-        """The same of another table."""
-        return replace(self, table=table)
+    def with_sequences(self, table: Table) -> Contents:
+        """The same of a table whose sequences are numbered."""
+        return replace(self, table=table, has_sequences=True)

@@ -56,7 +56,7 @@ def read(source: Any, options: ReadOptions = ReadOptions()) -> Table:  # noqa: B
 def load(source: Any, options: ReadOptions = ReadOptions()) -> Contents:  # noqa: B008  # it is frozen
     """What `read` gives, with all doubts instead of an error for the first. Raises EvornnError for what is no table."""
     contents = _load(source, options)
-    return contents if options.wide is None else contents.with_table(lengthen(contents.table, options.wide))
+    return contents if options.wide is None else contents.with_sequences(lengthen(contents.table, options.wide))
 
 
 def _load(source: Any, options: ReadOptions) -> Contents:

@@ -1,4 +1,4 @@
-"""Files as people have them: what each holds, and what the reader makes of it. docs/guides/data.md has the same table."""
+"""Files as people have them, and what the reader makes of each. docs/guides/data.md has the same table."""
 
 from __future__ import annotations
 
