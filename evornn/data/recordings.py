@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def _samples(path: Path) -> tuple[Doubles, int, int]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are no sound
             rate, data = wavfile.read(path)
-    except (ValueError, OSError, EOFError, KeyError) as error:
+    except (ValueError, OSError, EOFError, KeyError, UnboundLocalError, struct.error) as error:  # all by scipy
         raise EvornnError(f"{path}: can't be read as WAV ({error}): convert it to WAV in PCM") from None
     scale = {"u": 128.0, "i": float(2 ** (8 * data.dtype.itemsize - 1)), "f": 1.0}[data.dtype.kind]
     samples = data.astype(np.float64) / scale - (data.dtype.kind == "u")

@@ -20,6 +20,7 @@ from evornn.errors import EvornnError
 
 POINTS = 40  # of a column's curve
 MOST_CLASSES = 12  # that are counted
+FEW = 20  # whole numbers that may be classes
 CHECKED = 500  # sequences whose times are checked
 
 Groups = list[tuple[str, NDArray[np.int64]]]
@@ -82,7 +83,7 @@ def understand(contents: Contents, group: str | None = None, time: str | None = 
     step = _sampling(table, groups, group, time, doubts)
     columns = tuple(_facts(column, groups, column.name not in (group, time, FILE)) for column in table.columns)
     for column in columns:
-        _ask_about_column(column, len(table), doubts)
+        _ask_about_column(column, table, doubts)
     lengths = [len(rows) for _, rows in groups]
     return Understanding(
         source=table.source,
@@ -210,12 +211,22 @@ def _is_constant(values: NDArray[Any]) -> bool:
     return bool((values == values[0]).all())
 
 
-def _ask_about_column(column: ColumnFacts, rows: int, doubts: list[Doubt]) -> None:
+def _ask_about_column(column: ColumnFacts, table: Table, doubts: list[Doubt]) -> None:
+    rows = len(table)
+    if column.question == "regress" and (count := _whole_numbers(table.column(column.name))):
+        question = f"column {column.name!r}: are its {count} whole numbers classes?"
+        doubts.append(Doubt(question, (("kinds", f"{column.name}=category"),)))
     if rows > 1 and column.low and column.low == column.high and not column.missing and column.kind == "number":
         doubts.append(Doubt(f"column {column.name!r}: is {column.low} in all rows: it tells a network nothing"))
     if 0 < column.missing < rows and column.kind in ("number", "boolean"):
         question = f"column {column.name!r}: {column.missing:,} of {rows:,} values are missing: what about them?"
         doubts.append(Doubt(question, tuple(("fill", policy) for policy in ("mask", "forward_fill", "interpolate"))))
+
+
+def _whole_numbers(column: Column) -> int:
+    """How many different numbers there are, if they are few and whole; else 0."""
+    values = np.unique(column.values[~column.missing])
+    return len(values) if len(values) <= FEW and (values == np.round(values)).all() else 0
 
 
 def _error_doubt(call: Any) -> Doubt:
