@@ -70,6 +70,7 @@ def data(
     from evornn.data.options import ReadOptions
     from evornn.data.reading import load
     from evornn.data.understanding import understand
+    from evornn.experiments import yaml
     from evornn.experiments.data_spec import data_spec
 
     if spec is not None and not target:
@@ -90,7 +91,7 @@ def data(
     facts = understand(load(file, options), group, time)
     plan = data_spec(str(file), target, facts, options, fill and fill.value) if target else None
     if spec is not None:
-        _write(spec, plan)
+        yaml.write(spec, plan)
     if as_json:
         show({**facts.to_dict(), "spec": plan}, True)
     else:
@@ -121,14 +122,6 @@ def _kinds(pairs: list[str]) -> dict[str, Any]:
     return kinds
 
 
-def _write(path: Path, plan: Any) -> None:
-    import yaml
-
-    from evornn import files
-
-    files.write(path, yaml.safe_dump(plan, sort_keys=False, allow_unicode=True).encode())
-
-
 def _report(facts: Understanding, plan: Any, spec: Path | None) -> RenderableType:
     """Facts, columns, questions and the spec."""
     from rich.console import Group
@@ -144,10 +137,10 @@ def _report(facts: Understanding, plan: Any, spec: Path | None) -> RenderableTyp
         if doubts:
             parts += ["", Text(title, style="bold"), *(Text(f"- {_ask(doubt)}") for doubt in doubts)]
     if plan is not None:
-        import yaml
+        from evornn.experiments.yaml import to_text
 
         where = f"The spec, written to {spec}: `evornn run {spec}`" if spec else "The spec (--spec FILE writes it)"
-        parts += ["", Text(where, style="bold"), Text(yaml.safe_dump(plan, sort_keys=False, allow_unicode=True))]
+        parts += ["", Text(where, style="bold"), Text(to_text(plan))]
     return Group(*parts)
 
 

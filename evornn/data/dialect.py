@@ -19,6 +19,7 @@ Row = tuple[int, list[str]]  # the last line of a record, from 1, and its cells
 
 SEPARATORS = ("\t", ";", "|", ",")
 SAMPLE_ROWS = 300
+BOOLEANS = frozenset({"true", "false", "yes", "no"})
 EVEN = 0.5  # least share of rows that have the same number of cells
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "spaces", "": "none (one column)"}
 
@@ -151,9 +152,9 @@ def _is_columns_of_spaces(text: str) -> bool:
 
 
 def _is_value(cell: str) -> bool:
-    """Whether a cell is a number or a date, as no name of a column is."""
+    """Whether a cell is a number, a date or a boolean, as no name of a column is."""
     word = cell.strip()
-    return any(pattern.fullmatch(word) for pattern in PATTERNS.values()) or any(is_date_like([word]).values())
+    return word.lower() in BOOLEANS or any(pattern.fullmatch(word) for pattern in PATTERNS.values()) or any(is_date_like([word]).values())
 
 
 def _preamble(rows: Sequence[Row], width: int) -> int:

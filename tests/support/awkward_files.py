@@ -32,8 +32,11 @@ class Awkward:
     @property
     def row(self) -> str:
         """Its line in the guide."""
-        outcome = f"asks: {self.question}" if self.question else "read" + (f", says: {self.note}" if self.note else "")
-        return f"| {self.title} | {outcome} |".replace("\\", "")
+        defaults = ReadOptions()
+        told = {name: value for name, value in vars(self.options).items() if value != getattr(defaults, name)}
+        how = "".join(f", told `{name}={value!r}`" for name, value in told.items())
+        outcome = f"asked: `{self.question}…`" if self.question else "read" + how
+        return f"| {self.title} | {outcome}{f', and said: `{self.note}…`' if self.note else ''} |"
 
 
 def zipped(**files: str) -> bytes:
@@ -93,7 +96,7 @@ FILES = [
         "Report of 2008\n\ntime,load\n2008-12-31,1.5\n2009-01-01,2.5\n",
         question="line 1: has fewer cells than the 2 of the rows from line 3 on: is it a title?: set skip to 2",
     ),
-    text("the same, told", "Report\n\n" + PLAIN, values=READ, options=ReadOptions(skip=2)),
+    text("a title, told", "Report\n\n" + PLAIN, values=READ, options=ReadOptions(skip=2)),
     text("comments at the top", "# by the logger\n" + PLAIN, values=READ, note="1 line of comments at the top"),
     text(
         "headers between rows",
@@ -116,7 +119,7 @@ FILES = [
         question="line 3: 1 cell under 2 columns: set ragged to fill, or ragged to drop",
     ),
     text(
-        "the same, told",
+        "a row that is too short, told",
         "a,b\n1,2\n3\n5,6\n",
         values={"a": [1, 3, 5], "b": [2, None, 6]},
         note="line 3: 1 cell under 2 columns: filled",
@@ -138,7 +141,7 @@ FILES = [
     # cells
     text("a word among numbers", "load\n1\n2\noff\n4\n", question="line 4, column 'load': 'off' is no number"),
     text(
-        "the same, told",
+        "a word among numbers, told",
         "load\n1\n2\noff\n4\n",
         values={"load": [1, 2, None, 4]},
         options=ReadOptions(missing=("off",)),
@@ -157,7 +160,7 @@ FILES = [
     text("1.234,5", "a;b\n1.234,5;1\n2,5;2\n", values={"a": [1234.5, 2.5], "b": [1, 2]}),
     text("1_000 and 1 000", "a;b\n1_000;1 000\n2_000;2 000\n", values={"a": [1000, 2000], "b": [1000, 2000]}),
     text("1,234, which may be both", "a;b\n1,234;1\n2,345;2\n", question="column 'a': is 1,234 a number with decimals"),
-    text("the same, told", "a;b\n1,234;1\n2,345;2\n", values={"a": [1.234, 2.345]}, options=ReadOptions(decimal=",")),
+    text("1,234, told", "a;b\n1,234;1\n2,345;2\n", values={"a": [1.234, 2.345]}, options=ReadOptions(decimal=",")),
     text("inf", "a\n1\n2\ninf\n", question="line 4, column 'a': 'inf' is no number"),
     text(
         "numbers that are names", "id\n007\n012\n", values={"id": ["007", "012"]}, note="column 'id': numbers like 007"
@@ -168,7 +171,7 @@ FILES = [
         values={"id": ["12345678901234567890", "12345678901234567891"]},
         note="column 'id': numbers like",
     ),
-    text("booleans", "a,b\ntrue,No\nFALSE,yes\n", values={"a": [1, 0], "b": [0, 1]}, note="the first line is read"),
+    text("booleans", "a,b\ntrue,No\nFALSE,yes\n", values={"a": [1, 0], "b": [0, 1]}),
     text("a constant column", "a,b\n1,2\n1,3\n", values={"a": [1, 1], "b": [2, 3]}),
     text(
         "a column without values", "a,b\n,2\n,3\n", values={"a": [None, None]}, note="column 'a': has no value at all"
@@ -182,7 +185,7 @@ FILES = [
         question="column 't': in 01/02/2008, is the first number the day",
     ),
     text(
-        "the same, told",
+        "01/02/2008, told",
         "t,y\n01/02/2008,1\n02/02/2008,2\n",
         values={"t": ["2008-02-01", "2008-02-02"]},
         options=ReadOptions(dates="day_first"),
@@ -205,7 +208,7 @@ FILES = [
         note="column 't': is 20081231 a date?",
     ),
     text(
-        "the same, told",
+        "20081231, told",
         "t,y\n20081231,1\n20090101,2\n",
         values={"t": ["2008-12-31", "2009-01-01"]},
         options=ReadOptions(kinds={"t": "time"}),
