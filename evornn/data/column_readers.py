@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ Lines = NDArray[np.int64]  # [N] line of each row in its file
 
 BOOLEANS = (("false", "true"), ("no", "yes"), ("off", "on"))
 TRUTH = {word: float(k) for pair in (*BOOLEANS, ("0", "1"), ("f", "t"), ("n", "y")) for k, word in enumerate(pair)}
+_AMOUNT = re.compile(r"(?P<before>[$€£¥])? ?[+-]?\d[\d.,]* ?(?P<after>[^\d\s]{1,6})?")
 LONG_TEXT = 100  # letters that no category has
 MANY = 50  # different values above which those of most rows are no categories
 
@@ -130,6 +132,11 @@ class CodeReader(ColumnReader):
         if self.kind == "boolean" and strange is not None:
             question = f"column {name!r}: {short_repr(strange)} is neither true nor false"
             return [Doubt(question, (("missing", strange), ("kinds", f"{name}=category")), True)]
+        unit = _unit(self.codes) if self.kind is None else ""
+        if unit:
+            example = next(iter(self.codes))
+            advice = f"read as categories; write them without {unit!r} if they are amounts"
+            return [Doubt(f"column {name!r}: numbers with a unit, such as {example}: {advice}")]
         return [self.note] if self.note else []
 
     @staticmethod
@@ -161,6 +168,13 @@ def joined(parts: list[Any], dtype: Any) -> NDArray[Any]:
 def _pick(values: NDArray[Any], codes: NDArray[Any], missing: Any) -> NDArray[Any]:
     """`values[codes]`, and `missing` for −1."""
     return np.asarray(np.append(values, np.array([missing], values.dtype))[codes])
+
+
+def _unit(words: Iterable[str]) -> str:
+    """What stands before or after the number in all words, such as % or kW; empty: nothing."""
+    matches = [_AMOUNT.fullmatch(word) for word in words]
+    units = {match["before"] or match["after"] if match else "" for match in matches}
+    return units.pop() if len(units) == 1 else ""
 
 
 def _sort_key(words: list[str]) -> Any:

@@ -154,7 +154,8 @@ def _is_columns_of_spaces(text: str) -> bool:
 def _is_value(cell: str) -> bool:
     """Whether a cell is a number, a date or a boolean, as no name of a column is."""
     word = cell.strip()
-    return word.lower() in BOOLEANS or any(pattern.fullmatch(word) for pattern in PATTERNS.values()) or any(is_date_like([word]).values())
+    is_number = any(pattern.fullmatch(word) for pattern in PATTERNS.values())
+    return is_number or word.lower() in BOOLEANS or any(is_date_like([word]).values())
 
 
 def _preamble(rows: Sequence[Row], width: int) -> int:

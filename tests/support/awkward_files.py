@@ -147,6 +147,12 @@ FILES = [
         options=ReadOptions(missing=("off",)),
     ),
     text(
+        "numbers with a unit",
+        "a;b\n12 %;1\n3 %;2\n",
+        values={"a": ["12 %", "3 %"]},
+        note="column 'a': numbers with a unit",
+    ),
+    text(
         "words and numbers",
         "room\nA1\n2\nB7\n4\n",
         values={"room": ["A1", "2", "B7", "4"]},
