@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from evornn.data.options import ReadOptions
 from evornn.data.parquet_files import read_parquet
 from evornn.data.recordings import read_recording
 from evornn.data.table import Table
-from evornn.data.text_files import read_text
+from evornn.data.text_files import read_text, read_text_blocks
 from evornn.data.wide import lengthen
 from evornn.errors import EvornnError
 
@@ -51,6 +51,21 @@ def read(source: Any, options: ReadOptions = ReadOptions()) -> Table:  # noqa: B
     contents = load(source, options)
     refuse_doubts(contents.doubts, contents.table.source)
     return contents.table
+
+
+def read_blocks(path: str | Path, options: ReadOptions = ReadOptions()) -> Iterator[Table]:  # noqa: B008  # it is frozen
+    """A text file in parts, for files that are larger than memory. Any other source is one part.
+
+    Kinds of columns are told from the first rows, or by the options. Each part has categories of its own.
+
+    Raises:
+        EvornnError: As `read`, at the part that leaves a doubt.
+    """
+    path = Path(path)
+    is_text = not path.is_dir() and options.wide is None and file_format(path) == "text"
+    for contents in read_text_blocks(path, options) if is_text else [load(path, options)]:
+        refuse_doubts(contents.doubts, contents.table.source)
+        yield contents.table
 
 
 def load(source: Any, options: ReadOptions = ReadOptions()) -> Contents:  # noqa: B008  # it is frozen

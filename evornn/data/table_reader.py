@@ -36,7 +36,8 @@ class Undecided(ColumnReader):
         self.count += len(cells)
 
     def column(self, name: str) -> Column:
-        return Column(name, "number", np.full(self.count, np.nan))
+        count, self.count = self.count, 0
+        return Column(name, "number", np.full(count, np.nan))
 
     def doubts(self, name: str) -> list[Doubt]:
         return [Doubt(f"column {name!r}: has no value at all")] if self.count else []
@@ -91,10 +92,15 @@ class TableReader:
             self.doubts += reader.doubts(name)
         return [reader.column(name) for name, reader in zip(self.names, self.readers, strict=True)]
 
+    def part(self, source: str) -> Table:
+        """What was read since the last part."""
+        lines = np.concatenate(self.lines) if self.lines else np.zeros(0, np.int64)
+        self.lines = [lines[:0]]
+        return Table(tuple(self.columns()), source, lines)
+
     def table(self, source: str) -> Table:
         """All that was read, without empty rows at the end."""
-        lines = np.concatenate(self.lines) if self.lines else np.zeros(0, np.int64)
-        return _without_blank_end(Table(tuple(self.columns()), source, lines))
+        return _without_blank_end(self.part(source))
 
 
 def choose_reader(name: str, cells: Sequence[str], options: ReadOptions, evidence: frozenset[Decimal]) -> ColumnReader:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -65,6 +65,24 @@ def read_rows(text: TextFile, reader: TableReader, positions: Sequence[int] | No
     Raises:
         EvornnError: The file can't be read.
     """
+    for _ in _read_blocks(text, reader, positions):
+        pass
+    reader.doubts += _doubts(text, reader.options)
+
+
+def read_text_blocks(path: Path, options: ReadOptions) -> Iterator[Contents]:
+    """The rows of a text file in parts, each with the doubts that there are so far."""
+    text = open_text(path, path.name, options)
+    reader = TableReader(text.dialect.names, options)
+    for _ in _read_blocks(text, reader, None):
+        if sum(map(len, reader.lines)):
+            table = reader.part(path.name)
+            yield Contents(table, (*reader.doubts, *_doubts(text, options)), about_text(text))
+            reader.doubts.clear()
+
+
+def _read_blocks(text: TextFile, reader: TableReader, positions: Sequence[int] | None) -> Iterator[None]:
+    """Stops after each block."""
     line = 1
     try:
         with open_plain(text.path) as file:
@@ -73,12 +91,12 @@ def read_rows(text: TextFile, reader: TableReader, positions: Sequence[int] | No
                 line += block.count(b"\n")
                 if rows and not (positions is None and read_regular(rows, text.dialect, text.source, reader, first)):
                     _read_slowly(rows.decode(), text, reader, first, positions)
+                yield
     except UnicodeDecodeError as error:
         problem = f"is not in {text.encoding} ({error.reason})"
         raise EvornnError(f"{text.source}: {problem}: set encoding to another") from None
     except EvornnError as error:
         raise named(str(error), text.source) from None
-    reader.doubts += _doubts(text, reader.options)
 
 
 def _below(block: bytes, line: int, first_line: int) -> tuple[bytes, int]:

@@ -58,7 +58,7 @@ class TimeReader(ColumnReader):
 
     def add_times(self, parsed: ParsedTimes) -> None:
         """What `parse` gave."""
-        self.parts[self.orders[0]].append(parsed.local)
+        self.parts.setdefault(self.orders[0], []).append(parsed.local)
         self.offsets.append(np.where(parsed.offsets == NO_OFFSET, 0, parsed.offsets).astype(np.int16))
 
     def _keep(self, orders: tuple[Order, ...]) -> None:
