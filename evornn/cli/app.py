@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from evornn.cli import admin, jobs, quota, removal, results, run
+from evornn.cli.data import data
 from evornn.cli.dispatch import dispatch
 from evornn.cli.drain import drain
 from evornn.cli.tune import tune
@@ -52,6 +53,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (  # in the order of the
     ("export", results.export),
     ("model", results.model),
     ("catalog", results.catalog),
+    ("data", data),
     ("dispatch", dispatch),
     ("drain", drain),
     ("serve", admin.serve),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -119,7 +119,6 @@ def run(record: StoredRun, curve: Sequence[Row], result: Result | None) -> Rende
         curve: Its rows.
         result: Its result, once it has succeeded.
     """
-    grid = Table.grid(padding=(0, 2))
     facts: dict[str, Any] = {
         "run": f"{record.id} of job {record.job} ({record.experiment})",
         "state": record.state + (f": {record.error}" if record.error else ""),
@@ -143,6 +142,12 @@ def run(record: StoredRun, curve: Sequence[Row], result: Result | None) -> Rende
         facts["curve"] = f"{spark(valid)}  validation, {valid[0]:.4g} → {valid[-1]:.4g}"
     for name, value in (result.environment if result else {}).items():
         facts[name] = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+    return facts_grid(facts)
+
+
+def facts_grid(facts: Mapping[str, Any]) -> Table:
+    """Names and values, one line each."""
+    grid = Table.grid(padding=(0, 2))
     for name, value in facts.items():
         grid.add_row(Text(name, style="bold"), Text(escape_controls(str(value))))
     return grid

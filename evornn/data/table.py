@@ -6,7 +6,7 @@ a row came from, the number of a sequence of an array), in the order of the rows
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from evornn.errors import EvornnError, suggestion
 
 ColumnKind: TypeAlias = Literal["number", "boolean", "category", "time", "text"]
+Rows: TypeAlias = NDArray[np.int64] | NDArray[np.bool_] | slice
+FILE, FOLDER, SEQUENCE = "file", "folder", "sequence"  # columns that readers add
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,20 @@ class Column:
             return np.asarray(self.values < 0)
         return np.isnat(self.values) if self.kind == "time" else np.asarray(self.values == "")
 
+    def take(self, rows: Rows) -> Column:
+        """Some of the rows."""
+        return replace(self, values=self.values[rows], offsets=None if self.offsets is None else self.offsets[rows])
+
+    def words(self) -> list[str]:
+        """[N] the values as text; a missing one is empty."""
+        if self.kind == "text":
+            return [str(value) for value in self.values]
+        if self.kind == "category":
+            return [self.categories[code] if code >= 0 else "" for code in self.values]
+        if self.kind == "time":
+            return ["" if np.isnat(value) else str(value) for value in self.values]
+        return ["" if np.isnan(value) else f"{value:.17g}" for value in self.values]
+
 
 @dataclass(frozen=True)
 class Table:
@@ -52,6 +68,7 @@ class Table:
     columns: tuple[Column, ...]
     source: str  # the file's name, or "the frame"
     lines: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # [N]
+    is_folder: bool = False  # the column FILE says which of its files a row came from
 
     def __len__(self) -> int:
         return len(self.columns[0].values) if self.columns else 0
@@ -60,6 +77,14 @@ class Table:
     def names(self) -> tuple[str, ...]:
         """The columns' names, each once."""
         return tuple(column.name for column in self.columns)
+
+    def take(self, rows: Rows) -> Table:
+        """Some of the rows."""
+        return replace(
+            self,
+            columns=tuple(column.take(rows) for column in self.columns),
+            lines=self.lines[rows] if len(self.lines) else self.lines,
+        )
 
     def column(self, name: str) -> Column:
         """The column with a name. Raises EvornnError that suggests a similar one."""
@@ -71,4 +96,11 @@ class Table:
     def cell_error(self, name: str, row: int, problem: str) -> EvornnError:
         """An error about one cell, which names file, line and column; `problem` says what to do."""
         line = self.lines[row] if len(self.lines) else row + 1
-        return EvornnError(f"{self.source}, line {line}, column {name!r}: {problem}")
+        return EvornnError(f"{self.file(row)}, line {line}, column {name!r}: {problem}")
+
+    def file(self, row: int) -> str:
+        """Where a row came from: the file, or one of the folder's."""
+        if not self.is_folder:
+            return self.source
+        column = self.column(FILE)
+        return f"{self.source}/{column.categories[column.values[row]]}"

@@ -1,4 +1,4 @@
-"""Reading specs: YAML or JSON as plain data and nothing else. Aliases (300 bytes of them can expand to gigabytes),
+"""Specs as text: YAML or JSON as plain data and nothing else. Aliases (300 bytes of them can expand to gigabytes),
 tags, repeated keys and several documents are refused."""
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from evornn import files
 from evornn.errors import EvornnError
 from evornn.settings import MAX_DEPTH, check_depth
 
@@ -93,3 +94,14 @@ def check_plain(data: Any, name: str) -> None:
         raise EvornnError(
             f"{name}: only text, finite numbers, lists and mappings are allowed (dates and paths: as text)"
         ) from None
+
+
+def write(path: Path, data: Any) -> None:
+    """Write a spec as YAML, in the order of its keys."""
+    files.write(path, to_text(data).encode())
+
+
+def to_text(data: Any) -> str:
+    """A spec as YAML, in the order of its keys."""
+    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    return text

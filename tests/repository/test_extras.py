@@ -47,6 +47,7 @@ WORKING = [
     ["export", "curves.json", "--what", "curves"],
     ["model", "1", "model.safetensors"],
     ["catalog"],
+    ["data", "load.csv", "--target", "load", "--spec", "load.yaml"],
     ["catalog", "jsb_chorales"],
     ["doctor", "--json"],
     ["token", "add", "me"],
@@ -63,6 +64,7 @@ NEEDY = [
     (["serve"], "serve", "server"),
     (["tune", "tuning.json", "--workers", "0"], "tuning", "tune"),
     (["export", "runs.parquet"], "a .parquet file", "parquet"),
+    (["data", "load.parquet"], "a Parquet file", "parquet"),
 ]
 CODE = [
     ("import evornn; evornn.connect('http://127.0.0.1:1')", "a connection to a server", "server"),
@@ -136,6 +138,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     folder = tmp_path_factory.mktemp("core")
     (folder / "small.json").write_text(json.dumps(SPEC))
     (folder / "tuning.json").write_text(json.dumps(TUNING))
+    (folder / "load.csv").write_text("load\n1\n2\n4\n")
+    (folder / "load.parquet").write_bytes(b"PAR1")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EVORNN_")}
     done = subprocess.run(
         [sys.executable, ROOT / "tests/support/core_only.py"],

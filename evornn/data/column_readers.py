@@ -1,0 +1,218 @@
+"""Readers of one column each: cells come in block by block, values stay in compact arrays."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.data.doubts import Doubt
+from evornn.data.numbers import PATTERNS, Decimal, parse_numbers
+from evornn.data.options import MISSING, ReadOptions
+from evornn.data.scaling import Doubles
+from evornn.data.table import Column, ColumnKind
+from evornn.errors import short_repr
+
+Lines = NDArray[np.int64]  # [N] line of each row in its file
+
+BOOLEANS = (("false", "true"), ("no", "yes"), ("off", "on"))
+TRUTH = {word: float(k) for pair in (*BOOLEANS, ("0", "1"), ("f", "t"), ("n", "y")) for k, word in enumerate(pair)}
+_AMOUNT = re.compile(r"(?P<before>[$€£¥])? ?[+-]?\d[\d.,]* ?(?P<after>[^\d\s]{1,6})?")
+LONG_TEXT = 100  # letters that no category has
+MANY = 50  # different values above which those of most rows are no categories
+
+
+@dataclass
+class Misfits:
+    """Cells that are not what the others of their column are."""
+
+    count: int = 0
+    cell: str = ""  # the first
+    where: str = ""
+
+    def note(self, bad: NDArray[np.bool_], cells: Sequence[str], lines: Lines, source: str) -> None:
+        """Count the bad ones of a block."""
+        rows = np.flatnonzero(bad)
+        if len(rows) and not self.count:
+            self.cell, self.where = cells[rows[0]], f"{source}, line {lines[rows[0]]}"
+        self.count += len(rows)
+
+
+class ColumnReader(ABC):
+    """Cells in, a column out. A missing cell is None."""
+
+    @abstractmethod
+    def add(self, cells: Sequence[str | None], lines: Lines, source: str) -> None:
+        """A block of cells."""
+
+    @abstractmethod
+    def column(self, name: str) -> Column:
+        """All that was read. Frees what it was read into."""
+
+    def doubts(self, name: str) -> list[Doubt]:
+        """What isn't certain about it; to be asked before `column`."""
+        return []
+
+
+@dataclass
+class NumberReader(ColumnReader):
+    """Numbers with one decimal point; missing ones and those that can't be read are NaN."""
+
+    decimal: Decimal = "."
+    sentinels: tuple[float, ...] = ()  # numbers that stand for a missing value
+    note: Doubt | None = None
+    misfits: Misfits = field(default_factory=Misfits)
+    parts: list[Doubles] = field(default_factory=list)
+
+    def add(self, cells: Sequence[str | None], lines: Lines, source: str) -> None:
+        is_missing = np.array([cell is None for cell in cells], bool)
+        values = np.full(len(cells), np.nan)
+        present = [cell for cell in cells if cell is not None]
+        values[~is_missing] = parse_numbers(present, self.decimal)
+        bad = np.isnan(values) & ~is_missing
+        if bad.any():
+            self.misfits.note(bad, cells, lines, source)  # type: ignore[arg-type]  # a bad cell is not None
+        self.add_values(values)
+
+    def add_values(self, values: Doubles) -> None:
+        """A block that is numbers already."""
+        if self.sentinels:
+            values = np.where(np.isin(values, self.sentinels), np.nan, values)
+        self.parts.append(values)
+
+    def column(self, name: str) -> Column:
+        return Column(name, "number", joined(self.parts, np.float64))
+
+    def doubts(self, name: str) -> list[Doubt]:
+        misfit = misfit_doubt(self.misfits, name, "number") if self.misfits.count else None
+        return [doubt for doubt in (self.note, misfit, _sentinel_doubt(name, self.parts)) if doubt]
+
+
+@dataclass
+class CodeReader(ColumnReader):
+    """Words: categories, booleans or texts, which is told at the end."""
+
+    kind: ColumnKind | None = None  # None: find out
+    codes: dict[str, int] = field(default_factory=dict)
+    parts: list[NDArray[Any]] = field(default_factory=list)
+    note: Doubt | None = None
+
+    def add(self, cells: Sequence[str | None], lines: Lines, source: str) -> None:
+        codes = self.codes
+        self._append([-1 if cell is None else codes.setdefault(cell, len(codes)) for cell in cells])
+
+    def add_codes(self, local: NDArray[Any], words: Sequence[str]) -> None:
+        """A block of positions in `words`; −1 is missing."""
+        known = np.array([self.codes.setdefault(word, len(self.codes)) for word in words] + [-1])
+        self._append(known[local])
+
+    def _append(self, codes: Any) -> None:
+        self.parts.append(np.array(codes, np.int16 if len(self.codes) < 2**15 else np.int32))
+
+    def column(self, name: str) -> Column:
+        words, codes = list(self.codes), joined(self.parts, np.int64)
+        kind = self.kind or self._kind(words, len(codes))
+        if kind == "boolean":
+            truths = np.array([TRUTH.get(word.lower(), np.nan) for word in words], np.float64)
+            return Column(name, "boolean", _pick(truths, codes, np.nan))
+        if kind == "text":
+            return Column(name, "text", _pick(np.array(words, object), codes, ""))
+        order = sorted(range(len(words)), key=_sort_key(words))
+        position = np.empty(len(words), np.int64)
+        position[order] = np.arange(len(words))
+        return Column(name, "category", _pick(position, codes, -1), tuple(words[k] for k in order))
+
+    def doubts(self, name: str) -> list[Doubt]:
+        strange = next((word for word in self.codes if word.lower() not in TRUTH), None)
+        if self.kind == "boolean" and strange is not None:
+            question = f"column {name!r}: {short_repr(strange)} is neither true nor false"
+            return [Doubt(question, (("missing", strange), ("kinds", f"{name}=category")), True)]
+        unit = _unit(self.codes) if self.kind is None else ""
+        if unit:
+            example = next(iter(self.codes))
+            advice = f"read as categories; write them without {unit!r} if they are amounts"
+            return [Doubt(f"column {name!r}: numbers with a unit, such as {example}: {advice}")]
+        return [self.note] if self.note else []
+
+    @staticmethod
+    def _kind(words: list[str], rows: int) -> ColumnKind:
+        lowered = {word.lower() for word in words}
+        if words and any(lowered <= set(pair) for pair in BOOLEANS):
+            return "boolean"
+        is_long = any(len(word) > LONG_TEXT or "\n" in word for word in words)
+        return "text" if is_long or (len(words) > MANY and len(words) > rows / 2) else "category"
+
+
+def is_missing(options: ReadOptions, forced: ColumnKind | None) -> frozenset[str]:
+    """The cells that stand for a missing value; where categories or texts were asked for, NA may be one of them."""
+    usual = frozenset({""}) if forced in ("category", "text") else MISSING
+    return usual | frozenset(options.missing)
+
+
+def joined(parts: list[Any], dtype: Any) -> NDArray[Any]:
+    """One array of all parts, which are freed one by one."""
+    whole = np.empty(sum(map(len, parts)), dtype)
+    end = len(whole)
+    while parts:
+        part = parts.pop()
+        whole[end - len(part) : end] = part
+        end -= len(part)
+    return whole
+
+
+def _pick(values: NDArray[Any], codes: NDArray[Any], missing: Any) -> NDArray[Any]:
+    """`values[codes]`, and `missing` for −1."""
+    return np.asarray(np.append(values, np.array([missing], values.dtype))[codes])
+
+
+def _unit(words: Iterable[str]) -> str:
+    """What stands before or after the number in all words, such as % or kW; empty: nothing."""
+    matches = [_AMOUNT.fullmatch(word) for word in words]
+    units = {match["before"] or match["after"] if match else "" for match in matches}
+    return units.pop() if len(units) == 1 else ""
+
+
+def _sort_key(words: list[str]) -> Any:
+    """By number where all words are numbers, else by letters."""
+    if words and all(PATTERNS["."].fullmatch(word) for word in words):
+        values = parse_numbers(words, ".")
+        return lambda k: (values[k], words[k])
+    return lambda k: words[k]
+
+
+def misfit_doubt(misfits: Misfits, name: str, kind: ColumnKind) -> Doubt:
+    """The question about cells that are not of the kind of their column."""
+    more = f" ({misfits.count - 1:,} more like it)" if misfits.count > 1 else ""
+    cell = short_repr(misfits.cell)
+    question = f"{misfits.where}, column {name!r}: {cell} is no {kind}{more}, unlike most of the column"
+    return Doubt(question, (("missing", misfits.cell), ("kinds", f"{name}=category")), True)
+
+
+_SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0, -999.9, -99.9, -200.0, 1e20)
+
+
+def _sentinel_doubt(name: str, parts: list[Doubles]) -> Doubt | None:
+    """A number such as −999 that is repeated and far away from all others."""
+    if not parts:
+        return None
+    low, high = _range(parts)
+    for value in _SENTINELS:
+        if value not in (low, high):
+            continue
+        count = sum(int((part == value).sum()) for part in parts)
+        inner_low, inner_high = _range([part[part != value] for part in parts])
+        far = max(inner_high - inner_low, abs(inner_low), abs(inner_high))
+        if count > 1 and np.isfinite(far) and min(abs(value - inner_low), abs(value - inner_high)) > 2 * far:
+            question = f"column {name!r}: {value:g} stands there {count:,} times, far from all others: is it missing?"
+            return Doubt(question, (("missing", f"{value:g}"),))
+    return None
+
+
+def _range(parts: list[Doubles]) -> tuple[float, float]:
+    ends = [(np.nanmin(part), np.nanmax(part)) for part in parts if len(part) and not np.isnan(part).all()]
+    return (float(min(a for a, _ in ends)), float(max(b for _, b in ends))) if ends else (np.nan, np.nan)

@@ -1,0 +1,189 @@
+"""Cells in, a table out: chooses each column's kind by its first cells, and asks where they leave a doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from evornn.data.column_readers import (
+    CodeReader,
+    ColumnReader,
+    Lines,
+    NumberReader,
+    is_missing,
+)
+from evornn.data.doubts import Doubt
+from evornn.data.numbers import Decimal, are_names, decimals, parse_numbers, punctuation
+from evornn.data.options import ReadOptions
+from evornn.data.table import Column, Table
+from evornn.data.time_reader import TimeReader
+from evornn.data.times import ORDERS, is_date_like, parse_times
+from evornn.errors import UnknownName
+
+SAMPLE = 1000  # cells from which a kind is told
+
+
+class Undecided(ColumnReader):
+    """A column without a value so far."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, cells: Sequence[str | None], lines: Lines, source: str) -> None:
+        self.count += len(cells)
+
+    def column(self, name: str) -> Column:
+        count, self.count = self.count, 0
+        return Column(name, "number", np.full(count, np.nan))
+
+    def doubts(self, name: str) -> list[Doubt]:
+        return [Doubt(f"column {name!r}: has no value at all")] if self.count else []
+
+
+@dataclass
+class TableReader:
+    """Blocks of cells become columns."""
+
+    names: tuple[str, ...]
+    options: ReadOptions
+    doubts: list[Doubt] = field(default_factory=list)
+    readers: list[ColumnReader] = field(default_factory=list)
+    lines: list[Lines] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.readers = [Undecided() for _ in self.names]
+        self.missing = [is_missing(self.options, self.options.kinds.get(name)) for name in self.names]
+        unknown = next((name for name in self.options.kinds if name not in self.names), None)
+        if unknown is not None:
+            raise UnknownName("column", unknown, self.names)
+
+    def add(self, columns: Sequence[Sequence[str]], lines: Lines, source: str) -> None:
+        """Rows of cells, column by column."""
+        cells = [self.clean(k, column) for k, column in enumerate(columns)]
+        self.choose(cells)
+        for reader, column in zip(self.readers, cells, strict=True):
+            reader.add(column, lines, source)
+        self.lines.append(lines)
+
+    def clean(self, k: int, cells: Sequence[str]) -> list[str | None]:
+        """Without spaces around them; missing cells are None."""
+        missing = self.missing[k]
+        return [None if (word := cell.strip()) in missing else word for cell in cells]
+
+    def choose(self, columns: Sequence[Sequence[str | None]]) -> None:
+        """Readers for the columns whose first values these are."""
+        fresh = {
+            k: [cell for cell in column if cell is not None][:SAMPLE]
+            for k, column in enumerate(columns)
+            if isinstance(self.readers[k], Undecided) and any(cell is not None for cell in column)
+        }
+        evidence = _evidence(list(fresh.values()))
+        for k, sample in fresh.items():
+            undecided: Any = self.readers[k]
+            self.readers[k] = choose_reader(self.names[k], sample, self.options, evidence)
+            self.readers[k].add([None] * undecided.count, np.zeros(undecided.count, np.int64), "")
+
+    def columns(self) -> list[Column]:
+        """All that was read. Their doubts are in `doubts` then."""
+        for name, reader in zip(self.names, self.readers, strict=True):
+            self.doubts += reader.doubts(name)
+        return [reader.column(name) for name, reader in zip(self.names, self.readers, strict=True)]
+
+    def part(self, source: str) -> Table:
+        """What was read since the last part."""
+        lines = np.concatenate(self.lines) if self.lines else np.zeros(0, np.int64)
+        self.lines = [lines[:0]]
+        return Table(tuple(self.columns()), source, lines)
+
+    def table(self, source: str) -> Table:
+        """All that was read, without empty rows at the end."""
+        return _without_blank_end(self.part(source))
+
+
+def choose_reader(name: str, cells: Sequence[str], options: ReadOptions, evidence: frozenset[Decimal]) -> ColumnReader:
+    """The reader that fits a column.
+
+    Args:
+        name: The column.
+        cells: Its first values, none of which is missing.
+        options: Which may say its kind.
+        evidence: The decimal points of columns that leave no doubt.
+    """
+    kind = options.kinds.get(name)
+    if kind in ("category", "boolean", "text"):
+        return CodeReader(kind)
+    dates = is_date_like(cells) if kind is None else {}
+    if kind == "time" or max(dates.values(), default=0) > len(cells) / 2:
+        return _time_reader(cells, options)
+    if kind == "number" or (decimals(cells) and not are_names(cells)):
+        return _number_reader(name, cells, options, evidence)
+    if are_names(cells) and decimals(cells):
+        example = next(cell for cell in cells if are_names([cell]))
+        question = f"column {name!r}: numbers like {example} are read as names (categories), not as amounts"
+        return CodeReader("category", note=Doubt(question, (("kinds", f"{name}=number"),)))
+    return CodeReader()
+
+
+def _time_reader(cells: Sequence[str], options: ReadOptions) -> TimeReader:
+    if options.dates:
+        return TimeReader((options.dates,))
+    counts = {order: int((~parse_times(cells, order).bad).sum()) for order in ORDERS}
+    best = max(counts.values())
+    orders = tuple(order for order in ORDERS if counts[order] == best)
+    return TimeReader(("iso",) if "iso" in orders else orders)
+
+
+def _number_reader(name: str, cells: Sequence[str], options: ReadOptions, evidence: frozenset[Decimal]) -> NumberReader:
+    sentinels = tuple(float(value) for value in parse_numbers(options.missing, ".") if np.isfinite(value))
+    decimal, doubt = _choose_decimal(name, cells, options, evidence)
+    return NumberReader(decimal, sentinels, doubt or _date_doubt(name, cells))
+
+
+def _choose_decimal(
+    name: str, cells: Sequence[str], options: ReadOptions, evidence: frozenset[Decimal]
+) -> tuple[Decimal, Doubt | None]:
+    if options.decimal:
+        return options.decimal, None
+    candidates = decimals(cells)
+    if len(candidates) == 1:
+        return next(iter(candidates)), None
+    usual: Decimal = next(iter(evidence)) if len(evidence) == 1 else "."
+    example = punctuation(cells)
+    if not example:
+        return usual, None
+    if len(evidence) == 1:
+        value = parse_numbers([example], usual)[0]
+        return usual, Doubt(
+            f"column {name!r}: {example} is read as {value:.10g}, as the other columns have it",
+            (("decimal", "," if usual == "." else "."),),
+        )
+    if "," not in example:
+        return ".", None
+    question = f"column {name!r}: is {example} a number with decimals, or one of thousands?"
+    return ".", Doubt(question, (("decimal", ","), ("decimal", ".")), True)
+
+
+def _evidence(samples: Sequence[Sequence[str]]) -> frozenset[Decimal]:
+    """The decimal points of the columns that leave no doubt."""
+    return frozenset().union(*(points for sample in samples if len(points := decimals(sample)) == 1))
+
+
+def _date_doubt(name: str, cells: Sequence[str]) -> Doubt | None:
+    """Whether whole numbers may be dates such as 20081231."""
+    digits = [cell for cell in cells if len(cell) == 8 and cell.isdigit() and cell[:2] in ("19", "20")]
+    if len(digits) < len(cells) or len(set(digits)) < 2 or parse_times(digits, "iso").bad.any():
+        return None
+    return Doubt(f"column {name!r}: is {cells[0]} a date? It is read as a number", (("kinds", f"{name}=time"),))
+
+
+def _without_blank_end(table: Table) -> Table:
+    """Without rows at the end that have no value: empty lines of a spreadsheet."""
+    if not len(table):
+        return table
+    end = len(table)
+    while end and all(column.take(slice(end - 1, end)).missing[0] for column in table.columns):
+        end -= 1
+    return table if end == len(table) else table.take(slice(0, end))

@@ -1,0 +1,132 @@
+"""Sequences of a table: groups, order, even steps, missing numbers, resampling."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evornn.data.groups import sequences
+from evornn.data.missing import fill_missing, missing_indicator
+from evornn.data.reading import read
+from evornn.data.resampling import resample
+from evornn.errors import EvornnError
+
+NAN = float("nan")
+
+
+def table_of(**columns: Any) -> Any:
+    return read(pd.DataFrame(columns))
+
+
+def refusal(call: Any, *arguments: Any) -> str:
+    with pytest.raises(EvornnError) as caught:
+        call(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=40))
+def test_groups_are_all_rows_once_in_their_order(ids: list[int]) -> None:
+    for kind in (str, int):
+        groups = sequences(table_of(id=[kind(one) for one in ids], y=np.arange(len(ids))), "id", None)
+        assert [name for name, _ in groups] == list(dict.fromkeys(map(str, ids)))
+        assert sorted(row for _, rows in groups for row in rows) == list(range(len(ids)))
+        assert all((np.diff(rows) > 0).all() and {str(ids[row]) for row in rows} == {name} for name, rows in groups)
+
+
+def test_without_a_group_all_rows_are_one_sequence() -> None:
+    ((name, rows),) = sequences(table_of(y=[1.0, 2.0]), None, None)
+    assert name == "" and rows.tolist() == [0, 1]
+
+
+def test_times_may_begin_anew_in_each_group() -> None:
+    times = pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-01", "2020-01-02"])
+    assert len(sequences(table_of(g=["a", "a", "b", "b"], t=times), "g", "t")) == 2
+    message = refusal(sequences, table_of(g=["a"] * 4, t=times), "g", "t")
+    assert message == "the frame, line 3, column 't': is not after the row before: sort the rows by date"
+
+
+@pytest.mark.parametrize(
+    ("times", "problem"),
+    [
+        ([1, 2, 2], "line 3, column 't': is not after the row before: sort the rows by it"),
+        ([0, 1, 2, 4], "line 4, column 't': is 2 after the row before, elsewhere 1: fill in the rows, or resample"),
+        ([0, NAN, 2], "line 2, column 't': is missing: fill it in"),
+        (["a", "b", "c"], "column 't' is a category: the time must be a time or a number"),
+        (
+            pd.to_datetime([f"2020-01-01 {hour:02}:00" for hour in (0, 1, 2, 5)]),
+            "line 4, column 't': 3 hours after the",
+        ),
+    ],
+)
+def test_times_that_do_not_fit_are_refused(times: Any, problem: str) -> None:
+    assert problem in refusal(sequences, table_of(t=times), None, "t")
+
+
+def test_a_row_without_a_group_is_refused() -> None:
+    assert "line 2, column 'g': is missing: say to which" in refusal(sequences, table_of(g=["a", None]), "g", None)
+
+
+def test_uneven_steps_are_taken_if_told() -> None:
+    assert len(sequences(table_of(t=[0.0, 1, 5]), None, "t", False)) == 1
+
+
+GAPPY = [NAN, 1.0, NAN, NAN, 4.0, NAN]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [("interpolate", [1, 1, 2, 3, 4, 4]), ("mask", [0, 1, 0, 0, 4, 0])],
+)
+def test_gaps_are_filled(policy: Any, expected: list[float]) -> None:
+    table = table_of(y=GAPPY)
+    assert fill_missing(table, "y", np.arange(6), policy).tolist() == expected
+    assert missing_indicator(table, "y", np.arange(6)).tolist() == [1, 0, 1, 1, 0, 1]
+
+
+def test_the_last_known_value_is_filled_forward_within_a_sequence_only() -> None:
+    table = table_of(y=GAPPY)
+    assert fill_missing(table, "y", np.arange(1, 6), "forward_fill").tolist() == [1, 1, 1, 4, 4]
+    assert "line 1, column 'y': is missing" in refusal(fill_missing, table, "y", np.arange(6), "forward_fill")
+    assert "line 3" in refusal(fill_missing, table, "y", np.arange(2, 5), "forward_fill")
+
+
+def test_a_gap_is_refused_and_all_policies_are_named() -> None:
+    message = refusal(fill_missing, table_of(y=GAPPY), "y", np.arange(1, 6), "refuse")
+    assert message == (
+        "the frame, line 3, column 'y': is missing: fill it in, or set missing to mask, forward_fill, interpolate"
+    )
+
+
+@pytest.mark.parametrize("policy", ["interpolate", "forward_fill"])
+def test_a_sequence_without_a_value_cannot_be_filled(policy: Any) -> None:
+    assert "no value at all" in refusal(fill_missing, table_of(y=[NAN, NAN]), "y", np.arange(2), policy)
+
+
+@given(st.lists(st.floats(-1e6, 1e6) | st.just(NAN), min_size=1, max_size=20).filter(lambda v: v[0] == v[0]))
+def test_what_is_known_is_never_changed(values: list[float]) -> None:
+    table, rows, known = table_of(y=values), np.arange(len(values)), ~np.isnan(values)
+    for policy in ("forward_fill", "interpolate", "mask"):
+        filled = fill_missing(table, "y", rows, policy)  # type: ignore[arg-type]
+        assert np.isfinite(filled).all()
+        np.testing.assert_array_equal(filled[known], np.array(values)[known])
+
+
+def test_resampling_makes_even_steps() -> None:
+    times = pd.to_datetime(["2020-01-01 00:00", "2020-01-01 00:10", "2020-01-01 00:30", "2020-01-01 00:40"])
+    table = table_of(t=times, y=[0.0, 1.0, 3.0, 4.0], word=["a", "b", "c", "d"])
+    even = resample(table, None, "t", 600)
+    sequences(even, None, "t")
+    assert even.column("y").values.tolist() == [0, 1, 2, 3, 4]
+    assert even.column("word").words() == ["a", "b", "b", "c", "d"]
+    assert "give a larger step" in refusal(resample, table, None, "t", 0.001)
+
+
+def test_resampling_keeps_groups_apart() -> None:
+    table = table_of(g=["a", "a", "b", "b", "b"], t=[0.0, 2, 0, 1, 2], y=[0.0, 2, 5, 6, 7])
+    even = resample(table, "g", "t", 1)
+    assert [len(rows) for _, rows in sequences(even, "g", "t")] == [3, 3]
+    assert even.column("y").values.tolist() == [0, 1, 2, 5, 6, 7]

@@ -1,0 +1,119 @@
+"""What is understood of a table, what is asked, and the spec that follows."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evornn.data.options import ReadOptions
+from evornn.data.reading import load
+from evornn.data.understanding import Understanding, understand
+from evornn.errors import EvornnError
+from evornn.experiments.data_spec import data_spec
+
+HOURS = pd.date_range("2020-01-01", periods=48, freq="h")
+WAVE = np.sin(np.arange(48.0))
+
+
+def facts_of(columns: dict[str, Any], **more: Any) -> Understanding:
+    return understand(load(pd.DataFrame(columns)), **more)
+
+
+def questions(facts: Understanding) -> list[str]:
+    return [str(doubt) for doubt in facts.doubts]
+
+
+SERIES = {"time": HOURS, "load": WAVE, "warm": WAVE > 0}
+PANEL = {
+    "machine": np.repeat([1, 2, 3], 16),
+    "t": np.tile(np.arange(16.0), 3),
+    "x": WAVE,
+    "grade": np.repeat([0.5, 1.25, 7.5], 16),
+    "good": np.repeat(["yes", "no", "yes"], 16),
+}
+
+
+def test_a_series() -> None:
+    facts = facts_of(SERIES)
+    assert (facts.time, facts.group, facts.sequences, facts.longest, facts.step) == ("time", None, 1, 48, "1 hour")
+    assert [column.question for column in facts.columns] == [None, "forecast", "label"]
+    assert facts.columns[0].low == "2020-01-01" and facts.columns[0].high == "2020-01-02T23:00"
+    assert dict(facts.columns[2].classes) == {"true": int((WAVE > 0).sum()), "false": int((WAVE <= 0).sum())}
+    assert facts.doubts == ()
+
+
+def test_a_panel_with_its_group() -> None:
+    facts = facts_of(PANEL, group="machine", time="t")
+    assert (facts.sequences, facts.shortest, facts.longest, facts.step) == (3, 16, 16, "1")
+    assert [column.question for column in facts.columns] == [None, None, "forecast", "regress", "classify"]
+
+
+def test_times_that_begin_anew_ask_for_the_group() -> None:
+    (question,) = questions(facts_of(PANEL, time="t"))
+    assert question.startswith("column 't': times begin anew: which column tells the sequences apart?: set group to")
+    assert "machine" in question
+
+
+def test_two_columns_of_times_ask_for_the_one() -> None:
+    (question,) = questions(facts_of({"a": HOURS, "b": HOURS, "y": WAVE}))
+    assert question.endswith("set time to a, or time to b")
+
+
+@pytest.mark.parametrize(
+    ("columns", "question"),
+    [
+        ({"time": HOURS.delete(5), "y": WAVE[1:]}, "2 hours after the row before"),
+        ({"y": [1.0, np.nan, 3.0]}, "1 of 3 values are missing: what about them?: set fill to mask"),
+        ({"y": [2.0, 2.0]}, "is 2 in all rows"),
+    ],
+)
+def test_what_is_not_certain_is_asked(columns: Any, question: str) -> None:
+    assert any(question in one for one in questions(facts_of(columns)))
+
+
+def test_few_whole_numbers_for_whole_sequences_may_be_classes() -> None:
+    facts = understand(load({"X": np.random.default_rng(0).normal(size=(6, 4, 2)), "y": np.arange(6) % 2}))
+    assert facts.group == "sequence" and facts.sequences == 6
+    assert "column 'y': are its 2 whole numbers classes?: set kinds to y=category" in questions(facts)
+
+
+def test_it_is_plain_data() -> None:
+    facts = facts_of({**SERIES, "load": [np.nan, *WAVE[1:]]})
+    assert json.loads(json.dumps(facts.to_dict()))["columns"][1]["missing"] == 1
+
+
+def test_a_spec_says_all_that_was_told() -> None:
+    spec = data_spec("a.csv", ["x"], facts_of(PANEL, group="machine", time="t"), ReadOptions(decimal=","), "mask")
+    assert spec["tasks"] == [
+        {
+            "kind": "forecast",
+            "path": "a.csv",
+            "targets": ["x"],
+            "group": "machine",
+            "time": "t",
+            "missing": "mask",
+            "read": {"decimal": ","},
+        }
+    ]
+    assert len(spec["networks"]) == 4 and len(spec["trainers"]) == 3
+
+
+def test_a_class_of_each_sequence_is_one_target() -> None:
+    spec = data_spec("a.csv", ["good"], facts_of(PANEL, group="machine", time="t"), ReadOptions())
+    assert spec["tasks"] == [{"kind": "classify", "path": "a.csv", "target": "good", "group": "machine", "time": "t"}]
+
+
+@pytest.mark.parametrize(
+    ("targets", "group", "problem"),
+    [
+        (["x"], None, "times begin anew"),
+        (["machine"], "machine", "can't be a target"),
+        (["x", "grade"], "machine", "ask for different things"),
+        (["y"], "machine", "unknown column 'y'"),
+    ],
+)
+def test_a_spec_is_refused(targets: list[str], group: str | None, problem: str) -> None:
+    with pytest.raises(EvornnError, match=problem):
+        data_spec("a.csv", targets, facts_of(PANEL, group=group, time="t"), ReadOptions())
