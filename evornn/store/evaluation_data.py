@@ -64,6 +64,7 @@ def _encode(data: EvaluationData) -> dict[str, Any]:
         "loss": data.loss,
         "labels": data.labels,
         "note": data.note,
+        "warning": data.warning,
         "baselines": baselines,
         "chart": chart,
     }
@@ -98,6 +99,7 @@ def _decode(plain: Mapping[str, Any], arrays: Arrays) -> EvaluationData:
         ),
         labels=tuple(plain["labels"]),
         note=plain["note"],
+        warning=plain.get("warning", ""),  # of version 2.2 and before there is none
         chart=_decode_chart(plain["chart"], arrays),
         test=Sequences(**_part(arrays, "test")) if "test.inputs" in arrays else None,
     )

@@ -16,11 +16,17 @@ from evornn.tasks.core.series import Forecasting
 
 FEW = {"train": 40, "valid": 20, "test": 30}
 FEWER = {"train": 9, "valid": 9, "test": 9}
+GESTURES = {"path": "gestures.csv", "group": "id"}
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "sunspots": [{"horizon": 6, "window": 24, "difference": False, "transform": "none", "stride": 30}],
     "csv": [
         {"path": "two.csv", "targets": ["flow", "rain"], "horizon": 3, "window": 8, "washout": 0, "transform": "log1p"},
         {"path": "two.csv", "targets": ["flow"], "inputs": ["rain", "flow"], "date": "day", "window": 5, "horizon": 2},
+    ],
+    "classify": [
+        {**GESTURES, "target": "hand", "inputs": ["x", "gesture"], "loss_steps": "every", "score": "log_loss"},
+        {**GESTURES, "target": "now", "inputs": ["x", "hand"], "folds": 4, "fold": 1, "score": "roc_auc"},
+        {**GESTURES, "target": "size", "inputs": ["x", "y"], "time": "step", "score": "f1"},
     ],
     "tomita": [
         {"language": language, "train": 60, "valid": 20, "test_length": 12, "long_strings": 40}

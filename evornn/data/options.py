@@ -1,0 +1,36 @@
+"""What a user can say about a file. All that is left out is found out from the file, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from evornn.data.table import ColumnKind
+
+DateOrder: TypeAlias = Literal["day_first", "month_first"]
+Ragged: TypeAlias = Literal["refuse", "fill", "drop"]
+
+MISSING = frozenset(
+    {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "NaT", "NULL", "null", "None", "-", "?"}
+)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a file or a frame. None: find out."""
+
+    separator: str | None = None  # between cells: , ; | a tab or a space, which stands for any number of them
+    decimal: Literal[".", ","] | None = None
+    encoding: str | None = None  # a name that Python knows, such as latin-1
+    header: bool | None = None  # whether the first line has the columns' names
+    names: tuple[str, ...] = ()  # names of the columns, instead of the header's
+    skip: int | None = None  # lines above the header
+    kinds: Mapping[str, ColumnKind] = field(default_factory=dict)  # column → kind
+    missing: tuple[str, ...] = ()  # further cells that stand for a missing value, such as -999
+    dates: DateOrder | None = None  # how to read 01/02/2008
+    ragged: Ragged = "refuse"  # rows that have too few cells: refuse them, fill them with missing values, drop them
+    wide: str | None = None  # FIRST:LAST, the columns that are the steps of a sequence: a row becomes a sequence
+    frame_ms: float = 25.0  # of recordings: the length of a frame
+    hop_ms: float = 10.0  # and the time from one to the next
+    mels: int = 40  # and the number of features of each
