@@ -15,7 +15,7 @@ from evornn.errors import EvornnError
 BOOLEANS = {"false": 0.0, "true": 1.0}
 
 
-def read(path: Path, options: ReadOptions | None = None) -> Table:
+def read(path: Path, options: ReadOptions = ReadOptions()) -> Table:  # noqa: B008  # it is frozen
     """Read a file. Raises EvornnError for one that can't be read or has no rows.
 
     Args:

@@ -8,6 +8,7 @@ TASKS: Catalog[Task] = Catalog(
     {
         "sunspots": "evornn.tasks.sunspots:Sunspots",
         "csv": "evornn.tasks.csv:CSV",
+        "forecast": "evornn.tasks.forecast:Forecast",
         "classify": "evornn.tasks.classify:Classify",
         "adding": "evornn.tasks.adding:Adding",
         "tomita": "evornn.tasks.tomita:Tomita",

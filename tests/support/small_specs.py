@@ -16,6 +16,7 @@ SIZES = {"population": 8, "restarts": 2, "every": 2, "train": 40, "valid": 20, "
 
 OVERRIDES: dict[str, dict[str, Any]] = {
     "csv": {"path": "two.csv", "targets": "flow", "window": 12},
+    "forecast": {"path": "shops.csv", "targets": "sales", "group": "shop", "time": "day", "window": 12},
     "classify": {"path": "gestures.csv", "target": "gesture", "group": "id"},
     "tomita": {"test_length": 12, "long_strings": 40},
     "narma": {"washout": 10},

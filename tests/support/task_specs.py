@@ -12,16 +12,22 @@ import pytest
 from small_specs import small_spec
 
 from evornn.tasks import TASKS
-from evornn.tasks.core.series import Forecasting
+from evornn.tasks.core.series import ForecastSettings
 
 FEW = {"train": 40, "valid": 20, "test": 30}
 FEWER = {"train": 9, "valid": 9, "test": 9}
 GESTURES = {"path": "gestures.csv", "group": "id"}
+SHOPS = {"path": "shops.csv", "targets": "sales", "group": "shop", "time": "day", "window": 9}
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "sunspots": [{"horizon": 6, "window": 24, "difference": False, "transform": "none", "stride": 30}],
     "csv": [
         {"path": "two.csv", "targets": ["flow", "rain"], "horizon": 3, "window": 8, "washout": 0, "transform": "log1p"},
         {"path": "two.csv", "targets": ["flow"], "inputs": ["rain", "flow"], "date": "day", "window": 5, "horizon": 2},
+    ],
+    "forecast": [
+        {"path": "two.csv", "targets": ["flow", "rain"], "horizon": 3, "window": 8, "washout": 0, "transform": "log1p"},
+        {**SHOPS, "covariates": "temperature", "calendar": ["weekday", "month"], "horizon": 2, "difference": False},
+        {**SHOPS, "known_ahead": ["promotion"], "static": "city", "scale": "group", "horizon": 3, "missing": "mask"},
     ],
     "classify": [
         {**GESTURES, "target": "hand", "inputs": ["x", "gesture"], "loss_steps": "every", "score": "log_loss"},
@@ -72,5 +78,5 @@ def task_class(case: Any) -> type:
     return TASKS[case.values[0]["kind"]]
 
 
-FORECASTS = [case for case in CASES if issubclass(task_class(case), Forecasting)]
+FORECASTS = [case for case in CASES if issubclass(task_class(case), ForecastSettings)]
 GENERATED = [case for case in CASES if case not in FORECASTS]

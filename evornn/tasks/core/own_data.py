@@ -48,7 +48,7 @@ class OwnSequences(Task):
 
     path: str
     group: str  # the column whose values tell sequences apart
-    read: ReadOptions | None = None  # how to read the file; None: find out
+    read: ReadOptions = ReadOptions()  # how to read the file; what is left out is found out
     time: str | None = None  # the column of times or numbers by which rows are ordered; None: they are in order
     inputs: SomeNames | None = None  # columns; None: all others with numbers, yes or no, or categories
     missing: MissingPolicy = "refuse"  # what to do where an input is missing

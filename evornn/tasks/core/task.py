@@ -159,7 +159,14 @@ class Data:
     def evaluation(self) -> EvaluationData:
         """What judges results, without the data that networks are trained on."""
         return EvaluationData(
-            self.sizes, self.loss, self.baselines, self.labels, self.note, self.chart, self.test, self.warning
+            self.sizes,
+            self.loss,
+            self.baselines,
+            self.labels,
+            self.note,
+            self.chart,
+            self.test,
+            warning=self.warning,
         )
 
 
@@ -197,18 +204,20 @@ class Chart:
     small signal may lie on a large level.
 
     The network's prediction at the last step of test sequence b, output o, becomes a value in original units by the
-    inverse transform of `offset[b, o] + scale[o] * prediction`.
+    inverse transform of `offset[b, o] + scale[o] * prediction`. Of several series, the test sequences of the first come
+    first.
     """
 
     times: list[str]  # [B] ISO dates or step numbers of the first forecast step of each test sequence
     truth: Doubles  # [B, O]
     offset: Doubles  # [B, O]
-    scale: Doubles  # [O]
+    scale: Doubles  # [O], or [B, O] where each series has its own
     unit: str = ""
     history: Doubles = field(default_factory=lambda: np.zeros(0))  # first target, all before the test split
     transform: Transform = "none"  # the transform that precedes standardising, a name in data/scaling.py
     targets: tuple[str, ...] = ("target",)  # G names; O = G × horizon
     naive_errors: Doubles = field(default_factory=lambda: np.zeros(0))  # [G] see `forecast_errors`; empty: unknown
+    series: tuple[tuple[str, int], ...] = ()  # name and number of test sequences of each series; empty: there is one
 
     def errors(self, values: Doubles) -> dict[str, ForecastErrors]:
         """Target → errors of forecasts [B, O] in original units."""
