@@ -1,5 +1,5 @@
 """Columns as inputs of a network: numbers scaled by training rows, categories one-hot, parts of the calendar as sine
-and cosine, and whether a value is known. What is missing is 0, the mean."""
+and cosine, and whether a value is missing, which is 0 itself, the mean."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evornn.arrays import Mask
-from evornn.data.groups import Group
+from evornn.data.ordered_groups import Group
 from evornn.data.preparation import CalendarPart, Feature
 from evornn.data.scaling import LARGEST, SMALLEST, Doubles, Scaling, Transform, forward
 from evornn.data.table import Column, Table
@@ -44,7 +44,7 @@ def fit_features(
             )
         features.append(_fit(table, column, training, transform))
         if masked and column.kind != "category" and column.missing.any():
-            features.append(Feature(name, derived="known"))
+            features.append(Feature(name, derived="missing"))
     return tuple(features)
 
 
@@ -97,8 +97,8 @@ def encode(table: Table, features: Sequence[Feature], groups: Sequence[Group]) -
 
 def _encode(column: Column, feature: Feature, groups: Sequence[Group]) -> Doubles:
     """[N, width] without regard to rows ahead."""
-    if feature.derived == "known":
-        return (~column.missing[:, None]).astype(np.float64)
+    if feature.derived == "missing":
+        return column.missing[:, None].astype(np.float64)
     if feature.derived:
         turn = 2 * np.pi * CALENDAR[feature.derived](column.values)
         return np.stack([np.sin(turn), np.cos(turn)], axis=1)

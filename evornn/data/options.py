@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from evornn.data.table import ColumnKind
@@ -34,3 +34,7 @@ class ReadOptions:
     frame_ms: float = 25.0  # of recordings: the length of a frame
     hop_ms: float = 10.0  # and the time from one to the next
     mels: int = 40  # and the number of features of each
+
+    def with_kinds(self, kinds: Mapping[str, ColumnKind]) -> ReadOptions:
+        """The same with other kinds of columns."""
+        return replace(self, kinds=kinds)

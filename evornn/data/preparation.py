@@ -20,8 +20,8 @@ GroupScale: TypeAlias = tuple[str, float, float]  # a group, its mean and its st
 class Feature:
     """A column that a network reads: one scaled number, or one input of 0 or 1 for each category.
 
-    `derived` says that not the values are read but something that follows from them: "known" is 1 where a value is
-    there and 0 where it is missing; a part of the calendar is the sine and the cosine of a time's place in its cycle.
+    `derived` says that not the values are read but something that follows from them: "missing" is 1 where a value
+    is missing, else 0; a part of the calendar is the sine and the cosine of a time's place in its cycle.
     """
 
     column: str
@@ -29,14 +29,14 @@ class Feature:
     mean: float = 0.0
     std: float = 1.0
     categories: tuple[str, ...] = ()  # empty: a number
-    derived: CalendarPart | Literal["", "known"] = ""
+    derived: CalendarPart | Literal["", "missing"] = ""
     ahead: int = 0  # rows later, of a column that is known ahead
     scales: tuple[GroupScale, ...] = ()  # where each group has a scale of its own; others have mean and std
 
     @property
     def width(self) -> int:
         """How many inputs it is."""
-        return 2 if self.derived not in ("", "known") else len(self.categories) or 1
+        return 2 if self.derived not in ("", "missing") else len(self.categories) or 1
 
 
 @dataclass(frozen=True)

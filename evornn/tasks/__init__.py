@@ -10,6 +10,7 @@ TASKS: Catalog[Task] = Catalog(
         "csv": "evornn.tasks.csv:CSV",
         "forecast": "evornn.tasks.forecast:Forecast",
         "classify": "evornn.tasks.classify:Classify",
+        "regress": "evornn.tasks.regress:Regress",
         "adding": "evornn.tasks.adding:Adding",
         "tomita": "evornn.tasks.tomita:Tomita",
         "anbn": "evornn.tasks.anbn:ANBN",

@@ -9,7 +9,7 @@ import numpy as np
 
 from evornn.arrays import Streams
 from evornn.data.classes import read_classes
-from evornn.data.groups import Group
+from evornn.data.ordered_groups import Group
 from evornn.data.preparation import Answer, Question
 from evornn.data.splitting import Parts
 from evornn.errors import EvornnError
@@ -49,10 +49,7 @@ class Classify(OwnSequences):
         _check_training(recordings, self.target, parts, of_group, classes)
         ready = self.prepare(recordings, parts, (Answer(self.target, categories=classes),), self.loss)
         targets = np.eye(len(classes))[numbers]
-        counts = np.ones(len(numbers), np.bool_)
-        if self.loss_steps == "last":
-            counts[:] = False
-            counts[[group.rows[-1] for group in recordings.groups]] = True
+        counts = self.counted_rows(recordings)
         class_of = {group.name: number for group, number in zip(recordings.groups, of_group, strict=True)}
         splits = [ready.cut(self._weigh(ready.groups_of(part), class_of, part), targets, counts) for part in range(3)]
         score = class_score(self.score)

@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator
 
 from evornn.data.features import ahead, calendar_features, fit_features, fit_scaling
-from evornn.data.groups import list_groups
-from evornn.data.missing import fill_missing
+from evornn.data.filling import fill_missing
 from evornn.data.options import ReadOptions
+from evornn.data.ordered_groups import list_groups
 from evornn.data.preparation import Answer, CalendarPart, Feature, Preparation
 from evornn.data.reading import read as read_table
 from evornn.data.table import Table

@@ -18,6 +18,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "csv": {"path": "two.csv", "targets": "flow", "window": 12},
     "forecast": {"path": "shops.csv", "targets": "sales", "group": "shop", "time": "day", "window": 12},
     "classify": {"path": "gestures.csv", "target": "gesture", "group": "id"},
+    "regress": {"path": "gestures.csv", "targets": "size", "group": "id", "inputs": ["x", "y"]},
     "tomita": {"test_length": 12, "long_strings": 40},
     "narma": {"washout": 10},
     "differential_evolution": {"population": 12},  # fewer soon are all alike

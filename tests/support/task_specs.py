@@ -34,6 +34,10 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {**GESTURES, "target": "now", "inputs": ["x", "hand"], "folds": 4, "fold": 1, "score": "roc_auc"},
         {**GESTURES, "target": "size", "inputs": ["x", "y"], "time": "step", "score": "f1"},
     ],
+    "regress": [
+        {**GESTURES, "targets": ["size", "now"], "inputs": ["x", "hand"], "loss_steps": "every"},
+        {**GESTURES, "targets": "size", "target_transform": "log1p", "score": "mae", "folds": 3},
+    ],
     "tomita": [
         {"language": language, "train": 60, "valid": 20, "test_length": 12, "long_strings": 40}
         for language in range(2, 8)

@@ -76,9 +76,9 @@ def test_missing_values_are_masked_or_filled_within_their_group():
     with pytest.raises(EvornnError, match=r"data\.csv, line 3, column 'x': .*missing"):
         build(rows)
     data = build(rows, missing="mask")
-    assert [(one.column, one.derived) for one in data.preparation.features] == [("x", ""), ("x", "known"), ("y", "")]
-    known = data.train.inputs[:, :2, 1]
-    assert (known == [1, 0]).all() and not data.train.inputs[:, 1, 0].any()
+    assert [(one.column, one.derived) for one in data.preparation.features] == [("x", ""), ("x", "missing"), ("y", "")]
+    missing = data.train.inputs[:, :2, 1]
+    assert (missing == [0, 1]).all() and not data.train.inputs[:, 1, 0].any()
     filled = build(rows, missing="forward_fill").train.inputs[..., 0]
     assert np.array_equal(filled[:, 0], filled[:, 1])
 

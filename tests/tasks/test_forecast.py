@@ -170,7 +170,7 @@ def test_forecasts_of_missing_values_are_left_out():
     rows = [("a", t, "" if t in (10, 52) else t % 7, t) for t in range(60)]
     whole = [("a", t, t % 7, t) for t in range(60)]
     data, full = build(rows, missing="mask"), build(whole)
-    assert [(one.column, one.derived) for one in data.preparation.features] == [("y", ""), ("y", "known")]
+    assert [(one.column, one.derived) for one in data.preparation.features] == [("y", ""), ("y", "missing")]
     assert len(full.test) - len(data.test) == 1
     assert full.train.mask.sum() - data.train.mask.sum() == 1
     assert all(np.isfinite(part).all() for split in data.splits for part in (split.inputs, split.targets))

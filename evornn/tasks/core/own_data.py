@@ -15,9 +15,9 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_vali
 
 from evornn.arrays import Mask, Series
 from evornn.data.features import READABLE, encode, fit_features
-from evornn.data.groups import Group, list_groups
-from evornn.data.missing import fill_missing
+from evornn.data.filling import fill_missing
 from evornn.data.options import ReadOptions
+from evornn.data.ordered_groups import Group, list_groups
 from evornn.data.preparation import Answer, Feature, MissingPolicy, Preparation, Question
 from evornn.data.reading import read as read_table
 from evornn.data.scaling import Doubles, Transform
@@ -98,6 +98,11 @@ class OwnSequences(Task):
                 raise EvornnError(f"{table.source}: column {name!r} is what is asked for: leave it out of inputs")
         return self.inputs
 
+    def counted_rows(self, recordings: Recordings) -> Mask:
+        """[N] the rows that count in the loss of a question with one answer for each sequence."""
+        every: Mask = np.ones(len(recordings.table), np.bool_)
+        return every if getattr(self, "loss_steps", "") == "every" else recordings.last_rows
+
     def split_groups(self, recordings: Recordings, strata: Strata | None = None) -> Parts:
         """The part of each group. Raises EvornnError if a part has none.
 
@@ -148,6 +153,13 @@ class Recordings:
     table: Table
     groups: list[Group]
     inputs: tuple[str, ...]  # the columns that a network reads
+
+    @property
+    def last_rows(self) -> Mask:
+        """[N] whether a row is the last one of its group."""
+        last: Mask = np.zeros(len(self.table), np.bool_)
+        last[[group.rows[-1] for group in self.groups]] = True
+        return last
 
     def training_rows(self, parts: Parts) -> Mask:
         """[N] whether a row belongs to a group for training."""
@@ -211,9 +223,9 @@ def describe_features(features: Sequence[Feature]) -> str:
     """What a network sees, in words: each column once."""
     words: dict[str, None] = {}
     for one in features:
-        what = f"{one.derived} of {one.column}" if one.derived not in ("", "known") else one.column
+        what = f"{one.derived} of {one.column}" if one.derived not in ("", "missing") else one.column
         what += f" ({len(one.categories)} categories)" if one.categories else ""
-        what += " (1 where known)" if one.derived == "known" else ""
+        what += " (1 where missing)" if one.derived == "missing" else ""
         last = max(other.ahead for other in features if other.column == one.column and other.derived == one.derived)
         what += f" up to {last} rows ahead" if last else ""
         words[what] = None

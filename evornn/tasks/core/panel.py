@@ -12,7 +12,7 @@ from evornn.arrays import Mask
 from evornn.data.dates import Dates
 from evornn.data.features import encode, fit_scaling, scale_column
 from evornn.data.frequency import JITTER, Frequency, UnevenDates, infer_frequency
-from evornn.data.groups import Group
+from evornn.data.ordered_groups import Group
 from evornn.data.preparation import Answer, Feature
 from evornn.data.scaling import Doubles
 from evornn.data.table import Table
