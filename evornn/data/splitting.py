@@ -19,19 +19,23 @@ Strata: TypeAlias = Sequence[int]  # [G] the class of each group; the same for a
 
 def split_by_fractions(strata: Strata, fractions: Sequence[float], seed: int) -> Parts:
     """Every part has its fraction of the groups, to one, and nearly that of every class. The first group of a class is
-    for training, so that no class is missing there.
+    for training, so that no class is missing there; no part is empty if there are groups enough.
 
     Args:
         strata: the class of each group.
         fractions: of training, validation and test; they sum to 1.
         seed: of the order of the groups.
     """
-    parts, counts, before = np.zeros(len(strata), np.int64), np.zeros(3), -1
+    parts, counts, before, movable = np.zeros(len(strata), np.int64), np.zeros(3), -1, list[int]()
     for number, group in enumerate(_class_order(strata, seed), start=1):
         due = number * np.asarray(fractions) - counts
         parts[group] = 0 if strata[group] != before else int(due.argmax())
         counts[parts[group]] += 1
+        movable += [group] if parts[group] == 0 and strata[group] == before else []
         before = strata[group]
+    for part in (1, 2):
+        if not counts[part] and movable:
+            parts[movable.pop()] = part
     return parts
 
 

@@ -11,6 +11,7 @@ TASKS: Catalog[Task] = Catalog(
         "forecast": "evornn.tasks.forecast:Forecast",
         "classify": "evornn.tasks.classify:Classify",
         "regress": "evornn.tasks.regress:Regress",
+        "label": "evornn.tasks.label:Label",
         "adding": "evornn.tasks.adding:Adding",
         "tomita": "evornn.tasks.tomita:Tomita",
         "anbn": "evornn.tasks.anbn:ANBN",

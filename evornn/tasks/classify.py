@@ -27,6 +27,7 @@ class Classify(OwnSequences):
     logits; fractions and folds are stratified by class. With `class_weights: balanced`, sequences of rarer classes are
     repeated in training and validation until all classes are as frequent; the test stays as it is."""
 
+    group: str  # the column whose values tell sequences apart
     target: str  # the column of classes
     loss_steps: Literal["last", "every"] = "last"  # where the loss counts; the score is always that of the last step
     class_weights: Literal["none", "balanced"] = "none"

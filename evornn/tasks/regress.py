@@ -27,6 +27,7 @@ class Regress(OwnSequences):
     """Predict columns of numbers that are the same in all rows of a group, from a file of your own. Targets are
     standardised by the training sequences; scores and errors are in original units."""
 
+    group: str  # the column whose values tell sequences apart
     targets: Names
     target_transform: Transform = "none"  # before standardising
     loss_steps: Literal["last", "every"] = "last"  # where the loss counts; the score is always that of the last step

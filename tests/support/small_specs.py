@@ -19,6 +19,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "forecast": {"path": "shops.csv", "targets": "sales", "group": "shop", "time": "day", "window": 12},
     "classify": {"path": "gestures.csv", "target": "gesture", "group": "id"},
     "regress": {"path": "gestures.csv", "targets": "size", "group": "id", "inputs": ["x", "y"]},
+    "label": {"path": "gestures.csv", "targets": "gesture", "group": "id", "inputs": ["x", "y"]},
     "tomita": {"test_length": 12, "long_strings": 40},
     "narma": {"washout": 10},
     "differential_evolution": {"population": 12},  # fewer soon are all alike

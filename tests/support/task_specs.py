@@ -38,6 +38,10 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {**GESTURES, "targets": ["size", "now"], "inputs": ["x", "hand"], "loss_steps": "every"},
         {**GESTURES, "targets": "size", "target_transform": "log1p", "score": "mae", "folds": 3},
     ],
+    "label": [
+        {"path": "shops.csv", "targets": "sales", "group": "shop", "length": 12, "washout": 3, "time": "day"},
+        {**GESTURES, "targets": "now", "answer": "class", "inputs": "x", "length": None, "score": "balanced_accuracy"},
+    ],
     "tomita": [
         {"language": language, "train": 60, "valid": 20, "test_length": 12, "long_strings": 40}
         for language in range(2, 8)

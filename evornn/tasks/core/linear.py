@@ -68,12 +68,8 @@ def judge(loss: str, weights: Weights, points: Points) -> float:
 
 
 def spread(answers: Doubles, split: Sequences) -> Series:
-    """[B, O] one answer for each sequence, or [N, O] one for each step that counts → outputs [B, T, O]."""
-    if len(answers) == len(split):
-        return np.broadcast_to(answers[:, None], split.targets.shape).astype(np.float32)
-    outputs = np.zeros(split.targets.shape, np.float32)
-    outputs[split.mask] = answers
-    return outputs
+    """[B, O] one answer for each sequence → outputs [B, T, O]."""
+    return np.broadcast_to(answers[:, None], split.targets.shape).astype(np.float32)
 
 
 def _ridge(points: Points, ridge: float) -> Weights:

@@ -47,7 +47,7 @@ class OwnSequences(Task):
     """What every question about sequences of one's own can be set to. The path is relative to the working folder."""
 
     path: str
-    group: str  # the column whose values tell sequences apart
+    group: str | None  # the column whose values tell sequences apart
     read: ReadOptions = ReadOptions()  # how to read the file; what is left out is found out
     time: str | None = None  # the column of times or numbers by which rows are ordered; None: they are in order
     inputs: SomeNames | None = None  # columns; None: all others with numbers, yes or no, or categories
