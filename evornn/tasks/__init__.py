@@ -12,6 +12,7 @@ TASKS: Catalog[Task] = Catalog(
         "classify": "evornn.tasks.classify:Classify",
         "regress": "evornn.tasks.regress:Regress",
         "label": "evornn.tasks.label:Label",
+        "language": "evornn.tasks.language:Language",
         "adding": "evornn.tasks.adding:Adding",
         "tomita": "evornn.tasks.tomita:Tomita",
         "anbn": "evornn.tasks.anbn:ANBN",

@@ -20,6 +20,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "classify": {"path": "gestures.csv", "target": "gesture", "group": "id"},
     "regress": {"path": "gestures.csv", "targets": "size", "group": "id", "inputs": ["x", "y"]},
     "label": {"path": "gestures.csv", "targets": "gesture", "group": "id", "inputs": ["x", "y"]},
+    "language": {"path": "text.txt", "length": 30},
     "tomita": {"test_length": 12, "long_strings": 40},
     "narma": {"washout": 10},
     "differential_evolution": {"population": 12},  # fewer soon are all alike

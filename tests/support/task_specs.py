@@ -42,6 +42,10 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"path": "shops.csv", "targets": "sales", "group": "shop", "length": 12, "washout": 3, "time": "day"},
         {**GESTURES, "targets": "now", "answer": "class", "inputs": "x", "length": None, "score": "balanced_accuracy"},
     ],
+    "language": [
+        {"path": "text.txt", "unit": "words", "length": 20, "washout": 0, "score": "perplexity", "vocabulary": 7},
+        {"path": "text.txt", "unit": "bytes", "length": 25, "washout": 12, "split": [0.6, 0.2, 0.2]},
+    ],
     "tomita": [
         {"language": language, "train": 60, "valid": 20, "test_length": 12, "long_strings": 40}
         for language in range(2, 8)
