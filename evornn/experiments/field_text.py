@@ -7,6 +7,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from inspect import getsource
 from textwrap import dedent
 from types import NoneType, UnionType
@@ -39,7 +40,7 @@ def type_text(hint: Any) -> str:
     if origin in (tuple, list):
         words = " or ".join(dict.fromkeys(type_text(arg) for arg in args if arg is not Ellipsis))
         return "list of " + re.sub(r"\b(integer|number|text|trainer)\b", r"\1s", words)
-    if origin is dict:
+    if origin is dict or is_dataclass(hint):
         return "mapping"
     return WORDS.get(hint) or getattr(hint, "__name__", str(hint)).lower()
 

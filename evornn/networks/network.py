@@ -307,6 +307,7 @@ class Network:
         genomes: Genomes | Tensor,
         inputs: Series | Tensor,
         *,
+        mask: Mask | None = None,
         state: NetworkState | None = None,
         return_state: bool = False,
     ) -> Any:
@@ -315,6 +316,8 @@ class Network:
         Args:
             genomes: [P, n].
             inputs: [B, T, I], or class indices [B, T].
+            mask: [B, T] True where a step counts: what follows a sequence's last such step is padding. None: nothing
+                is.
             state: State before the first step, as an earlier call returned it; None: the architecture's initial state.
             return_state: Whether to return the state after the last step as well.
 
@@ -325,6 +328,8 @@ class Network:
             EvornnError: Shapes don't fit the network.
         """
         g, x = self.arguments.genomes(genomes), self._inputs(inputs)
+        if mask is not None:
+            x = replace_padding(x, self.arguments.step_mask(mask, 0, x), self.layout.padding)
         self.layout.check_inputs(x)
         outputs, end = self.evaluator.outputs(g, x, self.arguments.state(state, len(g), len(x)))
         answer = match_type(genomes, outputs)

@@ -13,7 +13,9 @@ from evornn.errors import EvornnError
 from evornn.experiments.spec import RunPlan
 from evornn.settings import BadSetting
 
-FILES = {"csv": "path", "jsb_chorales": "path"}  # kind of task → its setting that names a file
+FILES = {
+    kind: "path" for kind in ("csv", "classify", "forecast", "regress", "label", "language", "jsb_chorales")
+}  # kind of task → its setting that names a file
 CODE_SETTINGS = {"gymnasium": ("environment", "arguments")}  # kind of task → settings that name code, and its arguments
 
 

@@ -21,6 +21,7 @@ from evornn.store.schema import evaluation_data, now
 from evornn.tasks.core.forecast_errors import ForecastErrors
 from evornn.tasks.core.task import Baseline, Chart, EvaluationData, Sequences
 
+CHART_TEXTS = ("times", "unit", "transform", "targets", "series")
 CHART_ARRAYS = ("truth", "offset", "scale", "history", "naive_errors")
 TEST_ARRAYS = ("inputs", "targets", "mask")
 
@@ -58,12 +59,13 @@ def _encode(data: EvaluationData) -> dict[str, Any]:
         {"name": b.name, "valid": b.valid, "test": b.test, "errors": {t: asdict(e) for t, e in b.errors.items()}}
         for b in data.baselines
     ]
-    chart = data.chart and {name: getattr(data.chart, name) for name in ("times", "unit", "transform", "targets")}
+    chart = data.chart and {name: getattr(data.chart, name) for name in CHART_TEXTS}
     plain = {
         "sizes": data.sizes,
         "loss": data.loss,
         "labels": data.labels,
         "note": data.note,
+        "warning": data.warning,
         "baselines": baselines,
         "chart": chart,
     }
@@ -98,6 +100,7 @@ def _decode(plain: Mapping[str, Any], arrays: Arrays) -> EvaluationData:
         ),
         labels=tuple(plain["labels"]),
         note=plain["note"],
+        warning=plain.get("warning", ""),  # of version 2.2 and before there is none
         chart=_decode_chart(plain["chart"], arrays),
         test=Sequences(**_part(arrays, "test")) if "test.inputs" in arrays else None,
     )
@@ -106,7 +109,8 @@ def _decode(plain: Mapping[str, Any], arrays: Arrays) -> EvaluationData:
 def _decode_chart(plain: Mapping[str, Any] | None, arrays: Arrays) -> Chart | None:
     if plain is None:
         return None
-    fields: dict[str, Any] = {**plain, "targets": tuple(plain["targets"]), **_part(arrays, "chart")}
+    series = tuple((name, count) for name, count in plain.get("series", ()))
+    fields: dict[str, Any] = {**plain, "targets": tuple(plain["targets"]), "series": series, **_part(arrays, "chart")}
     return Chart(**fields)
 
 

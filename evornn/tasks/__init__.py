@@ -8,6 +8,11 @@ TASKS: Catalog[Task] = Catalog(
     {
         "sunspots": "evornn.tasks.sunspots:Sunspots",
         "csv": "evornn.tasks.csv:CSV",
+        "forecast": "evornn.tasks.forecast:Forecast",
+        "classify": "evornn.tasks.classify:Classify",
+        "regress": "evornn.tasks.regress:Regress",
+        "label": "evornn.tasks.label:Label",
+        "language": "evornn.tasks.language:Language",
         "adding": "evornn.tasks.adding:Adding",
         "tomita": "evornn.tasks.tomita:Tomita",
         "anbn": "evornn.tasks.anbn:ANBN",

@@ -7,32 +7,17 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator
 
 from evornn.data.dates import BadDate, check_order, parse_dates
 from evornn.data.frequency import Frequency, UnevenDates, infer_frequency
 from evornn.data.scaling import Doubles
 from evornn.errors import EvornnError, suggestion
 from evornn.settings import settings
+from evornn.tasks.core.column_names import Names
 from evornn.tasks.core.series import Forecasting, TimeSeries
-
-
-def _check_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    if not names:
-        raise ValueError("name at least one column")
-    if len(set(names)) < len(names):
-        raise ValueError("name each column once")
-    return names
-
-
-def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_check_names)]
 
 _Line: TypeAlias = tuple[int, list[str]]  # its number in the file, and its cells
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)

@@ -271,7 +271,7 @@ class Run:
         chart, test = self.data.chart, self.data.test
         if chart is None or not isinstance(test, Sequences):
             return None
-        predictions = self.network.predict(self.champion[None], test.inputs)[0, :, -1]
+        predictions = test.last_steps(self.network.predict(self.champion[None], test.inputs, mask=test.mask)[0])
         return {target: asdict(errors) for target, errors in chart.errors(chart.inverse_transform(predictions)).items()}
 
     def _oracle(self, spent: Spent) -> LocalOracle:

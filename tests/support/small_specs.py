@@ -16,6 +16,11 @@ SIZES = {"population": 8, "restarts": 2, "every": 2, "train": 40, "valid": 20, "
 
 OVERRIDES: dict[str, dict[str, Any]] = {
     "csv": {"path": "two.csv", "targets": "flow", "window": 12},
+    "forecast": {"path": "shops.csv", "targets": "sales", "group": "shop", "time": "day", "window": 12},
+    "classify": {"path": "gestures.csv", "target": "gesture", "group": "id"},
+    "regress": {"path": "gestures.csv", "targets": "size", "group": "id", "inputs": ["x", "y"]},
+    "label": {"path": "gestures.csv", "targets": "gesture", "group": "id", "inputs": ["x", "y"]},
+    "language": {"path": "text.txt", "length": 30},
     "tomita": {"test_length": 12, "long_strings": 40},
     "narma": {"washout": 10},
     "differential_evolution": {"population": 12},  # fewer soon are all alike

@@ -12,15 +12,39 @@ import pytest
 from small_specs import small_spec
 
 from evornn.tasks import TASKS
-from evornn.tasks.core.series import Forecasting
+from evornn.tasks.core.series import ForecastSettings
 
 FEW = {"train": 40, "valid": 20, "test": 30}
 FEWER = {"train": 9, "valid": 9, "test": 9}
+GESTURES = {"path": "gestures.csv", "group": "id"}
+SHOPS = {"path": "shops.csv", "targets": "sales", "group": "shop", "time": "day", "window": 9}
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "sunspots": [{"horizon": 6, "window": 24, "difference": False, "transform": "none", "stride": 30}],
     "csv": [
         {"path": "two.csv", "targets": ["flow", "rain"], "horizon": 3, "window": 8, "washout": 0, "transform": "log1p"},
         {"path": "two.csv", "targets": ["flow"], "inputs": ["rain", "flow"], "date": "day", "window": 5, "horizon": 2},
+    ],
+    "forecast": [
+        {"path": "two.csv", "targets": ["flow", "rain"], "horizon": 3, "window": 8, "washout": 0, "transform": "log1p"},
+        {**SHOPS, "covariates": "temperature", "calendar": ["weekday", "month"], "horizon": 2, "difference": False},
+        {**SHOPS, "known_ahead": ["promotion"], "static": "city", "scale": "group", "horizon": 3, "missing": "mask"},
+    ],
+    "classify": [
+        {**GESTURES, "target": "hand", "inputs": ["x", "gesture"], "loss_steps": "every", "score": "log_loss"},
+        {**GESTURES, "target": "now", "inputs": ["x", "hand"], "folds": 4, "fold": 1, "score": "roc_auc"},
+        {**GESTURES, "target": "size", "inputs": ["x", "y"], "time": "step", "score": "f1"},
+    ],
+    "regress": [
+        {**GESTURES, "targets": ["size", "now"], "inputs": ["x", "hand"], "loss_steps": "every"},
+        {**GESTURES, "targets": "size", "target_transform": "log1p", "score": "mae", "folds": 3},
+    ],
+    "label": [
+        {"path": "shops.csv", "targets": "sales", "group": "shop", "length": 12, "washout": 3, "time": "day"},
+        {**GESTURES, "targets": "now", "answer": "class", "inputs": "x", "length": None, "score": "balanced_accuracy"},
+    ],
+    "language": [
+        {"path": "text.txt", "unit": "words", "length": 20, "washout": 0, "score": "perplexity", "vocabulary": 7},
+        {"path": "text.txt", "unit": "bytes", "length": 25, "washout": 12, "split": [0.6, 0.2, 0.2]},
     ],
     "tomita": [
         {"language": language, "train": 60, "valid": 20, "test_length": 12, "long_strings": 40}
@@ -66,5 +90,5 @@ def task_class(case: Any) -> type:
     return TASKS[case.values[0]["kind"]]
 
 
-FORECASTS = [case for case in CASES if issubclass(task_class(case), Forecasting)]
+FORECASTS = [case for case in CASES if issubclass(task_class(case), ForecastSettings)]
 GENERATED = [case for case in CASES if case not in FORECASTS]

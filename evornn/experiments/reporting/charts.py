@@ -184,20 +184,24 @@ def forecasts(
         output: Which of the O outputs.
         theme: "light" or "dark".
     """
-    times, chart = list(forecast.chart.times), forecast.chart
+    chart = forecast.chart
+    first, count = chart.series[0] if chart.series else ("", len(chart.times))  # of several series the first is drawn
+    measured = f"measured, {first}" if first else "measured"
+    times = list(chart.times[:count])
     figure = axes(theme, "time", label(chart.unit) or "value")
     history_times = _history_times(times, chart.history)
-    known = np.concatenate([chart.history[len(chart.history) - len(history_times) :], chart.truth[:, output]])
+    known = np.concatenate([chart.history[len(chart.history) - len(history_times) :], chart.truth[:count, output]])
     figure.add_scatter(
-        x=history_times + times, y=known, name="measured", mode="lines", line={"color": GREY, "width": 3}
+        x=history_times + times, y=known, name=label(measured), mode="lines", line={"color": GREY, "width": 3}
     )
     for k, (name, values) in enumerate(forecast.predictions.items()):
         line = {"width": 1.4, **_style_of(forecast, styles, name, "dash")}
         visible = True if k == 0 else "legendonly"
-        figure.add_scatter(x=times, y=values[:, output], name=label(name), mode="lines", line=line, visible=visible)
+        lines = {"x": times, "y": values[:count, output], "mode": "lines"}
+        figure.add_scatter(**lines, name=label(name), line=line, visible=visible)
     for k, baseline in enumerate(b for b in baselines if b.predictions is not None):
         line = {"width": 1.2, "dash": ("dot", "dash", "dashdot", "longdash")[k % 4], "color": GREY}
-        values = np.asarray(baseline.predictions)[:, output]
+        values = np.asarray(baseline.predictions)[:count, output]
         figure.add_scatter(x=times, y=values, name=label(baseline.name), mode="lines", line=line, visible="legendonly")
     return figure
 

@@ -122,7 +122,7 @@ def _activity(network: Network, test: Sequences, genome: Genome) -> dict[str, Fl
 def _forecast(network: Network, data: Data | EvaluationData, genome: Genome, name: str) -> Forecast | None:
     if data.chart is None or not isinstance(data.test, Sequences):
         return None
-    predicted = network.predict(genome[None], data.test.inputs)[0, :, -1]
+    predicted = data.test.last_steps(network.predict(genome[None], data.test.inputs, mask=data.test.mask)[0])
     return Forecast(data.chart, {name: data.chart.inverse_transform(predicted)})
 
 

@@ -183,7 +183,8 @@ class ComparisonData:
         ]
         unknown = sum(run.data_digest is None for run in self.runs)
         old = [f"Data not recorded for {plural(unknown, 'run')} of an earlier version of evornn."] if unknown else []
-        return [*missing, *other, *old]
+        warnings = [f"{task}: {data.warning}" for task, data in self.data.items() if data.warning]
+        return [*warnings, *missing, *other, *old]
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -220,11 +221,12 @@ class ComparisonData:
         return Forecast(data.chart, predictions, trainers)
 
     def _predict(self, run: StoredRun, data: EvaluationData) -> Any:
-        """[B, O] predictions at the last step of each test sequence."""
+        """[B, O] predictions at the last step of each test sequence that counts."""
         fragments: Mapping[str, Any] = {**run.fragments, "resources": {}}
         network = build_network_for(fragments, data)
         assert isinstance(data.test, Sequences)
-        return network.predict(self.store.champion(run.id)[None], data.test.inputs)[0, :, -1]
+        champion, test = self.store.champion(run.id), data.test
+        return test.last_steps(network.predict(champion[None], test.inputs, mask=test.mask)[0])
 
 
 def unique_run_ids(runs: Sequence[RunId]) -> tuple[RunId, ...]:

@@ -29,6 +29,7 @@ class ForecastProblem:
     training: Rows  # origins to fit on: those that networks train on and that have a full window before them
     valid: Rows
     test: Rows
+    starts: Rows | None = None  # [N] the first row of each row's series; None: there is one series
 
 
 def baselines(problem: ForecastProblem, chart: Chart) -> tuple[Baseline, ...]:
@@ -68,7 +69,8 @@ def seasonal(problem: ForecastProblem) -> Doubles | None:
     ahead = np.arange(1, problem.horizon + 1)
     back = problem.season * -(-ahead // problem.season) - ahead  # rows before the origin
     rows = np.arange(len(problem.levels))[:, None] - back  # [N, horizon]
-    values = np.where((rows >= 0)[..., None], problem.levels[rows.clip(0)], np.nan)  # [N, horizon, G]
+    first = 0 if problem.starts is None else problem.starts[:, None]
+    values = np.where((rows >= first)[..., None], problem.levels[rows.clip(0)], np.nan)  # [N, horizon, G]
     return values.swapaxes(1, 2).reshape(len(rows), -1) - problem.base
 
 

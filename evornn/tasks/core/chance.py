@@ -65,10 +65,11 @@ def _binary_cross_entropy(outputs: Doubles, targets: Doubles) -> Doubles:
 
 
 def _cross_entropy(outputs: Doubles, targets: Doubles) -> Doubles:
-    return -(targets * (outputs - np.logaddexp.reduce(outputs))).sum(axis=-1)  # type: ignore[no-any-return]
+    return -(targets * (outputs - np.logaddexp.reduce(outputs, axis=-1, keepdims=True))).sum(axis=-1)  # type: ignore[no-any-return]
 
 
-# The losses of kernels/losses.py, which take tensors, here in numpy for one constant answer: [O], [N, O] → [N].
+# The losses of kernels/losses.py, which take tensors, here in numpy: outputs [N, O], or a constant [O], and targets
+# [N, O] → [N].
 LOSSES: dict[str, Callable[[Doubles, Doubles], Doubles]] = {
     "mse": _mse,
     "mae": _mae,

@@ -74,12 +74,9 @@ SplitBounds: TypeAlias = Annotated[tuple[float | str, ...], BeforeValidator(_che
 
 
 @settings
-class Forecasting(Task):
+class ForecastSettings(Task):
     """What every forecasting task can be set to. Training windows begin every `stride` rows, and their loss counts from
-    step `washout` on. Validation and test judge every forecast of their part, each from exactly `window` values.
-
-    To write one, derive from it and write `time_series`, the series with its columns, times and source.
-    """
+    step `washout` on. Validation and test judge every forecast of their part, each from exactly `window` values."""
 
     horizon: Annotated[int, Ge(1)] = 1
     window: Annotated[int, Ge(1)] = 48
@@ -97,6 +94,22 @@ class Forecasting(Task):
             raise ValueError("leaves no step of the window to count: set it below window")
         return washout
 
+    @property
+    def washout_steps(self) -> int:
+        """Steps at the beginning of a training window that don't count."""
+        return self.window // 2 if self.washout is None else self.washout
+
+    @property
+    def rows_between(self) -> int:
+        """Rows from one training window to the next."""
+        return self.stride or self.window - self.washout_steps
+
+
+@settings
+class Forecasting(ForecastSettings):
+    """A forecast of one series. To write one, derive from it and write `time_series`, the series with its columns,
+    times and source."""
+
     @abstractmethod
     def time_series(self) -> TimeSeries:
         """The series. Raises EvornnError with what to do about bad data."""
@@ -113,8 +126,8 @@ def make_forecast_data(series: TimeSeries, task: Forecasting) -> Data:
     windows.check_length(bounds, task.window, task.horizon)
     scaling = Scaling.fit(task.transform, series.values[: bounds.valid])
     check_magnitude(scaling, series.values, series.columns, bounds.valid)
-    washout = task.window // 2 if task.washout is None else task.washout
-    training = bounds.training_origins(task.window, task.horizon, task.stride or task.window - washout)
+    washout = task.washout_steps
+    training = bounds.training_origins(task.window, task.horizon, task.rows_between)
     problem = _problem(series, task, bounds, scaling, windows.loss_origins(training, task.window, washout))
     chart = _chart(series, task, bounds, scaling, problem)
 
@@ -126,9 +139,22 @@ def make_forecast_data(series: TimeSeries, task: Forecasting) -> Data:
         valid=cut(problem.valid, task.window - 1),
         test=cut(problem.test, task.window - 1),
         baselines=baselines(problem, chart),
-        labels=tuple(_label(name, ahead, series) for name in series.targets for ahead in range(1, task.horizon + 1)),
-        note=_note(series, bounds),
+        labels=forecast_labels(series.targets, task.horizon, series.step, series.step_count, series.unit),
+        note=f"{_note(series, bounds)} {_describe_unread(series)}".strip(),
         chart=chart,
+        warning=_describe_unread(series),
+    )
+
+
+def _describe_unread(series: TimeSeries) -> str:
+    """What to know where `inputs` leave out a target; empty: they don't."""
+    unread = [name for name in series.targets if name not in series.inputs]
+    if not unread:
+        return ""
+    names, read = (" and ".join(repr(name) for name in group) for group in (unread, series.inputs))
+    return (
+        f"The past of {names} is not an input, for the networks and the baseline autoregression alike; they read "
+        f"{read} only: name the targets among the inputs, too, or ask with kind: forecast."
     )
 
 
@@ -171,10 +197,21 @@ def _chart(
     )
 
 
-def _label(target: str, ahead: int, series: TimeSeries) -> str:
-    unit = f" ({series.unit})" if series.unit else ""
-    amount = ahead * series.step_count
-    return f"{target}, {amount} {series.step}{'s' * (amount > 1)} ahead{unit}"
+def forecast_labels(
+    targets: tuple[str, ...], horizon: int, step: str, step_count: int, unit: str = ""
+) -> tuple[str, ...]:
+    """Names of the O outputs.
+
+    Args:
+        targets: the columns.
+        horizon: rows that a forecast predicts.
+        step: the unit of the time between two rows.
+        step_count: how many of them it is.
+        unit: that of the targets, if it is known.
+    """
+    end = f" ({unit})" if unit else ""
+    amounts = [ahead * step_count for ahead in range(1, horizon + 1)]
+    return tuple(f"{name}, {amount} {step}{'s' * (amount > 1)} ahead{end}" for name in targets for amount in amounts)
 
 
 def _note(series: TimeSeries, bounds: windows.SplitOrigins) -> str:

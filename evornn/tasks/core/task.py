@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Mask, Series
+from evornn.data.preparation import Preparation
 from evornn.data.scaling import Doubles, Transform, inverse
 from evornn.errors import EvornnError, short_repr
 from evornn.plant import Plant
@@ -42,6 +43,12 @@ class Sequences:
     def take(self, rows: Batch) -> Sequences:
         """Some of the sequences."""
         return Sequences(self.inputs[rows], self.targets[rows], self.mask[rows])
+
+    def last_steps(self, values: NDArray[Any]) -> NDArray[Any]:
+        """[B, T, …] → [B, …] at each sequence's last step that counts."""
+        steps = self.mask.shape[1] - 1 - self.mask[:, ::-1].argmax(axis=1)
+        last: NDArray[Any] = values[np.arange(len(values)), steps]
+        return last
 
 
 EpisodeLengths: TypeAlias = NDArray[np.int64]  # [P, E] control steps
@@ -106,6 +113,7 @@ class Score:
     compute: Callable[[Any, Any], float]  # outputs [B, T, O], or the episodes of one genome, and the split
     threshold: float | None = None  # the least score that counts as solved; None: the paper has no such threshold
     losses: tuple[str, ...] = ()  # those under which outputs are what `compute` expects, say logits; empty: all
+    best: float = 0.0  # what a perfect answer scores where there is no threshold: errors 0, accuracies 1
 
     def judge(self, outputs: Any, split: Any) -> float:
         """What `compute` returns, which may be code of a user's. Raises EvornnError if it is no number."""
@@ -134,6 +142,8 @@ class Data:
     note: str = ""  # source, licence, split: shown in the report
     chart: Chart | None = None
     score: Score | None = None
+    preparation: Preparation | None = None
+    warning: str = ""  # what makes results easy to misread; shown with every comparison
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:
@@ -148,7 +158,16 @@ class Data:
     @property
     def evaluation(self) -> EvaluationData:
         """What judges results, without the data that networks are trained on."""
-        return EvaluationData(self.sizes, self.loss, self.baselines, self.labels, self.note, self.chart, self.test)
+        return EvaluationData(
+            self.sizes,
+            self.loss,
+            self.baselines,
+            self.labels,
+            self.note,
+            self.chart,
+            self.test,
+            warning=self.warning,
+        )
 
 
 @dataclass(frozen=True)
@@ -162,6 +181,7 @@ class EvaluationData:
     note: str = ""
     chart: Chart | None = None
     test: Split | None = None  # None: not kept
+    warning: str = ""
 
     def keepable(self) -> EvaluationData:
         """What a store keeps: numbers, and the arrays of sequences unless they take more than MAX_KEPT_BYTES."""
@@ -184,18 +204,20 @@ class Chart:
     small signal may lie on a large level.
 
     The network's prediction at the last step of test sequence b, output o, becomes a value in original units by the
-    inverse transform of `offset[b, o] + scale[o] * prediction`.
+    inverse transform of `offset[b, o] + scale[o] * prediction`. Of several series, the test sequences of the first come
+    first.
     """
 
     times: list[str]  # [B] ISO dates or step numbers of the first forecast step of each test sequence
     truth: Doubles  # [B, O]
     offset: Doubles  # [B, O]
-    scale: Doubles  # [O]
+    scale: Doubles  # [O], or [B, O] where each series has its own
     unit: str = ""
     history: Doubles = field(default_factory=lambda: np.zeros(0))  # first target, all before the test split
     transform: Transform = "none"  # the transform that precedes standardising, a name in data/scaling.py
     targets: tuple[str, ...] = ("target",)  # G names; O = G × horizon
     naive_errors: Doubles = field(default_factory=lambda: np.zeros(0))  # [G] see `forecast_errors`; empty: unknown
+    series: tuple[tuple[str, int], ...] = ()  # name and number of test sequences of each series; empty: there is one
 
     def errors(self, values: Doubles) -> dict[str, ForecastErrors]:
         """Target → errors of forecasts [B, O] in original units."""

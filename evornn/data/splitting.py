@@ -1,0 +1,76 @@
+"""Groups in training, validation and test: by fractions, by folds, or as a column says. A group is in one part only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.arrays import Streams
+from evornn.data.ordered_groups import Group, text_of
+from evornn.data.table import Table
+
+PARTS = ("train", "valid", "test")
+Parts: TypeAlias = NDArray[np.int64]  # [G] 0, 1, 2: the part of each group
+Strata: TypeAlias = Sequence[int]  # [G] the class of each group; the same for all: it does not matter
+
+
+def split_by_fractions(strata: Strata, fractions: Sequence[float], seed: int) -> Parts:
+    """Every part has its fraction of the groups, to one, and nearly that of every class. The first group of a class is
+    for training, so that no class is missing there; no part is empty if there are groups enough.
+
+    Args:
+        strata: the class of each group.
+        fractions: of training, validation and test; they sum to 1.
+        seed: of the order of the groups.
+    """
+    parts, counts, before, movable = np.zeros(len(strata), np.int64), np.zeros(3), -1, list[int]()
+    for number, group in enumerate(_class_order(strata, seed), start=1):
+        due = number * np.asarray(fractions) - counts
+        parts[group] = 0 if strata[group] != before else int(due.argmax())
+        counts[parts[group]] += 1
+        movable += [group] if parts[group] == 0 and strata[group] == before else []
+        before = strata[group]
+    for part in (1, 2):
+        if not counts[part] and movable:
+            parts[movable.pop()] = part
+    return parts
+
+
+def split_by_folds(strata: Strata, folds: int, fold: int, seed: int) -> Parts:
+    """One fold is the test, the next one validation, the others training. Over all folds, every group is once in the
+    test.
+
+    Args:
+        strata: the class of each group; every fold has nearly the same share of each.
+        folds: how many.
+        fold: the number of the test's, from 0.
+        seed: of the order of the groups.
+    """
+    numbers = np.zeros(len(strata), np.int64)
+    numbers[_class_order(strata, seed)] = np.arange(len(strata)) % folds
+    return np.where(numbers == fold, 2, np.where(numbers == (fold + 1) % folds, 1, 0))
+
+
+def given_split(table: Table, name: str, groups: Sequence[Group]) -> Parts:
+    """The parts that a column names, with the same word in all rows of a group. Raises EvornnError for other words."""
+    column, parts = table.column(name), []
+    for group in groups:
+        words = [text_of(column, int(row)) if not column.missing[row] else "" for row in group.rows]
+        for row, word in zip(group.rows, words, strict=True):
+            if word not in PARTS:
+                raise table.cell_error(name, int(row), f"{word!r} is no part: write train, valid or test")
+            if word != words[0]:
+                raise table.cell_error(
+                    name, int(row), f"{word!r}, but {group.name!r} begins in {words[0]!r}: a group is in one part only"
+                )
+        parts.append(PARTS.index(words[0]))
+    return np.array(parts, np.int64)
+
+
+def _class_order(strata: Strata, seed: int) -> list[int]:
+    """The groups, class by class, in random order within each."""
+    shuffled = Streams(seed, "split").at(0).permutation(len(strata))
+    return sorted((int(group) for group in shuffled), key=lambda group: strata[group])

@@ -1,0 +1,269 @@
+"""Several series of one table, each cut in time: rows of one series after those of another, windows within each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from evornn.arrays import Mask
+from evornn.data.dates import Dates
+from evornn.data.features import encode, fit_scaling, scale_column
+from evornn.data.frequency import JITTER, Frequency, UnevenDates, infer_frequency
+from evornn.data.ordered_groups import Group
+from evornn.data.preparation import Answer, Feature
+from evornn.data.scaling import Doubles
+from evornn.data.table import Table
+from evornn.errors import EvornnError
+from evornn.tasks.core import windows
+from evornn.tasks.core.baselines import ForecastProblem, baselines
+from evornn.tasks.core.forecast_errors import persistence_mae
+from evornn.tasks.core.series import ForecastSettings
+from evornn.tasks.core.task import Baseline, Chart, Sequences
+from evornn.tasks.core.windows import Rows, SplitOrigins
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The series of a table, and where the parts of each begin."""
+
+    table: Table
+    groups: list[Group]
+    bounds: list[SplitOrigins]  # of each group, in its own rows
+    times: list[str]  # [N] of the table's rows
+    frequency: Frequency
+
+    @property
+    def order(self) -> Rows:
+        """[N] the table's rows, group after group: the order of all that follows."""
+        return np.concatenate([group.rows for group in self.groups])
+
+    @property
+    def starts(self) -> list[int]:
+        """Where each group begins in that order."""
+        return [0, *np.cumsum([len(group) for group in self.groups])[:-1].tolist()]
+
+    @property
+    def training(self) -> Mask:
+        """[N] the table's rows for training."""
+        rows = np.zeros(len(self.table), np.bool_)
+        for group, bounds in zip(self.groups, self.bounds, strict=True):
+            rows[group.rows[: bounds.valid]] = True
+        return rows
+
+    def origins(self, choose: Callable[[SplitOrigins], Rows]) -> Rows:
+        """Those of all groups, in the common order."""
+        places = zip(self.starts, self.bounds, strict=True)
+        return np.concatenate([start + choose(bounds) for start, bounds in places])
+
+    def group_of(self, origins: Rows) -> Rows:
+        """The number of the group that each origin is in."""
+        return np.searchsorted(self.starts, origins, side="right") - 1
+
+    def scales(self, name: str, transform: Any) -> tuple[tuple[str, float, float], ...]:
+        """Each group's own mean and standard deviation of a column."""
+        column, training, scales = self.table.column(name), self.training, []
+        for group in self.groups:
+            mine = np.zeros(len(training), np.bool_)
+            mine[group.rows] = training[group.rows]
+            if not (mine & ~column.missing).any():
+                raise EvornnError(
+                    f"{self.table.source}: column {name!r} has no value in the training rows of series {group.name!r}: "
+                    "leave the series out, or scale by column"
+                )
+            scaling = fit_scaling(self.table, column, mine, transform)
+            scales.append((group.name, float(scaling.mean[0]), float(scaling.std[0])))
+        return tuple(scales)
+
+
+def make_panel(table: Table, groups: list[Group], time: str | None, task: ForecastSettings) -> Panel:
+    """Raises EvornnError for rows that are not evenly spaced, and for a series that is too short.
+
+    Args:
+        table: its rows.
+        groups: the series.
+        time: the column of times; None: rows are in order.
+        task: how they are split.
+    """
+    column = None if time is None else table.column(time)
+    has_dates = column is not None and column.kind == "time"
+    times = _row_numbers(groups, len(table))
+    frequency = Frequency("row")
+    if column is not None and has_dates:
+        times = Dates(column.values, column.offsets).isoformat()
+        frequency = _common_frequency(table, groups, column.values, column.offsets, str(time))
+    elif column is not None:
+        _check_even_numbers(table, groups, column.values, column.name)
+    bounds = [_bounds(table, group, [times[row] for row in group.rows], has_dates, task) for group in groups]
+    return Panel(table, groups, bounds, times, frequency)
+
+
+def _row_numbers(groups: Sequence[Group], rows: int) -> list[str]:
+    numbers = np.zeros(rows, np.int64)
+    for group in groups:
+        numbers[group.rows] = np.arange(1, len(group) + 1)
+    return [str(number) for number in numbers]
+
+
+def _common_frequency(table: Table, groups: Sequence[Group], local: Any, offsets: Any, time: str) -> Frequency:
+    frequencies: dict[Frequency, str] = {}
+    for group in groups:
+        dates = Dates(local[group.rows], None if offsets is None else offsets[group.rows])
+        try:
+            frequencies.setdefault(infer_frequency(dates), group.name)
+        except UnevenDates as error:
+            raise table.cell_error(time, int(group.rows[error.row]), str(error)) from None
+    if len(frequencies) > 1:
+        one, other = list(frequencies)[:2]
+        raise EvornnError(
+            f"{table.source}: rows of {frequencies[one]!r} are {one.count} {one.unit} apart, those of "
+            f"{frequencies[other]!r} {other.count} {other.unit}: space all series alike"
+        )
+    return next(iter(frequencies))
+
+
+def _check_even_numbers(table: Table, groups: Sequence[Group], values: Doubles, time: str) -> None:
+    for group in (group for group in groups if len(group) > 1):
+        steps = np.diff(values[group.rows])
+        uneven = np.flatnonzero(np.abs(steps - np.median(steps)) > JITTER * np.abs(np.median(steps)))
+        if len(uneven):
+            raise table.cell_error(
+                time, int(group.rows[uneven[0] + 1]), f"{steps[uneven[0]]:.4g} after the row before, elsewhere "
+                f"{np.median(steps):.4g}: fill in the missing rows, or leave time out to count rows",
+            )  # fmt: skip
+
+
+def _bounds(table: Table, group: Group, times: list[str], has_dates: bool, task: ForecastSettings) -> SplitOrigins:
+    bounds = windows.split_origins(task.split, times, has_dates)
+    try:
+        windows.check_length(bounds, task.window, task.horizon)
+    except EvornnError as error:
+        raise EvornnError(f"{table.source}, series {group.name!r}: {error}, or leave this series out") from None
+    return bounds
+
+
+def make_problem(
+    panel: Panel, features: Sequence[Feature], answers: Sequence[Answer], season: int | None, task: ForecastSettings
+) -> tuple[ForecastProblem, Rows]:
+    """What the baselines see, and the origins [B] of training windows. Forecasts of missing values are left out.
+
+    Args:
+        panel: the series.
+        features: what a network reads.
+        answers: what it predicts.
+        season: in rows; None: there is none.
+        task: window, horizon and so on.
+    """
+    table, order = panel.table, panel.order
+    values = np.stack([scale_column(table.column(one.column), one, panel.groups)[order] for one in answers], axis=1)
+    known = np.isfinite(values)
+    levels = _carry(values, panel)
+    base = np.repeat(levels, task.horizon, axis=1) * task.difference
+    targets = windows.future(values, task.horizon) - base
+    usable = np.asarray(np.isfinite(targets).all(axis=1))
+    training = panel.origins(lambda one: one.training_origins(task.window, task.horizon, task.rows_between))
+    counting = windows.loss_origins(training, task.window, task.washout_steps)
+    counting = counting[counting - panel_starts(panel)[counting] >= task.window - 1]
+    judged = [
+        panel.origins(lambda one, part=part: one.evaluation_origins(part, task.window, task.horizon))  # type: ignore[misc]
+        for part in ("valid", "test")
+    ]
+    valid, test = (rows[usable[rows]] for rows in judged)
+    for name, rows in (("training", counting[usable[counting]]), ("validation", valid), ("test", test)):
+        if not len(rows):
+            raise EvornnError(f"{table.source}: every forecast of {name} has a missing value: fill some in")
+    problem = ForecastProblem(
+        inputs=encode(table, features, panel.groups)[order],
+        levels=np.where(np.isfinite(levels), levels, 0.0) if not known.all() else levels,
+        targets=targets,
+        base=base,
+        window=task.window,
+        horizon=task.horizon,
+        season=season,
+        training=counting[usable[counting]],
+        valid=valid,
+        test=test,
+        starts=panel_starts(panel),
+    )
+    return problem, training
+
+
+def panel_starts(panel: Panel) -> Rows:
+    """[N] the first row of each row's series."""
+    return np.repeat(panel.starts, [len(group) for group in panel.groups])
+
+
+def _carry(values: Doubles, panel: Panel) -> Doubles:
+    """[N, G] with what is missing replaced by the last known value of its series; NaN where there is none."""
+    rows = np.where(np.isfinite(values), np.arange(len(values))[:, None], panel_starts(panel)[:, None])
+    return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
+
+
+def cut_windows(problem: ForecastProblem, origins: Rows, washout: int) -> Sequences:
+    """Windows that end at the origins; steps whose targets are missing don't count.
+
+    Args:
+        problem: the series.
+        origins: [B] the last row of each window.
+        washout: steps at the beginning that don't count.
+    """
+    split = windows.sequences(problem.inputs, problem.targets, origins, problem.window, washout)
+    known = np.asarray(np.isfinite(split.targets).all(axis=2))
+    if known.all():
+        return split
+    split = replace(split, mask=split.mask & known, targets=np.where(known[..., None], split.targets, np.float32(0)))
+    return split.take(np.flatnonzero(split.mask.any(axis=1)))
+
+
+def make_chart(panel: Panel, problem: ForecastProblem, answers: Sequence[Answer]) -> tuple[Chart, tuple[Baseline, ...]]:
+    """Forecasts and truth in original units, and the baselines judged in them.
+
+    Args:
+        panel: the series.
+        problem: the forecasts.
+        answers: what is predicted; all have the same transform.
+    """
+    order, test, horizon = panel.order, problem.test, problem.horizon
+    values = np.stack([panel.table.column(one.column).values[order] for one in answers], axis=1)
+    mean, std = (np.stack([_of_groups(panel, one, which)[test] for one in answers], axis=1) for which in (0, 1))
+    mean, std = np.repeat(mean, horizon, axis=1), np.repeat(std, horizon, axis=1)
+    numbers = panel.group_of(test)
+    first = panel.starts[numbers[0]]
+    chart = Chart(
+        times=[panel.times[order[row + 1]] for row in test],
+        truth=windows.future(values, horizon)[test],
+        offset=mean + std * problem.base[test],
+        scale=std if any(one.scales for one in answers) else std[0],
+        history=values[first : test[0] + 1, 0],
+        transform=answers[0].transform,
+        targets=tuple(one.column for one in answers),
+        naive_errors=_naive_errors(panel, values),
+        series=_series(panel, numbers),
+    )
+    return chart, baselines(problem, chart)
+
+
+def _series(panel: Panel, numbers: Rows) -> tuple[tuple[str, int], ...]:
+    if len(panel.groups) == 1:
+        return ()
+    return tuple((panel.groups[k].name, int((numbers == k).sum())) for k in np.unique(numbers))
+
+
+def _of_groups(panel: Panel, answer: Answer, which: int) -> Doubles:
+    """[N] the mean (0) or the standard deviation (1) by which each row is scaled."""
+    own = {scale[0]: (scale[1], scale[2]) for scale in answer.scales}
+    scales = [own.get(group.name, (answer.mean, answer.std))[which] for group in panel.groups]
+    return np.repeat(scales, [len(group) for group in panel.groups])
+
+
+def _naive_errors(panel: Panel, values: Doubles) -> Doubles:
+    """[G] the MAE of persistence one row ahead, over the training rows of all series."""
+    steps = []
+    for start, bounds in zip(panel.starts, panel.bounds, strict=True):
+        rows = values[start : start + bounds.valid]
+        steps.append(np.abs(np.diff(rows, axis=0)))
+    if len(steps) == 1 and np.isfinite(steps[0]).all():
+        return persistence_mae(values[: panel.bounds[0].valid])
+    return np.asarray(np.nanmean(np.concatenate(steps), axis=0), np.float64)

@@ -1,0 +1,159 @@
+"""Forecast one or many series of one's own: loads, sales, sensors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator
+
+from evornn.data.features import ahead, calendar_features, fit_features, fit_scaling
+from evornn.data.filling import fill_missing
+from evornn.data.options import ReadOptions
+from evornn.data.ordered_groups import list_groups
+from evornn.data.preparation import Answer, CalendarPart, Feature, Preparation
+from evornn.data.reading import read as read_table
+from evornn.data.table import Table
+from evornn.errors import EvornnError
+from evornn.settings import settings
+from evornn.tasks.core.column_names import Names, SomeNames
+from evornn.tasks.core.own_data import describe_features
+from evornn.tasks.core.panel import Panel, cut_windows, make_chart, make_panel, make_problem
+from evornn.tasks.core.series import ForecastSettings, forecast_labels
+from evornn.tasks.core.task import Data
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _check_distinct(parts: tuple[CalendarPart, ...]) -> tuple[CalendarPart, ...]:
+    if len(set(parts)) < len(parts):
+        raise ValueError("name each part of the calendar once")
+    return parts
+
+
+CalendarParts: TypeAlias = Annotated[
+    tuple[CalendarPart, ...], BeforeValidator(_as_tuple), AfterValidator(_check_distinct)
+]
+
+
+@settings
+class Forecast(ForecastSettings):
+    """Predict columns of a file of your own, of one series or of many. The targets' own past is always an input. Each
+    series is cut in time: fractions are those of its rows, dates are the same for all. No window crosses from one
+    series to another."""
+
+    path: str
+    targets: Names
+    group: str | None = None  # the column whose values tell series apart; None: one series
+    time: str | None = None  # the column of dates, times or numbers; None: rows are in order
+    covariates: SomeNames = ()  # further columns whose past is known
+    known_ahead: SomeNames = ()  # columns whose values at the steps to be predicted are known, too
+    calendar: CalendarParts = ()  # of a row's time, as sine and cosine
+    static: SomeNames = ()  # columns that are the same in all rows of a series
+    scale: Literal["column", "group"] = "column"  # group: each series by its own training rows
+    missing: Literal["refuse", "mask", "forward_fill"] = "refuse"  # what to do where a value is missing
+    read: ReadOptions = ReadOptions()  # how to read the file; what is left out is found out
+
+    def data(self) -> Data:
+        """O = targets × horizon. Raises EvornnError that names file, column and line, and says what to do."""
+        table = self._check_columns(read_table(Path(self.path), self.read))
+        groups = list_groups(table, self.group, self.time)
+        columns = [*self.targets, *self.covariates, *self.known_ahead, *self.static]
+        panel = make_panel(fill_missing(table, columns, self.missing, groups), groups, self.time, self)
+        features, answers = self._features(panel), self._answers(panel)
+        problem, training = make_problem(panel, features, answers, self.season or panel.frequency.season, self)
+        chart, floors = make_chart(panel, problem, answers)
+        return Data(
+            train=cut_windows(problem, training, self.washout_steps),
+            valid=cut_windows(problem, problem.valid, self.window - 1),
+            test=cut_windows(problem, problem.test, self.window - 1),
+            baselines=floors,
+            labels=forecast_labels(self.targets, self.horizon, panel.frequency.unit, panel.frequency.count),
+            note=self._note(panel, features),
+            chart=chart,
+            preparation=Preparation(
+                "forecast", features, answers, self.group, self.time, self.window, missing=self.missing
+            ),
+        )
+
+    def _check_columns(self, table: Table) -> Table:
+        """Raises EvornnError for a column that is not there, has a role too many or is no number."""
+        roles: dict[str, str] = {}
+        for role in ("targets", "covariates", "known_ahead", "static", "group", "time"):
+            value = getattr(self, role)
+            for name in (value,) if isinstance(value, str) else value or ():
+                table.column(name)
+                if name in roles:
+                    first = "targets, whose past is always an input" if roles[name] == "targets" else roles[name]
+                    raise EvornnError(
+                        f"{table.source}: column {name!r} is among {first}, and in {role}: leave it out of {role}"
+                    )
+                roles[name] = role
+        for name in self.targets:
+            if table.column(name).kind not in ("number", "boolean"):
+                raise EvornnError(
+                    f"{table.source}: column {name!r} holds no numbers, and can't be forecast: name another column"
+                )
+        return table
+
+    def _features(self, panel: Panel) -> tuple[Feature, ...]:
+        """The targets' past first."""
+        known = [self._fit(panel, name) for name in self.known_ahead]
+        return (
+            *(one for name in (*self.targets, *self.covariates) for one in self._fit(panel, name)),
+            *(one for features in known for rows in range(self.horizon + 1) for one in ahead(features, rows)),
+            *calendar_features(panel.table, self.time, self.calendar),
+            *(one for name in self.static for one in self._fit_static(panel, name)),
+        )
+
+    def _fit(self, panel: Panel, name: str) -> tuple[Feature, ...]:
+        features = fit_features(panel.table, [name], panel.training, self.transform, self.missing == "mask")
+        if not self._has_scales(panel.table, name):
+            return features
+        scales = panel.scales(name, self.transform)
+        return tuple(replace(one, scales=() if one.derived else scales) for one in features)
+
+    def _has_scales(self, table: Table, name: str) -> bool:
+        return self.scale == "group" and table.column(name).kind == "number"
+
+    def _fit_static(self, panel: Panel, name: str) -> tuple[Feature, ...]:
+        column = panel.table.column(name)
+        for group in panel.groups:
+            values = column.values[group.rows]
+            other = np.flatnonzero(values != values[0])
+            if len(other) and not column.missing[group.rows].any():
+                raise panel.table.cell_error(
+                    name,
+                    int(group.rows[other[0]]),
+                    f"varies within series {group.name!r}: name it in covariates or known_ahead instead of static",
+                )
+        return fit_features(panel.table, [name], panel.training, "none", self.missing == "mask")
+
+    def _answers(self, panel: Panel) -> tuple[Answer, ...]:
+        answers = []
+        for name in self.targets:
+            scaling = fit_scaling(panel.table, panel.table.column(name), panel.training, self.transform)
+            scales = panel.scales(name, self.transform) if self._has_scales(panel.table, name) else ()
+            mean, std = float(scaling.mean[0]), float(scaling.std[0])
+            answers.append(
+                Answer(name, self.transform, mean, std, horizon=self.horizon, difference=self.difference, scales=scales)
+            )
+        return tuple(answers)
+
+    def _note(self, panel: Panel, features: tuple[Feature, ...]) -> str:
+        """Source, what the network sees, and where the parts begin."""
+        lengths = [len(group) for group in panel.groups]
+        rows = f"{min(lengths)}" if min(lengths) == max(lengths) else f"{min(lengths)} to {max(lengths)}"
+        one = panel.groups[0]
+        bounds = panel.bounds[0]
+        begins = [panel.times[one.rows[row]] for row in (0, bounds.valid, bounds.test, -1)]
+        series = f"{len(lengths)} series of {rows} rows" if self.group else f"{rows} rows"
+        which = f", in {one.name!r}" if self.group else ""
+        return (
+            f"From {panel.table.source}: {series}. Training from {begins[0]}, validation from {begins[1]}, test from "
+            f"{begins[2]} to {begins[3]}{which}. The network reads {self.window} rows of {describe_features(features)}."
+        )

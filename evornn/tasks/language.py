@@ -1,0 +1,210 @@
+"""The next character, word or byte of a text of one's own."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+import numpy as np
+from annotated_types import Ge
+from pydantic import ValidationInfo, field_validator
+
+from evornn.arrays import Series
+from evornn.data.preparation import Answer, Feature, Preparation, Question
+from evornn.errors import EvornnError
+from evornn.settings import settings
+from evornn.tasks.core.chance import chance
+from evornn.tasks.core.ngrams import Symbols, ngram_losses
+from evornn.tasks.core.own_data import Fractions
+from evornn.tasks.core.task import Baseline, Data, Score, Sequences, Task
+
+Unit: TypeAlias = Literal["characters", "words", "bytes"]
+UNKNOWN = "<unknown>"
+SINGULAR = {"characters": "character", "words": "word", "bytes": "byte"}
+MIN_COUNTS = {"characters": 1, "words": 2, "bytes": 1}
+ORDERS = {"characters": 4, "words": 3, "bytes": 4}
+MAX_NUMBERS = 2**29  # of one-hot inputs and targets: 2 GiB
+PORTION = 2**22  # logits that a score takes at a time
+WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+
+
+@settings
+class Language(Task):
+    """Predict the next symbol of a text file: its first part is for training, its last one is the test. Symbols are
+    one-hot; the vocabulary is that of the training part, and everything else is unknown. Each part is cut into windows
+    that overlap by `washout` steps, so that every symbol counts once, after at least that many others."""
+
+    path: str
+    unit: Unit = "characters"  # words are runs of letters and digits, and single other signs; spaces are left out
+    encoding: str = "utf-8"
+    lower: bool = False  # whether capital letters become small ones
+    vocabulary: Annotated[int, Ge(2)] = 500  # at most so many symbols, the most frequent ones, and unknown
+    min_count: Annotated[int, Ge(1)] | None = None  # symbols that are rarer are unknown; None: words need 2
+    length: Annotated[int, Ge(2)] = 100  # steps of a window
+    washout: Annotated[int, Ge(0)] | None = None  # None: a tenth of the length
+    split: Fractions = (0.8, 0.1, 0.1)  # of the symbols: train, validation, test
+    score: Literal["bits", "perplexity"] = "bits"  # bits: per character, word or byte
+
+    causal: ClassVar[bool] = True
+    question: ClassVar[Question] = "language"
+    loss: ClassVar[str] = "cross_entropy"
+
+    @field_validator("washout")
+    @classmethod
+    def _washout_below_length(cls, washout: int | None, info: ValidationInfo) -> int | None:
+        if washout is not None and washout >= info.data.get("length", washout + 1):
+            raise ValueError("leaves no step of a window to count: set it below length")
+        return washout
+
+    def data(self) -> Data:
+        """I = O = the size of the vocabulary. Raises EvornnError that names the file and says what to do."""
+        symbols = read_symbols(Path(self.path), self.unit, self.encoding, self.lower)
+        ends = [round(share * len(symbols)) for share in np.cumsum(self.split)[:2]]
+        names = make_vocabulary(symbols[: ends[0]], self.vocabulary, self.min_count or MIN_COUNTS[self.unit])
+        text = encode_text(symbols, names)
+        self._check_size(len(text), len(names), ends)
+        parts = [self._cut(part, len(names)) for part in np.split(text, ends)]
+        train, valid, test = parts
+        floors = self._ngrams(text, len(names), ends)
+        one = SINGULAR[self.unit]
+        return Data(
+            train,
+            valid,
+            test,
+            loss=self.loss,
+            baselines=(chance(self.loss, train, valid, test), *floors),
+            labels=tuple(f"{name!r} is next, logit" for name in names),
+            note=self._note(names, text, ends, floors),
+            score=text_score(self.score, one),
+            preparation=Preparation(
+                self.question,
+                (Feature(one, categories=names),),
+                (Answer(one, categories=names),),
+                loss=self.loss,
+            ),
+        )
+
+    @property
+    def washout_steps(self) -> int:
+        """First steps of all windows but the first one of a part, which don't count."""
+        return self.length // 10 if self.washout is None else self.washout
+
+    def _cut(self, text: Symbols, size: int) -> Sequences:
+        """Windows of one part of the text."""
+        washout, last = self.washout_steps, len(text) - 1  # targets are 1 … last
+        begins = range(0, max(last - washout, 1), self.length - washout)
+        inputs = np.zeros((len(begins), self.length, size), np.float32)
+        targets, mask = np.zeros_like(inputs), np.zeros(inputs.shape[:2], np.bool_)
+        for row, begin in enumerate(begins):
+            window = text[begin : begin + self.length + 1]
+            steps = np.arange(len(window) - 1)
+            counted = steps[(washout if row else 0) :]
+            inputs[row, steps, window[:-1]] = 1.0
+            targets[row, counted, window[counted + 1]] = 1.0
+            mask[row, counted] = True
+        return Sequences(inputs, targets, mask)
+
+    def _ngrams(self, text: Symbols, size: int, ends: Sequence[int]) -> tuple[Baseline, ...]:
+        """Bigrams and longer ones, on the symbols that count: all but the first of each part."""
+        order = ORDERS[self.unit]
+        while size**order >= 2**62:  # codes of contexts are 64-bit numbers
+            order -= 1
+        losses = ngram_losses(text, size, ends, order)
+        judged = [[float(part[1:].mean()) for part in np.split(loss, ends)[1:]] for loss in losses]
+        names = ["unigram", "bigram", *(f"{n}-gram" for n in range(3, order + 1))]
+        return tuple(Baseline(name, valid, test) for name, (valid, test) in list(zip(names, judged, strict=True))[1:])
+
+    def _check_size(self, count: int, size: int, ends: Sequence[int]) -> None:
+        parts = ("train", ends[0]), ("valid", ends[1] - ends[0]), ("test", count - ends[1])
+        for name, symbols in parts:
+            if symbols < 2:
+                raise EvornnError(
+                    f"{Path(self.path).name}: {symbols} {self.unit} are left for {name}: give a longer text, or "
+                    "change the split"
+                )
+        numbers = 2 * count * size * self.length // (self.length - self.washout_steps)
+        if numbers > MAX_NUMBERS:
+            raise EvornnError(
+                f"{Path(self.path).name}: {count:,} {self.unit} one-hot in {size:,} take "
+                f"{4 * numbers / 2**30:.1f} GiB: lower vocabulary, or give a shorter text"
+            )
+
+    def _note(self, names: Sequence[str], text: Symbols, ends: Sequence[int], floors: Sequence[Baseline]) -> str:
+        sizes = " / ".join(f"{len(part):,}" for part in np.split(text, ends))
+        unknown = float((text[ends[1] :] == 0).mean())
+        best = floors[-1]
+        one = SINGULAR[self.unit]
+        return (
+            f"From {Path(self.path).name}: {sizes} {self.unit} for training, validation and test, in this order. The "
+            f"network reads the current {one} and predicts the next one, of {len(names):,} ({names[0]} among them: "
+            f"{100 * unknown:.2g} % of the test). On test, {best.name}: {best.test / np.log(2):.3f} bits per {one}. "
+            "The baseline mean is the unigram."
+        )
+
+
+def read_symbols(path: Path, unit: Unit, encoding: str = "utf-8", lower: bool = False) -> list[str]:
+    """The symbols of a file, in order. Raises EvornnError for one that can't be read.
+
+    Args:
+        path: a text file; for bytes, any file.
+        unit: what a symbol is.
+        encoding: a name that Python knows.
+        lower: whether capital letters become small ones.
+    """
+    try:
+        content = path.read_bytes()
+        if unit == "bytes":
+            return [str(byte) for byte in content]
+        text = content.decode(encoding).removeprefix("\ufeff").replace("\r\n", "\n")
+    except FileNotFoundError:
+        raise EvornnError(f"{path}: no such file in {Path.cwd()}: check the path") from None
+    except (OSError, ValueError, LookupError) as error:
+        raise EvornnError(f"{path}: can't be read as text ({error}): set encoding, or ask for unit: bytes") from None
+    text = text.lower() if lower else text
+    return WORD.findall(text) if unit == "words" else list(text)
+
+
+def make_vocabulary(training: Sequence[str], most: int, min_count: int) -> tuple[str, ...]:
+    """`UNKNOWN`, then the most frequent symbols of the training part, in order of the alphabet.
+
+    Args:
+        training: its symbols.
+        most: how many, besides `UNKNOWN`.
+        min_count: how often each must occur.
+    """
+    counts = sorted(Counter(training).items(), key=lambda pair: (-pair[1], pair[0]))
+    return (UNKNOWN, *sorted(name for name, count in counts[:most] if count >= min_count))
+
+
+def encode_text(symbols: Sequence[str], vocabulary: Sequence[str]) -> Symbols:
+    """[N] the place of each symbol in the vocabulary, 0 for one that is not there."""
+    places = {name: place for place, name in enumerate(vocabulary)}
+    return np.fromiter((places.get(symbol, 0) for symbol in symbols), np.int64, len(symbols))
+
+
+def text_score(name: Literal["bits", "perplexity"], unit: str) -> Score:
+    """Bits per symbol, or e to the mean cross-entropy.
+
+    Args:
+        name: which.
+        unit: what a symbol is called.
+    """
+
+    def compute(outputs: Series, split: Sequences) -> float:
+        counted = np.argwhere(split.mask)
+        size, total = max(1, PORTION // outputs.shape[2]), 0.0
+        for begin in range(0, len(counted), size):
+            rows, steps = counted[begin : begin + size].T
+            logits = outputs[rows, steps].astype(np.float64)
+            if not np.isfinite(logits).all():
+                return float("nan")
+            right = (logits * split.targets[rows, steps]).sum(axis=1)
+            total += float((np.logaddexp.reduce(logits, axis=1) - right).sum())
+        nats = total / len(counted)
+        return nats / float(np.log(2)) if name == "bits" else float(np.exp(min(nats, 700.0)))
+
+    label, best = (f"bits per {unit}", 0.0) if name == "bits" else ("perplexity", 1.0)
+    return Score(label, compute, losses=("cross_entropy",), best=best)

@@ -1,0 +1,139 @@
+"""Numbers for each sequence of one's own: the quality of a batch, the wear of a tool, the age of a speaker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import ValidationInfo, field_validator
+
+from evornn.data.features import fit_scaling, scale_column
+from evornn.data.preparation import Answer, Question
+from evornn.data.scaling import Transform
+from evornn.data.splitting import Parts
+from evornn.errors import EvornnError
+from evornn.settings import settings
+from evornn.tasks.core import linear
+from evornn.tasks.core.chance import best_constant, chance
+from evornn.tasks.core.column_names import Names
+from evornn.tasks.core.number_scores import NumberScore, number_score, unscale
+from evornn.tasks.core.own_data import OwnSequences, Recordings
+from evornn.tasks.core.task import Baseline, Chart, Data, Sequences
+
+
+@settings
+class Regress(OwnSequences):
+    """Predict columns of numbers that are the same in all rows of a group, from a file of your own. Targets are
+    standardised by the training sequences; scores and errors are in original units."""
+
+    group: str  # the column whose values tell sequences apart
+    targets: Names
+    target_transform: Transform = "none"  # before standardising
+    loss_steps: Literal["last", "every"] = "last"  # where the loss counts; the score is always that of the last step
+    score: NumberScore = "r2"
+
+    causal: ClassVar[bool] = False
+    question: ClassVar[Question] = "regress"
+
+    @field_validator("score")
+    @classmethod
+    def _units_are_not_mixed(cls, score: NumberScore, info: ValidationInfo) -> NumberScore:
+        if score != "r2" and len(info.data.get("targets", ())) > 1:
+            raise ValueError("would mix the units of several targets: set it to r2, or name one target")
+        return score
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        return self.targets
+
+    def data(self) -> Data:
+        """O targets. Raises EvornnError that names file, column and line, and says what to do."""
+        recordings = self.load()
+        _check_constant(recordings, self.targets)
+        parts = self.split_groups(recordings)
+        answers = self._answers(recordings, parts)
+        ready = self.prepare(recordings, parts, answers, "mse")
+        columns = [scale_column(recordings.table.column(one.column), one, ()) for one in answers]
+        counts = self.counted_rows(recordings)
+        train, valid, test = (ready.cut(ready.groups_of(part), np.stack(columns, axis=1), counts) for part in range(3))
+        chart = make_chart(answers, test, [group.name for group in ready.groups_of(2)])
+        return Data(
+            train,
+            valid,
+            test,
+            baselines=make_baselines(train, valid, test, chart),
+            labels=self.targets,
+            note=ready.describe(self),
+            chart=chart,
+            score=number_score(self.score, answers),
+            preparation=ready.preparation,
+        )
+
+    def _answers(self, recordings: Recordings, parts: Parts) -> tuple[Answer, ...]:
+        """Scaled by the training groups, each counting once."""
+        training = recordings.training_rows(parts) & recordings.last_rows
+        scalings = [
+            fit_scaling(recordings.table, recordings.table.column(name), training, self.target_transform)
+            for name in self.targets
+        ]
+        return tuple(
+            Answer(name, self.target_transform, float(scaling.mean[0]), float(scaling.std[0]))
+            for name, scaling in zip(self.targets, scalings, strict=True)
+        )
+
+
+def make_chart(answers: Sequence[Answer], test: Sequences, names: Sequence[str]) -> Chart:
+    """What the test sequences' numbers are, in original units.
+
+    Args:
+        answers: the columns.
+        test: the test split.
+        names: of its sequences.
+    """
+    truth = unscale(test.last_steps(test.targets), answers)
+    return Chart(
+        times=list(names),
+        truth=truth,
+        offset=np.broadcast_to([one.mean for one in answers], truth.shape).copy(),
+        scale=np.array([one.std for one in answers]),
+        transform=answers[0].transform,
+        targets=tuple(one.column for one in answers),
+    )
+
+
+def make_baselines(train: Sequences, valid: Sequences, test: Sequences, chart: Chart) -> tuple[Baseline, ...]:
+    """The mean, and linear regression on the means of the inputs."""
+    points = [linear.mean_points(split) for split in (train, valid, test)]
+    weights, loss = linear.fit_linear("mse", points[0], points[1])
+    constant = chance("mse", train, valid, test)
+    line = "linear regression on the means of the inputs", loss, linear.judge("mse", weights, points[2])
+    said = [
+        (constant.name, constant.valid, constant.test, np.broadcast_to(best_constant("mse", train), chart.truth.shape)),
+        (*line, linear.predict(weights, points[2].features)),
+    ]
+    floors = []
+    for name, valid_loss, test_loss, answers in said:
+        predictions = chart.inverse_transform(answers)
+        floors.append(Baseline(name, valid_loss, test_loss, predictions, chart.errors(predictions)))
+    return tuple(floors)
+
+
+def _check_constant(recordings: Recordings, targets: Sequence[str]) -> None:
+    """Raises EvornnError for a target that is no number, is missing, or varies within a group."""
+    table = recordings.table
+    for name in targets:
+        column = table.column(name)
+        if column.kind not in ("number", "boolean"):
+            raise EvornnError(f"{table.source}: column {name!r} holds no numbers: ask for classes, kind: classify")
+        if column.missing.any():
+            raise table.cell_error(name, int(column.missing.argmax()), "what is asked for is missing: fill it in")
+        for group in recordings.groups:
+            values = column.values[group.rows]
+            other = np.flatnonzero(values != values[0])
+            if len(other):
+                raise table.cell_error(
+                    name, int(group.rows[other[0]]),
+                    f"{values[other[0]]:g}, but group {group.name!r} begins with {values[0]:g}: give each group one "
+                    "number, or ask for a number per step, kind: label",
+                )  # fmt: skip
