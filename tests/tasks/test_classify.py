@@ -124,7 +124,6 @@ def test_oversampling_makes_classes_equal_and_loses_none(classes, seed):
         ),
         ([(k, "a", k, k) for k in range(9)], {}, r"column 'kind' has 1 class: give two or more"),
         ([(k, k / 2, k, k) for k in range(9)], {}, r"column 'kind' holds numbers, no classes: ask for numbers"),
-        ([(k, "ab"[k % 2], k, k) for k in range(4)], {}, r"no row is left for (valid|test): the file has 4 sequences"),
         (ROWS, {"time": "x", "group": "kind", "target": "y"}, r"column 'x': is there twice in its group"),
         (ROWS, {"group": "kind", "target": "kind"}, r"has one sequence only"),
         (
