@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.data.doubts import Doubt
+from evornn.data.growing import Growing
 from evornn.data.numbers import PATTERNS, Decimal, parse_numbers
 from evornn.data.options import MISSING, ReadOptions
 from evornn.data.scaling import Doubles
@@ -67,7 +68,7 @@ class NumberReader(ColumnReader):
     sentinels: tuple[float, ...] = ()  # numbers that stand for a missing value
     note: Doubt | None = None
     misfits: Misfits = field(default_factory=Misfits)
-    parts: list[Doubles] = field(default_factory=list)
+    values: Growing = field(default_factory=lambda: Growing(np.float64))
 
     def add(self, cells: Sequence[str | None], lines: Lines, source: str) -> None:
         is_missing = np.array([cell is None for cell in cells], bool)
@@ -83,14 +84,14 @@ class NumberReader(ColumnReader):
         """A block that is numbers already."""
         if self.sentinels:
             values = np.where(np.isin(values, self.sentinels), np.nan, values)
-        self.parts.append(values)
+        self.values.append(values)
 
     def column(self, name: str) -> Column:
-        return Column(name, "number", joined(self.parts, np.float64))
+        return Column(name, "number", self.values.take())
 
     def doubts(self, name: str) -> list[Doubt]:
         misfit = misfit_doubt(self.misfits, name, "number") if self.misfits.count else None
-        return [doubt for doubt in (self.note, misfit, _sentinel_doubt(name, self.parts)) if doubt]
+        return [doubt for doubt in (self.note, misfit, _sentinel_doubt(name, self.values.values())) if doubt]
 
 
 @dataclass
@@ -99,7 +100,7 @@ class CodeReader(ColumnReader):
 
     kind: ColumnKind | None = None  # None: find out
     codes: dict[str, int] = field(default_factory=dict)
-    parts: list[NDArray[Any]] = field(default_factory=list)
+    rows: Growing = field(default_factory=lambda: Growing(np.int32))
     note: Doubt | None = None
 
     def add(self, cells: Sequence[str | None], lines: Lines, source: str) -> None:
@@ -112,10 +113,10 @@ class CodeReader(ColumnReader):
         self._append(known[local])
 
     def _append(self, codes: Any) -> None:
-        self.parts.append(np.array(codes, np.int16 if len(self.codes) < 2**15 else np.int32))
+        self.rows.append(codes)
 
     def column(self, name: str) -> Column:
-        words, codes = list(self.codes), joined(self.parts, np.int64)
+        words, codes = list(self.codes), self.rows.take()
         kind = self.kind or self._kind(words, len(codes))
         if kind == "boolean":
             truths = np.array([TRUTH.get(word.lower(), np.nan) for word in words], np.float64)
@@ -154,17 +155,6 @@ def is_missing(options: ReadOptions, forced: ColumnKind | None) -> frozenset[str
     return usual | frozenset(options.missing)
 
 
-def joined(parts: list[Any], dtype: Any) -> NDArray[Any]:
-    """One array of all parts, which are freed one by one."""
-    whole = np.empty(sum(map(len, parts)), dtype)
-    end = len(whole)
-    while parts:
-        part = parts.pop()
-        whole[end - len(part) : end] = part
-        end -= len(part)
-    return whole
-
-
 def _pick(values: NDArray[Any], codes: NDArray[Any], missing: Any) -> NDArray[Any]:
     """`values[codes]`, and `missing` for −1."""
     return np.asarray(np.append(values, np.array([missing], values.dtype))[codes])
@@ -196,23 +186,23 @@ def misfit_doubt(misfits: Misfits, name: str, kind: ColumnKind) -> Doubt:
 _SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0, -999.9, -99.9, -200.0, 1e20)
 
 
-def _sentinel_doubt(name: str, parts: list[Doubles]) -> Doubt | None:
+def _sentinel_doubt(name: str, values: Doubles) -> Doubt | None:
     """A number such as −999 that is repeated and far away from all others."""
-    if not parts:
-        return None
-    low, high = _range(parts)
+    low, high = _range(values)
     for value in _SENTINELS:
         if value not in (low, high):
             continue
-        count = sum(int((part == value).sum()) for part in parts)
-        inner_low, inner_high = _range([part[part != value] for part in parts])
+        others = values[values != value]
+        inner_low, inner_high = _range(others)
         far = max(inner_high - inner_low, abs(inner_low), abs(inner_high))
+        count = len(values) - len(others)
         if count > 1 and np.isfinite(far) and min(abs(value - inner_low), abs(value - inner_high)) > 2 * far:
             question = f"column {name!r}: {value:g} stands there {count:,} times, far from all others: is it missing?"
             return Doubt(question, (("missing", f"{value:g}"),))
     return None
 
 
-def _range(parts: list[Doubles]) -> tuple[float, float]:
-    ends = [(np.nanmin(part), np.nanmax(part)) for part in parts if len(part) and not np.isnan(part).all()]
-    return (float(min(a for a, _ in ends)), float(max(b for _, b in ends))) if ends else (np.nan, np.nan)
+def _range(values: Doubles) -> tuple[float, float]:
+    """The smallest and the largest; NaN if there are none."""
+    low, high = np.fmin.reduce(values, initial=np.nan), np.fmax.reduce(values, initial=np.nan)
+    return float(low), float(high)

@@ -89,12 +89,11 @@ def blocks(file: IO[bytes], encoding: str, size: int = BLOCK) -> Iterator[bytes]
 def _utf8(file: IO[bytes], encoding: str, size: int) -> Iterator[bytes]:
     """Bytes in UTF-8 without a mark. Line breaks of old Macs become those of today."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    is_utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig", "ascii")
+    is_utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
     mac: bool | None = None
     first = True
     while piece := file.read(min(size, FIRST) if first else size):
-        text = decoder.decode(piece)
-        data = piece if is_utf8 else text.encode()
+        data = piece if is_utf8 else decoder.decode(piece).encode()
         if first and is_utf8:
             data = data.removeprefix(codecs.BOM_UTF8)
         elif first:

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from evornn.data.column_readers import CodeReader, Lines, NumberReader
 from evornn.data.dialect import Dialect
-from evornn.data.table_reader import TableReader
+from evornn.data.table_reader import TableReader, Undecided
 from evornn.data.time_reader import TimeReader
 
 _EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
 MAX_TIME = 40  # letters of a time
-_TRUTHS = (b"rue", b"RUE", b"alse", b"ALSE")  # of true and false, which pandas takes for 1 and 0
 
 
 def read_regular(block: bytes, dialect: Dialect, source: str, reader: TableReader, line: int) -> bool:
@@ -32,14 +31,18 @@ def read_regular(block: bytes, dialect: Dialect, source: str, reader: TableReade
         line: At which the block begins.
     """
     points = {column.decimal for column in reader.readers if isinstance(column, NumberReader)}
-    if len(dialect.separator.strip(" ")) != 1 or len(points) > 1 or not reader.lines:
+    if (
+        len(dialect.separator.strip(" ")) != 1
+        or len(points) > 1
+        or all(isinstance(one, Undecided) for one in reader.readers)
+    ):
         return False
     bounds = None if _has_header(block, dialect) else _cell_bounds(block, dialect)
     if bounds is None:
         return False
     times = {k: column.parse(_letters(block, bounds, k)) for k, column in _time_readers(reader)}
     frame = _parse(block, dialect, reader, [k for k in range(dialect.width) if times.get(k) is None])
-    if frame is None or len(frame) != len(bounds) or not _are_numbers(block, frame, reader):
+    if frame is None or len(frame) != len(bounds) or not _are_numbers(block, bounds, frame, reader):
         return False
     lines = np.arange(line, line + len(bounds))
     for k, column in enumerate(reader.readers):
@@ -120,30 +123,20 @@ def _letters(block: bytes, bounds: NDArray[np.int64], k: int) -> NDArray[np.uint
     return letters[:, 1:-1] if is_quoted else letters
 
 
-def _are_numbers(block: bytes, frame: Any, reader: TableReader) -> bool:
-    """Whether pandas took no word for a number: inf, or true for 1. All true and false must stand in other columns."""
-    has_truth = False
+def _are_numbers(block: bytes, bounds: NDArray[np.int64], frame: Any, reader: TableReader) -> bool:
+    """Whether pandas took no word for a number: inf, or true for 1."""
     for k, column in enumerate(reader.readers):
         if isinstance(column, NumberReader):
             values = frame[k].to_numpy()
-            if np.isinf(values).any():
+            if np.isinf(values).any() or _has_truth(block, bounds, k, np.flatnonzero((values == 0) | (values == 1))):
                 return False
-            has_truth = has_truth or bool(((values == 0) | (values == 1)).any())
-    return not has_truth or _count_truths(block) == _truths_of_words(frame, reader)
+    return True
 
 
-def _truths_of_words(frame: Any, reader: TableReader) -> int:
-    count = 0
-    for k, column in enumerate(reader.readers):
-        if isinstance(column, CodeReader):
-            words = frame[k].cat.categories
-            counts = np.bincount(frame[k].cat.codes.to_numpy() + 1, minlength=len(words) + 1)[1:]
-            count += sum(int(n) * _count_truths(str(word).encode()) for word, n in zip(words, counts, strict=True))
-    return count
-
-
-def _count_truths(text: bytes) -> int:
-    return sum(text.count(part) for part in _TRUTHS)
+def _has_truth(block: bytes, bounds: NDArray[np.int64], k: int, rows: NDArray[np.int64]) -> bool:
+    """Whether a cell of a column ends with the e of true or false, perhaps before a quote."""
+    codes, stops = np.frombuffer(block, np.uint8), bounds[rows, k + 1]
+    return bool(np.isin([codes[stops - 1], codes[stops - 2]], (ord("e"), ord("E"))).any())
 
 
 def _add_values(column: Any, values: Any, reader: TableReader, k: int, lines: Lines, source: str) -> None:

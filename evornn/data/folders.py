@@ -78,12 +78,11 @@ def _read_texts(folder: Path, files: Sequence[Path], options: ReadOptions) -> Co
     reader = TableReader(first.dialect.names, options)
     rows = list[int]()
     for text in texts:
-        before = sum(map(len, reader.lines))
+        before = len(reader.lines)
         read_rows(text, reader, _positions(text, first))
-        rows.append(sum(map(len, reader.lines)) - before)
-    lines = np.concatenate(reader.lines)
+        rows.append(len(reader.lines) - before)
     columns = _file_columns(folder, files, rows, first.dialect.names)
-    table = Table((*columns, *reader.columns()), folder.name, lines, is_folder=True)
+    table = Table((*columns, *reader.columns()), folder.name, reader.lines.take(), is_folder=True)
     return Contents(table, _once(reader.doubts), about_text(first))
 
 

@@ -35,7 +35,7 @@ def read_json(path: Path, options: ReadOptions) -> Contents:
         if len(rows) >= ROWS:
             _flush(reader, rows, path.name)
     _flush(reader, rows, path.name)
-    if not names or not reader.lines:
+    if not names or not len(reader.lines):
         raise EvornnError(f"{path}: has no objects: give one per line")
     return Contents(reader.table(path.name), tuple(reader.doubts), {"format": "JSON"}, has_lists)
 

@@ -16,6 +16,7 @@ from evornn.data.column_readers import (
     is_missing,
 )
 from evornn.data.doubts import Doubt
+from evornn.data.growing import Growing
 from evornn.data.numbers import Decimal, are_names, decimals, parse_numbers, punctuation
 from evornn.data.options import ReadOptions
 from evornn.data.table import Column, Table
@@ -51,7 +52,7 @@ class TableReader:
     options: ReadOptions
     doubts: list[Doubt] = field(default_factory=list)
     readers: list[ColumnReader] = field(default_factory=list)
-    lines: list[Lines] = field(default_factory=list)
+    lines: Growing = field(default_factory=lambda: Growing(np.int64))
 
     def __post_init__(self) -> None:
         self.readers = [Undecided() for _ in self.names]
@@ -94,9 +95,7 @@ class TableReader:
 
     def part(self, source: str) -> Table:
         """What was read since the last part."""
-        lines = np.concatenate(self.lines) if self.lines else np.zeros(0, np.int64)
-        self.lines = [lines[:0]]
-        return Table(tuple(self.columns()), source, lines)
+        return Table(tuple(self.columns()), source, self.lines.take())
 
     def table(self, source: str) -> Table:
         """All that was read, without empty rows at the end."""

@@ -75,7 +75,7 @@ def read_text_blocks(path: Path, options: ReadOptions) -> Iterator[Contents]:
     text = open_text(path, path.name, options)
     reader = TableReader(text.dialect.names, options)
     for _ in _read_blocks(text, reader, None):
-        if sum(map(len, reader.lines)):
+        if len(reader.lines):
             table = reader.part(path.name)
             yield Contents(table, (*reader.doubts, *_doubts(text, options)), about_text(text))
             reader.doubts.clear()

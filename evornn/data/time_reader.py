@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.data.column_readers import ColumnReader, Lines, Misfits, joined, misfit_doubt
+from evornn.data.column_readers import ColumnReader, Lines, Misfits, misfit_doubt
 from evornn.data.doubts import Doubt
+from evornn.data.growing import Growing
 from evornn.data.table import Column
 from evornn.data.times import NO_OFFSET, Letters, Order, ParsedTimes, parse_letters, parse_times
 from evornn.errors import short_repr
@@ -22,8 +23,8 @@ class TimeReader(ColumnReader):
 
     orders: tuple[Order, ...]
     misfits: dict[Order, Misfits] = field(default_factory=dict)
-    parts: dict[Order, list[Any]] = field(default_factory=dict)
-    offsets: list[NDArray[Any]] = field(default_factory=list)
+    values: dict[Order, Growing] = field(default_factory=dict)
+    offsets: Growing = field(default_factory=lambda: Growing(np.int16))
     zones: Misfits = field(default_factory=Misfits)  # cells with an offset from UTC where the first has none, and so on
     example: str = ""  # of a date that has two readings
     short_year: str = ""  # an example
@@ -40,7 +41,7 @@ class TimeReader(ColumnReader):
         self._keep(tuple(fitting))
         for order, one in fitting.items():
             self.misfits.setdefault(order, Misfits()).note(one.bad, words, lines[rows], source)
-            self.parts.setdefault(order, []).append(_scatter(one.local, rows, len(cells), np.datetime64("NaT", "us")))
+            self._of(order).append(_scatter(one.local, rows, len(cells), np.datetime64("NaT", "us")))
         first = next(iter(fitting.values()))
         self._add_offsets(first, rows, words, lines, source, len(cells))
         if len(fitting) > 1 and not self.example:
@@ -58,13 +59,16 @@ class TimeReader(ColumnReader):
 
     def add_times(self, parsed: ParsedTimes) -> None:
         """What `parse` gave."""
-        self.parts.setdefault(self.orders[0], []).append(parsed.local)
+        self._of(self.orders[0]).append(parsed.local)
         self.offsets.append(np.where(parsed.offsets == NO_OFFSET, 0, parsed.offsets).astype(np.int16))
+
+    def _of(self, order: Order) -> Growing:
+        return self.values.setdefault(order, Growing("datetime64[us]"))
 
     def _keep(self, orders: tuple[Order, ...]) -> None:
         """Drop the other orders, which this block does not fit."""
         for order in set(self.orders) - set(orders):
-            self.parts.pop(order, None)
+            self.values.pop(order, None)
             self.misfits.pop(order, None)
         self.orders = orders
 
@@ -84,8 +88,8 @@ class TimeReader(ColumnReader):
         return len(self.orders) > 1 and bool(self.example)
 
     def column(self, name: str) -> Column:
-        offsets = joined(self.offsets, np.int64).astype("timedelta64[m]") if self.has_offset else None
-        return Column(name, "time", joined(self.parts.pop(self.orders[0], []), "datetime64[us]"), (), offsets)
+        offsets = self.offsets.take().astype("timedelta64[m]")
+        return Column(name, "time", self._of(self.orders[0]).take(), (), offsets if self.has_offset else None)
 
     def doubts(self, name: str) -> list[Doubt]:
         doubts = list[Doubt]()
