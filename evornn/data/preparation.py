@@ -71,6 +71,14 @@ class Preparation:
     missing: MissingPolicy = "refuse"
     loss: str = "mse"
 
+    @property
+    def is_by_row(self) -> bool:
+        """Whether inputs follow from the values of their own row alone, by one scale for all groups. Others need
+        `evornn.data.features.encode`, which knows the calendar, gaps, rows ahead and the groups' own scales."""
+        return not any(one.derived or one.ahead or one.scales for one in self.features) and not any(
+            one.scales for one in self.answers
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return asdict(self)

@@ -56,18 +56,19 @@ def split_by_folds(strata: Strata, folds: int, fold: int, seed: int) -> Parts:
 
 def given_split(table: Table, name: str, groups: Sequence[Group]) -> Parts:
     """The parts that a column names, with the same word in all rows of a group. Raises EvornnError for other words."""
-    column, parts = table.column(name), []
+    column = table.column(name)
+    words = np.array([text_of(column, row) if not column.missing[row] else "" for row in range(len(table))])
+    unknown = ~np.isin(words, PARTS)
+    if unknown.any():
+        row = int(unknown.argmax())
+        raise table.cell_error(name, row, f"{str(words[row])!r} is no part: write train, valid or test")
     for group in groups:
-        words = [text_of(column, int(row)) if not column.missing[row] else "" for row in group.rows]
-        for row, word in zip(group.rows, words, strict=True):
-            if word not in PARTS:
-                raise table.cell_error(name, int(row), f"{word!r} is no part: write train, valid or test")
-            if word != words[0]:
-                raise table.cell_error(
-                    name, int(row), f"{word!r}, but {group.name!r} begins in {words[0]!r}: a group is in one part only"
-                )
-        parts.append(PARTS.index(words[0]))
-    return np.array(parts, np.int64)
+        mine = words[group.rows]
+        if (mine != mine[0]).any():
+            row = int(group.rows[np.argmax(mine != mine[0])])
+            begin = f"{str(words[row])!r}, but {group.name!r} begins in {str(mine[0])!r}"
+            raise table.cell_error(name, row, f"{begin}: a group is in one part only")
+    return np.array([PARTS.index(words[group.rows[0]]) for group in groups], np.int64)
 
 
 def _class_order(strata: Strata, seed: int) -> list[int]:

@@ -109,19 +109,19 @@ def floor_scores(score: Score, splits: Sequence[Sequences], outputs: np.ndarray)
 
 def _classes_of_groups(recordings: Recordings, target: str, numbers: np.ndarray, classes: tuple[str, ...]) -> list[int]:
     """The class of each group. Raises EvornnError where it is missing or varies, or where a class has one group."""
-    table, of_group = recordings.table, []
+    table = recordings.table
+    if (numbers < 0).any():
+        raise table.cell_error(target, int(np.argmax(numbers < 0)), "no class: fill it in")
     for group in recordings.groups:
         mine = numbers[group.rows]
-        for row, number in zip(group.rows, mine, strict=True):
-            if number < 0:
-                raise table.cell_error(target, int(row), "no class: fill it in")
-            if number != mine[0]:
-                raise table.cell_error(
-                    target, int(row),
-                    f"{classes[number]!r}, but group {group.name!r} begins with {classes[mine[0]]!r}: give each group "
-                    "one class, or ask for a class per step, kind: label",
-                )  # fmt: skip
-        of_group.append(int(mine[0]))
+        if (mine != mine[0]).any():
+            row = int(np.argmax(mine != mine[0]))
+            raise table.cell_error(
+                target, int(group.rows[row]),
+                f"{classes[mine[row]]!r}, but group {group.name!r} begins with {classes[mine[0]]!r}: give each group "
+                "one class, or ask for a class per step, kind: label",
+            )  # fmt: skip
+    of_group = [int(numbers[group.rows[0]]) for group in recordings.groups]
     single = [name for number, name in enumerate(classes) if of_group.count(number) == 1]
     if single:
         raise EvornnError(

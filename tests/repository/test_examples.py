@@ -21,6 +21,14 @@ def test_an_example_is_a_spec_of_ten_seeds_that_says_what_it_shows(name: str) ->
     assert len(examples.purpose(path)) > 40
 
 
+def test_the_example_of_own_data_asks_all_questions() -> None:
+    """The files are the reader's, so that its runs can be planned and not computed."""
+    plans = plan(parse_spec(read(Path(__file__).parents[2] / "examples" / "own_data.yaml")))
+    kinds = [run.fragments["task"]["kind"] for run in plans]
+    assert list(dict.fromkeys(kinds)) == ["forecast", "classify", "regress", "label", "language"]
+    assert len(plans) == 5 * 2 * 2 * 5
+
+
 def test_the_committed_page_has_the_sentences_of_today() -> None:
     page = examples.PAGE.read_text()
     assert page.startswith(examples.HEAD)

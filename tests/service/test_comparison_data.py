@@ -304,3 +304,32 @@ def test_a_warm_start_needs_the_same_inputs_and_outputs(tmp_path: Path) -> None:
             results.submit({**again, "start_from": {"run": 1}})
         assert results.submit(again) == 2  # the same number of parameters
         assert results.store.run(2).parameters == 49
+
+
+def test_a_report_says_where_data_are_from_and_warns_of_a_target_whose_past_is_not_read(tmp_path: Path) -> None:
+    """Even when the file is gone."""
+    rows = [f"{k % 7},{k % 3}" for k in range(90)]
+    (tmp_path / "both.csv").write_text("\n".join(["load,heat", *rows, ""]))
+    task = {"kind": "csv", "path": "both.csv", "targets": "load", "inputs": "heat", "window": 4}
+    with run(spec(tasks=[task])) as results:
+        (tmp_path / "both.csv").unlink()
+        (warning,) = (note for note in results.compare().notes if "past" in note)
+        page = results.report(tmp_path / "report.html").read_text()
+    assert warning.startswith(
+        "csv: The past of 'load' is not an input, for the networks and the baseline autoregression"
+    )
+    assert "From both.csv. Training from 1, validation from 64, test from 77 to 90." in page
+    assert page.count("The past of &#39;load&#39; is not an input") == 2  # with the answers, and with the source
+
+
+def test_a_forecast_of_several_series_is_drawn_and_judged_from_the_store(tmp_path: Path) -> None:
+    rows = [f"{shop},{k},{(k + 2 * number) % 5}" for number, shop in enumerate("ab") for k in range(60)]
+    (tmp_path / "shops.csv").write_text("\n".join(["shop,step,load", *rows, ""]))
+    task = {"kind": "forecast", "path": "shops.csv", "targets": "load", "group": "shop", "time": "step", "window": 4}
+    with run(spec(tasks=[{**task, "scale": "group"}])) as results:
+        (tmp_path / "shops.csv").unlink()
+        data = ComparisonData(results.store, job=1)
+        (forecast,) = data.forecasts().values()
+        assert forecast.chart.series == (("a", 9), ("b", 9)) and forecast.chart.scale.shape == (18, 1)
+        assert next(iter(forecast.predictions.values())).shape == (18, 1)
+        assert "measured, a" in data.page("store")

@@ -11,15 +11,17 @@ import pandas as pd
 import pytest
 from stores import new_runs, result, row
 
+from evornn import settings
 from evornn.errors import EvornnError
 from evornn.experiments.spec import RunPlan
 from evornn.service.datasets import MAX_BYTES, save_upload
 from evornn.service.estimate import estimate
 from evornn.service.expansion import expand
-from evornn.service.policy import SubmissionPolicy
+from evornn.service.policy import FILES, SubmissionPolicy
 from evornn.service.reading.export import encode_table
 from evornn.service.service import Service
 from evornn.store.store import Store, open_store
+from evornn.tasks import TASKS
 
 SERIES = b"time,load\n" + b"".join(b"%d,%d\n" % (k, k % 7) for k in range(200))
 
@@ -40,6 +42,11 @@ def test_a_data_set_is_kept_once_and_specs_may_name_it(tmp_path: Path, store: St
         "networks": [{"kind": "elman", "units": 2}], "trainers": [{"kind": "adam"}], "seeds": 1, "budget": 1000,
     }  # fmt: skip
     assert len(Service(store, rules).expand(spec).plans) == 1
+
+
+def test_every_task_with_a_path_reads_from_the_folder_of_data_sets_only() -> None:
+    with_path = {kind for kind in TASKS if "path" in settings.names(TASKS[kind])}
+    assert with_path == {kind for kind, setting in FILES.items() if setting == "path"}
 
 
 def test_chorales_come_from_the_folder_of_data_sets_only(tmp_path: Path) -> None:

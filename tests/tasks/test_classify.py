@@ -1,5 +1,6 @@
 """A class for each sequence of a file: what a network sees, what is refused, and scores against their definitions."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -13,6 +14,7 @@ from evornn.errors import EvornnError
 from evornn.tasks import TASKS
 from evornn.tasks.classify import oversample
 from evornn.tasks.core.class_scores import class_score
+from evornn.tasks.core.identity import data_digest
 from evornn.tasks.core.task import Sequences
 
 ROWS = [(f"s{k}", "ab"[k % 2], k + step, step) for k in range(12) for step in range(2 + k % 3)]
@@ -56,6 +58,7 @@ def test_what_a_network_sees_and_answers_is_kept_and_said():
     assert "The network reads step, x, y, hand (2 categories), size, now." in data.note
     assert "40 sequences of 12 to 19 steps, 28 / 6 / 6" in data.note
     assert Preparation.from_dict(how.to_dict()) == how
+    assert data_digest(data) == data_digest(replace(data, preparation=None))  # the digest is of what networks see
 
 
 def test_classes_may_be_yes_and_no_or_whole_numbers():

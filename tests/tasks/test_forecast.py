@@ -125,6 +125,8 @@ def test_calendar_and_static_columns_are_inputs():
     assert "reads 9 rows of sales, temperature, weekday of day, city (2 categories)" in data.note
     assert {tuple(row) for row in data.test.inputs[:, -1, 4:]} == {(1, 0), (0, 1)}
     assert Preparation.from_dict(data.preparation.to_dict()) == data.preparation
+    assert not data.preparation.is_by_row and of_shops(static="city").preparation.is_by_row
+    assert not of_shops(scale="group").preparation.is_by_row
 
 
 @pytest.mark.parametrize(

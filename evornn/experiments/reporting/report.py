@@ -60,6 +60,7 @@ def report(
     database: str = "",
     title: str = "Comparison of trainers",
     question: str = "",
+    sources: Mapping[str, str] | None = None,
 ) -> str:
     """Render the report.
 
@@ -74,6 +75,7 @@ def report(
         database: URL to print, without its password.
         title: Heading.
         question: A sentence below the heading.
+        sources: Task → where its data are from, how they are split and what a network sees.
 
     Returns:
         The HTML page.
@@ -90,6 +92,7 @@ def report(
         database=hide_password(database),
         title=title,
         question=question,
+        sources=sources or {},
         colours={name: style.colour for name, style in trainer_styles.items()},
     )
 

@@ -99,6 +99,7 @@ class ComparisonData:
             environment=self.environment,
             database=database,
             title=f"{self.store.job(self.job).experiment} (job {self.job})",
+            sources={task: data.note for task, data in self.data.items() if data.note},
         )
 
     @cached_property
