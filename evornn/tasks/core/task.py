@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Batch, Mask, Series
+from evornn.data.preparation import Preparation
 from evornn.data.scaling import Doubles, Transform, inverse
 from evornn.errors import EvornnError, short_repr
 from evornn.plant import Plant
@@ -134,6 +135,7 @@ class Data:
     note: str = ""  # source, licence, split: shown in the report
     chart: Chart | None = None
     score: Score | None = None
+    preparation: Preparation | None = None  # how columns became inputs, and outputs become answers; None: no columns
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:
@@ -148,7 +150,9 @@ class Data:
     @property
     def evaluation(self) -> EvaluationData:
         """What judges results, without the data that networks are trained on."""
-        return EvaluationData(self.sizes, self.loss, self.baselines, self.labels, self.note, self.chart, self.test)
+        return EvaluationData(
+            self.sizes, self.loss, self.baselines, self.labels, self.note, self.chart, self.test, self.preparation
+        )
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,7 @@ class EvaluationData:
     note: str = ""
     chart: Chart | None = None
     test: Split | None = None  # None: not kept
+    preparation: Preparation | None = None
 
     def keepable(self) -> EvaluationData:
         """What a store keeps: numbers, and the arrays of sequences unless they take more than MAX_KEPT_BYTES."""

@@ -1,0 +1,98 @@
+"""The columns of a CSV file that a model reads, in portions of rows, so that memory doesn't grow with the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evornn.data.preparation import Answer, Feature, Preparation
+from evornn.data.table import Column, Table
+from evornn.errors import EvornnError, short_repr, suggestion
+from evornn.models.units import columns
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+PORTION = 2**16  # rows
+MISSING = ("", "NA", "NaN", "nan", "null")
+
+
+def read_parts(
+    path: Path, preparation: Preparation, with_answers: bool = False, rows: int = PORTION
+) -> Iterator[Table]:
+    """Read a CSV file in portions.
+
+    Args:
+        path: The file, with the names of columns in its first line.
+        preparation: Says which columns are needed.
+        with_answers: Whether the true answers are needed, too.
+        rows: Of a portion.
+
+    Raises:
+        EvornnError: The file can't be read, lacks a column, or has a cell that is no number.
+    """
+    parts: list[Feature | Answer] = [*preparation.features, *preparation.answers]
+    with_categories = {part.column for part in parts if part.categories}
+    needed = [*columns(preparation), *((answer.column for answer in preparation.answers) if with_answers else ())]
+    texts = [*with_categories, *filter(None, (preparation.group, preparation.time))]
+    names = _read_names(path)
+    for name in (*needed, *filter(None, (preparation.group,))):
+        if name not in names:
+            raise EvornnError(f"{path}: no column {name!r}{suggestion(name, names)}")
+    wanted = [name for name in names if name in needed or name in (preparation.group, preparation.time)]
+    yield from _read(path, wanted, [name for name in wanted if name in texts], rows)
+
+
+def _read_names(path: Path) -> list[str]:
+    return [str(name).strip() for name in next(_frames(path, nrows=0, chunksize=None)).columns]
+
+
+def _read(path: Path, names: Sequence[str], texts: Sequence[str], rows: int) -> Iterator[Table]:
+    count = 0
+    for frame in _frames(path, chunksize=rows, dtype=dict.fromkeys(texts, "str")):
+        frame.columns = [str(name).strip() for name in frame.columns]
+        lines = np.arange(count + 2, count + 2 + len(frame), dtype=np.int64)
+        count += len(frame)
+        made = [_text(frame[n], n) if n in texts else _number(frame[n], n, path, lines) for n in names]
+        yield Table(tuple(made), str(path), lines)
+
+
+def _frames(path: Path, **options: Any) -> Iterator[DataFrame]:
+    """Frames of pandas. Raises EvornnError."""
+    import pandas
+    from pandas.errors import EmptyDataError, ParserError
+
+    usual = {"skipinitialspace": True, "encoding": "utf-8-sig", "low_memory": False, "float_precision": "round_trip"}
+    missing = {"keep_default_na": False, "na_values": list(MISSING)}
+    try:
+        frames = pandas.read_csv(path, **usual, **missing, **options)
+        if options["chunksize"] is None:
+            yield frames
+        else:
+            with frames:
+                yield from frames
+    except FileNotFoundError:
+        raise EvornnError(f"{path}: no such file in {Path.cwd()}: check the path") from None
+    except EmptyDataError:
+        raise EvornnError(f"{path}: empty file: give one row per step below the names of columns") from None
+    except (OSError, UnicodeError, ParserError) as error:
+        problem = " ".join(str(error).split())
+        raise EvornnError(f"{path}: can't be read as CSV ({problem}): save it as CSV in UTF-8") from None
+
+
+def _text(values: Series[Any], name: str) -> Column:
+    return Column(name, "text", values.fillna("").to_numpy(object))
+
+
+def _number(values: Series[Any], name: str, path: Path, lines: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Column:
+    import pandas
+
+    numbers = pandas.to_numeric(values, errors="coerce")
+    bad = np.flatnonzero(numbers.isna() & values.notna())
+    if len(bad):
+        cell = short_repr(str(values.iloc[bad[0]]))
+        raise EvornnError(f"{path}, line {lines[bad[0]]}, column {name!r}: {cell} is not a number: correct the file")
+    return Column(name, "number", numbers.to_numpy(np.float64))
