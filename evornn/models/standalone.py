@@ -275,10 +275,12 @@ def _check(header: Header, genome: Genome, calibration: Doubles | None) -> None:
     parts: list[Feature | Answer] = [*preparation.features, *preparation.answers]
     numbers = np.array([(part.mean, part.std) for part in parts])
     sizes = tuple(sum(part.width for part in side) for side in (preparation.features, preparation.answers))
-    windows = [preparation.window or 1, *(answer.horizon for answer in preparation.answers)]
-    if sizes != (header.inputs, header.outputs) or not np.isfinite(numbers).all() or min(windows) < 1:
+    if sizes != (header.inputs, header.outputs) or not np.isfinite(numbers).all() or (numbers[:, 1] <= 0).any():
         raise ValueError
-    if (numbers[:, 1] <= 0).any():
+    horizons = {answer.horizon for answer in preparation.answers}
+    if min(horizons) < 1 or (
+        preparation.question == "forecast" and ((preparation.window or 0) < 1 or len(horizons) > 1)
+    ):
         raise ValueError
     if calibration is not None and (calibration.ndim != 3 or calibration.shape[1] != len(preparation.answers)):
         raise ValueError
