@@ -65,10 +65,12 @@ def _frames(path: Path, **options: Any) -> Iterator[DataFrame]:
     import pandas
     from pandas.errors import EmptyDataError, ParserError
 
-    usual = {"skipinitialspace": True, "encoding": "utf-8-sig", "low_memory": False, "float_precision": "round_trip"}
-    missing = {"keep_default_na": False, "na_values": list(MISSING)}
+    options |= {"skipinitialspace": True, "encoding": "utf-8-sig", "low_memory": False}
+    options |= {"keep_default_na": False, "na_values": list(MISSING)}
+    if tuple(map(int, pandas.__version__.split(".")[:2])) < (3, 1):
+        options["float_precision"] = "round_trip"  # to the last bit, as later versions read numbers anyway
     try:
-        frames = pandas.read_csv(path, **usual, **missing, **options)
+        frames = pandas.read_csv(path, **options)
         if options["chunksize"] is None:
             yield frames
         else:
