@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
 from evornn.cli.options import Json
-from evornn.cli.output import show, to_jsonable
+from evornn.cli.output import show
 from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
@@ -133,35 +133,14 @@ def _open(output: Path | None) -> Iterator[IO[str]]:
 
 def _write(answers: Iterator[Table], out: IO[str], as_json: bool) -> int:
     """Write tables as CSV or as lines of JSON. Returns how many rows."""
+    from evornn.models.table_file import csv_text, records
+
     count = 0
     for table in answers:
         if as_json:
-            for record in _frame(table).to_dict("records"):
-                out.write(json.dumps({name: _json_cell(value) for name, value in record.items()}) + "\n")
+            out.writelines(json.dumps(record) + "\n" for record in records(table))
         else:
-            _frame(table).to_csv(out, index=False, header=count == 0, lineterminator="\n")
+            out.write(csv_text(table, with_names=count == 0))
         out.flush()
         count += len(table)
     return count
-
-
-def _json_cell(value: Any) -> Any:
-    return None if isinstance(value, float) and value != value else to_jsonable(value)
-
-
-def _frame(table: Table) -> Any:
-    """A frame of pandas. Row numbers and steps ahead are whole; what is missing or infinite is empty."""
-    import numpy as np
-    from pandas import DataFrame
-
-    from evornn.models.rows import column_texts
-
-    values: dict[str, Any] = {}
-    for column in table.columns:
-        if column.name in ("row", "ahead") and column.kind == "number":
-            values[column.name] = column.values.astype(np.int64)
-        elif column.kind in ("number", "boolean"):
-            values[column.name] = np.where(np.isfinite(column.values), column.values, np.nan)
-        else:
-            values[column.name] = column_texts(column)
-    return DataFrame(values)

@@ -15,7 +15,7 @@ from evornn.data.scaling import Doubles
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
 from evornn.models.conformal import half_widths
-from evornn.models.rows import group_rows, portions, read_rows
+from evornn.models.rows import Positions, group_rows, portions, read_rows
 from evornn.models.units import columns, to_answers, to_inputs
 
 if TYPE_CHECKING:
@@ -185,22 +185,57 @@ class LabelPredictor:
         self.model, self.states, self.count, self.has_answered = model, dict[str, Any](), 0, False
 
     def feed(self, table: Table) -> Iterator[Part]:
-        rows = read_rows(self.model.prepared, table)
+        rows, groups = read_rows(self.model.prepared, table), group_rows(self.model.prepared, table)
         inputs, outputs = to_inputs(self.model.prepared, rows), np.empty((len(rows), self.model.outputs), np.float32)
-        genome = self.model.genome[None]
-        for name, group in group_rows(self.model.prepared, table).items():
-            if self.model.network.cell.causal:
-                given, state = inputs[group][None], self.states.get(name)
-                own, self.states[name] = self.model.network.predict(genome, given, state=state, return_state=True)
-            else:
-                own = self.model.network.predict(genome, inputs[group][None])
-            outputs[group] = own[0, 0]
+        for name in [name for name in groups if name in self.states or not self.model.network.cell.causal]:
+            group = groups.pop(name)
+            outputs[group] = self._run([name], inputs[group][None])[0]
+        for names in _batches(groups):
+            self._run_together({name: groups[name] for name in names}, inputs, outputs)
         head = _row_columns(self.model.prepared, table, self.count)
         self.count, self.has_answered = self.count + len(table), True
         yield Part(head, to_answers(self.model.prepared, outputs, rows), table.source)
 
     def end(self) -> Iterator[Part]:
         return iter(())
+
+    def _run_together(self, groups: dict[str, Positions], inputs: Floats, outputs: Floats) -> None:
+        """New groups side by side, from the shortest on: each is left out from its end on."""
+        names, begin = sorted(groups, key=lambda name: len(groups[name])), 0
+        while names:
+            end = len(groups[names[0]])
+            part = np.stack([groups[name][begin:end] for name in names])  # [B, T] rows
+            outputs[part] = self._run(names, inputs[part])
+            names, begin = [name for name in names if len(groups[name]) > end], end
+
+    def _run(self, names: Sequence[str], inputs: Floats) -> Floats:
+        """Inputs [B, T, I] of groups → outputs [B, T, O]; their states go on."""
+        network, genome = self.model.network, self.model.genome[None]
+        if not network.cell.causal:
+            return np.asarray(network.predict(genome, inputs)[0])
+        known = [self.states[name] for name in names if name in self.states]
+        outputs, state = network.predict(genome, inputs, state=_stack(known) if known else None, return_state=True)
+        self.states |= {name: _member(state, k) for k, name in enumerate(names)}
+        return np.asarray(outputs[0])
+
+
+def _stack(states: Sequence[Any]) -> Any:
+    """States of single sequences → the state of a batch, per layer name → [P, B, size]."""
+    return [
+        {name: np.concatenate([layer[name] for layer in layers], axis=1) for name in layers[0]}
+        for layers in zip(*states, strict=True)
+    ]
+
+
+def _member(state: Any, k: int) -> Any:
+    """The state of one sequence of a batch."""
+    return [{name: values[:, k : k + 1].copy() for name, values in layer.items()} for layer in state]
+
+
+def _batches(groups: dict[str, Positions]) -> Iterator[list[str]]:
+    """At most BATCH groups of similar lengths."""
+    names = sorted(groups, key=lambda name: len(groups[name]))
+    return (names[part] for part in portions(len(names), BATCH))
 
 
 class SequencePredictor:

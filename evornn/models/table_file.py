@@ -1,4 +1,5 @@
-"""The columns of a CSV file that a model reads, in portions of rows, so that memory doesn't grow with the file."""
+"""The columns of a CSV file that a model reads, in portions of rows, so that memory doesn't grow with the file; and
+answers as text."""
 
 from __future__ import annotations
 
@@ -11,12 +12,14 @@ import numpy as np
 from evornn.data.preparation import Answer, Feature, Preparation
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError, short_repr, suggestion
+from evornn.models.rows import column_texts
 from evornn.models.units import columns
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 PORTION = 2**16  # rows
+COUNTS = "row", "ahead"  # columns of answers that are whole numbers
 MISSING = ("", "NA", "NaN", "nan", "null")
 
 
@@ -98,3 +101,34 @@ def _number(values: Series[Any], name: str, path: Path, lines: np.ndarray[tuple[
         cell = short_repr(str(values.iloc[bad[0]]))
         raise EvornnError(f"{path}, line {lines[bad[0]]}, column {name!r}: {cell} is not a number: correct the file")
     return Column(name, "number", numbers.to_numpy(np.float64))
+
+
+def csv_text(table: Table, with_names: bool) -> str:
+    """The rows of a table as CSV, numbers to the last bit; missing and infinite ones are empty."""
+    names = [",".join(_quote(name) for name in table.names)] if with_names else []
+    rows = map(",".join, zip(*(_cells(column) for column in table.columns), strict=True))
+    return "".join(f"{line}\n" for line in (*names, *rows))
+
+
+def records(table: Table) -> Iterator[dict[str, Any]]:
+    """The rows of a table for JSON; missing and infinite numbers are None."""
+    for values in zip(*(_plain(column) for column in table.columns), strict=True):
+        yield dict(zip(table.names, values, strict=True))
+
+
+def _cells(column: Column) -> list[str]:
+    if column.kind in ("number", "boolean"):
+        return ["" if value is None else repr(value) for value in _plain(column)]
+    return [_quote(text) for text in column_texts(column).tolist()]
+
+
+def _plain(column: Column) -> list[Any]:
+    if column.kind not in ("number", "boolean"):
+        return list(column_texts(column).tolist())
+    if column.name in COUNTS:
+        return list(column.values.astype(np.int64).tolist())
+    return [value if value - value == 0 else None for value in column.values.tolist()]
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
