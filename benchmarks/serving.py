@@ -1,5 +1,5 @@
-"""What a trained model costs at work: one row of a stream in Python and in C; a long CSV file from the command line, with
-its peak memory and the shares of reading, computing and writing.
+"""What a trained model costs at work: one row of a stream, in Python and in C; a long CSV file, with the peak memory of
+the command and the shares of reading, computing and writing.
 
     python -m benchmarks.serving [--quick] [--json FILE]
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -90,16 +89,16 @@ def long_file(model: StandaloneModel, rows: int, folder: Path) -> dict[str, floa
         file.write_text("load\n" + "".join(f"{value:.6f}\n" for value in values))
     model.save(saved)
     seconds = dict.fromkeys(("read", "compute", "write"), 0.0)
-    parts = timed(read_parts(file, model.prepared), seconds, "read")
+    parts = time_parts(read_parts(file, model.prepared), seconds, "read")
     with out.open("w") as target:
-        answers = timed(model.predict_parts(parts), seconds, "compute", less="read")
+        answers = time_parts(model.predict_parts(parts), seconds, "compute", less="read")
         start = process_time()
         _write(answers, target, as_json=False)
         seconds["write"] = process_time() - start - seconds["read"] - seconds["compute"]
     return {**seconds, "peak": peak(["predict", saved, file, "-o", out])}
 
 
-def timed(parts: Iterator[Table], seconds: dict[str, float], name: str, less: str = "") -> Iterator[Table]:
+def time_parts(parts: Iterator[Table], seconds: dict[str, float], name: str, less: str = "") -> Iterator[Table]:
     """The parts; `seconds[name]` grows by the CPU time that they take, without that of `less`."""
     while True:
         start, before = process_time(), seconds.get(less, 0.0)
@@ -144,11 +143,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, preparation in (("label", LABEL), ("forecast, window 24", FORECAST)):
             for rows in (100_000 // scale, 1_000_000 // scale):
-                found = long_file(model_of("gru", preparation), rows, Path(folder))
-                results["files"][f"{name}, {rows}"] = found
-                shares = ", ".join(f"{part} {found[part]:.2f} s" for part in ("read", "compute", "write"))
-                print(f"{name}, {rows:,} rows: {shares} of CPU, peak {found['peak']:.0f} MiB")
-    results["peak of this process, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                costs = long_file(model_of("gru", preparation), rows, Path(folder))
+                results["files"][f"{name}, {rows}"] = costs
+                shares = ", ".join(f"{part} {costs[part]:.2f} s" for part in ("read", "compute", "write"))
+                print(f"{name}, {rows:,} rows: {shares} of CPU, peak {costs['peak']:.0f} MiB")
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
 

@@ -12,20 +12,31 @@ Question: TypeAlias = Literal["forecast", "classify", "regress", "label", "langu
 MissingPolicy: TypeAlias = Literal["refuse", "mask", "forward_fill", "interpolate"]
 
 
+CalendarPart: TypeAlias = Literal["minute", "hour", "weekday", "day", "yearday", "month"]
+GroupScale: TypeAlias = tuple[str, float, float]  # a group, its mean and its standard deviation
+
+
 @dataclass(frozen=True)
 class Feature:
-    """A column that a network reads: one scaled number, or one input of 0 or 1 for each category."""
+    """A column that a network reads: one scaled number, or one input of 0 or 1 for each category.
+
+    `derived` says that not the values are read but something that follows from them: "missing" is 1 where a value
+    is missing, else 0; a part of the calendar is the sine and the cosine of a time's place in its cycle.
+    """
 
     column: str
     transform: Transform = "none"  # before standardising
     mean: float = 0.0
     std: float = 1.0
     categories: tuple[str, ...] = ()  # empty: a number
+    derived: CalendarPart | Literal["", "missing"] = ""
+    ahead: int = 0  # rows later, of a column that is known ahead
+    scales: tuple[GroupScale, ...] = ()  # where each group has a scale of its own; others have mean and std
 
     @property
     def width(self) -> int:
         """How many inputs it is."""
-        return len(self.categories) or 1
+        return 2 if self.derived not in ("", "missing") else len(self.categories) or 1
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ class Answer:
     categories: tuple[str, ...] = ()  # empty: a number
     horizon: int = 1  # rows ahead, of a forecast
     difference: bool = False  # outputs are changes from the last known value, in scaled units
+    scales: tuple[GroupScale, ...] = ()  # as those of a Feature
 
     @property
     def width(self) -> int:
@@ -68,7 +80,8 @@ class Preparation:
         """Of what `to_dict` gave. Raises TypeError or KeyError for another record."""
 
         def part(kind: Any, values: dict[str, Any]) -> Any:
-            return kind(**{**values, "categories": tuple(values["categories"])})
+            scales = tuple((name, mean, std) for name, mean, std in values.get("scales", ()))
+            return kind(**{**values, "categories": tuple(values["categories"]), "scales": scales})
 
         features = tuple(part(Feature, one) for one in record["features"])
         answers = tuple(part(Answer, one) for one in record["answers"])

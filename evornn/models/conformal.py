@@ -79,7 +79,7 @@ def _step_errors(model: StandaloneModel, split: Sequences) -> Doubles:
     outputs = np.concatenate(
         [run_network(model, split.inputs[part])[split.mask[part]] for part in portions(len(split), 512)]
     )
-    chosen = spaced(len(outputs))
+    chosen = space_evenly(len(outputs))
     rows = to_rows(preparation, split.inputs[split.mask][chosen])
     targets = split.targets[split.mask][chosen]
     errors = _distance(to_answers(preparation, outputs[chosen], rows), to_answers(preparation, targets, rows))
@@ -90,7 +90,7 @@ def _forecast_errors(model: StandaloneModel, valid: Sequences) -> Doubles:
     """[K, G, S] to the horizon, and on to REACH where forecasts can be continued from themselves."""
     from evornn.models.predict import continue_forecasts
 
-    preparation, chosen = model.prepared, spaced(len(valid))
+    preparation, chosen = model.prepared, space_evenly(len(valid))
     last = to_rows(preparation, valid.inputs[:, -1])
     truth = to_answers(preparation, valid.targets[:, -1], last).reshape(len(valid), len(preparation.answers), -1)
     answered = {answer.column for answer in preparation.answers}
@@ -136,7 +136,7 @@ def to_rows(preparation: Preparation, inputs: Floats) -> Doubles:
     return np.stack(rows, axis=-1)
 
 
-def spaced(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def space_evenly(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """At most MOST of so many positions, evenly spaced."""
     return np.unique(np.linspace(0, count - 1, min(count, MOST)).round().astype(np.int64))
 

@@ -11,7 +11,7 @@ from scipy import stats
 from small_models import small_model
 
 from evornn.errors import EvornnError
-from evornn.models.conformal import MOST, calibrate, coverage_on, half_widths, quantiles, spaced
+from evornn.models.conformal import MOST, calibrate, coverage_on, half_widths, quantiles, space_evenly
 from evornn.models.standalone import StandaloneModel
 from evornn.models.units import to_answers
 from evornn.tasks.core.task import Sequences
@@ -96,8 +96,8 @@ def test_an_answer_that_is_no_number_is_an_infinite_error() -> None:
 
 
 def test_at_most_so_many_errors_are_kept() -> None:
-    assert len(spaced(10 * MOST)) == MOST and spaced(3).tolist() == [0, 1, 2]
-    assert spaced(10 * MOST)[[0, -1]].tolist() == [0, 10 * MOST - 1]
+    assert len(space_evenly(10 * MOST)) == MOST and space_evenly(3).tolist() == [0, 1, 2]
+    assert space_evenly(10 * MOST)[[0, -1]].tolist() == [0, 10 * MOST - 1]
     model = small_model("regress")
     calibration = calibrate(model, exchangeable(model, 3 * MOST, 0))
     assert calibration is not None and len(calibration) == MOST

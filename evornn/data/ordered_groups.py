@@ -1,0 +1,79 @@
+"""The sequences of a long table: the rows of each group, in order of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evornn.data.table import Column, Table
+from evornn.errors import EvornnError
+
+Rows: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A sequence: its name, and where its rows stand in the table."""
+
+    name: str
+    rows: Rows  # [T] in order of time
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def list_groups(table: Table, group: str | None, time: str | None) -> list[Group]:
+    """The groups in the order in which they begin in the table.
+
+    Args:
+        table: its rows may be in any order if there is a column of times.
+        group: the column whose values tell sequences apart; None: all rows are one.
+        time: the column of times; None: rows are in order.
+
+    Raises:
+        EvornnError: a group or a time is missing, or a group has a time twice.
+    """
+    every = np.arange(len(table))
+    if group is None:
+        return [Group(table.source, _order(table, time, every))]
+    column = table.column(group)
+    missing = np.flatnonzero(column.missing)
+    if len(missing):
+        raise table.cell_error(group, int(missing[0]), "no group: fill it in")
+    _, first, numbers = np.unique(column.values, return_index=True, return_inverse=True)
+    rows_by_group = np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
+    return [
+        Group(text_of(column, int(first[k])), _order(table, time, np.sort(rows_by_group[k])))
+        for k in np.argsort(first, kind="stable")
+    ]
+
+
+def text_of(column: Column, row: int) -> str:
+    """A cell's value as text: a category's name, a whole number without decimals."""
+    value = column.values[row]
+    if column.kind == "category":
+        return column.categories[int(value)]
+    return f"{value:.15g}" if column.kind in ("number", "boolean") else str(value)
+
+
+def _order(table: Table, time: str | None, rows: Rows) -> Rows:
+    """Rows of one group, by time. Raises EvornnError for a time that is missing or there twice."""
+    if time is None:
+        return rows
+    column = table.column(time)
+    if column.kind not in ("time", "number"):
+        raise EvornnError(f"{table.source}: column {time!r} holds no times: write ISO dates, or numbers")
+    missing = rows[column.missing[rows]]
+    if len(missing):
+        raise table.cell_error(time, int(missing[0]), "no time: fill it in")
+    instants = column.values if column.offsets is None else column.values - column.offsets
+    ordered = rows[np.argsort(instants[rows], kind="stable")]
+    again = ordered[1:][instants[ordered][1:] == instants[ordered][:-1]]
+    if len(again):
+        raise table.cell_error(
+            time, int(again[0]), "is there twice in its group: name the column that tells sequences apart as group"
+        )
+    return ordered
