@@ -103,8 +103,10 @@ def _stream(model: StandaloneModel, coverage: float | None) -> Iterator[Table]:
 
 def _value(model: StandaloneModel, name: str, cell: str) -> float:
     """A number, or the position of a category. Raises ValueError."""
+    from evornn.models.units import source_of
+
     for feature in model.prepared.features:
-        if feature.column == name and feature.categories:
+        if feature.categories and source_of(feature).name == name:
             return float(feature.categories.index(cell))
     if cell == "" and model.prepared.missing != "refuse":
         return float("nan")

@@ -219,7 +219,7 @@ class CUnits:
 
     OPERATIONS: ClassVar = {
         "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "sqrt": "sqrt({})",
-        "log1p": "log1p({})", "expm1": "expm1({})", "relu": "{0} < 0.0 ? 0.0 : {0}",
+        "log1p": "log1p({})", "expm1": "expm1({})", "relu": "{0} < 0.0 ? 0.0 : {0}", "sin": "sin({})",
     }  # fmt: skip
 
     def __init__(self, emitter: CEmitter) -> None:
@@ -263,6 +263,9 @@ class CUnits:
             f"for (int i = 0; i < {n}; i++) {total.name}[0] += {powers.name}[i];",
         ]
         return self._each(n, f"{powers.name}[i] / {total.name}[0]")
+
+    def is_missing(self, value: CValue) -> CValue:
+        return self._each(value.size, "{0} != {0} ? 1.0 : 0.0".format(f"{value.name}[i]"))
 
     def fill(self, value: CValue) -> CValue:
         return self._each(value.size, "{0} != {0} ? 0.0 : {0}".format(f"{value.name}[i]"))

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evornn.arrays import Floats
-from evornn.data.preparation import Preparation
+from evornn.data.preparation import Answer, Feature, Preparation
 from evornn.data.scaling import Doubles, inverse
 from evornn.errors import EvornnError
 from evornn.models.rows import portions
-from evornn.models.units import columns, to_answers
+from evornn.models.units import Source, source_of, sources, to_answers
 from evornn.tasks.core.task import Sequences
 
 if TYPE_CHECKING:
@@ -72,30 +72,32 @@ def coverage_on(model: StandaloneModel, test: Sequences, coverage: float = 0.9) 
 
 
 def _step_errors(model: StandaloneModel, split: Sequences) -> Doubles:
-    """[K, G, horizon] at the steps that count, at most MOST of them."""
+    """[K, G, horizon] at the steps that count, at most MOST of them; of questions with one answer for each sequence, at
+    its last step."""
     from evornn.models.predict import run_network
 
-    preparation = model.prepared
-    outputs = np.concatenate(
-        [run_network(model, split.inputs[part])[split.mask[part]] for part in portions(len(split), 512)]
-    )
+    preparation, mask = model.prepared, split.mask
+    if preparation.question in ("classify", "regress"):
+        mask = mask & (np.cumsum(mask[:, ::-1], axis=1)[:, ::-1] == 1)
+    outputs = np.concatenate([run_network(model, split.inputs[part])[mask[part]] for part in portions(len(split), 512)])
     chosen = space_evenly(len(outputs))
-    rows = to_rows(preparation, split.inputs[split.mask][chosen])
-    targets = split.targets[split.mask][chosen]
+    rows = to_rows(preparation, split.inputs[mask][chosen])
+    targets = split.targets[mask][chosen]
     errors = _distance(to_answers(preparation, outputs[chosen], rows), to_answers(preparation, targets, rows))
     return errors.reshape(len(errors), len(preparation.answers), -1)
 
 
 def _forecast_errors(model: StandaloneModel, valid: Sequences) -> Doubles:
     """[K, G, S] to the horizon, and on to REACH where forecasts can be continued from themselves."""
-    from evornn.models.predict import continue_forecasts
+    from evornn.models.predict import continue_forecasts, unforecast_columns
 
-    preparation, chosen = model.prepared, space_evenly(len(valid))
+    preparation = model.prepared
+    if unforecast_columns(preparation):
+        return _step_errors(model, valid)
+    chosen = space_evenly(len(valid))
     last = to_rows(preparation, valid.inputs[:, -1])
     truth = to_answers(preparation, valid.targets[:, -1], last).reshape(len(valid), len(preparation.answers), -1)
-    answered = {answer.column for answer in preparation.answers}
-    is_recursive = all(name in answered for name in columns(preparation))
-    steps = max(truth.shape[2], REACH) if is_recursive else truth.shape[2]
+    steps = max(truth.shape[2], REACH)
     forecasts = continue_forecasts(model, to_rows(preparation, valid.inputs[chosen]), steps)  # [K, S, G]
     return _distance(forecasts.swapaxes(1, 2), _further_truth(valid, truth, steps)[chosen])
 
@@ -122,17 +124,16 @@ def _distance(answers: Doubles, truth: Doubles) -> Doubles:
 
 
 def to_rows(preparation: Preparation, inputs: Floats) -> Doubles:
-    """Inputs [..., I] → rows [..., C] in original units, as far as these are known; else the mean."""
-    parts = {answer.column: answer for answer in preparation.answers}
-    rows, start, known = list[Doubles](), 0, dict[str, Doubles]()
+    """Inputs [..., I] → the rows [..., C] of what answers are made from, in original units; all else is NaN."""
+    known, start = dict[Source, Doubles](), 0
     for feature in preparation.features:
-        own = inputs[..., start : start + feature.width].astype(np.float64)
+        own = inputs[..., start].astype(np.float64)
         start += feature.width
-        is_number = not feature.categories
-        values = inverse(feature.transform, feature.mean + feature.std * own[..., 0]) if is_number else own.argmax(-1)
-        known[feature.column] = values
-    for name in columns(preparation):
-        rows.append(known[name] if name in known else np.full(inputs.shape[:-1], parts[name].mean))
+        if not (feature.categories or feature.derived):
+            known[source_of(feature)] = inverse(feature.transform, feature.mean + feature.std * own)
+    means = {Source(answer.column): answer.mean for answer in preparation.answers}
+    shape = inputs.shape[:-1]
+    rows = [known[s] if s in known else np.full(shape, means.get(s, np.nan)) for s in sources(preparation)]
     return np.stack(rows, axis=-1)
 
 
@@ -142,6 +143,10 @@ def space_evenly(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def _is_invertible(preparation: Preparation) -> bool:
-    """Whether the levels that answers are added to are known: read by the network, or of no importance."""
+    """Whether the levels that answers are added to are known: read by the network, or of no importance; and all scales
+    are those of all groups."""
     read = {feature.column for feature in preparation.features}
+    parts: list[Feature | Answer] = [*preparation.features, *preparation.answers]
+    if any(part.scales for part in parts):
+        return False
     return all(not a.difference or a.column in read or a.transform == "none" for a in preparation.answers)

@@ -41,12 +41,13 @@ def evaluate(model: StandaloneModel, table: Table) -> Measures:
 def _forecasts(model: StandaloneModel, table: Table) -> tuple[Doubles, Doubles]:
     """All forecasts [K, O] whose whole horizon is in the table, and the true values."""
     preparation = model.prepared
-    rows, window = read_rows(preparation, table), preparation.window or 1
+    groups, window = group_rows(preparation, table), preparation.window or 1
+    rows = read_rows(preparation, table, groups)
     levels = _truth(model, table, np.arange(len(table)))
     horizon, answers, truth = preparation.answers[0].horizon, list[Doubles](), list[Doubles]()
-    for group in group_rows(preparation, table).values():
+    for name, group in groups.items():
         if len(group) >= window + horizon:
-            answers.append(forecast_windows(model, rows[group])[:-horizon])
+            answers.append(forecast_windows(model.for_group(name), rows[group])[:-horizon])
             truth.append(future(levels[group], horizon)[window - 1 : -horizon])
     if not answers:
         raise EvornnError(

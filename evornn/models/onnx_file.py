@@ -181,7 +181,15 @@ class OnnxEmitter:
 class OnnxUnits:
     """Nodes of the main graph on doubles [batch, time, size]."""
 
-    OPERATIONS: ClassVar = {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "sqrt": "Sqrt", "relu": "Relu"}
+    OPERATIONS: ClassVar = {
+        "add": "Add",
+        "sub": "Sub",
+        "mul": "Mul",
+        "div": "Div",
+        "sqrt": "Sqrt",
+        "relu": "Relu",
+        "sin": "Sin",
+    }
 
     def __init__(self, graph: OnnxEmitter) -> None:
         self.graph = graph
@@ -210,6 +218,9 @@ class OnnxUnits:
 
     def softmax(self, value: str) -> str:
         return self.graph.node("Softmax", value, axis=2)
+
+    def is_missing(self, value: str) -> str:
+        return self.graph.node("Cast", self.graph.node("IsNaN", value), to=DOUBLE)
 
     def fill(self, value: str) -> str:
         return self.graph.node("Where", self.graph.node("IsNaN", value), self.constant(np.zeros(1)), value)

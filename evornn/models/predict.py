@@ -16,7 +16,7 @@ from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
 from evornn.models.conformal import half_widths
 from evornn.models.rows import Positions, group_rows, portions, read_rows
-from evornn.models.units import columns, to_answers, to_inputs
+from evornn.models.units import Source, sources, to_answers, to_inputs
 
 if TYPE_CHECKING:
     from evornn.models.standalone import StandaloneModel
@@ -57,12 +57,15 @@ def predict_next(model: StandaloneModel, table: Table, ahead: int, coverage: flo
         raise EvornnError("only a forecast goes on beyond the end of the data: leave next out")
     if ahead < 1:
         raise EvornnError(f"next: must be at least 1, got {ahead}")
-    rows, groups, window = read_rows(preparation, table), group_rows(preparation, table), preparation.window or 1
-    for name, group in groups.items():
-        if len(group) < window:
-            raise EvornnError(f"{table.source}: {_of_group(name)}{_too_short(preparation, len(group))}")
-    ends = np.stack([rows[group[-window:]] for group in groups.values()])  # [B, T, C]
-    values = continue_forecasts(model, ends, ahead)  # [B, ahead, G]
+    groups, window = group_rows(preparation, table), preparation.window or 1
+    rows = read_rows(preparation, table, groups, open_end=True)
+    ends = {name: _last_window(preparation, rows[group], window) for name, group in groups.items()}
+    for name, end in ends.items():
+        if len(end) < window:
+            raise EvornnError(f"{table.source}: {_of_group(name)}{_too_short(preparation, len(end))}")
+    values = np.concatenate(
+        [continue_forecasts(model.for_group(name), end[None], ahead) for name, end in ends.items()]
+    )  # [B, ahead, G]
     names = np.repeat(np.array(list(groups), object), ahead)
     head = [Column(preparation.group, "text", names)] if preparation.group else []
     head.append(Column("ahead", "number", np.tile(np.arange(1.0, ahead + 1), len(groups))))
@@ -92,7 +95,7 @@ def continue_forecasts(model: StandaloneModel, rows: Doubles, ahead: int) -> Dou
     if ahead > horizon:
         check_recursive(preparation)
     answered = [answer.column for answer in preparation.answers]
-    order = [answered.index(name) for name in columns(preparation) if name in answered]
+    order = [answered.index(source.column) for source in sources(preparation) if source.column in answered]
     for _ in range(0, ahead, horizon):
         outputs = run_network(model, to_inputs(model.prepared, rows))[:, -1]
         answers = to_answers(preparation, outputs, rows[:, -1])
@@ -104,14 +107,29 @@ def continue_forecasts(model: StandaloneModel, rows: Doubles, ahead: int) -> Dou
 
 def check_recursive(preparation: Preparation) -> None:
     """Raises EvornnError if forecasts can't be continued from themselves, since the network reads other columns."""
-    answered = {answer.column for answer in preparation.answers}
-    others = [feature.column for feature in preparation.features if feature.column not in answered]
-    if others:
+    if others := unforecast_columns(preparation):
         horizon = preparation.answers[0].horizon
         raise EvornnError(
             f"the model forecasts {horizon} {'row' if horizon == 1 else 'rows'} ahead, and reads columns that it "
             f"doesn't forecast ({', '.join(others)}): ask for {horizon} at most, or train with a longer horizon"
         )
+
+
+def unforecast_columns(preparation: Preparation) -> list[str]:
+    """What the network reads and doesn't forecast: other columns, rows ahead, the calendar."""
+    answered = {answer.column for answer in preparation.answers}
+    others = [s.name for s in sources(preparation) if s.column not in answered or s.ahead or s.cycle]
+    return list(dict.fromkeys(others))
+
+
+def _last_window(preparation: Preparation, rows: Doubles, window: int) -> Doubles:
+    """[T, C] the last rows [N, C] of a group in which all that is forecast is known."""
+    answered = {answer.column for answer in preparation.answers}
+    places = [k for k, source in enumerate(sources(preparation)) if source == Source(source.column)]
+    targets = [k for k in places if sources(preparation)[k].column in answered]
+    known = np.flatnonzero(~np.isnan(rows[:, targets]).all(axis=1)) if targets else np.arange(len(rows))
+    end = int(known[-1]) + 1 if len(known) else 0
+    return rows[max(0, end - window) : end]
 
 
 def run_network(model: StandaloneModel, inputs: Floats) -> Floats:
@@ -160,12 +178,13 @@ class ForecastPredictor:
         self.model, self.tails, self.count, self.has_answered = model, dict[str, Doubles](), 0, False
 
     def feed(self, table: Table) -> Iterator[Part]:
-        rows = read_rows(self.model.prepared, table)
+        groups = group_rows(self.model.prepared, table)
+        rows = read_rows(self.model.prepared, table, groups)
         answers = np.full((len(table), self.model.outputs), np.nan)
         is_known = np.zeros(len(table), bool)
-        for name, group in group_rows(self.model.prepared, table).items():
+        for name, group in groups.items():
             own = np.concatenate([self.tails.get(name, rows[:0]), rows[group]])
-            forecasts = forecast_windows(self.model, own)
+            forecasts = forecast_windows(self.model.for_group(name), own)
             known = group[len(group) - len(forecasts) :]
             answers[known], is_known[known] = forecasts, True
             self.tails[name] = own[len(own) - min(len(own), (self.model.prepared.window or 1) - 1) :]
@@ -185,7 +204,8 @@ class LabelPredictor:
         self.model, self.states, self.count, self.has_answered = model, dict[str, Any](), 0, False
 
     def feed(self, table: Table) -> Iterator[Part]:
-        rows, groups = read_rows(self.model.prepared, table), group_rows(self.model.prepared, table)
+        groups = group_rows(self.model.prepared, table)
+        rows = read_rows(self.model.prepared, table, groups)
         inputs, outputs = to_inputs(self.model.prepared, rows), np.empty((len(rows), self.model.outputs), np.float32)
         for name in [name for name in groups if name in self.states or not self.model.network.cell.causal]:
             group = groups.pop(name)
@@ -248,9 +268,10 @@ class SequencePredictor:
 
     def feed(self, table: Table) -> Iterator[Part]:
         preparation, self.source = self.model.prepared, table.source
-        rows, groups = read_rows(preparation, table), group_rows(preparation, table)
+        groups = group_rows(preparation, table)
+        rows = read_rows(preparation, table, groups)
         for name, group in groups.items():
-            if name in self.closed or (group[-1] - group[0] != len(group) - 1):
+            if name in self.closed or (np.ptp(group) != len(group) - 1):
                 raise table.cell_error(
                     preparation.group or "", int(group[0]), f"the rows of {name!r} are not together: sort the file"
                 )
@@ -296,7 +317,7 @@ def sort_groups(preparation: Preparation, table: Table) -> Table:
     """The rows of each group together, groups in the order of their first rows."""
     if preparation.group is None or not len(table):
         return table
-    order = np.concatenate(list(group_rows(preparation, table).values()))
+    order = np.concatenate([np.sort(rows) for rows in group_rows(preparation, table).values()])
     lines = table.lines[order] if len(table.lines) else table.lines
     return Table(tuple(_select(column, order) for column in table.columns), table.source, lines)
 
@@ -381,7 +402,8 @@ def _needs_everything(model: StandaloneModel) -> bool:
     """Whether parts of a table must be put together first: missing values to fill in from rows far away, or a network
     that reads the future."""
     is_filled = model.prepared.missing in ("forward_fill", "interpolate")
-    return is_filled or (model.prepared.question == "label" and not model.network.cell.causal)
+    is_ahead = any(feature.ahead for feature in model.prepared.features)
+    return is_filled or is_ahead or (model.prepared.question == "label" and not model.network.cell.causal)
 
 
 def _too_short(preparation: Preparation, count: int) -> str:

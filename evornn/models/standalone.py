@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,6 +22,7 @@ from evornn.data.scaling import Doubles
 from evornn.data.table import Table
 from evornn.errors import EvornnError
 from evornn.models.formats import SUFFIX
+from evornn.models.units import for_group
 from evornn.networks import NETWORKS
 from evornn.networks.network import Network
 
@@ -123,7 +124,19 @@ class StandaloneModel:
                 "the model knows no columns, only the numbers of its network: use `model.network.predict`, or train on "
                 "a task of your own data, such as csv"
             )
+        if self.preparation.question == "language":
+            raise EvornnError("a model of text reads no tables: use `model.network.predict`")
         return self.preparation
+
+    def for_group(self, group: str) -> StandaloneModel:
+        """The model with the scales of one group, where each group has its own: for a stream or an export of this group
+        alone. `predict` and `evaluate` take those of each."""
+        preparation = for_group(self.prepared, group)
+        if preparation == self.preparation:
+            return self
+        model = replace(self, preparation=preparation)
+        vars(model)["network"] = self.network  # the same one, not built again
+        return model
 
     def predict(self, table: Table, *, next: int | None = None, coverage: float | None = None) -> Table:
         """Answers for a table, in original units.
@@ -273,7 +286,7 @@ def _check(header: Header, genome: Genome, calibration: Doubles | None) -> None:
             raise ValueError
         return
     parts: list[Feature | Answer] = [*preparation.features, *preparation.answers]
-    numbers = np.array([(part.mean, part.std) for part in parts])
+    numbers = np.array([scale for part in parts for scale in ((part.mean, part.std), *(s[1:] for s in part.scales))])
     sizes = tuple(sum(part.width for part in side) for side in (preparation.features, preparation.answers))
     if sizes != (header.inputs, header.outputs) or not np.isfinite(numbers).all() or (numbers[:, 1] <= 0).any():
         raise ValueError

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evornn.data.dates import BadDate, parse_dates
 from evornn.data.preparation import Answer, Feature, Preparation
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError, short_repr, suggestion
 from evornn.models.rows import column_texts
-from evornn.models.units import columns
+from evornn.models.units import sources
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -39,27 +40,31 @@ def read_parts(
     """
     parts: list[Feature | Answer] = [*preparation.features, *preparation.answers]
     with_categories = {part.column for part in parts if part.categories}
-    needed = [*columns(preparation), *((answer.column for answer in preparation.answers) if with_answers else ())]
+    needed = [
+        *(source.column for source in sources(preparation)),
+        *((answer.column for answer in preparation.answers) if with_answers else ()),
+    ]
     texts = [*with_categories, *filter(None, (preparation.group, preparation.time))]
     names = _read_names(path)
     for name in (*needed, *filter(None, (preparation.group,))):
         if name not in names:
             raise EvornnError(f"{path}: no column {name!r}{suggestion(name, names)}")
     wanted = [name for name in names if name in needed or name in (preparation.group, preparation.time)]
-    yield from _read(path, wanted, [name for name in wanted if name in texts], rows)
+    yield from _read(path, wanted, [name for name in wanted if name in texts], preparation.time, rows)
 
 
 def _read_names(path: Path) -> list[str]:
     return [str(name).strip() for name in next(_frames(path, nrows=0, chunksize=None)).columns]
 
 
-def _read(path: Path, names: Sequence[str], texts: Sequence[str], rows: int) -> Iterator[Table]:
+def _read(path: Path, names: Sequence[str], texts: Sequence[str], time: str | None, rows: int) -> Iterator[Table]:
     count = 0
     for frame in _frames(path, chunksize=rows, dtype=dict.fromkeys(texts, "str")):
         frame.columns = [str(name).strip() for name in frame.columns]
         lines = np.arange(count + 2, count + 2 + len(frame), dtype=np.int64)
         count += len(frame)
         made = [_text(frame[n], n) if n in texts else _number(frame[n], n, path, lines) for n in names]
+        made = [_time(column, path, lines) if column.name == time else column for column in made]
         yield Table(tuple(made), str(path), lines)
 
 
@@ -101,6 +106,21 @@ def _number(values: Series[Any], name: str, path: Path, lines: np.ndarray[tuple[
         cell = short_repr(str(values.iloc[bad[0]]))
         raise EvornnError(f"{path}, line {lines[bad[0]]}, column {name!r}: {cell} is not a number: correct the file")
     return Column(name, "number", numbers.to_numpy(np.float64))
+
+
+def _time(column: Column, path: Path, lines: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Column:
+    """Dates or times as they are written, or the numbers of a clock."""
+    import pandas
+
+    numbers = pandas.to_numeric(pandas.Series(column.values), errors="coerce")
+    if numbers.notna().all():
+        return Column(column.name, "number", numbers.to_numpy(np.float64))
+    try:
+        dates = parse_dates(column.values.tolist())
+    except BadDate as error:
+        cell = f"{path}, line {lines[error.row]}, column {column.name!r}: {column.values[error.row]!r}"
+        raise EvornnError(f"{cell} {error.problem}: {error.advice}") from None
+    return Column(column.name, "time", dates.local, offsets=dates.offsets)
 
 
 def csv_text(table: Table, with_names: bool) -> str:

@@ -185,6 +185,7 @@ class TorchUnits:
     OPERATIONS: ClassVar = {
         "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "sqrt": "{}.sqrt()",
         "log1p": "{}.log1p()", "expm1": "{}.expm1()", "relu": "{}.relu()",
+        "sin": "{}.sin()",
     }  # fmt: skip
 
     def __init__(self) -> None:
@@ -211,6 +212,9 @@ class TorchUnits:
 
     def softmax(self, value: str) -> str:
         return self._assign(f"{value}.softmax(-1)")
+
+    def is_missing(self, value: str) -> str:
+        return self._assign(f"{value}.isnan().double()")
 
     def fill(self, value: str) -> str:
         return self._assign(f"torch.where({value}.isnan(), 0.0, {value})")

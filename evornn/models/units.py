@@ -7,6 +7,7 @@ lie on a large level. What a network reads is rounded to single precision at the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -32,13 +33,16 @@ class UnitsEmitter(Protocol[V]):
         """One after the other."""
 
     def apply(self, op: str, *args: V) -> V:
-        """Of equal sizes: add, sub, mul, div, sqrt, log1p, expm1, relu."""
+        """Of equal sizes: add, sub, mul, div, sqrt, log1p, expm1, relu, sin."""
 
     def one_hot(self, value: V, count: int) -> V:
         """The position of a category [1] → 1 for this one and 0 for all others [count]; all 0 for a missing one."""
 
     def softmax(self, value: V) -> V:
         """Probabilities of logits."""
+
+    def is_missing(self, value: V) -> V:
+        """1 where a value is missing (NaN), else 0."""
 
     def fill(self, value: V) -> V:
         """With 0 where a value is missing (NaN)."""
@@ -50,11 +54,51 @@ class UnitsEmitter(Protocol[V]):
         """Back in double precision."""
 
 
+@dataclass(frozen=True)
+class Source:
+    """A number of a row as a model reads it: a column's value, in this row or a later one, or where a time stands in a
+    cycle of the calendar, from 0 to 1."""
+
+    column: str
+    cycle: str = ""  # a part of the calendar; empty: the value itself
+    ahead: int = 0  # rows later
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        what = f"{self.cycle} of {self.column}, 0 to 1" if self.cycle else self.column
+        return f"{what}+{self.ahead}" if self.ahead else what
+
+
+def sources(preparation: Preparation) -> tuple[Source, ...]:
+    """The numbers [C] of a row, each once: the features', then those of the last known values that answers are added
+    to."""
+    levels = [Source(answer.column) for answer in preparation.answers if answer.difference]
+    return tuple(dict.fromkeys([*map(source_of, preparation.features), *levels]))
+
+
+def source_of(feature: Feature) -> Source:
+    """What a feature is made of."""
+    return Source(feature.column, "" if feature.derived == "missing" else feature.derived, feature.ahead)
+
+
 def columns(preparation: Preparation) -> tuple[str, ...]:
-    """The columns [C] of a row as a model reads it, each once: the features', then those whose last known value an
-    answer is added to."""
-    levels = [answer.column for answer in preparation.answers if answer.difference]
-    return tuple(dict.fromkeys([*(feature.column for feature in preparation.features), *levels]))
+    """The names of `sources` [C]."""
+    return tuple(source.name for source in sources(preparation))
+
+
+def for_group(preparation: Preparation, group: str) -> Preparation:
+    """With the scales of one group, where each has its own; a group without one has that of all."""
+    features, answers = (
+        tuple(_scale_of(p, group) for p in side) for side in (preparation.features, preparation.answers)
+    )
+    return replace(preparation, features=features, answers=answers)
+
+
+def _scale_of(part: Any, group: str) -> Any:
+    scales = {name: (mean, std) for name, mean, std in part.scales}
+    mean, std = scales.get(group, (part.mean, part.std))
+    return replace(part, mean=mean, std=std, scales=()) if scales else part
 
 
 def emit_inputs(preparation: Preparation, emitter: UnitsEmitter[V], row: V) -> V:
@@ -63,21 +107,40 @@ def emit_inputs(preparation: Preparation, emitter: UnitsEmitter[V], row: V) -> V
     Args:
         preparation: Of the model.
         emitter: The format.
-        row: The values of `columns`; of a category, its position among the feature's.
+        row: The numbers of `sources`; of a category, its position among the feature's.
 
     Returns:
         What the network reads [I], in single precision.
     """
-    names, parts = columns(preparation), list[V]()
-    for is_category, features in groupby(preparation.features, lambda feature: bool(feature.categories)):
-        if is_category:
-            parts += [_one_hot(emitter, row, names, feature) for feature in features]
+    known, parts = sources(preparation), list[V]()
+    for (special, transform), alike in groupby(preparation.features, _kind):
+        features = list(alike)
+        places = [known.index(source_of(feature)) for feature in features]
+        if not special:
+            parts.append(_standardise(emitter, emitter.take(row, places), transform, features))
             continue
-        for transform, alike in groupby(features, lambda feature: feature.transform):
-            parts.append(_standardise(emitter, row, names, transform, list(alike)))
+        for feature, place in zip(features, places, strict=True):
+            parts.append(_special(emitter, emitter.take(row, [place]), feature))
     value = emitter.join(parts)
-    # where missing values are allowed, they are the mean of the training rows
-    return emitter.narrow(value if preparation.missing == "refuse" else emitter.fill(value))
+    # a missing value, where these are allowed, is the mean of the training rows; so is one beyond the end of the data
+    may_lack = preparation.missing != "refuse" or any(feature.ahead for feature in preparation.features)
+    return emitter.narrow(emitter.fill(value) if may_lack else value)
+
+
+def _kind(feature: Feature) -> tuple[bool, Transform]:
+    """Whether it is more than a scaled number, and its transform."""
+    return bool(feature.categories or feature.derived), feature.transform
+
+
+def _special(emitter: UnitsEmitter[V], value: V, feature: Feature) -> V:
+    """Of one number: one-hot, whether it is missing, or sine and cosine."""
+    if feature.categories:
+        return emitter.one_hot(value, len(feature.categories))
+    if feature.derived == "missing":
+        return emitter.is_missing(value)
+    turn = emitter.apply("mul", value, emitter.constant(np.array([2 * np.pi])))
+    quarter = emitter.apply("add", turn, emitter.constant(np.array([np.pi / 2])))
+    return emitter.join([emitter.apply("sin", turn), emitter.apply("sin", quarter)])
 
 
 def emit_answers(preparation: Preparation, emitter: UnitsEmitter[V], outputs: V, row: V) -> V:
@@ -92,7 +155,7 @@ def emit_answers(preparation: Preparation, emitter: UnitsEmitter[V], outputs: V,
     Returns:
         [O] numbers in their own units, all steps ahead of the first answer first; probabilities of categories.
     """
-    names, parts, start = columns(preparation), list[V](), 0
+    known, parts, start = sources(preparation), list[V](), 0
     outputs = emitter.widen(outputs)
     for answer in preparation.answers:
         own = emitter.take(outputs, range(start, start + answer.width))
@@ -100,7 +163,7 @@ def emit_answers(preparation: Preparation, emitter: UnitsEmitter[V], outputs: V,
         if answer.categories:
             parts.append(emitter.softmax(own))
             continue
-        parts.append(_restore(emitter, own, row, names, answer))
+        parts.append(_restore(emitter, own, row, known, answer))
     return emitter.join(parts)
 
 
@@ -108,9 +171,9 @@ def about_units(preparation: Preparation | None) -> str:
     """What goes in and comes out, for a file's comment; nothing without a preparation."""
     if preparation is None:
         return ""
-    categories = {feature.column: feature.categories for feature in preparation.features}
+    categories = {source_of(feature): feature.categories for feature in preparation.features}
     lines = ["", "Inputs, in their own units, double precision:"]
-    lines += [f"    {k}: {_about(name, categories.get(name, ()))}" for k, name in enumerate(columns(preparation))]
+    lines += [f"    {k}: {_about(s.name, categories.get(s, ()))}" for k, s in enumerate(sources(preparation))]
     lines += ["Outputs:"]
     position = 0
     for answer in preparation.answers:
@@ -131,27 +194,21 @@ def _line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _one_hot(emitter: UnitsEmitter[V], row: V, names: Sequence[str], feature: Feature) -> V:
-    return emitter.one_hot(emitter.take(row, [names.index(feature.column)]), len(feature.categories))
-
-
-def _standardise(
-    emitter: UnitsEmitter[V], row: V, names: Sequence[str], transform: Transform, parts: Sequence[Feature | Answer]
-) -> V:
-    """(transform(x) − mean) / std for columns with the same transform."""
-    value = emitter.take(row, [names.index(part.column) for part in parts])
+def _standardise(emitter: UnitsEmitter[V], value: V, transform: Transform, parts: Sequence[Feature | Answer]) -> V:
+    """(transform(x) − mean) / std for numbers with the same transform."""
     if transform != "none":
         value = emitter.apply(transform, value)
     mean, std = (np.array([getattr(part, name) for part in parts], np.float64) for name in ("mean", "std"))
     return emitter.apply("div", emitter.apply("sub", value, emitter.constant(mean)), emitter.constant(std))
 
 
-def _restore(emitter: UnitsEmitter[V], outputs: V, row: V, names: Sequence[str], answer: Answer) -> V:
+def _restore(emitter: UnitsEmitter[V], outputs: V, row: V, known: Sequence[Source], answer: Answer) -> V:
     """The inverse transform of mean + std·level + std·output, in the order of `Chart.inverse_transform`."""
     ahead = answer.horizon
     offset, std = (emitter.constant(np.full(ahead, number, np.float64)) for number in (answer.mean, answer.std))
     if answer.difference:
-        level = _standardise(emitter, row, names, answer.transform, [answer] * ahead)
+        last = emitter.take(row, [known.index(Source(answer.column))] * ahead)
+        level = _standardise(emitter, last, answer.transform, [answer] * ahead)
         offset = emitter.apply("add", offset, emitter.apply("mul", std, level))
     value = emitter.apply("add", offset, emitter.apply("mul", std, outputs))
     if answer.transform == "log1p":
@@ -178,6 +235,7 @@ class NumpyUnits:
         "log1p": np.log1p,
         "expm1": np.expm1,
         "relu": _relu,
+        "sin": np.sin,
     }
 
     def constant(self, values: Doubles) -> NDArray[Any]:
@@ -203,6 +261,9 @@ class NumpyUnits:
         with np.errstate(invalid="ignore"):
             powers = np.exp(value - value.max(axis=-1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+    def is_missing(self, value: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(np.isnan(value).astype(np.float64))
 
     def fill(self, value: NDArray[Any]) -> NDArray[Any]:
         return np.where(np.isnan(value), 0.0, value)
@@ -248,6 +309,9 @@ class RowUnits:
     def softmax(self, value: NDArray[Any]) -> NDArray[Any]:
         return self._call(_softmax_into, (value,), np.zeros(len(value)))
 
+    def is_missing(self, value: NDArray[Any]) -> NDArray[Any]:
+        return self._call(_missing_into, (value,), np.zeros(len(value)))
+
     def fill(self, value: NDArray[Any]) -> NDArray[Any]:
         return self._call(_fill_into, (value,), np.zeros(len(value)))
 
@@ -268,6 +332,10 @@ def _copy_into(value: NDArray[Any], out: NDArray[Any]) -> None:
 
 def _fill_into(value: NDArray[Any], out: NDArray[Any]) -> None:
     out[:] = NumpyUnits().fill(value)
+
+
+def _missing_into(value: NDArray[Any], out: NDArray[Any]) -> None:
+    np.copyto(out, np.isnan(value))
 
 
 def _softmax_into(value: NDArray[Any], out: NDArray[Any]) -> None:

@@ -20,7 +20,7 @@ from evornn.errors import EvornnError, require
 from evornn.layout import Layout
 from evornn.models.c_file import identifier
 from evornn.models.step import state_sizes
-from evornn.models.units import columns, to_answers, to_inputs
+from evornn.models.units import Source, source_of, sources, to_answers, to_inputs
 from evornn.networks.network import Network
 
 LENGTHS = (1, 17, 400)  # steps of whole sequences
@@ -85,9 +85,9 @@ def _examples(inputs: int, preparation: Preparation | None) -> NDArray[Any]:
     rng = Streams(0, "export").at(0)
     if preparation is None:
         return rng.standard_normal((BATCH, max(LENGTHS), inputs)).astype(np.float32)
-    every: list[Feature | Answer] = [*preparation.answers, *preparation.features]
-    parts = {part.column: part for part in every}
-    return np.stack([_column(parts[name], rng) for name in columns(preparation)], axis=-1)
+    parts: dict[Source, Feature | Answer] = {Source(answer.column): answer for answer in preparation.answers}
+    parts |= {source_of(part): part for part in reversed(preparation.features)}  # the value before whether it's missing
+    return np.stack([_column(parts[source], rng) for source in sources(preparation)], axis=-1)
 
 
 def _column(part: Feature | Answer, rng: np.random.Generator) -> Doubles:
@@ -95,6 +95,8 @@ def _column(part: Feature | Answer, rng: np.random.Generator) -> Doubles:
     shape = BATCH, max(LENGTHS)
     if part.categories:
         return rng.integers(0, len(part.categories), shape).astype(np.float64)
+    if isinstance(part, Feature) and part.derived:
+        return rng.uniform(0.0, 1.0, shape)
     return inverse(part.transform, part.mean + part.std * rng.standard_normal(shape))
 
 

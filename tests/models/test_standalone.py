@@ -289,9 +289,8 @@ def test_what_is_wrong_with_a_table_is_said_in_a_line() -> None:
         model.predict(
             replace(table, columns=(*without(table, "temp").columns, Column("temp", "text", np.array(["a"] * 60))))
         )
-    strange = Column("day", "category", np.zeros(60, np.int64), ("tu",))
-    with pytest.raises(EvornnError, match=r"column 'day': unknown category 'tu': known are fr, mo"):
-        model.predict(replace(table, columns=(*without(table, "day").columns, strange)))
+    with pytest.raises(EvornnError, match=r"line 2, column 'load': is missing, and nothing is before it: fill it in"):
+        small_model("forecast", missing="forward_fill").predict(holed(table, "load", 0))
     with pytest.raises(EvornnError, match=r"^4 rows, and a forecast reads 5: give more rows"):
         model.predict(part(table, 0, 4))
     with pytest.raises(EvornnError, match="reads columns that it doesn't forecast"):
@@ -328,6 +327,59 @@ def test_rows_of_a_sequence_that_is_not_together_are_refused_in_parts() -> None:
     parts = [part(table, 0, 50), part(table, 0, 5)]
     with pytest.raises(EvornnError, match=r"column 'who': the rows of 'g0' are not together: sort the file"):
         list(model.predict_parts(iter(parts)))
+
+
+# ---- what is known ahead, the calendar, and scales of groups ---------------------------------------------------------
+
+
+def by_hand(model: StandaloneModel, table: Table, rows: list[int], group: str) -> np.ndarray:
+    """Forecasts [2] at the last of some rows, from the equation of each input."""
+    mean, std = {"g0": (40.0, 10.0), "g1": (60.0, 30.0)}.get(group, (50.0, 20.0))
+    load, wind, day = (table.column(name).values for name in ("load", "wind", "day"))
+    inputs = []
+    for row in rows:
+        turn = 2 * np.pi * (row % 24) / 24
+        ahead = [(wind[row + k] - 3) / 2 for k in (1, 2)]
+        one_hot = [float(day[row + 2] == k) for k in (0, 1)]
+        inputs.append([(load[row] - mean) / std, 0.0, np.sin(turn), np.cos(turn), *ahead, *one_hot])
+    outputs = model.network.predict(model.genome[None], np.array([inputs], np.float32))[0, 0, -1]
+    return np.asarray(mean + std * outputs.astype(np.float64))
+
+
+def test_rows_ahead_times_and_scales_of_groups_are_read_as_the_preparation_says() -> None:
+    model, table = small_model("ahead"), small_table(groups=3)
+    answers, who = model.predict(table), table.column("who").values
+    for group in ("g0", "g1", "g2"):
+        own = np.flatnonzero(who == group)
+        forecasts = answers.column("load+1").values[answers.column("who").values == group]
+        assert len(forecasts) == len(own) - 2
+        assert np.isclose(forecasts[0], by_hand(model, table, own[:3].tolist(), group)[0], rtol=1e-5)
+
+
+def test_rows_beyond_the_end_say_what_is_known_ahead() -> None:
+    model, table = small_model("ahead"), small_table()
+    for row in (58, 59):
+        table = holed(table, "load", row)
+    ahead = model.predict(table, next=2)
+    assert np.allclose(ahead.column("load").values, by_hand(model, table, [55, 56, 57], "g0"), rtol=1e-5)
+    with pytest.raises(EvornnError, match=r"doesn't forecast \(hour of when, 0 to 1, wind\+1, wind\+2, day\+2\)"):
+        model.predict(table, next=3)
+
+
+def test_order_of_time_counts_not_that_of_rows() -> None:
+    model, table = small_model("ahead"), small_table()
+    order = np.random.default_rng(0).permutation(60)
+    mixed = Table(tuple(Column(c.name, c.kind, c.values[order], c.categories) for c in table.columns), "mixed")
+    one, other = model.predict(table), model.predict(mixed)
+    back = np.argsort(other.column("when").values)
+    assert np.allclose(other.column("load+2").values[back], one.column("load+2").values, rtol=1e-5)
+
+
+def test_a_category_that_training_did_not_have_is_none_of_them() -> None:
+    table = small_table()
+    strange = Column("day", "category", np.zeros(60, np.int64), ("tu",))
+    answers = small_model("forecast").predict(replace(table, columns=(*without(table, "day").columns, strange)))
+    assert np.isfinite(answers.column("load+1").values).all()
 
 
 # ---- the tasks -------------------------------------------------------------------------------------------------------

@@ -9,10 +9,12 @@ import pytest
 from small_models import PREPARATIONS, small_model, small_table
 
 from evornn.cell import Cell
+from evornn.data.table import Table
 from evornn.errors import EvornnError
 from evornn.models.export import export
 from evornn.models.numpy_step import NumpyStep
-from evornn.models.rows import read_rows
+from evornn.models.rows import group_rows, read_rows
+from evornn.models.standalone import StandaloneModel
 from evornn.models.stream import WindowStream
 from evornn.models.units import to_answers, to_inputs
 from evornn.networks import CELLS
@@ -55,10 +57,14 @@ def test_exports_keep_states_that_take_over_others(suffix: str, tmp_path: Path) 
     export(network, network.sample(1, 0)[0], tmp_path / f"network{suffix}")
 
 
+def rows_of(model: StandaloneModel, table: Table) -> np.ndarray:
+    return read_rows(model.prepared, table, group_rows(model.prepared, table))
+
+
 @pytest.mark.parametrize("question", PREPARATIONS)
 def test_a_stream_is_the_whole_sequence_in_original_units(question: str) -> None:
     model = small_model(question)
-    rows = read_rows(model.prepared, small_table())
+    rows = rows_of(model, small_table())
     outputs = model.network.predict(model.genome[None], to_inputs(model.prepared, rows)[None])[0, 0]
     stream = model.stream()
     for _ in range(2):
@@ -69,7 +75,7 @@ def test_a_stream_is_the_whole_sequence_in_original_units(question: str) -> None
 
 def test_a_stream_of_windows_says_what_predict_says() -> None:
     model, table = small_model("forecast"), small_table()
-    rows = read_rows(model.prepared, table)
+    rows = rows_of(model, table)
     stream, window = WindowStream(model), model.prepared.window or 0
     answers = np.array([stream.step(row) for row in rows])
     assert np.isnan(answers[: window - 1]).all()

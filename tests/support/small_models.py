@@ -33,6 +33,22 @@ PREPARATIONS: dict[str, Preparation] = {
     ),
     "classify": Preparation("classify", FEATURES, (Answer("kind", categories=("a", "b", "c")),), group="who"),
     "regress": Preparation("regress", FEATURES, (Answer("quality", "log1p", 1.0, 0.3),), group="who"),
+    "ahead": Preparation(
+        "forecast",
+        (
+            Feature("load", mean=50.0, std=20.0, scales=(("g0", 40.0, 10.0), ("g1", 60.0, 30.0))),
+            Feature("load", derived="missing"),
+            Feature("when", derived="hour"),
+            Feature("wind", mean=3.0, std=2.0, ahead=1),
+            Feature("wind", mean=3.0, std=2.0, ahead=2),
+            Feature("day", categories=("fr", "mo"), ahead=2),
+        ),
+        (Answer("load", mean=50.0, std=20.0, horizon=2, scales=(("g0", 40.0, 10.0), ("g1", 60.0, 30.0))),),
+        group="who",
+        time="when",
+        window=3,
+        missing="mask",
+    ),
     "label": Preparation("label", FEATURES, (Answer("wind", mean=3.0, std=2.0),), group="who", missing="mask"),
 }
 
@@ -55,6 +71,7 @@ def small_table(rows: int = 60, groups: int = 1, seed: int = 0) -> Table:
             Column("temp", "number", rng.normal(-1e4, 0.5, rows)),
             Column("day", "category", rng.integers(0, 2, rows), ("fr", "mo")),
             Column("wind", "number", rng.uniform(0.0, 9.0, rows)),
+            Column("when", "time", np.datetime64("2024-01-01T00", "us") + np.arange(rows) * np.timedelta64(1, "h")),
             Column("who", "text", np.array([f"g{k}" for k in who], object)),
             Column("kind", "category", np.array([k % 3 for k in who]), ("a", "b", "c")),
             Column("quality", "number", np.array([1.0 + k for k in who])),
