@@ -8,7 +8,6 @@ from flask.typing import ResponseReturnValue
 from evornn.dashboards.page_context import PageContext
 from evornn.errors import EvornnError
 from evornn.service.api.problems import error_response
-from evornn.service.reading.saved_network import SavedNetwork
 
 
 def install(server: Flask, context: PageContext) -> None:
@@ -18,8 +17,7 @@ def install(server: Flask, context: PageContext) -> None:
     @server.get("/model/<int:run>")
     def model(run: int) -> ResponseReturnValue:
         try:
-            genome = context.store.champion(run)
-            content = SavedNetwork(context.caller_service.design(run), genome).to_bytes()
+            content = context.caller_service.model(run).to_bytes()
         except EvornnError as error:
             return _error_response(error)
         return _file(content, f"run-{run}.safetensors", "application/vnd.safetensors")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from evornn.arrays import Genome
+    from evornn.models.standalone import StandaloneModel
     from evornn.networks.loss import CustomLoss
     from evornn.networks.network import Network
     from evornn.service.dispatch.dispatcher import Listener
@@ -40,6 +41,15 @@ class TrainingResult:
     genome: Genome  # [n] the champion
     rows: list[Row]
     result: Result
+    data: Data
+
+    @property
+    def model(self) -> StandaloneModel:
+        """The champion as a model that stands alone, with intervals calibrated on the validation split. Without a
+        preparation (`Data.preparation`) it answers with the network's own numbers only."""
+        from evornn.models.make import make_model
+
+        return make_model(self.network, self.result, self.data)
 
     def curve(self) -> DataFrame:
         """The learning curve: one row per budget mark, with the columns of `Row`."""
@@ -99,7 +109,7 @@ def train(
     for update in train_loop(network, data, trainer, seed, limit, loss=loss):
         rows += update.rows
     assert update.result is not None
-    return TrainingResult(network, update.result.genome, rows, update.result)
+    return TrainingResult(network, update.result.genome, rows, update.result, data)
 
 
 def run(

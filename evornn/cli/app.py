@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from evornn.cli import admin, jobs, quota, removal, results, run
+from evornn.cli import admin, jobs, models, quota, removal, results, run
 from evornn.cli.data import data
 from evornn.cli.dispatch import dispatch
 from evornn.cli.drain import drain
@@ -52,6 +52,8 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (  # in the order of the
     ("query", results.query),
     ("export", results.export),
     ("model", results.model),
+    ("predict", models.predict),
+    ("evaluate", models.evaluate),
     ("catalog", results.catalog),
     ("data", data),
     ("dispatch", dispatch),

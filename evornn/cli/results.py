@@ -77,7 +77,8 @@ def model(
     with open_results(store, server) as results:
         champion = results.run(run).model
     difference = champion.write(file)
-    about = {"file": str(file), "difference": difference, **asdict(champion.design)}
+    sizes = {"inputs": champion.inputs, "outputs": champion.outputs, "parameters": len(champion.genome)}
+    about = {"file": str(file), "difference": difference, "run": run, "network": champion.architecture, **sizes}
     compared = f"; over 400 steps it differs by {difference:.1g} at most" if difference is not None else ""
     show(about if as_json else f"the model of run {run} written to {file}{compared}", as_json)
 

@@ -20,6 +20,7 @@ from evornn.tasks.core.forecast_errors import LABELS
 if TYPE_CHECKING:
     from evornn.experiments.catalog import Entry
     from evornn.experiments.description import ArchitectureSummary
+    from evornn.models.evaluate import Measures
     from evornn.service.doctor import Finding
     from evornn.store.records import Quota, StoredJob, StoredRun, Token
     from evornn.training.records import Result, Row
@@ -169,6 +170,8 @@ def catalog(entries: Sequence[Entry]) -> RenderableType:
         parts.append(grid)
     if len(entries) == 1 and (description := entries[0].architecture):
         parts += [Text(""), architecture(description)]
+    if len(entries) == 1 and entries[0].formats:
+        parts.append(Text(f"files of `evornn model`: {', '.join(entries[0].formats)}"))
     return Group(*parts)
 
 
@@ -187,6 +190,18 @@ def architecture(description: ArchitectureSummary) -> Table:
     ):
         grid.add_row(Text(name, style="bold"), Text(text))
     return grid
+
+
+def measures(file: str, here: Measures, test: Measures) -> RenderableType:
+    """The errors of a model on a file, below each those that it had on its test split, where they are known."""
+    names = list(dict.fromkeys(name for values in here.values() for name in values))
+    head = ("answer", "data", *(LABELS.get(name, name.replace("_", " ")) for name in names))
+    lines = []
+    for answer, values in here.items():
+        lines.append((answer, file, *(values.get(name) for name in names)))
+        if answer in test:
+            lines.append((answer, "its test split", *(test[answer].get(name) for name in names)))
+    return table(head, lines)
 
 
 def findings(records: Sequence[Finding]) -> RenderableType:

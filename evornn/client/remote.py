@@ -12,7 +12,7 @@ from uuid import uuid4
 from evornn.client.http import HttpClient
 from evornn.errors import EvornnError
 from evornn.experiments.analysis.comparison import Comparison
-from evornn.service.reading.saved_network import Design
+from evornn.service.reading.design import Design
 from evornn.service.tuning.step import TuningStep
 from evornn.service.wire import Curve, Job, Outcome, QueryTable, Secret
 from evornn.store.codec import FLOAT, unpack
@@ -24,6 +24,7 @@ from evornn.training.records import Result, Row
 
 if TYPE_CHECKING:
     from evornn.arrays import Genome
+    from evornn.models.standalone import StandaloneModel
 
 JOBS = 500  # in one request
 RUNS = 500
@@ -215,6 +216,11 @@ class RemoteService:
     def design(self, run: RunId) -> Design:
         design: Design = self.store.http.get(Design, f"/runs/{run}/network")
         return design
+
+    def model(self, run: RunId) -> StandaloneModel:
+        from evornn.models.standalone import from_bytes
+
+        return from_bytes(self.store.http.raw(f"/runs/{run}/model"), f"the model of run {run}", trusted=True)
 
 
 def _job(job: Any) -> StoredJob:

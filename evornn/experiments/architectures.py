@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import fill
 
-from evornn.experiments.catalog import defaults
+from evornn.experiments.catalog import defaults, formats
 from evornn.experiments.description import ArchitectureSummary, describe
 from evornn.experiments.yaml import read
 from evornn.networks import CELLS
@@ -37,10 +37,11 @@ def render_page() -> str:
 
 def _section(name: str, a: ArchitectureSummary) -> str:
     settings = ", ".join(f"`{key}` {value}" for key, value in defaults(CELLS[name]).items()) or "none of its own"
+    files = ", ".join(f"`{suffix}`" for suffix in formats(CELLS[name]))
     notes = "\n\n".join(fill(paragraph, 120) for paragraph in a.notes.split("\n\n"))
     return (
         f"\n## {name}\n\n{a.title} ({a.paper})\n\n```text\n{a.equation}\n```\n\n{notes}\n\n"
-        f"Settings: {settings}. Backends: {a.backends}.\n{_examples(name)}"
+        f"Settings: {settings}. Backends: {a.backends}. Files: {files}.\n{_examples(name)}"
     )
 
 

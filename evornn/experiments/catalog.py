@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from evornn.catalog import Catalog, is_import_path
+from evornn.cell import Cell
 from evornn.errors import UnknownName
-from evornn.experiments.description import ArchitectureSummary, describe, split_documentation
+from evornn.experiments.description import ArchitectureSummary, describe
 from evornn.experiments.spec import NetworkSize
+from evornn.models.formats import FORMATS, SUFFIX
 from evornn.networks import CELLS, NETWORKS
+from evornn.networks.documentation import split_documentation
 from evornn.settings import to_plain_data
 from evornn.tasks import TASKS
 from evornn.trainers import TRAINERS
@@ -28,6 +31,7 @@ class Entry:
     summary: str  # how its file or class begins: paper and, of a network, equation
     settings: dict[str, Any]  # name → default, or "required"
     architecture: ArchitectureSummary | None = None  # of a cell
+    formats: tuple[str, ...] = ()  # of a network: suffixes of the files that `evornn model` writes of it
 
 
 def entries(name: str | None = None) -> list[Entry]:
@@ -52,9 +56,15 @@ def _entry(group: str, catalog: Catalog[Any], name: str) -> Entry:
         size = defaults(NetworkSize) | {"layers": kind.default_layers}
         sizes = {name: default for name, default in size.items() if name in kind.size_fields}
         architecture = None if name in NETWORKS and name not in CELLS else describe(name)
-        return Entry(group, name, " ".join((head or text).split()), sizes | defaults(kind), architecture)
+        summary = " ".join((head or text).split())
+        return Entry(group, name, summary, sizes | defaults(kind), architecture, formats(kind))
     text = inspect.getdoc(inspect.getmodule(kind)) or inspect.getdoc(kind) or ""
     return Entry(group, name, " ".join(text.split("\n\n")[0].split()), defaults(kind))
+
+
+def formats(kind: type[Any]) -> tuple[str, ...]:
+    """The suffixes of files that a trained network can be written to: all for an equation, .safetensors for any."""
+    return (SUFFIX, *(FORMATS if issubclass(kind, Cell) else ()))
 
 
 def defaults(kind: type[Any]) -> dict[str, Any]:

@@ -69,8 +69,9 @@ PAGES = {
     "torch_models": CatalogPage(
         "Networks written in torch",
         PROVENANCE.format(folder="evornn/networks/architectures/")
-        + " These architectures are not cells, so they have no SIMD kernel. Their use: "
-        "[guide](../guides/torch_models.md). All other networks: [networks](architectures.md).",
+        + " These architectures are not cells, so they have no SIMD kernel. Of files, `evornn "
+        "model` writes `.safetensors` alone. Their use: [guide](../guides/torch_models.md). All other networks: "
+        "[networks](architectures.md).",
         "networks",
         [name for name in NETWORKS if name not in CELLS],
         "gradient",

@@ -1,28 +1,20 @@
-"""A network described from its own file and its trace: equation, paper, parameters, backends.
-
-The file begins with title, paper and equation, and the class says the rest. In a file of several networks each class
-has both: `Title (paper): equation`, an empty line, the rest.
-"""
+"""A network described from its own file and its trace: equation, paper, parameters, backends."""
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from evornn.cell import Cell
 from evornn.kernels.simd.programs.equation import Equation, UnsupportedEquation
 from evornn.layout import Layout, source_names
 from evornn.networks import CELLS
+from evornn.networks.documentation import match_head, split_documentation
 from evornn.ops import Size
 
 LETTERS = {"inputs": "I", "units": "H", "outputs": "O", "blocks": "K", "one": ""}
 EXAMPLE = {"inputs": 1, "units": 8, "outputs": 1}
-HEAD = re.compile(r"(?P<title>[^(:]+) \((?P<paper>[^)]+)\): ?(?P<equation>.+)", re.DOTALL)
-END_OF_HEAD = re.compile(r"(?<![:,])\n\n")  # an equation may be set apart, after a colon or comma
 
 
 @dataclass(frozen=True)
@@ -47,20 +39,6 @@ def describe(name: str) -> ArchitectureSummary:
     title, paper, equation = parts.groups() if parts else (kind.__name__, "–", head)
     notes = "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
     return ArchitectureSummary(title, paper, equation.strip(), notes, parameters(cell), _layout(cell).n, backends(cell))
-
-
-def split_documentation(kind: type[Any]) -> tuple[str, str]:
-    """Title, paper and equation of a network's class, and the rest."""
-    text = inspect.getdoc(kind) or ""
-    head, *rest = END_OF_HEAD.split(text, maxsplit=1)
-    if match_head(head):
-        return head, "".join(rest)
-    return inspect.getdoc(inspect.getmodule(kind)) or "", text
-
-
-def match_head(text: str) -> re.Match[str] | None:
-    """Title, paper and equation in a text that has all three."""
-    return HEAD.fullmatch(text.replace(":\n\n", ": "))
 
 
 def backends(cell: Cell) -> str:

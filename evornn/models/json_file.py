@@ -9,12 +9,19 @@ import numpy as np
 import torch
 
 from evornn.arrays import Genome
+from evornn.data.preparation import Preparation
 from evornn.kernels.reference import matrix
 from evornn.layout import Layout
 from evornn.models.step import initial_states
 
 
-def to_json(layout: Layout, genome: Genome, title: str = "A recurrent network", about: str = "") -> str:
+def to_json(
+    layout: Layout,
+    genome: Genome,
+    title: str = "A recurrent network",
+    about: str = "",
+    preparation: Preparation | None = None,
+) -> str:
     """The network as JSON.
 
     Args:
@@ -22,6 +29,7 @@ def to_json(layout: Layout, genome: Genome, title: str = "A recurrent network", 
         genome: Its parameters [n].
         title: What it is.
         about: Its equation in words.
+        preparation: How columns become its inputs, and its outputs answers; None: nothing is known of columns.
 
     Returns:
         The text: `weights` has each block of the genome, and what the architecture fixes, as nested lists: matrices
@@ -37,6 +45,7 @@ def to_json(layout: Layout, genome: Genome, title: str = "A recurrent network", 
         "outputs": layout.outputs,
         "layers": layout.layers,
         "parameters": layout.n,
+        "preparation": preparation and preparation.to_dict(),
         "initial_states": {name: values.tolist() for name, values in initial_states(layout, genome).items()},
         "weights": {name: matrix(layout, genomes, name)[0].tolist() for name in names},
     }

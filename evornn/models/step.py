@@ -97,6 +97,7 @@ def emit_step(layout: Layout, genome: Genome, emitter: Emitter[V], inputs: V, st
         own = {name: states[f"{k}.{name}"] for name in layout.trace.states}
         writer = _LayerWriter(layer, emitter, {**states, **own, "x": value})
         new = {name: writer.value(node) for name, node in zip(own, layout.trace.new_states, strict=True)}
+        new = {name: _own_copy(value, states, emitter, layout.state_sizes(k)[name]) for name, value in new.items()}
         after |= {f"{k}.{name}": new[name] for name in own}
         # the output is an equation in the states, which here are the new ones
         value = _LayerWriter(layer, emitter, {**states, **new, "x": value}).value(layout.trace.output)
@@ -106,6 +107,11 @@ def emit_step(layout: Layout, genome: Genome, emitter: Emitter[V], inputs: V, st
     if TIME in states:
         after[TIME] = emitter.apply("add", [states[TIME], 1.0], 1)
     return Step(outputs, after)
+
+
+def _own_copy(value: V, states: Mapping[str, V], emitter: Emitter[V], size: int) -> V:
+    """A new state that is an old one as it was is copied: formats overwrite the states one after the other."""
+    return emitter.apply("stop", [value], size) if any(value is old for old in states.values()) else value
 
 
 class _LayerWriter(Generic[V]):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from evornn.arrays import Floats, Genome
+from evornn.data.preparation import Preparation
+from evornn.data.scaling import Doubles
 from evornn.layout import Layout
 from evornn.models.step import emit_step, initial_states, state_sizes
+from evornn.models.units import about_units, columns, emit_answers, emit_inputs
 
 OPERATIONS: dict[str, Callable[..., str]] = {
     "add": "{} + {}".format,
@@ -40,9 +44,9 @@ TEMPLATE = '''\
 Written by evornn. A network of {inputs} inputs and {outputs} outputs, {parameters} parameters; it needs torch alone.
 
     model = Model()
-    outputs = model(inputs)                    # [B, T, {inputs}] -> [B, T, {outputs}]
+    outputs = model(inputs)                    # [B, T, {columns}] -> [B, T, {outputs}]
     outputs, state = model.run(inputs, state)  # a part of a stream; state None: its beginning
-"""
+{about}"""
 
 from base64 import b64decode
 
@@ -55,6 +59,8 @@ class Model(torch.nn.Module):
         for name, (shape, text) in WEIGHTS.items():
             values = torch.frombuffer(bytearray(b64decode(text)), dtype=torch.float32).reshape(shape).clone()
             self.register_parameter(name, torch.nn.Parameter(values))
+        for name, values in DOUBLES.items():
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float64))
 
     def forward(self, inputs):
         return self.run(inputs)[0]
@@ -63,10 +69,18 @@ class Model(torch.nn.Module):
         """Outputs [B, T, {outputs}], and the state after the last step: name -> [B, size]."""
         state = self.initial_state(len(inputs)) if state is None else state
         outputs = []
-        for x in inputs.unbind(1):
+        for x in self.prepare(inputs).unbind(1):
             y, state = self.step(x, state)
             outputs.append(y)
-        return torch.stack(outputs, 1), state
+        return self.answers(torch.stack(outputs, 1), inputs), state
+
+    def prepare(self, row):
+        """[B, T, {columns}] -> what the network reads [B, T, {inputs}]."""
+{prepare}
+
+    def answers(self, outputs, row):
+        """Outputs of the network [B, T, {outputs}] -> what this model returns [B, T, {outputs}]."""
+{answers}
 
     def initial_state(self, batch):
         return {{
@@ -94,6 +108,9 @@ def _tensors(a, b):
     return torch.as_tensor(a).to(like), torch.as_tensor(b).to(like)
 
 
+DOUBLES = {{
+{doubles}
+}}
 # Shape and float32 values of each parameter.
 WEIGHTS = {{
 {weights}
@@ -101,13 +118,16 @@ WEIGHTS = {{
 '''
 
 
-def to_torch(layout: Layout, genome: Genome, title: str = "A recurrent network") -> str:
+def to_torch(
+    layout: Layout, genome: Genome, title: str = "A recurrent network", preparation: Preparation | None = None
+) -> str:
     """The network as a Python module that needs torch alone.
 
     Args:
         layout: The network.
         genome: Its parameters [n].
         title: First line of the file.
+        preparation: Between units and the network's numbers; None: these themselves go in and come out.
 
     Returns:
         The source, with the class `Model` and the weights as its parameters.
@@ -119,8 +139,15 @@ def to_torch(layout: Layout, genome: Genome, title: str = "A recurrent network")
         for name, values in initial_states(layout, genome).items()
     ]
     after = [f'            "{name}": {step.states[name]}.expand(len(x), {size}),' for name, size in sizes.items()]
+    units = TorchUnits()
+    prepare, answers = _units(preparation, units)
     return TEMPLATE.format(
-        title=title.replace("\\", "").replace('"', "'"),
+        columns=layout.inputs if preparation is None else len(columns(preparation)),
+        about=_safe(about_units(preparation)),
+        prepare=prepare,
+        answers=answers,
+        doubles="\n".join(units.doubles),
+        title=_safe(title),
         inputs=layout.inputs,
         outputs=layout.outputs,
         parameters=layout.n,
@@ -130,6 +157,78 @@ def to_torch(layout: Layout, genome: Genome, title: str = "A recurrent network")
         after="\n".join(after),
         weights="\n".join(emitter.weights),
     )
+
+
+def _units(preparation: Preparation | None, units: TorchUnits) -> tuple[str, str]:
+    """The bodies of `prepare` and `answers`."""
+    if preparation is None:
+        return "        return row", "        return outputs"
+    inputs = emit_inputs(preparation, units, "row")
+    before = [*units.lines, f"return {inputs}"]
+    units.lines.clear()
+    after = emit_answers(preparation, units, "outputs", "row")
+    return _body(before), _body([*units.lines, f"return {after}"])
+
+
+def _body(lines: Sequence[str]) -> str:
+    return "\n".join(f"        {line}" for line in lines)
+
+
+def _safe(text: str) -> str:
+    """In a docstring."""
+    return text.replace("\\", "").replace('"', "'")
+
+
+class TorchUnits:
+    """Statements on doubles [B, T, size], and the buffers of the module."""
+
+    OPERATIONS: ClassVar = {
+        "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "sqrt": "{}.sqrt()",
+        "log1p": "{}.log1p()", "expm1": "{}.expm1()", "relu": "{}.relu()",
+        "sin": "{}.sin()",
+    }  # fmt: skip
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.doubles: list[str] = []
+        self._count = 0
+
+    def constant(self, values: Doubles) -> str:
+        name = f"d{len(self.doubles)}"
+        self.doubles.append(f'    "{name}": {np.asarray(values, np.float64).tolist()},')
+        return f"self.{name}"
+
+    def take(self, value: str, positions: Sequence[int]) -> str:
+        return self._assign(f"{value}[..., {list(positions)}]")
+
+    def join(self, parts: Sequence[str]) -> str:
+        return self._assign(f"torch.cat([{', '.join(parts)}], -1)")
+
+    def apply(self, op: str, *args: str) -> str:
+        return self._assign(self.OPERATIONS[op].format(*args))
+
+    def one_hot(self, value: str, count: int) -> str:
+        return self._assign(f"({value} == {self.constant(np.arange(float(count)))}).double()")
+
+    def softmax(self, value: str) -> str:
+        return self._assign(f"{value}.softmax(-1)")
+
+    def is_missing(self, value: str) -> str:
+        return self._assign(f"{value}.isnan().double()")
+
+    def fill(self, value: str) -> str:
+        return self._assign(f"torch.where({value}.isnan(), 0.0, {value})")
+
+    def narrow(self, value: str) -> str:
+        return self._assign(f"{value}.float()")
+
+    def widen(self, value: str) -> str:
+        return self._assign(f"{value}.double()")
+
+    def _assign(self, text: str) -> str:
+        self._count += 1
+        self.lines.append(f"u{self._count} = {text}")
+        return f"u{self._count}"
 
 
 class TorchEmitter:

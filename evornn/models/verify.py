@@ -11,12 +11,16 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evornn.arrays import Floats, Genome, Series, Streams
+from evornn.data.preparation import Answer, Feature, Preparation
+from evornn.data.scaling import Doubles, forward, inverse
 from evornn.errors import EvornnError, require
 from evornn.layout import Layout
 from evornn.models.c_file import identifier
 from evornn.models.step import state_sizes
+from evornn.models.units import Source, source_of, sources, to_answers, to_inputs
 from evornn.networks.network import Network
 
 LENGTHS = (1, 17, 400)  # steps of whole sequences
@@ -30,11 +34,12 @@ States = Mapping[str, Floats]
 class Runner(Protocol):
     """An exported file at work."""
 
-    def __call__(self, inputs: Series, states: States | None) -> tuple[Series, dict[str, Floats]]:
-        """[B, T, I] → outputs [B, T, O] and the states after the last step; states None: the initial ones."""
+    def __call__(self, inputs: NDArray[Any], states: States | None) -> tuple[NDArray[Any], dict[str, Floats]]:
+        """[B, T, I] → outputs [B, T, O], or rows [B, T, C] → answers, and the states after the last step; states None:
+        the initial ones."""
 
 
-def check_export(network: Network, genome: Genome, runner: Runner) -> float:
+def check_export(network: Network, genome: Genome, runner: Runner, preparation: Preparation | None = None) -> float:
     """Compare a file with its network: whole sequences, and step by step as a stream.
 
     A network that amplifies differences, as chaotic ones do, may drift from itself over hundreds of steps. So it is the
@@ -44,6 +49,7 @@ def check_export(network: Network, genome: Genome, runner: Runner) -> float:
         network: The network that was exported.
         genome: Its parameters [n].
         runner: Runs the file.
+        preparation: With which it was exported; values in original units are compared in standard deviations.
 
     Returns:
         The largest difference over whole sequences of LENGTHS.
@@ -51,27 +57,68 @@ def check_export(network: Network, genome: Genome, runner: Runner) -> float:
     Raises:
         EvornnError: The file computes something else.
     """
-    numbers = Streams(0, "export").at(0).standard_normal((BATCH, max(LENGTHS), network.layout.inputs))
-    inputs = numbers.astype(np.float32)
-    state: Any = None
+    rows, state = _examples(network.layout.inputs, preparation), None
     for step in range(STREAMED):
-        x = inputs[:, step : step + 1]
-        exported, _ = runner(x, None if state is None else _flat(network.layout, state))
-        expected, state = network.predict(genome[None], x, state=state, return_state=True)
-        if not _agree(exported, expected[0]):
+        row = rows[:, step : step + 1]
+        exported, _ = runner(row, None if state is None else _flat(network.layout, state))
+        x = row if preparation is None else to_inputs(preparation, row)
+        outputs, state = network.predict(genome[None], x, state=state, return_state=True)
+        if not _agree(_scaled(preparation, exported), _expected(preparation, outputs[0], row)):
             raise EvornnError(
                 f"the exported file differs from the network at step {step + 1}: please report this network to the "
                 "authors of evornn"
             )
-    return max(_difference(network, genome, runner, inputs[:, :length]) for length in LENGTHS)
+    return max(_difference(network, genome, runner, rows[:, :length], preparation) for length in LENGTHS)
 
 
-def _difference(network: Network, genome: Genome, runner: Runner, inputs: Series) -> float:
-    exported, _ = runner(inputs, None)
-    return float(np.nanmax(np.abs(exported - network.predict(genome[None], inputs)[0]), initial=0.0))
+def _difference(
+    network: Network, genome: Genome, runner: Runner, rows: NDArray[Any], preparation: Preparation | None
+) -> float:
+    exported, _ = runner(rows, None)
+    x = rows if preparation is None else to_inputs(preparation, rows)
+    expected = _expected(preparation, network.predict(genome[None], x)[0], rows)
+    return float(np.nanmax(np.abs(_scaled(preparation, exported) - expected), initial=0.0))
 
 
-def _agree(exported: Series, expected: Series) -> bool:
+def _examples(inputs: int, preparation: Preparation | None) -> NDArray[Any]:
+    """[BATCH, longest, I] inputs, or rows [BATCH, longest, C] in original units."""
+    rng = Streams(0, "export").at(0)
+    if preparation is None:
+        return rng.standard_normal((BATCH, max(LENGTHS), inputs)).astype(np.float32)
+    parts: dict[Source, Feature | Answer] = {Source(answer.column): answer for answer in preparation.answers}
+    parts |= {source_of(part): part for part in reversed(preparation.features)}  # the value before whether it's missing
+    return np.stack([_column(parts[source], rng) for source in sources(preparation)], axis=-1)
+
+
+def _column(part: Feature | Answer, rng: np.random.Generator) -> Doubles:
+    """Values of a column as its training rows had them, roughly."""
+    shape = BATCH, max(LENGTHS)
+    if part.categories:
+        return rng.integers(0, len(part.categories), shape).astype(np.float64)
+    if isinstance(part, Feature) and part.derived:
+        return rng.uniform(0.0, 1.0, shape)
+    return inverse(part.transform, part.mean + part.std * rng.standard_normal(shape))
+
+
+def _expected(preparation: Preparation | None, outputs: Series, rows: NDArray[Any]) -> NDArray[Any]:
+    return outputs if preparation is None else _scaled(preparation, to_answers(preparation, outputs, rows))
+
+
+def _scaled(preparation: Preparation | None, answers: NDArray[Any]) -> NDArray[Any]:
+    """Answers [..., O] in standard deviations, so that differences mean the same for all of them."""
+    if preparation is None:
+        return answers
+    parts, start = list[NDArray[Any]](), 0
+    for answer in preparation.answers:
+        own = answers[..., start : start + answer.width]
+        start += answer.width
+        with np.errstate(all="ignore"):
+            scaled = own if answer.categories else (forward(answer.transform, own) - answer.mean) / answer.std
+        parts.append(scaled)
+    return np.concatenate(parts, axis=-1)
+
+
+def _agree(exported: NDArray[Any], expected: NDArray[Any]) -> bool:
     return bool(np.allclose(exported, expected, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))
 
 
@@ -93,7 +140,7 @@ def run_onnx(data: bytes) -> Runner:
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
 
-    def run(inputs: Series, states: States | None) -> tuple[Series, dict[str, Floats]]:
+    def run(inputs: NDArray[Any], states: States | None) -> tuple[NDArray[Any], dict[str, Floats]]:
         given = {f"state.{name}": values for name, values in (states or {}).items()}
         outputs, *after = session.run(names, {"inputs": inputs, **given})
         return outputs, {name.removeprefix("next."): value for name, value in zip(names[1:], after, strict=True)}
@@ -109,7 +156,7 @@ def run_torch(source: str) -> Runner:
     exec(compile(source, "exported network", "exec"), scope)  # written by this process a moment ago
     model = scope["Model"]()
 
-    def run(inputs: Series, states: States | None) -> tuple[Series, dict[str, Floats]]:
+    def run(inputs: NDArray[Any], states: States | None) -> tuple[NDArray[Any], dict[str, Floats]]:
         given = None if states is None else {name: torch.as_tensor(values) for name, values in states.items()}
         with torch.no_grad():
             outputs, after = model.run(torch.as_tensor(inputs), given)
@@ -118,7 +165,7 @@ def run_torch(source: str) -> Runner:
     return run
 
 
-def run_c(source: str, layout: Layout, name: str) -> Runner | None:
+def run_c(source: str, layout: Layout, name: str, number: Any = np.float32) -> Runner | None:
     """Compile and run a C file; None where there is no C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
@@ -131,16 +178,17 @@ def run_c(source: str, layout: Layout, name: str) -> Runner | None:
         if made.returncode:
             raise EvornnError(f"{compiler} can't compile the exported file: {made.stderr.strip().splitlines()[0]}")
         loaded = ctypes.CDLL(str(library))
-    return _c_runner(getattr(loaded, f"{identifier(name)}_reset"), getattr(loaded, f"{identifier(name)}_step"), layout)
+    reset, step = (getattr(loaded, f"{identifier(name)}_{what}") for what in ("reset", "step"))
+    return _c_runner(reset, step, layout, number)
 
 
-def _c_runner(reset: Any, step: Any, layout: Layout) -> Runner:
+def _c_runner(reset: Any, step: Any, layout: Layout, number: Any) -> Runner:
     sizes = state_sizes(layout)
 
-    def run(inputs: Series, states: States | None) -> tuple[Series, dict[str, Floats]]:
-        outputs = np.empty((*inputs.shape[:2], layout.outputs), np.float32)
+    def run(inputs: NDArray[Any], states: States | None) -> tuple[NDArray[Any], dict[str, Floats]]:
+        outputs = np.empty((*inputs.shape[:2], layout.outputs), number)
         memory = np.zeros((len(inputs), max(1, sum(sizes.values()))), np.float32)
-        for row, sequence in enumerate(np.ascontiguousarray(inputs, np.float32)):
+        for row, sequence in enumerate(np.ascontiguousarray(inputs, number)):
             reset(_pointer(memory[row]))
             if states is not None:
                 memory[row] = np.concatenate([states[name][row] for name in sizes])
@@ -153,4 +201,4 @@ def _c_runner(reset: Any, step: Any, layout: Layout) -> Runner:
 
 
 def _pointer(values: Any) -> Any:
-    return values.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    return values.ctypes.data_as(ctypes.c_void_p)

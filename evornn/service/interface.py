@@ -11,7 +11,8 @@ from evornn.store.records import Event, JobId, LogLine, Quota, RunId, StoredJob,
 if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.experiments.analysis.comparison import Comparison
-    from evornn.service.reading.saved_network import Design
+    from evornn.models.standalone import StandaloneModel
+    from evornn.service.reading.design import Design
     from evornn.service.tuning.step import TuningStep
     from evornn.training.records import Result, Row
 
@@ -213,3 +214,6 @@ class ServiceInterface(Protocol):
 
     def design(self, run: RunId) -> Design:
         """How a run's network is built. Raises NotFound."""
+
+    def model(self, run: RunId) -> StandaloneModel:
+        """The champion of a finished run as a model that stands alone. Raises NotFound."""

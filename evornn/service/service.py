@@ -13,9 +13,10 @@ from evornn.service.datasets import UploadedDataset, save_upload
 from evornn.service.expansion import ExpandedSpec, enqueue, expand
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.reading.comparison_data import ComparisonData, resolve_job, unique_run_ids
+from evornn.service.reading.design import Design, design_of
 from evornn.service.reading.evaluation import check_identities, evaluation_of
 from evornn.service.reading.figures import ComparisonFigures, NetworkFigures, draw_comparison, draw_network
-from evornn.service.reading.saved_network import Design, design_of
+from evornn.service.reading.model import load_model
 from evornn.service.tuning.session import TuningSessions
 from evornn.service.tuning.step import TuningStep
 from evornn.store.actors import local_actor
@@ -24,6 +25,7 @@ from evornn.store.store import Store
 
 if TYPE_CHECKING:
     from evornn.experiments.analysis.comparison import Comparison
+    from evornn.models.standalone import StandaloneModel
 
 RESUMABLE = ("queued", "running", "failed", "cancelled")  # all that may be computed from now on
 P = ParamSpec("P")
@@ -116,6 +118,12 @@ class Service:
     def design(self, run: RunId) -> Design:
         """How a run's network is built. Raises NotFound."""
         return self.call(load_design, run)
+
+    def model(self, run: RunId) -> StandaloneModel:
+        """The champion of a finished run as a model that stands alone. Raises NotFound."""
+        from evornn.models.standalone import from_bytes
+
+        return from_bytes(self.call(load_model, run), trusted=True)
 
     def draw_comparison(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> ComparisonFigures:
         """`compare`, with the charts of the report. Raises the same."""

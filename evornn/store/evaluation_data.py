@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from evornn.data.preparation import Preparation
 from evornn.store.codec import pack, unpack
 from evornn.store.database import Database
 from evornn.store.errors import retry_transaction
@@ -68,6 +69,7 @@ def _encode(data: EvaluationData) -> dict[str, Any]:
         "warning": data.warning,
         "baselines": baselines,
         "chart": chart,
+        "preparation": data.preparation and data.preparation.to_dict(),
     }
     return {"plain": plain, "arrays": pack(_arrays(data))}
 
@@ -103,7 +105,12 @@ def _decode(plain: Mapping[str, Any], arrays: Arrays) -> EvaluationData:
         warning=plain.get("warning", ""),  # of version 2.2 and before there is none
         chart=_decode_chart(plain["chart"], arrays),
         test=Sequences(**_part(arrays, "test")) if "test.inputs" in arrays else None,
+        preparation=_decode_preparation(plain.get("preparation")),  # earlier versions kept none
     )
+
+
+def _decode_preparation(plain: Mapping[str, Any] | None) -> Preparation | None:
+    return None if plain is None else Preparation.from_dict(dict(plain))
 
 
 def _decode_chart(plain: Mapping[str, Any] | None, arrays: Arrays) -> Chart | None:

@@ -50,6 +50,7 @@ class CSV(Forecasting):
             targets=self.targets,
             times=times,
             has_dates=self.date is not None,
+            time=self.date,
             step=frequency.unit,
             step_count=frequency.count,
             season=frequency.season,

@@ -39,6 +39,8 @@ COMMANDS = [
     "query",
     "export",
     "model",
+    "predict",
+    "evaluate",
     "catalog",
     "serve",
     "doctor",
@@ -255,6 +257,9 @@ def test_catalog(evornn: CommandLine) -> None:
     assert "Covariance matrix" in evornn("catalog", "cma_es").out
     assert entries["lstm"]["architecture"]["parameters"] == "4H² + 4HI + HO + 4H + O"
     shown = evornn("catalog", "lstm").out
+    assert entries["lstm"]["formats"] == [".safetensors", ".onnx", ".py", ".c", ".json"]
+    assert entries["bidirectional"]["formats"] == [".safetensors"] and entries["adam"]["formats"] == []
+    assert "files of `evornn model`: .safetensors, .onnx" in shown
     assert "Gers, Schmidhuber & Cummins 2000" in shown and "cₜ = f⊙cₜ₋₁ + i⊙z" in shown and "simd, torch" in shown
 
 

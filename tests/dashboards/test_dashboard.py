@@ -182,9 +182,9 @@ def test_a_finished_run_shows_its_network_and_gives_its_model(page: Page, server
     with page.expect_download() as taken:
         page.get_by_role("link", name="Download model").click()
     taken.value.save_as(tmp_path / "model")
-    from evornn.service.reading.saved_network import SavedNetwork
+    from evornn.models.standalone import StandaloneModel
 
-    assert len(SavedNetwork.read(tmp_path / "model").genome) > 0
+    assert len(StandaloneModel.load(tmp_path / "model").genome) > 0
     wait_for_ink(page, INK["light"])
     page.get_by_role("button", name="Light / dark").click()
     wait_for_ink(page, INK["dark"])

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from evornn.experiments.description import describe, match_head, split_documentation
+from evornn.experiments.description import describe
 from evornn.layout import Layout
 from evornn.networks import CELLS
+from evornn.networks.documentation import match_head, split_documentation
 
 every_network = pytest.mark.parametrize("name", CELLS)
 

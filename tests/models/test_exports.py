@@ -18,7 +18,8 @@ from evornn.errors import EvornnError
 from evornn.models import export as exports
 from evornn.models import verify
 from evornn.models.c_file import literal
-from evornn.models.export import FORMATS, export
+from evornn.models.export import export
+from evornn.models.formats import FORMATS
 from evornn.models.onnx_file import to_onnx
 from evornn.models.torch_file import to_torch
 from evornn.networks import CELLS

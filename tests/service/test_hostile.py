@@ -16,9 +16,9 @@ from hostile import Case, cases
 from serving import Server, serving
 
 from evornn.errors import EvornnError
+from evornn.models.standalone import from_bytes
 from evornn.service.helper_process import HelperProcess
 from evornn.service.policy import SubmissionPolicy
-from evornn.service.reading.saved_network import from_bytes
 
 SECRET = "TOP-SECRET"
 SERIES = "y\n" + "".join(f"{k % 7}\n" for k in range(60))

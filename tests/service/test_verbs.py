@@ -24,8 +24,8 @@ from evornn.client.remote import RemoteService
 from evornn.client.token import default_token
 from evornn.errors import EvornnError
 from evornn.library import SilentListener, work
+from evornn.models.standalone import StandaloneModel
 from evornn.service.reading.results import Results
-from evornn.service.reading.saved_network import SavedNetwork
 from evornn.store.errors import Conflict, NotFound, Unreachable
 from evornn.store.records import LogLine
 from evornn.store.store import open_store
@@ -248,16 +248,19 @@ def test_models_travel(fresh: Fresh, tmp_path: Path) -> None:
         work(store, job, 0, None, SilentListener())
     run = results.run(1)
     run.model.write(file := tmp_path / "model.safetensors")
-    model = SavedNetwork.read(file)
-    assert model.design.network == SMALL_SPEC["networks"][0] and model.genome.tobytes() == run.genome.tobytes()
+    model = StandaloneModel.load(file)
+    assert (
+        SMALL_SPEC["networks"][0].items() <= model.architecture.items()
+        and model.genome.tobytes() == run.genome.tobytes()
+    )
     inputs, targets = examples()
-    again = model.design.build().losses(model.genome[None], inputs, targets)
+    again = model.network.losses(model.genome[None], inputs, targets)
     assert again.tobytes() == run.network.losses(run.genome[None], inputs, targets).tobytes()
     whole = (tmp_path / "model.safetensors").read_bytes()
     for damaged in (b"", whole[:7], whole[:50], whole[:-1], b"\x80\x04.", b"\xff" * 8 + whole[8:], whole + b"x"):
         (tmp_path / "damaged").write_bytes(damaged)
         with pytest.raises(EvornnError, match="damaged"):
-            SavedNetwork.read(tmp_path / "damaged")
+            StandaloneModel.load(tmp_path / "damaged")
 
 
 # ---- the command line ----------------------------------------------------------------------------------------------

@@ -524,6 +524,7 @@ def test_what_judges_runs_is_kept_as_it_was(store: Store, kind: str) -> None:
     kept = store.evaluation_data("0123")
     assert kept is not None and store.evaluation_data("4567") is store.evaluation_data(None) is None
     assert (kept.sizes, kept.loss, kept.labels, kept.note) == (data.sizes, data.loss, data.labels, data.note)
+    assert kept.preparation == data.preparation and (kept.preparation is None) == (kind != "sunspots")
     assert [(b.name, b.valid, b.test, b.errors) for b in kept.baselines] == [
         (b.name, b.valid, b.test, b.errors) for b in data.baselines
     ]

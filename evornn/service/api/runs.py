@@ -23,7 +23,7 @@ from evornn.service.api.parameters import (
     parse_ids,
 )
 from evornn.service.api.parameters import service_of as service
-from evornn.service.reading.saved_network import Design, SavedNetwork
+from evornn.service.reading.design import Design
 from evornn.service.wire import Curve, Outcome, Page, outcome
 from evornn.store.codec import pack
 from evornn.store.records import Event, LogLine, StoredRun
@@ -116,11 +116,11 @@ def network(request: Request, caller: Reader, run: RunId) -> Response:
     summary="Download the model of a run",
 )
 def model(request: Request, caller: Reader, run: RunId) -> Response:
-    """Download the champion of a finished run as safetensors, with the network's design in the header."""
-    user_service = service(request, caller)
-    genome = user_service.store.champion(run)
+    """Download the champion of a finished run as a model that stands alone: safetensors, with how its network is built
+    and how columns become inputs in the header."""
+    content = service(request, caller).model(run).to_bytes()
     name = {"Content-Disposition": f'attachment; filename="run-{run}.safetensors"'}
-    return Response(SavedNetwork(user_service.design(run), genome).to_bytes(), 200, name, SAFETENSORS)
+    return Response(content, 200, name, SAFETENSORS)
 
 
 @router.get(

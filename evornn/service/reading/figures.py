@@ -11,8 +11,8 @@ from evornn.experiments.analysis import narrative
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
 from evornn.experiments.reporting.report import draw_sections
 from evornn.service.reading.comparison_data import ComparisonData, resolve_job, unique_run_ids
+from evornn.service.reading.design import design_of
 from evornn.service.reading.evaluation import evaluation_of
-from evornn.service.reading.saved_network import design_of
 from evornn.store.records import JobId, RunId
 from evornn.store.store import Store
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from evornn.arrays import Genome
     from evornn.experiments.analysis.comparison import Comparison
+    from evornn.models.standalone import StandaloneModel
     from evornn.networks.network import Network
-    from evornn.service.reading.saved_network import SavedNetwork
     from evornn.tasks.core.task import Data
     from evornn.training.records import Result, Row
 
@@ -43,11 +43,10 @@ class RunResults:
         return load_data_of(self.record)
 
     @cached_property
-    def model(self) -> SavedNetwork:
-        """Champion and design, to write to a file. Raises NotFound until the run has succeeded."""
-        from evornn.service.reading.saved_network import SavedNetwork
-
-        return SavedNetwork(self.service.design(self.record.id), self.genome)
+    def model(self) -> StandaloneModel:
+        """The champion as a model that stands alone, to use or to write to a file. Raises NotFound until the run has
+        succeeded."""
+        return self.service.model(self.record.id)
 
     @cached_property
     def network(self) -> Network:

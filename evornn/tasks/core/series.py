@@ -12,6 +12,7 @@ from annotated_types import Ge
 from pydantic import BeforeValidator, ValidationInfo, field_validator
 
 from evornn.data.dates import parse_date
+from evornn.data.preparation import Answer, Feature, Preparation
 from evornn.data.scaling import Doubles, Scaling, Transform, check_domain, check_magnitude
 from evornn.settings import settings
 from evornn.tasks.core import windows
@@ -30,6 +31,7 @@ class TimeSeries:
     targets: tuple[str, ...]  # the columns that it predicts
     times: list[str]  # [N] ISO dates, or row numbers from 1
     has_dates: bool = False
+    time: str | None = None  # the column that times come from
     step: str = "row"  # the unit of the time between two rows
     step_count: int = 1  # how many of them it is
     season: int | None = None  # in rows, where the data have one
@@ -143,6 +145,7 @@ def make_forecast_data(series: TimeSeries, task: Forecasting) -> Data:
         note=f"{_note(series, bounds)} {_describe_unread(series)}".strip(),
         chart=chart,
         warning=_describe_unread(series),
+        preparation=_preparation(series, task, scaling),
     )
 
 
@@ -212,6 +215,20 @@ def forecast_labels(
     end = f" ({unit})" if unit else ""
     amounts = [ahead * step_count for ahead in range(1, horizon + 1)]
     return tuple(f"{name}, {amount} {step}{'s' * (amount > 1)} ahead{end}" for name in targets for amount in amounts)
+
+
+def _preparation(series: TimeSeries, task: Forecasting, scaling: Scaling) -> Preparation:
+    columns = {name: (float(m), float(s)) for name, m, s in zip(series.columns, scaling.mean, scaling.std, strict=True)}
+    return Preparation(
+        question="forecast",
+        features=tuple(Feature(name, task.transform, *columns[name]) for name in series.inputs),
+        answers=tuple(
+            Answer(name, task.transform, *columns[name], horizon=task.horizon, difference=task.difference)
+            for name in series.targets
+        ),
+        time=series.time,
+        window=task.window,
+    )
 
 
 def _note(series: TimeSeries, bounds: windows.SplitOrigins) -> str:

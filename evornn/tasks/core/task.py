@@ -142,7 +142,7 @@ class Data:
     note: str = ""  # source, licence, split: shown in the report
     chart: Chart | None = None
     score: Score | None = None
-    preparation: Preparation | None = None
+    preparation: Preparation | None = None  # how columns became inputs, and outputs become answers; None: no columns
     warning: str = ""  # what makes results easy to misread; shown with every comparison
 
     @property
@@ -166,7 +166,8 @@ class Data:
             self.note,
             self.chart,
             self.test,
-            warning=self.warning,
+            self.preparation,
+            self.warning,
         )
 
 
@@ -181,6 +182,7 @@ class EvaluationData:
     note: str = ""
     chart: Chart | None = None
     test: Split | None = None  # None: not kept
+    preparation: Preparation | None = None
     warning: str = ""
 
     def keepable(self) -> EvaluationData:

@@ -1,0 +1,148 @@
+"""Commands on models that stand alone: predict, evaluate."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from evornn.cli.options import Json
+from evornn.cli.output import show
+from evornn.errors import EvornnError
+
+if TYPE_CHECKING:
+    from evornn.data.table import Table
+    from evornn.models.standalone import StandaloneModel
+
+ModelFile = Annotated[Path, typer.Argument(help="A model that `evornn model RUN FILE.safetensors` has written.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Import code of one's own that the model names as its network.")]
+
+
+def predict(
+    model: ModelFile,
+    file: Annotated[Path | None, typer.Argument(help="CSV file with the model's columns.", show_default=False)] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="CSV file to write; default: print.")] = None,
+    next: Annotated[
+        int | None, typer.Option(min=1, help="Of a forecast: so many rows beyond the end, instead of one at every row.")
+    ] = None,
+    coverage: Annotated[
+        float | None, typer.Option(help="Also intervals that hold the truth with this probability, such as 0.9.")
+    ] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Rows from standard input: a line in, a line out.")] = False,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Answer the question of a model for new data, in original units, as CSV; with --json, one object per line."""
+    from evornn.models.standalone import StandaloneModel
+
+    if stream == (file is not None) or (stream and next is not None):
+        raise EvornnError("give either a FILE or --stream, and --next only with a file")
+    loaded = StandaloneModel.load(model, trust)
+    answers = _stream(loaded, coverage) if file is None else _answers(loaded, file, next, coverage)
+    with _open(output) as out:
+        count = _write(answers, out, as_json and output is None)
+    if output is not None:
+        about = {"file": str(output), "lines": count}
+        show(about if as_json else f"{count} answers written to {output}", as_json)
+
+
+def evaluate(
+    model: ModelFile,
+    file: Annotated[Path, typer.Argument(help="CSV file with the model's columns and the true answers.")],
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Measure the errors of a model on new data, in original units."""
+    from evornn.cli import tables
+    from evornn.models.predict import concatenate
+    from evornn.models.standalone import StandaloneModel
+    from evornn.models.table_file import read_parts
+
+    loaded = StandaloneModel.load(model, trust)
+    table = concatenate(list(read_parts(file, loaded.prepared, with_answers=True)))
+    measures = loaded.evaluate(table)
+    about = {"file": str(file), "rows": len(table), "measures": measures, "test": loaded.metrics.errors}
+    show(about if as_json else tables.measures(str(file), measures, loaded.metrics.errors), as_json)
+
+
+def _answers(model: StandaloneModel, file: Path, next: int | None, coverage: float | None) -> Iterator[Table]:
+    from evornn.models.predict import concatenate
+    from evornn.models.table_file import read_parts
+
+    parts = read_parts(file, model.prepared)
+    if next is None:
+        return model.predict_parts(parts, coverage=coverage)
+    return iter([model.predict(concatenate(list(parts)), next=next, coverage=coverage)])
+
+
+def _stream(model: StandaloneModel, coverage: float | None) -> Iterator[Table]:
+    """Answers to the lines of standard input. A first line may name the columns, in any order."""
+    from evornn.models.conformal import half_widths
+    from evornn.models.predict import answer_table
+    from evornn.models.stream import WindowStream
+
+    widths = half_widths(model, coverage)
+    rows = WindowStream(model) if model.prepared.question == "forecast" else model.stream()
+    order = list(range(len(rows.columns)))
+    for number, cells in enumerate(csv.reader(sys.stdin), start=1):
+        if number == 1 and set(rows.columns) <= set(names := [cell.strip() for cell in cells]):
+            order = [names.index(column) for column in rows.columns]
+            continue
+        try:
+            values = [_value(model, name, cells[k].strip()) for name, k in zip(rows.columns, order, strict=True)]
+        except (ValueError, IndexError):
+            raise EvornnError(f"line {number}: give the values of {', '.join(rows.columns)}, as in 1.5,2") from None
+        yield answer_table(model.prepared, rows.step(values)[None], widths)
+
+
+def _value(model: StandaloneModel, name: str, cell: str) -> float:
+    """A number, or the position of a category. Raises ValueError."""
+    from evornn.models.units import source_of
+
+    for feature in model.prepared.features:
+        if feature.categories and source_of(feature).name == name:
+            return float(feature.categories.index(cell))
+    if cell == "" and model.prepared.missing != "refuse":
+        return float("nan")
+    return float(cell)
+
+
+@contextmanager
+def _open(output: Path | None) -> Iterator[IO[str]]:
+    """The file, which appears when it is complete, or standard output."""
+    if output is None:
+        yield sys.stdout
+        return
+    import io
+
+    from evornn import files
+
+    try:
+        with files.atomic_write(output.resolve()) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            yield text
+            text.flush()
+            text.detach()
+    except OSError as error:
+        raise EvornnError(f"can't write {output}: {error.strerror or error}; choose another file") from None
+
+
+def _write(answers: Iterator[Table], out: IO[str], as_json: bool) -> int:
+    """Write tables as CSV or as lines of JSON. Returns how many rows."""
+    from evornn.models.table_file import csv_text, records
+
+    count = 0
+    for table in answers:
+        if as_json:
+            out.writelines(json.dumps(record) + "\n" for record in records(table))
+        else:
+            out.write(csv_text(table, with_names=count == 0))
+        out.flush()
+        count += len(table)
+    return count

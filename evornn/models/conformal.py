@@ -1,0 +1,152 @@
+"""Split conformal prediction (Vovk, Gammerman & Shafer 2005; Lei et al. 2018): the interval around an answer is as wide
+as absolute errors on data that it was not trained on say.
+
+With K exchangeable errors of the validation split, answer ± the ⌈(K+1)·coverage⌉-th smallest holds the truth with at
+least this probability. Errors are kept for each answer and step ahead, in original units.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evornn.arrays import Floats
+from evornn.data.preparation import Answer, Feature, Preparation
+from evornn.data.scaling import Doubles, inverse
+from evornn.errors import EvornnError
+from evornn.models.rows import portions
+from evornn.models.units import Source, source_of, sources, to_answers
+from evornn.tasks.core.task import Sequences
+
+if TYPE_CHECKING:
+    from evornn.models.standalone import Calibration, StandaloneModel
+
+MOST = 1000  # errors that are kept, evenly spaced in the order of the split
+REACH = 24  # steps ahead that are calibrated beyond the horizon, of forecasts that can be continued
+
+
+def half_widths(model: StandaloneModel, coverage: float | None) -> Doubles | None:
+    """[G, S] half the width of intervals, infinite where too few errors are known; None: no coverage is asked for.
+    Raises EvornnError where the model has no calibration."""
+    if coverage is None:
+        return None
+    if not 0 < coverage < 1:
+        raise EvornnError(f"coverage: must be between 0 and 1, got {coverage:g}: give 0.9 for 90 %")
+    if model.calibration is None:
+        raise EvornnError(
+            "the model has no calibration, which intervals need: it answers with classes, or its validation data were "
+            "missing when it was written; leave coverage out"
+        )
+    return quantiles(model.calibration, coverage)
+
+
+def quantiles(calibration: Calibration, coverage: float) -> Doubles:
+    """[K, G, S] sorted errors → [G, S] the smallest of them that is large enough."""
+    counts = np.sum(~np.isnan(calibration), axis=0)
+    ranks = np.ceil((counts + 1) * coverage - 1e-9).astype(np.int64)  # 0.9 · 10 is a rounding error above 9
+    chosen = np.take_along_axis(calibration, (ranks - 1).clip(0, len(calibration) - 1)[None], axis=0)[0]
+    return np.where(ranks <= counts, chosen, math.inf)
+
+
+def calibrate(model: StandaloneModel, valid: Sequences) -> Calibration | None:
+    """The sorted absolute errors [K, G, S] of a model on its validation split; None for classes, and where original
+    units can't be known from what the network reads."""
+    preparation = model.prepared
+    if not len(valid) or any(answer.categories for answer in preparation.answers) or not _is_invertible(preparation):
+        return None
+    errors = _forecast_errors if preparation.question == "forecast" else _step_errors
+    return np.sort(errors(model, valid), axis=0)  # NaN last
+
+
+def coverage_on(model: StandaloneModel, test: Sequences, coverage: float = 0.9) -> dict[str, float]:
+    """Answer → the share of a split's true values that lie inside of the model's intervals."""
+    if model.calibration is None:
+        return {}
+    errors, widths = _step_errors(model, test), quantiles(model.calibration, coverage)
+    return {
+        answer.column: float(np.mean(errors[:, k] <= widths[k, : errors.shape[2]]))
+        for k, answer in enumerate(model.prepared.answers)
+    }
+
+
+def _step_errors(model: StandaloneModel, split: Sequences) -> Doubles:
+    """[K, G, horizon] at the steps that count, at most MOST of them; of questions with one answer for each sequence, at
+    its last step."""
+    from evornn.models.predict import run_network
+
+    preparation, mask = model.prepared, split.mask
+    if preparation.question in ("classify", "regress"):
+        mask = mask & (np.cumsum(mask[:, ::-1], axis=1)[:, ::-1] == 1)
+    outputs = np.concatenate([run_network(model, split.inputs[part])[mask[part]] for part in portions(len(split), 512)])
+    chosen = space_evenly(len(outputs))
+    rows = to_rows(preparation, split.inputs[mask][chosen])
+    targets = split.targets[mask][chosen]
+    errors = _distance(to_answers(preparation, outputs[chosen], rows), to_answers(preparation, targets, rows))
+    return errors.reshape(len(errors), len(preparation.answers), -1)
+
+
+def _forecast_errors(model: StandaloneModel, valid: Sequences) -> Doubles:
+    """[K, G, S] to the horizon, and on to REACH where forecasts can be continued from themselves."""
+    from evornn.models.predict import continue_forecasts, unforecast_columns
+
+    preparation = model.prepared
+    if unforecast_columns(preparation):
+        return _step_errors(model, valid)
+    chosen = space_evenly(len(valid))
+    last = to_rows(preparation, valid.inputs[:, -1])
+    truth = to_answers(preparation, valid.targets[:, -1], last).reshape(len(valid), len(preparation.answers), -1)
+    steps = max(truth.shape[2], REACH)
+    forecasts = continue_forecasts(model, to_rows(preparation, valid.inputs[chosen]), steps)  # [K, S, G]
+    return _distance(forecasts.swapaxes(1, 2), _further_truth(valid, truth, steps)[chosen])
+
+
+def _further_truth(valid: Sequences, truth: Doubles, steps: int) -> Doubles:
+    """[B, G, horizon] → [B, G, steps]: what is beyond the horizon is the near truth of later windows of the series, NaN
+    where there is none."""
+    follows = np.array([np.array_equal(a[1:], b[:-1]) for a, b in zip(valid.inputs, valid.inputs[1:], strict=False)])
+    series = np.concatenate([[0], np.cumsum(~follows)])  # the number of the stretch of consecutive windows
+    further = np.full((*truth.shape[:2], steps), np.nan)
+    further[:, :, : truth.shape[2]] = truth
+    for step in range(truth.shape[2], steps):
+        if step < len(truth):
+            same = series[step:] == series[:-step]
+            further[:-step, :, step][same] = truth[step:, :, 0][same]
+    return further
+
+
+def _distance(answers: Doubles, truth: Doubles) -> Doubles:
+    """Absolute errors: NaN where the truth is unknown, infinite where only the answer is no number."""
+    with np.errstate(invalid="ignore"):
+        errors = np.abs(answers - truth)
+    return np.where(np.isnan(truth), np.nan, np.where(np.isnan(errors), np.inf, errors))
+
+
+def to_rows(preparation: Preparation, inputs: Floats) -> Doubles:
+    """Inputs [..., I] → the rows [..., C] of what answers are made from, in original units; all else is NaN."""
+    known, start = dict[Source, Doubles](), 0
+    for feature in preparation.features:
+        own = inputs[..., start].astype(np.float64)
+        start += feature.width
+        if not (feature.categories or feature.derived):
+            known[source_of(feature)] = inverse(feature.transform, feature.mean + feature.std * own)
+    means = {Source(answer.column): answer.mean for answer in preparation.answers}
+    shape = inputs.shape[:-1]
+    rows = [known[s] if s in known else np.full(shape, means.get(s, np.nan)) for s in sources(preparation)]
+    return np.stack(rows, axis=-1)
+
+
+def space_evenly(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """At most MOST of so many positions, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, MOST)).round().astype(np.int64))
+
+
+def _is_invertible(preparation: Preparation) -> bool:
+    """Whether the levels that answers are added to are known: read by the network, or of no importance; and all scales
+    are those of all groups."""
+    read = {feature.column for feature in preparation.features}
+    parts: list[Feature | Answer] = [*preparation.features, *preparation.answers]
+    if any(part.scales for part in parts):
+        return False
+    return all(not a.difference or a.column in read or a.transform == "none" for a in preparation.answers)
