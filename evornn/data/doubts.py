@@ -28,11 +28,23 @@ class Doubt:
         return {"question": self.question, "answers": answers, "blocking": self.blocking}
 
 
+class UnansweredDoubt(EvornnError):
+    """A doubt that an option would have to answer."""
+
+    def __init__(self, doubt: Doubt, source: str, advice: str = "") -> None:
+        text = f"{doubt.question}: {advice}" if advice else str(doubt)
+        super().__init__(str(named(text, source)))
+        self.doubt, self.source = doubt, source
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.doubt, self.source)
+
+
 def refuse_doubts(doubts: Sequence[Doubt], source: str) -> None:
-    """Raises EvornnError with the first doubt that is blocking, and the name of the file."""
+    """Raises UnansweredDoubt for the first doubt that is blocking, with the name of the file."""
     for doubt in doubts:
         if doubt.blocking:
-            raise named(str(doubt), source)
+            raise UnansweredDoubt(doubt, source)
 
 
 def named(message: str, source: str) -> EvornnError:
