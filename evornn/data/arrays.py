@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evornn.data.contents import Contents
 from evornn.data.doubts import Doubt
 from evornn.data.frames import read_frame
+from evornn.data.opening import DAMAGED, damaged
 from evornn.data.options import ReadOptions
 from evornn.data.table import SEQUENCE
 from evornn.errors import EvornnError
@@ -25,7 +26,7 @@ def read_npz(path: Path, options: ReadOptions) -> Contents:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, KeyError) as error:
+    except DAMAGED as error:
         raise _unreadable(path, error) from None
     return read_arrays(arrays, path.name, options, "NPZ")
 
@@ -34,7 +35,7 @@ def read_npy(path: Path, options: ReadOptions) -> Contents:
     """The array of an NPY file: [N], [N, C] or [B, T, I]."""
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except DAMAGED as error:
         raise _unreadable(path, error) from None
     return read_arrays({"": array}, path.name, options, "NPY")
 
@@ -157,4 +158,4 @@ def _shapes(arrays: dict[str, NDArray[Any]]) -> str:
 def _unreadable(path: Path, error: Exception) -> EvornnError:
     if "pickle" in str(error).lower():
         return EvornnError(f"{path}: holds Python objects, which could run code: save plain arrays")
-    return EvornnError(f"{path}: is damaged or incomplete ({error}): get it once more")
+    return damaged(path, error)

@@ -193,7 +193,7 @@ def _names(
     if len(header) != width:
         question = f"line {rows[0][0]}: {len(header)} names over rows of {width} cells: what are the names of all?"
         names = (*header, *(f"column {k + 1}" for k in range(len(header), width)))[:width]
-        return names, header, [*doubts, Doubt(question, (("names", f"a list of {width}"),), True)]
+        return names, header, [*doubts, Doubt(question, (("names", ",".join(names)),), True)]
     return (*_unique(header, doubts),), header, doubts
 
 

@@ -14,7 +14,7 @@ class Doubt:
     """A question about a file. Reading stops at one that is `blocking`: any answer to it might be wrong."""
 
     question: str  # with file, line and column where they are known
-    answers: tuple[tuple[str, str], ...] = ()  # fields of ReadOptions and their values; empty: nothing to be set
+    answers: tuple[tuple[str, str], ...] = ()  # options, mostly of ReadOptions, and values; empty: nothing to be set
     blocking: bool = False
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,12 @@ from evornn.errors import EvornnError
 
 Format: TypeAlias = Literal["text", "json", "parquet", "npy", "npz", "wav"]
 HEAD = 4096  # bytes from which the kind of a file is told
+
+# What libraries raise for files that are cut short or changed.
+DAMAGED = (
+    *(ValueError, OSError, EOFError, LookupError, RuntimeError, SyntaxError, TypeError, MemoryError, OverflowError),
+    *(UnboundLocalError, struct.error, zlib.error, zipfile.BadZipFile, lzma.LZMAError),
+)
 
 _COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 _ZIP = b"PK\x03\x04"
@@ -54,9 +61,15 @@ def open_plain(path: Path) -> Iterator[IO[bytes]]:
     except FileNotFoundError:
         raise EvornnError(f"{path}: no such file in {Path.cwd()}: check the path") from None
     except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile) as error:
-        raise EvornnError(f"{path}: is damaged or incomplete ({error}): get it once more") from None
+        raise damaged(path, error) from None
     except OSError as error:
         raise EvornnError(f"{path}: can't be read ({error.strerror or error}): check the file") from None
+
+
+def damaged(path: Path, error: Exception) -> EvornnError:
+    """The error for a file that a library can't read."""
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return EvornnError(f"{path}: is damaged or incomplete ({reason}): get it once more")
 
 
 def file_format(path: Path) -> Format:
@@ -87,8 +100,11 @@ def _starts_with(path: Path, magic: bytes) -> bool:
 
 def _zip_format(path: Path) -> Format | None:
     """Of a zip file that is no compressed text."""
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except DAMAGED as error:
+        raise damaged(path, error) from None
     if names and all(name.endswith(".npy") for name in names):
         return "npz"
     if "[Content_Types].xml" in names or "content.xml" in names:
@@ -105,5 +121,9 @@ def _only_member(path: Path, file: IO[bytes]) -> Iterator[IO[bytes]]:
             raise EvornnError(f"{path}: holds {len(members)} files: unpack it, and read one of them or their folder")
         if members[0].flag_bits & 1:
             raise EvornnError(f"{path}: is encrypted: unpack it first")
-        with archive.open(members[0]) as member:
+        try:
+            member = archive.open(members[0])
+        except DAMAGED as error:
+            raise damaged(path, error) from None
+        with member:
             yield cast("Any", member)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from evornn.data.table import ColumnKind
+from evornn.errors import EvornnError, UnknownName
 
 DateOrder: TypeAlias = Literal["day_first", "month_first"]
 Ragged: TypeAlias = Literal["refuse", "fill", "drop"]
@@ -34,6 +35,20 @@ class ReadOptions:
     frame_ms: float = 25.0  # of recordings: the length of a frame
     hop_ms: float = 10.0  # and the time from one to the next
     mels: int = 40  # and the number of features of each
+
+    def __post_init__(self) -> None:
+        """Raises EvornnError for a value that no file can have."""
+        if self.separator is not None and (len(self.separator) > 1 or self.separator in ('"', "\n", "\r")):
+            raise EvornnError(f"separator is {self.separator!r}: give one character, such as ';'")
+        if self.decimal not in (None, ".", ","):
+            raise EvornnError(f"decimal is {self.decimal!r}: give '.' or ','")
+        if len(set(self.names)) < len(self.names):
+            raise EvornnError("names: name each column once")
+        if self.skip is not None and self.skip < 0:
+            raise EvornnError(f"skip is {self.skip}: give the number of lines above the header")
+        for name, kind in self.kinds.items():
+            if kind not in get_args(ColumnKind):
+                raise UnknownName(f"kind of column {name}:", kind, get_args(ColumnKind))
 
     def with_kinds(self, kinds: Mapping[str, ColumnKind]) -> ReadOptions:
         """The same with other kinds of columns."""

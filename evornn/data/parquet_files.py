@@ -9,6 +9,7 @@ import numpy as np
 from evornn.data.contents import Contents
 from evornn.data.doubts import Doubt
 from evornn.data.frames import column_of
+from evornn.data.opening import DAMAGED
 from evornn.data.options import ReadOptions
 from evornn.data.table import Table
 from evornn.errors import EvornnError, require
@@ -28,7 +29,7 @@ def read_parquet(path: Path, options: ReadOptions) -> Contents:
             column_of(name, file.read([name]).column(0).to_pandas(), options, doubts, path.name)
             for name in file.schema_arrow.names
         ]
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, *DAMAGED) as error:
         problem = str(error).splitlines()[0]
         raise EvornnError(f"{path}: can't be read as Parquet ({problem}): get it once more") from None
     table = Table(tuple(columns), path.name, np.arange(1, file.metadata.num_rows + 1))

@@ -71,6 +71,8 @@ def read_blocks(path: str | Path, options: ReadOptions = ReadOptions()) -> Itera
 def load(source: Any, options: ReadOptions = ReadOptions()) -> Contents:  # noqa: B008  # it is frozen
     """What `read` gives, with all doubts instead of an error for the first. Raises EvornnError for what is no table."""
     contents = _load(source, options)
+    for name in options.kinds:
+        contents.table.column(name)  # raises for one that isn't there
     return contents if options.wide is None else contents.with_sequences(lengthen(contents.table, options.wide))
 
 

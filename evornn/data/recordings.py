@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from scipy.io import wavfile
 from evornn.data.contents import Contents
 from evornn.data.doubts import Doubt
 from evornn.data.mel import log_mel
+from evornn.data.opening import DAMAGED
 from evornn.data.options import ReadOptions
 from evornn.data.scaling import Doubles
 from evornn.data.table import Column, Table
@@ -47,7 +47,7 @@ def _samples(path: Path) -> tuple[Doubles, int, int]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are no sound
             rate, data = wavfile.read(path)
-    except (ValueError, OSError, EOFError, KeyError, UnboundLocalError, struct.error) as error:  # all by scipy
+    except DAMAGED as error:
         raise EvornnError(f"{path}: can't be read as WAV ({error}): convert it to WAV in PCM") from None
     scale = {"u": 128.0, "i": float(2 ** (8 * data.dtype.itemsize - 1)), "f": 1.0}[data.dtype.kind]
     samples = data.astype(np.float64) / scale - (data.dtype.kind == "u")

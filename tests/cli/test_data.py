@@ -58,9 +58,11 @@ def test_it_writes_the_spec() -> None:
     [
         (["load.csv", "--spec", "s.yaml"], "--spec needs a target"),
         (["days.csv", "--target", "load"], "is the first number the day"),
-        (["load.csv", "--decimal", "x"], "--decimal x: give"),
+        (["load.csv", "--decimal", "x"], "decimal is 'x': give"),
         (["load.csv", "--kind", "load"], "--kind load: give a column and its kind"),
-        (["load.csv", "--kind", "load=word"], "unknown kind of column 'word'"),
+        (["load.csv", "--kind", "load=word"], "unknown kind of column load: 'word'"),
+        (["load.csv", "--separator", "::"], "separator is '::': give one character"),
+        (["load.csv", "--kind", "lod=number"], "unknown column 'lod'"),
         (["load.csv", "--group", "house"], "no column 'house'"),
         (["nothing.csv"], "no such file"),
     ],

@@ -196,6 +196,27 @@ def test_a_wide_table_becomes_a_long_one(tmp_path: Path) -> None:
     assert "steps must be numbers" in refusal(path, ReadOptions(wide="class:t3"))
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"separator": "::"}, "give one character"),
+        ({"decimal": ";"}, "decimal is ';'"),
+        ({"names": ("a", "a")}, "name each column once"),
+        ({"skip": -1}, "skip is -1"),
+        ({"kinds": {"a": "word"}}, "unknown kind of column a: 'word'"),
+    ],
+)
+def test_options_that_no_file_can_have_are_refused(options: Any, problem: str) -> None:
+    with pytest.raises(EvornnError, match=problem):
+        ReadOptions(**options)
+
+
+def test_kinds_of_a_frame(tmp_path: Path) -> None:
+    table = read(FRAME, ReadOptions(kinds={"n": "category", "w": "text"}))
+    assert (table.column("n").words(), table.column("w").kind) == (["1", "", "3"], "text")
+    assert "no column 'm'" in refusal(FRAME, ReadOptions(kinds={"m": "category"}))
+
+
 def test_an_unknown_column_or_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("load\n1\n")

@@ -114,6 +114,12 @@ FILES = [
     text("a separator at each end", "a,b,\n1,2,\n3,4,\n", values={"a": [1, 3], "b": [2, 4]}),
     text("more cells than names", "a,b\n1,2,3\n4,5,6\n", question="line 1: 2 names over rows of 3 cells"),
     text(
+        "more cells than names, told",
+        "a,b\n1,2,3\n4,5,6\n",
+        values={"a": [1, 4], "b": [2, 5], "c": [3, 6]},
+        options=ReadOptions(names=("a", "b", "c")),
+    ),
+    text(
         "a row that is too short",
         "a,b\n1,2\n3\n5,6\n",
         question="line 3: 1 cell under 2 columns: set ragged to fill, or ragged to drop",
