@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator
+from annotated_types import Ge
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator
 
 from evornn.data.features import ahead, calendar_features, fit_features, fit_scaling
 from evornn.data.filling import fill_missing
 from evornn.data.options import ReadOptions
-from evornn.data.ordered_groups import list_groups
+from evornn.data.ordered_groups import Group, list_groups
 from evornn.data.preparation import Answer, CalendarPart, Feature, Preparation
 from evornn.data.reading import read as read_table
+from evornn.data.splitting import Parts, split_by_fractions
 from evornn.data.table import Table
 from evornn.errors import EvornnError
 from evornn.settings import settings
@@ -54,16 +56,33 @@ class Forecast(ForecastSettings):
     known_ahead: SomeNames = ()  # columns whose values at the steps to be predicted are known, too
     calendar: CalendarParts = ()  # of a row's time, as sine and cosine
     static: SomeNames = ()  # columns that are the same in all rows of a series
+    split_by: Literal["time", "group"] = "time"  # group: whole series are for training, others for the test
+    split_seed: Annotated[int, Ge(0)] = 0  # of a split by group
     scale: Literal["column", "group"] = "column"  # group: each series by its own training rows
     missing: Literal["refuse", "mask", "forward_fill"] = "refuse"  # what to do where a value is missing
     read: ReadOptions = ReadOptions()  # how to read the file; what is left out is found out
+
+    @field_validator("split_by")
+    @classmethod
+    def _fractions_are_of_series(cls, split_by: str, info: ValidationInfo) -> str:
+        if split_by == "group" and isinstance(info.data.get("split", (0.0,))[0], str):
+            raise ValueError("splits by fractions of the series: set split to three fractions")
+        return split_by
+
+    @field_validator("scale")
+    @classmethod
+    def _scales_are_known(cls, scale: str, info: ValidationInfo) -> str:
+        if scale == "group" and info.data.get("split_by") == "group":
+            raise ValueError("a series of the test has no training rows to be scaled by: set it to column")
+        return scale
 
     def data(self) -> Data:
         """O = targets × horizon. Raises EvornnError that names file, column and line, and says what to do."""
         table = self._check_columns(read_table(Path(self.path), self.read))
         groups = list_groups(table, self.group, self.time)
         columns = [*self.targets, *self.covariates, *self.known_ahead, *self.static]
-        panel = make_panel(fill_missing(table, columns, self.missing, groups), groups, self.time, self)
+        table = fill_missing(table, columns, self.missing, groups)
+        panel = make_panel(table, groups, self.time, self, self._parts(table, groups))
         features, answers = self._features(panel), self._answers(panel)
         problem, training = make_problem(panel, features, answers, self.season or panel.frequency.season, self)
         chart, floors = make_chart(panel, problem, answers)
@@ -79,6 +98,15 @@ class Forecast(ForecastSettings):
                 "forecast", features, answers, self.group, self.time, self.window, missing=self.missing
             ),
         )
+
+    def _parts(self, table: Table, groups: list[Group]) -> Parts | None:
+        """The part of each series; None: all are split in time."""
+        if self.split_by == "time":
+            return None
+        if self.group is None or len(groups) < 3:
+            count = "one series" if self.group is None else f"{len(groups)} series"
+            raise EvornnError(f"{table.source}: {count}, too few for a split by group: set group, or split_by to time")
+        return split_by_fractions([0] * len(groups), [float(share) for share in self.split], self.split_seed)
 
     def _check_columns(self, table: Table) -> Table:
         """Raises EvornnError for a column that is not there, has a role too many or is no number."""
@@ -148,12 +176,19 @@ class Forecast(ForecastSettings):
         """Source, what the network sees, and where the parts begin."""
         lengths = [len(group) for group in panel.groups]
         rows = f"{min(lengths)}" if min(lengths) == max(lengths) else f"{min(lengths)} to {max(lengths)}"
-        one = panel.groups[0]
-        bounds = panel.bounds[0]
-        begins = [panel.times[one.rows[row]] for row in (0, bounds.valid, bounds.test, -1)]
         series = f"{len(lengths)} series of {rows} rows" if self.group else f"{rows} rows"
-        which = f", in {one.name!r}" if self.group else ""
+        seen = describe_features(features)
         return (
-            f"From {panel.table.source}: {series}. Training from {begins[0]}, validation from {begins[1]}, test from "
-            f"{begins[2]} to {begins[3]}{which}. The network reads {self.window} rows of {describe_features(features)}."
+            f"From {panel.table.source}: {series}. {self._describe_split(panel)} The network reads {self.window} "
+            f"rows of {seen}."
         )
+
+    def _describe_split(self, panel: Panel) -> str:
+        if self.split_by == "group":
+            begins = [(bounds.valid > 0, bounds.valid == 0 < bounds.test, bounds.test == 0) for bounds in panel.bounds]
+            sizes = " / ".join(str(sum(part)) for part in zip(*begins, strict=True))
+            return f"{sizes} series for training, validation and test (seed {self.split_seed})."
+        rows, bounds = panel.groups[0].rows, panel.bounds[0]
+        train, valid, test, end = (panel.times[rows[row]] for row in (0, bounds.valid, bounds.test, -1))
+        which = f", in {panel.groups[0].name!r}" if self.group else ""
+        return f"Training from {train}, validation from {valid}, test from {test} to {end}{which}."

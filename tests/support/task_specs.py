@@ -27,6 +27,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "forecast": [
         {"path": "two.csv", "targets": ["flow", "rain"], "horizon": 3, "window": 8, "washout": 0, "transform": "log1p"},
         {**SHOPS, "covariates": "temperature", "calendar": ["weekday", "month"], "horizon": 2, "difference": False},
+        {**SHOPS, "split_by": "group", "horizon": 2},
         {**SHOPS, "known_ahead": ["promotion"], "static": "city", "scale": "group", "horizon": 3, "missing": "mask"},
     ],
     "classify": [

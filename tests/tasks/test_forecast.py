@@ -187,6 +187,32 @@ def test_a_split_by_dates_is_that_of_all_series():
     assert {data.chart.times[begin] for begin in begins} == {"2024-03-01"}
 
 
+@given(
+    lengths=st.lists(st.integers(8, 14), min_size=3, max_size=12),
+    window=st.integers(1, 6),
+    horizon=st.integers(1, 2),
+    seed=st.integers(0, 9),
+)
+def test_by_group_no_series_is_in_two_splits(tmp_path_factory, lengths, window, horizon, seed):
+    """The values say where they are from: 1,000 for each series, and the row."""
+    rows = [(f"s{g}", t, 1000 * g + t, 7) for g, count in enumerate(lengths) for t in range(count)]
+    how = {"window": window, "horizon": horizon, "washout": 0, "stride": 1, "difference": False, "split_seed": seed}
+    data = build(rows, path=tmp_path_factory.mktemp("panel") / "by_group.csv", split_by="group", **how)
+    (answer,) = data.preparation.answers
+    owners = []
+    for split in data.splits:
+        truth = np.round(split.targets[split.mask] * answer.std + answer.mean).astype(int)
+        owners.append(set((truth // 1000).ravel().tolist()))
+        for owner in owners[-1]:
+            expected = set(range(1 if split is data.train else window, lengths[owner] - horizon + 1))
+            assert set(truth[truth[:, 0] // 1000 == owner, 0] % 1000) == expected
+    assert sorted(number for part in owners for number in part) == list(range(len(lengths)))
+    training = [row[2] for row in rows if int(row[0][1:]) in owners[0]]
+    assert answer.mean == pytest.approx(np.mean(training))
+    sizes = " / ".join(str(len(part)) for part in owners)
+    assert f"{sizes} series for training, validation and test (seed {seed})" in data.note
+
+
 SERIES = [(s, t, (t * 7) % 11, t % 5) for s in "ab" for t in range(40)]
 
 
@@ -201,6 +227,9 @@ SERIES = [(s, t, (t * 7) % 11, t % 5) for s in "ab" for t in range(40)]
         (SERIES, {"static": "x"}, r"line 3, column 'x': varies within series 'a': name it in covariates or"),
         (SERIES, {"calendar": "hour"}, r"calendar needs dates or times: set time"),
         (SERIES, {"split": ["2024-01-01", "2024-02-01"]}, r"split: dates need the date of each row"),
+        (SERIES, {"split_by": "group"}, r"data\.csv: 2 series, too few for a split by group: set group, or split_by"),
+        (SERIES, {"split_by": "group", "group": None, "time": None}, r"one series, too few for a split by group"),
+        ([*SERIES, ("c", 0, 1, 1)], {"split_by": "group"}, r"series 'c': 1 rows, shorter than window 3 \+ horizon 1"),
         (SERIES[:45], {}, r"series 'b': the series has 5 rows|series 'b': split: leaves .*or leave this series out"),
         (SERIES, {"group": None}, r"column 't': is there twice in its group"),
         (SERIES[:20] + SERIES[25:], {}, r"line 22, column 't': 6 after the row before, elsewhere 1: fill in"),
@@ -231,6 +260,8 @@ def test_series_of_other_frequencies_are_refused():
         ({"calendar": ["hour", "hour"]}, r"^task\.calendar: name each"),
         ({"targets": []}, r"^task\.targets: name at least one"),
         ({"scale": "row"}, r"^task\.scale: "),
+        ({"scale": "group", "split_by": "group"}, r"^task\.scale: a series of the test has no training rows"),
+        ({"split_by": "group", "split": ["2024-01-01", "2024-02-01"]}, r"^task\.split_by: splits by fractions"),
     ],
 )
 def test_bad_settings_are_named(settings, message):

@@ -81,7 +81,8 @@ def autoregression(problem: ForecastProblem) -> Doubles:
     is_small = windows.size <= PORTION
     fit = _fit_at_once if is_small else _fit_in_portions
     centre, goal, weights = fit(windows, targets, problem.training - first)
-    begin = 0 if is_small else int(problem.valid[0]) - first  # nothing before validation is asked for
+    # nothing before validation and test is asked for
+    begin = 0 if is_small else int(min(problem.valid[0], problem.test[0])) - first
     answers = [goal + predicted for predicted in _predict(windows[begin:], centre, weights)]
     valid = problem.valid - first
     best = min(answers, key=lambda answer: mse(answer[valid - begin], targets[valid]))

@@ -15,6 +15,7 @@ from evornn.data.frequency import JITTER, Frequency, UnevenDates, infer_frequenc
 from evornn.data.ordered_groups import Group
 from evornn.data.preparation import Answer, Feature
 from evornn.data.scaling import Doubles
+from evornn.data.splitting import Parts
 from evornn.data.table import Table
 from evornn.errors import EvornnError
 from evornn.tasks.core import windows
@@ -78,7 +79,9 @@ class Panel:
         return tuple(scales)
 
 
-def make_panel(table: Table, groups: list[Group], time: str | None, task: ForecastSettings) -> Panel:
+def make_panel(
+    table: Table, groups: list[Group], time: str | None, task: ForecastSettings, parts: Parts | None = None
+) -> Panel:
     """Raises EvornnError for rows that are not evenly spaced, and for a series that is too short.
 
     Args:
@@ -86,6 +89,7 @@ def make_panel(table: Table, groups: list[Group], time: str | None, task: Foreca
         groups: the series.
         time: the column of times; None: rows are in order.
         task: how they are split.
+        parts: the part of each series, where it is the whole of it; None: each is split in time.
     """
     column = None if time is None else table.column(time)
     has_dates = column is not None and column.kind == "time"
@@ -96,7 +100,10 @@ def make_panel(table: Table, groups: list[Group], time: str | None, task: Foreca
         frequency = _common_frequency(table, groups, column.values, column.offsets, str(time))
     elif column is not None:
         _check_even_numbers(table, groups, column.values, column.name)
-    bounds = [_bounds(table, group, [times[row] for row in group.rows], has_dates, task) for group in groups]
+    if parts is None:
+        bounds = [_bounds(table, group, [times[row] for row in group.rows], has_dates, task) for group in groups]
+    else:
+        bounds = [_whole(table, group, int(part), task) for group, part in zip(groups, parts, strict=True)]
     return Panel(table, groups, bounds, times, frequency)
 
 
@@ -142,6 +149,18 @@ def _bounds(table: Table, group: Group, times: list[str], has_dates: bool, task:
     except EvornnError as error:
         raise EvornnError(f"{table.source}, series {group.name!r}: {error}, or leave this series out") from None
     return bounds
+
+
+def _whole(table: Table, group: Group, part: int, task: ForecastSettings) -> SplitOrigins:
+    """A series that is in one part from its first row to its last."""
+    rows = len(group)
+    if rows < task.window + task.horizon:
+        minimum = f"window {task.window} + horizon {task.horizon}"
+        raise EvornnError(
+            f"{table.source}, series {group.name!r}: {rows} rows, shorter than {minimum}: lower the window, or leave "
+            "this series out"
+        )
+    return SplitOrigins(*((rows, rows), (0, rows), (0, 0))[part], rows)
 
 
 def make_problem(
