@@ -46,6 +46,8 @@ WORKING = [
     ["export", "runs.csv"],
     ["export", "curves.json", "--what", "curves"],
     ["model", "1", "model.safetensors"],
+    ["predict", "model.safetensors", "new.csv", "--coverage", "0.5", "-o", "answers.csv"],
+    ["evaluate", "model.safetensors", "new.csv"],
     ["catalog"],
     ["data", "load.csv", "--target", "load", "--spec", "load.yaml"],
     ["catalog", "jsb_chorales"],
@@ -140,6 +142,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     (folder / "tuning.json").write_text(json.dumps(TUNING))
     (folder / "load.csv").write_text("load\n1\n2\n4\n")
     (folder / "load.parquet").write_bytes(b"PAR1")
+    (folder / "new.csv").write_text("sunspots\n" + "".join(f"{80 + k % 11}\n" for k in range(100)))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EVORNN_")}
     done = subprocess.run(
         [sys.executable, ROOT / "tests/support/core_only.py"],
