@@ -1,4 +1,4 @@
-"""Sequences of a table: groups, order, even steps, missing numbers, resampling."""
+"""Sequences of a table: groups, order, even steps, missing values, resampling."""
 
 from typing import Any
 
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evornn.data.filling import fill_missing
 from evornn.data.groups import sequences
-from evornn.data.missing import fill_missing, missing_indicator
+from evornn.data.ordered_groups import list_groups
 from evornn.data.reading import read
 from evornn.data.resampling import resample
 from evornn.errors import EvornnError
@@ -74,43 +75,40 @@ def test_uneven_steps_are_taken_if_told() -> None:
     assert len(sequences(table_of(t=[0.0, 1, 5]), None, "t", False)) == 1
 
 
-GAPPY = [NAN, 1.0, NAN, NAN, 4.0, NAN]
+GAPPY = [1.0, NAN, NAN, 4.0, NAN]
 
 
-@pytest.mark.parametrize(
-    ("policy", "expected"),
-    [("interpolate", [1, 1, 2, 3, 4, 4]), ("mask", [0, 1, 0, 0, 4, 0])],
-)
+def fill(values: list[float], policy: Any, groups: list[str] | None = None) -> list[float]:
+    table = table_of(y=values) if groups is None else table_of(y=values, g=groups)
+    filled = fill_missing(table, ["y"], policy, list_groups(table, groups and "g", None))
+    return list(filled.column("y").values.tolist())
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("interpolate", [1, 2, 3, 4, 4]), ("forward_fill", [1, 1, 1, 4, 4])])
 def test_gaps_are_filled(policy: Any, expected: list[float]) -> None:
-    table = table_of(y=GAPPY)
-    assert fill_missing(table, "y", np.arange(6), policy).tolist() == expected
-    assert missing_indicator(table, "y", np.arange(6)).tolist() == [1, 0, 1, 1, 0, 1]
+    assert fill(GAPPY, policy) == expected
+    assert fill([NAN, 5.0], "interpolate") == [5, 5]
+    np.testing.assert_array_equal(fill(GAPPY, "mask"), GAPPY)  # a network is told where
 
 
-def test_the_last_known_value_is_filled_forward_within_a_sequence_only() -> None:
-    table = table_of(y=GAPPY)
-    assert fill_missing(table, "y", np.arange(1, 6), "forward_fill").tolist() == [1, 1, 1, 4, 4]
-    assert "line 1, column 'y': is missing" in refusal(fill_missing, table, "y", np.arange(6), "forward_fill")
-    assert "line 3" in refusal(fill_missing, table, "y", np.arange(2, 5), "forward_fill")
+def test_values_are_filled_within_a_sequence_only() -> None:
+    assert fill([1.0, 5.0, NAN, NAN], "forward_fill", ["a", "b", "a", "b"]) == [1, 5, 1, 5]
+    message = refusal(fill, [NAN, 1.0, 2.0], "forward_fill", ["a", "b", "b"])
+    assert message == "the frame, line 1, column 'y': its group has no value at all: leave it out"
+    assert "line 1, column 'y': is missing, and nothing is before it" in refusal(fill, [NAN, 1.0], "forward_fill")
 
 
 def test_a_gap_is_refused_and_all_policies_are_named() -> None:
-    message = refusal(fill_missing, table_of(y=GAPPY), "y", np.arange(1, 6), "refuse")
-    assert message == (
-        "the frame, line 3, column 'y': is missing: fill it in, or set missing to mask, forward_fill, interpolate"
+    assert refusal(fill, GAPPY, "refuse") == (
+        "the frame, line 2, column 'y': is missing: fill it in, or set missing to mask, forward_fill or interpolate"
     )
-
-
-@pytest.mark.parametrize("policy", ["interpolate", "forward_fill"])
-def test_a_sequence_without_a_value_cannot_be_filled(policy: Any) -> None:
-    assert "no value at all" in refusal(fill_missing, table_of(y=[NAN, NAN]), "y", np.arange(2), policy)
 
 
 @given(st.lists(st.floats(-1e6, 1e6) | st.just(NAN), min_size=1, max_size=20).filter(lambda v: v[0] == v[0]))
 def test_what_is_known_is_never_changed(values: list[float]) -> None:
-    table, rows, known = table_of(y=values), np.arange(len(values)), ~np.isnan(values)
-    for policy in ("forward_fill", "interpolate", "mask"):
-        filled = fill_missing(table, "y", rows, policy)  # type: ignore[arg-type]
+    known = ~np.isnan(values)
+    for policy in ("forward_fill", "interpolate"):
+        filled = np.array(fill(values, policy))
         assert np.isfinite(filled).all()
         np.testing.assert_array_equal(filled[known], np.array(values)[known])
 
