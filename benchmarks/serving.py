@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from evornn.cli.models import _write
-from evornn.data.preparation import Answer, Feature, Preparation
+from evornn.data.preparation import Feature, OutputColumn, Preparation
 from evornn.data.table import Table
 from evornn.models.make import architecture_of
 from evornn.models.standalone import StandaloneModel
@@ -31,8 +31,8 @@ from evornn.networks.network import Network
 UNITS, ROUNDS = 32, 9
 KINDS = "elman", "gru", "lstm", "lstm_peephole", "mut1"
 LOAD = Feature("load", mean=50.0, std=20.0)
-FORECAST = Preparation("forecast", (LOAD,), (Answer("load", mean=50.0, std=20.0, difference=True),), window=24)
-LABEL = Preparation("label", (LOAD,), (Answer("state", categories=("low", "middle", "high")),))
+FORECAST = Preparation("forecast", (LOAD,), (OutputColumn("load", mean=50.0, std=20.0, difference=True),), window=24)
+LABEL = Preparation("label", (LOAD,), (OutputColumn("state", categories=("low", "middle", "high")),))
 MAIN = """
 #include <stdio.h>
 #include <time.h>
@@ -89,7 +89,7 @@ def long_file(model: StandaloneModel, rows: int, folder: Path) -> dict[str, floa
         file.write_text("load\n" + "".join(f"{value:.6f}\n" for value in values))
     model.save(saved)
     seconds = dict.fromkeys(("read", "compute", "write"), 0.0)
-    parts = time_parts(read_parts(file, model.prepared), seconds, "read")
+    parts = time_parts(read_parts(file, model.own_preparation), seconds, "read")
     with out.open("w") as target:
         answers = time_parts(model.predict_parts(parts), seconds, "compute", less="read")
         start = process_time()

@@ -65,7 +65,7 @@ def evaluate(
     from evornn.models.table_file import read_parts
 
     loaded = StandaloneModel.load(model, trust)
-    table = concatenate(list(read_parts(file, loaded.prepared, with_answers=True)))
+    table = concatenate(list(read_parts(file, loaded.own_preparation, with_answers=True)))
     measures = loaded.evaluate(table)
     about = {"file": str(file), "rows": len(table), "measures": measures, "test": loaded.metrics.errors}
     show(about if as_json else tables.measures(str(file), measures, loaded.metrics.errors), as_json)
@@ -75,7 +75,7 @@ def _answers(model: StandaloneModel, file: Path, next: int | None, coverage: flo
     from evornn.models.predict import concatenate
     from evornn.models.table_file import read_parts
 
-    parts = read_parts(file, model.prepared)
+    parts = read_parts(file, model.own_preparation)
     if next is None:
         return model.predict_parts(parts, coverage=coverage)
     return iter([model.predict(concatenate(list(parts)), next=next, coverage=coverage)])
@@ -88,7 +88,7 @@ def _stream(model: StandaloneModel, coverage: float | None) -> Iterator[Table]:
     from evornn.models.stream import WindowStream
 
     widths = half_widths(model, coverage)
-    rows = WindowStream(model) if model.prepared.question == "forecast" else model.stream()
+    rows = WindowStream(model) if model.own_preparation.question == "forecast" else model.stream()
     order = list(range(len(rows.columns)))
     for number, cells in enumerate(csv.reader(sys.stdin), start=1):
         if number == 1 and set(rows.columns) <= set(names := [cell.strip() for cell in cells]):
@@ -98,17 +98,17 @@ def _stream(model: StandaloneModel, coverage: float | None) -> Iterator[Table]:
             values = [_value(model, name, cells[k].strip()) for name, k in zip(rows.columns, order, strict=True)]
         except (ValueError, IndexError):
             raise EvornnError(f"line {number}: give the values of {', '.join(rows.columns)}, as in 1.5,2") from None
-        yield answer_table(model.prepared, rows.step(values)[None], widths)
+        yield answer_table(model.own_preparation, rows.step(values)[None], widths)
 
 
 def _value(model: StandaloneModel, name: str, cell: str) -> float:
     """A number, or the position of a category. Raises ValueError."""
     from evornn.models.units import source_of
 
-    for feature in model.prepared.features:
+    for feature in model.own_preparation.features:
         if feature.categories and source_of(feature).name == name:
             return float(feature.categories.index(cell))
-    if cell == "" and model.prepared.missing != "refuse":
+    if cell == "" and model.own_preparation.missing != "refuse":
         return float("nan")
     return float(cell)
 

@@ -218,9 +218,11 @@ class RemoteService:
         return design
 
     def model(self, run: RunId) -> StandaloneModel:
-        from evornn.models.standalone import from_bytes
+        from evornn.models.standalone import StandaloneModel
 
-        return from_bytes(self.store.http.raw(f"/runs/{run}/model"), f"the model of run {run}", trusted=True)
+        return StandaloneModel.from_bytes(
+            self.store.http.raw(f"/runs/{run}/model"), f"the model of run {run}", trusted=True
+        )
 
 
 def _job(job: Any) -> StoredJob:

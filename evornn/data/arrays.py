@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evornn.data.contents import Contents
 from evornn.data.doubts import Doubt
 from evornn.data.frames import read_frame
-from evornn.data.opening import DAMAGED, damaged
+from evornn.data.opening import DAMAGED, damage_error
 from evornn.data.options import ReadOptions
 from evornn.data.table import SEQUENCE
 from evornn.errors import EvornnError
@@ -158,4 +158,4 @@ def _shapes(arrays: dict[str, NDArray[Any]]) -> str:
 def _unreadable(path: Path, error: Exception) -> EvornnError:
     if "pickle" in str(error).lower():
         return EvornnError(f"{path}: holds Python objects, which could run code: save plain arrays")
-    return damaged(path, error)
+    return damage_error(path, error)

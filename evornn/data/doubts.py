@@ -33,7 +33,7 @@ class UnansweredDoubt(EvornnError):
 
     def __init__(self, doubt: Doubt, source: str, advice: str = "") -> None:
         text = f"{doubt.question}: {advice}" if advice else str(doubt)
-        super().__init__(str(named(text, source)))
+        super().__init__(str(file_error(text, source)))
         self.doubt, self.source = doubt, source
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -47,7 +47,7 @@ def refuse_doubts(doubts: Sequence[Doubt], source: str) -> None:
             raise UnansweredDoubt(doubt, source)
 
 
-def named(message: str, source: str) -> EvornnError:
+def file_error(message: str, source: str) -> EvornnError:
     """An error with the name of the file, which a message may have already."""
     if source in message:
         return EvornnError(message)

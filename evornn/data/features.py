@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evornn.arrays import Mask
-from evornn.data.ordered_groups import Group
+from evornn.data.ordered_groups import RowGroup
 from evornn.data.preparation import CalendarPart, Feature
 from evornn.data.scaling import LARGEST, SMALLEST, Doubles, Scaling, Transform, forward
 from evornn.data.table import Column, Table
@@ -82,7 +82,7 @@ def fit_scaling(table: Table, column: Column, training: Mask, transform: Transfo
     return scaling
 
 
-def encode(table: Table, features: Sequence[Feature], groups: Sequence[Group]) -> Doubles:
+def encode(table: Table, features: Sequence[Feature], groups: Sequence[RowGroup]) -> Doubles:
     """[N, I] the inputs of each row. A feature that lies ahead is that of a later row of the same group, 0 where there
     is none.
 
@@ -95,7 +95,7 @@ def encode(table: Table, features: Sequence[Feature], groups: Sequence[Group]) -
     return np.concatenate([np.zeros((len(table), 0)), *parts], axis=1)
 
 
-def _encode(column: Column, feature: Feature, groups: Sequence[Group]) -> Doubles:
+def _encode(column: Column, feature: Feature, groups: Sequence[RowGroup]) -> Doubles:
     """[N, width] without regard to rows ahead."""
     if feature.derived == "missing":
         return column.missing[:, None].astype(np.float64)
@@ -109,7 +109,7 @@ def _encode(column: Column, feature: Feature, groups: Sequence[Group]) -> Double
     return np.nan_to_num(scale_column(column, feature, groups))[:, None]
 
 
-def scale_column(column: Column, part: Any, groups: Sequence[Group]) -> Doubles:
+def scale_column(column: Column, part: Any, groups: Sequence[RowGroup]) -> Doubles:
     """[N] a column of numbers in the scale of a `Feature` or an `Answer`; NaN where it is missing."""
     mean, std = (np.full(len(column.values), value) for value in (part.mean, part.std))
     scales = {name: (mean, std) for name, mean, std in part.scales}
@@ -118,7 +118,7 @@ def scale_column(column: Column, part: Any, groups: Sequence[Group]) -> Doubles:
     return np.asarray((forward(part.transform, column.values) - mean) / std)
 
 
-def _shift(values: Doubles, ahead: int, groups: Sequence[Group]) -> Doubles:
+def _shift(values: Doubles, ahead: int, groups: Sequence[RowGroup]) -> Doubles:
     if not ahead:
         return values
     later = np.zeros_like(values)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.data.ordered_groups import Group, Rows
+from evornn.data.ordered_groups import RowGroup, Rows
 from evornn.data.preparation import MissingPolicy
 from evornn.data.table import Column, Table
 
 
-def fill_missing(table: Table, names: Sequence[str], policy: MissingPolicy, groups: Sequence[Group]) -> Table:
+def fill_missing(table: Table, names: Sequence[str], policy: MissingPolicy, groups: Sequence[RowGroup]) -> Table:
     """The table with the missing values of some columns filled; "mask" leaves them.
 
     Args:
@@ -32,7 +32,7 @@ def fill_missing(table: Table, names: Sequence[str], policy: MissingPolicy, grou
     return replace(table, columns=tuple(filled.get(column.name, column) for column in table.columns))
 
 
-def _fill(table: Table, column: Column, policy: MissingPolicy, groups: Sequence[Group]) -> Column:
+def _fill(table: Table, column: Column, policy: MissingPolicy, groups: Sequence[RowGroup]) -> Column:
     if not column.missing.any():
         return column
     if policy == "refuse":

@@ -61,12 +61,12 @@ def open_plain(path: Path) -> Iterator[IO[bytes]]:
     except FileNotFoundError:
         raise EvornnError(f"{path}: no such file in {Path.cwd()}: check the path") from None
     except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile) as error:
-        raise damaged(path, error) from None
+        raise damage_error(path, error) from None
     except OSError as error:
         raise EvornnError(f"{path}: can't be read ({error.strerror or error}): check the file") from None
 
 
-def damaged(path: Path, error: Exception) -> EvornnError:
+def damage_error(path: Path, error: Exception) -> EvornnError:
     """The error for a file that a library can't read."""
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return EvornnError(f"{path}: is damaged or incomplete ({reason}): get it once more")
@@ -104,7 +104,7 @@ def _zip_format(path: Path) -> Format | None:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except DAMAGED as error:
-        raise damaged(path, error) from None
+        raise damage_error(path, error) from None
     if names and all(name.endswith(".npy") for name in names):
         return "npz"
     if "[Content_Types].xml" in names or "content.xml" in names:
@@ -124,6 +124,6 @@ def _only_member(path: Path, file: IO[bytes]) -> Iterator[IO[bytes]]:
         try:
             member = archive.open(members[0])
         except DAMAGED as error:
-            raise damaged(path, error) from None
+            raise damage_error(path, error) from None
         with member:
             yield cast("Any", member)

@@ -15,7 +15,7 @@ Rows: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Group:
+class RowGroup:
     """A sequence: its name, and where its rows stand in the table."""
 
     name: str
@@ -25,7 +25,7 @@ class Group:
         return len(self.rows)
 
 
-def list_groups(table: Table, group: str | None, time: str | None) -> list[Group]:
+def list_groups(table: Table, group: str | None, time: str | None) -> list[RowGroup]:
     """The groups in the order in which they begin in the table.
 
     Args:
@@ -38,7 +38,7 @@ def list_groups(table: Table, group: str | None, time: str | None) -> list[Group
     """
     every = np.arange(len(table))
     if group is None:
-        return [Group(table.source, _order(table, time, every))]
+        return [RowGroup(table.source, _order(table, time, every))]
     column = table.column(group)
     missing = np.flatnonzero(column.missing)
     if len(missing):
@@ -46,7 +46,7 @@ def list_groups(table: Table, group: str | None, time: str | None) -> list[Group
     _, first, numbers = np.unique(column.values, return_index=True, return_inverse=True)
     rows_by_group = np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
     return [
-        Group(text_of(column, int(first[k])), _order(table, time, np.sort(rows_by_group[k])))
+        RowGroup(text_of(column, int(first[k])), _order(table, time, np.sort(rows_by_group[k])))
         for k in np.argsort(first, kind="stable")
     ]
 

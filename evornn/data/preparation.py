@@ -40,7 +40,7 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class Answer:
+class OutputColumn:
     """A column that a network predicts: `horizon` scaled numbers, or one logit for each category."""
 
     column: str
@@ -64,7 +64,7 @@ class Preparation:
 
     question: Question
     features: tuple[Feature, ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[OutputColumn, ...]
     group: str | None = None  # the column whose values tell sequences apart; None: one sequence
     time: str | None = None  # the column of times; None: rows are in order
     window: int | None = None  # rows that a forecast reads, exactly; None: whole sequences
@@ -92,5 +92,5 @@ class Preparation:
             return kind(**{**values, "categories": tuple(values["categories"]), "scales": scales})
 
         features = tuple(part(Feature, one) for one in record["features"])
-        answers = tuple(part(Answer, one) for one in record["answers"])
+        answers = tuple(part(OutputColumn, one) for one in record["answers"])
         return cls(**{**record, "features": features, "answers": answers})

@@ -11,7 +11,7 @@ import numpy as np
 
 from evornn.data.contents import Contents
 from evornn.data.dialect import NAMES, Dialect, Row, find_dialect, split_rows
-from evornn.data.doubts import Doubt, amount, named
+from evornn.data.doubts import Doubt, amount, file_error
 from evornn.data.encoding import blocks, find_encoding
 from evornn.data.fast_text import read_regular
 from evornn.data.opening import open_plain
@@ -46,12 +46,12 @@ def open_text(path: Path, source: str, options: ReadOptions) -> TextFile:
     except (UnicodeDecodeError, LookupError) as error:
         raise EvornnError(f"{source}: is not in {encoding} ({error}): set encoding to another") from None
     except EvornnError as error:
-        raise named(str(error), source) from None
+        raise file_error(str(error), source) from None
     whole = head[: head.rfind("\n") + 1] if len(head) >= HEAD // 2 and "\n" in head else head
     try:
         return TextFile(path, source, encoding, find_dialect(whole, options))
     except EvornnError as error:
-        raise named(str(error), source) from None
+        raise file_error(str(error), source) from None
 
 
 def read_rows(text: TextFile, reader: TableReader, positions: Sequence[int] | None = None) -> None:
@@ -96,7 +96,7 @@ def _read_blocks(text: TextFile, reader: TableReader, positions: Sequence[int] |
         problem = f"is not in {text.encoding} ({error.reason})"
         raise EvornnError(f"{text.source}: {problem}: set encoding to another") from None
     except EvornnError as error:
-        raise named(str(error), text.source) from None
+        raise file_error(str(error), text.source) from None
 
 
 def _below(block: bytes, line: int, first_line: int) -> tuple[bytes, int]:

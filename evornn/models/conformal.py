@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evornn.arrays import Floats
-from evornn.data.preparation import Answer, Feature, Preparation
+from evornn.data.preparation import Feature, OutputColumn, Preparation
 from evornn.data.scaling import Doubles, inverse
 from evornn.errors import EvornnError
 from evornn.models.rows import portions
@@ -21,13 +21,13 @@ from evornn.models.units import Source, source_of, sources, to_answers
 from evornn.tasks.core.task import Sequences
 
 if TYPE_CHECKING:
-    from evornn.models.standalone import Calibration, StandaloneModel
+    from evornn.models.saved_model import Calibration, SavedModel
 
 MOST = 1000  # errors that are kept, evenly spaced in the order of the split
 REACH = 24  # steps ahead that are calibrated beyond the horizon, of forecasts that can be continued
 
 
-def half_widths(model: StandaloneModel, coverage: float | None) -> Doubles | None:
+def half_widths(model: SavedModel, coverage: float | None) -> Doubles | None:
     """[G, S] half the width of intervals, infinite where too few errors are known; None: no coverage is asked for.
     Raises EvornnError where the model has no calibration."""
     if coverage is None:
@@ -50,33 +50,33 @@ def quantiles(calibration: Calibration, coverage: float) -> Doubles:
     return np.where(ranks <= counts, chosen, math.inf)
 
 
-def calibrate(model: StandaloneModel, valid: Sequences) -> Calibration | None:
+def calibrate(model: SavedModel, valid: Sequences) -> Calibration | None:
     """The sorted absolute errors [K, G, S] of a model on its validation split; None for classes, and where original
     units can't be known from what the network reads."""
-    preparation = model.prepared
+    preparation = model.own_preparation
     if not len(valid) or any(answer.categories for answer in preparation.answers) or not _is_invertible(preparation):
         return None
     errors = _forecast_errors if preparation.question == "forecast" else _step_errors
     return np.sort(errors(model, valid), axis=0)  # NaN last
 
 
-def coverage_on(model: StandaloneModel, test: Sequences, coverage: float = 0.9) -> dict[str, float]:
+def coverage_on(model: SavedModel, test: Sequences, coverage: float = 0.9) -> dict[str, float]:
     """Answer → the share of a split's true values that lie inside of the model's intervals."""
     if model.calibration is None:
         return {}
     errors, widths = _step_errors(model, test), quantiles(model.calibration, coverage)
     return {
         answer.column: float(np.mean(errors[:, k] <= widths[k, : errors.shape[2]]))
-        for k, answer in enumerate(model.prepared.answers)
+        for k, answer in enumerate(model.own_preparation.answers)
     }
 
 
-def _step_errors(model: StandaloneModel, split: Sequences) -> Doubles:
+def _step_errors(model: SavedModel, split: Sequences) -> Doubles:
     """[K, G, horizon] at the steps that count, at most MOST of them; of questions with one answer for each sequence, at
     its last step."""
     from evornn.models.predict import run_network
 
-    preparation, mask = model.prepared, split.mask
+    preparation, mask = model.own_preparation, split.mask
     if preparation.question in ("classify", "regress"):
         mask = mask & (np.cumsum(mask[:, ::-1], axis=1)[:, ::-1] == 1)
     outputs = np.concatenate([run_network(model, split.inputs[part])[mask[part]] for part in portions(len(split), 512)])
@@ -87,11 +87,11 @@ def _step_errors(model: StandaloneModel, split: Sequences) -> Doubles:
     return errors.reshape(len(errors), len(preparation.answers), -1)
 
 
-def _forecast_errors(model: StandaloneModel, valid: Sequences) -> Doubles:
+def _forecast_errors(model: SavedModel, valid: Sequences) -> Doubles:
     """[K, G, S] to the horizon, and on to REACH where forecasts can be continued from themselves."""
     from evornn.models.predict import continue_forecasts, unforecast_columns
 
-    preparation = model.prepared
+    preparation = model.own_preparation
     if unforecast_columns(preparation):
         return _step_errors(model, valid)
     chosen = space_evenly(len(valid))
@@ -146,7 +146,7 @@ def _is_invertible(preparation: Preparation) -> bool:
     """Whether the levels that answers are added to are known: read by the network, or of no importance; and all scales
     are those of all groups."""
     read = {feature.column for feature in preparation.features}
-    parts: list[Feature | Answer] = [*preparation.features, *preparation.answers]
+    parts: list[Feature | OutputColumn] = [*preparation.features, *preparation.answers]
     if any(part.scales for part in parts):
         return False
     return all(not a.difference or a.column in read or a.transform == "none" for a in preparation.answers)

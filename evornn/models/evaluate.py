@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from evornn.data.preparation import Answer
+from evornn.data.preparation import OutputColumn
 from evornn.data.scaling import Doubles
 from evornn.data.table import Table
 from evornn.errors import EvornnError
@@ -17,15 +17,15 @@ from evornn.tasks.core.forecast_errors import forecast_errors
 from evornn.tasks.core.windows import future
 
 if TYPE_CHECKING:
-    from evornn.models.standalone import StandaloneModel
+    from evornn.models.saved_model import SavedModel
 
 Measures: TypeAlias = dict[str, dict[str, float | None]]  # answer → measure → value
 LEAST = 1e-15  # probability in a log-loss, as scikit-learn had it
 
 
-def evaluate(model: StandaloneModel, table: Table) -> Measures:
+def evaluate(model: SavedModel, table: Table) -> Measures:
     """See `StandaloneModel.evaluate`."""
-    question = model.prepared.question
+    question = model.own_preparation.question
     if question == "forecast":
         answers, truth = _forecasts(model, table)
     elif question == "label":
@@ -38,9 +38,9 @@ def evaluate(model: StandaloneModel, table: Table) -> Measures:
     return _measure(model, answers, truth)
 
 
-def _forecasts(model: StandaloneModel, table: Table) -> tuple[Doubles, Doubles]:
+def _forecasts(model: SavedModel, table: Table) -> tuple[Doubles, Doubles]:
     """All forecasts [K, O] whose whole horizon is in the table, and the true values."""
-    preparation = model.prepared
+    preparation = model.own_preparation
     groups, window = group_rows(preparation, table), preparation.window or 1
     rows = read_rows(preparation, table, groups)
     levels = _truth(model, table, np.arange(len(table)))
@@ -57,26 +57,26 @@ def _forecasts(model: StandaloneModel, table: Table) -> tuple[Doubles, Doubles]:
     return np.concatenate(answers), np.concatenate(truth)
 
 
-def _sequences(model: StandaloneModel, table: Table) -> tuple[Doubles, Doubles]:
+def _sequences(model: SavedModel, table: Table) -> tuple[Doubles, Doubles]:
     """An answer [K, O] for each group, and the true value in its last row."""
-    table, predictor = sort_groups(model.prepared, table), SequencePredictor(model)
+    table, predictor = sort_groups(model.own_preparation, table), SequencePredictor(model)
     parts = [*predictor.feed(table), *predictor.end()]
-    ends = np.array([group[-1] for group in group_rows(model.prepared, table).values()])
+    ends = np.array([group[-1] for group in group_rows(model.own_preparation, table).values()])
     answers = np.concatenate([part.answers for part in parts]) if parts else np.zeros((0, model.outputs))
     return answers, _truth(model, table, ends)
 
 
-def _truth(model: StandaloneModel, table: Table, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Doubles:
+def _truth(model: SavedModel, table: Table, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Doubles:
     """[K, G] the true values of the answers."""
-    return np.column_stack([read_truth(table, answer)[rows] for answer in model.prepared.answers])
+    return np.column_stack([read_truth(table, answer)[rows] for answer in model.own_preparation.answers])
 
 
-def _measure(model: StandaloneModel, answers: Doubles, truth: Doubles) -> Measures:
+def _measure(model: SavedModel, answers: Doubles, truth: Doubles) -> Measures:
     measures, start, naive = Measures(), 0, model.metrics.naive_errors
-    for k, answer in enumerate(model.prepared.answers):
+    for k, answer in enumerate(model.own_preparation.answers):
         own, true = answers[:, start : start + answer.width], truth[:, k : k + 1]
         start += answer.width
-        if model.prepared.question == "forecast":
+        if model.own_preparation.question == "forecast":
             true = truth[:, k * answer.horizon : (k + 1) * answer.horizon]
         is_known = ~np.isnan(true).any(axis=1)
         scale = np.array(naive[k : k + 1], np.float64)
@@ -84,7 +84,7 @@ def _measure(model: StandaloneModel, answers: Doubles, truth: Doubles) -> Measur
     return measures
 
 
-def _of_answer(answer: Answer, answers: Doubles, truth: Doubles, naive: Doubles) -> dict[str, float | None]:
+def _of_answer(answer: OutputColumn, answers: Doubles, truth: Doubles, naive: Doubles) -> dict[str, float | None]:
     if answer.categories:
         return classification_measures(answers, truth[:, 0].astype(np.int64))
     errors = asdict(forecast_errors([answer.column], truth, answers, naive)[answer.column])

@@ -25,7 +25,7 @@ from evornn.networks.documentation import equation_of
 from evornn.networks.network import Network
 
 if TYPE_CHECKING:
-    from evornn.models.standalone import StandaloneModel
+    from evornn.models.saved_model import SavedModel
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _write(
     return to_json(layout, genome, title, equation(), preparation).encode(), None
 
 
-def export_model(model: StandaloneModel, file: str | Path) -> Exported:
+def export_model(model: SavedModel, file: str | Path) -> Exported:
     """`export` of a model that stands alone: with a preparation, values in their own units in and out."""
     kind, network = str(model.architecture["kind"]), model.network
     run = "" if model.provenance.run is None else f", champion of run {model.provenance.run}"

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from evornn.models.conformal import calibrate, coverage_on
-from evornn.models.standalone import Metrics, Provenance, StandaloneModel
+from evornn.models.saved_model import ModelMetrics, Provenance
+from evornn.models.standalone import StandaloneModel
 from evornn.networks import NETWORKS
 from evornn.networks.network import Network
 from evornn.tasks.core.identity import data_digest
@@ -29,7 +30,7 @@ def make_model(network: Network, result: Result, data: Data) -> StandaloneModel:
         result: Of its training.
         data: That it was trained on.
     """
-    metrics = Metrics(
+    metrics = ModelMetrics(
         loss=data.loss,
         valid_loss=result.valid_loss,
         test_loss=result.test_loss,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Floats
-from evornn.data.preparation import Answer, Preparation
+from evornn.data.preparation import OutputColumn, Preparation
 from evornn.data.scaling import Doubles
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
@@ -19,24 +19,24 @@ from evornn.models.rows import Positions, group_rows, portions, read_rows
 from evornn.models.units import Source, sources, to_answers, to_inputs
 
 if TYPE_CHECKING:
-    from evornn.models.standalone import StandaloneModel
+    from evornn.models.saved_model import SavedModel
 
 NUMBERS = 2**22  # in the inputs and outputs of one call of the network: 16 MiB
 BATCH = 256  # sequences of one call
 
 
-def predict(model: StandaloneModel, table: Table, ahead: int | None, coverage: float | None) -> Table:
+def predict(model: SavedModel, table: Table, ahead: int | None, coverage: float | None) -> Table:
     """See `StandaloneModel.predict`."""
     if ahead is not None:
         return predict_next(model, table, ahead, coverage)
-    if model.prepared.question in ("classify", "regress"):
-        table = sort_groups(model.prepared, table)
+    if model.own_preparation.question in ("classify", "regress"):
+        table = sort_groups(model.own_preparation, table)
     return concatenate(list(predict_parts(model, iter([table]), coverage)))
 
 
-def predict_parts(model: StandaloneModel, parts: Iterator[Table], coverage: float | None) -> Iterator[Table]:
+def predict_parts(model: SavedModel, parts: Iterator[Table], coverage: float | None) -> Iterator[Table]:
     """See `StandaloneModel.predict_parts`."""
-    preparation, widths = model.prepared, half_widths(model, coverage)
+    preparation, widths = model.own_preparation, half_widths(model, coverage)
     if _needs_everything(model):
         parts = iter([concatenate(list(parts))])
     predictor = PREDICTORS[preparation.question](model)
@@ -50,9 +50,9 @@ def predict_parts(model: StandaloneModel, parts: Iterator[Table], coverage: floa
         raise EvornnError(_too_short(preparation, count))
 
 
-def predict_next(model: StandaloneModel, table: Table, ahead: int, coverage: float | None) -> Table:
+def predict_next(model: SavedModel, table: Table, ahead: int, coverage: float | None) -> Table:
     """Forecasts beyond the end of each group: `ahead` rows for each."""
-    preparation = model.prepared
+    preparation = model.own_preparation
     if preparation.question != "forecast":
         raise EvornnError("only a forecast goes on beyond the end of the data: leave next out")
     if ahead < 1:
@@ -76,7 +76,7 @@ def predict_next(model: StandaloneModel, table: Table, ahead: int, coverage: flo
     return Table(tuple(head), table.source)
 
 
-def continue_forecasts(model: StandaloneModel, rows: Doubles, ahead: int) -> Doubles:
+def continue_forecasts(model: SavedModel, rows: Doubles, ahead: int) -> Doubles:
     """Forecasts beyond the last row: direct ones to the horizon, then on from the model's own.
 
     Args:
@@ -90,14 +90,14 @@ def continue_forecasts(model: StandaloneModel, rows: Doubles, ahead: int) -> Dou
     Raises:
         EvornnError: They reach beyond the horizon, and the network reads what it doesn't forecast.
     """
-    preparation, parts = model.prepared, list[Doubles]()
+    preparation, parts = model.own_preparation, list[Doubles]()
     horizon = preparation.answers[0].horizon
     if ahead > horizon:
         check_recursive(preparation)
     answered = [answer.column for answer in preparation.answers]
     order = [answered.index(source.column) for source in sources(preparation) if source.column in answered]
     for _ in range(0, ahead, horizon):
-        outputs = run_network(model, to_inputs(model.prepared, rows))[:, -1]
+        outputs = run_network(model, to_inputs(model.own_preparation, rows))[:, -1]
         answers = to_answers(preparation, outputs, rows[:, -1])
         parts.append(answers.reshape(len(rows), -1, horizon).swapaxes(1, 2))  # [B, horizon, G]
         if len(parts) * horizon < ahead:
@@ -132,22 +132,22 @@ def _last_window(preparation: Preparation, rows: Doubles, window: int) -> Double
     return rows[max(0, end - window) : end]
 
 
-def run_network(model: StandaloneModel, inputs: Floats) -> Floats:
+def run_network(model: SavedModel, inputs: Floats) -> Floats:
     """[B, T, I] → outputs [B, T, O]."""
     outputs: Floats = model.network.predict(model.genome[None], np.ascontiguousarray(inputs))[0]
     return outputs
 
 
-def forecast_windows(model: StandaloneModel, rows: Doubles) -> Doubles:
+def forecast_windows(model: SavedModel, rows: Doubles) -> Doubles:
     """Forecasts [N − window + 1, O] at each of N consecutive rows [N, C] that ends a full window."""
-    window = model.prepared.window or 1
+    window = model.own_preparation.window or 1
     if len(rows) < window:
         return np.zeros((0, model.outputs))
-    inputs = to_inputs(model.prepared, rows)
+    inputs = to_inputs(model.own_preparation, rows)
     windows = np.lib.stride_tricks.sliding_window_view(inputs, window, axis=0).swapaxes(1, 2)  # [B, T, I]
     size = max(1, NUMBERS // (window * (model.inputs + model.outputs)))
     outputs = [run_network(model, windows[part])[:, -1] for part in portions(len(windows), size)]
-    return to_answers(model.prepared, np.concatenate(outputs), rows[window - 1 :])
+    return to_answers(model.own_preparation, np.concatenate(outputs), rows[window - 1 :])
 
 
 class Part:
@@ -162,7 +162,7 @@ class Predictor(Protocol):
 
     has_answered: bool
 
-    def __init__(self, model: StandaloneModel) -> None: ...
+    def __init__(self, model: SavedModel) -> None: ...
 
     def feed(self, table: Table) -> Iterator[Part]:
         """Further rows of the table."""
@@ -174,12 +174,12 @@ class Predictor(Protocol):
 class ForecastPredictor:
     """A forecast at each row that ends a full window. Keeps the last rows of each group."""
 
-    def __init__(self, model: StandaloneModel) -> None:
+    def __init__(self, model: SavedModel) -> None:
         self.model, self.tails, self.count, self.has_answered = model, dict[str, Doubles](), 0, False
 
     def feed(self, table: Table) -> Iterator[Part]:
-        groups = group_rows(self.model.prepared, table)
-        rows = read_rows(self.model.prepared, table, groups)
+        groups = group_rows(self.model.own_preparation, table)
+        rows = read_rows(self.model.own_preparation, table, groups)
         answers = np.full((len(table), self.model.outputs), np.nan)
         is_known = np.zeros(len(table), bool)
         for name, group in groups.items():
@@ -187,9 +187,9 @@ class ForecastPredictor:
             forecasts = forecast_windows(self.model.for_group(name), own)
             known = group[len(group) - len(forecasts) :]
             answers[known], is_known[known] = forecasts, True
-            self.tails[name] = own[len(own) - min(len(own), (self.model.prepared.window or 1) - 1) :]
+            self.tails[name] = own[len(own) - min(len(own), (self.model.own_preparation.window or 1) - 1) :]
         self.has_answered |= bool(is_known.any())
-        head = _row_columns(self.model.prepared, table, self.count)
+        head = _row_columns(self.model.own_preparation, table, self.count)
         self.count += len(table)
         yield Part([_select(column, is_known) for column in head], answers[is_known], table.source)
 
@@ -200,21 +200,24 @@ class ForecastPredictor:
 class LabelPredictor:
     """An answer at each row. Keeps the network's state of each group."""
 
-    def __init__(self, model: StandaloneModel) -> None:
+    def __init__(self, model: SavedModel) -> None:
         self.model, self.states, self.count, self.has_answered = model, dict[str, Any](), 0, False
 
     def feed(self, table: Table) -> Iterator[Part]:
-        groups = group_rows(self.model.prepared, table)
-        rows = read_rows(self.model.prepared, table, groups)
-        inputs, outputs = to_inputs(self.model.prepared, rows), np.empty((len(rows), self.model.outputs), np.float32)
+        groups = group_rows(self.model.own_preparation, table)
+        rows = read_rows(self.model.own_preparation, table, groups)
+        inputs, outputs = (
+            to_inputs(self.model.own_preparation, rows),
+            np.empty((len(rows), self.model.outputs), np.float32),
+        )
         for name in [name for name in groups if name in self.states or not self.model.network.cell.causal]:
             group = groups.pop(name)
             outputs[group] = self._run([name], inputs[group][None])[0]
         for names in _batches(groups):
             self._run_together({name: groups[name] for name in names}, inputs, outputs)
-        head = _row_columns(self.model.prepared, table, self.count)
+        head = _row_columns(self.model.own_preparation, table, self.count)
         self.count, self.has_answered = self.count + len(table), True
-        yield Part(head, to_answers(self.model.prepared, outputs, rows), table.source)
+        yield Part(head, to_answers(self.model.own_preparation, outputs, rows), table.source)
 
     def end(self) -> Iterator[Part]:
         return iter(())
@@ -261,13 +264,13 @@ def _batches(groups: dict[str, Positions]) -> Iterator[list[str]]:
 class SequencePredictor:
     """One answer for each group, from its last step. Keeps the rows of the group that the file is in."""
 
-    def __init__(self, model: StandaloneModel) -> None:
+    def __init__(self, model: SavedModel) -> None:
         self.model, self.has_answered, self.source = model, False, ""
         self.open: dict[str, list[Doubles]] = {}
         self.closed: set[str] = set()
 
     def feed(self, table: Table) -> Iterator[Part]:
-        preparation, self.source = self.model.prepared, table.source
+        preparation, self.source = self.model.own_preparation, table.source
         groups = group_rows(preparation, table)
         rows = read_rows(preparation, table, groups)
         for name, group in groups.items():
@@ -287,12 +290,12 @@ class SequencePredictor:
         self.closed |= set(names)
         for part in portions(len(names), BATCH):
             self.has_answered = True
-            group = self.model.prepared.group
+            group = self.model.own_preparation.group
             head = [Column(group, "text", np.array(names[part], object))] if group else []
             yield Part(head, answer_sequences(self.model, sequences[part]), self.source)
 
 
-def answer_sequences(model: StandaloneModel, sequences: Sequence[Doubles]) -> Doubles:
+def answer_sequences(model: SavedModel, sequences: Sequence[Doubles]) -> Doubles:
     """Answers [K, O] at the ends of K sequences [T, C]; those of equal lengths are computed together."""
     outputs = np.empty((len(sequences), model.outputs), np.float32)
     order = sorted(range(len(sequences)), key=lambda k: len(sequences[k]))
@@ -300,9 +303,9 @@ def answer_sequences(model: StandaloneModel, sequences: Sequence[Doubles]) -> Do
         same = list(members)
         size = max(1, NUMBERS // (length * (model.inputs + model.outputs)))
         for part in portions(len(same), size):
-            batch = to_inputs(model.prepared, np.stack([sequences[k] for k in same[part]]))
+            batch = to_inputs(model.own_preparation, np.stack([sequences[k] for k in same[part]]))
             outputs[same[part]] = run_network(model, batch)[:, -1]
-    return to_answers(model.prepared, outputs, np.stack([rows[-1] for rows in sequences]))
+    return to_answers(model.own_preparation, outputs, np.stack([rows[-1] for rows in sequences]))
 
 
 PREDICTORS: dict[str, type[Predictor]] = {
@@ -362,7 +365,7 @@ def _finish(preparation: Preparation, part: Part, widths: Doubles | None) -> Tab
     return Table(tuple(made), part.source)
 
 
-def _category_columns(answer: Answer, probabilities: Doubles) -> list[Column]:
+def _category_columns(answer: OutputColumn, probabilities: Doubles) -> list[Column]:
     chosen = np.where(np.isnan(probabilities).any(axis=1), -1, probabilities.argmax(axis=1))
     shares = [
         Column(f"{answer.column}={name}", "number", probabilities[:, k]) for k, name in enumerate(answer.categories)
@@ -398,12 +401,12 @@ def _select(column: Column, rows: NDArray[Any]) -> Column:
     return Column(column.name, column.kind, column.values[rows], column.categories, offsets)
 
 
-def _needs_everything(model: StandaloneModel) -> bool:
+def _needs_everything(model: SavedModel) -> bool:
     """Whether parts of a table must be put together first: missing values to fill in from rows far away, or a network
     that reads the future."""
-    is_filled = model.prepared.missing in ("forward_fill", "interpolate")
-    is_ahead = any(feature.ahead for feature in model.prepared.features)
-    return is_filled or is_ahead or (model.prepared.question == "label" and not model.network.cell.causal)
+    is_filled = model.own_preparation.missing in ("forward_fill", "interpolate")
+    is_ahead = any(feature.ahead for feature in model.own_preparation.features)
+    return is_filled or is_ahead or (model.own_preparation.question == "label" and not model.network.cell.causal)
 
 
 def _too_short(preparation: Preparation, count: int) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from evornn.data.dates import Dates
 from evornn.data.features import CALENDAR
 from evornn.data.ordered_groups import list_groups
-from evornn.data.preparation import Answer, Preparation
+from evornn.data.preparation import OutputColumn, Preparation
 from evornn.data.scaling import Doubles
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError, short_repr
@@ -62,7 +62,7 @@ def read_rows(preparation: Preparation, table: Table, groups: Groups, open_end: 
     return np.column_stack(parts)
 
 
-def read_truth(table: Table, answer: Answer) -> Doubles:
+def read_truth(table: Table, answer: OutputColumn) -> Doubles:
     """[N] the values of an answer's column, NaN where missing; of a category, its position among the answer's."""
     values = read_numbers(table, answer.column, answer.categories)
     return np.where(values < 0, np.nan, values) if answer.categories else values

@@ -1,142 +1,28 @@
-"""A model that stands alone: one .safetensors file with the network, its weights, and how columns become inputs and
-outputs become answers. Its metadata are JSON; loading a file runs no code."""
+"""A model that stands alone: predict, evaluate and stream with one .safetensors file, in original units."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
-
-from evornn import files
-from evornn.arrays import Genome
-from evornn.catalog import is_import_path
-from evornn.data.preparation import Answer, Feature, Preparation
-from evornn.data.scaling import Doubles
 from evornn.data.table import Table
 from evornn.errors import EvornnError
 from evornn.models.formats import SUFFIX
-from evornn.models.units import for_group
-from evornn.networks import NETWORKS
-from evornn.networks.network import Network
+from evornn.models.saved_model import SavedModel
 
 if TYPE_CHECKING:
     from evornn.models.stream import Stream
 
-HEAD = 8  # bytes at the start of a safetensors file: the length of its JSON header
-LARGEST_HEAD = 2**22  # bytes
-DAMAGED = "is not a model of evornn, or is damaged: download it again"
-OLD_FIELDS = {"run", "network", "inputs", "outputs", "parameters"}  # of files of evornn 0.1, which had no preparation
-
-Calibration: TypeAlias = NDArray[np.float64]  # [K, G, S] absolute errors, sorted over K, NaN where unknown
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """How good the model is, on data that it was not trained on. None: not known."""
-
-    loss: str = "mse"
-    valid_loss: float | None = None
-    test_loss: float | None = None
-    score: str | None = None  # name of the task's own measure
-    test_score: float | None = None
-    errors: dict[str, dict[str, float | None]] = field(default_factory=dict)  # target → rmse, mae, mase, r2 on test
-    coverage: dict[str, float] = field(default_factory=dict)  # target → share of test inside of intervals for 90 %
-    naive_errors: tuple[float, ...] = ()  # of each target: MAE of persistence on the training rows, which MASE divides
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a model comes from."""
-
-    run: int | None = None
-    job: int | None = None
-    experiment: str = ""
-    task: str = ""
-    trainer: str = ""
-    seed: int | None = None
-    data_digest: str | None = None
-    evornn: str = ""  # version that trained it
-    trained: str = ""  # date
-    note: str = ""  # source and licence of the data
-
-
-@dataclass(frozen=True)
-class Header:
-    """The metadata of a file."""
-
-    network: dict[str, Any]
-    inputs: int
-    outputs: int
-    parameters: int
-    preparation: Preparation | None = None
-    metrics: Metrics = field(default_factory=Metrics)
-    provenance: Provenance = field(default_factory=Provenance)
-    format: int = 2
-
-
-_HEADER = TypeAdapter(Header)
-
 
 @dataclass(frozen=True, eq=False)
-class StandaloneModel:
+class StandaloneModel(SavedModel):
     """A trained network with all that it takes to use it on a table.
 
     `predict`, `evaluate` and `stream` need a preparation; without one (tasks that know no columns) `network` computes
     the network's own numbers.
     """
-
-    architecture: dict[str, Any]  # a network's fragment of a spec: kind, units, …
-    inputs: int
-    outputs: int
-    genome: Genome  # [n]
-    preparation: Preparation | None = None
-    metrics: Metrics = field(default_factory=Metrics)
-    provenance: Provenance = field(default_factory=Provenance)
-    calibration: Calibration | None = None  # of G answers, S steps ahead; None: no intervals
-    trusted: bool = False  # whether code of one's own that the architecture names may be imported
-
-    @cached_property
-    def network(self) -> Network:
-        """The network, on this machine's CPU. Raises EvornnError where it can't be built."""
-        kind = str(self.architecture.get("kind"))
-        if (code := _code(self.architecture)) and not self.trusted:
-            raise EvornnError(f"the network is code, {code}, which would be imported: load the model with trusted=True")
-        sizes = {name: value for name, value in self.architecture.items() if name not in ("kind", "label")}
-        if kind in NETWORKS and "units" in NETWORKS[kind].size_fields:
-            sizes.setdefault("units", 8)  # files of evornn 0.1 have what the spec had, whose default it was
-        network = Network(kind, inputs=self.inputs, outputs=self.outputs, **sizes)
-        if network.n != len(self.genome):
-            raise EvornnError(f"the model has {len(self.genome)} parameters, its network {network.n}: {DAMAGED}")
-        return network
-
-    @property
-    def prepared(self) -> Preparation:
-        """The preparation. Raises EvornnError where there is none."""
-        if self.preparation is None:
-            raise EvornnError(
-                "the model knows no columns, only the numbers of its network: use `model.network.predict`, or train on "
-                "a task of your own data, such as csv"
-            )
-        if self.preparation.question == "language":
-            raise EvornnError("a model of text reads no tables: use `model.network.predict`")
-        return self.preparation
-
-    def for_group(self, group: str) -> StandaloneModel:
-        """The model with the scales of one group, where each group has its own: for a stream or an export of this group
-        alone. `predict` and `evaluate` take those of each."""
-        preparation = for_group(self.prepared, group)
-        if preparation == self.preparation:
-            return self
-        model = replace(self, preparation=preparation)
-        vars(model)["network"] = self.network  # the same one, not built again
-        return model
 
     def predict(self, table: Table, *, next: int | None = None, coverage: float | None = None) -> Table:
         """Answers for a table, in original units.
@@ -178,31 +64,6 @@ class StandaloneModel:
 
         return Stream(self)
 
-    def to_bytes(self) -> bytes:
-        """The bytes of the file."""
-        from safetensors.numpy import save
-
-        header = Header(
-            self.architecture,
-            self.inputs,
-            self.outputs,
-            len(self.genome),
-            self.preparation,
-            self.metrics,
-            self.provenance,
-        )
-        arrays: dict[str, NDArray[Any]] = {"genome": np.ascontiguousarray(self.genome, np.float32)}
-        if self.calibration is not None:
-            arrays["calibration"] = np.ascontiguousarray(self.calibration, np.float64)
-        return bytes(save(arrays, metadata={"evornn": _HEADER.dump_json(header).decode()}))
-
-    def save(self, path: str | Path) -> None:
-        """Write the file. Raises EvornnError if it can't be written."""
-        try:
-            files.write(Path(path), self.to_bytes())
-        except OSError as error:
-            raise EvornnError(f"can't write {path}: {error.strerror or error}; choose another file") from None
-
     def write(self, path: str | Path) -> float | None:
         """Write a file for evornn, .safetensors, or for other programs: .onnx, .py (a torch module), .c, .json.
 
@@ -237,63 +98,4 @@ class StandaloneModel:
             data = Path(path).read_bytes()
         except OSError as error:
             raise EvornnError(f"can't read {path}: {error.strerror or error}") from None
-        return from_bytes(data, str(path), trusted)
-
-
-def from_bytes(data: bytes, name: str = "the file", trusted: bool = False) -> StandaloneModel:
-    """The inverse of `StandaloneModel.to_bytes`. Raises EvornnError for any other data, even if it is malicious."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        header = _read_header(data)
-        arrays = load(data)
-        genome, calibration = arrays["genome"], arrays.get("calibration")
-        _check(header, genome, calibration)
-    except (SafetensorError, ValidationError, ValueError, KeyError, TypeError, RecursionError):
-        raise EvornnError(f"{name} {DAMAGED}") from None
-    parts = header.preparation, header.metrics, header.provenance
-    return StandaloneModel(header.network, header.inputs, header.outputs, genome, *parts, calibration, trusted)
-
-
-def _read_header(data: bytes) -> Header:
-    length = int.from_bytes(data[:HEAD], "little")
-    if length > LARGEST_HEAD:
-        raise ValueError(length)
-    text = json.loads(data[HEAD : HEAD + length])["__metadata__"]["evornn"]
-    record: Mapping[str, Any] = json.loads(text)
-    if record.keys() == OLD_FIELDS:
-        sizes = {name: record[name] for name in ("network", "inputs", "outputs", "parameters")}
-        return _HEADER.validate_python({**sizes, "provenance": {"run": record["run"]}, "format": 1})
-    return _HEADER.validate_json(text)
-
-
-def _code(part: Any) -> str | None:
-    """The first name of code in an architecture, at any depth; None: all its names are the catalog's."""
-    if isinstance(part, dict | list):
-        parts = part.values() if isinstance(part, dict) else part
-        return next((code for one in parts if (code := _code(one))), None)
-    return part if is_import_path(part) else None
-
-
-def _check(header: Header, genome: Genome, calibration: Doubles | None) -> None:
-    """Raises ValueError for parts that don't belong together."""
-    if genome.dtype != np.float32 or genome.shape != (header.parameters,) or header.format > 2:
-        raise ValueError
-    preparation = header.preparation
-    if preparation is None:
-        if calibration is not None:
-            raise ValueError
-        return
-    parts: list[Feature | Answer] = [*preparation.features, *preparation.answers]
-    numbers = np.array([scale for part in parts for scale in ((part.mean, part.std), *(s[1:] for s in part.scales))])
-    sizes = tuple(sum(part.width for part in side) for side in (preparation.features, preparation.answers))
-    if sizes != (header.inputs, header.outputs) or not np.isfinite(numbers).all() or (numbers[:, 1] <= 0).any():
-        raise ValueError
-    horizons = {answer.horizon for answer in preparation.answers}
-    if min(horizons) < 1 or (
-        preparation.question == "forecast" and ((preparation.window or 0) < 1 or len(horizons) > 1)
-    ):
-        raise ValueError
-    if calibration is not None and (calibration.ndim != 3 or calibration.shape[1] != len(preparation.answers)):
-        raise ValueError
+        return StandaloneModel.from_bytes(data, str(path), trusted)

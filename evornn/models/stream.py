@@ -16,7 +16,7 @@ from evornn.models.step import check_exportable
 from evornn.models.units import columns
 
 if TYPE_CHECKING:
-    from evornn.models.standalone import StandaloneModel
+    from evornn.models.saved_model import SavedModel
 
 
 class Stream:
@@ -30,8 +30,8 @@ class Stream:
         model: With a preparation, and a network that has an equation.
     """
 
-    def __init__(self, model: StandaloneModel) -> None:
-        self.model, self.columns = model, columns(model.prepared)
+    def __init__(self, model: SavedModel) -> None:
+        self.model, self.columns = model, columns(model.own_preparation)
         self._program = NumpyStep(check_exportable(model.network.layout), model.genome, model.preparation)
 
     def reset(self) -> None:
@@ -53,9 +53,9 @@ class Stream:
 class WindowStream:
     """A forecast that reads exactly the last `window` rows at each one, as `predict` does: NaN until they are there."""
 
-    def __init__(self, model: StandaloneModel) -> None:
-        self.model, self.columns = model, columns(model.prepared)
-        if model.prepared.question != "forecast":
+    def __init__(self, model: SavedModel) -> None:
+        self.model, self.columns = model, columns(model.own_preparation)
+        if model.own_preparation.question != "forecast":
             raise EvornnError("only a forecast reads windows: use `stream`")
         self.reset()
 
@@ -65,7 +65,7 @@ class WindowStream:
 
     def step(self, values: Sequence[float] | NDArray[np.float64]) -> Doubles:
         """The next row [C] → the forecast [O]."""
-        window = self.model.prepared.window or 1
+        window = self.model.own_preparation.window or 1
         self._rows = np.concatenate([self._rows, np.asarray(values, np.float64)[None]])[-window:]
         if len(self._rows) < window:
             return np.full(self.model.outputs, np.nan)

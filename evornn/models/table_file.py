@@ -10,7 +10,7 @@ import numpy as np
 
 from evornn.data.doubts import UnansweredDoubt
 from evornn.data.options import ReadOptions
-from evornn.data.preparation import Answer, Feature, Preparation
+from evornn.data.preparation import Feature, OutputColumn, Preparation
 from evornn.data.reading import read_blocks
 from evornn.data.table import Column, ColumnKind, Table
 from evornn.errors import EvornnError, UnknownName
@@ -32,7 +32,7 @@ def read_parts(path: Path, preparation: Preparation, with_answers: bool = False)
         EvornnError: The file can't be read, lacks a column, or has a cell that is no number.
     """
     kinds: dict[str, ColumnKind] = {source.column: "number" for source in sources(preparation) if not source.cycle}
-    parts: list[Feature | Answer] = [*preparation.features, *preparation.answers]
+    parts: list[Feature | OutputColumn] = [*preparation.features, *preparation.answers]
     if with_answers:
         kinds |= dict.fromkeys((answer.column for answer in preparation.answers), "number")
     kinds |= {part.column: "category" for part in parts if part.categories and part.column in kinds}

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.data.preparation import Answer, Feature, Preparation
+from evornn.data.preparation import Feature, OutputColumn, Preparation
 from evornn.data.scaling import Doubles, Transform
 
 V = TypeVar("V")
@@ -194,7 +194,9 @@ def _line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _standardise(emitter: UnitsEmitter[V], value: V, transform: Transform, parts: Sequence[Feature | Answer]) -> V:
+def _standardise(
+    emitter: UnitsEmitter[V], value: V, transform: Transform, parts: Sequence[Feature | OutputColumn]
+) -> V:
     """(transform(x) − mean) / std for numbers with the same transform."""
     if transform != "none":
         value = emitter.apply(transform, value)
@@ -202,7 +204,7 @@ def _standardise(emitter: UnitsEmitter[V], value: V, transform: Transform, parts
     return emitter.apply("div", emitter.apply("sub", value, emitter.constant(mean)), emitter.constant(std))
 
 
-def _restore(emitter: UnitsEmitter[V], outputs: V, row: V, known: Sequence[Source], answer: Answer) -> V:
+def _restore(emitter: UnitsEmitter[V], outputs: V, row: V, known: Sequence[Source], answer: OutputColumn) -> V:
     """The inverse transform of mean + std·level + std·output, in the order of `Chart.inverse_transform`."""
     ahead = answer.horizon
     offset, std = (emitter.constant(np.full(ahead, number, np.float64)) for number in (answer.mean, answer.std))

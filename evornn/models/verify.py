@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Floats, Genome, Series, Streams
-from evornn.data.preparation import Answer, Feature, Preparation
+from evornn.data.preparation import Feature, OutputColumn, Preparation
 from evornn.data.scaling import Doubles, forward, inverse
 from evornn.errors import EvornnError, require
 from evornn.layout import Layout
@@ -85,12 +85,12 @@ def _examples(inputs: int, preparation: Preparation | None) -> NDArray[Any]:
     rng = Streams(0, "export").at(0)
     if preparation is None:
         return rng.standard_normal((BATCH, max(LENGTHS), inputs)).astype(np.float32)
-    parts: dict[Source, Feature | Answer] = {Source(answer.column): answer for answer in preparation.answers}
+    parts: dict[Source, Feature | OutputColumn] = {Source(answer.column): answer for answer in preparation.answers}
     parts |= {source_of(part): part for part in reversed(preparation.features)}  # the value before whether it's missing
     return np.stack([_column(parts[source], rng) for source in sources(preparation)], axis=-1)
 
 
-def _column(part: Feature | Answer, rng: np.random.Generator) -> Doubles:
+def _column(part: Feature | OutputColumn, rng: np.random.Generator) -> Doubles:
     """Values of a column as its training rows had them, roughly."""
     shape = BATCH, max(LENGTHS)
     if part.categories:

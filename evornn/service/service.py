@@ -121,9 +121,9 @@ class Service:
 
     def model(self, run: RunId) -> StandaloneModel:
         """The champion of a finished run as a model that stands alone. Raises NotFound."""
-        from evornn.models.standalone import from_bytes
+        from evornn.models.standalone import StandaloneModel
 
-        return from_bytes(self.call(load_model, run), trusted=True)
+        return StandaloneModel.from_bytes(self.call(load_model, run), trusted=True)
 
     def draw_comparison(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> ComparisonFigures:
         """`compare`, with the charts of the report. Raises the same."""

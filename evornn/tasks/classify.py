@@ -9,8 +9,8 @@ import numpy as np
 
 from evornn.arrays import Streams
 from evornn.data.classes import read_classes
-from evornn.data.ordered_groups import Group
-from evornn.data.preparation import Answer, Question
+from evornn.data.ordered_groups import RowGroup
+from evornn.data.preparation import OutputColumn, Question
 from evornn.data.splitting import Parts
 from evornn.errors import EvornnError
 from evornn.settings import settings
@@ -38,7 +38,7 @@ class Classify(OwnSequences):
     loss: ClassVar[str] = "cross_entropy"
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def target_columns(self) -> tuple[str, ...]:
         return (self.target,)
 
     def data(self) -> Data:
@@ -48,7 +48,7 @@ class Classify(OwnSequences):
         of_group = _classes_of_groups(recordings, self.target, numbers, classes)
         parts = self.split_groups(recordings, of_group)
         _check_training(recordings, self.target, parts, of_group, classes)
-        ready = self.prepare(recordings, parts, (Answer(self.target, categories=classes),), self.loss)
+        ready = self.prepare(recordings, parts, (OutputColumn(self.target, categories=classes),), self.loss)
         targets = np.eye(len(classes))[numbers]
         counts = self.counted_rows(recordings)
         class_of = {group.name: number for group, number in zip(recordings.groups, of_group, strict=True)}
@@ -70,7 +70,7 @@ class Classify(OwnSequences):
             preparation=ready.preparation,
         )
 
-    def _weigh(self, groups: list[Group], class_of: dict[str, int], part: int) -> list[Group]:
+    def _weigh(self, groups: list[RowGroup], class_of: dict[str, int], part: int) -> list[RowGroup]:
         """Groups of rarer classes several times, if that is asked for; never those of the test."""
         if self.class_weights == "none" or part == 2:
             return groups

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_vali
 from evornn.data.features import ahead, calendar_features, fit_features, fit_scaling
 from evornn.data.filling import fill_missing
 from evornn.data.options import ReadOptions
-from evornn.data.ordered_groups import Group, list_groups
-from evornn.data.preparation import Answer, CalendarPart, Feature, Preparation
+from evornn.data.ordered_groups import RowGroup, list_groups
+from evornn.data.preparation import CalendarPart, Feature, OutputColumn, Preparation
 from evornn.data.reading import read as read_table
 from evornn.data.splitting import Parts, split_by_fractions
 from evornn.data.table import Table
@@ -99,7 +99,7 @@ class Forecast(ForecastSettings):
             ),
         )
 
-    def _parts(self, table: Table, groups: list[Group]) -> Parts | None:
+    def _parts(self, table: Table, groups: list[RowGroup]) -> Parts | None:
         """The part of each series; None: all are split in time."""
         if self.split_by == "time":
             return None
@@ -139,7 +139,7 @@ class Forecast(ForecastSettings):
         )
 
     def _fit(self, panel: Panel, name: str) -> tuple[Feature, ...]:
-        features = fit_features(panel.table, [name], panel.training, self.transform, self.missing == "mask")
+        features = fit_features(panel.table, [name], panel.training_rows, self.transform, self.missing == "mask")
         if not self._has_scales(panel.table, name):
             return features
         scales = panel.scales(name, self.transform)
@@ -159,16 +159,18 @@ class Forecast(ForecastSettings):
                     int(group.rows[other[0]]),
                     f"varies within series {group.name!r}: name it in covariates or known_ahead instead of static",
                 )
-        return fit_features(panel.table, [name], panel.training, "none", self.missing == "mask")
+        return fit_features(panel.table, [name], panel.training_rows, "none", self.missing == "mask")
 
-    def _answers(self, panel: Panel) -> tuple[Answer, ...]:
+    def _answers(self, panel: Panel) -> tuple[OutputColumn, ...]:
         answers = []
         for name in self.targets:
-            scaling = fit_scaling(panel.table, panel.table.column(name), panel.training, self.transform)
+            scaling = fit_scaling(panel.table, panel.table.column(name), panel.training_rows, self.transform)
             scales = panel.scales(name, self.transform) if self._has_scales(panel.table, name) else ()
             mean, std = float(scaling.mean[0]), float(scaling.std[0])
             answers.append(
-                Answer(name, self.transform, mean, std, horizon=self.horizon, difference=self.difference, scales=scales)
+                OutputColumn(
+                    name, self.transform, mean, std, horizon=self.horizon, difference=self.difference, scales=scales
+                )
             )
         return tuple(answers)
 

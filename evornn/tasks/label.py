@@ -14,8 +14,8 @@ from pydantic import ValidationInfo, field_validator
 from evornn.arrays import Mask
 from evornn.data.classes import read_classes
 from evornn.data.features import fit_scaling, scale_column
-from evornn.data.ordered_groups import Group
-from evornn.data.preparation import Answer, Question
+from evornn.data.ordered_groups import RowGroup
+from evornn.data.preparation import OutputColumn, Question
 from evornn.data.scaling import Doubles
 from evornn.data.splitting import PARTS, Parts
 from evornn.data.table import Table
@@ -58,7 +58,7 @@ class Label(OwnSequences):
         return washout
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def target_columns(self) -> tuple[str, ...]:
         return self.targets
 
     def data(self) -> Data:
@@ -102,7 +102,7 @@ class Label(OwnSequences):
         pieces = np.split(whole.rows, ends)
         if min(map(len, pieces)) < 1:
             raise EvornnError(f"{recordings.table.source}: {len(whole)} rows are too few for three parts: give more")
-        groups = [Group(name, rows) for name, rows in zip(PARTS, pieces, strict=True)]
+        groups = [RowGroup(name, rows) for name, rows in zip(PARTS, pieces, strict=True)]
         return replace(recordings, groups=groups), np.arange(3)
 
     def _counted(self, recordings: Recordings) -> Mask:
@@ -143,7 +143,7 @@ class Label(OwnSequences):
             raise EvornnError(f"score {kind} is for numbers, and column {name!r} is asked for as classes: see answer")
         labels = tuple(f"{name} is {one}, logit" for one in classes)
         score = class_score(cast("ClassScore", kind), every_step=True)
-        answers = (Answer(name, categories=classes),)
+        answers = (OutputColumn(name, categories=classes),)
         return Asked(answers, "cross_entropy", np.eye(len(classes))[numbers], known, labels, score)
 
     def _ask_numbers(self, table: Table, known: Mask, training: Mask) -> Asked:
@@ -160,7 +160,7 @@ class Label(OwnSequences):
             if column.kind not in ("number", "boolean"):
                 raise EvornnError(f"{table.source}: column {name!r} holds no numbers: ask for it alone, answer: class")
             scaling = fit_scaling(table, column, training & known, "none")
-            answers.append(Answer(name, "none", float(scaling.mean[0]), float(scaling.std[0])))
+            answers.append(OutputColumn(name, "none", float(scaling.mean[0]), float(scaling.std[0])))
             columns.append(scale_column(column, answers[-1], ()))
         score = number_score(kind, answers, every_step=True)
         return Asked(tuple(answers), "mse", np.stack(columns, axis=1), known, self.targets, score)
@@ -170,7 +170,7 @@ class Label(OwnSequences):
 class Asked:
     """What is asked of every row."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[OutputColumn, ...]
     loss: str
     targets: Doubles  # [N, O]
     known: Mask  # [N] whether there is an answer
@@ -188,10 +188,10 @@ def cut_pieces(recordings: Recordings, parts: Parts, length: int | None) -> tupl
     """
     if length is None:
         return recordings, parts
-    pieces, part_of = list[Group](), list[int]()
+    pieces, part_of = list[RowGroup](), list[int]()
     for group, part in zip(recordings.groups, parts, strict=True):
         for begin in range(0, len(group), length):
-            pieces.append(Group(group.name, group.rows[begin : begin + length]))
+            pieces.append(RowGroup(group.name, group.rows[begin : begin + length]))
             part_of.append(int(part))
     return replace(recordings, groups=pieces), np.array(part_of, np.int64)
 

@@ -13,7 +13,7 @@ from annotated_types import Ge
 from pydantic import ValidationInfo, field_validator
 
 from evornn.arrays import Series
-from evornn.data.preparation import Answer, Feature, Preparation, Question
+from evornn.data.preparation import Feature, OutputColumn, Preparation, Question
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core.chance import chance
@@ -82,7 +82,7 @@ class Language(Task):
             preparation=Preparation(
                 self.question,
                 (Feature(one, categories=names),),
-                (Answer(one, categories=names),),
+                (OutputColumn(one, categories=names),),
                 loss=self.loss,
             ),
         )

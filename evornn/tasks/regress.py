@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ValidationInfo, field_validator
 
 from evornn.data.features import fit_scaling, scale_column
-from evornn.data.preparation import Answer, Question
+from evornn.data.preparation import OutputColumn, Question
 from evornn.data.scaling import Transform
 from evornn.data.splitting import Parts
 from evornn.errors import EvornnError
@@ -44,7 +44,7 @@ class Regress(OwnSequences):
         return score
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def target_columns(self) -> tuple[str, ...]:
         return self.targets
 
     def data(self) -> Data:
@@ -70,7 +70,7 @@ class Regress(OwnSequences):
             preparation=ready.preparation,
         )
 
-    def _answers(self, recordings: Recordings, parts: Parts) -> tuple[Answer, ...]:
+    def _answers(self, recordings: Recordings, parts: Parts) -> tuple[OutputColumn, ...]:
         """Scaled by the training groups, each counting once."""
         training = recordings.training_rows(parts) & recordings.last_rows
         scalings = [
@@ -78,12 +78,12 @@ class Regress(OwnSequences):
             for name in self.targets
         ]
         return tuple(
-            Answer(name, self.target_transform, float(scaling.mean[0]), float(scaling.std[0]))
+            OutputColumn(name, self.target_transform, float(scaling.mean[0]), float(scaling.std[0]))
             for name, scaling in zip(self.targets, scalings, strict=True)
         )
 
 
-def make_chart(answers: Sequence[Answer], test: Sequences, names: Sequence[str]) -> Chart:
+def make_chart(answers: Sequence[OutputColumn], test: Sequences, names: Sequence[str]) -> Chart:
     """What the test sequences' numbers are, in original units.
 
     Args:

@@ -133,7 +133,7 @@ def test_categories_of_a_stream(evornn: CommandLine, tmp_path: Path, monkeypatch
 
 
 def test_a_file_is_read_in_portions(model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    preparation = StandaloneModel.load(model).prepared
+    preparation = StandaloneModel.load(model).own_preparation
     whole = concatenate(list(read_parts(folder / "load.csv", preparation)))
     assert whole.names == ("load", "day")  # what it doesn't need is not read
     monkeypatch.setattr(encoding, "FIRST", 1000)
@@ -157,7 +157,7 @@ def test_what_earlier_versions_kept_is_enough_where_the_data_are(
     try:
         evornn("model", "1", tmp_path / "old.safetensors", "--store", url)
         old_model = StandaloneModel.load(tmp_path / "old.safetensors")
-        assert old_model.prepared.window == WINDOW and old_model.calibration is not None
+        assert old_model.own_preparation.window == WINDOW and old_model.calibration is not None
         (folder / "load.csv").rename(folder / "moved.csv")
         evornn("model", "1", tmp_path / "bare.safetensors", "--store", url)
         assert StandaloneModel.load(tmp_path / "bare.safetensors").preparation is None

@@ -17,7 +17,7 @@ from evornn.experiments.analysis.compare import compare
 from evornn.experiments.analysis.comparison import as_data
 from evornn.experiments.analysis.targets import TaskRuns
 from evornn.experiments.reporting import charts
-from evornn.experiments.reporting.charts import Forecast
+from evornn.experiments.reporting.charts import ForecastLines
 from evornn.experiments.reporting.palette import label, styles
 from evornn.experiments.reporting.report import hide_password, report, write_page
 from evornn.tasks.core.task import Baseline, Chart
@@ -29,11 +29,11 @@ def bars(*losses: float) -> dict[str, list[Baseline]]:
     return {"series": [Baseline(f"baseline {k}", loss, loss) for k, loss in enumerate(losses)]}
 
 
-def drawn() -> Forecast:
+def drawn() -> ForecastLines:
     truth = np.arange(24, dtype=np.float32)[:, None]
     months = pd.date_range("2000-01-01", periods=24, freq="MS").strftime("%Y-%m-%d").tolist()
     nothing, one = np.zeros((24, 1), np.float32), np.ones(1, np.float32)
-    return Forecast(Chart(months, truth, nothing, one, "spots", truth[:5, 0]), {NASTY: truth + 1}, {NASTY: "adam"})
+    return ForecastLines(Chart(months, truth, nothing, one, "spots", truth[:5, 0]), {NASTY: truth + 1}, {NASTY: "adam"})
 
 
 def page(seeds: int = 5, **changes) -> str:

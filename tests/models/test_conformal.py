@@ -61,7 +61,7 @@ def test_forecasts_are_calibrated_beyond_the_horizon() -> None:
 
     for _ in range(steps):  # one row at a time, each from the last window
         rows = np.concatenate([rows, continue_forecasts(model, rows[:, -window:], 1)], axis=1)
-    series = to_inputs(model.prepared, rows[0])
+    series = to_inputs(model.own_preparation, rows[0])
     origins = np.arange(window - 1, len(series) - 2)
     inputs = np.stack([series[k - window + 1 : k + 1] for k in origins])
     targets = np.zeros((len(origins), window, 2), np.float32)
@@ -77,8 +77,8 @@ def test_forecasts_are_calibrated_beyond_the_horizon() -> None:
 def test_what_has_no_intervals() -> None:
     model = small_model("classify")
     assert calibrate(model, exchangeable(model, 20, 0)) is None
-    hidden = small_model("forecast", features=small_model("forecast").prepared.features[1:])
-    assert hidden.prepared.answers[0].difference and calibrate(replace(hidden, inputs=3), _none()) is None
+    hidden = small_model("forecast", features=small_model("forecast").own_preparation.features[1:])
+    assert hidden.own_preparation.answers[0].difference and calibrate(replace(hidden, inputs=3), _none()) is None
     with pytest.raises(EvornnError, match="must be between 0 and 1, got 90"):
         half_widths(small_model("regress"), 90)
 
@@ -108,6 +108,8 @@ def test_errors_are_in_original_units() -> None:
     split = exchangeable(model, 9, 0)
     rows = np.zeros((9, 3))
     outputs = model.network.predict(model.genome[None], split.inputs)[0, :, -1]
-    errors = np.abs(to_answers(model.prepared, outputs, rows) - to_answers(model.prepared, split.targets[:, -1], rows))
+    errors = np.abs(
+        to_answers(model.own_preparation, outputs, rows) - to_answers(model.own_preparation, split.targets[:, -1], rows)
+    )
     calibration = calibrate(model, split)
     assert calibration is not None and np.allclose(calibration[:, 0, 0], np.sort(errors[:, 0]))

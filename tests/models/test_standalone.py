@@ -16,11 +16,12 @@ from safetensors.numpy import save
 from small_models import PREPARATIONS, part, small_model, small_table
 
 import evornn
-from evornn.data.preparation import Answer, Feature
+from evornn.data.preparation import Feature, OutputColumn
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
 from evornn.models.predict import concatenate
-from evornn.models.standalone import Metrics, Provenance, StandaloneModel, from_bytes
+from evornn.models.saved_model import ModelMetrics, Provenance
+from evornn.models.standalone import StandaloneModel
 from evornn.networks.network import Network
 from evornn.tasks import TASKS
 from evornn.tasks.core.identity import data_digest
@@ -38,9 +39,11 @@ def equal(a: Table, b: Table) -> bool:
 
 @pytest.mark.parametrize("question", PREPARATIONS)
 def test_a_file_holds_all_of_a_model(question: str, tmp_path: Path) -> None:
-    metrics = Metrics("mse", 0.25, None, "R²", 0.5, {"load": {"rmse": 1.5, "r2": None}}, {"load": 0.91}, (2.0,))
+    metrics = ModelMetrics("mse", 0.25, None, "R²", 0.5, {"load": {"rmse": 1.5, "r2": None}}, {"load": 0.91}, (2.0,))
     provenance = Provenance(3, 1, "load", "csv", "adam", 7, "0" * 32, "0.1.0", "2026-01-31", "CC BY 4.0")
-    calibration = np.sort(np.random.default_rng(0).random((9, len(small_model(question).prepared.answers), 4)), axis=0)
+    calibration = np.sort(
+        np.random.default_rng(0).random((9, len(small_model(question).own_preparation.answers), 4)), axis=0
+    )
     model = replace(small_model(question), metrics=metrics, provenance=provenance, calibration=calibration)
     model.save(file := tmp_path / "model.safetensors")
     again = StandaloneModel.load(file)
@@ -90,13 +93,13 @@ def changed(path: str, value: Any, question: str = "regress") -> bytes:
 )
 def test_a_header_that_says_something_else_is_refused(path: str, value: Any) -> None:
     with pytest.raises(EvornnError, match=r"^x\.safetensors is not a model of evornn, or is damaged: .*$"):
-        from_bytes(changed(path, value), "x.safetensors")
+        StandaloneModel.from_bytes(changed(path, value), "x.safetensors")
 
 
 @pytest.mark.parametrize(("path", "value"), [("preparation.window", 0), ("preparation.answers.0.horizon", 2)])
 def test_a_forecast_without_a_window_or_of_several_horizons_is_refused(path: str, value: int) -> None:
     with pytest.raises(EvornnError, match="damaged"):
-        from_bytes(changed(path, value, "forecast"))
+        StandaloneModel.from_bytes(changed(path, value, "forecast"))
 
 
 @given(st.data())
@@ -106,7 +109,7 @@ def test_a_damaged_file_is_refused_or_is_a_model(data: st.DataObject) -> None:
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(whole)) | st.just(len(whole)))
     try:
-        from_bytes(bytes(whole[:cut]))
+        StandaloneModel.from_bytes(bytes(whole[:cut]))
     except EvornnError as error:
         assert "damaged" in str(error) and "\n" not in str(error)
 
@@ -115,7 +118,7 @@ def test_files_of_earlier_versions_open() -> None:
     network = Network("gru", inputs=2, units=8, outputs=1)
     genome = network.sample(1, 0)[0]
     design = {"run": 5, "network": {"kind": "gru"}, "inputs": 2, "outputs": 1, "parameters": network.n}
-    model = from_bytes(bytes(save({"genome": genome}, metadata={"evornn": json.dumps(design)})))
+    model = StandaloneModel.from_bytes(bytes(save({"genome": genome}, metadata={"evornn": json.dumps(design)})))
     assert model.provenance.run == 5 and model.preparation is None and model.network.n == network.n
     with pytest.raises(EvornnError, match="knows no columns"):
         model.predict(small_table())
@@ -125,14 +128,14 @@ def test_loading_imports_nothing_that_a_file_names(tmp_path: Path, monkeypatch: 
     (tmp_path / "evil_cell.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(tmp_path)
     for network in ({"kind": "evil_cell:Cell"}, {"kind": "gru", "units": 6, "part": [{"kind": "evil_cell:Cell"}]}):
-        model = from_bytes(changed("network", network))
+        model = StandaloneModel.from_bytes(changed("network", network))
         with pytest.raises(EvornnError, match="is code, evil_cell:Cell"):
             model.predict(small_table())
 
 
 def test_a_network_of_another_size_is_refused() -> None:
     with pytest.raises(EvornnError, match="parameters, its network"):
-        _ = from_bytes(changed("network.units", 7)).network
+        _ = StandaloneModel.from_bytes(changed("network.units", 7)).network
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
@@ -231,7 +234,7 @@ def test_groups_are_answered_alone_wherever_their_rows_are(question: str) -> Non
     mixed = Table(
         tuple(Column(c.name, c.kind, c.values[shuffled], c.categories) for c in table.columns), "mixed", table.lines
     )
-    name = model.prepared.answers[0].column + ("=a" if question == "classify" else "")
+    name = model.own_preparation.answers[0].column + ("=a" if question == "classify" else "")
 
     def by_group(answers: Table) -> dict[str, list[float]]:
         names = answers.column("who").values
@@ -401,4 +404,4 @@ def test_preparation_of_a_csv(trained: dict[str, Any]) -> None:
     preparation = trained["data"].preparation
     assert [type(p) for p in preparation.features] == [Feature, Feature]
     assert [(p.column, p.horizon, p.difference) for p in preparation.answers] == [("load", 2, True), ("wind", 2, True)]
-    assert isinstance(preparation.answers[0], Answer) and preparation.window == 12
+    assert isinstance(preparation.answers[0], OutputColumn) and preparation.window == 12

@@ -58,25 +58,25 @@ def test_exports_keep_states_that_take_over_others(suffix: str, tmp_path: Path) 
 
 
 def rows_of(model: StandaloneModel, table: Table) -> np.ndarray:
-    return read_rows(model.prepared, table, group_rows(model.prepared, table))
+    return read_rows(model.own_preparation, table, group_rows(model.own_preparation, table))
 
 
 @pytest.mark.parametrize("question", PREPARATIONS)
 def test_a_stream_is_the_whole_sequence_in_original_units(question: str) -> None:
     model = small_model(question)
     rows = rows_of(model, small_table())
-    outputs = model.network.predict(model.genome[None], to_inputs(model.prepared, rows)[None])[0, 0]
+    outputs = model.network.predict(model.genome[None], to_inputs(model.own_preparation, rows)[None])[0, 0]
     stream = model.stream()
     for _ in range(2):
         answers = np.array([stream.step(row) for row in rows])
-        assert np.allclose(answers, to_answers(model.prepared, outputs, rows), rtol=1e-5)
+        assert np.allclose(answers, to_answers(model.own_preparation, outputs, rows), rtol=1e-5)
         stream.reset()
 
 
 def test_a_stream_of_windows_says_what_predict_says() -> None:
     model, table = small_model("forecast"), small_table()
     rows = rows_of(model, table)
-    stream, window = WindowStream(model), model.prepared.window or 0
+    stream, window = WindowStream(model), model.own_preparation.window or 0
     answers = np.array([stream.step(row) for row in rows])
     assert np.isnan(answers[: window - 1]).all()
     predicted = model.predict(table)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from small_models import PREPARATIONS, small_model
 
 from evornn.cell import Cell
-from evornn.data.preparation import Answer, Feature, Preparation
+from evornn.data.preparation import Feature, OutputColumn, Preparation
 from evornn.data.scaling import Scaling, inverse
 from evornn.errors import EvornnError
 from evornn.models import export as exports
@@ -48,8 +48,8 @@ def test_a_file_with_other_units_is_not_written(
 ) -> None:
     model, write = small_model("regress"), exports._write
     changes = {"mean": 1.001, "std": 0.301, "transform": "none"}
-    answer = Answer("quality", **{"transform": "log1p", "mean": 1.0, "std": 0.3, wrong: changes[wrong]})  # type: ignore[arg-type]
-    other = Preparation("regress", model.prepared.features, (answer,))
+    answer = OutputColumn("quality", **{"transform": "log1p", "mean": 1.0, "std": 0.3, wrong: changes[wrong]})  # type: ignore[arg-type]
+    other = Preparation("regress", model.own_preparation.features, (answer,))
     monkeypatch.setattr(exports, "_write", lambda *args: write(*args[:-1], other))
     with pytest.raises(EvornnError, match="differs from the network at step 1"):
         export(model.network, model.genome, tmp_path / f"network{suffix}", preparation=model.preparation)
@@ -58,7 +58,7 @@ def test_a_file_with_other_units_is_not_written(
 
 def test_hostile_names_of_columns_stay_text(tmp_path: Path) -> None:
     name = '*/ """\\ \n#error {x} %s'
-    features, answers = (Feature(name, categories=('"', "*/")),), (Answer(name, categories=("\n", '"""')),)
+    features, answers = (Feature(name, categories=('"', "*/")),), (OutputColumn(name, categories=("\n", '"""')),)
     model = small_model("classify", features=features, answers=answers, group=None)
     for suffix in FORMATS:
         export_model(model, tmp_path / f"network{suffix}")
@@ -75,7 +75,7 @@ def test_inputs_are_what_scaling_makes_of_them(transform: str, data: st.DataObje
     features = tuple(
         Feature(n, transform, float(m), float(s)) for n, m, s in zip("ab", scaling.mean, scaling.std, strict=True)
     )
-    preparation = Preparation("regress", features, (Answer("a"),))
+    preparation = Preparation("regress", features, (OutputColumn("a"),))
     assert np.array_equal(to_inputs(preparation, values), scaling.apply(values).astype(np.float32))
 
 
@@ -83,7 +83,7 @@ def test_inputs_are_what_scaling_makes_of_them(transform: str, data: st.DataObje
 def test_answers_follow_the_equation_of_charts(
     transform: str, difference: bool, mean: float, std: float, level: float, output: float
 ) -> None:
-    answer = Answer("y", transform, mean, std, horizon=2, difference=difference)  # type: ignore[arg-type]
+    answer = OutputColumn("y", transform, mean, std, horizon=2, difference=difference)  # type: ignore[arg-type]
     preparation = Preparation("forecast", (Feature("y", transform, mean, std),), (answer,), window=3)  # type: ignore[arg-type]
     base = (Scaling(transform, np.array(mean), np.array(std)).apply(np.array(level))) * difference  # type: ignore[arg-type]
     outputs = np.full((1, 2), output, np.float32)
@@ -92,12 +92,14 @@ def test_answers_follow_the_equation_of_charts(
 
 
 def test_the_last_known_value_of_an_answer_is_read_even_if_the_network_does_not() -> None:
-    answers = (Answer("y", difference=True), Answer("z"))
+    answers = (OutputColumn("y", difference=True), OutputColumn("z"))
     assert columns(Preparation("forecast", (Feature("x"),), answers, window=1)) == ("x", "y")
 
 
 def test_categories_are_one_hot_and_answered_by_probabilities() -> None:
-    preparation = Preparation("label", (Feature("c", categories=("a", "b")),), (Answer("c", categories=("a", "b")),))
+    preparation = Preparation(
+        "label", (Feature("c", categories=("a", "b")),), (OutputColumn("c", categories=("a", "b")),)
+    )
     rows = np.array([[1.0], [0.0], [np.nan]])
     assert to_inputs(preparation, rows).tolist() == [[0, 1], [1, 0], [0, 0]]
     probabilities = to_answers(preparation, np.array([[0, np.log(3)]], np.float32), rows[:1])
@@ -117,9 +119,9 @@ class Recorder:
 def test_missing_values_are_filled_in_only_where_they_are_allowed() -> None:
     for missing in ("refuse", "mask", "forward_fill"):
         recorder, model = Recorder(), small_model("regress", missing=missing)
-        emit_inputs(model.prepared, recorder, "row")  # type: ignore[arg-type, type-var]
+        emit_inputs(model.own_preparation, recorder, "row")  # type: ignore[arg-type, type-var]
         assert ("fill" in recorder.asked) == (missing != "refuse")
-        emit_answers(model.prepared, recorder, "outputs", "row")  # type: ignore[arg-type, type-var]
+        emit_answers(model.own_preparation, recorder, "outputs", "row")  # type: ignore[arg-type, type-var]
 
 
 def test_without_a_preparation_the_numbers_are_the_networks_own(tmp_path: Path) -> None:

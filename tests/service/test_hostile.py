@@ -16,7 +16,7 @@ from hostile import Case, cases
 from serving import Server, serving
 
 from evornn.errors import EvornnError
-from evornn.models.standalone import from_bytes
+from evornn.models.standalone import StandaloneModel
 from evornn.service.helper_process import HelperProcess
 from evornn.service.policy import SubmissionPolicy
 
@@ -192,4 +192,4 @@ def test_the_helper_survives(function: object, problem: str) -> None:
 @pytest.mark.parametrize("damaged", [b"", b"\x80\x04.", b"\xff" * 20, (2).to_bytes(8, "little") + b"{}", b"[" * 5000])
 def test_a_damaged_model_is_refused(damaged: bytes) -> None:
     with pytest.raises(EvornnError, match="damaged"):
-        from_bytes(damaged)
+        StandaloneModel.from_bytes(damaged)

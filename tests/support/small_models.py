@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evornn.data.preparation import Answer, Feature, Preparation
+from evornn.data.preparation import Feature, OutputColumn, Preparation
 from evornn.data.table import Column, Table
 from evornn.models.make import architecture_of
 from evornn.models.standalone import StandaloneModel
@@ -22,17 +22,20 @@ PREPARATIONS: dict[str, Preparation] = {
     "forecast": Preparation(
         "forecast",
         FEATURES,
-        (Answer("load", "sqrt", 7.0, 2.5, horizon=3, difference=True), Answer("wind", "log1p", 1.0, 0.2, horizon=3)),
+        (
+            OutputColumn("load", "sqrt", 7.0, 2.5, horizon=3, difference=True),
+            OutputColumn("wind", "log1p", 1.0, 0.2, horizon=3),
+        ),
         window=5,
     ),
     "recursive": Preparation(
         "forecast",
         (Feature("load", mean=50.0, std=20.0),),
-        (Answer("load", mean=50.0, std=20.0, horizon=2, difference=True),),
+        (OutputColumn("load", mean=50.0, std=20.0, horizon=2, difference=True),),
         window=4,
     ),
-    "classify": Preparation("classify", FEATURES, (Answer("kind", categories=("a", "b", "c")),), group="who"),
-    "regress": Preparation("regress", FEATURES, (Answer("quality", "log1p", 1.0, 0.3),), group="who"),
+    "classify": Preparation("classify", FEATURES, (OutputColumn("kind", categories=("a", "b", "c")),), group="who"),
+    "regress": Preparation("regress", FEATURES, (OutputColumn("quality", "log1p", 1.0, 0.3),), group="who"),
     "ahead": Preparation(
         "forecast",
         (
@@ -43,13 +46,13 @@ PREPARATIONS: dict[str, Preparation] = {
             Feature("wind", mean=3.0, std=2.0, ahead=2),
             Feature("day", categories=("fr", "mo"), ahead=2),
         ),
-        (Answer("load", mean=50.0, std=20.0, horizon=2, scales=(("g0", 40.0, 10.0), ("g1", 60.0, 30.0))),),
+        (OutputColumn("load", mean=50.0, std=20.0, horizon=2, scales=(("g0", 40.0, 10.0), ("g1", 60.0, 30.0))),),
         group="who",
         time="when",
         window=3,
         missing="mask",
     ),
-    "label": Preparation("label", FEATURES, (Answer("wind", mean=3.0, std=2.0),), group="who", missing="mask"),
+    "label": Preparation("label", FEATURES, (OutputColumn("wind", mean=3.0, std=2.0),), group="who", missing="mask"),
 }
 
 

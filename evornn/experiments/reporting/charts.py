@@ -31,7 +31,7 @@ POINTS = 200
 
 
 @dataclass(frozen=True)
-class Forecast:
+class ForecastLines:
     """Predictions on the test split, label → [B, O] in original units, the chosen network's first.
 
     `trainers` gives a label the colour of its trainer.
@@ -173,7 +173,7 @@ def effect_sizes(contest: PairwiseTests, theme: str = "light") -> Figure:
 
 
 def forecasts(
-    forecast: Forecast, styles: Styles, baselines: Sequence[Baseline] = (), output: int = 0, theme: str = "light"
+    forecast: ForecastLines, styles: Styles, baselines: Sequence[Baseline] = (), output: int = 0, theme: str = "light"
 ) -> Figure:
     """The measured series and the first prediction on the test split; other predictions and baselines show on click.
 
@@ -206,7 +206,7 @@ def forecasts(
     return figure
 
 
-def predicted_true(forecast: Forecast, styles: Styles, output: int = 0, theme: str = "light") -> Figure:
+def predicted_true(forecast: ForecastLines, styles: Styles, output: int = 0, theme: str = "light") -> Figure:
     """Predicted against measured values on the test split; exact predictions lie on the diagonal.
 
     Args:
@@ -239,7 +239,7 @@ def _ecdf_steps(problems: Sequence[TaskRuns], tracks: Mapping[int, Track], start
     return np.append(x, end), np.append(share, share[-1] if len(share) else 0.0)
 
 
-def _style_of(forecast: Forecast, styles: Styles, name: str, mark: str) -> dict[str, str]:
+def _style_of(forecast: ForecastLines, styles: Styles, name: str, mark: str) -> dict[str, str]:
     style = styles.get(forecast.trainers.get(name, ""))
     return {} if style is None else {"color": style.colour, mark: getattr(style, mark)}
 

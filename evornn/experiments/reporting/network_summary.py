@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evornn.arrays import Floats, Genome
-from evornn.experiments.reporting.charts import Forecast
+from evornn.experiments.reporting.charts import ForecastLines
 from evornn.layout import BaseLayout, Layout
 from evornn.networks.network import Network
 from evornn.tasks.core.task import ControlEpisodes, Data, EvaluationData, Sequences
@@ -40,7 +40,7 @@ class NetworkSummary:
     weights: Mapping[str, Floats]  # block → [rows, columns]; vectors are one column
     recurrent: Mapping[str, Floats]  # square matrices from a layer's state to itself
     activity: Mapping[str, Floats]  # state → [T, units] over the first test sequence
-    forecast: Forecast | None = None
+    forecast: ForecastLines | None = None
     trajectory: Trajectory | None = None
 
 
@@ -119,11 +119,11 @@ def _activity(network: Network, test: Sequences, genome: Genome) -> dict[str, Fl
     return {name: np.stack(steps) for name, steps in traces.items()}
 
 
-def _forecast(network: Network, data: Data | EvaluationData, genome: Genome, name: str) -> Forecast | None:
+def _forecast(network: Network, data: Data | EvaluationData, genome: Genome, name: str) -> ForecastLines | None:
     if data.chart is None or not isinstance(data.test, Sequences):
         return None
     predicted = data.test.last_steps(network.predict(genome[None], data.test.inputs, mask=data.test.mask)[0])
-    return Forecast(data.chart, {name: data.chart.inverse_transform(predicted)})
+    return ForecastLines(data.chart, {name: data.chart.inverse_transform(predicted)})
 
 
 def _trajectory(network: Network, split: ControlEpisodes | Rollouts, loss: str, genome: Genome) -> Trajectory:

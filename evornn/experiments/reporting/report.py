@@ -21,7 +21,7 @@ from evornn.experiments.analysis import narrative, targets
 from evornn.experiments.analysis.compare import Baselines, finished_runs
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
 from evornn.experiments.analysis.forecasts import CAPTION, HEAD, forecast_rows
-from evornn.experiments.reporting.charts import Forecast
+from evornn.experiments.reporting.charts import ForecastLines
 from evornn.experiments.reporting.palette import styles, template
 from evornn.experiments.reporting.report_figures import CaptionedFigure, overall_figures, task_figures
 
@@ -54,7 +54,7 @@ def report(
     runs: DataFrame,
     curves: DataFrame,
     baselines: Baselines | None = None,
-    forecasts: Mapping[str, Forecast] | None = None,
+    forecasts: Mapping[str, ForecastLines] | None = None,
     spec: Mapping[str, Any] | None = None,
     environment: Mapping[str, Any] | None = None,
     database: str = "",
@@ -102,7 +102,7 @@ def draw_sections(
     runs: DataFrame,
     curves: DataFrame,
     baselines: Baselines,
-    forecasts: Mapping[str, Forecast],
+    forecasts: Mapping[str, ForecastLines],
 ) -> tuple[list[TaskSection], list[CaptionedFigure]]:
     """The content of a report.
 

@@ -12,7 +12,7 @@ from evornn.experiments.analysis import narrative, targets
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
 from evornn.experiments.analysis.targets import TaskRuns, Track
 from evornn.experiments.reporting import charts, overall_charts
-from evornn.experiments.reporting.charts import Forecast, Styles
+from evornn.experiments.reporting.charts import ForecastLines, Styles
 from evornn.tasks.core.task import Baseline
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def task_figures(
     done: DataFrame,
     tracks: Mapping[int, Track],
     baselines: Sequence[Baseline],
-    forecast: Forecast | None,
+    forecast: ForecastLines | None,
     styles: Styles,
 ) -> list[CaptionedFigure]:
     """All charts of a task, in reading order.

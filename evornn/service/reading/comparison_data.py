@@ -12,7 +12,7 @@ from evornn.experiments.analysis.compare import ERRORS, Baselines, compare
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
 from evornn.experiments.analysis.narrative import plural
 from evornn.experiments.execute import build_network_for
-from evornn.experiments.reporting.charts import Forecast
+from evornn.experiments.reporting.charts import ForecastLines
 from evornn.experiments.reporting.report import report
 from evornn.service.interface import StoreInterface
 from evornn.service.reading.evaluation import evaluation_of
@@ -196,7 +196,7 @@ class ComparisonData:
         different = sum(other != environments[0] for other in environments)
         return {**environments[0], **({"runs on another machine or version": different} if different else {})}
 
-    def forecasts(self) -> dict[str, Forecast]:
+    def forecasts(self) -> dict[str, ForecastLines]:
         """Label of a task → forecasts of the network chosen on validation data, and of the best one of each family."""
         forecasts = {}
         for task in self.comparison.tasks:
@@ -205,7 +205,7 @@ class ComparisonData:
                 forecasts[task.task] = self._forecast(task, data)
         return forecasts
 
-    def _forecast(self, task: TaskComparison, data: EvaluationData) -> Forecast:
+    def _forecast(self, task: TaskComparison, data: EvaluationData) -> ForecastLines:
         assert data.chart is not None and task.chosen is not None
         done = [
             r
@@ -219,7 +219,7 @@ class ComparisonData:
         labels = {f"{self.labels[r.id].network}, {self.labels[r.id].trainer}, seed {r.seed}": r for r in chosen}
         predictions = {label: data.chart.inverse_transform(self._predict(run, data)) for label, run in labels.items()}
         trainers = {label: self.labels[run.id].trainer for label, run in labels.items()}
-        return Forecast(data.chart, predictions, trainers)
+        return ForecastLines(data.chart, predictions, trainers)
 
     def _predict(self, run: StoredRun, data: EvaluationData) -> Any:
         """[B, O] predictions at the last step of each test sequence that counts."""

@@ -11,7 +11,8 @@ from evornn.service.reading.design import design_of
 from evornn.service.reading.evaluation import evaluation_of, load_data_of
 
 if TYPE_CHECKING:
-    from evornn.models.standalone import Metrics, Provenance, StandaloneModel
+    from evornn.models.saved_model import ModelMetrics, Provenance
+    from evornn.models.standalone import StandaloneModel
     from evornn.store.records import RunId, StoredRun
     from evornn.store.store import Store
     from evornn.tasks.core.task import EvaluationData
@@ -43,10 +44,10 @@ def _calibrated(model: StandaloneModel, run: StoredRun) -> StandaloneModel:
     return with_calibration(replace(model, preparation=data.preparation), data)
 
 
-def _metrics(run: StoredRun, kept: EvaluationData) -> Metrics:
-    from evornn.models.standalone import Metrics
+def _metrics(run: StoredRun, kept: EvaluationData) -> ModelMetrics:
+    from evornn.models.saved_model import ModelMetrics
 
-    return Metrics(
+    return ModelMetrics(
         loss=str(run.fragments.get("loss") or kept.loss),
         valid_loss=run.valid_loss,
         test_loss=run.test_loss,
@@ -58,7 +59,7 @@ def _metrics(run: StoredRun, kept: EvaluationData) -> Metrics:
 
 
 def _provenance(store: Store, run: StoredRun, kept: EvaluationData) -> Provenance:
-    from evornn.models.standalone import Provenance
+    from evornn.models.saved_model import Provenance
 
     when = "" if run.finished is None else datetime.fromtimestamp(run.finished, UTC).date().isoformat()
     return Provenance(

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from evornn.arrays import Series
-from evornn.data.preparation import Answer
+from evornn.data.preparation import OutputColumn
 from evornn.data.scaling import Doubles, inverse
 from evornn.tasks.core.task import Score, Sequences
 
@@ -16,7 +16,7 @@ NumberScore: TypeAlias = Literal["r2", "rmse", "mae"]
 NAMES = {"r2": "R²", "rmse": "RMSE", "mae": "MAE"}
 
 
-def number_score(name: NumberScore, answers: Sequence[Answer], every_step: bool = False) -> Score:
+def number_score(name: NumberScore, answers: Sequence[OutputColumn], every_step: bool = False) -> Score:
     """A score of outputs that are scaled numbers. R² of several columns is their mean.
 
     Args:
@@ -34,7 +34,7 @@ def number_score(name: NumberScore, answers: Sequence[Answer], every_step: bool 
     return Score(f"{NAMES[name]}{column}", compute, losses=("mse",), best=float(name == "r2"))
 
 
-def unscale(values: Any, answers: Sequence[Answer]) -> Doubles:
+def unscale(values: Any, answers: Sequence[OutputColumn]) -> Doubles:
     """[N, O] scaled → original units."""
     mean, std = (np.array([getattr(one, part) for one in answers]) for part in ("mean", "std"))
     return inverse(answers[0].transform, mean + std * np.asarray(values, np.float64))

@@ -17,8 +17,8 @@ from evornn.arrays import Mask, Series
 from evornn.data.features import READABLE, encode, fit_features
 from evornn.data.filling import fill_missing
 from evornn.data.options import ReadOptions
-from evornn.data.ordered_groups import Group, list_groups
-from evornn.data.preparation import Answer, Feature, MissingPolicy, Preparation, Question
+from evornn.data.ordered_groups import RowGroup, list_groups
+from evornn.data.preparation import Feature, MissingPolicy, OutputColumn, Preparation, Question
 from evornn.data.reading import read as read_table
 from evornn.data.scaling import Doubles, Transform
 from evornn.data.splitting import PARTS, Parts, Strata, given_split, split_by_folds, split_by_fractions
@@ -70,7 +70,7 @@ class OwnSequences(Task):
 
     @property
     @abstractmethod
-    def asked(self) -> tuple[str, ...]:
+    def target_columns(self) -> tuple[str, ...]:
         """The columns to predict."""
 
     @abstractmethod
@@ -80,13 +80,13 @@ class OwnSequences(Task):
     def load(self) -> Recordings:
         """The file's sequences, with missing inputs filled. Raises EvornnError."""
         table = read_table(Path(self.path), self.read)
-        for name in self.asked:
+        for name in self.target_columns:
             table.column(name)
         groups, names = list_groups(table, self.group, self.time), self._input_names(table)
         return Recordings(fill_missing(table, names, self.missing, groups), groups, names)
 
     def _input_names(self, table: Table) -> tuple[str, ...]:
-        special = (*self.asked, self.group, self.time, self.split_column)
+        special = (*self.target_columns, self.group, self.time, self.split_column)
         if self.inputs is None:
             names = tuple(one.name for one in table.columns if one.kind in READABLE and one.name not in special)
             if names:
@@ -94,7 +94,7 @@ class OwnSequences(Task):
             raise EvornnError(f"{table.source}: no column is left to read: name some as inputs")
         for name in self.inputs:
             table.column(name)
-            if name in self.asked:
+            if name in self.target_columns:
                 raise EvornnError(f"{table.source}: column {name!r} is what is asked for: leave it out of inputs")
         return self.inputs
 
@@ -131,7 +131,7 @@ class OwnSequences(Task):
         )
         return f"the file has {count}: {how}"
 
-    def prepare(self, recordings: Recordings, parts: Parts, answers: tuple[Answer, ...], loss: str) -> Prepared:
+    def prepare(self, recordings: Recordings, parts: Parts, answers: tuple[OutputColumn, ...], loss: str) -> Prepared:
         """Inputs of all rows, scaled by training rows.
 
         Args:
@@ -151,7 +151,7 @@ class Recordings:
     """A table's rows as sequences."""
 
     table: Table
-    groups: list[Group]
+    groups: list[RowGroup]
     inputs: tuple[str, ...]  # the columns that a network reads
 
     @property
@@ -178,11 +178,11 @@ class Prepared:
     preparation: Preparation
     inputs: Doubles  # [N, I]
 
-    def groups_of(self, part: int) -> list[Group]:
+    def groups_of(self, part: int) -> list[RowGroup]:
         """The groups for training (0), validation (1) or test (2)."""
         return [group for group, mine in zip(self.recordings.groups, self.parts, strict=True) if mine == part]
 
-    def cut(self, groups: Sequence[Group], targets: Doubles, counts: Mask) -> Sequences:
+    def cut(self, groups: Sequence[RowGroup], targets: Doubles, counts: Mask) -> Sequences:
         """Some of the groups, zeros after the end of those shorter than the longest.
 
         Args:

@@ -12,8 +12,8 @@ from evornn.arrays import Mask
 from evornn.data.dates import Dates
 from evornn.data.features import encode, fit_scaling, scale_column
 from evornn.data.frequency import JITTER, Frequency, UnevenDates, infer_frequency
-from evornn.data.ordered_groups import Group
-from evornn.data.preparation import Answer, Feature
+from evornn.data.ordered_groups import RowGroup
+from evornn.data.preparation import Feature, OutputColumn
 from evornn.data.scaling import Doubles
 from evornn.data.splitting import Parts
 from evornn.data.table import Table
@@ -31,7 +31,7 @@ class Panel:
     """The series of a table, and where the parts of each begin."""
 
     table: Table
-    groups: list[Group]
+    groups: list[RowGroup]
     bounds: list[SplitOrigins]  # of each group, in its own rows
     times: list[str]  # [N] of the table's rows
     frequency: Frequency
@@ -47,7 +47,7 @@ class Panel:
         return [0, *np.cumsum([len(group) for group in self.groups])[:-1].tolist()]
 
     @property
-    def training(self) -> Mask:
+    def training_rows(self) -> Mask:
         """[N] the table's rows for training."""
         rows = np.zeros(len(self.table), np.bool_)
         for group, bounds in zip(self.groups, self.bounds, strict=True):
@@ -65,7 +65,7 @@ class Panel:
 
     def scales(self, name: str, transform: Any) -> tuple[tuple[str, float, float], ...]:
         """Each group's own mean and standard deviation of a column."""
-        column, training, scales = self.table.column(name), self.training, []
+        column, training, scales = self.table.column(name), self.training_rows, []
         for group in self.groups:
             mine = np.zeros(len(training), np.bool_)
             mine[group.rows] = training[group.rows]
@@ -80,7 +80,7 @@ class Panel:
 
 
 def make_panel(
-    table: Table, groups: list[Group], time: str | None, task: ForecastSettings, parts: Parts | None = None
+    table: Table, groups: list[RowGroup], time: str | None, task: ForecastSettings, parts: Parts | None = None
 ) -> Panel:
     """Raises EvornnError for rows that are not evenly spaced, and for a series that is too short.
 
@@ -107,14 +107,14 @@ def make_panel(
     return Panel(table, groups, bounds, times, frequency)
 
 
-def _row_numbers(groups: Sequence[Group], rows: int) -> list[str]:
+def _row_numbers(groups: Sequence[RowGroup], rows: int) -> list[str]:
     numbers = np.zeros(rows, np.int64)
     for group in groups:
         numbers[group.rows] = np.arange(1, len(group) + 1)
     return [str(number) for number in numbers]
 
 
-def _common_frequency(table: Table, groups: Sequence[Group], local: Any, offsets: Any, time: str) -> Frequency:
+def _common_frequency(table: Table, groups: Sequence[RowGroup], local: Any, offsets: Any, time: str) -> Frequency:
     frequencies: dict[Frequency, str] = {}
     for group in groups:
         dates = Dates(local[group.rows], None if offsets is None else offsets[group.rows])
@@ -131,7 +131,7 @@ def _common_frequency(table: Table, groups: Sequence[Group], local: Any, offsets
     return next(iter(frequencies))
 
 
-def _check_even_numbers(table: Table, groups: Sequence[Group], values: Doubles, time: str) -> None:
+def _check_even_numbers(table: Table, groups: Sequence[RowGroup], values: Doubles, time: str) -> None:
     for group in (group for group in groups if len(group) > 1):
         steps = np.diff(values[group.rows])
         uneven = np.flatnonzero(np.abs(steps - np.median(steps)) > JITTER * np.abs(np.median(steps)))
@@ -142,7 +142,7 @@ def _check_even_numbers(table: Table, groups: Sequence[Group], values: Doubles, 
             )  # fmt: skip
 
 
-def _bounds(table: Table, group: Group, times: list[str], has_dates: bool, task: ForecastSettings) -> SplitOrigins:
+def _bounds(table: Table, group: RowGroup, times: list[str], has_dates: bool, task: ForecastSettings) -> SplitOrigins:
     bounds = windows.split_origins(task.split, times, has_dates)
     try:
         windows.check_length(bounds, task.window, task.horizon)
@@ -151,7 +151,7 @@ def _bounds(table: Table, group: Group, times: list[str], has_dates: bool, task:
     return bounds
 
 
-def _whole(table: Table, group: Group, part: int, task: ForecastSettings) -> SplitOrigins:
+def _whole(table: Table, group: RowGroup, part: int, task: ForecastSettings) -> SplitOrigins:
     """A series that is in one part from its first row to its last."""
     rows = len(group)
     if rows < task.window + task.horizon:
@@ -164,7 +164,11 @@ def _whole(table: Table, group: Group, part: int, task: ForecastSettings) -> Spl
 
 
 def make_problem(
-    panel: Panel, features: Sequence[Feature], answers: Sequence[Answer], season: int | None, task: ForecastSettings
+    panel: Panel,
+    features: Sequence[Feature],
+    answers: Sequence[OutputColumn],
+    season: int | None,
+    task: ForecastSettings,
 ) -> tuple[ForecastProblem, Rows]:
     """What the baselines see, and the origins [B] of training windows. Forecasts of missing values are left out.
 
@@ -236,7 +240,9 @@ def cut_windows(problem: ForecastProblem, origins: Rows, washout: int) -> Sequen
     return split.take(np.flatnonzero(split.mask.any(axis=1)))
 
 
-def make_chart(panel: Panel, problem: ForecastProblem, answers: Sequence[Answer]) -> tuple[Chart, tuple[Baseline, ...]]:
+def make_chart(
+    panel: Panel, problem: ForecastProblem, answers: Sequence[OutputColumn]
+) -> tuple[Chart, tuple[Baseline, ...]]:
     """Forecasts and truth in original units, and the baselines judged in them.
 
     Args:
@@ -270,7 +276,7 @@ def _series(panel: Panel, numbers: Rows) -> tuple[tuple[str, int], ...]:
     return tuple((panel.groups[k].name, int((numbers == k).sum())) for k in np.unique(numbers))
 
 
-def _of_groups(panel: Panel, answer: Answer, which: int) -> Doubles:
+def _of_groups(panel: Panel, answer: OutputColumn, which: int) -> Doubles:
     """[N] the mean (0) or the standard deviation (1) by which each row is scaled."""
     own = {scale[0]: (scale[1], scale[2]) for scale in answer.scales}
     scales = [own.get(group.name, (answer.mean, answer.std))[which] for group in panel.groups]

@@ -12,7 +12,7 @@ from annotated_types import Ge
 from pydantic import BeforeValidator, ValidationInfo, field_validator
 
 from evornn.data.dates import parse_date
-from evornn.data.preparation import Answer, Feature, Preparation
+from evornn.data.preparation import Feature, OutputColumn, Preparation
 from evornn.data.scaling import Doubles, Scaling, Transform, check_domain, check_magnitude
 from evornn.settings import settings
 from evornn.tasks.core import windows
@@ -223,7 +223,7 @@ def _preparation(series: TimeSeries, task: Forecasting, scaling: Scaling) -> Pre
         question="forecast",
         features=tuple(Feature(name, task.transform, *columns[name]) for name in series.inputs),
         answers=tuple(
-            Answer(name, task.transform, *columns[name], horizon=task.horizon, difference=task.difference)
+            OutputColumn(name, task.transform, *columns[name], horizon=task.horizon, difference=task.difference)
             for name in series.targets
         ),
         time=series.time,
