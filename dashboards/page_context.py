@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -11,12 +11,14 @@ from flask import g, request
 
 from evornn.service.api.auth import Caller, check_owner
 from evornn.service.api.problems import Forbidden
+from evornn.service.policy import Record, SubmissionPolicy
 
 if TYPE_CHECKING:
     from dash import Dash
     from dash.development.base_component import Component
 
     from evornn.service.sandboxed_service import SandboxedService
+    from evornn.store.records import RunId, StoredRun
     from evornn.store.store import Store
 
 MAX_ID = 2**63 - 1
@@ -59,6 +61,16 @@ class PageContext:
     def store(self) -> Store:
         """The store."""
         return self.service.store
+
+    def run(self, number: RunId) -> StoredRun:
+        """A run, without the path of the server's data folder. Raises NotFound."""
+        (run,) = self.hide_folder([self.store.run(number)])
+        return run
+
+    def hide_folder(self, records: Sequence[Record]) -> list[Record]:
+        """Runs, events or log lines without the path of the server's data folder."""
+        policy = self.service.policy or SubmissionPolicy()
+        return [policy.without_folder(record) for record in records]
 
     @property
     def caller_service(self) -> SandboxedService:

@@ -19,7 +19,7 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
     number = parse_id(rest)
     if number is None:
         return error_message(f"There is no run {rest!r}: choose one from the list of runs.")
-    run = context.store.run(number)
+    run = context.run(number)
     panels = {
         "Curve": curve_panel(context), "Searcher": run_searcher.panel(context), "Network": run_network.panel(),
         "Spec and machine": about(context, run),

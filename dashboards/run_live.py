@@ -46,7 +46,7 @@ def install(app: Dash, context: PageContext) -> None:
     )
     def refresh(tick: int | None, axes: dict[str, Any], number: int, seen: dict[str, Any]) -> dict[str, Any]:
         """Send what is new; the full curve if its axes have changed, or the run has started over."""
-        run = context.store.run(number)  # first: if it has ended by now, nothing is added to what follows
+        run = context.run(number)  # first: if it has ended by now, nothing is added to what follows
         is_full = ctx.triggered_id != "run-tick" or not seen or seen["mark"] > (run.mark or 0)
         rows = context.store.curve(number, after=0 if is_full else seen["mark"])
         events, lines = fetch_new(context, number, seen)
@@ -95,7 +95,8 @@ def fetch_new(context: PageContext, number: int, seen: Mapping[str, Any]) -> tup
         seen: Position of the page, see `position`.
     """
     events = context.store.events(run=number, after=seen.get("event", 0), limit=MAX_LINES)
-    return events, context.store.logs(run=number, after=seen.get("line", 0), limit=MAX_LINES)
+    lines = context.store.logs(run=number, after=seen.get("line", 0), limit=MAX_LINES)
+    return context.hide_folder(events), context.hide_folder(lines)
 
 
 def position(

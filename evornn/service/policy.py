@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evornn.errors import EvornnError
 from evornn.experiments.spec import RunPlan
 from evornn.settings import BadSetting
+from evornn.store.records import Event, LogLine, StoredRun
 
+Record = TypeVar("Record", StoredRun, Event, LogLine)
 FILES = {
     kind: "path" for kind in ("csv", "classify", "forecast", "regress", "label", "language", "jsb_chorales")
 }  # kind of task → its setting that names a file
@@ -59,6 +61,13 @@ class SubmissionPolicy:
                 vars(error).update({name: _without(folder, part) for name, part in vars(error).items()})
             raise
 
+    def without_folder(self, record: Record) -> Record:
+        """A run, event or log line that names the files of the data folder as the submitter did."""
+        if self.data is None:
+            return record
+        folder = f"{self.data.resolve()}{os.sep}"
+        return replace(record, **{name: _without(folder, value) for name, value in vars(record).items()})
+
     def resolve_file(self, name: object) -> Path:
         """The file of a data set; files outside of the folder are refused, even behind a link. Raises EvornnError."""
         if self.data is None:
@@ -77,6 +86,9 @@ class SubmissionPolicy:
 
 
 def _without(folder: str, value: Any) -> Any:
+    """Plain data whose texts don't have the folder."""
+    if isinstance(value, Mapping):
+        return {name: _without(folder, part) for name, part in value.items()}
     return value.replace(folder, "") if isinstance(value, str) else value
 
 

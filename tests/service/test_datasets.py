@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from evornn.service.expansion import expand
 from evornn.service.policy import FILES, SubmissionPolicy
 from evornn.service.reading.export import encode_table
 from evornn.service.service import Service
+from evornn.store.records import LogLine
 from evornn.store.store import Store, open_store
 from evornn.tasks import TASKS
 
@@ -94,6 +96,24 @@ def test_the_folder_is_not_told_to_submitters(tmp_path: Path, content: bytes, pr
     with pytest.raises(EvornnError) as told:
         expand({**spec, "tasks": [{**task, "path": str(tmp_path / "a.csv")}]}, None)
     assert str(tmp_path) in str(told.value), "one's own command line names the file in full"
+
+
+def test_records_do_not_tell_the_folder(tmp_path: Path, store: Store) -> None:
+    policy = SubmissionPolicy(data=tmp_path)
+    file = str(tmp_path / "a.csv")
+    (new,) = new_runs(1)
+    fragments = {**new.fragments, "task": {"kind": "csv", "path": file, "targets": ["load"], "window": 3}}
+    store.submit({"name": "own"}, [replace(new, fragments=fragments)])
+    claim = store.claim("me")
+    assert claim is not None
+    store.record(claim.run.id, claim.lease, [], None, [LogLine(f"reads {file}")])
+    store.fail(claim.run.id, claim.lease, f"{file}, line 3: bad", False)
+    records = [store.run(1), *store.events(run=1), *store.logs(run=1)]
+    assert any(str(tmp_path) in str(vars(record)) for record in records[1:-1])
+    shown = [policy.without_folder(record) for record in records]
+    assert not any(str(tmp_path) in str(vars(record)) for record in shown)
+    assert shown[0].fragments["task"]["path"] == "a.csv" and shown[0].error == "a.csv, line 3: bad"
+    assert SubmissionPolicy().without_folder(records[0]) is records[0]
 
 
 def test_another_content_is_another_file(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -15,7 +14,19 @@ from evornn.service.api import headers, streams
 from evornn.service.api.auth import Caller, Reader, Submitter, check_owner
 from evornn.service.api.bodies import plain_body
 from evornn.service.api.examples import SPEC_BODY, TUNING_BODY
-from evornn.service.api.parameters import PREFIX, After, Cursor, JobFilters, JobId, Limit, RunId, errors, json, page
+from evornn.service.api.parameters import (
+    PREFIX,
+    After,
+    Cursor,
+    JobFilters,
+    JobId,
+    Limit,
+    RunId,
+    errors,
+    hide_folder,
+    json,
+    page,
+)
 from evornn.service.api.parameters import service_of as service
 from evornn.service.interface import ServiceInterface
 from evornn.service.tuning.step import TuningStep
@@ -186,8 +197,11 @@ def events(request: Request, caller: Reader, job: JobId, after: After = 0, limit
     """List the events of a job and its runs, oldest first. With `Accept: text/event-stream`, stream them until the job
     has finished; `Last-Event-ID` resumes a stream."""
     store = service(request, caller).store
-    fetch = partial(store.events, job=job, limit=limit)
-    return _page_or_stream(request, caller, job, Event, lambda last: fetch(after=last), after, limit)
+
+    def fetch(last: int) -> list[Event]:
+        return hide_folder(request, store.events(job=job, after=last, limit=limit))
+
+    return _page_or_stream(request, caller, job, Event, fetch, after, limit)
 
 
 @router.get(
@@ -200,8 +214,11 @@ def logs(request: Request, caller: Reader, job: JobId, after: After = 0, limit: 
     """List the log lines of a job's runs, oldest first. With `Accept: text/event-stream`, stream them until the job has
     finished; `Last-Event-ID` resumes a stream."""
     store = service(request, caller).store
-    fetch = partial(store.logs, job=job, limit=limit)
-    return _page_or_stream(request, caller, job, LogLine, lambda last: fetch(after=last), after, limit)
+
+    def fetch(last: int) -> list[LogLine]:
+        return hide_folder(request, store.logs(job=job, after=last, limit=limit))
+
+    return _page_or_stream(request, caller, job, LogLine, fetch, after, limit)
 
 
 def change_method(user_service: ServiceInterface, change: Change) -> Callable[..., int]:

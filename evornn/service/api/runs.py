@@ -18,6 +18,7 @@ from evornn.service.api.parameters import (
     RunFilters,
     RunId,
     errors,
+    hide_folder,
     json,
     page,
     parse_ids,
@@ -57,13 +58,14 @@ def runs(request: Request, caller: Reader, filters: RunFilters, part: Annotated[
     )
     more = len(records) > part.limit
     following = records[part.limit - 1].id if part.by_number and more else (part.cursor or 0) + part.limit
-    return page(StoredRun, records[: part.limit], following if more else None)
+    return page(StoredRun, hide_folder(request, records[: part.limit]), following if more else None)
 
 
 @router.get("/runs/{run}", response_model=StoredRun, responses=errors(401, 403, 404), summary="Show a run")
 def run(request: Request, caller: Reader, run: RunId) -> Response:
     """Show the current state of a run."""
-    return json(StoredRun, service(request, caller).store.run(run))
+    (record,) = hide_folder(request, [service(request, caller).store.run(run)])
+    return json(StoredRun, record)
 
 
 @router.get(
@@ -147,7 +149,7 @@ def events(request: Request, caller: Reader, run: RunId, after: After = 0, limit
     """List the events of a run, oldest first."""
     store = service(request, caller).store
     store.run(run)  # raises NotFound
-    items = store.events(run=run, after=after, limit=limit)
+    items = hide_folder(request, store.events(run=run, after=after, limit=limit))
     return page(Event, items, items[-1].id if len(items) == limit else None)
 
 
@@ -161,5 +163,5 @@ def logs(request: Request, caller: Reader, run: RunId, after: After = 0, limit: 
     """List the log lines of a run, oldest first."""
     store = service(request, caller).store
     store.run(run)  # raises NotFound
-    lines = store.logs(run=run, after=after, limit=limit)
+    lines = hide_folder(request, store.logs(run=run, after=after, limit=limit))
     return page(LogLine, lines, lines[-1].id if len(lines) == limit else None)
