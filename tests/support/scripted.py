@@ -48,7 +48,7 @@ class Scripted:
     def __init__(self, *scripts: Script, slots: int = 1, gpus: int | None = None, tick: float = 0.6) -> None:
         self.scripts, self.slots, self.gpus, self.tick, self.now = scripts, slots, gpus, tick, 1000.0
         self.started: list[Assignment] = []
-        self.target_columns: list[int] = []
+        self.asked: list[int] = []
         self.stopped: list[int] = []
         self.waiting: list[list[ExecutorEvent]] = []
         self.live: dict[Attempt, Assignment] = {}
@@ -85,7 +85,7 @@ class Scripted:
         return found
 
     def stop(self, attempt: Attempt, force: bool = True) -> None:
-        (self.stopped if force else self.target_columns).append(attempt.run)
+        (self.stopped if force else self.asked).append(attempt.run)
         if force or not self.deaf:
             self.waiting = [[e for e in events if e.attempt != attempt] for events in self.waiting]
             self.waiting.append([EndEvent(attempt, "stopped")])

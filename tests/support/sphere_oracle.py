@@ -45,7 +45,7 @@ class SphereOracle(Oracle):
         self.loss, self.budget, self.spent, self.n = loss, budget, 0, n
         self.horizon = budget if np.isfinite(budget) else 100.0  # what schedules go by
         self.centre, self.scale = np.full(n, 0.5, np.float32), np.linspace(0.5, 1, n, dtype=np.float32)
-        self.target_columns: list[np.ndarray] = []
+        self.asked: list[np.ndarray] = []
         self.batches: list[Any] = []
 
     @property
@@ -62,7 +62,7 @@ class SphereOracle(Oracle):
         if self.spent + cost * len(genomes) > self.budget:
             raise BudgetExhausted
         self.spent += cost * len(genomes)
-        self.target_columns.append(genomes.copy())
+        self.asked.append(genomes.copy())
         self.batches.append(batch)
 
     def losses(self, genomes: np.ndarray, batch: Any = None) -> np.ndarray:
