@@ -29,7 +29,7 @@ class ClusterMonitor:
         self._grace, self._last_change, self._last_poll, self._failed_probes = grace, time.monotonic(), 0.0, 0
         self._capacities: dict[str, ResourceSet] = {}
         self.machines: list[Machine] = []  # the same, with their load
-        self.refresh()
+        self._refresh()
 
     def poll(self) -> None:
         """Refresh if the last poll was long enough ago. Raises EvornnError when the cluster is gone."""
@@ -45,27 +45,7 @@ class ClusterMonitor:
                 where = self._context.gcs_address
                 raise EvornnError(f"the head of the Ray cluster at {where} is gone ({error})") from None
         else:
-            self.refresh()
-
-    def refresh(self) -> None:
-        """Read the cluster's nodes at once. Raises EvornnError when this process's own node is gone."""
-        nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        have = {n["NodeID"]: ResourceSet(n["Resources"].get("CPU", 0), n["Resources"].get("GPU", 0)) for n in nodes}
-        draining = draining_nodes()
-        node_id = self._context.get_node_id()
-        if node_id not in have:
-            raise EvornnError("the Ray node that this process is connected to is gone")
-        free = available_resources_per_node()  # type: ignore[no-untyped-call]
-        self.machines = [
-            replace(
-                _machine(node, free.get(node["NodeID"], node["Resources"]), node["NodeID"] == node_id),
-                draining=node["NodeID"] in draining,
-            )
-            for node in nodes
-        ]
-        have = {node: resources for node, resources in have.items() if node not in draining}
-        if have != self._capacities:
-            self._capacities, self._last_change = have, time.monotonic()
+            self._refresh()
 
     @property
     def capacity(self) -> ResourceSet:
@@ -90,6 +70,25 @@ class ClusterMonitor:
             f"resources: no machine has {needs.cpus:g} CPUs and {needs.gpus:g} GPUs for a run (at most {most:g} CPUs): "
             "lower resources.cpus or resources.gpus"
         )
+
+    def _refresh(self) -> None:
+        nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        have = {n["NodeID"]: ResourceSet(n["Resources"].get("CPU", 0), n["Resources"].get("GPU", 0)) for n in nodes}
+        draining = draining_nodes()
+        node_id = self._context.get_node_id()
+        if node_id not in have:
+            raise EvornnError("the Ray node that this process is connected to is gone")
+        free = available_resources_per_node()  # type: ignore[no-untyped-call]
+        self.machines = [
+            replace(
+                _machine(node, free.get(node["NodeID"], node["Resources"]), node["NodeID"] == node_id),
+                draining=node["NodeID"] in draining,
+            )
+            for node in nodes
+        ]
+        have = {node: resources for node, resources in have.items() if node not in draining}
+        if have != self._capacities:
+            self._capacities, self._last_change = have, time.monotonic()
 
 
 def _machine(node: Mapping[str, Any], free: Mapping[str, float], is_local: bool) -> Machine:

@@ -17,6 +17,7 @@ from evornn.workers.remote import compute
 
 MAX_OVERSIZED = 8  # runs waiting for a larger machine; with more of them, no others are accepted
 CANCEL_INTERVAL = 1.0  # seconds between two requests to stop a run
+SETTLING = 3.0  # seconds in which a cluster that has lost a node is read anew
 FETCH_TIMEOUT = 10.0  # seconds for the transfer of an update from a node that may have died
 
 
@@ -33,10 +34,17 @@ class RayExecutor:
         self._streams: dict[Any, Assignment] = {}  # Ray's generator → run
         self._stop_requests: dict[Attempt, bool] = {}  # whether by force
         self._last_cancel = time.monotonic()
+        self._pause_until = 0.0  # until when no runs are accepted
 
     @property
     def available_resources(self) -> ResourceSet:
-        """What the accepted runs leave of the cluster, or of `slots`. Oversized runs don't count: they can't run."""
+        """What the accepted runs leave of the cluster, or of `slots`. Oversized runs don't count: they can't run.
+
+        Nothing for a moment after a run was lost or its node drained: the cluster may be smaller than was last seen, and
+        a run that is accepted for a node that leaves would wait for another one, however long that takes.
+        """
+        if time.monotonic() < self._pause_until:
+            return ResourceSet(0, 0)
         capacity = self._monitor.capacity
         fitting = [a.total_resources for a in self._streams.values() if self._monitor.has_room_for(a.shard_resources)]
         if len(self._streams) - len(fitting) > MAX_OVERSIZED:
@@ -136,8 +144,8 @@ class RayExecutor:
                 ray.cancel(stream, force=True)
             event = self._end_event(attempt, "machine", type(error).__name__)
         if is_final(event):
-            if isinstance(event, EndEvent) and event.cause == "stopped" and attempt not in self._stop_requests:
-                self._monitor.refresh()  # its node is drained: else the run would be accepted again, and wait
+            if isinstance(event, EndEvent) and event.cause != "error" and attempt not in self._stop_requests:
+                self._pause_until = time.monotonic() + SETTLING
             del self._streams[stream]
             self._stop_requests.pop(attempt, None)
         return event
