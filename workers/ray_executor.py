@@ -40,8 +40,8 @@ class RayExecutor:
     def available_resources(self) -> ResourceSet:
         """What the accepted runs leave of the cluster, or of `slots`. Oversized runs don't count: they can't run.
 
-        Nothing for a moment after a run was lost or its node drained: the cluster may be smaller than was last seen, and
-        a run that is accepted for a node that leaves would wait for another one, however long that takes.
+        Nothing for a moment after a run was lost or its node drained: the cluster may be smaller than was last seen,
+        and a run that is accepted for a node that leaves would wait for another one, however long that takes.
         """
         if time.monotonic() < self._pause_until:
             return ResourceSet(0, 0)
