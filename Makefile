@@ -22,9 +22,8 @@ setup: $(VENV)/.test
 demo: $(VENV)/.evornn
 	$(BIN)/evornn run examples/sunspots.yaml --report sunspots.html
 
-# Long files begin first (tests/conftest.py), so that no worker is left with one at the end. There is one worker more than
-# cores, since many tests wait for processes that they have started.
-PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
+# Long files begin first (tests/conftest.py), so that no worker is left with one at the end.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test: lint
 	$(PYTEST) $(if $(CI),,-m "not slow")
