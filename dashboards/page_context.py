@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -11,7 +11,6 @@ from flask import g, request
 
 from evornn.service.api.auth import Caller, check_owner
 from evornn.service.api.problems import Forbidden
-from evornn.service.policy import Record, SubmissionPolicy
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -64,13 +63,8 @@ class PageContext:
 
     def run(self, number: RunId) -> StoredRun:
         """A run, without the path of the server's data folder. Raises NotFound."""
-        (run,) = self.hide_folder([self.store.run(number)])
+        (run,) = self.service.hide_folder([self.store.run(number)])
         return run
-
-    def hide_folder(self, records: Sequence[Record]) -> list[Record]:
-        """Runs, events or log lines without the path of the server's data folder."""
-        policy = self.service.policy or SubmissionPolicy()
-        return [policy.without_folder(record) for record in records]
 
     @property
     def caller_service(self) -> SandboxedService:

@@ -96,7 +96,7 @@ def fetch_new(context: PageContext, number: int, seen: Mapping[str, Any]) -> tup
     """
     events = context.store.events(run=number, after=seen.get("event", 0), limit=MAX_LINES)
     lines = context.store.logs(run=number, after=seen.get("line", 0), limit=MAX_LINES)
-    return context.hide_folder(events), context.hide_folder(lines)
+    return context.service.hide_folder(events), context.service.hide_folder(lines)
 
 
 def position(

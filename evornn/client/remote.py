@@ -220,9 +220,7 @@ class RemoteService:
     def model(self, run: RunId) -> StandaloneModel:
         from evornn.models.standalone import StandaloneModel
 
-        return StandaloneModel.from_bytes(
-            self.store.http.raw(f"/runs/{run}/model"), f"the model of run {run}", trusted=True
-        )
+        return StandaloneModel.from_bytes(self.store.http.raw(f"/runs/{run}/model"), f"the model of run {run}")
 
 
 def _job(job: Any) -> StoredJob:

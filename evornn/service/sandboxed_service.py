@@ -16,7 +16,7 @@ from evornn.experiments.execute import RunFacts
 from evornn.experiments.spec import RunPlan, count_runs
 from evornn.service.expansion import ExpandedSpec, check_distinct, check_within_policy, parse_within_policy, plan_spec
 from evornn.service.helper_process import HelperProcess, too_long
-from evornn.service.policy import SubmissionPolicy
+from evornn.service.policy import Record, SubmissionPolicy
 from evornn.service.service import Service
 from evornn.service.tuning.session import TuningSessions
 from evornn.service.tuning.step import TuningStep
@@ -57,6 +57,11 @@ class SandboxedService(Service):
             return super().submit(spec, idempotency_key=idempotency_key, priority=priority)
         who = policy, self.owner, self.limited
         return self.bulk.call(_submit, self._url, dict(spec), idempotency_key, priority, who, user=self.owner)
+
+    def hide_folder(self, records: Sequence[Record]) -> list[Record]:
+        """Runs, events or log lines without the path of the server's data folder."""
+        policy = self.policy or SubmissionPolicy()
+        return [policy.without_folder(record) for record in records]
 
     def close(self) -> None:
         """End the helper processes, whatever they are doing."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from evornn.store.quotas import LIMITS
+
 SPEC: dict[str, Any] = {
     "name": "adding",
     "tasks": [{"kind": "adding", "length": 10, "train": 64, "valid": 32, "test": 32}],
@@ -72,7 +74,7 @@ QUOTA_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
     "properties": {
         "owner": {"type": "string", "maxLength": 200, "description": "Empty: all who have no limit of their own."},
-        **dict.fromkeys(("queued", "running", "priority", "upload_bytes", "stored_bytes"), QUOTA_LIMIT),
+        **dict.fromkeys(LIMITS, QUOTA_LIMIT),
     },
 }
 SELECT = "SELECT network, trainer, median_test_loss FROM leaderboard ORDER BY place"

@@ -23,7 +23,6 @@ from evornn.service.api.parameters import (
     Limit,
     RunId,
     errors,
-    hide_folder,
     json,
     page,
 )
@@ -196,10 +195,10 @@ def change_run(request: Request, caller: Submitter, run: RunId, change: Change) 
 def events(request: Request, caller: Reader, job: JobId, after: After = 0, limit: Limit = 1000) -> Response:
     """List the events of a job and its runs, oldest first. With `Accept: text/event-stream`, stream them until the job
     has finished; `Last-Event-ID` resumes a stream."""
-    store = service(request, caller).store
+    user_service = service(request, caller)
 
     def fetch(last: int) -> list[Event]:
-        return hide_folder(request, store.events(job=job, after=last, limit=limit))
+        return user_service.hide_folder(user_service.store.events(job=job, after=last, limit=limit))
 
     return _page_or_stream(request, caller, job, Event, fetch, after, limit)
 
@@ -213,10 +212,10 @@ def events(request: Request, caller: Reader, job: JobId, after: After = 0, limit
 def logs(request: Request, caller: Reader, job: JobId, after: After = 0, limit: Limit = 1000) -> Response:
     """List the log lines of a job's runs, oldest first. With `Accept: text/event-stream`, stream them until the job has
     finished; `Last-Event-ID` resumes a stream."""
-    store = service(request, caller).store
+    user_service = service(request, caller)
 
     def fetch(last: int) -> list[LogLine]:
-        return hide_folder(request, store.logs(job=job, after=last, limit=limit))
+        return user_service.hide_folder(user_service.store.logs(job=job, after=last, limit=limit))
 
     return _page_or_stream(request, caller, job, LogLine, fetch, after, limit)
 

@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 
 from evornn.service.api.auth import Caller
 from evornn.service.api.problems import MEDIA, ProblemDetails
-from evornn.service.policy import Record, SubmissionPolicy
 from evornn.service.sandboxed_service import SandboxedService
 from evornn.service.wire import Page, encode
 from evornn.store.filters import JobFilter, RunFilter
@@ -82,12 +81,6 @@ def service_of(request: Request, caller: Caller | None = None) -> SandboxedServi
     """The service, on behalf of a user."""
     service: SandboxedService = request.app.state.service
     return service if caller is None else caller.service(service)
-
-
-def hide_folder(request: Request, records: Sequence[Record]) -> list[Record]:
-    """Runs, events or log lines without the path of the server's data folder."""
-    policy = service_of(request).policy or SubmissionPolicy()
-    return [policy.without_folder(record) for record in records]
 
 
 def json(kind: Any, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -18,7 +18,6 @@ from evornn.service.api.parameters import (
     RunFilters,
     RunId,
     errors,
-    hide_folder,
     json,
     page,
     parse_ids,
@@ -53,18 +52,18 @@ class RunPage:
 def runs(request: Request, caller: Reader, filters: RunFilters, part: Annotated[RunPage, Depends()]) -> Response:
     """List the runs that match all filters. `order` is a column, by default the number; `-test_loss`: largest first."""
     position = {"after": part.cursor} if part.by_number else {"offset": part.cursor or 0}
-    records = service(request, caller).store.runs(
-        **filters.criteria(), **position, order=part.order or "id", limit=part.limit + 1
-    )
+    user_service = service(request, caller)
+    records = user_service.store.runs(**filters.criteria(), **position, order=part.order or "id", limit=part.limit + 1)
     more = len(records) > part.limit
     following = records[part.limit - 1].id if part.by_number and more else (part.cursor or 0) + part.limit
-    return page(StoredRun, hide_folder(request, records[: part.limit]), following if more else None)
+    return page(StoredRun, user_service.hide_folder(records[: part.limit]), following if more else None)
 
 
 @router.get("/runs/{run}", response_model=StoredRun, responses=errors(401, 403, 404), summary="Show a run")
 def run(request: Request, caller: Reader, run: RunId) -> Response:
     """Show the current state of a run."""
-    (record,) = hide_folder(request, [service(request, caller).store.run(run)])
+    user_service = service(request, caller)
+    (record,) = user_service.hide_folder([user_service.store.run(run)])
     return json(StoredRun, record)
 
 
@@ -147,9 +146,9 @@ def champion(request: Request, caller: Reader, run: RunId) -> Response:
 )
 def events(request: Request, caller: Reader, run: RunId, after: After = 0, limit: Limit = 1000) -> Response:
     """List the events of a run, oldest first."""
-    store = service(request, caller).store
-    store.run(run)  # raises NotFound
-    items = hide_folder(request, store.events(run=run, after=after, limit=limit))
+    user_service = service(request, caller)
+    user_service.store.run(run)  # raises NotFound
+    items = user_service.hide_folder(user_service.store.events(run=run, after=after, limit=limit))
     return page(Event, items, items[-1].id if len(items) == limit else None)
 
 
@@ -161,7 +160,7 @@ def events(request: Request, caller: Reader, run: RunId, after: After = 0, limit
 )
 def logs(request: Request, caller: Reader, run: RunId, after: After = 0, limit: Limit = 1000) -> Response:
     """List the log lines of a run, oldest first."""
-    store = service(request, caller).store
-    store.run(run)  # raises NotFound
-    lines = hide_folder(request, store.logs(run=run, after=after, limit=limit))
+    user_service = service(request, caller)
+    user_service.store.run(run)  # raises NotFound
+    lines = user_service.hide_folder(user_service.store.logs(run=run, after=after, limit=limit))
     return page(LogLine, lines, lines[-1].id if len(lines) == limit else None)

@@ -15,7 +15,8 @@ from evornn.kernels.simd.interpreter import functions
 from evornn.kernels.simd.interpreter.vector import LANES, absolute, broadcast, load, numba_function, number, put, store
 from evornn.kernels.simd.interpreter.vector import fma as fused
 
-LOSS_NUMBERS = {"mse": 0, "cross_entropy": 1, "binary_cross_entropy": 2, "zero_one": 3, "mae": 8, "poisson": 9}
+MAE, POISSON = 8, 9  # above all numbers of losses with CLASSES
+LOSS_NUMBERS = {"mse": 0, "cross_entropy": 1, "binary_cross_entropy": 2, "zero_one": 3, "mae": MAE, "poisson": POISSON}
 CLASSES = 4  # added to a loss whose targets are class indices
 NONE, EXTERNAL = -1, -2  # no loss; gradients at the outputs come from outside
 f = np.float32
@@ -96,10 +97,10 @@ def other_loss(kind, Z, y, T, at, by, outputs, row, scratch):
             v = load(Z, y + o * row)
             total = total + fma(negative(target(T, at, by, o)), v, softplus(v))
         return total * broadcast(f(1) / f(outputs))
-    if kind >= 8:
+    if kind >= MAE:
         for o in range(outputs):
             v, t = load(Z, y + o * row), target(T, at, by, o)
-            total = total + (magnitude(v - t) if kind == 8 else fma(negative(t), v, exp(v)))
+            total = total + (magnitude(v - t) if kind == MAE else fma(negative(t), v, exp(v)))
         return total * broadcast(f(1) / f(outputs))
     if kind == 1 + CLASSES:
         return log_sum_exp(Z, y, outputs, row) - class_outputs(Z, y, target(T, at, by, 0), row, scratch)
@@ -140,12 +141,12 @@ def store_gradient(kind, Z, y, T, at, by, counting, outputs, row, scratch, to):
         for o in range(outputs):
             part = (sigmoid(load(Z, y + o * row)) - target(T, at, by, o)) * scale
             store(Z, to + o * row, choose(counts, part, zero))
-    elif kind == 8:
+    elif kind == MAE:
         scale = broadcast(f(1) / f(outputs))
         for o in range(outputs):
             e = load(Z, y + o * row) - target(T, at, by, o)
             store(Z, to + o * row, choose(counts, (above(e, zero) - above(zero, e)) * scale, zero))
-    elif kind == 9:
+    elif kind == POISSON:
         scale = broadcast(f(1) / f(outputs))
         for o in range(outputs):
             part = (exp(load(Z, y + o * row)) - target(T, at, by, o)) * scale
