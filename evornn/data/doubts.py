@@ -34,10 +34,10 @@ class UnansweredDoubt(EvornnError):
     def __init__(self, doubt: Doubt, source: str, advice: str = "") -> None:
         text = f"{doubt.question}: {advice}" if advice else str(doubt)
         super().__init__(str(file_error(text, source)))
-        self.doubt, self.source = doubt, source
+        self.doubt, self.source, self.advice = doubt, source, advice
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.doubt, self.source)
+        return type(self), (self.doubt, self.source, self.advice)
 
 
 def refuse_doubts(doubts: Sequence[Doubt], source: str) -> None:

@@ -11,7 +11,7 @@ from evornn.models.standalone import StandaloneModel
 from evornn.networks import NETWORKS
 from evornn.networks.network import Network
 from evornn.tasks.core.identity import data_digest
-from evornn.tasks.core.task import Data, Sequences
+from evornn.tasks.core.task import Chart, Data, Sequences
 from evornn.training.records import Result
 
 
@@ -22,6 +22,25 @@ def architecture_of(network: Network) -> dict[str, Any]:
     return {**NETWORKS.spec_of(network.cell), **sizes}
 
 
+def metrics_of(result: Result, loss: str, chart: Chart | None) -> ModelMetrics:
+    """What a training says of its champion.
+
+    Args:
+        result: Of the training.
+        loss: Its loss.
+        chart: Of its task, which knows the errors of persistence; None: no forecasts.
+    """
+    return ModelMetrics(
+        loss=loss,
+        valid_loss=result.valid_loss,
+        test_loss=result.test_loss,
+        score=result.score,
+        test_score=result.test_score,
+        errors=result.forecast_errors or {},
+        naive_errors=() if chart is None else tuple(chart.naive_errors.tolist()),
+    )
+
+
 def make_model(network: Network, result: Result, data: Data) -> StandaloneModel:
     """The model of a training: its champion, metrics and intervals.
 
@@ -30,15 +49,7 @@ def make_model(network: Network, result: Result, data: Data) -> StandaloneModel:
         result: Of its training.
         data: That it was trained on.
     """
-    metrics = ModelMetrics(
-        loss=data.loss,
-        valid_loss=result.valid_loss,
-        test_loss=result.test_loss,
-        score=result.score,
-        test_score=result.test_score,
-        errors=result.forecast_errors or {},
-        naive_errors=() if data.chart is None else tuple(data.chart.naive_errors.tolist()),
-    )
+    metrics = metrics_of(result, data.loss, data.chart)
     provenance = Provenance(
         evornn=str(result.environment.get("evornn", "")), data_digest=data_digest(data), note=data.note
     )

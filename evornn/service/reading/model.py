@@ -11,25 +11,26 @@ from evornn.service.reading.design import design_of
 from evornn.service.reading.evaluation import evaluation_of, load_data_of
 
 if TYPE_CHECKING:
-    from evornn.models.saved_model import ModelMetrics, Provenance
+    from evornn.models.saved_model import Provenance
     from evornn.models.standalone import StandaloneModel
     from evornn.store.records import RunId, StoredRun
     from evornn.store.store import Store
-    from evornn.tasks.core.task import EvaluationData
 
 
 def load_model(store: Store, run: RunId) -> bytes:
     """The bytes of the file. Raises NotFound until the run has succeeded.
 
     Its intervals are calibrated on the validation split, so that they are missing where the task's data are."""
-    from evornn.models.make import architecture_of
+    from evornn.models.make import architecture_of, metrics_of
     from evornn.models.standalone import StandaloneModel
 
-    record, genome = store.run(run), store.champion(run)
+    record, result = store.run(run), store.result(run)
     kept = evaluation_of(store, record, with_test=False)
     architecture = architecture_of(design_of(record, kept).build())
-    about = _metrics(record, kept), _provenance(store, record, kept)
-    model = StandaloneModel(architecture, *kept.sizes, genome, kept.preparation, *about, trusted=True)
+    metrics = metrics_of(result, str(record.fragments.get("loss") or kept.loss), kept.chart)
+    provenance = _provenance(record, str(result.environment.get("evornn", "")), kept.note)
+    about = kept.preparation, metrics, provenance
+    model = StandaloneModel(architecture, *kept.sizes, result.genome, *about, trusted=True)
     return _calibrated(model, record).to_bytes()
 
 
@@ -44,21 +45,7 @@ def _calibrated(model: StandaloneModel, run: StoredRun) -> StandaloneModel:
     return with_calibration(replace(model, preparation=data.preparation), data)
 
 
-def _metrics(run: StoredRun, kept: EvaluationData) -> ModelMetrics:
-    from evornn.models.saved_model import ModelMetrics
-
-    return ModelMetrics(
-        loss=str(run.fragments.get("loss") or kept.loss),
-        valid_loss=run.valid_loss,
-        test_loss=run.test_loss,
-        score=run.score,
-        test_score=run.test_score,
-        errors=run.forecast_errors or {},
-        naive_errors=() if kept.chart is None else tuple(kept.chart.naive_errors.tolist()),
-    )
-
-
-def _provenance(store: Store, run: StoredRun, kept: EvaluationData) -> Provenance:
+def _provenance(run: StoredRun, version: str, note: str) -> Provenance:
     from evornn.models.saved_model import Provenance
 
     when = "" if run.finished is None else datetime.fromtimestamp(run.finished, UTC).date().isoformat()
@@ -70,7 +57,7 @@ def _provenance(store: Store, run: StoredRun, kept: EvaluationData) -> Provenanc
         trainer=run.trainer,
         seed=run.seed,
         data_digest=run.data_digest,
-        evornn=str(store.result(run.id).environment.get("evornn", "")),
+        evornn=version,
         trained=when,
-        note=kept.note,
+        note=note,
     )
