@@ -29,8 +29,9 @@ def load_model(store: Store, run: RunId) -> bytes:
     architecture = architecture_of(design_of(record, kept).build())
     metrics = metrics_of(result, str(record.fragments.get("loss") or kept.loss), kept.chart)
     provenance = _provenance(record, str(result.environment.get("evornn", "")), kept.note)
-    about = kept.preparation, metrics, provenance
-    model = StandaloneModel(architecture, *kept.sizes, result.genome, *about, trusted=True)
+    model = StandaloneModel(
+        architecture, *kept.sizes, result.genome, kept.preparation, metrics, provenance, trusted=True
+    )
     return _calibrated(model, record).to_bytes()
 
 
