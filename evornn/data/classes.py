@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.data.table import Column, Table
+from evornn.data.table import Table
 from evornn.errors import EvornnError
 
 ClassNumbers: TypeAlias = NDArray[np.int64]  # −1 where the class is missing
-BOOLEAN_NAMES = ("false", "true")
 
 
 def read_classes(table: Table, name: str) -> tuple[tuple[str, ...], ClassNumbers]:
@@ -21,7 +20,7 @@ def read_classes(table: Table, name: str) -> tuple[tuple[str, ...], ClassNumbers
     """
     column = table.column(name)
     known = ~column.missing
-    values, numbers = np.unique(column.values[known], return_inverse=True)
+    values, first, numbers = np.unique(column.values[known], return_index=True, return_inverse=True)
     if column.kind == "number" and (values != np.round(values)).any():
         raise EvornnError(
             f"{table.source}: column {name!r} holds numbers, no classes: ask for numbers, kind: regress or label"
@@ -32,10 +31,4 @@ def read_classes(table: Table, name: str) -> tuple[tuple[str, ...], ClassNumbers
         raise EvornnError(f"{table.source}: column {name!r} has {len(values)} class: give two or more to tell apart")
     positions = np.full(len(table), -1, np.int64)
     positions[known] = numbers
-    return tuple(_name(column, value) for value in values), positions
-
-
-def _name(column: Column, value: Any) -> str:
-    if column.kind == "number":
-        return f"{value:.15g}"
-    return (BOOLEAN_NAMES if column.kind == "boolean" else column.categories)[int(value)]
+    return tuple(column.take(np.flatnonzero(known)[first]).words()), positions

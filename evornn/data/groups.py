@@ -78,7 +78,7 @@ def _check_dates(table: Table, column: Column, rows: Indices, check_even: bool) 
     except BadDate as error:
         raise table.cell_error(column.name, int(rows[error.row]), f"{error.problem}: {error.advice}") from None
     except UnevenDates as error:
-        raise table.cell_error(column.name, int(rows[error.row]), f"{error}, or resample") from None
+        raise table.cell_error(column.name, int(rows[error.row]), str(error)) from None
 
 
 def _check_numbers(table: Table, column: Column, rows: Indices, check_even: bool) -> None:
@@ -93,4 +93,4 @@ def _check_numbers(table: Table, column: Column, rows: Indices, check_even: bool
     uneven = np.flatnonzero(np.abs(steps - usual) > JITTER * usual)
     if check_even and len(uneven):
         k = int(uneven[0])
-        raise fail(k, f"is {steps[k]:.4g} after the row before, elsewhere {usual:.4g}: fill in the rows, or resample")
+        raise fail(k, f"is {steps[k]:.4g} after the row before, elsewhere {usual:.4g}: fill in the rows")

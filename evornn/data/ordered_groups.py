@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.data.table import Column, Table
+from evornn.data.table import Table
 from evornn.errors import EvornnError
 
 Rows: TypeAlias = NDArray[np.int64]
@@ -45,18 +45,10 @@ def list_groups(table: Table, group: str | None, time: str | None) -> list[RowGr
         raise table.cell_error(group, int(missing[0]), "no group: fill it in")
     _, first, numbers = np.unique(column.values, return_index=True, return_inverse=True)
     rows_by_group = np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
+    names = column.take(first).words()
     return [
-        RowGroup(text_of(column, int(first[k])), _order(table, time, np.sort(rows_by_group[k])))
-        for k in np.argsort(first, kind="stable")
+        RowGroup(names[k], _order(table, time, np.sort(rows_by_group[k]))) for k in np.argsort(first, kind="stable")
     ]
-
-
-def text_of(column: Column, row: int) -> str:
-    """A cell's value as text: a category's name, a whole number without decimals."""
-    value = column.values[row]
-    if column.kind == "category":
-        return column.categories[int(value)]
-    return f"{value:.15g}" if column.kind in ("number", "boolean") else str(value)
 
 
 def _order(table: Table, time: str | None, rows: Rows) -> Rows:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Streams
-from evornn.data.ordered_groups import RowGroup, text_of
+from evornn.data.ordered_groups import RowGroup
 from evornn.data.table import Table
 
 PARTS = ("train", "valid", "test")
@@ -57,7 +57,7 @@ def split_by_folds(strata: Strata, folds: int, fold: int, seed: int) -> Parts:
 def given_split(table: Table, name: str, groups: Sequence[RowGroup]) -> Parts:
     """The parts that a column names, with the same word in all rows of a group. Raises EvornnError for other words."""
     column = table.column(name)
-    words = np.array([text_of(column, row) if not column.missing[row] else "" for row in range(len(table))])
+    words = np.array(column.words())
     unknown = ~np.isin(words, PARTS)
     if unknown.any():
         row = int(unknown.argmax())

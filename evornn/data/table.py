@@ -12,11 +12,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from evornn.data.dates import Dates
 from evornn.errors import EvornnError, suggestion
 
 ColumnKind: TypeAlias = Literal["number", "boolean", "category", "time", "text"]
 Rows: TypeAlias = NDArray[np.int64] | NDArray[np.bool_] | slice
 FILE, FOLDER, SEQUENCE = "file", "folder", "sequence"  # columns that readers add
+BOOLEAN_NAMES = ("false", "true")
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,17 @@ class Column:
         return replace(self, values=self.values[rows], offsets=None if self.offsets is None else self.offsets[rows])
 
     def words(self) -> list[str]:
-        """[N] the values as text; a missing one is empty."""
+        """[N] the values as text, whole numbers without decimals, booleans as false and true; a missing one is empty.
+        Names of groups and classes are made so, whatever their column is."""
         if self.kind == "text":
-            return [str(value) for value in self.values]
+            return [str(value) for value in self.values.tolist()]
         if self.kind == "category":
-            return [self.categories[code] if code >= 0 else "" for code in self.values]
+            return [self.categories[code] if code >= 0 else "" for code in self.values.tolist()]
         if self.kind == "time":
-            return ["" if np.isnat(value) else str(value) for value in self.values]
-        return ["" if np.isnan(value) else f"{value:.17g}" for value in self.values]
+            return np.where(self.missing, "", Dates(self.values, None).isoformat()).tolist()  # type: ignore[no-any-return]
+        if self.kind == "boolean":
+            return ["" if value != value else BOOLEAN_NAMES[int(value)] for value in self.values.tolist()]
+        return ["" if value != value else f"{value:.15g}" for value in self.values.tolist()]
 
 
 @dataclass(frozen=True)

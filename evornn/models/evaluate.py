@@ -79,6 +79,8 @@ def _measure(model: SavedModel, answers: Doubles, truth: Doubles) -> Measures:
         if model.own_preparation.question == "forecast":
             true = truth[:, k * answer.horizon : (k + 1) * answer.horizon]
         is_known = ~np.isnan(true).any(axis=1)
+        if not is_known.any():
+            raise EvornnError(f"column {answer.column!r}: no true value is there: give rows that have it")
         scale = np.array(naive[k : k + 1], np.float64)
         measures[answer.column] = _of_answer(answer, own[is_known], true[is_known], scale)
     return measures

@@ -63,7 +63,9 @@ def make_model(network: Network, result: Result, data: Data) -> StandaloneModel:
 def with_calibration(model: StandaloneModel, data: Data) -> StandaloneModel:
     """The model with errors on the validation split, from which its intervals follow, and the share of the test split
     that these hold. Unchanged where the data know no columns, or answers are classes."""
-    if model.preparation is None or not isinstance(data.valid, Sequences) or not isinstance(data.test, Sequences):
+    if model.preparation is None or model.preparation.question == "language":
+        return model
+    if not isinstance(data.valid, Sequences) or not isinstance(data.test, Sequences):
         return model
     calibration = calibrate(model, data.valid)
     if calibration is None:

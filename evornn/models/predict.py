@@ -15,7 +15,7 @@ from evornn.data.scaling import Doubles
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
 from evornn.models.conformal import half_widths
-from evornn.models.rows import Positions, group_rows, portions, read_rows
+from evornn.models.rows import Positions, TimeOrder, carry_forward, group_rows, portions, read_rows
 from evornn.models.units import Source, sources, to_answers, to_inputs
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def predict_next(model: SavedModel, table: Table, ahead: int, coverage: float | 
     for name, end in ends.items():
         if len(end) < window:
             raise EvornnError(f"{table.source}: {_of_group(name)}{_too_short(preparation, len(end))}")
+        _check_known_ahead(preparation, table, name, end)
     values = np.concatenate(
         [continue_forecasts(model.for_group(name), end[None], ahead) for name, end in ends.items()]
     )  # [B, ahead, G]
@@ -122,6 +123,17 @@ def unforecast_columns(preparation: Preparation) -> list[str]:
     return list(dict.fromkeys(others))
 
 
+def _check_known_ahead(preparation: Preparation, table: Table, name: str, end: Doubles) -> None:
+    """Raises EvornnError if what a network reads of later rows is not there for the last window of a group."""
+    lacking = [s for s, values in zip(sources(preparation), end.T, strict=True) if s.ahead and np.isnan(values).any()]
+    if lacking and preparation.missing != "mask":
+        columns = ", ".join(dict.fromkeys(source.column for source in lacking))
+        raise EvornnError(
+            f"{table.source}: {_of_group(name)}{columns} must be known {max(s.ahead for s in lacking)} rows ahead: add "
+            "these rows, without what is to be forecast"
+        )
+
+
 def _last_window(preparation: Preparation, rows: Doubles, window: int) -> Doubles:
     """[T, C] the last rows [N, C] of a group in which all that is forecast is known."""
     answered = {answer.column for answer in preparation.answers}
@@ -147,7 +159,18 @@ def forecast_windows(model: SavedModel, rows: Doubles) -> Doubles:
     windows = np.lib.stride_tricks.sliding_window_view(inputs, window, axis=0).swapaxes(1, 2)  # [B, T, I]
     size = max(1, NUMBERS // (window * (model.inputs + model.outputs)))
     outputs = [run_network(model, windows[part])[:, -1] for part in portions(len(windows), size)]
-    return to_answers(model.own_preparation, np.concatenate(outputs), rows[window - 1 :])
+    return to_answers(model.own_preparation, np.concatenate(outputs), carry_forward(rows)[window - 1 :])
+
+
+def _are_complete(preparation: Preparation, rows: Doubles) -> NDArray[np.bool_]:
+    """[N − window + 1] whether the window that ends at each row has all values, those known ahead included."""
+    window = preparation.window or 1
+    if len(rows) < window:
+        return np.zeros(0, np.bool_)
+    if preparation.missing == "mask":
+        return np.ones(len(rows) - window + 1, np.bool_)
+    gaps = np.concatenate([[0], np.cumsum(np.isnan(rows).any(axis=1))])
+    return np.asarray(gaps[window:] == gaps[:-window])
 
 
 class Part:
@@ -175,21 +198,24 @@ class ForecastPredictor:
     """A forecast at each row that ends a full window. Keeps the last rows of each group."""
 
     def __init__(self, model: SavedModel) -> None:
+        self.order = TimeOrder(model.own_preparation)
         self.model, self.tails, self.count, self.has_answered = model, dict[str, Doubles](), 0, False
 
     def feed(self, table: Table) -> Iterator[Part]:
-        groups = group_rows(self.model.own_preparation, table)
-        rows = read_rows(self.model.own_preparation, table, groups)
+        preparation = self.model.own_preparation
+        groups = group_rows(preparation, table)
+        self.order.check(table, groups)
+        rows = read_rows(preparation, table, groups, open_end=True)
         answers = np.full((len(table), self.model.outputs), np.nan)
         is_known = np.zeros(len(table), bool)
         for name, group in groups.items():
             own = np.concatenate([self.tails.get(name, rows[:0]), rows[group]])
             forecasts = forecast_windows(self.model.for_group(name), own)
             known = group[len(group) - len(forecasts) :]
-            answers[known], is_known[known] = forecasts, True
-            self.tails[name] = own[len(own) - min(len(own), (self.model.own_preparation.window or 1) - 1) :]
+            answers[known], is_known[known] = forecasts, _are_complete(preparation, own)
+            self.tails[name] = own[len(own) - min(len(own), (preparation.window or 1) - 1) :]
         self.has_answered |= bool(is_known.any())
-        head = _row_columns(self.model.own_preparation, table, self.count)
+        head = _row_columns(preparation, table, self.count)
         self.count += len(table)
         yield Part([_select(column, is_known) for column in head], answers[is_known], table.source)
 
@@ -201,15 +227,15 @@ class LabelPredictor:
     """An answer at each row. Keeps the network's state of each group."""
 
     def __init__(self, model: SavedModel) -> None:
+        self.order = TimeOrder(model.own_preparation)
         self.model, self.states, self.count, self.has_answered = model, dict[str, Any](), 0, False
 
     def feed(self, table: Table) -> Iterator[Part]:
-        groups = group_rows(self.model.own_preparation, table)
-        rows = read_rows(self.model.own_preparation, table, groups)
-        inputs, outputs = (
-            to_inputs(self.model.own_preparation, rows),
-            np.empty((len(rows), self.model.outputs), np.float32),
-        )
+        preparation = self.model.own_preparation
+        groups = group_rows(preparation, table)
+        self.order.check(table, groups)
+        rows = read_rows(preparation, table, groups)
+        inputs, outputs = to_inputs(preparation, rows), np.empty((len(rows), self.model.outputs), np.float32)
         for name in [name for name in groups if name in self.states or not self.model.network.cell.causal]:
             group = groups.pop(name)
             outputs[group] = self._run([name], inputs[group][None])[0]
@@ -265,6 +291,7 @@ class SequencePredictor:
     """One answer for each group, from its last step. Keeps the rows of the group that the file is in."""
 
     def __init__(self, model: SavedModel) -> None:
+        self.order = TimeOrder(model.own_preparation)
         self.model, self.has_answered, self.source = model, False, ""
         self.open: dict[str, list[Doubles]] = {}
         self.closed: set[str] = set()
@@ -272,6 +299,7 @@ class SequencePredictor:
     def feed(self, table: Table) -> Iterator[Part]:
         preparation, self.source = self.model.own_preparation, table.source
         groups = group_rows(preparation, table)
+        self.order.check(table, groups)
         rows = read_rows(preparation, table, groups)
         for name, group in groups.items():
             if name in self.closed or (np.ptp(group) != len(group) - 1):

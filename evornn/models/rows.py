@@ -8,18 +8,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.data.dates import Dates
 from evornn.data.features import CALENDAR
+from evornn.data.groups import check_times
 from evornn.data.ordered_groups import list_groups
 from evornn.data.preparation import OutputColumn, Preparation
 from evornn.data.scaling import Doubles
-from evornn.data.table import Column, Table
+from evornn.data.table import Table
 from evornn.errors import EvornnError, short_repr
 from evornn.models.units import Source, sources
 
 Positions: TypeAlias = NDArray[np.int64]
 Groups: TypeAlias = dict[str, Positions]  # name → rows in order of time
-BOOLEANS = "false", "true"
 
 
 def group_rows(preparation: Preparation, table: Table) -> Groups:
@@ -27,7 +26,28 @@ def group_rows(preparation: Preparation, table: Table) -> Groups:
     for them."""
     time = preparation.time if preparation.time in table.names else None
     groups = list_groups(table, preparation.group, time)
+    if time is not None and preparation.question == "forecast":  # as the task did: a window has no gaps
+        for group in groups:
+            check_times(table, time, group.rows)
     return {"" if preparation.group is None else group.name: group.rows for group in groups}
+
+
+class TimeOrder:
+    """Checks that parts of a table follow each other in time, group by group."""
+
+    def __init__(self, preparation: Preparation) -> None:
+        self.time, self.last = preparation.time, dict[str, Any]()
+
+    def check(self, table: Table, groups: Groups) -> None:
+        """The next part. Raises EvornnError for rows that belong into an earlier one."""
+        if self.time is None or self.time not in table.names:
+            return
+        column = table.column(self.time)
+        instants = column.values if column.offsets is None else column.values - column.offsets
+        for name, rows in groups.items():
+            if name in self.last and not instants[rows[0]] > self.last[name]:
+                raise table.cell_error(self.time, int(rows[0]), "is not after the rows before it: sort the file by it")
+            self.last[name] = instants[rows[-1]]
 
 
 def read_rows(preparation: Preparation, table: Table, groups: Groups, open_end: bool = False) -> Doubles:
@@ -63,9 +83,14 @@ def read_rows(preparation: Preparation, table: Table, groups: Groups, open_end: 
 
 
 def read_truth(table: Table, answer: OutputColumn) -> Doubles:
-    """[N] the values of an answer's column, NaN where missing; of a category, its position among the answer's."""
+    """[N] the values of an answer's column, NaN where missing; of a category, its position among the answer's. Raises
+    EvornnError for a class that the model doesn't know."""
     values = read_numbers(table, answer.column, answer.categories)
-    return np.where(values < 0, np.nan, values) if answer.categories else values
+    if answer.categories and (unknown := np.flatnonzero(values < 0)).size:
+        row, known = int(unknown[0]), ", ".join(answer.categories)
+        text = short_repr(table.column(answer.column).words()[row])
+        raise table.cell_error(answer.column, row, f"{text} is no class of the model ({known}): leave such rows out")
+    return values
 
 
 def read_numbers(table: Table, name: str, categories: tuple[str, ...]) -> Doubles:
@@ -74,7 +99,7 @@ def read_numbers(table: Table, name: str, categories: tuple[str, ...]) -> Double
     column = table.column(name)
     if categories:
         known = {text: float(k) for k, text in enumerate(categories)}
-        texts, missing = column_texts(column).tolist(), column.missing
+        texts, missing = column.words(), column.missing
         return np.where(missing, np.nan, [known.get(text, -1.0) for text in texts])
     if column.kind in ("number", "boolean"):
         return np.asarray(column.values, np.float64)
@@ -82,21 +107,8 @@ def read_numbers(table: Table, name: str, categories: tuple[str, ...]) -> Double
     if not len(present):
         return np.full(len(table), np.nan)
     row = int(present[0])
-    text = short_repr(str(column_texts(column)[row]))
+    text = short_repr(column.words()[row])
     raise table.cell_error(name, row, f"{text} is not a number, which the model reads here: correct the file")
-
-
-def column_texts(column: Column) -> NDArray[Any]:
-    """[N] the values as they are written; missing ones are empty."""
-    if column.kind == "category":
-        return np.asarray(np.array([*column.categories, ""], dtype=object)[column.values].astype(str))
-    if column.kind == "boolean":
-        return np.array(["" if value != value else BOOLEANS[int(value)] for value in column.values.tolist()])
-    if column.kind == "number":
-        return np.array(["" if value != value else f"{value:.15g}" for value in column.values.tolist()])
-    if column.kind == "time":
-        return np.where(column.missing, "", Dates(column.values, None).isoformat())
-    return np.asarray(column.values.astype(str))
 
 
 def portions(count: int, size: int) -> Iterator[slice]:
@@ -140,6 +152,13 @@ def _fill(
             }
             raise table.cell_error(name, int(bad[0]), advice[preparation.missing])
     return filled
+
+
+def carry_forward(rows: Doubles) -> Doubles:
+    """[T, C] with the last known value where one is missing: the levels from which forecasts go on."""
+    if not np.isnan(rows).any():
+        return rows
+    return np.column_stack([_fill_rows(column, False) for column in rows.T])
 
 
 def _fill_rows(values: Doubles, interpolate: bool) -> Doubles:

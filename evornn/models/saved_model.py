@@ -99,7 +99,11 @@ class SavedModel:
         kind = str(self.architecture.get("kind"))
         if (code := _code(self.architecture)) and not self.trusted:
             raise EvornnError(f"the network is code, {code}, which would be imported: load the model with trusted=True")
-        sizes = {name: value for name, value in self.architecture.items() if name not in ("kind", "label")}
+        sizes = {
+            name: value
+            for name, value in self.architecture.items()
+            if name not in ("kind", "label", "inputs", "outputs")
+        }
         if kind in NETWORKS and "units" in NETWORKS[kind].size_fields:
             sizes.setdefault("units", 8)  # files of evornn 0.1 have what the spec had, whose default it was
         network = Network(kind, inputs=self.inputs, outputs=self.outputs, **sizes)
@@ -171,7 +175,7 @@ class SavedModel:
             arrays = load(data)
             genome, calibration = arrays["genome"], arrays.get("calibration")
             _check(header, genome, calibration)
-        except (SafetensorError, ValidationError, ValueError, KeyError, TypeError, RecursionError):
+        except (SafetensorError, ValidationError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise EvornnError(f"{name} {DAMAGED}") from None
         parts = header.preparation, header.metrics, header.provenance
         return cls(header.network, header.inputs, header.outputs, genome, *parts, calibration, trusted)

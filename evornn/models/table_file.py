@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 
 from evornn.data.doubts import UnansweredDoubt
-from evornn.data.options import ReadOptions
-from evornn.data.preparation import Feature, OutputColumn, Preparation
+from evornn.data.preparation import Preparation
 from evornn.data.reading import read_blocks
-from evornn.data.table import Column, ColumnKind, Table
-from evornn.errors import EvornnError, UnknownName
-from evornn.models.rows import column_texts
+from evornn.data.table import Column, Table
 from evornn.models.units import sources
 
 COUNTS = "row", "ahead"  # columns of answers that are whole numbers
@@ -25,26 +22,22 @@ def read_parts(path: Path, preparation: Preparation, with_answers: bool = False)
 
     Args:
         path: The file.
-        preparation: Says which columns are needed, and of which kind they are.
+        preparation: Says which columns are needed.
         with_answers: Whether the true answers are needed, too.
 
     Raises:
         EvornnError: The file can't be read, lacks a column, or has a cell that is no number.
     """
-    kinds: dict[str, ColumnKind] = {source.column: "number" for source in sources(preparation) if not source.cycle}
-    parts: list[Feature | OutputColumn] = [*preparation.features, *preparation.answers]
+    needed = {source.column: None for source in sources(preparation)}
     if with_answers:
-        kinds |= dict.fromkeys((answer.column for answer in preparation.answers), "number")
-    kinds |= {part.column: "category" for part in parts if part.categories and part.column in kinds}
+        needed |= {answer.column: None for answer in preparation.answers}
     if preparation.group is not None:
-        kinds[preparation.group] = "text"
+        needed[preparation.group] = None
     try:
-        for table in read_blocks(path, ReadOptions(kinds=kinds)):
-            names = [*kinds, *({preparation.time} & {*table.names})]
+        for table in read_blocks(path):
+            names = [*needed, *({preparation.time} & {*table.names} - {*needed})]
             yield Table(tuple(table.column(str(name)) for name in names), table.source, table.lines)
-    except UnknownName as error:
-        raise EvornnError(f"{path}: {error}") from None
-    except UnansweredDoubt as error:  # there are no options to answer it: the model says what columns are
+    except UnansweredDoubt as error:  # there are no options to answer it
         raise UnansweredDoubt(error.doubt, error.source, "correct the file") from None
 
 
@@ -64,12 +57,12 @@ def records(table: Table) -> Iterator[dict[str, Any]]:
 def _cells(column: Column) -> list[str]:
     if column.kind in ("number", "boolean"):
         return ["" if value is None else repr(value) for value in _plain(column)]
-    return [_quote(text) for text in column_texts(column).tolist()]
+    return [_quote(text) for text in column.words()]
 
 
 def _plain(column: Column) -> list[Any]:
     if column.kind not in ("number", "boolean"):
-        return list(column_texts(column).tolist())
+        return column.words()
     if column.name in COUNTS:
         return list(column.values.astype(np.int64).tolist())
     return [value if value - value == 0 else None for value in column.values.tolist()]

@@ -43,7 +43,7 @@ class Classify(OwnSequences):
 
     def data(self) -> Data:
         """O classes. Raises EvornnError that names file, column and line, and says what to do."""
-        recordings = self.load()
+        recordings = self.fill(self.load())
         classes, numbers = read_classes(recordings.table, self.target)
         of_group = _classes_of_groups(recordings, self.target, numbers, classes)
         parts = self.split_groups(recordings, of_group)

@@ -63,8 +63,8 @@ class Label(OwnSequences):
 
     def data(self) -> Data:
         """O classes, or O targets. Raises EvornnError that names file, column and line, and says what to do."""
-        recordings = self.load()
-        recordings, parts = self._split(recordings)
+        recordings, parts = self._split(self.load())
+        recordings = self.fill(recordings)
         recordings, parts = cut_pieces(recordings, parts, self.length)
         asked = self._ask(recordings, parts)
         ready = self.prepare(recordings, parts, asked.answers, asked.loss)

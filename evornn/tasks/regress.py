@@ -49,7 +49,7 @@ class Regress(OwnSequences):
 
     def data(self) -> Data:
         """O targets. Raises EvornnError that names file, column and line, and says what to do."""
-        recordings = self.load()
+        recordings = self.fill(self.load())
         _check_constant(recordings, self.targets)
         parts = self.split_groups(recordings)
         answers = self._answers(recordings, parts)

@@ -92,7 +92,7 @@ def test_mistakes(model: Path, folder: Path, evornn: CommandLine, tmp_path: Path
     (tmp_path / "short.csv").write_text("load\n1\n2\n")
     assert "2 rows, and a forecast reads 12" in evornn.refuses("predict", model, "short.csv")
     (tmp_path / "other.csv").write_text("lod\n1\n")
-    assert "other.csv: unknown column 'load': did you mean 'lod'?" in evornn.refuses("predict", model, "other.csv")
+    assert "other.csv: no column 'load': did you mean 'lod'?" in evornn.refuses("predict", model, "other.csv")
     (tmp_path / "text.csv").write_text("load\n1\nx\n")
     assert (
         "text.csv, line 3, column 'load': 'x' is no number, unlike most of the column: correct the file"

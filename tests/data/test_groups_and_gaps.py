@@ -54,7 +54,7 @@ def test_times_may_begin_anew_in_each_group() -> None:
     ("times", "problem"),
     [
         ([1, 2, 2], "line 3, column 't': is not after the row before: sort the rows by it"),
-        ([0, 1, 2, 4], "line 4, column 't': is 2 after the row before, elsewhere 1: fill in the rows, or resample"),
+        ([0, 1, 2, 4], "line 4, column 't': is 2 after the row before, elsewhere 1: fill in the rows"),
         ([0, NAN, 2], "line 2, column 't': is missing: fill it in"),
         (["a", "b", "c"], "column 't' is a category: the time must be a time or a number"),
         (

@@ -43,7 +43,7 @@ def _calibrated(model: StandaloneModel, run: StoredRun) -> StandaloneModel:
         data = load_data_of(run)
     except EvornnError:
         return model
-    return with_calibration(replace(model, preparation=data.preparation), data)
+    return with_calibration(replace(model, preparation=model.preparation or data.preparation), data)
 
 
 def _provenance(run: StoredRun, version: str, note: str) -> Provenance:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeAlias
 
@@ -22,7 +22,7 @@ from evornn.data.preparation import Feature, MissingPolicy, OutputColumn, Prepar
 from evornn.data.reading import read as read_table
 from evornn.data.scaling import Doubles, Transform
 from evornn.data.splitting import PARTS, Parts, Strata, given_split, split_by_folds, split_by_fractions
-from evornn.data.table import Table
+from evornn.data.table import FILE, FOLDER, Table
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core.column_names import SomeNames
@@ -78,15 +78,21 @@ class OwnSequences(Task):
         """Read, split, scale. Raises EvornnError that names file, column and line, and says what to do."""
 
     def load(self) -> Recordings:
-        """The file's sequences, with missing inputs filled. Raises EvornnError."""
+        """The file's sequences. Raises EvornnError."""
         table = read_table(Path(self.path), self.read)
         for name in self.target_columns:
             table.column(name)
         groups, names = list_groups(table, self.group, self.time), self._input_names(table)
-        return Recordings(fill_missing(table, names, self.missing, groups), groups, names)
+        return Recordings(table, groups, names)
+
+    def fill(self, recordings: Recordings) -> Recordings:
+        """With missing inputs filled from their own sequence, and so from no other part of the data."""
+        table = fill_missing(recordings.table, recordings.inputs, self.missing, recordings.groups)
+        return replace(recordings, table=table)
 
     def _input_names(self, table: Table) -> tuple[str, ...]:
-        special = (*self.target_columns, self.group, self.time, self.split_column)
+        special: tuple[str | None, ...] = (*self.target_columns, self.group, self.time, self.split_column)
+        special += (FILE, FOLDER) if table.is_folder else ()  # they may tell the answer
         if self.inputs is None:
             names = tuple(one.name for one in table.columns if one.kind in READABLE and one.name not in special)
             if names:
