@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from evornn.data.features import CALENDAR
 from evornn.data.groups import check_times
+from evornn.data.numbers import parse_numbers
 from evornn.data.ordered_groups import list_groups
 from evornn.data.preparation import OutputColumn, Preparation
 from evornn.data.scaling import Doubles
@@ -106,8 +107,9 @@ def read_numbers(table: Table, name: str, categories: tuple[str, ...]) -> Double
     present = np.flatnonzero(~column.missing)
     if not len(present):
         return np.full(len(table), np.nan)
-    row = int(present[0])
-    text = short_repr(column.words()[row])
+    words = column.words()
+    row = next((row for row in present.tolist() if np.isnan(parse_numbers([words[row]], ".")[0])), int(present[0]))
+    text = short_repr(words[row])
     raise table.cell_error(name, row, f"{text} is not a number, which the model reads here: correct the file")
 
 

@@ -95,10 +95,10 @@ def test_mistakes(model: Path, folder: Path, evornn: CommandLine, tmp_path: Path
     assert "other.csv: no column 'load': did you mean 'lod'?" in evornn.refuses("predict", model, "other.csv")
     (tmp_path / "text.csv").write_text("load\n1\nx\n")
     assert (
-        "text.csv, line 3, column 'load': 'x' is no number, unlike most of the column: correct the file"
+        "text.csv, line 3, column 'load': 'x' is not a number, which the model reads here: correct the file"
         in evornn.refuses("evaluate", model, "text.csv")
     )
-    (tmp_path / "hole.csv").write_text("load\n" + "1\n" * 20 + '""\n')
+    (tmp_path / "hole.csv").write_text("load\n" + "1\n" * 20 + '""\n1\n')
     assert "hole.csv, line 22, column 'load': no finite number: fill it in" in evornn.refuses(
         "predict", model, "hole.csv"
     )
