@@ -45,7 +45,7 @@ def install(app: Dash, context: PageContext) -> None:
 def content(context: PageContext) -> list[Component]:
     """Why nothing is computed, if so; counts, then machines, then dispatchers."""
     now, workers = time.time(), context.store.workers()
-    status = cluster_status(workers, now)
+    status = cluster_status(workers)
     problem = [] if status.problem is None else [problem_message(status.problem)]
     if not workers:
         return [*problem, cards(context, now, workers, [])]
@@ -55,7 +55,7 @@ def content(context: PageContext) -> list[Component]:
         cards(context, now, workers, hosts),
         html.H2("Machines"),
         machines(hosts) if hosts else empty_state("No live dispatcher reports a machine."),
-        html.H2("Dispatchers"), dispatchers(workers, now),
+        html.H2("Dispatchers"), dispatchers(workers),
     ]  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def cards(context: PageContext, now: float, workers: Sequence[Worker], hosts: Se
         workers: All dispatchers.
         hosts: Their machines.
     """
-    alive = [worker for worker in workers if worker.is_alive(now)]
+    alive = [worker for worker in workers if worker.is_alive]
     counts = {state: context.store.count_runs(state=state) for state in STATES}
     slots, held = sum(worker.slots or 0 for worker in alive), sum(worker.held or 0 for worker in alive)
     gpus = _sum((machine.gpus_used, machine.gpus) for machine in hosts)
@@ -101,13 +101,13 @@ def machines(hosts: Sequence[Machine]) -> Component:
     return table(("Machine", "CPUs in use", "GPUs in use", "Memory in use"), rows, f"Machines that compute runs{more}")
 
 
-def dispatchers(workers: Sequence[Worker], now: float) -> Component:
+def dispatchers(workers: Sequence[Worker]) -> Component:
     """A row per dispatcher, latest heartbeat first."""
     rows = [
         (
             worker.name,
-            badge("alive" if worker.is_alive(now) else "silent"),
-            f"{duration(max(now - worker.last_seen, 0))} ago",
+            badge("alive" if worker.is_alive else "silent"),
+            f"{duration(max(worker.age, 0))} ago",
             "–" if worker.slots is None else f"{worker.held or 0} of {worker.slots}",
             f"{worker.claims:,}",
             timestamp(worker.first_seen),

@@ -67,7 +67,7 @@ def _check_dispatcher(url: str) -> None:
     from evornn.store.store import open_store
 
     with open_store(url, create=False) as database:
-        problem = problem_here(database.workers(), time.time())
+        problem = problem_here(database.workers())
     if problem is not None:
         raise EvornnError(problem)
     print("a dispatcher runs here, and is connected to a cluster")

@@ -36,8 +36,8 @@ def half_widths(model: SavedModel, coverage: float | None) -> Doubles | None:
         raise EvornnError(f"coverage: must be between 0 and 1, got {coverage:g}: give 0.9 for 90 %")
     if model.calibration is None:
         raise EvornnError(
-            "the model has no calibration, which intervals need: it answers with classes, or its validation data were "
-            "missing when it was written; leave coverage out"
+            "the model has no calibration, which intervals need: it answers with classes, its groups have scales of "
+            "their own, or its validation data were missing when it was written; leave coverage out"
         )
     return quantiles(model.calibration, coverage)
 
@@ -79,7 +79,8 @@ def _step_errors(model: SavedModel, split: Sequences) -> Doubles:
     preparation, mask = model.own_preparation, split.mask
     if preparation.question in ("classify", "regress"):
         mask = mask & (np.cumsum(mask[:, ::-1], axis=1)[:, ::-1] == 1)
-    outputs = np.concatenate([run_network(model, split.inputs[part])[mask[part]] for part in portions(len(split), 512)])
+    batches = portions(len(split), 512)
+    outputs = np.concatenate([run_network(model, split.inputs[one], mask[one])[mask[one]] for one in batches])
     chosen = space_evenly(len(outputs))
     rows = to_rows(preparation, split.inputs[mask][chosen])
     targets = split.targets[mask][chosen]

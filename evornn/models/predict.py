@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.arrays import Floats
+from evornn.arrays import Floats, Mask
 from evornn.data.preparation import OutputColumn, Preparation
 from evornn.data.scaling import Doubles
 from evornn.data.table import Column, Table
@@ -144,9 +144,10 @@ def _last_window(preparation: Preparation, rows: Doubles, window: int) -> Double
     return rows[max(0, end - window) : end]
 
 
-def run_network(model: SavedModel, inputs: Floats) -> Floats:
-    """[B, T, I] → outputs [B, T, O]."""
-    outputs: Floats = model.network.predict(model.genome[None], np.ascontiguousarray(inputs))[0]
+def run_network(model: SavedModel, inputs: Floats, mask: Mask | None = None) -> Floats:
+    """[B, T, I] → outputs [B, T, O]. What follows the last step of a mask [B, T] is padding, which a network that reads
+    the future must know."""
+    outputs: Floats = model.network.predict(model.genome[None], np.ascontiguousarray(inputs), mask=mask)[0]
     return outputs
 
 

@@ -16,7 +16,7 @@ from evornn.store.filling import PORTION
 from evornn.store.progress import COUNTS, SUMMARY
 from evornn.store.quotas import check_queue_quota
 from evornn.store.records import JobId, RunId
-from evornn.store.schema import checkpoints, jobs, metrics, now, progress, runs
+from evornn.store.schema import checkpoint_portions, checkpoints, jobs, metrics, now, progress, runs
 from evornn.store.transitions import expire_leases, transition
 
 REQUEUE = {"state": "queued", "failures": 0, "not_before": None, "error": None, "finished": None, "lease_until": None}
@@ -156,5 +156,5 @@ def _chosen(connection: Connection, job: JobId | None, run: RunId | None) -> Col
 
 
 def _delete_progress(connection: Connection, ids: list[RunId]) -> None:
-    for table in (progress, metrics, checkpoints):
+    for table in (progress, metrics, checkpoints, checkpoint_portions):
         connection.execute(delete(table).where(table.c.run_id.in_(ids)))

@@ -23,8 +23,9 @@ from evornn.store.claims import claim_run
 from evornn.store.codec import pack, split_non_finite
 from evornn.store.database import Database, savepoint
 from evornn.store.errors import Diverged, StoreError, Unstorable, is_of_memory, is_of_values, retry_transaction
+from evornn.store.large_checkpoints import PortionWriter, drop_other_editions
 from evornn.store.reads import checkpoint_of, run_of
-from evornn.store.records import Claim, JobId, LogLine, Machine, Reply, Report, RunId
+from evornn.store.records import Claim, JobId, LogLine, Machine, PortionedCheckpoint, Reply, Report, RunId
 from evornn.store.schema import champions, checkpoints, events, logs, now, runs, workers
 from evornn.store.transitions import OPEN, expire_leases, fence, fence_all, fenced_error, release_leases, transition
 from evornn.tasks.core.forecast_errors import ForecastErrors, average
@@ -74,7 +75,7 @@ class LeaseMixin(Database):
         run: RunId,
         lease: int,
         rows: Sequence[Row] = (),
-        checkpoint: Checkpoint | None = None,
+        checkpoint: Checkpoint | PortionedCheckpoint | None = None,
         log: Sequence[LogLine] = (),
         network_steps: int | None = None,
     ) -> Reply:
@@ -103,6 +104,21 @@ class LeaseMixin(Database):
             _write(connection, run, rows, log)
             _advance(connection, run, checkpoint, network_steps)
         return Reply(cancel_requested=state == "cancelling")
+
+    @retry_transaction
+    def write_portion(self, run: RunId, lease: int, writer: PortionWriter) -> None:
+        """Write the next portion of a large checkpoint, and renew the lease.
+
+        Raises Fenced; StoreError for what can't be stored.
+        """
+        with self.write_transaction() as connection:
+            fence(connection, run, lease)
+            try:
+                with savepoint(connection):
+                    writer.write(connection, run)
+            except Exception as error:
+                raise error if isinstance(error, StoreError) else _error_of_report(run, error) from error
+        writer.advance()
 
     @retry_transaction
     def record_all(self, reports: Sequence[Report]) -> dict[RunId, bool | StoreError]:
@@ -278,7 +294,9 @@ def _write(connection: Connection, run: RunId, rows: Sequence[Row], log: Sequenc
         connection.execute(insert(logs).values(run_id=run, level=line.level, message=line.message, time=when))
 
 
-def _advance(connection: Connection, run: RunId, checkpoint: Checkpoint | None, network_steps: int | None) -> None:
+def _advance(
+    connection: Connection, run: RunId, checkpoint: Checkpoint | PortionedCheckpoint | None, network_steps: int | None
+) -> None:
     if checkpoint is not None:
         _save_checkpoint(connection, run, checkpoint)
     if network_steps is not None:
@@ -290,16 +308,22 @@ def _succeed(connection: Connection, run: RunId, result: Result) -> None:
     champion = {"run_id": run, "genome": genome, "environment": result.environment}
     connection.execute(insert(champions).values(**champion))
     connection.execute(delete(checkpoints).where(checkpoints.c.run_id == run))
+    drop_other_editions(connection, run, None)
     end = {"state": "succeeded", "finished": now(), "lease_until": None, "error": None}
     transition(connection, "succeeded", {**end, **_result_columns(connection, run, result)}, runs.c.id == run)
 
 
-def _save_checkpoint(connection: Connection, run: RunId, checkpoint: Checkpoint) -> None:
+def _save_checkpoint(connection: Connection, run: RunId, checkpoint: Checkpoint | PortionedCheckpoint) -> None:
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    arrays = pack(checkpoint.arrays)
-    values = {"mark": int(checkpoint.mark), "arrays": arrays, "plain": checkpoint.plain, "created": now()}
+    if isinstance(checkpoint, PortionedCheckpoint):
+        edition, arrays = checkpoint.edition, b""
+    else:
+        edition, arrays = None, pack(checkpoint.arrays)
+    values = {"mark": int(checkpoint.mark), "arrays": arrays, "edition": edition, "plain": checkpoint.plain}
+    values |= {"created": now()}
     statement = dialect.insert(checkpoints).values(run_id=run, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["run_id"], set_=values))
+    drop_other_editions(connection, run, edition)
 
 
 def _result_columns(connection: Connection, run: RunId, result: Result) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from evornn.store.database import Database
 from evornn.store.errors import PriorityRefused, QuotaExceeded, StoreError, retry_transaction
 from evornn.store.names import check_names
 from evornn.store.records import Quota
-from evornn.store.schema import champions, checkpoints, jobs, quotas, runs
+from evornn.store.schema import champions, checkpoint_portions, checkpoints, jobs, quotas, runs
 
 NO_LIMIT = -1
 LIMITS = tuple(field.name for field in fields(Quota) if field.name != "owner")
@@ -127,10 +127,10 @@ def _check_stored(connection: Connection, owner: str, limit: int) -> None:
 
 def count_stored_bytes(connection: Connection, owner: str) -> int:
     """How many bytes the checkpoints and champions of an owner's runs have."""
-    own = ((table, table.c[column]) for table, column in ((checkpoints, "arrays"), (champions, "genome")))
+    own = (checkpoints.c.arrays, checkpoint_portions.c.content, champions.c.genome)
     sums = [
-        select(func.sum(func.length(content))).select_from(table.join(runs)).where(runs.c.owner == owner)
-        for table, content in own
+        select(func.sum(func.length(content))).select_from(content.table.join(runs)).where(runs.c.owner == owner)
+        for content in own
     ]
     return sum(int(connection.scalar(one) or 0) for one in sums)
 

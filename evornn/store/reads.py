@@ -15,8 +15,21 @@ from evornn.store.codec import merge_non_finite, unpack
 from evornn.store.database import Database
 from evornn.store.errors import NotFound, StoreError
 from evornn.store.filters import JobFilter, JobQuery, RunFilter, RunQuery, keywords_of
+from evornn.store.large_checkpoints import read_portions
 from evornn.store.records import Event, JobId, LogLine, Machine, RunId, StoredJob, StoredRun, Worker
-from evornn.store.schema import STATES, champions, checkpoints, events, experiments, jobs, logs, runs, specs, workers
+from evornn.store.schema import (
+    STATES,
+    champions,
+    checkpoints,
+    events,
+    experiments,
+    jobs,
+    logs,
+    now,
+    runs,
+    specs,
+    workers,
+)
 from evornn.training.records import Checkpoint, Result, Row
 
 MOST_NEWS = 10_000  # events and log lines that are looked at in one go
@@ -178,7 +191,8 @@ class ReadMixin(Database):
 
     def workers(self) -> list[Worker]:
         """All owners of claims so far, latest heartbeat first."""
-        columns = [workers.c[field.name] for field in fields(Worker)]
+        age = (now() - workers.c.last_seen).label("age")
+        columns = [age if field.name == "age" else workers.c[field.name] for field in fields(Worker)]
         with self.read_transaction() as connection:
             rows = connection.execute(select(*columns).order_by(workers.c.last_seen.desc())).mappings().all()
         return [Worker(**{**row, "machines": tuple(Machine(**one) for one in row["machines"] or ())}) for row in rows]
@@ -194,7 +208,11 @@ def run_of(connection: Connection, run: RunId) -> StoredRun:
 def checkpoint_of(connection: Connection, run: RunId) -> Checkpoint | None:
     """The latest checkpoint of a run, read within a transaction; None if it has none."""
     row = connection.execute(select(checkpoints).where(checkpoints.c.run_id == run)).mappings().one_or_none()
-    return None if row is None else Checkpoint(row["mark"], unpack(row["arrays"]), row["plain"])
+    if row is None:
+        return None
+    edition = row["edition"]
+    arrays = unpack(row["arrays"]) if edition is None else read_portions(connection, run, edition)
+    return Checkpoint(row["mark"], arrays, row["plain"])
 
 
 def _select_runs() -> Select[Any]:

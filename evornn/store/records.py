@@ -103,6 +103,15 @@ class StoredJob:
 
 
 @dataclass(frozen=True)
+class PortionedCheckpoint:
+    """A large checkpoint, whose arrays are in the store already: see `large_checkpoints`."""
+
+    mark: int
+    plain: dict[str, Any]
+    edition: int
+
+
+@dataclass(frozen=True)
 class Claim:
     """A run that belongs to the caller while the lease lasts. Every write must carry the number `lease`."""
 
@@ -125,7 +134,7 @@ class Report:
     run: RunId
     lease: int
     rows: Sequence[Row] = ()
-    checkpoint: Checkpoint | None = None
+    checkpoint: Checkpoint | PortionedCheckpoint | None = None
     network_steps: int | None = None
     result: Result | None = None
 
@@ -178,14 +187,16 @@ class Worker:
     name: str
     first_seen: float
     last_seen: float
+    age: float  # seconds since then, by the database's clock
     claims: int
     slots: int | None = None  # runs that it can compute at once
     held: int | None = None  # runs that it computes now
     machines: tuple[Machine, ...] = ()
 
-    def is_alive(self, now: float) -> bool:
-        """Whether it has sent a heartbeat lately; `now` in UTC epoch seconds."""
-        return now - self.last_seen < HEARTBEAT_TIMEOUT
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has sent a heartbeat lately."""
+        return self.age < HEARTBEAT_TIMEOUT
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from evornn.store.codec import AnyText, Json
 
-HEAD = "0008"  # the newest migration
+HEAD = "0009"  # the newest migration
 VERSION_TABLE = "evornn_schema"
 VIEWS = ("results", "leaderboard", "comparisons", "learning_curves")  # public, as are the next
 TABLES = ("experiments", "specs", "jobs", "runs", "progress", "metric_keys", "metrics", "events", "logs", "workers")
@@ -195,9 +195,19 @@ checkpoints = Table(  # the latest of an unfinished run
     metadata,
     _belongs("runs", key=True),
     Column("mark", Integer, nullable=False),
-    Column("arrays", LargeBinary, nullable=False),  # safetensors
+    Column("arrays", LargeBinary, nullable=False),  # safetensors; empty: they are in portions
+    Column("edition", Integer),  # of the portions
     Column("plain", Json, nullable=False),
     _time(),
+)
+
+checkpoint_portions = Table(  # of the arrays of large checkpoints: large_checkpoints.py
+    "checkpoint_portions",
+    metadata,
+    _belongs("runs", key=True),
+    Column("edition", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
 )
 
 champions = Table(  # one row per finished run

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evornn.errors import EvornnError
 
-MAX_CHECKPOINT = 2**28  # bytes of its arrays: PostgreSQL may take 20 s to write so many, and a lease lasts 30 s
+MAX_CHECKPOINT = 2**31  # bytes of its arrays: a dispatcher holds them twice while it stores them
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,14 @@ class Checkpoint:
     arrays: dict[str, NDArray[Any]]
     plain: dict[str, Any]
 
+    @property
+    def size(self) -> int:
+        """Bytes of its arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
     def check(self) -> None:
         """Raises EvornnError if it is larger than a store takes."""
-        check_size(sum(array.nbytes for array in self.arrays.values()))
+        check_size(self.size)
 
 
 @dataclass(frozen=True)

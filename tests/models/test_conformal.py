@@ -95,6 +95,21 @@ def test_an_answer_that_is_no_number_is_an_infinite_error() -> None:
     assert calibration is not None and np.isinf(calibration).all()
 
 
+def test_padding_is_not_read_by_a_network_that_reads_the_future() -> None:
+    """Its answer on a short sequence among longer ones is that on the sequence alone."""
+    model = small_model("regress", "bidirectional")
+    longer, mask = exchangeable(model, 40, 0), np.zeros((40, 6), bool)
+    mask[np.arange(40), np.arange(40) % 4 + 2] = True
+    alone = [
+        model.network.predict(model.genome[None], one[None, : k % 4 + 3])[0, 0, -1]
+        for k, one in enumerate(longer.inputs)
+    ]
+    targets = np.zeros_like(longer.targets)
+    targets[mask] = alone
+    calibration = calibrate(model, Sequences(longer.inputs, targets, mask))
+    assert calibration is not None and np.nanmax(calibration) < 1e-4
+
+
 def test_at_most_so_many_errors_are_kept() -> None:
     assert len(space_evenly(10 * MOST)) == MOST and space_evenly(3).tolist() == [0, 1, 2]
     assert space_evenly(10 * MOST)[[0, -1]].tolist() == [0, 10 * MOST - 1]

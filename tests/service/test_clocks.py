@@ -124,4 +124,4 @@ def test_one_that_is_new_is_observed_first() -> None:
 
 
 def worker(name: str, last_seen: float) -> Worker:
-    return Worker(name, 0.0, last_seen, 1)
+    return Worker(name, 0.0, last_seen, 0.0, 1)

@@ -9,7 +9,7 @@ from evornn.store.store import open_store
 
 
 def worker(name: str, last_seen: float, *machines: Machine) -> Worker:
-    return Worker(name, 0.0, last_seen, 0, 1, 0, machines)
+    return Worker(name, 0.0, last_seen, 100.0 - last_seen, 0, 1, 0, machines)
 
 
 def node(number: int, used: float = 0.0) -> Machine:
@@ -20,13 +20,13 @@ def test_a_machine_that_several_dispatchers_see_is_counted_once_as_it_was_seen_l
     first, second = worker("first", 98.0, node(2), node(1, 3)), worker("second", 99.0, node(1, 2))
     silent = worker("silent", 10.0, node(3))
     for order in ([first, second, silent], [silent, second, first]):
-        assert machines_of(order, now=100.0) == [node(1, 2), node(2)]
-    assert machines_of([first, second, silent], now=1000.0) == []
+        assert machines_of(order) == [node(1, 2), node(2)]
+    assert machines_of([silent]) == []
 
 
 def test_machines_with_one_name_are_two() -> None:
     twins = Machine("b", "same", 1, 0), Machine("a", "same", 1, 1)
-    assert machines_of([worker("me", 0.0, *twins)], now=1.0) == [twins[1], twins[0]]
+    assert machines_of([worker("me", 99.0, *twins)]) == [twins[1], twins[0]]
 
 
 def test_this_machine_has_what_it_uses() -> None:

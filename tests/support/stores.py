@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from evornn.store.large_checkpoints import PortionWriter
 from evornn.store.records import LogLine, NewRun
 from evornn.store.store import Store, open_store
 from evornn.tasks import TASKS
@@ -55,7 +56,9 @@ def filled(url: str) -> Store:
     store.finish(claim.run.id, claim.lease, result())
     other = store.claim("me")
     assert other is not None
-    store.record(other.run.id, other.lease, [row(1)], checkpoint(1))
+    writer = PortionWriter(checkpoint(1))
+    store.write_portion(other.run.id, other.lease, writer)
+    store.record(other.run.id, other.lease, [row(1)], writer.checkpoint)
     store.release(other.run.id, other.lease)
     return store
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import lru_cache
 from json import loads
 from typing import Annotated, Any
@@ -97,7 +96,7 @@ def workers(request: Request, caller: Reader) -> Response:
 @router.get("/cluster", response_model=ClusterStatus, responses=errors(401, 403), summary="What computes")
 def cluster(request: Request, caller: Reader) -> Response:
     """Say whether a dispatcher can compute; if not, `problem` says why. List the machines of all live dispatchers."""
-    return json(ClusterStatus, cluster_status(service(request, caller).store.workers(), time.time()))
+    return json(ClusterStatus, cluster_status(service(request, caller).store.workers()))
 
 
 @router.get("/tokens", response_model=list[Token], responses=errors(401, 403), summary="List tokens")

@@ -88,7 +88,7 @@ class StoreCollector(Collector):
 
     def _workers(self) -> Iterator[Metric]:
         workers = self.store.workers()
-        status = cluster_status(workers, time.time())
+        status = cluster_status(workers)
         yield GaugeMetricFamily("evornn_dispatchers", "Live dispatchers.", value=status.dispatchers)
         yield GaugeMetricFamily(
             "evornn_dispatchers_able", "Live dispatchers with a machine that computes.", value=status.able

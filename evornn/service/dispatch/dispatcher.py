@@ -26,6 +26,7 @@ REPORT = 0.5  # seconds between two reports about all runs, in one transaction, 
 CLAIM_BACKOFF = (0.2, 1.0)  # seconds between two claims on an empty queue: first, and at most
 HEARTBEAT_INTERVAL = 2.0  # seconds between two heartbeats, each with a look at the other dispatchers
 STOP_TIMEOUT = 4.0  # seconds until a run that was asked to stop is stopped by force
+RELEASE_TIME = 10.0  # seconds at the end for checkpoints that are being written: a container has 20
 COOLDOWN = 3.0  # seconds after an outage without claims: other dispatchers must renew their leases first
 CLAIMS = 64  # in a row, before events are handled again
 MAX_ROWS = 5_000  # rows of a run that are kept while the database can't be reached
@@ -198,17 +199,28 @@ class Dispatcher:
             self._report_at = self._clock() + REPORT
         for active in due:
             self._apply_answer(active, answers[active.claim.run.id])
+        for active in list(self.active_runs.values()):
+            self._write_portion(active)
         # Runs that ended without a result, unless the answer has removed them already.
         for active in due:
-            if active.end is not None and active.claim.run.id in self.active_runs:
+            if active.end is not None and active.claim.run.id in self.active_runs and not active.is_writing:
                 self._end(active, active.end)
+
+    def _write_portion(self, active: ActiveRun) -> None:
+        """Write a portion of a large checkpoint: one per round, since all other runs have to be reported meanwhile."""
+        try:
+            active.write_portion(self.store)
+        except (Unreachable, SerializationFailure):
+            raise
+        except StoreError as error:
+            self._apply_answer(active, error)
 
     def _apply_answer(self, active: ActiveRun, answer: bool | StoreError) -> None:
         """Act on the store's answer to a report: whether the run is to be cancelled, or what was wrong with it."""
         if isinstance(answer, Fenced):
             self._abandon(active, str(answer))
         elif isinstance(answer, StoreError):  # of this report alone: the run has failed
-            active.clear()
+            active.discard()
             retry = not isinstance(answer, (Diverged, Unstorable))  # which another try would meet again
             self._force_stop(active, EndEvent(active.attempt, "error", str(answer), retry))
         elif active.result is not None:
@@ -277,8 +289,12 @@ class Dispatcher:
     def _release_all(self) -> None:
         """Stop and release all runs, with their progress so far, so that no one recomputes it."""
         with suppress(StoreError):  # the store is gone: the leases will expire
-            self._report_at = 0.0
-            self._report()
+            until = self._clock() + RELEASE_TIME
+            while True:
+                self._report_at = 0.0
+                self._report()
+                if not any(active.is_writing for active in self.active_runs.values()) or self._clock() >= until:
+                    break
         for active in list(self.active_runs.values()):
             self.executor.stop(active.attempt)
             with suppress(StoreError):

@@ -19,8 +19,8 @@ def this_machine(cpus_used: float = 0.0) -> Machine:
     )
 
 
-def machines_of(workers: Iterable[Worker], now: float) -> list[Machine]:
+def machines_of(workers: Iterable[Worker]) -> list[Machine]:
     """The machines of all live dispatchers. A machine that several dispatchers use is listed once, as last reported."""
-    alive = sorted((worker for worker in workers if worker.is_alive(now)), key=lambda worker: worker.last_seen)
+    alive = sorted((worker for worker in workers if worker.is_alive), key=lambda worker: worker.last_seen)
     machines = {machine.id: machine for worker in alive for machine in worker.machines}
     return sorted(machines.values(), key=lambda machine: (machine.name, machine.id))

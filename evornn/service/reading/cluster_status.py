@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -26,19 +25,15 @@ class ClusterStatus:
     machines: Sequence[Machine]
 
 
-def cluster_status(workers: Iterable[Worker], now: float) -> ClusterStatus:
+def cluster_status(workers: Iterable[Worker]) -> ClusterStatus:
     """The state of all dispatchers.
 
-    >>> cluster_status([], now=0.0).problem
+    >>> cluster_status([]).problem
     'no dispatcher is running: `evornn dispatch` on a machine of the cluster starts one'
-
-    Args:
-        workers: All dispatchers so far.
-        now: UTC epoch seconds.
     """
-    alive = [worker for worker in workers if worker.is_alive(now)]
+    alive = [worker for worker in workers if worker.is_alive]
     able = sum(any(computes(machine) for machine in worker.machines) for worker in alive)
-    return ClusterStatus(None if able else _problem(alive), len(alive), able, machines_of(alive, now))
+    return ClusterStatus(None if able else _problem(alive), len(alive), able, machines_of(alive))
 
 
 def computes(machine: Machine) -> bool:
@@ -46,14 +41,9 @@ def computes(machine: Machine) -> bool:
     return machine.cpus + machine.gpus > 0 and not machine.draining
 
 
-def problem_here(workers: Iterable[Worker], now: float) -> str | None:
-    """What is wrong with the dispatchers of this machine or container; None if one is alive and has a cluster.
-
-    Args:
-        workers: All dispatchers so far.
-        now: UTC epoch seconds.
-    """
-    alive = [worker for worker in workers if worker.is_alive(now) and is_running_here(worker.name)]
+def problem_here(workers: Iterable[Worker]) -> str | None:
+    """What is wrong with the dispatchers of this machine or container; None if one is alive and has a cluster."""
+    alive = [worker for worker in workers if worker.is_alive and is_running_here(worker.name)]
     if not alive:
         return "no dispatcher runs here, or it has not been heard of for half a minute"
     return None if any(worker.machines for worker in alive) else NO_CLUSTER
@@ -61,7 +51,7 @@ def problem_here(workers: Iterable[Worker], now: float) -> str | None:
 
 def problem_of(store: StoreInterface) -> str | None:
     """Why no run of a store can be computed now; None if a dispatcher can."""
-    return cluster_status(store.workers(), time.time()).problem
+    return cluster_status(store.workers()).problem
 
 
 def _problem(alive: Sequence[Worker]) -> str:
