@@ -22,6 +22,8 @@ class Budget:
         seconds: Computing time after which a run stops; None: no limit.
         target: Loss on the whole training data at which a run stops; None: none.
         solved: Whether to stop at the first mark at which the answer solves the task on training and validation data.
+        patience: Marks without a lower validation loss after which a run stops; None: none. The budget is then what a
+            run may spend, and no longer what all runs have spent.
         targets: Further losses, of which only the cost of reaching them is recorded.
     """
 
@@ -30,6 +32,7 @@ class Budget:
     seconds: Annotated[float, Gt(0)] | None = None
     target: float | None = None
     solved: bool = False
+    patience: Annotated[int, Ge(1)] | None = None
     targets: tuple[float, ...] = ()
 
     def mark(self, network_steps: int) -> int:

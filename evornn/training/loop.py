@@ -94,6 +94,7 @@ class Progress:
     updates: int = 0  # trainer steps
     mark: int = 0  # the last one that has a row
     champion_valid: float = np.inf  # lowest validation loss so far
+    champion_mark: int = 0  # at which it was found
     seconds: float = 0.0  # computing time, over all attempts
     stopped_by: str = ""  # empty until the run has ended
     losses: tuple[float, ...] = (np.nan,) * 5  # best, lower quartile, median, upper quartile, mean of the last step
@@ -208,6 +209,9 @@ class Run:
         valid = self._loss(genome, self.valid)
         if valid < self.progress.champion_valid or self.progress.stopped_by == "solved":
             self.progress.champion_valid, self.champion = valid, genome.copy()
+            self.progress.champion_mark = mark
+        elif self._has_lost_patience(mark):
+            self.progress.stopped_by, mark = "patience", self.budget.marks
         self.progress.mark = mark
         self._summarise()
         best, q25, median, q75, mean = self.progress.losses
@@ -227,6 +231,10 @@ class Run:
             seconds=self.progress.seconds,
             extra={name: float(value) for name, value in self.trainer.statistics(self.state).items()},
         )
+
+    def _has_lost_patience(self, mark: int) -> bool:
+        patience, progress = self.budget.patience, self.progress
+        return patience is not None and mark - progress.champion_mark >= patience and not progress.stopped_by
 
     def _mark(self) -> int:
         """The number of marks that the run has passed: all of them once it has ended."""

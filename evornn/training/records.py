@@ -62,7 +62,7 @@ class Result:
     evaluations: int
     updates: int
     seconds: float
-    stopped_by: str  # budget, target, solved, seconds
+    stopped_by: str  # budget, target, solved, seconds, patience
     hits: dict[str, int]  # target loss (as text) → network steps at which a training loss first reached it
     score: str | None = None  # name of the task's own measure (`tasks.core.task.Score`); None: it has none
     test_score: float | None = None

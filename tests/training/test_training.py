@@ -320,6 +320,26 @@ def test_a_run_stops_at_its_target(name: str, network: Network, data: Data) -> N
     assert result.network_steps < whole.network_steps and rows[-1].mark == 100
 
 
+@pytest.mark.parametrize("patience", [1, 3])
+def test_a_run_stops_after_so_many_marks_without_a_better_validation_loss(
+    patience: int, network: Network, data: Data
+) -> None:
+    trainer, budget = TRAINERS.build({"kind": "snes", "population": 4, "sigma": 2.0}), Budget(steps=40_000, marks=40)
+    whole, _ = finished(network, data, trainer, 0, budget)
+    lowest = [row.champion_valid for row in whole]
+    worse = [k for k in range(patience, 40) if lowest[k] == lowest[k - patience]]
+    assert worse, "or nothing is tested"
+    patient = replace(budget, patience=patience)
+    rows, result = finished(network, data, trainer, 0, patient)
+    assert result.stopped_by == "patience" and result.valid_loss == lowest[worse[0]] and rows[-1].mark == 40
+    assert len(rows) == worse[0] + 1
+    assert result.network_steps == whole[worse[0]].network_steps
+    for update in list(train_loop(network, data, trainer, 0, patient)):  # resumed at any mark, it has as much patience
+        if update.checkpoint is not None and update.result is None:
+            _, again = finished(network, data, trainer, 0, patient, checkpoint=update.checkpoint)
+            assert again.network_steps == result.network_steps and again.stopped_by == "patience"
+
+
 @pytest.mark.slow
 def test_a_run_stops_at_the_mark_at_which_its_task_is_solved() -> None:
     network, budget = Network("elman", inputs=3, units=3, outputs=1), Budget(steps=20_000_000, solved=True)

@@ -36,7 +36,9 @@ def distinct_labels(runs: Sequence[StoredRun]) -> dict[RunId, Labels]:
 
 def _training(run: StoredRun) -> tuple[Hashable, ...]:
     """What a trainer is given, besides itself: its budget, and where it starts."""
-    return *_parts(run, "trainer", "start_from"), _text(run.budget)
+    return *_parts(run, "trainer", "start_from"), _text(
+        {name: value for name, value in run.budget.items() if value is not None}
+    )
 
 
 def _parts(run: StoredRun, *names: str) -> tuple[Hashable, ...]:
