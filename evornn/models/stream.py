@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from evornn.data.preparation import Preparation
 from evornn.data.scaling import Doubles
 from evornn.errors import EvornnError
 from evornn.models.numpy_step import NumpyStep
@@ -33,10 +34,12 @@ class Stream:
     def __init__(self, model: SavedModel) -> None:
         self.model, self.columns = model, columns(model.own_preparation)
         self._program = NumpyStep(check_exportable(model.network.layout), model.genome, model.preparation)
+        self._last_known = LastKnown(model.own_preparation)
 
     def reset(self) -> None:
         """Begin a new sequence."""
         self._program.reset()
+        self._last_known.reset()
 
     def step(self, values: Sequence[float] | NDArray[np.float64]) -> Doubles:
         """The next row.
@@ -47,7 +50,7 @@ class Stream:
         Returns:
             [O] answers in their own units, all steps ahead of the first answer first; probabilities of classes.
         """
-        return self._program.step(values)
+        return self._program.step(self._last_known.fill(values))
 
 
 class WindowStream:
@@ -57,17 +60,49 @@ class WindowStream:
         self.model, self.columns = model, columns(model.own_preparation)
         if model.own_preparation.question != "forecast":
             raise EvornnError("only a forecast reads windows: use `stream`")
+        self._last_known = LastKnown(model.own_preparation)
         self.reset()
 
     def reset(self) -> None:
         """Begin a new sequence."""
         self._rows = np.zeros((0, len(self.columns)))
+        self._last_known.reset()
 
     def step(self, values: Sequence[float] | NDArray[np.float64]) -> Doubles:
         """The next row [C] → the forecast [O]."""
         window = self.model.own_preparation.window or 1
-        self._rows = np.concatenate([self._rows, np.asarray(values, np.float64)[None]])[-window:]
+        self._rows = np.concatenate([self._rows, self._last_known.fill(values)[None]])[-window:]
         if len(self._rows) < window:
             return np.full(self.model.outputs, np.nan)
         forecast: Doubles = forecast_windows(self.model, self._rows)[0]
         return forecast
+
+
+class LastKnown:
+    """Missing values of a stream, filled in as in training from the rows before.
+
+    Raises EvornnError where a row alone doesn't say how it is to be read.
+    """
+
+    def __init__(self, preparation: Preparation) -> None:
+        if preparation.missing == "interpolate":
+            raise EvornnError("missing values between two others are known only later: give a file instead of a stream")
+        if any(part.scales for part in (*preparation.features, *preparation.answers)):
+            raise EvornnError(
+                "each group has a scale of its own, and a stream doesn't say whose rows it has: give a file, or take "
+                "`model.for_group(name)` in Python"
+            )
+        self._carries = preparation.missing == "forward_fill"
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new sequence."""
+        self._last: Doubles | None = None
+
+    def fill(self, values: Sequence[float] | NDArray[np.float64]) -> Doubles:
+        """The row [C], without gaps if there are values before them."""
+        row = np.asarray(values, np.float64)
+        if self._carries:
+            row = row if self._last is None else np.where(np.isnan(row), self._last, row)
+            self._last = row
+        return row

@@ -63,7 +63,7 @@ def rows_of(model: StandaloneModel, table: Table) -> np.ndarray:
 
 @pytest.mark.parametrize("question", PREPARATIONS)
 def test_a_stream_is_the_whole_sequence_in_original_units(question: str) -> None:
-    model = small_model(question)
+    model = small_model(question).for_group("g0")
     rows = rows_of(model, small_table())
     outputs = model.network.predict(model.genome[None], to_inputs(model.own_preparation, rows)[None])[0, 0]
     stream = model.stream()
@@ -96,3 +96,23 @@ def test_what_cannot_be_streamed_is_said_in_a_line() -> None:
         model.stream()
     with pytest.raises(EvornnError, match="only a forecast reads windows"):
         WindowStream(small_model("label"))
+
+
+def test_gaps_of_a_stream_are_filled_as_in_training() -> None:
+    model = small_model("recursive", missing="forward_fill")
+    rows = np.array([30.0, np.nan, np.nan, 60.0, np.nan, 45.0, 40.0])
+    filled = np.array([30.0, 30.0, 30.0, 60.0, 60.0, 45.0, 40.0])
+    for gaps, whole in ((model.stream(), model.stream()), (WindowStream(model), WindowStream(model))):
+        answers, expected = ([one.step([value]) for value in values] for one, values in ((gaps, rows), (whole, filled)))
+        assert np.array_equal(answers, expected, equal_nan=True) and np.isfinite(answers[-1]).all()
+        gaps.reset()
+        assert not np.isfinite(gaps.step([np.nan])).any()
+
+
+def test_what_a_row_alone_does_not_tell_is_refused() -> None:
+    with pytest.raises(EvornnError, match="known only later: give a file"):
+        WindowStream(small_model("recursive", missing="interpolate"))
+    grouped = small_model("ahead")
+    with pytest.raises(EvornnError, match="each group has a scale of its own"):
+        WindowStream(grouped)
+    assert WindowStream(grouped.for_group("g0")).columns == grouped.for_group("g0").stream().columns
