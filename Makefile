@@ -15,7 +15,7 @@ WITHOUT_ENSUREPIP := $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON
 
 BENCHMARKS := $(basename $(notdir $(shell grep -l __main__ benchmarks/*.py 2>/dev/null))) papers
 
-.PHONY: setup demo test coverage lint docs reference bench clean
+.PHONY: setup demo test compiled coverage lint docs reference bench clean
 
 setup: $(VENV)/.test
 
@@ -25,10 +25,14 @@ demo: $(VENV)/.evornn
 # Long files begin first (tests/conftest.py), so that no worker is left with one at the end.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test: lint
+test: lint compiled
 	$(PYTEST) $(if $(CI),,-m "not slow")
 
-coverage: $(VENV)/.test
+# Tests start hundreds of processes, and each would compile all modules again where Python is told not to keep them.
+compiled: $(VENV)/.test
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q evornn workers dashboards benchmarks tests
+
+coverage: $(VENV)/.test compiled
 	$(PYTEST) --cov --cov-report=
 	@$(BIN)/coverage report | awk 'NR <= 32 || /^TOTAL/'
 

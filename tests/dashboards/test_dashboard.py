@@ -46,7 +46,11 @@ def opened() -> Iterator[Browser]:
         yield chromium
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+ON_A_DESK = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+ON_A_PHONE = pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+
+
+@pytest.fixture(scope="module")
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """On each kind of database, with a job that has ended or soon will, and somebody who computes what is submitted."""
     folder = tmp_path_factory.mktemp("served")
@@ -96,6 +100,7 @@ def grows(page: Page, beyond: int) -> int:
     return points(page)
 
 
+@ON_A_DESK
 def test_a_run_from_its_spec_to_its_comparison(page: Page, server: Server, tmp_path: Path) -> None:
     tools.log_in(page, server, "submit")
     expect(page.locator("#submit-cost")).to_contain_text("10 M")  # of what the form begins with
@@ -176,6 +181,7 @@ def the_searcher_grows(page: Page) -> None:
     assert tools.faults(page) == []
 
 
+@ON_A_PHONE
 def test_a_finished_run_shows_its_network_and_gives_its_model(page: Page, server: Server, tmp_path: Path) -> None:
     tools.log_in(page, server, "run/1")
     expect(page.locator("#run-top .state-succeeded")).to_be_visible()
@@ -202,6 +208,7 @@ def wait_for_ink(page: Page, colour: str) -> None:
     page.wait_for_function(code, arg=colour)
 
 
+@ON_A_PHONE
 def test_script_in_names_is_text(page: Page, server: Server) -> None:
     """The fixture fails the test when anything of it runs."""
     tools.log_in(page, server, "run/1")
@@ -218,6 +225,7 @@ def test_script_in_names_is_text(page: Page, server: Server) -> None:
     expect(page.locator("#compare-found h2").first).to_contain_text("<img src=x")
 
 
+@ON_A_PHONE
 def test_a_tuned_job_says_what_tuning_found_and_cost(page: Page, server: Server) -> None:
     """Tuned and untuned stand apart; a job without tuning has no word of it."""
     with library.connect(server.url, server.token) as results:
@@ -238,6 +246,7 @@ def test_a_tuned_job_says_what_tuning_found_and_cost(page: Page, server: Server)
     expect(section).to_have_count(0)
 
 
+@ON_A_PHONE
 def test_the_form_says_what_is_wrong_and_where(page: Page, server: Server) -> None:
     tools.log_in(page, server, "submit")
     expect(page.locator("#submit-cost")).to_contain_text("runs")
@@ -252,6 +261,7 @@ def test_the_form_says_what_is_wrong_and_where(page: Page, server: Server) -> No
     assert tools.faults(page) == []
 
 
+@ON_A_DESK
 def test_a_server_that_does_not_answer_is_told_of(opened: Browser, server: Server) -> None:
     context = opened.new_context(viewport=tools.DESKTOP)  # type: ignore[arg-type]
     page = context.new_page()
@@ -268,6 +278,7 @@ def test_a_server_that_does_not_answer_is_told_of(opened: Browser, server: Serve
     context.close()
 
 
+@ON_A_DESK
 def test_theme_cluster_and_the_end_of_a_session(page: Page, server: Server) -> None:
     page.goto(tools.address(server, "cluster"))
     assert tools.faults(page) == []

@@ -14,7 +14,10 @@ from benchmarks.disturbances import DISTURBANCES
 from benchmarks.proxy import Proxy
 from benchmarks.sites import SITES
 
-FEW = {"worker": 1, "dispatcher": 1, "cancel": 2, "disk": 1, "network": 1}  # test_crash.py kills the rest
+FEW = {  # test_crash.py kills the rest
+    "sqlite": {"worker": 1, "cancel": 1, "disk": 1},
+    "postgresql": {"dispatcher": 1, "cancel": 1, "network": 1},
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +28,10 @@ def expected() -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SITES)
 def test_whatever_happens_everything_ends_well(name: str, expected: dict[str, Any]) -> None:
-    result = disturb(name, expected, FEW, seed=1)
+    result = disturb(name, expected, FEW[name], seed=1)
     assert result["wrong"] == [] and result["runs"] >= len(expected)
-    assert {"worker", "dispatcher", "cancel"} <= set(result["happened"]) <= set(FEW)
+    happened, planned = set(result["happened"]), set(FEW[name])
+    assert planned - {"disk", "network"} <= happened <= planned, "not every machine has small disks and networks"
 
 
 def test_everything_that_can_happen_is_planned() -> None:

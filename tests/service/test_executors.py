@@ -81,7 +81,6 @@ def on_ray() -> Iterator[Executor]:
 KINDS = {
     "local": in_this_process,
     "ray": on_ray,
-    "detached": partial(in_subprocess, in_this_process),
     "detached ray": partial(in_subprocess, on_ray),
 }
 
@@ -133,7 +132,7 @@ def heard(executor: Executor, run: int, until: Callable[[ExecutorEvent], bool]) 
                     return events
 
 
-@on(*KINDS)
+@on("local", "ray", "detached ray")
 def test_a_run_is_computed_to_its_end(executor: Executor) -> None:
     asked = assignment(1)
     executor.start(asked)

@@ -106,17 +106,16 @@ def test_an_interrupt_leaves_the_trials_to_the_server(
         assert f"`evornn tune spec.yaml --server {server.url}` picks up where it left off; running trials" in answer.err
         assert "no dispatcher is running" in answer.err
         assert "a server has its own" in evornn.refuses("tune", "spec.yaml", "--server", server.url, "--workers", "1")
+        with library.connect(server.url, server.token) as there:
+            what_is_wrong_is_said(there)
 
 
-@pytest.mark.slow
-def test_what_is_wrong_is_said_by_a_server_too(tmp_path: Path) -> None:
-    wrong = changed(trainers=[{"kind": "adam", "learning_rate": {"from": -1, "to": 1}}])
-    with serving(f"sqlite:///{tmp_path}/evornn.db") as server, library.connect(server.url, server.token) as there:
-        with pytest.raises(BadSetting, match="can't have -1 in its range"):
-            there.tune(wrong)
-        code = {"kind": "gymnasium", "environment": {"choose": ["CartPole-v1", "nowhere.module:Thing"]}}
-        with pytest.raises(BadSetting, match=r"nowhere.module:Thing' is code of your own"):
-            there.tune(changed(tasks=[{**code, "environment": {**code["environment"], "default": "CartPole-v1"}}]))
+def what_is_wrong_is_said(there: Results) -> None:
+    with pytest.raises(BadSetting, match="can't have -1 in its range"):
+        there.tune(changed(trainers=[{"kind": "adam", "learning_rate": {"from": -1, "to": 1}}]))
+    code = {"kind": "gymnasium", "environment": {"choose": ["CartPole-v1", "nowhere.module:Thing"]}}
+    with pytest.raises(BadSetting, match=r"nowhere.module:Thing' is code of your own"):
+        there.tune(changed(tasks=[{**code, "environment": {**code["environment"], "default": "CartPole-v1"}}]))
 
 
 def test_a_tuning_that_was_forgotten_goes_on(store: Store, here: Results, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,8 +195,9 @@ class Fresh:
     server: Server | None
 
 
-@pytest.fixture(params=HOW)
+@pytest.fixture(scope="module", params=HOW)
 def fresh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
+    """Empty when the first test begins: a server takes its time to start."""
     url = f"sqlite:///{tmp_path_factory.mktemp('fresh')}/evornn.db"
     if request.param == "local":
         with library.open(url, create=True) as results:
@@ -246,7 +247,7 @@ def test_models_travel(fresh: Fresh, tmp_path: Path) -> None:
     job = results.submit(SMALL_SPEC)
     with open_store(url) as store:
         work(store, job, 0, None, SilentListener())
-    run = results.run(1)
+    run = results.run(results.store.runs(job=job)[0].id)
     run.model.write(file := tmp_path / "model.safetensors")
     model = StandaloneModel.load(file)
     assert (
@@ -364,21 +365,24 @@ def test_run_there_and_follow(
         return
     monkeypatch.setenv("EVORNN_TOKEN", fresh.server.token)
 
+    before = {job.id for job in results.store.jobs()}
+
     def compute() -> None:
         with open_store(url) as store:
-            while not store.jobs():
+            while not (new := {job.id for job in store.jobs()} - before):
                 time.sleep(0.05)
-            work(store, 1, 0, None, SilentListener())
+            work(store, *new, 0, None, SilentListener())
 
     thread = threading.Thread(target=compute)
     thread.start()
     answer = evornn("run", write_spec(tmp_path), "--server", results.store.display_url, "--report", "r.html")
     thread.join()
     assert answer.status == 0, answer.err
-    assert answer.out.startswith("job 1: 4 runs\n") and "4/4 runs" in answer.out and "server    http" in answer.out
+    job = results.store.jobs()[0].id
+    assert answer.out.startswith(f"job {job}: 4 runs\n") and "4/4 runs" in answer.out and "server    http" in answer.out
     assert "<html" in (tmp_path / "r.html").read_text()[:200]
-    again = evornn("resume", "1", "--server", results.store.display_url, "--json")
-    assert again.status == 0 and again.data["job"] == 1
+    again = evornn("resume", str(job), "--server", results.store.display_url, "--json")
+    assert again.status == 0 and again.data["job"] == job
 
 
 def test_an_interrupt_detaches(

@@ -86,8 +86,8 @@ def test_it_has_no_gradient(kind: str) -> None:
 @every_control
 def test_evolution_has_a_budget_to_improve_in(kind: str) -> None:
     data = data_of(kind)
-    budget = Budget(steps=100_000, marks=5)
+    budget = Budget(steps=20_000 if kind == "gymnasium" else 100_000, marks=5)  # an environment in Python is slow
     once, again = (evornn.train(network_for(data), data, "cma_es", seed=3, budget=budget) for _ in range(2))
-    assert once.result.network_steps <= 100_000
+    assert once.result.network_steps <= budget.steps
     assert once.result.train_loss < once.rows[0].mean
     assert_array_equal(once.genome, again.genome)
