@@ -15,18 +15,19 @@ WITHOUT_ENSUREPIP := $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON
 
 BENCHMARKS := $(basename $(notdir $(shell grep -l __main__ benchmarks/*.py 2>/dev/null))) papers
 
-.PHONY: setup demo test compiled coverage lint docs reference bench clean
+.PHONY: setup demo test compiled coverage lint style docs reference bench clean
 
 setup: $(VENV)/.test
 
 demo: $(VENV)/.evornn
 	$(BIN)/evornn run examples/sunspots.yaml --report sunspots.html
 
-# Long files begin first (tests/conftest.py), so that no worker is left with one at the end.
+# Long files begin first (tests/conftest.py), so that no worker is left with one at the end. On a new machine mypy takes a
+# minute or two: where CI is set, beside the tests, which often wait.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test: lint compiled
-	$(PYTEST) $(if $(CI),,-m "not slow")
+test: $(if $(CI),style,lint) compiled
+	$(if $(CI),$(BIN)/mypy & types=$$!; $(PYTEST) || exit; wait $$types,$(PYTEST) -m "not slow")
 
 # Tests start hundreds of processes, and each would compile all modules again where Python is told not to keep them.
 compiled: $(VENV)/.test
@@ -36,10 +37,12 @@ coverage: $(VENV)/.test compiled
 	$(PYTEST) --cov --cov-report=
 	@$(BIN)/coverage report | awk 'NR <= 32 || /^TOTAL/'
 
-lint: $(VENV)/.test
+lint: style
+	$(BIN)/mypy
+
+style: $(VENV)/.test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.docs

@@ -37,7 +37,7 @@ def run(
 def test_the_queue_loses_and_doubles_nothing(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    small = queue.Size(jobs=60, processes=3, zombie_writes=8, writers=3, records=5)
+    small = queue.Size(jobs=30, processes=3, zombie_writes=8, writers=3, records=5)
     results = run(queue, small, databases, monkeypatch, tmp_path / "queue.json")
     for database in ("sqlite", "postgresql"):
         counts = results[database]
