@@ -37,11 +37,11 @@ def read_parts(path: Path, preparation: Preparation, with_answers: bool = False)
 
 def select_columns(table: Table, preparation: Preparation, with_answers: bool = False) -> Table:
     """The columns that a model reads, in its order. Raises EvornnError if one is missing."""
-    names = columns_read(preparation, table.names, with_answers)
+    names = needed_columns(preparation, table.names, with_answers)
     return Table(tuple(table.column(name) for name in names), table.source, table.lines)
 
 
-def columns_read(preparation: Preparation, known: Collection[str], with_answers: bool = False) -> list[str]:
+def needed_columns(preparation: Preparation, known: Collection[str], with_answers: bool = False) -> list[str]:
     """The names of the columns that a model reads; that of times only if it is known or needed."""
     needed = {source.column: None for source in sources(preparation)}
     if with_answers:

@@ -152,11 +152,11 @@ def _read_columns(rows: Any, preparation: Preparation) -> Table:
     from evornn.data.doubts import refuse_doubts
     from evornn.data.frames import read_frame
     from evornn.data.options import ReadOptions
-    from evornn.models.table_file import columns_read, select_columns
+    from evornn.models.table_file import needed_columns, select_columns
 
     columns = _columns(rows)
     known = dict.fromkeys(columns) if isinstance(columns, Mapping) else {n: None for row in columns for n in row}
-    names = columns_read(preparation, known)
+    names = needed_columns(preparation, known)
     if (missing := next((name for name in names if name not in known), None)) is not None:
         raise EvornnError(f"{BODY}: no column {missing!r}{suggestion(missing, list(known))}")
     by_name = columns if isinstance(columns, Mapping) else {n: [row.get(n) for row in columns] for n in names}
