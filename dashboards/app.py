@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import dash
 from flask import Flask
 
-from evornn.dashboards import callback_checks, cluster, compare, files, page_frame, query, run, runs, submit
+from evornn.dashboards import callback_checks, cluster, compare, files, models, page_frame, query, run, runs, submit
 from evornn.dashboards.login import Sessions, protect
 from evornn.dashboards.page_context import PageContext
 from evornn.errors import EvornnError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from evornn.service.sandboxed_service import SandboxedService
 
 PREFIX = "/ui/"
-PAGES = (runs.PAGE, run.PAGE, compare.PAGE, submit.PAGE, query.PAGE, cluster.PAGE)
+PAGES = (runs.PAGE, run.PAGE, compare.PAGE, models.PAGE, submit.PAGE, query.PAGE, cluster.PAGE)
 BUG = "a bug in evornn; details are in the server's log: please report it"
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Downloads: the model of a run, the report of a job."""
+"""Downloads: the model of a run, a registered model, the report of a job."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from evornn.dashboards.page_context import PageContext
 from evornn.errors import EvornnError
 from evornn.service.api.problems import error_response
+from evornn.service.wire import SAFETENSORS
 
 
 def install(server: Flask, context: PageContext) -> None:
@@ -20,7 +21,16 @@ def install(server: Flask, context: PageContext) -> None:
             content = context.caller_service.model(run).to_bytes()
         except EvornnError as error:
             return _error_response(error)
-        return _file(content, f"run-{run}.safetensors", "application/vnd.safetensors")
+        return _file(content, f"run-{run}.safetensors", SAFETENSORS)
+
+    @server.get("/model-file/<reference>")
+    def model_file(reference: str) -> ResponseReturnValue:
+        try:
+            version = context.store.model(reference)
+            content = context.store.model_file(version.reference)
+        except EvornnError as error:
+            return _error_response(error)
+        return _file(content, f"{version.name}-{version.version}.safetensors", SAFETENSORS)
 
     @server.get("/report/<int:job>")
     def report(job: int) -> ResponseReturnValue:

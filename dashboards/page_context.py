@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from flask import g, request
 
-from evornn.service.api.auth import Caller, check_owner
+from evornn.service.api.auth import Caller, check_model_owner, check_owner
 from evornn.service.api.problems import Forbidden
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dash.development.base_component import Component
 
     from evornn.service.sandboxed_service import SandboxedService
-    from evornn.store.records import RunId, StoredRun
+    from evornn.store.records import ModelVersion, RunId, StoredRun
     from evornn.store.store import Store
 
 MAX_ID = 2**63 - 1
@@ -98,6 +98,17 @@ class PageContext:
             self.store.archive(job, actor=self.caller.name)
         else:
             self.store.begin_delete(job)  # the server's sweeper does the rest
+
+    def set_model_alias(self, reference: str, alias: str) -> ModelVersion:
+        """Let an alias mean a version of a model. Raises Forbidden, NotFound, EvornnError."""
+        self.require_scope("submit")
+        check_model_owner(self.caller, self.store, self.store.model(reference).name)
+        return self.store.set_model_alias(reference, alias)
+
+    @property
+    def server_url(self) -> str:
+        """The address at which the user has reached this server."""
+        return request.host_url.rstrip("/")
 
     def link(self, path: str, **query: Any) -> str:
         """The address of a page."""

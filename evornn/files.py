@@ -1,4 +1,4 @@
-"""Atomic writes: the old file stays until the new one is complete."""
+"""Files as a whole. Atomic writes: the old file stays until the new one is complete."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
+
+from evornn.errors import EvornnError
+
+
+def read(path: Path, most: int | None = None) -> bytes:
+    """The bytes of a file. Raises EvornnError if it can't be read, or has more than `most`."""
+    try:
+        if most is not None and path.stat().st_size > most:
+            raise EvornnError(f"{path} has {path.stat().st_size:,} bytes, {most:,} are allowed: use a smaller one")
+        return path.read_bytes()
+    except OSError as error:
+        raise EvornnError(f"can't read {path}: {error.strerror or error}") from None
 
 
 def write(path: Path, content: bytes) -> None:
@@ -22,6 +34,14 @@ def write(path: Path, content: bytes) -> None:
         return
     with atomic_write(target) as file:
         file.write(content)
+
+
+def save(path: Path, content: bytes) -> None:
+    """`write` a file that a user named. Raises EvornnError if it can't be written."""
+    try:
+        write(path, content)
+    except OSError as error:
+        raise EvornnError(f"can't write {path}: {error.strerror or error}; choose another file") from None
 
 
 @contextmanager

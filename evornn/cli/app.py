@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from evornn.cli import admin, jobs, models, quota, removal, results, run
+from evornn.cli import admin, jobs, models, quota, registry, removal, results, run
 from evornn.cli.data import data
 from evornn.cli.dispatch import dispatch
 from evornn.cli.drain import drain
@@ -63,6 +63,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (  # in the order of the
 )
 for name, command in COMMANDS:
     app.command(name)(command)
+app.add_typer(registry.models, name="models")
 app.add_typer(admin.token, name="token")
 app.add_typer(quota.quota, name="quota")
 app.add_typer(admin.database, name="db")

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from evornn.cli.options import Json
+from evornn.cli.options import DEFAULT, Json, Server, Store, open_results
 from evornn.cli.output import show
 from evornn.errors import EvornnError
 
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from evornn.data.table import Table
     from evornn.models.standalone import StandaloneModel
 
-ModelFile = Annotated[Path, typer.Argument(help="A model that `evornn model RUN FILE.safetensors` has written.")]
+Model = Annotated[
+    str,
+    typer.Argument(help="A file of `evornn model RUN FILE.safetensors`; or NAME, NAME@ALIAS, NAME:VERSION of a store."),
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Import code of one's own that the model names as its network.")]
 
 
 def predict(
-    model: ModelFile,
+    model: Model,
     file: Annotated[Path | None, typer.Argument(help="CSV file with the model's columns.", show_default=False)] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="CSV file to write; default: print.")] = None,
     next: Annotated[
@@ -36,14 +39,14 @@ def predict(
     ] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Rows from standard input: a line in, a line out.")] = False,
     trust: Trust = False,
+    store: Store = DEFAULT,
+    server: Server = None,
     as_json: Json = False,
 ) -> None:
     """Answer the question of a model for new data, in original units, as CSV; with --json, one object per line."""
-    from evornn.models.standalone import StandaloneModel
-
     if stream == (file is not None) or (stream and next is not None):
         raise EvornnError("give either a FILE or --stream, and --next only with a file")
-    loaded = StandaloneModel.load(model, trust)
+    loaded = _load(model, trust, store, server)
     answers = _stream(loaded, coverage) if file is None else _answers(loaded, file, next, coverage)
     with _open(output) as out:
         count = _write(answers, out, as_json and output is None)
@@ -53,22 +56,34 @@ def predict(
 
 
 def evaluate(
-    model: ModelFile,
+    model: Model,
     file: Annotated[Path, typer.Argument(help="CSV file with the model's columns and the true answers.")],
     trust: Trust = False,
+    store: Store = DEFAULT,
+    server: Server = None,
     as_json: Json = False,
 ) -> None:
     """Measure the errors of a model on new data, in original units."""
     from evornn.cli import tables
     from evornn.models.predict import concatenate
-    from evornn.models.standalone import StandaloneModel
     from evornn.models.table_file import read_parts
 
-    loaded = StandaloneModel.load(model, trust)
+    loaded = _load(model, trust, store, server)
     table = concatenate(list(read_parts(file, loaded.own_preparation, with_answers=True)))
     measures = loaded.evaluate(table)
     about = {"file": str(file), "rows": len(table), "measures": measures, "test": loaded.metrics.errors}
     show(about if as_json else tables.measures(str(file), measures, loaded.metrics.errors), as_json)
+
+
+def _load(model: str, trust: bool, store: str, server: str | None) -> StandaloneModel:
+    """A file; a name without a folder or a suffix, of which there is no file, is that of a registered model."""
+    from evornn.models.standalone import StandaloneModel
+
+    path = Path(model)
+    if path.suffix or path.parent != Path() or path.exists():
+        return StandaloneModel.load(path, trust)
+    with open_results(store, server) as results:
+        return results.model(model, trust)
 
 
 def _answers(model: StandaloneModel, file: Path, next: int | None, coverage: float | None) -> Iterator[Table]:

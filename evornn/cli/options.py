@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}  # seconds
 DEFAULT = "sqlite:///evornn.db"
-WITH_TARGET = "run|resume|submit|ls|show|logs|cancel|retry|compare|query|export|model"
+WITH_TARGET = "run|resume|submit|ls|show|logs|cancel|retry|compare|query|export|model|models"
 SUGGESTION = re.compile(rf"`(evornn (?:{WITH_TARGET})\b(?:(?! --s(?:tore|erver)\b)[^`|])*)`")  # in a message
 Store = Annotated[
     str, typer.Option("--store", envvar="EVORNN_STORE", help="Database URL.", show_default="sqlite:///evornn.db")

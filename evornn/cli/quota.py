@@ -33,7 +33,7 @@ def set_quota(
     running: Annotated[str | None, typer.Option(help="Runs at work at once.")] = None,
     priority: Annotated[str | None, typer.Option(help="Highest priority of jobs.")] = None,
     upload_bytes: Annotated[str | None, typer.Option(help="Bytes of all uploaded data sets.")] = None,
-    stored_bytes: Annotated[str | None, typer.Option(help="Bytes of all checkpoints and champions.")] = None,
+    stored_bytes: Annotated[str | None, typer.Option(help="Bytes of models, checkpoints and champions.")] = None,
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from evornn.experiments.description import ArchitectureSummary
     from evornn.models.evaluate import Measures
     from evornn.service.doctor import Finding
-    from evornn.store.records import Quota, StoredJob, StoredRun, Token
+    from evornn.store.records import ModelVersion, Quota, StoredJob, StoredRun, Token
     from evornn.training.records import Result, Row
 
 COLOURS = {"succeeded": "green", "failed": "red", "running": "cyan", "cancelling": "yellow", "cancelled": "yellow"}
@@ -103,6 +103,55 @@ def quotas(records: Sequence[Quota]) -> RenderableType:
         for one in records
     ]
     return table(("user", "queued runs", "at once", "priority", "upload bytes", "stored bytes"), lines)
+
+
+def models(records: Sequence[ModelVersion]) -> RenderableType:
+    """Versions of models, one row each."""
+    if not records:
+        return "no models yet: keep that of a run with `evornn models register NAME RUN`"
+    columns = ("model", "aliases", "question", "answers", "network", "test loss", "run", "registered")
+    lines = [
+        (
+            *(m.reference, ", ".join(m.aliases), m.question or "–", answers_of(m), m.network, m.metrics.test_loss),
+            *(run_of(m), _time(m.created)),
+        )
+        for m in records
+    ]
+    return table(columns, lines)
+
+
+def model(version: ModelVersion) -> RenderableType:
+    """All about one version of a model."""
+    metrics, origin = version.metrics, version.provenance
+    facts: dict[str, Any] = {
+        "model": version.reference,
+        "aliases": ", ".join(version.aliases),
+        "question": version.question and f"{version.question} {answers_of(version)}",
+        "network": f"{version.network}, {version.parameters:,} parameters",
+        "run": run_of(version),
+        "trained": " ".join(part for part in (origin.experiment, origin.task, origin.trainer, origin.trained) if part),
+        "data": origin.data_digest and f"{origin.data_digest} {origin.note}".strip(),
+        "loss": f"{metrics.loss}: valid {_cell(metrics.valid_loss)}, test {_cell(metrics.test_loss)}",
+        "score": metrics.score and f"{_cell(metrics.test_score)} {metrics.score}",
+    }
+    for target, errors in metrics.errors.items():
+        named = (f"{LABELS.get(name, name)} {_cell(value)}" for name, value in errors.items())
+        facts[f"errors of {target}"] = ", ".join(named)
+    held = ", ".join(f"{target} {share:.1%}" for target, share in metrics.coverage.items())
+    registered = f"{_time(version.created)}" + (f" by {version.owner}" if version.owner else "")
+    facts |= {"90 % intervals held": held, "registered": registered, "note": version.note}
+    facts["file"] = f"{version.bytes:,} bytes, sha256 {version.digest}"
+    return facts_grid({name: value for name, value in facts.items() if value})
+
+
+def answers_of(version: ModelVersion) -> str:
+    """What it answers: its columns, and how far ahead."""
+    return ", ".join(version.targets) + (f" +{version.horizon}" if version.horizon else "")
+
+
+def run_of(version: ModelVersion) -> str:
+    """The run of this store that it comes from."""
+    return "" if version.run is None else f"{version.run}, deleted" if version.run_deleted else str(version.run)
 
 
 def runs(records: Sequence[StoredRun]) -> RenderableType:

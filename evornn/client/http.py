@@ -63,7 +63,9 @@ class HttpClient:
         params = {name: value for name, value in parameters.items() if value is not None}
         return self._request("GET", path, True, params=params)
 
-    def post(self, kind: Any, path: str, body: Any = None, idempotent: bool = False, **more: Any) -> Any:
+    def post(
+        self, kind: Any, path: str, body: Any = None, idempotent: bool = False, name: str = "spec", **more: Any
+    ) -> Any:
         """POST a body.
 
         Args:
@@ -71,13 +73,14 @@ class HttpClient:
             path: Path below the API's prefix.
             body: Plain data.
             idempotent: Whether the request may be repeated after a broken connection.
+            name: What errors call the body.
             more: Further arguments of httpx.
 
         Raises:
             EvornnError: The server is unreachable or responds with an error.
         """
         if body is not None:
-            more["content"] = _json(body)
+            more["content"] = _json(body, name)
             more["headers"] = {"Content-Type": "application/json", **more.get("headers", {})}
         return self.read(kind, self._request("POST", path, idempotent, **more))
 
@@ -174,9 +177,9 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
     return {"detail": f"the server responds {answer.status_code} {answer.reason_phrase}: is it an evornn server?"}
 
 
-def _json(body: Any) -> bytes:
+def _json(body: Any, name: str) -> bytes:
     """Encode plain data. Raises EvornnError for what JSON can't express."""
     from evornn.experiments.yaml import check_plain
 
-    check_plain(body, "spec")
+    check_plain(body, name)
     return json.dumps(body, allow_nan=False).encode()

@@ -14,20 +14,34 @@ from evornn.errors import EvornnError
 from evornn.experiments.analysis.comparison import Comparison
 from evornn.service.reading.design import Design
 from evornn.service.tuning.step import TuningStep
-from evornn.service.wire import Curve, Job, Outcome, QueryTable, Secret
+from evornn.service.wire import SAFETENSORS, Curve, Job, Outcome, Predictions, QueryTable, Secret
 from evornn.store.codec import FLOAT, unpack
-from evornn.store.filters import JobQuery, RunQuery, keywords_of
+from evornn.store.filters import JobQuery, ModelQuery, RunQuery, keywords_of
+from evornn.store.names import ModelReference, check_alias, check_model_name
 from evornn.store.reads import check_page
-from evornn.store.records import Event, JobId, LogLine, Quota, RunId, StoredJob, StoredRun, Token, Worker
+from evornn.store.records import (
+    Event,
+    JobId,
+    LogLine,
+    ModelVersion,
+    Quota,
+    RunId,
+    StoredJob,
+    StoredRun,
+    Token,
+    Worker,
+)
 from evornn.store.tokens import SCOPES
 from evornn.training.records import Result, Row
 
 if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.models.standalone import StandaloneModel
+    from evornn.service.predictions import Rows
 
 JOBS = 500  # in one request
 RUNS = 500
+MODELS = 500
 CURVES = 100
 LINES = 1000
 LONGEST_KEY = 200  # characters
@@ -127,6 +141,33 @@ class RemoteStore:
         answer: dict[str, int] = self.http.post(dict[str, int], f"/jobs/{job}/archive", params=params)
         return answer["jobs"]
 
+    @keywords_of(ModelQuery)
+    def models(self, query: ModelQuery) -> list[ModelVersion]:
+        return list(
+            self.http.pages(ModelVersion, "/models", MODELS, query.limit, cursor=query.before, **query.criteria())
+        )
+
+    def model(self, reference: str) -> ModelVersion:
+        version: ModelVersion = self.http.get(ModelVersion, _model_path(reference))
+        return version
+
+    def model_file(self, reference: str) -> bytes:
+        return self.http.raw(f"{_model_path(reference)}/file")
+
+    def set_model_alias(self, reference: str, alias: str) -> ModelVersion:
+        check_alias(alias)
+        path = f"{_model_path(reference)}/aliases/{alias}"
+        version: ModelVersion = self.http.post(ModelVersion, path, idempotent=True)
+        return version
+
+    def delete_model_alias(self, name: str, alias: str) -> None:
+        check_alias(alias)
+        self.http.delete(f"{_model_path(name)}/aliases/{alias}")
+
+    def delete_model(self, reference: str) -> ModelVersion:
+        version: ModelVersion = self.http.read(ModelVersion, self.http.delete(_model_path(reference)))
+        return version
+
     def set_quota(self, owner: str, limits: Mapping[str, int | None]) -> Quota:
         quota: Quota = self.http.post(Quota, "/quotas", {"owner": owner, **limits}, idempotent=True)
         return quota
@@ -221,6 +262,28 @@ class RemoteService:
         from evornn.models.standalone import StandaloneModel
 
         return StandaloneModel.from_bytes(self.store.http.raw(f"/runs/{run}/model"), f"the model of run {run}")
+
+    def register_model(self, name: str, source: RunId | bytes, *, note: str = "") -> ModelVersion:
+        check_model_name(name)
+        if isinstance(source, int):
+            body: dict[str, Any] = {"body": {"run": source, "note": note}}
+        else:
+            body = {"content": source, "params": {"note": note}, "headers": {"Content-Type": SAFETENSORS}}
+        version: ModelVersion = self.store.http.post(ModelVersion, f"/models/{name}", **body)
+        return version
+
+    def predict(
+        self, reference: str, rows: Rows, *, next: int | None = None, coverage: float | None = None
+    ) -> list[dict[str, Any]]:
+        params = {name: value for name, value in (("next", next), ("coverage", coverage)) if value is not None}
+        path = f"{_model_path(reference)}/predict"
+        answers = self.store.http.post(Predictions, path, rows, idempotent=True, name="the rows", params=params)
+        return list(answers.rows)
+
+
+def _model_path(reference: str) -> str:
+    """Raises EvornnError for what names no model."""
+    return f"/models/{ModelReference.parse(reference)}"
 
 
 def _job(job: Any) -> StoredJob:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from evornn.models.conformal import calibrate, coverage_on
-from evornn.models.saved_model import ModelMetrics, Provenance
+from evornn.models.origin import ModelMetrics, Provenance
 from evornn.models.standalone import StandaloneModel
 from evornn.networks import NETWORKS
 from evornn.networks.network import Network

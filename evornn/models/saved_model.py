@@ -20,6 +20,7 @@ from evornn.catalog import is_import_path
 from evornn.data.preparation import Feature, OutputColumn, Preparation
 from evornn.data.scaling import Doubles
 from evornn.errors import EvornnError
+from evornn.models.origin import ModelMetrics, Provenance
 from evornn.models.units import for_group
 from evornn.networks import NETWORKS
 from evornn.networks.network import Network
@@ -30,36 +31,6 @@ DAMAGED = "is not a model of evornn, or is damaged: download it again"
 OLD_FIELDS = {"run", "network", "inputs", "outputs", "parameters"}  # of files of evornn 0.1, which had no preparation
 
 Calibration: TypeAlias = NDArray[np.float64]  # [K, G, S] absolute errors, sorted over K, NaN where unknown
-
-
-@dataclass(frozen=True)
-class ModelMetrics:
-    """How good the model is, on data that it was not trained on. None: not known."""
-
-    loss: str = "mse"
-    valid_loss: float | None = None
-    test_loss: float | None = None
-    score: str | None = None  # name of the task's own measure
-    test_score: float | None = None
-    errors: dict[str, dict[str, float | None]] = field(default_factory=dict)  # target → rmse, mae, mase, r2 on test
-    coverage: dict[str, float] = field(default_factory=dict)  # target → share of test inside of intervals for 90 %
-    naive_errors: tuple[float, ...] = ()  # of each target: MAE of persistence on the training rows, which MASE divides
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a model comes from."""
-
-    run: int | None = None
-    job: int | None = None
-    experiment: str = ""
-    task: str = ""
-    trainer: str = ""
-    seed: int | None = None
-    data_digest: str | None = None
-    evornn: str = ""  # version that trained it
-    trained: str = ""  # date
-    note: str = ""  # source and licence of the data
 
 
 @dataclass(frozen=True)
@@ -93,12 +64,19 @@ class SavedModel:
     calibration: Calibration | None = None  # of G answers, S steps ahead; None: no intervals
     trusted: bool = False  # whether code of one's own that the architecture names may be imported
 
+    @property
+    def code(self) -> str | None:
+        """The name of code of one's own that the architecture names; None: all its names are the catalog's."""
+        return _code(self.architecture)
+
     @cached_property
     def network(self) -> Network:
         """The network, on this machine's CPU. Raises EvornnError where it can't be built."""
         kind = str(self.architecture.get("kind"))
-        if (code := _code(self.architecture)) and not self.trusted:
-            raise EvornnError(f"the network is code, {code}, which would be imported: load the model with trusted=True")
+        if self.code and not self.trusted:
+            raise EvornnError(
+                f"the network is code, {self.code}, which would be imported: load the model with trusted=True"
+            )
         sizes = {
             name: value
             for name, value in self.architecture.items()
@@ -153,10 +131,7 @@ class SavedModel:
 
     def save(self, path: str | Path) -> None:
         """Write the file. Raises EvornnError if it can't be written."""
-        try:
-            files.write(Path(path), self.to_bytes())
-        except OSError as error:
-            raise EvornnError(f"can't write {path}: {error.strerror or error}; choose another file") from None
+        files.save(Path(path), self.to_bytes())
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "the file", trusted: bool = False) -> Self:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evornn import files
 from evornn.data.table import Table
-from evornn.errors import EvornnError
 from evornn.models.formats import SUFFIX
 from evornn.models.saved_model import SavedModel
 
@@ -94,8 +94,4 @@ class StandaloneModel(SavedModel):
         Raises:
             EvornnError: It can't be read, or is no model.
         """
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise EvornnError(f"can't read {path}: {error.strerror or error}") from None
-        return StandaloneModel.from_bytes(data, str(path), trusted)
+        return StandaloneModel.from_bytes(files.read(Path(path)), str(path), trusted)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.data.preparation import Preparation
+from evornn.data.preparation import Feature, OutputColumn, Preparation
 from evornn.data.scaling import Doubles
 from evornn.errors import EvornnError
 from evornn.models.numpy_step import NumpyStep
@@ -87,7 +87,8 @@ class LastKnown:
     def __init__(self, preparation: Preparation) -> None:
         if preparation.missing == "interpolate":
             raise EvornnError("missing values between two others are known only later: give a file instead of a stream")
-        if any(part.scales for part in (*preparation.features, *preparation.answers)):
+        parts: list[Feature | OutputColumn] = [*preparation.features, *preparation.answers]
+        if any(part.scales for part in parts):
             raise EvornnError(
                 "each group has a scale of its own, and a stream doesn't say whose rows it has: give a file, or take "
                 "`model.for_group(name)` in Python"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,27 @@ def read_parts(path: Path, preparation: Preparation, with_answers: bool = False)
     Raises:
         EvornnError: The file can't be read, lacks a column, or has a cell that is no number.
     """
+    try:
+        for table in read_blocks(path):
+            yield select_columns(table, preparation, with_answers)
+    except UnansweredDoubt as error:  # there are no options to answer it
+        raise UnansweredDoubt(error.doubt, error.source, "correct the file") from None
+
+
+def select_columns(table: Table, preparation: Preparation, with_answers: bool = False) -> Table:
+    """The columns that a model reads, in its order. Raises EvornnError if one is missing."""
+    names = needed_columns(preparation, table.names, with_answers)
+    return Table(tuple(table.column(name) for name in names), table.source, table.lines)
+
+
+def needed_columns(preparation: Preparation, known: Collection[str], with_answers: bool = False) -> list[str]:
+    """The names of the columns that a model reads; that of times only if it is known or needed."""
     needed = {source.column: None for source in sources(preparation)}
     if with_answers:
         needed |= {answer.column: None for answer in preparation.answers}
     if preparation.group is not None:
         needed[preparation.group] = None
-    try:
-        for table in read_blocks(path):
-            names = [*needed, *({preparation.time} & {*table.names} - {*needed})]
-            yield Table(tuple(table.column(str(name)) for name in names), table.source, table.lines)
-    except UnansweredDoubt as error:  # there are no options to answer it
-        raise UnansweredDoubt(error.doubt, error.source, "correct the file") from None
+    return [str(name) for name in (*needed, *({preparation.time} & {*known} - {*needed}))]
 
 
 def csv_text(table: Table, with_names: bool) -> str:

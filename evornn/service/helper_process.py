@@ -30,11 +30,14 @@ class HelperProcess:
         memory: Limit of the process's data, in bytes.
         seconds: Time limit of one call.
         niceness: How much the process gives way to others on a busy machine, 0 to 19.
+        turns: Who is next, and how many wait.
     """
 
-    def __init__(self, memory: int = MEMORY, seconds: float = SECONDS, niceness: int = 0) -> None:
+    def __init__(
+        self, memory: int = MEMORY, seconds: float = SECONDS, niceness: int = 0, turns: Turns | None = None
+    ) -> None:
         self.memory, self.seconds = memory, seconds
-        self._turns = Turns()
+        self._turns = turns or Turns()
         self._supervisor = Supervisor(lambda: ChildProcess(_serve, self.memory, niceness))
         self._closed = False
 

@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from evornn.store.filters import JobQuery, RunQuery, keywords_of
-from evornn.store.records import Event, JobId, LogLine, Quota, RunId, StoredJob, StoredRun, Token, Worker
+from evornn.store.filters import JobQuery, ModelQuery, RunQuery, keywords_of
+from evornn.store.records import (
+    Event,
+    JobId,
+    LogLine,
+    ModelVersion,
+    Quota,
+    RunId,
+    StoredJob,
+    StoredRun,
+    Token,
+    Worker,
+)
 
 if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.experiments.analysis.comparison import Comparison
     from evornn.models.standalone import StandaloneModel
+    from evornn.service.predictions import Rows
     from evornn.service.reading.design import Design
     from evornn.service.tuning.step import TuningStep
     from evornn.training.records import Result, Row
@@ -112,6 +124,25 @@ class StoreInterface(Protocol):
     def archive(self, job: JobId, archived: bool = True) -> int:
         """Take a job of which no run is open out of the lists, or put it back. Returns 1, or 0 if that is so already.
         Raises NotFound; Conflict while a run is open."""
+
+    @keywords_of(ModelQuery)
+    def models(self, query: ModelQuery) -> list[ModelVersion]:
+        """The versions of registered models that match, newest first."""
+
+    def model(self, reference: str) -> ModelVersion:
+        """The version that is meant by NAME (its newest one), NAME@ALIAS or NAME:VERSION. Raises NotFound."""
+
+    def model_file(self, reference: str) -> bytes:
+        """The bytes of a version's .safetensors file. Raises NotFound."""
+
+    def set_model_alias(self, reference: str, alias: str) -> ModelVersion:
+        """Let an alias mean a version from now on, whichever it meant before. Raises NotFound, EvornnError."""
+
+    def delete_model_alias(self, name: str, alias: str) -> None:
+        """Remove an alias; the version stays. Raises NotFound."""
+
+    def delete_model(self, reference: str) -> ModelVersion:
+        """Delete NAME:VERSION with its file, for ever. Raises NotFound; Conflict while an alias means it."""
 
     def set_quota(self, owner: str, limits: Mapping[str, int | None]) -> Quota:
         """Set limits of an owner.
@@ -217,3 +248,40 @@ class ServiceInterface(Protocol):
 
     def model(self, run: RunId) -> StandaloneModel:
         """The champion of a finished run as a model that stands alone. Raises NotFound."""
+
+    def register_model(self, name: str, source: RunId | bytes, *, note: str = "") -> ModelVersion:
+        """Keep a model as the next version of a name.
+
+        Args:
+            name: Of the model; a new one belongs to its first owner.
+            source: The number of a run that has succeeded, or the bytes of a .safetensors file.
+            note: What people should know of it.
+
+        Returns:
+            The version.
+
+        Raises:
+            EvornnError: The name is no word, or the file is no model or too large.
+            NotFound: There is no such run, or it has no result.
+            Conflict: The name belongs to somebody else.
+            QuotaExceeded: The owner stores too much.
+        """
+
+    def predict(
+        self, reference: str, rows: Rows, *, next: int | None = None, coverage: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Answers of a registered model, computed where the store is.
+
+        Args:
+            reference: NAME (its newest version), NAME@ALIAS or NAME:VERSION.
+            rows: Records, one for each row, or columns with a value for each row; in original units.
+            next: Of a forecast: so many rows beyond the end of each group, instead of a forecast at every row.
+            coverage: Also intervals that hold the truth with this probability.
+
+        Returns:
+            A record for each answer, in original units; None for what is missing or infinite.
+
+        Raises:
+            NotFound: There is no such version.
+            EvornnError: A column is missing or is of another kind, a value is missing, or there are too many rows.
+        """

@@ -17,9 +17,11 @@ from evornn.experiments.spec import RunPlan, count_runs
 from evornn.service.expansion import ExpandedSpec, check_distinct, check_within_policy, parse_within_policy, plan_spec
 from evornn.service.helper_process import HelperProcess, too_long
 from evornn.service.policy import Record, SubmissionPolicy
+from evornn.service.predictions import PredictionRequest, predict_csv, predict_json
 from evornn.service.service import Service
 from evornn.service.tuning.session import TuningSessions
 from evornn.service.tuning.step import TuningStep
+from evornn.service.turns import Turns
 from evornn.store.records import JobId
 from evornn.store.store import Store, open_store
 from evornn.tasks.core.task import EvaluationData
@@ -30,6 +32,8 @@ PORTION_SECONDS = 0.5  # of the helper, about, until others have their turn
 BULK = 2_000  # runs of a spec, from which on it is submitted by a process of its own
 BULK_SECONDS = 600.0  # for one such spec
 BULK_NICENESS = 10  # the server's answers come first
+PREDICTION_SECONDS = 10.0  # for one request
+PREDICTIONS = (20, 10, "predictions")  # that wait, in all and of one user: threads remain for other requests
 
 
 class SandboxedService(Service):
@@ -43,13 +47,16 @@ class SandboxedService(Service):
         owner: str = "",
         limited: bool = True,
         bulk: HelperProcess | None = None,
+        predictor: HelperProcess | None = None,
     ) -> None:
         super().__init__(store, policy, owner, limited)
         self.helper, self.bulk = helper, bulk or HelperProcess(seconds=BULK_SECONDS, niceness=BULK_NICENESS)
+        self.predictor = predictor or HelperProcess(seconds=PREDICTION_SECONDS, turns=Turns(*PREDICTIONS))
 
     def for_owner(self, owner: str, limited: bool = True) -> SandboxedService:
         """The same service for another user, who is bound to a quota if `limited`."""
-        return SandboxedService(self.store, self.helper, self.policy or SubmissionPolicy(), owner, limited, self.bulk)
+        helpers = self.bulk, self.predictor
+        return SandboxedService(self.store, self.helper, self.policy or SubmissionPolicy(), owner, limited, *helpers)
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
         policy = self.policy or SubmissionPolicy()
@@ -65,8 +72,8 @@ class SandboxedService(Service):
 
     def close(self) -> None:
         """End the helper processes, whatever they are doing."""
-        self.helper.close()
-        self.bulk.close()
+        for helper in (self.helper, self.bulk, self.predictor):
+            helper.close()
 
     def expand(self, spec: Mapping[str, Any]) -> ExpandedSpec:
         plans, start_from = self.helper.call(plan_spec, dict(spec), self.policy or SubmissionPolicy(), user=self.owner)
@@ -92,6 +99,13 @@ class SandboxedService(Service):
         return self.helper.call(
             _step, self._url, dict(spec), self.policy or SubmissionPolicy(), self.owner, user=self.owner
         )
+
+    def answer(self, request: PredictionRequest, as_csv: bool = False) -> bytes:
+        """Answers of a registered model, as JSON or CSV. They are computed in a process of their own, so that specs
+        don't delay them. Raises NotFound, EvornnError."""
+        function = predict_csv if as_csv else predict_json
+        answers: bytes = self.predictor.call(_on_store, function, self._url, (request,), {}, user=self.owner)
+        return answers
 
     def call(self, function: Callable[Concatenate[Store, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         with (self.policy or SubmissionPolicy()).hide_folder():

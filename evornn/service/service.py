@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from evornn.service.datasets import UploadedDataset, save_upload
 from evornn.service.expansion import ExpandedSpec, enqueue, expand
 from evornn.service.policy import SubmissionPolicy
+from evornn.service.predictions import PredictionRequest, Rows, predict
 from evornn.service.reading.comparison_data import ComparisonData, resolve_job, unique_run_ids
 from evornn.service.reading.design import Design, design_of
 from evornn.service.reading.evaluation import check_identities, evaluation_of
 from evornn.service.reading.figures import ComparisonFigures, NetworkFigures, draw_comparison, draw_network
-from evornn.service.reading.model import load_model
+from evornn.service.reading.model import load_model, new_model
 from evornn.service.tuning.session import TuningSessions
 from evornn.service.tuning.step import TuningStep
 from evornn.store.actors import local_actor
-from evornn.store.records import JobId, RunId
+from evornn.store.records import JobId, ModelVersion, RunId
 from evornn.store.store import Store
 
 if TYPE_CHECKING:
@@ -124,6 +125,19 @@ class Service:
         from evornn.models.standalone import StandaloneModel
 
         return StandaloneModel.from_bytes(self.call(load_model, run), trusted=True)
+
+    def register_model(self, name: str, source: RunId | bytes, *, note: str = "") -> ModelVersion:
+        """Keep the champion of a run, or a file, as the next version of a model. Raises NotFound, EvornnError,
+        Conflict, QuotaExceeded."""
+        model = self.call(new_model, source)
+        run = source if isinstance(source, int) else None
+        return self.store.register_model(name, model, run=run, note=note, owner=self.owner, limited=self.limited)
+
+    def predict(
+        self, reference: str, rows: Rows, *, next: int | None = None, coverage: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Answers of a registered model. Raises NotFound, EvornnError."""
+        return self.call(predict, PredictionRequest(reference, rows, next, coverage)).rows
 
     def draw_comparison(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> ComparisonFigures:
         """`compare`, with the charts of the report. Raises the same."""

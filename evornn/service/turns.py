@@ -27,10 +27,13 @@ class Turns:
     Args:
         most: Pending calls in all.
         most_each: Pending calls of one user.
+        what: What is computed, for messages.
     """
 
-    def __init__(self, most: int = MAX_PENDING, most_each: int = MAX_PENDING_EACH) -> None:
-        self.most, self.most_each = most, most_each
+    def __init__(
+        self, most: int = MAX_PENDING, most_each: int = MAX_PENDING_EACH, what: str = "specs or comparisons"
+    ) -> None:
+        self.most, self.most_each, self.what = most, most_each, what
         self._changed = Condition()
         self._waiting: dict[str, deque[object]] = {}  # the next user first
         self._pending: dict[str, int] = {}
@@ -54,9 +57,9 @@ class Turns:
 
     def _check(self, user: str) -> None:
         if self._pending.get(user, 0) >= self.most_each:
-            raise UserBusy(f"{self.most_each} specs or comparisons of yours are being computed: wait until one is done")
+            raise UserBusy(f"{self.most_each} {self.what} of yours are being computed: wait until one is done")
         if sum(self._pending.values()) >= self.most:
-            raise ServerBusy("the server is busy with other specs and comparisons: try again in a few seconds")
+            raise ServerBusy(f"the server is busy with other {self.what}: try again in a few seconds")
 
     def _enter(self, user: str, ticket: object) -> None:
         self._pending[user] = self._pending.get(user, 0) + 1

@@ -20,6 +20,7 @@ from evornn.training.records import Result, Row
 
 T = TypeVar("T")
 _CONFIG = ConfigDict(ser_json_inf_nan="strings")
+SAFETENSORS = "application/vnd.safetensors"
 
 
 class AccessDenied(EvornnError):
@@ -54,6 +55,15 @@ class QueryTable:
 
     columns: list[str]
     rows: list[list[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """Answers of a registered model, a record for each; null for what is missing or infinite."""
+
+    name: str
+    version: int
+    rows: list[dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from functools import wraps
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from evornn.store.records import JobId, RunId
+from evornn.store.records import JobId, ModelId, RunId
 
 Keywords = ParamSpec("Keywords")
 Owner = TypeVar("Owner")
@@ -67,6 +67,26 @@ class JobQuery(JobFilter):
 
     limit: int | None = None
     before: JobId | None = None  # only jobs older than this one
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFilter:
+    """Selects the versions of models that match all given values; None matches any."""
+
+    name: str | None = None
+    owner: str | None = None
+
+    def criteria(self) -> dict[str, Any]:
+        """The given values, by name."""
+        return _given(self, ModelFilter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelQuery(ModelFilter):
+    """Selects a page of the versions that match, newest first."""
+
+    limit: int | None = None
+    before: ModelId | None = None  # only those older than this one
 
 
 def keywords_of(

@@ -13,7 +13,7 @@ from evornn.store.database import Database
 from evornn.store.errors import PriorityRefused, QuotaExceeded, StoreError, retry_transaction
 from evornn.store.names import check_names
 from evornn.store.records import Quota
-from evornn.store.schema import champions, checkpoint_portions, checkpoints, jobs, quotas, runs
+from evornn.store.schema import champions, checkpoint_portions, checkpoints, jobs, model_versions, quotas, runs
 
 NO_LIMIT = -1
 LIMITS = tuple(field.name for field in fields(Quota) if field.name != "owner")
@@ -116,22 +116,32 @@ def check_queue_quota(connection: Connection, owner: str, more: int) -> None:
         )
 
 
-def _check_stored(connection: Connection, owner: str, limit: int) -> None:
-    """Check that an owner's runs have left room. Runs that compute already are not stopped. Raises QuotaExceeded."""
-    if limit != NO_LIMIT and (stored := count_stored_bytes(connection, owner)) >= limit:
+def check_model_quota(connection: Connection, owner: str, size: int) -> None:
+    """Check that an owner may register a model of so many bytes. Raises QuotaExceeded."""
+    lock_owner(connection, owner)
+    _check_stored(connection, owner, effective_quota(connection, owner).stored_bytes, size)
+
+
+def _check_stored(connection: Connection, owner: str, limit: int, more: int = 1) -> None:
+    """Check that an owner's runs and models have left room. Runs that compute already are not stopped. Raises
+    QuotaExceeded."""
+    if limit != NO_LIMIT and (stored := count_stored_bytes(connection, owner)) + more > limit:
         raise QuotaExceeded(
-            f"the {stored:,} bytes that runs of {owner!r} have stored reach the quota of {limit:,}: delete jobs, "
-            "`evornn delete --older 30d`, or " + ADVICE.format(owner=owner) + " --stored-bytes"
+            f"the {stored:,} bytes that runs and models of {owner!r} have stored reach the quota of {limit:,}: delete "
+            "jobs, `evornn delete --older 30d`, or models, `evornn models delete`, or "
+            + ADVICE.format(owner=owner)
+            + " --stored-bytes"
         )
 
 
 def count_stored_bytes(connection: Connection, owner: str) -> int:
-    """How many bytes the checkpoints and champions of an owner's runs have."""
+    """How many bytes the checkpoints and champions of an owner's runs, and its models have."""
     own = (checkpoints.c.arrays, checkpoint_portions.c.content, champions.c.genome)
     sums = [
         select(func.sum(func.length(content))).select_from(content.table.join(runs)).where(runs.c.owner == owner)
         for content in own
     ]
+    sums.append(select(func.sum(model_versions.c.bytes)).where(model_versions.c.owner == owner))
     return sum(int(connection.scalar(one) or 0) for one in sums)
 
 

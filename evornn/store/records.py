@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from evornn.models.origin import ModelMetrics, Provenance
 from evornn.training.records import Checkpoint, Result, Row
 
 JobId: TypeAlias = int
 RunId: TypeAlias = int
+ModelId: TypeAlias = int
 
 HEARTBEAT_TIMEOUT = 30.0  # seconds without a heartbeat after which a dispatcher counts as dead
 
@@ -200,6 +202,49 @@ class Worker:
 
 
 @dataclass(frozen=True)
+class NewModel:
+    """A file to be registered as a model, and what it says of itself."""
+
+    content: bytes  # of the file
+    question: str | None  # forecast, classify, …; None: it knows no columns, only its network's numbers
+    targets: tuple[str, ...]
+    horizon: int | None  # rows ahead, of a forecast
+    network: str  # kind of the network, or the name of one's own code
+    parameters: int  # n
+    metrics: ModelMetrics
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version of a registered model, without its file."""
+
+    id: ModelId
+    name: str
+    version: int  # 1, 2, … of the name; none is given twice
+    aliases: tuple[str, ...]  # such as production
+    digest: str  # sha256 of the file
+    bytes: int
+    run: RunId | None  # of this store, that it comes from
+    run_deleted: bool  # since then
+    question: str | None
+    targets: tuple[str, ...]
+    horizon: int | None
+    network: str
+    parameters: int
+    metrics: ModelMetrics
+    provenance: Provenance
+    owner: str  # who registered it
+    note: str
+    created: float
+
+    @property
+    def reference(self) -> str:
+        """`NAME:VERSION`."""
+        return f"{self.name}:{self.version}"
+
+
+@dataclass(frozen=True)
 class Quota:
     """Limits of an owner; -1: none."""
 
@@ -208,7 +253,7 @@ class Quota:
     running: int  # runs at work at once
     priority: int  # the highest of its jobs
     upload_bytes: int  # of all data sets that it has uploaded
-    stored_bytes: int  # of the checkpoints and champions of its runs, from which on no further runs are queued
+    stored_bytes: int  # of its models, and of its runs' checkpoints and champions; then no more are queued, registered
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ jobs whose submission was killed.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, Table, delete, exists, func, insert, select, update
+from sqlalchemy import Column, Connection, ForeignKey, Table, delete, exists, func, insert, select, update
 
 from evornn.store.actors import local_actor
 from evornn.store.database import Database
@@ -110,9 +110,14 @@ def _check_ended(connection: Connection, job: JobId) -> int:
 
 
 def referring_columns(table: Table) -> list[Column[int]]:
-    """Columns of other tables that refer to rows of a table, as the schema says: those that depend on others first."""
+    """Columns of other tables that refer to rows of a table which they belong to, as the schema says: those that depend
+    on others first. A model doesn't belong to its run: it stays."""
     tables = reversed(metadata.sorted_tables)
-    return [c for other in tables for c in other.c if any(key.column.table is table for key in c.foreign_keys)]
+    return [c for other in tables for c in other.c if any(_belongs(key, table) for key in c.foreign_keys)]
+
+
+def _belongs(key: ForeignKey, table: Table) -> bool:
+    return key.column.table is table and key.ondelete != "SET NULL"
 
 
 def _next_runs(connection: Connection, job: JobId) -> list[RunId]:

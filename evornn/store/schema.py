@@ -28,10 +28,13 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from evornn.store.codec import AnyText, Json
 
-HEAD = "0009"  # the newest migration
+HEAD = "0010"  # the newest migration
 VERSION_TABLE = "evornn_schema"
-VIEWS = ("results", "leaderboard", "comparisons", "learning_curves")  # public, as are the next
-TABLES = ("experiments", "specs", "jobs", "runs", "progress", "metric_keys", "metrics", "events", "logs", "workers")
+VIEWS = ("results", "leaderboard", "comparisons", "learning_curves", "models")  # public, as are the next
+TABLES = (
+    *("experiments", "specs", "jobs", "runs", "progress", "metric_keys", "metrics", "events", "logs", "workers"),
+    *("registered_models", "model_versions", "model_aliases"),
+)
 PHASES = ("filling", "complete", "emptying")  # of a job: its runs are being inserted, there, being deleted
 ARCHIVED = "archived IS NOT NULL"
 UNSEEN = "phase <> 'complete'"
@@ -225,6 +228,57 @@ evaluation_data = Table(  # what judges runs, whatever becomes of the data: eval
     Column("plain", Json, nullable=False),
     Column("arrays", LargeBinary, nullable=False),  # safetensors; empty: too large
     _time(),
+)
+
+registered_models = Table(  # names of models: registry.py
+    "registered_models",
+    metadata,
+    _id(),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("owner", String(200), nullable=False, default=""),  # who may change it
+    Column("versions", Integer, nullable=False, default=0),  # the highest number that was given: none is given twice
+    _time(),
+)
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    _id(),
+    _belongs("registered_models", index=False),
+    Column("version", Integer, nullable=False),  # 1, 2, … of the name
+    Column("digest", String(64), nullable=False),  # sha256 of the file
+    Column("bytes", BigInteger, nullable=False),
+    Column("run_id", _Id, ForeignKey("runs.id", ondelete="SET NULL"), index=True),  # NULL: none, or deleted
+    Column("run_number", _Id),  # of the run that it comes from, whatever became of it
+    Column("question", String(20)),
+    Column("targets", Json, nullable=False),
+    Column("horizon", Integer),
+    Column("network", String(200), nullable=False),
+    Column("parameters", BigInteger, nullable=False),
+    *(Column(name, Double) for name in ("valid_loss", "test_loss", "test_score")),
+    Column("score", String(200)),
+    Column("metrics", Json, nullable=False),  # all: models/origin.py, as is
+    Column("provenance", Json, nullable=False),
+    Column("data_digest", String(64)),
+    Column("owner", String(200), nullable=False, default="", index=True),  # who registered it
+    Column("note", AnyText, nullable=False, default=""),
+    _time(),
+    UniqueConstraint("registered_model_id", "version"),
+)
+
+model_files = Table(  # apart, so that lists don't read them
+    "model_files",
+    metadata,
+    _belongs("model_versions", key=True),
+    Column("content", LargeBinary, nullable=False),  # safetensors: models/saved_model.py
+)
+
+model_aliases = Table(  # names for versions, such as production
+    "model_aliases",
+    metadata,
+    _belongs("registered_models", key=True),
+    Column("alias", String(100), primary_key=True),
+    _belongs("model_versions"),
 )
 
 events = Table(  # of jobs and runs

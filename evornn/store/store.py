@@ -13,6 +13,7 @@ from evornn.store.leases import LeaseMixin
 from evornn.store.queries import QueryMixin
 from evornn.store.quotas import QuotaMixin
 from evornn.store.reads import ReadMixin
+from evornn.store.registry import RegistryMixin
 from evornn.store.removal import RemovalMixin
 from evornn.store.submissions import SubmissionMixin
 from evornn.store.tokens import TokenMixin
@@ -30,6 +31,7 @@ class Store(
     EvaluationDataMixin,
     QuotaMixin,
     UploadMixin,
+    RegistryMixin,
     TokenMixin,
 ):
     """Jobs, runs and results in SQL, with the same contract on every database.

@@ -19,8 +19,8 @@ import evornn
 from evornn.data.preparation import Feature, OutputColumn
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
+from evornn.models.origin import ModelMetrics, Provenance
 from evornn.models.predict import concatenate
-from evornn.models.saved_model import ModelMetrics, Provenance
 from evornn.models.standalone import StandaloneModel
 from evornn.networks.network import Network
 from evornn.tasks import TASKS

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from postgres import Postgres
 from serving import CODE, Server, serving
+from small_models import small_model
 from specs import SMALL_SPEC, with_changes
 
 import evornn
@@ -34,7 +35,8 @@ API = "/api/v1"
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{tmp_path_factory.mktemp('store')}/evornn.db"
-    evornn.run(SMALL_SPEC, store=url, workers=0).close()
+    with evornn.run(SMALL_SPEC, store=url, workers=0) as results:
+        results.service.register_model("load", small_model("recursive").to_bytes())
     return url
 
 
@@ -72,7 +74,13 @@ OPERATIONS = [
     for method, operation in methods.items()
 ]
 OPEN = {"/healthz", "/readyz"}
-REMOVALS = {("DELETE", f"{API}/jobs/{{job}}"), ("POST", f"{API}/jobs/{{job}}/archive")}
+REMOVALS = {
+    ("DELETE", f"{API}/jobs/{{job}}"),
+    ("POST", f"{API}/jobs/{{job}}/archive"),
+    ("DELETE", f"{API}/models/{{model}}"),
+    ("DELETE", f"{API}/models/{{model}}/aliases/{{alias}}"),
+}
+OF_ITS_OWNER = ("{change}", "{alias}", f"{API}/models/{{model}}")  # what belongs to the operator here
 
 
 def needed(operation: dict[str, Any]) -> str | None:
@@ -84,7 +92,7 @@ def needed(operation: dict[str, Any]) -> str | None:
 
 
 def filled(path: str) -> str:
-    values = {"job": "1", "run": "1", "change": "cancel", "name": "nobody"}
+    values = {"job": "1", "run": "1", "change": "cancel", "name": "nobody", "model": "load", "alias": "production"}
     query = {"curves": "?runs=1", "compare": "?job=1"}.get(path.rpartition("/")[2], "")
     return re.sub(r"{(\w+)}", lambda found: values[found[1]], path) + query
 
@@ -101,7 +109,11 @@ def test_every_route_is_closed_but_health() -> None:
     assert {path for _, path, operation in OPERATIONS if needed(operation) is None} == OPEN
     assert {needed(operation) for _, path, operation in OPERATIONS if path not in OPEN} == set(SCOPES)
     writes = [(path, operation) for method, path, operation in OPERATIONS if method != "GET"]
-    assert all(needed(operation) != "read" for path, operation in writes if path != f"{API}/query")
+    assert all(
+        needed(operation) != "read"
+        for path, operation in writes
+        if path not in (f"{API}/query", f"{API}/models/{{model}}/predict")
+    )
 
 
 @pytest.mark.parametrize("who", ["none", "unknown", "revoked", *SCOPES])
@@ -111,18 +123,22 @@ def test_every_route_is_closed_but_health() -> None:
 def test_every_route_for_everybody(
     method: str, path: str, operation: dict[str, Any], who: str, server: Server, tokens: dict[str, str]
 ) -> None:
-    removes = (method, path) in REMOVALS  # of a job that isn't there: others need theirs
-    where = filled(path).replace("/jobs/1", "/jobs/99") if removes else filled(path)
+    removes = (method, path) in REMOVALS  # of what isn't there: others need theirs
+    where = filled(path)
+    if removes:
+        where = where.replace("/jobs/1", "/jobs/99").replace("/models/load", "/models/nobody")
     answer = server.ask(method, where, tokens[who] or None, **body_of(operation, who))
     scope = needed(operation)
     if scope is None:
         expected = {200}
     elif who not in SCOPES:
         expected = {401}
-    elif SCOPES.index(who) < SCOPES.index(scope) or ("{change}" in path and who == "submit"):
+    elif SCOPES.index(who) < SCOPES.index(scope):
         expected = {403}
     elif removes:
         expected = {404}
+    elif who == "submit" and method == "POST" and path.endswith(OF_ITS_OWNER):
+        expected = {403}
     else:
         expected = {200, 201, 404} if "{name}" in path else {200, 201}
     assert answer.status_code in expected, answer.text
@@ -206,6 +222,81 @@ def test_lists_come_in_pages(server: Server) -> None:
     first = server.get(f"{API}/runs?job=1&limit=3&order=-seed").json()
     rest = server.get(f"{API}/runs?job=1&limit=3&order=-seed&cursor={first['next']}").json()
     assert [run["seed"] for run in first["items"] + rest["items"]] == [1, 1, 0, 0] and rest["next"] is None
+
+
+# ---- models --------------------------------------------------------------------------------------------------------
+
+
+def test_register_name_and_predict(server: Server, tokens: dict[str, str]) -> None:
+    content = small_model("recursive").to_bytes()
+    kind = {"Content-Type": "application/vnd.safetensors"}
+    one = server.ask("POST", f"{API}/models/mine?note=good", tokens["submit"], content=content, headers=kind)
+    assert one.status_code == 201 and one.headers["location"] == f"{API}/models/mine:1"
+    assert (one.json()["owner"], one.json()["note"], one.json()["targets"]) == ("of-submit", "good", ["load"])
+    two = server.ask("POST", f"{API}/models/mine", tokens["submit"], json={"run": 1, "note": "of a run"})
+    assert (two.json()["version"], two.json()["run"], two.json()["note"]) == (2, 1, "of a run")
+    named = server.ask("POST", f"{API}/models/mine:1/aliases/production", tokens["submit"])
+    assert named.json()["aliases"] == ["production"]
+    assert server.get(f"{API}/models/mine%40production/file").content == content
+    assert [item["version"] for item in server.get(f"{API}/models?name=mine").json()["items"]] == [2, 1]
+    page = server.get(f"{API}/models?limit=1").json()
+    assert server.get(f"{API}/models?limit=1&cursor={page['next']}").json()["items"][0]["id"] < page["items"][0]["id"]
+    rows = {"load": [50.0, 51.0, 52.0, 53.0, 54.0]}
+    answers = server.ask("POST", f"{API}/models/mine@production/predict", tokens["read"], json=rows).json()
+    assert (answers["name"], answers["version"]) == ("mine", 1)
+    assert [list(row) for row in answers["rows"]] == [["row", "load+1", "load+2"]] * 2
+    records = [{"load": value, "more": "x"} for value in rows["load"]]
+    assert server.post(f"{API}/models/mine:1/predict", json=records).json() == answers
+    text = "load;more\n" + "".join(f"{value};x\n" for value in rows["load"])
+    csv = {"Content-Type": "text/csv", "Accept": "text/csv"}
+    lines = server.post(f"{API}/models/mine:1/predict?next=3", content=text, headers=csv)
+    assert lines.headers["content-type"].startswith("text/csv") and lines.text.startswith("ahead,load\n1,")
+    assert server.ask("DELETE", f"{API}/models/mine:2", tokens["submit"]).json()["version"] == 2
+    kept = server.ask("DELETE", f"{API}/models/mine:1", tokens["submit"])
+    assert kept.status_code == 422 and "the alias production means mine:1" in kept.json()["detail"]
+    assert server.ask("DELETE", f"{API}/models/mine/aliases/production", tokens["submit"]).status_code == 204
+
+
+def test_rows_that_a_model_cannot_read(server: Server) -> None:
+    def problem(content: Any, query: str = "", **headers: str) -> tuple[int, str]:
+        content = content if isinstance(content, (str, bytes)) else json.dumps(content)
+        kind = {"Content-Type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
+        answer = server.post(f"{API}/models/load/predict{query}", content=content, headers=kind)
+        return answer.status_code, answer.json()["detail"]
+
+    good = {"load": [50.0] * 6}
+    assert problem({"lod": [1]}) == (422, "the rows: no column 'load': did you mean 'lod'?")
+    assert problem({"load": [1.0]}) == (422, "1 rows, and a forecast reads 4: give more rows")
+    assert problem({"load": [1, "x"]})[1].startswith("the rows, line 2, column 'load': 'x' is not a number")
+    for wrong in ([1], "x", {"load": 1}, None):
+        assert problem(wrong)[1].startswith("the rows: give a list of objects, one for each row, or an object of lists")
+    assert "not valid JSON" in problem("{")[1] and "nested too deep" in problem("[" * 100_000)[1]
+    assert problem(b"load\n\xff\xfe", Content_Type="text/csv")[1] == "the rows: are not text in UTF-8"
+    assert "are more than 10,000: send fewer" in problem({"load": [1] * 10_001})[1]
+    assert "are more than 10,000: send fewer" in problem("load\n" + "1\n" * 10_001, Content_Type="text/csv")[1]
+    assert "no calibration" in problem(good, "?coverage=0.9")[1]
+    assert problem(good, "?coverage=2")[0] == problem(good, "?next=0")[0] == problem(good, "?next=10001")[0] == 422
+    assert problem(good, Content_Type="text/plain")[0] == 415
+    assert problem("x" * (2**20 + 1))[0] == 413
+    big = server.post(f"{API}/models/big", content=b"x" * 2**21, headers={"Content-Type": "application/octet-stream"})
+    assert big.status_code == 422 and "is not a model of evornn, or is damaged" in big.json()["detail"]
+    assert (
+        server.post(f"{API}/models/big", content=b"1" * 2**21, headers={"Content-Type": "application/json"}).status_code
+        == 413
+    )
+
+
+def test_code_that_a_model_names_is_never_loaded(server: Server) -> None:
+    import dataclasses
+
+    model = dataclasses.replace(small_model("recursive"), architecture={"kind": "antigravity:Fly", "units": 6})
+    kind = {"Content-Type": "application/octet-stream"}
+    kept = server.post(f"{API}/models/code", content=model.to_bytes(), headers=kind)
+    assert kept.status_code == 201 and kept.json()["network"] == "antigravity:Fly"
+    answer = server.post(f"{API}/models/code/predict", json={"load": [50.0] * 6})
+    assert (
+        answer.status_code == 422 and "is code, antigravity:Fly, which a server never loads" in answer.json()["detail"]
+    )
 
 
 # ---- streams -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from command_line import CommandLine
 from serving import Server, serving
+from small_models import small_model
 from specs import SMALL_SPEC, SPEC_MISTAKES, write_spec
 from stores import new_runs, result, row
 
@@ -52,6 +53,10 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
             [row(3)],
         )
         store.fail(second.run.id, second.lease, "out of luck", retry=False)
+    with library.open(url) as results:
+        results.service.register_model("load", small_model("recursive").to_bytes(), note="by hand")
+        results.register_model("adding", 1)
+        results.store.set_model_alias("load", "production")
     return url
 
 
@@ -100,6 +105,11 @@ READS: dict[str, Callable[[Results], Any]] = {
     "network": lambda r: r.run(1).network.losses(r.run(1).genome[None], *examples()),
     "compare": lambda r: r.compare(1),
     "compare runs": lambda r: r.compare(runs=[1, 3]),
+    "models": lambda r: [r.models(), r.models("load"), r.store.models(owner="me"), r.store.models(limit=1, before=2)],
+    "a model": lambda r: [r.store.model("load@production"), r.store.model("adding:1"), r.store.model_file("load")],
+    "a model to use": lambda r: r.model("adding").genome,
+    "predictions": lambda r: r.predict("load", {"load": [50.0, 51.0, 52.0, 49.0, 48.0]}),
+    "predictions beyond the end": lambda r: r.predict("load:1", [{"load": float(k)} for k in range(9)], next=3),
     "pages of news": lambda r: list(r.follow(1)),
 }
 
@@ -156,6 +166,11 @@ ERRORS: dict[str, Callable[[Results], Any]] = {
     "nothing to retry": lambda r: r.retry(run=99),
     "nothing to resume": lambda r: r.resume(99),
     "token twice": lambda r: [r.store.add_token("twin", ["read"]), r.store.add_token("twin", ["read"])],
+    "no model": lambda r: r.model("lod"),
+    "no version": lambda r: r.store.model_file("load:9"),
+    "no alias": lambda r: r.store.delete_model_alias("load", "staging"),
+    "no run to register": lambda r: r.register_model("load", 99),
+    "an alias in use": lambda r: r.store.delete_model("load:1"),
     "no token": lambda r: r.store.revoke_token("nobody/../x"),
 }  # fmt: skip
 
@@ -241,6 +256,26 @@ def test_a_job_from_submit_to_end(fresh: Fresh) -> None:
     assert len(results.compare(job).tasks) == 1
 
 
+def test_models_from_first_to_last(fresh: Fresh, tmp_path: Path) -> None:
+    results = fresh.results
+    small_model("recursive").save(file := tmp_path / "load.safetensors")
+    first = results.register_model("load", file, "from a file")
+    assert (first.version, first.note, first.question, first.network) == (1, "from a file", "forecast", "gru")
+    assert results.register_model("load", file).version == 2
+    assert results.store.set_model_alias("load:1", "production").aliases == ("production",)
+    assert results.model("load@production").to_bytes() == file.read_bytes()
+    assert results.predict("load@production", {"load": [50.0] * 5}) == results.predict("load:2", {"load": [50.0] * 5})
+    results.store.delete_model_alias("load", "production")
+    assert results.store.delete_model("load:1").version == 1 and [m.version for m in results.models()] == [2]
+    (tmp_path / "no.safetensors").write_bytes(b"no model")
+    with pytest.raises(EvornnError, match="is not a model of evornn, or is damaged"):
+        results.register_model("load", tmp_path / "no.safetensors")
+    with pytest.raises(EvornnError, match=r"the name of a model begins with"):
+        results.register_model("a/b", file)
+    with pytest.raises(EvornnError, match="the rows: no column 'load': did you mean 'lod'"):
+        results.predict("load", {"lod": [1.0]})
+
+
 @pytest.mark.slow
 def test_models_travel(fresh: Fresh, tmp_path: Path) -> None:
     results, url = fresh.results, fresh.url
@@ -281,6 +316,10 @@ WORDS = [
     ["compare", "1"],
     ["query", "SELECT run, network, test_loss, 9e999 FROM results ORDER BY run"],
     ["token", "ls"],
+    ["models"],
+    ["models", "show", "load@production"],
+    ["models", "download", "adding"],
+    ["models", "alias", "load", "production"],
     ["submit", "spec.yaml", "--key", "same"],
     ["cancel", "1"],
     ["retry", "1"],

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stores import SPEC, checkpoint, new_runs, result, row, submitted
+from stores import SPEC, checkpoint, new_model, new_runs, result, row, submitted
 
 from evornn.errors import EvornnError
 from evornn.store.errors import StoreError
@@ -254,6 +254,8 @@ def judged(url: str) -> Iterator[Store]:
             opened.finish(
                 claim.run.id, claim.lease, result(valid_loss=loss, score="NRMSE", test_score=loss, solved=loss < 0.2)
             )
+        opened.register_model("load", new_model())
+        opened.set_model_alias("load", "production")
         yield opened
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from evornn.models.origin import ModelMetrics, Provenance
 from evornn.store.large_checkpoints import PortionWriter
-from evornn.store.records import LogLine, NewRun
+from evornn.store.records import LogLine, NewModel, NewRun
 from evornn.store.store import Store, open_store
 from evornn.tasks import TASKS
 from evornn.training.records import Checkpoint, Result, Row
@@ -37,6 +38,14 @@ def result(**changes: Any) -> Result:
     return Result(**{**values, **changes})
 
 
+def new_model(content: bytes = b"a file", **changes: Any) -> NewModel:
+    """What the file says isn't so, which the store doesn't look at."""
+    metrics = ModelMetrics("mse", 0.2, 0.25, "R²", 0.5, {"load": {"rmse": 1.5, "r2": None}}, {"load": 0.91}, (2.0,))
+    provenance = Provenance(1, 1, "load", "csv", "adam", 7, "0" * 32, "0.1.0", "2026-01-31", "CC BY 4.0")
+    about = {"question": "forecast", "targets": ("load",), "horizon": 3, "network": "gru", "parameters": 85}
+    return NewModel(content, **{**about, "metrics": metrics, "provenance": provenance, **changes})
+
+
 def submitted(store: Store, count: int = 1, **options: Any) -> int:
     return store.submit(SPEC, new_runs(count), **options)
 
@@ -60,6 +69,8 @@ def filled(url: str) -> Store:
     store.write_portion(other.run.id, other.lease, writer)
     store.record(other.run.id, other.lease, [row(1)], writer.checkpoint)
     store.release(other.run.id, other.lease)
+    store.register_model("load", new_model(), run=claim.run.id)
+    store.set_model_alias("load", "production")
     return store
 
 

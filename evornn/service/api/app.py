@@ -17,7 +17,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
 from evornn.errors import EvornnError
-from evornn.service.api import analysis, health, jobs, problems, quotas, runs
+from evornn.service.api import analysis, health, jobs, models, problems, quotas, runs
 from evornn.service.api.auth import Guard
 from evornn.service.api.bodies import BodyLimit, WholeBody
 from evornn.service.api.headers import SecurityHeaders, TrustedHosts
@@ -75,7 +75,7 @@ def create_app(
     app.state.news = NewsFeed(store)
     app.state.streams = OpenStreams()
     problems.install_handlers(app)
-    for router in (health.router, jobs.router, runs.router, analysis.router, quotas.router):
+    for router in (health.router, jobs.router, runs.router, models.router, analysis.router, quotas.router):
         app.include_router(router)
     for path, mount in (mounts or {}).items():
         wsgi = cast("ASGIApp", WSGIMiddleware(mount(app.state.service, app.state.guard)))

@@ -134,6 +134,22 @@ def check_owner(caller: Caller, store: StoreInterface, job: JobId) -> None:
         raise Forbidden(f"job {job} belongs to another token: ask its owner, or an admin")
 
 
+def check_model_owner(caller: Caller, store: Store, name: str) -> None:
+    """Check that the caller may change a model: the owner of its name may, and an admin.
+
+    Args:
+        caller: The user.
+        store: Where the model is.
+        name: The model.
+
+    Raises:
+        NotFound: There is no such model.
+        Forbidden: It belongs to another user.
+    """
+    if not caller.has_scope("admin") and store.model_owner(name) != caller.name:
+        raise Forbidden(f"the model {name} belongs to another token: ask its owner, or an admin")
+
+
 def _caller(token: Token | None) -> Caller | None:
     if token is None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from fastapi import Request
@@ -14,7 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evornn.errors import EvornnError
 from evornn.experiments.yaml import parse
 from evornn.service.api import problems
+from evornn.service.wire import SAFETENSORS
 from evornn.settings import MAX_DEPTH
+from evornn.store.registry import MOST_BYTES
 
 LIMIT = 2**20  # bytes
 YAML_LIMIT = 2**16  # bytes; parsing it is a hundred times slower
@@ -22,12 +25,15 @@ LONGEST_TEXT = 100_000  # characters
 LONGEST_LIST = 100_000
 MAX_INTEGER = 2**63
 JSON_TYPES = ("application/json",)
+CSV = "text/csv"
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
-TOO_LARGE = f"the body is larger than {LIMIT:,} bytes: send less"
+TOO_LARGE = "the body is larger than {:,} bytes: send less"
+MODEL_TYPES = (SAFETENSORS, "application/octet-stream")
+MODEL_PATH = re.compile(r"/api/v1/models/[^/]+")  # where a file of a model may be sent
 
 
 class BodyLimit:
-    """Refuses bodies over the limit, including those without a Content-Length."""
+    """Refuses bodies over the limit, including those without a Content-Length. Files of models have their own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -36,9 +42,12 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        is_model = scope["method"] == "POST" and MODEL_PATH.fullmatch(scope["path"])
+        limit = MOST_BYTES if is_model else LIMIT
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or len(length) > 12 or int(length) > LIMIT:
-            await problems.problem_response(413, TOO_LARGE, {"Connection": "close"})(scope, receive, send)
+        if not length.isdigit() or len(length) > 12 or int(length) > limit:
+            refusal = problems.problem_response(413, TOO_LARGE.format(limit), {"Connection": "close"})
+            await refusal(scope, receive, send)
             return
         size = 0
 
@@ -46,8 +55,8 @@ class BodyLimit:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > LIMIT:
-                raise HTTPException(413, TOO_LARGE)
+            if size > limit:
+                raise HTTPException(413, TOO_LARGE.format(limit))
             return message
 
         await self.app(scope, counted, send)
@@ -72,16 +81,37 @@ class WholeBody:
 
 async def plain_body(request: Request) -> Any:
     """The body as plain data, by its content type. Raises HTTPException 413 or 415, EvornnError if it is malformed."""
-    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-    kind = kind.strip()
-    if kind not in JSON_TYPES + YAML_TYPES or not _is_utf8(parameters):
-        raise HTTPException(415, "send JSON or YAML in UTF-8: Content-Type: application/json, or application/yaml")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise HTTPException(415, "send the body as it is: without Content-Encoding")
-    body = await request.body()
+    kind, body = await _raw_body(request, JSON_TYPES + YAML_TYPES, "JSON or YAML in UTF-8")
     if kind in YAML_TYPES and len(body) > YAML_LIMIT:
         raise HTTPException(413, f"larger than {YAML_LIMIT:,} bytes, which YAML may have here: send JSON")
     return await run_in_threadpool(read_json if kind in JSON_TYPES else read_yaml, body)
+
+
+async def rows_body(request: Request) -> tuple[bytes, bool]:
+    """Rows for a model: the body, and whether it is CSV, else JSON. Raises HTTPException 413 or 415."""
+    kind, body = await _raw_body(request, (*JSON_TYPES, CSV), "JSON or CSV in UTF-8")
+    return body, kind == CSV
+
+
+async def model_body(request: Request) -> Any:
+    """The bytes of a model's file, or plain data that name a run. Raises HTTPException 413 or 415, EvornnError."""
+    kind, body = await _raw_body(request, JSON_TYPES + MODEL_TYPES, "JSON that names a run, or the file of a model")
+    if kind in MODEL_TYPES:
+        return body
+    if len(body) > LIMIT:
+        raise HTTPException(413, TOO_LARGE.format(LIMIT))
+    return await run_in_threadpool(read_json, body)
+
+
+async def _raw_body(request: Request, kinds: tuple[str, ...], what: str) -> tuple[str, bytes]:
+    """The content type, which must be one of these, and the body. Raises HTTPException 413 or 415."""
+    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    kind = kind.strip()
+    if kind not in kinds or not _is_utf8(parameters):
+        raise HTTPException(415, f"send {what}: Content-Type: {', or '.join(kinds)}")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPException(415, "send the body as it is: without Content-Encoding")
+    return kind, await request.body()
 
 
 def read_json(body: bytes) -> Any:

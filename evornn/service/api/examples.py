@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from evornn.service.wire import SAFETENSORS
 from evornn.store.quotas import LIMITS
 
 SPEC: dict[str, Any] = {
@@ -77,6 +78,26 @@ QUOTA_SCHEMA: dict[str, Any] = {
         **dict.fromkeys(LIMITS, QUOTA_LIMIT),
     },
 }
+MODEL_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "title": "NewModelVersion",
+    "required": ["run"],
+    "additionalProperties": False,
+    "properties": {
+        "run": {"type": "integer", "minimum": 1, "description": "A run that has succeeded."},
+        "note": {"type": "string", "maxLength": 10_000},
+    },
+}
+CELL = {"type": ["number", "string", "boolean", "null"]}
+ROWS_SCHEMA: dict[str, Any] = {
+    "title": "Rows",
+    "description": "Objects, one for each row, or lists, one for each column; in original units.",
+    "oneOf": [
+        {"type": "array", "items": {"type": "object", "additionalProperties": CELL}},
+        {"type": "object", "additionalProperties": {"type": "array", "items": CELL}},
+    ],
+}
+ROWS = {"load": [52.1, 53.0, 51.2, 49.9, 48.7, 50.3]}
 SELECT = "SELECT network, trainer, median_test_loss FROM leaderboard ORDER BY place"
 
 
@@ -89,4 +110,11 @@ SPEC_BODY = _body(SPEC_SCHEMA, SPEC, "application/yaml")
 TUNING_BODY = _body(TUNING_SCHEMA, TUNING, "application/yaml")
 QUERY_BODY = _body(QUERY_SCHEMA, {"sql": SELECT, "limit": 10})
 QUOTA_BODY = _body(QUOTA_SCHEMA, {"owner": "ci", "queued": 1000, "running": 8})
+MODEL_BODY = _body(MODEL_SCHEMA, {"run": 1, "note": "trained on the data of 2024"})
+MODEL_BODY["requestBody"]["content"][SAFETENSORS] = {
+    "schema": {"type": "string", "format": "binary"},
+    "example": "(a file of `evornn model RUN FILE.safetensors`)",
+}
+ROWS_BODY = _body(ROWS_SCHEMA, ROWS)
+ROWS_BODY["requestBody"]["content"]["text/csv"] = {"schema": {"type": "string"}, "example": "load\n52.1\n53.0\n51.2\n"}
 TOKEN_BODY = _body(TOKEN_SCHEMA, {"name": "ci", "scope": "submit"})

@@ -14,7 +14,8 @@ from evornn.service.api.auth import Caller
 from evornn.service.api.problems import MEDIA, ProblemDetails
 from evornn.service.sandboxed_service import SandboxedService
 from evornn.service.wire import Page, encode
-from evornn.store.filters import JobFilter, RunFilter
+from evornn.store.filters import JobFilter, ModelFilter, RunFilter
+from evornn.store.names import REFERENCE
 from evornn.store.schema import STATES
 
 T = TypeVar("T")
@@ -24,6 +25,15 @@ MAX_ITEMS = 1000  # items of a page
 State = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$", json_schema_extra={"enum": list(STATES)})]
 JobId = Annotated[int, Path(ge=1, le=MAX_ID, description="Number of a job.")]
 RunId = Annotated[int, Path(ge=1, le=MAX_ID, description="Number of a run.")]
+Model = Annotated[
+    str,
+    Path(
+        max_length=201,
+        pattern=f"^{REFERENCE}$",
+        description="NAME (its newest version), NAME@ALIAS or NAME:VERSION of a registered model.",
+        examples=["load@production"],
+    ),
+]
 Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Maximum number of items.")]
 Cursor = Annotated[int | None, Query(ge=0, le=MAX_ID, description="`next` of the previous page.")]
 After = Annotated[int, Query(ge=0, le=MAX_ID, description="Only items after the one with this number.")]
@@ -37,7 +47,7 @@ DESCRIPTIONS = {
     400: "The request is malformed.",
     401: "The token is missing, unknown or revoked.",
     403: "The token may not do this.",
-    404: "There is no such job, run or result.",
+    404: "There is no such job, run, result or model.",
     413: "The body is too large.",
     415: "The body has an unsupported content type.",
     421: "The server does not have this host name.",
@@ -74,6 +84,7 @@ def query_parameters(filters: type[T]) -> Callable[..., T]:
 
 
 RunFilters = Annotated[RunFilter, Depends(query_parameters(RunFilter))]
+ModelFilters = Annotated[ModelFilter, Depends(query_parameters(ModelFilter))]
 JobFilters = Annotated[JobFilter, Depends(query_parameters(JobFilter))]
 
 

@@ -24,13 +24,12 @@ from evornn.service.api.parameters import (
 )
 from evornn.service.api.parameters import service_of as service
 from evornn.service.reading.design import Design
-from evornn.service.wire import Curve, Outcome, Page, outcome
+from evornn.service.wire import SAFETENSORS, Curve, Outcome, Page, outcome
 from evornn.store.codec import pack
 from evornn.store.records import Event, LogLine, StoredRun
 from evornn.training.records import Row
 
 router = APIRouter(prefix=PREFIX, tags=["runs"])
-SAFETENSORS = "application/vnd.safetensors"
 MOST_CURVES = 200
 
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from evornn import files
 from evornn.service.interface import ServiceInterface, StoreInterface
 from evornn.service.reading.comparison_data import resolve_job
 from evornn.service.reading.tail import START, Cursor, JobUpdate, follow
 from evornn.service.tuning.session import Tuning
-from evornn.store.records import JobId, RunId, StoredJob, StoredRun
+from evornn.store.records import JobId, ModelVersion, RunId, StoredJob, StoredRun
+from evornn.store.registry import MOST_BYTES
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from evornn.experiments.analysis.comparison import Comparison
     from evornn.models.standalone import StandaloneModel
     from evornn.networks.network import Network
+    from evornn.service.predictions import Rows
     from evornn.tasks.core.task import Data
     from evornn.training.records import Result, Row
 
@@ -152,6 +155,47 @@ class Results:
     def run(self, number: RunId) -> RunResults:
         """One run. Raises NotFound."""
         return RunResults(self.service, self.store.run(number))
+
+    def models(self, name: str | None = None) -> list[ModelVersion]:
+        """The versions of all registered models, or of one, newest first."""
+        return self.store.models(name=name)
+
+    def model(self, reference: str, trusted: bool = False) -> StandaloneModel:
+        """A registered model, to use here.
+
+        Args:
+            reference: NAME (its newest version), NAME@ALIAS or NAME:VERSION.
+            trusted: Whether code of one's own that it names as its network may be imported.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        from evornn.models.standalone import StandaloneModel
+
+        return StandaloneModel.from_bytes(self.store.model_file(reference), reference, trusted)
+
+    def register_model(self, name: str, source: RunId | str | Path, note: str = "") -> ModelVersion:
+        """Keep a model as the next version of a name.
+
+        Args:
+            name: Of the model.
+            source: The number of a run that has succeeded, or the path of a .safetensors file.
+            note: What people should know of it.
+
+        Raises:
+            EvornnError: The name is no word, the file can't be read, or is no model.
+            NotFound: There is no such run, or it has no result.
+            Conflict: The name belongs to somebody else.
+        """
+        content = source if isinstance(source, int) else files.read(Path(source), MOST_BYTES)
+        return self.service.register_model(name, content, note=note)
+
+    def predict(
+        self, reference: str, rows: Rows, *, next: int | None = None, coverage: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Answers of a registered model to records or columns, computed by the server if the store is one's: see
+        `ServiceInterface.predict`. `model` gives the model itself."""
+        return self.service.predict(reference, rows, next=next, coverage=coverage)
 
     def query(self, sql: str) -> DataFrame:
         """Read-only SQL on the documented views (docs/reference/store.md)."""

@@ -1,0 +1,174 @@
+"""Routes: list, register, download, alias and delete models; and their answers to rows."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from evornn.service.api.analysis import validate
+from evornn.service.api.auth import Reader, Submitter, check_model_owner
+from evornn.service.api.bodies import CSV, model_body, rows_body
+from evornn.service.api.examples import MODEL_BODY, ROWS_BODY
+from evornn.service.api.parameters import MAX_ID, PREFIX, Cursor, Limit, Model, ModelFilters, errors, json, page
+from evornn.service.api.parameters import service_of as service
+from evornn.service.predictions import MOST_ROWS, PredictionRequest
+from evornn.service.wire import SAFETENSORS, Page, Predictions
+from evornn.store.errors import NotFound
+from evornn.store.names import ALIAS, ModelReference
+from evornn.store.records import ModelVersion
+from evornn.store.registry import LONGEST_NOTE
+
+router = APIRouter(prefix=PREFIX, tags=["models"])
+Alias = Annotated[str, Path(pattern=f"^{ALIAS}$", description="Such as production, staging or archived.")]
+Note = Annotated[str, Query(max_length=LONGEST_NOTE, description="What people should know of a file.")]
+Next = Annotated[
+    int | None,
+    Query(ge=1, le=MOST_ROWS, description="Of a forecast: so many rows beyond the end, instead of one at every row."),
+]
+Coverage = Annotated[
+    float | None, Query(gt=0, lt=1, description="Also intervals that hold the truth with this probability.")
+]
+
+
+class NewVersion(BaseModel):
+    """The body of POST /models/{model}."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    run: int = Field(ge=1, le=MAX_ID)
+    note: str = Field("", max_length=LONGEST_NOTE)
+
+
+@dataclass(frozen=True)
+class ModelPage:
+    """A page of the list."""
+
+    limit: Limit = 100
+    cursor: Cursor = None
+
+
+@router.get(
+    "/models", response_model=Page[ModelVersion], responses=errors(401, 403), summary="List models, newest first"
+)
+def models(request: Request, caller: Reader, filters: ModelFilters, part: Annotated[ModelPage, Depends()]) -> Response:
+    """List the versions of registered models that match all filters."""
+    store = service(request, caller).store
+    records = store.models(**filters.criteria(), limit=part.limit + 1, before=part.cursor)
+    more = records[part.limit - 1].id if len(records) > part.limit else None
+    return page(ModelVersion, records[: part.limit], more)
+
+
+@router.get(
+    "/models/{model}", response_model=ModelVersion, responses=errors(401, 403, 404), summary="Show a version of a model"
+)
+def show(request: Request, caller: Reader, model: Model) -> Response:
+    """Show what a version answers, how good it was on test, and where it comes from."""
+    return json(ModelVersion, service(request, caller).store.model(model))
+
+
+@router.post(
+    "/models/{model}",
+    status_code=201,
+    response_model=ModelVersion,
+    responses=errors(400, 401, 403, 404, 413, 415),
+    openapi_extra=MODEL_BODY,
+    summary="Register a model",
+)
+def register(
+    request: Request,
+    caller: Submitter,
+    model: Model,
+    body: Annotated[Any, Depends(model_body)],
+    note: Note = "",
+) -> Response:
+    """Keep the champion of a run, or a file with `Content-Type: application/vnd.safetensors`, as the next version of a
+    name. A new name belongs to the token that registers it first."""
+    user_service = service(request, caller)
+    with suppress(NotFound):
+        check_model_owner(caller, user_service.store, model)
+    if isinstance(body, bytes):
+        version = user_service.register_model(model, body, note=note)
+    else:
+        payload = validate(NewVersion, body)
+        version = user_service.register_model(model, payload.run, note=payload.note or note)
+    return json(ModelVersion, version, 201, {"Location": f"{PREFIX}/models/{version.reference}"})
+
+
+@router.delete(
+    "/models/{model}", response_model=ModelVersion, responses=errors(401, 403, 404), summary="Delete a version"
+)
+def delete(request: Request, caller: Submitter, model: Model) -> Response:
+    """Delete NAME:VERSION with its file, for ever; its number isn't given again. One that an alias means is refused."""
+    store = service(request, caller).store
+    check_model_owner(caller, store, store.model(model).name)
+    return json(ModelVersion, store.delete_model(model))
+
+
+@router.get(
+    "/models/{model}/file",
+    response_class=Response,
+    responses={
+        **errors(401, 403, 404),
+        200: {"content": {SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}}},
+    },
+    summary="Download a version",
+)
+def file(request: Request, caller: Reader, model: Model) -> Response:
+    """Download the file of a version: a model that stands alone, as safetensors."""
+    store = service(request, caller).store
+    version = store.model(model)
+    name = {"Content-Disposition": f'attachment; filename="{version.name}-{version.version}.safetensors"'}
+    return Response(store.model_file(version.reference), 200, name, SAFETENSORS)
+
+
+@router.post(
+    "/models/{model}/aliases/{alias}",
+    response_model=ModelVersion,
+    responses=errors(400, 401, 403, 404),
+    summary="Set an alias",
+)
+def set_alias(request: Request, caller: Submitter, model: Model, alias: Alias) -> Response:
+    """Let an alias, such as `production`, mean this version from now on, whichever it meant before."""
+    store = service(request, caller).store
+    check_model_owner(caller, store, store.model(model).name)
+    return json(ModelVersion, store.set_model_alias(model, alias))
+
+
+@router.delete(
+    "/models/{model}/aliases/{alias}",
+    status_code=204,
+    responses=errors(401, 403, 404),
+    summary="Delete an alias",
+)
+def delete_alias(request: Request, caller: Submitter, model: Model, alias: Alias) -> Response:
+    """Take an alias from a model; the version stays."""
+    store, name = service(request, caller).store, ModelReference.parse(model).name
+    check_model_owner(caller, store, name)
+    store.delete_model_alias(name, alias)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/models/{model}/predict",
+    response_model=Predictions,
+    responses={**errors(400, 401, 403, 404, 413, 415), 200: {"content": {CSV: {"schema": {"type": "string"}}}}},
+    openapi_extra=ROWS_BODY,
+    summary="Predict",
+)
+def predict(
+    request: Request,
+    caller: Reader,
+    model: Model,
+    body: Annotated[Any, Depends(rows_body)],
+    next: Next = None,
+    coverage: Coverage = None,
+) -> Response:
+    """Answer rows in original units: JSON, or CSV with `Content-Type: text/csv`. The answers are JSON, or CSV with
+    `Accept: text/csv`. At most 10,000 rows."""
+    as_csv = CSV in request.headers.get("accept", "")
+    rows, is_csv = body
+    answers = service(request, caller).answer(PredictionRequest(model, rows, next, coverage, is_csv), as_csv)
+    return Response(answers, media_type=CSV if as_csv else "application/json")

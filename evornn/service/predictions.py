@@ -1,0 +1,186 @@
+"""Answers of registered models to rows, as a server gives them: bounded, and without code that a model names."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from evornn.errors import EvornnError, suggestion
+from evornn.service.wire import Predictions
+from evornn.store.records import ModelVersion
+from evornn.store.store import Store
+
+if TYPE_CHECKING:
+    from evornn.data.preparation import Preparation
+    from evornn.data.table import Table
+    from evornn.models.standalone import StandaloneModel
+
+Rows: TypeAlias = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]  # records, or columns
+BODY = "the rows"  # what errors call them
+MOST_ROWS = 10_000  # of a request
+MOST_CELLS = 1_000_000  # of an answer
+MOST_MODELS = 16  # that are kept ready
+FEWER = "send fewer at a time, or download the model, `evornn models download`, and `evornn predict` with it"
+
+
+@dataclass(frozen=True)
+class PredictionRequest:
+    """What to answer.
+
+    Args:
+        reference: NAME (its newest version), NAME@ALIAS or NAME:VERSION.
+        rows: Rows in original units; bytes: the text of a CSV file, or JSON.
+        next: Of a forecast: so many rows beyond the end of each group, instead of a forecast at every row.
+        coverage: Also intervals that hold the truth with this probability.
+    """
+
+    reference: str
+    rows: Rows | bytes
+    next: int | None = None
+    coverage: float | None = None
+    is_csv: bool = False
+
+
+def predict(store: Store, request: PredictionRequest) -> Predictions:
+    """The answers as records. Raises NotFound, EvornnError."""
+    from evornn.models.table_file import records
+
+    version, answers = _answer(store, request)
+    return Predictions(version.name, version.version, list(records(answers)))
+
+
+def predict_json(store: Store, request: PredictionRequest) -> bytes:
+    """`predict`, as JSON."""
+    answers = predict(store, request)
+    return json.dumps(vars(answers), allow_nan=False, separators=(",", ":")).encode()
+
+
+def predict_csv(store: Store, request: PredictionRequest) -> bytes:
+    """`predict`, as CSV."""
+    from evornn.models.table_file import csv_text
+
+    return csv_text(_answer(store, request)[1], with_names=True).encode()
+
+
+class ModelCache:
+    """The models that were used last, by the digests of their files.
+
+    Args:
+        most: How many.
+    """
+
+    def __init__(self, most: int = MOST_MODELS) -> None:
+        self.most, self._models, self._lock = most, OrderedDict[str, "StandaloneModel"](), Lock()
+
+    def get(self, version: ModelVersion, read: Callable[[str], bytes]) -> StandaloneModel:
+        """A model, whose file is read unless it is here. Raises EvornnError for one that names code."""
+        from evornn.models.standalone import StandaloneModel
+
+        with self._lock:
+            model = self._models.pop(version.digest, None)
+            if model is None:
+                model = StandaloneModel.from_bytes(read(version.reference), version.reference)
+                if model.code:
+                    raise EvornnError(
+                        f"the network of {version.reference} is code, {model.code}, which a server never loads: "
+                        f"`evornn models download {version.reference}`, and `evornn predict FILE --trust`"
+                    )
+            self._models[version.digest] = model
+            if len(self._models) > self.most:
+                self._models.popitem(last=False)
+            return model
+
+
+CACHE = ModelCache()
+
+
+def _answer(store: Store, request: PredictionRequest) -> tuple[ModelVersion, Table]:
+    version = store.model(request.reference)
+    model = CACHE.get(version, store.model_file)
+    table = read_rows(request.rows, model.own_preparation, request.is_csv)
+    answers = model.predict(table, next=request.next, coverage=request.coverage)
+    if len(answers) * len(answers.columns) > MOST_CELLS:
+        raise EvornnError(f"the answer has {len(answers):,} rows of {len(answers.columns)} cells: {FEWER}")
+    return version, answers
+
+
+def read_rows(rows: Rows | bytes, preparation: Preparation, is_csv: bool = False) -> Table:
+    """The columns that a model reads. Raises EvornnError."""
+    if isinstance(rows, bytes):
+        return _read_csv(rows, preparation) if is_csv else _read_columns(_parse(rows), preparation)
+    return _read_columns(rows, preparation)
+
+
+def _read_csv(text: bytes, preparation: Preparation) -> Table:
+    from evornn.models.predict import concatenate
+    from evornn.models.table_file import read_parts
+
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        raise EvornnError(f"{BODY}: are not text in UTF-8") from None
+    with tempfile.TemporaryDirectory(prefix="evornn-") as folder:
+        file = Path(folder) / BODY
+        file.write_bytes(text)
+        parts, count = [], 0
+        for part in read_parts(file, preparation):
+            parts.append(part)
+            count += len(part)
+            _check_count(count)
+        return concatenate(parts)
+
+
+def _parse(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise EvornnError(f"{BODY}: are nested too deep: give a list of objects, or an object of lists") from None
+    except ValueError as error:
+        raise EvornnError(f"{BODY}: are not valid JSON ({error})") from None
+
+
+def _read_columns(rows: Any, preparation: Preparation) -> Table:
+    """A table of records or columns, read as those of a frame."""
+    import pandas as pd
+
+    from evornn.data.doubts import refuse_doubts
+    from evornn.data.frames import read_frame
+    from evornn.data.options import ReadOptions
+    from evornn.models.table_file import needed_columns, select_columns
+
+    columns = _columns(rows)
+    known = dict.fromkeys(columns) if isinstance(columns, Mapping) else {n: None for row in columns for n in row}
+    names = needed_columns(preparation, known)
+    if (missing := next((name for name in names if name not in known), None)) is not None:
+        raise EvornnError(f"{BODY}: no column {missing!r}{suggestion(missing, list(known))}")
+    by_name = columns if isinstance(columns, Mapping) else {n: [row.get(n) for row in columns] for n in names}
+    chosen = {name: by_name[name] for name in names}
+    if len({len(values) for values in chosen.values()}) > 1:
+        raise EvornnError(f"{BODY}: the columns have different lengths: give each row one value of each")
+    contents = read_frame(pd.DataFrame(chosen), ReadOptions(), BODY)
+    refuse_doubts(contents.doubts, BODY)
+    return select_columns(contents.table, preparation)
+
+
+def _columns(rows: Any) -> Rows:
+    """Checked records or columns. Raises EvornnError."""
+    parts = list(rows.values()) if isinstance(rows, Mapping) else rows
+    inner = list if isinstance(rows, Mapping) else Mapping
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, inner) for part in parts):
+        raise EvornnError(
+            f"{BODY}: give a list of objects, one for each row, or an object of lists, one for each column"
+        )
+    _check_count(max((len(part) for part in parts), default=0) if isinstance(rows, Mapping) else len(parts))
+    checked: Rows = rows
+    return checked
+
+
+def _check_count(count: int) -> None:
+    if count > MOST_ROWS:
+        raise EvornnError(f"{BODY}: are more than {MOST_ROWS:,}: {FEWER}")
