@@ -1,0 +1,66 @@
+"""A file of one's own with a question about it, and what has been said so far of how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from evornn.data.options import ReadOptions
+from evornn.data.reading import load
+from evornn.data.understanding import Understanding, understand
+from evornn.errors import EvornnError
+from evornn.experiments.data_spec import data_spec
+
+TRUTHS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """A file or folder, and what is asked of it. None: find out."""
+
+    path: str
+    targets: tuple[str, ...] = ()  # columns to predict
+    group: str | None = None  # the column that tells sequences apart; "none": there is none
+    time: str | None = None  # the column of times; "none": rows are in order
+    fill: str | None = None  # what to do about missing values; None: refuse them
+    options: ReadOptions = field(default_factory=ReadOptions)
+
+    def understand(self) -> Understanding:
+        """What the file holds. Raises EvornnError for what is no table."""
+        return understand(load(self.path, self.options), self.group, self.time)
+
+    def spec(self, facts: Understanding) -> dict[str, Any]:
+        """The spec that answers the question. Raises EvornnError; UnansweredDoubt, a subclass, has what to ask."""
+        return data_spec(self.path, self.targets, facts, self.options, self.fill)
+
+    def answer(self, option: str, value: str) -> OwnData:
+        """The same with an answer to a doubt.
+
+        Args:
+            option: As in `Doubt.answers`.
+            value: One of its values.
+        """
+        if option in ("group", "time", "fill"):
+            return replace(self, **{option: value})  # type: ignore[arg-type]  # these are texts
+        return replace(self, options=replace(self.options, **{option: self._value(option, value)}))
+
+    def _value(self, option: str, value: str) -> Any:
+        if option == "kinds":
+            return {**self.options.kinds, **parse_kinds([value])}
+        if option == "missing":
+            return (*self.options.missing, value)
+        if option == "names":
+            return tuple(value.split(","))
+        return int(value) if option == "skip" else TRUTHS[value] if option == "header" else value
+
+
+def parse_kinds(pairs: list[str]) -> Mapping[str, Any]:
+    """Column → kind, of COLUMN=KIND. A column's name may hold an equals sign, too. Raises EvornnError."""
+    kinds = {}
+    for pair in pairs:
+        column, equals, kind = pair.rpartition("=")
+        if not equals:
+            raise EvornnError(f"--kind {pair}: give a column and its kind, such as load=number")
+        kinds[column] = kind
+    return kinds
