@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from evornn.experiments.own_data import OwnData
     from evornn.service.fitting import FitResult
 
-START = 20.0  # seconds for what comes before and after the runs: Ray, the comparison, the model
-
 
 @with_own_data
 def fit(
@@ -36,22 +34,27 @@ def fit(
         Path | None, typer.Option("-o", "--output", help="The model; default: beside FILE, .safetensors.")
     ] = None,
     spec: Annotated[Path | None, typer.Option(help="Where the spec is kept; default: beside FILE, .yaml.")] = None,
-    minutes: Annotated[float, typer.Option(min=0.1, help="How long all of it may take, about.")] = 5.0,
+    minutes: Annotated[float, typer.Option(min=1, help="How long all of it may take, about.")] = 5.0,
     store: Store = DEFAULT,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Train networks on a file of your own by gradient, evolution and both, and keep the best one as a model. The same
     command goes on where it was interrupted."""
-    begin, file = monotonic(), Path(own.path)
-    stem = file.with_name(file.name.split(".")[0] or file.name)
-    spec, output = spec or stem.with_suffix(".yaml"), output or stem.with_suffix(".safetensors")
+    from evornn import library
+    from evornn.cli.progress import progress
+
+    begin, spec, output = monotonic(), spec or own.beside(".yaml"), output or own.beside(".safetensors")
     say = (lambda *_: None) if as_json else _say
     own, facts, plan = _ask(own, can_ask=not as_json and sys.stdin.isatty() and sys.stdout.isatty())
     _check_output(output, plan["name"])
     say(*_describe(own, facts, plan))
     try:
-        result = _run(own, plan, spec, minutes, begin, store, workers, say, as_json)
+        result = library.run_fit(
+            plan, spec, minutes, store, workers,
+            lambda chosen, budget: say(_describe_spec(chosen, spec, budget)),
+            lambda opened, job: progress(opened, job, quiet=as_json),
+        )  # fmt: skip
     except KeyboardInterrupt:
         raise CommandInterrupted("interrupted: nothing is lost, the same command goes on where it stopped") from None
     result.model.save(output)
@@ -104,43 +107,6 @@ def _check_output(output: Path, experiment: str) -> None:
             raise EvornnError(f"{output}: is there already and is something else: name a new file with --output")
 
 
-def _run(
-    own: OwnData,
-    plan: dict[str, Any],
-    spec: Path,
-    minutes: float,
-    begin: float,
-    store: str,
-    workers: int | None,
-    say: Any,
-    as_json: bool,
-) -> FitResult:
-    """Choose the budget, run, compare."""
-    from evornn import library
-    from evornn.cli.progress import progress
-    from evornn.service.fitting import affordable_spec, read_fit, submit_once
-    from evornn.service.reading.results import Results
-    from evornn.service.service import Service
-
-    library.prepare(workers, None)
-    cores = max(workers if workers is not None else os.cpu_count() or 1, 1)
-
-    def choose() -> AffordableBudget:
-        from evornn.experiments.affordable import choose_budget
-
-        say("", "measuring how fast this machine is …")
-        return choose_budget(plan, 60 * minutes - START - (monotonic() - begin), cores)
-
-    chosen, budget = affordable_spec(spec, plan, minutes, choose)
-    say(_describe_spec(chosen, spec, budget, cores))
-    service = Service(library.open_store(store, create=True))
-    with Results(service) as results:
-        job = submit_once(service, chosen)
-        with progress(service.store, job, quiet=as_json) as listener:
-            library.work(service.store, job, workers, None, listener)
-        return read_fit(results, job)
-
-
 def _say(*lines: str) -> None:
     from evornn.cli.progress import print_line
 
@@ -153,17 +119,27 @@ def _describe(own: OwnData, facts: Understanding, plan: dict[str, Any]) -> list[
     file, rows, sequences, time = (words.pop(name) for name in ("file", "rows", "sequences", "time"))
     columns = {column.name: column for column in facts.columns}
     named = ", ".join(f"{name} ({columns[name].kind})" for name in own.targets)
-    read = [name for name in columns if name not in (*own.targets, facts.group, facts.time)]
+    others = [name for name in columns if name not in (*own.targets, facts.group, facts.time)]
+    question, read = plan["tasks"][0]["kind"], ", ".join(others)
+    inputs = f"from {read}" if question != "forecast" else "from its past" + (f"; not read: {read}" if others else "")
     return [
         f"{file}: {rows} rows ({', '.join(words.values())})",
         f"sequences: {sequences}; time: {time}",
-        f"question: {plan['tasks'][0]['kind']} {named}"
-        + (f", from {', '.join(read)}" if read and plan["tasks"][0]["kind"] != "forecast" else ""),
-        *(f"not certain: {describe_doubt(doubt)}" for doubt in facts.doubts if not doubt.blocking),
+        f"question: {question} {named} {inputs}",
+        *(
+            f"not certain: {describe_doubt(doubt)}"
+            for doubt in facts.doubts
+            if not doubt.blocking and not _is_fill(doubt)
+        ),
     ]
 
 
-def _describe_spec(spec: dict[str, Any], path: Path, budget: AffordableBudget | None, cores: int) -> str:
+def _is_fill(doubt: Doubt) -> bool:
+    """Whether it is about gaps, which the spec asks about where they matter."""
+    return any(option == "fill" for option, _ in doubt.answers)
+
+
+def _describe_spec(spec: dict[str, Any], path: Path, budget: AffordableBudget | None) -> str:
     from evornn.experiments.analysis.narrative import number, plural
 
     counts = [len(spec["networks"]), len(spec["trainers"]), spec["seeds"]]
@@ -171,7 +147,7 @@ def _describe_spec(spec: dict[str, Any], path: Path, budget: AffordableBudget | 
     cost = f"{' × '.join(names)}, {number(spec['budget']['steps'])} network steps each"
     if budget is None:
         return f"spec: {path}, as an earlier call chose it: {cost}"
-    return f"spec: {path}: {cost}; about {duration(budget.seconds)} on {plural(cores, 'core')}"
+    return f"spec: {path}: {cost}; about {duration(budget.seconds)} on {plural(budget.cores, 'core')}"
 
 
 def _as_data(result: FitResult, facts: Understanding, spec: Path, output: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from evornn.data.ordered_groups import RowGroup, list_groups
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
 
+NONE = "none"  # as group or time: there is no such column
 CHECKED = 500  # sequences whose steps are checked
 
 Groups = list[RowGroup]
@@ -90,3 +91,11 @@ def _step(column: Column, rows: NDArray[np.int64]) -> str:
         return f"{usual:.4g}"
     frequency = infer_frequency(dates_of(column, rows))
     return f"{frequency.count} {frequency.unit}{'' if frequency.count == 1 else 's'}"
+
+
+def ask_for_group(within: list[str]) -> list[Doubt]:
+    """The question whether columns whose values stand in blocks tell sequences apart. Rows without times don't say."""
+    if not within:
+        return []
+    ask = f"rows with one value of {' or '.join(map(repr, within))} stand together: does that tell the sequences apart?"
+    return [Doubt(ask, tuple(("group", name) for name in (*within, NONE)), True)]

@@ -14,13 +14,12 @@ from evornn.data.doubts import Doubt
 from evornn.data.features import READABLE
 from evornn.data.preparation import Question
 from evornn.data.recordings import TIME
-from evornn.data.sampling import Groups, describe_step, makes_blocks, order_groups
+from evornn.data.sampling import NONE, Groups, ask_for_group, describe_step, makes_blocks, order_groups
 from evornn.data.table import FILE, SEQUENCE, Column, ColumnKind, Table
 
 POINTS = 40  # of a column's curve
 MOST_CLASSES = 12  # that are counted
 FEW = 20  # whole numbers that may be classes
-NONE = "none"  # as group or time: there is no such column
 FILLS = ("mask", "forward_fill", "interpolate")
 FORECAST_FILLS = FILLS[:2]  # a straight line reads later rows, which a forecast doesn't know
 
@@ -84,6 +83,7 @@ def understand(contents: Contents, group: str | None = None, time: str | None = 
     step, uneven = describe_step(table, groups, time) if is_ordered else ("", "")
     doubts += [Doubt(f"{uneven}; only a forecast needs even steps")] if uneven else []
     within = [] if group or without_group else [name for name in table.names if makes_blocks(table.column(name))]
+    doubts += ask_for_group(within) if time is None else []
     columns = tuple(_facts(one, groups, one.name not in (group, time, FILE), table, within) for one in table.columns)
     for column in columns:
         _ask_about_column(column, table, doubts)

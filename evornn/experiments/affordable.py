@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from math import floor, log10
+from math import ceil, floor, log10
 from time import perf_counter
 from typing import Any
 
@@ -39,6 +39,7 @@ class AffordableBudget:
     seeds: int
     steps: int  # of each run
     seconds: float
+    cores: int
 
     def apply(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         """The spec with these seeds and steps."""
@@ -66,10 +67,10 @@ def choose_budget(spec: Mapping[str, Any], seconds: float, cores: int) -> Afford
         if steps >= fewest:
             break
     if steps < 3 * epoch:  # a gradient of all data
-        needed = (3 * epoch * per_step + fixed) / cores / SHARE
-        raise EvornnError(f"{seconds:.0f} s are too few for this much data, which needs {needed:.0f} s at least")
+        missing = (3 * epoch * per_step + fixed) / cores / SHARE - seconds
+        raise EvornnError(f"too little time for one pass through the data: give {ceil(missing / 60)} more minutes")
     steps = _round_down(min(steps, most))
-    return AffordableBudget(seeds, steps, seeds * (per_step * steps + fixed) / cores)
+    return AffordableBudget(seeds, steps, seeds * (per_step * steps + fixed) / cores, cores)
 
 
 def measure_pace(one: RunPlan, marks: int) -> Pace:

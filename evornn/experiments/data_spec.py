@@ -9,10 +9,13 @@ from typing import Any
 from evornn.data.doubts import Doubt, amount, refuse_doubts
 from evornn.data.features import READABLE
 from evornn.data.options import ReadOptions
+from evornn.data.sampling import NONE
 from evornn.data.table import FILE, FOLDER
-from evornn.data.understanding import FILLS, FORECAST_FILLS, NONE, ColumnFacts, Understanding
+from evornn.data.understanding import FILLS, FORECAST_FILLS, ColumnFacts, Understanding
 from evornn.errors import EvornnError, UnknownName
 
+USUAL_WINDOW = 48  # of a forecast
+TRAINING = 0.7  # share of the rows, as tasks have it
 NETWORKS = ("elman", "gru", "lstm", "ctrnn")
 TRAINERS: tuple[dict[str, Any], ...] = (
     {"kind": "adam"},
@@ -40,7 +43,13 @@ def data_spec(
     question = _question(targets, facts)
     refuse_doubts([*_doubts(question, targets, facts, fill)], facts.source)
     target = {"target": targets[0]} if question == "classify" else {"targets": list(targets)}
-    optional = {"group": facts.group, "time": facts.time, "missing": fill, "read": _changed(options)}
+    optional = {
+        "group": facts.group,
+        "time": facts.time,
+        "missing": fill,
+        "window": _short_window(facts) if question == "forecast" else None,
+        "read": _changed(options),
+    }
     task = {"kind": question, "path": path, **target, **{name: value for name, value in optional.items() if value}}
     return {
         "name": f"{question} {', '.join(targets)}",
@@ -64,11 +73,17 @@ def _doubts(question: str, targets: Sequence[str], facts: Understanding, fill: s
     read = [columns[name] for name in targets] if question == "forecast" else _inputs(targets, facts)
     gaps = [column for column in read if column.missing]
     fills = FORECAST_FILLS if question == "forecast" else FILLS
-    if gaps and fill not in fills:
-        values = ", ".join(f"{column.missing:,} of column {column.name!r}" for column in gaps)
-        why = "a forecast does not know later rows, of which interpolate makes use; " if fill else ""
-        ask = f"{why}{values} of {amount(facts.rows, 'row')} are missing: what about them?"
-        yield Doubt(ask, tuple(("fill", policy) for policy in fills), True)
+    if (gaps or fill) and fill not in fills:
+        of_all = amount(facts.rows, "value")
+        values = " and ".join(f"{column.missing:,} of {of_all} of {column.name!r}" for column in gaps)
+        ask = "a forecast can't interpolate, which reads later rows" if fill else f"{values} are missing"
+        yield Doubt(f"{ask}: what about them?", tuple(("fill", policy) for policy in fills), True)
+
+
+def _short_window(facts: Understanding) -> int | None:
+    """Rows that a forecast of short series reads; None: as many as usual."""
+    rows = int(TRAINING * facts.shortest) // 4
+    return max(rows, 2) if rows < USUAL_WINDOW else None
 
 
 def _inputs(targets: Sequence[str], facts: Understanding) -> list[ColumnFacts]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
+from evornn import files
+from evornn.data.doubts import refuse_doubts
 from evornn.data.options import ReadOptions
 from evornn.data.reading import load
 from evornn.data.understanding import Understanding, understand
 from evornn.errors import EvornnError
 from evornn.experiments.data_spec import data_spec
+from evornn.models.table_file import csv_text
 
 TRUTHS = {"true": True, "false": False}
 
@@ -34,6 +39,11 @@ class OwnData:
         """The spec that answers the question. Raises EvornnError; UnansweredDoubt, a subclass, has what to ask."""
         return data_spec(self.path, self.targets, facts, self.options, self.fill)
 
+    def beside(self, suffix: str) -> Path:
+        """A file with the name of this one up to its first dot, and this suffix."""
+        path = Path(self.path)
+        return path.with_name((path.name.split(".")[0] or path.name) + suffix)
+
     def answer(self, option: str, value: str) -> OwnData:
         """The same with an answer to a doubt.
 
@@ -53,6 +63,21 @@ class OwnData:
         if option == "names":
             return tuple(value.split(","))
         return int(value) if option == "skip" else TRUTHS[value] if option == "header" else value
+
+
+def save_frame(frame: Any) -> tuple[str, ReadOptions]:
+    """Save a frame as CSV in the working folder, under a name that follows from its content. Returns the path, and how
+    to read it with the kinds that the frame's columns have. Raises EvornnError if it can't be written."""
+    contents = load(frame)
+    refuse_doubts(contents.doubts, contents.table.source)
+    text = csv_text(contents.table, with_names=True).encode()
+    path = Path(f"frame-{sha256(text).hexdigest()[:12]}.csv")
+    try:
+        files.write(path, text)
+    except OSError as error:
+        raise EvornnError(f"can't save the frame as {path}: {error.strerror or error}") from None
+    kinds = {column.name: column.kind for column in contents.table.columns}
+    return str(path), ReadOptions(separator=",", decimal=".", header=True, kinds=kinds)
 
 
 def parse_kinds(pairs: list[str]) -> Mapping[str, Any]:

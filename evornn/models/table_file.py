@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evornn.data.doubts import UnansweredDoubt
+from evornn.data.options import ReadOptions
 from evornn.data.preparation import Preparation
 from evornn.data.reading import read_blocks
 from evornn.data.table import Column, Table
@@ -34,11 +35,17 @@ def read_parts(path: Path, preparation: Preparation, with_answers: bool = False)
     if preparation.group is not None:
         needed[preparation.group] = None
     try:
-        for table in read_blocks(path):
+        for table in read_blocks(path, _options(preparation, needed)):
             names = [*needed, *({preparation.time} & {*table.names} - {*needed})]
             yield Table(tuple(table.column(str(name)) for name in names), table.source, table.lines)
-    except UnansweredDoubt as error:  # there are no options to answer it
+    except UnansweredDoubt as error:  # what was said of the file that the model learned from is no answer
         raise UnansweredDoubt(error.doubt, error.source, "correct the file") from None
+
+
+def _options(preparation: Preparation, needed: Collection[str]) -> ReadOptions:
+    """As the file was read that the model learned from, of which columns may be missing."""
+    kinds = preparation.read.kinds.items()
+    return preparation.read.with_kinds({name: kind for name, kind in kinds if name in needed})
 
 
 def csv_text(table: Table, with_names: bool) -> str:

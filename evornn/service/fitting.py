@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from evornn.experiments.analysis.statistics import Interval
     from evornn.models.standalone import StandaloneModel
 
+AROUND = 25.0  # seconds for what comes before and after the runs: reading, Ray, the comparison, the model
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -63,7 +65,7 @@ class FitResult:
 
 
 def affordable_spec(
-    path: Path, spec: Mapping[str, Any], minutes: float, choose: Callable[[], AffordableBudget]
+    path: Path, spec: Mapping[str, Any], minutes: float, choose: Callable[[float], AffordableBudget]
 ) -> tuple[dict[str, Any], AffordableBudget | None]:
     """The spec with its budget, which is in the file from then on.
 
@@ -71,7 +73,7 @@ def affordable_spec(
         path: The file; if the same call has written it before, its budget stays.
         spec: The spec without its budget.
         minutes: That it should take.
-        choose: Measures this machine.
+        choose: Makes a budget of so many seconds for all runs.
 
     Returns:
         The spec; and the budget, None where it was there already.
@@ -81,7 +83,7 @@ def affordable_spec(
     """
     if (known := find_spec(path, spec, minutes)) is not None:
         return known, None
-    budget = choose()
+    budget = choose(60 * minutes - AROUND)
     chosen = budget.apply(spec)
     write_spec(path, chosen, minutes)
     return chosen, budget
