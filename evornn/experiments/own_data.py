@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from evornn.data.doubts import refuse_doubts
 from evornn.data.options import ReadOptions
 from evornn.data.reading import load
 from evornn.data.understanding import Understanding, understand
-from evornn.errors import EvornnError
+from evornn.errors import EvornnError, UnknownName
 from evornn.experiments.data_spec import data_spec
 from evornn.models.table_file import csv_text
 
-TRUTHS = {"true": True, "false": False}
+ANSWERABLE = tuple(one.name for one in fields(ReadOptions))
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class OwnData:
         return path.with_name((path.name.split(".")[0] or path.name) + suffix)
 
     def answer(self, option: str, value: str) -> OwnData:
-        """The same with an answer to a doubt.
+        """The same with an answer to a doubt. Raises EvornnError for one that can't be.
 
         Args:
             option: As in `Doubt.answers`.
@@ -53,6 +53,8 @@ class OwnData:
         """
         if option in ("group", "time", "fill"):
             return replace(self, **{option: value})  # type: ignore[arg-type]  # these are texts
+        if option not in ANSWERABLE:
+            raise UnknownName("option", option, ANSWERABLE)
         return replace(self, options=replace(self.options, **{option: self._value(option, value)}))
 
     def _value(self, option: str, value: str) -> Any:
@@ -62,7 +64,9 @@ class OwnData:
             return (*self.options.missing, value)
         if option == "names":
             return tuple(value.split(","))
-        return int(value) if option == "skip" else TRUTHS[value] if option == "header" else value
+        if option == "skip":
+            return int(value) if value.isdecimal() and len(value) < 10 else -1
+        return value == "true" if option == "header" else value
 
 
 def save_frame(frame: Any) -> tuple[str, ReadOptions]:
