@@ -17,6 +17,7 @@ from evornn.data.doubts import Doubt
 from evornn.data.sampling import NONE
 from evornn.data.understanding import Understanding
 from evornn.errors import EvornnError
+from evornn.experiments.data_spec import text_spec
 from evornn.experiments.own_data import OwnData
 from evornn.experiments.yaml import to_text
 from evornn.service.datasets import MAX_BYTES, SpecProposal
@@ -65,7 +66,7 @@ def install(app: Dash, context: PageContext) -> None:
             return (no_update,) * 4
         context.require_scope("submit")
         kept = context.caller_service.save_upload(name, b64decode(contents.partition(",")[2]))
-        return {"path": kept.name, "answers": []}, [], FOUND, FOUND
+        return {"path": kept.name, "answers": [], "text": not kept.columns}, [], FOUND, FOUND
 
     @app.callback(
         Output("submit-own", "data", allow_duplicate=True),
@@ -94,6 +95,9 @@ def install(app: Dash, context: PageContext) -> None:
     def propose(own: dict[str, Any], targets: list[str], group: str, time: str) -> Any:
         if not own.get("path") or ctx.triggered_id is None:
             return (no_update,) * 7
+        if own.get("text"):
+            said = [facts({"path": own["path"], "kind": "a text: its next characters are predicted"})]
+            return said, [], HIDDEN, [], [FOUND], [FOUND], to_text(text_spec(str(own["path"])))
         context.require_scope("submit")
         asked = _own_data(own, targets, group, time)
         proposal = context.caller_service.propose_spec(asked)

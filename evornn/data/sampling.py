@@ -3,6 +3,8 @@ sequences apart."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,16 +40,18 @@ def order_groups(table: Table, group: str | None, time: str | None, doubts: list
 
 def _group_candidates(table: Table, time: str) -> list[str]:
     """Columns in whose groups no time is there twice."""
-    names = [column.name for column in table.columns if column.name != time and _may_be_group(column)]
-    return [name for name in names if _fits(table, name, time)]
+    times = table.column(time)
+    if times.kind not in ("time", "number") or times.missing.any():
+        return []
+    instants = times.values if times.offsets is None else times.values - times.offsets
+    columns = [column for column in table.columns if column.name != time and _may_be_group(column)]
+    return [column.name for column in columns if not _has_twice(column.values, instants)]
 
 
-def _fits(table: Table, group: str, time: str) -> bool:
-    try:
-        list_groups(table, group, time)
-    except EvornnError:
-        return False
-    return True
+def _has_twice(groups: NDArray[Any], instants: NDArray[Any]) -> bool:
+    order = np.lexsort((instants, groups))
+    same = [values[order][1:] == values[order][:-1] for values in (groups, instants)]
+    return bool((same[0] & same[1]).any())
 
 
 def _may_be_group(column: Column) -> bool:

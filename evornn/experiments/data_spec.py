@@ -51,8 +51,17 @@ def data_spec(
         "read": _changed(options),
     }
     task = {"kind": question, "path": path, **target, **{name: value for name, value in optional.items() if value}}
+    return _spec(f"{question} {', '.join(targets)}", task)
+
+
+def text_spec(path: str) -> dict[str, Any]:
+    """The spec for a model of a text."""
+    return _spec("language", {"kind": "language", "path": path})
+
+
+def _spec(name: str, task: dict[str, Any]) -> dict[str, Any]:
     return {
-        "name": f"{question} {', '.join(targets)}",
+        "name": name,
         "tasks": [task],
         "networks": [{"kind": kind, "units": 8} for kind in NETWORKS],
         "trainers": [dict(trainer) for trainer in TRAINERS],

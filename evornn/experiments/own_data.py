@@ -41,7 +41,7 @@ class OwnData:
 
     def beside(self, suffix: str) -> Path:
         """A file with the name of this one up to its first dot, and this suffix."""
-        path = Path(self.path)
+        path = Path(self.path) if Path(self.path).name else Path(self.path).resolve()  # of the folder "."
         return path.with_name((path.name.split(".")[0] or path.name) + suffix)
 
     def answer(self, option: str, value: str) -> OwnData:

@@ -21,7 +21,8 @@ from evornn.experiments.own_data import OwnData
 from evornn.service.policy import SubmissionPolicy
 
 MAX_BYTES = 700_000  # of a file
-MOST_ROWS = 1_000_000  # of a file, which may be compressed
+MOST_VALUES = 2_000_000  # of a table, whose file may be compressed
+TEXTS = (".txt", ".md")
 SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 LONGEST_NAME = 60  # characters, without the hash
 
@@ -31,7 +32,7 @@ class UploadedDataset:
     """An uploaded data set, which specs may name: `{kind: forecast, path: NAME, targets: [COLUMN]}`."""
 
     name: str
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # empty: a text, for the task language
     rows: int
 
 
@@ -89,10 +90,24 @@ def check_upload(name: str, content: bytes) -> UploadedDataset:
         try:
             table = load(file).table
         except EvornnError as error:
+            if _is_text(name, content):
+                return UploadedDataset(name, (), content.count(b"\n"))
             raise EvornnError(str(error).replace(f"{folder}{os.sep}", "")) from None
-    if len(table) > MOST_ROWS:
-        raise EvornnError(f"{len(table):,} rows: an uploaded data set has at most {MOST_ROWS:,}")
+    if (count := len(table) * len(table.names)) > MOST_VALUES:
+        raise EvornnError(f"{count:,} values: an uploaded data set has at most {MOST_VALUES:,}")
+    if len(table.names) == 1 and _is_text(name, content):
+        return UploadedDataset(name, (), len(table))
     return UploadedDataset(name, table.names, len(table))
+
+
+def _is_text(name: str, content: bytes) -> bool:
+    """Whether a file that is no table is a text, as the task language reads it."""
+    if Path(name).suffix not in TEXTS:
+        return False
+    try:
+        return "\0" not in content.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from stores import new_runs, result, row
 
 from evornn import settings
 from evornn.errors import EvornnError
+from evornn.experiments.data_spec import text_spec
 from evornn.experiments.own_data import OwnData
 from evornn.experiments.spec import RunPlan
-from evornn.service.datasets import MAX_BYTES, MOST_ROWS, save_upload
+from evornn.service.datasets import MAX_BYTES, MOST_VALUES, save_upload
 from evornn.service.estimate import estimate
 from evornn.service.expansion import expand
 from evornn.service.policy import FILES, SubmissionPolicy
@@ -136,6 +137,12 @@ def test_any_format_is_understood_and_asked_about(tmp_path: Path, store: Store) 
         service.propose_spec(OwnData("../secret.csv"))
 
 
+def test_a_text_is_for_the_task_language(tmp_path: Path, store: Store) -> None:
+    service = Service(store, SubmissionPolicy(data=tmp_path))
+    kept = service.save_upload("book.txt", b"Call me Ishmael. Some years ago,\nnever mind how long,\n" * 40)
+    assert kept.columns == () and len(service.expand(text_spec(kept.name)).plans) == 36
+
+
 @pytest.mark.parametrize(("option", "value"), [("skip", "x"), ("skip", "-1"), ("kinds", "load"), ("none", "1")])
 def test_answers_of_strangers_are_checked(option: str, value: str) -> None:
     with pytest.raises(EvornnError):
@@ -151,7 +158,7 @@ def test_another_content_is_another_file(tmp_path: Path) -> None:
     ("content", "problem"),
     [(b"", "empty file"), (b"a,b\n", "no rows"), (b"\x89PNG" + bytes(99), "a picture"),
      (b"PK\x03\x04" + bytes(99), "damaged"), (b"a\n" + b"1\n" * MAX_BYTES, "at most"), (b'a,b\n"1,2\n', "line 2"),
-     (gzip.compress(b"a\n" + b"1\n" * (MOST_ROWS + 1)), "rows: an uploaded")],
+     (gzip.compress(b"a\n" + b"1\n" * (MOST_VALUES + 1)), "values: an uploaded")],
 )  # fmt: skip
 def test_what_is_no_data_set_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
     with pytest.raises(EvornnError, match=problem):
