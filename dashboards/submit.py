@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -12,13 +11,12 @@ import yaml
 from dash import ALL, MATCH, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
-from evornn.dashboards import form
-from evornn.dashboards.components import error_message, facts, heading
+from evornn.dashboards import form, own_data
+from evornn.dashboards.components import error_message, heading
 from evornn.dashboards.form import PARTS
 from evornn.dashboards.page_context import DashboardPage, PageContext
 from evornn.dashboards.spec_preview import costs, decode_upload, kinds_by_part, make_settings, mark_errors, read
 from evornn.errors import EvornnError
-from evornn.service.datasets import MAX_BYTES
 from evornn.service.estimate import estimate
 
 SETTINGS = {"type": "setting", "part": ALL, "kind": ALL, "name": ALL}
@@ -34,6 +32,7 @@ def spec_form() -> Component:
     """The form."""
     return html.Div(
         [
+            *own_data.upload(),
             dmc.TextInput(id="submit-name", label="Name of the experiment", value="my experiment", debounce=300),
             *(
                 html.Div([form.kinds(part), html.Div(id={"type": "settings", "part": part})], className="part")
@@ -49,11 +48,6 @@ def spec_form() -> Component:
                 ],
                 className="row",
             ),
-            dcc.Upload(
-                html.Button(f"Your own series: choose or drop a CSV file (at most {MAX_BYTES:,} bytes)"),
-                id="submit-csv", className="upload", accept=".csv", max_size=MAX_BYTES,
-            ),
-            html.Div(id="submit-kept", role="status"),
         ]
     )  # fmt: skip
 
@@ -81,6 +75,7 @@ def preview(context: PageContext) -> Component:
 
 def install(app: Dash, context: PageContext) -> None:
     """Register the callbacks of the page."""
+    own_data.install(app, context)
 
     @app.callback(
         Output({"type": "settings", "part": MATCH}, "children"),
@@ -152,21 +147,6 @@ def install(app: Dash, context: PageContext) -> None:
     )
     def load_file(contents: str | None) -> Any:
         return no_update if contents is None else decode_upload(contents)
-
-    @app.callback(
-        Output("submit-kept", "children"),
-        Input("submit-csv", "contents"),
-        State("submit-csv", "filename"),
-        prevent_initial_call=True,
-    )
-    def upload_csv(contents: str | None, name: str) -> Any:
-        if contents is None:
-            return no_update
-        context.require_scope("submit")
-        content = b64decode(contents.partition(",")[2])
-        dataset = context.caller_service.save_upload(name, content)
-        columns = facts({"path": dataset.name, "rows": f"{dataset.rows:,}", "columns": ", ".join(dataset.columns)})
-        return [html.P("Saved. Choose the task csv with this path:"), columns]
 
 
 PAGE = DashboardPage("Submit", "submit", layout, install)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evornn.errors import EvornnError
-    from evornn.library import connect, open, resume, run, train, tune
+    from evornn.library import connect, fit, open, resume, run, train, tune
     from evornn.models.standalone import StandaloneModel
     from evornn.networks.network import Network
     from evornn.training.budget import Budget
@@ -20,13 +20,26 @@ if TYPE_CHECKING:
 # on AMD's processors at least, and a network's bits depend on its neighbours. It costs no measurable time.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
-__all__ = ["Budget", "EvornnError", "Network", "StandaloneModel", "connect", "open", "resume", "run", "train", "tune"]
+__all__ = [
+    "Budget",
+    "EvornnError",
+    "Network",
+    "StandaloneModel",
+    "connect",
+    "fit",
+    "open",
+    "resume",
+    "run",
+    "train",
+    "tune",
+]
 _MODULES = {
     "Budget": "evornn.training.budget",
     "EvornnError": "evornn.errors",
     "Network": "evornn.networks.network",
     "StandaloneModel": "evornn.models.standalone",
     "connect": "evornn.library",
+    "fit": "evornn.library",
     "open": "evornn.library",
     "resume": "evornn.library",
     "run": "evornn.library",

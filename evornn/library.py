@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from evornn.arrays import Genome
+    from evornn.data.options import ReadOptions
+    from evornn.experiments.affordable import AffordableBudget
     from evornn.models.standalone import StandaloneModel
     from evornn.networks.loss import CustomLoss
     from evornn.networks.network import Network
     from evornn.service.dispatch.dispatcher import Listener
+    from evornn.service.fitting import FitResult
     from evornn.service.reading.results import Results
     from evornn.store.records import StoredRun
     from evornn.store.store import Store
@@ -141,6 +144,88 @@ def run(
     results = Results(service)
     work(service.store, results.submit(spec), workers, address, SilentListener())
     return results
+
+
+def fit(
+    source: DataFrame | str | Path,
+    target: str | Sequence[str],
+    *,
+    group: str | None = None,
+    time: str | None = None,
+    fill: str | None = None,
+    read: ReadOptions | None = None,
+    minutes: float = 5.0,
+    store: str = DEFAULT_STORE,
+    workers: int | None = None,
+) -> FitResult:
+    """Train four networks on data of your own by gradient, evolution and both, and keep the best one as a model.
+
+    The spec is written beside the file. The same call goes on where it was interrupted.
+
+    Args:
+        source: A file or folder that `evornn.data.reading` reads; or a frame, which is saved in the working folder, so
+            that its runs can be resumed.
+        target: The column to predict, or several.
+        group: The column that tells sequences apart; "none": there is none.
+        time: The column of times; "none": rows are in order.
+        fill: What to do about missing values: "mask", "forward_fill" or "interpolate"; None: refuse them.
+        read: How to read the file; None: find out.
+        minutes: How long all of it may take, about.
+        store: URL of the database, `sqlite:///FILE` or `postgresql://…`. It is created if it does not exist.
+        workers: CPUs of a Ray that is started for this call. None: all; 0: no Ray, all runs in this process.
+
+    Returns:
+        The comparison, the verdict in sentences, and the model with the lowest validation loss.
+
+    Raises:
+        EvornnError: The data can't be read or leave a question open, which the message names with its answers.
+    """
+    from evornn.data.options import ReadOptions
+    from evornn.experiments.own_data import OwnData, save_frame
+
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    path, options = (str(source), read or ReadOptions()) if isinstance(source, (str, Path)) else save_frame(source)
+    own = OwnData(path, targets, group, time, fill, options)
+    return run_fit(own.spec(own.understand()), own.beside(".yaml"), minutes, store, workers)
+
+
+def run_fit(
+    spec: Mapping[str, Any],
+    path: Path,
+    minutes: float,
+    store: str,
+    workers: int | None,
+    tell: Callable[[dict[str, Any], AffordableBudget | None], None] = lambda *_: None,
+    watch: Callable[[Store, int], AbstractContextManager[Listener]] | None = None,
+) -> FitResult:
+    """Choose the budget of a spec, run it, and read what it has found.
+
+    Args:
+        spec: The spec of `OwnData`.
+        path: Where it is kept, with its budget.
+        minutes: That are left for it.
+        store: URL of the database.
+        workers: As in `fit`.
+        tell: Called with the spec that is run, and the budget that was chosen for it.
+        watch: Makes the listener of a job; None: nobody listens.
+    """
+    import os
+
+    from evornn.experiments.affordable import choose_budget
+    from evornn.service.fitting import affordable_spec, read_fit, submit_once
+    from evornn.service.reading.results import Results
+    from evornn.service.service import Service
+
+    prepare(workers, None)
+    cores = max(os.cpu_count() or 1 if workers is None else workers, 1)
+    chosen, budget = affordable_spec(path, spec, minutes, lambda seconds: choose_budget(spec, seconds, cores))
+    tell(chosen, budget)
+    service = Service(open_store(store, create=True))
+    with Results(service) as results:
+        job = submit_once(service, chosen)
+        with watch(service.store, job) if watch else nullcontext(SilentListener()) as listener:
+            work(service.store, job, workers, None, listener)
+        return read_fit(results, job)
 
 
 def resume(

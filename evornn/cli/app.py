@@ -12,6 +12,7 @@ from evornn.cli import admin, jobs, models, quota, registry, removal, results, r
 from evornn.cli.data import data
 from evornn.cli.dispatch import dispatch
 from evornn.cli.drain import drain
+from evornn.cli.fit import fit
 from evornn.cli.tune import tune
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ def evornn(
 
 
 COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (  # in the order of the help
+    ("fit", fit),
     ("run", run.run),
     ("resume", run.resume),
     ("tune", tune),

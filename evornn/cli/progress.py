@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from evornn.training.records import Update
 
 TERMINAL_STATES = ("succeeded", "failed", "cancelled")
+LEAST_SHARE = 0.01  # of all steps, from which the time left can be told
 PRINT_INTERVAL = 10.0  # seconds between lines without a terminal
 
 
@@ -92,7 +93,9 @@ class JobProgress:
         """Runs, best loss, speed and time left in one line; or why there is no progress."""
         if self.problem:
             return f"{self.ended_count}/{self.total} runs · waiting: {self.problem}"
-        left = (sum(self.budgets.values()) - sum(self.steps.values())) / self.rate if self.rate else float("inf")
+        done, total = sum(self.steps.values()), sum(self.budgets.values())
+        known = done - self._initial_steps > LEAST_SHARE * total  # before, executors start
+        left = (total - done) / self.rate if known else float("inf")
         best = f"best validation loss {self.best:.4g}{self.best_label}" if self.best < float("inf") else "no loss yet"
         failed = f", {self.failed} failed" if self.failed else ""
         speed = f"{self.rate / 1e6:.1f} M steps/s · {duration(left)} left"

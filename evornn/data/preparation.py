@@ -3,9 +3,10 @@ training rows, kept with the data of a task and with a model that stands alone."
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from evornn.data.options import ReadOptions
 from evornn.data.scaling import Transform
 
 Question: TypeAlias = Literal["forecast", "classify", "regress", "label", "language"]
@@ -70,6 +71,7 @@ class Preparation:
     window: int | None = None  # rows that a forecast reads, exactly; None: whole sequences
     missing: MissingPolicy = "refuse"
     loss: str = "mse"
+    read: ReadOptions = field(default_factory=ReadOptions)  # what was said of how to read the file
 
     @property
     def is_by_row(self) -> bool:
@@ -93,4 +95,6 @@ class Preparation:
 
         features = tuple(part(Feature, one) for one in record["features"])
         answers = tuple(part(OutputColumn, one) for one in record["answers"])
-        return cls(**{**record, "features": features, "answers": answers})
+        read = dict(record.get("read") or {})
+        options = ReadOptions(**{**read, **{name: tuple(read[name]) for name in ("names", "missing") if name in read}})
+        return cls(**{**record, "features": features, "answers": answers, "read": options})

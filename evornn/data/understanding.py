@@ -11,19 +11,17 @@ from numpy.typing import NDArray
 
 from evornn.data.contents import Contents
 from evornn.data.doubts import Doubt
-from evornn.data.frequency import UnevenDates, infer_frequency
-from evornn.data.groups import check_times, dates_of, sequences
+from evornn.data.features import READABLE
 from evornn.data.preparation import Question
 from evornn.data.recordings import TIME
+from evornn.data.sampling import NONE, Groups, ask_for_group, describe_step, makes_blocks, order_groups
 from evornn.data.table import FILE, SEQUENCE, Column, ColumnKind, Table
-from evornn.errors import EvornnError
 
 POINTS = 40  # of a column's curve
 MOST_CLASSES = 12  # that are counted
 FEW = 20  # whole numbers that may be classes
-CHECKED = 500  # sequences whose times are checked
-
-Groups = list[tuple[str, NDArray[np.int64]]]
+FILLS = ("mask", "forward_fill", "interpolate")
+FORECAST_FILLS = FILLS[:2]  # a straight line reads later rows, which a forecast doesn't know
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,7 @@ class ColumnFacts:
     classes: tuple[tuple[str, int], ...] = ()  # the most frequent ones with their rows
     count: int = 0  # of different classes
     question: Question | None = None  # that its values may answer; None: none, or it is group or time
+    same_within: tuple[str, ...] = ()  # columns that may tell sequences apart, and within which it is the same
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,7 @@ class Understanding:
     longest: int
     step: str  # from one row to the next; empty: unknown
     doubts: tuple[Doubt, ...]
+    uneven: str = ""  # where steps are not alike, which a forecast does not take
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -67,24 +67,27 @@ def understand(contents: Contents, group: str | None = None, time: str | None = 
 
     Args:
         contents: What `load` gave.
-        group: The column that tells sequences apart; None: the one that the reader added, if it did.
-        time: The column of times; None: the only one of that kind.
+        group: The column that tells sequences apart; "none": there is none; None: the one that the reader added, if it
+            did.
+        time: The column of times; "none": rows are in order; None: the only one of that kind.
 
     Raises:
         EvornnError: There is no such column.
     """
     table, doubts = contents.table, list(contents.doubts)
-    group = table.column(group).name if group else _own_group(contents)
-    time = table.column(time).name if time else _only_time(contents, doubts)
-    group_fits = group is None or not table.column(group).missing.any()
-    groups = sequences(table, group if group_fits else None, None)
-    if not group_fits:
-        doubts.append(_error_doubt(lambda: sequences(table, group, None)))
-    step = _sampling(table, groups, group, time, doubts)
-    columns = tuple(_facts(column, groups, column.name not in (group, time, FILE)) for column in table.columns)
+    without_group = group == NONE and NONE not in table.names
+    group = None if without_group else table.column(group).name if group else _own_group(contents)
+    without_time = time == NONE and NONE not in table.names
+    time = None if without_time else table.column(time).name if time else _only_time(contents, doubts)
+    groups, is_ordered = order_groups(table, group, time, doubts)
+    step, uneven = describe_step(table, groups, time) if is_ordered else ("", "")
+    doubts += [Doubt(f"{uneven}; only a forecast needs even steps")] if uneven else []
+    within = [] if group or without_group else [name for name in table.names if makes_blocks(table.column(name))]
+    doubts += ask_for_group(within) if time is None else []
+    columns = tuple(_facts(one, groups, one.name not in (group, time, FILE), table, within) for one in table.columns)
     for column in columns:
         _ask_about_column(column, table, doubts)
-    lengths = [len(rows) for _, rows in groups]
+    lengths = [len(one) for one in groups]
     return Understanding(
         source=table.source,
         about=contents.about,
@@ -97,6 +100,7 @@ def understand(contents: Contents, group: str | None = None, time: str | None = 
         longest=max(lengths),
         step=step,
         doubts=tuple(doubts),
+        uneven=uneven,
     )
 
 
@@ -116,63 +120,13 @@ def _only_time(contents: Contents, doubts: list[Doubt]) -> str | None:
     return times[0] if len(times) == 1 else None
 
 
-def _sampling(table: Table, groups: Groups, group: str | None, time: str | None, doubts: list[Doubt]) -> str:
-    """The step between rows in words. Adds what is wrong with the times to the doubts."""
-    if time is None:
-        return ""
-    candidates = _group_candidates(table, time) if group is None and not _is_ordered(table, groups, time) else []
-    if candidates:
-        question = f"column {time!r}: times begin anew: which column tells the sequences apart?"
-        doubts.append(Doubt(question, tuple(("group", name) for name in candidates), True))
-        return ""
-    try:
-        for _, rows in groups[:CHECKED]:
-            check_times(table, time, rows)
-    except EvornnError as error:
-        doubts.append(Doubt(str(error), blocking=True))
-        return ""
-    return _step(table.column(time), groups[0][1])
-
-
-def _is_ordered(table: Table, groups: Groups, time: str) -> bool:
-    try:
-        for _, rows in groups[:CHECKED]:
-            check_times(table, time, rows, check_even=False)
-    except EvornnError:
-        return False
-    return True
-
-
-def _group_candidates(table: Table, time: str) -> list[str]:
-    """Columns in whose groups times rise."""
-    names = [column.name for column in table.columns if column.name != time and _may_be_group(column)]
-    return [name for name in names if _is_ordered(table, sequences(table, name, None), time)]
-
-
-def _may_be_group(column: Column) -> bool:
-    if column.kind not in ("category", "number") or column.missing.any():
-        return False
-    is_whole = column.kind == "category" or bool((column.values == np.round(column.values)).all())
-    return is_whole and 1 < len(np.unique(column.values)) <= len(column.values) / 2
-
-
-def _step(column: Column, rows: NDArray[np.int64]) -> str:
-    if len(rows) < 2:
-        return ""
-    if column.kind == "number":
-        return f"{np.median(np.diff(column.values[rows])):.4g}"
-    try:
-        frequency = infer_frequency(dates_of(column, rows))
-    except UnevenDates:
-        return ""
-    return f"{frequency.count} {frequency.unit}{'' if frequency.count == 1 else 's'}"
-
-
-def _facts(column: Column, groups: Groups, may_be_target: bool) -> ColumnFacts:
+def _facts(column: Column, groups: Groups, may_be_target: bool, table: Table, within: list[str]) -> ColumnFacts:
     missing = column.missing
     known = column.values[~missing]
     question = _question(column, groups) if may_be_target and len(known) else None
-    facts = ColumnFacts(column.name, column.kind, int(missing.sum()), question=question)
+    others = [name for name in within if name != column.name] if question else []
+    same = tuple(name for name in others if _is_same_within(column, table.column(name)))
+    facts = ColumnFacts(column.name, column.kind, int(missing.sum()), question=question, same_within=same)
     if not len(known) or column.kind == "text":
         return facts
     if column.kind in ("category", "boolean"):
@@ -183,8 +137,14 @@ def _facts(column: Column, groups: Groups, may_be_target: bool) -> ColumnFacts:
     low, high = known.min(), known.max()
     if column.kind == "time":
         return replace(facts, low=_time_text(low), high=_time_text(high))
-    curve = tuple(_curve(column.values[groups[0][1]]))
+    curve = tuple(_curve(column.values[groups[0].rows]))
     return replace(facts, low=f"{low:.6g}", high=f"{high:.6g}", curve=curve)
+
+
+def _is_same_within(column: Column, blocks: Column) -> bool:
+    """Whether a column changes only where another one does, whose values stand in blocks."""
+    changes, begins = np.diff(column.values) != 0, np.diff(blocks.values) != 0
+    return bool((begins | ~changes).all())
 
 
 def _time_text(value: Any) -> str:
@@ -202,7 +162,7 @@ def _question(column: Column, groups: Groups) -> Question | None:
     if column.kind not in ("number", "category", "boolean"):
         return None
     is_number = column.kind == "number"
-    if len(groups) > 1 and all(_is_constant(column.values[rows]) for _, rows in groups):
+    if len(groups) > 1 and all(_is_constant(column.values[group.rows]) for group in groups):
         return "regress" if is_number else "classify"
     return None if _is_constant(column.values) else "forecast" if is_number else "label"
 
@@ -218,20 +178,13 @@ def _ask_about_column(column: ColumnFacts, table: Table, doubts: list[Doubt]) ->
         doubts.append(Doubt(question, (("kinds", f"{column.name}=category"),)))
     if rows > 1 and column.low and column.low == column.high and not column.missing and column.kind == "number":
         doubts.append(Doubt(f"column {column.name!r}: is {column.low} in all rows: it tells a network nothing"))
-    if 0 < column.missing < rows and column.kind in ("number", "boolean"):
+    if 0 < column.missing < rows and column.kind in READABLE:
         question = f"column {column.name!r}: {column.missing:,} of {rows:,} values are missing: what about them?"
-        doubts.append(Doubt(question, tuple(("fill", policy) for policy in ("mask", "forward_fill", "interpolate"))))
+        fills = FORECAST_FILLS if column.question == "forecast" else FILLS
+        doubts.append(Doubt(question, tuple(("fill", policy) for policy in fills)))
 
 
 def _whole_numbers(column: Column) -> int:
     """How many different numbers there are, if they are few and whole; else 0."""
     values = np.unique(column.values[~column.missing])
     return len(values) if len(values) <= FEW and (values == np.round(values)).all() else 0
-
-
-def _error_doubt(call: Any) -> Doubt:
-    try:
-        call()
-    except EvornnError as error:
-        return Doubt(str(error), blocking=True)
-    raise AssertionError("the call was to fail")

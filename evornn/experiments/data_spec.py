@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
-from evornn.data.doubts import refuse_doubts
+from evornn.data.doubts import Doubt, amount, refuse_doubts
+from evornn.data.features import READABLE
 from evornn.data.options import ReadOptions
-from evornn.data.understanding import Understanding
+from evornn.data.sampling import NONE
+from evornn.data.table import FILE, FOLDER
+from evornn.data.understanding import FILLS, FORECAST_FILLS, ColumnFacts, Understanding
 from evornn.errors import EvornnError, UnknownName
 
+USUAL_WINDOW = 48  # of a forecast
+TRAINING = 0.7  # share of the rows, as tasks have it
 NETWORKS = ("elman", "gru", "lstm", "ctrnn")
 TRAINERS: tuple[dict[str, Any], ...] = (
     {"kind": "adam"},
@@ -36,17 +41,64 @@ def data_spec(
     """
     refuse_doubts(facts.doubts, facts.source)
     question = _question(targets, facts)
+    refuse_doubts([*_doubts(question, targets, facts, fill)], facts.source)
     target = {"target": targets[0]} if question == "classify" else {"targets": list(targets)}
-    optional = {"group": facts.group, "time": facts.time, "missing": fill, "read": _changed(options)}
+    optional = {
+        "group": facts.group,
+        "time": facts.time,
+        "missing": fill,
+        "window": _short_window(facts) if question == "forecast" else None,
+        "read": _changed(options),
+    }
     task = {"kind": question, "path": path, **target, **{name: value for name, value in optional.items() if value}}
+    return _spec(f"{question} {', '.join(targets)}", task)
+
+
+def text_spec(path: str) -> dict[str, Any]:
+    """The spec for a model of a text."""
+    return _spec("language", {"kind": "language", "path": path})
+
+
+def _spec(name: str, task: dict[str, Any]) -> dict[str, Any]:
     return {
-        "name": f"{question} {', '.join(targets)}",
+        "name": name,
         "tasks": [task],
         "networks": [{"kind": kind, "units": 8} for kind in NETWORKS],
         "trainers": [dict(trainer) for trainer in TRAINERS],
         "seeds": 3,
         "budget": {"steps": 2_000_000, "marks": 20},
     }
+
+
+def _doubts(question: str, targets: Sequence[str], facts: Understanding, fill: str | None) -> Iterator[Doubt]:
+    """What has to be answered for this question, though another one might do without."""
+    columns = {column.name: column for column in facts.columns}
+    if facts.group is None and (names := columns[targets[0]].same_within):
+        which = f"each value of {names[0]!r}" if len(names) == 1 else f"each value of {' or '.join(map(repr, names))}"
+        ask = f"column {targets[0]!r} is the same in all rows of {which}: does that column tell the sequences apart?"
+        yield Doubt(ask, tuple(("group", name) for name in (*names, NONE)), True)
+    if question == "forecast" and facts.uneven:
+        yield Doubt(f"{facts.uneven}; to count rows instead of time", (("time", NONE),), True)
+    read = [columns[name] for name in targets] if question == "forecast" else _inputs(targets, facts)
+    gaps = [column for column in read if column.missing]
+    fills = FORECAST_FILLS if question == "forecast" else FILLS
+    if (gaps or fill) and fill not in fills:
+        of_all = amount(facts.rows, "value")
+        values = " and ".join(f"{column.missing:,} of {of_all} of {column.name!r}" for column in gaps)
+        ask = "a forecast can't interpolate, which reads later rows" if fill else f"{values} are missing"
+        yield Doubt(f"{ask}: what about them?", tuple(("fill", policy) for policy in fills), True)
+
+
+def _short_window(facts: Understanding) -> int | None:
+    """Rows that a forecast of short series reads; None: as many as usual."""
+    rows = int(TRAINING * facts.shortest) // 4
+    return max(rows, 2) if rows < USUAL_WINDOW else None
+
+
+def _inputs(targets: Sequence[str], facts: Understanding) -> list[ColumnFacts]:
+    """The columns that a network reads, and those of a label, whose gaps may be masked."""
+    special = {facts.group, facts.time, FILE, FOLDER} - set(targets)
+    return [column for column in facts.columns if column.kind in READABLE and column.name not in special]
 
 
 def _question(targets: Sequence[str], facts: Understanding) -> str:

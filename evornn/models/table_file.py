@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from evornn.data.doubts import UnansweredDoubt
+from evornn.data.options import ReadOptions
 from evornn.data.preparation import Preparation
 from evornn.data.reading import read_blocks
 from evornn.data.table import Column, Table
@@ -29,9 +30,9 @@ def read_parts(path: Path, preparation: Preparation, with_answers: bool = False)
         EvornnError: The file can't be read, lacks a column, or has a cell that is no number.
     """
     try:
-        for table in read_blocks(path):
+        for table in read_blocks(path, _options(preparation, with_answers)):
             yield select_columns(table, preparation, with_answers)
-    except UnansweredDoubt as error:  # there are no options to answer it
+    except UnansweredDoubt as error:  # what was said of the file that the model learned from is no answer
         raise UnansweredDoubt(error.doubt, error.source, "correct the file") from None
 
 
@@ -49,6 +50,12 @@ def needed_columns(preparation: Preparation, known: Collection[str], with_answer
     if preparation.group is not None:
         needed[preparation.group] = None
     return [str(name) for name in (*needed, *({preparation.time} & {*known} - {*needed}))]
+
+
+def _options(preparation: Preparation, with_answers: bool) -> ReadOptions:
+    """As the file was read that the model learned from, of which columns may be missing."""
+    kinds, needed = preparation.read.kinds.items(), needed_columns(preparation, (), with_answers)
+    return preparation.read.with_kinds({name: kind for name, kind in kinds if name in needed})
 
 
 def csv_text(table: Table, with_names: bool) -> str:

@@ -1,81 +1,146 @@
-"""Uploaded data sets: CSV files in the server's data folder, whose names contain a hash of their content."""
+"""Uploaded data sets: files in the server's data folder, whose names contain a hash of their content; and specs for
+questions about them."""
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from evornn import files
+from evornn.data.doubts import Doubt, UnansweredDoubt
+from evornn.data.reading import load
+from evornn.data.understanding import Understanding
 from evornn.errors import EvornnError
+from evornn.experiments.own_data import OwnData
 from evornn.service.policy import SubmissionPolicy
 
 MAX_BYTES = 700_000  # of a file
+MOST_VALUES = 2_000_000  # of a table, whose file may be compressed
+TEXTS = (".txt", ".md")
+SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 LONGEST_NAME = 60  # characters, without the hash
 
 
 @dataclass(frozen=True)
 class UploadedDataset:
-    """An uploaded data set, which specs may name: `{kind: csv, path: NAME, targets: [COLUMN]}`."""
+    """An uploaded data set, which specs may name: `{kind: forecast, path: NAME, targets: [COLUMN]}`."""
 
     name: str
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # empty: a text, for the task language
     rows: int
 
 
 Count = Callable[[str, int, Callable[[str], bool]], None]
+Check = Callable[[str, bytes], UploadedDataset]
 
 
-def save_upload(policy: SubmissionPolicy, name: str, content: bytes, count: Count | None = None) -> UploadedDataset:
-    """Save an uploaded CSV file. The same content is saved once, and no file is ever overwritten.
+def save_upload(
+    policy: SubmissionPolicy,
+    name: str,
+    content: bytes,
+    count: Count | None = None,
+    check: Check | None = None,
+) -> UploadedDataset:
+    """Save an uploaded file. The same content is saved once, and no file is ever overwritten.
 
     Args:
         policy: Names the folder.
         name: Name of the user's file.
         content: Bytes of the file.
         count: Counts the file towards a quota, as `Store.count_upload` does, before it is saved; None: there is none.
+        check: Reads the file, as `check_upload` does, perhaps in another process; None: here.
 
     Returns:
         The name under which specs find the data set, and its size.
 
     Raises:
-        EvornnError: The server accepts no data sets, or the file is too large or not a CSV file.
+        EvornnError: The server accepts no data sets, or the file is too large or no table.
         QuotaExceeded: There would be too much of one user.
     """
     if policy.data is None:
         raise EvornnError("this server accepts no data sets: its operator names their folder with --data")
     if len(content) > MAX_BYTES:
         raise EvornnError(f"{len(content):,} bytes: an uploaded data set has at most {MAX_BYTES:,}")
-    columns, rows = _read(content)
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem).strip("-")[:LONGEST_NAME] or "data"
-    kept = f"{stem}-{sha256(content).hexdigest()[:12]}.csv"
+    suffix = Path(name).suffix if SUFFIX.fullmatch(Path(name).suffix) else ".csv"
+    kept = f"{stem}-{sha256(content).hexdigest()[:12]}{suffix}"
+    known = (check or check_upload)(kept, content)
     folder = policy.data
     if count is not None:
-        count(kept, len(content), lambda known: known == kept or (folder / known).is_file())
+        count(kept, len(content), lambda other: other == kept or (folder / other).is_file())
     try:
         _write(folder / kept, content)
     except OSError as error:
         raise EvornnError(f"the data set can't be saved ({error.strerror}): ask the server's operator") from None
-    return UploadedDataset(kept, columns, rows)
+    return known
 
 
-def _read(content: bytes) -> tuple[tuple[str, ...], int]:
-    """Column names, and the number of rows."""
+def check_upload(name: str, content: bytes) -> UploadedDataset:
+    """What an uploaded file holds: a table, or a text. Raises EvornnError for anything else, and for a table that is
+    too large."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / name
+        file.write_bytes(content)
+        try:
+            table = load(file).table
+        except EvornnError as error:
+            if _is_text(name, content):
+                return UploadedDataset(name, (), content.count(b"\n"))
+            raise EvornnError(str(error).replace(f"{folder}{os.sep}", "")) from None
+    if (count := len(table) * len(table.names)) > MOST_VALUES:
+        raise EvornnError(f"{count:,} values: an uploaded data set has at most {MOST_VALUES:,}")
+    if len(table.names) == 1 and _is_text(name, content):
+        return UploadedDataset(name, (), len(table))
+    return UploadedDataset(name, table.names, len(table))
+
+
+def _is_text(name: str, content: bytes) -> bool:
+    """Whether a file that is no table is a text, as the task language reads it."""
+    if Path(name).suffix not in TEXTS:
+        return False
     try:
-        lines = [line for line in csv.reader(StringIO(content.decode("utf-8-sig"), newline=""), strict=True) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise EvornnError(f"not a CSV file ({error}): save it as CSV in UTF-8, with commas") from None
-    if len(lines) < 2:
-        raise EvornnError("no rows below the header: give a line of column names, then one row per step")
-    for number, line in enumerate(lines[1:], 2):
-        if len(line) != len(lines[0]):
-            raise EvornnError(f"row {number}: {len(line)} cells under {len(lines[0])} column names: fix the row")
-    return tuple(name.strip() for name in lines[0]), len(lines) - 1
+        return "\0" not in content.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+@dataclass(frozen=True)
+class SpecProposal:
+    """What is understood of a data set; and the spec for a question about it, or what has to be answered first."""
+
+    facts: Understanding
+    spec: dict[str, Any] | None = None
+    doubt: Doubt | None = None
+    problem: str = ""  # why there is no spec; empty: no column to predict is named yet
+
+
+def propose_spec(store: object, own: OwnData, policy: SubmissionPolicy) -> SpecProposal:
+    """Read a data set, and make a spec.
+
+    Args:
+        store: Is not used: this is for `Service.call`.
+        own: The question. Its path is the name of a data set.
+        policy: Where data sets are.
+
+    Raises:
+        EvornnError: There is no such data set, or it is no table.
+    """
+    facts = replace(own, path=str(policy.resolve_file(own.path))).understand()
+    blocking = next((doubt for doubt in facts.doubts if doubt.blocking), None)
+    if blocking or not own.targets:
+        return SpecProposal(facts, doubt=blocking)
+    try:
+        return SpecProposal(facts, spec=own.spec(facts))
+    except UnansweredDoubt as error:
+        return SpecProposal(facts, doubt=error.doubt)
+    except EvornnError as error:
+        return SpecProposal(facts, problem=str(error))
 
 
 def _write(file: Path, content: bytes) -> None:

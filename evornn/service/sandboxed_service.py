@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from evornn.experiments.execute import RunFacts
 from evornn.experiments.spec import RunPlan, count_runs
+from evornn.service.datasets import UploadedDataset, check_upload
 from evornn.service.expansion import ExpandedSpec, check_distinct, check_within_policy, parse_within_policy, plan_spec
 from evornn.service.helper_process import HelperProcess, too_long
 from evornn.service.policy import Record, SubmissionPolicy
@@ -94,6 +95,9 @@ class SandboxedService(Service):
                 raise too_long(self.helper.seconds)
             size = max(1, min(4 * size, int(size * PORTION_SECONDS / max(seconds, 1e-3))))
         return facts
+
+    def _check_upload(self, name: str, content: bytes) -> UploadedDataset:
+        return self.helper.call(check_upload, name, content, user=self.owner)
 
     def tune(self, spec: Mapping[str, Any]) -> TuningStep:
         return self.helper.call(

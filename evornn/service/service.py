@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from evornn.service.datasets import UploadedDataset, save_upload
+from evornn.service.datasets import SpecProposal, UploadedDataset, check_upload, propose_spec, save_upload
 from evornn.service.expansion import ExpandedSpec, enqueue, expand
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.predictions import PredictionRequest, Rows, predict
@@ -26,6 +26,7 @@ from evornn.store.store import Store
 
 if TYPE_CHECKING:
     from evornn.experiments.analysis.comparison import Comparison
+    from evornn.experiments.own_data import OwnData
     from evornn.models.standalone import StandaloneModel
 
 RESUMABLE = ("queued", "running", "failed", "cancelled")  # all that may be computed from now on
@@ -104,9 +105,16 @@ class Service:
         return self.store.retry(job, run=run, actor=self.actor, limited=self._is_limited)
 
     def save_upload(self, name: str, content: bytes) -> UploadedDataset:
-        """Save a CSV file that the owner has uploaded. Raises the same as `datasets.save_upload`."""
+        """Save a file that the owner has uploaded. Raises the same as `datasets.save_upload`."""
         count = partial(self.store.count_upload, self.owner) if self._is_limited else None
-        return save_upload(self.policy or SubmissionPolicy(), name, content, count)
+        return save_upload(self.policy or SubmissionPolicy(), name, content, count, self._check_upload)
+
+    def _check_upload(self, name: str, content: bytes) -> UploadedDataset:
+        return check_upload(name, content)
+
+    def propose_spec(self, own: OwnData) -> SpecProposal:
+        """What is understood of a data set that was uploaded, and a spec. Raises EvornnError."""
+        return self.call(propose_spec, own, self.policy or SubmissionPolicy())
 
     def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
         """Compare the runs of a job, by default of the newest one; or `runs`. Raises NotFound, EvornnError."""

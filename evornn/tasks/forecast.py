@@ -95,7 +95,7 @@ class Forecast(ForecastSettings):
             note=self._note(panel, features),
             chart=chart,
             preparation=Preparation(
-                "forecast", features, answers, self.group, self.time, self.window, missing=self.missing
+                "forecast", features, answers, self.group, self.time, self.window, missing=self.missing, read=self.read
             ),
         )
 

@@ -50,7 +50,7 @@ def test_json_has_the_same() -> None:
 def test_it_writes_the_spec() -> None:
     run("load.csv", "--target", "load", "--spec", "load.yaml")
     task = yaml.safe_load(Path("load.yaml").read_text())["tasks"][0]
-    assert task == {"kind": "forecast", "path": "load.csv", "targets": ["load"], "time": "time"}
+    assert task == {"kind": "forecast", "path": "load.csv", "targets": ["load"], "time": "time", "window": 5}
 
 
 @pytest.mark.parametrize(

@@ -256,9 +256,30 @@ def test_the_form_says_what_is_wrong_and_where(page: Page, server: Server) -> No
     expect(page.locator("#submit-go")).to_be_disabled()
     series = "time,load\n" + "".join(f"{k},{k % 7}\n" for k in range(50))
     file = {"name": "my load.csv", "mimeType": "text/csv", "buffer": series.encode()}
-    page.locator("#submit-csv input").set_input_files(file)  # type: ignore[arg-type]
+    page.locator("#submit-data input").set_input_files(file)  # type: ignore[arg-type]
     expect(page.locator("#submit-kept")).to_contain_text("my-load-")
     assert tools.faults(page) == []
+
+
+@ON_A_DESK
+def test_a_file_of_ones_own_becomes_a_spec(page: Page, server: Server) -> None:
+    tools.log_in(page, server, "submit")
+    rows = "".join(f"{k // 9},{k % 5},{'up' if k // 9 % 2 else 'down'}\n" for k in range(180))
+    file = {
+        "name": "moves.csv",
+        "mimeType": "text/csv",
+        "buffer": f"recording;x;move\n{rows}".replace(",", ";").encode(),
+    }
+    page.locator("#submit-data input").set_input_files(file)  # type: ignore[arg-type]
+    expect(page.locator("#submit-doubts")).to_contain_text("does that tell the sequences apart?")
+    assert tools.faults(page) == []
+    page.get_by_label("group: recording").click()
+    expect(page.locator("#submit-kept")).to_contain_text("20 of 9 rows, by recording")
+    page.get_by_label("Column to predict").click()
+    page.get_by_role("option", name="move").click()
+    expect(page.get_by_label("The spec to submit")).to_have_value(re.compile("kind: classify"))
+    page.keyboard.press("Escape")
+    expect(page.locator("#submit-go")).to_be_enabled()
 
 
 @ON_A_DESK

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evornn.data.doubts import UnansweredDoubt
 from evornn.data.options import ReadOptions
 from evornn.data.reading import load
 from evornn.data.understanding import Understanding, understand
@@ -94,6 +95,7 @@ def test_a_spec_says_all_that_was_told() -> None:
             "group": "machine",
             "time": "t",
             "missing": "mask",
+            "window": 2,
             "read": {"decimal": ","},
         }
     ]
@@ -103,6 +105,48 @@ def test_a_spec_says_all_that_was_told() -> None:
 def test_a_class_of_each_sequence_is_one_target() -> None:
     spec = data_spec("a.csv", ["good"], facts_of(PANEL, group="machine", time="t"), ReadOptions())
     assert spec["tasks"] == [{"kind": "classify", "path": "a.csv", "target": "good", "group": "machine", "time": "t"}]
+
+
+def ask(columns: dict[str, Any], target: str, fill: str | None = None, **more: Any) -> Any:
+    """The task of the spec for a target, or the doubt that has to be answered first."""
+    try:
+        spec = data_spec("a.csv", [target], facts_of(columns, **more), ReadOptions(), fill)
+    except UnansweredDoubt as error:
+        return error.doubt
+    return spec["tasks"][0]
+
+
+def test_rows_in_any_order_are_put_in_order() -> None:
+    facts = facts_of({"time": HOURS[::-1], "y": WAVE})
+    assert facts.step == "1 hour" and not any(doubt.blocking for doubt in facts.doubts)
+    assert questions(facts) == ["rows are not in order of 'time': they are put in order"]
+
+
+def test_only_a_forecast_needs_even_steps() -> None:
+    uneven = {"time": HOURS.delete(5), "y": WAVE[1:], "on": WAVE[1:] > 0}
+    doubt = ask(uneven, "y")
+    assert "2 hours after the row before" in doubt.question and doubt.answers == (("time", "none"),)
+    assert "time" not in ask(uneven, "y", time="none") and ask(uneven, "on")["kind"] == "label"
+
+
+def test_gaps_are_asked_about_where_they_matter() -> None:
+    gaps = {**SERIES, "day": ["mon", None, *["tue"] * 46], "load": [*WAVE[:9], np.nan, *WAVE[10:]]}
+    assert ask(gaps, "load").answers == (("fill", "mask"), ("fill", "forward_fill"))
+    assert ask(gaps, "load", "mask")["missing"] == "mask"
+    doubt = ask({**gaps, "load": WAVE}, "warm")
+    assert doubt.question == "1 of 48 values of 'day' are missing: what about them?" and len(doubt.answers) == 3
+    assert "can't interpolate" in ask(SERIES, "load", "interpolate").question
+    assert ask({**gaps, "load": WAVE}, "load")["kind"] == "forecast", "it reads no other column"
+
+
+def test_values_in_blocks_may_tell_sequences_apart() -> None:
+    columns = {name: PANEL[name] for name in ("machine", "x", "good")}
+    doubt = ask(columns, "x")
+    assert "stand together" in doubt.question and doubt.answers == (("group", "machine"), ("group", "none"))
+    assert ask(columns, "good", group="machine")["kind"] == "classify"
+    assert ask(columns, "good", group="none")["kind"] == "label"
+    timed = {"time": HOURS, **columns}
+    assert ask(timed, "x")["kind"] == "forecast" and "in all rows of each value" in ask(timed, "good").question
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,8 +15,10 @@ from stores import new_runs, result, row
 
 from evornn import settings
 from evornn.errors import EvornnError
+from evornn.experiments.data_spec import text_spec
+from evornn.experiments.own_data import OwnData
 from evornn.experiments.spec import RunPlan
-from evornn.service.datasets import MAX_BYTES, save_upload
+from evornn.service.datasets import MAX_BYTES, MOST_VALUES, save_upload
 from evornn.service.estimate import estimate
 from evornn.service.expansion import expand
 from evornn.service.policy import FILES, SubmissionPolicy
@@ -116,6 +119,36 @@ def test_records_do_not_tell_the_folder(tmp_path: Path, store: Store) -> None:
     assert SubmissionPolicy().without_folder(records[0]) is records[0]
 
 
+def test_any_format_is_understood_and_asked_about(tmp_path: Path, store: Store) -> None:
+    rules = SubmissionPolicy(data=tmp_path)
+    service = Service(store, rules)
+    lines = "".join(f"{day % 28 + 1:02}/01/{2000 + day // 28};{day % 7},5\n" for day in range(60))
+    kept = service.save_upload("load.csv.gz", gzip.compress(f"day;load\n{lines}".encode()))
+    assert kept.name.startswith("load-csv-") and kept.name.endswith(".gz") and kept.columns == ("day", "load")
+    own = OwnData(kept.name, ("load",))
+    found = service.propose_spec(own)
+    assert found.spec is None and found.doubt is not None and found.doubt.answers[0] == ("dates", "day_first")
+    assert str(tmp_path) not in str(found)
+    task = service.propose_spec(own.answer("dates", "day_first").answer("time", "none")).spec["tasks"][0]
+    assert task["path"] == kept.name and task["read"] == {"dates": "day_first"}
+    spec = service.propose_spec(own.answer("dates", "day_first").answer("time", "none")).spec
+    assert len(service.expand(spec).plans) == 36
+    with pytest.raises(EvornnError, match="no data set"):
+        service.propose_spec(OwnData("../secret.csv"))
+
+
+def test_a_text_is_for_the_task_language(tmp_path: Path, store: Store) -> None:
+    service = Service(store, SubmissionPolicy(data=tmp_path))
+    kept = service.save_upload("book.txt", b"Call me Ishmael. Some years ago,\nnever mind how long,\n" * 40)
+    assert kept.columns == () and len(service.expand(text_spec(kept.name)).plans) == 36
+
+
+@pytest.mark.parametrize(("option", "value"), [("skip", "x"), ("skip", "-1"), ("kinds", "load"), ("none", "1")])
+def test_answers_of_strangers_are_checked(option: str, value: str) -> None:
+    with pytest.raises(EvornnError):
+        OwnData("a.csv").answer(option, value)
+
+
 def test_another_content_is_another_file(tmp_path: Path) -> None:
     rules = SubmissionPolicy(data=tmp_path)
     assert save_upload(rules, "a.csv", SERIES).name != save_upload(rules, "a.csv", SERIES + b"1,2\n").name
@@ -123,8 +156,9 @@ def test_another_content_is_another_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"", "no rows"), (b"a,b\n", "no rows"), (b"a,b\n1\n", "row 2"), (b"\xff\xfe\x00", "UTF-8"),
-     (b"a\n" + b"1\n" * MAX_BYTES, "at most"), (b'a,b\n"1,2\n', "not a CSV file")],
+    [(b"", "empty file"), (b"a,b\n", "no rows"), (b"\x89PNG" + bytes(99), "a picture"),
+     (b"PK\x03\x04" + bytes(99), "damaged"), (b"a\n" + b"1\n" * MAX_BYTES, "at most"), (b'a,b\n"1,2\n', "line 2"),
+     (gzip.compress(b"a\n" + b"1\n" * (MOST_VALUES + 1)), "values: an uploaded")],
 )  # fmt: skip
 def test_what_is_no_data_set_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
     with pytest.raises(EvornnError, match=problem):

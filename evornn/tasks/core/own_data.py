@@ -148,7 +148,8 @@ class OwnSequences(Task):
         """
         table, training = recordings.table, recordings.training_rows(parts)
         features = fit_features(table, recordings.inputs, training, self.transform, self.missing == "mask")
-        how = Preparation(self.question, features, answers, self.group, self.time, missing=self.missing, loss=loss)
+        columns = self.group, self.time
+        how = Preparation(self.question, features, answers, *columns, missing=self.missing, loss=loss, read=self.read)
         return Prepared(recordings, parts, how, encode(table, features, recordings.groups))
 
 
