@@ -108,7 +108,7 @@ def _cell_bounds(block: bytes, dialect: Dialect) -> NDArray[np.int64] | None:
     if len(places) != len(stops) * (dialect.width - 1):
         return None
     starts = np.append(-1, stops[:-1])
-    bounds = np.column_stack([starts, places.reshape(len(stops), -1), stops - (codes[stops - 1] == ord("\r"))])
+    bounds = np.column_stack([starts, places.reshape(len(stops), -1), stops])
     return bounds if (np.diff(bounds, axis=1) > 0).all() else None
 
 

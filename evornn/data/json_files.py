@@ -37,7 +37,7 @@ def read_json(path: Path, options: ReadOptions) -> Contents:
     _flush(reader, rows, path.name)
     if not names or not len(reader.lines):
         raise EvornnError(f"{path}: has no objects: give one per line")
-    return Contents(reader.table(path.name), tuple(reader.doubts), {"format": "JSON"}, has_lists)
+    return Contents(reader.part(path.name), tuple(reader.doubts), {"format": "JSON"}, has_lists)
 
 
 def _flush(reader: TableReader, rows: list[tuple[int, list[str]]], source: str) -> None:

@@ -97,10 +97,6 @@ class TableReader:
         """What was read since the last part."""
         return Table(tuple(self.columns()), source, self.lines.take())
 
-    def table(self, source: str) -> Table:
-        """All that was read, without empty rows at the end."""
-        return _without_blank_end(self.part(source))
-
 
 def choose_reader(name: str, cells: Sequence[str], options: ReadOptions, evidence: frozenset[Decimal]) -> ColumnReader:
     """The reader that fits a column.
@@ -176,13 +172,3 @@ def _date_doubt(name: str, cells: Sequence[str]) -> Doubt | None:
     if len(digits) < len(cells) or len(set(digits)) < 2 or parse_times(digits, "iso").bad.any():
         return None
     return Doubt(f"column {name!r}: is {cells[0]} a date? It is read as a number", (("kinds", f"{name}=time"),))
-
-
-def _without_blank_end(table: Table) -> Table:
-    """Without rows at the end that have no value: empty lines of a spreadsheet."""
-    if not len(table):
-        return table
-    end = len(table)
-    while end and all(column.take(slice(end - 1, end)).missing[0] for column in table.columns):
-        end -= 1
-    return table if end == len(table) else table.take(slice(0, end))

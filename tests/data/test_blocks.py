@@ -38,7 +38,7 @@ def write(folder: Path, rows: list[str], newline: str = "\n") -> Path:
     return folder / "data.csv"
 
 
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_regular_blocks_are_read_by_pandas_and_give_the_same(
     newline: str, regular: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,3 +115,23 @@ def test_a_doubt_stops_the_reading_at_its_block(regular: list[bool], tmp_path: P
 def test_what_is_no_text_is_one_block(tmp_path: Path) -> None:
     np.save(tmp_path / "data.npy", np.zeros((3, 2)))
     assert [len(part) for part in read_blocks(tmp_path / "data.npy")] == [3]
+
+
+def test_empty_rows_at_the_end_are_none_and_those_between_are(regular: list[bool], tmp_path: Path) -> None:
+    path = write(tmp_path, [*ROWS[:300], *[",,,,"] * 900, *ROWS[300:], *[",,,,"] * 900, "", '"",,,,'])
+    parts = list(read_blocks(path))
+    assert sum(map(len, parts)) == len(read(path)) == 480 + 900
+    assert parts[-1].lines[-1] == 480 + 900 + 1
+
+
+def test_a_cell_that_ends_with_empty_lines_is_no_end(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text('a,b\n1,"x\n\n"\n2,"y\n\n"\n\n')
+    assert read(tmp_path / "data.csv").column("a").values.tolist() == [1, 2]
+
+
+def test_no_line_end_loses_a_row(regular: list[bool], tmp_path: Path) -> None:
+    ends = ("\n", "\r", "\r\n")
+    content = "".join(row + ends[k * k % 3] for k, row in enumerate(["# by", HEADER, *ROWS]))
+    (tmp_path / "data.csv").write_bytes(content.encode())
+    table = read(tmp_path / "data.csv")
+    assert table.lines.tolist() == list(range(3, 483)) and any(regular)

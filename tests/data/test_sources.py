@@ -162,6 +162,11 @@ def test_the_files_of_a_folder_share_what_they_say_of_dates(tmp_path: Path) -> N
     assert [str(time)[:10] for time in times] == ["2008-02-01", "2008-02-13"]
 
 
+def test_empty_rows_at_the_end_of_a_file_of_a_folder_are_none(tmp_path: Path) -> None:
+    table = read(folder_of(tmp_path / "f", {"a.csv": "x,y\n1,2\n,\n\n", "b.csv": "y,x\n3,4\n,\n"}))
+    assert table.column("x").values.tolist() == [1, 4]
+
+
 @pytest.mark.parametrize("names", [("r1.csv", "r2.csv"), ("r1", "r2"), ("x/r1.csv", "x/r2.csv")])
 def test_a_table_beside_the_files_says_their_classes(names: tuple[str, str], tmp_path: Path) -> None:
     folder = "x/" if "/" in names[0] else ""
@@ -204,6 +209,9 @@ def test_a_wide_table_becomes_a_long_one(tmp_path: Path) -> None:
         ({"names": ("a", "a")}, "name each column once"),
         ({"skip": -1}, "skip is -1"),
         ({"kinds": {"a": "word"}}, "unknown kind of column a: 'word'"),
+        ({"encoding": "klingon"}, "encoding is 'klingon'"),
+        ({"encoding": "hex"}, "encoding is 'hex'"),
+        ({"encoding": "undefined"}, "encoding is 'undefined'"),
     ],
 )
 def test_options_that_no_file_can_have_are_refused(options: Any, problem: str) -> None:
@@ -221,5 +229,6 @@ def test_an_unknown_column_or_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("load\n1\n")
     assert "unknown column 'lod': did you mean 'load'?" in refusal(path, ReadOptions(kinds={"lod": "number"}))
-    assert "set encoding to another" in refusal(path, ReadOptions(encoding="klingon"))
+    path.write_bytes("ort\nKöln\n".encode("latin-1"))
+    assert "is not in utf-8" in refusal(path, ReadOptions(encoding="utf-8"))
     assert "no such file" in refusal(tmp_path / "other.csv")

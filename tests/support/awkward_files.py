@@ -82,6 +82,7 @@ FILES = [
     Awkward("half of a gzip file", gzip.compress(PLAIN.encode())[:30], question="is damaged or incomplete"),
     Awkward("line ends of Windows", PLAIN.replace("\n", "\r\n").encode(), READ),
     Awkward("line ends of old Macs", PLAIN.replace("\n", "\r").encode(), READ),
+    Awkward("line ends of several kinds", b"time,load\r2008-12-31,1.5\n2009-01-01,2.5\r\n", READ),
     # headers and rows
     text("no header", "1,2.5\n2,3.5\n", values={"1": [1, 2], "2": [2.5, 3.5]}),
     text(
