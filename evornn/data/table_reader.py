@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from evornn.data.column_readers import (
 )
 from evornn.data.doubts import Doubt
 from evornn.data.growing import Growing
-from evornn.data.numbers import Decimal, are_names, decimals, parse_numbers, punctuation
+from evornn.data.numbers import Decimal, decimals, first_name, parse_numbers
 from evornn.data.options import ReadOptions
 from evornn.data.table import Column, Table
 from evornn.data.time_reader import TimeReader
@@ -81,11 +81,17 @@ class TableReader:
             for k, column in enumerate(columns)
             if isinstance(self.readers[k], Undecided) and any(cell is not None for cell in column)
         }
-        evidence = _evidence(list(fresh.values()))
+        evidence = self._evidence(fresh.values())
         for k, sample in fresh.items():
             undecided: Any = self.readers[k]
             self.readers[k] = choose_reader(self.names[k], sample, self.options, evidence)
             self.readers[k].add([None] * undecided.count, np.zeros(undecided.count, np.int64), "")
+
+    def _evidence(self, samples: Iterable[Sequence[str]]) -> frozenset[Decimal]:
+        """The decimal points of the columns that leave no doubt."""
+        numbers = (one for one in self.readers if isinstance(one, NumberReader))
+        known = frozenset(one.decimal for one in numbers if not (one.is_open or one.unclear))
+        return known.union(*(points for sample in samples if len(points := decimals(sample)) == 1))
 
     def columns(self) -> list[Column]:
         """All that was read. Their doubts are in `doubts` then."""
@@ -113,10 +119,10 @@ def choose_reader(name: str, cells: Sequence[str], options: ReadOptions, evidenc
     dates = is_date_like(cells) if kind is None else {}
     if kind == "time" or max(dates.values(), default=0) > len(cells) / 2:
         return _time_reader(cells, options)
-    if kind == "number" or (decimals(cells) and not are_names(cells)):
-        return _number_reader(name, cells, options, evidence)
-    if are_names(cells) and decimals(cells):
-        example = next(cell for cell in cells if are_names([cell]))
+    if kind == "number" or decimals(cells):
+        example = first_name(cells) if kind is None else ""
+        if not example:
+            return _number_reader(name, cells, options, evidence)
         question = f"column {name!r}: numbers like {example} are read as names (categories), not as amounts"
         return CodeReader("category", note=Doubt(question, (("kinds", f"{name}=number"),)))
     return CodeReader()
@@ -133,42 +139,19 @@ def _time_reader(cells: Sequence[str], options: ReadOptions) -> TimeReader:
 
 def _number_reader(name: str, cells: Sequence[str], options: ReadOptions, evidence: frozenset[Decimal]) -> NumberReader:
     sentinels = tuple(float(value) for value in parse_numbers(options.missing, ".") if np.isfinite(value))
-    decimal, doubt = _choose_decimal(name, cells, options, evidence)
-    return NumberReader(decimal, sentinels, doubt or _date_doubt(name, cells))
-
-
-def _choose_decimal(
-    name: str, cells: Sequence[str], options: ReadOptions, evidence: frozenset[Decimal]
-) -> tuple[Decimal, Doubt | None]:
+    reader = NumberReader(sentinels=sentinels, evidence=evidence, may_be_names=name not in options.kinds)
+    reader.note = _date_doubt(name, cells)
     if options.decimal:
-        return options.decimal, None
-    candidates = decimals(cells)
-    if len(candidates) == 1:
-        return next(iter(candidates)), None
-    usual: Decimal = next(iter(evidence)) if len(evidence) == 1 else "."
-    example = punctuation(cells)
-    if not example:
-        return usual, None
-    if len(evidence) == 1:
-        value = parse_numbers([example], usual)[0]
-        return usual, Doubt(
-            f"column {name!r}: {example} is read as {value:.10g}, as the other columns have it",
-            (("decimal", "," if usual == "." else "."),),
-        )
-    if "," not in example:
-        return ".", None
-    question = f"column {name!r}: is {example} a number with decimals, or one of thousands?"
-    return ".", Doubt(question, (("decimal", ","), ("decimal", ".")), True)
-
-
-def _evidence(samples: Sequence[Sequence[str]]) -> frozenset[Decimal]:
-    """The decimal points of the columns that leave no doubt."""
-    return frozenset().union(*(points for sample in samples if len(points := decimals(sample)) == 1))
+        reader.decimal, reader.is_open = options.decimal, False
+        return reader
+    reader.decimal = next(iter(evidence)) if len(evidence) == 1 else "."
+    reader.choose_decimal(cells)
+    return reader
 
 
 def _date_doubt(name: str, cells: Sequence[str]) -> Doubt | None:
     """Whether whole numbers may be dates such as 20081231."""
-    digits = [cell for cell in cells if len(cell) == 8 and cell.isdigit() and cell[:2] in ("19", "20")]
+    digits = [cell for cell in cells if len(cell) == 8 and cell.isdecimal() and cell[:2] in ("19", "20")]
     if len(digits) < len(cells) or len(set(digits)) < 2 or parse_times(digits, "iso").bad.any():
         return None
     return Doubt(f"column {name!r}: is {cells[0]} a date? It is read as a number", (("kinds", f"{name}=time"),))

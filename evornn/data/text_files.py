@@ -103,7 +103,10 @@ def _read_blocks(text: TextFile, reader: TableReader, positions: Sequence[int] |
 
 def _blank_end(rows: bytes, separator: str) -> int:
     """Where the empty rows at the end of some begin."""
-    filled = len(rows.rstrip(b' \t\n"' + separator.encode()))
+    blank = b' \t\n"' + separator.encode()
+    if rows[rows.rfind(b"\n", 0, -1) + 1 :].strip(blank):
+        return len(rows)
+    filled = len(rows.rstrip(blank))
     end = rows.find(b"\n", filled) + 1 if filled else 0
     while end and rows.count(b'"', end) % 2:  # within a cell that ends with empty lines
         end = rows.find(b"\n", end) + 1

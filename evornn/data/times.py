@@ -54,7 +54,7 @@ class ParsedTimes:
 
     local: Times  # NaT: the cell is no time
     offsets: NDArray[np.int64]  # minutes, NO_OFFSET where none is written
-    short_years: bool  # whether a year had two digits
+    short_years: NDArray[np.bool_]  # whether the year has two digits
 
     @property
     def bad(self) -> NDArray[np.bool_]:
@@ -73,15 +73,14 @@ def parse_times(cells: Sequence[str], order: Order) -> ParsedTimes:
         return same
     local = np.full(len(cells), "NaT", "datetime64[us]")
     offsets = np.full(len(cells), NO_OFFSET, np.int64)
-    short_years = False
+    short_years = np.zeros(len(cells), np.bool_)
     by_shape: dict[str, list[int]] = {}
     for row, cell in enumerate(cells):
         by_shape.setdefault(cell.translate(_DIGITS), []).append(row)
     for rows in by_shape.values():
         part = parse_letters(_letters([cells[row] for row in rows]), order)
         if part is not None:
-            local[rows], offsets[rows] = part.local, part.offsets
-            short_years |= part.short_years
+            local[rows], offsets[rows], short_years[rows] = part.local, part.offsets, part.short_years
     return ParsedTimes(local, offsets, short_years)
 
 
@@ -91,7 +90,7 @@ def parse_letters(letters: Letters, order: Order) -> ParsedTimes | None:
     if not shapes[0].all() or (shapes != shapes[0]).any():
         return None
     match = _match("".join(map(chr, shapes[0])), order)
-    return match and ParsedTimes(*_shape_times(match, letters), len(match["year"]) == 2)
+    return match and ParsedTimes(*_shape_times(match, letters), np.full(len(letters), len(match["year"]) == 2))
 
 
 def _letters(cells: Sequence[str]) -> Letters:

@@ -64,6 +64,9 @@ def test_regular_blocks_are_read_by_pandas_and_give_the_same(
         ("2020-02-01,1e999,1,a,true", "line 402, column 'load': '1e999' is no number"),
         ("2020-02-01,1,1,a", "line 402: 4 cells under 5 columns"),
         ("2020-02-01,1,1,a,true,2", "line 402: 6 cells under 5 columns"),
+        ("2020-02-01,007,1,a,true", "line 402, column 'load': is 007 a name, or an amount?"),
+        ('2020-02-01, "00" ,1,a,true', "line 402, column 'load': is 00 a name, or an amount?"),
+        ("2020-02-01,1,1234567890123456,a,true", "line 402, column 'valve': is 1234567890123456 a name"),
         ("2020-02-30,1,1,a,true", "line 402, column 'time': '2020-02-30' is no time"),
         ("2020-02-01T10:00Z,1,1,a,true", "line 402, column 'time': '2020-02-01T10:00Z' has an offset"),
     ],
@@ -135,3 +138,38 @@ def test_no_line_end_loses_a_row(regular: list[bool], tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_bytes(content.encode())
     table = read(tmp_path / "data.csv")
     assert table.lines.tolist() == list(range(3, 483)) and any(regular)
+
+
+def test_the_first_point_tells_how_to_read_a_column_however_late_it_comes(regular: list[bool], tmp_path: Path) -> None:
+    rows = [f"{k};{k};{k / 4}".replace(".", ",") for k in range(1000)]
+    late = ["1;1,25;1", "2,5;1.234,5;1", "1.234;2.345;1", "1.234,5;1;1"]
+    (tmp_path / "data.csv").write_text("\n".join(["a;b;c", *rows, *late, ""]))
+    contents = load(tmp_path / "data.csv")
+    assert contents.table.column("a").values[-4:].tolist() == [1, 2.5, 1234, 1234.5]
+    assert contents.table.column("b").values[-4:].tolist() == [1.25, 1234.5, 2345, 1]
+    assert contents.doubts == () and any(regular)
+
+
+def test_a_point_that_pandas_saw_counts(regular: list[bool], tmp_path: Path) -> None:
+    rows = [f"{k};x" for k in range(1000)] + [f"{k}.5;x" for k in range(1000)] + ["1,234;x"]
+    (tmp_path / "data.csv").write_text("\n".join(["a;b", *rows, ""]))
+    assert read(tmp_path / "data.csv").column("a").values[-1] == 1234 and any(regular)
+
+
+@pytest.mark.parametrize(
+    ("cell", "question"),
+    [
+        ("05.06.20", "column 't': years have two digits (05.06.20)"),
+        ("00", "is 00 a name, or an amount?: set kinds to n=category, or kinds to n=number"),
+        ("1,234", "column 'n': is 1,234 a number with decimals, or one of thousands?: set decimal to ','"),
+    ],
+)
+def test_what_is_told_of_a_first_cell_is_told_of_a_late_one(
+    cell: str, question: str, regular: list[bool], tmp_path: Path
+) -> None:
+    rows = [f"{1 + k % 28:02}.02.2020;{k}" for k in range(2000)]
+    rows += [f"{cell};1" if "." in cell else f"01.02.2020;{cell}"]
+    (tmp_path / "data.csv").write_text("\n".join(["t;n", *rows, ""]))
+    assert question in " ".join(map(str, load(tmp_path / "data.csv").doubts)) and any(regular)
+    told = load(tmp_path / "data.csv", ReadOptions(kinds={"n": "number"}, decimal=","))
+    assert not any(doubt.blocking for doubt in told.doubts)
