@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
+from itertools import count, pairwise, takewhile
 
 from evornn.data.doubts import Doubt, amount
 from evornn.data.numbers import PATTERNS
@@ -20,6 +21,7 @@ Row = tuple[int, list[str]]  # the last line of a record, from 1, and its cells
 SEPARATORS = ("\t", ";", "|", ",")
 SAMPLE_ROWS = 300
 BOOLEANS = frozenset({"true", "false", "yes", "no"})
+_COMMENTED = re.compile(r"\A#+ *(?=[^#\s,;|])")  # what stands before the first name of a header that begins with #
 EVEN = 0.5  # least share of rows that have the same number of cells
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "spaces", "": "none (one column)"}
 
@@ -65,8 +67,9 @@ def find_dialect(head: str, options: ReadOptions) -> Dialect:
     Raises:
         EvornnError: There is no row.
     """
-    above = _comment_lines(head) if options.skip is None else options.skip
-    text = "".join(_lines(head)[above:])
+    lines = _lines(head)
+    above = _comment_lines(lines) if options.skip is None else options.skip
+    text = _COMMENTED.sub("", "".join(lines[above:]))
     comments = f"{amount(above, 'line')} of comments at the top {'is' if above == 1 else 'are'} left out"
     doubts = [Doubt(comments)] if above and options.skip is None else []
     separator = options.separator if options.separator is not None else _find_separator(text)
@@ -78,6 +81,13 @@ def find_dialect(head: str, options: ReadOptions) -> Dialect:
     if (start := _preamble(rows, width)) and options.skip is None:
         doubts.append(_preamble_doubt(rows, start, width))
     rows = rows[start:]
+    if (
+        options.skip is None
+        and above
+        and (doubt := _commented_names(lines[above - 1], above, rows, separator, options))
+    ):
+        below = find_dialect(head, replace(options, skip=above if doubt.blocking else above - 1))
+        return replace(below, doubts=(*doubts, doubt, *below.doubts))
     names, header, more = _names(rows, width, options)
     body = rows[1:] if header is not None else rows
     if not body:
@@ -99,14 +109,25 @@ def _lines(text: str) -> list[str]:
     return list(io.StringIO(text, newline=""))
 
 
-def _comment_lines(text: str) -> int:
+def _comment_lines(lines: Sequence[str]) -> int:
     """How many lines at the top begin with #."""
-    count = 0
-    for line in _lines(text):
-        if not line.startswith("#"):
-            break
-        count += 1
-    return count
+    return len(list(takewhile(lambda line: line.startswith("#"), lines)))
+
+
+def _commented_names(line: str, above: int, rows: Sequence[Row], separator: str, options: ReadOptions) -> Doubt | None:
+    """What is to be said where the last of the lines that begin with # has a name for each column. None: it hasn't."""
+    names = next((row for _, row in split_rows(_COMMENTED.sub("", line), separator)), [])
+    width = len(rows[0][1])
+    if len(names) != width or width < 2 or options.header is False or any(map(_is_value, names)):
+        return None
+    first, body = [cell.strip() for cell in rows[0][1]], [row for _, row in rows[1:]]
+    has_header, doubt = _has_header(first, body, width)
+    if doubt is None and has_header:
+        return None
+    if doubt is None:
+        return Doubt(f"line {above}: begins with #, and is read as the names of the columns", (("skip", str(above)),))
+    question = f"line {above}: begins with #: is it a comment, or the names of the columns?"
+    return Doubt(question, (("skip", str(above)), ("skip", str(above - 1))), True)
 
 
 def _find_separator(text: str) -> str:
@@ -192,9 +213,9 @@ def _names(
         header, width = header[:-1], width - 1
     if len(header) != width:
         question = f"line {rows[0][0]}: {len(header)} names over rows of {width} cells: what are the names of all?"
-        names = (*header, *(f"column {k + 1}" for k in range(len(header), width)))[:width]
+        names = _unique((*header, *[""] * (width - len(header)))[:width], doubts)
         return names, header, [*doubts, Doubt(question, (("names", ",".join(names)),), True)]
-    return (*_unique(header, doubts),), header, doubts
+    return _unique(header, doubts), header, doubts
 
 
 def _has_header(first: Sequence[str], body: Sequence[Sequence[str]], width: int) -> tuple[bool, Doubt | None]:
@@ -239,15 +260,16 @@ def _are_names(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
     return not any(cell.strip() == first[k] for row in body for k, cell in enumerate(row[: len(first)]))
 
 
-def _unique(header: Sequence[str], doubts: list[Doubt]) -> list[str]:
+def _unique(header: Sequence[str], doubts: list[Doubt]) -> tuple[str, ...]:
     """Names, each once: a name that stands there twice is numbered, an empty one is called by its position."""
     counts = Counter(name for name in header if name)
-    for name, count in counts.items():
-        if count > 1:
-            doubts.append(Doubt(f"{count} columns are called {name!r}: they are {name} (1), {name} (2), … here"))
-    seen = Counter[str]()
-    names = list[str]()
+    taken = {name for name in counts if counts[name] == 1}
+    own = list[str]()
     for k, name in enumerate(header):
-        seen[name] += 1
-        names.append(f"column {k + 1}" if not name else f"{name} ({seen[name]})" if counts[name] > 1 else name)
-    return names
+        numbered = (f"{name} ({n})" if name else f"column {n}" for n in count(1 if name else k + 1))
+        own.append(name if counts[name] == 1 else next(one for one in numbered if one not in taken))
+        taken.add(own[-1])
+    for name in (name for name in counts if counts[name] > 1):
+        first, second = [mine for mine, old in zip(own, header, strict=True) if old == name][:2]
+        doubts.append(Doubt(f"{counts[name]} columns are called {name!r}: they are {first}, {second}, … here"))
+    return tuple(own)

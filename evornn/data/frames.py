@@ -25,9 +25,6 @@ def read_frame(frame: Any, options: ReadOptions, source: str = "the frame") -> C
     """
     frame = _with_index(frame)
     names = [_name(name) for name in frame.columns]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise EvornnError(f"{source}: {names.count(repeated)} columns are called {repeated!r}: rename all but one")
     if not names or not len(frame):
         raise EvornnError(f"{source}: has no {'rows' if names else 'columns'}: give one row per step")
     doubts = list[Doubt]()
@@ -122,4 +119,4 @@ def _with_index(frame: Any) -> Any:
         return frame
     if frame.index.name is None and frame.index.nlevels == 1 and pd.api.types.is_integer_dtype(frame.index.dtype):
         return frame.reset_index(drop=True)  # rows of a longer frame
-    return frame.reset_index()
+    return frame.reset_index(allow_duplicates=True)

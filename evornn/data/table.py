@@ -6,6 +6,7 @@ a row came from, the number of a sequence of an array), in the order of the rows
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -74,6 +75,12 @@ class Table:
     source: str  # the file's name, or "the frame"
     lines: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # [N]
     is_folder: bool = False  # the column FILE says which of its files a row came from
+
+    def __post_init__(self) -> None:
+        """Raises EvornnError for two columns of one name."""
+        name, count = Counter(self.names).most_common(1)[0] if self.columns else ("", 1)
+        if count > 1:
+            raise EvornnError(f"{self.source}: {count} columns are called {name!r}: rename all but one")
 
     def __len__(self) -> int:
         return len(self.columns[0].values) if self.columns else 0

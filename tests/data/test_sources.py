@@ -76,6 +76,7 @@ def test_half_a_parquet_file_is_refused(tmp_path: Path) -> None:
         (pd.DataFrame({"a": [[1, 2]]}), "holds a list in a cell"),
         (pd.DataFrame({"a": [1.0, np.inf]}), "row 2: is infinite"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "2 columns are called 'a'"),
+        (pd.DataFrame({"a": [1]}, index=pd.Index(["x"], name="a")), "2 columns are called 'a'"),
     ],
 )
 def test_a_frame_that_is_no_table_is_refused(frame: Any, problem: str) -> None:
@@ -106,6 +107,12 @@ def test_padding_at_the_ends_of_sequences_is_left_out_and_said() -> None:
     assert len(contents.table) == 10 and "2 steps" in str(contents.doubts[0])
 
 
+def test_only_columns_of_steps_tell_padding() -> None:
+    padded = X.copy()
+    padded[0, 2:] = np.nan
+    assert len(read({"X": padded, "X10": np.arange(3), "Xy": np.array([np.nan, 1, 2])})) == 10
+
+
 @pytest.mark.parametrize(
     "source",
     [{"X": [X[0], X[1][:2]], "y": ["a", "b"]}, [(X[0], "a"), (X[1][:2], "b")]],
@@ -125,6 +132,13 @@ def test_sequences_of_unequal_lengths(source: Any) -> None:
         ({"X": np.zeros((2, 2, 2, 2))}, "X is [2, 2, 2, 2]"),
         ({"X": np.zeros(0)}, "X is [0]"),
         ([(X[0], 1, 2)], "no pairs"),
+        ([(X[0], [1]), (X[1], [1, 2])], "no pairs"),
+        ({"X": X, "X1": np.zeros(3)}, "2 columns are called 'X1'"),
+        ({"x": np.zeros((3, 2)), "x1": np.zeros(3)}, "2 columns are called 'x1'"),
+        ({"X": X, "sequence": np.zeros(3)}, "2 columns are called 'sequence'"),
+        ({"X": [X[0], X[1][:0]]}, "sequence 2 of X is empty"),
+        ({"X": [X[0], X[1][:, :1]]}, "X has from 1 to 2 values in a step"),
+        ({"X": [[1, 2], [3]]}, "X is no array"),
         (5, "can't read a int"),
     ],
 )
@@ -198,7 +212,9 @@ def test_a_wide_table_becomes_a_long_one(tmp_path: Path) -> None:
     assert table.column("class").words() == ["a", "a", "a", "b", "b"]
     assert "did you mean" in refusal(path, ReadOptions(wide="t1:t4"))
     assert "turn them round" in refusal(path, ReadOptions(wide="t3:t1"))
-    assert "steps must be numbers" in refusal(path, ReadOptions(wide="class:t3"))
+    path.write_text("sequence,t1,t2\na,1,2\nb,4,5\n")
+    assert "2 columns are called 'sequence'" in refusal(path, ReadOptions(wide="t1:t2"))
+    assert "steps must be numbers" in refusal(path, ReadOptions(wide="sequence:t2"))
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,20 @@ FILES = [
     text("a title, told", "Report\n\n" + PLAIN, values=READ, options=ReadOptions(skip=2)),
     text("comments at the top", "# by the logger\n" + PLAIN, values=READ, note="1 line of comments at the top"),
     text(
+        "a header that begins with #", "#" + PLAIN, values=READ, note="line 1: begins with #, and is read as the names"
+    ),
+    text(
+        "# over columns of spaces", "# a b\n1 2\n3 4\n", values={"a": [1, 3], "b": [2, 4]}, note="line 1: begins with #"
+    ),
+    text(
+        "a column called #", "#,load\n1,1.5\n2,2.5\n", values={"#": [1, 2], "load": [1.5, 2.5]}, note="line 1: begins"
+    ),
+    text(
+        "# over words",
+        "#name,city\nAda,Rome\nBob,Bonn\n",
+        question="line 1: begins with #: is it a comment, or the names",
+    ),
+    text(
         "headers between rows",
         PLAIN + "time,load\n2009-01-02,3.5\n",
         values={"time": [*READ["time"], "2009-01-02"], "load": [1.5, 2.5, 3.5]},
@@ -110,6 +124,17 @@ FILES = [
         "load,load\n1,2\n3,4\n",
         values={"load (1)": [1, 3], "load (2)": [2, 4]},
         note="2 columns are called 'load'",
+    ),
+    text(
+        "two columns of one name, and one like theirs",
+        "load,load (1),load\n1,2,3\n4,5,6\n",
+        values={"load (2)": [1, 4], "load (1)": [2, 5], "load (3)": [3, 6]},
+        note="2 columns are called 'load': they are load (2), load (3)",
+    ),
+    text(
+        "a column without a name, and one like it",
+        ",column 1\n1,2\n3,4\n",
+        values={"column 2": [1, 3], "column 1": [2, 4]},
     ),
     text("a column without a name", ",load\n0,1.5\n1,2.5\n", values={"column 1": [0, 1], "load": [1.5, 2.5]}),
     text("a separator at each end", "a,b,\n1,2,\n3,4,\n", values={"a": [1, 3], "b": [2, 4]}),
