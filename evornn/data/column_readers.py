@@ -16,12 +16,11 @@ from evornn.data.growing import Growing
 from evornn.data.numbers import PATTERNS, Decimal, decimals, has_point, is_name, parse_numbers
 from evornn.data.options import MISSING, ReadOptions
 from evornn.data.scaling import Doubles
-from evornn.data.table import Column, ColumnKind
+from evornn.data.table import BOOLEANS, Column, ColumnKind
 from evornn.errors import short_repr
 
 Lines = NDArray[np.int64]  # [N] line of each row in its file
 
-BOOLEANS = (("false", "true"), ("no", "yes"), ("off", "on"))
 TRUTH = {word: float(k) for pair in (*BOOLEANS, ("0", "1"), ("f", "t"), ("n", "y")) for k, word in enumerate(pair)}
 _AMOUNT = re.compile(r"(?P<before>[$€£¥])? ?[+-]?\d[\d.,]* ?(?P<after>[^\d\s]{1,6})?")
 LONG_TEXT = 100  # letters that no category has

@@ -13,6 +13,7 @@ from itertools import count, pairwise, takewhile
 from evornn.data.doubts import Doubt, amount
 from evornn.data.numbers import PATTERNS
 from evornn.data.options import MISSING, ReadOptions
+from evornn.data.table import BOOLEANS
 from evornn.data.times import is_date_like
 from evornn.errors import EvornnError
 
@@ -20,7 +21,7 @@ Row = tuple[int, list[str]]  # the last line of a record, from 1, and its cells
 
 SEPARATORS = ("\t", ";", "|", ",")
 SAMPLE_ROWS = 300
-BOOLEANS = frozenset({"true", "false", "yes", "no"})
+WORDS = frozenset(word for pair in BOOLEANS[:2] for word in pair)  # on and off may be names of columns
 _COMMENTED = re.compile(r"\A#+ *(?=[^#\s,;|])")  # what stands before the first name of a header that begins with #
 EVEN = 0.5  # least share of rows that have the same number of cells
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "spaces", "": "none (one column)"}
@@ -176,7 +177,7 @@ def _is_value(cell: str) -> bool:
     """Whether a cell is a number, a date or a boolean, as no name of a column is."""
     word = cell.strip()
     is_number = any(pattern.fullmatch(word) for pattern in PATTERNS.values())
-    return is_number or word.lower() in BOOLEANS or any(is_date_like([word]).values())
+    return is_number or word.lower() in WORDS or any(is_date_like([word]).values())
 
 
 def _preamble(rows: Sequence[Row], width: int) -> int:
@@ -247,7 +248,7 @@ def _has_header(first: Sequence[str], body: Sequence[Sequence[str]], width: int)
 
 def _is_count(cells: Sequence[str]) -> bool:
     """Whether cells are whole numbers that rise evenly, as years do: they may be names."""
-    if len(cells) < 3 or not all(cell.strip().isdigit() for cell in cells):
+    if len(cells) < 3 or not all(cell.strip().isdecimal() for cell in cells):
         return False
     steps = {int(b) - int(a) for a, b in pairwise(cells)}
     return len(steps) == 1 and min(steps) > 0

@@ -19,7 +19,7 @@ from evornn.errors import EvornnError, suggestion
 ColumnKind: TypeAlias = Literal["number", "boolean", "category", "time", "text"]
 Rows: TypeAlias = NDArray[np.int64] | NDArray[np.bool_] | slice
 FILE, FOLDER, SEQUENCE = "file", "folder", "sequence"  # columns that readers add
-BOOLEAN_NAMES = ("false", "true")
+BOOLEANS = (("false", "true"), ("no", "yes"), ("off", "on"))  # as they are written; the first are the classes' names
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Column:
         if self.kind == "time":
             return np.where(self.missing, "", Dates(self.values, None).isoformat()).tolist()  # type: ignore[no-any-return]
         if self.kind == "boolean":
-            return ["" if value != value else BOOLEAN_NAMES[int(value)] for value in self.values.tolist()]
+            return ["" if value != value else BOOLEANS[0][int(value)] for value in self.values.tolist()]
         return ["" if value != value else f"{value:.15g}" for value in self.values.tolist()]
 
 

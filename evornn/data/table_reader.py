@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,26 +19,33 @@ from evornn.data.doubts import Doubt
 from evornn.data.growing import Growing
 from evornn.data.numbers import Decimal, decimals, first_name, parse_numbers
 from evornn.data.options import ReadOptions
-from evornn.data.table import Column, Table
+from evornn.data.table import Column, ColumnKind, Table
 from evornn.data.time_reader import TimeReader
 from evornn.data.times import ORDERS, is_date_like, parse_times
-from evornn.errors import UnknownName
 
 SAMPLE = 1000  # cells from which a kind is told
+
+
+_MISSING: dict[ColumnKind, Any] = {
+    **dict.fromkeys(("number", "boolean"), np.nan),
+    "category": -1,
+    "time": np.datetime64("NaT", "us"),
+    "text": np.array("", object),
+}
 
 
 class Undecided(ColumnReader):
     """A column without a value so far."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, kind: ColumnKind = "number") -> None:
+        self.kind, self.count = kind, 0
 
     def add(self, cells: Sequence[str | None], lines: Lines, source: str) -> None:
         self.count += len(cells)
 
     def column(self, name: str) -> Column:
         count, self.count = self.count, 0
-        return Column(name, "number", np.full(count, np.nan))
+        return Column(name, self.kind, np.full(count, _MISSING[self.kind]))
 
     def doubts(self, name: str) -> list[Doubt]:
         return [Doubt(f"column {name!r}: has no value at all")] if self.count else []
@@ -53,13 +60,13 @@ class TableReader:
     doubts: list[Doubt] = field(default_factory=list)
     readers: list[ColumnReader] = field(default_factory=list)
     lines: Growing = field(default_factory=lambda: Growing(np.int64))
+    exact: frozenset[str] = (
+        frozenset()
+    )  # columns whose numbers were no text, and leave no question of the decimal point
 
     def __post_init__(self) -> None:
-        self.readers = [Undecided() for _ in self.names]
+        self.readers = [Undecided(self.options.kinds.get(name, "number")) for name in self.names]
         self.missing = [is_missing(self.options, self.options.kinds.get(name)) for name in self.names]
-        unknown = next((name for name in self.options.kinds if name not in self.names), None)
-        if unknown is not None:
-            raise UnknownName("column", unknown, self.names)
 
     def add(self, columns: Sequence[Sequence[str]], lines: Lines, source: str) -> None:
         """Rows of cells, column by column."""
@@ -81,15 +88,17 @@ class TableReader:
             for k, column in enumerate(columns)
             if isinstance(self.readers[k], Undecided) and any(cell is not None for cell in column)
         }
-        evidence = self._evidence(fresh.values())
+        evidence = self._evidence(sample for k, sample in fresh.items() if self.names[k] not in self.exact)
         for k, sample in fresh.items():
             undecided: Any = self.readers[k]
-            self.readers[k] = choose_reader(self.names[k], sample, self.options, evidence)
+            options = replace(self.options, decimal=".") if self.names[k] in self.exact else self.options
+            self.readers[k] = choose_reader(self.names[k], sample, options, evidence)
             self.readers[k].add([None] * undecided.count, np.zeros(undecided.count, np.int64), "")
 
     def _evidence(self, samples: Iterable[Sequence[str]]) -> frozenset[Decimal]:
         """The decimal points of the columns that leave no doubt."""
-        numbers = (one for one in self.readers if isinstance(one, NumberReader))
+        own = zip(self.names, self.readers, strict=True)
+        numbers = (one for name, one in own if isinstance(one, NumberReader) and name not in self.exact)
         known = frozenset(one.decimal for one in numbers if not (one.is_open or one.unclear))
         return known.union(*(points for sample in samples if len(points := decimals(sample)) == 1))
 

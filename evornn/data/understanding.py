@@ -11,19 +11,16 @@ from numpy.typing import NDArray
 
 from evornn.data.contents import Contents
 from evornn.data.doubts import Doubt
-from evornn.data.frequency import UnevenDates, infer_frequency
-from evornn.data.groups import check_times, dates_of, sequences
+from evornn.data.groups import RowGroup, find_frequency, instants, list_groups
 from evornn.data.preparation import Question
 from evornn.data.recordings import TIME
-from evornn.data.table import FILE, SEQUENCE, Column, ColumnKind, Table
+from evornn.data.table import BOOLEANS, FILE, SEQUENCE, Column, ColumnKind, Table
 from evornn.errors import EvornnError
 
 POINTS = 40  # of a column's curve
 MOST_CLASSES = 12  # that are counted
 FEW = 20  # whole numbers that may be classes
 CHECKED = 500  # sequences whose times are checked
-
-Groups = list[tuple[str, NDArray[np.int64]]]
 
 
 @dataclass(frozen=True)
@@ -76,15 +73,11 @@ def understand(contents: Contents, group: str | None = None, time: str | None = 
     table, doubts = contents.table, list(contents.doubts)
     group = table.column(group).name if group else _own_group(contents)
     time = table.column(time).name if time else _only_time(contents, doubts)
-    group_fits = group is None or not table.column(group).missing.any()
-    groups = sequences(table, group if group_fits else None, None)
-    if not group_fits:
-        doubts.append(_error_doubt(lambda: sequences(table, group, None)))
-    step = _sampling(table, groups, group, time, doubts)
+    groups, step = _sequences(table, group, time, doubts)
     columns = tuple(_facts(column, groups, column.name not in (group, time, FILE)) for column in table.columns)
     for column in columns:
         _ask_about_column(column, table, doubts)
-    lengths = [len(rows) for _, rows in groups]
+    lengths = [len(one) for one in groups]
     return Understanding(
         source=table.source,
         about=contents.about,
@@ -116,37 +109,49 @@ def _only_time(contents: Contents, doubts: list[Doubt]) -> str | None:
     return times[0] if len(times) == 1 else None
 
 
-def _sampling(table: Table, groups: Groups, group: str | None, time: str | None, doubts: list[Doubt]) -> str:
-    """The step between rows in words. Adds what is wrong with the times to the doubts."""
-    if time is None:
-        return ""
-    candidates = _group_candidates(table, time) if group is None and not _is_ordered(table, groups, time) else []
-    if candidates:
+def _sequences(table: Table, group: str | None, time: str | None, doubts: list[Doubt]) -> tuple[list[RowGroup], str]:
+    """The sequences, and the step between their rows in words. Adds what is wrong with them to the doubts."""
+    if group is None and time is not None and (candidates := _group_candidates(table, time)):
         question = f"column {time!r}: times begin anew: which column tells the sequences apart?"
         doubts.append(Doubt(question, tuple(("group", name) for name in candidates), True))
-        return ""
+        return list_groups(table, None, None), ""
     try:
-        for _, rows in groups[:CHECKED]:
-            check_times(table, time, rows)
+        groups = list_groups(table, group, time)
     except EvornnError as error:
         doubts.append(Doubt(str(error), blocking=True))
-        return ""
-    return _step(table.column(time), groups[0][1])
-
-
-def _is_ordered(table: Table, groups: Groups, time: str) -> bool:
+        is_named = group is not None and not table.column(group).missing.any()
+        return list_groups(table, group if is_named else None, None), ""
+    if time is None:
+        return groups, ""
+    if not _is_ordered(table.column(time), groups):
+        doubts.append(Doubt(f"column {time!r}: rows are not in order: they are read in the order of time"))
     try:
-        for _, rows in groups[:CHECKED]:
-            check_times(table, time, rows, check_even=False)
-    except EvornnError:
+        frequencies = [find_frequency(table, time, one) for one in groups[:CHECKED]]
+    except EvornnError as error:
+        doubts.append(Doubt(str(error), blocking=True))
+        return groups, ""
+    if table.column(time).kind == "number":
+        return groups, f"{np.median(np.diff(table.column(time).values[groups[0].rows])):.4g}" if len(
+            groups[0]
+        ) > 1 else ""
+    count, unit = frequencies[0].count, frequencies[0].unit
+    return groups, f"{count} {unit}{'' if count == 1 else 's'}" if len(groups[0]) > 1 else ""
+
+
+def _is_ordered(column: Column, groups: list[RowGroup]) -> bool:
+    """Whether times rise from row to row of the file, in each group."""
+    if column.kind not in ("time", "number") or column.missing.any():
         return False
-    return True
+    times = instants(column)
+    return all((times[rows[1:]] > times[rows[:-1]]).all() for rows in (np.sort(one.rows) for one in groups))
 
 
 def _group_candidates(table: Table, time: str) -> list[str]:
-    """Columns in whose groups times rise."""
+    """Columns in whose groups times rise, if they don't in the whole table."""
+    if _is_ordered(table.column(time), list_groups(table, None, None)):
+        return []
     names = [column.name for column in table.columns if column.name != time and _may_be_group(column)]
-    return [name for name in names if _is_ordered(table, sequences(table, name, None), time)]
+    return [name for name in names if _is_ordered(table.column(time), list_groups(table, name, None))]
 
 
 def _may_be_group(column: Column) -> bool:
@@ -156,19 +161,7 @@ def _may_be_group(column: Column) -> bool:
     return is_whole and 1 < len(np.unique(column.values)) <= len(column.values) / 2
 
 
-def _step(column: Column, rows: NDArray[np.int64]) -> str:
-    if len(rows) < 2:
-        return ""
-    if column.kind == "number":
-        return f"{np.median(np.diff(column.values[rows])):.4g}"
-    try:
-        frequency = infer_frequency(dates_of(column, rows))
-    except UnevenDates:
-        return ""
-    return f"{frequency.count} {frequency.unit}{'' if frequency.count == 1 else 's'}"
-
-
-def _facts(column: Column, groups: Groups, may_be_target: bool) -> ColumnFacts:
+def _facts(column: Column, groups: list[RowGroup], may_be_target: bool) -> ColumnFacts:
     missing = column.missing
     known = column.values[~missing]
     question = _question(column, groups) if may_be_target and len(known) else None
@@ -177,13 +170,13 @@ def _facts(column: Column, groups: Groups, may_be_target: bool) -> ColumnFacts:
         return facts
     if column.kind in ("category", "boolean"):
         values, counts = np.unique(known.astype(np.int64), return_counts=True)
-        names = column.categories or ("false", "true")
+        names = column.categories or BOOLEANS[0]
         most = np.argsort(-counts, kind="stable")[:MOST_CLASSES]
         return replace(facts, classes=tuple((names[int(values[k])], int(counts[k])) for k in most), count=len(values))
     low, high = known.min(), known.max()
     if column.kind == "time":
         return replace(facts, low=_time_text(low), high=_time_text(high))
-    curve = tuple(_curve(column.values[groups[0][1]]))
+    curve = tuple(_curve(column.values[groups[0].rows]))
     return replace(facts, low=f"{low:.6g}", high=f"{high:.6g}", curve=curve)
 
 
@@ -197,18 +190,20 @@ def _curve(values: NDArray[np.float64]) -> list[float]:
     return [float(part[~np.isnan(part)].mean()) if not np.isnan(part).all() else float("nan") for part in parts]
 
 
-def _question(column: Column, groups: Groups) -> Question | None:
+def _question(column: Column, groups: list[RowGroup]) -> Question | None:
     """What may be asked of a column: one value for each sequence, or one for each step."""
     if column.kind not in ("number", "category", "boolean"):
         return None
     is_number = column.kind == "number"
-    if len(groups) > 1 and all(_is_constant(column.values[rows]) for _, rows in groups):
+    if len(groups) > 1 and all(_is_constant(column.take(one.rows)) for one in groups):
         return "regress" if is_number else "classify"
-    return None if _is_constant(column.values) else "forecast" if is_number else "label"
+    return None if _is_constant(column) else "forecast" if is_number else "label"
 
 
-def _is_constant(values: NDArray[Any]) -> bool:
-    return bool((values == values[0]).all())
+def _is_constant(column: Column) -> bool:
+    """Whether all values that are known are the same."""
+    known = column.values[~column.missing]
+    return bool((known == known[:1]).all())
 
 
 def _ask_about_column(column: ColumnFacts, table: Table, doubts: list[Doubt]) -> None:
@@ -216,8 +211,9 @@ def _ask_about_column(column: ColumnFacts, table: Table, doubts: list[Doubt]) ->
     if column.question == "regress" and (count := _whole_numbers(table.column(column.name))):
         question = f"column {column.name!r}: are its {count} whole numbers classes?"
         doubts.append(Doubt(question, (("kinds", f"{column.name}=category"),)))
-    if rows > 1 and column.low and column.low == column.high and not column.missing and column.kind == "number":
-        doubts.append(Doubt(f"column {column.name!r}: is {column.low} in all rows: it tells a network nothing"))
+    if rows > 1 and column.kind == "number" and _is_constant(table.column(column.name)) and column.low:
+        where = "wherever it is known" if column.missing else "in all rows"
+        doubts.append(Doubt(f"column {column.name!r}: is {column.low} {where}: it tells a network nothing"))
     if 0 < column.missing < rows and column.kind in ("number", "boolean"):
         question = f"column {column.name!r}: {column.missing:,} of {rows:,} values are missing: what about them?"
         doubts.append(Doubt(question, tuple(("fill", policy) for policy in ("mask", "forward_fill", "interpolate"))))
@@ -227,11 +223,3 @@ def _whole_numbers(column: Column) -> int:
     """How many different numbers there are, if they are few and whole; else 0."""
     values = np.unique(column.values[~column.missing])
     return len(values) if len(values) <= FEW and (values == np.round(values)).all() else 0
-
-
-def _error_doubt(call: Any) -> Doubt:
-    try:
-        call()
-    except EvornnError as error:
-        return Doubt(str(error), blocking=True)
-    raise AssertionError("the call was to fail")
