@@ -71,24 +71,22 @@ def find_dialect(head: str, options: ReadOptions) -> Dialect:
     lines = _lines(head)
     above = _comment_lines(lines) if options.skip is None else options.skip
     text = _COMMENTED.sub("", "".join(lines[above:]))
-    comments = f"{amount(above, 'line')} of comments at the top {'is' if above == 1 else 'are'} left out"
-    doubts = [Doubt(comments)] if above and options.skip is None else []
+    doubts = _comment_doubts(above) if options.skip is None else []
     separator = options.separator if options.separator is not None else _find_separator(text)
     every = list(split_rows(text, separator, above + 1, is_whole=True))
     rows = [row for row in every if any(cell.strip() for cell in row[1])][: SAMPLE_ROWS + 1]
     if not rows:
         raise EvornnError("empty file: give one row per step")
     width = Counter(len(row) for _, row in rows[1:] or rows).most_common(1)[0][0]
-    if (start := _preamble(rows, width)) and options.skip is None:
-        doubts.append(_preamble_doubt(rows, start, width))
-    rows = rows[start:]
-    if (
-        options.skip is None
-        and above
-        and (doubt := _commented_names(lines[above - 1], above, rows, separator, options))
-    ):
-        below = find_dialect(head, replace(options, skip=above if doubt.blocking else above - 1))
-        return replace(below, doubts=(*doubts, doubt, *below.doubts))
+    start = _preamble(rows, width)
+    title, rows = rows[:start], rows[start:]
+    if title and options.skip is None:
+        doubts.append(_preamble_doubt(title[0][0], rows[0][0], width))
+    last = lines[above - 1] if above and not title and options.skip is None else ""
+    if last and (doubt := _commented_names(last, above, rows, separator, options)):
+        above -= not doubt.blocking
+        below = find_dialect(head, replace(options, skip=above))
+        return replace(below, doubts=(*_comment_doubts(above), doubt, *below.doubts))
     names, header, more = _names(rows, width, options)
     body = rows[1:] if header is not None else rows
     if not body:
@@ -113,6 +111,11 @@ def _lines(text: str) -> list[str]:
 def _comment_lines(lines: Sequence[str]) -> int:
     """How many lines at the top begin with #."""
     return len(list(takewhile(lambda line: line.startswith("#"), lines)))
+
+
+def _comment_doubts(count: int) -> list[Doubt]:
+    comments = f"{amount(count, 'line')} of comments at the top {'is' if count == 1 else 'are'} left out"
+    return [Doubt(comments)] if count else []
 
 
 def _commented_names(line: str, above: int, rows: Sequence[Row], separator: str, options: ReadOptions) -> Doubt | None:
@@ -186,8 +189,7 @@ def _preamble(rows: Sequence[Row], width: int) -> int:
     return start if width > 1 else 0
 
 
-def _preamble_doubt(rows: Sequence[Row], start: int, width: int) -> Doubt:
-    line, last = rows[0][0], rows[start][0]
+def _preamble_doubt(line: int, last: int, width: int) -> Doubt:
     question = f"line {line}: has fewer cells than the {width} of the rows from line {last} on: is it a title?"
     return Doubt(question, (("skip", str(last - 1)),), True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,14 +168,15 @@ class _Cells:
             starts = np.minimum(starts + is_padded, stops - 1)
         zeros = np.flatnonzero((codes[starts] == ord("0")) & (starts < stops - 1))
         zeros = zeros[np.isin(codes[starts[zeros] + 1], _DIGITS)]
-        return any(is_name(self._text(row)) for row in np.append(rows[zeros], np.flatnonzero(values >= 10.0**DIGITS)))
+        return any(map(is_name, self._texts(np.append(rows[zeros], np.flatnonzero(values >= 10.0**DIGITS)))))
 
     def have(self, character: str, rows: NDArray[np.int64]) -> bool:
         """Whether one of some rows has a character."""
-        return any(character in self._text(row) for row in rows)
+        return any(character in text for text in self._texts(rows))
 
-    def _text(self, row: int) -> str:
-        return self.block[self.starts[row] : self.stops[row]].decode().strip(' \t"')
+    def _texts(self, rows: NDArray[np.int64]) -> Iterator[str]:
+        for start, stop in zip(self.starts[rows].tolist(), self.stops[rows].tolist(), strict=True):
+            yield self.block[start:stop].decode().strip(' \t"')
 
 
 def _add_values(column: Any, values: Any, reader: TableReader, k: int, lines: Lines, source: str) -> None:

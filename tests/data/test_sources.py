@@ -1,5 +1,6 @@
 """Frames, arrays, Parquet, folders and wide tables."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ def test_parquet_is_read_as_its_frame(tmp_path: Path) -> None:
     assert kinds(table) == kinds(frame)
     for name in frame.names:
         np.testing.assert_array_equal(table.column(name).values, frame.column(name).values)
+
+
+def test_decimal_numbers_of_parquet_are_no_text(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [Decimal("1.234"), None, Decimal("2.500")]}).to_parquet(tmp_path / "data.parquet")
+    column = read(tmp_path / "data.parquet", ReadOptions(decimal=",")).column("a")
+    np.testing.assert_array_equal(column.values, [1.234, np.nan, 2.5])
 
 
 def test_half_a_parquet_file_is_refused(tmp_path: Path) -> None:
@@ -189,9 +196,27 @@ def test_a_table_beside_the_files_says_their_classes(names: tuple[str, str], tmp
     assert table.column("class").words() == ["a", "a", "b"]
 
 
+def test_kinds_of_the_table_beside_the_files_can_be_told(tmp_path: Path) -> None:
+    files = {"r1.csv": "y\n1\n", "r2.csv": "y\n3\n", "t.csv": "name,class\nr1,1\nr2,2\nr3,2\n"}
+    folder = folder_of(tmp_path / "f", files)
+    contents = load(folder, ReadOptions(kinds={"class": "category"}))
+    assert contents.table.column("class").kind == "category"
+    assert "t.csv: 1 row about no file, left out" in str(contents.doubts[0])
+    assert "no column 'clas': did you mean 'class'?" in refusal(folder, ReadOptions(kinds={"clas": "category"}))
+    assert "column 'file' is always a category" in refusal(folder, ReadOptions(kinds={"file": "text"}))
+
+
 @pytest.mark.parametrize(
     ("files", "problem"),
     [
+        (
+            {"a.csv": "x\n1\n", "b.csv": "x\n1\n", "t.csv": "n,c\na,1\nb,2\na,2\n"},
+            "t.csv, line 4, column 'n': 'a' is there twice: leave one row for each file",
+        ),
+        (
+            {"u/a.csv": "x\n1\n", "v/a.csv": "x\n1\n", "t.csv": "n,c\na,1\nb,2\n"},
+            "t.csv, line 2, column 'n': 'a' is u/a.csv, v/a.csv: name files with their folders",
+        ),
         ({"notes.md": "?"}, "has no files of data"),
         ({"a.csv": "x\n1\n", "b.csv": "z\n1\n"}, "has no column 'x'"),
         ({"a.csv": "file\n1\n", "b.csv": "file\n1\n"}, "have a column 'file'"),
@@ -244,7 +269,7 @@ def test_kinds_of_a_frame(tmp_path: Path) -> None:
 def test_an_unknown_column_or_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("load\n1\n")
-    assert "unknown column 'lod': did you mean 'load'?" in refusal(path, ReadOptions(kinds={"lod": "number"}))
+    assert "no column 'lod': did you mean 'load'?" in refusal(path, ReadOptions(kinds={"lod": "number"}))
     path.write_bytes("ort\nKöln\n".encode("latin-1"))
     assert "is not in utf-8" in refusal(path, ReadOptions(encoding="utf-8"))
     assert "no such file" in refusal(tmp_path / "other.csv")

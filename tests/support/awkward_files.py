@@ -276,6 +276,16 @@ FILES = [
         '{"y": [1, 2], "c": "x"}\n{"y": [3], "c": "z"}\n',
         values={"sequence": ["1", "1", "2"], "y": [1, 2, 3], "c": ["x", "x", "z"]},
     ),
+    text(
+        "JSON beside decimal commas",
+        '{"a": 1.234, "b": "1,5"}\n{"a": 2.5, "b": "2,5"}\n',
+        values={"a": [1.234, 2.5], "b": [1.5, 2.5]},
+    ),
+    text("a JSON array", '\n [\t{"a": 1},\n{"a": 2}]\n', values={"a": [1, 2]}),
+    Awkward("JSON in UTF-16", '{"a": 1}\n{"a": 2}\n'.encode("utf-16"), {"a": [1, 2]}),
+    text("a JSON array of numbers", "[1, 2]", question="line 1: is a int: give one object per line"),
+    text("JSON that is nested deeply", '{"a": ' + "[" * 100_000, question="line 1: can't be read"),
+    text("JSON with a number of 5000 digits", '{"a": ' + "7" * 5000 + "}", question="line 1: can't be read"),
     text("JSON inside JSON", '{"a": {"b": 1}}\n', question="line 1: 'a' is nested"),
     text("half of a JSON line", '{"a": 1}\n{"a": \n', question="line 2: is no JSON"),
 ]
