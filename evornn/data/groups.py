@@ -66,7 +66,7 @@ def find_frequency(table: Table, time: str, group: RowGroup) -> Frequency:
     usual = float(np.median(steps)) if len(steps) else 0.0
     uneven = np.flatnonzero(np.abs(steps - usual) > JITTER * usual)
     if len(uneven):
-        problem = f"is {steps[uneven[0]]:.4g} after the row before, elsewhere {usual:.4g}"
+        problem = f"{steps[uneven[0]]:.4g} after the row before, elsewhere {usual:.4g}"
         advice = "fill in the missing rows, or leave time out to count rows"
         raise table.cell_error(time, int(rows[uneven[0] + 1]), f"{problem}: {advice}")
     return Frequency("row")

@@ -85,7 +85,7 @@ def _records(path: Path, options: ReadOptions) -> Iterator[Record]:
 def _parse(path: Path, line: int, words: str) -> Any:
     """JSON that begins at a line."""
     try:
-        return json.loads(words)
+        return json.loads(words.rstrip())
     except json.JSONDecodeError as error:
         where = f"{path}, line {line + error.lineno - 1}"
         raise EvornnError(

@@ -60,9 +60,7 @@ class TableReader:
     doubts: list[Doubt] = field(default_factory=list)
     readers: list[ColumnReader] = field(default_factory=list)
     lines: Growing = field(default_factory=lambda: Growing(np.int64))
-    exact: frozenset[str] = (
-        frozenset()
-    )  # columns whose numbers were no text, and leave no question of the decimal point
+    exact: frozenset[str] = frozenset()  # columns whose numbers were no text, and so have a decimal point
 
     def __post_init__(self) -> None:
         self.readers = [Undecided(self.options.kinds.get(name, "number")) for name in self.names]

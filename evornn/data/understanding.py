@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evornn.data.contents import Contents
 from evornn.data.doubts import Doubt
+from evornn.data.frequency import Frequency
 from evornn.data.groups import RowGroup, find_frequency, instants, list_groups
 from evornn.data.preparation import Question
 from evornn.data.recordings import TIME
@@ -130,12 +131,15 @@ def _sequences(table: Table, group: str | None, time: str | None, doubts: list[D
     except EvornnError as error:
         doubts.append(Doubt(str(error), blocking=True))
         return groups, ""
-    if table.column(time).kind == "number":
-        return groups, f"{np.median(np.diff(table.column(time).values[groups[0].rows])):.4g}" if len(
-            groups[0]
-        ) > 1 else ""
-    count, unit = frequencies[0].count, frequencies[0].unit
-    return groups, f"{count} {unit}{'' if count == 1 else 's'}" if len(groups[0]) > 1 else ""
+    return groups, _step(table.column(time), groups[0], frequencies[0])
+
+
+def _step(column: Column, group: RowGroup, frequency: Frequency) -> str:
+    if len(group) < 2:
+        return ""
+    if column.kind == "number":
+        return f"{np.median(np.diff(column.values[group.rows])):.4g}"
+    return f"{frequency.count} {frequency.unit}{'' if frequency.count == 1 else 's'}"
 
 
 def _is_ordered(column: Column, groups: list[RowGroup]) -> bool:

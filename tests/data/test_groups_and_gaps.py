@@ -62,7 +62,7 @@ def steps(table: Any) -> Any:
     ("times", "problem"),
     [
         ([1, 2, 2], "line 3, column 't': is there twice in its group: name the column"),
-        ([0, 1, 2, 4], "line 4, column 't': is 2 after the row before, elsewhere 1: fill in the missing rows"),
+        ([0, 1, 2, 4], "line 4, column 't': 2 after the row before, elsewhere 1: fill in the missing rows"),
         ([0, NAN, 2], "line 2, column 't': no time: fill it in"),
         (["a", "b", "c"], "column 't' holds no times: write ISO dates, or numbers"),
         (
