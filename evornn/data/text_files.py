@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from evornn.data.contents import Contents
-from evornn.data.dialect import NAMES, Dialect, Row, find_dialect, split_rows
+from evornn.data.dialect import NAMES, Dialect, find_dialect, split_rows
 from evornn.data.doubts import Doubt, amount, file_error
 from evornn.data.encoding import blocks, find_encoding
 from evornn.data.fast_text import read_regular
+from evornn.data.header import Row
 from evornn.data.opening import open_plain
 from evornn.data.options import ReadOptions
 from evornn.data.table_reader import TableReader
