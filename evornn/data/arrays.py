@@ -48,10 +48,8 @@ def read_arrays(arrays: Arrays, source: str, options: ReadOptions, kind: str = "
     """
     if not arrays:
         raise EvornnError(f"{source}: holds no arrays: give X [B, T, I] and y")
-    lists = {name: value for name, value in arrays.items() if _is_list_of_sequences(value)}
-    whole = {name: np.asarray(value) for name, value in arrays.items() if name not in lists}
-    for name, array in whole.items():
-        _check_array(name, array, source)
+    lists = {str(name): value for name, value in arrays.items() if _is_list_of_sequences(value)}
+    whole = {str(name): _array(name, value, source) for name, value in arrays.items() if str(name) not in lists}
     if not lists and max(array.ndim for array in whole.values()) < 3:
         return _plain(whole, source, options, kind)
     if not lists:
@@ -67,10 +65,10 @@ def read_examples(examples: Any, options: ReadOptions) -> Contents:
         pairs = [examples[k] for k in range(len(examples))]
         inputs = [_two_dimensional(np.asarray(x)) for x, _ in pairs]
         targets = [np.asarray(y) for _, y in pairs]
+        is_per_step = bool(targets) and all(y.ndim and len(y) == len(x) for x, y in zip(inputs, targets, strict=True))
+        y: Any = [_two_dimensional(one) for one in targets] if is_per_step else np.array(targets)
     except (TypeError, ValueError, IndexError) as error:
         raise EvornnError(f"the data set: its items are no pairs (x [T, I], y) ({error}): give such pairs") from None
-    per_step = bool(targets) and all(y.ndim and len(y) == len(x) for x, y in zip(inputs, targets, strict=True))
-    y: Any = [_two_dimensional(one) for one in targets] if per_step else np.array(targets)
     return read_arrays({"X": inputs, "y": y}, "the data set", options, "examples")
 
 
@@ -79,7 +77,7 @@ def _plain(arrays: dict[str, NDArray[Any]], source: str, options: ReadOptions, k
     lengths = {len(array) for array in arrays.values()}
     if len(lengths) > 1:
         raise EvornnError(f"{source}: {_shapes(arrays)}: give all columns the same length, or sequences as [B, T, I]")
-    frame = pd.DataFrame({name: column for key, array in arrays.items() for name, column in _columns(key, array)})
+    frame = _frame([column for key, array in arrays.items() for column in _columns(key, array)])
     contents = read_frame(frame, options, source)
     flat = next((name for name, array in arrays.items() if array.ndim == 2 and array.shape[1] > 1), None)
     doubts = list(contents.doubts)
@@ -102,25 +100,43 @@ def _sequences(
     for name, array in whole.items():
         if len(array) != count:
             raise EvornnError(f"{source}: {name} has {len(array)} values for {count} sequences: give one for each")
-    columns: dict[str, Any] = {SEQUENCE: pd.Categorical(np.repeat(np.arange(1, count + 1), lengths).astype(str))}
-    for name in list(lists):
-        columns.update(_columns(name, np.concatenate([_two_dimensional(part) for part in lists[name]])))
-    for name, array in whole.items():
-        columns.update(_columns(name, np.repeat(array.reshape(count, -1), lengths, axis=0)))
-    columns[SEQUENCE] = pd.Categorical(columns[SEQUENCE], [str(k + 1) for k in range(count)])
-    frame, padded = _without_padding(pd.DataFrame(columns), [n for key in lists for n in columns if n.startswith(key)])
+    numbers = pd.Categorical.from_codes(np.repeat(np.arange(count), lengths), [str(k + 1) for k in range(count)])
+    values = [one for name, parts in lists.items() for one in _columns(name, _join(name, parts, source))]
+    constants = [
+        one for name, array in whole.items() for one in _columns(name, np.repeat(array.reshape(count, -1), lengths, 0))
+    ]
+    frame, padded = _without_padding(_frame([(SEQUENCE, numbers), *values, *constants]), len(values))
     contents = read_frame(frame, options, source)
     note = (Doubt(f"{padded} steps without any value at the ends of sequences are left out as padding"),)
     return Contents(contents.table, (*contents.doubts, *(note if padded else ())), {"format": kind}, True)
 
 
-def _without_padding(frame: Any, names: list[str]) -> tuple[Any, int]:
-    """Without the last steps of sequences that have no value; those of an empty sequence but its first."""
-    has_value = frame[names].notna().any(axis=1)
-    later = has_value[::-1].groupby(frame[SEQUENCE][::-1], observed=True).cummax()[::-1]
-    first = ~frame[SEQUENCE].duplicated()
-    kept = later | first
+def _join(name: str, parts: list[NDArray[Any]], source: str) -> NDArray[Any]:
+    """[N, I] the steps of all sequences."""
+    empty = next((k + 1 for k, part in enumerate(parts) if not part.size), None)
+    if empty is not None:
+        raise EvornnError(f"{source}: sequence {empty} of {name} is empty: leave it out")
+    widths = {_two_dimensional(part).shape[1] for part in parts}
+    if len(widths) > 1:
+        few, many = min(widths), max(widths)
+        raise EvornnError(f"{source}: {name} has from {few} to {many} values in a step: give all steps the same")
+    return np.concatenate([_two_dimensional(part) for part in parts])
+
+
+def _without_padding(frame: Any, count: int) -> tuple[Any, int]:
+    """Without the last steps of sequences that have no value in the first `count` columns after their number. The first
+    step of a sequence is kept."""
+    sequence, has_value = frame.iloc[:, 0], frame.iloc[:, 1 : count + 1].notna().any(axis=1)
+    later = has_value[::-1].groupby(sequence[::-1], observed=True).cummax()[::-1]
+    kept = later | ~sequence.duplicated()
     return frame[kept].reset_index(drop=True), int((~kept).sum())
+
+
+def _frame(columns: list[tuple[str, Any]]) -> Any:
+    """Columns in order, whose names may be the same."""
+    return pd.DataFrame(dict(enumerate(column for _, column in columns))).set_axis(
+        [name for name, _ in columns], axis=1
+    )
 
 
 def _columns(name: str, array: NDArray[Any]) -> list[tuple[str, Any]]:
@@ -141,7 +157,13 @@ def _is_list_of_sequences(value: Any) -> bool:
     return is_list and len(value) > 0 and all(isinstance(one, np.ndarray) and one.ndim in (1, 2) for one in value)
 
 
-def _check_array(name: str, array: NDArray[Any], source: str) -> None:
+def _array(name: str, value: Any, source: str) -> NDArray[Any]:
+    """An array of at most three dimensions. Raises EvornnError for anything else."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        advice = "give sequences of unequal lengths as a list of arrays [T, I]"
+        raise EvornnError(f"{source}: {name} is no array: {advice}") from None
     called = name or "it"
     if array.ndim == 0 or array.ndim > 3 or not array.size:
         raise EvornnError(f"{source}: {called} is {list(array.shape)}: give X [B, T, I], or columns [N]")
@@ -149,6 +171,7 @@ def _check_array(name: str, array: NDArray[Any], source: str) -> None:
         raise EvornnError(f"{source}: {called} has fields: give each as an array of its own")
     if array.dtype.kind == "c":
         raise EvornnError(f"{source}: {called} is complex: give real and imaginary part as columns")
+    return array
 
 
 def _shapes(arrays: dict[str, NDArray[Any]]) -> str:

@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 from evornn.data.doubts import Doubt
 from evornn.data.growing import Growing
-from evornn.data.numbers import PATTERNS, Decimal, parse_numbers
+from evornn.data.numbers import PATTERNS, Decimal, decimals, has_point, is_name, parse_numbers
 from evornn.data.options import MISSING, ReadOptions
 from evornn.data.scaling import Doubles
-from evornn.data.table import Column, ColumnKind
+from evornn.data.table import BOOLEANS, Column, ColumnKind
 from evornn.errors import short_repr
 
 Lines = NDArray[np.int64]  # [N] line of each row in its file
 
-BOOLEANS = (("false", "true"), ("no", "yes"), ("off", "on"))
 TRUTH = {word: float(k) for pair in (*BOOLEANS, ("0", "1"), ("f", "t"), ("n", "y")) for k, word in enumerate(pair)}
 _AMOUNT = re.compile(r"(?P<before>[$€£¥])? ?[+-]?\d[\d.,]* ?(?P<after>[^\d\s]{1,6})?")
 LONG_TEXT = 100  # letters that no category has
@@ -42,6 +41,11 @@ class Misfits:
         if len(rows) and not self.count:
             self.cell, self.where = cells[rows[0]], f"{source}, line {lines[rows[0]]}"
         self.count += len(rows)
+
+    @property
+    def more(self) -> str:
+        """How many there are beside the first, for a question."""
+        return f" ({self.count - 1:,} more like it)" if self.count > 1 else ""
 
 
 class ColumnReader(ABC):
@@ -66,18 +70,36 @@ class NumberReader(ColumnReader):
 
     decimal: Decimal = "."
     sentinels: tuple[float, ...] = ()  # numbers that stand for a missing value
+    evidence: frozenset[Decimal] = frozenset()  # the decimal points of other columns
     note: Doubt | None = None
+    may_be_names: bool = True  # whether numbers like 007 are asked about
+    is_open: bool = True  # whether no cell so far has a decimal point
+    unclear: str = ""  # the first cell with one, if it may be of thousands, too
     misfits: Misfits = field(default_factory=Misfits)
+    names: Misfits = field(default_factory=Misfits)
     values: Growing = field(default_factory=lambda: Growing(np.float64))
 
+    def choose_decimal(self, cells: Sequence[str]) -> None:
+        """By the first cells with a point or a comma, if there are some."""
+        candidates = decimals(pointed) if (pointed := list(filter(has_point, cells))) else frozenset()
+        if not candidates:
+            return
+        self.is_open = False
+        if len(candidates) == 1:
+            (self.decimal,) = candidates
+        else:
+            self.unclear = pointed[0]
+
     def add(self, cells: Sequence[str | None], lines: Lines, source: str) -> None:
-        is_missing = np.array([cell is None for cell in cells], bool)
+        known = np.array([cell is not None for cell in cells], bool)
+        present, lines = [cell for cell in cells if cell is not None], lines[known]
+        if self.is_open:
+            self.choose_decimal(present)
+        if self.may_be_names:
+            self.names.note(np.fromiter(map(is_name, present), np.bool_, len(present)), present, lines, source)
         values = np.full(len(cells), np.nan)
-        present = [cell for cell in cells if cell is not None]
-        values[~is_missing] = parse_numbers(present, self.decimal)
-        bad = np.isnan(values) & ~is_missing
-        if bad.any():
-            self.misfits.note(bad, cells, lines, source)  # type: ignore[arg-type]  # a bad cell is not None
+        values[known] = parse_numbers(present, self.decimal)
+        self.misfits.note(np.isnan(values[known]), present, lines, source)
         self.add_values(values)
 
     def add_values(self, values: Doubles) -> None:
@@ -90,8 +112,21 @@ class NumberReader(ColumnReader):
         return Column(name, "number", self.values.take())
 
     def doubts(self, name: str) -> list[Doubt]:
-        misfit = misfit_doubt(self.misfits, name, "number") if self.misfits.count else None
-        return [doubt for doubt in (self.note, misfit, _sentinel_doubt(name, self.values.values())) if doubt]
+        doubts = [self.note, self._decimal_doubt(name), _sentinel_doubt(name, self.values.values())]
+        doubts += [misfit_doubt(self.misfits, name, "number")] if self.misfits.count else []
+        doubts += [_name_doubt(self.names, name)] if self.names.count else []
+        return [doubt for doubt in doubts if doubt]
+
+    def _decimal_doubt(self, name: str) -> Doubt | None:
+        example = self.unclear
+        if example and len(self.evidence) == 1:
+            value = parse_numbers([example], self.decimal)[0]
+            question = f"column {name!r}: {example} is read as {value:.10g}, as the other columns have it"
+            return Doubt(question, (("decimal", "," if self.decimal == "." else "."),))
+        if "," not in example:
+            return None
+        question = f"column {name!r}: is {example} a number with decimals, or one of thousands?"
+        return Doubt(question, (("decimal", ","), ("decimal", ".")), True)
 
 
 @dataclass
@@ -175,11 +210,16 @@ def _sort_key(words: list[str]) -> Any:
     return lambda k: words[k]
 
 
+def _name_doubt(names: Misfits, name: str) -> Doubt:
+    """The question about numbers like 007 under others that are none."""
+    question = f"{names.where}, column {name!r}: is {names.cell}{names.more} a name, or an amount?"
+    return Doubt(question, tuple(("kinds", f"{name}={kind}") for kind in ("category", "number")), True)
+
+
 def misfit_doubt(misfits: Misfits, name: str, kind: ColumnKind) -> Doubt:
     """The question about cells that are not of the kind of their column."""
-    more = f" ({misfits.count - 1:,} more like it)" if misfits.count > 1 else ""
     cell = short_repr(misfits.cell)
-    question = f"{misfits.where}, column {name!r}: {cell} is no {kind}{more}, unlike most of the column"
+    question = f"{misfits.where}, column {name!r}: {cell} is no {kind}{misfits.more}, unlike most of the column"
     return Doubt(question, (("missing", misfits.cell), ("kinds", f"{name}=category")), True)
 
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from evornn.data.doubts import Doubt, amount
+from evornn.data.header import Row, commented_names, find_names, is_value
 from evornn.data.numbers import PATTERNS
-from evornn.data.options import MISSING, ReadOptions
-from evornn.data.times import is_date_like
+from evornn.data.options import ReadOptions
 from evornn.errors import EvornnError
-
-Row = tuple[int, list[str]]  # the last line of a record, from 1, and its cells
 
 SEPARATORS = ("\t", ";", "|", ",")
 SAMPLE_ROWS = 300
-BOOLEANS = frozenset({"true", "false", "yes", "no"})
+_COMMENTED = re.compile(r"\A#+ *(?=[^#\s,;|])")  # what stands before the first name of a header that begins with #
 EVEN = 0.5  # least share of rows that have the same number of cells
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "spaces", "": "none (one column)"}
 
@@ -65,20 +64,27 @@ def find_dialect(head: str, options: ReadOptions) -> Dialect:
     Raises:
         EvornnError: There is no row.
     """
-    above = _comment_lines(head) if options.skip is None else options.skip
-    text = "".join(_lines(head)[above:])
-    comments = f"{amount(above, 'line')} of comments at the top {'is' if above == 1 else 'are'} left out"
-    doubts = [Doubt(comments)] if above and options.skip is None else []
+    lines = _lines(head)
+    above = _comment_lines(lines) if options.skip is None else options.skip
+    text = _COMMENTED.sub("", "".join(lines[above:]))
+    doubts = _comment_doubts(above) if options.skip is None else []
     separator = options.separator if options.separator is not None else _find_separator(text)
     every = list(split_rows(text, separator, above + 1, is_whole=True))
     rows = [row for row in every if any(cell.strip() for cell in row[1])][: SAMPLE_ROWS + 1]
     if not rows:
         raise EvornnError("empty file: give one row per step")
     width = Counter(len(row) for _, row in rows[1:] or rows).most_common(1)[0][0]
-    if (start := _preamble(rows, width)) and options.skip is None:
-        doubts.append(_preamble_doubt(rows, start, width))
-    rows = rows[start:]
-    names, header, more = _names(rows, width, options)
+    start = _preamble(rows, width)
+    title, rows = rows[:start], rows[start:]
+    if title and options.skip is None:
+        doubts.append(_preamble_doubt(title[0][0], rows[0][0], width))
+    last = lines[above - 1] if above and not title and options.skip is None else ""
+    cells = next((row for _, row in split_rows(_COMMENTED.sub("", last), separator)), [])
+    if doubt := commented_names(cells, above, rows, options):
+        above -= not doubt.blocking
+        below = find_dialect(head, replace(options, skip=above))
+        return replace(below, doubts=(*_comment_doubts(above), doubt, *below.doubts))
+    names, header, more = find_names(rows, width, options)
     body = rows[1:] if header is not None else rows
     if not body:
         raise EvornnError("no rows below the header: give one row per step")
@@ -99,14 +105,14 @@ def _lines(text: str) -> list[str]:
     return list(io.StringIO(text, newline=""))
 
 
-def _comment_lines(text: str) -> int:
+def _comment_lines(lines: Sequence[str]) -> int:
     """How many lines at the top begin with #."""
-    count = 0
-    for line in _lines(text):
-        if not line.startswith("#"):
-            break
-        count += 1
-    return count
+    return len(list(takewhile(lambda line: line.startswith("#"), lines)))
+
+
+def _comment_doubts(count: int) -> list[Doubt]:
+    comments = f"{amount(count, 'line')} of comments at the top {'is' if count == 1 else 'are'} left out"
+    return [Doubt(comments)] if count else []
 
 
 def _find_separator(text: str) -> str:
@@ -148,14 +154,7 @@ def _is_columns_of_spaces(text: str) -> bool:
     if len(widths) != 1 or widths <= {0, 1}:
         return False
     body = [cell for row in (rows[1:] or rows) for cell in row]
-    return sum(_is_value(cell) for cell in body) > len(body) / 2
-
-
-def _is_value(cell: str) -> bool:
-    """Whether a cell is a number, a date or a boolean, as no name of a column is."""
-    word = cell.strip()
-    is_number = any(pattern.fullmatch(word) for pattern in PATTERNS.values())
-    return is_number or word.lower() in BOOLEANS or any(is_date_like([word]).values())
+    return sum(is_value(cell) for cell in body) > len(body) / 2
 
 
 def _preamble(rows: Sequence[Row], width: int) -> int:
@@ -164,90 +163,6 @@ def _preamble(rows: Sequence[Row], width: int) -> int:
     return start if width > 1 else 0
 
 
-def _preamble_doubt(rows: Sequence[Row], start: int, width: int) -> Doubt:
-    line, last = rows[0][0], rows[start][0]
+def _preamble_doubt(line: int, last: int, width: int) -> Doubt:
     question = f"line {line}: has fewer cells than the {width} of the rows from line {last} on: is it a title?"
     return Doubt(question, (("skip", str(last - 1)),), True)
-
-
-def _names(
-    rows: Sequence[Row], width: int, options: ReadOptions
-) -> tuple[tuple[str, ...], tuple[str, ...] | None, list[Doubt]]:
-    """Names of the columns, the header's cells, and what is not certain about them."""
-    first, body = [cell.strip() for cell in rows[0][1]], [row for _, row in rows[1:]]
-    has_header, doubt = (options.header, None) if options.header is not None else _has_header(first, body, width)
-    doubts = [doubt] if doubt else []
-    header = tuple(first) if has_header else None
-    if options.names:
-        if len(options.names) != width:
-            raise EvornnError(f"rows have {width} cells, names has {len(options.names)} names: set names to {width}")
-        return options.names, header, doubts
-    if header is None:
-        return tuple(str(k + 1) for k in range(width)), None, doubts
-    if len(header) < width and all(len(row) >= width and not row[-1].strip() for row in body):
-        width = len(header)  # each row ends with a separator
-    if len(header) > width and not any(header[width:]):
-        header = header[:width]
-    if len(header) == width > 1 and not header[-1] and not any(row[-1].strip() for row in body if len(row) == width):
-        header, width = header[:-1], width - 1
-    if len(header) != width:
-        question = f"line {rows[0][0]}: {len(header)} names over rows of {width} cells: what are the names of all?"
-        names = (*header, *(f"column {k + 1}" for k in range(len(header), width)))[:width]
-        return names, header, [*doubts, Doubt(question, (("names", ",".join(names)),), True)]
-    return (*_unique(header, doubts),), header, doubts
-
-
-def _has_header(first: Sequence[str], body: Sequence[Sequence[str]], width: int) -> tuple[bool, Doubt | None]:
-    """Whether the first row has names, by columns of numbers or dates below a word."""
-    votes = list[bool]()
-    for k, cell in enumerate(first[:width]):
-        column = [row[k].strip() for row in body if k < len(row) and row[k].strip() not in MISSING][:100]
-        if cell in MISSING or not column:
-            continue
-        if sum(map(_is_value, column)) > len(column) / 2:
-            votes.append(not _is_value(cell))
-    if not body:
-        values = sum(map(_is_value, first))
-        return (True, None) if not values else (False, None)
-    if votes and all(votes):
-        return True, None
-    answers = (("header", "true"), ("header", "false"))
-    if votes and not any(votes):
-        names = [cell for cell in first if cell and not _is_value(cell)]
-        repeated = all(any(cell == other.strip() for row in body for other in row) for cell in names)
-        if repeated and not (_is_count(first) and not _is_count(body[0])):
-            return False, None
-    if not votes and _are_names(first, body):
-        return True, Doubt("all columns are words: the first line is read as their names", (("header", "false"),))
-    return bool(votes and any(votes)), Doubt(
-        f"is the first line, {','.join(first)[:60]}, the names of the columns?", answers, True
-    )
-
-
-def _is_count(cells: Sequence[str]) -> bool:
-    """Whether cells are whole numbers that rise evenly, as years do: they may be names."""
-    if len(cells) < 3 or not all(cell.strip().isdigit() for cell in cells):
-        return False
-    steps = {int(b) - int(a) for a, b in pairwise(cells)}
-    return len(steps) == 1 and min(steps) > 0
-
-
-def _are_names(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
-    """Whether all cells are different and none stands in its column once more."""
-    if len(set(first)) < len(first) or not all(first):
-        return False
-    return not any(cell.strip() == first[k] for row in body for k, cell in enumerate(row[: len(first)]))
-
-
-def _unique(header: Sequence[str], doubts: list[Doubt]) -> list[str]:
-    """Names, each once: a name that stands there twice is numbered, an empty one is called by its position."""
-    counts = Counter(name for name in header if name)
-    for name, count in counts.items():
-        if count > 1:
-            doubts.append(Doubt(f"{count} columns are called {name!r}: they are {name} (1), {name} (2), … here"))
-    seen = Counter[str]()
-    names = list[str]()
-    for k, name in enumerate(header):
-        seen[name] += 1
-        names.append(f"column {k + 1}" if not name else f"{name} ({seen[name]})" if counts[name] > 1 else name)
-    return names

@@ -87,22 +87,22 @@ def blocks(file: IO[bytes], encoding: str, size: int = BLOCK) -> Iterator[bytes]
 
 
 def _utf8(file: IO[bytes], encoding: str, size: int) -> Iterator[bytes]:
-    """Bytes in UTF-8 without a mark. Line breaks of old Macs become those of today."""
+    """Bytes in UTF-8 without a mark. All lines end as those of Unix, whatever they ended with."""
     decoder = codecs.getincrementaldecoder(encoding)()
     is_utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
-    mac: bool | None = None
-    first = True
+    first, held = True, b""
     while piece := file.read(min(size, FIRST) if first else size):
         data = piece if is_utf8 else decoder.decode(piece).encode()
-        if first and is_utf8:
-            data = data.removeprefix(codecs.BOM_UTF8)
-        elif first:
-            data = data.removeprefix("\ufeff".encode())
-        mac = (b"\r" in data and b"\n" not in data) if mac is None else mac
+        data = held + (data.removeprefix(codecs.BOM_UTF8) if first else data)
+        held = b"\r" if data.endswith(b"\r") else b""  # half of an end, perhaps
+        yield _unix_lines(data.removesuffix(held))
         first = False
-        yield data.replace(b"\r", b"\n") if mac else data
-    if rest := decoder.decode(b"", True):
-        yield rest.encode()
+    if rest := held + decoder.decode(b"", True).encode():
+        yield _unix_lines(rest)
+
+
+def _unix_lines(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
 
 
 def _last_record(data: bytes) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,14 @@ from numpy.typing import NDArray
 
 from evornn.data.column_readers import CodeReader, Lines, NumberReader
 from evornn.data.dialect import Dialect
+from evornn.data.numbers import DIGITS, is_name
+from evornn.data.scaling import Doubles
 from evornn.data.table_reader import TableReader, Undecided
 from evornn.data.time_reader import TimeReader
 
 _EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
 MAX_TIME = 40  # letters of a time
+_PADDING, _DIGITS = (np.frombuffer(letters, np.uint8) for letters in (b' \t"', b"0123456789"))
 
 
 def read_regular(block: bytes, dialect: Dialect, source: str, reader: TableReader, line: int) -> bool:
@@ -87,9 +92,8 @@ def _has_header(block: bytes, dialect: Dialect) -> bool:
     """Whether the header may be repeated: its first two names side by side, quoted or not."""
     if dialect.header is None:
         return False
-    first, second = (re.escape(name.encode()) for name in dialect.header[:2])
     between = rb'"?\s*' + re.escape(dialect.separator.encode()) + rb'\s*"?'
-    return re.search(first + between + second, block) is not None
+    return re.search(between.join(re.escape(name.encode()) for name in dialect.header[:2]), block) is not None
 
 
 def _cell_bounds(block: bytes, dialect: Dialect) -> NDArray[np.int64] | None:
@@ -108,7 +112,7 @@ def _cell_bounds(block: bytes, dialect: Dialect) -> NDArray[np.int64] | None:
     if len(places) != len(stops) * (dialect.width - 1):
         return None
     starts = np.append(-1, stops[:-1])
-    bounds = np.column_stack([starts, places.reshape(len(stops), -1), stops - (codes[stops - 1] == ord("\r"))])
+    bounds = np.column_stack([starts, places.reshape(len(stops), -1), stops])
     return bounds if (np.diff(bounds, axis=1) > 0).all() else None
 
 
@@ -124,19 +128,55 @@ def _letters(block: bytes, bounds: NDArray[np.int64], k: int) -> NDArray[np.uint
 
 
 def _are_numbers(block: bytes, bounds: NDArray[np.int64], frame: Any, reader: TableReader) -> bool:
-    """Whether pandas took no word for a number: inf, or true for 1."""
+    """Whether all numbers are what pandas took them for: no inf, no true for 1, no name such as 007, none whose point
+    says how to read the column."""
     for k, column in enumerate(reader.readers):
         if isinstance(column, NumberReader):
-            values = frame[k].to_numpy()
-            if np.isinf(values).any() or _has_truth(block, bounds, k, np.flatnonzero((values == 0) | (values == 1))):
+            values, cells = frame[k].to_numpy(), _Cells(block, bounds[:, k] + 1, bounds[:, k + 1])
+            if np.isinf(values).any() or cells.have_truth(np.flatnonzero((values == 0) | (values == 1))):
+                return False
+            is_whole = values == np.rint(values)
+            if column.may_be_names and cells.have_names(np.flatnonzero(is_whole), values):
+                return False
+            if column.is_open and cells.have(column.decimal, np.flatnonzero(~is_whole & ~np.isnan(values))):
                 return False
     return True
 
 
-def _has_truth(block: bytes, bounds: NDArray[np.int64], k: int, rows: NDArray[np.int64]) -> bool:
-    """Whether a cell of a column ends with the e of true or false, perhaps before a quote."""
-    codes, stops = np.frombuffer(block, np.uint8), bounds[rows, k + 1]
-    return bool(np.isin([codes[stops - 1], codes[stops - 2]], (ord("e"), ord("E"))).any())
+@dataclass(frozen=True)
+class _Cells:
+    """[N] the cells of a column."""
+
+    block: bytes
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+
+    @property
+    def codes(self) -> NDArray[np.uint8]:
+        return np.frombuffer(self.block, np.uint8)
+
+    def have_truth(self, rows: NDArray[np.int64]) -> bool:
+        """Whether one ends with the e of true or false, perhaps before a quote."""
+        stops = self.stops[rows]
+        return bool(np.isin([self.codes[stops - 1], self.codes[stops - 2]], (ord("e"), ord("E"))).any())
+
+    def have_names(self, rows: NDArray[np.int64], values: Doubles) -> bool:
+        """Whether one of some rows, whose values are whole, is rather a name than an amount: it begins with 0 and a
+        digit, or has many digits."""
+        codes, starts, stops = self.codes, self.starts[rows], self.stops[rows]
+        while (is_padded := np.isin(codes[starts], _PADDING)).any():
+            starts = np.minimum(starts + is_padded, stops - 1)
+        zeros = np.flatnonzero((codes[starts] == ord("0")) & (starts < stops - 1))
+        zeros = zeros[np.isin(codes[starts[zeros] + 1], _DIGITS)]
+        return any(map(is_name, self._texts(np.append(rows[zeros], np.flatnonzero(values >= 10.0**DIGITS)))))
+
+    def have(self, character: str, rows: NDArray[np.int64]) -> bool:
+        """Whether one of some rows has a character."""
+        return any(character in text for text in self._texts(rows))
+
+    def _texts(self, rows: NDArray[np.int64]) -> Iterator[str]:
+        for start, stop in zip(self.starts[rows].tolist(), self.stops[rows].tolist(), strict=True):
+            yield self.block[start:stop].decode().strip(' \t"')
 
 
 def _add_values(column: Any, values: Any, reader: TableReader, k: int, lines: Lines, source: str) -> None:

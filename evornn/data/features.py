@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evornn.arrays import Mask
-from evornn.data.ordered_groups import RowGroup
+from evornn.data.groups import RowGroup
 from evornn.data.preparation import CalendarPart, Feature
 from evornn.data.scaling import LARGEST, SMALLEST, Doubles, Scaling, Transform, forward
 from evornn.data.table import Column, Table

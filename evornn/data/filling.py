@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.data.ordered_groups import RowGroup, Rows
+from evornn.data.groups import RowGroup, Rows
 from evornn.data.preparation import MissingPolicy
 from evornn.data.table import Column, Table
 

@@ -172,10 +172,10 @@ def _labels_file(folder: Path, formats: dict[Path, Format], options: ReadOptions
 
 def _join_labels(table: Table, labels: Path, options: ReadOptions, doubts: list[Doubt]) -> Table:
     """Repeat what the table beside says of a file at each of its rows."""
-    own = read_text(labels, replace(options, kinds={}, names=(), wide=None))
+    own = read_text(labels, replace(options, names=(), wide=None))
     doubts += [replace(doubt, question=f"{labels.name}: {doubt.question}") for doubt in own.doubts]
     files = table.column(FILE)
-    rows = _rows_of_files(own.table, files.categories)
+    rows = _rows_of_files(own.table, files.categories, doubts)
     if rows is None:
         raise EvornnError(f"{labels}: no column has the names of all files beside it: name each, or move it away")
     key, positions = rows
@@ -186,15 +186,30 @@ def _join_labels(table: Table, labels: Path, options: ReadOptions, doubts: list[
     return replace(table, columns=(*table.columns, *(column.take(positions[files.values]) for column in others)))
 
 
-def _rows_of_files(labels: Table, files: Sequence[str]) -> tuple[str, Any] | None:
-    """The column that names the files, with or without folder and suffix, and the row of each file."""
+def _rows_of_files(labels: Table, files: Sequence[str], doubts: list[Doubt]) -> tuple[str, Any] | None:
+    """The column that names the files, with or without folder and suffix, and the row of each file.
+
+    Raises EvornnError for a row that is about several files, and for a file with several rows.
+    """
     for column in labels.columns:
         if column.kind not in ("category", "text", "number"):
             continue
-        rows = {word: row for row, word in enumerate(column.words())}
-        keys = [next((key for key in _keys(file) if key in rows), None) for file in files]
-        if all(key is not None for key in keys):
-            return column.name, np.array([rows[key] for key in keys if key is not None], np.int64)
+        words = column.words()
+        rows = {word: row for row, word in reversed(list(enumerate(words)))}
+        keys = [next((key for key in _keys(file) if key in rows), "") for file in files]
+        if not all(keys):
+            continue
+        known = set(keys)
+        again = next((row for row, word in enumerate(words) if word in known and rows[word] != row), None)
+        if again is not None:
+            raise labels.cell_error(column.name, again, f"{words[again]!r} is there twice: leave one row for each file")
+        shared = next((key for key, count in Counter(keys).items() if count > 1), None)
+        if shared is not None:
+            names = ", ".join(file for file, key in zip(files, keys, strict=True) if key == shared)
+            raise labels.cell_error(column.name, rows[shared], f"{shared!r} is {names}: name files with their folders")
+        if len(words) > len(files):
+            doubts.append(Doubt(f"{labels.source}: {amount(len(words) - len(files), 'row')} about no file, left out"))
+        return column.name, np.array([rows[key] for key in keys], np.int64)
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from evornn.data.table import Column, Table
 from evornn.data.table_reader import TableReader
 from evornn.errors import EvornnError
 
+_NUMBERS = frozenset({"integer", "floating", "decimal", "mixed-integer-float"})  # kinds of objects
 LARGEST_WHOLE = 2**53  # beyond it, a number in double precision skips whole numbers
 
 
@@ -25,9 +25,6 @@ def read_frame(frame: Any, options: ReadOptions, source: str = "the frame") -> C
     """
     frame = _with_index(frame)
     names = [_name(name) for name in frame.columns]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise EvornnError(f"{source}: {names.count(repeated)} columns are called {repeated!r}: rename all but one")
     if not names or not len(frame):
         raise EvornnError(f"{source}: has no {'rows' if names else 'columns'}: give one row per step")
     doubts = list[Doubt]()
@@ -62,12 +59,9 @@ def column_of(name: str, series: Any, options: ReadOptions, doubts: list[Doubt],
     elif isinstance(dtype, pd.CategoricalDtype) and kind in (None, "category"):
         words = [str(word) for word in series.cat.categories]
         return Column(name, "category", series.cat.codes.to_numpy(np.int64), tuple(words))
-    return _column_of_cells(name, [_cell(value, name, source) for value in series], options, doubts, source)
-
-
-def _column_of_cells(name: str, cells: Sequence[str], options: ReadOptions, doubts: list[Doubt], source: str) -> Column:
-    own = {name: options.kinds[name]} if name in options.kinds else {}
-    reader = TableReader((name,), options.with_kinds(own))
+    is_exact = pd.api.types.infer_dtype(series, skipna=True) in _NUMBERS
+    reader = TableReader((name,), options, exact=frozenset({name} if is_exact else ()))
+    cells = [_cell(value, name, source) for value in series]
     reader.add([cells], np.arange(1, len(cells) + 1), source)
     column = reader.columns()[0]
     doubts += reader.doubts
@@ -122,4 +116,4 @@ def _with_index(frame: Any) -> Any:
         return frame
     if frame.index.name is None and frame.index.nlevels == 1 and pd.api.types.is_integer_dtype(frame.index.dtype):
         return frame.reset_index(drop=True)  # rows of a longer frame
-    return frame.reset_index()
+    return frame.reset_index(allow_duplicates=True)

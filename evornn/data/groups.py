@@ -1,96 +1,98 @@
-"""The sequences of a table: the rows of each group, in order of time and evenly spaced."""
+"""The sequences of a long table: the rows of each group in order of time, and the step from row to row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.data.dates import BadDate, Dates, check_order
-from evornn.data.frequency import JITTER, UnevenDates, infer_frequency
+from evornn.data.dates import Dates
+from evornn.data.frequency import JITTER, Frequency, UnevenDates, infer_frequency
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
 
-Indices: TypeAlias = NDArray[np.int64]
+Rows: TypeAlias = NDArray[np.int64]
 
 
-def sequences(
-    table: Table, group: str | None, time: str | None, check_even: bool = True
-) -> list[tuple[str, NDArray[np.int64]]]:
-    """Names and rows [T] of the sequences, in the order in which they begin.
+@dataclass(frozen=True)
+class RowGroup:
+    """A sequence: its name, and where its rows stand in the table."""
+
+    name: str
+    rows: Rows  # [T] in order of time
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def list_groups(table: Table, group: str | None, time: str | None) -> list[RowGroup]:
+    """The groups in the order in which they begin in the table.
 
     Args:
-        table: One row per step.
-        group: The column whose values tell sequences apart; None: all rows are one.
-        time: The column of times, or of numbers that rise; None: rows are in order.
-        check_even: Whether steps must have the same length.
+        table: its rows may be in any order if there is a column of times.
+        group: the column whose values tell sequences apart; None: all rows are one.
+        time: the column of times; None: rows are in order.
 
     Raises:
-        EvornnError: A row has no group or no time, is not after the one before, or the step to it is another.
+        EvornnError: a group or a time is missing, or a group has a time twice.
     """
-    groups = _groups(table, group)
-    if time is not None:
-        for _, rows in groups:
-            check_times(table, time, rows, check_even)
-    return groups
-
-
-def check_times(table: Table, time: str, rows: Indices, check_even: bool = True) -> None:
-    """Raises EvornnError for rows [T] that are not in order of time, or not evenly spaced."""
-    column = table.column(time)
-    missing = np.flatnonzero(column.missing[rows])
-    if len(missing):
-        raise table.cell_error(time, int(rows[missing[0]]), "is missing: fill it in")
-    if column.kind == "time":
-        _check_dates(table, column, rows, check_even)
-    elif column.kind == "number":
-        _check_numbers(table, column, rows, check_even)
-    else:
-        raise EvornnError(f"{table.source}: column {time!r} is a {column.kind}: the time must be a time or a number")
-
-
-def dates_of(column: Column, rows: Indices) -> Dates:
-    """Times of some rows."""
-    return Dates(column.values[rows], None if column.offsets is None else column.offsets[rows])
-
-
-def _groups(table: Table, group: str | None) -> list[tuple[str, Indices]]:
+    every = np.arange(len(table))
     if group is None:
-        return [("", np.arange(len(table)))]
+        return [RowGroup(table.source, _order(table, time, every))]
     column = table.column(group)
     missing = np.flatnonzero(column.missing)
     if len(missing):
-        raise table.cell_error(group, int(missing[0]), "is missing: say to which sequence the row belongs")
-    _, first, codes = np.unique(column.values, return_index=True, return_inverse=True)
-    rows = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+        raise table.cell_error(group, int(missing[0]), "no group: fill it in")
+    _, first, numbers = np.unique(column.values, return_index=True, return_inverse=True)
+    rows_by_group = np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
     names = column.take(first).words()
-    return [(names[k], rows[k]) for k in np.argsort(first)]
+    return [
+        RowGroup(names[k], _order(table, time, np.sort(rows_by_group[k]))) for k in np.argsort(first, kind="stable")
+    ]
 
 
-def _check_dates(table: Table, column: Column, rows: Indices, check_even: bool) -> None:
-    dates = dates_of(column, rows)
-    try:
-        check_order(dates)
-        if check_even:
-            infer_frequency(dates)
-    except BadDate as error:
-        raise table.cell_error(column.name, int(rows[error.row]), f"{error.problem}: {error.advice}") from None
-    except UnevenDates as error:
-        raise table.cell_error(column.name, int(rows[error.row]), str(error)) from None
-
-
-def _check_numbers(table: Table, column: Column, rows: Indices, check_even: bool) -> None:
+def find_frequency(table: Table, time: str, group: RowGroup) -> Frequency:
+    """The step from one row of a group to the next; of times that are numbers, one row. Raises EvornnError for a step
+    that is longer or shorter than the others."""
+    column, rows = table.column(time), group.rows
+    if column.kind == "time":
+        try:
+            return infer_frequency(Dates(column.values[rows], None if column.offsets is None else column.offsets[rows]))
+        except UnevenDates as error:
+            raise table.cell_error(time, int(rows[error.row]), str(error)) from None
     steps = np.diff(column.values[rows])
-    fail: Callable[[int, str], EvornnError] = lambda k, problem: table.cell_error(  # noqa: E731
-        column.name, int(rows[k + 1]), problem
-    )
-    back = np.flatnonzero(steps <= 0)
-    if len(back):
-        raise fail(int(back[0]), "is not after the row before: sort the rows by it")
     usual = float(np.median(steps)) if len(steps) else 0.0
     uneven = np.flatnonzero(np.abs(steps - usual) > JITTER * usual)
-    if check_even and len(uneven):
-        k = int(uneven[0])
-        raise fail(k, f"is {steps[k]:.4g} after the row before, elsewhere {usual:.4g}: fill in the rows")
+    if len(uneven):
+        problem = f"{steps[uneven[0]]:.4g} after the row before, elsewhere {usual:.4g}"
+        advice = "fill in the missing rows, or leave time out to count rows"
+        raise table.cell_error(time, int(rows[uneven[0] + 1]), f"{problem}: {advice}")
+    return Frequency("row")
+
+
+def instants(column: Column) -> NDArray[Any]:
+    """[N] times in UTC where offsets are known, else as written; numbers as they are."""
+    return column.values if column.offsets is None else column.values - column.offsets
+
+
+def _order(table: Table, time: str | None, rows: Rows) -> Rows:
+    """Rows of one group, by time. Raises EvornnError for a time that is missing or there twice."""
+    if time is None:
+        return rows
+    column = table.column(time)
+    if column.kind not in ("time", "number"):
+        raise EvornnError(f"{table.source}: column {time!r} holds no times: write ISO dates, or numbers")
+    missing = rows[column.missing[rows]]
+    if len(missing):
+        raise table.cell_error(time, int(missing[0]), "no time: fill it in")
+    times = instants(column)
+    ordered = rows[np.argsort(times[rows], kind="stable")]
+    again = ordered[1:][times[ordered][1:] == times[ordered][:-1]]
+    if len(again):
+        advice = "name the column that tells sequences apart as group"
+        if column.kind == "time" and column.offsets is None:
+            advice += ", or write offsets from UTC if clocks were put back"
+        raise table.cell_error(time, int(again[0]), f"is there twice in its group: {advice}")
+    return ordered

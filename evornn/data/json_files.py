@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ def read_json(path: Path, options: ReadOptions) -> Contents:
     """A table whose columns are the keys of all objects. Raises EvornnError for objects inside objects."""
     keys, has_lists = _keys(path, options)
     names = (SEQUENCE, *keys) if has_lists else tuple(keys)
-    reader = TableReader(names, options.with_kinds({SEQUENCE: "category", **options.kinds}) if has_lists else options)
+    options = options.with_kinds({SEQUENCE: "category", **options.kinds}) if has_lists else options
+    reader = TableReader(names, options, exact=frozenset(name for name, is_number in keys.items() if is_number))
     rows = list[tuple[int, list[str]]]()
     for number, (line, record) in enumerate(_records(path, options)):
         own = [str(number + 1)] if has_lists else []
@@ -37,7 +38,7 @@ def read_json(path: Path, options: ReadOptions) -> Contents:
     _flush(reader, rows, path.name)
     if not names or not len(reader.lines):
         raise EvornnError(f"{path}: has no objects: give one per line")
-    return Contents(reader.table(path.name), tuple(reader.doubts), {"format": "JSON"}, has_lists)
+    return Contents(reader.part(path.name), tuple(reader.doubts), {"format": "JSON"}, has_lists)
 
 
 def _flush(reader: TableReader, rows: list[tuple[int, list[str]]], source: str) -> None:
@@ -47,38 +48,51 @@ def _flush(reader: TableReader, rows: list[tuple[int, list[str]]], source: str) 
         rows.clear()
 
 
-def _keys(path: Path, options: ReadOptions) -> tuple[list[str], bool]:
-    """All keys in the order of their first appearance, and whether some have lists."""
-    keys, has_lists = dict[str, None](), False
+def _keys(path: Path, options: ReadOptions) -> tuple[dict[str, bool], bool]:
+    """All keys in the order of their first appearance, with whether all values are numbers; and whether some have
+    lists."""
+    keys, has_lists = dict[str, bool](), False
     for _, record in _records(path, options):
-        keys.update(dict.fromkeys(record))
-        has_lists = has_lists or any(isinstance(value, list) for value in record.values())
+        for name, value in record.items():
+            is_list = isinstance(value, list)
+            has_lists = has_lists or is_list
+            keys[name] = keys.get(name, True) and all(map(_may_be_number, value if is_list else [value]))
     if has_lists and SEQUENCE in keys:
         raise EvornnError(f"{path}: a key is called {SEQUENCE!r}, as the number of a sequence: rename it")
-    return list(keys), has_lists
+    return keys, has_lists
+
+
+def _may_be_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
 def _records(path: Path, options: ReadOptions) -> Iterator[Record]:
     encoding = options.encoding or find_encoding(path)
     with open_plain(path) as file, io.TextIOWrapper(file, encoding=encoding) as text:
         try:
-            if text.read(1) == "[":
-                yield from enumerate(_objects(path, json.loads("[" + text.read())), 1)
+            start = next((words.lstrip() for words in text if words.strip()), "")
+            text.seek(0)
+            if start.startswith("["):
+                yield from enumerate(_objects(path, _parse(path, 1, text.read())), 1)
                 return
-        except json.JSONDecodeError as error:
-            raise EvornnError(f"{path}, line {error.lineno}: is no JSON ({error.msg}): mend it") from None
-        text.seek(0)
-        for line, words in enumerate(text, 1):
-            if words.strip():
-                yield line, _object(path, line, words)
+            for line, words in enumerate(text, 1):
+                if words.strip():
+                    yield from ((line, record) for record in _objects(path, [_parse(path, line, words)], line))
+        except UnicodeError as error:
+            raise EvornnError(f"{path}: is not in {encoding} ({error}): set encoding to another") from None
 
 
-def _object(path: Path, line: int, words: str) -> dict[str, Any]:
+def _parse(path: Path, line: int, words: str) -> Any:
+    """JSON that begins at a line."""
     try:
-        record = json.loads(words)
+        return json.loads(words.rstrip())
     except json.JSONDecodeError as error:
-        raise EvornnError(f"{path}, line {line}: is no JSON ({error.msg}): give one object per line") from None
-    return next(_objects(path, [record], line))
+        where = f"{path}, line {line + error.lineno - 1}"
+        raise EvornnError(
+            f"{where}: is no JSON ({error.msg}): give one object per line, or a list of objects"
+        ) from None
+    except (RecursionError, ValueError) as error:  # lists in lists in lists; whole numbers of thousands of digits
+        raise EvornnError(f"{path}, line {line}: can't be read ({error}): give each value a key of its own") from None
 
 
 def _objects(path: Path, records: list[Any], first: int = 1) -> Iterator[dict[str, Any]]:
@@ -88,7 +102,7 @@ def _objects(path: Path, records: list[Any], first: int = 1) -> Iterator[dict[st
         yield record
 
 
-def _steps(path: Path, line: int, record: dict[str, Any], keys: list[str]) -> Iterator[list[str]]:
+def _steps(path: Path, line: int, record: dict[str, Any], keys: Iterable[str]) -> Iterator[list[str]]:
     """The rows of an object: one, or one for each value of its lists."""
     lengths = {len(value) for value in record.values() if isinstance(value, list)}
     if len(lengths) > 1:

@@ -55,9 +55,14 @@ def matches(cells: Sequence[str], decimal: Decimal) -> int:
     return sum(PATTERNS[decimal].fullmatch(cell) is not None for cell in cells)
 
 
-def are_names(cells: Sequence[str]) -> bool:
-    """Whether whole numbers are rather names than amounts: 0123, or more digits than a number keeps."""
-    return any(cell.isdigit() and ((len(cell) > 1 and cell[0] == "0") or len(cell) > DIGITS) for cell in cells)
+def is_name(cell: str) -> bool:
+    """Whether a whole number is rather a name than an amount: 0123, or more digits than a number keeps."""
+    return cell.isdecimal() and ((len(cell) > 1 and cell[0] == "0") or len(cell) > DIGITS)
+
+
+def first_name(cells: Sequence[str]) -> str:
+    """The first of the cells that is rather a name than an amount; empty: there is none."""
+    return next(filter(is_name, cells), "")
 
 
 def decimals(cells: Sequence[str]) -> frozenset[Decimal]:
@@ -70,6 +75,6 @@ def decimals(cells: Sequence[str]) -> frozenset[Decimal]:
     return frozenset(decimal for decimal, count in counts.items() if count == most)
 
 
-def punctuation(cells: Sequence[str]) -> str:
-    """An example of a cell with a point or a comma; empty: there is none."""
-    return next((cell for cell in cells if "," in cell or "." in cell), "")
+def has_point(cell: str) -> bool:
+    """Whether it has a point or a comma."""
+    return "," in cell or "." in cell

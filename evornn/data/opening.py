@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 import struct
 import zipfile
 import zlib
@@ -25,6 +26,7 @@ DAMAGED = (
 )
 
 _COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+_JSON = re.compile(rb'(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(?:\{|\[\s*[\[{"\d-])')
 _ZIP = b"PK\x03\x04"
 _FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an Excel file (or another of Office)", "save the sheet as CSV"),
@@ -89,8 +91,7 @@ def file_format(path: Path) -> Format:
     for magic, what, advice in _FOREIGN:
         if head[: len(magic)] == magic:
             raise EvornnError(f"{path}: is {what}: {advice}")
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return "json" if start.startswith(b"{") or start.startswith((b"[{", b"[\n", b"[ ", b"[\r")) else "text"
+    return "json" if _JSON.match(head.replace(b"\0", b"")) else "text"  # it may be in UTF-16
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:

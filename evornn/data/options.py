@@ -42,6 +42,10 @@ class ReadOptions:
             raise EvornnError(f"separator is {self.separator!r}: give one character, such as ';'")
         if self.decimal not in (None, ".", ","):
             raise EvornnError(f"decimal is {self.decimal!r}: give '.' or ','")
+        if self.encoding is not None and not _is_of_text(self.encoding):
+            raise EvornnError(
+                f"encoding is {self.encoding!r}, which Python doesn't know: give one like utf-8 or latin-1"
+            )
         if len(set(self.names)) < len(self.names):
             raise EvornnError("names: name each column once")
         if self.skip is not None and self.skip < 0:
@@ -53,3 +57,11 @@ class ReadOptions:
     def with_kinds(self, kinds: Mapping[str, ColumnKind]) -> ReadOptions:
         """The same with other kinds of columns."""
         return replace(self, kinds=kinds)
+
+
+def _is_of_text(encoding: str) -> bool:
+    """Whether it is an encoding of text, as "hex" and "undefined" are not."""
+    try:
+        return " ".encode(encoding).decode(encoding) == " "
+    except (LookupError, ValueError):
+        return False

@@ -30,7 +30,7 @@ def read_parquet(path: Path, options: ReadOptions) -> Contents:
             for name in file.schema_arrow.names
         ]
     except (pa.ArrowException, *DAMAGED) as error:
-        problem = str(error).splitlines()[0]
+        problem = (str(error) or type(error).__name__).splitlines()[0]
         raise EvornnError(f"{path}: can't be read as Parquet ({problem}): get it once more") from None
     table = Table(tuple(columns), path.name, np.arange(1, file.metadata.num_rows + 1))
     return Contents(table, tuple(doubts), {"format": "Parquet"})

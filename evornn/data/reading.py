@@ -64,6 +64,7 @@ def read_blocks(path: str | Path, options: ReadOptions = ReadOptions()) -> Itera
     path = Path(path)
     is_text = not path.is_dir() and options.wide is None and file_format(path) == "text"
     for contents in read_text_blocks(path, options) if is_text else [load(path, options)]:
+        _check_kinds(contents.table, options)
         refuse_doubts(contents.doubts, contents.table.source)
         yield contents.table
 
@@ -71,9 +72,17 @@ def read_blocks(path: str | Path, options: ReadOptions = ReadOptions()) -> Itera
 def load(source: Any, options: ReadOptions = ReadOptions()) -> Contents:  # noqa: B008  # it is frozen
     """What `read` gives, with all doubts instead of an error for the first. Raises EvornnError for what is no table."""
     contents = _load(source, options)
-    for name in options.kinds:
-        contents.table.column(name)  # raises for one that isn't there
+    _check_kinds(contents.table, options)
     return contents if options.wide is None else contents.with_sequences(lengthen(contents.table, options.wide))
+
+
+def _check_kinds(table: Table, options: ReadOptions) -> None:
+    """Raises EvornnError for a column that isn't there, or is always of another kind."""
+    for name, kind in options.kinds.items():
+        if table.column(name).kind != kind:
+            raise EvornnError(
+                f"{table.source}: column {name!r} is always a {table.column(name).kind}: leave out its kind"
+            )
 
 
 def _load(source: Any, options: ReadOptions) -> Contents:

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.data.doubts import Doubt
-from evornn.data.frequency import JITTER, UnevenDates, infer_frequency
-from evornn.data.groups import dates_of
-from evornn.data.ordered_groups import RowGroup, list_groups
+from evornn.data.frequency import Frequency
+from evornn.data.groups import RowGroup, find_frequency, instants, list_groups
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
 
@@ -34,7 +33,7 @@ def order_groups(table: Table, group: str | None, time: str | None, doubts: list
         group_fits = group is None or not table.column(group).missing.any()
         return list_groups(table, group if group_fits else None, None), False
     if any((np.diff(one.rows) < 0).any() for one in groups):
-        doubts.append(Doubt(f"rows are not in order of {time!r}: they are put in order"))
+        doubts.append(Doubt(f"column {time!r}: rows are not in order: they are read in the order of time"))
     return groups, True
 
 
@@ -43,14 +42,13 @@ def _group_candidates(table: Table, time: str) -> list[str]:
     times = table.column(time)
     if times.kind not in ("time", "number") or times.missing.any():
         return []
-    instants = times.values if times.offsets is None else times.values - times.offsets
     columns = [column for column in table.columns if column.name != time and _may_be_group(column)]
-    return [column.name for column in columns if not _has_twice(column.values, instants)]
+    return [column.name for column in columns if not _has_twice(column.values, instants(times))]
 
 
-def _has_twice(groups: NDArray[Any], instants: NDArray[Any]) -> bool:
-    order = np.lexsort((instants, groups))
-    same = [values[order][1:] == values[order][:-1] for values in (groups, instants)]
+def _has_twice(groups: NDArray[Any], times: NDArray[Any]) -> bool:
+    order = np.lexsort((times, groups))
+    same = [values[order][1:] == values[order][:-1] for values in (groups, times)]
     return bool((same[0] & same[1]).any())
 
 
@@ -73,27 +71,18 @@ def describe_step(table: Table, groups: Groups, time: str | None) -> tuple[str, 
     """The step between rows in words; and where it is another one."""
     if time is None:
         return "", ""
-    column = table.column(time)
-    for group in groups[:CHECKED]:
-        try:
-            _step(column, group.rows)
-        except UnevenDates as error:
-            return "", str(table.cell_error(time, int(group.rows[error.row]), str(error)))
-    return _step(column, groups[0].rows), ""
+    try:
+        frequencies = [find_frequency(table, time, group) for group in groups[:CHECKED]]
+    except EvornnError as error:
+        return "", str(error)
+    return _step(table.column(time), groups[0], frequencies[0]), ""
 
 
-def _step(column: Column, rows: NDArray[np.int64]) -> str:
-    """Raises UnevenDates."""
-    if len(rows) < 2:
+def _step(column: Column, group: RowGroup, frequency: Frequency) -> str:
+    if len(group) < 2:
         return ""
     if column.kind == "number":
-        steps = np.diff(column.values[rows])
-        usual = float(np.median(steps))
-        uneven = np.flatnonzero(np.abs(steps - usual) > JITTER * usual)
-        if len(uneven):
-            raise UnevenDates(int(uneven[0]) + 1, f"{steps[uneven[0]]:.4g} after the row before, elsewhere {usual:.4g}")
-        return f"{usual:.4g}"
-    frequency = infer_frequency(dates_of(column, rows))
+        return f"{np.median(np.diff(column.values[group.rows])):.4g}"
     return f"{frequency.count} {frequency.unit}{'' if frequency.count == 1 else 's'}"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Streams
-from evornn.data.ordered_groups import RowGroup
+from evornn.data.groups import RowGroup
 from evornn.data.table import Table
 
 PARTS = ("train", "valid", "test")

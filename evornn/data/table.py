@@ -6,6 +6,7 @@ a row came from, the number of a sequence of an array), in the order of the rows
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -18,7 +19,7 @@ from evornn.errors import EvornnError, suggestion
 ColumnKind: TypeAlias = Literal["number", "boolean", "category", "time", "text"]
 Rows: TypeAlias = NDArray[np.int64] | NDArray[np.bool_] | slice
 FILE, FOLDER, SEQUENCE = "file", "folder", "sequence"  # columns that readers add
-BOOLEAN_NAMES = ("false", "true")
+BOOLEANS = (("false", "true"), ("no", "yes"), ("off", "on"))  # as they are written; the first are the classes' names
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Column:
         if self.kind == "time":
             return np.where(self.missing, "", Dates(self.values, None).isoformat()).tolist()  # type: ignore[no-any-return]
         if self.kind == "boolean":
-            return ["" if value != value else BOOLEAN_NAMES[int(value)] for value in self.values.tolist()]
+            return ["" if value != value else BOOLEANS[0][int(value)] for value in self.values.tolist()]
         return ["" if value != value else f"{value:.15g}" for value in self.values.tolist()]
 
 
@@ -74,6 +75,12 @@ class Table:
     source: str  # the file's name, or "the frame"
     lines: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # [N]
     is_folder: bool = False  # the column FILE says which of its files a row came from
+
+    def __post_init__(self) -> None:
+        """Raises EvornnError for two columns of one name."""
+        name, count = Counter(self.names).most_common(1)[0] if self.columns else ("", 1)
+        if count > 1:
+            raise EvornnError(f"{self.source}: {count} columns are called {name!r}: rename all but one")
 
     def __len__(self) -> int:
         return len(self.columns[0].values) if self.columns else 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,28 +17,35 @@ from evornn.data.column_readers import (
 )
 from evornn.data.doubts import Doubt
 from evornn.data.growing import Growing
-from evornn.data.numbers import Decimal, are_names, decimals, parse_numbers, punctuation
+from evornn.data.numbers import Decimal, decimals, first_name, parse_numbers
 from evornn.data.options import ReadOptions
-from evornn.data.table import Column, Table
+from evornn.data.table import Column, ColumnKind, Table
 from evornn.data.time_reader import TimeReader
 from evornn.data.times import ORDERS, is_date_like, parse_times
-from evornn.errors import UnknownName
 
 SAMPLE = 1000  # cells from which a kind is told
+
+
+_MISSING: dict[ColumnKind, Any] = {
+    **dict.fromkeys(("number", "boolean"), np.nan),
+    "category": -1,
+    "time": np.datetime64("NaT", "us"),
+    "text": np.array("", object),
+}
 
 
 class Undecided(ColumnReader):
     """A column without a value so far."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, kind: ColumnKind = "number") -> None:
+        self.kind, self.count = kind, 0
 
     def add(self, cells: Sequence[str | None], lines: Lines, source: str) -> None:
         self.count += len(cells)
 
     def column(self, name: str) -> Column:
         count, self.count = self.count, 0
-        return Column(name, "number", np.full(count, np.nan))
+        return Column(name, self.kind, np.full(count, _MISSING[self.kind]))
 
     def doubts(self, name: str) -> list[Doubt]:
         return [Doubt(f"column {name!r}: has no value at all")] if self.count else []
@@ -53,13 +60,11 @@ class TableReader:
     doubts: list[Doubt] = field(default_factory=list)
     readers: list[ColumnReader] = field(default_factory=list)
     lines: Growing = field(default_factory=lambda: Growing(np.int64))
+    exact: frozenset[str] = frozenset()  # columns whose numbers were no text, and so have a decimal point
 
     def __post_init__(self) -> None:
-        self.readers = [Undecided() for _ in self.names]
+        self.readers = [Undecided(self.options.kinds.get(name, "number")) for name in self.names]
         self.missing = [is_missing(self.options, self.options.kinds.get(name)) for name in self.names]
-        unknown = next((name for name in self.options.kinds if name not in self.names), None)
-        if unknown is not None:
-            raise UnknownName("column", unknown, self.names)
 
     def add(self, columns: Sequence[Sequence[str]], lines: Lines, source: str) -> None:
         """Rows of cells, column by column."""
@@ -81,11 +86,19 @@ class TableReader:
             for k, column in enumerate(columns)
             if isinstance(self.readers[k], Undecided) and any(cell is not None for cell in column)
         }
-        evidence = _evidence(list(fresh.values()))
+        evidence = self._evidence(sample for k, sample in fresh.items() if self.names[k] not in self.exact)
         for k, sample in fresh.items():
             undecided: Any = self.readers[k]
-            self.readers[k] = choose_reader(self.names[k], sample, self.options, evidence)
+            options = replace(self.options, decimal=".") if self.names[k] in self.exact else self.options
+            self.readers[k] = choose_reader(self.names[k], sample, options, evidence)
             self.readers[k].add([None] * undecided.count, np.zeros(undecided.count, np.int64), "")
+
+    def _evidence(self, samples: Iterable[Sequence[str]]) -> frozenset[Decimal]:
+        """The decimal points of the columns that leave no doubt."""
+        own = zip(self.names, self.readers, strict=True)
+        numbers = (one for name, one in own if isinstance(one, NumberReader) and name not in self.exact)
+        known = frozenset(one.decimal for one in numbers if not (one.is_open or one.unclear))
+        return known.union(*(points for sample in samples if len(points := decimals(sample)) == 1))
 
     def columns(self) -> list[Column]:
         """All that was read. Their doubts are in `doubts` then."""
@@ -96,10 +109,6 @@ class TableReader:
     def part(self, source: str) -> Table:
         """What was read since the last part."""
         return Table(tuple(self.columns()), source, self.lines.take())
-
-    def table(self, source: str) -> Table:
-        """All that was read, without empty rows at the end."""
-        return _without_blank_end(self.part(source))
 
 
 def choose_reader(name: str, cells: Sequence[str], options: ReadOptions, evidence: frozenset[Decimal]) -> ColumnReader:
@@ -117,10 +126,10 @@ def choose_reader(name: str, cells: Sequence[str], options: ReadOptions, evidenc
     dates = is_date_like(cells) if kind is None else {}
     if kind == "time" or max(dates.values(), default=0) > len(cells) / 2:
         return _time_reader(cells, options)
-    if kind == "number" or (decimals(cells) and not are_names(cells)):
-        return _number_reader(name, cells, options, evidence)
-    if are_names(cells) and decimals(cells):
-        example = next(cell for cell in cells if are_names([cell]))
+    if kind == "number" or decimals(cells):
+        example = first_name(cells) if kind is None else ""
+        if not example:
+            return _number_reader(name, cells, options, evidence)
         question = f"column {name!r}: numbers like {example} are read as names (categories), not as amounts"
         return CodeReader("category", note=Doubt(question, (("kinds", f"{name}=number"),)))
     return CodeReader()
@@ -137,52 +146,19 @@ def _time_reader(cells: Sequence[str], options: ReadOptions) -> TimeReader:
 
 def _number_reader(name: str, cells: Sequence[str], options: ReadOptions, evidence: frozenset[Decimal]) -> NumberReader:
     sentinels = tuple(float(value) for value in parse_numbers(options.missing, ".") if np.isfinite(value))
-    decimal, doubt = _choose_decimal(name, cells, options, evidence)
-    return NumberReader(decimal, sentinels, doubt or _date_doubt(name, cells))
-
-
-def _choose_decimal(
-    name: str, cells: Sequence[str], options: ReadOptions, evidence: frozenset[Decimal]
-) -> tuple[Decimal, Doubt | None]:
+    reader = NumberReader(sentinels=sentinels, evidence=evidence, may_be_names=name not in options.kinds)
+    reader.note = _date_doubt(name, cells)
     if options.decimal:
-        return options.decimal, None
-    candidates = decimals(cells)
-    if len(candidates) == 1:
-        return next(iter(candidates)), None
-    usual: Decimal = next(iter(evidence)) if len(evidence) == 1 else "."
-    example = punctuation(cells)
-    if not example:
-        return usual, None
-    if len(evidence) == 1:
-        value = parse_numbers([example], usual)[0]
-        return usual, Doubt(
-            f"column {name!r}: {example} is read as {value:.10g}, as the other columns have it",
-            (("decimal", "," if usual == "." else "."),),
-        )
-    if "," not in example:
-        return ".", None
-    question = f"column {name!r}: is {example} a number with decimals, or one of thousands?"
-    return ".", Doubt(question, (("decimal", ","), ("decimal", ".")), True)
-
-
-def _evidence(samples: Sequence[Sequence[str]]) -> frozenset[Decimal]:
-    """The decimal points of the columns that leave no doubt."""
-    return frozenset().union(*(points for sample in samples if len(points := decimals(sample)) == 1))
+        reader.decimal, reader.is_open = options.decimal, False
+        return reader
+    reader.decimal = next(iter(evidence)) if len(evidence) == 1 else "."
+    reader.choose_decimal(cells)
+    return reader
 
 
 def _date_doubt(name: str, cells: Sequence[str]) -> Doubt | None:
     """Whether whole numbers may be dates such as 20081231."""
-    digits = [cell for cell in cells if len(cell) == 8 and cell.isdigit() and cell[:2] in ("19", "20")]
+    digits = [cell for cell in cells if len(cell) == 8 and cell.isdecimal() and cell[:2] in ("19", "20")]
     if len(digits) < len(cells) or len(set(digits)) < 2 or parse_times(digits, "iso").bad.any():
         return None
     return Doubt(f"column {name!r}: is {cells[0]} a date? It is read as a number", (("kinds", f"{name}=time"),))
-
-
-def _without_blank_end(table: Table) -> Table:
-    """Without rows at the end that have no value: empty lines of a spreadsheet."""
-    if not len(table):
-        return table
-    end = len(table)
-    while end and all(column.take(slice(end - 1, end)).missing[0] for column in table.columns):
-        end -= 1
-    return table if end == len(table) else table.take(slice(0, end))

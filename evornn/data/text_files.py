@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from evornn.data.contents import Contents
-from evornn.data.dialect import NAMES, Dialect, Row, find_dialect, split_rows
+from evornn.data.dialect import NAMES, Dialect, find_dialect, split_rows
 from evornn.data.doubts import Doubt, amount, file_error
 from evornn.data.encoding import blocks, find_encoding
 from evornn.data.fast_text import read_regular
+from evornn.data.header import Row
 from evornn.data.opening import open_plain
 from evornn.data.options import ReadOptions
 from evornn.data.table_reader import TableReader
@@ -43,7 +44,7 @@ def open_text(path: Path, source: str, options: ReadOptions) -> TextFile:
     try:
         with open_plain(path) as file:
             head = next(blocks(file, encoding, HEAD), b"").decode()
-    except (UnicodeDecodeError, LookupError) as error:
+    except UnicodeError as error:
         raise EvornnError(f"{source}: is not in {encoding} ({error}): set encoding to another") from None
     except EvornnError as error:
         raise file_error(str(error), source) from None
@@ -82,21 +83,35 @@ def read_text_blocks(path: Path, options: ReadOptions) -> Iterator[Contents]:
 
 
 def _read_blocks(text: TextFile, reader: TableReader, positions: Sequence[int] | None) -> Iterator[None]:
-    """Stops after each block."""
-    line = 1
+    """Stops after each block. Empty rows at the end, as spreadsheets leave them, are none."""
+    line, held = 1, b""
     try:
         with open_plain(text.path) as file:
             for block in blocks(file, text.encoding):
                 rows, first = _below(block, line, text.dialect.first_line)
                 line += block.count(b"\n")
+                rows, first = held + rows, first - held.count(b"\n")
+                end = _blank_end(rows, text.dialect.separator)
+                rows, held = rows[:end], rows[end:]
                 if rows and not (positions is None and read_regular(rows, text.dialect, text.source, reader, first)):
                     _read_slowly(rows.decode(), text, reader, first, positions)
                 yield
-    except UnicodeDecodeError as error:
-        problem = f"is not in {text.encoding} ({error.reason})"
-        raise EvornnError(f"{text.source}: {problem}: set encoding to another") from None
+    except UnicodeError as error:
+        raise EvornnError(f"{text.source}: is not in {text.encoding} ({error}): set encoding to another") from None
     except EvornnError as error:
         raise file_error(str(error), text.source) from None
+
+
+def _blank_end(rows: bytes, separator: str) -> int:
+    """Where the empty rows at the end of some begin."""
+    blank = b' \t\n"' + separator.encode()
+    if rows[rows.rfind(b"\n", 0, -1) + 1 :].strip(blank):
+        return len(rows)
+    filled = len(rows.rstrip(blank))
+    end = rows.find(b"\n", filled) + 1 if filled else 0
+    while end and rows.count(b'"', end) % 2:  # within a cell that ends with empty lines
+        end = rows.find(b"\n", end) + 1
+    return end if end or not filled else len(rows)
 
 
 def _below(block: bytes, line: int, first_line: int) -> tuple[bytes, int]:
@@ -188,7 +203,7 @@ def read_text(path: Path, options: ReadOptions) -> Contents:
     text = open_text(path, path.name, options)
     reader = TableReader(text.dialect.names, options)
     read_rows(text, reader)
-    return Contents(reader.table(path.name), tuple(reader.doubts), about_text(text))
+    return Contents(reader.part(path.name), tuple(reader.doubts), about_text(text))
 
 
 def about_text(text: TextFile) -> dict[str, str]:

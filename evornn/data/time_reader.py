@@ -47,13 +47,15 @@ class TimeReader(ColumnReader):
         if len(fitting) > 1 and not self.example:
             a, b = list(fitting.values())[:2]
             self.example = next((words[k] for k in np.flatnonzero(a.local != b.local)), "")
-        if first.short_years and not self.short_year:
-            self.short_year = words[0]
+        if first.short_years.any() and not self.short_year:
+            self.short_year = words[int(first.short_years.argmax())]
 
     def parse(self, letters: Letters) -> ParsedTimes | None:
         """Cells [N, letters] of a block. None: they have several shapes, or leave a doubt."""
         parsed = parse_letters(letters, self.orders[0]) if len(self.orders) == 1 else None
-        if parsed is None or parsed.bad.any() or ((parsed.offsets != NO_OFFSET) != self.has_offset).any():
+        if parsed is None or parsed.bad.any() or (parsed.short_years.any() and not self.short_year):
+            return None
+        if ((parsed.offsets != NO_OFFSET) != self.has_offset).any():
             return None
         return parsed
 

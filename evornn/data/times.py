@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.data.dates import Times
+from evornn.data.dates import BadDate, Dates, Times
 
 Letters: TypeAlias = NDArray[np.uint32] | NDArray[np.uint8]  # [N, letters]
 Order: TypeAlias = Literal["iso", "day_first", "month_first"]
@@ -27,7 +27,7 @@ _TIME = (
     r"(?P<offset>\ ?(?:Z|UTC|GMT|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?))?)?"
 )
 _COMPACT_TIME = (
-    r"(?:T(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)?"
+    r"(?:T(?P<hour>\d\d):?(?P<minute>\d\d)(?::?(?P<second>\d\d))?"
     r"(?P<offset>Z|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?)?"
 )
 _NAME = r"(?P<name>[A-Za-z]{3,9})\.?"
@@ -54,12 +54,32 @@ class ParsedTimes:
 
     local: Times  # NaT: the cell is no time
     offsets: NDArray[np.int64]  # minutes, NO_OFFSET where none is written
-    short_years: bool  # whether a year had two digits
+    short_years: NDArray[np.bool_]  # whether the year has two digits
 
     @property
     def bad(self) -> NDArray[np.bool_]:
         """[N] whether a cell is no time."""
         return np.isnat(self.local)
+
+
+def parse_dates(cells: Sequence[str]) -> Dates:
+    """Read a column of dates.
+
+    Args:
+        cells: [N] such as 2008, 2008-12, 2008-12-31, 2008-12-31T10:30 or 2008-12-31T10:30+01:00.
+
+    Raises:
+        BadDate: A cell is no date, or only some have an offset from UTC.
+    """
+    parsed = parse_times([f"{cell}-01" if len(cell) == 4 else cell for cell in cells], "iso")
+    if parsed.bad.any():
+        raise BadDate(int(parsed.bad.argmax()), "is not an ISO date", "write dates like 2008-12-31")
+    is_written = parsed.offsets != NO_OFFSET
+    unlike = np.flatnonzero(is_written != is_written[:1])
+    if len(unlike):
+        problem = "has no offset from UTC" if is_written[0] else "has an offset from UTC"
+        raise BadDate(int(unlike[0]), f"{problem}, unlike the first row", "write all dates with it, or none")
+    return Dates(parsed.local, parsed.offsets.astype("timedelta64[m]") if is_written.any() else None)
 
 
 def parse_times(cells: Sequence[str], order: Order) -> ParsedTimes:
@@ -73,15 +93,14 @@ def parse_times(cells: Sequence[str], order: Order) -> ParsedTimes:
         return same
     local = np.full(len(cells), "NaT", "datetime64[us]")
     offsets = np.full(len(cells), NO_OFFSET, np.int64)
-    short_years = False
+    short_years = np.zeros(len(cells), np.bool_)
     by_shape: dict[str, list[int]] = {}
     for row, cell in enumerate(cells):
         by_shape.setdefault(cell.translate(_DIGITS), []).append(row)
     for rows in by_shape.values():
         part = parse_letters(_letters([cells[row] for row in rows]), order)
         if part is not None:
-            local[rows], offsets[rows] = part.local, part.offsets
-            short_years |= part.short_years
+            local[rows], offsets[rows], short_years[rows] = part.local, part.offsets, part.short_years
     return ParsedTimes(local, offsets, short_years)
 
 
@@ -91,7 +110,7 @@ def parse_letters(letters: Letters, order: Order) -> ParsedTimes | None:
     if not shapes[0].all() or (shapes != shapes[0]).any():
         return None
     match = _match("".join(map(chr, shapes[0])), order)
-    return match and ParsedTimes(*_shape_times(match, letters), len(match["year"]) == 2)
+    return match and ParsedTimes(*_shape_times(match, letters), np.full(len(letters), len(match["year"]) == 2))
 
 
 def _letters(cells: Sequence[str]) -> Letters:
@@ -101,7 +120,7 @@ def _letters(cells: Sequence[str]) -> Letters:
 
 def is_date_like(cells: Sequence[str]) -> dict[Order, int]:
     """How many cells each order reads as a date that isn't only a number."""
-    words = [cell if not cell.isdigit() else "" for cell in cells]
+    words = [cell if not cell.isdecimal() else "" for cell in cells]
     return {order: int((~parse_times(words, order).bad).sum()) for order in ORDERS}
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from evornn.data.contents import Contents
 from evornn.data.doubts import Doubt
 from evornn.data.features import READABLE
+from evornn.data.groups import RowGroup
 from evornn.data.preparation import Question
 from evornn.data.recordings import TIME
-from evornn.data.sampling import NONE, Groups, ask_for_group, describe_step, makes_blocks, order_groups
-from evornn.data.table import FILE, SEQUENCE, Column, ColumnKind, Table
+from evornn.data.sampling import NONE, ask_for_group, describe_step, makes_blocks, order_groups
+from evornn.data.table import BOOLEANS, FILE, SEQUENCE, Column, ColumnKind, Table
 
 POINTS = 40  # of a column's curve
 MOST_CLASSES = 12  # that are counted
@@ -120,7 +121,7 @@ def _only_time(contents: Contents, doubts: list[Doubt]) -> str | None:
     return times[0] if len(times) == 1 else None
 
 
-def _facts(column: Column, groups: Groups, may_be_target: bool, table: Table, within: list[str]) -> ColumnFacts:
+def _facts(column: Column, groups: list[RowGroup], may_be_target: bool, table: Table, within: list[str]) -> ColumnFacts:
     missing = column.missing
     known = column.values[~missing]
     question = _question(column, groups) if may_be_target and len(known) else None
@@ -131,7 +132,7 @@ def _facts(column: Column, groups: Groups, may_be_target: bool, table: Table, wi
         return facts
     if column.kind in ("category", "boolean"):
         values, counts = np.unique(known.astype(np.int64), return_counts=True)
-        names = column.categories or ("false", "true")
+        names = column.categories or BOOLEANS[0]
         most = np.argsort(-counts, kind="stable")[:MOST_CLASSES]
         return replace(facts, classes=tuple((names[int(values[k])], int(counts[k])) for k in most), count=len(values))
     low, high = known.min(), known.max()
@@ -157,18 +158,20 @@ def _curve(values: NDArray[np.float64]) -> list[float]:
     return [float(part[~np.isnan(part)].mean()) if not np.isnan(part).all() else float("nan") for part in parts]
 
 
-def _question(column: Column, groups: Groups) -> Question | None:
+def _question(column: Column, groups: list[RowGroup]) -> Question | None:
     """What may be asked of a column: one value for each sequence, or one for each step."""
     if column.kind not in ("number", "category", "boolean"):
         return None
     is_number = column.kind == "number"
-    if len(groups) > 1 and all(_is_constant(column.values[group.rows]) for group in groups):
+    if len(groups) > 1 and all(_is_constant(column.take(one.rows)) for one in groups):
         return "regress" if is_number else "classify"
-    return None if _is_constant(column.values) else "forecast" if is_number else "label"
+    return None if _is_constant(column) else "forecast" if is_number else "label"
 
 
-def _is_constant(values: NDArray[Any]) -> bool:
-    return bool((values == values[0]).all())
+def _is_constant(column: Column) -> bool:
+    """Whether all values that are known are the same."""
+    known = column.values[~column.missing]
+    return bool((known == known[:1]).all())
 
 
 def _ask_about_column(column: ColumnFacts, table: Table, doubts: list[Doubt]) -> None:
@@ -176,8 +179,9 @@ def _ask_about_column(column: ColumnFacts, table: Table, doubts: list[Doubt]) ->
     if column.question == "regress" and (count := _whole_numbers(table.column(column.name))):
         question = f"column {column.name!r}: are its {count} whole numbers classes?"
         doubts.append(Doubt(question, (("kinds", f"{column.name}=category"),)))
-    if rows > 1 and column.low and column.low == column.high and not column.missing and column.kind == "number":
-        doubts.append(Doubt(f"column {column.name!r}: is {column.low} in all rows: it tells a network nothing"))
+    if rows > 1 and column.kind == "number" and _is_constant(table.column(column.name)) and column.low:
+        where = "wherever it is known" if column.missing else "in all rows"
+        doubts.append(Doubt(f"column {column.name!r}: is {column.low} {where}: it tells a network nothing"))
     if 0 < column.missing < rows and column.kind in READABLE:
         question = f"column {column.name!r}: {column.missing:,} of {rows:,} values are missing: what about them?"
         fills = FORECAST_FILLS if column.question == "forecast" else FILLS

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.data.features import CALENDAR
-from evornn.data.groups import check_times
+from evornn.data.groups import find_frequency, instants, list_groups
 from evornn.data.numbers import parse_numbers
-from evornn.data.ordered_groups import list_groups
 from evornn.data.preparation import OutputColumn, Preparation
 from evornn.data.scaling import Doubles
 from evornn.data.table import Table
@@ -29,7 +28,7 @@ def group_rows(preparation: Preparation, table: Table) -> Groups:
     groups = list_groups(table, preparation.group, time)
     if time is not None and preparation.question == "forecast":  # as the task did: a window has no gaps
         for group in groups:
-            check_times(table, time, group.rows)
+            find_frequency(table, time, group)
     return {"" if preparation.group is None else group.name: group.rows for group in groups}
 
 
@@ -43,12 +42,11 @@ class TimeOrder:
         """The next part. Raises EvornnError for rows that belong into an earlier one."""
         if self.time is None or self.time not in table.names:
             return
-        column = table.column(self.time)
-        instants = column.values if column.offsets is None else column.values - column.offsets
+        times = instants(table.column(self.time))
         for name, rows in groups.items():
-            if name in self.last and not instants[rows[0]] > self.last[name]:
+            if name in self.last and not times[rows[0]] > self.last[name]:
                 raise table.cell_error(self.time, int(rows[0]), "is not after the rows before it: sort the file by it")
-            self.last[name] = instants[rows[-1]]
+            self.last[name] = times[rows[-1]]
 
 
 def read_rows(preparation: Preparation, table: Table, groups: Groups, open_end: bool = False) -> Doubles:

@@ -9,7 +9,7 @@ import numpy as np
 
 from evornn.arrays import Streams
 from evornn.data.classes import read_classes
-from evornn.data.ordered_groups import RowGroup
+from evornn.data.groups import RowGroup
 from evornn.data.preparation import OutputColumn, Question
 from evornn.data.splitting import Parts
 from evornn.errors import EvornnError

@@ -11,9 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from evornn.data.dates import BadDate, check_order, parse_dates
+from evornn.data.dates import BadDate, check_order
 from evornn.data.frequency import Frequency, UnevenDates, infer_frequency
 from evornn.data.scaling import Doubles
+from evornn.data.times import parse_dates
 from evornn.errors import EvornnError, suggestion
 from evornn.settings import settings
 from evornn.tasks.core.column_names import Names

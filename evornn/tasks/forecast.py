@@ -6,14 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-import numpy as np
 from annotated_types import Ge
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator
 
 from evornn.data.features import ahead, calendar_features, fit_features, fit_scaling
 from evornn.data.filling import fill_missing
+from evornn.data.groups import RowGroup, list_groups
 from evornn.data.options import ReadOptions
-from evornn.data.ordered_groups import RowGroup, list_groups
 from evornn.data.preparation import CalendarPart, Feature, OutputColumn, Preparation
 from evornn.data.reading import read as read_table
 from evornn.data.splitting import Parts, split_by_fractions
@@ -151,12 +150,12 @@ class Forecast(ForecastSettings):
     def _fit_static(self, panel: Panel, name: str) -> tuple[Feature, ...]:
         column = panel.table.column(name)
         for group in panel.groups:
-            values = column.values[group.rows]
-            other = np.flatnonzero(values != values[0])
-            if len(other) and not column.missing[group.rows].any():
+            rows = group.rows[~column.missing[group.rows]]
+            other = rows[column.values[rows] != column.values[rows[:1]]]
+            if len(other):
                 raise panel.table.cell_error(
                     name,
-                    int(group.rows[other[0]]),
+                    int(other[0]),
                     f"varies within series {group.name!r}: name it in covariates or known_ahead instead of static",
                 )
         return fit_features(panel.table, [name], panel.training_rows, "none", self.missing == "mask")

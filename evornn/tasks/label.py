@@ -14,7 +14,7 @@ from pydantic import ValidationInfo, field_validator
 from evornn.arrays import Mask
 from evornn.data.classes import read_classes
 from evornn.data.features import fit_scaling, scale_column
-from evornn.data.ordered_groups import RowGroup
+from evornn.data.groups import RowGroup
 from evornn.data.preparation import OutputColumn, Question
 from evornn.data.scaling import Doubles
 from evornn.data.splitting import PARTS, Parts

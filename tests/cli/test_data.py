@@ -1,14 +1,20 @@
 """`evornn data`: what it prints, what it asks, what it writes."""
 
 import json
+from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from evornn.cli.app import app
 from evornn.errors import EvornnError
+from evornn.experiments.execute import execute
+from evornn.experiments.spec import parse_spec, plan
+from evornn.experiments.yaml import read as read_spec
 
 LOAD = "time;load\n" + "".join(f"{day:02}.01.2020;{day % 7},5\n" for day in range(1, 31))
 
@@ -53,6 +59,34 @@ def test_it_writes_the_spec() -> None:
     assert task == {"kind": "forecast", "path": "load.csv", "targets": ["load"], "time": "time", "window": 5}
 
 
+def odd_series() -> list[str]:
+    """A semicolon, decimal commas, German dates, a gap, a title."""
+    days = [date(2020, 1, 1) + k * timedelta(days=1) for k in range(150)]
+    rows = [f"{day:%d.%m.%Y};{k % 7},5;{'' if k == 40 else k % 5}" for k, day in enumerate(days)]
+    Path("odd.csv").write_text("\n".join(["Titel", "tag;last;wind", *rows, ""]))
+    return ["odd.csv", "--target", "last", "--skip", "1", "--fill", "mask", "--kind", "wind=number", "--time", "tag"]
+
+
+def folder_of_classes() -> list[str]:
+    """Recordings in a folder, and a table of their classes beside them, whose numbers are names."""
+    Path("f").mkdir()
+    for k in range(12):
+        Path(f"f/r{k}.csv").write_text("x,y\n" + "".join(f"{k % 2 * 2 - 1}.5,{t}.25\n" for t in range(4)) + ",\n")
+    Path("f/about.csv").write_text("name,class\n" + "".join(f"r{k},{k % 2}\n" for k in range(12)))
+    return ["f", "--target", "class", "--kind", "class=category"]
+
+
+@pytest.mark.parametrize("case", [odd_series, folder_of_classes])
+def test_the_very_spec_that_it_writes_is_trained(case: Callable[[], list[str]]) -> None:
+    run(*case(), "--spec", "spec.yaml")
+    runs = plan(parse_spec(read_spec("spec.yaml")))
+    assert len(runs) == 4 * 3 * 3
+    by_trainer = {one.trainer: one for one in runs}  # the last network's
+    for one in by_trainer.values():
+        *_, last = execute(one.fragments, one.seed, {"steps": 30_000, "marks": 1})
+        assert last.result is not None and np.isfinite(last.result.valid_loss)
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
@@ -62,7 +96,7 @@ def test_it_writes_the_spec() -> None:
         (["load.csv", "--kind", "load"], "--kind load: give a column and its kind"),
         (["load.csv", "--kind", "load=word"], "unknown kind of column load: 'word'"),
         (["load.csv", "--separator", "::"], "separator is '::': give one character"),
-        (["load.csv", "--kind", "lod=number"], "unknown column 'lod'"),
+        (["load.csv", "--kind", "lod=number"], "no column 'lod'"),
         (["load.csv", "--group", "house"], "no column 'house'"),
         (["nothing.csv"], "no such file"),
     ],

@@ -38,7 +38,7 @@ def write(folder: Path, rows: list[str], newline: str = "\n") -> Path:
     return folder / "data.csv"
 
 
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_regular_blocks_are_read_by_pandas_and_give_the_same(
     newline: str, regular: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +64,9 @@ def test_regular_blocks_are_read_by_pandas_and_give_the_same(
         ("2020-02-01,1e999,1,a,true", "line 402, column 'load': '1e999' is no number"),
         ("2020-02-01,1,1,a", "line 402: 4 cells under 5 columns"),
         ("2020-02-01,1,1,a,true,2", "line 402: 6 cells under 5 columns"),
+        ("2020-02-01,007,1,a,true", "line 402, column 'load': is 007 a name, or an amount?"),
+        ('2020-02-01, "00" ,1,a,true', "line 402, column 'load': is 00 a name, or an amount?"),
+        ("2020-02-01,1,1234567890123456,a,true", "line 402, column 'valve': is 1234567890123456 a name"),
         ("2020-02-30,1,1,a,true", "line 402, column 'time': '2020-02-30' is no time"),
         ("2020-02-01T10:00Z,1,1,a,true", "line 402, column 'time': '2020-02-01T10:00Z' has an offset"),
     ],
@@ -115,3 +118,58 @@ def test_a_doubt_stops_the_reading_at_its_block(regular: list[bool], tmp_path: P
 def test_what_is_no_text_is_one_block(tmp_path: Path) -> None:
     np.save(tmp_path / "data.npy", np.zeros((3, 2)))
     assert [len(part) for part in read_blocks(tmp_path / "data.npy")] == [3]
+
+
+def test_empty_rows_at_the_end_are_none_and_those_between_are(regular: list[bool], tmp_path: Path) -> None:
+    path = write(tmp_path, [*ROWS[:300], *[",,,,"] * 900, *ROWS[300:], *[",,,,"] * 900, "", '"",,,,'])
+    parts = list(read_blocks(path))
+    assert sum(map(len, parts)) == len(read(path)) == 480 + 900
+    assert parts[-1].lines[-1] == 480 + 900 + 1
+
+
+def test_a_cell_that_ends_with_empty_lines_is_no_end(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text('a,b\n1,"x\n\n"\n2,"y\n\n"\n\n')
+    assert read(tmp_path / "data.csv").column("a").values.tolist() == [1, 2]
+
+
+def test_no_line_end_loses_a_row(regular: list[bool], tmp_path: Path) -> None:
+    ends = ("\n", "\r", "\r\n")
+    content = "".join(row + ends[k * k % 3] for k, row in enumerate(["# by", HEADER, *ROWS]))
+    (tmp_path / "data.csv").write_bytes(content.encode())
+    table = read(tmp_path / "data.csv")
+    assert table.lines.tolist() == list(range(3, 483)) and any(regular)
+
+
+def test_the_first_point_tells_how_to_read_a_column_however_late_it_comes(regular: list[bool], tmp_path: Path) -> None:
+    rows = [f"{k};{k};{k / 4}".replace(".", ",") for k in range(1000)]
+    late = ["1;1,25;1", "2,5;1.234,5;1", "1.234;2.345;1", "1.234,5;1;1"]
+    (tmp_path / "data.csv").write_text("\n".join(["a;b;c", *rows, *late, ""]))
+    contents = load(tmp_path / "data.csv")
+    assert contents.table.column("a").values[-4:].tolist() == [1, 2.5, 1234, 1234.5]
+    assert contents.table.column("b").values[-4:].tolist() == [1.25, 1234.5, 2345, 1]
+    assert contents.doubts == () and any(regular)
+
+
+def test_a_point_that_pandas_saw_counts(regular: list[bool], tmp_path: Path) -> None:
+    rows = [f"{k};x" for k in range(1000)] + [f"{k}.5;x" for k in range(1000)] + ["1,234;x"]
+    (tmp_path / "data.csv").write_text("\n".join(["a;b", *rows, ""]))
+    assert read(tmp_path / "data.csv").column("a").values[-1] == 1234 and any(regular)
+
+
+@pytest.mark.parametrize(
+    ("cell", "question"),
+    [
+        ("05.06.20", "column 't': years have two digits (05.06.20)"),
+        ("00", "is 00 a name, or an amount?: set kinds to n=category, or kinds to n=number"),
+        ("1,234", "column 'n': is 1,234 a number with decimals, or one of thousands?: set decimal to ','"),
+    ],
+)
+def test_what_is_told_of_a_first_cell_is_told_of_a_late_one(
+    cell: str, question: str, regular: list[bool], tmp_path: Path
+) -> None:
+    rows = [f"{1 + k % 28:02}.02.2020;{k}" for k in range(2000)]
+    rows += [f"{cell};1" if "." in cell else f"01.02.2020;{cell}"]
+    (tmp_path / "data.csv").write_text("\n".join(["t;n", *rows, ""]))
+    assert question in " ".join(map(str, load(tmp_path / "data.csv").doubts)) and any(regular)
+    told = load(tmp_path / "data.csv", ReadOptions(kinds={"n": "number"}, decimal=","))
+    assert not any(doubt.blocking for doubt in told.doubts)

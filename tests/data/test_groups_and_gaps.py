@@ -1,4 +1,4 @@
-"""Sequences of a table: groups, order, even steps, missing values, resampling."""
+"""Sequences of a table: groups, order, even steps, missing values."""
 
 from typing import Any
 
@@ -9,10 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evornn.data.filling import fill_missing
-from evornn.data.groups import sequences
-from evornn.data.ordered_groups import list_groups
+from evornn.data.groups import find_frequency, list_groups
 from evornn.data.reading import read
-from evornn.data.resampling import resample
 from evornn.errors import EvornnError
 
 NAN = float("nan")
@@ -32,31 +30,41 @@ def refusal(call: Any, *arguments: Any) -> str:
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=40))
 def test_groups_are_all_rows_once_in_their_order(ids: list[int]) -> None:
     for kind in (str, int):
-        groups = sequences(table_of(id=[kind(one) for one in ids], y=np.arange(len(ids))), "id", None)
-        assert [name for name, _ in groups] == list(dict.fromkeys(map(str, ids)))
-        assert sorted(row for _, rows in groups for row in rows) == list(range(len(ids)))
-        assert all((np.diff(rows) > 0).all() and {str(ids[row]) for row in rows} == {name} for name, rows in groups)
+        groups = list_groups(table_of(id=[kind(one) for one in ids], y=np.arange(len(ids))), "id", None)
+        assert [group.name for group in groups] == list(dict.fromkeys(map(str, ids)))
+        assert sorted(row for group in groups for row in group.rows) == list(range(len(ids)))
+        assert all(
+            (np.diff(one.rows) > 0).all() and {str(ids[row]) for row in one.rows} == {one.name} for one in groups
+        )
 
 
 def test_without_a_group_all_rows_are_one_sequence() -> None:
-    ((name, rows),) = sequences(table_of(y=[1.0, 2.0]), None, None)
-    assert name == "" and rows.tolist() == [0, 1]
+    (group,) = list_groups(table_of(y=[1.0, 2.0]), None, None)
+    assert group.rows.tolist() == [0, 1]
 
 
-def test_times_may_begin_anew_in_each_group() -> None:
-    times = pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-01", "2020-01-02"])
-    assert len(sequences(table_of(g=["a", "a", "b", "b"], t=times), "g", "t")) == 2
-    message = refusal(sequences, table_of(g=["a"] * 4, t=times), "g", "t")
-    assert message == "the frame, line 3, column 't': is not after the row before: sort the rows by date"
+def test_rows_are_put_in_the_order_of_time_in_each_group() -> None:
+    times = pd.to_datetime(["2020-01-02", "2020-01-01", "2020-01-01", "2020-01-02"])
+    assert [one.rows.tolist() for one in list_groups(table_of(g=["a", "a", "b", "b"], t=times), "g", "t")] == [
+        [1, 0],
+        [2, 3],
+    ]
+    message = refusal(list_groups, table_of(g=["a"] * 4, t=times), "g", "t")
+    assert message.startswith("the frame, line 3, column 't': is there twice in its group: name the column that tells")
+    assert message.endswith("or write offsets from UTC if clocks were put back")
+
+
+def steps(table: Any) -> Any:
+    return [find_frequency(table, "t", group) for group in list_groups(table, None, "t")]
 
 
 @pytest.mark.parametrize(
     ("times", "problem"),
     [
-        ([1, 2, 2], "line 3, column 't': is not after the row before: sort the rows by it"),
-        ([0, 1, 2, 4], "line 4, column 't': is 2 after the row before, elsewhere 1: fill in the rows"),
-        ([0, NAN, 2], "line 2, column 't': is missing: fill it in"),
-        (["a", "b", "c"], "column 't' is a category: the time must be a time or a number"),
+        ([1, 2, 2], "line 3, column 't': is there twice in its group: name the column"),
+        ([0, 1, 2, 4], "line 4, column 't': 2 after the row before, elsewhere 1: fill in the missing rows"),
+        ([0, NAN, 2], "line 2, column 't': no time: fill it in"),
+        (["a", "b", "c"], "column 't' holds no times: write ISO dates, or numbers"),
         (
             pd.to_datetime([f"2020-01-01 {hour:02}:00" for hour in (0, 1, 2, 5)]),
             "line 4, column 't': 3 hours after the",
@@ -64,15 +72,11 @@ def test_times_may_begin_anew_in_each_group() -> None:
     ],
 )
 def test_times_that_do_not_fit_are_refused(times: Any, problem: str) -> None:
-    assert problem in refusal(sequences, table_of(t=times), None, "t")
+    assert problem in refusal(steps, table_of(t=times))
 
 
 def test_a_row_without_a_group_is_refused() -> None:
-    assert "line 2, column 'g': is missing: say to which" in refusal(sequences, table_of(g=["a", None]), "g", None)
-
-
-def test_uneven_steps_are_taken_if_told() -> None:
-    assert len(sequences(table_of(t=[0.0, 1, 5]), None, "t", False)) == 1
+    assert "line 2, column 'g': no group: fill it in" in refusal(list_groups, table_of(g=["a", None]), "g", None)
 
 
 GAPPY = [1.0, NAN, NAN, 4.0, NAN]
@@ -111,20 +115,3 @@ def test_what_is_known_is_never_changed(values: list[float]) -> None:
         filled = np.array(fill(values, policy))
         assert np.isfinite(filled).all()
         np.testing.assert_array_equal(filled[known], np.array(values)[known])
-
-
-def test_resampling_makes_even_steps() -> None:
-    times = pd.to_datetime(["2020-01-01 00:00", "2020-01-01 00:10", "2020-01-01 00:30", "2020-01-01 00:40"])
-    table = table_of(t=times, y=[0.0, 1.0, 3.0, 4.0], word=["a", "b", "c", "d"])
-    even = resample(table, None, "t", 600)
-    sequences(even, None, "t")
-    assert even.column("y").values.tolist() == [0, 1, 2, 3, 4]
-    assert even.column("word").words() == ["a", "b", "b", "c", "d"]
-    assert "give a larger step" in refusal(resample, table, None, "t", 0.001)
-
-
-def test_resampling_keeps_groups_apart() -> None:
-    table = table_of(g=["a", "a", "b", "b", "b"], t=[0.0, 2, 0, 1, 2], y=[0.0, 2, 5, 6, 7])
-    even = resample(table, "g", "t", 1)
-    assert [len(rows) for _, rows in sequences(even, "g", "t")] == [3, 3]
-    assert even.column("y").values.tolist() == [0, 1, 2, 5, 6, 7]

@@ -1,5 +1,6 @@
 """Frames, arrays, Parquet, folders and wide tables."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ def test_parquet_is_read_as_its_frame(tmp_path: Path) -> None:
         np.testing.assert_array_equal(table.column(name).values, frame.column(name).values)
 
 
+def test_decimal_numbers_of_parquet_are_no_text(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [Decimal("1.234"), None, Decimal("2.500")]}).to_parquet(tmp_path / "data.parquet")
+    column = read(tmp_path / "data.parquet", ReadOptions(decimal=",")).column("a")
+    np.testing.assert_array_equal(column.values, [1.234, np.nan, 2.5])
+
+
 def test_half_a_parquet_file_is_refused(tmp_path: Path) -> None:
     FRAME.to_parquet(tmp_path / "data.parquet")
     content = (tmp_path / "data.parquet").read_bytes()
@@ -76,6 +83,7 @@ def test_half_a_parquet_file_is_refused(tmp_path: Path) -> None:
         (pd.DataFrame({"a": [[1, 2]]}), "holds a list in a cell"),
         (pd.DataFrame({"a": [1.0, np.inf]}), "row 2: is infinite"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "2 columns are called 'a'"),
+        (pd.DataFrame({"a": [1]}, index=pd.Index(["x"], name="a")), "2 columns are called 'a'"),
     ],
 )
 def test_a_frame_that_is_no_table_is_refused(frame: Any, problem: str) -> None:
@@ -106,6 +114,12 @@ def test_padding_at_the_ends_of_sequences_is_left_out_and_said() -> None:
     assert len(contents.table) == 10 and "2 steps" in str(contents.doubts[0])
 
 
+def test_only_columns_of_steps_tell_padding() -> None:
+    padded = X.copy()
+    padded[0, 2:] = np.nan
+    assert len(read({"X": padded, "X10": np.arange(3), "Xy": np.array([np.nan, 1, 2])})) == 10
+
+
 @pytest.mark.parametrize(
     "source",
     [{"X": [X[0], X[1][:2]], "y": ["a", "b"]}, [(X[0], "a"), (X[1][:2], "b")]],
@@ -125,6 +139,13 @@ def test_sequences_of_unequal_lengths(source: Any) -> None:
         ({"X": np.zeros((2, 2, 2, 2))}, "X is [2, 2, 2, 2]"),
         ({"X": np.zeros(0)}, "X is [0]"),
         ([(X[0], 1, 2)], "no pairs"),
+        ([(X[0], [1]), (X[1], [1, 2])], "no pairs"),
+        ({"X": X, "X1": np.zeros(3)}, "2 columns are called 'X1'"),
+        ({"x": np.zeros((3, 2)), "x1": np.zeros(3)}, "2 columns are called 'x1'"),
+        ({"X": X, "sequence": np.zeros(3)}, "2 columns are called 'sequence'"),
+        ({"X": [X[0], X[1][:0]]}, "sequence 2 of X is empty"),
+        ({"X": [X[0], X[1][:, :1]]}, "X has from 1 to 2 values in a step"),
+        ({"X": [[1, 2], [3]]}, "X is no array"),
         (5, "can't read a int"),
     ],
 )
@@ -162,6 +183,11 @@ def test_the_files_of_a_folder_share_what_they_say_of_dates(tmp_path: Path) -> N
     assert [str(time)[:10] for time in times] == ["2008-02-01", "2008-02-13"]
 
 
+def test_empty_rows_at_the_end_of_a_file_of_a_folder_are_none(tmp_path: Path) -> None:
+    table = read(folder_of(tmp_path / "f", {"a.csv": "x,y\n1,2\n,\n\n", "b.csv": "y,x\n3,4\n,\n"}))
+    assert table.column("x").values.tolist() == [1, 4]
+
+
 @pytest.mark.parametrize("names", [("r1.csv", "r2.csv"), ("r1", "r2"), ("x/r1.csv", "x/r2.csv")])
 def test_a_table_beside_the_files_says_their_classes(names: tuple[str, str], tmp_path: Path) -> None:
     folder = "x/" if "/" in names[0] else ""
@@ -170,9 +196,27 @@ def test_a_table_beside_the_files_says_their_classes(names: tuple[str, str], tmp
     assert table.column("class").words() == ["a", "a", "b"]
 
 
+def test_kinds_of_the_table_beside_the_files_can_be_told(tmp_path: Path) -> None:
+    files = {"r1.csv": "y\n1\n", "r2.csv": "y\n3\n", "t.csv": "name,class\nr1,1\nr2,2\nr3,2\n"}
+    folder = folder_of(tmp_path / "f", files)
+    contents = load(folder, ReadOptions(kinds={"class": "category"}))
+    assert contents.table.column("class").kind == "category"
+    assert "t.csv: 1 row about no file, left out" in str(contents.doubts[0])
+    assert "no column 'clas': did you mean 'class'?" in refusal(folder, ReadOptions(kinds={"clas": "category"}))
+    assert "column 'file' is always a category" in refusal(folder, ReadOptions(kinds={"file": "text"}))
+
+
 @pytest.mark.parametrize(
     ("files", "problem"),
     [
+        (
+            {"a.csv": "x\n1\n", "b.csv": "x\n1\n", "t.csv": "n,c\na,1\nb,2\na,2\n"},
+            "t.csv, line 4, column 'n': 'a' is there twice: leave one row for each file",
+        ),
+        (
+            {"u/a.csv": "x\n1\n", "v/a.csv": "x\n1\n", "t.csv": "n,c\na,1\nb,2\n"},
+            "t.csv, line 2, column 'n': 'a' is u/a.csv, v/a.csv: name files with their folders",
+        ),
         ({"notes.md": "?"}, "has no files of data"),
         ({"a.csv": "x\n1\n", "b.csv": "z\n1\n"}, "has no column 'x'"),
         ({"a.csv": "file\n1\n", "b.csv": "file\n1\n"}, "have a column 'file'"),
@@ -193,7 +237,9 @@ def test_a_wide_table_becomes_a_long_one(tmp_path: Path) -> None:
     assert table.column("class").words() == ["a", "a", "a", "b", "b"]
     assert "did you mean" in refusal(path, ReadOptions(wide="t1:t4"))
     assert "turn them round" in refusal(path, ReadOptions(wide="t3:t1"))
-    assert "steps must be numbers" in refusal(path, ReadOptions(wide="class:t3"))
+    path.write_text("sequence,t1,t2\na,1,2\nb,4,5\n")
+    assert "2 columns are called 'sequence'" in refusal(path, ReadOptions(wide="t1:t2"))
+    assert "steps must be numbers" in refusal(path, ReadOptions(wide="sequence:t2"))
 
 
 @pytest.mark.parametrize(
@@ -204,6 +250,9 @@ def test_a_wide_table_becomes_a_long_one(tmp_path: Path) -> None:
         ({"names": ("a", "a")}, "name each column once"),
         ({"skip": -1}, "skip is -1"),
         ({"kinds": {"a": "word"}}, "unknown kind of column a: 'word'"),
+        ({"encoding": "klingon"}, "encoding is 'klingon'"),
+        ({"encoding": "hex"}, "encoding is 'hex'"),
+        ({"encoding": "undefined"}, "encoding is 'undefined'"),
     ],
 )
 def test_options_that_no_file_can_have_are_refused(options: Any, problem: str) -> None:
@@ -220,6 +269,7 @@ def test_kinds_of_a_frame(tmp_path: Path) -> None:
 def test_an_unknown_column_or_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("load\n1\n")
-    assert "unknown column 'lod': did you mean 'load'?" in refusal(path, ReadOptions(kinds={"lod": "number"}))
-    assert "set encoding to another" in refusal(path, ReadOptions(encoding="klingon"))
+    assert "no column 'lod': did you mean 'load'?" in refusal(path, ReadOptions(kinds={"lod": "number"}))
+    path.write_bytes("ort\nKöln\n".encode("latin-1"))
+    assert "is not in utf-8" in refusal(path, ReadOptions(encoding="utf-8"))
     assert "no such file" in refusal(tmp_path / "other.csv")

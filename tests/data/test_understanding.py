@@ -51,6 +51,13 @@ def test_a_panel_with_its_group() -> None:
     assert [column.question for column in facts.columns] == [None, None, "forecast", "regress", "classify"]
 
 
+def test_what_is_constant_but_for_missing_values_answers_for_the_sequence() -> None:
+    gaps = {name: pd.Series(PANEL[name]).mask(np.arange(48) % 5 == 0) for name in ("grade", "good")}
+    facts = facts_of({**PANEL, **gaps}, group="machine", time="t")
+    assert [column.question for column in facts.columns[-2:]] == ["regress", "classify"]
+    assert facts_of({"y": [np.nan, 1.0, 1.0]}).columns[0].question is None
+
+
 def test_times_that_begin_anew_ask_for_the_group() -> None:
     (question,) = questions(facts_of(PANEL, time="t"))
     assert question.startswith("column 't': times begin anew: which column tells the sequences apart?: set group to")
@@ -68,6 +75,9 @@ def test_two_columns_of_times_ask_for_the_one() -> None:
         ({"time": HOURS.delete(5), "y": WAVE[1:]}, "2 hours after the row before"),
         ({"y": [1.0, np.nan, 3.0]}, "1 of 3 values are missing: what about them?: set fill to mask"),
         ({"y": [2.0, 2.0]}, "is 2 in all rows"),
+        ({"y": [2.0, np.nan, 2.0]}, "is 2 wherever it is known"),
+        ({"time": HOURS[::-1], "y": WAVE}, "column 'time': rows are not in order: they are read in the order of time"),
+        ({"time": HOURS.repeat(2)[:48], "y": WAVE}, "line 2, column 'time': is there twice in its group"),
     ],
 )
 def test_what_is_not_certain_is_asked(columns: Any, question: str) -> None:
@@ -119,7 +129,7 @@ def ask(columns: dict[str, Any], target: str, fill: str | None = None, **more: A
 def test_rows_in_any_order_are_put_in_order() -> None:
     facts = facts_of({"time": HOURS[::-1], "y": WAVE})
     assert facts.step == "1 hour" and not any(doubt.blocking for doubt in facts.doubts)
-    assert questions(facts) == ["rows are not in order of 'time': they are put in order"]
+    assert questions(facts) == ["column 'time': rows are not in order: they are read in the order of time"]
 
 
 def test_only_a_forecast_needs_even_steps() -> None:

@@ -82,6 +82,7 @@ FILES = [
     Awkward("half of a gzip file", gzip.compress(PLAIN.encode())[:30], question="is damaged or incomplete"),
     Awkward("line ends of Windows", PLAIN.replace("\n", "\r\n").encode(), READ),
     Awkward("line ends of old Macs", PLAIN.replace("\n", "\r").encode(), READ),
+    Awkward("line ends of several kinds", b"time,load\r2008-12-31,1.5\n2009-01-01,2.5\r\n", READ),
     # headers and rows
     text("no header", "1,2.5\n2,3.5\n", values={"1": [1, 2], "2": [2.5, 3.5]}),
     text(
@@ -99,6 +100,20 @@ FILES = [
     text("a title, told", "Report\n\n" + PLAIN, values=READ, options=ReadOptions(skip=2)),
     text("comments at the top", "# by the logger\n" + PLAIN, values=READ, note="1 line of comments at the top"),
     text(
+        "a header that begins with #", "#" + PLAIN, values=READ, note="line 1: begins with #, and is read as the names"
+    ),
+    text(
+        "# over columns of spaces", "# a b\n1 2\n3 4\n", values={"a": [1, 3], "b": [2, 4]}, note="line 1: begins with #"
+    ),
+    text(
+        "a column called #", "#,load\n1,1.5\n2,2.5\n", values={"#": [1, 2], "load": [1.5, 2.5]}, note="line 1: begins"
+    ),
+    text(
+        "# over words",
+        "#name,city\nAda,Rome\nBob,Bonn\n",
+        question="line 1: begins with #: is it a comment, or the names",
+    ),
+    text(
         "headers between rows",
         PLAIN + "time,load\n2009-01-02,3.5\n",
         values={"time": [*READ["time"], "2009-01-02"], "load": [1.5, 2.5, 3.5]},
@@ -109,6 +124,17 @@ FILES = [
         "load,load\n1,2\n3,4\n",
         values={"load (1)": [1, 3], "load (2)": [2, 4]},
         note="2 columns are called 'load'",
+    ),
+    text(
+        "two columns of one name, and one like theirs",
+        "load,load (1),load\n1,2,3\n4,5,6\n",
+        values={"load (2)": [1, 4], "load (1)": [2, 5], "load (3)": [3, 6]},
+        note="2 columns are called 'load': they are load (2), load (3)",
+    ),
+    text(
+        "a column without a name, and one like it",
+        ",column 1\n1,2\n3,4\n",
+        values={"column 2": [1, 3], "column 1": [2, 4]},
     ),
     text("a column without a name", ",load\n0,1.5\n1,2.5\n", values={"column 1": [0, 1], "load": [1.5, 2.5]}),
     text("a separator at each end", "a,b,\n1,2,\n3,4,\n", values={"a": [1, 3], "b": [2, 4]}),
@@ -250,6 +276,16 @@ FILES = [
         '{"y": [1, 2], "c": "x"}\n{"y": [3], "c": "z"}\n',
         values={"sequence": ["1", "1", "2"], "y": [1, 2, 3], "c": ["x", "x", "z"]},
     ),
+    text(
+        "JSON beside decimal commas",
+        '{"a": 1.234, "b": "1,5"}\n{"a": 2.5, "b": "2,5"}\n',
+        values={"a": [1.234, 2.5], "b": [1.5, 2.5]},
+    ),
+    text("a JSON array", '\n [\t{"a": 1},\n{"a": 2}]\n', values={"a": [1, 2]}),
+    Awkward("JSON in UTF-16", '{"a": 1}\n{"a": 2}\n'.encode("utf-16"), {"a": [1, 2]}),
+    text("a JSON array of numbers", "[1, 2]", question="line 1: is a int: give one object per line"),
+    text("JSON that is nested deeply", '{"a": ' + "[" * 100_000, question="line 1: can't be read"),
+    text("JSON with a number of 5000 digits", '{"a": ' + "7" * 5000 + "}", question="line 1: can't be read"),
     text("JSON inside JSON", '{"a": {"b": 1}}\n', question="line 1: 'a' is nested"),
     text("half of a JSON line", '{"a": 1}\n{"a": \n', question="line 2: is no JSON"),
 ]

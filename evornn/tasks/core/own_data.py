@@ -16,8 +16,8 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_vali
 from evornn.arrays import Mask, Series
 from evornn.data.features import READABLE, encode, fit_features
 from evornn.data.filling import fill_missing
+from evornn.data.groups import RowGroup, list_groups
 from evornn.data.options import ReadOptions
-from evornn.data.ordered_groups import RowGroup, list_groups
 from evornn.data.preparation import Feature, MissingPolicy, OutputColumn, Preparation, Question
 from evornn.data.reading import read as read_table
 from evornn.data.scaling import Doubles, Transform

@@ -11,8 +11,8 @@ import numpy as np
 from evornn.arrays import Mask
 from evornn.data.dates import Dates
 from evornn.data.features import encode, fit_scaling, scale_column
-from evornn.data.frequency import JITTER, Frequency, UnevenDates, infer_frequency
-from evornn.data.ordered_groups import RowGroup
+from evornn.data.frequency import Frequency
+from evornn.data.groups import RowGroup, find_frequency
 from evornn.data.preparation import Feature, OutputColumn
 from evornn.data.scaling import Doubles
 from evornn.data.splitting import Parts
@@ -93,13 +93,10 @@ def make_panel(
     """
     column = None if time is None else table.column(time)
     has_dates = column is not None and column.kind == "time"
-    times = _row_numbers(groups, len(table))
-    frequency = Frequency("row")
-    if column is not None and has_dates:
-        times = Dates(column.values, column.offsets).isoformat()
-        frequency = _common_frequency(table, groups, column.values, column.offsets, str(time))
-    elif column is not None:
-        _check_even_numbers(table, groups, column.values, column.name)
+    times = (
+        Dates(column.values, column.offsets).isoformat() if column and has_dates else _row_numbers(groups, len(table))
+    )
+    frequency = Frequency("row") if time is None else _common_frequency(table, groups, time)
     if parts is None:
         bounds = [_bounds(table, group, [times[row] for row in group.rows], has_dates, task) for group in groups]
     else:
@@ -114,14 +111,10 @@ def _row_numbers(groups: Sequence[RowGroup], rows: int) -> list[str]:
     return [str(number) for number in numbers]
 
 
-def _common_frequency(table: Table, groups: Sequence[RowGroup], local: Any, offsets: Any, time: str) -> Frequency:
+def _common_frequency(table: Table, groups: Sequence[RowGroup], time: str) -> Frequency:
     frequencies: dict[Frequency, str] = {}
     for group in groups:
-        dates = Dates(local[group.rows], None if offsets is None else offsets[group.rows])
-        try:
-            frequencies.setdefault(infer_frequency(dates), group.name)
-        except UnevenDates as error:
-            raise table.cell_error(time, int(group.rows[error.row]), str(error)) from None
+        frequencies.setdefault(find_frequency(table, time, group), group.name)
     if len(frequencies) > 1:
         one, other = list(frequencies)[:2]
         raise EvornnError(
@@ -129,17 +122,6 @@ def _common_frequency(table: Table, groups: Sequence[RowGroup], local: Any, offs
             f"{frequencies[other]!r} {other.count} {other.unit}: space all series alike"
         )
     return next(iter(frequencies))
-
-
-def _check_even_numbers(table: Table, groups: Sequence[RowGroup], values: Doubles, time: str) -> None:
-    for group in (group for group in groups if len(group) > 1):
-        steps = np.diff(values[group.rows])
-        uneven = np.flatnonzero(np.abs(steps - np.median(steps)) > JITTER * np.abs(np.median(steps)))
-        if len(uneven):
-            raise table.cell_error(
-                time, int(group.rows[uneven[0] + 1]), f"{steps[uneven[0]]:.4g} after the row before, elsewhere "
-                f"{np.median(steps):.4g}: fill in the missing rows, or leave time out to count rows",
-            )  # fmt: skip
 
 
 def _bounds(table: Table, group: RowGroup, times: list[str], has_dates: bool, task: ForecastSettings) -> SplitOrigins:

@@ -11,9 +11,9 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import BeforeValidator, ValidationInfo, field_validator
 
-from evornn.data.dates import parse_date
 from evornn.data.preparation import Feature, OutputColumn, Preparation
 from evornn.data.scaling import Doubles, Scaling, Transform, check_domain, check_magnitude
+from evornn.data.times import parse_dates
 from evornn.settings import settings
 from evornn.tasks.core import windows
 from evornn.tasks.core.baselines import ForecastProblem, baselines
@@ -60,12 +60,12 @@ def _check_split(value: Any) -> Any:
 def _check_begin(text: str) -> str:
     """A date, or a local time, in the form of `TimeSeries.times`."""
     try:
-        begin, offset = parse_date(text)
+        begin = parse_dates([text])
     except ValueError:
         raise ValueError(f"{text!r} is not an ISO date: write dates like 2008-12-31") from None
-    if offset is not None:
+    if begin.offsets is not None:
         raise ValueError(f"{text} has an offset from UTC: write the local time, as it stands in the data")
-    return begin.isoformat().removesuffix("T00:00:00")
+    return begin.isoformat()[0]
 
 
 def _as_list(value: Any) -> list[Any]:
