@@ -165,13 +165,18 @@ def test_what_does_not_fit_is_refused(inputs: int, outputs: int, steps: int, say
 
 
 def compare(layout: Layout, plant: PlantTrace, count: int, seed: int, steps: int, tolerance: float) -> None:
-    """Steps, rewards and last states against float64. A threshold that is just missed may cost one member a step."""
+    """Steps, rewards and last states against float64. A threshold that is just missed may cost one member a step. Where
+    a loop is chaotic, rounding grows: a member may be as far off as one whose weights differ in their last bit, × 30."""
     g = genomes(layout, count, seed)
     ours, exact = SimdClosedLoop(layout, plant).run(g, steps), closed_loop.run(layout, plant, g.double(), steps)
+    rounded = closed_loop.run(layout, plant, g.double() * (1 + 2.0**-23), steps)
     same = ours.steps == exact.steps
     assert (~same).sum() <= 1 and np.abs(ours.steps - exact.steps).max() <= 1
-    np.testing.assert_allclose(ours.final_states[same], exact.final_states[same], rtol=tolerance, atol=tolerance)
-    np.testing.assert_allclose(ours.rewards[same], exact.rewards[same], rtol=tolerance, atol=tolerance)
+    for name in ("final_states", "rewards"):
+        found, expected, near = (np.asarray(getattr(run, name))[same] for run in (ours, exact, rounded))
+        assert (np.abs(found - expected) <= tolerance * (1 + np.abs(expected)) + 30 * np.abs(near - expected)).all(), (
+            name
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
