@@ -3,16 +3,18 @@ lease. The report that refers to them makes them the run's checkpoint; until the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
-from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, insert, or_, select, tuple_
 
 from evornn.store.codec import pack, unpack
 from evornn.store.records import PortionedCheckpoint, RunId
 from evornn.store.schema import checkpoint_portions as portions
-from evornn.store.schema import checkpoints
+from evornn.store.schema import checkpoints, runs
 from evornn.training.records import Checkpoint
+
+Portion: TypeAlias = tuple[RunId, int, int]  # run, edition, position
+_KEY = (portions.c.run_id, portions.c.edition, portions.c.position)
 
 PORTION = 2**24  # bytes: PostgreSQL may take a second to write so many, and a lease lasts 30
 
@@ -55,21 +57,48 @@ class PortionWriter:
         self._position += 1
 
 
-def drop_other_editions(connection: Connection, run: RunId, edition: int | None) -> None:
-    """Delete all portions of a run but those of one edition; None: all."""
-    others = [] if edition is None else [portions.c.edition != edition]
-    connection.execute(delete(portions).where(portions.c.run_id == run, *others))
+class PortionReader:
+    """Reads the arrays of a large checkpoint, portion by portion."""
+
+    def __init__(self, stored: PortionedCheckpoint) -> None:
+        self._stored, self._contents, self.is_complete = stored, list[bytes](), False
+
+    def read(self, connection: Connection, run: RunId) -> None:
+        """Read the next portion."""
+        which = (portions.c.run_id == run, portions.c.edition == self._stored.edition)
+        at = portions.c.position == len(self._contents)
+        content = connection.scalar(select(portions.c.content).where(*which, at))
+        if content is None:
+            self.is_complete = True
+        else:
+            self._contents.append(content)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What was read. Raises StoreError for damaged arrays."""
+        return Checkpoint(self._stored.mark, unpack(b"".join(self._contents)), self._stored.plain)
 
 
-def read_portions(connection: Connection, run: RunId, edition: int) -> dict[str, NDArray[Any]]:
-    """The arrays of a checkpoint. Raises StoreError for damaged ones."""
-    which = (portions.c.run_id == run, portions.c.edition == edition)
-    return unpack(b"".join(connection.scalars(select(portions.c.content).where(*which).order_by(portions.c.position))))
+def drop_portions(connection: Connection, run: RunId) -> None:
+    """Delete all portions of a run."""
+    connection.execute(delete(portions).where(portions.c.run_id == run))
+
+
+def find_old_portion(connection: Connection) -> Portion | None:
+    """A portion that no checkpoint has any more, and that can't be one of a checkpoint that is being written."""
+    joined = portions.join(runs).outerjoin(checkpoints, checkpoints.c.run_id == runs.c.id)
+    is_old = or_(portions.c.edition < checkpoints.c.edition, runs.c.state == "succeeded")
+    found = connection.execute(select(*_KEY).select_from(joined).where(is_old).limit(1)).first()
+    return None if found is None else (found[0], found[1], found[2])
+
+
+def delete_portion(connection: Connection, portion: Portion) -> None:
+    """Delete one portion."""
+    connection.execute(delete(portions).where(tuple_(*_KEY) == portion))
 
 
 def _begin_edition(connection: Connection, run: RunId) -> int:
-    """A new number, after what an earlier attempt has left half done is deleted."""
-    current = connection.scalar(select(checkpoints.c.edition).where(checkpoints.c.run_id == run))
-    drop_other_editions(connection, run, current)
-    last = connection.scalar(select(func.max(portions.c.edition)).where(portions.c.run_id == run))
-    return 1 + (last or 0)
+    """A new number, after what an attempt that was broken off has left is deleted."""
+    current = connection.scalar(select(checkpoints.c.edition).where(checkpoints.c.run_id == run)) or 0
+    connection.execute(delete(portions).where(portions.c.run_id == run, portions.c.edition > current))
+    return current + 1

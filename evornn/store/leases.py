@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -22,9 +22,19 @@ from evornn.store import progress
 from evornn.store.claims import claim_run
 from evornn.store.codec import pack, split_non_finite
 from evornn.store.database import Database, savepoint
-from evornn.store.errors import Diverged, StoreError, Unstorable, is_of_memory, is_of_values, retry_transaction
-from evornn.store.large_checkpoints import PortionWriter, drop_other_editions
-from evornn.store.reads import checkpoint_of, run_of
+from evornn.store.errors import (
+    Diverged,
+    Fenced,
+    SerializationFailure,
+    StoreError,
+    Unreachable,
+    Unstorable,
+    is_of_memory,
+    is_of_values,
+    retry_transaction,
+)
+from evornn.store.large_checkpoints import PortionReader, PortionWriter, drop_portions
+from evornn.store.reads import run_of, stored_checkpoint
 from evornn.store.records import Claim, JobId, LogLine, Machine, PortionedCheckpoint, Reply, Report, RunId
 from evornn.store.schema import champions, checkpoints, events, logs, now, runs, workers
 from evornn.store.transitions import OPEN, expire_leases, fence, fence_all, fenced_error, release_leases, transition
@@ -38,7 +48,6 @@ BACK_OFF = 2.0  # seconds before the second try, its square before the third, â€
 class LeaseMixin(Database):
     """Claim, record, finish, fail, release."""
 
-    @retry_transaction
     def claim(
         self, owner: str, lease_seconds: float = 30.0, job: JobId | None = None, gpu: bool | None = None
     ) -> Claim | None:
@@ -57,10 +66,28 @@ class LeaseMixin(Database):
             The claim, or None when no run is due. A run whose stored state is damaged or too large for this process
             fails here, and the next one is claimed.
         """
+        while (found := self._claim(owner, {"holder": owner, "length": lease_seconds}, job, gpu)) is not None:
+            claimed, stored = found
+            try:
+                return claimed if stored is None else replace(claimed, checkpoint=self._read(claimed, stored))
+            except Fenced:
+                continue
+            except (StoreError, MemoryError, TypeError, ValueError) as error:
+                if isinstance(error, (Unreachable, SerializationFailure)):
+                    raise
+                with self.write_transaction() as connection:
+                    fence(connection, claimed.run.id, claimed.lease)
+                    _give_up(connection, claimed.run.id, error)
+        return None
+
+    @retry_transaction
+    def _claim(
+        self, owner: str, lease: dict[str, Any], job: JobId | None, gpu: bool | None
+    ) -> tuple[Claim, PortionedCheckpoint | None] | None:
+        """The claim, and a large checkpoint that is still to be read."""
         with self.write_transaction() as connection:
             # In the same transaction as the claim: a dead worker's run is requeued and can be claimed right here.
             expire_leases(connection, owner)
-            lease = {"holder": owner, "length": lease_seconds}
             while (run := claim_run(connection, lease, job, gpu)) is not None:
                 try:
                     with savepoint(connection):  # a run that can't be read leaves the others in the queue
@@ -68,6 +95,15 @@ class LeaseMixin(Database):
                 except (StoreError, MemoryError, TypeError, ValueError) as error:
                     _give_up(connection, run, error)
         return None
+
+    def _read(self, claimed: Claim, stored: PortionedCheckpoint) -> Checkpoint:
+        """A large checkpoint, for each portion of which the lease is renewed."""
+        reader = PortionReader(stored)
+        while not reader.is_complete:
+            with self.write_transaction() as connection:
+                fence(connection, claimed.run.id, claimed.lease)
+                reader.read(connection, claimed.run.id)
+        return reader.checkpoint
 
     @retry_transaction
     def record(
@@ -242,12 +278,15 @@ class LeaseMixin(Database):
             return float(connection.scalar(select(now())) or 0.0)
 
 
-def _make_claim(connection: Connection, run: RunId, owner: str) -> Claim:
+def _make_claim(connection: Connection, run: RunId, owner: str) -> tuple[Claim, PortionedCheckpoint | None]:
     record = run_of(connection, run)
     note = {"job_id": record.job, "run_id": run, "kind": "claimed", "detail": f"lease {record.lease}", "actor": owner}
     connection.execute(insert(events).values(**note))
     _upsert_worker(connection, owner, {}, claims=1)
-    return Claim(record, record.lease, checkpoint_of(connection, run))
+    stored = stored_checkpoint(connection, run)
+    if isinstance(stored, PortionedCheckpoint):
+        return Claim(record, record.lease, None), stored
+    return Claim(record, record.lease, stored), None
 
 
 def _give_up(connection: Connection, run: RunId, error: Exception) -> None:
@@ -307,8 +346,7 @@ def _succeed(connection: Connection, run: RunId, result: Result) -> None:
     genome = pack({"genome": result.genome})
     champion = {"run_id": run, "genome": genome, "environment": result.environment}
     connection.execute(insert(champions).values(**champion))
-    connection.execute(delete(checkpoints).where(checkpoints.c.run_id == run))
-    drop_other_editions(connection, run, None)
+    connection.execute(delete(checkpoints).where(checkpoints.c.run_id == run))  # its portions: `sweep`
     end = {"state": "succeeded", "finished": now(), "lease_until": None, "error": None}
     transition(connection, "succeeded", {**end, **_result_columns(connection, run, result)}, runs.c.id == run)
 
@@ -323,7 +361,8 @@ def _save_checkpoint(connection: Connection, run: RunId, checkpoint: Checkpoint 
     values |= {"created": now()}
     statement = dialect.insert(checkpoints).values(run_id=run, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["run_id"], set_=values))
-    drop_other_editions(connection, run, edition)
+    if edition is None:  # a state that is small again; portions of earlier editions: `sweep`
+        drop_portions(connection, run)
 
 
 def _result_columns(connection: Connection, run: RunId, result: Result) -> dict[str, Any]:

@@ -15,8 +15,18 @@ from evornn.store.codec import merge_non_finite, unpack
 from evornn.store.database import Database
 from evornn.store.errors import NotFound, StoreError
 from evornn.store.filters import JobFilter, JobQuery, RunFilter, RunQuery, keywords_of
-from evornn.store.large_checkpoints import read_portions
-from evornn.store.records import Event, JobId, LogLine, Machine, RunId, StoredJob, StoredRun, Worker
+from evornn.store.large_checkpoints import PortionReader
+from evornn.store.records import (
+    Event,
+    JobId,
+    LogLine,
+    Machine,
+    PortionedCheckpoint,
+    RunId,
+    StoredJob,
+    StoredRun,
+    Worker,
+)
 from evornn.store.schema import (
     STATES,
     champions,
@@ -115,7 +125,8 @@ class ReadMixin(Database):
         """The latest checkpoint of an unfinished run; None if it has none. Raises NotFound for an unknown run."""
         with self.read_transaction() as connection:
             run_of(connection, run)
-            return checkpoint_of(connection, run)
+            stored = stored_checkpoint(connection, run)
+            return stored if not isinstance(stored, PortionedCheckpoint) else _read_arrays(connection, run, stored)
 
     def champion(self, run: RunId) -> Genome:
         """The champion [n] of a finished run. Raises NotFound."""
@@ -205,14 +216,22 @@ def run_of(connection: Connection, run: RunId) -> StoredRun:
     )
 
 
-def checkpoint_of(connection: Connection, run: RunId) -> Checkpoint | None:
-    """The latest checkpoint of a run, read within a transaction; None if it has none."""
+def stored_checkpoint(connection: Connection, run: RunId) -> Checkpoint | PortionedCheckpoint | None:
+    """The latest checkpoint of a run, read within a transaction, of a large one without its arrays; None if it has
+    none."""
     row = connection.execute(select(checkpoints).where(checkpoints.c.run_id == run)).mappings().one_or_none()
     if row is None:
         return None
-    edition = row["edition"]
-    arrays = unpack(row["arrays"]) if edition is None else read_portions(connection, run, edition)
-    return Checkpoint(row["mark"], arrays, row["plain"])
+    if row["edition"] is not None:
+        return PortionedCheckpoint(row["mark"], row["plain"], row["edition"])
+    return Checkpoint(row["mark"], unpack(row["arrays"]), row["plain"])
+
+
+def _read_arrays(connection: Connection, run: RunId, stored: PortionedCheckpoint) -> Checkpoint:
+    reader = PortionReader(stored)
+    while not reader.is_complete:
+        reader.read(connection, run)
+    return reader.checkpoint
 
 
 def _select_runs() -> Select[Any]:

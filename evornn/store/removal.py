@@ -11,6 +11,7 @@ from sqlalchemy import Column, Connection, ForeignKey, Table, delete, exists, fu
 from evornn.store.actors import local_actor
 from evornn.store.database import Database
 from evornn.store.errors import Conflict, NotFound, retry_transaction
+from evornn.store.large_checkpoints import delete_portion, find_old_portion
 from evornn.store.records import JobId, RunId
 from evornn.store.schema import evaluation_data, events, experiments, jobs, metadata, now, runs, specs
 
@@ -75,12 +76,18 @@ class RemovalMixin(Database):
             return count
 
     def sweep(self) -> bool:
-        """Delete one portion of a job that is being deleted, or whose submission was killed. Returns whether there was
-        one, so that there may be more to do."""
+        """Delete one portion of a job that is being deleted or whose submission was killed, and one of old checkpoints.
+
+        Returns whether there was one, so that there may be more to do.
+        """
         with self.read_transaction() as connection:
+            portion = find_old_portion(connection)
             abandoned = select(jobs.c.id).where(jobs.c.phase != "complete", jobs.c.phase_until <= now()).limit(1)
             job = connection.scalar(abandoned)
-        return job is not None and self._empty(job)
+        if portion is not None:
+            with self.portion() as connection:
+                delete_portion(connection, portion)
+        return (job is not None and self._empty(job)) or portion is not None
 
     @retry_transaction
     def _empty(self, job: JobId) -> bool:

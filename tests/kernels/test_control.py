@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_refused(inputs: int, outputs: int, steps: int, say
 
 def compare(layout: Layout, plant: PlantTrace, count: int, seed: int, steps: int, tolerance: float) -> None:
     """Steps, rewards and last states against float64. A threshold that is just missed may cost one member a step. Where
-    a loop is chaotic, rounding grows: a member may be as far off as one whose weights differ in their last bit, × 30."""
+    a loop is chaotic, rounding grows: a member may be 30 times as far off as one with other last bits."""
     g = genomes(layout, count, seed)
     ours, exact = SimdClosedLoop(layout, plant).run(g, steps), closed_loop.run(layout, plant, g.double(), steps)
     rounded = closed_loop.run(layout, plant, g.double() * (1 + 2.0**-23), steps)

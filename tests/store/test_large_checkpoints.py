@@ -43,6 +43,13 @@ def count_portions(store: Store) -> int:
         return connection.scalar(select(func.count()).select_from(checkpoint_portions)) or 0
 
 
+def swept(store: Store) -> int:
+    """How many portions are left when all has been swept."""
+    while store.sweep():
+        pass
+    return count_portions(store)
+
+
 def write(store: Store, ours: Claim, mark: int, most: int = 100) -> PortionWriter:
     writer = PortionWriter(large(mark))
     while writer.checkpoint is None and most:
@@ -72,8 +79,9 @@ def test_the_one_before_stays_until_the_new_one_is_complete(store: Store) -> Non
     assert ours.checkpoint is not None and ours.checkpoint.mark == 1
     second = write(store, ours, 2)
     assert count_portions(store) == 12, "what the dead one has left is gone"
+    assert not store.sweep() and count_portions(store) == 12, "the one that is being written stays"
     store.record(1, ours.lease, [row(2)], second.checkpoint)
-    assert mark_of(store) == 2 and count_portions(store) == 6
+    assert mark_of(store) == 2 and swept(store) == 6
     store.record(1, ours.lease, [row(3)], checkpoint(3))  # small again
     assert count_portions(store) == 0 and store.checkpoint(1).arrays["mean"][0] == 3  # type: ignore[union-attr]
 
@@ -97,7 +105,7 @@ def test_portions_go_with_the_run(store: Store) -> None:
         store.record(ours.run.id, ours.lease, [row(1)], write(store, ours, 1).checkpoint)
         if ours.run.id == 1:
             store.finish(1, ours.lease, result())
-            assert count_portions(store) == 0
+            assert swept(store) == 0
         if ours.run.id == 2:
             store.fail(2, ours.lease, "broken", retry=False)
             store.retry(run=2)
@@ -117,6 +125,9 @@ def test_missing_portions_are_said(store: Store) -> None:
         connection.execute(checkpoint_portions.delete().where(checkpoint_portions.c.position == 2))
     with pytest.raises(StoreError, match="a stored array is damaged"):
         store.checkpoint(1)
+    store.release(1, ours.lease)
+    assert store.claim("me") is None
+    assert store.run(1).state == "failed" and "a stored array is damaged" in (store.run(1).error or "")
 
 
 def test_a_dispatcher_stores_them_beside_other_runs(store: Store) -> None:
@@ -130,12 +141,12 @@ def test_a_dispatcher_stores_them_beside_other_runs(store: Store) -> None:
         return [*(ProgressEvent(a.attempt, update) for update in updates), ended(a, "error", "broken", retry=False)]
 
     assert sorted(state for state, _ in worked(store, job, Scripted(script, slots=2))) == ["failed", "succeeded"]
-    assert mark_of(store) == 3 and count_portions(store) == 6 and len(store.curve(1)) == 3
+    assert mark_of(store) == 3 and swept(store) == 6 and len(store.curve(1)) == 3
     store.resume(job)
     resumed = Scripted(lambda a: [success(a, 4)])
     assert worked(store, job, resumed) == [("succeeded", "")]
     assert resumed.started[0].checkpoint is not None and resumed.started[0].checkpoint.mark == 3
-    assert count_portions(store) == 0
+    assert swept(store) == 0
 
 
 def test_interrupted_while_it_is_written(store: Store) -> None:
