@@ -45,7 +45,7 @@ def upload() -> list[Component]:
             ],
             id="submit-columns", className="row", style=HIDDEN,
         ),
-        html.Div(id="submit-doubts"),
+        html.Div(id="submit-doubts", className="part"),
         dcc.Store(id="submit-own", data={}),
     ]  # fmt: skip
 

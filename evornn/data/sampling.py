@@ -91,7 +91,8 @@ def _step(column: Column, rows: NDArray[np.int64]) -> str:
         usual = float(np.median(steps))
         uneven = np.flatnonzero(np.abs(steps - usual) > JITTER * usual)
         if len(uneven):
-            raise UnevenDates(int(uneven[0]) + 1, f"{steps[uneven[0]]:.4g} after the row before, elsewhere {usual:.4g}")
+            problem = f"{steps[uneven[0]]:.4g} after the row before, elsewhere {usual:.4g}: fill in the rows"
+            raise UnevenDates(int(uneven[0]) + 1, problem)
         return f"{usual:.4g}"
     frequency = infer_frequency(dates_of(column, rows))
     return f"{frequency.count} {frequency.unit}{'' if frequency.count == 1 else 's'}"
