@@ -25,7 +25,8 @@ from evornn.service.datasets import MAX_BYTES, SpecProposal
 FOUND = "found out"  # the choice that leaves group and time to be found out
 MOST_ANSWERS, LONGEST_ANSWER = 50, 10_000
 ANSWERS = {"type": "submit-doubt", "place": ALL}
-SHOWN, HIDDEN = {}, {"display": "none"}
+SHOWN: dict[str, str] = {}
+HIDDEN = {"display": "none"}
 
 
 def upload() -> list[Component]:
@@ -44,7 +45,7 @@ def upload() -> list[Component]:
             ],
             id="submit-columns", className="row", style=HIDDEN,
         ),
-        html.Div(id="submit-doubts"),
+        html.Div(id="submit-doubts", className="part"),
         dcc.Store(id="submit-own", data={}),
     ]  # fmt: skip
 
@@ -136,7 +137,7 @@ def questions(proposal: SpecProposal) -> list[Component]:
     return [*first, *problem, *(_question(doubt, k, "Not certain") for k, doubt in enumerate(others, start=1))]
 
 
-def _question(doubt: Doubt, place: int, title: str) -> Component:
+def _question(doubt: Doubt, place: int, title: str) -> Any:
     if not doubt.answers:
         return html.P([html.B(f"{title}: "), doubt.question])
     choices = [dmc.Radio(label=f"{option}: {value}", value=f"{option}={value}") for option, value in doubt.answers]

@@ -78,7 +78,7 @@ def _doubts(question: str, targets: Sequence[str], facts: Understanding, fill: s
         ask = f"column {targets[0]!r} is the same in all rows of {which}: does that column tell the sequences apart?"
         yield Doubt(ask, tuple(("group", name) for name in (*names, NONE)), True)
     if question == "forecast" and facts.uneven:
-        yield Doubt(f"{facts.uneven}; to count rows instead of time", (("time", NONE),), True)
+        yield Doubt(facts.uneven, (("time", NONE),), True)
     read = [columns[name] for name in targets] if question == "forecast" else _inputs(targets, facts)
     gaps = [column for column in read if column.missing]
     fills = FORECAST_FILLS if question == "forecast" else FILLS

@@ -95,7 +95,8 @@ def check_upload(name: str, content: bytes) -> UploadedDataset:
             raise EvornnError(str(error).replace(f"{folder}{os.sep}", "")) from None
     if (count := len(table) * len(table.names)) > MOST_VALUES:
         raise EvornnError(f"{count:,} values: an uploaded data set has at most {MOST_VALUES:,}")
-    if len(table.names) == 1 and _is_text(name, content):
+    has_values = any(one.kind not in ("category", "text") and not one.missing.all() for one in table.columns)
+    if not has_values and _is_text(name, content):
         return UploadedDataset(name, (), len(table))
     return UploadedDataset(name, table.names, len(table))
 

@@ -12,12 +12,13 @@ from command_line import CommandLine
 
 import evornn as library
 from evornn.cli import fit as command
+from evornn.data.doubts import UnansweredDoubt
 from evornn.experiments import affordable
 from evornn.experiments.affordable import AffordableBudget
 from evornn.experiments.own_data import OwnData
 from evornn.models.standalone import StandaloneModel
 
-LINES = [f"{day:02}/{month:02}/2020,{np.sin(day):.3f}\n" for month in range(1, 5) for day in range(1, 29)]
+LINES = [f"{day:02}/{month:02}/2020,{np.sin(day):.3f}\n" for month in range(1, 10) for day in range(1, 13)]
 FIT = "fit", "load.csv", "--target", "load", "--workers", "0"
 
 
@@ -78,17 +79,19 @@ def test_without_a_terminal_a_question_names_its_option(evornn: CommandLine) -> 
     Path("days.csv").write_text("day,load\n01/02/2020,1\n02/02/2020,2\n")
     error = evornn.refuses("fit", "days.csv", "--target", "load")
     assert "is the first number the day or the month?  --dates day_first  or  --dates month_first" in error
-    assert "name the column to predict with --target: load (forecast)" in evornn.refuses("fit", "load.csv")
+    assert "name the column to predict with --target: step (forecast), load (forecast)" in evornn.refuses(
+        "fit", "load.csv"
+    )
 
 
 def test_on_a_terminal_it_asks_once(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("days.csv").write_text("day,load\n" + "".join(LINES))
     asked: list[str] = []
     monkeypatch.setattr("typer.prompt", lambda text, **_: asked.append(text) or 1)
-    with pytest.raises(Exception, match="days after the row before"):  # February: the second question is not asked
+    with pytest.raises(UnansweredDoubt, match="days after the row before"):  # a second question is not asked
         command._ask(OwnData("days.csv", ("load",)), can_ask=True)
     own, facts, spec = command._ask(OwnData("days.csv", ("load",), time="none"), can_ask=True)
-    assert len(asked) == 2 and own.options.dates == "day_first" and facts.rows == 112
+    assert len(asked) == 2 and own.options.dates == "day_first" and facts.rows == 108
     assert spec["tasks"][0]["read"] == {"dates": "day_first"}
 
 

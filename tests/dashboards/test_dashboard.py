@@ -275,7 +275,7 @@ def test_a_file_of_ones_own_becomes_a_spec(page: Page, server: Server) -> None:
     assert tools.faults(page) == []
     page.get_by_label("group: recording").click()
     expect(page.locator("#submit-kept")).to_contain_text("20 of 9 rows, by recording")
-    page.get_by_label("Column to predict").click()
+    page.locator("#submit-target").click()
     page.get_by_role("option", name="move").click()
     expect(page.get_by_label("The spec to submit")).to_have_value(re.compile("kind: classify"))
     page.keyboard.press("Escape")
