@@ -69,10 +69,11 @@ def install(app: Dash, context: PageContext) -> None:
         prevent_initial_call=True,
     )
     def set_alias(clicks: int | None, alias: str | None, reference: str) -> Any:
-        if not clicks or not alias:
+        chosen = str(alias or "").strip()
+        if not clicks or not chosen:
             return no_update, no_update, no_update
-        version = context.set_model_alias(reference, alias.strip())
-        return _aliases(version), "", [page_frame.notice(f"{version.name}@{alias.strip()} is {version.reference} now")]
+        version = context.set_model_alias(str(reference), chosen)
+        return _aliases(version), "", [page_frame.notice(f"{version.name}@{chosen} is {version.reference} now")]
 
 
 def _actions(context: PageContext, version: ModelVersion) -> Component:
