@@ -31,7 +31,8 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
         return html.Section([heading("Models"), empty_state("No model is registered yet. Keep that of a run:", how)])
     rows = [_row(context, version) for version in known]
     count = html.Span(plural(len(rows), "version"), className="muted")
-    return html.Section([heading("Models", count), table(HEAD, rows, "All versions, newest first.")])
+    which = f"Versions of {query['name']}, newest first." if query.get("name") else "All versions, newest first."
+    return html.Section([heading("Models", count), table(HEAD, rows, which)])
 
 
 def version_page(context: PageContext, version: ModelVersion) -> Component:

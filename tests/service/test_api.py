@@ -92,7 +92,8 @@ def needed(operation: dict[str, Any]) -> str | None:
 
 
 def filled(path: str) -> str:
-    values = {"job": "1", "run": "1", "change": "cancel", "name": "nobody", "model": "load", "alias": "production"}
+    values = {"job": "1", "run": "1", "change": "cancel", "name": "nobody", "alias": "production"}
+    values["model"] = "load" if path.endswith("{model}") else "load:1"  # further versions come from a run
     query = {"curves": "?runs=1", "compare": "?job=1"}.get(path.rpartition("/")[2], "")
     return re.sub(r"{(\w+)}", lambda found: values[found[1]], path) + query
 
@@ -261,7 +262,7 @@ def test_rows_that_a_model_cannot_read(server: Server) -> None:
     def problem(content: Any, query: str = "", **headers: str) -> tuple[int, str]:
         content = content if isinstance(content, (str, bytes)) else json.dumps(content)
         kind = {"Content-Type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
-        answer = server.post(f"{API}/models/load/predict{query}", content=content, headers=kind)
+        answer = server.post(f"{API}/models/load:1/predict{query}", content=content, headers=kind)
         return answer.status_code, answer.json()["detail"]
 
     good = {"load": [50.0] * 6}
