@@ -269,7 +269,7 @@ def test_rows_that_a_model_cannot_read(server: Server) -> None:
     assert problem({"lod": [1]}) == (422, "the rows: no column 'load': did you mean 'lod'?")
     assert problem({"load": [1.0]}) == (422, "1 rows, and a forecast reads 4: give more rows")
     assert problem({"load": [1, "x"]})[1].startswith("the rows, line 2, column 'load': 'x' is not a number")
-    for wrong in ([1], "x", {"load": 1}, None):
+    for wrong in ([1], '"x"', {"load": 1}, None):
         assert problem(wrong)[1].startswith("the rows: give a list of objects, one for each row, or an object of lists")
     assert "not valid JSON" in problem("{")[1] and "nested too deep" in problem("[" * 100_000)[1]
     assert problem(b"load\n\xff\xfe", Content_Type="text/csv")[1] == "the rows: are not text in UTF-8"
