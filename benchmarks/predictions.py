@@ -88,18 +88,18 @@ def main() -> None:
         load = os.getloadavg()[0]
         with serving(url) as server:
             times, statuses = asyncio.run(measure(server, options.rate, BLOCK if options.quick else options.seconds))
-    results = {
+    found = {
         name: dict(zip(("p50", "p90", "p99"), np.percentile(t, (50, 90, 99)), strict=True)) for name, t in times.items()
     }
     print(f"{options.rate:g} requests/s in turns, {os.cpu_count()} CPUs, load {load:.1f} before: {dict(statuses)}")
-    empty = results["empty request"]
-    for name, part in results.items():
+    empty = found["empty request"]
+    for name, part in found.items():
         shown = ", ".join(f"{q} {1e3 * part[q]:.1f} ms ({part[q] / empty[q]:.1f} ×)" for q in part)
         print(f"  {name:14} {shown}")
-    held = results["prediction"]["p99"] <= AIM
+    held = found["prediction"]["p99"] <= AIM
     print(f"aim: 99 % of predictions within {1e3 * AIM:g} ms: {'held' if held else 'missed'}")
     if options.json is not None:
-        options.json.write_text(json.dumps({"load": load, "statuses": statuses, "seconds": results}, indent=1) + "\n")
+        options.json.write_text(json.dumps({"load": load, "statuses": statuses, "seconds": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

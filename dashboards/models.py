@@ -31,7 +31,8 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
         return html.Section([heading("Models"), empty_state("No model is registered yet. Keep that of a run:", how)])
     rows = [_row(context, version) for version in known]
     count = html.Span(plural(len(rows), "version"), className="muted")
-    return html.Section([heading("Models", count), table(HEAD, rows, "All versions, newest first.")])
+    which = f"Versions of {query['name']}, newest first." if query.get("name") else "All versions, newest first."
+    return html.Section([heading("Models", count), table(HEAD, rows, which)])
 
 
 def version_page(context: PageContext, version: ModelVersion) -> Component:
@@ -69,10 +70,11 @@ def install(app: Dash, context: PageContext) -> None:
         prevent_initial_call=True,
     )
     def set_alias(clicks: int | None, alias: str | None, reference: str) -> Any:
-        if not clicks or not alias:
+        chosen = str(alias or "").strip()
+        if not clicks or not chosen:
             return no_update, no_update, no_update
-        version = context.set_model_alias(reference, alias.strip())
-        return _aliases(version), "", [page_frame.notice(f"{version.name}@{alias.strip()} is {version.reference} now")]
+        version = context.set_model_alias(str(reference), chosen)
+        return _aliases(version), "", [page_frame.notice(f"{version.name}@{chosen} is {version.reference} now")]
 
 
 def _actions(context: PageContext, version: ModelVersion) -> Component:

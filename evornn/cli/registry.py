@@ -12,18 +12,16 @@ from evornn import files
 from evornn.cli.options import DEFAULT, Json, Server, Store, open_results
 from evornn.cli.output import show
 
-models = typer.Typer(help="List, register, name, download and delete models of the store.", invoke_without_command=True)
+models = typer.Typer(help="List, register, name, download and delete models of the store.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[str, typer.Argument(help="NAME (its newest version), NAME@ALIAS or NAME:VERSION.")]
 
 
-@models.callback()
-def list_models(context: typer.Context, store: Store = DEFAULT, server: Server = None, as_json: Json = False) -> None:
-    """List registered models; subcommands register, name, download and delete them."""
+@models.command("ls")
+def list_models(store: Store = DEFAULT, server: Server = None, as_json: Json = False) -> None:
+    """List the versions of all registered models, newest first."""
     from evornn.cli import tables
 
-    if context.invoked_subcommand is not None:
-        return
     with open_results(store, server) as results:
         known = results.models()
     show([asdict(one) for one in known] if as_json else tables.models(known), as_json)

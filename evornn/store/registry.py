@@ -124,7 +124,7 @@ class RegistryMixin(Database):
             number = _name_row(connection, name)["id"]
             own = model_aliases.c.registered_model_id == number, model_aliases.c.alias == alias
             if not connection.execute(delete(model_aliases).where(*own)).rowcount:
-                raise NotFound(f"the model {name} has no alias {alias!r}: `evornn models` lists all")
+                raise NotFound(f"the model {name} has no alias {alias!r}: `evornn models ls` lists all")
 
     @retry_transaction
     def delete_model(self, reference: str) -> ModelVersion:
@@ -176,7 +176,7 @@ def _find(connection: Connection, reference: str) -> ModelVersion:
         chosen.append(exists().where(own, model_aliases.c.alias == meant.alias))
     found = _read(connection, *chosen, limit=1)
     if not found:
-        raise NotFound(f"no model {meant}: `evornn models` lists all")
+        raise NotFound(f"no model {meant}: `evornn models ls` lists all")
     return found[0]
 
 
@@ -184,7 +184,7 @@ def _name_row(connection: Connection, name: str) -> RowMapping:
     chosen = connection.execute(select(registered_models).where(registered_models.c.name == name)).mappings()
     row = chosen.one_or_none()
     if row is None:
-        raise NotFound(f"no model {name}: `evornn models` lists all")
+        raise NotFound(f"no model {name}: `evornn models ls` lists all")
     return row
 
 

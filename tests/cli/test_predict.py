@@ -82,14 +82,14 @@ def test_predict_at_every_row_beyond_the_end_and_as_a_stream(
 
 def test_a_registered_model_is_named_like_a_file(folder: Path, evornn: CommandLine) -> None:
     store = ("--store", f"sqlite:///{folder}/evornn.db")
-    assert "no models yet: keep that of a run" in evornn("models", *store).out
+    assert "no models yet: keep that of a run" in evornn("models", "ls", *store).out
     said = evornn("models", "register", "load", "1", "--note", "first", "--alias", "production", *store)
     assert said.out == "registered as load:1, alias production\n"
     evornn("models", "download", "load@production", "load.safetensors", *store)
     assert evornn("models", "register", "load", "load.safetensors", *store).out == "registered as load:2\n"
-    listed = evornn("models", *store, "--json").data
+    listed = evornn("models", "ls", *store, "--json").data
     assert [(one["version"], one["aliases"], one["run"]) for one in listed] == [(2, [], None), (1, ["production"], 1)]
-    assert "load:1" in evornn("models", *store).out
+    assert "load:1" in evornn("models", "ls", *store).out
     shown = evornn("models", "show", "load:1", *store).out
     assert all(word in shown for word in ("forecast load +2", "errors of load", "RMSE", "first", "90 % intervals held"))
     by_name = evornn("predict", "load@production", folder / "load.csv", "--next", "3", "--coverage", "0.8", *store)
@@ -103,7 +103,7 @@ def test_a_registered_model_is_named_like_a_file(folder: Path, evornn: CommandLi
     assert "the alias production means load:2" in refused and f"--remove {store[0]} {store[1]}`" in refused
     assert "has no alias production any more" in evornn("models", "alias", "load", "production", "--remove", *store).out
     assert evornn("models", "delete", "load:2", *store).out == "load:2 deleted\n"
-    assert "no model lod: `evornn models" in evornn.refuses("predict", "lod", folder / "load.csv", *store)
+    assert "no model lod: `evornn models ls" in evornn.refuses("predict", "lod", folder / "load.csv", *store)
 
 
 def test_predict_to_a_file_and_as_json(model: Path, folder: Path, evornn: CommandLine, tmp_path: Path) -> None:

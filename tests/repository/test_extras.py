@@ -48,6 +48,12 @@ WORKING = [
     ["model", "1", "model.safetensors"],
     ["predict", "model.safetensors", "new.csv", "--coverage", "0.5", "-o", "answers.csv"],
     ["evaluate", "model.safetensors", "new.csv"],
+    ["models", "register", "load", "1", "--alias", "production"],
+    ["models", "ls"],
+    ["models", "show", "load"],
+    ["models", "download", "load", "again.safetensors"],
+    ["models", "alias", "load", "production", "--remove"],
+    ["models", "delete", "load:1"],
     ["catalog"],
     ["data", "load.csv", "--target", "load", "--spec", "load.yaml"],
     ["catalog", "jsb_chorales"],
@@ -107,10 +113,11 @@ def example(name: tuple[str, ...]) -> list[str]:
 def calls_with(option: str, value: str) -> list[list[str]]:
     """A call of each command that has the option."""
     names = [name for name, command in COMMANDS.items() if any(option in param.opts for param in command.params)]
-    return [[*(word for word in example(name) if word not in LOCAL), option, value] for name in names]
+    return [[*(NAMES.get(word, word) for word in example(name) if word not in LOCAL), option, value] for name in names]
 
 
 LOCAL = ("--workers", "0")  # what a server refuses
+NAMES = {"model.safetensors": "load"}  # a registered model instead of a file, which needs neither store nor server
 COMMANDS = dict(commands(typer.main.get_command(app)))
 REMOTE = calls_with("--server", "http://127.0.0.1:1")
 POSTGRES = [words for words in calls_with("--store", "postgresql://me@127.0.0.1:1/none") if words[0] != "doctor"]

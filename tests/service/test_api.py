@@ -92,7 +92,8 @@ def needed(operation: dict[str, Any]) -> str | None:
 
 
 def filled(path: str) -> str:
-    values = {"job": "1", "run": "1", "change": "cancel", "name": "nobody", "model": "load", "alias": "production"}
+    values = {"job": "1", "run": "1", "change": "cancel", "name": "nobody", "alias": "production"}
+    values["model"] = "load" if path.endswith("{model}") else "load:1"  # further versions come from a run
     query = {"curves": "?runs=1", "compare": "?job=1"}.get(path.rpartition("/")[2], "")
     return re.sub(r"{(\w+)}", lambda found: values[found[1]], path) + query
 
@@ -261,14 +262,14 @@ def test_rows_that_a_model_cannot_read(server: Server) -> None:
     def problem(content: Any, query: str = "", **headers: str) -> tuple[int, str]:
         content = content if isinstance(content, (str, bytes)) else json.dumps(content)
         kind = {"Content-Type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
-        answer = server.post(f"{API}/models/load/predict{query}", content=content, headers=kind)
+        answer = server.post(f"{API}/models/load:1/predict{query}", content=content, headers=kind)
         return answer.status_code, answer.json()["detail"]
 
     good = {"load": [50.0] * 6}
     assert problem({"lod": [1]}) == (422, "the rows: no column 'load': did you mean 'lod'?")
     assert problem({"load": [1.0]}) == (422, "1 rows, and a forecast reads 4: give more rows")
     assert problem({"load": [1, "x"]})[1].startswith("the rows, line 2, column 'load': 'x' is not a number")
-    for wrong in ([1], "x", {"load": 1}, None):
+    for wrong in ([1], '"x"', {"load": 1}, None):
         assert problem(wrong)[1].startswith("the rows: give a list of objects, one for each row, or an object of lists")
     assert "not valid JSON" in problem("{")[1] and "nested too deep" in problem("[" * 100_000)[1]
     assert problem(b"load\n\xff\xfe", Content_Type="text/csv")[1] == "the rows: are not text in UTF-8"

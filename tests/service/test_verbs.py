@@ -316,7 +316,7 @@ WORDS = [
     ["compare", "1"],
     ["query", "SELECT run, network, test_loss, 9e999 FROM results ORDER BY run"],
     ["token", "ls"],
-    ["models"],
+    ["models", "ls"],
     ["models", "show", "load@production"],
     ["models", "download", "adding"],
     ["models", "alias", "load", "production"],

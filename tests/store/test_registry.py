@@ -50,7 +50,7 @@ def test_versions_are_counted_and_never_given_twice(store: Store) -> None:
     numbers = [store.register_model("load", new_model(bytes([k]))).version for k in range(3)]
     assert numbers == [1, 2, 3] and store.register_model("wind", new_model()).version == 1
     assert store.delete_model("load:3").version == 3
-    with pytest.raises(NotFound, match="no model load:3: `evornn models`"):
+    with pytest.raises(NotFound, match="no model load:3: `evornn models ls`"):
         store.model("load:3")
     assert store.model("load").version == 2, "the newest that is there"
     assert store.register_model("load", new_model()).version == 4
