@@ -83,7 +83,7 @@ def test_the_very_spec_that_it_writes_is_trained(case: Callable[[], list[str]]) 
     assert len(runs) == 4 * 3 * 3
     by_trainer = {one.trainer: one for one in runs}  # the last network's
     for one in by_trainer.values():
-        *_, last = execute(one.fragments, one.seed, {"steps": 30_000, "marks": 1})
+        *_, last = execute(one.fragments, one.seed, {"steps": 200_000, "marks": 1})
         assert last.result is not None and np.isfinite(last.result.valid_loss)
 
 

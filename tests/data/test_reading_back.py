@@ -158,7 +158,7 @@ PLAIN = {
 }
 
 
-@given(dialects(), st.integers(4, 40), st.permutations(PLAIN), st.data())
+@given(dialects(), st.integers(4, 40), st.permutations(list(PLAIN)), st.data())
 @settings(max_examples=40)
 def test_a_plainly_written_table_leaves_no_question(dialect: Dialect, rows: int, order: list[str], data: Any) -> None:
     """Names over dates, numbers with decimals and words, in any dialect, told nothing."""
