@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evornn.errors import EvornnError
+    from evornn.estimators import Classifier, Forecaster, Regressor
     from evornn.library import connect, open, resume, run, train, tune
     from evornn.models.standalone import StandaloneModel
     from evornn.networks.network import Network
@@ -20,11 +21,28 @@ if TYPE_CHECKING:
 # on AMD's processors at least, and a network's bits depend on its neighbours. It costs no measurable time.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
-__all__ = ["Budget", "EvornnError", "Network", "StandaloneModel", "connect", "open", "resume", "run", "train", "tune"]
+__all__ = [
+    "Budget",
+    "Classifier",
+    "EvornnError",
+    "Forecaster",
+    "Network",
+    "Regressor",
+    "StandaloneModel",
+    "connect",
+    "open",
+    "resume",
+    "run",
+    "train",
+    "tune",
+]
 _MODULES = {
     "Budget": "evornn.training.budget",
+    "Classifier": "evornn.estimators",
     "EvornnError": "evornn.errors",
+    "Forecaster": "evornn.estimators",
     "Network": "evornn.networks.network",
+    "Regressor": "evornn.estimators",
     "StandaloneModel": "evornn.models.standalone",
     "connect": "evornn.library",
     "open": "evornn.library",
