@@ -87,7 +87,7 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class Example:
+class ForecastExample:
     """A forecast over the series: values before it, what came, what was said, and its interval."""
 
     who: str
@@ -109,8 +109,8 @@ class NumberReport:
     half_width: float | None  # of the interval around these answers
     by_horizon: list[HorizonError]
     coverage: list[Coverage]
-    examples: list[Example]  # of a forecast
-    stretch: Example | None  # of a forecast: consecutive ones, each at its last step
+    examples: list[ForecastExample]  # of a forecast
+    stretch: ForecastExample | None  # of a forecast: consecutive ones, each at its last step
     worst: list[WorstExample]
 
 
@@ -212,7 +212,7 @@ def _coverage(model: SavedModel, k: int, distances: Doubles, asked: float) -> Co
     return Coverage(asked, float((distances <= widths).mean()) if np.isfinite(widths).all() else None)
 
 
-def _examples(judged: Judged, widths: Doubles | None, window: int) -> list[Example]:
+def _examples(judged: Judged, widths: Doubles | None, window: int) -> list[ForecastExample]:
     """Forecasts of some windows, evenly spaced, with the rows before them, as far as the same group has judged ones."""
     names = np.array([_group(who) for who in judged.who])
     reach = min(window, 3 * judged.truth.shape[1])
@@ -224,7 +224,7 @@ def _examples(judged: Judged, widths: Doubles | None, window: int) -> list[Examp
     ]
 
 
-def _stretch(judged: Judged, widths: Doubles | None) -> Example:
+def _stretch(judged: Judged, widths: Doubles | None) -> ForecastExample:
     """The last forecasts of the first group."""
     names = [_group(who) for who in judged.who]
     rows = [k for k, name in enumerate(names) if name == names[0]][-STRETCH:]
@@ -233,10 +233,10 @@ def _stretch(judged: Judged, widths: Doubles | None) -> Example:
     return _example(who, np.zeros(0), judged.truth[rows, -1], judged.answers[rows, -1], width)
 
 
-def _example(who: str, before: Doubles, truth: Doubles, answer: Doubles, widths: Doubles | None) -> Example:
+def _example(who: str, before: Doubles, truth: Doubles, answer: Doubles, widths: Doubles | None) -> ForecastExample:
     half = np.full(len(answer), np.inf) if widths is None else widths
     low, high = ([_finite(value) for value in answer + sign * half] for sign in (-1, 1))
-    return Example(who, before.tolist(), truth.tolist(), answer.tolist(), low, high)
+    return ForecastExample(who, before.tolist(), truth.tolist(), answer.tolist(), low, high)
 
 
 def _worst_numbers(judged: Judged, errors: Doubles) -> list[WorstExample]:

@@ -10,7 +10,7 @@ import numpy as np
 from evornn.data.scaling import Doubles
 from evornn.experiments.reporting.palette import COLOURS, GREY, Style, axes, label, styles
 from evornn.models.importance import Importance
-from evornn.models.report import SHOWN, ClassReport, Coverage, Example, NumberReport
+from evornn.models.report import SHOWN, ClassReport, Coverage, ForecastExample, NumberReport
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -64,7 +64,7 @@ def calibration(report: ClassReport, theme: str = "light") -> Figure:
     return figure.update_yaxes(range=[-0.05, 1.05], tickformat=".0%")
 
 
-def predicted_measured(report: NumberReport, theme: str = "light") -> Figure:
+def agreement(report: NumberReport, theme: str = "light") -> Figure:
     """Predicted against measured values; exact ones lie on the diagonal."""
     figure = axes(theme, f"{label(report.column)}, measured", f"{label(report.column)}, predicted")
     _diagonal(figure, min(report.truth), max(report.truth), "exact")
@@ -125,7 +125,7 @@ def coverage(measured: Sequence[Coverage], theme: str = "light") -> Figure:
     return figure.update_yaxes(tickformat=".0%")
 
 
-def example(shown: Example, column: str, theme: str = "light") -> Figure:
+def example(shown: ForecastExample, column: str, theme: str = "light") -> Figure:
     """A forecast after the rows before it."""
     figure = axes(theme, "rows from the last known one", label(column))
     before, ahead = list(range(1 - len(shown.before), 1)), list(range(1, len(shown.truth) + 1))
@@ -137,7 +137,7 @@ def example(shown: Example, column: str, theme: str = "light") -> Figure:
     return figure.add_vline(x=0, line={"color": GREY, "dash": "dot", "width": 1})
 
 
-def stretch(shown: Example, column: str, theme: str = "light") -> Figure:
+def stretch(shown: ForecastExample, column: str, theme: str = "light") -> Figure:
     """Consecutive forecasts, each at its last step, over the series."""
     rows = list(range(1, len(shown.truth) + 1))
     figure = axes(theme, "row", label(column))
@@ -173,7 +173,7 @@ def _points(figure: Figure, report: NumberReport, x: Sequence[float], y: Sequenc
     )  # fmt: skip
 
 
-def _band(figure: Figure, x: Sequence[int], shown: Example) -> None:
+def _band(figure: Figure, x: Sequence[int], shown: ForecastExample) -> None:
     if any(value is None for value in shown.low):
         return
     edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}

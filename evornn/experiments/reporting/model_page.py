@@ -98,7 +98,7 @@ def _number_figures(one: NumberReport, model: SavedModel) -> list[CaptionTuple]:
     if horizon > 1:
         figures.append(("Errors by rows ahead.", charts.errors_by_horizon(one), False))
     figures += [
-        (f"Predicted against measured{ahead}; exact on the diagonal.", charts.predicted_measured(one), False),
+        (f"Predicted against measured{ahead}; exact on the diagonal.", charts.agreement(one), False),
         (f"Residuals against the prediction{ahead}: a slope or a funnel is something the model has not learnt.",
          charts.residuals(one), False),
         (f"Distribution of residuals{ahead}.", charts.residual_distribution(one), False),
