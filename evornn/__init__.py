@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evornn.errors import EvornnError
+    from evornn.estimators import Classifier, Forecaster, Regressor
     from evornn.library import connect, fit, open, resume, run, train, tune
     from evornn.models.standalone import StandaloneModel
     from evornn.networks.network import Network
@@ -22,8 +23,11 @@ os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 __all__ = [
     "Budget",
+    "Classifier",
     "EvornnError",
+    "Forecaster",
     "Network",
+    "Regressor",
     "StandaloneModel",
     "connect",
     "fit",
@@ -35,8 +39,11 @@ __all__ = [
 ]
 _MODULES = {
     "Budget": "evornn.training.budget",
+    "Classifier": "evornn.estimators",
     "EvornnError": "evornn.errors",
+    "Forecaster": "evornn.estimators",
     "Network": "evornn.networks.network",
+    "Regressor": "evornn.estimators",
     "StandaloneModel": "evornn.models.standalone",
     "connect": "evornn.library",
     "fit": "evornn.library",

@@ -18,6 +18,7 @@ from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
     from evornn.data.table import Table
+    from evornn.models.report import ModelReport
     from evornn.models.standalone import StandaloneModel
 
 Model = Annotated[
@@ -58,21 +59,40 @@ def predict(
 def evaluate(
     model: Model,
     file: Annotated[Path, typer.Argument(help="CSV file with the model's columns and the true answers.")],
+    report: Annotated[
+        Path | None,
+        typer.Option(help="HTML page to write: errors in pictures, worst examples, importance of inputs."),
+    ] = None,
     trust: Trust = False,
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the errors of a model on new data, in original units."""
+    """Measure the errors of a model on new data, in original units. With --report and --json, also print the numbers of
+    the report."""
     from evornn.cli import tables
     from evornn.models.predict import concatenate
     from evornn.models.table_file import read_parts
 
     loaded = _load(model, trust, store, server)
     table = concatenate(list(read_parts(file, loaded.own_preparation, with_answers=True)))
-    measures = loaded.evaluate(table)
+    details = None if report is None else _write_report(loaded, table, report)
+    measures = loaded.evaluate(table) if details is None else details.measures
     about = {"file": str(file), "rows": len(table), "measures": measures, "test": loaded.metrics.errors}
+    if details is not None:
+        about |= {"report": str(report), **details.to_dict()}
     show(about if as_json else tables.measures(str(file), measures, loaded.metrics.errors), as_json)
+    if report is not None and not as_json:
+        show(f"report written to {report}", as_json)
+
+
+def _write_report(model: StandaloneModel, table: Table, path: Path) -> ModelReport:
+    from evornn.experiments.reporting.model_page import model_page
+    from evornn.experiments.reporting.report import write_page
+
+    details = model.report(table)
+    write_page(path, model_page(model, details))
+    return details
 
 
 def _load(model: str, trust: bool, store: str, server: str | None) -> StandaloneModel:

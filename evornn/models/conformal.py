@@ -106,7 +106,8 @@ def _forecast_errors(model: SavedModel, valid: Sequences) -> Doubles:
 def _further_truth(valid: Sequences, truth: Doubles, steps: int) -> Doubles:
     """[B, G, horizon] → [B, G, steps]: what is beyond the horizon is the near truth of later windows of the series, NaN
     where there is none."""
-    follows = np.array([np.array_equal(a[1:], b[:-1]) for a, b in zip(valid.inputs, valid.inputs[1:], strict=False)])
+    pairs = zip(valid.inputs, valid.inputs[1:], strict=False)
+    follows = np.array([np.array_equal(a[1:], b[:-1]) for a, b in pairs], np.bool_)
     series = np.concatenate([[0], np.cumsum(~follows)])  # the number of the stretch of consecutive windows
     further = np.full((*truth.shape[:2], steps), np.nan)
     further[:, :, : truth.shape[2]] = truth

@@ -13,6 +13,7 @@ from evornn.models.formats import SUFFIX
 from evornn.models.saved_model import SavedModel
 
 if TYPE_CHECKING:
+    from evornn.models.report import ModelReport
     from evornn.models.stream import Stream
 
 
@@ -52,11 +53,28 @@ class StandaloneModel(SavedModel):
         return predict_parts(self, parts, coverage)
 
     def evaluate(self, table: Table) -> dict[str, dict[str, float | None]]:
-        """Answer → measure → value on a table that has the true answers: RMSE, MAE, MASE and R² of numbers, accuracy
-        and log-loss of classes. Raises the same as `predict`."""
+        """Answer → measure → value on a table that has the true answers: RMSE, MAE, MASE and R² of numbers;
+        accuracy, balanced accuracy, macro F1, ROC AUC and log-loss of classes. Raises the same as `predict`."""
         from evornn.models.evaluate import evaluate
 
         return evaluate(self, table)
+
+    def report(self, table: Table, *, repeats: int = 10, seed: int = 0) -> ModelReport:
+        """What to see before trusting the model: confusion, ROC and calibration of classes; residuals, errors and
+        coverage by step ahead of numbers; the worst examples; the importance of each input.
+        `evornn.experiments.reporting.model_page` draws it.
+
+        Args:
+            table: With the true answers.
+            repeats: How often each input is shuffled for its importance.
+            seed: Of the shuffling.
+
+        Raises:
+            EvornnError: As `predict`; or no true answer is there.
+        """
+        from evornn.models.report import report
+
+        return report(self, table, repeats, seed)
 
     def stream(self) -> Stream:
         """The model one row at a time. Raises EvornnError for a network without an equation."""

@@ -22,6 +22,7 @@ EXTRAS = {
     "data": ("chemicals", "music21"),
     "gym": ("gymnasium", "popgym"),
     "export": ("onnx", "onnxruntime"),
+    "sklearn": ("scikit-learn",),
 }
 
 

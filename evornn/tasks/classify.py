@@ -12,6 +12,7 @@ from evornn.data.classes import read_classes
 from evornn.data.groups import RowGroup
 from evornn.data.preparation import OutputColumn, Question
 from evornn.data.splitting import Parts
+from evornn.data.table import Table
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core import linear
@@ -41,9 +42,9 @@ class Classify(OwnSequences):
     def target_columns(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def data(self) -> Data:
-        """O classes. Raises EvornnError that names file, column and line, and says what to do."""
-        recordings = self.fill(self.load())
+    def data_of(self, table: Table) -> Data:
+        """O classes."""
+        recordings = self.fill(self.find_sequences(table))
         classes, numbers = read_classes(recordings.table, self.target)
         of_group = _classes_of_groups(recordings, self.target, numbers, classes)
         parts = self.split_groups(recordings, of_group)

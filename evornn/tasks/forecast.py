@@ -77,7 +77,11 @@ class Forecast(ForecastSettings):
 
     def data(self) -> Data:
         """O = targets × horizon. Raises EvornnError that names file, column and line, and says what to do."""
-        table = self._check_columns(read_table(Path(self.path), self.read))
+        return self.data_of(read_table(Path(self.path), self.read))
+
+    def data_of(self, table: Table) -> Data:
+        """Of a table that is in memory, whatever the path. Raises the same as `data`."""
+        table = self._check_columns(table)
         groups = list_groups(table, self.group, self.time)
         columns = [*self.targets, *self.covariates, *self.known_ahead, *self.static]
         table = fill_missing(table, columns, self.missing, groups)

@@ -61,9 +61,9 @@ class Label(OwnSequences):
     def target_columns(self) -> tuple[str, ...]:
         return self.targets
 
-    def data(self) -> Data:
-        """O classes, or O targets. Raises EvornnError that names file, column and line, and says what to do."""
-        recordings, parts = self._split(self.load())
+    def data_of(self, table: Table) -> Data:
+        """O classes, or O targets."""
+        recordings, parts = self._split(self.find_sequences(table))
         recordings = self.fill(recordings)
         recordings, parts = cut_pieces(recordings, parts, self.length)
         asked = self._ask(recordings, parts)

@@ -12,6 +12,7 @@ from evornn.data.features import fit_scaling, scale_column
 from evornn.data.preparation import OutputColumn, Question
 from evornn.data.scaling import Transform
 from evornn.data.splitting import Parts
+from evornn.data.table import Table
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core import linear
@@ -47,9 +48,9 @@ class Regress(OwnSequences):
     def target_columns(self) -> tuple[str, ...]:
         return self.targets
 
-    def data(self) -> Data:
-        """O targets. Raises EvornnError that names file, column and line, and says what to do."""
-        recordings = self.fill(self.load())
+    def data_of(self, table: Table) -> Data:
+        """O targets."""
+        recordings = self.fill(self.find_sequences(table))
         _check_constant(recordings, self.targets)
         parts = self.split_groups(recordings)
         answers = self._answers(recordings, parts)

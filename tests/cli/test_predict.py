@@ -57,6 +57,16 @@ def read(text: str) -> pandas.DataFrame:
     return pandas.read_csv(io.StringIO(text))
 
 
+def test_evaluate_writes_a_report_and_its_numbers(model: Path, folder: Path, evornn: CommandLine) -> None:
+    page = folder / "report.html"
+    data = evornn("evaluate", model, folder / "test.csv", "--report", page, "--json").data
+    assert "What the model reads" in page.read_text() and data["report"] == str(page)
+    (load,) = data["numbers"]
+    assert load["by_horizon"][1]["coverage"] is not None and data["importance"][0]["column"] == "load"
+    assert data["measures"] == evornn("evaluate", model, folder / "test.csv", "--json").data["measures"]
+    assert "report written to" in evornn("evaluate", model, folder / "test.csv", "--report", page).out
+
+
 def test_evaluate_says_what_show_says(model: Path, folder: Path, evornn: CommandLine) -> None:
     run = evornn("show", "1", "--store", f"sqlite:///{folder}/evornn.db", "--json").data
     answer = evornn("evaluate", model, folder / "test.csv", "--json").data

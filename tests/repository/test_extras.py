@@ -75,6 +75,7 @@ NEEDY = [
     (["data", "load.parquet"], "a Parquet file", "parquet"),
 ]
 CODE = [
+    ("import evornn; evornn.Classifier()", "an estimator", "sklearn"),
     ("import evornn; evornn.connect('http://127.0.0.1:1')", "a connection to a server", "server"),
     ("import evornn; evornn.open('postgresql://me@127.0.0.1:1/none')", "a PostgreSQL store", "server"),
     ("import evornn; evornn.tune('tuning.json', workers=0)", "tuning", "tune"),
@@ -90,7 +91,13 @@ CODE = [
 # Not called here: without a cluster, they end with one line that says so (tests/workers/test_joining.py).
 CLUSTER = [["drain", "name", "--address", "127.0.0.1:1"]]
 # What only an extra's libraries can load, and what is loaded by alembic alone.
-EXTRA_MODULES = ("evornn.client", "evornn.dashboards", "evornn.service.api", "evornn.store.sandbox_postgres")
+EXTRA_MODULES = (
+    "evornn.client",
+    "evornn.dashboards",
+    "evornn.estimators",
+    "evornn.service.api",
+    "evornn.store.sandbox_postgres",
+)
 NOT_IMPORTED = (*EXTRA_MODULES, "evornn.store.migrations.env")
 
 

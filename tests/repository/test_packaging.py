@@ -154,7 +154,8 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
 
 ROGUES = {
     "kernels": (
-        "import cma, dash, fastapi, gymnasium, httpx, jinja2, llvmlite, music21, onnx, optuna, ray, sqlalchemy, typer\n"
+        "import cma, dash, fastapi, gymnasium, httpx, jinja2, llvmlite, music21, onnx, optuna, ray, sklearn\n"
+        "import sqlalchemy, typer\n"
         "from evornn import training"
     ),
     "store": "import torch",

@@ -137,6 +137,29 @@ def _answers(task: TaskComparison, alpha: float) -> list[str]:
 
 
 def _page(**fields: Any) -> str:
+    pictures = [*fields["together"], *(p for section in fields["sections"] for p in section.pictures)]
+    return render_page(
+        "report.html",
+        pictures,
+        **fields,
+        experiment_size=narrative.experiment_size(fields["comparison"]),
+        ranking_sentences=narrative.describe_ranking(fields["comparison"].ranking, fields["comparison"].alpha),
+        describe_target=narrative.describe_target,
+        tuning=narrative.TUNING,
+        forecast_rows=forecast_rows,
+        forecast_head=HEAD,
+        forecast_caption=CAPTION,
+    )
+
+
+def render_page(name: str, pictures: Sequence[CaptionedFigure], **fields: Any) -> str:
+    """A page that needs nothing but itself.
+
+    Args:
+        name: Of its template, which extends page.html.
+        pictures: All charts of the page.
+        fields: What the template names.
+    """
     import jinja2
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
@@ -147,18 +170,9 @@ def _page(**fields: Any) -> str:
     )
     filters = ("number", "plural", "settings", "difference")
     jinja.filters.update({name: getattr(narrative, name) for name in filters})
-    page: str = jinja.get_template("report.html").render(
+    page: str = jinja.get_template(name).render(
         **fields,
-        experiment_size=narrative.experiment_size(fields["comparison"]),
-        ranking_sentences=narrative.describe_ranking(fields["comparison"].ranking, fields["comparison"].alpha),
-        describe_target=narrative.describe_target,
-        tuning=narrative.TUNING,
-        forecast_rows=forecast_rows,
-        forecast_head=HEAD,
-        forecast_caption=CAPTION,
-        charts=Markup(
-            _figures([*fields["together"], *(p for section in fields["sections"] for p in section.pictures)])
-        ),
+        charts=Markup(_figures(pictures)),
         style=Markup((TEMPLATES / "report.css").read_text("utf-8")),
         library=Markup(library),
         boot=Markup(boot),

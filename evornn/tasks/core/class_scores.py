@@ -37,7 +37,7 @@ def class_score(name: ClassScore, every_step: bool = False) -> Score:
         logits = chosen(np.asarray(outputs)).astype(np.float64)
         if not np.isfinite(logits).all():
             return float("nan")
-        return _SCORES[name](logits, chosen(split.targets).argmax(axis=-1))
+        return CLASS_SCORES[name](logits, chosen(split.targets).argmax(axis=-1))
 
     return Score(
         NAMES[name], compute, losses=LOSSES[:1] if name == "log_loss" else LOSSES, best=float(name != "log_loss")
@@ -89,7 +89,7 @@ def _area(values: Doubles, positive: NDArray[np.bool_]) -> float:
     return float((ranks[positive].sum() - most * (most + 1) / 2) / (most * (len(values) - most)))
 
 
-_SCORES: dict[str, Callable[[Doubles, Truth], float]] = {
+CLASS_SCORES: dict[str, Callable[[Doubles, Truth], float]] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
     "f1": macro_f1,

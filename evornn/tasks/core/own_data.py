@@ -73,13 +73,16 @@ class OwnSequences(Task):
     def target_columns(self) -> tuple[str, ...]:
         """The columns to predict."""
 
-    @abstractmethod
     def data(self) -> Data:
-        """Read, split, scale. Raises EvornnError that names file, column and line, and says what to do."""
+        """The file's. Raises EvornnError that names file, column and line, and says what to do."""
+        return self.data_of(read_table(Path(self.path), self.read))
 
-    def load(self) -> Recordings:
-        """The file's sequences. Raises EvornnError."""
-        table = read_table(Path(self.path), self.read)
+    @abstractmethod
+    def data_of(self, table: Table) -> Data:
+        """Split and scale a table that is in memory, whatever the path. Raises the same as `data`."""
+
+    def find_sequences(self, table: Table) -> Recordings:
+        """The table's sequences. Raises EvornnError."""
         for name in self.target_columns:
             table.column(name)
         groups, names = list_groups(table, self.group, self.time), self._input_names(table)
