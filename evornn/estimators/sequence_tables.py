@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_X_y, validate_data
 
-from evornn.data.ordered_groups import list_groups
+from evornn.data.groups import list_groups
 from evornn.data.reading import read
 from evornn.data.table import SEQUENCE, Column, Table
 from evornn.estimators.base import InvalidData
