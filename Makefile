@@ -22,12 +22,12 @@ setup: $(VENV)/.test
 demo: $(VENV)/.evornn
 	$(BIN)/evornn run examples/sunspots.yaml --report sunspots.html
 
-# Long files begin first (tests/conftest.py), so that no worker is left with one at the end. On a new machine mypy takes a
-# minute or two: where CI is set, beside the tests, which often wait.
+# Long files begin first (tests/conftest.py), so that no worker is left with one at the end. On a new machine the checks of types
+# and layers take minutes: where CI is set, beside the tests, which often wait.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test: $(if $(CI),style,lint) compiled
-	$(if $(CI),$(BIN)/mypy & types=$$!; $(PYTEST) || exit; wait $$types,$(PYTEST) -m "not slow")
+	$(if $(CI),($(BIN)/lint-imports && $(BIN)/mypy) & checks=$$!; $(PYTEST) || exit; wait $$checks,$(PYTEST) -m "not slow")
 
 # Tests start hundreds of processes, and each would compile all modules again where Python is told not to keep them.
 compiled: $(VENV)/.test
@@ -39,11 +39,11 @@ coverage: $(VENV)/.test compiled
 
 lint: style
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 style: $(VENV)/.test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/lint-imports
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
