@@ -96,7 +96,7 @@ READS: dict[str, Callable[[Results], Any]] = {
     "result": lambda r: [r.store.result(1), r.store.result(5)],
     "events": lambda r: [r.store.events(job=1), r.store.events(run=6), r.store.events(job=2, after=20, limit=2)],
     "logs": lambda r: [r.store.logs(job=2), r.store.logs(run=5), r.store.logs(run=6), r.store.logs(job=2, after=9)],
-    "workers": lambda r: r.store.workers(),
+    "workers": lambda r: [dataclasses.replace(worker, age=0.0) for worker in r.store.workers()],
     "query": lambda r: r.store.query("SELECT run, test_loss, 9e999 AS big, 'NaN' AS text, NULL AS none FROM results"),
     "query, cut": lambda r: r.store.query("SELECT run FROM results ORDER BY run", limit=2),
     "frames": lambda r: [f.to_dict("list") for f in (r.runs(), r.runs(job=1), r.run(5).curve(), r.query("SELECT 1"))],
