@@ -11,6 +11,7 @@ from typing import Any
 import browser as tools
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from postgres import Postgres
 from serving import Server, serving, working
 
 from evornn import library
@@ -46,18 +47,15 @@ def opened() -> Iterator[Browser]:
         yield chromium
 
 
-ON_A_DESK = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
-ON_A_PHONE = pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+ON_A_PHONE = pytest.mark.parametrize("size", [tools.PHONE], ids=["phone"])  # all others on a desktop
 
 
 @pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """On each kind of database, with a job that has ended or soon will, and somebody who computes what is submitted."""
+def server(postgres: Postgres, migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """With a job that has ended or soon will, and somebody who computes what is submitted."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "data").mkdir()
-    url = f"sqlite:///{folder}/evornn.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").database(request.getfixturevalue("migrated"))
+    url = postgres.database(migrated)
     with open_store(url) as store:
         submit(store, SHORT)
     with working(url), serving(url, "--data", str(folder / "data")) as served:
@@ -65,10 +63,14 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def page(opened: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page as wide as a desktop's (on SQLite) or a phone's (on PostgreSQL), which fails its test for a word on the
-    console, a request to elsewhere, or a dialog."""
-    size = tools.PHONE if "postgresql" in request.node.callspec.id else tools.DESKTOP
+def size() -> dict[str, int]:
+    """The window's."""
+    return tools.DESKTOP
+
+
+@pytest.fixture
+def page(opened: Browser, server: Server, size: dict[str, int]) -> Iterator[Page]:
+    """A page that fails its test for a word on the console, a request to elsewhere, or a dialog."""
     context = opened.new_context(viewport=size, accept_downloads=True)  # type: ignore[arg-type]
     found, wrong = context.new_page(), list[str]()
     found.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
@@ -100,7 +102,6 @@ def grows(page: Page, beyond: int) -> int:
     return points(page)
 
 
-@ON_A_DESK
 def test_a_run_from_its_spec_to_its_comparison(page: Page, server: Server, tmp_path: Path) -> None:
     tools.log_in(page, server, "submit")
     expect(page.locator("#submit-cost")).to_contain_text("10 M")  # of what the form begins with
@@ -261,7 +262,6 @@ def test_the_form_says_what_is_wrong_and_where(page: Page, server: Server) -> No
     assert tools.faults(page) == []
 
 
-@ON_A_DESK
 def test_a_file_of_ones_own_becomes_a_spec(page: Page, server: Server) -> None:
     tools.log_in(page, server, "submit")
     rows = "".join(f"{k // 9},{k % 5},{'up' if k // 9 % 2 else 'down'}\n" for k in range(180))
@@ -282,7 +282,6 @@ def test_a_file_of_ones_own_becomes_a_spec(page: Page, server: Server) -> None:
     expect(page.locator("#submit-go")).to_be_enabled()
 
 
-@ON_A_DESK
 def test_a_server_that_does_not_answer_is_told_of(opened: Browser, server: Server) -> None:
     context = opened.new_context(viewport=tools.DESKTOP)  # type: ignore[arg-type]
     page = context.new_page()
@@ -299,7 +298,6 @@ def test_a_server_that_does_not_answer_is_told_of(opened: Browser, server: Serve
     context.close()
 
 
-@ON_A_DESK
 def test_theme_cluster_and_the_end_of_a_session(page: Page, server: Server) -> None:
     page.goto(tools.address(server, "cluster"))
     assert tools.faults(page) == []

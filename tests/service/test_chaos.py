@@ -1,4 +1,4 @@
-"""The disturbances of benchmarks/chaos.py, a few of each database: everything ends well, to the bit."""
+"""Some disturbances of benchmarks/chaos.py, which has all, on both databases: everything ends well, to the bit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,8 @@ import pytest
 from benchmarks.chaos import PLAN, disturb, measure_undisturbed
 from benchmarks.disturbances import DISTURBANCES
 from benchmarks.proxy import Proxy
-from benchmarks.sites import SITES
 
-FEW = {  # test_crash.py kills the rest
-    "sqlite": {"worker": 1, "cancel": 1, "disk": 1},
-    "postgresql": {"dispatcher": 1, "cancel": 1, "network": 1},
-}
+FEW = {"worker": 1, "dispatcher": 1, "cancel": 1, "disk": 1}  # test_crash.py kills the rest, on PostgreSQL
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +22,10 @@ def expected() -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SITES)
-def test_whatever_happens_everything_ends_well(name: str, expected: dict[str, Any]) -> None:
-    result = disturb(name, expected, FEW[name], seed=1)
+def test_whatever_happens_everything_ends_well(expected: dict[str, Any]) -> None:
+    result = disturb("sqlite", expected, FEW, seed=1)
     assert result["wrong"] == [] and result["runs"] >= len(expected)
-    happened, planned = set(result["happened"]), set(FEW[name])
-    assert planned - {"disk", "network"} <= happened <= planned, "not every machine has small disks and networks"
+    assert {*FEW} - {"disk"} <= set(result["happened"]) <= {*FEW}, "not every user may mount a disk"
 
 
 def test_everything_that_can_happen_is_planned() -> None:
