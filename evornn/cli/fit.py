@@ -10,7 +10,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from click import IntRange
 
 from evornn.cli.options import DEFAULT, Json, Store, Workers, shell_option
 from evornn.cli.output import show
@@ -87,7 +86,9 @@ def _choose(doubt: Doubt) -> tuple[str, str]:
     """The answer that the user chooses on the terminal."""
     lines = [f"{k}  {describe_answer(*answer)}" for k, answer in enumerate(doubt.answers, start=1)]
     _say("", doubt.question, *lines)
-    chosen = typer.prompt("Which one", type=IntRange(1, len(lines)))
+    chosen = 0
+    while not 1 <= chosen <= len(lines):
+        chosen = typer.prompt(f"Which one, 1 to {len(lines)}", type=int)
     return doubt.answers[chosen - 1]
 
 
