@@ -1,6 +1,5 @@
 """What all tests share."""
 
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -11,9 +10,6 @@ import pytest
 from command_line import CommandLine
 from hypothesis import HealthCheck, settings
 from postgres import Postgres
-
-# Ray gives its workers the niceness 15: beside the other processes of tests, runs would wait for minutes.
-os.environ.setdefault("RAY_worker_niceness", "0")
 
 # A busy machine is no failure.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
