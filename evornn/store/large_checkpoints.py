@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from sqlalchemy import Connection, delete, insert, or_, select, tuple_
+from sqlalchemy import Connection, and_, delete, func, insert, not_, or_, select, tuple_
 
 from evornn.store.codec import pack, unpack
 from evornn.store.records import PortionedCheckpoint, RunId
@@ -85,9 +85,10 @@ def drop_portions(connection: Connection, run: RunId) -> None:
 
 
 def find_old_portion(connection: Connection) -> Portion | None:
-    """A portion that no checkpoint has any more, and that can't be one of a checkpoint that is being written."""
+    """A portion that is of no checkpoint any more, or of one whose writing was broken off."""
     joined = portions.join(runs).outerjoin(checkpoints, checkpoints.c.run_id == runs.c.id)
-    is_old = or_(portions.c.edition < checkpoints.c.edition, runs.c.state == "succeeded")
+    current, is_written = func.coalesce(checkpoints.c.edition, 0), runs.c.state.in_(("running", "cancelling"))
+    is_old = or_(portions.c.edition < current, and_(portions.c.edition > current, not_(is_written)))
     found = connection.execute(select(*_KEY).select_from(joined).where(is_old).limit(1)).first()
     return None if found is None else (found[0], found[1], found[2])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -75,7 +76,7 @@ class LeaseMixin(Database):
             except (StoreError, MemoryError, TypeError, ValueError) as error:
                 if isinstance(error, (Unreachable, SerializationFailure)):
                     raise
-                with self.write_transaction() as connection:
+                with suppress(Fenced), self.write_transaction() as connection:
                     fence(connection, claimed.run.id, claimed.lease)
                     _give_up(connection, claimed.run.id, error)
         return None

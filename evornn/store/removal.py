@@ -81,13 +81,18 @@ class RemovalMixin(Database):
         Returns whether there was one, so that there may be more to do.
         """
         with self.read_transaction() as connection:
-            portion = find_old_portion(connection)
             abandoned = select(jobs.c.id).where(jobs.c.phase != "complete", jobs.c.phase_until <= now()).limit(1)
             job = connection.scalar(abandoned)
+        return any([self.sweep_checkpoints(), job is not None and self._empty(job)])
+
+    def sweep_checkpoints(self) -> bool:
+        """Delete one portion of old checkpoints. Returns whether there was one."""
+        with self.read_transaction() as connection:
+            portion = find_old_portion(connection)
         if portion is not None:
             with self.portion() as connection:
                 delete_portion(connection, portion)
-        return (job is not None and self._empty(job)) or portion is not None
+        return portion is not None
 
     @retry_transaction
     def _empty(self, job: JobId) -> bool:

@@ -114,6 +114,10 @@ class Dispatcher:
                 ):
                     self._handle(event)
                 self._outage.call(lambda: self._synchronize(job, until_empty))
+            while (
+                self._finished and self.store.sweep()
+            ):  # portions of checkpoints, which nobody else may come to delete
+                pass
         finally:
             self._release_all()
 
