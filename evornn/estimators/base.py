@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from evornn.data.preparation import MissingPolicy
 from evornn.data.table import Table
 from evornn.errors import EvornnError
 from evornn.library import train
@@ -55,6 +56,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     budget: int | Budget
     random_state: int | np.random.RandomState | None
     validation_fraction: float
+    missing: MissingPolicy
 
     def save(self, path: str | Path) -> None:
         """Write the model to a file that stands alone, for `StandaloneModel.load` and `evornn predict`."""
@@ -64,6 +66,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.missing != "refuse"
         return tags
 
     @property

@@ -108,8 +108,3 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of right answers."""
         return float(super().score(X, per_sequence(y, X, self.group), sample_weight))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing != "refuse"
-        return tags

@@ -56,6 +56,8 @@ class Forecaster(Estimator):
     After `fit`, `model_` is the network as a model that stands alone.
     """
 
+    missing: Literal["refuse", "mask", "forward_fill"]  # a forecast knows no later rows
+
     def __init__(
         self,
         network: Fragment = "gru",
@@ -145,11 +147,6 @@ class Forecaster(Estimator):
         with value_errors():
             measures = self.model_.evaluate(self._read(X, reset=False)[0])
         return float(np.mean([np.nan if of["r2"] is None else of["r2"] for of in measures.values()]))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing != "refuse"
-        return tags
 
     def _next(
         self, X: Any, steps: int | None, sides: tuple[str, ...], coverage: float | None = None

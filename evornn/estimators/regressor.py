@@ -115,7 +115,6 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing != "refuse"
         tags.target_tags.multi_output = True
         return tags
 
