@@ -16,6 +16,7 @@ from evornn.errors import EvornnError
 
 NONE = "none"  # as group or time: there is no such column
 CHECKED = 500  # sequences whose steps are checked
+FEWEST = 2  # rows in any order
 
 Groups = list[RowGroup]
 
@@ -92,3 +93,18 @@ def ask_for_group(within: list[str]) -> list[Doubt]:
         return []
     ask = f"rows with one value of {' or '.join(map(repr, within))} stand together: does that tell the sequences apart?"
     return [Doubt(ask, tuple(("group", name) for name in (*within, NONE)), True)]
+
+
+def ask_about_order(table: Table) -> list[Doubt]:
+    """What may be wrong with the order of the file, where it is taken for that of time."""
+    doubts = []
+    for column in table.columns:
+        known = column.take(np.flatnonzero(~column.missing))
+        if len(known.values) <= FEWEST:
+            continue
+        if column.kind in ("text", "category") and len(np.unique(known.values)) == len(known.values):
+            what = f"its texts are all different: if they are times ({known.words()[0]}), they aren't understood"
+            doubts.append(Doubt(f"column {column.name!r}: {what}, and rows stay in the order of the file"))
+        if column.kind == "time" and (np.diff(instants(known)) < np.timedelta64(0)).all():
+            doubts.append(Doubt(f"column {column.name!r}: times fall from row to row, so that time runs backwards"))
+    return doubts

@@ -36,8 +36,8 @@ _PATTERNS: tuple[tuple[Order, str], ...] = (
     ("iso", r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)" + _COMPACT_TIME),
     ("day_first", r"(?P<day>\d\d?)([./-])(?P<month>\d\d?)\2(?P<year>\d{4}|\d\d)" + _TIME),
     ("month_first", r"(?P<month>\d\d?)([/-])(?P<day>\d\d?)\2(?P<year>\d{4}|\d\d)" + _TIME),
-    ("iso", rf"(?P<day>\d\d?)\.?[ -]{_NAME}[ -](?P<year>\d{{4}})" + _TIME),
-    ("iso", rf"{_NAME}\ (?P<day>\d\d?),?\ (?P<year>\d{{4}})" + _TIME),
+    ("iso", rf"(?P<day>\d\d?)\.?[ -]{_NAME}[ -](?P<year>\d{{4}}|\d\d)" + _TIME),
+    ("iso", rf"{_NAME}\ (?P<day>\d\d?),?\ (?P<year>\d{{4}}|\d\d)" + _TIME),
 )
 _SHAPES = tuple((order, re.compile(pattern, re.ASCII)) for order, pattern in _PATTERNS)
 _DIGITS = str.maketrans("123456789", "0" * 9)

@@ -15,7 +15,7 @@ from evornn.data.features import READABLE
 from evornn.data.groups import RowGroup
 from evornn.data.preparation import Question
 from evornn.data.recordings import TIME
-from evornn.data.sampling import NONE, ask_for_group, describe_step, makes_blocks, order_groups
+from evornn.data.sampling import NONE, ask_about_order, ask_for_group, describe_step, makes_blocks, order_groups
 from evornn.data.table import BOOLEANS, FILE, SEQUENCE, Column, ColumnKind, Table
 
 POINTS = 40  # of a column's curve
@@ -84,7 +84,7 @@ def understand(contents: Contents, group: str | None = None, time: str | None = 
     step, uneven = describe_step(table, groups, time) if is_ordered else ("", "")
     doubts += [Doubt(f"{uneven}; only a forecast needs even steps")] if uneven else []
     within = [] if group or without_group else [name for name in table.names if makes_blocks(table.column(name))]
-    doubts += ask_for_group(within) if time is None else []
+    doubts += [*ask_for_group(within), *ask_about_order(table)] if time is None else []
     columns = tuple(_facts(one, groups, one.name not in (group, time, FILE), table, within) for one in table.columns)
     for column in columns:
         _ask_about_column(column, table, doubts)

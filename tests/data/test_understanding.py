@@ -77,11 +77,18 @@ def test_two_columns_of_times_ask_for_the_one() -> None:
         ({"y": [2.0, 2.0]}, "is 2 in all rows"),
         ({"y": [2.0, np.nan, 2.0]}, "is 2 wherever it is known"),
         ({"time": HOURS[::-1], "y": WAVE}, "column 'time': rows are not in order: they are read in the order of time"),
+        ({"when": [f"day {k}" for k in range(48)], "y": WAVE}, "if they are times (day 0), they aren't understood"),
         ({"time": HOURS.repeat(2)[:48], "y": WAVE}, "line 2, column 'time': is there twice in its group"),
     ],
 )
 def test_what_is_not_certain_is_asked(columns: Any, question: str) -> None:
     assert any(question in one for one in questions(facts_of(columns)))
+
+
+def test_an_order_that_falls_is_said_where_times_are_not_used() -> None:
+    falling, rising = (understand(load({"t": times, "y": WAVE}), time="none") for times in (HOURS[::-1], HOURS))
+    assert questions(falling) == ["column 't': times fall from row to row, so that time runs backwards"]
+    assert questions(rising) == []
 
 
 def test_few_whole_numbers_for_whole_sequences_may_be_classes() -> None:
