@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Protocol
 
 from evornn.arrays import Genome
-from evornn.kernels.evaluate import TILE
 from evornn.layout import Layout
 from evornn.tasks.core.task import Score
 from evornn.trainers.core.query import Answer, Query, Segment, concatenate
@@ -52,7 +51,7 @@ class ShardedProblem(Problem):
     def answer(self, query: Query) -> Answer:
         # One part for this process, which computes it while the workers compute theirs.
         workers = self._ready_workers(query)
-        local, *remote = partition(len(query.genomes), 1 + len(workers), TILE[self.network.device.type])
+        local, *remote = partition(len(query.genomes), 1 + len(workers), self._tile)
         queries = [query.take(rows) for rows in remote]
         pending = [worker.submit(part) for worker, part in zip(workers, queries, strict=False)]
         answers = [self.problem.answer(query.take(local))]
@@ -63,10 +62,17 @@ class ShardedProblem(Problem):
                 answers.append(self.problem.answer(part))
         return concatenate(answers)
 
+    @property
+    def _tile(self) -> int:
+        """Members whose arithmetic must not be split."""
+        from evornn.kernels.evaluate import TILE  # and torch, which a dispatcher doesn't need
+
+        return TILE[self.network.device.type]
+
     def _ready_workers(self, query: Query) -> Sequence[ShardWorker]:
         """The workers to share a query with; none if it takes less time to compute than to send."""
         members = len(query.genomes)
-        if not self.is_separable or members <= TILE[self.network.device.type]:
+        if not self.is_separable or members <= self._tile:
             return ()
         flops = members * self.min_cost(query) * self.flops_per_step
         return self.pool.ready_workers() if flops >= MIN_SHARDED_COST else ()

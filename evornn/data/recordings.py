@@ -6,11 +6,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from scipy.io import wavfile
 
 from evornn.data.contents import Contents
 from evornn.data.doubts import Doubt
-from evornn.data.mel import log_mel
 from evornn.data.opening import DAMAGED
 from evornn.data.options import ReadOptions
 from evornn.data.scaling import Doubles
@@ -22,6 +20,8 @@ TIME = "seconds"  # the column of the times at which frames begin
 
 def read_recording(path: Path, options: ReadOptions) -> Contents:
     """A WAV file. Raises EvornnError for one that can't be read or is shorter than a frame."""
+    from evornn.data.mel import log_mel  # and scipy: a second that whoever has no recordings needn't wait
+
     samples, rate, channels = _samples(path)
     frame, hop = round(options.frame_ms * rate / 1000), round(options.hop_ms * rate / 1000)
     if not 0 < hop <= frame:
@@ -43,6 +43,8 @@ def _about(rate: int, options: ReadOptions) -> dict[str, str]:
 
 def _samples(path: Path) -> tuple[Doubles, int, int]:
     """[N] samples between −1 and 1, their rate, and the number of channels of which they are the mean."""
+    from scipy.io import wavfile
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are no sound

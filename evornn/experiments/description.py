@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evornn.cell import Cell
-from evornn.kernels.simd.programs.equation import Equation, UnsupportedEquation
 from evornn.layout import Layout, source_names
 from evornn.networks import CELLS
 from evornn.networks.documentation import match_head, split_documentation
@@ -43,6 +42,8 @@ def describe(name: str) -> ArchitectureSummary:
 
 def backends(cell: Cell) -> str:
     """The backends that can compute a cell's equation."""
+    from evornn.kernels.simd.programs.equation import Equation, UnsupportedEquation  # and numba, which takes a second
+
     try:
         Equation(cell.trace())
     except UnsupportedEquation as reason:

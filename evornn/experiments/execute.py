@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from evornn.experiments.identity import RunIdentity, check_identity, code_digest
+from evornn.experiments.identity import RunFacts, RunIdentity, check_identity, code_digest
 from evornn.experiments.spec import Resources, RunPlan, split_network
 from evornn.networks.loss import CustomLoss, load_loss
 from evornn.networks.network import Network
@@ -37,15 +37,6 @@ class RunSetup:
     data: Data
     trainer: Trainer
     loss: str | CustomLoss
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What building a run says of it: its number of parameters n, and the identity of its data and code."""
-
-    parameters: int
-    identity: RunIdentity
-    evaluation: EvaluationData = field(compare=False)  # what judges it later
 
 
 def build_run(fragments: Mapping[str, Any]) -> RunSetup:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from evornn.errors import EvornnError
 from evornn.tasks.core.identity import DIGEST_BYTES, data_digest
-from evornn.tasks.core.task import Data
+from evornn.tasks.core.task import Data, EvaluationData
 
 OWN_CODE = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.-]*")  # module:Name, in a kind, a loss or an environment
 CODE_KEYS = ("kind", "loss", "environment")
@@ -28,6 +28,15 @@ class RunIdentity:
 
     data: str | None = None
     code: str | None = None
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What building a run says of it: its number of parameters n, and the identity of its data and code."""
+
+    parameters: int
+    identity: RunIdentity
+    evaluation: EvaluationData = field(compare=False)  # what judges it later
 
 
 def identify(fragments: Mapping[str, Any], data: Data) -> RunIdentity:

@@ -11,7 +11,6 @@ from typing import Any
 from evornn import files
 from evornn.data.doubts import refuse_doubts
 from evornn.data.options import ReadOptions
-from evornn.data.reading import load
 from evornn.data.understanding import Understanding, understand
 from evornn.errors import EvornnError, UnknownName
 from evornn.experiments.data_spec import data_spec
@@ -33,6 +32,8 @@ class OwnData:
 
     def understand(self) -> Understanding:
         """What the file holds. Raises EvornnError for what is no table."""
+        from evornn.data.reading import load  # and pandas, which a server needs in its helper alone
+
         return understand(load(self.path, self.options), self.group, self.time)
 
     def spec(self, facts: Understanding) -> dict[str, Any]:
@@ -72,6 +73,8 @@ class OwnData:
 def save_frame(frame: Any) -> tuple[str, ReadOptions]:
     """Save a frame as CSV in the working folder, under a name that follows from its content. Returns the path, and how
     to read it with the kinds that the frame's columns have. Raises EvornnError if it can't be written."""
+    from evornn.data.reading import load
+
     contents = load(frame)
     refuse_doubts(contents.doubts, contents.table.source)
     text = csv_text(contents.table, with_names=True).encode()

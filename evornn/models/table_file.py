@@ -11,7 +11,6 @@ import numpy as np
 from evornn.data.doubts import UnansweredDoubt
 from evornn.data.options import ReadOptions
 from evornn.data.preparation import Preparation
-from evornn.data.reading import read_blocks
 from evornn.data.table import Column, Table
 from evornn.models.units import sources
 
@@ -29,6 +28,8 @@ def read_parts(path: Path, preparation: Preparation, with_answers: bool = False)
     Raises:
         EvornnError: The file can't be read, lacks a column, or has a cell that is no number.
     """
+    from evornn.data.reading import read_blocks  # and pandas, which a server needs in its helper alone
+
     try:
         for table in read_blocks(path, _options(preparation, with_answers)):
             yield select_columns(table, preparation, with_answers)

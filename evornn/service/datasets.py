@@ -14,7 +14,6 @@ from typing import Any
 
 from evornn import files
 from evornn.data.doubts import Doubt, UnansweredDoubt
-from evornn.data.reading import load
 from evornn.data.understanding import Understanding
 from evornn.errors import EvornnError
 from evornn.experiments.own_data import OwnData
@@ -84,6 +83,8 @@ def save_upload(
 def check_upload(name: str, content: bytes) -> UploadedDataset:
     """What an uploaded file holds: a table, or a text. Raises EvornnError for anything else, and for a table that is
     too large."""
+    from evornn.data.reading import load  # and pandas, which a server needs in its helper alone
+
     with TemporaryDirectory() as folder:
         file = Path(folder) / name
         file.write_bytes(content)

@@ -9,8 +9,7 @@ from functools import partial
 from typing import Any
 
 from evornn.errors import EvornnError, short_repr
-from evornn.experiments.execute import RunFacts, check_plans
-from evornn.experiments.identity import own_modules
+from evornn.experiments.identity import RunFacts, own_modules
 from evornn.experiments.spec import Experiment, RunPlan, StartFrom, parse_spec, plan, split_network
 from evornn.service.policy import SubmissionPolicy
 from evornn.store.records import JobId, NewRun, RunId, StoredRun
@@ -48,6 +47,8 @@ def parse_within_policy(data: Mapping[str, Any], policy: SubmissionPolicy | None
 
 def check_within_policy(plans: list[RunPlan], policy: SubmissionPolicy | None) -> list[RunFacts]:
     """Check runs to which the policy has been applied. Raises EvornnError, which doesn't name the policy's folder."""
+    from evornn.experiments.execute import check_plans  # and torch, which a server needs in its helper alone
+
     with nullcontext() if policy is None else policy.hide_folder():
         return check_plans(plans)
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from evornn.experiments.execute import RunFacts
+from evornn.experiments.identity import RunFacts
 from evornn.experiments.spec import RunPlan, count_runs
 from evornn.service.datasets import UploadedDataset, check_upload
 from evornn.service.expansion import ExpandedSpec, check_distinct, check_within_policy, parse_within_policy, plan_spec

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from evornn.errors import EvornnError
 from evornn.memory import check_memory
-from evornn.networks.loss import CustomLoss
-from evornn.networks.network import Network
 from evornn.tasks.core.task import EPISODES, Data, Score, Sequences, Task
 from evornn.trainers.core.trainer import Trainer
 from evornn.training.oracle import Origin
 from evornn.training.problem import Problem
 from evornn.training.records import check_size
+
+if TYPE_CHECKING:
+    from evornn.networks.loss import CustomLoss
+    from evornn.networks.network import Network
 
 COPIES = 12  # of a population [P, n] float32 at a trainer's peak: Adam's genomes, gradients, moments, old and new
 MEMBER_SETTINGS = ("population", "restarts")  # of trainers: the number of members

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from evornn.arrays import Batch, Genome, Genomes, Losses
 from evornn.layout import Layout
-from evornn.networks.network import Network
 from evornn.tasks.core.task import Score
 from evornn.trainers.core.query import Answer, Query, Segment
+
+if TYPE_CHECKING:
+    from evornn.networks.network import Network
 
 
 class Problem(ABC):

@@ -483,3 +483,10 @@ def test_a_job_that_nobody_will_compute_is_said_to_be_one(evornn: CommandLine) -
 
 def test_a_sound_database_is_said_to_be_sound(evornn: CommandLine, database: str) -> None:
     assert evornn("db", "check", "--store", database).out.strip().endswith("the database is sound")
+
+
+@pytest.mark.parametrize("module", ["evornn.dashboards.app", "evornn.service.api.app", "evornn.workers.ray_executor"])
+def test_what_starts_often_imports_no_torch(module: str) -> None:
+    heavy = "('torch', 'pandas', 'scipy', 'numba')"
+    code = f"import sys, {module}\nprint([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 
 from evornn.errors import EvornnError
-from evornn.experiments.execute import execute
 from evornn.service.executors.executor import Assignment, EndEvent, ExecutorEvent, ProgressEvent
 from evornn.training.problem import Sharder
 
@@ -16,6 +15,8 @@ log = logging.getLogger(__name__)
 def perform(assignment: Assignment, sharder: Sharder | None = None) -> Iterator[ExecutorEvent]:
     """Compute a run and yield its events. An error of the run becomes an `EndEvent`, not an exception. With `sharder`,
     several processes share the large populations of the run."""
+    from evornn.experiments.execute import execute  # and torch, which a dispatcher doesn't need
+
     a = assignment
     try:
         for update in execute(a.fragments, a.seed, a.budget, a.checkpoint, a.origin, sharder, a.identity):

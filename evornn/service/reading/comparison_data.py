@@ -11,7 +11,6 @@ from evornn.errors import EvornnError
 from evornn.experiments.analysis.compare import ERRORS, Baselines, compare
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
 from evornn.experiments.analysis.narrative import plural
-from evornn.experiments.execute import build_network_for
 from evornn.experiments.reporting.charts import ForecastLines
 from evornn.experiments.reporting.report import report
 from evornn.service.interface import StoreInterface
@@ -223,6 +222,8 @@ class ComparisonData:
 
     def _predict(self, run: StoredRun, data: EvaluationData) -> Any:
         """[B, O] predictions at the last step of each test sequence that counts."""
+        from evornn.experiments.execute import build_network_for  # and torch, which a page without forecasts needn't
+
         fragments: Mapping[str, Any] = {**run.fragments, "resources": {}}
         network = build_network_for(fragments, data)
         assert isinstance(data.test, Sequences)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 
 from evornn.errors import EvornnError
-from evornn.experiments.execute import load_task
 from evornn.experiments.identity import RunIdentity, check_identity
 from evornn.store.records import JobId, RunId, StoredRun
 from evornn.store.store import Store
@@ -40,6 +39,8 @@ def evaluation_of(store: Store, run: StoredRun, with_test: bool = True) -> Evalu
 def load_data_of(run: StoredRun) -> Data:
     """The data of a run's task, loaded on this machine. Raises EvornnError if they are missing, or are no longer those
     that the run was submitted with."""
+    from evornn.experiments.execute import load_task  # and torch: most data are kept in the store
+
     try:
         data = load_task(run.fragments["task"])[1]
     except EvornnError as error:
@@ -63,6 +64,8 @@ def check_identities(store: Store, job: JobId | None, run: RunId | None, states:
         NotFound: There is no such job or run.
         EvornnError: Data or code differ. No run of the job should be queued then.
     """
+    from evornn.experiments.execute import load_task
+
     records = [store.run(run)] if run is not None else store.runs(job=job)
     waiting = {(_names(one), one.data_digest, one.code_digest): one for one in records if one.state in states}
     for one in waiting.values():
