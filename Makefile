@@ -9,13 +9,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Modules are compiled when they are first imported, and kept: most of what is installed never is, and tests start hundreds of
+# processes, each of which would compile all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 # Some distributions split ensurepip from Python: then the pip that is there puts one into the environment.
 WITHOUT_ENSUREPIP := $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip
 
 BENCHMARKS := $(basename $(notdir $(shell grep -l __main__ benchmarks/*.py 2>/dev/null))) papers
 
-.PHONY: setup demo test compiled coverage lint style docs reference bench clean
+.PHONY: setup demo test coverage lint style docs reference bench clean
 
 setup: $(VENV)/.test
 
@@ -26,14 +29,10 @@ demo: $(VENV)/.evornn
 # and layers take minutes: where CI is set, beside the tests, which often wait.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test: $(if $(CI),style,lint) compiled
+test: $(if $(CI),style,lint)
 	$(if $(CI),($(BIN)/lint-imports && $(BIN)/mypy) & checks=$$!; $(PYTEST) || exit; wait $$checks,$(PYTEST) -m "not slow")
 
-# Tests start hundreds of processes, and each would compile all modules again where Python is told not to keep them.
-compiled: $(VENV)/.test
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q evornn workers dashboards benchmarks tests
-
-coverage: $(VENV)/.test compiled
+coverage: $(VENV)/.test
 	$(PYTEST) --cov --cov-report=
 	@$(BIN)/coverage report | awk 'NR <= 32 || /^TOTAL/'
 

@@ -30,6 +30,8 @@ HEALTH = {  # Ray's head checks its nodes once a second; its defaults notice a d
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "3",
 }
+# Of workers. A private Ray inherits them: a worker for an environment of its own would be one more process to start.
+SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 @contextmanager
@@ -134,6 +136,7 @@ def _start(workers: int | None) -> None:
 
     if ray.is_initialized():
         raise EvornnError("this process is already connected to a Ray: call ray.shutdown() first")
+    os.environ.update(SINGLE_THREADED)
     ray.init(
         address="local",
         num_cpus=workers,
@@ -156,7 +159,13 @@ def _connect(address: str, stack: ExitStack) -> None:
     with _explained(address):
         folder = stack.enter_context(cluster_node(address)) if has_port else None
         temporary = None if folder is None else str(folder)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=temporary)
+        ray.init(
+            address=address,
+            runtime_env={"env_vars": SINGLE_THREADED},
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=temporary,
+        )
 
 
 def drain(address: str, node: str) -> str:

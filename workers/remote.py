@@ -12,13 +12,13 @@ import ray
 from evornn.service.executors.executor import Assignment, EndEvent, ExecutorEvent, ProgressEvent
 from evornn.training.environment import versions
 from evornn.workers.draining import DrainWatch
-from evornn.workers.shard_pool import SINGLE_THREADED, ray_sharder
+from evornn.workers.shard_pool import ray_sharder
 from evornn.workers.versions import VersionMismatch, check_versions
 
 log = logging.getLogger(__name__)
 
 
-@ray.remote(max_retries=0, num_returns="streaming", runtime_env=SINGLE_THREADED)
+@ray.remote(max_retries=0, num_returns="streaming")
 def compute(assignment: Assignment, dispatcher: Mapping[str, Any]) -> Iterator[ExecutorEvent]:
     """Compute a run and yield its events. `dispatcher`: the versions of the dispatcher, see `environment.versions`."""
     from evornn.service.executors.execution import perform

@@ -24,7 +24,6 @@ from evornn.workers.versions import differences
 log = logging.getLogger(__name__)
 
 MAX_LOST_WORKERS = 20  # after which none is started any more: the problem itself may kill them
-SINGLE_THREADED = {"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}}
 
 
 @contextmanager
@@ -131,7 +130,7 @@ class ShardActor:
         return self.problem.answer(query)
 
 
-ACTOR: Any = ray.remote(max_restarts=0, runtime_env=SINGLE_THREADED)(ShardActor)
+ACTOR: Any = ray.remote(max_restarts=0)(ShardActor)
 
 
 def fingerprint() -> dict[str, Any]:
