@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -14,6 +15,11 @@ from postgres import Postgres
 # A busy machine is no failure.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests often wait for processes that they have started."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
