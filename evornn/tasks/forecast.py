@@ -84,8 +84,8 @@ class Forecast(ForecastSettings):
         table = self._check_columns(table)
         groups = list_groups(table, self.group, self.time)
         columns = [*self.targets, *self.covariates, *self.known_ahead, *self.static]
-        table = fill_missing(table, columns, self.missing, groups)
-        panel = make_panel(table, groups, self.time, self, self._parts(table, groups))
+        filled = fill_missing(table, columns, self.missing, groups)
+        panel = replace(make_panel(filled, groups, self.time, self, self._parts(filled, groups)), truth=table)
         features, answers = self._features(panel), self._answers(panel)
         problem, training = make_problem(panel, features, answers, self.season or panel.frequency.season, self)
         chart, floors = make_chart(panel, problem, answers)

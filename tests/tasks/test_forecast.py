@@ -178,7 +178,11 @@ def test_forecasts_of_missing_values_are_left_out():
     assert all(np.isfinite(part).all() for split in data.splits for part in (split.inputs, split.targets))
     assert [b.name for b in data.baselines] == ["persistence", "mean", "autoregression"]
     filled = build(rows, missing="forward_fill")
-    assert len(filled.test) == len(full.test)
+    assert len(filled.test) == len(data.test) and filled.train.mask.sum() == data.train.mask.sum()
+    assert np.array_equal(filled.chart.truth, data.chart.truth) and [
+        f.derived for f in filled.preparation.features
+    ] == [""]
+    assert not np.array_equal(filled.train.inputs[..., 0], full.train.inputs[..., 0])
 
 
 def test_a_split_by_dates_is_that_of_all_series():

@@ -35,6 +35,7 @@ class Panel:
     bounds: list[SplitOrigins]  # of each group, in its own rows
     times: list[str]  # [N] of the table's rows
     frequency: Frequency
+    truth: Table  # that forecasts are judged by: what was missing is missing, also where an input is filled in
 
     @property
     def order(self) -> Rows:
@@ -101,7 +102,7 @@ def make_panel(
         bounds = [_bounds(table, group, [times[row] for row in group.rows], has_dates, task) for group in groups]
     else:
         bounds = [_whole(table, group, int(part), task) for group, part in zip(groups, parts, strict=True)]
-    return Panel(table, groups, bounds, times, frequency)
+    return Panel(table, groups, bounds, times, frequency, table)
 
 
 def _row_numbers(groups: Sequence[RowGroup], rows: int) -> list[str]:
@@ -162,7 +163,10 @@ def make_problem(
         task: window, horizon and so on.
     """
     table, order = panel.table, panel.order
-    values = np.stack([scale_column(table.column(one.column), one, panel.groups)[order] for one in answers], axis=1)
+    columns = [panel.truth.column(one.column) for one in answers]
+    values = np.stack(
+        [scale_column(column, one, panel.groups)[order] for column, one in zip(columns, answers, strict=True)], axis=1
+    )
     known = np.isfinite(values)
     levels = _carry(values, panel)
     base = np.repeat(levels, task.horizon, axis=1) * task.difference
@@ -233,7 +237,7 @@ def make_chart(
         answers: what is predicted; all have the same transform.
     """
     order, test, horizon = panel.order, problem.test, problem.horizon
-    values = np.stack([panel.table.column(one.column).values[order] for one in answers], axis=1)
+    values = np.stack([panel.truth.column(one.column).values[order] for one in answers], axis=1)
     mean, std = (np.stack([_of_groups(panel, one, which)[test] for one in answers], axis=1) for which in (0, 1))
     mean, std = np.repeat(mean, horizon, axis=1), np.repeat(std, horizon, axis=1)
     numbers = panel.group_of(test)
