@@ -158,5 +158,11 @@ def _duration(dates: Dates, row: int, frequency: Frequency) -> tuple[float, str]
     return seconds / length, unit
 
 
+def describe_duration(seconds: float) -> str:
+    """In its largest unit up to days: 31 days, 1 hour."""
+    unit, length = next((one for one in _UNITS if seconds >= one[1]), _UNITS[-1])
+    return _amount(seconds / length, unit)
+
+
 def _amount(count: float, unit: str) -> str:
     return f"{count:.4g} {unit}{'' if count == 1 else 's'}"

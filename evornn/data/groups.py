@@ -72,6 +72,15 @@ def find_frequency(table: Table, time: str, group: RowGroup) -> Frequency:
     return Frequency("row")
 
 
+def typical_step(column: Column, group: RowGroup) -> float | None:
+    """The median step from one row of a group to the next: seconds, or what a column of numbers counts; None: there is
+    one row."""
+    times = instants(column)[group.rows]
+    if len(times) < 2:
+        return None
+    return float(np.median(np.diff(times) / (np.timedelta64(1, "s") if column.kind == "time" else 1)))
+
+
 def instants(column: Column) -> NDArray[Any]:
     """[N] times in UTC where offsets are known, else as written; numbers as they are."""
     return column.values if column.offsets is None else column.values - column.offsets

@@ -71,6 +71,7 @@ class Preparation:
     window: int | None = None  # rows that a forecast reads, exactly; None: whole sequences
     missing: MissingPolicy = "refuse"
     loss: str = "mse"
+    step: float | None = None  # between two rows, in seconds or what the column counts; None: not known
     read: ReadOptions = field(default_factory=ReadOptions)  # what was said of how to read the file
 
     @property

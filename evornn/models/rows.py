@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.data.features import CALENDAR
-from evornn.data.groups import find_frequency, instants, list_groups
+from evornn.data.frequency import describe_duration
+from evornn.data.groups import RowGroup, find_frequency, instants, list_groups, typical_step
 from evornn.data.numbers import parse_numbers
 from evornn.data.preparation import OutputColumn, Preparation
 from evornn.data.scaling import Doubles
@@ -17,6 +18,8 @@ from evornn.data.table import Table
 from evornn.errors import EvornnError, short_repr
 from evornn.models.units import Source, sources
 
+ENOUGH_ROWS = 8  # of which the median step is that of all: fewer may be the two sides of a weekend
+STEP_TOLERANCE = 1.25  # February and March are as far apart as that, and no two frequencies as close
 Positions: TypeAlias = NDArray[np.int64]
 Groups: TypeAlias = dict[str, Positions]  # name → rows in order of time
 
@@ -29,7 +32,22 @@ def group_rows(preparation: Preparation, table: Table) -> Groups:
     if time is not None and preparation.question == "forecast":  # as the task did: a window has no gaps
         for group in groups:
             find_frequency(table, time, group)
+            _check_step(preparation, table, time, group)
     return {"" if preparation.group is None else group.name: group.rows for group in groups}
+
+
+def _check_step(preparation: Preparation, table: Table, time: str, group: RowGroup) -> None:
+    """Raises EvornnError for rows that are further apart, or closer, than those that the model learned from."""
+    expected, column = preparation.step, table.column(time)
+    if expected is None or len(group) < ENOUGH_ROWS:
+        return
+    step = typical_step(column, group)
+    if step is not None and not expected / STEP_TOLERANCE <= step <= expected * STEP_TOLERANCE:
+        here, there = (describe_duration(s) if column.kind == "time" else f"{s:.4g}" for s in (step, expected))
+        place = f"{table.source}, {group.name!r}" if preparation.group else table.source
+        raise EvornnError(
+            f"{place}: rows are {here} apart, those that the model learned from {there}: space them alike"
+        )
 
 
 class TimeOrder:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_vali
 
 from evornn.data.features import ahead, calendar_features, fit_features, fit_scaling
 from evornn.data.filling import fill_missing
-from evornn.data.groups import RowGroup, list_groups
+from evornn.data.groups import RowGroup, list_groups, typical_step
 from evornn.data.options import ReadOptions
 from evornn.data.preparation import CalendarPart, Feature, OutputColumn, Preparation
 from evornn.data.reading import read as read_table
@@ -98,7 +98,15 @@ class Forecast(ForecastSettings):
             note=self._note(panel, features),
             chart=chart,
             preparation=Preparation(
-                "forecast", features, answers, self.group, self.time, self.window, missing=self.missing, read=self.read
+                "forecast",
+                features,
+                answers,
+                self.group,
+                self.time,
+                self.window,
+                missing=self.missing,
+                read=self.read,
+                step=None if self.time is None else typical_step(table.column(self.time), groups[0]),
             ),
         )
 

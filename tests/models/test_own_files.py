@@ -107,6 +107,27 @@ def test_gaps_and_rows_of_an_earlier_part_are_refused(tmp_path: Path) -> None:
         list(model.predict_parts(iter([late, early])))
 
 
+def test_rows_of_another_frequency_are_refused(tmp_path: Path) -> None:
+    file, other = tmp_path / "days.csv", tmp_path / "other.csv"
+    file.write_text(series(gaps=False))
+    model = trained({"kind": "forecast", "path": str(file), "targets": "load", "time": "day", "window": 4}).model
+
+    def answers(days: Any) -> int:
+        lines = [f"{day},{50 + k % 7}" for k, day in enumerate(days)]
+        other.write_text("\n".join(["day,load", *lines]) + "\n")
+        return len(concatenate(list(model.predict_parts(read_parts(other, model.own_preparation)))))
+
+    days = np.datetime64("2025-01-01") + np.arange(60)
+    assert answers(days[np.is_busday(days)]) > 0 and answers(days[2:6]) > 0
+    hours = np.datetime64("2025-01-01T00") + np.arange(60)
+    with pytest.raises(
+        EvornnError, match=r"rows are 1 hour apart, those that the model learned from 1 day: space them"
+    ):
+        answers(hours)
+    with pytest.raises(EvornnError, match="rows are 7 days apart"):
+        answers(days[::7])
+
+
 def test_what_is_known_ahead_must_be_there(tmp_path: Path) -> None:
     file, rows = tmp_path / "all.csv", series(False).splitlines()
     table = [rows[0] + ",price", *(f"{row},{k % 5}" for k, row in enumerate(rows[1:]))]
