@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -11,6 +12,7 @@ from flask import g, request
 
 from evornn.service.api.auth import Caller, check_model_owner, check_owner
 from evornn.service.api.problems import Forbidden
+from evornn.store.errors import NotFound
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -98,6 +100,14 @@ class PageContext:
             self.store.archive(job, actor=self.caller.name)
         else:
             self.store.begin_delete(job)  # the server's sweeper does the rest
+
+    def register_model(self, name: str, run: RunId) -> ModelVersion:
+        """Keep the champion of a run as the next version of a model. Raises Forbidden, NotFound, EvornnError, Conflict,
+        QuotaExceeded."""
+        self.require_scope("submit")
+        with suppress(NotFound):  # a new name
+            check_model_owner(self.caller, self.store, name)
+        return self.caller_service.register_model(name, run)
 
     def set_model_alias(self, reference: str, alias: str) -> ModelVersion:
         """Let an alias mean a version of a model. Raises Forbidden, NotFound, EvornnError."""

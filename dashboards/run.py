@@ -8,7 +8,7 @@ import dash_mantine_components as dmc
 from dash import Dash, dcc, html
 from dash.development.base_component import Component
 
-from evornn.dashboards import run_live, run_network, run_searcher
+from evornn.dashboards import run_live, run_model, run_network, run_searcher
 from evornn.dashboards.components import LIVE_MS, error_message
 from evornn.dashboards.page_context import DashboardPage, PageContext, parse_id
 from evornn.dashboards.run_parts import about, actions, curve_panel, top
@@ -48,6 +48,7 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
 def install(app: Dash, context: PageContext) -> None:
     """Register the callbacks of all panels."""
     run_live.install(app, context)
+    run_model.install(app, context)
     run_searcher.install(app, context)
     run_network.install(app, context)
 

@@ -7,6 +7,7 @@ import yaml
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from evornn.dashboards import run_model
 from evornn.dashboards.components import (
     badge,
     chart,
@@ -76,11 +77,8 @@ def actions(context: PageContext, run: StoredRun) -> Component:
         )
         for name, states in ACTIONS.items()
     ]
-    links = [
-        html.A("Download model", id="run-model", href=context.link(f"model/{run.id}"), hidden=run.state != "succeeded"),
-        dcc.Link("Compare its job", href=context.link("compare", job=run.job)),
-    ]
-    return html.Div([*buttons, *links], className="row middle")
+    job = dcc.Link("Compare its job", href=context.link("compare", job=run.job))
+    return html.Div([*buttons, job, run_model.row(context, run)], className="row middle")
 
 
 def curve_panel(context: PageContext) -> Component:

@@ -201,6 +201,24 @@ def test_a_finished_run_shows_its_network_and_gives_its_model(page: Page, server
     expect(page.locator("#run-network .js-plotly-plot").first).to_be_visible()
     expect(page.locator("#run-network")).to_contain_text("Eigenvalues")
     assert tools.faults(page) == []
+    the_model_is_registered(page, server)
+
+
+def the_model_is_registered(page: Page, server: Server) -> None:
+    """From its run to a version of a model with an alias, and how to use it."""
+    page.get_by_label("Name of the model").fill("waves")
+    page.get_by_role("button", name="Register model").click()
+    expect(page.get_by_text("run 1 is waves:1 now")).to_be_visible()
+    page.goto(tools.address(server, "models"))
+    page.get_by_role("link", name="waves:1").click()
+    page.get_by_label("Alias").fill("production")
+    page.get_by_role("button", name="Set alias").click()
+    expect(page.locator("#model-aliases")).to_have_text("@production")
+    expect(page.locator("main")).to_contain_text("evornn predict waves")
+    assert tools.faults(page) == []
+    with page.expect_download() as taken:
+        page.get_by_role("link", name="Download").click()
+    assert taken.value.suggested_filename == "waves-1.safetensors"
 
 
 def wait_for_ink(page: Page, colour: str) -> None:
