@@ -211,6 +211,20 @@ def test_a_mistake_says_what_to_do(server: Server) -> None:
     assert long.status_code == 422 and len(long.content) < 5000
 
 
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("/runs?stat=failed", "unknown query parameter 'stat'"),
+        ("/runs?state=failed&state=queued", "query parameter 'state' is given 2 times: give it once"),
+        ("/jobs/1?limit=3", "unknown query parameter 'limit'"),
+        ("/models/load?next=3", "unknown query parameter 'next'"),
+    ],
+)
+def test_a_query_parameter_that_would_be_ignored_is_refused(server: Server, path: str, problem: str) -> None:
+    answer = server.ask("GET", f"{API}{path}")
+    assert answer.status_code == 422 and problem in answer.json()["detail"]
+
+
 def test_lists_come_in_pages(server: Server) -> None:
     whole = server.get(f"{API}/jobs?limit=1000").json()
     assert whole["next"] is None and len(whole["items"]) >= 1

@@ -10,7 +10,7 @@ from typing import TypeAlias, cast
 
 from a2wsgi import WSGIMiddleware
 from a2wsgi.wsgi_typing import WSGIApp
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from prometheus_client.registry import Collector
 from starlette.middleware.gzip import GZipMiddleware
@@ -25,6 +25,7 @@ from evornn.service.api.metrics import Metrics, RequestCounter
 from evornn.service.api.news import NewsFeed
 from evornn.service.api.request_limits import RequestLimits
 from evornn.service.api.streams import OpenStreams
+from evornn.service.api.strict_query import check_query
 from evornn.service.api.sweeper import Sweeper
 from evornn.service.helper_process import HelperProcess
 from evornn.service.policy import SubmissionPolicy
@@ -75,8 +76,9 @@ def create_app(
     app.state.news = NewsFeed(store)
     app.state.streams = OpenStreams()
     problems.install_handlers(app)
-    for router in (health.router, jobs.router, runs.router, models.router, analysis.router, quotas.router):
-        app.include_router(router)
+    app.include_router(health.router)  # whoever probes or scrapes may add what they like
+    for router in (jobs.router, runs.router, models.router, analysis.router, quotas.router):
+        app.include_router(router, dependencies=[Depends(check_query)])
     for path, mount in (mounts or {}).items():
         wsgi = cast("ASGIApp", WSGIMiddleware(mount(app.state.service, app.state.guard)))
         app.mount(path, WholeBody(wsgi))
