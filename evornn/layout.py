@@ -96,6 +96,11 @@ class BaseLayout(ABC):
         """The number of parameters of one network."""
         return sum(block.size for block in self.blocks.values())
 
+    @cached_property
+    def is_weight(self) -> NDArray[np.bool_]:
+        """[n] True for a weight of a matrix; False for a bias, another number per unit, an initial state."""
+        return np.concatenate([np.full(block.size, len(block.shape) > 1) for block in self.blocks.values()])
+
     # ---- the initial distribution ------------------------------------------------------------------------------
 
     @cached_property

@@ -196,6 +196,14 @@ def test_a_run_finds_the_same(trainer: dict[str, Any]) -> None:
     assert all(worker.questions > 2 for worker in team.workers)
 
 
+def test_a_regularised_run_finds_the_same() -> None:
+    run = fragments(TRAINERS[-1], 500_000)
+    run["fragments"] = {**run["fragments"], "regularisation": {"weight_decay": 0.01, "input_noise": 0.1}}
+    team = crew_of(2)
+    assert repr(outcome(run, lambda whole: ShardedProblem(whole, team))) == repr(outcome(run))
+    assert all(worker.questions > 2 for worker in team.workers)
+
+
 def test_shards_are_counted() -> None:
     for shards in (0, 1.5, "many", 10**6):
         with pytest.raises(Exception, match=r"resources\.shards"):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evornn.arrays import Batch, Floats
+from evornn.arrays import Batch, Floats, Series
 from evornn.errors import EvornnError
 from evornn.kernels.simd.interpreter.vector import LANES
 
@@ -181,6 +181,12 @@ class LaneExamples:
     def slice_time(self, steps: slice) -> Self:
         """Some of the time steps."""
         return self._replace(self.records[:, steps])
+
+    def add_to_inputs(self, values: Series) -> Self:
+        """The same with [B, T, I] added to the inputs."""
+        records = self.records.copy()
+        records[..., : self.width] += values
+        return self._replace(records)
 
     def _replace(self, records: Floats) -> Self:
         return type(self)(records, self.width, self.class_inputs, self.class_targets)
