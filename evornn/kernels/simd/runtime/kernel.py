@@ -40,7 +40,7 @@ class Call:
     frames: Floats | None = None  # frames that rounds start from (`resume`) and end with (`carry`)
     resume: bool = False
     carry: bool = False
-    output_gradients: Floats | None = None  # the gradients at the outputs, for the loss EXTERNAL
+    outside: Floats | None = None  # gradients at the outputs, for the loss EXTERNAL; levels [O], for QUANTILE
     memory: int = 0  # bytes that stored time steps may take in each thread
 
 
@@ -111,7 +111,7 @@ class Kernel:
         buffer = np.zeros(population + (population * n if segment else 0), np.float32)
         result = address_of(buffer)
         # in the order of `call_numbers.CALL`
-        optional = (call.output_gradients, call.outputs, call.frames)
+        optional = (call.outside, call.outputs, call.frames)
         numbers = np.array((
             population, address_of(genomes), data.steps, segment, data.size, call.loss, call.outputs is not None,
             call.resume, call.carry, split, data.weight_bits, data.address,
