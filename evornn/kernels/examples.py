@@ -73,6 +73,12 @@ class Examples:
         """The same with [B, T, I] added to the inputs."""
         return type(self)(self.inputs + torch.as_tensor(values).to(self.inputs), self.targets, self.mask)
 
+    def with_dropout(self, factors: Series) -> Self:
+        """The same with factors [B, T, D] of the outputs of all layers but the last (`Layout.dropout_width`), which
+        travel behind the inputs."""
+        factors_there = torch.as_tensor(factors).to(self.inputs)
+        return type(self)(torch.cat([self.inputs, factors_there], -1), self.targets, self.mask)
+
 
 def one_hot(classes: Tensor, width: int) -> Tensor:
     """[B, T] → [B, T, width]."""

@@ -61,6 +61,10 @@ class Objective:
         """The objective with [B, T, I] added to its inputs, which are numbers."""
         return self._with(self.examples.add_to_inputs(values))
 
+    def with_dropout(self, factors: Series) -> Objective:
+        """The objective whose network has the outputs of all layers but the last multiplied by factors [B, T, D]."""
+        return self._with(self.examples.with_dropout(factors))
+
     def _with(self, examples: Any) -> Objective:
         part = Objective(self.evaluator, self.arguments, examples, self.differentiable)
         part._checked_losses = set(self._checked_losses)  # what fits all sequences fits some

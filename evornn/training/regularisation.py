@@ -7,11 +7,11 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Lt
 
 from evornn.arrays import Genomes, Losses, Series
 from evornn.errors import EvornnError
-from evornn.layout import BaseLayout
+from evornn.layout import BaseLayout, Layout
 from evornn.networks.network import Network
 from evornn.settings import BadSetting, settings
 from evornn.tasks.core.task import Sequences, Split
@@ -32,15 +32,19 @@ class Regularisation:
         input_noise: Standard deviation of Gaussian noise on the training inputs, in the units that the network sees
             (Bishop 1995, "Training with noise is equivalent to Tikhonov regularization"). It is new in every step of
             the trainer, and the same for all that this step compares.
+        dropout: Probability with which an output of a layer is 0 for the next layer, at each time step by itself; the
+            others are divided by 1 − dropout (Srivastava et al. 2014; between layers only: Zaremba et al. 2014), as in
+            `torch.nn.LSTM`. What is dropped is new in every step of the trainer and the same for all members.
     """
 
     weight_decay: Annotated[float, Ge(0)] = 0.0
     input_noise: Annotated[float, Ge(0)] = 0.0
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
 
     @property
     def is_random(self) -> bool:
         """Whether the same genome has another loss in every step."""
-        return self.input_noise > 0
+        return self.input_noise > 0 or self.dropout > 0
 
     def adapt(self, query: Query, seed: int, step: int) -> Query:
         """A trainer's query as the problem gets it: with what is random in a step of a run, and a read-out that is
@@ -52,7 +56,7 @@ class Regularisation:
             step: What tells the trainer's steps apart.
         """
         if self.is_random:
-            query = replace(query, perturbation=Perturbation(seed, step, self.input_noise))
+            query = replace(query, perturbation=Perturbation(seed, step, self.input_noise, self.dropout))
         return replace(query, ridge=query.ridge + self.weight_decay / 2) if self.weight_decay else query
 
     def penalise(self, answer: Answer, genomes: Genomes, layout: BaseLayout) -> Answer:
@@ -74,8 +78,25 @@ NO_REGULARISATION = Regularisation()
 
 def check_regularisation(regularisation: Regularisation, network: Network, train: Split) -> None:
     """Check that a regularisation can apply to a network and its training data. Raises EvornnError."""
-    if not regularisation.input_noise:
-        return
+    if regularisation.dropout:
+        _check_dropout(network, train)
+    if regularisation.input_noise:
+        _check_input_noise(network, train)
+
+
+def _check_dropout(network: Network, train: Split) -> None:
+    where, layout = "regularisation.dropout", network.layout
+    if not isinstance(train, Sequences):
+        raise BadSetting(where, "is for training on sequences, not for tasks of control: leave it out")
+    if not isinstance(layout, Layout):
+        raise BadSetting(where, f"is for layers of cells, {network!r} is written in torch: leave it out")
+    if layout.layers < 2:
+        raise BadSetting(
+            where, f"drops what goes from layer to layer, {network!r} has one: set layers, or leave it out"
+        )
+
+
+def _check_input_noise(network: Network, train: Split) -> None:
     where = "regularisation.input_noise"
     if not isinstance(train, Sequences):
         raise BadSetting(where, "a task of control has no training inputs that could be noisy: leave it out")

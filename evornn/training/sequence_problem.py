@@ -96,7 +96,9 @@ class SequenceProblem(Problem):
             raise EvornnError(f"{self.network!r} carries no state over: leave truncate out")
         objective = perturb(self._cases(query).slice_steps(slice(segment.begin, segment.end)), query.perturbation)
         state: Any = window.carry
-        skipped = 0 if window.exact else segment.first - segment.begin
+        # With dropout they get a gradient, too: nothing but the objective knows what is dropped.
+        has_dropout = query.perturbation is not None and query.perturbation.dropout > 0
+        skipped = 0 if window.exact or has_dropout else segment.first - segment.begin
         if skipped:  # these steps need only a forward pass, for the state after them
             inputs = objective.examples.inputs[:, :skipped]
             _, state = self.network.predict(query.genomes, inputs, state=state, return_state=True)
@@ -130,13 +132,18 @@ class SequenceProblem(Problem):
 
 
 def perturb(objective: Objective, perturbation: Perturbation | None) -> Objective:
-    """The objective with noisy inputs; unchanged without a perturbation."""
-    if perturbation is None or not perturbation.input_noise:
+    """The objective with noisy inputs and dropout; unchanged without a perturbation."""
+    if perturbation is None:
         return objective
-    shape = objective.examples.inputs.shape
-    rng = Streams(perturbation.seed, "input_noise").at(perturbation.step)
-    noise = standard_normal(rng, shape[0], shape[1] * shape[2]) * np.float32(perturbation.input_noise)
-    return objective.add_to_inputs(noise.reshape(shape))
+    seed, step, shape = perturbation.seed, perturbation.step, objective.examples.inputs.shape
+    if perturbation.input_noise:
+        noise = standard_normal(Streams(seed, "input_noise").at(step), shape[0], shape[1] * shape[2])
+        objective = objective.add_to_inputs(np.float32(perturbation.input_noise) * noise.reshape(shape))
+    if perturbation.dropout:
+        kept, width = 1 - perturbation.dropout, objective.arguments.layout.dropout_width
+        draws = Streams(seed, "dropout").at(step).random((*shape[:2], width), np.float32)
+        objective = objective.with_dropout(np.where(draws < kept, np.float32(1 / kept), np.float32(0)))
+    return objective
 
 
 def readout_layout(network: Network, loss: str | CustomLoss) -> Layout:

@@ -19,18 +19,19 @@ from evornn.networks.network import Network
 from evornn.tasks import TASKS
 from evornn.tasks.core.task import Data, Sequences
 from evornn.trainers import TRAINERS
-from evornn.trainers.core.query import Window
+from evornn.trainers.core.query import Perturbation, Window
 from evornn.training.budget import Budget
 from evornn.training.loop import Run
 from evornn.training.make_problem import make_problem
 from evornn.training.oracle import LocalOracle
 from evornn.training.records import Result, Row
 from evornn.training.regularisation import Regularisation
-from evornn.training.sequence_problem import SequenceProblem
+from evornn.training.sequence_problem import SequenceProblem, perturb
 
 T = 7
-DECAY, NOISE = Regularisation(weight_decay=0.3), Regularisation(input_noise=0.5)
+DECAY, NOISE, DROPOUT = Regularisation(weight_decay=0.3), Regularisation(input_noise=0.5), Regularisation(dropout=0.5)
 BOTH = Regularisation(weight_decay=0.01, input_noise=0.2)
+ALL = replace(BOTH, dropout=0.3)
 
 
 def sequences(count: int, seed: int) -> Sequences:
@@ -151,8 +152,6 @@ def test_noise_has_its_standard_deviation(network: Network, data: Data, monkeypa
     train = Sequences(*(np.concatenate([values] * 200) for values in vars(data.train).values()))
     oracle = oracle_of(network, replace(data, train=train), NOISE)
     losses = oracle.losses(network.sample(1, seed=0), np.arange(len(train))[::-1])
-    from evornn.training.sequence_problem import perturb
-
     before = oracle.problem.objective.take(seen[0].batch)  # type: ignore[attr-defined]
     inputs = perturb(before, seen[0].perturbation).examples.inputs
     noise = inputs - before.examples.inputs
@@ -170,11 +169,39 @@ def test_trainers_know_that_losses_of_other_noise_are_not_comparable(network: Ne
 
 
 @pytest.mark.parametrize("truncate", [1, 3, T])
-def test_windows_are_noisy(truncate: int, data: Data) -> None:
-    network = Network("elman", inputs=2, units=3, outputs=1)
+@pytest.mark.parametrize("regularisation", [NOISE, DROPOUT])
+def test_windows_are_perturbed(truncate: int, regularisation: Regularisation, data: Data) -> None:
+    network = Network("elman", inputs=2, units=3, outputs=1, layers=2)
     spec = {"kind": "adam", "truncate": truncate, "learning_rate": 1e-3}
-    plain, noisy = (finished(network, data, spec, r, Budget(steps=3_000, marks=2))[2] for r in (DECAY, NOISE))
+    budget = Budget(steps=3_000, marks=2)
+    plain, noisy = (finished(network, data, spec, r, budget)[2] for r in (Regularisation(), regularisation))
     assert not np.array_equal(plain, noisy)
+
+
+# ---- dropout ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["simd", "torch"])
+def test_dropout_is_that_of_the_step_and_the_same_for_all_members(backend: Any, data: Data) -> None:
+    network = Network("gru", inputs=2, units=3, outputs=1, layers=3, backend=backend)
+    oracle, genome = oracle_of(network, data, DROPOUT), network.sample(1, seed=0)
+    losses = oracle.losses(np.repeat(genome, 40, axis=0))
+    assert len(set(losses.tolist())) == 1
+    assert_allclose(oracle.gradients(genome)[0], losses[:1], rtol=1e-6)
+    assert losses[0] != pure(network, genome, data.train)[0] == oracle.problem.losses(genome)[0]
+    oracle.begin_step()
+    assert oracle.losses(genome)[0] != losses[0]
+
+
+def test_so_many_values_are_dropped_and_the_others_larger(data: Data) -> None:
+    network = Network("elman", inputs=2, units=20, outputs=1, layers=3)
+    objective = make_problem(network, data.train, "mse").objective  # type: ignore[attr-defined]
+    dropped = perturb(objective, Perturbation(1, 2, 0.0, 0.3)).examples.inputs
+    factors = dropped[..., 2:]
+    assert factors.shape == (12, T, 40)
+    assert_array_equal(dropped[..., :2], data.train.inputs)
+    assert_allclose((factors == 0).mean(), 0.3, atol=0.03)
+    assert_allclose(np.unique(factors), [0, 1 / 0.7], rtol=1e-6)
 
 
 # ---- runs ------------------------------------------------------------------------------------------------------------
@@ -185,8 +212,8 @@ def test_going_on_and_threads_give_the_same_bits(kind: str, data: Data) -> None:
     spec, budget = small_spec(TRAINERS, kind, population=16), Budget(steps=8_000, marks=3, targets=(0.9,))
 
     def fresh(threads: int = 1) -> Run:
-        network = Network("elman", inputs=2, units=3, outputs=1, threads=threads)
-        return Run(network, data, TRAINERS.build(spec), 5, budget, "mse", None, regularisation=BOTH)
+        network = Network("elman", inputs=2, units=3, outputs=1, layers=2, threads=threads)
+        return Run(network, data, TRAINERS.build(spec), 5, budget, "mse", None, regularisation=ALL)
 
     run, saved = fresh(), []
     for _ in run.rows():
@@ -228,6 +255,16 @@ def test_a_spec_has_it_for_all_its_runs_and_only_if_it_is_asked_for() -> None:
         ({"regularisation": 3}, "regularisation: must be a mapping like {weight_decay: 1e-4}, got 3"),
         ({"regularisation": {"weight_decay": -1}}, r"regularisation\.weight_decay: .*greater than or equal to 0"),
         ({"regularisation": {"decay": 1}}, "setting of regularisation.*weight_decay"),
+        ({"regularisation": {"dropout": 1}}, r"regularisation\.dropout: .*less than 1"),
+        ({"regularisation": {"dropout": 0.1}}, r"regularisation\.dropout: drops .* from layer to layer, .* has one"),
+        (
+            {"regularisation": {"dropout": 0.1}, "networks": [{"kind": "bidirectional", "units": 2}]},
+            r"regularisation\.dropout: is for layers of cells, .* is written in torch",
+        ),
+        (
+            {"regularisation": {"dropout": 0.1}, "tasks": [{"kind": "double_pole"}]},
+            r"regularisation\.dropout: .* not for tasks of control",
+        ),
         (
             {"regularisation": {"input_noise": 0.1}, "tasks": [{"kind": "double_pole"}]},
             r"regularisation\.input_noise: a task of control has no training inputs",

@@ -198,7 +198,9 @@ def test_a_run_finds_the_same(trainer: dict[str, Any]) -> None:
 
 def test_a_regularised_run_finds_the_same() -> None:
     run = fragments(TRAINERS[-1], 500_000)
-    run["fragments"] = {**run["fragments"], "regularisation": {"weight_decay": 0.01, "input_noise": 0.1}}
+    settings = {"weight_decay": 0.01, "input_noise": 0.1, "dropout": 0.2}
+    network = {"kind": "elman", "units": 4, "layers": 2}
+    run["fragments"] = {**run["fragments"], "network": network, "regularisation": settings}
     team = crew_of(2)
     assert repr(outcome(run, lambda whole: ShardedProblem(whole, team))) == repr(outcome(run))
     assert all(worker.questions > 2 for worker in team.workers)

@@ -66,6 +66,7 @@ class Perturbation:
     seed: int  # of the run
     step: int  # tells the trainer's steps apart
     input_noise: float  # standard deviation
+    dropout: float = 0.0  # probability with which a value from layer to layer is dropped
 
 
 @dataclass(frozen=True, slots=True)

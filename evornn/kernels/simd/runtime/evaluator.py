@@ -189,4 +189,4 @@ class SimdEvaluator:
         return self._kernel(purpose, data), data, call
 
     def _kernel(self, purpose: Purpose, data: LaneData) -> Kernel:
-        return kernel(self.layout, purpose, data.lanes, data.class_inputs)
+        return kernel(self.layout, purpose, data.lanes, data.class_inputs, data.width > self.layout.inputs)

@@ -47,9 +47,11 @@ class Call:
 class Kernel:
     """The program of a network for one purpose and one lane layout."""
 
-    def __init__(self, layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool) -> None:
+    def __init__(
+        self, layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool, dropout: bool = False
+    ) -> None:
         self.layout, self.purpose, self.lanes = layout, purpose, lanes
-        self.program = Program(layout, lanes.vectors, purpose, lookup)
+        self.program = Program(layout, lanes.vectors, purpose, lookup, dropout)
         weights = self.program.weights
         self.index, self.template = weights.index, weights.template
         self.positions = weights.positions
@@ -225,7 +227,7 @@ class Kernel:
 
 
 @lru_cache(256)
-def kernel(layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool) -> Kernel:
+def kernel(layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool, dropout: bool) -> Kernel:
     """The kernel of a network, made once.
 
     Args:
@@ -233,8 +235,9 @@ def kernel(layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool) ->
         purpose: losses, gradients or sums.
         lanes: the lane layout.
         lookup: whether inputs are class indices.
+        dropout: whether factors of the lower layers' outputs are behind them.
     """
-    return Kernel(layout, purpose, lanes, lookup)
+    return Kernel(layout, purpose, lanes, lookup, dropout)
 
 
 def sum_rounds(packed: NDArray[Any]) -> NDArray[Any]:
