@@ -80,7 +80,7 @@ class Preparation:
     read: ReadOptions = field(default_factory=ReadOptions)  # what was said of how to read the file
 
     @property
-    def judged(self) -> tuple[int, ...]:
+    def point_answers(self) -> tuple[int, ...]:
         """The answers that are held against the truth: of quantiles, those of the level nearest to the median."""
         levels = {answer.level for answer in self.answers if answer.level is not None}
         median = min(levels, key=lambda level: abs(level - 0.5), default=None)

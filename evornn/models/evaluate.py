@@ -66,7 +66,7 @@ def measure(model: SavedModel, judged: Judged) -> Measures:
         preparation.answers[k].column: _of_answer(
             preparation.answers[k], judged.of(preparation, k), np.array(naive[target : target + 1], np.float64)
         )
-        for target, k in enumerate(preparation.judged)
+        for target, k in enumerate(preparation.point_answers)
     }
 
 

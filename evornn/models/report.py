@@ -133,7 +133,7 @@ class ModelReport:
 def report(model: SavedModel, table: Table, repeats: int = 10, seed: int = 0) -> ModelReport:
     """See `StandaloneModel.report`."""
     judged, answers = judge(model, table), model.own_preparation.answers
-    parts = {k: judged.of(model.own_preparation, k) for k in model.own_preparation.judged}
+    parts = {k: judged.of(model.own_preparation, k) for k in model.own_preparation.point_answers}
     numbers = [k for k in parts if not answers[k].categories]
     return ModelReport(
         table.source,
