@@ -135,7 +135,7 @@ def small(trainer: dict[str, Any], steps: int) -> dict[str, float]:
     step, compiled = record_times(run.trainer.step, times), function("run")
     with patch.object(kernel, "function", lambda name: record_times(compiled, inside)):
         for _ in range(steps):
-            oracle.step_losses = []
+            oracle.begin_step()
             state = step(state, oracle, streams)
     return {"step": 1e6 * median(times), "kernel": 1e6 * median(inside)}
 

@@ -120,7 +120,7 @@ def update(row: Row) -> Made:
 
     def step() -> Any:
         nonlocal state
-        oracle.step_losses = []
+        oracle.begin_step()
         state = run.trainer.step(state, oracle, streams)
         return state
 

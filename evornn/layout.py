@@ -71,6 +71,12 @@ class BaseLayout(ABC):
         """How many numbers one step of one sequence computes, and how many of them are kept to the end of a call."""
 
     @property
+    def dropout_width(self) -> int:
+        """D, how many values go from layer to layer in a step, which dropout multiplies by factors: these are behind
+        the inputs, [B, T, I + D], those of one layer after the other."""
+        return 0
+
+    @property
     def fixed_weights(self) -> Mapping[str, Floats]:
         """Weights that the architecture fixes, by the names that their blocks would have: no genome holds them."""
         return {}
@@ -95,6 +101,11 @@ class BaseLayout(ABC):
     def n(self) -> int:
         """The number of parameters of one network."""
         return sum(block.size for block in self.blocks.values())
+
+    @cached_property
+    def is_weight(self) -> NDArray[np.bool_]:
+        """[n] True for a weight of a matrix; False for a bias, another number per unit, an initial state."""
+        return np.concatenate([np.full(block.size, len(block.shape) > 1) for block in self.blocks.values()])
 
     # ---- the initial distribution ------------------------------------------------------------------------------
 
@@ -159,6 +170,10 @@ class Layout(BaseLayout):
         """How many values a layer puts out, to the next layer or the read-out."""
         base = {"inputs": self.inputs, "units": self.units, "outputs": self.outputs, "one": 1}
         return width(self.trace.output.size, {**base, **self.cell.extents(base)})
+
+    @property
+    def dropout_width(self) -> int:
+        return (self.layers - 1) * self.width
 
     def state_sizes(self, layer: int) -> dict[str, int]:
         """The states of a layer: name → size."""

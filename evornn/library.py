@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from evornn.trainers.core.trainer import Trainer
     from evornn.training.budget import Budget
     from evornn.training.records import Result, Row, Update
+    from evornn.training.regularisation import Regularisation
 
 DEFAULT_STORE = "sqlite:///evornn.db"
 
@@ -68,6 +69,7 @@ def train(
     seed: int = 0,
     budget: Budget | int = 1_000_000,
     loss: str | CustomLoss | None = None,
+    regularisation: Regularisation | Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Train one network in this process, without a store.
 
@@ -85,6 +87,7 @@ def train(
         budget: Number of network steps (members × sequences × time steps; a gradient counts 3), or a `Budget`.
         loss: Replaces the task's loss: a name such as "mse", or a function (`evornn.networks.loss.CustomLoss`). None:
             the task's.
+        regularisation: What the training loss has in addition, such as `{"weight_decay": 1e-4}`; None: nothing.
 
     Returns:
         The champion [n], its learning curve and its losses.
@@ -93,6 +96,7 @@ def train(
         EvornnError: Task, trainer, loss and network don't fit together, or one of them is invalid. BadSetting, a
             subclass, names the setting.
     """
+    from evornn.settings import build
     from evornn.tasks import TASKS
     from evornn.tasks.core.task import Data, Task
     from evornn.trainers import TRAINERS
@@ -100,6 +104,7 @@ def train(
     from evornn.training.budget import Budget
     from evornn.training.check import check_causal, load_data
     from evornn.training.loop import train_loop
+    from evornn.training.regularisation import Regularisation
 
     source = task if isinstance(task, (Data, Task)) else TASKS.build({"kind": task} if isinstance(task, str) else task)
     if isinstance(source, Task):
@@ -108,8 +113,10 @@ def train(
     if not isinstance(trainer, Trainer):
         trainer = TRAINERS.build({"kind": trainer} if isinstance(trainer, str) else trainer)
     limit = budget if isinstance(budget, Budget) else Budget(steps=budget)
+    if not isinstance(regularisation, Regularisation):
+        regularisation = build(Regularisation, dict(regularisation or {}), "regularisation")
     rows: list[Row] = []
-    for update in train_loop(network, data, trainer, seed, limit, loss=loss):
+    for update in train_loop(network, data, trainer, seed, limit, loss=loss, regularisation=regularisation):
         rows += update.rows
     assert update.result is not None
     return TrainingResult(network, update.result.genome, rows, update.result, data)

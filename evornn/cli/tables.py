@@ -175,6 +175,7 @@ def run(record: StoredRun, curve: Sequence[Row], result: Result | None) -> Rende
         "task": json.dumps(record.fragments["task"]),
         "network": f"{json.dumps(record.fragments['network'])}, {record.parameters} parameters",
         "trainer": json.dumps(record.fragments["trainer"]),
+        "regularisation": json.dumps(record.fragments.get("regularisation")),
         "seed": record.seed,
         "budget": ", ".join(f"{k} {v}" for k, v in record.budget.items() if v not in (None, [])),
         "spent": ", ".join(f"{getattr(record, name) or 0:,} {name.replace('_', ' ')}" for name in COST_FIELDS),
@@ -183,6 +184,8 @@ def run(record: StoredRun, curve: Sequence[Row], result: Result | None) -> Rende
         "loss": ", ".join(f"{name} {_cell(getattr(record, f'{name}_loss'))}" for name in ("train", "valid", "test")),
         "targets hit": ", ".join(f"{k} at {v:,} steps" for k, v in (record.hits or {}).items()) or "–",
     }
+    if not record.fragments.get("regularisation"):
+        del facts["regularisation"]
     if record.score is not None:
         facts["score"] = _score(record)
     for target, errors in (record.forecast_errors or {}).items():

@@ -52,6 +52,12 @@ class OutputColumn:
     horizon: int = 1  # rows ahead, of a forecast
     difference: bool = False  # outputs are changes from the last known value, in scaled units
     scales: tuple[GroupScale, ...] = ()  # as those of a Feature
+    level: float | None = None  # of the quantile that it is; None: it is none
+
+    @property
+    def name(self) -> str:
+        """Of what is predicted: load, load_q0.9."""
+        return self.column if self.level is None else f"{self.column}_q{self.level:g}"
 
     @property
     def width(self) -> int:
@@ -73,6 +79,13 @@ class Preparation:
     loss: str = "mse"
     step: float | None = None  # between two rows, in seconds or what the column counts; None: not known
     read: ReadOptions = field(default_factory=ReadOptions)  # what was said of how to read the file
+
+    @property
+    def point_answers(self) -> tuple[int, ...]:
+        """The answers that are held against the truth: of quantiles, those of the level nearest to the median."""
+        levels = {answer.level for answer in self.answers if answer.level is not None}
+        median = min(levels, key=lambda level: abs(level - 0.5), default=None)
+        return tuple(k for k, answer in enumerate(self.answers) if answer.level == median)
 
     @property
     def is_by_row(self) -> bool:

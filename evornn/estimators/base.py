@@ -27,6 +27,7 @@ from evornn.training.check import check_causal
 if TYPE_CHECKING:
     from evornn.trainers.core.trainer import Trainer
     from evornn.training.budget import Budget
+    from evornn.training.regularisation import Regularisation
 
 Fragment: TypeAlias = "str | Mapping[str, Any]"  # the kind of a network or a trainer, or a fragment of a spec
 
@@ -54,6 +55,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     units: int | None
     trainer: Fragment | Trainer
     budget: int | Budget
+    regularisation: Regularisation | Mapping[str, Any] | None
     random_state: int | np.random.RandomState | None
     validation_fraction: float
     missing: MissingPolicy
@@ -87,7 +89,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def _train(self, task: Task, data: Data, seed: int) -> Self:
         network = self._build_network(*data.sizes)
         check_causal(network, task)
-        self.model_ = train(network, data, self.trainer, seed, self.budget).model
+        trained = train(network, data, self.trainer, seed, self.budget, regularisation=self.regularisation)
+        self.model_ = trained.model
         return self
 
     def _build_network(self, inputs: int, outputs: int) -> Network:

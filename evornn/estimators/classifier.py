@@ -35,6 +35,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         units: H of the network; None for kinds that have none.
         trainer: The kind of a trainer (gradient, evolution or both), a fragment of a spec, or a `Trainer`.
         budget: Of the training: network steps (sequences × time steps × members; a gradient counts 3), or a `Budget`.
+        regularisation: Of the training loss, such as `{"weight_decay": 1e-4, "input_noise": 0.1}`; None: none.
         validation_fraction: Share of the sequences that is held out from training: half of it to choose the network,
             half for what `model_.metrics` tells.
         class_weight: "balanced": classes count the same, however rare.
@@ -55,6 +56,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         units: int | None = 16,
         trainer: Any = "adam",
         budget: Any = 1_000_000,
+        regularisation: Any = None,
         validation_fraction: float = 0.2,
         class_weight: Literal["balanced"] | None = None,
         group: str | None = None,
@@ -66,6 +68,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         self.units = units
         self.trainer = trainer
         self.budget = budget
+        self.regularisation = regularisation
         self.validation_fraction = validation_fraction
         self.class_weight = class_weight
         self.group = group

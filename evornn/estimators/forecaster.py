@@ -49,6 +49,7 @@ class Forecaster(Estimator):
         units: H of the network; None for kinds that have none.
         trainer: The kind of a trainer (gradient, evolution or both), a fragment of a spec, or a `Trainer`.
         budget: Of the training: network steps (windows × time steps × members; a gradient counts 3), or a `Budget`.
+        regularisation: Of the training loss, such as `{"weight_decay": 1e-4, "input_noise": 0.1}`; None: none.
         validation_fraction: Share of the rows, the last ones of each series, that is held out from training: half of it
             to choose the network and for intervals, half for what `model_.metrics` tells.
         random_state: The seed; the same one gives the same bits. None, or a generator: as in scikit-learn.
@@ -77,6 +78,7 @@ class Forecaster(Estimator):
         units: int | None = 16,
         trainer: Any = "adam",
         budget: Any = 1_000_000,
+        regularisation: Any = None,
         validation_fraction: float = 0.2,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -96,6 +98,7 @@ class Forecaster(Estimator):
         self.units = units
         self.trainer = trainer
         self.budget = budget
+        self.regularisation = regularisation
         self.validation_fraction = validation_fraction
         self.random_state = random_state
 

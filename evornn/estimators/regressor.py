@@ -33,6 +33,7 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
         units: H of the network; None for kinds that have none.
         trainer: The kind of a trainer (gradient, evolution or both), a fragment of a spec, or a `Trainer`.
         budget: Of the training: network steps (sequences × time steps × members; a gradient counts 3), or a `Budget`.
+        regularisation: Of the training loss, such as `{"weight_decay": 1e-4, "input_noise": 0.1}`; None: none.
         validation_fraction: Share of the sequences that is held out from training: half of it to choose the network
             and for intervals, half for what `model_.metrics` tells.
         target_transform: Of the targets, before standardising: "log1p" for numbers of several magnitudes.
@@ -51,6 +52,7 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
         units: int | None = 16,
         trainer: Any = "adam",
         budget: Any = 1_000_000,
+        regularisation: Any = None,
         validation_fraction: float = 0.2,
         target_transform: Transform = "none",
         group: str | None = None,
@@ -62,6 +64,7 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
         self.units = units
         self.trainer = trainer
         self.budget = budget
+        self.regularisation = regularisation
         self.validation_fraction = validation_fraction
         self.target_transform = target_transform
         self.group = group

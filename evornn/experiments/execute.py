@@ -26,6 +26,7 @@ from evornn.training.make_problem import make_problem
 from evornn.training.oracle import Origin
 from evornn.training.problem import Sharder
 from evornn.training.records import Checkpoint, Update
+from evornn.training.regularisation import Regularisation, check_regularisation
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class RunSetup:
     data: Data
     trainer: Trainer
     loss: str | CustomLoss
+    regularisation: Regularisation
 
 
 def build_run(fragments: Mapping[str, Any]) -> RunSetup:
@@ -46,9 +48,11 @@ def build_run(fragments: Mapping[str, Any]) -> RunSetup:
     check_causal(network, task)
     trainer = TRAINERS.build(fragments["trainer"], "trainer")
     loss = fragments.get("loss")
-    setup = RunSetup(network, task, data, trainer, load_loss(loss) if loss else data.loss)
+    regularisation = build(Regularisation, dict(fragments.get("regularisation") or {}), "regularisation")
+    setup = RunSetup(network, task, data, trainer, load_loss(loss) if loss else data.loss, regularisation)
     check(make_problem(network, data.train, setup.loss), trainer)
     check_loss(network, data, setup.loss)
+    check_regularisation(regularisation, network, data.train)
     return setup
 
 
@@ -119,7 +123,7 @@ def execute(
     """Execute a run.
 
     Args:
-        fragments: task, network, trainer, loss and resources.
+        fragments: task, network, trainer, loss, regularisation and resources.
         seed: All random numbers of the run derive from it.
         budget: Settings of `Budget`.
         checkpoint: State to resume from; None: start from scratch.
@@ -146,6 +150,7 @@ def execute(
         checkpoint=checkpoint,
         origin=origin,
         sharder=sharder,
+        regularisation=run.regularisation,
     )
 
 

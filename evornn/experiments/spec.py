@@ -21,6 +21,7 @@ from evornn.settings import BadSetting, as_dict, build, names, settings
 from evornn.tasks import TASKS
 from evornn.trainers import TRAINERS
 from evornn.training.budget import Budget
+from evornn.training.regularisation import NO_REGULARISATION, Regularisation
 
 SEEDS = "must be a number of seeds, or a list of different ones from 0 to 2⁶³ − 1"
 
@@ -75,6 +76,7 @@ class Experiment:
     seeds: Annotated[int | list[int], BeforeValidator(_check_seed_type)]
     budget: Budget
     loss: str | None = None  # overrides the tasks' own; may be a function, my_package.my_losses:pinball
+    regularisation: Regularisation | None = None  # of the training loss
     resources: Resources = Resources()
     start_from: StartFrom | None = None
 
@@ -91,7 +93,7 @@ class RunPlan:
     task: str  # label
     network: str
     trainer: str
-    fragments: dict[str, Any]  # task, network, trainer, loss, resources, start_from
+    fragments: dict[str, Any]  # task, network, trainer, loss, regularisation, resources, start_from
     seed: int
     budget: dict[str, Any]
     position: int
@@ -99,9 +101,15 @@ class RunPlan:
 
 MOST_RUNS = 100_000  # of a job
 LARGEST_SEED = 2**63 - 1
-PARTS: dict[str, type[Any]] = {"budget": Budget, "resources": Resources, "start_from": StartFrom}
+PARTS: dict[str, type[Any]] = {
+    "budget": Budget,
+    "regularisation": Regularisation,
+    "resources": Resources,
+    "start_from": StartFrom,
+}
 FORMATS = {
     "budget": "a number of network steps, or a mapping like {steps: 1_000_000, marks: 50}",
+    "regularisation": "a mapping like {weight_decay: 1e-4}",
     "resources": "a mapping like {cpus: 2}",
     "start_from": "a mapping like {run: 3}",
 }
@@ -172,10 +180,12 @@ def count_runs(experiment: Experiment) -> int:
 
 def common_fragments(experiment: Experiment) -> dict[str, Any]:
     """The fragments that all runs have in common."""
+    regularisation, start_from = experiment.regularisation, experiment.start_from
     return {
         "loss": experiment.loss,
+        **({} if regularisation in (None, NO_REGULARISATION) else {"regularisation": as_dict(regularisation)}),
         "resources": as_dict(experiment.resources),
-        "start_from": None if experiment.start_from is None else as_dict(experiment.start_from),
+        "start_from": None if start_from is None else as_dict(start_from),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from evornn.arrays import Batch
+from evornn.arrays import Batch, Series
 from evornn.errors import EvornnError
 
 
@@ -68,6 +68,16 @@ class Examples:
     def slice_time(self, steps: slice) -> Self:
         """Some of the time steps."""
         return type(self)(*(values[:, steps] for values in self.arrays))
+
+    def add_to_inputs(self, values: Series) -> Self:
+        """The same with [B, T, I] added to the inputs."""
+        return type(self)(self.inputs + torch.as_tensor(values).to(self.inputs), self.targets, self.mask)
+
+    def with_dropout(self, factors: Series) -> Self:
+        """The same with factors [B, T, D] of the outputs of all layers but the last (`Layout.dropout_width`), which
+        travel behind the inputs."""
+        factors_there = torch.as_tensor(factors).to(self.inputs)
+        return type(self)(torch.cat([self.inputs, factors_there], -1), self.targets, self.mask)
 
 
 def one_hot(classes: Tensor, width: int) -> Tensor:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from evornn.errors import UnknownName
+from evornn.kernels.quantile_levels import quantile_levels
 
 
 def mse(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -23,6 +25,14 @@ def mae(outputs: Tensor, targets: Tensor) -> Tensor:
 def poisson(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean over the O outputs of eʸ − t·y; outputs are logarithms of rates, targets are counts."""
     return (outputs.exp() - targets * outputs).mean(-1)
+
+
+def quantile(outputs: Tensor, targets: Tensor, levels: tuple[float, ...]) -> Tensor:
+    """Mean over the O outputs of q·(t − y) where y is too low and (1 − q)·(y − t) where it is too high (Koenker &
+    Bassett 1978), which is lowest at the q-quantile. The outputs are as many equal blocks as there are levels q."""
+    q = outputs.new_tensor(levels).repeat_interleave(outputs.shape[-1] // len(levels))
+    errors = outputs - targets
+    return (errors.abs() / 2 + (0.5 - q) * errors).mean(-1)
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -56,9 +66,11 @@ WITHOUT_GRADIENT = frozenset({"zero_one"})
 
 
 def step_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of each step, by name. Raises UnknownName."""
+    """The loss of each step, by name, which may be one of levels, `quantile(0.1, 0.5, 0.9)`. Raises EvornnError."""
+    if levels := quantile_levels(name):
+        return partial(quantile, levels=levels)
     if name not in STEP_LOSSES:
-        raise UnknownName("loss", name, STEP_LOSSES)
+        raise UnknownName("loss", name, [*STEP_LOSSES, "quantile(0.1, 0.5, 0.9)"])
     return STEP_LOSSES[name]
 
 

@@ -65,7 +65,7 @@ class Reference:
         """The values that the read-out sees.
 
         Args:
-            inputs: [B, T, I].
+            inputs: [B, T, I], or [B, T, I + D] with the factors of dropout.
             state: per layer: state name → [P, B, size]; None: the initial state.
             forced_outputs: [B, T, O] fed back in place of the network's own outputs (teacher forcing).
 
@@ -73,6 +73,8 @@ class Reference:
             [P, B, T, H], and the state after the last step.
         """
         batch, length, _ = inputs.shape
+        inputs, factors = inputs[..., : self.layout.inputs], inputs[..., self.layout.inputs :]
+        width = self.layout.width
         states = self.initial_state(batch) if state is None else state
         feedback, timed = ("y" in self.layout.trace.leaves), ("t" in self.layout.trace.leaves)
         y, t = self._last_value("y", self.layout.outputs, states, batch), self._last_value("t", 1, states, batch)
@@ -87,6 +89,8 @@ class Reference:
                 ready = {product: values[:, step] for product, values in first.items()} if k == 0 else {}
                 now.append(layer.step(x, y, t, states[k], ready))
                 x = layer.output(now[-1])
+                if k * width < factors.shape[-1]:
+                    x = x * factors[:, step, k * width : (k + 1) * width]
             seen.append(x)
             if feedback:
                 y = self.readout(x) if forced_outputs is None else forced_outputs[:, step].expand(len(x), -1, -1)

@@ -36,8 +36,8 @@ def half_widths(model: SavedModel, coverage: float | None) -> Doubles | None:
         raise EvornnError(f"coverage: must be between 0 and 1, got {coverage:g}: give 0.9 for 90 %")
     if model.calibration is None:
         raise EvornnError(
-            "the model has no calibration, which intervals need: it answers with classes, its groups have scales of "
-            "their own, or its validation data were missing when it was written; leave coverage out"
+            "the model has no calibration, which intervals need: it answers with classes or quantiles, its groups have "
+            "scales of their own, or its validation data were missing when it was written; leave coverage out"
         )
     return quantiles(model.calibration, coverage)
 
@@ -51,10 +51,12 @@ def quantiles(calibration: Calibration, coverage: float) -> Doubles:
 
 
 def calibrate(model: SavedModel, valid: Sequences) -> Calibration | None:
-    """The sorted absolute errors [K, G, S] of a model on its validation split; None for classes, and where original
-    units can't be known from what the network reads."""
+    """The sorted absolute errors [K, G, S] of a model on its validation split; None for classes and quantiles, or where
+    original units can't be known from what the network reads."""
     preparation = model.own_preparation
-    if not len(valid) or any(answer.categories for answer in preparation.answers) or not _is_invertible(preparation):
+    if any(answer.categories or answer.level is not None for answer in preparation.answers):
+        return None
+    if not len(valid) or not _is_invertible(preparation):
         return None
     errors = _forecast_errors if preparation.question == "forecast" else _step_errors
     return np.sort(errors(model, valid), axis=0)  # NaN last

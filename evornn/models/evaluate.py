@@ -60,11 +60,13 @@ def judge(model: SavedModel, table: Table) -> Judged:
 
 
 def measure(model: SavedModel, judged: Judged) -> Measures:
-    """Answer → measure → value."""
+    """Answer → measure → value; of quantiles, what the one nearest to the median is worth."""
     preparation, naive = model.own_preparation, model.metrics.naive_errors
     return {
-        answer.column: _of_answer(answer, judged.of(preparation, k), np.array(naive[k : k + 1], np.float64))
-        for k, answer in enumerate(preparation.answers)
+        preparation.answers[k].column: _of_answer(
+            preparation.answers[k], judged.of(preparation, k), np.array(naive[target : target + 1], np.float64)
+        )
+        for target, k in enumerate(preparation.point_answers)
     }
 
 

@@ -74,8 +74,8 @@ def shuffle(column: Column, groups: Groups, rng: np.random.Generator) -> Column:
 def _error(model: SavedModel, judged: Judged) -> float:
     """The mean over all answers, each without unit."""
     errors = []
-    for k, answer in enumerate(model.own_preparation.answers):
-        own = judged.of(model.own_preparation, k)
+    for k in model.own_preparation.point_answers:
+        answer, own = model.own_preparation.answers[k], judged.of(model.own_preparation, k)
         if answer.categories:
             right = own.answers[np.arange(len(own.truth)), own.truth[:, 0].astype(np.int64)]
             errors.append(float(-np.log(right.clip(1e-15)).mean()))

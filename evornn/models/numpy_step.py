@@ -18,7 +18,7 @@ from evornn.arrays import Floats, Genome
 from evornn.data.preparation import Preparation
 from evornn.layout import Layout
 from evornn.models.step import Step, emit_step, initial_states, state_sizes
-from evornn.models.units import RowUnits, columns, emit_answers, emit_inputs
+from evornn.models.units import RowUnits, columns, emit_answers, emit_inputs, sort_levels
 
 Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -44,6 +44,8 @@ class NumpyStep:
         self._answers = outputs if preparation is None else emit_answers(preparation, after, outputs, self._row)
         copies = [(np.copyto, (state, step.states[name])) for name, state in self.states.items()]
         self._calls = [*before.calls, *emitter.calls(), *after.calls, *copies]
+        has_quantiles = preparation is not None and preparation.answers[0].level is not None
+        self._quantiles = preparation if has_quantiles else None
         self.reset()
 
     def reset(self) -> None:
@@ -57,7 +59,8 @@ class NumpyStep:
         with np.errstate(all="ignore"):
             for function, arguments in self._calls:
                 function(*arguments)
-        return self._answers.copy()
+        answers = self._answers.copy()
+        return answers if self._quantiles is None else sort_levels(self._quantiles, answers)
 
 
 @dataclass

@@ -73,7 +73,7 @@ def predict_next(model: SavedModel, table: Table, ahead: int, coverage: float | 
     half = _half_widths_ahead(half_widths(model, coverage), ahead)
     for k, answer in enumerate(preparation.answers):
         width = None if half is None else np.tile(half[k], len(groups))
-        head += _number_columns(answer.column, values[:, :, k].ravel(), width)
+        head += _number_columns(answer.name, values[:, :, k].ravel(), width)
     return Table(tuple(head), table.source)
 
 
@@ -108,8 +108,13 @@ def continue_forecasts(model: SavedModel, rows: Doubles, ahead: int) -> Doubles:
 
 def check_recursive(preparation: Preparation) -> None:
     """Raises EvornnError if forecasts can't be continued from themselves, since the network reads other columns."""
+    horizon = preparation.answers[0].horizon
+    if preparation.answers[0].level is not None:
+        raise EvornnError(
+            f"quantiles beyond the horizon of {horizon} don't follow from those before: ask for {horizon} at most, or "
+            "train with a longer horizon"
+        )
     if others := unforecast_columns(preparation):
-        horizon = preparation.answers[0].horizon
         raise EvornnError(
             f"the model forecasts {horizon} {'row' if horizon == 1 else 'rows'} ahead, and reads columns that it "
             f"doesn't forecast ({', '.join(others)}): ask for {horizon} at most, or train with a longer horizon"
@@ -388,7 +393,7 @@ def _finish(preparation: Preparation, part: Part, widths: Doubles | None) -> Tab
             made += _category_columns(answer, own)
             continue
         for step in range(answer.horizon):
-            name = f"{answer.column}+{step + 1}" if preparation.question == "forecast" else answer.column
+            name = f"{answer.name}+{step + 1}" if preparation.question == "forecast" else answer.name
             width = None if widths is None else np.full(len(own), widths[k, step])
             made += _number_columns(name, own[:, step], width)
     return Table(tuple(made), part.source)

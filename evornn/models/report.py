@@ -133,13 +133,13 @@ class ModelReport:
 def report(model: SavedModel, table: Table, repeats: int = 10, seed: int = 0) -> ModelReport:
     """See `StandaloneModel.report`."""
     judged, answers = judge(model, table), model.own_preparation.answers
-    parts = [judged.of(model.own_preparation, k) for k in range(len(answers))]
-    numbers = [k for k, answer in enumerate(answers) if not answer.categories]
+    parts = {k: judged.of(model.own_preparation, k) for k in model.own_preparation.point_answers}
+    numbers = [k for k in parts if not answers[k].categories]
     return ModelReport(
         table.source,
         len(judged.answers),
         measure(model, judged),
-        [_of_classes(one, part) for one, part in zip(answers, parts, strict=True) if one.categories],
+        [_of_classes(answers[k], part) for k, part in parts.items() if answers[k].categories],
         [_of_numbers(model, k, parts[k]) for k in numbers],
         importances(model, table, repeats, seed),
     )

@@ -180,7 +180,7 @@ def about_units(preparation: Preparation | None) -> str:
         last = position + answer.width - 1
         ahead = f", 1 to {answer.horizon} rows ahead" if preparation.question == "forecast" else ""
         names = f", probabilities of {', '.join(answer.categories)}" if answer.categories else ""
-        lines.append(f"    {position}{f' to {last}' * (last > position)}: {_line(answer.column + names)}{ahead}")
+        lines.append(f"    {position}{f' to {last}' * (last > position)}: {_line(answer.name + names)}{ahead}")
         position = last + 1
     return "\n".join(lines) + "\n"
 
@@ -351,4 +351,14 @@ def to_inputs(preparation: Preparation, rows: Doubles) -> NDArray[np.float32]:
 
 def to_answers(preparation: Preparation, outputs: NDArray[Any], rows: Doubles) -> Doubles:
     """Outputs [..., O] at rows of `columns` [..., C] → answers [..., O] in their own units."""
-    return np.asarray(emit_answers(preparation, NumpyUnits(), outputs, rows), np.float64)
+    return sort_levels(preparation, np.asarray(emit_answers(preparation, NumpyUnits(), outputs, rows), np.float64))
+
+
+def sort_levels(preparation: Preparation, answers: NDArray[Any]) -> NDArray[Any]:
+    """Answers [..., O] whose quantiles don't cross: those of a higher level are not lower (Chernozhukov, Fernández-Val
+    & Galichon 2010, "Quantile and probability curves without crossing"). Unchanged without quantiles."""
+    levels = len({answer.level for answer in preparation.answers})
+    if levels == 1:
+        return answers
+    shape = answers.shape
+    return np.sort(answers.reshape(*shape[:-1], levels, -1), axis=-2).reshape(shape)

@@ -20,7 +20,7 @@ from evornn.errors import EvornnError, require
 from evornn.layout import Layout
 from evornn.models.c_file import identifier
 from evornn.models.step import state_sizes
-from evornn.models.units import Source, source_of, sources, to_answers, to_inputs
+from evornn.models.units import NumpyUnits, Source, emit_answers, source_of, sources, to_inputs
 from evornn.networks.network import Network
 
 LENGTHS = (1, 17, 400)  # steps of whole sequences
@@ -101,7 +101,9 @@ def _column(part: Feature | OutputColumn, rng: np.random.Generator) -> Doubles:
 
 
 def _expected(preparation: Preparation | None, outputs: Series, rows: NDArray[Any]) -> NDArray[Any]:
-    return outputs if preparation is None else _scaled(preparation, to_answers(preparation, outputs, rows))
+    return (
+        outputs if preparation is None else _scaled(preparation, emit_answers(preparation, NumpyUnits(), outputs, rows))
+    )
 
 
 def _scaled(preparation: Preparation | None, answers: NDArray[Any]) -> NDArray[Any]:

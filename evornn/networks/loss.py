@@ -14,6 +14,7 @@ from evornn.arrays import Floats, Losses, Mask, Series
 from evornn.catalog import import_object, is_import_path
 from evornn.errors import EvornnError
 from evornn.kernels.losses import STEP_LOSSES, WITHOUT_GRADIENT, step_loss
+from evornn.kernels.quantile_levels import quantile_levels
 from evornn.networks.arguments import to_tensor
 
 CustomLoss: TypeAlias = "Callable[[Floats, Series, Mask], Losses] | Callable[[Tensor, Tensor, Tensor], Tensor]"
@@ -137,6 +138,11 @@ def check_targets(loss: str | CustomLoss, targets: Tensor, mask: Tensor, outputs
     if loss == "poisson" and targets.ndim == 3 and (low := float(targets[mask].min())) < 0:
         raise EvornnError(
             f"the loss poisson wants counts, the lowest target is {low:.4g} (forecasts are standardised): use mse"
+        )
+    if isinstance(loss, str) and outputs % len(levels := quantile_levels(loss) or (0.5,)):
+        raise EvornnError(
+            f"the loss {loss} wants as many outputs for each of its {len(levels)} levels, and there are {outputs} in "
+            "all: set quantiles of the task, or name one level"
         )
     if loss not in PROBABILITIES:
         return

@@ -134,8 +134,8 @@ class Network:
             inputs: [B, T, I], or class indices [B, T] (words, characters, events), the same as one-hot vectors but
                 looked up instead of multiplied.
             targets: [B, T, O], or class indices [B, T].
-            loss: "mse", "mae", "poisson", "cross_entropy", "binary_cross_entropy", "zero_one", or a function
-                (`evornn.networks.loss.CustomLoss`).
+            loss: "mse", "mae", "quantile(0.9)", "poisson", "cross_entropy", "binary_cross_entropy", "zero_one", or a
+                function (`evornn.networks.loss.CustomLoss`).
             mask: [B, T] True where a step counts; None: everywhere.
             washout: Steps at the beginning that never count.
             state: State before the first step, as `predict` returns it; None: the architecture's initial state.
@@ -169,7 +169,8 @@ class Network:
             genomes: [P, n].
             inputs: [B, T, I], or class indices [B, T].
             targets: [B, T, O], or class indices [B, T].
-            loss: "mse", "mae", "poisson", "cross_entropy", "binary_cross_entropy", or a function written in torch.
+            loss: "mse", "mae", "quantile(0.9)", "poisson", "cross_entropy", "binary_cross_entropy", or a function
+                written in torch.
             mask: [B, T] True where a step counts; None: everywhere.
             washout: Steps at the beginning that never count.
             state: State before the first step; None: the architecture's initial state.
@@ -208,7 +209,7 @@ class Network:
             genomes: [P, n].
             inputs: [B, T, I], or class indices [B, T].
             targets: [B, T, O], or class indices [B, T].
-            loss: "mse", "mae", "poisson", "cross_entropy" or "binary_cross_entropy".
+            loss: "mse", "mae", "quantile(0.9)", "poisson", "cross_entropy" or "binary_cross_entropy".
             mask: [B, T] True where a step counts; None: everywhere.
             washout: Steps at the beginning that never count.
             state: State before the first step, with derivatives from an earlier call; None: the initial state.

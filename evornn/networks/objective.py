@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evornn.arrays import Batch, Genomes
+from evornn.arrays import Batch, Genomes, Series
 from evornn.errors import EvornnError
 from evornn.kernels import forward_mode
 from evornn.kernels.evaluate import Evaluator, mask_non_finite
@@ -56,6 +56,14 @@ class Objective:
     def slice_steps(self, steps: slice) -> Objective:
         """The objective of some of the time steps."""
         return self._with(self.examples.slice_time(steps))
+
+    def add_to_inputs(self, values: Series) -> Objective:
+        """The objective with [B, T, I] added to its inputs, which are numbers."""
+        return self._with(self.examples.add_to_inputs(values))
+
+    def with_dropout(self, factors: Series) -> Objective:
+        """The objective whose network has the outputs of all layers but the last multiplied by factors [B, T, D]."""
+        return self._with(self.examples.with_dropout(factors))
 
     def _with(self, examples: Any) -> Objective:
         part = Objective(self.evaluator, self.arguments, examples, self.differentiable)

@@ -22,7 +22,7 @@ from evornn.store.schema import evaluation_data, now
 from evornn.tasks.core.forecast_errors import ForecastErrors
 from evornn.tasks.core.task import Baseline, Chart, EvaluationData, Sequences
 
-CHART_TEXTS = ("times", "unit", "transform", "targets", "series")
+CHART_TEXTS = ("times", "unit", "transform", "targets", "series", "first_output")
 CHART_ARRAYS = ("truth", "offset", "scale", "history", "naive_errors")
 TEST_ARRAYS = ("inputs", "targets", "mask")
 

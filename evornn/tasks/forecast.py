@@ -22,6 +22,7 @@ from evornn.settings import settings
 from evornn.tasks.core.column_names import Names, SomeNames
 from evornn.tasks.core.own_data import describe_features
 from evornn.tasks.core.panel import Panel, cut_windows, make_chart, make_panel, make_problem
+from evornn.tasks.core.quantiles import Quantiles, median_block, number_loss, quantile_answers, repeat_targets
 from evornn.tasks.core.series import ForecastSettings, forecast_labels
 from evornn.tasks.core.task import Data
 
@@ -58,6 +59,7 @@ class Forecast(ForecastSettings):
     split_by: Literal["time", "group"] = "time"  # group: whole series are for training, others for the test
     split_seed: Annotated[int, Ge(0)] = 0  # of a split by group
     scale: Literal["column", "group"] = "column"  # group: each series by its own training rows
+    quantiles: Quantiles = ()  # levels to predict instead of the mean, such as [0.1, 0.5, 0.9]
     missing: Literal["refuse", "mask", "forward_fill"] = "refuse"  # what to do where a value is missing
     read: ReadOptions = ReadOptions()  # how to read the file; what is left out is found out
 
@@ -76,7 +78,7 @@ class Forecast(ForecastSettings):
         return scale
 
     def data(self) -> Data:
-        """O = targets × horizon. Raises EvornnError that names file, column and line, and says what to do."""
+        """O = levels × targets × horizon. Raises EvornnError that names file, column and line, and says what to do."""
         return self.data_of(read_table(Path(self.path), self.read))
 
     def data_of(self, table: Table) -> Data:
@@ -88,15 +90,21 @@ class Forecast(ForecastSettings):
         panel = replace(make_panel(filled, groups, self.time, self, self._parts(filled, groups)), truth=table)
         features, answers = self._features(panel), self._answers(panel)
         problem, training = make_problem(panel, features, answers, self.season or panel.frequency.season, self)
-        chart, floors = make_chart(panel, problem, answers)
+        loss = number_loss(self.quantiles)
+        chart, floors = make_chart(panel, problem, answers, loss)
+        answers = quantile_answers(answers, self.quantiles)
+        problem = replace(problem, targets=repeat_targets(problem.targets, self.quantiles))
         return Data(
             train=cut_windows(problem, training, self.washout_steps),
             valid=cut_windows(problem, problem.valid, self.window - 1),
             test=cut_windows(problem, problem.test, self.window - 1),
+            loss=loss,
             baselines=floors,
-            labels=forecast_labels(self.targets, self.horizon, panel.frequency.unit, panel.frequency.count),
+            labels=forecast_labels(
+                tuple(one.name for one in answers), self.horizon, panel.frequency.unit, panel.frequency.count
+            ),
             note=self._note(panel, features),
-            chart=chart,
+            chart=replace(chart, first_output=median_block(self.quantiles, chart.truth.shape[1]).start),
             preparation=Preparation(
                 "forecast",
                 features,
@@ -104,9 +112,10 @@ class Forecast(ForecastSettings):
                 self.group,
                 self.time,
                 self.window,
-                missing=self.missing,
-                read=self.read,
+                self.missing,
+                loss,
                 step=None if self.time is None else typical_step(table.column(self.time), groups[0]),
+                read=self.read,
             ),
         )
 

@@ -27,6 +27,7 @@ from evornn.tasks.core.class_scores import ClassScore, class_score
 from evornn.tasks.core.column_names import Names
 from evornn.tasks.core.number_scores import NumberScore, number_score
 from evornn.tasks.core.own_data import OwnSequences, Recordings
+from evornn.tasks.core.quantiles import Quantiles, number_loss, quantile_answers, repeat_targets
 from evornn.tasks.core.task import Baseline, Data, Score, Sequences
 
 StepScore: TypeAlias = ClassScore | NumberScore
@@ -44,6 +45,7 @@ class Label(OwnSequences):
     answer: Literal["class", "numbers"] | None = None  # None: numbers if the first target holds numbers
     length: Annotated[int, Ge(2)] | None = 200  # longer recordings are cut into pieces of that many steps
     washout: Annotated[int, Ge(0)] = 0  # first steps of each piece, which don't count
+    quantiles: Quantiles = ()  # levels of numbers to predict instead of their mean, such as [0.1, 0.5, 0.9]
     score: StepScore | None = None  # None: accuracy, or R²
 
     causal: ClassVar[bool] = False
@@ -62,7 +64,7 @@ class Label(OwnSequences):
         return self.targets
 
     def data_of(self, table: Table) -> Data:
-        """O classes, or O targets."""
+        """O classes, or O = levels × targets."""
         recordings, parts = self._split(self.find_sequences(table))
         recordings = self.fill(recordings)
         recordings, parts = cut_pieces(recordings, parts, self.length)
@@ -130,6 +132,8 @@ class Label(OwnSequences):
     def _ask_class(self, table: Table, known: Mask, training: Mask) -> Asked:
         if len(self.targets) > 1:
             raise EvornnError(f"{table.source}: {len(self.targets)} targets, of which classes are one: name one")
+        if self.quantiles:
+            raise EvornnError(f"quantiles are of numbers, and {self.targets[0]!r} is asked for as classes: see answer")
         (name,) = self.targets
         classes, numbers = read_classes(table, name)
         missing = set(range(len(classes))) - set(numbers[training & known].tolist())
@@ -162,8 +166,10 @@ class Label(OwnSequences):
             scaling = fit_scaling(table, column, training & known, "none")
             answers.append(OutputColumn(name, "none", float(scaling.mean[0]), float(scaling.std[0])))
             columns.append(scale_column(column, answers[-1], ()))
-        score = number_score(kind, answers, every_step=True)
-        return Asked(tuple(answers), "mse", np.stack(columns, axis=1), known, self.targets, score)
+        score = number_score(kind, answers, every_step=True, quantiles=self.quantiles)
+        asked = quantile_answers(answers, self.quantiles)
+        targets, labels = repeat_targets(np.stack(columns, axis=1), self.quantiles), tuple(one.name for one in asked)
+        return Asked(asked, number_loss(self.quantiles), targets, known, labels, score)
 
 
 @dataclass(frozen=True)

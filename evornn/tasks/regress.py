@@ -20,6 +20,7 @@ from evornn.tasks.core.chance import best_constant, chance
 from evornn.tasks.core.column_names import Names
 from evornn.tasks.core.number_scores import NumberScore, number_score, unscale
 from evornn.tasks.core.own_data import OwnSequences, Recordings
+from evornn.tasks.core.quantiles import Quantiles, median_block, number_loss, quantile_answers, repeat_targets
 from evornn.tasks.core.task import Baseline, Chart, Data, Sequences
 
 
@@ -32,6 +33,7 @@ class Regress(OwnSequences):
     targets: Names
     target_transform: Transform = "none"  # before standardising
     loss_steps: Literal["last", "every"] = "last"  # where the loss counts; the score is always that of the last step
+    quantiles: Quantiles = ()  # levels to predict instead of the mean, such as [0.1, 0.5, 0.9]
     score: NumberScore = "r2"
 
     causal: ClassVar[bool] = False
@@ -49,25 +51,28 @@ class Regress(OwnSequences):
         return self.targets
 
     def data_of(self, table: Table) -> Data:
-        """O targets."""
+        """O = levels × targets."""
         recordings = self.fill(self.find_sequences(table))
         _check_constant(recordings, self.targets)
         parts = self.split_groups(recordings)
         answers = self._answers(recordings, parts)
-        ready = self.prepare(recordings, parts, answers, "mse")
+        loss, asked = number_loss(self.quantiles), quantile_answers(answers, self.quantiles)
+        ready = self.prepare(recordings, parts, asked, loss)
         columns = [scale_column(recordings.table.column(one.column), one, ()) for one in answers]
         counts = self.counted_rows(recordings)
-        train, valid, test = (ready.cut(ready.groups_of(part), np.stack(columns, axis=1), counts) for part in range(3))
-        chart = make_chart(answers, test, [group.name for group in ready.groups_of(2)])
+        targets = repeat_targets(np.stack(columns, axis=1), self.quantiles)
+        train, valid, test = (ready.cut(ready.groups_of(part), targets, counts) for part in range(3))
+        chart = make_chart(answers, test, [group.name for group in ready.groups_of(2)], self.quantiles)
         return Data(
             train,
             valid,
             test,
-            baselines=make_baselines(train, valid, test, chart),
-            labels=self.targets,
+            loss=loss,
+            baselines=make_baselines(loss, train, valid, test, chart),
+            labels=tuple(one.name for one in asked),
             note=ready.describe(self),
             chart=chart,
-            score=number_score(self.score, answers),
+            score=number_score(self.score, answers, quantiles=self.quantiles),
             preparation=ready.preparation,
         )
 
@@ -84,15 +89,19 @@ class Regress(OwnSequences):
         )
 
 
-def make_chart(answers: Sequence[OutputColumn], test: Sequences, names: Sequence[str]) -> Chart:
+def make_chart(
+    answers: Sequence[OutputColumn], test: Sequences, names: Sequence[str], quantiles: Quantiles = ()
+) -> Chart:
     """What the test sequences' numbers are, in original units.
 
     Args:
         answers: the columns.
         test: the test split.
         names: of its sequences.
+        quantiles: levels of the outputs.
     """
-    truth = unscale(test.last_steps(test.targets), answers)
+    median = median_block(quantiles, len(answers))
+    truth = unscale(test.last_steps(test.targets)[:, median], answers)
     return Chart(
         times=list(names),
         truth=truth,
@@ -100,17 +109,20 @@ def make_chart(answers: Sequence[OutputColumn], test: Sequences, names: Sequence
         scale=np.array([one.std for one in answers]),
         transform=answers[0].transform,
         targets=tuple(one.column for one in answers),
+        first_output=median.start,
     )
 
 
-def make_baselines(train: Sequences, valid: Sequences, test: Sequences, chart: Chart) -> tuple[Baseline, ...]:
+def make_baselines(
+    loss: str, train: Sequences, valid: Sequences, test: Sequences, chart: Chart
+) -> tuple[Baseline, ...]:
     """The mean, and linear regression on the means of the inputs."""
     points = [linear.mean_points(split) for split in (train, valid, test)]
-    weights, loss = linear.fit_linear("mse", points[0], points[1])
-    constant = chance("mse", train, valid, test)
-    line = "linear regression on the means of the inputs", loss, linear.judge("mse", weights, points[2])
+    weights, fitted = linear.fit_linear(loss, points[0], points[1])
+    constant, outputs = chance(loss, train, valid, test), points[2].targets.shape
+    line = "linear regression on the means of the inputs", fitted, linear.judge(loss, weights, points[2])
     said = [
-        (constant.name, constant.valid, constant.test, np.broadcast_to(best_constant("mse", train), chart.truth.shape)),
+        (constant.name, constant.valid, constant.test, np.broadcast_to(best_constant(loss, train), outputs)),
         (*line, linear.predict(weights, points[2].features)),
     ]
     floors = []

@@ -24,6 +24,7 @@ from evornn.training.make_problem import make_problem
 from evornn.training.oracle import LocalOracle, Origin, Spent
 from evornn.training.problem import Problem, Sharder
 from evornn.training.records import Checkpoint, Result, Row, Update
+from evornn.training.regularisation import NO_REGULARISATION, Regularisation, check_regularisation
 from evornn.training.state import join, split
 
 UPDATE_INTERVAL = 0.5  # seconds between updates: a heartbeat well under a second, and few enough to cost nothing
@@ -40,6 +41,7 @@ def train_loop(
     checkpoint: Checkpoint | None = None,
     origin: Origin | None = None,
     sharder: Sharder | None = None,
+    regularisation: Regularisation = NO_REGULARISATION,
 ) -> Iterator[Update]:
     """Train a network, yielding updates; the last one has the result.
 
@@ -55,6 +57,7 @@ def train_loop(
         checkpoint: Of an earlier attempt, to resume from, with the same rows and result as without interruption.
         origin: Of a warm start; None: the architecture's initial distribution.
         sharder: Shares large populations between processes; None: all is computed in this one.
+        regularisation: What the trainer's losses have in addition.
 
     Yields:
         The rows since the last update with a checkpoint, at most every UPDATE_INTERVAL seconds; a heartbeat without
@@ -63,7 +66,7 @@ def train_loop(
     Raises:
         EvornnError: Network, data, trainer and budget don't fit together.
     """
-    run = Run(network, data, trainer, seed, budget, loss or data.loss, origin, sharder)
+    run = Run(network, data, trainer, seed, budget, loss or data.loss, origin, sharder, regularisation)
     run.load(checkpoint)
     last_update, rows = time.perf_counter(), []
     for row in run.rows():
@@ -113,6 +116,7 @@ class Run:
         loss: A name or a function.
         origin: Of a warm start; None: there is none.
         sharder: Shares large populations between processes; None: all is computed in this one.
+        regularisation: What the trainer's losses have in addition.
     """
 
     def __init__(
@@ -125,15 +129,18 @@ class Run:
         loss: str | CustomLoss,
         origin: Origin | None,
         sharder: Sharder | None = None,
+        regularisation: Regularisation = NO_REGULARISATION,
     ) -> None:
         self.train, self.valid, self.test = (make_problem(network, data_split, loss) for data_split in data.splits)
         check(self.train, trainer, origin)
         check_splits(network, data, loss)
+        check_regularisation(regularisation, network, data.train)
         self.train = self.train if sharder is None else sharder(self.train)
         if budget.solved:
             check_score(data.score, loss)
         self.network, self.data, self.trainer, self.budget, self.loss = network, data, trainer, budget, loss
         self.streams, self.seed, self.origin = Streams(seed, "trainer"), seed, origin
+        self.regularisation = regularisation
         self.progress, self.champion = Progress(), network.layout.centre
         self.oracle = self._oracle(Spent())
         self.state: State = {}
@@ -284,10 +291,11 @@ class Run:
 
     def _oracle(self, spent: Spent) -> LocalOracle:
         targets = (*self.budget.targets, *([] if self.budget.target is None else [self.budget.target]))
-        return LocalOracle(self.train, self.seed, self.budget.steps, tuple(dict.fromkeys(targets)), spent, self.origin)
+        targets = tuple(dict.fromkeys(targets))
+        return LocalOracle(self.train, self.seed, self.budget.steps, targets, spent, self.origin, self.regularisation)
 
     def _step(self, work: Callable[[], State]) -> State:
-        self.oracle.step_losses = []
+        self.oracle.begin_step()
         try:
             state = work()
         except MemoryError:

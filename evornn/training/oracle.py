@@ -13,6 +13,7 @@ from evornn.errors import EvornnError
 from evornn.trainers.core.query import Answer, Costs, Kind, Query
 from evornn.trainers.core.trainer import BudgetExhausted, Oracle
 from evornn.training.problem import Problem
+from evornn.training.regularisation import NO_REGULARISATION, Regularisation
 
 
 @dataclass
@@ -46,6 +47,7 @@ class LocalOracle(Oracle):
         targets: Training losses whose first hits are recorded.
         spent: What the run has spent so far; None: nothing.
         origin: Of a warm start; None: the architecture's initial distribution.
+        regularisation: What the trainer's losses have in addition; those that are recorded are without.
     """
 
     def __init__(
@@ -56,12 +58,18 @@ class LocalOracle(Oracle):
         targets: tuple[float, ...] = (),
         spent: Spent | None = None,
         origin: Origin | None = None,
+        regularisation: Regularisation = NO_REGULARISATION,
     ) -> None:
         self.problem, self.network, self.limit, self.targets = problem, problem.network, limit, targets
-        self.spent, self.origin = spent or Spent(), origin
-        self.step_losses: list[Losses] = []  # of all answers since the trainer's step began
-        self.is_full_batch = True  # whether the last answer was on all training data
+        self.spent, self.origin, self.seed, self.regularisation = spent or Spent(), origin, seed, regularisation
+        self.begin_step()
+        self.is_full_batch = True  # whether the last answer was on all training data, as they are
         self._batch_sampler = BatchSampler(Streams(seed, "order"), self.problem.num_cases)
+
+    def begin_step(self) -> None:
+        """Tell the oracle that a step of the trainer begins."""
+        self.step_losses: list[Losses] = []  # of all answers since then
+        self._number = self.spent.network_steps  # of the step: the same when a run is resumed
 
     @property
     def n(self) -> int:
@@ -92,9 +100,13 @@ class LocalOracle(Oracle):
 
     def batch(self, k: int, size: int | None) -> Batch | None:
         size = self.problem.default_batch_size if size is None else size
-        return None if size is None or size >= self.problem.num_cases else self._batch_sampler.batch(k, size)
+        if size is not None and size < self.problem.num_cases:
+            return self._batch_sampler.batch(k, size)
+        # Losses of different noise are no more comparable than those of different mini-batches.
+        return np.arange(self.problem.num_cases) if self.regularisation.is_random else None
 
     def answer(self, query: Query) -> Answer:
+        query = self.regularisation.adapt(query, self.seed, self._number)
         # Refuse before anything is computed what the problem can't answer or the budget can't pay.
         if query.kind is Kind.READOUTS:
             _ = self.problem.readout  # raises where there is none
@@ -110,7 +122,9 @@ class LocalOracle(Oracle):
         costs = np.full(members, cost) if answer.costs is None else answer.costs
         if answer.costs is not None:  # episodes: known only now; an answer that costs too much is discarded
             self._check_budget(members, int(costs.sum()))
-        self._charge(answer.losses, costs, query.batch is None and query.kind is not Kind.WINDOW)
+        is_whole = query.batch is None and query.kind is not Kind.WINDOW and query.perturbation is None
+        self._charge(answer.losses, costs, is_whole)
+        answer = self.regularisation.penalise(answer, query.genomes, self.network.layout)
         return replace(answer, genomes=query.genomes)
 
     def record_loss(self, loss: float) -> None:

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from evornn.arrays import Floats, Genome, Losses, Mask, Series
+from evornn.arrays import Floats, Genome, Losses, Mask, Series, Streams
 from evornn.errors import EvornnError
 from evornn.kernels.losses import step_loss
+from evornn.kernels.normal import standard_normal
 from evornn.layout import Layout
 from evornn.networks.loss import CustomLoss, has_gradient
 from evornn.networks.network import Network
 from evornn.networks.objective import Objective
 from evornn.tasks.core.task import Score, Sequences
-from evornn.trainers.core.query import Answer, Kind, Query, Segment
+from evornn.trainers.core.query import Answer, Kind, Perturbation, Query, Segment
 from evornn.trainers.core.trainer import NoGradient
 from evornn.training.problem import Problem
 
@@ -64,7 +65,7 @@ class SequenceProblem(Problem):
     def answer(self, query: Query) -> Answer:
         if query.segment is not None:
             return self._answer_window(query, query.segment)
-        objective = self.objective if query.batch is None else self.objective.take(query.batch)
+        objective = perturb(self._cases(query), query.perturbation)
         if query.kind is Kind.GRADIENTS:
             return Answer(*objective.gradients(query.genomes, loss=check_differentiable(self.loss)))
         if query.kind is Kind.READOUTS:
@@ -93,17 +94,23 @@ class SequenceProblem(Problem):
         assert window is not None
         if not self.network.layout.states:
             raise EvornnError(f"{self.network!r} carries no state over: leave truncate out")
-        objective = self.objective if query.batch is None else self.objective.take(query.batch)
+        objective = perturb(self._cases(query).slice_steps(slice(segment.begin, segment.end)), query.perturbation)
         state: Any = window.carry
-        begin = segment.begin if window.exact else segment.first
-        if begin > segment.begin:  # skipped steps need only a forward pass, for the state after them
-            inputs = objective.examples.inputs[:, segment.begin : begin]
+        # With dropout they get a gradient, too: nothing but the objective knows what is dropped.
+        has_dropout = query.perturbation is not None and query.perturbation.dropout > 0
+        skipped = 0 if window.exact or has_dropout else segment.first - segment.begin
+        if skipped:  # these steps need only a forward pass, for the state after them
+            inputs = objective.examples.inputs[:, :skipped]
             _, state = self.network.predict(query.genomes, inputs, state=state, return_state=True)
-        objective = objective.slice_steps(slice(begin, segment.end))
+            objective = objective.slice_steps(slice(skipped, None))
         compute: Any = objective.sensitivities if window.exact else objective.gradients
         losses, gradients, state = compute(query.genomes, loss=loss, state=state, return_state=True)
         end, carry = (segment.end, state) if segment.end < segment.last else (None, None)
         return Answer(losses, gradients, end=end, carry=carry)
+
+    def _cases(self, query: Query) -> Objective:
+        """The sequences of a query's mini-batch."""
+        return self.objective if query.batch is None else self.objective.take(query.batch)
 
     def score(self, genome: Genome, score: Score) -> float:
         values = [np.nan]
@@ -122,6 +129,21 @@ class SequenceProblem(Problem):
         objective = self.network.objective(self.data.inputs, self.data.targets, self.data.mask)
         objective.check_targets(self.loss)  # once: mini-batches need no check
         return objective
+
+
+def perturb(objective: Objective, perturbation: Perturbation | None) -> Objective:
+    """The objective with noisy inputs and dropout; unchanged without a perturbation."""
+    if perturbation is None:
+        return objective
+    seed, step, shape = perturbation.seed, perturbation.step, objective.examples.inputs.shape
+    if perturbation.input_noise:
+        noise = standard_normal(Streams(seed, "input_noise").at(step), shape[0], shape[1] * shape[2])
+        objective = objective.add_to_inputs(np.float32(perturbation.input_noise) * noise.reshape(shape))
+    if perturbation.dropout:
+        kept, width = 1 - perturbation.dropout, objective.arguments.layout.dropout_width
+        draws = Streams(seed, "dropout").at(step).random((*shape[:2], width), np.float32)
+        objective = objective.with_dropout(np.where(draws < kept, np.float32(1 / kept), np.float32(0)))
+    return objective
 
 
 def readout_layout(network: Network, loss: str | CustomLoss) -> Layout:

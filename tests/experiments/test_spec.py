@@ -451,7 +451,9 @@ def test_any_data_is_a_spec_or_refused(data: dict[str, Any], complete: bool) -> 
         assert plan(found)
 
 
-@given(st.sampled_from(["tasks", "networks", "trainers", "budget", "resources", "start_from"]), st.data())
+@given(
+    st.sampled_from(["tasks", "networks", "trainers", "budget", "regularisation", "resources", "start_from"]), st.data()
+)
 @settings(max_examples=300)
 def test_any_fragment_is_built_or_refused(part: str, data: st.DataObject) -> None:
     kinds = {"tasks": ["adding", "csv"], "networks": ["elman", "lstm"], "trainers": ["snes", "memetic", "cma_es"]}

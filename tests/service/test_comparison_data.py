@@ -82,7 +82,10 @@ def test_other_settings_under_one_label_are_other_trainers() -> None:
     assert {cell.trainer for cell in task.cells} == {"snes (job 1)", "snes (job 2)"}
 
 
-@pytest.mark.parametrize("change", [{"budget": {"steps": 30_000, "marks": 2}}, {"start_from": {"run": 1}}])
+@pytest.mark.parametrize(
+    "change",
+    [{"budget": {"steps": 30_000, "marks": 2}}, {"start_from": {"run": 1}}, {"regularisation": {"weight_decay": 0.1}}],
+)
 def test_another_budget_or_start_is_no_repetition(change: dict[str, Any]) -> None:
     run(spec()).close()
     with run(spec(**change)) as results:

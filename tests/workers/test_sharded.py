@@ -196,6 +196,16 @@ def test_a_run_finds_the_same(trainer: dict[str, Any]) -> None:
     assert all(worker.questions > 2 for worker in team.workers)
 
 
+def test_a_regularised_run_finds_the_same() -> None:
+    run = fragments(TRAINERS[-1], 500_000)
+    settings = {"weight_decay": 0.01, "input_noise": 0.1, "dropout": 0.2}
+    network = {"kind": "elman", "units": 4, "layers": 2}
+    run["fragments"] = {**run["fragments"], "network": network, "regularisation": settings}
+    team = crew_of(2)
+    assert repr(outcome(run, lambda whole: ShardedProblem(whole, team))) == repr(outcome(run))
+    assert all(worker.questions > 2 for worker in team.workers)
+
+
 def test_shards_are_counted() -> None:
     for shards in (0, 1.5, "many", 10**6):
         with pytest.raises(Exception, match=r"resources\.shards"):

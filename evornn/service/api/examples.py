@@ -28,6 +28,7 @@ FIELDS: dict[str, Any] = {
     "seeds": {"oneOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]},
     "budget": {"oneOf": [{"type": "object"}, {"type": "integer"}]},
     "loss": {"type": "string"},
+    "regularisation": {"type": "object"},
     "resources": {"type": "object"},
     "start_from": {"type": "object"},
 }

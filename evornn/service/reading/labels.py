@@ -1,8 +1,8 @@
 """Names of what runs have in common: equal only where settings, data and code are equal.
 
 A label is unique within a job. Runs of several jobs may share labels and mean other settings, other data, other code of
-the user's own, another loss, budget or start by them; then the job's number is added to the label. So nothing is
-compared that does not belong together, and no run is taken for a repetition of another.
+the user's own, another loss, regularisation, budget or start by them; then the job's number is added to the label. So
+nothing is compared that does not belong together, and no run is taken for a repetition of another.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def distinct_labels(runs: Sequence[StoredRun]) -> dict[RunId, Labels]:
 
 
 def _training(run: StoredRun) -> tuple[Hashable, ...]:
-    """What a trainer is given, besides itself: its budget, and where it starts."""
-    return *_parts(run, "trainer", "start_from"), _text(
+    """What a trainer is given, besides itself: its budget, its regularisation, and where it starts."""
+    return *_parts(run, "trainer", "regularisation", "start_from"), _text(
         {name: value for name, value in run.budget.items() if value is not None}
     )
 

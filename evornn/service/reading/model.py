@@ -60,7 +60,11 @@ def _question(model: SavedModel) -> tuple[str | None, tuple[str, ...], int | Non
     if model.preparation is None:
         return None, (), None
     answers, question = model.preparation.answers, model.preparation.question
-    return question, tuple(answer.column for answer in answers), answers[0].horizon if question == "forecast" else None
+    return (
+        question,
+        tuple(dict.fromkeys(answer.column for answer in answers)),
+        answers[0].horizon if question == "forecast" else None,
+    )
 
 
 def _calibrated(model: StandaloneModel, run: StoredRun) -> StandaloneModel:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evornn.data.scaling import Doubles
+from evornn.kernels.quantile_levels import quantile_levels
+from evornn.tasks.core.chance import numpy_loss, residual_quantiles
 from evornn.tasks.core.task import Baseline, Chart
 from evornn.tasks.core.windows import Rows
 
@@ -32,17 +34,32 @@ class ForecastProblem:
     starts: Rows | None = None  # [N] the first row of each row's series; None: there is one series
 
 
-def baselines(problem: ForecastProblem, chart: Chart) -> tuple[Baseline, ...]:
-    """All baselines that apply, also judged in the original units of the chart."""
+def baselines(problem: ForecastProblem, chart: Chart, loss: str = "mse") -> tuple[Baseline, ...]:
+    """All baselines that apply, also judged in the original units of the chart. For quantiles, those of a baseline's
+    residuals on training data are added to its forecasts."""
     answers = {name: answer(problem) for name, answer in BASELINES.items()}
-    results = (_evaluate(name, answer, problem, chart) for name, answer in answers.items() if answer is not None)
+    results = (_evaluate(name, answer, problem, chart, loss) for name, answer in answers.items() if answer is not None)
     return tuple(baseline for baseline in results if np.isfinite([baseline.valid, baseline.test]).all())
 
 
-def _evaluate(name: str, answers: Doubles, problem: ForecastProblem, chart: Chart) -> Baseline:
-    valid, test = (mse(answers[rows], problem.targets[rows]) for rows in (problem.valid, problem.test))
+def _evaluate(name: str, answers: Doubles, problem: ForecastProblem, chart: Chart, loss: str) -> Baseline:
+    judge = mse if loss == "mse" else _judge_quantiles(loss, answers, problem)
+    valid, test = (judge(answers[rows], problem.targets[rows]) for rows in (problem.valid, problem.test))
     predictions = chart.inverse_transform(answers[problem.test])
     return Baseline(name, valid, test, predictions, chart.errors(predictions))
+
+
+def _judge_quantiles(loss: str, answers: Doubles, problem: ForecastProblem) -> Callable[[Doubles, Doubles], float]:
+    """The loss of quantiles, of forecasts [B, O] to which those of the residuals are added."""
+    count, rows = len(quantile_levels(loss)), problem.training
+    rows = rows[np.isfinite(answers[rows]).all(axis=1)]
+    shift = residual_quantiles(loss, np.tile(problem.targets[rows] - answers[rows], (1, count)))
+
+    def judge(forecasts: Doubles, targets: Doubles) -> float:
+        said, truth = np.tile(forecasts, (1, count)) + shift, np.tile(targets, (1, count))
+        return float(numpy_loss(loss)(said, truth).mean())
+
+    return judge
 
 
 def mse(answers: Doubles, targets: Doubles) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from evornn.data.scaling import Doubles
+from evornn.kernels.quantile_levels import quantile_levels
 from evornn.tasks.core.task import Baseline, Sequences
 
 
@@ -14,7 +16,7 @@ def chance(loss: str, train: Sequences, valid: Sequences, test: Sequences) -> Ba
     """The constant outputs that are best on training data, judged on the other splits.
 
     Args:
-        loss: a name in `LOSSES`.
+        loss: a name in `LOSSES`, or one of quantiles.
         train: where the outputs are fitted.
         valid: where they are judged.
         test: where they are judged, too.
@@ -23,7 +25,7 @@ def chance(loss: str, train: Sequences, valid: Sequences, test: Sequences) -> Ba
         The baseline "mean" with its two losses.
     """
     outputs = best_constant(loss, train)
-    losses = [float(LOSSES[loss](outputs, masked_targets(split)).mean()) for split in (valid, test)]
+    losses = [float(numpy_loss(loss)(outputs, masked_targets(split)).mean()) for split in (valid, test)]
     return Baseline("mean", valid=losses[0], test=losses[1])
 
 
@@ -35,6 +37,8 @@ def best_constant(loss: str, train: Sequences) -> Doubles:
         return targets.mean(axis=0)  # type: ignore[no-any-return]
     if loss == "mae":
         return np.median(targets, axis=0)
+    if quantile_levels(loss):
+        return residual_quantiles(loss, targets)
     if loss == "poisson":
         return np.log((targets.sum(axis=0) + 0.5) / len(targets))  # type: ignore[no-any-return]
     if loss == "binary_cross_entropy":
@@ -66,6 +70,24 @@ def _binary_cross_entropy(outputs: Doubles, targets: Doubles) -> Doubles:
 
 def _cross_entropy(outputs: Doubles, targets: Doubles) -> Doubles:
     return -(targets * (outputs - np.logaddexp.reduce(outputs, axis=-1, keepdims=True))).sum(axis=-1)  # type: ignore[no-any-return]
+
+
+def residual_quantiles(loss: str, residuals: Doubles) -> Doubles:
+    """[O] the quantiles of [N, O] at the levels of the loss: what makes a point forecast one of quantiles."""
+    levels = quantile_levels(loss)
+    blocks = np.split(residuals, len(levels), axis=1)
+    return np.concatenate([np.quantile(one, level, axis=0) for one, level in zip(blocks, levels, strict=True)])
+
+
+def numpy_loss(loss: str) -> Callable[[Doubles, Doubles], Doubles]:
+    """The loss of outputs [N, O], or a constant [O], and targets [N, O] → [N]."""
+    return LOSSES[loss] if loss in LOSSES else partial(_quantile, quantile_levels(loss))
+
+
+def _quantile(levels: Sequence[float], outputs: Doubles, targets: Doubles) -> Doubles:
+    errors = outputs - targets
+    weights = 0.5 - np.repeat(levels, targets.shape[1] // len(levels))
+    return (np.abs(errors) / 2 + weights * errors).mean(axis=-1)  # type: ignore[no-any-return]
 
 
 # The losses of kernels/losses.py, which take tensors, here in numpy: outputs [N, O], or a constant [O], and targets

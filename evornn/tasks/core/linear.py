@@ -10,7 +10,8 @@ import numpy as np
 
 from evornn.arrays import Series
 from evornn.data.scaling import Doubles
-from evornn.tasks.core.chance import LOSSES
+from evornn.kernels.quantile_levels import quantile_levels
+from evornn.tasks.core.chance import numpy_loss, residual_quantiles
 from evornn.tasks.core.task import Sequences
 
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # times the mean square of a standardised feature
@@ -42,15 +43,24 @@ def step_points(split: Sequences) -> Points:
 
 
 def fit_linear(loss: str, train: Points, valid: Points) -> tuple[Weights, float]:
-    """The weights that are best on validation data, and their loss there. `loss` is mse or cross_entropy."""
+    """The weights that are best on validation data, and their loss there.
+
+    Args:
+        loss: mse, cross_entropy, or that of quantiles: those of the residuals are added to the line of least squares.
+        train: where they are fitted.
+        valid: where they are judged.
+    """
     step = -(-len(train.features) // MOST_ROWS)
     train = Points(train.features[::step], train.targets[::step], train.counts[::step])
     centre = np.average(train.features, axis=0, weights=train.counts)
     size = np.sqrt(np.average(np.square(train.features - centre), axis=0, weights=train.counts))
     size[size < 1e-12] = 1.0
     scaled = Points((train.features - centre) / size, train.targets, train.counts)
-    fit = _ridge if loss == "mse" else _logistic
+    fit = _logistic if loss == "cross_entropy" else _ridge
     fits = [_unscale(fit(scaled, ridge), centre, size) for ridge in RIDGES]
+    if quantile_levels(loss):
+        for weights in fits:
+            weights[0] += residual_quantiles(loss, train.targets - predict(weights, train.features))
     losses = [judge(loss, weights, valid) for weights in fits]
     best = int(np.argmin(losses))
     return fits[best], losses[best]
@@ -63,7 +73,7 @@ def predict(weights: Weights, features: Doubles) -> Doubles:
 
 def judge(loss: str, weights: Weights, points: Points) -> float:
     """The mean loss over all that counts."""
-    losses = LOSSES[loss](predict(weights, points.features), points.targets)
+    losses = numpy_loss(loss)(predict(weights, points.features), points.targets)
     return float(np.average(losses, weights=points.counts))
 
 

@@ -227,7 +227,7 @@ def cut_windows(problem: ForecastProblem, origins: Rows, washout: int) -> Sequen
 
 
 def make_chart(
-    panel: Panel, problem: ForecastProblem, answers: Sequence[OutputColumn]
+    panel: Panel, problem: ForecastProblem, answers: Sequence[OutputColumn], loss: str
 ) -> tuple[Chart, tuple[Baseline, ...]]:
     """Forecasts and truth in original units, and the baselines judged in them.
 
@@ -235,6 +235,7 @@ def make_chart(
         panel: the series.
         problem: the forecasts.
         answers: what is predicted; all have the same transform.
+        loss: by which baselines are judged.
     """
     order, test, horizon = panel.order, problem.test, problem.horizon
     values = np.stack([panel.truth.column(one.column).values[order] for one in answers], axis=1)
@@ -253,7 +254,7 @@ def make_chart(
         naive_errors=_naive_errors(panel, values),
         series=_series(panel, numbers),
     )
-    return chart, baselines(problem, chart)
+    return chart, baselines(problem, chart, loss)
 
 
 def _series(panel: Panel, numbers: Rows) -> tuple[tuple[str, int], ...]:

@@ -220,14 +220,18 @@ class Chart:
     targets: tuple[str, ...] = ("target",)  # G names; O = G × horizon
     naive_errors: Doubles = field(default_factory=lambda: np.zeros(0))  # [G] see `forecast_errors`; empty: unknown
     series: tuple[tuple[str, int], ...] = ()  # name and number of test sequences of each series; empty: there is one
+    first_output: int = 0  # of the network's, where these are quantiles: those of the median are drawn
 
     def errors(self, values: Doubles) -> dict[str, ForecastErrors]:
         """Target → errors of forecasts [B, O] in original units."""
         return forecast_errors(self.targets, self.truth, values, self.naive_errors)
 
     def inverse_transform(self, predictions: NDArray[Any]) -> Doubles:
-        """[B, O] scaled predictions → original units."""
-        return inverse(self.transform, self.offset + self.scale * np.asarray(predictions, np.float64))
+        """[B, O] scaled predictions, or [B, levels × O], of which those of the median are taken → original units."""
+        count = self.truth.shape[1]
+        first = self.first_output if np.shape(predictions)[1] > count else 0
+        own = np.asarray(predictions, np.float64)[:, first : first + count]
+        return inverse(self.transform, self.offset + self.scale * own)
 
 
 class Task(ABC):

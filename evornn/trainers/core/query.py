@@ -59,6 +59,17 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Perturbation:
+    """What is random in training data and networks during one step of a run. All members have the same: it follows from
+    these numbers alone, whoever computes which part of a population."""
+
+    seed: int  # of the run
+    step: int  # tells the trainer's steps apart
+    input_noise: float  # standard deviation
+    dropout: float = 0.0  # probability with which a value from layer to layer is dropped
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A query about genomes [P, n] on a mini-batch (None: on all data)."""
 
@@ -68,6 +79,7 @@ class Query:
     ridge: float = 0.0  # of READOUTS
     window: Window | None = None  # of WINDOW
     segment: Segment | None = None  # the window's time steps, once the oracle has asked the problem for them
+    perturbation: Perturbation | None = None  # None: nothing is random
 
     def take(self, members: slice) -> Query:
         """The same query about some of the members."""

@@ -81,7 +81,7 @@ CALL = (
     "split",  # 1: threads share the rounds of a group, which the caller adds up
     "scale",  # 1 / steps that count, the bits of a float
     "data",  # [blocks, steps, record, lanes]
-    "outside",  # gradients at the outputs, for the loss EXTERNAL
+    "outside",  # gradients at the outputs, for the loss EXTERNAL; levels [O] of the outputs, for QUANTILE
     "kept",  # outputs
     "carried",  # frames that rounds start from and end with
     "result",  # [P] losses

@@ -519,14 +519,15 @@ def step_losses(P, cur, nxt, data, stride, which, loss, storing):
     y, e = nxt + word(P, c.Y_ROW), (nxt if word(P, c.E_BASE) else cur) + word(P, c.E_ROW)
     by = 0 if word(P, c.WIDE) else LANES
     at, counts = word(P, c.INPUTS) * (by or 1), (word(P, c.RECORD) - 1) * (by or 1)
+    levels = word(P, c.OUTSIDE)
     for v in range(0, row, LANES):
         if loss == EXTERNAL:
             outside = word(P, c.OUTSIDE) + 4 * (which * outputs * row + v)
             store_external(Z, outside, outputs, row, e + v)
         else:
-            add_loss(loss, Z, y + v, data, at, by, counts, outputs, row, scratch, total + v)
+            add_loss(loss, Z, y + v, data, at, by, counts, outputs, row, scratch, levels, total + v)
             if storing:
-                store_gradient(loss, Z, y + v, data, at, by, counts, outputs, row, scratch, e + v)
+                store_gradient(loss, Z, y + v, data, at, by, counts, outputs, row, scratch, levels, e + v)
         data += stride
 
 

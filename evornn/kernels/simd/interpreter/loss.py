@@ -15,8 +15,16 @@ from evornn.kernels.simd.interpreter import functions
 from evornn.kernels.simd.interpreter.vector import LANES, absolute, broadcast, load, numba_function, number, put, store
 from evornn.kernels.simd.interpreter.vector import fma as fused
 
-MAE, POISSON = 8, 9  # above all numbers of losses with CLASSES
-LOSS_NUMBERS = {"mse": 0, "cross_entropy": 1, "binary_cross_entropy": 2, "zero_one": 3, "mae": MAE, "poisson": POISSON}
+MAE, POISSON, QUANTILE = 8, 9, 10  # above all numbers of losses with CLASSES
+LOSS_NUMBERS = {
+    "mse": 0,
+    "cross_entropy": 1,
+    "binary_cross_entropy": 2,
+    "zero_one": 3,
+    "mae": MAE,
+    "poisson": POISSON,
+    "quantile": QUANTILE,
+}
 CLASSES = 4  # added to a loss whose targets are class indices
 NONE, EXTERNAL = -1, -2  # no loss; gradients at the outputs come from outside
 f = np.float32
@@ -43,7 +51,7 @@ def target(T, at, by, o):
 
 
 @njit
-def add_loss(kind, Z, y, T, at, by, counts, outputs, row, scratch, total):
+def add_loss(kind, Z, y, T, at, by, counts, outputs, row, scratch, levels, total):
     """Add the loss of a step in each lane to a vector of the workspace.
 
     Args:
@@ -57,6 +65,7 @@ def add_loss(kind, Z, y, T, at, by, counts, outputs, row, scratch, total):
         outputs: O.
         row: floats of a row.
         scratch: position of two scratch rows.
+        levels: address of the level of each output, for the loss QUANTILE.
         total: position of the vector.
     """
     if kind == 0:
@@ -66,12 +75,12 @@ def add_loss(kind, Z, y, T, at, by, counts, outputs, row, scratch, total):
             part = fma(e, e, part)
         part = part * broadcast(f(1) / f(outputs))
     else:
-        part = other_loss(kind, Z, y, T, at, by, outputs, row, scratch)
+        part = other_loss(kind, Z, y, T, at, by, outputs, row, scratch, levels)
     store(Z, total, load(Z, total) + choose(target(T, counts, by, 0), part, broadcast(f(0))))
 
 
 @njit
-def other_loss(kind, Z, y, T, at, by, outputs, row, scratch):
+def other_loss(kind, Z, y, T, at, by, outputs, row, scratch, levels):
     """The loss of a step in each lane, of all but mse.
 
     Args:
@@ -84,6 +93,7 @@ def other_loss(kind, Z, y, T, at, by, outputs, row, scratch):
         outputs: O.
         row: floats of a row.
         scratch: position of two scratch rows.
+        levels: address of the level of each output, for the loss QUANTILE.
     """
     total = broadcast(f(0))
     # cross-entropy as Σ target·(log Σ eʸ − y); binary cross-entropy as softplus(y) − target·y
@@ -100,7 +110,12 @@ def other_loss(kind, Z, y, T, at, by, outputs, row, scratch):
     if kind >= MAE:
         for o in range(outputs):
             v, t = load(Z, y + o * row), target(T, at, by, o)
-            total = total + (magnitude(v - t) if kind == MAE else fma(negative(t), v, exp(v)))
+            if kind == QUANTILE:  # of level q: |e|/2 + (1/2 − q) e
+                total = fma(
+                    broadcast(f(0.5) - number(levels, o)), v - t, fma(broadcast(f(0.5)), magnitude(v - t), total)
+                )
+            else:
+                total = total + (magnitude(v - t) if kind == MAE else fma(negative(t), v, exp(v)))
         return total * broadcast(f(1) / f(outputs))
     if kind == 1 + CLASSES:
         return log_sum_exp(Z, y, outputs, row) - class_outputs(Z, y, target(T, at, by, 0), row, scratch)
@@ -108,7 +123,7 @@ def other_loss(kind, Z, y, T, at, by, outputs, row, scratch):
 
 
 @njit
-def store_gradient(kind, Z, y, T, at, by, counting, outputs, row, scratch, to):
+def store_gradient(kind, Z, y, T, at, by, counting, outputs, row, scratch, levels, to):
     """Store the gradient of a step's loss at `to`, which may be `y`; 0 where the step does not count.
 
     Args:
@@ -122,6 +137,7 @@ def store_gradient(kind, Z, y, T, at, by, counting, outputs, row, scratch, to):
         outputs: O.
         row: floats of a row.
         scratch: position of two scratch rows.
+        levels: address of the level of each output, for the loss QUANTILE.
         to: position of the result.
     """
     zero, counts = broadcast(f(0)), target(T, counting, by, 0)
@@ -146,6 +162,12 @@ def store_gradient(kind, Z, y, T, at, by, counting, outputs, row, scratch, to):
         for o in range(outputs):
             e = load(Z, y + o * row) - target(T, at, by, o)
             store(Z, to + o * row, choose(counts, (above(e, zero) - above(zero, e)) * scale, zero))
+    elif kind == QUANTILE:
+        scale, half = broadcast(f(1) / f(outputs)), broadcast(f(0.5))
+        for o in range(outputs):
+            e = load(Z, y + o * row) - target(T, at, by, o)
+            part = fma(half, above(e, zero) - above(zero, e), broadcast(f(0.5) - number(levels, o)))
+            store(Z, to + o * row, choose(counts, part * scale, zero))
     elif kind == POISSON:
         scale = broadcast(f(1) / f(outputs))
         for o in range(outputs):

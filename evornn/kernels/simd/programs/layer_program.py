@@ -70,6 +70,7 @@ class LayerProgram:
         }
         self.kept_slots: dict[Node, Slot] = {}
         self._place_cotangents(state)
+        self._place_dropout()
 
     def _absolute_slot(self, rows: int) -> Slot:
         """A slot outside of frames, for the lifetime of the program."""
@@ -85,6 +86,14 @@ class LayerProgram:
         self.old = {s: Slot(slot.rows, (OLD, rows[s]), tiled=True) for s, slot in self.states.items()}
         self.out_cotangent = self.now[state] if state else self._absolute_slot(self.out.rows)
         self.sums = {n: self._absolute_slot(self.rows(n)) for n in self.derivatives.static_cotangents}
+
+    def _place_dropout(self) -> None:
+        """Slots of what the layer below puts out times its factors, and of these; None without dropout."""
+        self.dropped = self.factors = None
+        if self.memory.dropout and self.below is not None:
+            rows = self.below.out.rows
+            self.dropped = Slot(rows, (CURRENT, self.memory.frame_rows.take(rows)))
+            self.factors = Slot(rows, (CURRENT, self.memory.factors + (self.index - 1) * rows))
 
     def rows(self, node: Node) -> int:
         """The rows of a node's value."""
@@ -113,7 +122,7 @@ class LayerProgram:
     def _x(self) -> Slot:
         """The layer's inputs: the output of the layer below, or the network's inputs."""
         if self.below is not None:
-            return self.below.out
+            return self.dropped or self.below.out
         return Slot(self.layout.inputs, (CURRENT, self.memory.x))
 
     @property
@@ -174,7 +183,13 @@ class LayerProgram:
         lowering.compute(targets)
         steps = schedule(lowering.steps)
         self._place_kept(steps, {n for n in keeps if n.op == "affine"}, keeps and sources)
-        return steps
+        return [*self._drop_out(), *steps]
+
+    def _drop_out(self) -> list[ProgramStep]:
+        """The step that multiplies what the layer below puts out by the factors of dropout."""
+        if self.below is None or self.dropped is None or self.factors is None:
+            return []
+        return [ProgramStep("mul", self.dropped, [(self.below.out, True), (self.factors, True)])]
 
     def _block(self, group: Group) -> Slot:
         """The rows of a group. With gradients they are in each step's frame, where the maps' cotangents will replace
@@ -341,7 +356,7 @@ class LayerProgram:
         placed = self._backward_inputs(derivatives)
         # `sinks` are stored, `sums` added to their slot's content. `targets` says which values are computed directly in
         # place; what is already somewhere else, or has two places, is copied (`copies`).
-        sinks, sums = self._sinks(derivatives, placed), self._sums(derivatives)
+        sinks, sums = self._sinks(derivatives, placed), self._sums(derivatives, placed)
         values = [value for _, value in (*sinks, *sums)]
         reached = list(walk(*self.gate_of, *values))
         uses = Counter(strip(a) for n in reached for a in n.nodes)
@@ -391,17 +406,26 @@ class LayerProgram:
         sinks += [(self.old[s], value) for s, value in derivatives.states.items()]
         below = self.below
         if below is not None and not below.shared_out:
-            sinks.append((below.out_cotangent, derivatives.x or 0.0))
+            sinks.append((below.out_cotangent, self._x_cotangent(derivatives, placed) or 0.0))
         if self.memory.feedback and self._is_top:
             sinks.append((self.memory.dy, derivatives.y or 0.0))
         return sinks
 
-    def _sums(self, derivatives: Derivatives) -> list[tuple[Slot, Value]]:
+    def _x_cotangent(self, derivatives: Derivatives, placed: dict[Node, Slot]) -> Value | None:
+        """The cotangent of what the layer below puts out; None if nothing reads it."""
+        value = derivatives.x
+        if self.factors is None or not isinstance(value, Node):
+            return value
+        factors = Node("given", (), value.size, "factors of dropout")
+        placed[factors] = self.factors
+        return Node("mul", (value, factors), value.size)
+
+    def _sums(self, derivatives: Derivatives, placed: dict[Node, Slot]) -> list[tuple[Slot, Value]]:
         """What is added to its slot once it is computed: cotangents of values that several layers read."""
         sums: list[tuple[Slot, Value]] = []
         below = self.below
-        if below is not None and below.shared_out and derivatives.x is not None:
-            sums.append((below.out_cotangent, derivatives.x))
+        if below is not None and below.shared_out and (x := self._x_cotangent(derivatives, placed)) is not None:
+            sums.append((below.out_cotangent, x))
         if not self._is_top and derivatives.y is not None:
             sums.append((self.memory.dy, derivatives.y))
         return sums

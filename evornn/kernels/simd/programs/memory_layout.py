@@ -18,8 +18,8 @@ class MemoryLayout:
     before them are addressed absolutely. Numbers are rows, relative to the frame or to the workspace.
     """
 
-    def __init__(self, layout: Layout, vectors: int, purpose: Purpose, lookup: bool) -> None:
-        self.layout, self.purpose, self.lookup = layout, purpose, lookup
+    def __init__(self, layout: Layout, vectors: int, purpose: Purpose, lookup: bool, dropout: bool = False) -> None:
+        self.layout, self.purpose, self.lookup, self.dropout = layout, purpose, lookup, dropout
         self.row = vectors * LANES  # floats
         self.feedback, self.has_time = ("y" in layout.trace.leaves), ("t" in layout.trace.leaves)
         self.absolute, self.frame_rows = RowCounter(), RowCounter()
@@ -41,9 +41,12 @@ class MemoryLayout:
             # [h, 1, y], 0 where the step does not count; [h, 1]; c, whether it counts
             self.counted, self.plain = take(align_to_tile(self.layout.width + 1 + outputs)), take(self.layout.width + 9)
             self.c = take(1)
-        self.inputs = 1 if self.lookup else self.layout.inputs
-        # x lies just before the first state, so that an affine map of both often has one source
+        width = 1 if self.lookup else self.layout.inputs
+        self.inputs = width + (self.layout.dropout_width if self.dropout else 0)
+        # x lies just before the first state, so that an affine map of both often has one source; with dropout, the
+        # factors of the layers' outputs come between them
         self.x = take(self.inputs)
+        self.factors = self.x + width
         self.state_rows = [
             {s: take(size) for s, size in self.layout.state_sizes(k).items()} for k in range(self.layout.layers)
         ]

@@ -32,14 +32,20 @@ from evornn.layout import Layout
 
 
 class Program:
-    """The program of a network at its size, for one purpose. With `lookup`, inputs are class indices."""
+    """The program of a network at its size, for one purpose. With `lookup`, inputs are class indices; with `dropout`,
+    the outputs of all layers but the last are multiplied by factors that come behind the inputs."""
 
-    def __init__(self, layout: Layout, vectors: int, purpose: Purpose, lookup: bool = False) -> None:
+    def __init__(
+        self, layout: Layout, vectors: int, purpose: Purpose, lookup: bool = False, dropout: bool = False
+    ) -> None:
         self.layout, self.purpose = layout, purpose
         self.row = vectors * LANES  # floats
         equation = Equation(layout.trace)
         self.derivatives = Derivatives(equation) if purpose == "gradients" else None
-        self.weights, self.memory = PackedWeights(layout, vectors), MemoryLayout(layout, vectors, purpose, lookup)
+        self.weights, self.memory = (
+            PackedWeights(layout, vectors),
+            MemoryLayout(layout, vectors, purpose, lookup, dropout),
+        )
         context = ProgramContext(layout, equation, self.derivatives, self.weights, self.memory)
         self.layers: list[LayerProgram] = []
         for k in range(layout.layers):

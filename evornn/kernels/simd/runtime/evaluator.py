@@ -13,6 +13,7 @@ from torch import Tensor
 from evornn.arrays import Floats
 from evornn.kernels.evaluate import mask_non_finite
 from evornn.kernels.examples import one_hot
+from evornn.kernels.quantile_levels import quantile_levels
 from evornn.kernels.simd.interpreter.loss import CLASSES, EXTERNAL, LOSS_NUMBERS, NONE
 from evornn.kernels.simd.interpreter.vector import LANES
 from evornn.kernels.simd.programs.equation import Equation
@@ -78,8 +79,7 @@ class SimdEvaluator:
         Returns:
             [P].
         """
-        k, data, number = self._prepare("losses", examples, loss)
-        call = Call(number)
+        k, data, call = self._prepare("losses", examples, loss)
         if state is not None:
             call.frames, call.resume = k.frames(state, len(genomes)), True
         return k.run(genomes, data, call, self.threads)[0]
@@ -99,8 +99,8 @@ class SimdEvaluator:
         Returns:
             [P] losses, [P, n] gradients, and the state or None.
         """
-        k, data, number = self._prepare("gradients", examples, loss)
-        return self._gradients(k, genomes, data, Call(number), state, carry, len(examples))
+        k, data, call = self._prepare("gradients", examples, loss)
+        return self._gradients(k, genomes, data, call, state, carry, len(examples))
 
     def pull_back(
         self, genomes: Floats, examples: LaneExamples, cotangents: Tensor, state: State | None = None
@@ -120,7 +120,7 @@ class SimdEvaluator:
         cotangent_lanes = data.lanes.to_lanes(
             np.ascontiguousarray(cotangents.detach().numpy(), np.float32), repeat=False
         )
-        call = Call(EXTERNAL, output_gradients=np.ascontiguousarray(cotangent_lanes).ravel())
+        call = Call(EXTERNAL, outside=np.ascontiguousarray(cotangent_lanes).ravel())
         unscaled = replace(data, count=1.0)
         k = self._kernel("gradients", data)
         return self._gradients(k, genomes, unscaled, call, state, False, len(examples))[1]
@@ -176,11 +176,17 @@ class SimdEvaluator:
             -1, *positions.shape
         )
 
-    def _prepare(self, purpose: Purpose, examples: LaneExamples, loss: str) -> tuple[Kernel, LaneData, int]:
-        """The kernel for a loss, the examples in its lanes, and the loss as the kernel's number."""
+    def _prepare(self, purpose: Purpose, examples: LaneExamples, loss: str) -> tuple[Kernel, LaneData, Call]:
+        """The kernel for a loss, the examples in its lanes, and the call that says which loss it is."""
         data = (examples if loss in BY_CLASS else examples.to_dense(self.layout.outputs)).data(self.layout.outputs)
-        number = LOSS_NUMBERS[loss] + (CLASSES if data.class_targets else 0)
-        return self._kernel(purpose, data), data, number
+        if levels := quantile_levels(loss):
+            call = Call(
+                LOSS_NUMBERS["quantile"],
+                outside=np.repeat(np.array(levels, np.float32), self.layout.outputs // len(levels)),
+            )
+        else:
+            call = Call(LOSS_NUMBERS[loss] + (CLASSES if data.class_targets else 0))
+        return self._kernel(purpose, data), data, call
 
     def _kernel(self, purpose: Purpose, data: LaneData) -> Kernel:
-        return kernel(self.layout, purpose, data.lanes, data.class_inputs)
+        return kernel(self.layout, purpose, data.lanes, data.class_inputs, data.width > self.layout.inputs)

@@ -40,16 +40,18 @@ class Call:
     frames: Floats | None = None  # frames that rounds start from (`resume`) and end with (`carry`)
     resume: bool = False
     carry: bool = False
-    output_gradients: Floats | None = None  # the gradients at the outputs, for the loss EXTERNAL
+    outside: Floats | None = None  # gradients at the outputs, for the loss EXTERNAL; levels [O], for QUANTILE
     memory: int = 0  # bytes that stored time steps may take in each thread
 
 
 class Kernel:
     """The program of a network for one purpose and one lane layout."""
 
-    def __init__(self, layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool) -> None:
+    def __init__(
+        self, layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool, dropout: bool = False
+    ) -> None:
         self.layout, self.purpose, self.lanes = layout, purpose, lanes
-        self.program = Program(layout, lanes.vectors, purpose, lookup)
+        self.program = Program(layout, lanes.vectors, purpose, lookup, dropout)
         weights = self.program.weights
         self.index, self.template = weights.index, weights.template
         self.positions = weights.positions
@@ -111,7 +113,7 @@ class Kernel:
         buffer = np.zeros(population + (population * n if segment else 0), np.float32)
         result = address_of(buffer)
         # in the order of `call_numbers.CALL`
-        optional = (call.output_gradients, call.outputs, call.frames)
+        optional = (call.outside, call.outputs, call.frames)
         numbers = np.array((
             population, address_of(genomes), data.steps, segment, data.size, call.loss, call.outputs is not None,
             call.resume, call.carry, split, data.weight_bits, data.address,
@@ -225,7 +227,7 @@ class Kernel:
 
 
 @lru_cache(256)
-def kernel(layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool) -> Kernel:
+def kernel(layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool, dropout: bool) -> Kernel:
     """The kernel of a network, made once.
 
     Args:
@@ -233,8 +235,9 @@ def kernel(layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool) ->
         purpose: losses, gradients or sums.
         lanes: the lane layout.
         lookup: whether inputs are class indices.
+        dropout: whether factors of the lower layers' outputs are behind them.
     """
-    return Kernel(layout, purpose, lanes, lookup)
+    return Kernel(layout, purpose, lanes, lookup, dropout)
 
 
 def sum_rounds(packed: NDArray[Any]) -> NDArray[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evornn.arrays import Batch, Floats
+from evornn.arrays import Batch, Floats, Series
 from evornn.errors import EvornnError
 from evornn.kernels.simd.interpreter.vector import LANES
 
@@ -182,6 +182,19 @@ class LaneExamples:
         """Some of the time steps."""
         return self._replace(self.records[:, steps])
 
+    def add_to_inputs(self, values: Series) -> Self:
+        """The same with [B, T, I] added to the inputs."""
+        records = self.records.copy()
+        records[..., : self.width] += values
+        return self._replace(records)
+
+    def with_dropout(self, factors: Series) -> Self:
+        """The same with factors [B, T, D] of the outputs of all layers but the last (`Layout.dropout_width`), which
+        travel behind the inputs."""
+        inputs, rest = np.split(self.records, [self.width], axis=2)
+        width = self.width + factors.shape[2]
+        return type(self)(np.concatenate([inputs, factors, rest], axis=2), width, self.class_inputs, self.class_targets)
+
     def _replace(self, records: Floats) -> Self:
         return type(self)(records, self.width, self.class_inputs, self.class_targets)
 
@@ -212,8 +225,9 @@ class LaneExamples:
         if not lanes.wide:
             numbers = numbers.reshape(lanes.blocks, LANES, steps, size).transpose(0, 2, 3, 1)
         return LaneData(
-            np.ascontiguousarray(numbers), lanes, steps, size, float(self.count), self.class_targets, self.class_inputs
-        )
+            np.ascontiguousarray(numbers), lanes, steps, size, float(self.count), self.class_targets, self.class_inputs,
+            self.width,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -228,6 +242,7 @@ class LaneData:
     count: float  # steps that count
     class_targets: bool
     class_inputs: bool
+    width: int  # numbers of an input; more than the network has: with the factors of dropout
 
     @cached_property
     def address(self) -> int:
