@@ -115,7 +115,10 @@ def test_predictions_have_a_column_per_level_that_do_not_cross(kind: str, tmp_pa
     low, middle, high = (said.column(f"{target}_q{level:g}{end}") for level in LEVELS)
     assert (low.values <= middle.values).all() and (middle.values <= high.values).all()
     assert (low.values < high.values).mean() > 0.9
-    assert target in model.evaluate(table) and len(model.evaluate(table)) == len(set(columns_of(kind, build(kind))))
+    measures = model.evaluate(table)
+    assert list(measures) == list(dict.fromkeys(columns_of(kind, build(kind))))
+    below = [measures[target][f"below_q{level:g}"] for level in LEVELS]
+    assert below == sorted(below) and below[0] < 0.4 < 0.6 < below[2], "about as many as the levels say"
     with pytest.raises(EvornnError, match="it answers with classes or quantiles"):
         model.predict(table, coverage=0.9)
     if kind == "forecast":
