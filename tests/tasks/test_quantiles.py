@@ -42,7 +42,7 @@ def build(kind: str, **settings: Any) -> Data:
 def trained(kind: str, **settings: Any) -> tuple[evornn.library.TrainingResult, Data]:
     data = build(kind, quantiles=LEVELS, **settings)
     network = Network("gru", inputs=data.sizes[0], units=4, outputs=data.sizes[1])
-    return evornn.train(network, data, {"kind": "adam", "learning_rate": 0.02}, budget=300_000), data
+    return evornn.train(network, data, {"kind": "adam", "learning_rate": 0.02}, budget=150_000), data
 
 
 @pytest.mark.parametrize("kind", TASK)
