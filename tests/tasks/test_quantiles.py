@@ -140,6 +140,15 @@ def test_levels_are_checked(levels: list[float]) -> None:
         TASKS.build({"kind": "forecast", **TASK["forecast"], "quantiles": levels}, "task")
 
 
+def test_a_loss_of_one_level_is_for_any_numbers_and_one_of_several_for_its_task() -> None:
+    data = build("label")
+    network = Network("elman", inputs=data.sizes[0], units=2, outputs=data.sizes[1])
+    result = evornn.train(network, data, "snes", budget=50_000, loss="quantile(0.9)").result
+    assert result.test_loss == make_problem(network, data.test, "quantile(0.9)").losses(result.genome[None])[0]
+    with pytest.raises(EvornnError, match=r"loss: quantile\(0\.1, 0\.9\) needs outputs for each level"):
+        evornn.train(network, data, "snes", budget=50_000, loss="quantile(0.1, 0.9)")
+
+
 def test_classes_have_no_quantiles() -> None:
     with pytest.raises(EvornnError, match="quantiles are of numbers, and 'gesture' is asked for as classes"):
         build("label", targets="gesture", answer="class", quantiles=LEVELS)
