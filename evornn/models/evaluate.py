@@ -60,14 +60,17 @@ def judge(model: SavedModel, table: Table) -> Judged:
 
 
 def measure(model: SavedModel, judged: Judged) -> Measures:
-    """Answer → measure → value; of quantiles, what the one nearest to the median is worth."""
-    preparation, naive = model.own_preparation, model.metrics.naive_errors
-    return {
-        preparation.answers[k].column: _of_answer(
-            preparation.answers[k], judged.of(preparation, k), np.array(naive[target : target + 1], np.float64)
-        )
-        for target, k in enumerate(preparation.point_answers)
-    }
+    """Answer → measure → value; of quantiles, the errors of the one nearest to the median, and the share of the truth
+    that is not above each of them, which should be its level."""
+    preparation, naive, measures = model.own_preparation, model.metrics.naive_errors, Measures()
+    for target, k in enumerate(preparation.point_answers):
+        errors = np.array(naive[target : target + 1], np.float64)
+        measures[preparation.answers[k].column] = _of_answer(preparation.answers[k], judged.of(preparation, k), errors)
+    for k, answer in enumerate(preparation.answers):
+        if answer.level is not None:
+            own = judged.of(preparation, k)
+            measures[answer.column][f"below_q{answer.level:g}"] = float((own.truth <= own.answers).mean())
+    return measures
 
 
 def _forecasts(model: SavedModel, table: Table) -> Judged:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evornn.errors import EvornnError
+from evornn.kernels.quantile_levels import quantile_levels
 from evornn.memory import check_memory
+from evornn.settings import BadSetting
 from evornn.tasks.core.task import EPISODES, Data, Score, Sequences, Task
 from evornn.trainers.core.trainer import Trainer
 from evornn.training.oracle import Origin
@@ -83,6 +85,7 @@ def check_splits(network: Network, data: Data, loss: str | CustomLoss) -> None:
         EvornnError: A value that counts is not finite, shapes don't fit, or the loss can't have the targets. The split
             is named.
     """
+    _check_levels(data, loss)
     for name, part in zip(("train", "valid", "test"), data.splits, strict=True):
         if isinstance(part, Sequences):
             try:
@@ -93,9 +96,16 @@ def check_splits(network: Network, data: Data, loss: str | CustomLoss) -> None:
 
 def check_loss(network: Network, data: Data, loss: str | CustomLoss) -> None:
     """Check before a run is queued that its loss can have the targets of all splits. Raises EvornnError."""
+    _check_levels(data, loss)
     for part in data.splits:
         if isinstance(part, Sequences):
             network.check_targets(part.targets, part.mask, loss)
+
+
+def _check_levels(data: Data, loss: str | CustomLoss) -> None:
+    """Raises EvornnError for several quantiles of a task whose outputs are something else."""
+    if isinstance(loss, str) and loss != data.loss and len(quantile_levels(loss)) > 1:
+        raise BadSetting("loss", f"{loss} needs outputs for each level: set quantiles of the task, or name one level")
 
 
 def load_data(task: Task) -> Data:

@@ -95,6 +95,13 @@ def test_another_budget_or_start_is_no_repetition(change: dict[str, Any]) -> Non
     assert not any("repetitions" in note for note in comparison.notes)
 
 
+def test_a_comparison_says_who_was_regularised() -> None:
+    run(spec()).close()
+    with run(spec(regularisation={"weight_decay": 0.5, "input_noise": 0.25})) as results:
+        notes = results.compare(runs=[1, 2, 3, 4]).notes
+    assert "Trained with input noise 0.25, weight decay 0.5: snes (job 2). All losses are without." in notes
+
+
 def test_other_code_under_one_name_is_another_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     code = tmp_path / "my_compared_cell.py"

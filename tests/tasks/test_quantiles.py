@@ -42,7 +42,7 @@ def build(kind: str, **settings: Any) -> Data:
 def trained(kind: str, **settings: Any) -> tuple[evornn.library.TrainingResult, Data]:
     data = build(kind, quantiles=LEVELS, **settings)
     network = Network("gru", inputs=data.sizes[0], units=4, outputs=data.sizes[1])
-    return evornn.train(network, data, {"kind": "adam", "learning_rate": 0.02}, budget=300_000), data
+    return evornn.train(network, data, {"kind": "adam", "learning_rate": 0.02}, budget=150_000), data
 
 
 @pytest.mark.parametrize("kind", TASK)
@@ -115,7 +115,10 @@ def test_predictions_have_a_column_per_level_that_do_not_cross(kind: str, tmp_pa
     low, middle, high = (said.column(f"{target}_q{level:g}{end}") for level in LEVELS)
     assert (low.values <= middle.values).all() and (middle.values <= high.values).all()
     assert (low.values < high.values).mean() > 0.9
-    assert target in model.evaluate(table) and len(model.evaluate(table)) == len(set(columns_of(kind, build(kind))))
+    measures = model.evaluate(table)
+    assert list(measures) == list(dict.fromkeys(columns_of(kind, build(kind))))
+    below = [measures[target][f"below_q{level:g}"] for level in LEVELS]
+    assert below == sorted(below) and below[0] < 0.4 < 0.6 < below[2], "about as many as the levels say"
     with pytest.raises(EvornnError, match="it answers with classes or quantiles"):
         model.predict(table, coverage=0.9)
     if kind == "forecast":
@@ -135,6 +138,15 @@ def test_exports_are_those_before_sorting(suffix: str, tmp_path: Path) -> None:
 def test_levels_are_checked(levels: list[float]) -> None:
     with pytest.raises(EvornnError, match=r"task\.quantiles: must be levels between 0 and 1, in order"):
         TASKS.build({"kind": "forecast", **TASK["forecast"], "quantiles": levels}, "task")
+
+
+def test_a_loss_of_one_level_is_for_any_numbers_and_one_of_several_for_its_task() -> None:
+    data = build("label")
+    network = Network("elman", inputs=data.sizes[0], units=2, outputs=data.sizes[1])
+    result = evornn.train(network, data, "snes", budget=50_000, loss="quantile(0.9)").result
+    assert result.test_loss == make_problem(network, data.test, "quantile(0.9)").losses(result.genome[None])[0]
+    with pytest.raises(EvornnError, match=r"loss: quantile\(0\.1, 0\.9\) needs outputs for each level"):
+        evornn.train(network, data, "snes", budget=50_000, loss="quantile(0.1, 0.9)")
 
 
 def test_classes_have_no_quantiles() -> None:

@@ -106,9 +106,9 @@ def test_a_read_out_is_solved_under_the_penalty(data: Data) -> None:
 def test_every_trainer_shrinks_weights(kind: str, data: Data) -> None:
     """A penalty so large that no weight is worth it; rows still tell the loss."""
     network, spec = Network("elman", inputs=2, units=2, outputs=1), small_spec(TRAINERS, kind)
-    norms = []
+    budget, norms = Budget(steps=3_000 if kind == "rtrl" else 12_000, marks=2), []
     for regularisation in (Regularisation(), Regularisation(weight_decay=100)):
-        rows, result, answer = finished(network, data, spec, regularisation, Budget(steps=12_000, marks=2))
+        rows, result, answer = finished(network, data, spec, regularisation, budget)
         norms.append(penalty(network, answer, 1))
         assert result.train_loss == pure(network, result.genome[None], data.train)[0]
         assert rows[-1].valid == pure(network, answer[None], data.valid)[0]

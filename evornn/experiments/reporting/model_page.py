@@ -40,6 +40,7 @@ def model_page(model: SavedModel, report: ModelReport) -> str:
     columns: list[ClassReport | NumberReport] = [*report.classes, *report.numbers]
     sections = [_section(k, one, model) for k, one in enumerate(columns)]
     inputs = _captioned("importance", [(_IMPORTANCE, charts.importance(report.importance), True)])
+    measure_names = list(dict.fromkeys(name for values in report.measures.values() for name in values))
     return render_page(
         "model.html",
         [*(picture for section in sections for picture in section.pictures), *inputs],
@@ -48,8 +49,8 @@ def model_page(model: SavedModel, report: ModelReport) -> str:
         report=report,
         sections=sections,
         inputs=inputs,
-        measure_names=list(dict.fromkeys(name for values in report.measures.values() for name in values)),
-        names={**LABELS, **NAMES},
+        measure_names=measure_names,
+        names={name: {**LABELS, **NAMES}.get(name, name.replace("_", " ")) for name in measure_names},
         answers=[_describe(report, one) for one in columns],
         provenance={name: value for name, value in asdict(model.provenance).items() if value not in (None, "")},
     )

@@ -184,7 +184,20 @@ class ComparisonData:
         unknown = sum(run.data_digest is None for run in self.runs)
         old = [f"Data not recorded for {plural(unknown, 'run')} of an earlier version of evornn."] if unknown else []
         warnings = [f"{task}: {data.warning}" for task, data in self.data.items() if data.warning]
-        return [*warnings, *missing, *other, *old]
+        return [*warnings, *missing, *other, *old, *self._regularisation_notes()]
+
+    def _regularisation_notes(self) -> list[str]:
+        """Which trainers had a regularisation."""
+        known = {self.labels[run.id].trainer: run.fragments.get("regularisation") or {} for run in self.runs}
+        by_settings: dict[str, list[str]] = {}
+        for trainer, settings in known.items():
+            said = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in settings.items() if value)
+            by_settings.setdefault(said, []).append(trainer)
+        return [
+            f"Trained with {said}: {', '.join(trainers)}. All losses are without."
+            for said, trainers in by_settings.items()
+            if said
+        ]
 
     @property
     def environment(self) -> dict[str, Any]:
