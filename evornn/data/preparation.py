@@ -72,6 +72,7 @@ class Preparation:
     missing: MissingPolicy = "refuse"
     loss: str = "mse"
     read: ReadOptions = field(default_factory=ReadOptions)  # what was said of how to read the file
+    lower: bool = False  # of a text: whether capital letters become small ones
 
     @property
     def is_by_row(self) -> bool:

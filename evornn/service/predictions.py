@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 from evornn.errors import EvornnError, suggestion
 from evornn.service.wire import Predictions
 from evornn.store.records import ModelVersion
@@ -35,9 +37,12 @@ class PredictionRequest:
 
     Args:
         reference: NAME (its newest version), NAME@ALIAS or NAME:VERSION.
-        rows: Rows in original units; bytes: the text of a CSV file, or JSON.
-        next: Of a forecast: so many rows beyond the end of each group, instead of a forecast at every row.
+        rows: Rows in original units, or `{"text": …}`; bytes: the text of a CSV file, or JSON.
+        next: Of a forecast: so many rows beyond the end of each group, instead of a forecast at every row. Of a text:
+            so many symbols that follow it.
         coverage: Also intervals that hold the truth with this probability.
+        temperature: Of a text that goes on: how random, 0: not at all.
+        seed: Of its randomness.
     """
 
     reference: str
@@ -45,6 +50,8 @@ class PredictionRequest:
     next: int | None = None
     coverage: float | None = None
     is_csv: bool = False
+    temperature: float = 1.0
+    seed: int = 0
 
 
 def predict(store: Store, request: PredictionRequest) -> Predictions:
@@ -103,11 +110,33 @@ CACHE = ModelCache()
 def _answer(store: Store, request: PredictionRequest) -> tuple[ModelVersion, Table]:
     version = store.model(request.reference)
     model = CACHE.get(version, store.model_file)
+    if model.preparation is not None and model.preparation.question == "language":
+        return version, answer_text(model, request)
     table = read_rows(request.rows, model.own_preparation, request.is_csv)
     answers = model.predict(table, next=request.next, coverage=request.coverage)
     if len(answers) * len(answers.columns) > MOST_CELLS:
         raise EvornnError(f"the answer has {len(answers):,} rows of {len(answers.columns)} cells: {FEWER}")
     return version, answers
+
+
+def answer_text(model: StandaloneModel, request: PredictionRequest) -> Table:
+    """How probable each symbol of a text is, or with `next` how it goes on. Raises EvornnError."""
+    from evornn.data.table import Column, Table
+    from evornn.models.text import TextReader, generate, split, text_preparation
+
+    given = _parse(request.rows) if isinstance(request.rows, bytes) and not request.is_csv else request.rows
+    text = given.get("text") if isinstance(given, Mapping) and len(given) == 1 else None
+    if not isinstance(text, str):
+        raise EvornnError('the model is one of a text: send JSON, {"text": "…"}')
+    if request.coverage is not None:
+        raise EvornnError("coverage: symbols have probabilities instead of intervals: leave it out")
+    symbols = split(text_preparation(model), text)
+    if len(symbols) > MOST_ROWS or (request.next or 0) > MOST_ROWS:
+        raise EvornnError(f"a text may have {MOST_ROWS:,} symbols, and as many may follow: {FEWER}")
+    if request.next is None:
+        return TextReader(model).table(symbols)
+    continued = generate(model, symbols, request.next, request.temperature, request.seed)
+    return Table((Column("text", "text", np.array([continued], object)),), BODY)
 
 
 def read_rows(rows: Rows | bytes, preparation: Preparation, is_csv: bool = False) -> Table:
