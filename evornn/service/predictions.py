@@ -15,7 +15,7 @@ import numpy as np
 
 from evornn.errors import EvornnError, suggestion
 from evornn.service.wire import Predictions
-from evornn.store.records import ModelVersion
+from evornn.store.records import ModelKey
 from evornn.store.store import Store
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class ModelCache:
     def __init__(self, most: int = MOST_MODELS) -> None:
         self.most, self._models, self._lock = most, OrderedDict[str, "StandaloneModel"](), Lock()
 
-    def get(self, version: ModelVersion, read: Callable[[str], bytes]) -> StandaloneModel:
+    def get(self, version: ModelKey, read: Callable[[str], bytes]) -> StandaloneModel:
         """A model, whose file is read unless it is here. Raises EvornnError for one that names code."""
         from evornn.models.standalone import StandaloneModel
 
@@ -107,8 +107,8 @@ class ModelCache:
 CACHE = ModelCache()
 
 
-def _answer(store: Store, request: PredictionRequest) -> tuple[ModelVersion, Table]:
-    version = store.model(request.reference)
+def _answer(store: Store, request: PredictionRequest) -> tuple[ModelKey, Table]:
+    version = store.find_model(request.reference)
     model = CACHE.get(version, store.model_file)
     if model.preparation is not None and model.preparation.question == "language":
         return version, answer_text(model, request)
@@ -176,12 +176,7 @@ def _parse(text: bytes) -> Any:
 
 def _read_columns(rows: Any, preparation: Preparation) -> Table:
     """A table of records or columns, read as those of a frame."""
-    import pandas as pd
-
-    from evornn.data.doubts import refuse_doubts
-    from evornn.data.frames import read_frame
-    from evornn.data.options import ReadOptions
-    from evornn.models.table_file import needed_columns, select_columns
+    from evornn.models.table_file import needed_columns
 
     columns = _columns(rows)
     known = dict.fromkeys(columns) if isinstance(columns, Mapping) else {n: None for row in columns for n in row}
@@ -192,7 +187,37 @@ def _read_columns(rows: Any, preparation: Preparation) -> Table:
     chosen = {name: by_name[name] for name in names}
     if len({len(values) for values in chosen.values()}) > 1:
         raise EvornnError(f"{BODY}: the columns have different lengths: give each row one value of each")
-    contents = read_frame(pd.DataFrame(chosen), ReadOptions(), BODY)
+    if (table := _read_numbers(chosen, preparation)) is not None:
+        return table
+    return _read_frame(chosen, preparation)
+
+
+def _read_numbers(columns: Mapping[str, Sequence[Any]], preparation: Preparation) -> Table | None:
+    """What a frame would be read as if all are usual numbers, in a tenth of the time; None for others."""
+    from evornn.data.numbers import LARGEST_WHOLE
+    from evornn.data.table import Column, Table
+
+    words = {feature.column for feature in preparation.features if feature.categories or feature.derived}
+    if {preparation.group, preparation.time, *words} & {*columns}:
+        return None
+    if not all(values and {*map(type, values)} <= {int, float} for values in columns.values()):
+        return None
+    if not all(abs(value) <= LARGEST_WHOLE for values in columns.values() for value in values):
+        return None
+    made = {name: np.array(values, np.float64) for name, values in columns.items()}
+    count = len(next(iter(made.values()), ()))
+    return Table(tuple(Column(name, "number", own) for name, own in made.items()), BODY, np.arange(1, count + 1))
+
+
+def _read_frame(columns: Mapping[str, Sequence[Any]], preparation: Preparation) -> Table:
+    import pandas as pd
+
+    from evornn.data.doubts import refuse_doubts
+    from evornn.data.frames import read_frame
+    from evornn.data.options import ReadOptions
+    from evornn.models.table_file import select_columns
+
+    contents = read_frame(pd.DataFrame(columns), ReadOptions(), BODY)
     refuse_doubts(contents.doubts, BODY)
     return select_columns(contents.table, preparation)
 
