@@ -75,6 +75,11 @@ class Preparation:
     lower: bool = False  # of a text: whether capital letters become small ones
 
     @property
+    def is_categorical(self) -> bool:
+        """Whether a network reads nothing but one category, which is then looked up instead of multiplied."""
+        return len(self.features) == 1 and bool(self.features[0].categories)
+
+    @property
     def is_by_row(self) -> bool:
         """Whether inputs follow from the values of their own row alone, by one scale for all groups. Others need
         `evornn.data.features.encode`, which knows the calendar, gaps, rows ahead and the groups' own scales."""

@@ -104,7 +104,7 @@ class Language(Task):
             inputs[row, steps, window[:-1]] = 1.0
             targets[row, counted, window[counted + 1]] = 1.0
             mask[row, counted] = True
-        return Sequences(inputs, targets, mask)
+        return Sequences(inputs, targets, mask, is_categorical=True)
 
     def _ngrams(self, text: Codes, size: int, ends: Sequence[int]) -> tuple[Baseline, ...]:
         """Bigrams and longer ones, on the symbols that count: all but the first of each part."""
