@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from evornn.cli import texts
 from evornn.cli.options import DEFAULT, Json, Server, Store, open_results
 from evornn.cli.output import show
 from evornn.errors import EvornnError
@@ -30,25 +31,43 @@ Trust = Annotated[bool, typer.Option("--trust", help="Import code of one's own t
 
 def predict(
     model: Model,
-    file: Annotated[Path | None, typer.Argument(help="CSV file with the model's columns.", show_default=False)] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="CSV file to write; default: print.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="CSV file with the model's columns, or a text.", show_default=False)
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: print.")] = None,
     next: Annotated[
-        int | None, typer.Option(min=1, help="Of a forecast: so many rows beyond the end, instead of one at every row.")
+        int | None,
+        typer.Option(min=1, help="Of a forecast or a text: so many rows or symbols beyond the end, instead of all."),
     ] = None,
     coverage: Annotated[
         float | None, typer.Option(help="Also intervals that hold the truth with this probability, such as 0.9.")
     ] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Rows from standard input: a line in, a line out.")] = False,
+    prompt: Annotated[str | None, typer.Option(help="Of a text, with --next: what it goes on from.")] = None,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Of a text, with --next: 0 is always the most probable symbol, 2 is wild.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of a text, with --next: the same seed, the same text.")] = 0,
     trust: Trust = False,
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """Answer the question of a model for new data, in original units, as CSV; with --json, one object per line."""
+    """Answer the question of a model for new data, in original units, as CSV; with --json, one object per line. Of a
+    text: the bits of each symbol, or with --next how it goes on."""
+    loaded = _load(model, trust, store, server)
+    is_text = texts.is_of_text(loaded)
+    if prompt is not None and not (is_text and next):
+        raise EvornnError("--prompt is what a text goes on from: give it to a model of a text, with --next")
+    if is_text and next is not None and not stream:
+        _write_text(texts.continuation(loaded, file, prompt, next, temperature, seed), output, as_json)
+        return
     if stream == (file is not None) or (stream and next is not None):
         raise EvornnError("give either a FILE or --stream, and --next only with a file")
-    loaded = _load(model, trust, store, server)
-    answers = _stream(loaded, coverage) if file is None else _answers(loaded, file, next, coverage)
+    if is_text:
+        answers = texts.answers(loaded, file, coverage)
+    else:
+        answers = _stream(loaded, coverage) if file is None else _answers(loaded, file, next, coverage)
     with _open(output) as out:
         count = _write(answers, out, as_json and output is None)
     if output is not None:
@@ -58,7 +77,7 @@ def predict(
 
 def evaluate(
     model: Model,
-    file: Annotated[Path, typer.Argument(help="CSV file with the model's columns and the true answers.")],
+    file: Annotated[Path, typer.Argument(help="CSV file with the model's columns and the true answers; or a text.")],
     report: Annotated[
         Path | None,
         typer.Option(help="HTML page to write: errors in pictures, worst examples, importance of inputs."),
@@ -68,13 +87,16 @@ def evaluate(
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the errors of a model on new data, in original units. With --report and --json, also print the numbers of
-    the report."""
+    """Measure the errors of a model on new data, in original units; of a text, bits and perplexity. With --report and
+    --json, also print the numbers of the report."""
     from evornn.cli import tables
     from evornn.models.predict import concatenate
     from evornn.models.table_file import read_parts
 
     loaded = _load(model, trust, store, server)
+    if texts.is_of_text(loaded):
+        _show_measures_of_text(loaded, file, report, as_json)
+        return
     table = concatenate(list(read_parts(file, loaded.own_preparation, with_answers=True)))
     details = None if report is None else _write_report(loaded, table, report)
     measures = loaded.evaluate(table) if details is None else details.measures
@@ -84,6 +106,29 @@ def evaluate(
     show(about if as_json else tables.measures(str(file), measures, loaded.metrics.errors), as_json)
     if report is not None and not as_json:
         show(f"report written to {report}", as_json)
+
+
+def _show_measures_of_text(model: StandaloneModel, file: Path, report: Path | None, as_json: bool) -> None:
+    from evornn.cli import tables
+
+    if report is not None:
+        raise EvornnError(
+            "--report draws classes and numbers of tables: of a text, `evornn predict MODEL FILE` has the bits of each "
+            "symbol"
+        )
+    count, here, test = texts.measures(model, file)
+    about = {"file": str(file), "symbols": count, "measures": here, "test": test}
+    show(about if as_json else tables.measures(str(file), here, test), as_json)
+
+
+def _write_text(text: str, output: Path | None, as_json: bool) -> None:
+    """To a file as it is; for people with a line break behind it."""
+    if output is None:
+        show({"text": text}, as_json) if as_json else sys.stdout.write(text + "\n")
+        return
+    with _open(output) as out:
+        out.write(text)
+    show({"file": str(output)} if as_json else f"text written to {output}", as_json)
 
 
 def _write_report(model: StandaloneModel, table: Table, path: Path) -> ModelReport:

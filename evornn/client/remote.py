@@ -273,9 +273,17 @@ class RemoteService:
         return version
 
     def predict(
-        self, reference: str, rows: Rows, *, next: int | None = None, coverage: float | None = None
+        self,
+        reference: str,
+        rows: Rows,
+        *,
+        next: int | None = None,
+        coverage: float | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
     ) -> list[dict[str, Any]]:
-        params = {name: value for name, value in (("next", next), ("coverage", coverage)) if value is not None}
+        given = {"next": next, "coverage": coverage, "temperature": temperature, "seed": seed}
+        params = {name: value for name, value in given.items() if value is not None}
         path = f"{_model_path(reference)}/predict"
         answers = self.store.http.post(Predictions, path, rows, idempotent=True, name="the rows", params=params)
         return list(answers.rows)

@@ -9,13 +9,13 @@ import pandas as pd
 
 from evornn.data.contents import Contents
 from evornn.data.doubts import Doubt
+from evornn.data.numbers import LARGEST_WHOLE
 from evornn.data.options import ReadOptions
 from evornn.data.table import Column, Table
 from evornn.data.table_reader import TableReader
 from evornn.errors import EvornnError
 
 _NUMBERS = frozenset({"integer", "floating", "decimal", "mixed-integer-float"})  # kinds of objects
-LARGEST_WHOLE = 2**53  # beyond it, a number in double precision skips whole numbers
 
 
 def read_frame(frame: Any, options: ReadOptions, source: str = "the frame") -> Contents:

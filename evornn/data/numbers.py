@@ -13,6 +13,7 @@ from evornn.data.scaling import Doubles
 Decimal: TypeAlias = Literal[".", ","]
 
 DIGITS = 15  # that a number in double precision keeps
+LARGEST_WHOLE = 2**53  # beyond it, a number in double precision skips whole numbers
 _PLAIN = frozenset("0123456789+-.eE")
 _SPACES = "_ '’\u00a0\u202f"
 _MINUS = "−"

@@ -79,6 +79,12 @@ class Preparation:
     loss: str = "mse"
     step: float | None = None  # between two rows, in seconds or what the column counts; None: not known
     read: ReadOptions = field(default_factory=ReadOptions)  # what was said of how to read the file
+    lower: bool = False  # of a text: whether capital letters become small ones
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether a network reads nothing but one category, which is then looked up instead of multiplied."""
+        return len(self.features) == 1 and bool(self.features[0].categories)
 
     @property
     def point_answers(self) -> tuple[int, ...]:

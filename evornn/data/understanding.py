@@ -20,6 +20,7 @@ from evornn.data.table import BOOLEANS, FILE, SEQUENCE, Column, ColumnKind, Tabl
 
 POINTS = 40  # of a column's curve
 MOST_CLASSES = 12  # that are counted
+MANY_INPUTS = 30  # categories of one column, above which they are asked about
 FEW = 20  # whole numbers that may be classes
 FILLS = ("mask", "forward_fill", "interpolate")
 FORECAST_FILLS = FILLS[:2]  # a straight line reads later rows, which a forecast doesn't know
@@ -88,6 +89,8 @@ def understand(contents: Contents, group: str | None = None, time: str | None = 
     columns = tuple(_facts(one, groups, one.name not in (group, time, FILE), table, within) for one in table.columns)
     for column in columns:
         _ask_about_column(column, table, doubts)
+        if column.count > MANY_INPUTS and column.name not in (group, FILE):
+            doubts.append(_ask_about_categories(column))
     lengths = [len(one) for one in groups]
     return Understanding(
         source=table.source,
@@ -186,6 +189,14 @@ def _ask_about_column(column: ColumnFacts, table: Table, doubts: list[Doubt]) ->
         question = f"column {column.name!r}: {column.missing:,} of {rows:,} values are missing: what about them?"
         fills = FORECAST_FILLS if column.question == "forecast" else FILLS
         doubts.append(Doubt(question, tuple(("fill", policy) for policy in fills)))
+
+
+def _ask_about_categories(column: ColumnFacts) -> Doubt:
+    count = f"{column.count:,}"
+    return Doubt(
+        f"column {column.name!r}: as an input of a network, its {count} categories are {count} inputs of 0 or 1, with "
+        "weights of their own: is it a name, to be left out, or are many of them rare, to be put together?"
+    )
 
 
 def _whole_numbers(column: Column) -> int:

@@ -73,11 +73,12 @@ class Examples:
         """The same with [B, T, I] added to the inputs."""
         return type(self)(self.inputs + torch.as_tensor(values).to(self.inputs), self.targets, self.mask)
 
-    def with_dropout(self, factors: Series) -> Self:
+    def with_dropout(self, factors: Series, width: int) -> Self:
         """The same with factors [B, T, D] of the outputs of all layers but the last (`Layout.dropout_width`), which
-        travel behind the inputs."""
-        factors_there = torch.as_tensor(factors).to(self.inputs)
-        return type(self)(torch.cat([self.inputs, factors_there], -1), self.targets, self.mask)
+        travel behind the `width` inputs; class indices therefore become one-hot vectors."""
+        values = torch.as_tensor(factors).to(self.inputs.device)
+        inputs = one_hot(self.inputs, width).to(values) if self.inputs.ndim == 2 else self.inputs
+        return type(self)(torch.cat([inputs, values.to(inputs)], -1), self.targets, self.mask)
 
 
 def one_hot(classes: Tensor, width: int) -> Tensor:

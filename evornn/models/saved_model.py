@@ -19,6 +19,7 @@ from evornn.arrays import Genome
 from evornn.catalog import is_import_path
 from evornn.data.preparation import Feature, OutputColumn, Preparation
 from evornn.data.scaling import Doubles
+from evornn.data.symbols import is_vocabulary
 from evornn.errors import EvornnError
 from evornn.models.origin import ModelMetrics, Provenance
 from evornn.models.units import for_group
@@ -98,7 +99,10 @@ class SavedModel:
                 "a task of your own data, such as csv"
             )
         if self.preparation.question == "language":
-            raise EvornnError("a model of text reads no tables: use `model.network.predict`")
+            raise EvornnError(
+                "a model of a text reads no tables, and has no stream or report: `predict`, `evaluate` and `generate` "
+                "take texts"
+            )
         return self.preparation
 
     def for_group(self, group: str) -> Self:
@@ -195,5 +199,16 @@ def _check(header: Header, genome: Genome, calibration: Doubles | None) -> None:
         preparation.question == "forecast" and ((preparation.window or 0) < 1 or len(horizons) > 1)
     ):
         raise ValueError
+    if preparation.question == "language" and not _is_of_text(preparation):
+        raise ValueError
     if calibration is not None and (calibration.ndim != 3 or calibration.shape[1] != len(preparation.answers)):
         raise ValueError
+
+
+def _is_of_text(preparation: Preparation) -> bool:
+    """Whether it has one vocabulary, for what is read and for what is answered."""
+    if len(preparation.features) != 1 or len(preparation.answers) != 1:
+        return False
+    read, answer = preparation.features[0], preparation.answers[0]
+    same = (read.column, read.categories) == (answer.column, answer.categories)
+    return same and is_vocabulary(read.column, read.categories)

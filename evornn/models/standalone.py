@@ -19,31 +19,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class StandaloneModel(SavedModel):
-    """A trained network with all that it takes to use it on a table.
+    """A trained network with all that it takes to use it on a table, or on a text.
 
-    `predict`, `evaluate` and `stream` need a preparation; without one (tasks that know no columns) `network` computes
-    the network's own numbers.
+    `predict`, `evaluate`, `stream` and `generate` need a preparation; without one (tasks that know no columns)
+    `network` computes the network's own numbers.
     """
 
-    def predict(self, table: Table, *, next: int | None = None, coverage: float | None = None) -> Table:
-        """Answers for a table, in original units.
+    def predict(self, table: Table | str | bytes, *, next: int | None = None, coverage: float | None = None) -> Table:
+        """Answers for a table, in original units; or how probable each symbol of a text is.
 
         Args:
-            table: With the columns of the preparation.
+            table: With the columns of the preparation. Of a model of a text: the text.
             next: Of a forecast: so many rows beyond the end of each group, instead of a forecast at every row.
             coverage: Also columns `_low` and `_high` of intervals that hold the truth with this probability.
 
         Returns:
             A forecast: a row for each one that has `window` rows to read, with columns `load+1`, `load+2`, …, or for
             `next` a row for each step ahead. Classes or numbers of sequences: a row for each group; of steps: a row for
-            each one.
+            each one. A text: a row for each symbol, with the bits of its probability and the most probable symbol,
+            given all before; symbols that training didn't have are `<unknown>`, as they were there.
 
         Raises:
             EvornnError: A column is missing or is of another kind, a value is missing, or too few rows are there.
         """
         from evornn.models.predict import predict
+        from evornn.models.text import predict_text
 
+        if isinstance(table, str | bytes):
+            return predict_text(self, table)
         return predict(self, table, next, coverage)
+
+    def generate(self, prompt: str | bytes = "", *, next: int = 200, temperature: float = 1.0, seed: int = 0) -> str:
+        """Go on with a text, symbol by symbol, each drawn by the probabilities that the model gives it.
+
+        Args:
+            prompt: What the model reads first; if it is empty, the text begins as after a line break (words: after a
+                full stop).
+            next: How many symbols to add.
+            temperature: By which logits are divided: below 1 bolder, above 1 more random; 0: always the most probable
+                symbol.
+            seed: Of the drawing; the same seed gives the same text.
+
+        Returns:
+            What follows the prompt. Symbols that training didn't have are never drawn.
+
+        Raises:
+            EvornnError: The model is not one of a text, or a value is out of range.
+        """
+        from evornn.models.text import generate
+
+        return generate(self, prompt, next, temperature, seed)
 
     def predict_parts(self, parts: Iterator[Table], *, coverage: float | None = None) -> Iterator[Table]:
         """`predict` for a table that doesn't fit into memory: parts of its rows in, answers out as soon as they are
@@ -52,11 +77,16 @@ class StandaloneModel(SavedModel):
 
         return predict_parts(self, parts, coverage)
 
-    def evaluate(self, table: Table) -> dict[str, dict[str, float | None]]:
+    def evaluate(self, table: Table | str | bytes) -> dict[str, dict[str, float | None]]:
         """Answer → measure → value on a table that has the true answers: RMSE, MAE, MASE and R² of numbers;
-        accuracy, balanced accuracy, macro F1, ROC AUC and log-loss of classes. Raises the same as `predict`."""
+        accuracy, balanced accuracy, macro F1, ROC AUC and log-loss of classes. On a text: cross-entropy in nats, bits
+        with their 95 % interval, perplexity, all per symbol; accuracy, the share of unknown symbols. Raises the same as
+        `predict`."""
         from evornn.models.evaluate import evaluate
+        from evornn.models.text import evaluate_text, split, text_preparation
 
+        if isinstance(table, str | bytes):
+            return evaluate_text(self, split(text_preparation(self), table))
         return evaluate(self, table)
 
     def report(self, table: Table, *, repeats: int = 10, seed: int = 0) -> ModelReport:

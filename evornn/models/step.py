@@ -77,6 +77,15 @@ def initial_states(layout: Layout, genome: Genome) -> dict[str, Floats]:
     return zeros | {name: _numbers(matrix(layout, genomes, f"{name}.initial")[0]) for name in learned}
 
 
+def flat_states(layout: Layout, state: Any) -> dict[str, Floats]:
+    """The states [B, size] of `Network.predict` for one genome, by name."""
+    values = {}
+    for name in state_sizes(layout):
+        layer, _, own = name.partition(".")
+        values[name] = np.asarray(state[int(layer)][own][0] if own else state[-1][name][0], np.float32)
+    return values
+
+
 def emit_step(layout: Layout, genome: Genome, emitter: Emitter[V], inputs: V, states: Mapping[str, V]) -> Step[V]:
     """Write a step.
 

@@ -179,15 +179,20 @@ def about_units(preparation: Preparation | None) -> str:
     for answer in preparation.answers:
         last = position + answer.width - 1
         ahead = f", 1 to {answer.horizon} rows ahead" if preparation.question == "forecast" else ""
-        names = f", probabilities of {', '.join(answer.categories)}" if answer.categories else ""
+        names = f", probabilities of {', '.join(map(_word, answer.categories))}" if answer.categories else ""
         lines.append(f"    {position}{f' to {last}' * (last > position)}: {_line(answer.name + names)}{ahead}")
         position = last + 1
     return "\n".join(lines) + "\n"
 
 
 def _about(column: str, categories: tuple[str, ...]) -> str:
-    codes = ", ".join(f"{k} = {name}" for k, name in enumerate(categories))
+    codes = ", ".join(f"{k} = {_word(name)}" for k, name in enumerate(categories))
     return _line(f"{column} ({codes})" if codes else column)
+
+
+def _word(name: str) -> str:
+    """A category as a comment can have it; spaces and line breaks of a text in quotes."""
+    return name if name and name == _line(name) else repr(name)
 
 
 def _line(text: str) -> str:

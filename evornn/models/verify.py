@@ -19,7 +19,7 @@ from evornn.data.scaling import Doubles, forward, inverse
 from evornn.errors import EvornnError, require
 from evornn.layout import Layout
 from evornn.models.c_file import identifier
-from evornn.models.step import state_sizes
+from evornn.models.step import check_exportable, flat_states, state_sizes
 from evornn.models.units import NumpyUnits, Source, emit_answers, source_of, sources, to_inputs
 from evornn.networks.network import Network
 
@@ -60,7 +60,7 @@ def check_export(network: Network, genome: Genome, runner: Runner, preparation: 
     rows, state = _examples(network.layout.inputs, preparation), None
     for step in range(STREAMED):
         row = rows[:, step : step + 1]
-        exported, _ = runner(row, None if state is None else _flat(network.layout, state))
+        exported, _ = runner(row, None if state is None else flat_states(check_exportable(network.layout), state))
         x = row if preparation is None else to_inputs(preparation, row)
         outputs, state = network.predict(genome[None], x, state=state, return_state=True)
         if not _agree(_scaled(preparation, exported), _expected(preparation, outputs[0], row)):
@@ -122,15 +122,6 @@ def _scaled(preparation: Preparation | None, answers: NDArray[Any]) -> NDArray[A
 
 def _agree(exported: NDArray[Any], expected: NDArray[Any]) -> bool:
     return bool(np.allclose(exported, expected, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))
-
-
-def _flat(layout: Any, state: Any) -> dict[str, Floats]:
-    """The states of `Network.predict`, by the names of an export."""
-    values = {}
-    for name in state_sizes(layout):
-        layer, _, own = name.partition(".")
-        values[name] = np.asarray(state[int(layer)][own][0] if own else state[-1][name][0], np.float32)
-    return values
 
 
 def run_onnx(data: bytes) -> Runner:

@@ -63,7 +63,7 @@ class Objective:
 
     def with_dropout(self, factors: Series) -> Objective:
         """The objective whose network has the outputs of all layers but the last multiplied by factors [B, T, D]."""
-        return self._with(self.examples.with_dropout(factors))
+        return self._with(self.examples.with_dropout(factors, self.arguments.layout.inputs))
 
     def _with(self, examples: Any) -> Objective:
         part = Objective(self.evaluator, self.arguments, examples, self.differentiable)

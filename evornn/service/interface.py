@@ -268,15 +268,26 @@ class ServiceInterface(Protocol):
         """
 
     def predict(
-        self, reference: str, rows: Rows, *, next: int | None = None, coverage: float | None = None
+        self,
+        reference: str,
+        rows: Rows,
+        *,
+        next: int | None = None,
+        coverage: float | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
     ) -> list[dict[str, Any]]:
         """Answers of a registered model, computed where the store is.
 
         Args:
             reference: NAME (its newest version), NAME@ALIAS or NAME:VERSION.
-            rows: Records, one for each row, or columns with a value for each row; in original units.
-            next: Of a forecast: so many rows beyond the end of each group, instead of a forecast at every row.
+            rows: Records, one for each row, or columns with a value for each row; in original units. Of a text:
+                `{"text": "…"}`.
+            next: Of a forecast: so many rows beyond the end of each group, instead of a forecast at every row. Of a
+                text: so many symbols that follow it, in one record `text`.
             coverage: Also intervals that hold the truth with this probability.
+            temperature: Of a text that goes on: 0 is always the most probable symbol.
+            seed: The same seed gives the same text.
 
         Returns:
             A record for each answer, in original units; None for what is missing or infinite.

@@ -142,10 +142,18 @@ class Service:
         return self.store.register_model(name, model, run=run, note=note, owner=self.owner, limited=self.limited)
 
     def predict(
-        self, reference: str, rows: Rows, *, next: int | None = None, coverage: float | None = None
+        self,
+        reference: str,
+        rows: Rows,
+        *,
+        next: int | None = None,
+        coverage: float | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
     ) -> list[dict[str, Any]]:
         """Answers of a registered model. Raises NotFound, EvornnError."""
-        return self.call(predict, PredictionRequest(reference, rows, next, coverage)).rows
+        request = PredictionRequest(reference, rows, next, coverage, temperature=temperature, seed=seed)
+        return self.call(predict, request).rows
 
     def draw_comparison(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> ComparisonFigures:
         """`compare`, with the charts of the report. Raises the same."""

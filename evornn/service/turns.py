@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Condition
+from threading import Event, Lock
 
 from evornn.errors import EvornnError
 
@@ -34,26 +34,27 @@ class Turns:
         self, most: int = MAX_PENDING, most_each: int = MAX_PENDING_EACH, what: str = "specs or comparisons"
     ) -> None:
         self.most, self.most_each, self.what = most, most_each, what
-        self._changed = Condition()
-        self._waiting: dict[str, deque[object]] = {}  # the next user first
+        self._lock = Lock()
+        self._waiting: dict[str, deque[Event]] = {}  # the next user first; a set one has the turn
         self._pending: dict[str, int] = {}
 
     @contextmanager
     def turn(self, user: str, limited: bool = True) -> Iterator[None]:
         """Wait for a turn, and hold it. Raises ServerBusy, UserBusy, if `limited`."""
-        ticket = object()
-        with self._changed:
+        ticket = Event()  # one each, so that the end of a turn wakes nobody but the next
+        with self._lock:
             if limited:
                 self._check(user)
             self._enter(user, ticket)
-            while self._next() is not ticket:
-                self._changed.wait()
+            self._next().set()
+        ticket.wait()
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._leave(user)
-                self._changed.notify_all()
+                if self._waiting:
+                    self._next().set()
 
     def _check(self, user: str) -> None:
         if self._pending.get(user, 0) >= self.most_each:
@@ -61,11 +62,11 @@ class Turns:
         if sum(self._pending.values()) >= self.most:
             raise ServerBusy(f"the server is busy with other {self.what}: try again in a few seconds")
 
-    def _enter(self, user: str, ticket: object) -> None:
+    def _enter(self, user: str, ticket: Event) -> None:
         self._pending[user] = self._pending.get(user, 0) + 1
         self._waiting.setdefault(user, deque()).append(ticket)
 
-    def _next(self) -> object:
+    def _next(self) -> Event:
         """The ticket that has the turn; it stays the first one until its holder leaves."""
         return next(iter(self._waiting.values()))[0]
 

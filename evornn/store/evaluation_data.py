@@ -87,6 +87,8 @@ def _arrays(data: EvaluationData) -> Arrays:
 
 
 def _decode(plain: Mapping[str, Any], arrays: Arrays) -> EvaluationData:
+    preparation = _decode_preparation(plain.get("preparation"))  # earlier versions kept none
+    is_categorical = preparation is not None and preparation.is_categorical
     return EvaluationData(
         sizes=(plain["sizes"][0], plain["sizes"][1]),
         loss=plain["loss"],
@@ -104,8 +106,8 @@ def _decode(plain: Mapping[str, Any], arrays: Arrays) -> EvaluationData:
         note=plain["note"],
         warning=plain.get("warning", ""),  # of version 2.2 and before there is none
         chart=_decode_chart(plain["chart"], arrays),
-        test=Sequences(**_part(arrays, "test")) if "test.inputs" in arrays else None,
-        preparation=_decode_preparation(plain.get("preparation")),  # earlier versions kept none
+        test=Sequences(**_part(arrays, "test"), is_categorical=is_categorical) if "test.inputs" in arrays else None,
+        preparation=preparation,
     )
 
 

@@ -245,6 +245,20 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
+class ModelKey:
+    """Which version of a model is meant, and its file."""
+
+    name: str
+    version: int
+    digest: str  # sha256 of the file
+
+    @property
+    def reference(self) -> str:
+        """`NAME:VERSION`."""
+        return f"{self.name}:{self.version}"
+
+
+@dataclass(frozen=True)
 class Quota:
     """Limits of an owner; -1: none."""
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, delete, exists, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from evornn.errors import EvornnError
@@ -20,13 +20,26 @@ from evornn.store.filters import ModelQuery, keywords_of
 from evornn.store.names import ModelReference, check_alias, check_model_name, check_names
 from evornn.store.quotas import check_model_quota
 from evornn.store.reads import run_of
-from evornn.store.records import ModelVersion, NewModel, RunId
+from evornn.store.records import ModelKey, ModelVersion, NewModel, RunId
 from evornn.store.schema import jobs, model_aliases, model_files, model_versions, registered_models, runs
 from evornn.store.submissions import ensure_row
 
 MOST_BYTES = 2**25  # of a file
 LONGEST_NOTE = 10_000  # characters
 ABOUT = ("question", "targets", "horizon", "network", "parameters")  # that file, table and record have in common
+# made once: to put a statement together takes longer than to run it
+_KEY = (
+    select(registered_models.c.name, model_versions.c.version, model_versions.c.digest)
+    .select_from(model_versions.join(registered_models))
+    .where(registered_models.c.name == bindparam("name"))
+    .order_by(model_versions.c.id.desc())
+    .limit(1)
+)
+KEY_OF_NEWEST = _KEY
+KEY_OF_VERSION = _KEY.where(model_versions.c.version == bindparam("version"))
+KEY_OF_ALIAS = _KEY.where(
+    exists().where(model_aliases.c.model_version_id == model_versions.c.id, model_aliases.c.alias == bindparam("alias"))
+)
 
 
 class RegistryMixin(Database):
@@ -93,6 +106,16 @@ class RegistryMixin(Database):
         """The version that is meant by NAME (its newest one), NAME@ALIAS or NAME:VERSION. Raises NotFound."""
         with self.read_transaction() as connection:
             return _find(connection, reference)
+
+    def find_model(self, reference: str) -> ModelKey:
+        """`model` without what it says of itself, for those who ask often. Raises NotFound."""
+        meant = ModelReference.parse(reference)
+        statement = KEY_OF_VERSION if meant.version is not None else KEY_OF_ALIAS if meant.alias else KEY_OF_NEWEST
+        with self.read_transaction() as connection:
+            row = connection.execute(statement, vars(meant)).first()
+        if row is None:
+            raise NotFound(f"no model {meant}: `evornn models ls` lists all")
+        return ModelKey(*row)
 
     def model_file(self, reference: str) -> bytes:
         """The bytes of a version's .safetensors file. Raises NotFound."""

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge
 from pydantic import ValidationInfo, field_validator
 
 from evornn.arrays import Series
+from evornn.data.options import ReadOptions
 from evornn.data.preparation import Feature, OutputColumn, Preparation, Question
+from evornn.data.symbols import SINGULAR, UNKNOWN, Codes, Unit, encode_text, read_symbols
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core.chance import chance
-from evornn.tasks.core.ngrams import Symbols, ngram_losses
+from evornn.tasks.core.ngrams import ngram_losses
 from evornn.tasks.core.own_data import Fractions
 from evornn.tasks.core.task import Baseline, Data, Score, Sequences, Task
 
-Unit: TypeAlias = Literal["characters", "words", "bytes"]
-UNKNOWN = "<unknown>"
-SINGULAR = {"characters": "character", "words": "word", "bytes": "byte"}
 MIN_COUNTS = {"characters": 1, "words": 2, "bytes": 1}
 ORDERS = {"characters": 4, "words": 3, "bytes": 4}
 MAX_NUMBERS = 2**29  # of one-hot inputs and targets: 2 GiB
 PORTION = 2**22  # logits that a score takes at a time
-WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 
 @settings
@@ -84,6 +81,8 @@ class Language(Task):
                 (Feature(one, categories=names),),
                 (OutputColumn(one, categories=names),),
                 loss=self.loss,
+                read=ReadOptions(encoding=self.encoding),
+                lower=self.lower,
             ),
         )
 
@@ -92,7 +91,7 @@ class Language(Task):
         """First steps of all windows but the first one of a part, which don't count."""
         return self.length // 10 if self.washout is None else self.washout
 
-    def _cut(self, text: Symbols, size: int) -> Sequences:
+    def _cut(self, text: Codes, size: int) -> Sequences:
         """Windows of one part of the text."""
         washout, last = self.washout_steps, len(text) - 1  # targets are 1 … last
         begins = range(0, max(last - washout, 1), self.length - washout)
@@ -105,9 +104,9 @@ class Language(Task):
             inputs[row, steps, window[:-1]] = 1.0
             targets[row, counted, window[counted + 1]] = 1.0
             mask[row, counted] = True
-        return Sequences(inputs, targets, mask)
+        return Sequences(inputs, targets, mask, is_categorical=True)
 
-    def _ngrams(self, text: Symbols, size: int, ends: Sequence[int]) -> tuple[Baseline, ...]:
+    def _ngrams(self, text: Codes, size: int, ends: Sequence[int]) -> tuple[Baseline, ...]:
         """Bigrams and longer ones, on the symbols that count: all but the first of each part."""
         order = ORDERS[self.unit]
         while size**order >= 2**62:  # codes of contexts are 64-bit numbers
@@ -132,7 +131,7 @@ class Language(Task):
                 f"{4 * numbers / 2**30:.1f} GiB: lower vocabulary, or give a shorter text"
             )
 
-    def _note(self, names: Sequence[str], text: Symbols, ends: Sequence[int], floors: Sequence[Baseline]) -> str:
+    def _note(self, names: Sequence[str], text: Codes, ends: Sequence[int], floors: Sequence[Baseline]) -> str:
         sizes = " / ".join(f"{len(part):,}" for part in np.split(text, ends))
         unknown = float((text[ends[1] :] == 0).mean())
         best = floors[-1]
@@ -145,28 +144,6 @@ class Language(Task):
         )
 
 
-def read_symbols(path: Path, unit: Unit, encoding: str = "utf-8", lower: bool = False) -> list[str]:
-    """The symbols of a file, in order. Raises EvornnError for one that can't be read.
-
-    Args:
-        path: a text file; for bytes, any file.
-        unit: what a symbol is.
-        encoding: a name that Python knows.
-        lower: whether capital letters become small ones.
-    """
-    try:
-        content = path.read_bytes()
-        if unit == "bytes":
-            return [str(byte) for byte in content]
-        text = content.decode(encoding).removeprefix("\ufeff").replace("\r\n", "\n")
-    except FileNotFoundError:
-        raise EvornnError(f"{path}: no such file in {Path.cwd()}: check the path") from None
-    except (OSError, ValueError, LookupError) as error:
-        raise EvornnError(f"{path}: can't be read as text ({error}): set encoding, or ask for unit: bytes") from None
-    text = text.lower() if lower else text
-    return WORD.findall(text) if unit == "words" else list(text)
-
-
 def make_vocabulary(training: Sequence[str], most: int, min_count: int) -> tuple[str, ...]:
     """`UNKNOWN`, then the most frequent symbols of the training part, in order of the alphabet.
 
@@ -177,12 +154,6 @@ def make_vocabulary(training: Sequence[str], most: int, min_count: int) -> tuple
     """
     counts = sorted(Counter(training).items(), key=lambda pair: (-pair[1], pair[0]))
     return (UNKNOWN, *sorted(name for name, count in counts[:most] if count >= min_count))
-
-
-def encode_text(symbols: Sequence[str], vocabulary: Sequence[str]) -> Symbols:
-    """[N] the place of each symbol in the vocabulary, 0 for one that is not there."""
-    places = {name: place for place, name in enumerate(vocabulary)}
-    return np.fromiter((places.get(symbol, 0) for symbol in symbols), np.int64, len(symbols))
 
 
 def text_score(name: Literal["bits", "perplexity"], unit: str) -> Score:

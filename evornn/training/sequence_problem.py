@@ -126,7 +126,11 @@ class SequenceProblem(Problem):
     @cached_property
     def objective(self) -> Objective:
         """All sequences bound to the network."""
-        objective = self.network.objective(self.data.inputs, self.data.targets, self.data.mask)
+        data, inputs, targets = self.data, self.data.inputs, self.data.targets
+        if data.is_categorical and self.network.backend == "simd":
+            inputs = class_indices(inputs, _steps_read(data.mask))
+            targets = class_indices(targets, data.mask) if self.loss == "cross_entropy" else targets
+        objective = self.network.objective(inputs, targets, data.mask)
         objective.check_targets(self.loss)  # once: mini-batches need no check
         return objective
 
@@ -144,6 +148,31 @@ def perturb(objective: Objective, perturbation: Perturbation | None) -> Objectiv
         draws = Streams(seed, "dropout").at(step).random((*shape[:2], width), np.float32)
         objective = objective.with_dropout(np.where(draws < kept, np.float32(1 / kept), np.float32(0)))
     return objective
+
+
+def class_indices(values: Series, counted: Mask) -> Any:
+    """One-hot vectors as the places of their ones, which the kernels look up.
+
+    Args:
+        values: [B, T, size].
+        counted: [B, T] where they must be one-hot.
+
+    Returns:
+        [B, T], 0 elsewhere; the values as they are if one is no such vector.
+    """
+    places = np.zeros(counted.shape, np.int64)
+    for row, (vectors, here) in enumerate(zip(values, counted, strict=True)):
+        own = vectors[here]
+        if (np.count_nonzero(own, axis=1) != 1).any() or not (own.sum(axis=1) == 1.0).all():
+            return values
+        places[row, here] = own.argmax(axis=1)
+    return places
+
+
+def _steps_read(mask: Mask) -> Mask:
+    """[B, T] the steps up to the last one that counts."""
+    read: Mask = np.cumsum(mask[:, ::-1], axis=1)[:, ::-1] > 0
+    return read
 
 
 def readout_layout(network: Network, loss: str | CustomLoss) -> Layout:

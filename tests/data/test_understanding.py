@@ -78,11 +78,20 @@ def test_two_columns_of_times_ask_for_the_one() -> None:
         ({"y": [2.0, np.nan, 2.0]}, "is 2 wherever it is known"),
         ({"time": HOURS[::-1], "y": WAVE}, "column 'time': rows are not in order: they are read in the order of time"),
         ({"when": [f"day {k}" for k in range(48)], "y": WAVE}, "if they are times (day 0), they aren't understood"),
+        (
+            {"city": [f"c{k % 40}" for k in range(200)], "y": np.arange(200.0)},
+            "its 40 categories are 40 inputs",
+        ),
         ({"time": HOURS.repeat(2)[:48], "y": WAVE}, "line 2, column 'time': is there twice in its group"),
     ],
 )
 def test_what_is_not_certain_is_asked(columns: Any, question: str) -> None:
     assert any(question in one for one in questions(facts_of(columns)))
+
+
+def test_a_group_is_no_input() -> None:
+    facts = understand(load({"id": [f"c{k // 5}" for k in range(200)], "y": np.arange(200.0)}), group="id")
+    assert not any("inputs of 0 or 1" in one for one in questions(facts))
 
 
 def test_an_order_that_falls_is_said_where_times_are_not_used() -> None:

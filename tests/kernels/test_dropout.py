@@ -76,6 +76,18 @@ def test_it_is_that_of_the_equation(layers: int, sequences: int, backend: Any) -
     assert_allclose(gradients[7], g.grad, atol=1e-5)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("backend", ["simd", "torch"])
+def test_class_indices_are_one_hot_vectors(backend: Any) -> None:
+    network, classes = network_of("lstm", backend=backend), RNG.integers(0, 3, (B, T))
+    genomes, factors = network.sample(5, seed=0), factors_of(network, B)
+    answers = [
+        network.objective(inputs, Y, MASK).with_dropout(factors).gradients(genomes)
+        for inputs in (classes, np.eye(3, dtype=np.float32)[classes])
+    ]
+    assert_array_equal(answers[0][0], answers[1][0])
+    assert_array_equal(answers[0][1], answers[1][1])
+
+
 def test_factors_of_one_drop_nothing() -> None:
     network = network_of("gru", 3)
     genomes, ones = network.sample(5, seed=0), np.ones((B, T, network.layout.dropout_width), np.float32)

@@ -149,7 +149,7 @@ def test_what_is_known_ahead_must_be_there(tmp_path: Path) -> None:
 def test_a_model_of_text_is_made_but_reads_no_tables(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("the cat sat on the mat. " * 60)
     model = trained({"kind": "language", "path": str(tmp_path / "a.txt"), "length": 10}, 50_000).model
-    with pytest.raises(EvornnError, match="a model of text reads no tables"):
+    with pytest.raises(EvornnError, match="a model of a text reads no tables"):
         _ = model.own_preparation
 
 

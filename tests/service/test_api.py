@@ -16,7 +16,7 @@ import httpx
 import pytest
 from postgres import Postgres
 from serving import CODE, Server, serving
-from small_models import small_model
+from small_models import small_model, text_model
 from specs import SMALL_SPEC, with_changes
 
 import evornn
@@ -299,6 +299,23 @@ def test_rows_that_a_model_cannot_read(server: Server) -> None:
         server.post(f"{API}/models/big", content=b"1" * 2**21, headers={"Content-Type": "application/json"}).status_code
         == 413
     )
+
+
+def test_texts_are_answered_within_bounds(server: Server) -> None:
+    kind = {"Content-Type": "application/octet-stream"}
+    assert server.post(f"{API}/models/text", content=text_model().to_bytes(), headers=kind).status_code == 201
+    path = f"{API}/models/text/predict"
+    rows = server.post(path, json={"text": "abc?"}).json()["rows"]
+    assert [row["character"] for row in rows] == ["a", "b", "c", "<unknown>"] and rows[0]["bits"] is None
+    (more,) = server.post(f"{path}?next=20&temperature=0", json={"text": ""}).json()["rows"]
+    assert more["text"] == text_model().generate(next=20, temperature=0)
+    for body in ({"load": [1.0]}, {"text": 1}, ["abc"], {"text": "a", "more": 1}):
+        assert server.post(path, json=body).json()["detail"] == 'the model is one of a text: send JSON, {"text": "…"}'
+    csv = {"Content-Type": "text/csv"}
+    assert "send JSON" in server.post(path, content="abc", headers=csv).json()["detail"]
+    assert "may have 10,000 symbols" in server.post(path, json={"text": "a" * 10_001}).json()["detail"]
+    for query in ("next=10001", "next=1&temperature=-1", "next=1&temperature=nan", "next=1&seed=-1", "coverage=0.9"):
+        assert server.post(f"{path}?{query}", json={"text": "a"}).status_code == 422
 
 
 def test_code_that_a_model_names_is_never_loaded(server: Server) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from command_line import CommandLine
 from serving import Server, serving
-from small_models import small_model
+from small_models import small_model, text_model
 from specs import SMALL_SPEC, SPEC_MISTAKES, write_spec
 from stores import new_runs, result, row
 
@@ -55,6 +55,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
         store.fail(second.run.id, second.lease, "out of luck", retry=False)
     with library.open(url) as results:
         results.service.register_model("load", small_model("recursive").to_bytes(), note="by hand")
+        results.service.register_model("text", text_model().to_bytes())
         results.register_model("adding", 1)
         results.store.set_model_alias("load", "production")
     return url
@@ -110,6 +111,8 @@ READS: dict[str, Callable[[Results], Any]] = {
     "a model to use": lambda r: r.model("adding").genome,
     "predictions": lambda r: r.predict("load", {"load": [50.0, 51.0, 52.0, 49.0, 48.0]}),
     "predictions beyond the end": lambda r: r.predict("load:1", [{"load": float(k)} for k in range(9)], next=3),
+    "bits of a text": lambda r: r.predict("text", {"text": "abc cab\n"}),
+    "a text that goes on": lambda r: r.predict("text", {"text": "abc"}, next=9, temperature=0.5, seed=2),
     "pages of news": lambda r: list(r.follow(1)),
 }
 

@@ -67,6 +67,10 @@ def test_an_alias_means_one_version(store: Store) -> None:
     assert store.set_model_alias("load", "production").version == 3
     assert [model.aliases for model in store.models()] == [("production",), ("staging",), ()]
     assert (store.model("load@production").version, store.model("load@staging").version) == (3, 2)
+    for reference in ("load", "load:1", "load@production", "load@staging"):
+        key, version = store.find_model(reference), store.model(reference)
+        assert (key.name, key.version, key.digest) == (version.name, version.version, version.digest)
+        assert key.reference == version.reference
     with pytest.raises(Conflict, match=r"alias staging means load:2: .*`evornn models alias load staging --remove`"):
         store.delete_model("load:2")
     with pytest.raises(Conflict, match="name the version to delete, as in load:1"):
@@ -76,6 +80,8 @@ def test_an_alias_means_one_version(store: Store) -> None:
     for missing in ("load@staging", "load:2", "wind"):
         with pytest.raises(NotFound, match="no model"):
             store.model(missing)
+        with pytest.raises(NotFound, match=f"no model {missing}: `evornn models ls` lists all"):
+            store.find_model(missing)
     with pytest.raises(NotFound, match="has no alias 'staging'"):
         store.delete_model_alias("load", "staging")
     store.register_model("wind", new_model())

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from evornn.data.preparation import Feature, OutputColumn, Preparation
+from evornn.data.symbols import UNKNOWN
 from evornn.data.table import Column, Table
 from evornn.models.make import architecture_of
 from evornn.models.standalone import StandaloneModel
 from evornn.networks.network import Network
 
+LETTERS = (UNKNOWN, "\n", " ", "a", "b", "c")
 FEATURES = (
     Feature("load", "sqrt", 7.0, 2.5),
     Feature("temp", mean=-1e4, std=0.5),
@@ -62,6 +64,17 @@ def small_model(question: str, kind: str = "gru", **changes: Any) -> StandaloneM
     inputs, outputs = (sum(p.width for p in side) for side in (preparation.features, preparation.answers))
     network = Network(kind, inputs=inputs, units=6, outputs=outputs)
     return StandaloneModel(architecture_of(network), inputs, outputs, network.sample(1, seed=3)[0], preparation)
+
+
+def text_model(
+    names: tuple[str, ...] = LETTERS, one: str = "character", kind: str = "gru", **changes: Any
+) -> StandaloneModel:
+    """A model that nobody has trained."""
+    preparation = Preparation("language", (Feature(one, categories=names),), (OutputColumn(one, categories=names),))
+    network = Network(kind, inputs=len(names), units=6, outputs=len(names))
+    sizes = network.layout.inputs, network.layout.outputs
+    genome = 3 * network.sample(1, seed=3)[0]
+    return StandaloneModel(architecture_of(network), *sizes, genome, replace(preparation, **changes))
 
 
 def small_table(rows: int = 60, groups: int = 1, seed: int = 0) -> Table:

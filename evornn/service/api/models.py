@@ -27,11 +27,19 @@ Alias = Annotated[str, Path(pattern=f"^{ALIAS}$", description="Such as productio
 Note = Annotated[str, Query(max_length=LONGEST_NOTE, description="What people should know of a file.")]
 Next = Annotated[
     int | None,
-    Query(ge=1, le=MOST_ROWS, description="Of a forecast: so many rows beyond the end, instead of one at every row."),
+    Query(
+        ge=1,
+        le=MOST_ROWS,
+        description="Of a forecast or a text: so many rows or symbols beyond the end, instead of all answers.",
+    ),
 ]
 Coverage = Annotated[
     float | None, Query(gt=0, lt=1, description="Also intervals that hold the truth with this probability.")
 ]
+Temperature = Annotated[
+    float, Query(ge=0, le=1000, description="Of a text that goes on: 0 is always the most probable symbol.")
+]
+Seed = Annotated[int, Query(ge=0, le=MAX_ID, description="Of a text that goes on: the same seed, the same text.")]
 
 
 class NewVersion(BaseModel):
@@ -165,10 +173,13 @@ def predict(
     body: Annotated[Any, Depends(rows_body)],
     next: Next = None,
     coverage: Coverage = None,
+    temperature: Temperature = 1.0,
+    seed: Seed = 0,
 ) -> Response:
-    """Answer rows in original units: JSON, or CSV with `Content-Type: text/csv`. The answers are JSON, or CSV with
-    `Accept: text/csv`. At most 10,000 rows."""
+    """Answer rows in original units: JSON, or CSV with `Content-Type: text/csv`; of a text JSON, `{"text": "…"}`. The
+    answers are JSON, or CSV with `Accept: text/csv`. At most 10,000 rows or symbols."""
     as_csv = CSV in request.headers.get("accept", "")
     rows, is_csv = body
-    answers = service(request, caller).answer(PredictionRequest(model, rows, next, coverage, is_csv), as_csv)
+    question = PredictionRequest(model, rows, next, coverage, is_csv, temperature, seed)
+    answers = service(request, caller).answer(question, as_csv)
     return Response(answers, media_type=CSV if as_csv else "application/json")

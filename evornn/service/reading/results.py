@@ -191,11 +191,18 @@ class Results:
         return self.service.register_model(name, content, note=note)
 
     def predict(
-        self, reference: str, rows: Rows, *, next: int | None = None, coverage: float | None = None
+        self,
+        reference: str,
+        rows: Rows,
+        *,
+        next: int | None = None,
+        coverage: float | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
     ) -> list[dict[str, Any]]:
         """Answers of a registered model to records or columns, computed by the server if the store is one's: see
         `ServiceInterface.predict`. `model` gives the model itself."""
-        return self.service.predict(reference, rows, next=next, coverage=coverage)
+        return self.service.predict(reference, rows, next=next, coverage=coverage, temperature=temperature, seed=seed)
 
     def query(self, sql: str) -> DataFrame:
         """Read-only SQL on the documented views (docs/reference/store.md)."""

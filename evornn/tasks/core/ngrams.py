@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evornn.data.scaling import Doubles
+from evornn.data.symbols import Codes
 
-Symbols: TypeAlias = NDArray[np.int64]  # [N] numbers of symbols
 PRIORS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # how many observations the order below is worth
 
 
@@ -19,13 +17,13 @@ PRIORS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # how many observations the 
 class Counts:
     """How often contexts occur, and symbols after them, in training."""
 
-    contexts: Symbols  # sorted codes
+    contexts: Codes  # sorted codes
     context_counts: Doubles
-    pairs: Symbols  # sorted codes of contexts with the symbol that follows
+    pairs: Codes  # sorted codes of contexts with the symbol that follows
     pair_counts: Doubles
 
 
-def ngram_losses(text: Symbols, vocabulary: int, ends: Sequence[int], order: int) -> list[Doubles]:
+def ngram_losses(text: Codes, vocabulary: int, ends: Sequence[int], order: int) -> list[Doubles]:
     """For each order from 1 on, [N] −log probability of every symbol of a text, given those before it.
 
     A first symbol has a shorter context than the order, and gets the probability that the order below gives it.
@@ -50,7 +48,7 @@ def ngram_losses(text: Symbols, vocabulary: int, ends: Sequence[int], order: int
     return losses
 
 
-def _look_up(text: Symbols, vocabulary: int, train: int, n: int) -> tuple[Doubles, Doubles]:
+def _look_up(text: Codes, vocabulary: int, train: int, n: int) -> tuple[Doubles, Doubles]:
     """[N − n + 1] how often, in training, the context of each symbol occurs, and the symbol after it."""
     counts = _count(text[:train], vocabulary, n)
     contexts, pairs = _codes(text, vocabulary, n)
@@ -58,21 +56,21 @@ def _look_up(text: Symbols, vocabulary: int, train: int, n: int) -> tuple[Double
     return seen, _number_of(pairs, counts.pairs, counts.pair_counts)
 
 
-def _count(text: Symbols, vocabulary: int, n: int) -> Counts:
+def _count(text: Codes, vocabulary: int, n: int) -> Counts:
     contexts, pairs = _codes(text, vocabulary, n)
     known, times = np.unique(contexts, return_counts=True)
     known_pairs, pair_times = np.unique(pairs, return_counts=True)
     return Counts(known, times.astype(np.float64), known_pairs, pair_times.astype(np.float64))
 
 
-def _codes(text: Symbols, vocabulary: int, n: int) -> tuple[Symbols, Symbols]:
+def _codes(text: Codes, vocabulary: int, n: int) -> tuple[Codes, Codes]:
     """[N − n + 1] a number for the n − 1 symbols before each symbol, and one for these and the symbol."""
     windows = np.lib.stride_tricks.sliding_window_view(text, n)
     contexts = windows[:, :-1] @ vocabulary ** np.arange(n - 1, dtype=np.int64)
     return contexts, contexts * vocabulary + windows[:, -1]
 
 
-def _number_of(codes: Symbols, known: Symbols, counts: Doubles) -> Doubles:
+def _number_of(codes: Codes, known: Codes, counts: Doubles) -> Doubles:
     """[N] the counts of codes, 0 for those that are not known."""
     if not len(known):
         return np.zeros(len(codes))

@@ -209,7 +209,7 @@ class Prepared:
             rows, end = group.rows, len(group)
             inputs[place, :end], mask[place, :end] = self.inputs[rows], counts[rows]
             answers[place, :end] = np.where(counts[rows][:, None], targets[rows], 0.0)
-        return Sequences(inputs, answers, mask)
+        return Sequences(inputs, answers, mask, self.preparation.is_categorical)
 
     def describe(self, task: OwnSequences) -> str:
         """Where the sequences are from, how they are split and what a network sees, for the note."""

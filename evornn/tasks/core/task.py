@@ -26,6 +26,7 @@ class Sequences:
     inputs: Series  # [B, T, I]
     targets: Series  # [B, T, O]
     mask: Mask  # [B, T]
+    is_categorical: bool = False  # whether inputs are one category, one-hot, which networks may look up
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -42,7 +43,7 @@ class Sequences:
 
     def take(self, rows: Batch) -> Sequences:
         """Some of the sequences."""
-        return Sequences(self.inputs[rows], self.targets[rows], self.mask[rows])
+        return Sequences(self.inputs[rows], self.targets[rows], self.mask[rows], self.is_categorical)
 
     def last_steps(self, values: NDArray[Any]) -> NDArray[Any]:
         """[B, T, …] → [B, …] at each sequence's last step that counts."""

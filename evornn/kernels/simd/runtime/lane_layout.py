@@ -188,12 +188,14 @@ class LaneExamples:
         records[..., : self.width] += values
         return self._replace(records)
 
-    def with_dropout(self, factors: Series) -> Self:
+    def with_dropout(self, factors: Series, width: int) -> Self:
         """The same with factors [B, T, D] of the outputs of all layers but the last (`Layout.dropout_width`), which
-        travel behind the inputs."""
+        travel behind the `width` inputs; class indices therefore become one-hot vectors."""
         inputs, rest = np.split(self.records, [self.width], axis=2)
-        width = self.width + factors.shape[2]
-        return type(self)(np.concatenate([inputs, factors, rest], axis=2), width, self.class_inputs, self.class_targets)
+        if self.class_inputs:
+            inputs = np.eye(width, dtype=np.float32)[self.inputs]
+        records = np.concatenate([inputs, factors, rest], axis=2)
+        return type(self)(records, width + factors.shape[2], False, self.class_targets)
 
     def _replace(self, records: Floats) -> Self:
         return type(self)(records, self.width, self.class_inputs, self.class_targets)
