@@ -52,8 +52,9 @@ class Set:
 
     @property
     def budget(self) -> Fragment:
-        """The same for each method. It stops early: after 20 marks of 100 without a lower validation loss."""
-        return {"steps": self.steps, "marks": 100, "patience": 20}
+        """The same for each method. A run ends after 60 marks of 100 without a lower validation loss: later than a
+        hybrid goes over to its second trainer, at the 50th, so that each has its turn."""
+        return {"steps": self.steps, "marks": 100, "patience": 60}
 
     def candidates(self, method: str) -> list[Candidate]:
         """Equally many for each method."""
