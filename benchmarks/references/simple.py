@@ -17,7 +17,7 @@ from benchmarks.references.scores import Answers
 from evornn.tasks import TASKS
 from evornn.tasks.core.task import Data, Sequences
 
-Forecasts: TypeAlias = Callable[[pd.DataFrame, Fragment, int], pd.DataFrame]
+Forecasts: TypeAlias = tuple[NDArray, NDArray, tuple[str, ...]]  # predictions and truth [K, horizon], series [K]
 COMPONENTS = range(1, 11)
 
 
@@ -35,23 +35,24 @@ def forecast(method: str, one: Set, folder: Path, seed: int | None) -> Answers:
     return Answers(*found[:2], perf_counter() - start, found[2])
 
 
-def shifted(lag: int) -> Any:
-    """Forecasts that repeat the values `lag` rows before, the last season again and again."""
+def persistence(table: pd.DataFrame, asked: Fragment) -> Forecasts:
+    """The last known value again and again."""
+    return _repeat(table, asked, 1)
 
-    def compute(table: pd.DataFrame, asked: Fragment) -> tuple[NDArray, NDArray, tuple[str, ...]]:
-        back = asked["season"] if lag == 0 else lag
-        made: list[NDArray] = []
-        truth: list[NDArray] = []
-        names: list[str] = []
-        for name, values, first in _series(table, asked):
-            for origin in range(first - 1, len(values) - asked["horizon"]):
-                steps = np.arange(asked["horizon"])
-                made.append(values[origin + 1 - back + steps % back])
-                truth.append(values[origin + 1 + steps])
-                names.append(name)
-        return np.array(made), np.array(truth), tuple(names)
 
-    return compute
+def seasonal_naive(table: pd.DataFrame, asked: Fragment) -> Forecasts:
+    """The last known season again and again."""
+    return _repeat(table, asked, asked["season"])
+
+
+def _repeat(table: pd.DataFrame, asked: Fragment, rows: int) -> Forecasts:
+    steps, made, truth, names = np.arange(asked["horizon"]), list[NDArray](), list[NDArray](), list[str]()
+    for name, values, first in _series(table, asked):
+        for begin in range(first, len(values) - asked["horizon"] + 1):
+            made.append(values[begin - rows + steps % rows])
+            truth.append(values[begin + steps])
+            names.append(name)
+    return np.array(made), np.array(truth), tuple(names)
 
 
 def _series(table: pd.DataFrame, asked: Fragment) -> list[tuple[str, NDArray, int]]:
@@ -62,10 +63,10 @@ def _series(table: pd.DataFrame, asked: Fragment) -> list[tuple[str, NDArray, in
     ]
 
 
-def statsforecast(name: str) -> Any:
-    """A model of statsforecast, one for each series."""
+def statsforecast(name: str) -> Callable[[pd.DataFrame, Fragment], Forecasts]:
+    """A model of that library, one for each series."""
 
-    def compute(table: pd.DataFrame, asked: Fragment) -> tuple[NDArray, NDArray, tuple[str, ...]]:
+    def compute(table: pd.DataFrame, asked: Fragment) -> Forecasts:
         import statsforecast
         from statsforecast import models
 
@@ -85,9 +86,9 @@ def statsforecast(name: str) -> Any:
     return compute
 
 
-FORECASTS: Mapping[str, Any] = {
-    "persistence": shifted(1),
-    "seasonal naive": shifted(0),
+FORECASTS: Mapping[str, Callable[[pd.DataFrame, Fragment], Forecasts]] = {
+    "persistence": persistence,
+    "seasonal naive": seasonal_naive,
     "AutoETS": statsforecast("AutoETS"),
     "AutoARIMA": statsforecast("AutoARIMA"),
 }
