@@ -63,6 +63,11 @@ def _series(table: pd.DataFrame, asked: Fragment) -> list[tuple[str, NDArray, in
     ]
 
 
+def to_frame(table: pd.DataFrame) -> pd.DataFrame:
+    """As statsforecast wants it. A further column would be a regressor that is known for the future, too."""
+    return pd.DataFrame({"unique_id": table["series"], "ds": pd.to_datetime(table["date"]), "y": table["value"]})
+
+
 def statsforecast(name: str) -> Callable[[pd.DataFrame, Fragment], Forecasts]:
     """A model of that library, one for each series."""
 
@@ -73,8 +78,7 @@ def statsforecast(name: str) -> Callable[[pd.DataFrame, Fragment], Forecasts]:
         tests = {len(values) - first for _, values, first in _series(table, asked)}
         assert len(tests) == 1
         model = getattr(models, name)(season_length=asked["season"])
-        frame = table.rename(columns={"series": "unique_id", "date": "ds", "value": "y"})
-        frame["ds"] = pd.to_datetime(frame["ds"])
+        frame = to_frame(table)
         found = statsforecast.StatsForecast([model], freq={4: "QS", 12: "MS"}[asked["season"]], n_jobs=1)
         made = found.cross_validation(
             asked["horizon"], frame, n_windows=tests.pop() - asked["horizon"] + 1, step_size=1, refit=False

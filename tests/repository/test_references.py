@@ -110,6 +110,12 @@ def test_naive_forecasts_repeat_what_was_known() -> None:
     assert simple.seasonal_naive(table, asked)[0].tolist() == [[4, 5, 4], [5, 6, 5]]
 
 
+def test_references_read_nothing_but_the_past_of_a_series() -> None:
+    """The change of a row is a column of the file; of rows to come it would give the answer away."""
+    table = files.long_table(pd.DataFrame({"a": [1.0, 2.0]}), ["2001-01-01", "2002-01-01"], [])
+    assert list(simple.to_frame(table)) == ["unique_id", "ds", "y"]
+
+
 def _outcome(method: str, seed: int | None, a: float, b: float) -> Outcome:
     scores = {name: {"mase": value, "rmse": 10 * value} for name, value in (("a", a), ("b", b))}
     return Outcome("macrodata", method, seed, "", 1.0, scores)
