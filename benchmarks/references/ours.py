@@ -29,7 +29,7 @@ def run(one: Set, folder: Path, store: Store, workers: int | None) -> None:
     for method in METHODS:
         chosen = choose(one, method, folder, store)
         if chosen is None:
-            raise EvornnError(f"{one.name}: the search of {method} has failed: evornn ls --store {store.url}")
+            raise EvornnError(f"{one.name}: the search of {method} has failed: evornn ls --store {store.display_url}")
         compute(final_specs(one, method, chosen, folder), store, workers, watch)
 
 

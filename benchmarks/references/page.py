@@ -22,10 +22,10 @@ $ python -m benchmarks.references                                           # or
 $ python -m benchmarks.references --page > docs/results/references.md
 ```
 
-- **Networks** are LSTMs of 16 units (quality: 8) with the same budget. *Evolution* is `cma_es`, *gradient* is
-  `adam`, *hybrid* is `evolve_then_refine` of these two, each with half of the budget. *torch.nn.LSTM by hand* has
-  the same size, windows and batches, Adam, the same clipping, and as many updates and validations as the budget
-  gives *gradient*.
+- **Networks** are LSTMs of 16 units (quality: 8) with the same budget. *Evolution* is `cma_es` (in classification
+  with `covariance: limited_memory`), *gradient* is `adam`, *hybrid* is `evolve_then_refine` of these two, each with
+  half of the budget. *torch.nn.LSTM by hand* has the same size, windows and batches, Adam, the same clipping, and as
+  many updates and validations as the budget gives *gradient*.
 - **Settings** were chosen by the median validation loss of two seeds that are not among those of the table. Every
   network had six to choose from: two forms of the task times three learning rates (0.003, 0.01, 0.03) or step sizes
   (0.5, 1, 2). A run ends after 60 of 100 validations without a lower loss, and answers with its best weights on
@@ -34,11 +34,12 @@ $ python -m benchmarks.references --page > docs/results/references.md
   together, networks from training data alone.
 - **Test data** were read once, by five seeds. Before, a trial at a twentieth of the budget showed that everything
   runs, and its test results were seen. After it, the change of a series was added to what networks may read, the
-  number of units was fixed instead of chosen, budgets were halved, and the patience was raised from 20 validations,
-  with which hybrids ended before their second half.
+  number of units was fixed instead of chosen, budgets were cut to fit into half an hour, and the patience was raised
+  from 20 validations, with which hybrids ended before their second half.
 - **Numbers** are medians [least, largest] over the five seeds; one number: the method has no seed. *Better* and
   *worse* mean that all seeds of one are ahead of all of the other (p = 0.008 by Mann–Whitney's test where both have
-  five); otherwise no difference is shown. *Best of* counts the series in which a method has the best median.
+  five); otherwise no difference is shown. Others are compared with that of evornn's methods which is best on test,
+  which favours evornn. *Best of* counts the series in which a method has the best median.
 - **Seconds** are those of one fit with its answers on test, searches not included, one thread, medians, on a
   machine that others used, too; *time* is relative to evornn's gradient.
 """
