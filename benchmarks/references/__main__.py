@@ -62,8 +62,10 @@ def _page(parts: dict[str, list[Set]], folder: Path) -> None:
     kept = others.Kept(folder / "references.json")
     with open_store(_url(folder), create=False) as store:
         print(page.HEAD, end="")
-        for part, of_part in parts.items():
-            print("\n".join(page.section(part, [(one, _outcomes(one, folder, store, kept)) for one in of_part])))
+        told = {part: [(one, _outcomes(one, folder, store, kept)) for one in found] for part, found in parts.items()}
+        print("\n".join(page.summary([each for found in told.values() for each in found])))
+        for part, found in told.items():
+            print("\n".join(page.section(part, found)))
         print(page.machine(store))
 
 

@@ -61,7 +61,7 @@ def choose(one: Set, kept: Kept, validate: Callable[[Candidate, int], float]) ->
     """The candidate with the lowest median validation loss over the seeds of the search."""
 
     def loss(candidate: Candidate) -> float:
-        key = f"{one.name}, {BY_HAND}: search, {candidate.settings()}"
+        key = f"{_name(one, BY_HAND, None)}: search, {candidate.settings()}"
         return median(kept.get(f"{key}, seed {seed}", partial(validate, candidate, seed)) for seed in one.search_seeds)
 
     return min(one.candidates(BY_HAND), key=loss)
@@ -86,4 +86,5 @@ def _keep(
 
 
 def _name(one: Set, method: str, seed: int | None) -> str:
-    return f"{one.name}, {method}" + ("" if seed is None else f", seed {seed}")
+    size = f" ({one.units} units, {one.steps:,} steps)" if method == BY_HAND else ""
+    return f"{one.name}, {method}{size}" + ("" if seed is None else f", seed {seed}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import TypeAlias
 
-from benchmarks.references.parts import METHODS, Set
+from benchmarks.references.parts import BY_HAND, METHODS, Set
 from benchmarks.references.scores import LOWER, MEASURES, Outcome
 from evornn.experiments.analysis.narrative import number
 from evornn.store.store import Store
@@ -70,6 +70,23 @@ MEANINGS = {"mase": "MASE", "accuracy": "accuracy", "relative_rmse": "relative R
 DETAILS = {"forecast": ("rmse", "RMSE of each series"), "regress": ("r2", "R² of each tag")}
 
 
+def summary(found: Sequence[Found]) -> Iterator[str]:
+    """A row for each set: the best simple method, by its median, beside evornn's best."""
+    yield "\n## In short\n"
+    yield "| question | measure | best simple method | evornn's best method | better |"
+    yield "|---|---|--:|--:|---|"
+    for one, outcomes in found:
+        measure = MEASURES[one.task["kind"]]
+        simple = [method for method in _methods(outcomes) if method not in (*METHODS, BY_HAND)]
+        own = [method for method in METHODS if _of(outcomes, method)]
+        if simple and own:
+            theirs, ours = (min(some, key=lambda m: _rank(outcomes, m, measure)) for some in (simple, own))
+            told = [f"{_name(method)}: {interval(_of(outcomes, method), measure)}" for method in (theirs, ours)]
+            ahead = _ahead(outcomes, ours, theirs, measure)
+            better = {-1: f"**{theirs}**", 0: "no difference shown", 1: "evornn"}[ahead]
+            yield f"| {one.title.partition(':')[0]} | {MEANINGS[measure]} | {' | '.join(told)} | {better} |"
+
+
 def section(part: str, found: Sequence[Found]) -> Iterator[str]:
     """Lines of Markdown."""
     yield f"\n## {part.capitalize()}\n"
@@ -131,23 +148,29 @@ def verdicts(one: Set, outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 
 def _verdict(outcomes: Sequence[Outcome], leader: str, other: str, measure: str) -> str:
-    ours, theirs = (_of(outcomes, method) for method in (leader, other))
-    low, high = (sorted(_badness(one, measure) for one in found) for found in (ours, theirs))
-    beside = f"{MEANINGS[measure]} {interval(theirs, measure)} against {interval(ours, measure)} of {_name(leader)}"
-    if low[0] > high[-1]:
-        return f"**{_name(other)} is better than evornn's best method**: {beside}."
-    if low[-1] < high[0]:
-        return f"{_name(other)} is worse: {beside}."
-    return f"No difference shown to {_name(other)}: {beside}."
+    theirs, ours = (interval(_of(outcomes, method), measure) for method in (other, leader))
+    beside = f"{MEANINGS[measure]} {theirs} against {ours} of {_name(leader)}"
+    return {
+        -1: f"**{_name(other)} is better than evornn's best method**: {beside}.",
+        0: f"No difference shown to {_name(other)}: {beside}.",
+        1: f"{_name(other)} is worse: {beside}.",
+    }[_ahead(outcomes, leader, other, measure)]
+
+
+def _ahead(outcomes: Sequence[Outcome], ours: str, theirs: str, measure: str) -> int:
+    """1 where all seeds of ours are better than all of theirs, -1 where all are worse, else 0."""
+    own, other = ([_badness(one, measure) for one in _of(outcomes, method)] for method in (ours, theirs))
+    return int(max(own) < min(other)) - int(min(own) > max(other))
 
 
 def machine(store: Store) -> str:
     """Where the runs were computed, and how long they took."""
     runs = store.runs(state="succeeded")
-    environment = store.result(runs[0].id).environment if runs else {}
-    minutes = sum(run.seconds or 0.0 for run in runs) / 60
-    cost = f"{len(runs)} runs, searches included: {number(minutes, 3)} min of computing time on one core"
-    return f"\nevornn's {cost} of {environment.get('cpu')}, {environment.get('commit')}."
+    environments = [store.result(run.id).environment for run in runs]
+    where, commits = (sorted({str(one.get(name)) for one in environments}) for name in ("cpu", "commit"))
+    minutes = number(sum(run.seconds or 0.0 for run in runs) / 60, 3)
+    cost = f"{len(runs)} runs, searches included: {minutes} min of computing time on one core"
+    return f"\nevornn's {cost} of {', '.join(where)}; {', '.join(commits)}."
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------

@@ -136,6 +136,8 @@ def test_the_page_says_where_a_simple_model_is_better() -> None:
     assert f"{BY_HAND} is worse: MASE 1.20" in text
     assert "| AutoETS | 0.500 | 1 of 2 |" in text and f"| {BY_HAND} | 1.20 | 1 of 2 |" in text
     assert "| a | 5.00 | 20.0 | **4.00** | 10.5 |" in text
+    short = "\n".join(page.summary([(one, found)]))
+    assert "| US economy | MASE | AutoETS: 0.500 | evornn, gradient: 0.975 [0.950, 1.00] | **AutoETS** |" in short
     assert "No difference shown" in "\n".join(page.verdicts(one, [*found, _outcome("AutoETS", 1, 1.1, 1.1)]))
 
 
@@ -157,7 +159,7 @@ def test_what_is_missing_is_computed_and_the_rest_is_kept(tmp_path: Path, monkey
     arguments = ["forecasting", "--folder", str(tmp_path), "--workers", "0"]
     assert command.main(arguments) == 0
     kept = others.Kept(tmp_path / "references.json")
-    assert f"employment, {BY_HAND}, seed 1" in kept.values
+    assert f"employment, {BY_HAND} (3 units, 20,000 steps), seed 1" in kept.values
     monkeypatch.setattr(others.by_hand, "train", None)  # a second call has nothing to do
     assert command.main([*arguments, "--page"]) == 0 and command.main(arguments) == 0
     with open_store(f"sqlite:///{tmp_path}/references.db") as store:
