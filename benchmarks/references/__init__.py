@@ -1,0 +1,1 @@
+"""evornn end to end against what practitioners take: `python -m benchmarks.references PART`."""
