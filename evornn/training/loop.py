@@ -98,6 +98,7 @@ class Progress:
     mark: int = 0  # the last one that has a row
     champion_valid: float = np.inf  # lowest validation loss so far
     champion_mark: int = 0  # at which it was found
+    phase_mark: int = 0  # the last one before the trainer's last phase
     seconds: float = 0.0  # computing time, over all attempts
     stopped_by: str = ""  # empty until the run has ended
     losses: tuple[float, ...] = (np.nan,) * 5  # best, lower quartile, median, upper quartile, mean of the last step
@@ -214,6 +215,8 @@ class Run:
         """The row of a mark; validates the trainer's answer and updates the champion."""
         genome = self.trainer.best(self.state)
         valid = self._loss(genome, self.valid)
+        if self.trainer.has_next_phase(self.state):
+            self.progress.phase_mark = mark
         if valid < self.progress.champion_valid or self.progress.stopped_by == "solved":
             self.progress.champion_valid, self.champion = valid, genome.copy()
             self.progress.champion_mark = mark
@@ -241,7 +244,8 @@ class Run:
 
     def _has_lost_patience(self, mark: int) -> bool:
         patience, progress = self.budget.patience, self.progress
-        return patience is not None and mark - progress.champion_mark >= patience and not progress.stopped_by
+        waited = mark - max(progress.champion_mark, progress.phase_mark)
+        return patience is not None and waited >= patience and not progress.stopped_by
 
     def _mark(self) -> int:
         """The number of marks that the run has passed: all of them once it has ended."""

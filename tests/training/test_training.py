@@ -340,6 +340,18 @@ def test_a_run_stops_after_so_many_marks_without_a_better_validation_loss(
             assert again.network_steps == result.network_steps and again.stopped_by == "patience"
 
 
+def test_patience_begins_with_the_last_phase(network: Network, data: Data) -> None:
+    hopeless = {"kind": "snes", "population": 4, "sigma": 20.0}
+    trainer = TRAINERS.build({"kind": "evolve_then_refine", "evolve": hopeless, "refine": {"kind": "adam"}})
+    budget = Budget(steps=40_000, marks=40)
+    whole, _ = finished(network, data, trainer, 0, budget)
+    stopped, _ = finished(network, data, TRAINERS.build(hopeless), 0, replace(budget, patience=2))
+    assert len(stopped) < 15, "or nothing is tested"
+    rows, _ = finished(network, data, trainer, 0, replace(budget, patience=2))
+    assert rows[-1].extra["phase"] == 2 and len(rows) > 20
+    assert [row.valid for row in rows] == [row.valid for row in whole[: len(rows)]]
+
+
 @pytest.mark.slow
 def test_a_run_stops_at_the_mark_at_which_its_task_is_solved() -> None:
     network, budget = Network("elman", inputs=3, units=3, outputs=1), Budget(steps=20_000_000, solved=True)

@@ -50,6 +50,10 @@ class SequentialTrainer(HybridTrainer):
         trainer, part = self._current_phase(state)
         return trainer.candidates(part)
 
+    def has_next_phase(self, state: State) -> bool:
+        trainer, part = self._current_phase(state)
+        return state["second"] is None or trainer.has_next_phase(part)
+
     def statistics(self, state: State) -> dict[str, float]:
         """Those of the trainer that is running, and phase: 1 or 2."""
         trainer, part = self._current_phase(state)

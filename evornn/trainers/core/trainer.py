@@ -206,6 +206,10 @@ class Trainer(ABC):
         """[m, n] the genomes a hybrid may continue with: all restarts of a gradient trainer; by default the best."""
         return self.best(state)[None]
 
+    def has_next_phase(self, state: State) -> bool:
+        """Whether another trainer follows, as in a hybrid: early stopping waits for the last one."""
+        return False
+
     def statistics(self, state: State) -> dict[str, float]:
         """Numbers about the search to record and plot, by name: sigma, gradient_norm, …"""
         return {}
