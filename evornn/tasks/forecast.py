@@ -182,11 +182,16 @@ class Forecast(ForecastSettings):
         return fit_features(panel.table, [name], panel.training_rows, "none", self.missing == "mask")
 
     def _answers(self, panel: Panel) -> tuple[OutputColumn, ...]:
+        """Where changes are predicted, their size is the unit of outputs: a trend makes it small beside the levels'."""
         answers = []
         for name in self.targets:
             scaling = fit_scaling(panel.table, panel.table.column(name), panel.training_rows, self.transform)
             scales = panel.scales(name, self.transform) if self._has_scales(panel.table, name) else ()
             mean, std = float(scaling.mean[0]), float(scaling.std[0])
+            if self.difference:
+                std = panel.typical_change(name, self.transform, self.horizon) or std
+                own = [panel.typical_change(name, self.transform, self.horizon, group=scale[0]) for scale in scales]
+                scales = tuple((group, m, change or s) for (group, m, s), change in zip(scales, own, strict=True))
             answers.append(
                 OutputColumn(
                     name, self.transform, mean, std, horizon=self.horizon, difference=self.difference, scales=scales

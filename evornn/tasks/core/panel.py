@@ -14,7 +14,7 @@ from evornn.data.features import encode, fit_scaling, scale_column
 from evornn.data.frequency import Frequency
 from evornn.data.groups import RowGroup, find_frequency
 from evornn.data.preparation import Feature, OutputColumn
-from evornn.data.scaling import Doubles
+from evornn.data.scaling import SMALLEST, Doubles, forward
 from evornn.data.splitting import Parts
 from evornn.data.table import Table
 from evornn.errors import EvornnError
@@ -78,6 +78,19 @@ class Panel:
             scaling = fit_scaling(self.table, column, mine, transform)
             scales.append((group.name, float(scaling.mean[0]), float(scaling.std[0])))
         return tuple(scales)
+
+    def typical_change(self, name: str, transform: Any, horizon: int, group: str | None = None) -> float:
+        """The root mean square of a column's changes over 1 … horizon rows of training, in all series or in one; 0 if
+        nothing changes."""
+        column, squares, count = self.truth.column(name), 0.0, 0
+        for one, bounds in zip(self.groups, self.bounds, strict=True):
+            if group in (None, one.name):
+                values = forward(transform, column.values[one.rows[: bounds.valid]])
+                for rows in range(1, min(horizon, len(values) - 1) + 1):
+                    changes = values[rows:] - values[:-rows]
+                    squares, count = squares + float(np.nansum(changes**2)), count + int(np.isfinite(changes).sum())
+        change = float(np.sqrt(squares / max(count, 1)))
+        return change if change >= SMALLEST else 0.0
 
 
 def make_panel(
