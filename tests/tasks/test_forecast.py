@@ -44,10 +44,25 @@ def test_a_forecast_of_one_series_is_that_of_the_task_csv():
     own = TASKS.build({"kind": "forecast", **shared, "time": "day", "covariates": "x"}).data()
     for one, other in zip(csv.splits, own.splits, strict=True):
         assert np.array_equal(one.inputs, other.inputs) and np.array_equal(one.mask, other.mask)
-        np.testing.assert_allclose(one.targets, other.targets, atol=1e-6)
+        np.testing.assert_allclose(one.targets * csv.chart.scale[0], other.targets * own.chart.scale[0], atol=1e-6)
     assert csv.labels == own.labels and csv.chart.times == own.chart.times
     for one, other in zip(csv.baselines, own.baselines, strict=True):
-        assert (one.name, one.test) == (other.name, pytest.approx(other.test))
+        unit = (csv.chart.scale[0] / own.chart.scale[0]) ** 2
+        assert (one.name, one.test * unit) == (other.name, pytest.approx(other.test))
+
+
+@pytest.mark.parametrize("scale", ["column", "group"])
+def test_the_unit_of_forecast_changes_is_the_size_of_changes(scale):
+    """Beside the levels of a trend they would be too small to learn."""
+    rows = [(s, t, size * (t + np.sin(t)), 0) for s, size in (("a", 1.0), ("b", 50.0)) for t in range(200)]
+    data = build(rows, horizon=2, scale=scale)
+    counted = data.train.targets[data.train.mask]
+    assert 0.7 < np.sqrt(np.square(counted).mean()) < 1.4
+    (answer,) = data.preparation.answers
+    sizes = [std for _, _, std in answer.scales]
+    assert sizes == [] if scale == "column" else 45 < sizes[1] / sizes[0] < 55
+    level = build(rows, horizon=2, scale=scale, difference=False).preparation.answers[0]
+    assert level.std > 20 * answer.std
 
 
 @given(

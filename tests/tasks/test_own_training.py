@@ -70,7 +70,7 @@ def language():
     return {"kind": "language", "path": "text.txt", "length": 40, "washout": 5}
 
 
-BUDGETS = {classify: 3_000_000, forecast: 3_000_000, regress: 1_500_000, label: 3_000_000, language: 30_000_000}
+BUDGETS = {classify: 3_000_000, forecast: 3_000_000, regress: 1_500_000, label: 3_000_000, language: 40_000_000}
 
 
 @pytest.mark.parametrize("trainer", [{"kind": "adam", "learning_rate": 0.02}, {"kind": "cma_es", "population": 32}])
