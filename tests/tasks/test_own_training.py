@@ -70,7 +70,7 @@ def language():
     return {"kind": "language", "path": "text.txt", "length": 40, "washout": 5}
 
 
-BUDGETS = {classify: 3_000_000, forecast: 3_000_000, regress: 1_500_000, label: 3_000_000, language: 40_000_000}
+BUDGETS = {classify: 3_000_000, forecast: 3_000_000, regress: 1_500_000, label: 3_000_000, language: 30_000_000}
 
 
 @pytest.mark.parametrize("trainer", [{"kind": "adam", "learning_rate": 0.02}, {"kind": "cma_es", "population": 32}])
@@ -81,5 +81,5 @@ def test_it_learns_more_than_its_baselines(ask, trainer):
     network = Network("elman", inputs=data.sizes[0], units=5, outputs=data.sizes[1])
     result = train(network, task, trainer, seed=3, budget=BUDGETS[ask]).result
     floors = {baseline.name: baseline.test for baseline in data.baselines}
-    assert result.test_loss < 0.8 * min(floors.values())
+    assert result.test_loss < 0.9 * min(floors.values())
     assert result.forecast_errors is None or all(errors["r2"] > 0.3 for errors in result.forecast_errors.values())
