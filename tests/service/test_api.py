@@ -223,6 +223,7 @@ def test_a_mistake_says_what_to_do(server: Server) -> None:
 def test_a_query_parameter_that_would_be_ignored_is_refused(server: Server, path: str, problem: str) -> None:
     answer = server.ask("GET", f"{API}{path}")
     assert answer.status_code == 422 and problem in answer.json()["detail"]
+    assert httpx.get(f"{server.url}{API}{path}").status_code == 401
 
 
 def test_lists_come_in_pages(server: Server) -> None:

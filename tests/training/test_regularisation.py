@@ -149,7 +149,8 @@ def test_noise_has_its_standard_deviation(network: Network, data: Data, monkeypa
     seen = []
     answer = SequenceProblem.answer
     monkeypatch.setattr(SequenceProblem, "answer", lambda self, query: seen.append(query) or answer(self, query))
-    train = Sequences(*(np.concatenate([values] * 200) for values in vars(data.train).values()))
+    part = data.train
+    train = Sequences(*(np.concatenate([values] * 200) for values in (part.inputs, part.targets, part.mask)))
     oracle = oracle_of(network, replace(data, train=train), NOISE)
     losses = oracle.losses(network.sample(1, seed=0), np.arange(len(train))[::-1])
     before = oracle.problem.objective.take(seen[0].batch)  # type: ignore[attr-defined]

@@ -10,10 +10,12 @@ from fastapi.dependencies.models import Dependant
 from starlette.exceptions import HTTPException
 
 from evornn.errors import UnknownName
+from evornn.service.api.auth import Reader
 
 
-async def check_query(request: Request) -> None:
-    """For all routes. Raises UnknownName, and 422 for a parameter that is given twice: none of them takes a list."""
+async def check_query(request: Request, caller: Reader) -> None:
+    """For all routes, after the token: strangers learn no names. Raises UnknownName, and 422 for a parameter that is
+    given twice: none of them takes a list."""
     given = Counter(name for name, _ in request.query_params.multi_items())
     known = set(_names(request.scope["route"].dependant)) if given else set()
     for name, count in given.items():
