@@ -114,10 +114,8 @@ class Dispatcher:
                 ):
                     self._handle(event)
                 self._outage.call(lambda: self._synchronize(job, until_empty))
-            while (
-                self._finished and self.store.sweep()
-            ):  # portions of checkpoints, which nobody else may come to delete
-                pass
+            while self._finished and self.store.sweep():
+                pass  # old portions of checkpoints, which nobody else may come to delete
         finally:
             self._release_all()
 
