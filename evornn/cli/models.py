@@ -7,20 +7,24 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
 from evornn.cli import texts
-from evornn.cli.options import DEFAULT, Json, Server, Store, open_results
+from evornn.cli.options import DEFAULT, Json, Server, Store, check_writable, open_results
 from evornn.cli.output import show
 from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
     from evornn.data.table import Table
+    from evornn.models.evaluate import Measures
+    from evornn.models.importance import OnProgress
     from evornn.models.report import ModelReport
     from evornn.models.standalone import StandaloneModel
+    from evornn.models.text_report import TextReport
 
 Model = Annotated[
     str,
@@ -55,24 +59,25 @@ def predict(
 ) -> None:
     """Answer the question of a model for new data, in original units, as CSV; with --json, one object per line. Of a
     text: the bits of each symbol, or with --next how it goes on."""
-    loaded = _load(model, trust, store, server)
-    is_text = texts.is_of_text(loaded)
-    if prompt is not None and not (is_text and next):
-        raise EvornnError("--prompt is what a text goes on from: give it to a model of a text, with --next")
-    if is_text and next is not None and not stream:
-        _write_text(texts.continuation(loaded, file, prompt, next, temperature, seed), output, as_json)
-        return
-    if stream == (file is not None) or (stream and next is not None):
-        raise EvornnError("give either a FILE or --stream, and --next only with a file")
-    if is_text:
-        answers = texts.answers(loaded, file, coverage)
-    else:
-        answers = _stream(loaded, coverage) if file is None else _answers(loaded, file, next, coverage)
-    with _open(output) as out:
-        count = _write(answers, out, as_json and output is None)
-    if output is not None:
-        about = {"file": str(output), "lines": count}
-        show(about if as_json else f"{count} answers written to {output}", as_json)
+    with _ends_in_a_line("interrupted"):
+        loaded = _load(model, trust, store, server)
+        is_text = texts.is_of_text(loaded)
+        if prompt is not None and not (is_text and next):
+            raise EvornnError("--prompt is what a text goes on from: give it to a model of a text, with --next")
+        if is_text and next is not None and not stream:
+            _write_text(texts.continuation(loaded, file, prompt, next, temperature, seed), output, as_json)
+            return
+        if stream == (file is not None) or (stream and next is not None):
+            raise EvornnError("give either a FILE or --stream, and --next only with a file")
+        if is_text:
+            answers = texts.answers(loaded, file, coverage)
+        else:
+            answers = _stream(loaded, coverage) if file is None else _answers(loaded, file, next, coverage)
+        with _open(output) as out:
+            count = _write(answers, out, as_json and output is None)
+        if output is not None:
+            about = {"file": str(output), "lines": count}
+            show(about if as_json else f"{count} answers written to {output}", as_json)
 
 
 def evaluate(
@@ -89,36 +94,63 @@ def evaluate(
 ) -> None:
     """Measure the errors of a model on new data, in original units; of a text, bits and perplexity. With --report and
     --json, also print the numbers of the report."""
-    from evornn.cli import tables
+    from evornn.cli.report_progress import report_progress
+
+    check_writable(report)
+    with _ends_in_a_line("interrupted: no report was written" if report else "interrupted"):
+        loaded = _load(model, trust, store, server)
+        with report_progress(quiet=as_json or report is None) as tell:
+            evaluation = _evaluate(loaded, file, report is not None, tell)
+        if report is not None and evaluation.details is not None:
+            _write_report(loaded, evaluation.details, report)
+    _show_evaluation(evaluation, file, report, as_json)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` shows."""
+
+    count: tuple[str, int]  # of rows or symbols
+    measures: Measures
+    test: Measures  # on the model's own test split
+    details: ModelReport | TextReport | None
+
+
+def _evaluate(model: StandaloneModel, file: Path, with_report: bool, tell: OnProgress) -> Evaluation:
     from evornn.models.predict import concatenate
     from evornn.models.table_file import read_parts
 
-    loaded = _load(model, trust, store, server)
-    if texts.is_of_text(loaded):
-        _show_measures_of_text(loaded, file, report, as_json)
-        return
-    table = concatenate(list(read_parts(file, loaded.own_preparation, with_answers=True)))
-    details = None if report is None else _write_report(loaded, table, report)
-    measures = loaded.evaluate(table) if details is None else details.measures
-    about = {"file": str(file), "rows": len(table), "measures": measures, "test": loaded.metrics.errors}
-    if details is not None:
-        about |= {"report": str(report), **details.to_dict()}
-    show(about if as_json else tables.measures(str(file), measures, loaded.metrics.errors), as_json)
-    if report is not None and not as_json:
-        show(f"report written to {report}", as_json)
+    if texts.is_of_text(model):
+        return Evaluation(*texts.evaluate(model, file, with_report, tell))
+    table = concatenate(list(read_parts(file, model.own_preparation, with_answers=True)))
+    details = model.report(table, on_progress=tell) if with_report else None
+    measures = model.evaluate(table) if details is None else details.measures
+    return Evaluation(("rows", len(table)), measures, model.metrics.errors, details)
 
 
-def _show_measures_of_text(model: StandaloneModel, file: Path, report: Path | None, as_json: bool) -> None:
+def _show_evaluation(evaluation: Evaluation, file: Path, report: Path | None, as_json: bool) -> None:
     from evornn.cli import tables
 
-    if report is not None:
-        raise EvornnError(
-            "--report draws classes and numbers of tables: of a text, `evornn predict MODEL FILE` has the bits of each "
-            "symbol"
-        )
-    count, here, test = texts.measures(model, file)
-    about = {"file": str(file), "symbols": count, "measures": here, "test": test}
-    show(about if as_json else tables.measures(str(file), here, test), as_json)
+    if not as_json:
+        show(tables.measures(str(file), evaluation.measures, evaluation.test), as_json)
+        if report is not None:
+            show(f"report written to {report}", as_json)
+        return
+    name, count = evaluation.count
+    about = {"file": str(file), name: count, "measures": evaluation.measures, "test": evaluation.test}
+    more = {} if evaluation.details is None else {"report": str(report), **evaluation.details.to_dict()}
+    show({**about, **more}, as_json)
+
+
+@contextmanager
+def _ends_in_a_line(text: str) -> Iterator[None]:
+    """Ctrl-C says this, since there is nothing to resume. Raises CommandInterrupted."""
+    from evornn.cli.run import CommandInterrupted
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise CommandInterrupted(text) from None
 
 
 def _write_text(text: str, output: Path | None, as_json: bool) -> None:
@@ -131,13 +163,11 @@ def _write_text(text: str, output: Path | None, as_json: bool) -> None:
     show({"file": str(output)} if as_json else f"text written to {output}", as_json)
 
 
-def _write_report(model: StandaloneModel, table: Table, path: Path) -> ModelReport:
+def _write_report(model: StandaloneModel, details: ModelReport | TextReport, path: Path) -> None:
     from evornn.experiments.reporting.model_page import model_page
     from evornn.experiments.reporting.report import write_page
 
-    details = model.report(table)
     write_page(path, model_page(model, details))
-    return details
 
 
 def _load(model: str, trust: bool, store: str, server: str | None) -> StandaloneModel:

@@ -13,7 +13,9 @@ from evornn.errors import EvornnError
 if TYPE_CHECKING:
     from evornn.data.table import Table
     from evornn.models.evaluate import Measures
+    from evornn.models.importance import OnProgress
     from evornn.models.standalone import StandaloneModel
+    from evornn.models.text_report import TextReport
 
 PORTION = 10_000  # symbols whose answers are written at a time
 
@@ -28,7 +30,9 @@ def read_text(model: StandaloneModel, file: Path) -> list[str]:
     from evornn.models.text import text_preparation, unit_of
 
     preparation = text_preparation(model)
-    return read_symbols(file, unit_of(preparation), preparation.read.encoding or "utf-8", preparation.lower)
+    encoding = preparation.read.encoding or "utf-8"
+    advice = f"the model learned from a text in {encoding}: give one"
+    return read_symbols(file, unit_of(preparation), encoding, preparation.lower, advice)
 
 
 def answers(model: StandaloneModel, file: Path | None, coverage: float | None) -> Iterator[Table]:
@@ -59,9 +63,14 @@ def continuation(
     return generate(model, (prompt or "") if file is None else read_text(model, file), next, temperature, seed)
 
 
-def measures(model: StandaloneModel, file: Path) -> tuple[int, Measures, Measures]:
-    """How many symbols a file has, and how well they are predicted; and the same of the test split."""
+def evaluate(
+    model: StandaloneModel, file: Path, with_report: bool, tell: OnProgress
+) -> tuple[tuple[str, int], Measures, Measures, TextReport | None]:
+    """How many symbols a file has, how well they are predicted, the same of the test split, and the report."""
     from evornn.models.text import evaluate_text, measures_on_test
+    from evornn.models.text_report import report_text
 
     symbols = read_text(model, file)
-    return len(symbols), evaluate_text(model, symbols), measures_on_test(model)
+    details = report_text(model, symbols, str(file), on_progress=tell) if with_report else None
+    measures = evaluate_text(model, symbols) if details is None else details.measures
+    return ("symbols", len(symbols)), measures, measures_on_test(model), details

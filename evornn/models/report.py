@@ -16,7 +16,7 @@ from evornn.data.scaling import Doubles
 from evornn.data.table import Table
 from evornn.models.conformal import quantiles, space_evenly
 from evornn.models.evaluate import Judged, Measures, judge, measure
-from evornn.models.importance import Importance, importances
+from evornn.models.importance import Importance, OnProgress, importances
 
 if TYPE_CHECKING:
     from evornn.models.saved_model import SavedModel
@@ -130,8 +130,12 @@ class ModelReport:
         return asdict(self)
 
 
-def report(model: SavedModel, table: Table, repeats: int = 10, seed: int = 0) -> ModelReport:
+def report(
+    model: SavedModel, table: Table, repeats: int = 10, seed: int = 0, on_progress: OnProgress | None = None
+) -> ModelReport:
     """See `StandaloneModel.report`."""
+    if on_progress is not None:
+        on_progress("answers", 0.0)
     judged, answers = judge(model, table), model.own_preparation.answers
     parts = {k: judged.of(model.own_preparation, k) for k in model.own_preparation.point_answers}
     numbers = [k for k in parts if not answers[k].categories]
@@ -141,7 +145,7 @@ def report(model: SavedModel, table: Table, repeats: int = 10, seed: int = 0) ->
         measure(model, judged),
         [_of_classes(answers[k], part) for k, part in parts.items() if answers[k].categories],
         [_of_numbers(model, k, parts[k]) for k in numbers],
-        importances(model, table, repeats, seed),
+        importances(model, table, repeats, seed, on_progress),
     )
 
 
@@ -159,7 +163,7 @@ def _of_classes(answer: OutputColumn, judged: Judged) -> ClassReport:
     shown = [1] if count == 2 else list(range(count))  # of two, one says all
     curves = [_roc(answer.categories[k], said[:, k], truth == k) for k in shown if 0 < (truth == k).sum() < len(truth)]
     is_class = np.arange(count) == truth[:, None]
-    bins = _calibration(said[:, shown].ravel(), is_class[:, shown].ravel())
+    bins = calibrate(said[:, shown].ravel(), is_class[:, shown].ravel())
     return ClassReport(answer.column, list(answer.categories), confusion.tolist(), curves, bins, worst)
 
 
@@ -173,7 +177,8 @@ def _roc(name: str, said: Doubles, positive: Mask) -> Roc:
     return Roc(name, [0.0, *misses[kept].tolist()], [0.0, *hits[kept].tolist()])
 
 
-def _calibration(said: Doubles, came: Mask) -> list[CalibrationBin]:
+def calibrate(said: Doubles, came: Mask) -> list[CalibrationBin]:
+    """Probabilities [K] by tenths, and how often it came so."""
     places = np.minimum((said * BINS).astype(np.int64), BINS - 1)
     return [
         CalibrationBin(float(said[own].mean()), float(came[own].mean()), int(own.sum()))

@@ -10,7 +10,7 @@ import numpy as np
 from evornn.data.scaling import Doubles
 from evornn.experiments.reporting.palette import COLOURS, GREY, Style, axes, label, styles
 from evornn.models.importance import Importance
-from evornn.models.report import SHOWN, ClassReport, Coverage, ForecastExample, NumberReport
+from evornn.models.report import SHOWN, CalibrationBin, ClassReport, Coverage, ForecastExample, NumberReport
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -48,9 +48,8 @@ def roc(report: ClassReport, theme: str = "light") -> Figure:
     return figure.update_yaxes(range=[-0.01, 1.02], tickformat=".0%")
 
 
-def calibration(report: ClassReport, theme: str = "light") -> Figure:
+def calibration(bins: Sequence[CalibrationBin], theme: str = "light") -> Figure:
     """Probabilities that were said, and how often it came so, by tenths; larger points are more answers."""
-    bins = report.calibration
     most = max(one.count for one in bins)
     figure = axes(theme, "probability that was said", "share that came so")
     _diagonal(figure, 0, 1, "calibrated")
