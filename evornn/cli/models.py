@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evornn.cli import texts
-from evornn.cli.options import DEFAULT, Json, Server, Store, check_writable, open_results
+from evornn.cli.options import DEFAULT, Json, Server, Store, check_writable, open_results, resolve_server
 from evornn.cli.output import show
 from evornn.errors import EvornnError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from evornn.models.standalone import StandaloneModel
     from evornn.models.text_report import TextReport
 
+SENT = ("", ".csv", ".tsv", ".txt", ".md")  # files that are sent to a server as they are
 Model = Annotated[
     str,
     typer.Argument(help="A file of `evornn model RUN FILE.safetensors`; or NAME, NAME@ALIAS, NAME:VERSION of a store."),
@@ -97,48 +98,82 @@ def evaluate(
     from evornn.cli.report_progress import report_progress
 
     check_writable(report)
-    with _ends_in_a_line("interrupted: no report was written" if report else "interrupted"):
-        loaded = _load(model, trust, store, server)
-        with report_progress(quiet=as_json or report is None) as tell:
-            evaluation = _evaluate(loaded, file, report is not None, tell)
-        if report is not None and evaluation.details is not None:
-            _write_report(loaded, evaluation.details, report)
-    _show_evaluation(evaluation, file, report, as_json)
+    end = "interrupted: no report was written" if report else "interrupted"
+    with _ends_in_a_line(end), report_progress(quiet=as_json or report is None) as tell:
+        if report is not None and not trust and _is_for_server(model, file, server):
+            tell("computing on the server", 0.0)
+            with open_results(store, server) as results:
+                found = _of_details(results.evaluate(model, file, report=report))
+        else:
+            found = _evaluate(_load(model, trust, store, server), file, report, tell)
+    _show_evaluation(found, file, report, as_json)
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What `evaluate` shows."""
 
-    count: tuple[str, int]  # of rows or symbols
+    count: tuple[str, int]  # of rows, symbols or answers
     measures: Measures
     test: Measures  # on the model's own test split
-    details: ModelReport | TextReport | None
+    details: dict[str, Any] | None = None  # of the report
 
 
-def _evaluate(model: StandaloneModel, file: Path, with_report: bool, tell: OnProgress) -> Evaluation:
+def _is_for_server(model: str, file: Path, server: str | None) -> bool:
+    """Whether a server makes the report, which others may have asked for as well: of files that fit into a request."""
+    from evornn.service.wire import LONGEST_BODY
+
+    if resolve_server(server) is None or _is_file(model) or file.suffix.lower() not in SENT:
+        return False
+    return file.is_file() and file.stat().st_size <= LONGEST_BODY
+
+
+def _of_details(details: dict[str, Any]) -> Evaluation:
+    return Evaluation(("answers", details["answers"]), details["measures"], details["test"], details)
+
+
+def _evaluate(model: StandaloneModel, file: Path, report: Path | None, tell: OnProgress) -> Evaluation:
+    """Measure here, and write the report."""
     from evornn.models.predict import concatenate
     from evornn.models.table_file import read_parts
 
     if texts.is_of_text(model):
-        return Evaluation(*texts.evaluate(model, file, with_report, tell))
+        return _evaluate_text(model, file, report, tell)
     table = concatenate(list(read_parts(file, model.own_preparation, with_answers=True)))
-    details = model.report(table, on_progress=tell) if with_report else None
-    measures = model.evaluate(table) if details is None else details.measures
-    return Evaluation(("rows", len(table)), measures, model.metrics.errors, details)
+    if report is None:
+        return Evaluation(("rows", len(table)), model.evaluate(table), model.metrics.errors)
+    return _of_details(_write_report(model, model.report(table, on_progress=tell), report))
 
 
-def _show_evaluation(evaluation: Evaluation, file: Path, report: Path | None, as_json: bool) -> None:
+def _evaluate_text(model: StandaloneModel, file: Path, report: Path | None, tell: OnProgress) -> Evaluation:
+    from evornn.models.text import evaluate_text, measures_on_test
+    from evornn.models.text_report import report_text
+
+    symbols = texts.read_text(model, file)
+    if report is None:
+        return Evaluation(("symbols", len(symbols)), evaluate_text(model, symbols), measures_on_test(model))
+    return _of_details(_write_report(model, report_text(model, symbols, str(file), on_progress=tell), report))
+
+
+def _write_report(model: StandaloneModel, details: ModelReport | TextReport, path: Path) -> dict[str, Any]:
+    from evornn.experiments.reporting.model_page import model_page
+    from evornn.experiments.reporting.report import write_page
+
+    write_page(path, model_page(model, details))
+    return details.to_dict()
+
+
+def _show_evaluation(found: Evaluation, file: Path, report: Path | None, as_json: bool) -> None:
     from evornn.cli import tables
 
     if not as_json:
-        show(tables.measures(str(file), evaluation.measures, evaluation.test), as_json)
+        show(tables.measures(str(file), found.measures, found.test), as_json)
         if report is not None:
             show(f"report written to {report}", as_json)
         return
-    name, count = evaluation.count
-    about = {"file": str(file), name: count, "measures": evaluation.measures, "test": evaluation.test}
-    more = {} if evaluation.details is None else {"report": str(report), **evaluation.details.to_dict()}
+    name, count = found.count
+    about = {"file": str(file), name: count, "measures": found.measures, "test": found.test}
+    more = {} if found.details is None else {"report": str(report), **found.details}
     show({**about, **more}, as_json)
 
 
@@ -163,22 +198,19 @@ def _write_text(text: str, output: Path | None, as_json: bool) -> None:
     show({"file": str(output)} if as_json else f"text written to {output}", as_json)
 
 
-def _write_report(model: StandaloneModel, details: ModelReport | TextReport, path: Path) -> None:
-    from evornn.experiments.reporting.model_page import model_page
-    from evornn.experiments.reporting.report import write_page
-
-    write_page(path, model_page(model, details))
-
-
 def _load(model: str, trust: bool, store: str, server: str | None) -> StandaloneModel:
     """A file; a name without a folder or a suffix, of which there is no file, is that of a registered model."""
     from evornn.models.standalone import StandaloneModel
 
-    path = Path(model)
-    if path.suffix or path.parent != Path() or path.exists():
-        return StandaloneModel.load(path, trust)
+    if _is_file(model):
+        return StandaloneModel.load(Path(model), trust)
     with open_results(store, server) as results:
         return results.model(model, trust)
+
+
+def _is_file(model: str) -> bool:
+    path = Path(model)
+    return bool(path.suffix) or path.parent != Path() or path.exists()
 
 
 def _answers(model: StandaloneModel, file: Path, next: int | None, coverage: float | None) -> Iterator[Table]:

@@ -12,10 +12,7 @@ from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
     from evornn.data.table import Table
-    from evornn.models.evaluate import Measures
-    from evornn.models.importance import OnProgress
     from evornn.models.standalone import StandaloneModel
-    from evornn.models.text_report import TextReport
 
 PORTION = 10_000  # symbols whose answers are written at a time
 
@@ -61,16 +58,3 @@ def continuation(
     if file is not None and prompt is not None:
         raise EvornnError("give either a FILE or --prompt, which the text goes on from")
     return generate(model, (prompt or "") if file is None else read_text(model, file), next, temperature, seed)
-
-
-def evaluate(
-    model: StandaloneModel, file: Path, with_report: bool, tell: OnProgress
-) -> tuple[tuple[str, int], Measures, Measures, TextReport | None]:
-    """How many symbols a file has, how well they are predicted, the same of the test split, and the report."""
-    from evornn.models.text import evaluate_text, measures_on_test
-    from evornn.models.text_report import report_text
-
-    symbols = read_text(model, file)
-    details = report_text(model, symbols, str(file), on_progress=tell) if with_report else None
-    measures = evaluate_text(model, symbols) if details is None else details.measures
-    return ("symbols", len(symbols)), measures, measures_on_test(model), details

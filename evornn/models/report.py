@@ -121,6 +121,7 @@ class ModelReport:
     source: str
     answers: int  # how many are judged
     measures: Measures
+    test: Measures  # on the model's own test split, as far as it is known
     classes: list[ClassReport]
     numbers: list[NumberReport]
     importance: list[Importance]
@@ -143,6 +144,7 @@ def report(
         table.source,
         len(judged.answers),
         measure(model, judged),
+        model.metrics.errors,
         [_of_classes(answers[k], part) for k, part in parts.items() if answers[k].categories],
         [_of_numbers(model, k, parts[k]) for k in numbers],
         importances(model, table, repeats, seed, on_progress),

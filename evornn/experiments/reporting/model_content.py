@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from evornn.experiments.analysis.narrative import number, plural
 from evornn.experiments.reporting import model_charts as charts
 from evornn.experiments.reporting.report_figures import CaptionedFigure
+from evornn.experiments.reporting.report_table import ReportTable
 from evornn.models.importance import Importance
 from evornn.models.report import SHOWN, ClassReport, ModelReport, NumberReport, WorstExample
 from evornn.models.saved_model import SavedModel
@@ -20,17 +21,6 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 CaptionTuple: TypeAlias = "tuple[str, Figure, bool]"
-
-
-@dataclass(frozen=True)
-class ReportTable:
-    """A table with its caption."""
-
-    caption: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    title: str = ""
-    words: int = 1  # so many columns at the left are words, which may be long; the others are numbers
 
 
 @dataclass(frozen=True)
@@ -62,7 +52,7 @@ def table_content(model: SavedModel, report: ModelReport) -> ModelContent:
         f"{plural(report.answers, 'answer')} on {report.source}, by {str(model.network)[1:-1]}.",
         [_describe(report, one) for one in columns],
         [
-            measures_section(report.source, report.measures, model.metrics.errors, _trained(model)),
+            measures_section(report.source, report.measures, report.test, _trained(model)),
             *(_section(k, one, model) for k, one in enumerate(columns)),
             _inputs(report.importance),
         ],

@@ -10,11 +10,11 @@ from evornn.experiments.reporting import model_charts
 from evornn.experiments.reporting.model_content import (
     ModelContent,
     ReportSection,
-    ReportTable,
     captioned,
     measures_section,
 )
 from evornn.experiments.reporting.palette import axes
+from evornn.experiments.reporting.report_table import ReportTable
 from evornn.models.saved_model import SavedModel
 from evornn.models.text_report import Continuation, Passage, Stretch, SymbolKind, TextReport, what_is_one
 
