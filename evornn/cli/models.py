@@ -110,7 +110,7 @@ def evaluate(
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class FileEvaluation:
     """What `evaluate` shows."""
 
     count: tuple[str, int]  # of rows, symbols or answers
@@ -128,11 +128,11 @@ def _is_for_server(model: str, file: Path, server: str | None) -> bool:
     return file.is_file() and file.stat().st_size <= LONGEST_BODY
 
 
-def _of_details(details: dict[str, Any]) -> Evaluation:
-    return Evaluation(("answers", details["answers"]), details["measures"], details["test"], details)
+def _of_details(details: dict[str, Any]) -> FileEvaluation:
+    return FileEvaluation(("answers", details["answers"]), details["measures"], details["test"], details)
 
 
-def _evaluate(model: StandaloneModel, file: Path, report: Path | None, tell: OnProgress) -> Evaluation:
+def _evaluate(model: StandaloneModel, file: Path, report: Path | None, tell: OnProgress) -> FileEvaluation:
     """Measure here, and write the report."""
     from evornn.models.predict import concatenate
     from evornn.models.table_file import read_parts
@@ -141,17 +141,17 @@ def _evaluate(model: StandaloneModel, file: Path, report: Path | None, tell: OnP
         return _evaluate_text(model, file, report, tell)
     table = concatenate(list(read_parts(file, model.own_preparation, with_answers=True)))
     if report is None:
-        return Evaluation(("rows", len(table)), model.evaluate(table), model.metrics.errors)
+        return FileEvaluation(("rows", len(table)), model.evaluate(table), model.metrics.errors)
     return _of_details(_write_report(model, model.report(table, on_progress=tell), report))
 
 
-def _evaluate_text(model: StandaloneModel, file: Path, report: Path | None, tell: OnProgress) -> Evaluation:
+def _evaluate_text(model: StandaloneModel, file: Path, report: Path | None, tell: OnProgress) -> FileEvaluation:
     from evornn.models.text import evaluate_text, measures_on_test
     from evornn.models.text_report import report_text
 
     symbols = texts.read_text(model, file)
     if report is None:
-        return Evaluation(("symbols", len(symbols)), evaluate_text(model, symbols), measures_on_test(model))
+        return FileEvaluation(("symbols", len(symbols)), evaluate_text(model, symbols), measures_on_test(model))
     return _of_details(_write_report(model, report_text(model, symbols, str(file), on_progress=tell), report))
 
 
@@ -163,7 +163,7 @@ def _write_report(model: StandaloneModel, details: ModelReport | TextReport, pat
     return details.to_dict()
 
 
-def _show_evaluation(found: Evaluation, file: Path, report: Path | None, as_json: bool) -> None:
+def _show_evaluation(found: FileEvaluation, file: Path, report: Path | None, as_json: bool) -> None:
     from evornn.cli import tables
 
     if not as_json:

@@ -12,7 +12,7 @@ from uuid import uuid4
 from evornn.client.http import HttpClient, to_json
 from evornn.errors import EvornnError
 from evornn.experiments.analysis.comparison import Comparison
-from evornn.service.evaluations import EvaluationRequest
+from evornn.service.evaluation_request import EvaluationRequest
 from evornn.service.predictions import BODY, PredictionRequest
 from evornn.service.reading.design import Design
 from evornn.service.tuning.step import TuningStep

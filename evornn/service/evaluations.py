@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from evornn.errors import EvornnError
+from evornn.service.evaluation_request import EvaluationRequest
 from evornn.service.policy import SubmissionPolicy
-from evornn.service.predictions import BODY, CACHE, Rows, read_given_text, read_rows
+from evornn.service.predictions import BODY, CACHE, read_given_text, read_rows
 from evornn.service.reading.figures import ReportFigures, draw_report
 from evornn.service.wire import Evaluated
 from evornn.store.store import Store
@@ -28,34 +29,9 @@ if TYPE_CHECKING:
     from evornn.models.standalone import StandaloneModel
     from evornn.models.text_report import TextReport
 
-Format: TypeAlias = Literal["json", "csv", "text"]
 MOST_BYTES = 2**26  # of a data set
 MOST_KEPT = 16
 ELSEWHERE = "download the model, `evornn models download`, and `evornn evaluate` with it"
-
-
-@dataclass(frozen=True)
-class EvaluationRequest:
-    """What to report on.
-
-    Args:
-        reference: NAME (its newest version), NAME@ALIAS or NAME:VERSION.
-        rows: Rows with the true answers in original units, or `{"text": …}`; bytes: a file in `format`.
-        data: Instead of rows the name of a data set of the server.
-        format: Of bytes.
-        name: What the report calls the rows.
-    """
-
-    reference: str
-    rows: Rows | bytes = b""
-    data: str | None = None
-    format: Format = "json"
-    name: str = BODY
-
-    @property
-    def source(self) -> str:
-        """What the report calls the data."""
-        return self.name if self.data is None else self.data
 
 
 @dataclass(frozen=True)
@@ -84,6 +60,8 @@ def evaluate(
     store: Store, request: EvaluationRequest, policy: SubmissionPolicy, on_progress: OnProgress | None = None
 ) -> Evaluation:
     """Make a report. Raises NotFound, EvornnError."""
+    if on_progress is not None:
+        on_progress("reading the data", 0.0)
     version = store.find_model(request.reference)
     model = CACHE.get(version, store.model_file)
     with policy.hide_folder():
@@ -129,7 +107,7 @@ class Work:
     """An evaluation that is being computed, or has been."""
 
     def __init__(self) -> None:
-        self.part, self.share = "waiting for its turn", 0.0
+        self.part, self.share = "", 0.0  # nothing yet: others come first, or the process starts
         self._done = Event()
         self._evaluation: Evaluation | None = None
         self._error: EvornnError | None = None
@@ -194,7 +172,7 @@ class Evaluations:
     def find(self, key: str) -> Work:
         """Raises EvornnError if it is not kept any more."""
         with self._lock:
-            if (work := self._known.get(key)) is None:
+            if (work := self._known.get(key)) is None:  # the server was started again, or too many others came
                 raise EvornnError("this report is not kept any more: evaluate the model again")
             return work
 

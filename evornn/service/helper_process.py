@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Progress:
+class CallProgress:
     """What a call tells before its result is there."""
 
     part: str
@@ -110,8 +110,8 @@ class HelperProcess:
             pipe.send((function, arguments))
             end = time.monotonic() + patience
             while pipe.poll(max(0.0, end - time.monotonic())):
-                reply: Progress | tuple[Any, EvornnError | None] = pipe.recv()
-                if not isinstance(reply, Progress):
+                reply: CallProgress | tuple[Any, EvornnError | None] = pipe.recv()
+                if not isinstance(reply, CallProgress):
                     return reply
                 if on_progress is not None:
                     on_progress(reply.part, reply.share)
@@ -140,7 +140,7 @@ def _too_much(problem: str, elsewhere: str) -> EvornnError:
 def tell(part: str, share: float) -> None:
     """Of a function that a helper process calls: report its progress. Elsewhere nothing happens."""
     if _SERVED:
-        _SERVED[0].send(Progress(part, share))
+        _SERVED[0].send(CallProgress(part, share))
 
 
 def _serve(pipe: Connection, memory: int, niceness: int) -> None:

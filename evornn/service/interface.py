@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.experiments.analysis.comparison import Comparison
     from evornn.models.standalone import StandaloneModel
-    from evornn.service.evaluations import EvaluationRequest
+    from evornn.service.evaluation_request import EvaluationRequest
     from evornn.service.predictions import PredictionRequest
     from evornn.service.reading.design import Design
     from evornn.service.tuning.step import TuningStep

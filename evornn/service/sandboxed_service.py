@@ -15,10 +15,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from evornn.experiments.identity import RunFacts
 from evornn.experiments.spec import RunPlan, count_runs
 from evornn.service.datasets import UploadedDataset, check_upload
+from evornn.service.evaluation_request import EvaluationRequest
 from evornn.service.evaluations import (
     ELSEWHERE,
     Evaluation,
-    EvaluationRequest,
     Evaluations,
     Work,
     evaluate,

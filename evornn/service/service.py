@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from evornn.service.datasets import SpecProposal, UploadedDataset, check_upload, propose_spec, save_upload
-from evornn.service.evaluations import Evaluation, EvaluationRequest, evaluate, key_of, render
+from evornn.service.evaluation_request import EvaluationRequest
+from evornn.service.evaluations import Evaluation, evaluate, key_of, render
 from evornn.service.expansion import ExpandedSpec, enqueue, expand
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.predictions import PredictionRequest, predict

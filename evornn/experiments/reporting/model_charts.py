@@ -160,7 +160,7 @@ def importance(columns: Sequence[Importance], theme: str = "light") -> Figure:
         hovertemplate="%{y}: %{x:+.1%}<extra></extra>",
     )  # fmt: skip
     figure.update_layout(bargap=0.35 if len(shown) > 3 else 0.6)
-    figure.update_xaxes(tickformat="+.0%", rangemode="tozero")
+    figure.update_xaxes(tickformat="+.2~%", rangemode="tozero")
     return figure.update_yaxes(type="category", showgrid=False)
 
 

@@ -77,7 +77,7 @@ def measures_section(
     return ReportSection("Measures", tables=[ReportTable(caption, head, tuple(rows), words=2)], note=note)
 
 
-def captioned(prefix: str, figures: Sequence[CaptionTuple]) -> list[CaptionedFigure]:
+def caption_figures(prefix: str, figures: Sequence[CaptionTuple]) -> list[CaptionedFigure]:
     """Charts with ids that no others of the page have."""
     return [
         CaptionedFigure(f"{prefix}-{k}", caption, figure, wide) for k, (caption, figure, wide) in enumerate(figures)
@@ -94,7 +94,7 @@ def _section(k: int, one: ClassReport | NumberReport, model: SavedModel) -> Repo
     figures = _class_figures(one) if isinstance(one, ClassReport) else _number_figures(one, model)
     tables = [_worst(one.worst, is_class)] if one.worst else []
     note = "No answer is wrong." if is_class and not one.worst else ""
-    return ReportSection(one.column, captioned(f"chart-{k}", figures), tables, note)
+    return ReportSection(one.column, caption_figures(f"chart-{k}", figures), tables, note)
 
 
 def _worst(examples: Sequence[WorstExample], is_class: bool) -> ReportTable:
@@ -113,7 +113,7 @@ def _inputs(importance: Sequence[Importance]) -> ReportSection:
         for one in importance
     ]
     head = ("column", "growth of the error", "95 % interval")
-    pictures = captioned("importance", [(IMPORTANCE, charts.importance(importance), True)])
+    pictures = caption_figures("importance", [(IMPORTANCE, charts.importance(importance), True)])
     return ReportSection("What the model reads", pictures, [ReportTable("The same as numbers.", head, tuple(rows))])
 
 

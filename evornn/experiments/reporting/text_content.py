@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evornn.experiments.analysis.narrative import number, plural
+from evornn.experiments.analysis.narrative import number
 from evornn.experiments.reporting import model_charts
 from evornn.experiments.reporting.model_content import (
     ModelContent,
     ReportSection,
-    captioned,
+    caption_figures,
     measures_section,
 )
 from evornn.experiments.reporting.palette import axes
@@ -37,11 +37,11 @@ def text_content(model: SavedModel, report: TextReport) -> ModelContent:
     ]
     return ModelContent(
         "Report of a model of a text",
-        f"{plural(report.answers, one)} of {report.source}, by {str(model.network)[1:-1]}.",
+        f"{report.answers:,} {one}s of {report.source}, by {str(model.network)[1:-1]}.",
         _answers(report, one),
         [
             measures_section(report.source, report.measures, report.test),
-            ReportSection("What it expects", captioned("text", pictures), [_kinds(report.kinds, one)]),
+            ReportSection("What it expects", caption_figures("text", pictures), [_kinds(report.kinds, one)]),
             ReportSection("What it did not expect", tables=[_passages(report.worst, one)]),
             ReportSection("How it goes on", tables=[_continuations(report.continuations)]),
         ],

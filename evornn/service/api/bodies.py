@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evornn.errors import EvornnError
 from evornn.experiments.yaml import parse
 from evornn.service.api import problems
-from evornn.service.evaluations import Format
+from evornn.service.evaluation_request import Format
 from evornn.service.wire import LONGEST_BODY, SAFETENSORS
 from evornn.settings import MAX_DEPTH
 from evornn.store.registry import MOST_BYTES

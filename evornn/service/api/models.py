@@ -18,7 +18,7 @@ from evornn.service.api.examples import DATA_BODY, MODEL_BODY, ROWS_BODY
 from evornn.service.api.parameters import MAX_ID, PREFIX, Cursor, Limit, Model, ModelFilters, errors, json, page
 from evornn.service.api.parameters import service_of as service
 from evornn.service.api.problems import Forbidden
-from evornn.service.evaluations import EvaluationRequest
+from evornn.service.evaluation_request import EvaluationRequest
 from evornn.service.predictions import BODY, MOST_ROWS, PredictionRequest
 from evornn.service.wire import SAFETENSORS, Evaluated, Page, Predictions
 from evornn.store.errors import NotFound

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from evornn.experiments.analysis.comparison import Comparison
     from evornn.models.standalone import StandaloneModel
     from evornn.networks.network import Network
-    from evornn.service.evaluations import EvaluationRequest
+    from evornn.service.evaluation_request import EvaluationRequest
     from evornn.service.predictions import Rows
     from evornn.tasks.core.task import Data
     from evornn.training.records import Result, Row
@@ -234,7 +234,7 @@ class Results:
         return told
 
     def _evaluation(self, reference: str, rows: Rows | str | Path) -> EvaluationRequest:
-        from evornn.service.evaluations import EvaluationRequest
+        from evornn.service.evaluation_request import EvaluationRequest
 
         if not isinstance(rows, str | Path):
             return EvaluationRequest(reference, rows)
