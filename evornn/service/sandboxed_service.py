@@ -44,7 +44,7 @@ BULK = 2_000  # runs of a spec, from which on it is submitted by a process of it
 BULK_SECONDS = 600.0  # for one such spec
 BULK_NICENESS = 10  # the server's answers come first
 PREDICTION_SECONDS = 10.0  # for one request
-EVALUATION_SECONDS = 60.0  # for one report
+EVALUATION_SECONDS = 120.0  # for one report
 EVALUATIONS = (8, 2, "reports of models")  # that wait, in all and of one user
 PREDICTIONS = (20, 10, "predictions")  # that wait, in all and of one user: threads remain for other requests
 

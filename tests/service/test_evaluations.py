@@ -3,6 +3,7 @@ choice of files."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -17,6 +18,7 @@ from evornn import library
 from evornn.errors import EvornnError
 from evornn.models.table_file import csv_text
 from evornn.service.evaluations import Evaluations
+from evornn.service.helper_process import HelperProcess, tell
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.service import Service
 from evornn.store.store import open_store
@@ -195,3 +197,27 @@ def test_uploads_are_listed_for_their_owner_as_long_as_they_are_there(tmp_path: 
         (tmp_path / kept[0]).unlink()
         assert ann.uploads() == kept[1:]
         assert Service(store).uploads() == []
+
+
+def tells_and_stays() -> None:
+    tell("a half", 0.5)
+    time.sleep(60)
+
+
+def tells(part: str) -> str:
+    for share in (0.25, 0.75):
+        tell(part, share)
+    return part
+
+
+def test_a_helper_tells_its_progress_and_ends_in_time() -> None:
+    helper, told = HelperProcess(seconds=20.0, elsewhere="do it at home"), list[tuple[str, float]]()
+    try:
+        assert helper.call(tells, "x", on_progress=lambda *news: told.append(news)) == "x" == helper.call(tells, "x")
+        assert told == [("x", 0.25), ("x", 0.75)]
+        helper.seconds = 1.0
+        with pytest.raises(EvornnError, match=r"took longer than 1 s on the server: .*or do it at home"):
+            helper.call(tells_and_stays, on_progress=lambda *news: told.append(news))
+        assert told[-1] == ("a half", 0.5)
+    finally:
+        helper.close()

@@ -211,7 +211,7 @@ async def evaluate(
     name: RowsName = BODY,
 ) -> Response:
     """Compare the answers of a model with the true ones: measures, and what `evornn evaluate --report` draws, as JSON,
-    or with `Accept: text/html` as that page. Takes a minute at most; the same again is answered at once."""
+    or with `Accept: text/html` as that page. Takes two minutes at most; the same again is answered at once."""
     if data is not None and not caller.has_scope("submit"):
         raise Forbidden("data sets of the server are for tokens with the scope submit: send the rows instead")
     content, kind = body
