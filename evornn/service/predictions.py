@@ -203,7 +203,7 @@ def _read_numbers(columns: Mapping[str, Sequence[Any]], preparation: Preparation
     from evornn.data.numbers import LARGEST_WHOLE
     from evornn.data.table import Column, Table
 
-    words = {feature.column for feature in preparation.features if feature.categories or feature.derived}
+    words = {one.column for one in preparation.features if one.categories or one.derived not in ("", "change")}
     words |= {answer.column for answer in preparation.answers if answer.categories}
     if {preparation.group, preparation.time, *words} & {*columns}:
         return None
