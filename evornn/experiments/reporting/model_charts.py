@@ -117,6 +117,17 @@ def coverage(measured: Sequence[Coverage], theme: str = "light") -> Figure:
     known = [one for one in measured if one.reached is not None]
     figure = axes(theme, "coverage asked for", "share of the truth inside")
     _diagonal(figure, 0.4, 1, "as promised")
+    return _reached(figure, known)
+
+
+def quantile_levels(measured: Sequence[Coverage], theme: str = "light") -> Figure:
+    """What quantiles promise and hold."""
+    figure = axes(theme, "level of the quantile", "share of the truth that is not above it")
+    _diagonal(figure, 0, 1, "as promised")
+    return _reached(figure, measured)
+
+
+def _reached(figure: Figure, known: Sequence[Coverage]) -> Figure:
     x, y = [one.asked for one in known], [one.reached for one in known]
     line, marker = {"color": MODEL.colour, "width": 1.5}, {"color": MODEL.colour, "size": 9}
     figure.add_scatter(x=x, y=y, mode="lines+markers", name="the model", line=line, marker=marker)
@@ -173,11 +184,10 @@ def _points(figure: Figure, report: NumberReport, x: Sequence[float], y: Sequenc
 
 
 def _band(figure: Figure, x: Sequence[int], shown: ForecastExample) -> None:
-    if any(value is None for value in shown.low):
-        return
     edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    figure.add_scatter(x=x, y=shown.low, showlegend=False, **edge)
-    figure.add_scatter(x=x, y=shown.high, fill="tonexty", fillcolor=MODEL.rgba(), name=f"{PERCENT} interval", **edge)
+    for band in shown.bands:
+        figure.add_scatter(x=x, y=band.low, showlegend=False, **edge)
+        figure.add_scatter(x=x, y=band.high, fill="tonexty", fillcolor=MODEL.rgba(), name=band.name, **edge)
 
 
 def _diagonal(figure: Figure, low: float, high: float, name: str) -> None:

@@ -156,6 +156,9 @@ def _number_figures(one: NumberReport, model: SavedModel) -> list[CaptionTuple]:
     if any(coverage.reached is not None for coverage in one.coverage):
         text = "Conformal intervals, calibrated on validation data: the share of the truth that they hold here."
         figures.append((text, charts.coverage(one.coverage), False))
+    if one.levels:
+        text = "Quantiles: the share of the truth that is not above each, which should be its level."
+        figures.append((text, charts.quantile_levels(one.levels), False))
     return figures
 
 
