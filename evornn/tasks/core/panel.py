@@ -10,7 +10,7 @@ import numpy as np
 
 from evornn.arrays import Mask
 from evornn.data.dates import Dates
-from evornn.data.features import encode, fit_scaling, scale_column
+from evornn.data.features import encode, fit_scaling, forget_before, scale_column
 from evornn.data.frequency import Frequency
 from evornn.data.groups import RowGroup, find_frequency
 from evornn.data.preparation import Feature, OutputColumn
@@ -223,15 +223,17 @@ def _carry(values: Doubles, panel: Panel) -> Doubles:
     return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
 
 
-def cut_windows(problem: ForecastProblem, origins: Rows, washout: int) -> Sequences:
+def cut_windows(problem: ForecastProblem, features: Sequence[Feature], origins: Rows, washout: int) -> Sequences:
     """Windows that end at the origins; steps whose targets are missing don't count.
 
     Args:
         problem: the series.
+        features: what a network reads.
         origins: [B] the last row of each window.
         washout: steps at the beginning that don't count.
     """
     split = windows.sequences(problem.inputs, problem.targets, origins, problem.window, washout)
+    split = replace(split, inputs=forget_before(features, split.inputs))
     known = np.asarray(np.isfinite(split.targets).all(axis=2))
     if known.all():
         return split
