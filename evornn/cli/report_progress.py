@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from evornn.cli.progress import PRINT_INTERVAL, duration, live_display, print_line
+from evornn.service.progress import PRINT_INTERVAL, duration, live_display, print_line
 
 LEAST_SECONDS = 0.5  # of computing, from which the time left can be told
 

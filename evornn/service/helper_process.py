@@ -44,6 +44,8 @@ class HelperProcess:
         niceness: How much the process gives way to others on a busy machine, 0 to 19.
         turns: Who is next, and how many wait.
         elsewhere: What people can do on their own machine instead, for messages.
+        stays: Whether the process waits for the next call; otherwise each call has its own, which takes its memory
+            along.
     """
 
     def __init__(
@@ -53,8 +55,9 @@ class HelperProcess:
         niceness: int = 0,
         turns: Turns | None = None,
         elsewhere: str = ELSEWHERE,
+        stays: bool = True,
     ) -> None:
-        self.memory, self.seconds, self.elsewhere = memory, seconds, elsewhere
+        self.memory, self.seconds, self.elsewhere, self.stays = memory, seconds, elsewhere, stays
         self._turns = turns or Turns()
         self._supervisor = Supervisor(lambda: ChildProcess(_serve, self.memory, niceness))
         self._closed = False
@@ -84,6 +87,8 @@ class HelperProcess:
         """
         with self._turns.turn(user):
             answer, error = self._exchange(function, arguments, on_progress)
+            if not self.stays:
+                self._supervisor.discard()
         if error is not None:
             raise error
         result: T = answer

@@ -65,7 +65,8 @@ class SandboxedService(Service):
         evaluations: Evaluations | None = None,
     ) -> None:
         super().__init__(store, policy, owner, limited)
-        self.helper, self.bulk = helper, bulk or HelperProcess(seconds=BULK_SECONDS, niceness=BULK_NICENESS)
+        self.helper = helper
+        self.bulk = bulk or HelperProcess(seconds=BULK_SECONDS, niceness=BULK_NICENESS, stays=False)
         self.predictor = predictor or HelperProcess(seconds=PREDICTION_SECONDS, turns=Turns(*PREDICTIONS))
         self.evaluator = evaluator or HelperProcess(
             seconds=EVALUATION_SECONDS, niceness=BULK_NICENESS, turns=Turns(*EVALUATIONS), elsewhere=ELSEWHERE
