@@ -10,7 +10,7 @@ import pytest
 
 from evornn.service.api import news
 from evornn.service.api.news import NewsFeed
-from evornn.service.api.streams import Source
+from evornn.service.api.streams import StreamSource
 from evornn.store.records import Event, LogLine
 from evornn.store.store import Store, open_store
 
@@ -63,8 +63,8 @@ def test_a_stream_that_ends_takes_nothing_from_others(store: Store) -> None:
 
 
 def test_streams_tell_the_same_if_their_sources_are_equal() -> None:
-    def source(job: int = 1, kind: type[Event] | type[LogLine] = Event, limit: int = 10) -> Source:
-        return Source(job, kind, limit, lambda _: [], lambda: False)
+    def source(job: int = 1, kind: type[Event] | type[LogLine] = Event, limit: int = 10) -> StreamSource:
+        return StreamSource(job, kind, limit, lambda _: [], lambda: False)
 
     assert source() == source() and hash(source()) == hash(source())
     assert len({source(), source(job=2), source(kind=LogLine), source(limit=20)}) == 4

@@ -251,7 +251,7 @@ def _page_or_stream(
     store.job(job)  # raises NotFound
     if is_stream:
         is_ended = lambda: store.job(job).finished is not None  # noqa: E731
-        source = streams.Source(job, kind, limit, fetch, is_ended)
+        source = streams.StreamSource(job, kind, limit, fetch, is_ended)
         return streams.stream(request, caller.name, source, streams.resume_position(request, after))
     items = fetch(after)
     return page(kind, items, items[-1].id if len(items) == limit else None)

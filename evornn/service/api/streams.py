@@ -42,7 +42,7 @@ def resume_position(request: Request, after: int) -> int:
 
 
 @dataclass(frozen=True)
-class Source:
+class StreamSource:
     """What a stream tells: all streams with an equal one tell the same.
 
     Args:
@@ -59,15 +59,15 @@ class Source:
     fetch: Fetch = field(compare=False)
     is_ended: Callable[[], bool] = field(compare=False)
 
-    def read(self, after: int) -> Part:
+    def read(self, after: int) -> StreamPart:
         """The items after a number."""
         over = self.is_ended()  # first: if it has ended by now, nothing is added to what follows
         items = self.fetch(after)
-        return Part(b"".join(map(_format_event, items)), items[-1].id if items else after, over and not items)
+        return StreamPart(b"".join(map(_format_event, items)), items[-1].id if items else after, over and not items)
 
 
 @dataclass(frozen=True)
-class Part:
+class StreamPart:
     """Items of a stream."""
 
     text: bytes
@@ -75,7 +75,7 @@ class Part:
     is_end: bool  # there will never be more
 
 
-def stream(request: Request, user: str, source: Source, after: int) -> StreamingResponse:
+def stream(request: Request, user: str, source: StreamSource, after: int) -> StreamingResponse:
     """Stream items until there will be no more.
 
     Args:
@@ -147,7 +147,7 @@ class CountedResponse(StreamingResponse):
             self._streams.leave(self._user)
 
 
-async def _chunks(feed: NewsFeed, source: Source, after: int) -> AsyncIterator[bytes]:
+async def _chunks(feed: NewsFeed, source: StreamSource, after: int) -> AsyncIterator[bytes]:
     start = last_sent = time.monotonic()
     seen, due = -1, 0.0
     yield b": evornn\n\n"
