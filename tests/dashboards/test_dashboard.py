@@ -329,7 +329,7 @@ def test_the_form_says_what_is_wrong_and_where(page: Page, server: Server) -> No
     expect(page.locator("#submit-cost")).to_contain_text("runs")
     page.get_by_label("population", exact=True).fill("-3")
     page.keyboard.press("Tab")
-    expect(page.locator(".mantine-TextInput-error")).to_contain_text("greater")
+    expect(page.locator(".mantine-TextInput-error")).to_contain_text("must be at least")
     expect(page.locator("#submit-go")).to_be_disabled()
     series = "time,load\n" + "".join(f"{k},{k % 7}\n" for k in range(50))
     file = {"name": "my load.csv", "mimeType": "text/csv", "buffer": series.encode()}

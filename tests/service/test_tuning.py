@@ -137,7 +137,7 @@ def test_ranges_may_stand_inside_parts_and_lists() -> None:
             "in the spec twice",
         ),
         (changed(networks=[{"kind": "elman"}], trainers=[{"kind": "adam"}]), "no setting is a range"),
-        (changed(tuning={}), "tuning.trials: Field required"),
+        (changed(tuning={}), "tuning.trials: is missing"),
         (changed(tuning={"trial": 3}), "did you mean 'trials'"),
         (changed(tuning={"trials": 3, "budget": {"steps": 0}}), "tuning.budget.steps"),
         (changed(tuning={"trials": 10_000, "seeds": 100}), "tuning.trials: would make"),
