@@ -21,10 +21,11 @@ from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core.column_names import Names, SomeNames
 from evornn.tasks.core.own_data import describe_features
-from evornn.tasks.core.panel import Panel, cut_windows, make_chart, make_panel, make_problem
+from evornn.tasks.core.panel import Panel, make_chart, make_panel, make_problem
 from evornn.tasks.core.quantiles import Quantiles, median_block, number_loss, quantile_answers, repeat_targets
 from evornn.tasks.core.series import ForecastSettings, forecast_labels
-from evornn.tasks.core.task import Data
+from evornn.tasks.core.task import Data, Sequences
+from evornn.tasks.core.windows import Rows, sequences
 
 
 def _as_tuple(value: Any) -> Any:
@@ -93,11 +94,15 @@ class Forecast(ForecastSettings):
         loss = number_loss(self.quantiles)
         chart, floors = make_chart(panel, problem, answers, loss)
         answers = quantile_answers(answers, self.quantiles)
-        problem = replace(problem, targets=repeat_targets(problem.targets, self.quantiles))
+        targets = repeat_targets(problem.targets, self.quantiles)
+
+        def cut(origins: Rows, washout: int) -> Sequences:
+            return sequences(problem.inputs, targets, origins, self.window, washout)
+
         return Data(
-            train=cut_windows(problem, training, self.washout_steps),
-            valid=cut_windows(problem, problem.valid, self.window - 1),
-            test=cut_windows(problem, problem.test, self.window - 1),
+            train=cut(training, self.washout_steps),
+            valid=cut(problem.valid, self.window - 1),
+            test=cut(problem.test, self.window - 1),
             loss=loss,
             baselines=floors,
             labels=forecast_labels(

@@ -13,7 +13,7 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator
 
-from evornn.arrays import Mask, Series
+from evornn.arrays import Mask
 from evornn.data.features import READABLE, encode, fit_features
 from evornn.data.filling import fill_missing
 from evornn.data.groups import RowGroup, list_groups
@@ -26,6 +26,7 @@ from evornn.data.table import FILE, FOLDER, Table
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core.column_names import SomeNames
+from evornn.tasks.core.cutting import Cutter
 from evornn.tasks.core.task import Data, Sequences, Task
 
 
@@ -201,15 +202,17 @@ class Prepared:
             counts: [N] whether a row counts in the loss. Groups without such rows are left out.
         """
         groups = [group for group in groups if counts[group.rows].any()]
-        longest = max(map(len, groups))
-        inputs: Series = np.zeros((len(groups), longest, self.inputs.shape[1]), np.float32)
-        answers: Series = np.zeros((len(groups), longest, targets.shape[1]), np.float32)
-        mask = np.zeros((len(groups), longest), np.bool_)
-        for place, group in enumerate(groups):
-            rows, end = group.rows, len(group)
-            inputs[place, :end], mask[place, :end] = self.inputs[rows], counts[rows]
-            answers[place, :end] = np.where(counts[rows][:, None], targets[rows], 0.0)
-        return Sequences(inputs, answers, mask, self.preparation.is_categorical)
+        lengths = np.array([len(group) for group in groups])
+        return Cutter(
+            self.inputs.astype(np.float32, copy=False),
+            targets,
+            counts,
+            begins=np.cumsum(lengths) - lengths,
+            lengths=lengths,
+            steps=int(lengths.max()),
+            order=np.concatenate([group.rows for group in groups]),
+            is_categorical=self.preparation.is_categorical,
+        ).sequences()
 
     def describe(self, task: OwnSequences) -> str:
         """Where the sequences are from, how they are split and what a network sees, for the note."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from evornn.tasks.core import windows
 from evornn.tasks.core.baselines import ForecastProblem, baselines
 from evornn.tasks.core.forecast_errors import persistence_mae
 from evornn.tasks.core.series import ForecastSettings
-from evornn.tasks.core.task import Baseline, Chart, Sequences
+from evornn.tasks.core.task import Baseline, Chart
 from evornn.tasks.core.windows import Rows, SplitOrigins
 
 
@@ -221,22 +221,6 @@ def _carry(values: Doubles, panel: Panel) -> Doubles:
     """[N, G] with what is missing replaced by the last known value of its series; NaN where there is none."""
     rows = np.where(np.isfinite(values), np.arange(len(values))[:, None], panel_starts(panel)[:, None])
     return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
-
-
-def cut_windows(problem: ForecastProblem, origins: Rows, washout: int) -> Sequences:
-    """Windows that end at the origins; steps whose targets are missing don't count.
-
-    Args:
-        problem: the series.
-        origins: [B] the last row of each window.
-        washout: steps at the beginning that don't count.
-    """
-    split = windows.sequences(problem.inputs, problem.targets, origins, problem.window, washout)
-    known = np.asarray(np.isfinite(split.targets).all(axis=2))
-    if known.all():
-        return split
-    split = replace(split, mask=split.mask & known, targets=np.where(known[..., None], split.targets, np.float32(0)))
-    return split.take(np.flatnonzero(split.mask.any(axis=1)))
 
 
 def make_chart(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evornn.data.scaling import Doubles
 from evornn.errors import EvornnError
+from evornn.tasks.core.cutting import Cutter
 from evornn.tasks.core.task import Sequences
 
 Rows: TypeAlias = NDArray[np.int64]
@@ -25,21 +26,22 @@ def future(values: Doubles, horizon: int) -> Doubles:
 
 
 def sequences(inputs: Doubles, targets: Doubles, origins: Rows, window: int, washout: int) -> Sequences:
-    """Windows that end at the origins. Steps before `washout` don't count, and their targets are 0.
+    """Windows that end at the origins. Steps before `washout` don't count, and those whose targets are missing; windows
+    without a step that counts are left out.
 
     Args:
         inputs: [N, I] the series.
-        targets: [N, O] of each row.
+        targets: [N, O] of each row; NaN where they are missing.
         origins: [B] the last row of each window.
         window: T, rows of a window.
         washout: steps at the beginning of a window that don't count.
     """
-    rows = origins[:, None] + np.arange(1 - window, 1)  # [B, T]
-    mask = np.zeros(rows.shape, bool)
-    mask[:, washout:] = True
-    window_targets = np.zeros((*rows.shape, targets.shape[1]), np.float32)
-    window_targets[:, washout:] = targets[rows[:, washout:]]
-    return Sequences(inputs.astype(np.float32)[rows], window_targets, mask)
+    known = np.asarray(np.isfinite(targets).all(axis=1))
+    before = np.concatenate([[0], np.cumsum(known)])
+    origins = origins[before[origins + 1] > before[origins + 1 - window + washout]]
+    lengths = np.full(len(origins), window)
+    series = inputs.astype(np.float32), targets.astype(np.float32)
+    return Cutter(*series, known, origins + 1 - window, lengths, window, skipped=washout).sequences()
 
 
 def loss_origins(origins: Rows, window: int, washout: int) -> Rows:
