@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from evornn.arrays import Mask
+from evornn.arrays import Floats, Mask
 from evornn.data.groups import RowGroup
+from evornn.data.growing import Growing
 from evornn.data.preparation import CalendarPart, Feature
 from evornn.data.scaling import LARGEST, SMALLEST, Doubles, Scaling, Transform, forward
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
 
+BLOCK = 2**16  # rows that are encoded at a time
 READABLE = ("number", "boolean", "category")
 DAY, HOUR = np.timedelta64(1, "D"), np.timedelta64(1, "h")
 
@@ -93,6 +95,17 @@ def encode(table: Table, features: Sequence[Feature], groups: Sequence[RowGroup]
     """
     parts = [_shift(_encode(table.column(one.column), one, groups), one.ahead, groups) for one in features]
     return np.concatenate([np.zeros((len(table), 0)), *parts], axis=1)
+
+
+def encode_by_row(table: Table, features: Sequence[Feature]) -> Floats:
+    """[N, I] the inputs of each row in single precision, block by block, of features that follow from their own row by
+    one scale for all groups."""
+    rows, width = Growing(np.float32), sum(one.width for one in features)
+    read = {one.column: table.column(one.column) for one in features}
+    for begin in range(0, len(table), BLOCK):
+        part = replace(table, columns=tuple(read.values())).take(slice(begin, begin + BLOCK))
+        rows.append(encode(part, features, ()).astype(np.float32).ravel())
+    return rows.take().reshape(len(table), width)
 
 
 def _encode(column: Column, feature: Feature, groups: Sequence[RowGroup]) -> Doubles:

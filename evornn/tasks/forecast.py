@@ -14,7 +14,7 @@ from evornn.data.filling import fill_missing
 from evornn.data.groups import RowGroup, list_groups, typical_step
 from evornn.data.options import ReadOptions
 from evornn.data.preparation import CalendarPart, Feature, OutputColumn, Preparation
-from evornn.data.reading import read as read_table
+from evornn.data.reading import read_file
 from evornn.data.splitting import Parts, split_by_fractions
 from evornn.data.table import Table
 from evornn.errors import EvornnError
@@ -80,7 +80,7 @@ class Forecast(ForecastSettings):
 
     def data(self) -> Data:
         """O = levels × targets × horizon. Raises EvornnError that names file, column and line, and says what to do."""
-        return self.data_of(read_table(Path(self.path), self.read))
+        return self.data_of(read_file(Path(self.path), self.read))
 
     def data_of(self, table: Table) -> Data:
         """Of a table that is in memory, whatever the path. Raises the same as `data`."""

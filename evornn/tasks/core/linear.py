@@ -39,10 +39,15 @@ def mean_points(split: Sequences) -> Points:
     return Points(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
-def step_points(split: Sequences) -> Points:
-    """A point for each step that counts: its inputs."""
-    targets = split.targets[split.mask].astype(np.float64)
-    return Points(split.inputs[split.mask].astype(np.float64), targets, np.ones(len(targets)))
+def step_points(split: Sequences, every: int = 1) -> Points:
+    """A point for each step that counts, or for every so many of them: its inputs."""
+    parts, before = [], 0
+    for part in split.portions():
+        chosen = slice(-before % every, None, every)
+        parts.append([values[part.mask][chosen].astype(np.float64) for values in (part.inputs, part.targets)])
+        before += int(part.mask.sum())
+    features, targets = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Points(features, targets, np.ones(len(targets)))
 
 
 def fit_linear(loss: str, train: Points, valid: Points) -> tuple[Weights, float]:
