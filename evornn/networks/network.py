@@ -257,7 +257,7 @@ class Network:
 
     def stream(self, cut: Callable[[Batch], tuple[Any, Any, Any]], batch: int, steps: int, count: int) -> Objective:
         """Bind sequences that are cut when they are needed, a part of them at a time. Results have the same bits as
-        those of all sequences bound by `objective`, which must be able to take them.
+        those of all sequences bound by `objective`, whose checks they must have passed.
 
         Args:
             cut: Numbers of sequences [K] → their inputs, targets and mask, as for `objective`.
@@ -268,7 +268,10 @@ class Network:
 
         def make(rows: Batch) -> Any:
             inputs, targets, mask = cut(rows)
-            return self.evaluator.bind(*self._examples(inputs, targets, mask, 0, False))
+            x = self._inputs(inputs)
+            counted_mask = self.arguments.step_mask(mask, 0, x)
+            x = replace_padding(x, counted_mask, self.layout.padding)
+            return self.evaluator.bind(x, self.arguments.targets(targets, x, counted_mask), counted_mask)
 
         examples = self.evaluator.stream(make, batch, steps, count)
         return Objective(self.evaluator, self.arguments, examples, self.differentiable)

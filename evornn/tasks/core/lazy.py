@@ -56,13 +56,21 @@ class Lazy:
             first, rest = slice(None), [slice(None)] * (self.ndim - 1 - len(rest)) + rest
         if isinstance(first, Lazy) or np.ndim(first) > 1:  # a mask [B, T]
             return self._join(np.arange(len(self)), lambda part, rows: part[first[rows]])
-        rows = np.arange(len(self))[first]
+        rows = self._numbers(first)
         if not rows.ndim:
             return self.make(rows[None])[(0, *rest)]
         if any(isinstance(index, np.ndarray) for index in rest):  # pairs of a sequence and a step
             made, places = np.unique(rows, return_inverse=True)
             return self.make(made)[(places, *rest)]
         return self._join(rows, lambda part, _: part[(slice(None), *rest)])
+
+    def _numbers(self, index: Any) -> Rows:
+        """The sequences that an index names; where they are many, not all are counted for a few."""
+        if isinstance(index, np.ndarray) and index.dtype.kind == "i":
+            return np.where(index < 0, index + len(self), index)
+        if isinstance(index, slice):
+            return np.arange(*index.indices(len(self)))
+        return np.arange(len(self))[index]
 
     def _join(self, rows: Rows, choose: Callable[[NDArray[Any], Rows], Any]) -> NDArray[Any]:
         """What is chosen of sequences that are made portion by portion."""
