@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evornn.arrays import Floats, Mask
 from evornn.data.groups import RowGroup
-from evornn.data.growing import Growing
+from evornn.data.growing import Growing, empty_array
 from evornn.data.preparation import CalendarPart, Feature
 from evornn.data.scaling import LARGEST, SMALLEST, Doubles, Scaling, Transform, forward
 from evornn.data.table import Column, Table
@@ -106,6 +107,25 @@ def encode_by_row(table: Table, features: Sequence[Feature]) -> Floats:
         part = replace(table, columns=tuple(read.values())).take(slice(begin, begin + BLOCK))
         rows.append(encode(part, features, ()).astype(np.float32).ravel())
     return rows.take().reshape(len(table), width)
+
+
+def encode_by_column(
+    table: Table, features: Sequence[Feature], groups: Sequence[RowGroup], order: NDArray[np.int64]
+) -> Floats:
+    """[N, I] the inputs of each row in single precision, in an order of the rows, made one feature after the other.
+
+    Args:
+        table: has the features' columns.
+        features: as `fit_features` gave them.
+        groups: the rows of each sequence.
+        order: [N] the rows' numbers.
+    """
+    encoded: Floats = empty_array((len(table), sum(one.width for one in features)), np.float32)
+    place = 0
+    for one in features:
+        encoded[:, place : place + one.width] = encode(table, [one], groups)[order]
+        place += one.width
+    return encoded
 
 
 def _encode(column: Column, feature: Feature, groups: Sequence[RowGroup]) -> Doubles:

@@ -27,6 +27,15 @@ def growing_on_disk(folder: Path) -> Iterator[None]:
         _folder.reset(token)
 
 
+def empty_array(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """An array to be filled, in memory or in a file, as the context says."""
+    folder = _folder.get()
+    if folder is None or 0 in shape:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
+
+
 class Growing:
     """Values [N] of one type."""
 
@@ -40,7 +49,7 @@ class Growing:
         """Further values."""
         end = self._count + len(part)
         if self._folder is not None:
-            self._file = self._file or tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # numpy closes it
+            self._file = self._file or tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # see take
             self._file.write(np.ascontiguousarray(part, self._buffer.dtype).view(np.uint8).data)
             self._count = end
             return
@@ -48,6 +57,10 @@ class Growing:
             self._buffer.resize(max(end, len(self._buffer) * 3 // 2, SMALLEST), refcheck=False)
         self._buffer[self._count : end] = part
         self._count = end
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def __len__(self) -> int:
         return self._count
@@ -63,7 +76,9 @@ class Growing:
     def take(self) -> NDArray[Any]:
         """[N] all so far. None are left."""
         if self._file is not None:
-            taken, self._file, self._count = self.values(), None, 0
+            taken = self.values()
+            self._file.close()  # what is mapped stays
+            self._file, self._count = None, 0
             return taken
         taken, self._buffer = self._buffer, np.empty(0, self._buffer.dtype)
         taken.resize(self._count, refcheck=False)

@@ -95,10 +95,10 @@ def _open(folder: Path) -> Made | None:
             arrays[name] = _map(path, np.dtype(dtype), tuple(shape))
             if _checksum(path) != checksum:
                 raise ValueError(f"{path} has changed")
+        return arrays, index["about"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s is damaged (%s) and made again", folder, error)
         return None
-    return arrays, index["about"]
 
 
 def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:

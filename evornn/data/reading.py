@@ -54,9 +54,10 @@ def read(source: Any, options: ReadOptions = ReadOptions()) -> Table:  # noqa: B
     return contents.table
 
 
-def read_file(path: Path, options: ReadOptions) -> Table:
+def read_file(path: str | Path, options: ReadOptions) -> Table:
     """What `read` gives of a file or a folder. The columns of a large file are mapped from the cache folder, not in
     memory; see `evornn.data.large_files`. Raises EvornnError as `read`; or the cache can't be written."""
+    path = Path(path)
     return read_large(path, options, read) if is_large(path, options) else read(path, options)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
 from annotated_types import Ge
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator
 
@@ -94,10 +95,11 @@ class Forecast(ForecastSettings):
         loss = number_loss(self.quantiles)
         chart, floors = make_chart(panel, problem, answers, loss)
         answers = quantile_answers(answers, self.quantiles)
-        targets = repeat_targets(problem.targets, self.quantiles)
+        inputs = problem.inputs.astype(np.float32, copy=False)
+        targets = repeat_targets(problem.targets, self.quantiles).astype(np.float32)
 
         def cut(origins: Rows, washout: int) -> Sequences:
-            return sequences(problem.inputs, targets, origins, self.window, washout)
+            return sequences(inputs, targets, origins, self.window, washout)
 
         return Data(
             train=cut(training, self.washout_steps),
@@ -221,6 +223,6 @@ class Forecast(ForecastSettings):
             sizes = " / ".join(str(sum(part)) for part in zip(*begins, strict=True))
             return f"{sizes} series for training, validation and test (seed {self.split_seed})."
         rows, bounds = panel.groups[0].rows, panel.bounds[0]
-        train, valid, test, end = (panel.times[rows[row]] for row in (0, bounds.valid, bounds.test, -1))
+        train, valid, test, end = panel.times.texts(rows[[0, bounds.valid, bounds.test, -1]])
         which = f", in {panel.groups[0].name!r}" if self.group else ""
         return f"Training from {train}, validation from {valid}, test from {test} to {end}{which}."

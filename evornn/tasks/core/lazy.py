@@ -67,10 +67,10 @@ class Lazy:
     def _numbers(self, index: Any) -> Rows:
         """The sequences that an index names; where they are many, not all are counted for a few."""
         if isinstance(index, np.ndarray) and index.dtype.kind == "i":
-            return np.where(index < 0, index + len(self), index)
+            return np.asarray(np.where(index < 0, index + len(self), index), np.int64)
         if isinstance(index, slice):
             return np.arange(*index.indices(len(self)))
-        return np.arange(len(self))[index]
+        return np.asarray(np.arange(len(self))[index], np.int64)
 
     def _join(self, rows: Rows, choose: Callable[[NDArray[Any], Rows], Any]) -> NDArray[Any]:
         """What is chosen of sequences that are made portion by portion."""

@@ -3,8 +3,9 @@ forecast."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,14 @@ from evornn.tasks.core.cutting import Cutter
 from evornn.tasks.core.task import Sequences
 
 Rows: TypeAlias = NDArray[np.int64]
+Values: TypeAlias = NDArray[np.float64] | NDArray[np.float32]
+
+
+class Times(Protocol):
+    """[N] times as text."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
 
 
 def future(values: Doubles, horizon: int) -> Doubles:
@@ -25,7 +34,7 @@ def future(values: Doubles, horizon: int) -> Doubles:
     return ahead.reshape(len(values), -1)
 
 
-def sequences(inputs: Doubles, targets: Doubles, origins: Rows, window: int, washout: int) -> Sequences:
+def sequences(inputs: Values, targets: Values, origins: Rows, window: int, washout: int) -> Sequences:
     """Windows that end at the origins. Steps before `washout` don't count, and those whose targets are missing; windows
     without a step that counts are left out.
 
@@ -40,8 +49,8 @@ def sequences(inputs: Doubles, targets: Doubles, origins: Rows, window: int, was
     before = np.concatenate([[0], np.cumsum(known)])
     origins = origins[before[origins + 1] > before[origins + 1 - window + washout]]
     lengths = np.full(len(origins), window)
-    series = inputs.astype(np.float32), targets.astype(np.float32)
-    return Cutter(*series, known, origins + 1 - window, lengths, window, skipped=washout).sequences()
+    seen, wanted = inputs.astype(np.float32, copy=False), targets.astype(np.float32, copy=False)
+    return Cutter(seen, wanted, known, origins + 1 - window, lengths, window, skipped=washout).sequences()
 
 
 def loss_origins(origins: Rows, window: int, washout: int) -> Rows:
@@ -98,7 +107,7 @@ class SplitOrigins:
         return np.arange(max(first - 1, window - 1), end - horizon, dtype=np.int64)
 
 
-def split_origins(split: tuple[float | str, ...], times: list[str], has_dates: bool) -> SplitOrigins:
+def split_origins(split: tuple[float | str, ...], times: Times, has_dates: bool) -> SplitOrigins:
     """Where the parts begin.
 
     Args:
@@ -120,7 +129,7 @@ def split_origins(split: tuple[float | str, ...], times: list[str], has_dates: b
     return SplitOrigins(valid, test, rows)
 
 
-def _first_row_from(begin: str, times: list[str]) -> int:
+def _first_row_from(begin: str, times: Times) -> int:
     """The first row at or after a time; local times go back an hour where clocks do."""
     return next((row for row, time in enumerate(times) if time >= begin), len(times))
 
