@@ -18,9 +18,11 @@ from evornn.data.mapped import Made, mapped, writable_folder
 from evornn.data.opening import file_format
 from evornn.data.options import ReadOptions
 from evornn.data.table import Column, Table
+from evornn.memory import check_memory
 
 LARGE_BYTES = 256 * 2**20  # of a file whose columns are mapped
 PACKED = 4  # times as many bytes are in a file that is packed
+TABLE_SHARE = 2  # bytes in memory for each byte of a file, while it is read; about
 FORMATS = ("text", "parquet")
 FORM = 1  # of what is kept: raised when the same file would be read otherwise
 KIND = "tables"
@@ -34,6 +36,17 @@ def is_large(path: Path, options: ReadOptions) -> bool:
     kind = file_format(path)
     is_packed = kind == "parquet" or not _is_plain(path)
     return kind in FORMATS and path.stat().st_size * (PACKED if is_packed else 1) > LARGE_BYTES
+
+
+def check_fits(path: Path) -> None:
+    """Check that memory holds a file or a folder that is read as a whole. Raises EvornnError."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    if size > LARGE_BYTES:
+        what = f"{path.name}: is read into memory as a whole, which"
+        check_memory(
+            what, TABLE_SHARE * size, "save it as one long table in CSV or Parquet, whose columns stay on disk"
+        )
 
 
 def read_large(path: Path, options: ReadOptions, read: Callable[[Path, ReadOptions], Table]) -> Table:

@@ -4,6 +4,7 @@ import json
 import logging
 import multiprocessing
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,3 +190,12 @@ def test_only_large_tables_are_mapped(folder, monkeypatch):
     assert not large_files.is_large(folder / "array.npy", HOW)
     monkeypatch.setattr(large_files, "LARGE_BYTES", 10**6)
     assert not large_files.is_large(folder / "wide.csv", HOW)
+
+
+def test_what_must_fit_into_memory_is_refused_where_it_does_not(folder, monkeypatch):
+    (folder / "rows.jsonl").write_text('{"a": 1, "b": 2}\n' * 500)
+    assert len(read_file("rows.jsonl", ReadOptions())) == 500
+    monkeypatch.setattr("evornn.memory.psutil.virtual_memory", lambda: SimpleNamespace(available=10_000))
+    with pytest.raises(EvornnError, match=r"^rows.jsonl: .*would take .*: save it as one long table in CSV") as caught:
+        read_file("rows.jsonl", ReadOptions())
+    assert "\n" not in str(caught.value)
