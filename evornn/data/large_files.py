@@ -44,9 +44,8 @@ def check_fits(path: Path) -> None:
     size = sum(file.stat().st_size for file in files if file.is_file())
     if size > LARGE_BYTES:
         what = f"{path.name}: is read into memory as a whole, which"
-        check_memory(
-            what, TABLE_SHARE * size, "save it as one long table in CSV or Parquet, whose columns stay on disk"
-        )
+        advice = "save it as one long table in CSV or Parquet, whose columns stay on disk"
+        check_memory(what, TABLE_SHARE * size, advice)
 
 
 def read_large(path: Path, options: ReadOptions, read: Callable[[Path, ReadOptions], Table]) -> Table:
