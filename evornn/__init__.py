@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evornn.errors import EvornnError
     from evornn.estimators import Classifier, Forecaster, Regressor
-    from evornn.library import connect, fit, open, resume, run, train, tune
+    from evornn.library import connect, fit, load, open, resume, run, train, tune
+
+    __version__: str
     from evornn.models.standalone import StandaloneModel
     from evornn.networks.network import Network
     from evornn.training.budget import Budget
@@ -31,6 +33,7 @@ __all__ = [
     "StandaloneModel",
     "connect",
     "fit",
+    "load",
     "open",
     "resume",
     "run",
@@ -47,6 +50,7 @@ _MODULES = {
     "StandaloneModel": "evornn.models.standalone",
     "connect": "evornn.library",
     "fit": "evornn.library",
+    "load": "evornn.library",
     "open": "evornn.library",
     "resume": "evornn.library",
     "run": "evornn.library",
@@ -55,7 +59,15 @@ _MODULES = {
 }
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("evornn")
     if name not in _MODULES:
         raise AttributeError(f"module 'evornn' has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)

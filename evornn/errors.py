@@ -8,6 +8,51 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 
 MAX_LENGTH = 80  # characters of a wrong value that an error quotes
+SYNONYMS = {  # of torch, scikit-learn, Optuna, evosax and others → evornn's words
+    "hidden_size": "units",
+    "hidden_dim": "units",
+    "num_units": "units",
+    "n_units": "units",
+    "num_layers": "layers",
+    "n_layers": "layers",
+    "input_size": "inputs",
+    "in_features": "inputs",
+    "output_size": "outputs",
+    "out_features": "outputs",
+    "num_classes": "outputs",
+    "nonlinearity": "activation",
+    "lr": "learning_rate",
+    "step_size": "learning_rate",
+    "batch_size": "batch",
+    "pop_size": "population",
+    "popsize": "population",
+    "population_size": "population",
+    "sigma0": "sigma",
+    "std": "sigma",
+    "stdev_init": "sigma",
+    "clip_grad_norm": "clip",
+    "max_grad_norm": "clip",
+    "lr_scheduler": "schedule",
+    "scheduler": "schedule",
+    "epochs": "steps",
+    "max_iter": "steps",
+    "max_steps": "steps",
+    "generations": "steps",
+    "early_stopping": "patience",
+    "n_jobs": "workers",
+    "random_state": "seed",
+    "context_length": "window",
+    "lookback": "window",
+    "seq_len": "window",
+    "prediction_length": "horizon",
+    "past_covariates": "covariates",
+    "future_covariates": "known_ahead",
+    "static_covariates": "static",
+    "label": "target",
+    "timestamp": "time",
+    "date": "time",
+    "l2": "weight_decay",
+}
 
 
 class EvornnError(Exception):
@@ -37,9 +82,10 @@ def require(extra: str, what: str) -> Iterator[None]:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """`": did you mean 'elman'?"`, or the list of known names when none is near."""
+    """`": did you mean 'elman'?"`, or the list of known names when none is near. Other libraries' words are known."""
     known = sorted(known)
-    near = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    ours = SYNONYMS.get(name.lower())
+    near = [ours] if ours in known else get_close_matches(name.lower(), known, n=1, cutoff=0.5)
     return f": did you mean {near[0]!r}?" if near else f": known are {', '.join(known)}"
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from evornn.data.options import ReadOptions
     from evornn.experiments.affordable import AffordableBudget
     from evornn.models.standalone import StandaloneModel
+    from evornn.networks.custom_module import OwnModule
     from evornn.networks.loss import CustomLoss
     from evornn.networks.network import Network
     from evornn.service.dispatch.dispatcher import Listener
@@ -63,7 +64,7 @@ class TrainingResult:
 
 
 def train(
-    network: Network,
+    network: Network | OwnModule,
     task: Task | Data | str | Mapping[str, Any],
     trainer: Trainer | str | Mapping[str, Any],
     seed: int = 0,
@@ -80,7 +81,8 @@ def train(
     True
 
     Args:
-        network: The network to train. Its inputs and outputs must be those of the task.
+        network: The network to train. Its inputs and outputs must be those of the task. A torch module of your own,
+            [B, T, I] → [B, T, O], becomes one.
         task: A `Task`, `Data` of your own, a spec fragment such as `{"kind": "csv", …}`, or a kind such as "sunspots".
         trainer: A `Trainer`, a spec fragment, or a kind such as "adam".
         seed: Seed of the run, from which initial weights and the order of the data follow.
@@ -96,6 +98,7 @@ def train(
         EvornnError: Task, trainer, loss and network don't fit together, or one of them is invalid. BadSetting, a
             subclass, names the setting.
     """
+    from evornn.networks.network import Network
     from evornn.settings import build
     from evornn.tasks import TASKS
     from evornn.tasks.core.task import Data, Task
@@ -107,9 +110,12 @@ def train(
     from evornn.training.regularisation import Regularisation
 
     source = task if isinstance(task, (Data, Task)) else TASKS.build({"kind": task} if isinstance(task, str) else task)
+    data = source if isinstance(source, Data) else load_data(source)
+    if not isinstance(network, Network):
+        inputs, outputs = data.sizes
+        network = Network(network, inputs=inputs, outputs=outputs)
     if isinstance(source, Task):
         check_causal(network, source)
-    data = source if isinstance(source, Data) else load_data(source)
     if not isinstance(trainer, Trainer):
         trainer = TRAINERS.build({"kind": trainer} if isinstance(trainer, str) else trainer)
     limit = budget if isinstance(budget, Budget) else Budget(steps=budget)
@@ -120,6 +126,21 @@ def train(
         rows += update.rows
     assert update.result is not None
     return TrainingResult(network, update.result.genome, rows, update.result, data)
+
+
+def load(path: str | Path, trusted: bool = False) -> StandaloneModel:
+    """Read a model that stands alone, as `evornn model`, `evornn fit` and `model.save` write it.
+
+    Args:
+        path: The file.
+        trusted: Whether code of one's own that the file names as its network may be imported.
+
+    Raises:
+        EvornnError: It can't be read, or is no model.
+    """
+    from evornn.models.standalone import StandaloneModel
+
+    return StandaloneModel.load(path, trusted)
 
 
 def run(

@@ -7,7 +7,9 @@ The spec fragment `{kind: cma_es, population: 64}` is the constructor call; ther
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
 from typing import Any, TypeVar, cast, dataclass_transform
 
 from pydantic import ConfigDict, ValidationError
@@ -47,9 +49,57 @@ def check_depth(data: Any, where: str) -> None:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def settings(cls: type[T]) -> type[T]:
-    """A frozen dataclass whose fields are validated by their annotations, such as `Annotated[int, Ge(1)]`."""
+    """A frozen dataclass whose fields are validated by their annotations, such as `Annotated[int, Ge(1)]`. Its
+    constructor raises BadSetting for a wrong value, UnknownName for an unknown setting."""
     made: Any = pydantic_dataclass(cls, frozen=True, kw_only=True, config=_CONFIG)
+    validate = made.__init__
+
+    @wraps(validate)
+    def __init__(self: Any, *args: Any, **values: Any) -> None:
+        where = type(self).__name__
+        _check_names(type(self), values, where)
+        with _our_errors(where):
+            validate(self, *args, **values)
+
+    made.__init__ = __init__
     return cast("type[T]", made)
+
+
+def _check_names(cls: type[Any], values: Iterable[str], where: str) -> None:
+    for name in values:
+        if name not in names(cls):
+            raise UnknownName(f"setting of {where}", name, names(cls))
+
+
+@contextmanager
+def _our_errors(where: str) -> Iterator[None]:
+    """Raises the first of pydantic's errors as one line."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join([where, *(str(part) for part in first["loc"])])
+        problem = _PROBLEMS.get(first["type"], "{message}").format(
+            message=first["msg"].removeprefix("Value error, "), **first.get("ctx", {})
+        )
+        got = "" if first["type"] == "missing" else f", got {short_repr(first['input'])}"
+        raise BadSetting(path, f"{problem}{got}") from None
+
+
+_PROBLEMS = {  # pydantic's kind of error → what is wrong, in our words
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    **dict.fromkeys(("tuple_type", "list_type"), "must be a list"),
+    "finite_number": "must be a finite number",
+    "string_type": "must be a text",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be below {lt}",
+    "missing": "is missing",
+}
 
 
 def names(cls: type[Any]) -> list[str]:
@@ -69,18 +119,13 @@ def build(cls: type[T], values: dict[str, Any], where: str) -> T:
         UnknownName: a setting does not exist.
         BadSetting: a value is wrong.
     """
-    for name in values:
-        if name not in names(cls):
-            raise UnknownName(f"setting of {where}", name, names(cls))
+    _check_names(cls, values, where)
+    parts = _build_parts(cls, values, where)
     try:
-        return cls(**_build_parts(cls, values, where))
-    except ValidationError as error:
-        # the first of pydantic's errors, as one line
-        first = error.errors(include_url=False)[0]
-        path = ".".join([where, *(str(part) for part in first["loc"])])
-        raise BadSetting(
-            path, f"{first['msg'].removeprefix('Value error, ')}, got {short_repr(first['input'])}"
-        ) from None
+        return cls(**parts)
+    except BadSetting as error:  # the constructor doesn't know where in the spec it is
+        own, _, rest = error.field.partition(".")
+        raise BadSetting(f"{where}.{rest}" if rest and own == cls.__name__ else error.field, error.problem) from None
 
 
 def _build_parts(cls: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:

@@ -32,8 +32,7 @@ def write(name: str, folder: Path) -> Path:
 
 
 def long_table(wide: pd.DataFrame, dates: Iterable[str], leave_out: Sequence[str]) -> pd.DataFrame:
-    """Columns as series below one another: series, date, value, and its change from the row before. The first row of
-    each, which has none, is left out.
+    """Columns as series below one another: series, date, value.
 
     Args:
         wide: A row per time, a column per series.
@@ -41,9 +40,7 @@ def long_table(wide: pd.DataFrame, dates: Iterable[str], leave_out: Sequence[str
         leave_out: Columns that are computed from others, or tell the time.
     """
     kept = wide.drop(columns=list(leave_out)).assign(date=list(dates))
-    table = kept.melt("date", var_name="series")[["series", "date", "value"]]
-    table["change"] = table.groupby("series", sort=False)["value"].diff()
-    return table.dropna(subset="change")
+    return kept.melt("date", var_name="series")[["series", "date", "value"]]
 
 
 def sequence_table(train: tuple[Sequence[NDArray], Sequence], test: tuple[Sequence[NDArray], Sequence]) -> pd.DataFrame:

@@ -27,9 +27,9 @@ $ python -m benchmarks.references --page > docs/results/references.md
   half of the budget. *torch.nn.LSTM by hand* has the same size, windows and batches, Adam, the same clipping, and as
   many updates and validations as the budget gives *gradient*.
 - **Settings** were chosen by the median validation loss of two seeds that are not among those of the table. Every
-  network had six to choose from: two forms of the task times three learning rates (0.003, 0.01, 0.03) or step sizes
-  (0.5, 1, 2). A run ends after 60 of 100 validations without a lower loss, and answers with its best weights on
-  validation data.
+  network had six to choose from, in forecasting nine: two or three forms of the task times three learning rates
+  (0.003, 0.01, 0.03) or step sizes (0.5, 1, 2). A run ends after 60 of 100 validations without a lower loss, and
+  answers with its best weights on validation data.
 - **References** have no settings chosen here, but components of PLS. They learn from training and validation data
   together, networks from training data alone.
 - **Test data** were read once, by five seeds. Before, a trial at a twentieth of the budget showed that everything

@@ -14,7 +14,7 @@ Fragment: TypeAlias = dict[str, Any]
 SEARCH_SEEDS, SEEDS, FOLDS = (100, 101), (0, 1, 2, 3, 4), 5
 RATES, SIGMAS = (0.003, 0.01, 0.03), (0.5, 1.0, 2.0)
 LOSS_STEPS: tuple[Fragment, ...] = ({"loss_steps": "last"}, {"loss_steps": "every"})
-INPUTS: tuple[Fragment, ...] = ({"covariates": []}, {"covariates": "change"})  # beside the values themselves
+PAST: tuple[Fragment, ...] = ({"past": "levels"}, {"past": "changes"}, {"past": "both"})
 QUICK_SHARE = 20  # a quick run has this part of the steps
 
 
@@ -108,7 +108,7 @@ PARTS: Mapping[str, tuple[Set, ...]] = {
             "US economy: 11 quarterly series, 1959 to 2009, 4 quarters ahead",
             "package statsmodels (BSD 3-clause), data set macrodata; FRED and BLS, public domain",
             _forecast("macrodata", 4, 4, ("1994-01-01", "2002-01-01")),
-            INPUTS,
+            PAST,
             units=16,
             steps=5_000_000,
         ),
@@ -117,7 +117,7 @@ PARTS: Mapping[str, tuple[Set, ...]] = {
             "US employment: 22 monthly series, 2006 to 2015, 6 months ahead",
             "package vega-datasets (MIT), us-employment; US Bureau of Labor Statistics, public domain",
             _forecast("employment", 6, 12, ("2012-01-01", "2014-01-01")),
-            INPUTS,
+            PAST,
             units=16,
             steps=5_000_000,
         ),

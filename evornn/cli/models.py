@@ -183,10 +183,10 @@ def _stream(model: StandaloneModel, coverage: float | None) -> Iterator[Table]:
 
 def _value(model: StandaloneModel, name: str, cell: str) -> float:
     """A number, or the position of a category. Raises ValueError."""
-    from evornn.models.units import source_of
+    from evornn.models.units import sources_of
 
     for feature in model.own_preparation.features:
-        if feature.categories and source_of(feature).name == name:
+        if feature.categories and sources_of(feature)[0].name == name:
             return float(feature.categories.index(cell))
     if cell == "" and model.own_preparation.missing != "refuse":
         return float("nan")

@@ -1,5 +1,5 @@
 """Columns as inputs of a network: numbers scaled by training rows, categories one-hot, parts of the calendar as sine
-and cosine, and whether a value is missing, which is 0 itself, the mean."""
+and cosine, changes from row to row, and whether a value is missing, which is 0 itself, the mean."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def _encode(column: Column, feature: Feature, groups: Sequence[RowGroup]) -> Dou
     """[N, width] without regard to rows ahead."""
     if feature.derived == "missing":
         return column.missing[:, None].astype(np.float64)
-    if feature.derived:
-        turn = 2 * np.pi * CALENDAR[feature.derived](column.values)
+    if feature.cycle:
+        turn = 2 * np.pi * CALENDAR[feature.cycle](column.values)
         return np.stack([np.sin(turn), np.cos(turn)], axis=1)
     if feature.categories:
         places = {category: k for k, category in enumerate(feature.categories)}
@@ -143,12 +143,70 @@ def _encode(column: Column, feature: Feature, groups: Sequence[RowGroup]) -> Dou
 
 
 def scale_column(column: Column, part: Any, groups: Sequence[RowGroup]) -> Doubles:
-    """[N] a column of numbers in the scale of a `Feature` or an `Answer`; NaN where it is missing."""
+    """[N] a column of numbers, or its changes, in the scale of a `Feature` or an `OutputColumn`; NaN where it is
+    missing."""
     mean, std = (np.full(len(column.values), value) for value in (part.mean, part.std))
     scales = {name: (mean, std) for name, mean, std in part.scales}
     for group in groups if scales else ():
         mean[group.rows], std[group.rows] = scales.get(group.name, (part.mean, part.std))
-    return np.asarray((forward(part.transform, column.values) - mean) / std)
+    values = forward(part.transform, column.values)
+    if getattr(part, "derived", "") == "change":
+        values = changes(values, groups)
+    return np.asarray((values - mean) / std)
+
+
+def changes(values: Doubles, groups: Sequence[RowGroup]) -> Doubles:
+    """[N] differences to the row before in the same group; NaN where there is none."""
+    made = np.full_like(values, np.nan)
+    for group in groups:
+        made[group.rows[1:]] = np.diff(values[group.rows])
+    return made
+
+
+def fit_changes(table: Table, level: Feature, training: Mask, groups: Sequence[RowGroup]) -> Feature:
+    """The changes of a column of numbers as a feature; if nothing changes, in their own unit.
+
+    Args:
+        table: has the column.
+        level: the column itself as a feature, whose transform comes before the difference.
+        training: [N] the rows on which scaling is fitted.
+        groups: the series; in which each has its own scale, where the level has.
+
+    Raises:
+        EvornnError: a later change is too large beside those of training.
+    """
+    made = changes(forward(level.transform, table.column(level.column).values), groups)
+    mean, std = _mean_and_std(made[training], 1.0)
+    own = [(group.name, *_mean_and_std(made[group.rows][training[group.rows]], std)) for group in groups]
+    feature = replace(level, derived="change", mean=mean, std=std, scales=tuple(own) if level.scales else ())
+    large = np.abs(scale_column(table.column(level.column), feature, groups)) > LARGEST
+    if large.any():
+        raise table.cell_error(level.column, int(large.argmax()), "changes too much to be scaled: replace the value")
+    return feature
+
+
+def places_of_changes(features: Sequence[Feature]) -> list[int]:
+    """The inputs that follow from the row before, too, which no window knows of its first row."""
+    ends = np.cumsum([one.width for one in features])
+    return [int(end) - 1 for one, end in zip(features, ends, strict=True) if one.derived == "change"]
+
+
+def forget_before(features: Sequence[Feature], windows: NDArray[Any]) -> NDArray[Any]:
+    """Windows [B, T, I] that don't know the rows before them: their first change is the mean. Copied if need be."""
+    places = places_of_changes(features)
+    if places:
+        windows = windows.copy()
+        windows[:, :1, places] = 0
+    return windows
+
+
+def _mean_and_std(values: Doubles, constant: float) -> tuple[float, float]:
+    """Of those that are known; where all are equal, the standard deviation is `constant`."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return 0.0, constant
+    std = float(known.std())
+    return float(known.mean()), std if std > SMALLEST and np.ptp(known) > 0 else constant
 
 
 def _shift(values: Doubles, ahead: int, groups: Sequence[RowGroup]) -> Doubles:

@@ -4,7 +4,7 @@ training rows, kept with the data of a task and with a model that stands alone."
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from evornn.data.options import ReadOptions
 from evornn.data.scaling import Transform
@@ -22,7 +22,8 @@ class Feature:
     """A column that a network reads: one scaled number, or one input of 0 or 1 for each category.
 
     `derived` says that not the values are read but something that follows from them: "missing" is 1 where a value
-    is missing, else 0; a part of the calendar is the sine and the cosine of a time's place in its cycle.
+    is missing, else 0; "change" is the difference to the row before; a part of the calendar is the sine and the cosine
+    of a time's place in its cycle.
     """
 
     column: str
@@ -30,14 +31,19 @@ class Feature:
     mean: float = 0.0
     std: float = 1.0
     categories: tuple[str, ...] = ()  # empty: a number
-    derived: CalendarPart | Literal["", "missing"] = ""
+    derived: CalendarPart | Literal["", "missing", "change"] = ""
     ahead: int = 0  # rows later, of a column that is known ahead
     scales: tuple[GroupScale, ...] = ()  # where each group has a scale of its own; others have mean and std
 
     @property
+    def cycle(self) -> str:
+        """The part of the calendar that it is; empty: none."""
+        return self.derived if self.derived in get_args(CalendarPart) else ""
+
+    @property
     def width(self) -> int:
         """How many inputs it is."""
-        return 2 if self.derived not in ("", "missing") else len(self.categories) or 1
+        return 2 if self.cycle else len(self.categories) or 1
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.arrays import Floats, Mask
+from evornn.data.features import forget_before
 from evornn.data.preparation import OutputColumn, Preparation
 from evornn.data.scaling import Doubles
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
 from evornn.models.conformal import half_widths
 from evornn.models.rows import Positions, TimeOrder, carry_forward, group_rows, portions, read_rows
-from evornn.models.units import Source, sources, to_answers, to_inputs
+from evornn.models.units import Source, fill_previous, sources, to_answers, to_inputs
 
 if TYPE_CHECKING:
     from evornn.models.saved_model import SavedModel
@@ -95,14 +96,16 @@ def continue_forecasts(model: SavedModel, rows: Doubles, ahead: int) -> Doubles:
     horizon = preparation.answers[0].horizon
     if ahead > horizon:
         check_recursive(preparation)
-    answered = [answer.column for answer in preparation.answers]
-    order = [answered.index(source.column) for source in sources(preparation) if source.column in answered]
+    answered, known = [answer.column for answer in preparation.answers], sources(preparation)
     for _ in range(0, ahead, horizon):
-        outputs = run_network(model, to_inputs(model.own_preparation, rows))[:, -1]
+        inputs = forget_before(preparation.features, to_inputs(preparation, rows))
+        outputs = run_network(model, inputs)[:, -1]
         answers = to_answers(preparation, outputs, rows[:, -1])
         parts.append(answers.reshape(len(rows), -1, horizon).swapaxes(1, 2))  # [B, horizon, G]
         if len(parts) * horizon < ahead:
-            rows = np.concatenate([rows, parts[-1][:, :, order]], axis=1)[:, horizon:]
+            new = parts[-1][:, :, [answered.index(source.column) for source in known]]
+            new[:, :, [k for k, source in enumerate(known) if not source.is_given]] = np.nan
+            rows = fill_previous(preparation, np.concatenate([rows, new], axis=1))[:, horizon:]
     return np.concatenate(parts, axis=1)[:, :ahead]
 
 
@@ -124,13 +127,14 @@ def check_recursive(preparation: Preparation) -> None:
 def unforecast_columns(preparation: Preparation) -> list[str]:
     """What the network reads and doesn't forecast: other columns, rows ahead, the calendar."""
     answered = {answer.column for answer in preparation.answers}
-    others = [s.name for s in sources(preparation) if s.column not in answered or s.ahead or s.cycle]
+    others = [s.name for s in sources(preparation) if s.is_given and (s.column not in answered or s.ahead or s.cycle)]
     return list(dict.fromkeys(others))
 
 
 def _check_known_ahead(preparation: Preparation, table: Table, name: str, end: Doubles) -> None:
     """Raises EvornnError if what a network reads of later rows is not there for the last window of a group."""
-    lacking = [s for s, values in zip(sources(preparation), end.T, strict=True) if s.ahead and np.isnan(values).any()]
+    known = zip(sources(preparation), end.T, strict=True)
+    lacking = [source for source, values in known if source.ahead > 0 and np.isnan(values).any()]
     if lacking and preparation.missing != "mask":
         columns = ", ".join(dict.fromkeys(source.column for source in lacking))
         raise EvornnError(
@@ -158,14 +162,15 @@ def run_network(model: SavedModel, inputs: Floats, mask: Mask | None = None) -> 
 
 def forecast_windows(model: SavedModel, rows: Doubles) -> Doubles:
     """Forecasts [N − window + 1, O] at each of N consecutive rows [N, C] that ends a full window."""
-    window = model.own_preparation.window or 1
+    preparation, window = model.own_preparation, model.own_preparation.window or 1
     if len(rows) < window:
         return np.zeros((0, model.outputs))
-    inputs = to_inputs(model.own_preparation, rows)
+    inputs = to_inputs(preparation, fill_previous(preparation, rows))
     windows = np.lib.stride_tricks.sliding_window_view(inputs, window, axis=0).swapaxes(1, 2)  # [B, T, I]
     size = max(1, NUMBERS // (window * (model.inputs + model.outputs)))
-    outputs = [run_network(model, windows[part])[:, -1] for part in portions(len(windows), size)]
-    return to_answers(model.own_preparation, np.concatenate(outputs), carry_forward(rows)[window - 1 :])
+    parts = (forget_before(preparation.features, windows[part]) for part in portions(len(windows), size))
+    outputs = [run_network(model, part)[:, -1] for part in parts]
+    return to_answers(preparation, np.concatenate(outputs), carry_forward(rows)[window - 1 :])
 
 
 def _are_complete(preparation: Preparation, rows: Doubles) -> NDArray[np.bool_]:
@@ -175,7 +180,8 @@ def _are_complete(preparation: Preparation, rows: Doubles) -> NDArray[np.bool_]:
         return np.zeros(0, np.bool_)
     if preparation.missing == "mask":
         return np.ones(len(rows) - window + 1, np.bool_)
-    gaps = np.concatenate([[0], np.cumsum(np.isnan(rows).any(axis=1))])
+    given = [k for k, source in enumerate(sources(preparation)) if source.is_given]
+    gaps = np.concatenate([[0], np.cumsum(np.isnan(rows[:, given]).any(axis=1))])
     return np.asarray(gaps[window:] == gaps[:-window])
 
 

@@ -69,7 +69,7 @@ class TimeOrder:
 
 def read_rows(preparation: Preparation, table: Table, groups: Groups, open_end: bool = False) -> Doubles:
     """The numbers of `sources` in each row. Missing ones are NaN, or filled in within each group as the preparation
-    says; so are those ahead of a group's end.
+    says; NaN are those ahead of a group's end, and those before its beginning.
 
     Args:
         preparation: Of the model.
@@ -189,10 +189,11 @@ def _fill_rows(values: Doubles, interpolate: bool) -> Doubles:
 
 
 def _shift(values: Doubles, ahead: int, groups: Groups) -> Doubles:
-    """[N] those of later rows of the same group, NaN beyond its end."""
+    """[N] those of later rows of the same group, or of earlier ones; NaN beyond its ends."""
     if not ahead:
         return values
-    later = np.full_like(values, np.nan)
+    moved = np.full_like(values, np.nan)
     for rows in groups.values():
-        later[rows[:-ahead]] = values[rows[ahead:]]
-    return later
+        here, there = (rows[:-ahead], rows[ahead:]) if ahead > 0 else (rows[-ahead:], rows[:ahead])
+        moved[here] = values[there]
+    return moved

@@ -14,7 +14,7 @@ from evornn.errors import EvornnError
 from evornn.models.numpy_step import NumpyStep
 from evornn.models.predict import forecast_windows
 from evornn.models.step import check_exportable
-from evornn.models.units import columns
+from evornn.models.units import Source, columns, sources
 
 if TYPE_CHECKING:
     from evornn.models.saved_model import SavedModel
@@ -32,7 +32,7 @@ class Stream:
     """
 
     def __init__(self, model: SavedModel) -> None:
-        self.model, self.columns = model, columns(model.own_preparation)
+        self.model, self.columns = model, given_columns(model.own_preparation)
         self._program = NumpyStep(check_exportable(model.network.layout), model.genome, model.preparation)
         self._last_known = LastKnown(model.own_preparation)
 
@@ -45,7 +45,7 @@ class Stream:
         """The next row.
 
         Args:
-            values: [C] of `columns`, in their own units; of a category, its position among the feature's.
+            values: one for each of `columns`, in its own unit; of a category, its position among the feature's.
 
         Returns:
             [O] answers in their own units, all steps ahead of the first answer first; probabilities of classes.
@@ -57,7 +57,7 @@ class WindowStream:
     """A forecast that reads exactly the last `window` rows at each one, as `predict` does: NaN until they are there."""
 
     def __init__(self, model: SavedModel) -> None:
-        self.model, self.columns = model, columns(model.own_preparation)
+        self.model, self.columns = model, given_columns(model.own_preparation)
         if model.own_preparation.question != "forecast":
             raise EvornnError("only a forecast reads windows: use `stream`")
         self._last_known = LastKnown(model.own_preparation)
@@ -65,11 +65,11 @@ class WindowStream:
 
     def reset(self) -> None:
         """Begin a new sequence."""
-        self._rows = np.zeros((0, len(self.columns)))
+        self._rows = np.zeros((0, len(columns(self.model.own_preparation))))
         self._last_known.reset()
 
     def step(self, values: Sequence[float] | NDArray[np.float64]) -> Doubles:
-        """The next row [C] → the forecast [O]."""
+        """The next row of `columns` → the forecast [O]."""
         window = self.model.own_preparation.window or 1
         self._rows = np.concatenate([self._rows, self._last_known.fill(values)[None]])[-window:]
         if len(self._rows) < window:
@@ -78,8 +78,14 @@ class WindowStream:
         return forecast
 
 
+def given_columns(preparation: Preparation) -> tuple[str, ...]:
+    """What a row of a stream has: all that a model reads but values of the row before, which a stream knows."""
+    return tuple(source.name for source in sources(preparation) if source.is_given)
+
+
 class LastKnown:
-    """Missing values of a stream, filled in as in training from the rows before.
+    """Values of a stream that follow from the rows before: missing ones, filled in as in training, and those of the row
+    before.
 
     Raises EvornnError where a row alone doesn't say how it is to be read.
     """
@@ -94,6 +100,10 @@ class LastKnown:
                 "`model.for_group(name)` in Python"
             )
         self._carries = preparation.missing == "forward_fill"
+        known = sources(preparation)
+        given = [source for source in known if source.is_given]
+        order = [given.index(s) if s.is_given else len(given) + given.index(Source(s.column)) for s in known]
+        self._order = None if len(given) == len(known) else order
         self.reset()
 
     def reset(self) -> None:
@@ -101,9 +111,10 @@ class LastKnown:
         self._last: Doubles | None = None
 
     def fill(self, values: Sequence[float] | NDArray[np.float64]) -> Doubles:
-        """The row [C], without gaps if there are values before them."""
+        """A row of `given_columns` → [C] of all columns, without gaps if there are values before them."""
         row = np.asarray(values, np.float64)
+        before = np.full_like(row, np.nan) if self._last is None else self._last
         if self._carries:
-            row = row if self._last is None else np.where(np.isnan(row), self._last, row)
-            self._last = row
-        return row
+            row = np.where(np.isnan(row), before, row)
+        self._last = row
+        return row if self._order is None else np.concatenate([row, before])[self._order]

@@ -56,30 +56,48 @@ class UnitsEmitter(Protocol[V]):
 
 @dataclass(frozen=True)
 class Source:
-    """A number of a row as a model reads it: a column's value, in this row or a later one, or where a time stands in a
-    cycle of the calendar, from 0 to 1."""
+    """A number of a row as a model reads it: a column's value, in this row, a later one or the one before, or where a
+    time stands in a cycle of the calendar, from 0 to 1."""
 
     column: str
     cycle: str = ""  # a part of the calendar; empty: the value itself
-    ahead: int = 0  # rows later
+    ahead: int = 0  # rows later; −1: the row before
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it has to be given: it is no value of the row before."""
+        return self.ahead >= 0
 
     @property
     def name(self) -> str:
         """For people."""
         what = f"{self.cycle} of {self.column}, 0 to 1" if self.cycle else self.column
-        return f"{what}+{self.ahead}" if self.ahead else what
+        return f"{what}{self.ahead:+d}" if self.ahead else what
 
 
 def sources(preparation: Preparation) -> tuple[Source, ...]:
     """The numbers [C] of a row, each once: the features', then those of the last known values that answers are added
     to."""
+    features = [source for feature in preparation.features for source in sources_of(feature)]
     levels = [Source(answer.column) for answer in preparation.answers if answer.difference]
-    return tuple(dict.fromkeys([*map(source_of, preparation.features), *levels]))
+    return tuple(dict.fromkeys([*features, *levels]))
 
 
-def source_of(feature: Feature) -> Source:
-    """What a feature is made of."""
-    return Source(feature.column, "" if feature.derived == "missing" else feature.derived, feature.ahead)
+def sources_of(feature: Feature) -> tuple[Source, ...]:
+    """What a feature is made of: a change of two, all others of one."""
+    own = Source(feature.column, feature.cycle, feature.ahead)
+    return (own, replace(own, ahead=-1)) if feature.derived == "change" else (own,)
+
+
+def fill_previous(preparation: Preparation, rows: Doubles) -> Doubles:
+    """Consecutive rows [..., T, C] with the values of the row before, where these are not known yet."""
+    known = sources(preparation)
+    places = [(k, known.index(Source(source.column))) for k, source in enumerate(known) if not source.is_given]
+    rows = rows.copy() if places else rows
+    for previous, level in places:
+        own = rows[..., 1:, previous]
+        np.copyto(own, rows[..., :-1, level], where=np.isnan(own))
+    return rows
 
 
 def columns(preparation: Preparation) -> tuple[str, ...]:
@@ -115,15 +133,15 @@ def emit_inputs(preparation: Preparation, emitter: UnitsEmitter[V], row: V) -> V
     known, parts = sources(preparation), list[V]()
     for (special, transform), alike in groupby(preparation.features, _kind):
         features = list(alike)
-        places = [known.index(source_of(feature)) for feature in features]
+        places = [[known.index(source) for source in sources_of(feature)] for feature in features]
         if not special:
-            parts.append(_standardise(emitter, emitter.take(row, places), transform, features))
+            parts.append(_standardise(emitter, emitter.take(row, [k for (k,) in places]), transform, features))
             continue
-        for feature, place in zip(features, places, strict=True):
-            parts.append(_special(emitter, emitter.take(row, [place]), feature))
+        for feature, own in zip(features, places, strict=True):
+            parts.append(_special(emitter, emitter.take(row, own), feature))
     value = emitter.join(parts)
-    # a missing value, where these are allowed, is the mean of the training rows; so is one beyond the end of the data
-    may_lack = preparation.missing != "refuse" or any(feature.ahead for feature in preparation.features)
+    # a missing value, where these are allowed, is the mean of the training rows; so is one beyond the data's ends
+    may_lack = preparation.missing != "refuse" or any(source.ahead for source in known)
     return emitter.narrow(emitter.fill(value) if may_lack else value)
 
 
@@ -133,11 +151,15 @@ def _kind(feature: Feature) -> tuple[bool, Transform]:
 
 
 def _special(emitter: UnitsEmitter[V], value: V, feature: Feature) -> V:
-    """Of one number: one-hot, whether it is missing, or sine and cosine."""
+    """Of one number: one-hot, whether it is missing, or sine and cosine; of two, their scaled difference."""
     if feature.categories:
         return emitter.one_hot(value, len(feature.categories))
     if feature.derived == "missing":
         return emitter.is_missing(value)
+    if feature.derived == "change":
+        value = value if feature.transform == "none" else emitter.apply(feature.transform, value)
+        change = emitter.apply("sub", emitter.take(value, [0]), emitter.take(value, [1]))
+        return _standardise(emitter, change, "none", [feature])
     turn = emitter.apply("mul", value, emitter.constant(np.array([2 * np.pi])))
     quarter = emitter.apply("add", turn, emitter.constant(np.array([np.pi / 2])))
     return emitter.join([emitter.apply("sin", turn), emitter.apply("sin", quarter)])
@@ -171,9 +193,9 @@ def about_units(preparation: Preparation | None) -> str:
     """What goes in and comes out, for a file's comment; nothing without a preparation."""
     if preparation is None:
         return ""
-    categories = {source_of(feature): feature.categories for feature in preparation.features}
+    categories = {sources_of(feature)[0]: feature.categories for feature in preparation.features}
     lines = ["", "Inputs, in their own units, double precision:"]
-    lines += [f"    {k}: {_about(s.name, categories.get(s, ()))}" for k, s in enumerate(sources(preparation))]
+    lines += [f"    {k}: {_about(s, categories.get(s, ()))}" for k, s in enumerate(sources(preparation))]
     lines += ["Outputs:"]
     position = 0
     for answer in preparation.answers:
@@ -185,9 +207,10 @@ def about_units(preparation: Preparation | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _about(column: str, categories: tuple[str, ...]) -> str:
+def _about(source: Source, categories: tuple[str, ...]) -> str:
     codes = ", ".join(f"{k} = {_word(name)}" for k, name in enumerate(categories))
-    return _line(f"{column} ({codes})" if codes else column)
+    codes = codes if source.is_given else f"{source.column} of the row before, NaN in the first one"
+    return _line(f"{source.name} ({codes})" if codes else source.name)
 
 
 def _word(name: str) -> str:

@@ -6,6 +6,7 @@ import ctypes
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ from evornn.errors import EvornnError, require
 from evornn.layout import Layout
 from evornn.models.c_file import identifier
 from evornn.models.step import check_exportable, flat_states, state_sizes
-from evornn.models.units import NumpyUnits, Source, emit_answers, source_of, sources, to_inputs
+from evornn.models.units import NumpyUnits, Source, emit_answers, sources, sources_of, to_inputs
 from evornn.networks.network import Network
 
 LENGTHS = (1, 17, 400)  # steps of whole sequences
@@ -86,8 +87,15 @@ def _examples(inputs: int, preparation: Preparation | None) -> NDArray[Any]:
     if preparation is None:
         return rng.standard_normal((BATCH, max(LENGTHS), inputs)).astype(np.float32)
     parts: dict[Source, Feature | OutputColumn] = {Source(answer.column): answer for answer in preparation.answers}
-    parts |= {source_of(part): part for part in reversed(preparation.features)}  # the value before whether it's missing
-    return np.stack([_column(parts[source], rng) for source in sources(preparation)], axis=-1)
+    is_change = {part: part.derived == "change" for part in preparation.features}
+    parts |= {sources_of(part)[0]: part for part in reversed(preparation.features) if not is_change[part]}  # the value
+    # before whether it is missing
+    values = {source: _column(part, rng) for source, part in parts.items()}
+    for part in filter(is_change.get, preparation.features):
+        now, before = sources_of(part)
+        last = forward(part.transform, values.setdefault(now, _column(replace(part, mean=0.0), rng)))
+        values[before] = inverse(part.transform, last - part.mean - part.std * rng.standard_normal(last.shape))
+    return np.stack([values[source] for source in sources(preparation)], axis=-1)
 
 
 def _column(part: Feature | OutputColumn, rng: np.random.Generator) -> Doubles:
@@ -95,7 +103,7 @@ def _column(part: Feature | OutputColumn, rng: np.random.Generator) -> Doubles:
     shape = BATCH, max(LENGTHS)
     if part.categories:
         return rng.integers(0, len(part.categories), shape).astype(np.float64)
-    if isinstance(part, Feature) and part.derived:
+    if isinstance(part, Feature) and (part.cycle or part.derived == "missing"):
         return rng.uniform(0.0, 1.0, shape)
     return inverse(part.transform, part.mean + part.std * rng.standard_normal(shape))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from evornn.kernels.model import Dimensions, Model, ModelState, Parameters
 from evornn.layout import BlockSpec
 from evornn.networks.unrolled import unroll
 
+OwnModule: TypeAlias = torch.nn.Module  # of a user
 MIN_HALF_WIDTH = 0.1  # half the initial range of a parameter tensor whose values are all equal
 
 
@@ -24,23 +26,27 @@ class CustomModule(Model):
 
     For each parameter tensor, members are drawn from the uniform distribution with the mean and standard deviation of
     the module's own values. The module is copied and set to `eval()`: dropout and running statistics are off. torch's
-    own RNN, LSTM and GRU in it are computed step by step (`unrolled.py`). `causal` is your word that no output depends
-    on later steps; without it causal tasks refuse the network. It carries no state, and reads padding as zeros. A
-    module is code, so it can be trained here but not named in a stored spec.
+    own RNN, LSTM and GRU in it are computed step by step (`unrolled.py`). It carries no state, and reads padding as
+    zeros. A module is code, so it can be trained here but not named in a stored spec.
 
     >>> import torch
     >>> from evornn import Network
     >>> layers = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
-    >>> Network(CustomModule(layers, causal=True), inputs=2, outputs=1).n
+    >>> Network(layers, inputs=2, outputs=1).n        # the same as Network(CustomModule(layers), …)
     17
+
+    Args:
+        module: [B, T, I] → [B, T, O].
+        causal: Whether no output depends on later steps, without which causal tasks refuse the network; None: it is
+            tried, with random parameters and inputs.
     """
 
     size_fields = ()
 
-    def __init__(self, module: torch.nn.Module, causal: bool = False) -> None:
+    def __init__(self, module: torch.nn.Module, causal: bool | None = None) -> None:
         if not isinstance(module, torch.nn.Module):
             raise EvornnError(f"CustomModule takes a torch.nn.Module, got {type(module).__name__}")
-        self.module, self.causal = copy.deepcopy(module).eval(), causal  # type: ignore[misc]  # of this instance
+        self.module, self.given_causal = copy.deepcopy(module).eval(), causal
         self.parameter_paths = parameter_paths(self.module)
         unroll(self.module)
 
@@ -82,6 +88,18 @@ class CustomModule(Model):
         if not isinstance(outputs, Tensor) or outputs.shape[1:] != (2, 3, d.outputs):
             got = list(outputs.shape[1:]) if isinstance(outputs, Tensor) else type(outputs).__name__
             raise EvornnError(f"your module must answer [B, T, O] = {[2, 3, d.outputs]}, got {got}")
+        own = self.given_causal
+        self.causal = self._is_causal(d) if own is None else own  # type: ignore[misc]  # of this instance
+
+    def _is_causal(self, d: Dimensions) -> bool:
+        """Whether answers of a module with random parameters stay the same where only later inputs change."""
+        draw = torch.Generator().manual_seed(0)
+        w = {name: torch.randn(1, *shape, generator=draw) for name, shape, *_ in self.parameters(d)}
+        x = torch.randn(2, 6, d.inputs, generator=draw)
+        changed = torch.cat([x[:, :3], torch.randn(2, 3, d.inputs, generator=draw)], dim=1)
+        with torch.no_grad():
+            one, other = (self.run(w, inputs, {}, d)[0][:, :, :3] for inputs in (x, changed))
+        return bool(torch.allclose(one, other, rtol=1e-4, atol=1e-5))
 
 
 def parameter_paths(module: torch.nn.Module) -> dict[str, str]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from evornn.arrays import Batch, Genome, Genomes, Mask, Series, Streams
 from evornn.cell import Cell
+from evornn.errors import UnknownName
 from evornn.kernels.backend import Backend, evaluator
 from evornn.kernels.evaluate import TILE
 from evornn.kernels.model import Dimensions, Model, ModelLayout
@@ -24,6 +25,7 @@ from evornn.networks.arguments import (
     steps_read,
     to_tensor,
 )
+from evornn.networks.custom_module import CustomModule
 from evornn.networks.loss import CustomLoss, check_targets
 from evornn.networks.objective import Objective, match_state_type, match_type
 from evornn.settings import BadSetting
@@ -44,8 +46,8 @@ class Network:
     no gradient: ask `gradients` for it. Data that are evaluated repeatedly are bound once with `objective`.
 
     Args:
-        cell: A name of the catalog such as "lstm", a class of your own as "my_package.my_cell:MyCell", or a Cell or
-            Model itself.
+        cell: A name of the catalog such as "lstm", a class of your own as "my_package.my_cell:MyCell", a Cell or Model
+            itself, or a torch module of your own, [B, T, I] → [B, T, O] (see `CustomModule`).
         inputs: Number of inputs I.
         units: Number of units H per layer. Left out for an architecture that has none of its own, such as Hopfield.
         outputs: Number of outputs O.
@@ -64,11 +66,11 @@ class Network:
 
     def __init__(
         self,
-        cell: str | Architecture,
-        *,
-        inputs: int,
+        cell: str | Architecture | torch.nn.Module,
+        inputs: int | None = None,
         units: int | None = None,
-        outputs: int,
+        outputs: int | None = None,
+        *,
         layers: int | None = None,
         initial_state: Literal["zero", "learned"] = "zero",
         device: str = "cpu",
@@ -77,11 +79,12 @@ class Network:
         backend: Backend = "auto",
         **settings: Any,
     ) -> None:
-        if isinstance(cell, Cell | Model) and settings:
-            raise BadSetting("network", f"{', '.join(settings)}: give settings to the cell itself, or name it")
-        self.cell = cell if isinstance(cell, Cell | Model) else NETWORKS.build({"kind": cell, **settings}, "network")
+        self.cell = _architecture(cell, settings)
         for name, count in {"inputs": inputs, "outputs": outputs, "threads": threads}.items():
+            if count is None:
+                raise BadSetting(f"network.{name}", f"is missing: say how many the network has, such as {name}=1")
             check_integer(f"network.{name}", count, minimum=1)
+        assert inputs is not None and outputs is not None
         if dtype not in ("float32", "float64"):
             raise BadSetting("network.dtype", f"must be float32 or float64, got {dtype!r}")
         if backend not in ("auto", "simd", "torch"):
@@ -402,6 +405,20 @@ class Network:
 
 
 SIZES: dict[str, Any] = {"units": None, "layers": None, "initial_state": "zero"}  # name → default
+
+
+def _architecture(cell: str | Architecture | torch.nn.Module, settings: dict[str, Any]) -> Architecture:
+    """By its name, or itself; a torch module becomes one. Raises EvornnError for settings that it doesn't have."""
+    architecture = CustomModule(cell) if isinstance(cell, torch.nn.Module) else cell
+    if isinstance(architecture, Cell | Model):
+        if settings:
+            raise BadSetting("network", f"{', '.join(settings)}: give settings to the cell itself, or name it")
+        return architecture
+    try:
+        return NETWORKS.build({"kind": cell, **settings}, "network")
+    except UnknownName as error:
+        sizes = [*SIZES, "inputs", "outputs"] if error.name in settings else []
+        raise UnknownName(error.what, error.name, [*sizes, *error.known]) from None
 
 
 def _form(

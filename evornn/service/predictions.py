@@ -197,7 +197,7 @@ def _read_numbers(columns: Mapping[str, Sequence[Any]], preparation: Preparation
     from evornn.data.numbers import LARGEST_WHOLE
     from evornn.data.table import Column, Table
 
-    words = {feature.column for feature in preparation.features if feature.categories or feature.derived}
+    words = {one.column for one in preparation.features if one.categories or one.derived not in ("", "change")}
     if {preparation.group, preparation.time, *words} & {*columns}:
         return None
     if not all(values and {*map(type, values)} <= {int, float} for values in columns.values()):

@@ -10,7 +10,14 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator
 
-from evornn.data.features import ahead, calendar_features, fit_features, fit_scaling
+from evornn.data.features import (
+    ahead,
+    calendar_features,
+    fit_changes,
+    fit_features,
+    fit_scaling,
+    places_of_changes,
+)
 from evornn.data.filling import fill_missing
 from evornn.data.groups import RowGroup, list_groups, typical_step
 from evornn.data.options import ReadOptions
@@ -55,6 +62,7 @@ class Forecast(ForecastSettings):
     group: str | None = None  # the column whose values tell series apart; None: one series
     time: str | None = None  # the column of dates, times or numbers; None: rows are in order
     covariates: SomeNames = ()  # further columns whose past is known
+    past: Literal["levels", "changes", "both"] = "both"  # of targets and covariates; a trend leaves changes in range
     known_ahead: SomeNames = ()  # columns whose values at the steps to be predicted are known, too
     calendar: CalendarParts = ()  # of a row's time, as sine and cosine
     static: SomeNames = ()  # columns that are the same in all rows of a series
@@ -79,6 +87,15 @@ class Forecast(ForecastSettings):
             raise ValueError("a series of the test has no training rows to be scaled by: set it to column")
         return scale
 
+    @field_validator("past")
+    @classmethod
+    def _changes_are_predicted(cls, past: str, info: ValidationInfo) -> str:
+        if past == "changes" and not info.data.get("difference", True):
+            raise ValueError("who reads no levels can't predict one: set difference to true, or past to both")
+        if past == "changes" and info.data.get("window") == 1:
+            raise ValueError("a window of one row has no change: set window to 2 at least, or past to levels")
+        return past
+
     def data(self) -> Data:
         """O = levels × targets × horizon. Raises EvornnError that names file, column and line, and says what to do."""
         return self.data_of(read_file(Path(self.path), self.read))
@@ -99,7 +116,7 @@ class Forecast(ForecastSettings):
         targets = repeat_targets(problem.targets, self.quantiles).astype(np.float32)
 
         def cut(origins: Rows, washout: int) -> Sequences:
-            return sequences(inputs, targets, origins, self.window, washout)
+            return sequences(inputs, targets, origins, self.window, washout, places_of_changes(features))
 
         return Data(
             train=cut(training, self.washout_steps),
@@ -158,8 +175,9 @@ class Forecast(ForecastSettings):
     def _features(self, panel: Panel) -> tuple[Feature, ...]:
         """The targets' past first."""
         known = [self._fit(panel, name) for name in self.known_ahead]
+        past = [one for name in (*self.targets, *self.covariates) for one in self._fit(panel, name)]
         return (
-            *(one for name in (*self.targets, *self.covariates) for one in self._fit(panel, name)),
+            *(one for level in past for one in self._read_past(panel, level)),
             *(one for features in known for rows in range(self.horizon + 1) for one in ahead(features, rows)),
             *calendar_features(panel.table, self.time, self.calendar),
             *(one for name in self.static for one in self._fit_static(panel, name)),
@@ -171,6 +189,13 @@ class Forecast(ForecastSettings):
             return features
         scales = panel.scales(name, self.transform)
         return tuple(replace(one, scales=() if one.derived else scales) for one in features)
+
+    def _read_past(self, panel: Panel, level: Feature) -> tuple[Feature, ...]:
+        """A feature as `past` says; categories and what is derived stay what they are."""
+        if self.past == "levels" or level.derived or panel.table.column(level.column).kind != "number":
+            return (level,)
+        change = fit_changes(panel.table, level, panel.training_rows, panel.groups)
+        return (change,) if self.past == "changes" else (level, change)
 
     def _has_scales(self, table: Table, name: str) -> bool:
         return self.scale == "group" and table.column(name).kind == "number"

@@ -136,7 +136,7 @@ class Label(OwnSequences):
             raise EvornnError(f"quantiles are of numbers, and {self.targets[0]!r} is asked for as classes: see answer")
         (name,) = self.targets
         classes, numbers = read_classes(table, name)
-        missing = set(range(len(classes))) - set(numbers[training & known].tolist())
+        missing = set(range(len(classes))) - set(np.flatnonzero(np.bincount(numbers[training & known])).tolist())
         if missing:
             raise EvornnError(
                 f"{table.source}: class {classes[min(missing)]!r} of column {name!r} has no step for training: change "

@@ -98,7 +98,10 @@ class Language(Task):
         lengths = np.minimum(last - begins, self.length)
         skipped = np.where(begins > 0, washout, 0)
         counted: Mask = np.ones(last, np.bool_)
-        cutter = Cutter(text[:-1], text[1:], counted, begins, lengths, self.length, None, skipped, (size, size), True)
+        cutter = Cutter(
+            text[:-1], text[1:], counted, begins, lengths, self.length, skipped=skipped, widths=(size, size),
+            is_categorical=True,
+        )  # fmt: skip
         return cutter.sequences()
 
     def _ngrams(self, text: Codes, size: int, ends: Sequence[int]) -> tuple[Baseline, ...]:

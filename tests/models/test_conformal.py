@@ -8,13 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
-from small_models import small_model
+from small_models import part, small_model
 
+from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
 from evornn.models.conformal import MOST, calibrate, coverage_on, half_widths, quantiles, space_evenly
+from evornn.models.make import architecture_of
 from evornn.models.standalone import StandaloneModel
 from evornn.models.units import to_answers
+from evornn.networks.network import Network
 from evornn.tasks.core.task import Sequences
+from evornn.tasks.forecast import Forecast
 
 
 def exchangeable(model: StandaloneModel, count: int, seed: int) -> Sequences:
@@ -72,6 +76,33 @@ def test_forecasts_are_calibrated_beyond_the_horizon() -> None:
     assert calibration is not None and calibration.shape == (len(origins), 1, 24)
     assert np.isnan(calibration[:, 0, 23]).sum() >= 22  # truth ends
     assert np.nanmax(calibration[:, 0, 0]) < 1e-3
+
+
+@pytest.mark.parametrize("past", ["changes", "both"])
+@pytest.mark.parametrize("transform", ["none", "log1p"])
+def test_errors_of_forecasts_from_changes_are_those_of_predict(past: str, transform: str) -> None:
+    """To the horizon and beyond it, where each forecast is the last known value of the next."""
+    rng = np.random.default_rng(0)
+    values = 40 + np.cumsum(rng.normal(0.1, 1.0, 160))
+    task = Forecast(path="", targets="y", window=6, horizon=2, past=past, transform=transform)  # type: ignore[arg-type]
+    table = Table((Column("y", "number", values),), "made up", np.arange(2, 162))
+    data = task.data_of(table)
+    inputs, outputs = data.sizes
+    network = Network("gru", inputs=inputs, outputs=outputs, units=4)
+    genome = network.sample(1, seed=3)[0]
+    model = StandaloneModel(architecture_of(network), inputs, outputs, genome, data.preparation)
+    calibration = calibrate(model, data.valid)
+    if (past, transform) == ("changes", "log1p"):
+        assert calibration is None, "levels, of which the errors depend, are not among the inputs"
+        return
+    origins = range(112 - 1, 136 - 2)  # of the forecasts of the validation part
+    errors = np.full((len(origins), 24), np.nan)
+    for k, origin in enumerate(origins):
+        answers = model.predict(part(table, 0, origin + 1), next=24).column("y").values
+        steps = max(2, min(24, origins[-1] + 1 - origin))  # beyond the horizon, as far as later windows know the truth
+        errors[k, :steps] = np.abs(answers[:steps] - values[origin + 1 : origin + 1 + steps])
+    assert calibration is not None
+    assert np.allclose(calibration[:, 0], np.sort(errors, axis=0), rtol=1e-4, atol=1e-4, equal_nan=True)
 
 
 def test_what_has_no_intervals() -> None:

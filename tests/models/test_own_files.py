@@ -77,17 +77,38 @@ def series(gaps: bool) -> str:
     return "day,load\n" + "".join(f"{day},{cell}\n" for day, cell in zip(days, cells, strict=True))
 
 
+@pytest.mark.parametrize("past", ["levels", "changes", "both"])
 @pytest.mark.parametrize("missing", ["refuse", "mask"])
-def test_errors_of_a_forecast_are_those_of_its_task(tmp_path: Path, missing: str) -> None:
+def test_errors_of_a_forecast_are_those_of_its_task(tmp_path: Path, missing: str, past: str) -> None:
     file, rows = tmp_path / "all.csv", series(missing != "refuse")
     file.write_text(rows)
     task = {"kind": "forecast", "path": str(file), "targets": "load", "time": "day", "window": 8, "missing": missing}
-    run = trained(task)
+    run = trained({**task, "past": past})
     assert run.result.forecast_errors is not None
     (tmp_path / "test.csv").write_text("\n".join([rows.splitlines()[0], *rows.splitlines()[1 + 136 - 8 :]]) + "\n")
     found = evaluate(run.model, tmp_path / "test.csv")["load"]
     for name in ("rmse", "mae"):
         assert found[name] == pytest.approx(run.result.forecast_errors["load"][name], rel=1e-5)
+
+
+@pytest.mark.parametrize("past", ["changes", "both"])
+@pytest.mark.parametrize("missing", ["refuse", "mask", "forward_fill"])
+def test_forecasts_from_changes_are_those_of_their_task(tmp_path: Path, past: str, missing: str) -> None:
+    """Also where the file comes in parts, which cut between a row and the one before."""
+    (file := tmp_path / "all.csv").write_text(series(missing != "refuse"))
+    task = {"kind": "forecast", "path": str(file), "targets": "load", "time": "day", "window": 8, "missing": missing}
+    run = trained({**task, "past": past, "horizon": 2})
+    data = TASKS.build({**task, "past": past, "horizon": 2}).data()
+    outputs = run.model.network.predict(run.model.genome[None], data.test.inputs)[0][:, -1]
+    assert data.chart is not None
+    expected = data.chart.inverse_transform(outputs)
+    (table,) = read_parts(file, run.model.own_preparation)
+    parts = iter([table]) if missing == "forward_fill" else (table.take(np.arange(k, k + 4)) for k in range(0, 160, 4))
+    answers = concatenate(list(run.model.predict_parts(parts)))
+    day, *ahead = (column.values for column in answers.columns)
+    begins = [np.datetime64(time, "us") - np.timedelta64(1, "D") for time in data.chart.times]
+    places = np.searchsorted(day, np.array(begins))
+    assert np.allclose(np.column_stack(ahead)[places], expected, rtol=1e-5)
 
 
 def test_gaps_and_rows_of_an_earlier_part_are_refused(tmp_path: Path) -> None:

@@ -36,6 +36,26 @@ PREPARATIONS: dict[str, Preparation] = {
         (OutputColumn("load", mean=50.0, std=20.0, horizon=2, difference=True),),
         window=4,
     ),
+    "changes": Preparation(
+        "forecast",
+        (
+            Feature("load", mean=0.5, std=20.0, derived="change"),
+            Feature("temp", mean=-1e4, std=0.5),
+            Feature("temp", mean=0.0, std=0.7, derived="change"),
+        ),
+        (
+            OutputColumn("load", mean=50.0, std=20.0, horizon=2, difference=True),
+            OutputColumn("temp", mean=-1e4, std=0.5, horizon=2, difference=True),
+        ),
+        window=4,
+    ),
+    "roots": Preparation(
+        "forecast",
+        (Feature("load", "sqrt", 7.0, 2.5), Feature("load", "sqrt", 0.0, 2.5, derived="change")),
+        (OutputColumn("load", "sqrt", 7.0, 2.5, horizon=2, difference=True),),
+        window=4,
+        missing="forward_fill",
+    ),
     "classify": Preparation("classify", FEATURES, (OutputColumn("kind", categories=("a", "b", "c")),), group="who"),
     "regress": Preparation("regress", FEATURES, (OutputColumn("quality", "log1p", 1.0, 0.3),), group="who"),
     "ahead": Preparation(

@@ -21,10 +21,10 @@ SPEC_MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"networks": [{"kind": "elmann"}]}, "unknown network in networks.0 'elmann': did you mean 'elman'?"),
     ({"trainers": [{"kind": "cmaes"}]}, "unknown trainer in trainers.0 'cmaes': did you mean 'cma_es'?"),
     ({"tasks": [{"kind": "sunspot"}]}, "unknown task in tasks.0 'sunspot': did you mean 'sunspots'?"),
-    ({"budget": 0}, "budget.steps: Input should be greater than or equal to 1, got 0"),
+    ({"budget": 0}, "budget.steps: must be at least 1, got 0"),
     (
         {"trainers": [{"kind": "cma_es", "population": 1}]},
-        "trainers.0.population: Input should be greater than",
+        "trainers.0.population: must be at least 2, got 1",
     ),
     (
         {"networks": [{"kind": "elman", "units": 300}], "trainers": [{"kind": "cma_es"}]},

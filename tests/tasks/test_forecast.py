@@ -41,7 +41,7 @@ def test_a_forecast_of_one_series_is_that_of_the_task_csv():
     write_table("one.csv", "day,y,x", rows)
     shared = {"path": "one.csv", "targets": "y", "window": 8, "horizon": 2, "transform": "log1p"}
     csv = TASKS.build({"kind": "csv", **shared, "date": "day", "inputs": ["y", "x"]}).data()
-    own = TASKS.build({"kind": "forecast", **shared, "time": "day", "covariates": "x"}).data()
+    own = TASKS.build({"kind": "forecast", **shared, "time": "day", "covariates": "x", "past": "levels"}).data()
     for one, other in zip(csv.splits, own.splits, strict=True):
         assert np.array_equal(one.inputs, other.inputs) and np.array_equal(one.mask, other.mask)
         np.testing.assert_allclose(one.targets * csv.chart.scale[0], other.targets * own.chart.scale[0], atol=1e-6)
@@ -65,6 +65,57 @@ def test_the_unit_of_forecast_changes_is_the_size_of_changes(scale):
     assert level.std > 20 * answer.std
 
 
+def test_changes_are_read_beside_levels_or_instead_of_them():
+    rows = [(s, t, size * (t % 5) ** 2, "ab"[t % 2]) for s, size in (("a", 1.0), ("b", 9.0)) for t in range(60)]
+    both = build(rows, covariates="x", window=4)
+    names = [(one.column, one.derived) for one in both.preparation.features]
+    assert names == [("y", ""), ("y", "change"), ("x", "")]
+    level, change, _ = both.preparation.features
+    y, dy = (both.test.inputs[..., k] * one.std + one.mean for k, one in enumerate((level, change)))
+    np.testing.assert_allclose(np.diff(y, axis=1), dy[:, 1:], atol=1e-3)
+    assert "reads 4 rows of y, changes of y, x (2 categories)" in both.note
+    only = build(rows, covariates="x", window=4, past="changes")
+    assert np.array_equal(only.test.inputs, both.test.inputs[..., 1:])
+    assert np.array_equal(only.test.targets, both.test.targets)
+    assert (both.test.inputs[:, 0, 1] == 0).all(), "a window doesn't know the row before it"
+    assert Preparation.from_dict(both.preparation.to_dict()) == both.preparation
+
+
+@pytest.mark.parametrize("scale", ["column", "group"])
+def test_changes_are_scaled_by_training_rows_within_each_series(scale):
+    """No change leads from one series to another, and the first row of each, of which nothing is known, is the mean."""
+    rows = [(s, t, size * t**1.5, 0) for s, size in (("a", 1.0), ("b", -50.0)) for t in range(60)]
+    data = build(rows, past="changes", scale=scale, split=[0.5, 0.25, 0.25], window=29, washout=0)
+    (feature,) = data.preparation.features
+    training = [size * np.diff(np.arange(30.0) ** 1.5) for size in (1.0, -50.0)]
+    known = {name: (mean, std) for name, mean, std in feature.scales}
+    for k, name in enumerate("ab"):
+        of = training[k] if scale == "group" else np.concatenate(training)
+        assert known.get(name, (feature.mean, feature.std)) == pytest.approx((of.mean(), of.std()))
+        inputs = data.train.inputs[k, :, 0]
+        assert inputs[0] == 0.0
+        np.testing.assert_allclose(inputs[1:], ((training[k] - of.mean()) / of.std())[:28], atol=1e-5)
+
+
+def test_who_reads_only_changes_predicts_changes():
+    rows = [("a", t, t % 7, 0) for t in range(60)]
+    with pytest.raises(EvornnError, match=r"past: who reads no levels can't predict one: set difference to true"):
+        build(rows, past="changes", difference=False)
+    with pytest.raises(EvornnError, match="a window of one row has no change: set window to 2 at least"):
+        build(rows, past="changes", window=1)
+    assert build(rows, past="both", difference=False).train.inputs.shape[2] == 2
+
+
+def test_changes_that_cannot_be_scaled():
+    """A column that is constant in training is read in its own unit; one that leaps is refused."""
+    rows = [("a", t, t % 7, t // 50) for t in range(60)]
+    data = build(rows, covariates="x", past="changes", split=[0.5, 0.25, 0.25])
+    assert set(np.unique(data.train.inputs[..., 1])) == {0.0} and data.preparation.features[1].std == 1.0
+    leap = [("a", t, t % 7, 1 + 1e-9 * (t % 2) + 1e9 * (t == 50)) for t in range(60)]
+    with pytest.raises(EvornnError, match=r"column 'x'.*(changes too much|too large) to be scaled: replace the value"):
+        build(leap, covariates="x", past="changes", split=[0.5, 0.25, 0.25])
+
+
 @given(
     lengths=st.lists(st.integers(40, 60), min_size=1, max_size=4),
     window=st.integers(1, 6),
@@ -81,7 +132,7 @@ def test_no_window_crosses_from_one_series_to_another(
     order.shuffle(rows)
     how = {"window": window, "horizon": horizon, "stride": stride, "split": [0.5, 0.25, 0.25]}
     path = tmp_path_factory.mktemp("panel") / "mixed.csv"
-    data = build(rows, path=path, **how, scale="group" if by_group else "column", difference=False)
+    data = build(rows, path=path, **how, scale="group" if by_group else "column", difference=False, past="levels")
     (feature,), (answer,) = data.preparation.features, data.preparation.answers
     assert feature.scales == answer.scales
     begins = dict(zip([row[0] for row in rows], [None] * len(rows), strict=True))
@@ -122,7 +173,7 @@ def _counts(data, part, names, lengths, how):
 
 def test_what_is_known_ahead_is_seen_ahead():
     rows = [("a", t, t % 7, 100 + t) for t in range(60)]
-    data = build(rows, horizon=2, known_ahead="x")
+    data = build(rows, horizon=2, known_ahead="x", past="levels")
     features = data.preparation.features
     assert [(one.column, one.ahead) for one in features] == [("y", 0), ("x", 0), ("x", 1), ("x", 2)]
     x = np.round(data.test.inputs[..., 1:] * features[1].std + features[1].mean)
@@ -131,7 +182,7 @@ def test_what_is_known_ahead_is_seen_ahead():
 
 
 def test_calendar_and_static_columns_are_inputs():
-    data = of_shops(calendar=["weekday"], static=["city"], covariates=["temperature"])
+    data = of_shops(calendar=["weekday"], static=["city"], covariates=["temperature"], past="levels")
     columns = [(one.column, one.derived, one.width) for one in data.preparation.features]
     assert columns == [("sales", "", 1), ("temperature", "", 1), ("day", "weekday", 2), ("city", "", 2)]
     weekday = data.test.inputs[0, :, 2:4]
@@ -140,7 +191,7 @@ def test_calendar_and_static_columns_are_inputs():
     assert "reads 9 rows of sales, temperature, weekday of day, city (2 categories)" in data.note
     assert {tuple(row) for row in data.test.inputs[:, -1, 4:]} == {(1, 0), (0, 1)}
     assert Preparation.from_dict(data.preparation.to_dict()) == data.preparation
-    assert not data.preparation.is_by_row and of_shops(static="city").preparation.is_by_row
+    assert not data.preparation.is_by_row and of_shops(static="city", past="levels").preparation.is_by_row
     assert not of_shops(scale="group").preparation.is_by_row
 
 
@@ -186,13 +237,13 @@ def test_later_rows_do_not_show_in_earlier_splits():
 def test_forecasts_of_missing_values_are_left_out():
     rows = [("a", t, "" if t in (10, 52) else t % 7, t) for t in range(60)]
     whole = [("a", t, t % 7, t) for t in range(60)]
-    data, full = build(rows, missing="mask"), build(whole)
+    data, full = build(rows, missing="mask", past="levels"), build(whole, past="levels")
     assert [(one.column, one.derived) for one in data.preparation.features] == [("y", ""), ("y", "missing")]
     assert len(full.test) - len(data.test) == 1
     assert full.train.mask.sum() - data.train.mask.sum() == 1
     assert all(np.isfinite(part).all() for split in data.splits for part in (split.inputs, split.targets))
     assert [b.name for b in data.baselines] == ["persistence", "mean", "autoregression"]
-    filled = build(rows, missing="forward_fill")
+    filled = build(rows, missing="forward_fill", past="levels")
     assert len(filled.test) == len(data.test) and filled.train.mask.sum() == data.train.mask.sum()
     assert np.array_equal(filled.chart.truth, data.chart.truth) and [
         f.derived for f in filled.preparation.features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,7 @@ class Cutter:
     steps: int  # T
     order: Rows | None = None  # the rows' numbers in the order of sequences; None: they are in order
     skipped: Rows | int = 0  # [B] first steps of a sequence that don't count
+    fresh: Sequence[int] = ()  # inputs that are 0 at the first step of a sequence: they would tell of the row before
     widths: tuple[int, int] = (0, 0)  # I and O where places of ones are given
     is_categorical: bool = False  # see `Sequences`
 
@@ -51,7 +53,10 @@ class Cutter:
     def cut_inputs(self, numbers: Rows) -> Series:
         """[K, T, I] those of some sequences."""
         rows, inside = self._places(numbers)
-        return _gather(self.inputs, rows, inside, self.widths[0])
+        inputs = _gather(self.inputs, rows, inside, self.widths[0])
+        if len(self.fresh):
+            inputs[:, :1, self.fresh] = 0.0
+        return inputs
 
     def cut_targets(self, numbers: Rows) -> Series:
         """[K, T, O] those of some sequences, 0 where the mask is False."""

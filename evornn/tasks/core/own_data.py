@@ -236,13 +236,15 @@ def _describe_split(task: OwnSequences) -> str:
     return f"fold {task.fold} of {task.folds}, seed {task.data_seed}" if task.folds else f"seed {task.data_seed}"
 
 
+_READ_AS = {"": "{}", "missing": "{} (1 where missing)", "change": "changes of {}"}  # parts of the calendar: hour of {}
+
+
 def describe_features(features: Sequence[Feature]) -> str:
     """What a network sees, in words: each column once."""
     words: dict[str, None] = {}
     for one in features:
-        what = f"{one.derived} of {one.column}" if one.derived not in ("", "missing") else one.column
+        what = _READ_AS.get(one.derived, f"{one.derived} of {{}}").format(one.column)
         what += f" ({len(one.categories)} categories)" if one.categories else ""
-        what += " (1 where missing)" if one.derived == "missing" else ""
         last = max(other.ahead for other in features if other.column == one.column and other.derived == one.derived)
         what += f" up to {last} rows ahead" if last else ""
         words[what] = None

@@ -3,7 +3,7 @@ forecast."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -34,7 +34,9 @@ def future(values: Doubles, horizon: int) -> Doubles:
     return ahead.reshape(len(values), -1)
 
 
-def sequences(inputs: Values, targets: Values, origins: Rows, window: int, washout: int) -> Sequences:
+def sequences(
+    inputs: Values, targets: Values, origins: Rows, window: int, washout: int, fresh: Sequence[int] = ()
+) -> Sequences:
     """Windows that end at the origins. Steps before `washout` don't count, and those whose targets are missing; windows
     without a step that counts are left out.
 
@@ -44,13 +46,14 @@ def sequences(inputs: Values, targets: Values, origins: Rows, window: int, washo
         origins: [B] the last row of each window.
         window: T, rows of a window.
         washout: steps at the beginning of a window that don't count.
+        fresh: inputs that are 0 at the first step of a window.
     """
     known = np.asarray(np.isfinite(targets).all(axis=1))
     before = np.concatenate([[0], np.cumsum(known)])
     origins = origins[before[origins + 1] > before[origins + 1 - window + washout]]
     lengths = np.full(len(origins), window)
     seen, wanted = inputs.astype(np.float32, copy=False), targets.astype(np.float32, copy=False)
-    return Cutter(seen, wanted, known, origins + 1 - window, lengths, window, skipped=washout).sequences()
+    return Cutter(seen, wanted, known, origins + 1 - window, lengths, window, skipped=washout, fresh=fresh).sequences()
 
 
 def loss_origins(origins: Rows, window: int, washout: int) -> Rows:
