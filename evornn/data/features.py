@@ -77,7 +77,9 @@ def fit_scaling(table: Table, column: Column, training: Mask, transform: Transfo
             f"{table.source}: column {column.name!r} varies too little to be scaled: give it in a smaller unit"
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        large = known & ~(np.abs(scaling.apply(column.values[:, None])[:, 0]) <= LARGEST)
+        blocks = (column.values[begin : begin + BLOCK, None] for begin in range(0, len(known), BLOCK))
+        small = [np.abs(scaling.apply(block)[:, 0]) <= LARGEST for block in blocks]
+        large = known & ~np.concatenate([*small, np.zeros(0, np.bool_)])
     if not np.isfinite(scaling.mean[0] + scaling.std[0]):
         large = np.abs(column.values) == np.abs(column.values[known & training]).max()
     if large.any():

@@ -38,8 +38,8 @@ class Cutter:
     widths: tuple[int, int] = (0, 0)  # I and O where places of ones are given
     is_categorical: bool = False  # see `Sequences`
 
-    def sequences(self) -> Sequences:
-        """All of them; where they would take more than 256 MiB, they are cut when they're asked for."""
+    def sequences(self, keep: bool = True) -> Sequences:
+        """All of them; where they would take more than 256 MiB, or are not to be kept, they are cut when asked for."""
         shape, (inputs, outputs) = (len(self.begins), self.steps), self._widths()
         numbers = np.dtype(np.float32)
         lazy = Sequences(
@@ -48,7 +48,7 @@ class Cutter:
             Lazy(shape, np.dtype(np.bool_), self.cut_mask),  # type: ignore[arg-type]
             self.is_categorical,
         )
-        return lazy if lazy.nbytes > KEPT_BYTES else lazy.take(np.arange(len(lazy)))
+        return lazy if lazy.nbytes > KEPT_BYTES or not keep else lazy.take(np.arange(len(lazy)))
 
     def cut_inputs(self, numbers: Rows) -> Series:
         """[K, T, I] those of some sequences."""

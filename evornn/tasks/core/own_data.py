@@ -216,7 +216,7 @@ class Prepared:
             order=np.concatenate([group.rows for group in groups]),
             widths=(0, sum(one.width for one in self.preparation.answers)),
             is_categorical=self.preparation.is_categorical,
-        ).sequences()
+        ).sequences(keep=not self.recordings.table.is_mapped)
 
     def describe(self, task: OwnSequences) -> str:
         """Where the sequences are from, how they are split and what a network sees, for the note."""
