@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from evornn.cli.progress import JobProgress
 from evornn.errors import EvornnError
 from evornn.experiments.execute import execute
 from evornn.experiments.spec import parse_spec, plan
 from evornn.service.dispatch.dispatcher import Dispatcher
 from evornn.service.executors.executor import Assignment, Attempt, Executor, ExecutorEvent, ProgressEvent, ResourceSet
 from evornn.service.executors.local_executor import LocalExecutor
+from evornn.service.progress import JobProgress
 from evornn.service.service import submit
 from evornn.store.records import Machine, NewRun
 from evornn.store.store import Store

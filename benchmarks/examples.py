@@ -20,12 +20,12 @@ from typing import Any, TypeAlias
 
 from benchmarks.stored import compute, job_of
 from evornn import library
-from evornn.cli.progress import progress
 from evornn.errors import EvornnError, UnknownName
 from evornn.experiments.analysis.narrative import number
 from evornn.experiments.execute import load
 from evornn.experiments.spec import parse_spec, plan
 from evornn.experiments.yaml import read
+from evornn.service.progress import progress
 from evornn.store.records import StoredRun
 from evornn.store.store import open_store
 

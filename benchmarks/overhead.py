@@ -21,12 +21,12 @@ from unittest.mock import patch
 import numpy as np
 
 from evornn.arrays import Genome, Streams
-from evornn.cli.progress import JobProgress
 from evornn.experiments.execute import build_run
 from evornn.kernels.simd.runtime import kernel
 from evornn.kernels.simd.runtime.machine_code import function
 from evornn.service.dispatch.dispatcher import Dispatcher
 from evornn.service.executors.local_executor import LocalExecutor
+from evornn.service.progress import JobProgress
 from evornn.service.service import submit
 from evornn.settings import settings
 from evornn.store.store import open_store

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evornn.models.answers import answer
 from evornn.service.executors.executor import Executor
 
 if TYPE_CHECKING:
@@ -37,10 +38,7 @@ DEFAULT_STORE = "sqlite:///evornn.db"
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A finished training: the champion, its learning curve, and the summary of the run.
-
-    `network.predict(genome[None], inputs)` computes the champion's outputs [1, B, T, O].
-    """
+    """A finished training: the champion, its learning curve, and the summary of the run."""
 
     network: Network
     genome: Genome  # [n] the champion
@@ -56,11 +54,28 @@ class TrainingResult:
 
         return make_model(self.network, self.result, self.data)
 
+    def predict(self, source: Any, *, next: int | None = None, coverage: float | None = None) -> Any:
+        """The champion's answers: see `evornn.models.answers.answer`."""
+        return answer(self, source, next, coverage)
+
     def curve(self) -> DataFrame:
         """The learning curve: one row per budget mark, with the columns of `Row`."""
         from evornn.service.reading.results import frame
 
         return frame(self.rows)
+
+    def __repr__(self) -> str:
+        r = self.result
+        name = repr(self.network).strip("<>")
+        return f"<TrainingResult {name}, validation loss {r.valid_loss:.4g}, test loss {r.test_loss:.4g}>"
+
+    def _repr_html_(self) -> str:
+        from evornn.cards import card, curve
+
+        r = self.result
+        facts = {"validation loss": r.valid_loss, "test loss": r.test_loss, "network steps": r.network_steps}
+        picture = curve([row.champion_valid for row in self.rows], "validation loss of the champion, mark by mark")
+        return card(repr(self.network).strip("<>"), {**facts, "seconds": r.seconds}, picture)
 
 
 def train(
@@ -148,6 +163,7 @@ def run(
     store: str = DEFAULT_STORE,
     workers: int | None = None,
     address: str | None = None,
+    progress: bool | None = None,
 ) -> Results:
     """Run a spec to its end on Ray. If it is interrupted or killed, `resume` picks up where it left off.
 
@@ -156,6 +172,7 @@ def run(
         store: URL of the database, `sqlite:///FILE` or `postgresql://…`. It is created if it does not exist.
         workers: CPUs of a Ray that is started for this call. None: all; 0: no Ray, all runs in this process.
         address: Address of an existing Ray cluster; None: start one.
+        progress: Whether to show runs done, best loss, speed and time left; None: in a notebook and on a terminal.
 
     Returns:
         The open store, whose newest job has the results. Close it, or use it in a `with` block.
@@ -164,13 +181,16 @@ def run(
         EvornnError: The spec is invalid, or the cluster does not fit. StoreError, a subclass: the database can't be
             opened.
     """
+    from evornn.service.progress import show_progress
     from evornn.service.reading.results import Results
     from evornn.service.service import Service
 
     prepare(workers, address)
     service = Service(open_store(store, create=True))
     results = Results(service)
-    work(service.store, results.submit(spec), workers, address, SilentListener())
+    job = results.submit(spec)
+    with show_progress(service.store, job, progress) as listener:
+        work(service.store, job, workers, address, listener)
     return results
 
 

@@ -78,12 +78,17 @@ def _our_errors(where: str) -> Iterator[None]:
         yield
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        path = ".".join([where, *(str(part) for part in first["loc"])])
-        problem = _PROBLEMS.get(first["type"], "{message}").format(
-            message=first["msg"].removeprefix("Value error, "), **first.get("ctx", {})
-        )
+        path = ".".join([where, *(str(part) for part in first["loc"] if _is_place(part))])
+        limits = {name: f"{v:.15g}" if isinstance(v, float) else v for name, v in first.get("ctx", {}).items()}
+        message = first["msg"].removeprefix("Value error, ")
+        problem = _PROBLEMS.get(first["type"], "{message}").format(message=message, **limits)
         got = "" if first["type"] == "missing" else f", got {short_repr(first['input'])}"
         raise BadSetting(path, f"{problem}{got}") from None
+
+
+def _is_place(part: int | str) -> bool:
+    """Whether a part of pydantic's path is a setting or a position, and no alternative of a type, such as int."""
+    return isinstance(part, int) or (part.isidentifier() and part not in ("int", "float", "str", "bool", "none"))
 
 
 _PROBLEMS = {  # pydantic's kind of error → what is wrong, in our words

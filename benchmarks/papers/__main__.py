@@ -21,8 +21,8 @@ from rich.console import Console
 from benchmarks.papers import page, running
 from benchmarks.papers.section import NAMES, Section, section
 from evornn import library
-from evornn.cli.progress import progress
 from evornn.errors import EvornnError
+from evornn.service.progress import progress
 from evornn.store.store import open_store
 
 

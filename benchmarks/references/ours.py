@@ -13,8 +13,8 @@ from typing import Any
 from benchmarks.references.parts import METHODS, Candidate, Fragment, Set
 from benchmarks.references.scores import Answers, Outcome, score, validation_loss
 from benchmarks.stored import compute, job_of
-from evornn.cli.progress import progress
 from evornn.errors import EvornnError
+from evornn.service.progress import progress
 from evornn.service.reading.results import Results, RunResults
 from evornn.service.service import Service
 from evornn.store.records import StoredRun

@@ -14,9 +14,9 @@ import typer
 from evornn.cli.options import DEFAULT, Json, Store, Workers, shell_option
 from evornn.cli.output import show
 from evornn.cli.own_data import describe_answer, describe_doubt, summarize, with_own_data
-from evornn.cli.progress import duration
 from evornn.cli.run import CommandInterrupted
 from evornn.errors import EvornnError
+from evornn.service.progress import duration
 
 if TYPE_CHECKING:
     from evornn.data.doubts import Doubt
@@ -41,7 +41,7 @@ def fit(
     """Train networks on a file of your own by gradient, evolution and both, and keep the best one as a model. The same
     command goes on where it was interrupted."""
     from evornn import library
-    from evornn.cli.progress import progress
+    from evornn.service.progress import progress
 
     begin, spec, output = monotonic(), spec or own.beside(".yaml"), output or own.beside(".safetensors")
     say = (lambda *_: None) if as_json else _say
@@ -109,7 +109,7 @@ def _check_output(output: Path, experiment: str) -> None:
 
 
 def _say(*lines: str) -> None:
-    from evornn.cli.progress import print_line
+    from evornn.service.progress import print_line
 
     print_line("\n".join(lines))
 

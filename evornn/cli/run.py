@@ -157,7 +157,7 @@ def _dispatch_job(
 ) -> None:
     """Dispatch a job and display its progress, then compare. Exit status 3 if runs failed."""
     from evornn import library
-    from evornn.cli.progress import progress
+    from evornn.service.progress import progress
 
     with progress(service.store, job, quiet=as_json) as listener:
         library.work(service.store, job, workers, address, listener)
@@ -167,7 +167,7 @@ def _dispatch_job(
 def _follow(results: Results, job: int, report: Path | None, as_json: bool) -> None:
     """Display the progress of a server's job, then compare. Exit status 3 if runs failed. An interrupt doesn't stop the
     job."""
-    from evornn.cli.progress import watch
+    from evornn.service.progress import watch
 
     warn_if_idle(results)
     try:

@@ -13,8 +13,8 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from evornn.cli.progress import duration
 from evornn.experiments.text import escape_controls
+from evornn.service.progress import duration
 from evornn.tasks.core.forecast_errors import LABELS
 
 if TYPE_CHECKING:

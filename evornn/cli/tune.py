@@ -25,7 +25,7 @@ from evornn.cli.options import (
 from evornn.cli.run import CommandInterrupted, finish, is_remote, warn_if_idle
 
 if TYPE_CHECKING:
-    from evornn.cli.progress import JobProgress
+    from evornn.service.progress import JobProgress
     from evornn.service.reading.results import Results
 
 Work: TypeAlias = "Callable[[int, JobProgress], None]"  # computes a job and updates its progress
@@ -44,8 +44,8 @@ def tune(
     remote = is_remote(server, workers, address)
     try:
         from evornn import library
-        from evornn.cli.progress import track_job
         from evornn.experiments.yaml import read
+        from evornn.service.progress import track_job
         from evornn.service.reading.results import Results
         from evornn.service.service import Service
 
@@ -71,8 +71,8 @@ def tune(
 
 def _tune(results: Results, spec: dict[str, Any], work: Work, report: Path | None, as_json: bool) -> None:
     """Compute job after job and display the progress, then compare. Exit status 3 if runs failed."""
-    from evornn.cli.progress import progress
     from evornn.cli.tuning_progress import tuning_progress
+    from evornn.service.progress import progress
     from evornn.service.tuning.session import Tuning
     from evornn.service.tuning.trials import trial_jobs
 

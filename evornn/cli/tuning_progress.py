@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from evornn.cli.progress import TERMINAL_STATES, JobProgress, ProgressPrinter, duration, live_display, print_line
+from evornn.service.progress import TERMINAL_STATES, JobProgress, ProgressPrinter, duration, live_display, print_line
 
 if TYPE_CHECKING:
     from evornn.service.tuning.step import TuningStep

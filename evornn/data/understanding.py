@@ -22,6 +22,7 @@ POINTS = 40  # of a column's curve
 MOST_CLASSES = 12  # that are counted
 MANY_INPUTS = 30  # categories of one column, above which they are asked about
 FEW = 20  # whole numbers that may be classes
+TRAINING, VALIDATION = 0.7, 0.85  # where the parts of a sequence end, as tasks have it
 FILLS = ("mask", "forward_fill", "interpolate")
 FORECAST_FILLS = FILLS[:2]  # a straight line reads later rows, which a forecast doesn't know
 
@@ -38,6 +39,7 @@ class ColumnFacts:
     curve: tuple[float, ...] = ()  # means of up to POINTS parts
     classes: tuple[tuple[str, int], ...] = ()  # the most frequent ones with their rows
     count: int = 0  # of different classes
+    leaves_range: bool = False  # whether a trend takes it to values that it did not have before
     question: Question | None = None  # that its values may answer; None: none, or it is group or time
     same_within: tuple[str, ...] = ()  # columns that may tell sequences apart, and within which it is the same
 
@@ -142,7 +144,19 @@ def _facts(column: Column, groups: list[RowGroup], may_be_target: bool, table: T
     if column.kind == "time":
         return replace(facts, low=_time_text(low), high=_time_text(high))
     curve = tuple(_curve(column.values[groups[0].rows]))
-    return replace(facts, low=f"{low:.6g}", high=f"{high:.6g}", curve=curve)
+    leaves = question == "forecast" and _leaves_range(column.values, groups)
+    return replace(facts, low=f"{low:.6g}", high=f"{high:.6g}", curve=curve, leaves_range=leaves)
+
+
+def _leaves_range(values: NDArray[np.float64], groups: list[RowGroup]) -> bool:
+    """Whether most values of the part for validation lie outside of the range of those before, sequence by sequence."""
+    outside, count = 0, 0
+    for group in groups:
+        first, last = int(TRAINING * len(group)), int(VALIDATION * len(group))
+        before, later = (part[~np.isnan(part)] for part in np.split(values[group.rows[:last]], [first]))
+        if len(before):
+            outside, count = outside + int(((later < before.min()) | (later > before.max())).sum()), count + len(later)
+    return outside > count / 2
 
 
 def _is_same_within(column: Column, blocks: Column) -> bool:

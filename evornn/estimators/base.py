@@ -102,4 +102,5 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
 
     def _predict(self, table: Table, **how: Any) -> Table:
         with value_errors():
-            return self.model_.predict(table, **how)
+            answers: Table = self.model_.predict(table, **how)
+            return answers

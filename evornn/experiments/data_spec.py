@@ -11,11 +11,10 @@ from evornn.data.features import READABLE
 from evornn.data.options import ReadOptions
 from evornn.data.sampling import NONE
 from evornn.data.table import FILE, FOLDER
-from evornn.data.understanding import FILLS, FORECAST_FILLS, ColumnFacts, Understanding
+from evornn.data.understanding import FILLS, FORECAST_FILLS, TRAINING, ColumnFacts, Understanding
 from evornn.errors import EvornnError, UnknownName
 
 USUAL_WINDOW = 48  # of a forecast
-TRAINING = 0.7  # share of the rows, as tasks have it
 NETWORKS = ("elman", "gru", "lstm", "ctrnn")
 TRAINERS: tuple[dict[str, Any], ...] = (
     {"kind": "adam"},
@@ -48,6 +47,7 @@ def data_spec(
         "time": facts.time,
         "missing": fill,
         "window": _short_window(facts) if question == "forecast" else None,
+        "past": "changes" if any(one.leaves_range for one in facts.columns if one.name in targets) else None,
         "read": _changed(options),
     }
     task = {"kind": question, "path": path, **target, **{name: value for name, value in optional.items() if value}}

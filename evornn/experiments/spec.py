@@ -159,9 +159,7 @@ def build_parts(data: Mapping[str, Any], where: str = "") -> dict[str, Any]:
 
 def plan(experiment: Experiment) -> list[RunPlan]:
     """All runs in the order in which they are queued: seed by seed, so that comparisons fill up evenly."""
-    tasks, networks, trainers = (
-        label_fragments(getattr(experiment, part)) for part in ("tasks", "networks", "trainers")
-    )
+    tasks, networks, trainers = _labelled_parts(experiment)
     common, budget = common_fragments(experiment), as_dict(experiment.budget)
     fragments = {
         (t, n, m): {"task": tasks[t], "network": networks[n], "trainer": trainers[m], **common}
@@ -172,10 +170,15 @@ def plan(experiment: Experiment) -> list[RunPlan]:
     return [RunPlan(t, n, m, part, seed, budget, k) for k, (seed, ((t, n, m), part)) in enumerate(combinations)]
 
 
+def _labelled_parts(experiment: Experiment) -> list[dict[str, dict[str, Any]]]:
+    """Label → fragment, of tasks, networks and trainers. Raises BadSetting."""
+    return [label_fragments(getattr(experiment, part)) for part in ("tasks", "networks", "trainers")]
+
+
 def count_runs(experiment: Experiment) -> int:
     """How many runs `plan` makes."""
-    parts = experiment.tasks, experiment.networks, experiment.trainers, experiment.seed_list
-    return prod(len(part) for part in parts)
+    seeds = experiment.seeds if isinstance(experiment.seeds, int) else len(experiment.seeds)
+    return seeds * prod(len(part) for part in (experiment.tasks, experiment.networks, experiment.trainers))
 
 
 def common_fragments(experiment: Experiment) -> dict[str, Any]:
@@ -256,7 +259,7 @@ def _check(experiment: Experiment) -> None:
         from evornn.networks.loss import load_loss  # imports torch
 
         load_loss(experiment.loss)
-    plan(experiment)
+    _labelled_parts(experiment)
 
 
 def _refuse_places(fragment: Any, where: str, allowed: Collection[str]) -> None:
@@ -280,7 +283,5 @@ def _check_seeds(experiment: Experiment) -> None:
     values = [experiment.seeds - 1] if isinstance(experiment.seeds, int) else experiment.seeds
     if not values or len(set(values)) < len(values) or not 0 <= min(values) <= max(values) <= LARGEST_SEED:
         raise BadSetting("seeds", SEEDS)
-    seeds = experiment.seeds if isinstance(experiment.seeds, int) else len(values)
-    runs = seeds * len(experiment.tasks) * len(experiment.networks) * len(experiment.trainers)
-    if runs > MOST_RUNS:
+    if (runs := count_runs(experiment)) > MOST_RUNS:
         raise BadSetting("seeds", f"would make {runs:,} runs, and a job has at most {MOST_RUNS:,}: use fewer")

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from evornn import files
+from evornn.cards import card
 from evornn.data.table import Table
 from evornn.models.formats import SUFFIX
+from evornn.models.frames import read_table, to_frame
 from evornn.models.saved_model import SavedModel
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from evornn.models.report import ModelReport
     from evornn.models.stream import Stream
+
+Text: TypeAlias = "Table | str | bytes"  # what models answer to with a Table, and
+Rows: TypeAlias = "DataFrame | Path"  # with a frame
+Source: TypeAlias = "Text | Rows"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,19 +33,40 @@ class StandaloneModel(SavedModel):
     `network` computes the network's own numbers.
     """
 
-    def predict(self, table: Table | str | bytes, *, next: int | None = None, coverage: float | None = None) -> Table:
+    def __repr__(self) -> str:
+        return f"<StandaloneModel {self._question()}: {self.architecture['kind']} {self.inputs}→{self.outputs}>"
+
+    def _repr_html_(self) -> str:
+        m = self.metrics
+        facts: dict[str, Any] = {"network": f"{self.architecture['kind']}, {len(self.genome):,} parameters"}
+        facts |= {"validation loss": m.valid_loss, "test loss": m.test_loss, m.score or "score": m.test_score}
+        errors = {f"{name} of {of}": value for of, own in m.errors.items() for name, value in own.items()}
+        return card(f"model: {self._question()}", {**facts, **errors})
+
+    def _question(self) -> str:
+        if self.preparation is None:
+            return "numbers of a network"
+        return f"{self.preparation.question} {', '.join(one.column for one in self.preparation.answers)}"
+
+    @overload
+    def predict(self, table: Text, *, next: int | None = ..., coverage: float | None = ...) -> Table: ...
+    @overload
+    def predict(self, table: Rows, *, next: int | None = ..., coverage: float | None = ...) -> DataFrame: ...
+    def predict(self, table: Source, *, next: int | None = None, coverage: float | None = None) -> Any:
         """Answers for a table, in original units; or how probable each symbol of a text is.
 
         Args:
-            table: With the columns of the preparation. Of a model of a text: the text.
+            table: With the columns of the preparation: a pandas frame, the `Path` of a file, or a Table. Of a model of
+                a text: the text.
             next: Of a forecast: so many rows beyond the end of each group, instead of a forecast at every row.
             coverage: Also columns `_low` and `_high` of intervals that hold the truth with this probability.
 
         Returns:
-            A forecast: a row for each one that has `window` rows to read, with columns `load+1`, `load+2`, …, or for
-            `next` a row for each step ahead. Classes or numbers of sequences: a row for each group; of steps: a row for
-            each one. A text: a row for each symbol, with the bits of its probability and the most probable symbol,
-            given all before; symbols that training didn't have are `<unknown>`, as they were there.
+            A frame for a frame or a file, else a Table. Of a forecast: a row for each one that has `window` rows to
+            read, with columns `load+1`, `load+2`, …, or for `next` a row for each step ahead. Classes or numbers of
+            sequences: a row for each group; of steps: a row for each one. A text: a row for each symbol, with the bits
+            of its probability and the most probable symbol, given all before; symbols that training didn't have are
+            `<unknown>`, as they were there.
 
         Raises:
             EvornnError: A column is missing or is of another kind, a value is missing, or too few rows are there.
@@ -47,7 +76,11 @@ class StandaloneModel(SavedModel):
 
         if isinstance(table, str | bytes):
             return predict_text(self, table)
-        return predict(self, table, next, coverage)
+        answers = predict(self, self._read(table), next, coverage)
+        return answers if isinstance(table, Table) else to_frame(answers)
+
+    def _read(self, source: Any, with_answers: bool = False) -> Table:
+        return source if isinstance(source, Table) else read_table(self.own_preparation, source, with_answers)
 
     def generate(self, prompt: str | bytes = "", *, next: int = 200, temperature: float = 1.0, seed: int = 0) -> str:
         """Go on with a text, symbol by symbol, each drawn by the probabilities that the model gives it.
@@ -77,7 +110,7 @@ class StandaloneModel(SavedModel):
 
         return predict_parts(self, parts, coverage)
 
-    def evaluate(self, table: Table | str | bytes) -> dict[str, dict[str, float | None]]:
+    def evaluate(self, table: Source) -> dict[str, dict[str, float | None]]:
         """Answer → measure → value on a table that has the true answers: RMSE, MAE, MASE and R² of numbers;
         accuracy, balanced accuracy, macro F1, ROC AUC and log-loss of classes. On a text: cross-entropy in nats, bits
         with their 95 % interval, perplexity, all per symbol; accuracy, the share of unknown symbols. Raises the same as
@@ -87,9 +120,9 @@ class StandaloneModel(SavedModel):
 
         if isinstance(table, str | bytes):
             return evaluate_text(self, split(text_preparation(self), table))
-        return evaluate(self, table)
+        return evaluate(self, self._read(table, with_answers=True))
 
-    def report(self, table: Table, *, repeats: int = 10, seed: int = 0) -> ModelReport:
+    def report(self, table: Source, *, repeats: int = 10, seed: int = 0) -> ModelReport:
         """What to see before trusting the model: confusion, ROC and calibration of classes; residuals, errors and
         coverage by step ahead of numbers; the worst examples; the importance of each input.
         `evornn.experiments.reporting.model_page` draws it.
@@ -104,7 +137,7 @@ class StandaloneModel(SavedModel):
         """
         from evornn.models.report import report
 
-        return report(self, table, repeats, seed)
+        return report(self, self._read(table, with_answers=True), repeats, seed)
 
     def stream(self) -> Stream:
         """The model one row at a time. Raises EvornnError for a network without an equation."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from evornn.arrays import Batch, Genome, Genomes, Mask, Series, Streams
+from evornn.cards import card
 from evornn.cell import Cell
 from evornn.errors import UnknownName
 from evornn.kernels.backend import Backend, evaluator
@@ -107,6 +108,10 @@ class Network:
 
     def __repr__(self) -> str:
         return f"<{NETWORKS.name_of(self.cell)} {self.layout.size}, {self.n} parameters>"
+
+    def _repr_html_(self) -> str:
+        facts = {"genome": f"{self.n:,} parameters", "gradient": "yes" if self.differentiable else "no"}
+        return card(f"{NETWORKS.name_of(self.cell)} {self.layout.size}", {**facts, "computed by": self.backend})
 
     @property
     def differentiable(self) -> bool:

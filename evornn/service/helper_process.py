@@ -31,12 +31,19 @@ class HelperProcess:
         seconds: Time limit of one call.
         niceness: How much the process gives way to others on a busy machine, 0 to 19.
         turns: Who is next, and how many wait.
+        stays: Whether the process waits for the next call; otherwise each call has its own, which takes its memory
+            along.
     """
 
     def __init__(
-        self, memory: int = MEMORY, seconds: float = SECONDS, niceness: int = 0, turns: Turns | None = None
+        self,
+        memory: int = MEMORY,
+        seconds: float = SECONDS,
+        niceness: int = 0,
+        turns: Turns | None = None,
+        stays: bool = True,
     ) -> None:
-        self.memory, self.seconds = memory, seconds
+        self.memory, self.seconds, self.stays = memory, seconds, stays
         self._turns = turns or Turns()
         self._supervisor = Supervisor(lambda: ChildProcess(_serve, self.memory, niceness))
         self._closed = False
@@ -59,6 +66,8 @@ class HelperProcess:
         """
         with self._turns.turn(user):
             answer, error = self._exchange(function, arguments)
+            if not self.stays:
+                self._supervisor.discard()
         if error is not None:
             raise error
         result: T = answer

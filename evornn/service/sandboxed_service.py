@@ -51,7 +51,8 @@ class SandboxedService(Service):
         predictor: HelperProcess | None = None,
     ) -> None:
         super().__init__(store, policy, owner, limited)
-        self.helper, self.bulk = helper, bulk or HelperProcess(seconds=BULK_SECONDS, niceness=BULK_NICENESS)
+        self.helper = helper
+        self.bulk = bulk or HelperProcess(seconds=BULK_SECONDS, niceness=BULK_NICENESS, stays=False)
         self.predictor = predictor or HelperProcess(seconds=PREDICTION_SECONDS, turns=Turns(*PREDICTIONS))
 
     def for_owner(self, owner: str, limited: bool = True) -> SandboxedService:

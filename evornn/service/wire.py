@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, RootModel
@@ -99,14 +100,18 @@ Outcome = dataclasses.make_dataclass(  # the genome is in the model
 
 def encode(kind: Any, value: Any) -> bytes:
     """Encode a value of this kind as JSON."""
-    wire: Any = Wire[kind]
-    return str(wire.model_construct(value).model_dump_json()).encode()
+    return str(_wire(kind).model_construct(value).model_dump_json()).encode()
 
 
 def decode(kind: Any, data: bytes | str) -> Any:
     """The inverse of `encode`. Raises ValueError for anything else."""
-    wire: Any = Wire[kind]
-    return wire.model_validate_json(data).root
+    return _wire(kind).model_validate_json(data).root
+
+
+@cache
+def _wire(kind: Any) -> Any:
+    """The model of a kind. Where nobody held it, every garbage collection would have it made anew."""
+    return Wire[kind]
 
 
 def job_view(job: StoredJob) -> Job:

@@ -22,6 +22,7 @@ from evornn.store.errors import StoreError, translate_errors
 DRIVER = "postgresql+psycopg"
 _URL_FORMS = "want sqlite:///FILE.db or postgresql://USER@HOST/NAME"
 LONGEST_PAUSE = 1.0  # seconds between two portions of a large change
+POOL = {"pool_size": 16, "max_overflow": 21}  # connections that are kept; further ones at once, whose begin costs more
 STEP = 10  # ms between two attempts at SQLite's write lock
 MIGRATION = 0x65766F726E6E  # "evornn": PostgreSQL's advisory lock for changes of the schema
 
@@ -166,7 +167,7 @@ def _engine(url: URL, busy_seconds: float) -> Engine:
             import psycopg  # noqa: F401  # which SQLAlchemy looks for
     arguments = {"timeout": busy_seconds, "isolation_level": None} if is_sqlite else _postgres_args(url, busy_seconds)
     try:
-        engine = create_engine(url, connect_args=arguments, max_overflow=32, pool_pre_ping=not is_sqlite)
+        engine = create_engine(url, connect_args=arguments, pool_pre_ping=not is_sqlite, **POOL)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise StoreError(f"no driver for {url.drivername}: {_URL_FORMS} ({error})") from None
     if is_sqlite:

@@ -1,22 +1,19 @@
-"""Users' read-only SQL. It runs in a child process that can be killed: `sandbox.py` for SQLite, `sandbox_postgres.py`
-for PostgreSQL."""
+"""Users' read-only SQL. Each query runs in a process of its own, which ends by its deadline: `sandbox.py` for SQLite,
+`sandbox_postgres.py` for PostgreSQL."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 from evornn.errors import short_repr, suggestion
 from evornn.store import reader, sql_lexer
 from evornn.store.database import Database
 from evornn.store.errors import StoreError
+from evornn.store.sandboxes import Sandboxes
 from evornn.store.schema import TABLES, VIEWS
 
 MAX_BYTES = 8 * 2**20  # of a result
-GRACE = 3.0  # seconds beyond the deadline, then the process is killed
 
 
 class QueryMixin(Database):
@@ -46,9 +43,17 @@ class QueryMixin(Database):
         rows = [[float(cell["$float"]) if isinstance(cell, dict) else cell for cell in row] for row in reply["rows"]]
         return reply["columns"], rows
 
+    def close(self) -> None:
+        super().close()
+        self._sandboxes.close()
+
+    @cached_property
+    def _sandboxes(self) -> Sandboxes:
+        return Sandboxes("sandbox.py", ["-S"]) if self.is_sqlite else Sandboxes("sandbox_postgres.py")
+
     def _query_sqlite(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self.path is not None
-        return _run_sandbox("sandbox.py", ["-S"], {**request, "uri": f"{self.path.as_uri()}?mode=ro"})
+        return self._sandboxes.run({**request, "uri": f"{self.path.as_uri()}?mode=ro"})
 
     def _query_postgres(self, request: dict[str, Any]) -> dict[str, Any]:
         sql = request["sql"]
@@ -62,7 +67,7 @@ class QueryMixin(Database):
             login = reader.login(connection)
         named = {"schema": login.pop("schema"), "login": {**self._address(), **login}}
         allowed = {"calls": sql_lexer.function_names(sql), "functions": sorted(sql_lexer.FUNCTIONS)}
-        return _run_sandbox("sandbox_postgres.py", [], {**request, **named, **allowed})
+        return self._sandboxes.run({**request, **named, **allowed})
 
     def _address(self) -> dict[str, Any]:
         """The server's address and connection options, without our user and password."""
@@ -78,20 +83,6 @@ def _check_text(sql: str) -> None:
         sql.encode()
     except UnicodeEncodeError as error:
         raise StoreError(f"the query is not valid text ({error.reason}): remove the broken characters") from None
-
-
-def _run_sandbox(program: str, options: list[str], request: dict[str, Any]) -> dict[str, Any]:
-    """Send a request to a fresh interpreter, isolated (-I) from the environment and the user's site packages."""
-    command = [sys.executable, "-I", *options, str(Path(__file__).with_name(program))]
-    payload = json.dumps(request).encode()
-    try:
-        done = subprocess.run(command, input=payload, capture_output=True, timeout=request["timeout"] + GRACE)
-    except subprocess.TimeoutExpired:
-        return {"error": f"the query took longer than {request['timeout']:g} s: narrow it with WHERE or LIMIT"}
-    if done.returncode != 0:
-        return {"error": "the query needs too much memory: narrow it with WHERE or LIMIT"}
-    reply: dict[str, Any] = json.loads(done.stdout)
-    return reply
 
 
 def _message(reply: dict[str, Any]) -> str:

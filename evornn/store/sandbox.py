@@ -1,18 +1,15 @@
-"""Runs one SELECT of a user on SQLite, in a child process that its parent can kill. Imports nothing of evornn.
+"""Runs one SELECT of a user on SQLite, in a process of its own (`sandbox_server.py`). Imports nothing of evornn.
 
 Four layers keep it read-only and small: the file is opened with mode=ro; an authorizer allows only SELECT, listed
 tables and listed functions; the operating system lets no file grow; a deadline and limits bound time, memory and every
-length. Reads a request (JSON) from stdin, writes a reply (JSON) to stdout: {columns, rows}, or {error, what, name,
-known}.
+length. The reply to a request: {columns, rows}, or {error, what, name, known}.
 """
 
 import contextlib
-import json
 import math
 import re
 import resource
 import sqlite3
-import sys
 import time
 from typing import Any
 
@@ -159,14 +156,9 @@ def _known_names(what: str, connection: sqlite3.Connection, request: dict[str, A
     return sorted({name for rows in columns for (name,) in rows})
 
 
-def main() -> None:
-    """Read a request from stdin, write the reply to stdout."""
+def reply_to(request: dict[str, Any]) -> dict[str, Any]:
+    """The reply to a request."""
     try:
-        reply = run_query(json.load(sys.stdin))
+        return run_query(request)
     except sqlite3.Error as error:
-        reply = {"error": f"the database can't be opened ({error})"}
-    json.dump(reply, sys.stdout)
-
-
-if __name__ == "__main__":
-    main()
+        return {"error": f"the database can't be opened ({error})"}

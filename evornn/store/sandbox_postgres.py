@@ -1,16 +1,14 @@
-"""Runs one SELECT of a user on PostgreSQL, in a child process that its parent can kill. Imports nothing of evornn.
+"""Runs one SELECT of a user on PostgreSQL, in a process of its own (`sandbox_server.py`). Imports nothing of evornn.
 
 Three layers keep it read-only: the role it logs in as, which may read only what is public (reader.py); a read-only
 transaction; and the grammar, since DECLARE CURSOR takes nothing but a SELECT and the extended protocol nothing but one
-statement. A deadline and limits bound time, rows, bytes and this process's memory. Reads a request (JSON) from stdin,
-writes a reply (JSON) to stdout: {columns, rows}, or {error, what, name, known}.
+statement. A deadline and limits bound time, rows, bytes and this process's memory. The reply to a
+request: {columns, rows}, or {error, what, name, known}.
 """
 
-import json
 import math
 import re
 import resource
-import sys
 import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -162,15 +160,11 @@ def _timeout_message(request: dict[str, Any]) -> str:
     return f"the query took longer than {request['timeout']:g} s: narrow it with WHERE or LIMIT"
 
 
-def main() -> None:
-    """Read a request from stdin, write the reply to stdout."""
+def reply_to(request: dict[str, Any]) -> dict[str, Any]:
+    """The reply to a request."""
     try:
-        reply = run_query(json.load(sys.stdin))
+        return run_query(request)
     except psycopg.Error as error:
         reason = (str(error).strip().splitlines() or ["no answer"])[-1]
-        reply = {"error": f"queries can't log in: allow their role in the server's pg_hba.conf, or start it ({reason})"}
-    json.dump(reply, sys.stdout)
-
-
-if __name__ == "__main__":
-    main()
+        hint = "allow their role in the server's pg_hba.conf, or start it"
+        return {"error": f"queries can't log in: {hint} ({reason})"}

@@ -15,10 +15,10 @@ from specs import SMALL_SPEC, write_spec
 
 import evornn as library
 from evornn.cli import options
-from evornn.cli.progress import print_line
 from evornn.errors import EvornnError
 from evornn.experiments.reporting.report import write_page
 from evornn.service import doctor
+from evornn.service.progress import print_line
 from evornn.store.database import parse_url
 from evornn.store.store import open_store
 

@@ -128,6 +128,22 @@ def test_a_spec_says_all_that_was_told() -> None:
     assert len(spec["networks"]) == 4 and len(spec["trainers"]) == 3
 
 
+def test_a_trend_is_read_as_changes() -> None:
+    """Where most values of the part for validation were never seen before, in any direction and in most series."""
+    steps = np.arange(80.0)
+    noise = np.random.default_rng(0).normal(0, 1, 80)
+
+    def past(values: np.ndarray, shops: int = 1) -> str | None:
+        table = {"shop": np.repeat(list("abc"[:shops]), 80), "t": np.tile(steps, shops), "y": values}
+        group = "shop" if shops > 1 else None
+        return data_spec("a.csv", ["y"], facts_of(table, group=group, time="t"), ReadOptions())["tasks"][0].get("past")
+
+    assert past(steps + noise) == past(noise - steps) == "changes"
+    assert past(noise) is past(np.where(steps > 68, steps, noise)) is None, "what only the test has is not looked at"
+    assert past(np.concatenate([steps + noise, noise, noise - steps]), shops=3) == "changes"
+    assert past(np.concatenate([steps + noise, noise, noise]), shops=3) is None
+
+
 def test_a_class_of_each_sequence_is_one_target() -> None:
     spec = data_spec("a.csv", ["good"], facts_of(PANEL, group="machine", time="t"), ReadOptions())
     assert spec["tasks"] == [{"kind": "classify", "path": "a.csv", "target": "good", "group": "machine", "time": "t"}]

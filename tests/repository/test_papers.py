@@ -23,11 +23,11 @@ from benchmarks.papers.figures import (
 )
 from benchmarks.papers.rules import RULES, verdict
 from benchmarks.papers.section import NAMES, Line, Section, section
-from evornn.cli.progress import progress
 from evornn.errors import UnknownName
 from evornn.experiments.analysis.statistics import Interval
 from evornn.experiments.execute import check_plans
 from evornn.experiments.spec import parse_spec, plan
+from evornn.service.progress import progress
 from evornn.store.records import StoredRun
 from evornn.store.store import open_store
 

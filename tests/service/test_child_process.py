@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from evornn.service.child_process import ChildProcess, Supervisor
+from evornn.service.helper_process import HelperProcess
 
 
 def echo(pipe: Connection, greeting: str) -> None:
@@ -126,3 +127,11 @@ def test_it_ends_with_its_parent_whatever_it_does(task: str) -> None:
         parent.kill()
     gone, left = psutil.wait_procs(children, timeout=60)
     assert gone and not left
+
+
+def test_a_helper_that_does_not_stay_has_a_process_for_each_call() -> None:
+    helper = HelperProcess(stays=False)
+    first, second = helper.call(os.getpid), helper.call(os.getpid)
+    assert first != second
+    assert not psutil.pid_exists(first) and not psutil.pid_exists(second)
+    helper.close()

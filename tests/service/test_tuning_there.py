@@ -14,9 +14,9 @@ from serving import serving, working
 from tuning_spec import TUNING_SPEC, final_runs
 
 from evornn import library
-from evornn.cli import progress
 from evornn.errors import EvornnError
 from evornn.library import SilentListener, work
+from evornn.service import progress
 from evornn.service.policy import SubmissionPolicy
 from evornn.service.reading.results import Results
 from evornn.service.service import Service

@@ -433,7 +433,7 @@ def test_an_interrupt_detaches(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from evornn.cli import progress
+    from evornn.service import progress
 
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt

@@ -457,7 +457,7 @@ def test_a_file_that_is_no_text():
     [
         ({"targets": []}, r"^task\.targets: name at least one column"),
         ({"targets": ["y", "y"]}, r"^task\.targets: name each column once"),
-        ({"window": 0}, r"^task\.window: .*greater than or equal to 1"),
+        ({"window": 0}, r"^task\.window: must be at least 1"),
         ({"horizon": 0}, r"^task\.horizon: "),
         ({"washout": 4}, r"^task\.washout: .*set it below window"),
         ({"split": [0.7, 0.1, 0.1]}, r"^task\.split: must be three fractions that sum to 1"),

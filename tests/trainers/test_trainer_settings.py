@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from evornn.errors import EvornnError, UnknownName
 from evornn.settings import BadSetting
@@ -15,10 +14,10 @@ from evornn.trainers import TRAINERS
 @pytest.mark.parametrize(
     ("spec", "error", "message"),
     [
-        ({"kind": "cma_es", "population": 1}, BadSetting, r"trainer\.population: .*greater than or equal to 2, got 1"),
+        ({"kind": "cma_es", "population": 1}, BadSetting, r"trainer\.population: must be at least 2, got 1"),
         ({"kind": "snes", "population": 1}, BadSetting, r"trainer\.population"),
         ({"kind": "adam", "learning_rate": 0}, BadSetting, r"trainer\.learning_rate"),
-        ({"kind": "adam", "betas": [0.9, 1.0]}, BadSetting, r"trainer\.betas\.1: .*less than 1"),
+        ({"kind": "adam", "betas": [0.9, 1.0]}, BadSetting, r"trainer\.betas\.1: must be below 1"),
         ({"kind": "adam", "betas": [0.9]}, BadSetting, r"trainer\.betas"),
         ({"kind": "genetic_algorithm", "crossover": "unifrom"}, BadSetting, r"trainer\.crossover: .*'one_point'"),
         ({"kind": "cma_es", "bounds": [1, 1]}, BadSetting, r"trainer\.bounds: .*first bound must be below the second"),
@@ -52,7 +51,7 @@ from evornn.trainers import TRAINERS
             r"trainer\.trainer\.0: memetic is no population trainer; use one such as cma_es",
         ),
         ({"kind": "islands", "trainer": []}, BadSetting, r"trainer\.trainer: .*at least 1 item"),
-        ({"kind": "islands", "count": 1}, BadSetting, r"trainer\.count: .*greater than or equal to 2"),
+        ({"kind": "islands", "count": 1}, BadSetting, r"trainer\.count: must be at least 2"),
         (
             {"kind": "islands", "trainer": [{"kind": "snes"}, {"kind": "snes", "sigma": 0}]},
             BadSetting,
@@ -91,5 +90,5 @@ def test_parts_may_be_trainers_or_specs() -> None:
     built = memetic(**{name: TRAINERS.build(spec) for name, spec in parts.items()})
     assert memetic(**parts) == built == TRAINERS.build({"kind": "memetic", **parts})
     assert TRAINERS.spec_of(built)["evolve"] == {**TRAINERS.spec_of(TRAINERS.build(parts["evolve"]))}
-    with pytest.raises(ValidationError):
+    with pytest.raises(BadSetting, match=r"Memetic\.elites"):
         memetic(elites=0)

@@ -33,6 +33,17 @@ def experiment_size(comparison: Comparison) -> str:
     return f"{' × '.join(counts)}: {outcome}."
 
 
+def summary(comparison: Comparison) -> list[str]:
+    """The answers, a sentence or two per line: how large, then for each task which family is better and which network
+    was chosen, then the ranks over tasks."""
+    lines = [experiment_size(comparison)]
+    for task in comparison.tasks:
+        name = f"{task.task}: " if len(comparison.tasks) > 1 else ""
+        lines.append(name + " ".join(families(task, comparison.alpha)))
+        lines.append(f"{choice(task)} {compare_with_baselines(task)}")
+    return [*lines, *describe_ranking(comparison.ranking, comparison.alpha), *comparison.notes]
+
+
 def choice(task: TaskComparison) -> str:
     """The network chosen on validation data, and its test loss."""
     if task.chosen is None:

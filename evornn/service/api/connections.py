@@ -9,6 +9,7 @@ import asyncio
 import resource
 import socket
 from dataclasses import dataclass, field
+from random import uniform
 from typing import Any
 
 import uvicorn
@@ -18,7 +19,8 @@ HEAD_SECONDS = 10.0  # from the connection, or the end of the last response, to 
 BODY_SECONDS = 60.0  # from the head to the end of the body
 READ_SECONDS = 60.0  # in which a client must read something of what it is sent
 MAX_CONNECTIONS = 10_000
-AT_ONCE = 16  # connections that are accepted before others have their turn
+AT_ONCE = 4  # connections that are accepted before others have their turn
+SPREAD = 0.2  # of a deadline, by which it is longer, at random: of many that began together, few end together
 QUEUE = 2048  # connections that may wait to be accepted
 SPARE_FILES = 200  # for the database, the listener, …
 EXPIRED = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -112,7 +114,7 @@ class TimedProtocol(H11Protocol):
 
     def _start(self, name: str, seconds: float, end: Any) -> None:
         self._stop(name)
-        self._timers[name] = self.loop.call_later(seconds, end)
+        self._timers[name] = self.loop.call_later(seconds * uniform(1.0, 1.0 + SPREAD), end)
 
     def _stop(self, name: str) -> None:
         if (timer := self._timers.pop(name, None)) is not None:

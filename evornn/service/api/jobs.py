@@ -245,10 +245,13 @@ def _page_or_stream(
     after: int,
     limit: int,
 ) -> Response:
-    store = service(request, caller).store
+    store, is_stream = service(request, caller).store, streams.accepts_stream(request)
+    if is_stream:
+        request.app.state.streams.check(caller.name)  # before anything is read: a refusal should cost little
     store.job(job)  # raises NotFound
-    if streams.accepts_stream(request):
+    if is_stream:
         is_ended = lambda: store.job(job).finished is not None  # noqa: E731
-        return streams.stream(request, caller.name, job, fetch, is_ended, streams.resume_position(request, after))
+        source = streams.StreamSource(job, kind, limit, fetch, is_ended)
+        return streams.stream(request, caller.name, source, streams.resume_position(request, after))
     items = fetch(after)
     return page(kind, items, items[-1].id if len(items) == limit else None)

@@ -1,15 +1,18 @@
-"""Which jobs have news: one look at the store for all event streams together."""
+"""Which jobs have news, and what they are: one look at the store, and one reading, for all event streams together."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Hashable
+from typing import TypeVar, cast
 
 from starlette.concurrency import run_in_threadpool
 
 from evornn.store.records import JobId
 from evornn.store.store import Store
 
+T = TypeVar("T")
 POLL_SECONDS = 0.5  # between two looks
 MOST_JOBS = 10_000  # that are remembered
 
@@ -28,6 +31,7 @@ class NewsFeed:
         self._due = 0.0
         self._position: tuple[int, int] | None = None  # the last event and log line that were seen
         self._last: dict[JobId, int] = {}  # job → the look that found its last news
+        self._read: dict[Hashable, asyncio.Task[object]] = {}  # what was read since the last look
 
     async def count(self, job: JobId) -> int:
         """A number that has grown whenever a job had an event or a log line. Raises StoreError."""
@@ -35,7 +39,15 @@ class NewsFeed:
             if time.monotonic() >= self._due:
                 self._due = time.monotonic() + POLL_SECONDS
                 await run_in_threadpool(self._look)
+                self._read.clear()
         return self._last.get(job, self._oldest)
+
+    async def read(self, what: Hashable, function: Callable[[], T]) -> T:
+        """What a function reads in a thread: once until the next look, for all streams that ask for the same. Raises
+        what it raises."""
+        if what not in self._read:
+            self._read[what] = asyncio.create_task(run_in_threadpool(function))
+        return cast("T", await asyncio.shield(self._read[what]))  # others wait for it when this stream has ended
 
     def _look(self) -> None:
         self._looked += 1

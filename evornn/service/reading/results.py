@@ -7,11 +7,16 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from evornn import files
+from evornn.cards import card, curve
+from evornn.experiments.analysis.comparison import Comparison
+from evornn.experiments.analysis.narrative import summary
+from evornn.models.answers import answer
 from evornn.service.interface import ServiceInterface, StoreInterface
 from evornn.service.reading.comparison_data import resolve_job
 from evornn.service.reading.tail import START, Cursor, JobUpdate, follow
@@ -23,7 +28,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from evornn.arrays import Genome
-    from evornn.experiments.analysis.comparison import Comparison
     from evornn.models.standalone import StandaloneModel
     from evornn.networks.network import Network
     from evornn.service.predictions import Rows
@@ -66,9 +70,37 @@ class RunResults:
         """Losses, cost and environment. Raises NotFound until the run has succeeded."""
         return self.service.store.result(self.record.id)
 
+    def predict(self, source: Any, *, next: int | None = None, coverage: float | None = None) -> Any:
+        """The champion's answers: see `evornn.models.answers.answer`. Raises NotFound until the run has succeeded."""
+        return answer(self, source, next, coverage)
+
     def curve(self) -> DataFrame:
         """One row per budget mark."""
         return frame(self.service.store.curve(self.record.id))
+
+    def __repr__(self) -> str:
+        r = self.record
+        return f"<RunResults {r.id}: {r.task}, {r.network}, {r.trainer}, seed {r.seed}, {r.state}>"
+
+    def _repr_html_(self) -> str:
+        r = self.record
+        facts: dict[str, Any] = {"experiment": r.experiment, "task": r.task, "network": r.network, "trainer": r.trainer}
+        facts |= {"seed": str(r.seed), "state": r.state, "error": r.error}
+        losses = {"validation loss": r.champion_valid, "test loss": r.test_loss, "score on test": r.test_score}
+        rows = self.service.store.curve(r.id)
+        picture = curve([row.champion_valid for row in rows], "validation loss of the champion, mark by mark")
+        return card(f"run {r.id}", {**facts, **losses}, picture)
+
+
+@dataclass(frozen=True, repr=False)
+class ComparisonInWords(Comparison):
+    """A comparison that shows its answers."""
+
+    def __repr__(self) -> str:
+        return "\n".join(summary(self))
+
+    def _repr_html_(self) -> str:
+        return card("Comparison", {}, "".join(f"<p>{escape(line)}</p>" for line in summary(self)))
 
 
 class Results:
@@ -91,6 +123,16 @@ class Results:
     def close(self) -> None:
         """Close the store or the connection."""
         self.store.close()
+
+    def __repr__(self) -> str:
+        jobs = self.jobs()
+        return f"<Results of {self.store.display_url}: {len(jobs)} job{'s' * (len(jobs) != 1)}>"
+
+    def _repr_html_(self) -> str:
+        from pandas import DataFrame
+
+        newest = [{"job": j.id, "experiment": j.experiment, "state": j.state} for j in self.jobs()[:10]]
+        return card(repr(self).strip("<>"), {}, DataFrame(newest).to_html(index=False, border=0))
 
     def submit(
         self, spec: Mapping[str, Any] | str | Path, *, idempotency_key: str | None = None, priority: int = 0
@@ -211,9 +253,9 @@ class Results:
         columns, rows = self.store.query(sql)
         return DataFrame(rows, columns=columns)
 
-    def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> Comparison:
+    def compare(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> ComparisonInWords:
         """Compare the runs of a job, by default of the newest one; or `runs` of any jobs."""
-        return self.service.compare(job, runs)
+        return ComparisonInWords(**vars(self.service.compare(job, runs)))
 
     def report(self, path: str | Path, job: JobId | None = None) -> Path:
         """Write the comparison of a job, by default of the newest one, as one HTML file."""

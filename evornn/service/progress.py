@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
+from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -103,11 +105,17 @@ class JobProgress:
 
 
 class ProgressPrinter(JobProgress):
-    """Prints its line now and then, where there is no terminal."""
+    """Shows its line now and then, where there is no terminal: printed, or as `show` does it."""
+
+    interval = PRINT_INTERVAL
 
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
         self._last_print = time.monotonic()
+
+    def show(self) -> None:
+        """Show the current line."""
+        print_line(self.line())
 
     def on_update(self, run: StoredRun, update: Update) -> None:
         super().on_update(run, update)
@@ -121,12 +129,33 @@ class ProgressPrinter(JobProgress):
         is_new = problem != self.problem
         super().on_problem(problem)
         if is_new:
-            print_line(self.line())
+            self.show()
 
     def _print_if_due(self) -> None:
-        if time.monotonic() - self._last_print > PRINT_INTERVAL:
+        if time.monotonic() - self._last_print > self.interval:
             self._last_print = time.monotonic()
-            print_line(self.line())
+            self.show()
+
+
+class NotebookProgress(ProgressPrinter):
+    """A bar in the output of a notebook's cell."""
+
+    interval = 0.5
+
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        self._output = import_module("IPython.display").display(self, display_id=True)  # every kernel has it
+
+    def show(self) -> None:
+        """Draw the bar anew."""
+        self._output.update(self)
+
+    def __repr__(self) -> str:
+        return self.line()
+
+    def _repr_html_(self) -> str:
+        bar = f"<progress value='{self.share:.4f}' max='1'></progress>"
+        return f"<div role='status'>{bar} {escape(self.line())}</div>"
 
 
 def print_line(line: str, file: IO[str] | None = None) -> None:
@@ -192,6 +221,33 @@ def progress(store: StoreInterface, job: int, quiet: bool) -> Iterator[JobProgre
         printer = ProgressPrinter(runs)
         yield printer
         print_line(printer.line())
+
+
+@contextmanager
+def show_progress(store: StoreInterface, job: int, wanted: bool | None) -> Iterator[JobProgress]:
+    """Display the progress of a job to who calls evornn from Python.
+
+    Args:
+        store: Where the job is.
+        job: The job.
+        wanted: Whether to; None: in a notebook and on a terminal.
+
+    Yields:
+        The progress, to be updated.
+    """
+    if wanted is not False and in_notebook():
+        bar = NotebookProgress(store.runs(job=job))
+        yield bar
+        bar.show()
+        return
+    with progress(store, job, quiet=not (wanted or (wanted is None and sys.stdout.isatty()))) as tally:
+        yield tally
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell is not None and hasattr(shell, "kernel")
 
 
 @contextmanager
