@@ -1,4 +1,4 @@
-"""Downloads: the model of a run, a registered model, the report of a job."""
+"""Downloads: the model of a run, a registered model, the report of a job, the report of a model."""
 
 from __future__ import annotations
 
@@ -39,6 +39,18 @@ def install(server: Flask, context: PageContext) -> None:
         except EvornnError as error:
             return _error_response(error)
         return _file(page.encode(), f"job-{job}.html", "text/html")
+
+    @server.get("/evaluation/<key>")
+    def evaluation(key: str) -> ResponseReturnValue:
+        try:
+            context.require_scope("submit")
+            work = context.service.evaluations.find(key)
+            if not work.is_done:
+                raise EvornnError("this report is still being computed: wait for it")
+            page = context.caller_service.render_evaluation(work.result())
+        except EvornnError as error:
+            return _error_response(error)
+        return _file(page.encode("utf-8", "replace"), "report.html", "text/html")
 
 
 def _file(content: bytes, name: str, kind: str) -> Response:

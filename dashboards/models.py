@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import exp
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,7 +11,7 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from evornn.dashboards import page_frame
+from evornn.dashboards import model_report, model_text, page_frame
 from evornn.dashboards.components import empty_state, facts, heading, table, timestamp
 from evornn.dashboards.page_context import DashboardPage, PageContext
 from evornn.experiments.analysis.narrative import number, plural
@@ -18,6 +19,8 @@ from evornn.store.records import ModelVersion
 from evornn.tasks.core.forecast_errors import LABELS
 
 MOST = 500  # versions of the list
+TEST = "On its own test split, which it was not trained on:"
+NO_TEST = "The file doesn't say how good it was on its own test split."
 HEAD = ("Model", "Aliases", "Question", "Network", "Test loss", "Run", "Registered (UTC)", "By")
 
 
@@ -38,13 +41,18 @@ def layout(context: PageContext, rest: str, query: Mapping[str, str]) -> Compone
 def version_page(context: PageContext, version: ModelVersion) -> Component:
     """All about one version."""
     others = dcc.Link("all its versions", href=context.link("models", name=version.name))
+    metrics = _metrics(version)
     said = [version.note, " · "] if version.note else []
     return html.Section(
         [
             heading(version.reference, html.Span(_aliases(version), id="model-aliases", className="muted")),
             html.P([*said, others], className="muted"),
-            facts(_metrics(version), across=True),
             _actions(context, version),
+            html.H2("How good it is"),
+            html.P(TEST if metrics else NO_TEST, className="muted"),
+            facts(metrics, across=True),
+            *(model_report.panel(context) if version.question else []),
+            *(model_text.panel() if version.question == "language" else []),
             html.H2("Use it"),
             *(
                 html.Div([html.H3(name), html.Pre(text, tabIndex="0")])
@@ -59,6 +67,8 @@ def version_page(context: PageContext, version: ModelVersion) -> Component:
 
 def install(app: Dash, context: PageContext) -> None:
     """Register the callbacks of the page."""
+    model_report.install(app, context)
+    model_text.install(app, context)
 
     @app.callback(
         Output("model-aliases", "children"),
@@ -114,6 +124,8 @@ def _metrics(version: ModelVersion) -> dict[str, str]:
         of = "" if len(metrics.errors) == 1 else f" of {target}"
         losses |= {f"{LABELS.get(name, name)}{of}": value for name, value in errors.items()}
     shown = {name: number(value) for name, value in losses.items() if value is not None}
+    if version.question == "language" and metrics.loss == "cross_entropy" and metrics.test_loss is not None:
+        shown["perplexity"] = number(exp(min(metrics.test_loss, 700.0)))
     held = {f"90 % intervals of {target} held": f"{100 * share:.1f} %" for target, share in metrics.coverage.items()}
     return {**shown, **held}
 
@@ -138,9 +150,14 @@ def _commands(context: PageContext, version: ModelVersion) -> dict[str, str]:
     """Command lines that predict with it."""
     name = f"{version.name}@{version.aliases[0]}" if version.aliases else version.reference
     url = context.server_url
+    if version.question == "language":
+        return _commands_of_text(name, url)
     column = version.targets[0] if version.question == "forecast" else "COLUMN"
     return {
-        "Command line": f"evornn predict {name} new.csv --server {url}",
+        "Command line": (
+            f"evornn predict {name} new.csv --server {url}\n"
+            f"evornn evaluate {name} new.csv --report report.html --server {url}"
+        ),
         "curl": (
             f'curl -H "Authorization: Bearer $EVORNN_TOKEN" -H "Content-Type: text/csv" \\\n'
             f'     --data-binary @new.csv "{url}/api/v1/models/{name}/predict"'
@@ -148,6 +165,25 @@ def _commands(context: PageContext, version: ModelVersion) -> dict[str, str]:
         "Python": (
             f'server = evornn.connect("{url}")\n'
             f'server.predict("{name}", {{"{column}": [1.5, 2.5]}})  # computed there\n'
+            f'model = server.model("{name}")  # the model itself'
+        ),
+    }
+
+
+def _commands_of_text(name: str, url: str) -> dict[str, str]:
+    """The same for a model of a text."""
+    return {
+        "Command line": (
+            f'evornn predict {name} --prompt "Once upon" --next 200 --server {url}\n'
+            f"evornn evaluate {name} new.txt --report report.html --server {url}"
+        ),
+        "curl": (
+            'curl -H "Authorization: Bearer $EVORNN_TOKEN" -H "Content-Type: application/json" \\\n'
+            f'     -d \'{{"text": "Once upon"}}\' "{url}/api/v1/models/{name}/predict?next=200"'
+        ),
+        "Python": (
+            f'server = evornn.connect("{url}")\n'
+            f'server.predict("{name}", {{"text": "Once upon"}}, next=200)  # computed there\n'
             f'model = server.model("{name}")  # the model itself'
         ),
     }

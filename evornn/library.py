@@ -202,6 +202,7 @@ def fit(
     time: str | None = None,
     fill: str | None = None,
     read: ReadOptions | None = None,
+    quantiles: Sequence[float] = (),
     minutes: float = 5.0,
     store: str = DEFAULT_STORE,
     workers: int | None = None,
@@ -218,6 +219,7 @@ def fit(
         time: The column of times; "none": rows are in order.
         fill: What to do about missing values: "mask", "forward_fill" or "interpolate"; None: refuse them.
         read: How to read the file; None: find out.
+        quantiles: Levels to predict of numbers instead of their mean, such as (0.1, 0.5, 0.9).
         minutes: How long all of it may take, about.
         store: URL of the database, `sqlite:///FILE` or `postgresql://…`. It is created if it does not exist.
         workers: CPUs of a Ray that is started for this call. None: all; 0: no Ray, all runs in this process.
@@ -233,7 +235,7 @@ def fit(
 
     targets = (target,) if isinstance(target, str) else tuple(target)
     path, options = (str(source), read or ReadOptions()) if isinstance(source, (str, Path)) else save_frame(source)
-    own = OwnData(path, targets, group, time, fill, options)
+    own = OwnData(path, targets, group, time, fill, options, tuple(quantiles))
     return run_fit(own.spec(own.understand()), own.beside(".yaml"), minutes, store, workers)
 
 

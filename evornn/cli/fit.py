@@ -170,7 +170,9 @@ def _next_steps(own: OwnData, result: FitResult, spec: Path, output: Path, store
     """Where things are, and commands to go on with."""
     target = "" if store == DEFAULT else shell_option("store", store)
     model, file = quote(str(output)), quote(own.path)
-    more = " --next 24" if result.model.own_preparation.question == "forecast" else ""
+    answer, question = result.model.own_preparation.answers[0], result.model.own_preparation.question
+    ahead = 24 if answer.level is None else answer.horizon  # quantiles don't go on from themselves
+    more = f" --next {ahead}" if question == "forecast" else ""
     return [
         f"model     {output}",
         f"spec      {spec}",

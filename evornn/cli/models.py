@@ -7,21 +7,26 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evornn.cli import texts
-from evornn.cli.options import DEFAULT, Json, Server, Store, open_results
+from evornn.cli.options import DEFAULT, Json, Server, Store, check_writable, open_results, resolve_server
 from evornn.cli.output import show
 from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
     from evornn.data.table import Table
+    from evornn.models.evaluate import Measures
+    from evornn.models.importance import OnProgress
     from evornn.models.report import ModelReport
     from evornn.models.standalone import StandaloneModel
+    from evornn.models.text_report import TextReport
 
+SENT = ("", ".csv", ".tsv", ".txt", ".md")  # files that are sent to a server as they are
 Model = Annotated[
     str,
     typer.Argument(help="A file of `evornn model RUN FILE.safetensors`; or NAME, NAME@ALIAS, NAME:VERSION of a store."),
@@ -55,24 +60,25 @@ def predict(
 ) -> None:
     """Answer the question of a model for new data, in original units, as CSV; with --json, one object per line. Of a
     text: the bits of each symbol, or with --next how it goes on."""
-    loaded = _load(model, trust, store, server)
-    is_text = texts.is_of_text(loaded)
-    if prompt is not None and not (is_text and next):
-        raise EvornnError("--prompt is what a text goes on from: give it to a model of a text, with --next")
-    if is_text and next is not None and not stream:
-        _write_text(texts.continuation(loaded, file, prompt, next, temperature, seed), output, as_json)
-        return
-    if stream == (file is not None) or (stream and next is not None):
-        raise EvornnError("give either a FILE or --stream, and --next only with a file")
-    if is_text:
-        answers = texts.answers(loaded, file, coverage)
-    else:
-        answers = _stream(loaded, coverage) if file is None else _answers(loaded, file, next, coverage)
-    with _open(output) as out:
-        count = _write(answers, out, as_json and output is None)
-    if output is not None:
-        about = {"file": str(output), "lines": count}
-        show(about if as_json else f"{count} answers written to {output}", as_json)
+    with _ends_in_a_line("interrupted"):
+        loaded = _load(model, trust, store, server)
+        is_text = texts.is_of_text(loaded)
+        if prompt is not None and not (is_text and next):
+            raise EvornnError("--prompt is what a text goes on from: give it to a model of a text, with --next")
+        if is_text and next is not None and not stream:
+            _write_text(texts.continuation(loaded, file, prompt, next, temperature, seed), output, as_json)
+            return
+        if stream == (file is not None) or (stream and next is not None):
+            raise EvornnError("give either a FILE or --stream, and --next only with a file")
+        if is_text:
+            answers = texts.answers(loaded, file, coverage)
+        else:
+            answers = _stream(loaded, coverage) if file is None else _answers(loaded, file, next, coverage)
+        with _open(output) as out:
+            count = _write(answers, out, as_json and output is None)
+        if output is not None:
+            about = {"file": str(output), "lines": count}
+            show(about if as_json else f"{count} answers written to {output}", as_json)
 
 
 def evaluate(
@@ -89,36 +95,97 @@ def evaluate(
 ) -> None:
     """Measure the errors of a model on new data, in original units; of a text, bits and perplexity. With --report and
     --json, also print the numbers of the report."""
-    from evornn.cli import tables
+    from evornn.cli.report_progress import report_progress
+
+    check_writable(report)
+    end = "interrupted: no report was written" if report else "interrupted"
+    with _ends_in_a_line(end), report_progress(quiet=as_json or report is None) as tell:
+        if report is not None and not trust and _is_for_server(model, file, server):
+            tell("computing on the server", 0.0)
+            with open_results(store, server) as results:
+                found = _of_details(results.evaluate(model, file, report=report))
+        else:
+            found = _evaluate(_load(model, trust, store, server), file, report, tell)
+    _show_evaluation(found, file, report, as_json)
+
+
+@dataclass(frozen=True)
+class FileEvaluation:
+    """What `evaluate` shows."""
+
+    count: tuple[str, int]  # of rows, symbols or answers
+    measures: Measures
+    test: Measures  # on the model's own test split
+    details: dict[str, Any] | None = None  # of the report
+
+
+def _is_for_server(model: str, file: Path, server: str | None) -> bool:
+    """Whether a server makes the report, which others may have asked for as well: of files that fit into a request."""
+    from evornn.service.wire import LONGEST_BODY
+
+    if resolve_server(server) is None or _is_file(model) or file.suffix.lower() not in SENT:
+        return False
+    return file.is_file() and file.stat().st_size <= LONGEST_BODY
+
+
+def _of_details(details: dict[str, Any]) -> FileEvaluation:
+    return FileEvaluation(("answers", details["answers"]), details["measures"], details["test"], details)
+
+
+def _evaluate(model: StandaloneModel, file: Path, report: Path | None, tell: OnProgress) -> FileEvaluation:
+    """Measure here, and write the report."""
     from evornn.models.predict import concatenate
     from evornn.models.table_file import read_parts
 
-    loaded = _load(model, trust, store, server)
-    if texts.is_of_text(loaded):
-        _show_measures_of_text(loaded, file, report, as_json)
-        return
-    table = concatenate(list(read_parts(file, loaded.own_preparation, with_answers=True)))
-    details = None if report is None else _write_report(loaded, table, report)
-    measures = loaded.evaluate(table) if details is None else details.measures
-    about = {"file": str(file), "rows": len(table), "measures": measures, "test": loaded.metrics.errors}
-    if details is not None:
-        about |= {"report": str(report), **details.to_dict()}
-    show(about if as_json else tables.measures(str(file), measures, loaded.metrics.errors), as_json)
-    if report is not None and not as_json:
-        show(f"report written to {report}", as_json)
+    if texts.is_of_text(model):
+        return _evaluate_text(model, file, report, tell)
+    table = concatenate(list(read_parts(file, model.own_preparation, with_answers=True)))
+    if report is None:
+        return FileEvaluation(("rows", len(table)), model.evaluate(table), model.metrics.errors)
+    return _of_details(_write_report(model, model.report(table, on_progress=tell), report))
 
 
-def _show_measures_of_text(model: StandaloneModel, file: Path, report: Path | None, as_json: bool) -> None:
+def _evaluate_text(model: StandaloneModel, file: Path, report: Path | None, tell: OnProgress) -> FileEvaluation:
+    from evornn.models.text import evaluate_text, measures_on_test
+    from evornn.models.text_report import report_text
+
+    symbols = texts.read_text(model, file)
+    if report is None:
+        return FileEvaluation(("symbols", len(symbols)), evaluate_text(model, symbols), measures_on_test(model))
+    return _of_details(_write_report(model, report_text(model, symbols, str(file), on_progress=tell), report))
+
+
+def _write_report(model: StandaloneModel, details: ModelReport | TextReport, path: Path) -> dict[str, Any]:
+    from evornn.experiments.reporting.model_page import model_page
+    from evornn.experiments.reporting.report import write_page
+
+    write_page(path, model_page(model, details))
+    return details.to_dict()
+
+
+def _show_evaluation(found: FileEvaluation, file: Path, report: Path | None, as_json: bool) -> None:
     from evornn.cli import tables
 
-    if report is not None:
-        raise EvornnError(
-            "--report draws classes and numbers of tables: of a text, `evornn predict MODEL FILE` has the bits of each "
-            "symbol"
-        )
-    count, here, test = texts.measures(model, file)
-    about = {"file": str(file), "symbols": count, "measures": here, "test": test}
-    show(about if as_json else tables.measures(str(file), here, test), as_json)
+    if not as_json:
+        show(tables.measures(str(file), found.measures, found.test), as_json)
+        if report is not None:
+            show(f"report written to {report}", as_json)
+        return
+    name, count = found.count
+    about = {"file": str(file), name: count, "measures": found.measures, "test": found.test}
+    more = {} if found.details is None else {"report": str(report), **found.details}
+    show({**about, **more}, as_json)
+
+
+@contextmanager
+def _ends_in_a_line(text: str) -> Iterator[None]:
+    """Ctrl-C says this, since there is nothing to resume. Raises CommandInterrupted."""
+    from evornn.cli.run import CommandInterrupted
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise CommandInterrupted(text) from None
 
 
 def _write_text(text: str, output: Path | None, as_json: bool) -> None:
@@ -131,24 +198,19 @@ def _write_text(text: str, output: Path | None, as_json: bool) -> None:
     show({"file": str(output)} if as_json else f"text written to {output}", as_json)
 
 
-def _write_report(model: StandaloneModel, table: Table, path: Path) -> ModelReport:
-    from evornn.experiments.reporting.model_page import model_page
-    from evornn.experiments.reporting.report import write_page
-
-    details = model.report(table)
-    write_page(path, model_page(model, details))
-    return details
-
-
 def _load(model: str, trust: bool, store: str, server: str | None) -> StandaloneModel:
     """A file; a name without a folder or a suffix, of which there is no file, is that of a registered model."""
     from evornn.models.standalone import StandaloneModel
 
-    path = Path(model)
-    if path.suffix or path.parent != Path() or path.exists():
-        return StandaloneModel.load(path, trust)
+    if _is_file(model):
+        return StandaloneModel.load(Path(model), trust)
     with open_results(store, server) as results:
         return results.model(model, trust)
+
+
+def _is_file(model: str) -> bool:
+    path = Path(model)
+    return bool(path.suffix) or path.parent != Path() or path.exists()
 
 
 def _answers(model: StandaloneModel, file: Path, next: int | None, coverage: float | None) -> Iterator[Table]:

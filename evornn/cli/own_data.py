@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evornn.errors import EvornnError
+
 if TYPE_CHECKING:
     from evornn.data.doubts import Doubt
     from evornn.data.understanding import Understanding
@@ -52,6 +54,9 @@ def own_data(
     group: Annotated[str | None, typer.Option(help="Column that tells sequences apart, or none.")] = None,
     time: Annotated[str | None, typer.Option(help="Column of times, or none: rows are counted.")] = None,
     fill: Annotated[Fill | None, typer.Option(help="What the spec does about missing values.")] = None,
+    quantiles: Annotated[
+        str | None, typer.Option(help="Levels to predict of numbers instead of their mean, such as 0.1,0.5,0.9.")
+    ] = None,
     separator: Annotated[str | None, typer.Option(help="Between cells, such as ';' or 'tab'.")] = None,
     decimal: Annotated[str | None, typer.Option(help="Decimal point: '.' or ','.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Such as utf-8 or latin-1.")] = None,
@@ -81,7 +86,22 @@ def own_data(
         ragged=ragged.value,
         wide=wide,
     )
-    return OwnData(str(file), tuple(target or ()), group, time, fill and fill.value, options)
+    levels = parse_levels(quantiles) if quantiles else ()
+    return OwnData(str(file), tuple(target or ()), group, time, fill and fill.value, options, levels)
+
+
+def parse_levels(text: str) -> tuple[float, ...]:
+    """Levels of quantiles with commas between them. Raises EvornnError.
+
+    >>> parse_levels("0.1,0.9")
+    (0.1, 0.9)
+    """
+    from evornn.kernels.quantile_levels import quantile_levels
+
+    try:
+        return quantile_levels(f"quantile({text})")
+    except EvornnError:
+        raise EvornnError(f"--quantiles {text}: give levels between 0 and 1, in order, such as 0.1,0.5,0.9") from None
 
 
 def with_own_data(command: Callable[..., None]) -> Callable[..., None]:

@@ -12,7 +12,6 @@ from evornn.errors import EvornnError
 
 if TYPE_CHECKING:
     from evornn.data.table import Table
-    from evornn.models.evaluate import Measures
     from evornn.models.standalone import StandaloneModel
 
 PORTION = 10_000  # symbols whose answers are written at a time
@@ -28,7 +27,9 @@ def read_text(model: StandaloneModel, file: Path) -> list[str]:
     from evornn.models.text import text_preparation, unit_of
 
     preparation = text_preparation(model)
-    return read_symbols(file, unit_of(preparation), preparation.read.encoding or "utf-8", preparation.lower)
+    encoding = preparation.read.encoding or "utf-8"
+    advice = f"the model learned from a text in {encoding}: give one"
+    return read_symbols(file, unit_of(preparation), encoding, preparation.lower, advice)
 
 
 def answers(model: StandaloneModel, file: Path | None, coverage: float | None) -> Iterator[Table]:
@@ -57,11 +58,3 @@ def continuation(
     if file is not None and prompt is not None:
         raise EvornnError("give either a FILE or --prompt, which the text goes on from")
     return generate(model, (prompt or "") if file is None else read_text(model, file), next, temperature, seed)
-
-
-def measures(model: StandaloneModel, file: Path) -> tuple[int, Measures, Measures]:
-    """How many symbols a file has, and how well they are predicted; and the same of the test split."""
-    from evornn.models.text import evaluate_text, measures_on_test
-
-    symbols = read_text(model, file)
-    return len(symbols), evaluate_text(model, symbols), measures_on_test(model)

@@ -80,9 +80,13 @@ class HttpClient:
             EvornnError: The server is unreachable or responds with an error.
         """
         if body is not None:
-            more["content"] = _json(body, name)
+            more["content"] = to_json(body, name)
             more["headers"] = {"Content-Type": "application/json", **more.get("headers", {})}
         return self.read(kind, self._request("POST", path, idempotent, **more))
+
+    def post_raw(self, path: str, **more: Any) -> bytes:
+        """POST what may be repeated, and return the response as bytes."""
+        return self._request("POST", path, True, **more)
 
     def delete(self, path: str) -> bytes:
         """DELETE a resource. Returns the body of the response."""
@@ -177,7 +181,7 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
     return {"detail": f"the server responds {answer.status_code} {answer.reason_phrase}: is it an evornn server?"}
 
 
-def _json(body: Any, name: str) -> bytes:
+def to_json(body: Any, name: str) -> bytes:
     """Encode plain data. Raises EvornnError for what JSON can't express."""
     from evornn.experiments.yaml import check_plain
 

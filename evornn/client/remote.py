@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from evornn.client.http import HttpClient
+from evornn.client.http import HttpClient, to_json
 from evornn.errors import EvornnError
 from evornn.experiments.analysis.comparison import Comparison
+from evornn.service.evaluation_request import EvaluationRequest
+from evornn.service.predictions import BODY, PredictionRequest
 from evornn.service.reading.design import Design
 from evornn.service.tuning.step import TuningStep
 from evornn.service.wire import SAFETENSORS, Curve, Job, Outcome, Predictions, QueryTable, Secret
@@ -37,7 +39,6 @@ from evornn.training.records import Result, Row
 if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.models.standalone import StandaloneModel
-    from evornn.service.predictions import Rows
 
 JOBS = 500  # in one request
 RUNS = 500
@@ -45,6 +46,7 @@ MODELS = 500
 CURVES = 100
 LINES = 1000
 LONGEST_KEY = 200  # characters
+MEDIA = {"json": "application/json", "csv": "text/csv", "text": "text/plain"}  # format of rows → content type
 
 
 class RemoteStore:
@@ -272,21 +274,19 @@ class RemoteService:
         version: ModelVersion = self.store.http.post(ModelVersion, f"/models/{name}", **body)
         return version
 
-    def predict(
-        self,
-        reference: str,
-        rows: Rows,
-        *,
-        next: int | None = None,
-        coverage: float | None = None,
-        temperature: float = 1.0,
-        seed: int = 0,
-    ) -> list[dict[str, Any]]:
-        given = {"next": next, "coverage": coverage, "temperature": temperature, "seed": seed}
-        params = {name: value for name, value in given.items() if value is not None}
-        path = f"{_model_path(reference)}/predict"
-        answers = self.store.http.post(Predictions, path, rows, idempotent=True, name="the rows", params=params)
+    def predict(self, request: PredictionRequest) -> list[dict[str, Any]]:
+        names = "next", "coverage", "temperature", "seed"
+        params = {name: value for name in names if (value := getattr(request, name)) is not None}
+        path = f"{_model_path(request.reference)}/predict"
+        answers = self.store.http.post(Predictions, path, request.rows, idempotent=True, name=BODY, params=params)
         return list(answers.rows)
+
+    def report_model(self, request: EvaluationRequest, as_page: bool = False) -> bytes:
+        content = request.rows if isinstance(request.rows, bytes) else to_json(request.rows, BODY)
+        params = {"name": request.name} if request.data is None else {"data": request.data}
+        headers = {"Content-Type": MEDIA[request.format], "Accept": "text/html" if as_page else MEDIA["json"]}
+        path = f"{_model_path(request.reference)}/evaluate"
+        return self.store.http.post_raw(path, content=content, params=params, headers=headers)
 
 
 def _model_path(reference: str) -> str:

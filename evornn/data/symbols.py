@@ -46,7 +46,13 @@ def join_symbols(symbols: Sequence[str], unit: Unit) -> str:
     return NO_SPACE.sub("", " ".join(symbols)) if unit == "words" else "".join(symbols)
 
 
-def read_symbols(path: Path, unit: Unit, encoding: str = "utf-8", lower: bool = False) -> list[str]:
+def read_symbols(
+    path: Path,
+    unit: Unit,
+    encoding: str = "utf-8",
+    lower: bool = False,
+    advice: str = "set encoding, or ask for unit: bytes",
+) -> list[str]:
     """The symbols of a file, in order. Raises EvornnError for one that can't be read.
 
     Args:
@@ -54,13 +60,14 @@ def read_symbols(path: Path, unit: Unit, encoding: str = "utf-8", lower: bool = 
         unit: What a symbol is.
         encoding: A name that Python knows.
         lower: Whether capital letters become small ones.
+        advice: What to do about a file that is no text in this encoding.
     """
     try:
         return split_text(path.read_bytes(), unit, encoding, lower)
     except FileNotFoundError:
         raise EvornnError(f"{path}: no such file in {Path.cwd()}: check the path") from None
     except (OSError, ValueError, LookupError) as error:
-        raise EvornnError(f"{path}: can't be read as text ({error}): set encoding, or ask for unit: bytes") from None
+        raise EvornnError(f"{path}: can't be read as text ({error}): {advice}") from None
 
 
 def encode_text(symbols: Sequence[str], vocabulary: Sequence[str]) -> Codes:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from evornn.data.preparation import Preparation
 from evornn.data.reading import read
 from evornn.data.scaling import Transform
 from evornn.data.table import SEQUENCE, Table
@@ -46,6 +47,8 @@ class Forecaster(Estimator):
         scale: "group": each series by its own training rows.
         value_transform: Of all numbers, before standardising.
         missing: What to do where a value is missing.
+        quantiles: Levels to predict instead of the mean, in order, such as (0.1, 0.5, 0.9); `predict` then answers with
+            the one nearest to the median, `predict_quantiles` with all. Forecasts reach as far as the horizon.
         units: H of the network; None for kinds that have none.
         trainer: The kind of a trainer (gradient, evolution or both), a fragment of a spec, or a `Trainer`.
         budget: Of the training: network steps (windows × time steps × members; a gradient counts 3), or a `Budget`.
@@ -75,6 +78,7 @@ class Forecaster(Estimator):
         scale: Literal["column", "group"] = "column",
         value_transform: Transform = "none",
         missing: Literal["refuse", "mask", "forward_fill"] = "refuse",
+        quantiles: Sequence[float] = (),
         units: int | None = 16,
         trainer: Any = "adam",
         budget: Any = 1_000_000,
@@ -95,6 +99,7 @@ class Forecaster(Estimator):
         self.scale = scale
         self.value_transform = value_transform
         self.missing = missing
+        self.quantiles = quantiles
         self.units = units
         self.trainer = trainer
         self.budget = budget
@@ -115,6 +120,7 @@ class Forecaster(Estimator):
             task = Forecast(
                 path="", **names, group=group, time=self.time, horizon=self.horizon, window=self.window,
                 scale=self.scale, transform=self.value_transform, missing=self.missing, split=self._split,
+                quantiles=tuple(self.quantiles),
             )  # fmt: skip
             return self._train(task, task.data_of(table), self._seed())
 
@@ -129,7 +135,25 @@ class Forecaster(Estimator):
             [steps] for one series and one target; [steps, targets]; of several series [B, steps] or
             [B, steps, targets].
         """
-        return np.asarray(self._next(X, steps, ("",))[..., 0])
+        preparation = self._fitted_preparation()
+        names = [preparation.answers[k].name for k in preparation.point_answers]
+        return np.asarray(self._next(X, steps, names, ("",))[..., 0])
+
+    def predict_quantiles(self, X: Any) -> NDArray[np.float64]:
+        """The quantiles of what follows the end of each series, to the horizon.
+
+        Args:
+            X: Series.
+
+        Returns:
+            As `predict`, with a last axis of levels, in the order of `quantiles`.
+        """
+        preparation = self._fitted_preparation()
+        levels = list(dict.fromkeys(answer.level for answer in preparation.answers))
+        if levels == [None]:
+            raise InvalidData("it was trained without quantiles: give them to Forecaster, such as (0.1, 0.5, 0.9)")
+        columns = list(dict.fromkeys(answer.column for answer in preparation.answers))
+        return self._next(X, None, columns, tuple(f"_q{level:g}" for level in levels))
 
     def predict_interval(self, X: Any, steps: int | None = None, coverage: float = 0.9) -> NDArray[np.float64]:
         """Split conformal intervals around what `predict` answers, calibrated on rows that were held out.
@@ -142,7 +166,8 @@ class Forecaster(Estimator):
         Returns:
             As `predict`, with a last axis of low and high; infinite where too few rows were held out.
         """
-        return self._next(X, steps, ("_low", "_high"), coverage)
+        names = [answer.name for answer in self._fitted_preparation().answers]
+        return self._next(X, steps, names, ("_low", "_high"), coverage)
 
     def score(self, X: Any, y: None = None) -> float:
         """R² of all forecasts within X whose rows are all there, the mean of several targets; y is not used."""
@@ -152,18 +177,21 @@ class Forecaster(Estimator):
         return float(np.mean([np.nan if of["r2"] is None else of["r2"] for of in measures.values()]))
 
     def _next(
-        self, X: Any, steps: int | None, sides: tuple[str, ...], coverage: float | None = None
+        self, X: Any, steps: int | None, names: Sequence[str], sides: Sequence[str], coverage: float | None = None
     ) -> NDArray[np.float64]:
         """[(B,) steps (, targets), sides]"""
-        check_is_fitted(self)
         with value_errors():
             table, group = self._read(X, reset=False)
-        names, ahead = [answer.column for answer in self.model_.own_preparation.answers], steps or self.horizon
+        ahead = steps or self.horizon
         answers = self._predict(table, next=ahead, coverage=coverage)
         columns = [[answers.column(f"{name}{side}").values for side in sides] for name in names]
         values = np.array(columns).transpose(2, 0, 1).reshape(-1, ahead, len(names), len(sides))
         values = values[:, :, 0] if len(names) == 1 else values
         return values if group is not None else values[0]
+
+    def _fitted_preparation(self) -> Preparation:
+        check_is_fitted(self)
+        return self.model_.own_preparation
 
     def _read(self, X: Any, reset: bool) -> tuple[Table, str | None]:
         """The series as a table, and the column that tells them apart."""

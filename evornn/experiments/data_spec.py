@@ -24,7 +24,12 @@ TRAINERS: tuple[dict[str, Any], ...] = (
 
 
 def data_spec(
-    path: str, targets: Sequence[str], facts: Understanding, options: ReadOptions, fill: str | None = None
+    path: str,
+    targets: Sequence[str],
+    facts: Understanding,
+    options: ReadOptions,
+    fill: str | None = None,
+    quantiles: Sequence[float] = (),
 ) -> dict[str, Any]:
     """A spec as plain data.
 
@@ -34,18 +39,22 @@ def data_spec(
         facts: What was understood of it.
         options: With which it was read.
         fill: What to do about missing values; None: refuse them.
+        quantiles: Levels to predict of numbers instead of their mean.
 
     Raises:
         EvornnError: A doubt has to be answered first, or the targets answer no one question.
     """
     refuse_doubts(facts.doubts, facts.source)
     question = _question(targets, facts)
+    if quantiles and question == "classify":
+        raise EvornnError(f"quantiles are of numbers, and {targets[0]!r} is asked for as classes: leave them out")
     refuse_doubts([*_doubts(question, targets, facts, fill)], facts.source)
     target = {"target": targets[0]} if question == "classify" else {"targets": list(targets)}
     optional = {
         "group": facts.group,
         "time": facts.time,
         "missing": fill,
+        "quantiles": list(quantiles),
         "window": _short_window(facts) if question == "forecast" else None,
         "past": "changes" if any(one.leaves_range for one in facts.columns if one.name in targets) else None,
         "read": _changed(options),

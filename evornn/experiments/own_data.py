@@ -29,6 +29,7 @@ class OwnData:
     time: str | None = None  # the column of times; "none": rows are in order
     fill: str | None = None  # what to do about missing values; None: refuse them
     options: ReadOptions = field(default_factory=ReadOptions)
+    quantiles: tuple[float, ...] = ()  # levels to predict of numbers instead of their mean
 
     def understand(self) -> Understanding:
         """What the file holds. Raises EvornnError for what is no table."""
@@ -38,7 +39,7 @@ class OwnData:
 
     def spec(self, facts: Understanding) -> dict[str, Any]:
         """The spec that answers the question. Raises EvornnError; UnansweredDoubt, a subclass, has what to ask."""
-        return data_spec(self.path, self.targets, facts, self.options, self.fill)
+        return data_spec(self.path, self.targets, facts, self.options, self.fill, self.quantiles)
 
     def beside(self, suffix: str) -> Path:
         """A file with the name of this one up to its first dot, and this suffix."""

@@ -71,7 +71,7 @@ def find_ranges(fragment: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Ma
 
 def refuse_ranges(data: Mapping[str, Any]) -> None:
     """Raise BadSetting for the first range of a spec."""
-    for part in ("tasks", "networks", "trainers"):
+    for part in ("tasks", "networks", "trainers", "regularisation"):
         for path, _ in find_ranges(data.get(part), (part,)):
             raise BadSetting(dotted_path(path), ONE_VALUE)
 

@@ -4,8 +4,9 @@ shuffled, so that it has the same values and says nothing."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from scipy import stats
@@ -19,6 +20,7 @@ from evornn.models.rows import Groups, group_rows
 if TYPE_CHECKING:
     from evornn.models.saved_model import SavedModel
 
+OnProgress: TypeAlias = Callable[[str, float], None]  # what is computed, and the share of all that is done
 MOST_ROWS = 5000  # of whole groups, or the last ones, so that a report takes seconds
 
 
@@ -32,7 +34,9 @@ class Importance:
     high: float
 
 
-def importances(model: SavedModel, table: Table, repeats: int, seed: int) -> list[Importance]:
+def importances(
+    model: SavedModel, table: Table, repeats: int, seed: int, on_progress: OnProgress | None = None
+) -> list[Importance]:
     """The columns that a model reads, the most important first. Errors are RMSE in standard deviations of the truth, or
     log-loss. Times are not shuffled: their order tells rows apart.
 
@@ -41,16 +45,22 @@ def importances(model: SavedModel, table: Table, repeats: int, seed: int) -> lis
         table: That has the true answers; of more than MOST_ROWS rows some groups, or the last rows.
         repeats: How often each column is shuffled.
         seed: Of the order.
+        on_progress: Is told which column, and the share of all answers that are there, those of the whole table
+            included, which were needed before.
     """
-    preparation = model.own_preparation
+    preparation, before = model.own_preparation, len(table)
     table = _shorten(table, group_rows(preparation, table))
     groups, judged = group_rows(preparation, table), judge(model, table)
     base, found = _error(model, judged), list[Importance]()
     names = dict.fromkeys(one.column for one in preparation.features if one.column != preparation.time)
+    total = before + (1 + repeats * len(names)) * len(table)
     for number, name in enumerate(names):
         streams, column = Streams(seed, f"importance {number}"), table.column(name)
         grown = []
         for repeat in range(repeats):
+            if on_progress is not None:
+                done = before + (1 + number * repeats + repeat) * len(table)
+                on_progress(f"importance of {name}", done / total)
             shuffled = _replace(table, shuffle(column, groups, streams.at(repeat)))
             answers = judge(model, shuffled)
             grown.append(_error(model, replace(answers, truth=judged.truth)) / base - 1 if base else math.nan)

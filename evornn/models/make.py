@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from evornn.models.conformal import calibrate, coverage_on
+from evornn.models.calibration import calibrate, coverage_on
 from evornn.models.origin import ModelMetrics, Provenance
 from evornn.models.standalone import StandaloneModel
 from evornn.networks import NETWORKS

@@ -17,8 +17,10 @@ from evornn.models.saved_model import SavedModel
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from evornn.models.importance import OnProgress
     from evornn.models.report import ModelReport
     from evornn.models.stream import Stream
+    from evornn.models.text_report import TextReport
 
 Text: TypeAlias = "Table | str | bytes"  # what models answer to with a Table, and
 Rows: TypeAlias = "DataFrame | Path"  # with a frame
@@ -122,22 +124,40 @@ class StandaloneModel(SavedModel):
             return evaluate_text(self, split(text_preparation(self), table))
         return evaluate(self, self._read(table, with_answers=True))
 
-    def report(self, table: Source, *, repeats: int = 10, seed: int = 0) -> ModelReport:
+    @overload
+    def report(
+        self, table: Table | Rows, *, repeats: int = 10, seed: int = 0, on_progress: OnProgress | None = None
+    ) -> ModelReport: ...
+
+    @overload
+    def report(
+        self, table: str | bytes, *, repeats: int = 10, seed: int = 0, on_progress: OnProgress | None = None
+    ) -> TextReport: ...
+
+    def report(
+        self, table: Source, *, repeats: int = 10, seed: int = 0, on_progress: OnProgress | None = None
+    ) -> ModelReport | TextReport:
         """What to see before trusting the model: confusion, ROC and calibration of classes; residuals, errors and
-        coverage by step ahead of numbers; the worst examples; the importance of each input.
+        coverage by step ahead of numbers; the worst examples; the importance of each input. Of a text: bits and
+        perplexity, also by kinds of symbols, calibration, the passages that were expected least, and continuations.
         `evornn.experiments.reporting.model_page` draws it.
 
         Args:
-            table: With the true answers.
+            table: With the true answers. Of a model of a text: the text.
             repeats: How often each input is shuffled for its importance.
-            seed: Of the shuffling.
+            seed: Of the shuffling, or of the continuations.
+            on_progress: Is told what is computed, and the share of all that is done.
 
         Raises:
             EvornnError: As `predict`; or no true answer is there.
         """
         from evornn.models.report import report
+        from evornn.models.text import split, text_preparation
+        from evornn.models.text_report import report_text
 
-        return report(self, self._read(table, with_answers=True), repeats, seed)
+        if isinstance(table, str | bytes):
+            return report_text(self, split(text_preparation(self), table), "the text", seed, on_progress)
+        return report(self, self._read(table, with_answers=True), repeats, seed, on_progress)
 
     def stream(self) -> Stream:
         """The model one row at a time. Raises EvornnError for a network without an equation."""

@@ -150,14 +150,22 @@ def predict_text(model: SavedModel, text: str | bytes) -> Table:
 def evaluate_text(model: SavedModel, symbols: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """See `StandaloneModel.evaluate`. Raises EvornnError for a text of less than two symbols."""
     preparation = text_preparation(model)
-    one = preparation.features[0].column
+    check_length(preparation, symbols)
+    return measures_of(preparation, TextReader(model).read(symbols).select(slice(1, None)))
+
+
+def check_length(preparation: Preparation, symbols: Sequence[str]) -> None:
+    """Raises EvornnError for a text of less than two symbols."""
     if len(symbols) < 2:
         raise EvornnError(f"the text has {len(symbols)} {unit_of(preparation)}: give at least 2")
-    read = TextReader(model).read(symbols).select(slice(1, None))
+
+
+def measures_of(preparation: Preparation, read: Surprise) -> dict[str, dict[str, float | None]]:
+    """Measures of what a model thought of symbols, all of which had others before them."""
     bits = float(read.bits.mean())
     low, high = _interval(read.bits)
     return {
-        one: {
+        preparation.features[0].column: {
             **of_loss(bits * BITS),
             "bits_low": low,
             "bits_high": high,

@@ -6,7 +6,9 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -17,8 +19,18 @@ from evornn.service.turns import ServerBusy, Turns
 T = TypeVar("T")
 MEMORY = 4 * 2**30  # bytes of data in the helper, at most
 SECONDS = 60.0  # for one call
+ELSEWHERE = "run it on your machine, evornn run"
+_SERVED: list[Connection] = []  # of this process, if it is a helper: the pipe to its parent
 START = 60.0  # further seconds for the first call, which imports
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CallProgress:
+    """What a call tells before its result is there."""
+
+    part: str
+    share: float  # of all that is done
 
 
 class HelperProcess:
@@ -31,6 +43,7 @@ class HelperProcess:
         seconds: Time limit of one call.
         niceness: How much the process gives way to others on a busy machine, 0 to 19.
         turns: Who is next, and how many wait.
+        elsewhere: What people can do on their own machine instead, for messages.
         stays: Whether the process waits for the next call; otherwise each call has its own, which takes its memory
             along.
     """
@@ -41,20 +54,28 @@ class HelperProcess:
         seconds: float = SECONDS,
         niceness: int = 0,
         turns: Turns | None = None,
+        elsewhere: str = ELSEWHERE,
         stays: bool = True,
     ) -> None:
-        self.memory, self.seconds, self.stays = memory, seconds, stays
+        self.memory, self.seconds, self.elsewhere, self.stays = memory, seconds, elsewhere, stays
         self._turns = turns or Turns()
         self._supervisor = Supervisor(lambda: ChildProcess(_serve, self.memory, niceness))
         self._closed = False
 
-    def call(self, function: Callable[..., T], *arguments: Any, user: str = "") -> T:
+    def call(
+        self,
+        function: Callable[..., T],
+        *arguments: Any,
+        user: str = "",
+        on_progress: Callable[[str, float], None] | None = None,
+    ) -> T:
         """Call a function in the process.
 
         Args:
             function: The function.
             arguments: Its arguments.
             user: On whose behalf; users take turns.
+            on_progress: Is called with what the function passes to `tell`.
 
         Returns:
             Its result.
@@ -65,7 +86,7 @@ class HelperProcess:
             UserBusy: Too many of this user are.
         """
         with self._turns.turn(user):
-            answer, error = self._exchange(function, arguments)
+            answer, error = self._exchange(function, arguments, on_progress)
             if not self.stays:
                 self._supervisor.discard()
         if error is not None:
@@ -81,18 +102,27 @@ class HelperProcess:
         with self._turns.turn("", limited=False):
             self._supervisor.discard()
 
-    def _exchange(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[Any, EvornnError | None]:
+    def _exchange(
+        self,
+        function: Callable[..., T],
+        arguments: tuple[Any, ...],
+        on_progress: Callable[[str, float], None] | None,
+    ) -> tuple[Any, EvornnError | None]:
         if self._closed:
             return None, ServerBusy("the server is stopping: try again when it is back")
         pipe, patience = self._ensure_pipe()
         try:
             pipe.send((function, arguments))
-            if pipe.poll(patience):
-                reply: tuple[Any, EvornnError | None] = pipe.recv()
-                return reply
-            error = too_long(self.seconds)
+            end = time.monotonic() + patience
+            while pipe.poll(max(0.0, end - time.monotonic())):
+                reply: CallProgress | tuple[Any, EvornnError | None] = pipe.recv()
+                if not isinstance(reply, CallProgress):
+                    return reply
+                if on_progress is not None:
+                    on_progress(reply.part, reply.share)
+            error = too_long(self.seconds, self.elsewhere)
         except (EOFError, OSError):
-            error = _too_much("needs too much memory")
+            error = _too_much("needs too much memory", self.elsewhere)
         self._supervisor.discard()
         return None, error
 
@@ -103,19 +133,26 @@ class HelperProcess:
         return child.pipe, self.seconds + START * (child is not before)
 
 
-def too_long(seconds: float) -> EvornnError:
+def too_long(seconds: float, elsewhere: str = ELSEWHERE) -> EvornnError:
     """The error for something that took longer than this."""
-    return _too_much(f"took longer than {seconds:g} s")
+    return _too_much(f"took longer than {seconds:g} s", elsewhere)
 
 
-def _too_much(problem: str) -> EvornnError:
-    return EvornnError(f"this {problem} on the server: make it smaller, or run it on your machine, evornn run")
+def _too_much(problem: str, elsewhere: str) -> EvornnError:
+    return EvornnError(f"this {problem} on the server: make it smaller, or {elsewhere}")
+
+
+def tell(part: str, share: float) -> None:
+    """Of a function that a helper process calls: report its progress. Elsewhere nothing happens."""
+    if _SERVED:
+        _SERVED[0].send(CallProgress(part, share))
 
 
 def _serve(pipe: Connection, memory: int, niceness: int) -> None:
     """Serve calls in the child process, until the parent closes the pipe."""
     os.nice(niceness)
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    _SERVED.append(pipe)
     while True:
         function, arguments = pipe.recv()
         pipe.send(_answer(function, arguments))

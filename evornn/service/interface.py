@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.experiments.analysis.comparison import Comparison
     from evornn.models.standalone import StandaloneModel
-    from evornn.service.predictions import Rows
+    from evornn.service.evaluation_request import EvaluationRequest
+    from evornn.service.predictions import PredictionRequest
     from evornn.service.reading.design import Design
     from evornn.service.tuning.step import TuningStep
     from evornn.training.records import Result, Row
@@ -267,27 +268,11 @@ class ServiceInterface(Protocol):
             QuotaExceeded: The owner stores too much.
         """
 
-    def predict(
-        self,
-        reference: str,
-        rows: Rows,
-        *,
-        next: int | None = None,
-        coverage: float | None = None,
-        temperature: float = 1.0,
-        seed: int = 0,
-    ) -> list[dict[str, Any]]:
+    def predict(self, request: PredictionRequest) -> list[dict[str, Any]]:
         """Answers of a registered model, computed where the store is.
 
         Args:
-            reference: NAME (its newest version), NAME@ALIAS or NAME:VERSION.
-            rows: Records, one for each row, or columns with a value for each row; in original units. Of a text:
-                `{"text": "…"}`.
-            next: Of a forecast: so many rows beyond the end of each group, instead of a forecast at every row. Of a
-                text: so many symbols that follow it, in one record `text`.
-            coverage: Also intervals that hold the truth with this probability.
-            temperature: Of a text that goes on: 0 is always the most probable symbol.
-            seed: The same seed gives the same text.
+            request: The version, rows, and what to answer.
 
         Returns:
             A record for each answer, in original units; None for what is missing or infinite.
@@ -295,4 +280,16 @@ class ServiceInterface(Protocol):
         Raises:
             NotFound: There is no such version.
             EvornnError: A column is missing or is of another kind, a value is missing, or there are too many rows.
+        """
+
+    def report_model(self, request: EvaluationRequest, as_page: bool = False) -> bytes:
+        """The report of a registered model on data that have the true answers, computed where the store is.
+
+        Args:
+            request: The version and the data.
+            as_page: As a page of HTML; else as JSON, `wire.Evaluated`.
+
+        Raises:
+            NotFound: There is no such version.
+            EvornnError: As `predict`; or no true answer is there.
         """

@@ -124,10 +124,7 @@ def answer_text(model: StandaloneModel, request: PredictionRequest) -> Table:
     from evornn.data.table import Column, Table
     from evornn.models.text import TextReader, generate, split, text_preparation
 
-    given = _parse(request.rows) if isinstance(request.rows, bytes) and not request.is_csv else request.rows
-    text = given.get("text") if isinstance(given, Mapping) and len(given) == 1 else None
-    if not isinstance(text, str):
-        raise EvornnError('the model is one of a text: send JSON, {"text": "…"}')
+    text = read_given_text(request.rows, request.is_csv)
     if request.coverage is not None:
         raise EvornnError("coverage: symbols have probabilities instead of intervals: leave it out")
     symbols = split(text_preparation(model), text)
@@ -139,11 +136,20 @@ def answer_text(model: StandaloneModel, request: PredictionRequest) -> Table:
     return Table((Column("text", "text", np.array([continued], object)),), BODY)
 
 
-def read_rows(rows: Rows | bytes, preparation: Preparation, is_csv: bool = False) -> Table:
-    """The columns that a model reads. Raises EvornnError."""
+def read_given_text(rows: Rows | bytes, is_csv: bool = False) -> str:
+    """The text of `{"text": …}`. Raises EvornnError for anything else."""
+    given = _parse(rows) if isinstance(rows, bytes) and not is_csv else rows
+    text = given.get("text") if isinstance(given, Mapping) and len(given) == 1 else None
+    if not isinstance(text, str):
+        raise EvornnError('the model is one of a text: send JSON, {"text": "…"}')
+    return text
+
+
+def read_rows(rows: Rows | bytes, preparation: Preparation, is_csv: bool = False, with_answers: bool = False) -> Table:
+    """The columns that a model reads; of JSON also the true answers. Raises EvornnError."""
     if isinstance(rows, bytes):
-        return _read_csv(rows, preparation) if is_csv else _read_columns(_parse(rows), preparation)
-    return _read_columns(rows, preparation)
+        return _read_csv(rows, preparation) if is_csv else _read_columns(_parse(rows), preparation, with_answers)
+    return _read_columns(rows, preparation, with_answers)
 
 
 def _read_csv(text: bytes, preparation: Preparation) -> Table:
@@ -174,13 +180,13 @@ def _parse(text: bytes) -> Any:
         raise EvornnError(f"{BODY}: are not valid JSON ({error})") from None
 
 
-def _read_columns(rows: Any, preparation: Preparation) -> Table:
+def _read_columns(rows: Any, preparation: Preparation, with_answers: bool = False) -> Table:
     """A table of records or columns, read as those of a frame."""
     from evornn.models.table_file import needed_columns
 
     columns = _columns(rows)
     known = dict.fromkeys(columns) if isinstance(columns, Mapping) else {n: None for row in columns for n in row}
-    names = needed_columns(preparation, known)
+    names = needed_columns(preparation, known, with_answers)
     if (missing := next((name for name in names if name not in known), None)) is not None:
         raise EvornnError(f"{BODY}: no column {missing!r}{suggestion(missing, list(known))}")
     by_name = columns if isinstance(columns, Mapping) else {n: [row.get(n) for row in columns] for n in names}
@@ -189,7 +195,7 @@ def _read_columns(rows: Any, preparation: Preparation) -> Table:
         raise EvornnError(f"{BODY}: the columns have different lengths: give each row one value of each")
     if (table := _read_numbers(chosen, preparation)) is not None:
         return table
-    return _read_frame(chosen, preparation)
+    return _read_frame(chosen, preparation, with_answers)
 
 
 def _read_numbers(columns: Mapping[str, Sequence[Any]], preparation: Preparation) -> Table | None:
@@ -198,6 +204,7 @@ def _read_numbers(columns: Mapping[str, Sequence[Any]], preparation: Preparation
     from evornn.data.table import Column, Table
 
     words = {one.column for one in preparation.features if one.categories or one.derived not in ("", "change")}
+    words |= {answer.column for answer in preparation.answers if answer.categories}
     if {preparation.group, preparation.time, *words} & {*columns}:
         return None
     if not all(values and {*map(type, values)} <= {int, float} for values in columns.values()):
@@ -209,7 +216,7 @@ def _read_numbers(columns: Mapping[str, Sequence[Any]], preparation: Preparation
     return Table(tuple(Column(name, "number", own) for name, own in made.items()), BODY, np.arange(1, count + 1))
 
 
-def _read_frame(columns: Mapping[str, Sequence[Any]], preparation: Preparation) -> Table:
+def _read_frame(columns: Mapping[str, Sequence[Any]], preparation: Preparation, with_answers: bool = False) -> Table:
     import pandas as pd
 
     from evornn.data.doubts import refuse_doubts
@@ -219,7 +226,7 @@ def _read_frame(columns: Mapping[str, Sequence[Any]], preparation: Preparation) 
 
     contents = read_frame(pd.DataFrame(columns), ReadOptions(), BODY)
     refuse_doubts(contents.doubts, BODY)
-    return select_columns(contents.table, preparation)
+    return select_columns(contents.table, preparation, with_answers)
 
 
 def _columns(rows: Any) -> Rows:

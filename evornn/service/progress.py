@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
 from importlib import import_module
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from evornn.service.interface import StoreInterface
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 TERMINAL_STATES = ("succeeded", "failed", "cancelled")
 LEAST_SHARE = 0.01  # of all steps, from which the time left can be told
 PRINT_INTERVAL = 10.0  # seconds between lines without a terminal
+
+
+class Tally(Protocol):
+    """What a live display shows."""
+
+    @property
+    def share(self) -> float:
+        """Of all that is done, 0 … 1."""
+
+    def line(self) -> str:
+        """What is done in one line."""
 
 
 class JobProgress:
@@ -251,7 +262,7 @@ def in_notebook() -> bool:
 
 
 @contextmanager
-def live_display(tally: JobProgress) -> Iterator[None]:
+def live_display(tally: Tally) -> Iterator[None]:
     """Display a progress bar and line on a terminal."""
     from rich.live import Live
     from rich.progress_bar import ProgressBar

@@ -15,8 +15,18 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from evornn.experiments.identity import RunFacts
 from evornn.experiments.spec import RunPlan, count_runs
 from evornn.service.datasets import UploadedDataset, check_upload
+from evornn.service.evaluation_request import EvaluationRequest
+from evornn.service.evaluations import (
+    ELSEWHERE,
+    Evaluation,
+    Evaluations,
+    Work,
+    evaluate,
+    key_of,
+    render,
+)
 from evornn.service.expansion import ExpandedSpec, check_distinct, check_within_policy, parse_within_policy, plan_spec
-from evornn.service.helper_process import HelperProcess, too_long
+from evornn.service.helper_process import HelperProcess, tell, too_long
 from evornn.service.policy import Record, SubmissionPolicy
 from evornn.service.predictions import PredictionRequest, predict_csv, predict_json
 from evornn.service.service import Service
@@ -34,6 +44,8 @@ BULK = 2_000  # runs of a spec, from which on it is submitted by a process of it
 BULK_SECONDS = 600.0  # for one such spec
 BULK_NICENESS = 10  # the server's answers come first
 PREDICTION_SECONDS = 10.0  # for one request
+EVALUATION_SECONDS = 120.0  # for one report
+EVALUATIONS = (8, 2, "reports of models")  # that wait, in all and of one user
 PREDICTIONS = (20, 10, "predictions")  # that wait, in all and of one user: threads remain for other requests
 
 
@@ -49,15 +61,21 @@ class SandboxedService(Service):
         limited: bool = True,
         bulk: HelperProcess | None = None,
         predictor: HelperProcess | None = None,
+        evaluator: HelperProcess | None = None,
+        evaluations: Evaluations | None = None,
     ) -> None:
         super().__init__(store, policy, owner, limited)
         self.helper = helper
         self.bulk = bulk or HelperProcess(seconds=BULK_SECONDS, niceness=BULK_NICENESS, stays=False)
         self.predictor = predictor or HelperProcess(seconds=PREDICTION_SECONDS, turns=Turns(*PREDICTIONS))
+        self.evaluator = evaluator or HelperProcess(
+            seconds=EVALUATION_SECONDS, niceness=BULK_NICENESS, turns=Turns(*EVALUATIONS), elsewhere=ELSEWHERE
+        )
+        self.evaluations = evaluations or Evaluations()
 
     def for_owner(self, owner: str, limited: bool = True) -> SandboxedService:
         """The same service for another user, who is bound to a quota if `limited`."""
-        helpers = self.bulk, self.predictor
+        helpers = self.bulk, self.predictor, self.evaluator, self.evaluations
         return SandboxedService(self.store, self.helper, self.policy or SubmissionPolicy(), owner, limited, *helpers)
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
@@ -74,7 +92,7 @@ class SandboxedService(Service):
 
     def close(self) -> None:
         """End the helper processes, whatever they are doing."""
-        for helper in (self.helper, self.bulk, self.predictor):
+        for helper in (self.helper, self.bulk, self.predictor, self.evaluator):
             helper.close()
 
     def expand(self, spec: Mapping[str, Any]) -> ExpandedSpec:
@@ -112,6 +130,25 @@ class SandboxedService(Service):
         answers: bytes = self.predictor.call(_on_store, function, self._url, (request,), {}, user=self.owner)
         return answers
 
+    def start_evaluation(self, request: EvaluationRequest) -> tuple[str, Work]:
+        """Begin the report of a registered model in a process of its own, which gives way to all others; or find the
+        one that is there. Returns its key, for `evaluations.find`. Raises NotFound, EvornnError."""
+        policy = self.policy or SubmissionPolicy()
+        key = key_of(self.store, request, policy)
+
+        def compute(on_progress: Callable[[str, float], None]) -> Evaluation:
+            arguments = self._url, request, policy
+            return self.evaluator.call(_evaluate, *arguments, user=self.owner, on_progress=on_progress)
+
+        return key, self.evaluations.start(key, compute)
+
+    def evaluate(self, request: EvaluationRequest) -> Evaluation:
+        return self.start_evaluation(request)[1].result()
+
+    def render_evaluation(self, evaluation: Evaluation) -> str:
+        page: str = self.evaluator.call(_on_store, render, self._url, (evaluation,), {}, user=self.owner)
+        return page
+
     def call(self, function: Callable[Concatenate[Store, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         with (self.policy or SubmissionPolicy()).hide_folder():
             result: T = self.helper.call(_on_store, function, self._url, arguments, keywords, user=self.owner)
@@ -140,6 +177,10 @@ def _check_timed(plans: list[RunPlan], policy: SubmissionPolicy | None) -> tuple
     """Facts of runs, and the seconds that it took."""
     start = time.perf_counter()
     return check_within_policy(plans, policy), time.perf_counter() - start
+
+
+def _evaluate(url: str, request: EvaluationRequest, policy: SubmissionPolicy) -> Evaluation:
+    return evaluate(_store(url), request, policy, tell)
 
 
 def _on_store(function: Callable[..., T], url: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> T:

@@ -10,9 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from evornn.service.datasets import SpecProposal, UploadedDataset, check_upload, propose_spec, save_upload
+from evornn.service.evaluation_request import EvaluationRequest
+from evornn.service.evaluations import Evaluation, evaluate, key_of, render
 from evornn.service.expansion import ExpandedSpec, enqueue, expand
 from evornn.service.policy import SubmissionPolicy
-from evornn.service.predictions import PredictionRequest, Rows, predict
+from evornn.service.predictions import PredictionRequest, predict
 from evornn.service.reading.comparison_data import ComparisonData, resolve_job, unique_run_ids
 from evornn.service.reading.design import Design, design_of
 from evornn.service.reading.evaluation import check_identities, evaluation_of
@@ -49,6 +51,7 @@ class Service:
     ) -> None:
         self.store, self.policy, self.owner, self.limited = store, policy, owner, limited
         self._sessions = TuningSessions(store)
+        self._last_evaluation: tuple[str, Evaluation] | None = None
 
     def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None, priority: int = 0) -> JobId:
         """Check all runs of a spec, then queue them.
@@ -106,8 +109,13 @@ class Service:
 
     def save_upload(self, name: str, content: bytes) -> UploadedDataset:
         """Save a file that the owner has uploaded. Raises the same as `datasets.save_upload`."""
-        count = partial(self.store.count_upload, self.owner) if self._is_limited else None
+        count = partial(self.store.count_upload, self.owner, limited=self.limited) if self.owner else None
         return save_upload(self.policy or SubmissionPolicy(), name, content, count, self._check_upload)
+
+    def uploads(self) -> list[str]:
+        """Names of the data sets that the owner has uploaded and that are still there."""
+        folder = None if self.policy is None else self.policy.data
+        return [name for name in self.store.uploads(self.owner) if folder is not None and (folder / name).is_file()]
 
     def _check_upload(self, name: str, content: bytes) -> UploadedDataset:
         return check_upload(name, content)
@@ -141,19 +149,27 @@ class Service:
         run = source if isinstance(source, int) else None
         return self.store.register_model(name, model, run=run, note=note, owner=self.owner, limited=self.limited)
 
-    def predict(
-        self,
-        reference: str,
-        rows: Rows,
-        *,
-        next: int | None = None,
-        coverage: float | None = None,
-        temperature: float = 1.0,
-        seed: int = 0,
-    ) -> list[dict[str, Any]]:
+    def predict(self, request: PredictionRequest) -> list[dict[str, Any]]:
         """Answers of a registered model. Raises NotFound, EvornnError."""
-        request = PredictionRequest(reference, rows, next, coverage, temperature=temperature, seed=seed)
         return self.call(predict, request).rows
+
+    def evaluate(self, request: EvaluationRequest) -> Evaluation:
+        """The report of a registered model on data that have the true answers; the last one is kept. Raises NotFound,
+        EvornnError."""
+        policy = self.policy or SubmissionPolicy()
+        key = key_of(self.store, request, policy)
+        if self._last_evaluation is None or self._last_evaluation[0] != key:
+            self._last_evaluation = key, evaluate(self.store, request, policy)
+        return self._last_evaluation[1]
+
+    def render_evaluation(self, evaluation: Evaluation) -> str:
+        """The page of `evornn evaluate --report`. Raises NotFound if the version was deleted."""
+        return render(self.store, evaluation)
+
+    def report_model(self, request: EvaluationRequest, as_page: bool = False) -> bytes:
+        """`evaluate` as JSON, or as a page of HTML. Raises the same."""
+        evaluation = self.evaluate(request)
+        return self.render_evaluation(evaluation).encode("utf-8", "replace") if as_page else evaluation.to_json()
 
     def draw_comparison(self, job: JobId | None = None, runs: Sequence[RunId] = ()) -> ComparisonFigures:
         """`compare`, with the charts of the report. Raises the same."""

@@ -22,6 +22,7 @@ from evornn.training.records import Result, Row
 T = TypeVar("T")
 _CONFIG = ConfigDict(ser_json_inf_nan="strings")
 SAFETENSORS = "application/vnd.safetensors"
+LONGEST_BODY = 2**20  # bytes of a request, but for the file of a model
 
 
 class AccessDenied(EvornnError):
@@ -65,6 +66,15 @@ class Predictions:
     name: str
     version: int
     rows: list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """The report of a registered model: measures, and the numbers of all charts; null for what is not known."""
+
+    name: str
+    version: int
+    report: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,9 @@ class UploadMixin(Database):
     """Count uploads."""
 
     @retry_transaction
-    def count_upload(self, owner: str, name: str, size: int, is_there: Callable[[str], bool]) -> None:
+    def count_upload(
+        self, owner: str, name: str, size: int, is_there: Callable[[str], bool], limited: bool = True
+    ) -> None:
         """Count a data set towards its owner's quota, before it is saved.
 
         Args:
@@ -25,6 +27,7 @@ class UploadMixin(Database):
             name: Name of the file.
             size: Its bytes.
             is_there: Whether a file still exists; those that were deleted don't count any more.
+            limited: Whether the quota holds.
 
         Raises:
             QuotaExceeded: The owner's files would be too large in all.
@@ -37,7 +40,14 @@ class UploadMixin(Database):
             dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
             new = dialect.insert(uploads).values(owner=owner, name=name, bytes=size)
             connection.execute(new.on_conflict_do_nothing())
-            _check_total(connection, owner)
+            if limited:
+                _check_total(connection, owner)
+
+    def uploads(self, owner: str) -> list[str]:
+        """Names of the data sets that an owner has uploaded, also of those that were deleted since."""
+        with self.read_transaction() as connection:
+            statement = select(uploads.c.name).where(uploads.c.owner == owner).order_by(uploads.c.name)
+            return list(connection.scalars(statement).all())
 
 
 def _check_total(connection: Connection, owner: str) -> None:

@@ -51,6 +51,23 @@ def test_a_verdict_and_a_model_that_works(evornn: CommandLine, file: Path) -> No
     assert evornn(*FIT, "--json").data["job"] == 2
 
 
+def test_quantiles_are_asked_for(evornn: CommandLine, file: Path) -> None:
+    answer = evornn(*FIT, "--quantiles", "0.1,0.5,0.9")
+    assert answer.status == 0, answer
+    assert yaml.safe_load(Path("load.yaml").read_text())["tasks"][0]["quantiles"] == [0.1, 0.5, 0.9]
+    answers = StandaloneModel.load("load.safetensors").own_preparation.answers
+    assert [one.name for one in answers] == ["load_q0.1", "load_q0.5", "load_q0.9"]
+    for line in (line.split("evornn ", 1)[1].split() for line in answer.out.splitlines() if "evornn " in line):
+        assert evornn(*line).status == 0, line
+    for wrong in ("0.9,0.1", "x", "0,1", "0.5)"):
+        assert "give levels between 0 and 1, in order" in evornn.refuses(*FIT, "--quantiles", wrong)
+    Path("kinds.csv").write_text(
+        "who,load,kind\n" + "".join(f"{k // 6},{k % 5},{'ab'[k // 6 % 2]}\n" for k in range(120))
+    )
+    words = "fit", "kinds.csv", "--target", "kind", "--group", "who", "--quantiles", "0.5"
+    assert "quantiles are of numbers" in evornn.refuses(*words)
+
+
 def test_it_goes_on_where_it_was_interrupted(evornn: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     from evornn.service.dispatch.dispatcher import Dispatcher
 

@@ -67,6 +67,28 @@ def test_evaluate_writes_a_report_and_its_numbers(model: Path, folder: Path, evo
     assert "report written to" in evornn("evaluate", model, folder / "test.csv", "--report", page).out
 
 
+def test_an_interrupted_report_ends_in_one_line(
+    model: Path, folder: Path, evornn: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("evornn.models.importance.shuffle", interrupted)
+    answer = evornn("evaluate", model, folder / "test.csv", "--report", folder / "never.html")
+    assert (answer.status, answer.err) == (130, "interrupted: no report was written\n")
+    assert not (folder / "never.html").exists()
+
+
+def test_progress_of_a_report_is_told(
+    model: Path, folder: Path, evornn: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evornn.cli.report_progress.PRINT_INTERVAL", -1.0)
+    words = "evaluate", model, folder / "test.csv", "--report", folder / "told.html"
+    told = [line for line in evornn(*words).out.splitlines() if line.startswith("report: ")]
+    assert "answers" in told[0] and "importance of load" in told[-1] and told[-1].endswith("left")
+    assert "report: " not in evornn(*words, "--json").out
+
+
 def test_evaluate_says_what_show_says(model: Path, folder: Path, evornn: CommandLine) -> None:
     run = evornn("show", "1", "--store", f"sqlite:///{folder}/evornn.db", "--json").data
     answer = evornn("evaluate", model, folder / "test.csv", "--json").data

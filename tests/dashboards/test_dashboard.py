@@ -13,10 +13,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from postgres import Postgres
 from serving import Server, serving, working
+from small_models import small_model, small_table, text_model
 
 from evornn import library
 from evornn.experiments.analysis.narrative import number, settings
 from evornn.experiments.reporting.palette import INK
+from evornn.models.table_file import csv_text
 from evornn.service.service import submit
 from evornn.store.store import open_store
 
@@ -219,6 +221,62 @@ def the_model_is_registered(page: Page, server: Server) -> None:
     with page.expect_download() as taken:
         page.get_by_role("link", name="Download").click()
     assert taken.value.suggested_filename == "waves-1.safetensors"
+
+
+def test_a_model_is_evaluated_on_an_uploaded_file(page: Page, server: Server, tmp_path: Path) -> None:
+    """What the page of the model shows is what the page of the command line has."""
+    model, table = small_model("classify"), small_table(rows=90, groups=9)
+    file, theirs = tmp_path / "kinds.csv", tmp_path / "theirs.html"
+    file.write_text(csv_text(table, with_names=True))
+    with library.connect(server.url, server.token) as results:
+        results.service.register_model("kinds", model.to_bytes())
+        tools.log_in(page, server, "models/kinds:1")
+        expect(page.locator("main")).to_contain_text("The file doesn't say how good it was")
+        page.get_by_role("button", name="Evaluate").click()
+        expect(page.locator("#model-state")).to_contain_text("Choose a data set first")
+        page.locator("#model-upload input").set_input_files(file)
+        expect(page.locator("#model-data")).to_have_value(re.compile(r"kinds-\w{12}\.csv"))
+        page.get_by_role("button", name="Evaluate").click()
+        shown = page.locator("#model-report")
+        expect(shown.locator(".js-plotly-plot")).to_have_count(4)
+        report = model.report(table)
+        expect(shown).to_contain_text("answers are right; the most frequent class alone would be right in")
+        for title in ("Measures", "Worst examples", "What the model reads"):
+            expect(shown).to_contain_text(title)
+        said = [one.who for one in report.classes[0].worst]
+        for word in (*said, *(f"{100 * one.increase:+.1f} %" for one in report.importance)):
+            expect(shown).to_contain_text(word)
+        assert tools.faults(page) == []
+        with page.expect_download() as taken:
+            page.get_by_role("link", name="Download the report").click()
+        taken.value.save_as(theirs)
+        own = page.locator("#model-data").input_value()
+        renamed = file.rename(tmp_path / own)
+        results.evaluate("kinds", renamed, report=tmp_path / "mine.html")
+        assert theirs.read_text() == (tmp_path / "mine.html").read_text()
+
+
+@ON_A_PHONE
+def test_a_text_is_reported_on_and_continued(page: Page, server: Server, tmp_path: Path) -> None:
+    model = text_model()
+    file = tmp_path / "words.txt"
+    file.write_text("abc cab\nabba <b>cab</b> " * 20)
+    with library.connect(server.url, server.token) as results:
+        results.service.register_model("words", model.to_bytes())
+    tools.log_in(page, server, "models/words:1")
+    page.get_by_label("Text that the model goes on from").fill("abc <i>")
+    page.get_by_role("button", name="Continue").click()
+    said = page.locator("#model-continued pre")
+    expect(said).to_have_text("abc <i>" + model.generate("abc <i>", next=200, temperature=0.7), use_inner_text=False)
+    page.locator("#model-upload input").set_input_files(file)
+    expect(page.locator("#model-data")).to_have_value(re.compile(r"words-\w{12}\.txt"))
+    page.get_by_role("button", name="Evaluate").click()
+    shown = page.locator("#model-report")
+    expect(shown).to_contain_text("bits per character (95 % interval")
+    expect(shown.locator(".js-plotly-plot")).to_have_count(3)
+    expect(shown).to_contain_text("What it did not expect")
+    expect(shown).to_contain_text("<b>cab")
+    assert tools.faults(page) == []
 
 
 def wait_for_ink(page: Page, colour: str) -> None:

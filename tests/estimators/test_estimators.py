@@ -108,6 +108,21 @@ def test_a_forecaster_goes_on_where_series_end() -> None:
     assert np.array_equal(of_frame.predict(frame), many.predict(series))
 
 
+def test_a_forecaster_of_quantiles() -> None:
+    levels = (0.1, 0.5, 0.9)
+    one = Forecaster(**FAST, window=8, horizon=3, quantiles=levels).fit(WAVE)
+    all_ = one.predict_quantiles(WAVE)
+    assert all_.shape == (3, 3) and (np.diff(all_, axis=-1) >= 0).all()
+    assert np.array_equal(one.predict(WAVE), all_[:, 1])
+    two = Forecaster(**FAST, window=8, horizon=3, quantiles=levels).fit(np.stack([WAVE, -WAVE], axis=1))
+    both = two.predict_quantiles(np.stack([WAVE, -WAVE], axis=1))
+    assert both.shape == (3, 2, 3) and np.isfinite(both).all()
+    with pytest.raises(ValueError, match="trained without quantiles"):
+        Forecaster(**FAST, window=8).fit(WAVE).predict_quantiles(WAVE)
+    with pytest.raises(ValueError, match="quantiles"):
+        Forecaster(**FAST, window=8, quantiles=(0.9, 0.1)).fit(WAVE)
+
+
 def test_a_forecaster_reads_dates_and_what_is_known_ahead() -> None:
     times = pd.date_range("2026-01-01", periods=123, freq="h")
     frame = pd.DataFrame({"time": times, "load": [*WAVE, *[np.nan] * 3], "holiday": np.arange(123) % 7 < 2})

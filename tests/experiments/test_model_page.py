@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_models import small_model, small_table
+from small_models import small_model, small_table, text_model
 
 from evornn.experiments.reporting.model_page import model_page
 from evornn.models.report import ModelReport
@@ -51,3 +51,12 @@ def test_names_from_a_file_are_text() -> None:
     metrics = ModelMetrics(score="<img src=x onerror=alert(1)>", test_score=1.0)
     page = model_page(replace(model, metrics=metrics), replace(report, source="<b>file</b>", classes=[hostile]))
     assert "<script>alert" not in page and "<img src=x" not in page and "<b>file" not in page
+
+
+def test_the_page_of_a_text_says_bits_first_and_shows_passages() -> None:
+    model = text_model()
+    page = model_page(model, model.report("abc cab\nabba <b>cab</b> " * 20))
+    assert re.search(r'<p class="key">[\d.]+ bits per character \(95 % interval [\d.]+ to [\d.]+\), perplexity', page)
+    for title in ("Measures", "What it expects", "What it did not expect", "How it goes on"):
+        assert f"<h2>{title}</h2>" in page
+    assert "&lt;b&gt;cab" in page and "<b>cab" not in page

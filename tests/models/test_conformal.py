@@ -12,7 +12,8 @@ from small_models import part, small_model
 
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
-from evornn.models.conformal import MOST, calibrate, coverage_on, half_widths, quantiles, space_evenly
+from evornn.models.calibration import calibrate, coverage_on
+from evornn.models.conformal import MOST, half_widths, quantiles, space_evenly
 from evornn.models.make import architecture_of
 from evornn.models.standalone import StandaloneModel
 from evornn.models.units import to_answers

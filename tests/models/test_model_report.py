@@ -98,3 +98,24 @@ def test_what_is_the_same_in_a_group_moves_as_a_whole() -> None:
 def test_importance_of_a_long_file_takes_some_of_its_groups() -> None:
     table = small_table(rows=MOST_ROWS + 800, groups=8)
     assert importances(small_model("regress"), table, repeats=1, seed=0)[0].low == -np.inf
+
+
+def test_quantiles_are_bands_and_are_held_against_their_levels() -> None:
+    levels, base = (0.1, 0.25, 0.5, 0.9), PREPARATIONS["recursive"]
+    answers = tuple(replace(base.answers[0], level=level) for level in levels)
+    network = Network("gru", inputs=1, units=6, outputs=8)
+    preparation = replace(base, answers=answers)
+    model = StandaloneModel(architecture_of(network), 1, 8, network.sample(1, seed=3)[0], preparation)
+    table = small_table(rows=80)
+    (load,), judged = model.report(table, repeats=2).numbers, judge(model, table)
+    shares = [(judged.truth[:, :2] <= judged.answers[:, 2 * k : 2 * k + 2]).mean() for k in range(4)]
+    assert [(one.asked, one.reached) for one in load.levels] == list(zip(levels, shares, strict=True))
+    example = load.examples[0]
+    place = judged.who.index(example.who)
+    assert [band.name for band in example.bands] == ["0.1 to 0.9 quantile", "0.25 to 0.5 quantile"]
+    assert example.bands[0].low == judged.answers[place, :2].tolist()
+    assert (
+        example.bands[0].high == judged.answers[place, 6:].tolist()
+        and example.answer == judged.answers[place, 4:6].tolist()
+    )
+    assert load.coverage == [] and small_model("recursive").report(table, repeats=2).numbers[0].levels == []

@@ -176,6 +176,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     text_model().save("text.safetensors")
     Path("a.txt").write_text(TEXT)
+    Path("latin.txt").write_bytes(b"caf\xe9 \xff")
     return tmp_path
 
 
@@ -197,6 +198,9 @@ def test_the_command_line_predicts_goes_on_and_evaluates(
     measured = evornn("evaluate", "text.safetensors", "a.txt", "--json").data
     assert measured["measures"] == model.evaluate(TEXT) and measured["symbols"] == len(TEXT)
     assert "bits low" in evornn("evaluate", "text.safetensors", "a.txt").out
+    drawn = evornn("evaluate", "text.safetensors", "a.txt", "--report", "a.html", "--json").data
+    assert drawn["measures"] == measured["measures"] and len(drawn["continuations"]) == 2
+    assert "What it did not expect" in Path("a.html").read_text()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
     streamed = evornn("predict", "text.safetensors", "--stream", "--json").out
     own = [json.loads(line)["bits"] for line in streamed.splitlines()]
@@ -212,10 +216,8 @@ def test_the_command_line_predicts_goes_on_and_evaluates(
         (["predict", "text.safetensors", "a.txt", "--prompt", "a", "--next", "3"], "give either a FILE or --prompt"),
         (["predict", "text.safetensors", "a.txt", "--coverage", "0.9"], "--coverage: symbols have probabilities"),
         (["predict", "text.safetensors", "none.txt"], "none.txt: no such file"),
-        (
-            ["evaluate", "text.safetensors", "a.txt", "--report", "a.html"],
-            "--report draws classes and numbers of tables",
-        ),
+        (["predict", "text.safetensors", "latin.txt"], "the model learned from a text in utf-8: give one"),
+        (["evaluate", "text.safetensors", "a.txt", "--report", "no/a.html"], "no does not exist: create it first"),
     ],
 )
 def test_the_command_line_refuses_what_makes_no_sense(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -146,6 +147,49 @@ def test_ranges_may_stand_inside_parts_and_lists() -> None:
 def test_what_is_wrong_is_said(spec: dict[str, Any], message: str) -> None:
     with pytest.raises(EvornnError, match=message):
         parse_tunable_spec(spec)
+
+
+def test_regularisation_is_tuned_for_each_method() -> None:
+    decay = {"from": 1e-6, "to": 1e-2, "scale": "log"}
+    spec = changed(regularisation={"weight_decay": decay, "input_noise": 0.25})
+    methods = parse_tunable_spec(spec).methods
+    assert all(isinstance(method.space["regularisation.weight_decay"], Numbers) for method in methods)
+    assert all(method.fragments["regularisation"]["weight_decay"] == 0 for method in methods)
+    alone = parse_tunable_spec(changed(regularisation={"weight_decay": decay})).methods[0]
+    values = {name: 0.5 if name.startswith("reg") else 1 for name in alone.space}
+    set_ = alone.set(values)
+    assert set_["regularisation"] == {"weight_decay": 0.5, "input_noise": 0.0, "dropout": 0.0}
+    assert alone.values(set_) == values and "regularisation" not in alone.fragments
+    chosen = parse_tunable_spec(changed(regularisation={"dropout": {"choose": [0.1, 0.5], "default": 0.2}}))
+    assert chosen.methods[0].fragments["regularisation"]["dropout"] == 0.2
+    for wrong, message in (
+        ({"weight_decay": {"from": -1, "to": 1}}, "regularisation.weight_decay: can't have -1 in its range"),
+        ({"dropout": {"choose": [0.5, 1.0]}}, "regularisation.dropout: can't have 1.0 in its range"),
+        ({"decay": decay}, "'decay'"),
+    ):
+        with pytest.raises(EvornnError, match=re.escape(message)):
+            parse_tunable_spec(changed(regularisation=wrong))
+    one = {**TUNING_SPEC, "networks": [{"kind": "elman"}], "trainers": [{"kind": "adam"}]}
+    with pytest.raises(EvornnError, match=r"regularisation.weight_decay: is a range: `evornn tune`"):
+        parse_spec({**one, "regularisation": {"weight_decay": decay}})
+
+
+def test_trials_differ_in_regularisation_and_the_best_is_compared(tmp_path: Path) -> None:
+    spec = {
+        **TUNING_SPEC,
+        "networks": [{"kind": "elman", "units": 3}],
+        "trainers": [{"kind": "adam"}],
+        "regularisation": {"weight_decay": {"from": 1e-6, "to": 1e-1, "scale": "log"}},
+        "tuning": {**TUNING_SPEC["tuning"], "trials": 3, "seeds": 1},
+    }
+    with library.tune(spec, f"sqlite:///{tmp_path}/x.db", workers=0) as results:
+        runs = results.store.runs()
+    decays = [run.fragments.get("regularisation", {}).get("weight_decay") for run in runs]
+    trials = {decay for run, decay in zip(runs, decays, strict=True) if "trial" in run.trainer}
+    assert len(trials) == 3 and None not in trials
+    assert {d for run, d in zip(runs, decays, strict=True) if run.trainer == "adam"} == {None}
+    (best,) = {d for run, d in zip(runs, decays, strict=True) if run.trainer == "adam (tuned)"}
+    assert best in trials
 
 
 def test_a_label_that_a_tuned_trainer_would_have_is_refused() -> None:

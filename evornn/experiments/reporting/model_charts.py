@@ -10,7 +10,7 @@ import numpy as np
 from evornn.data.scaling import Doubles
 from evornn.experiments.reporting.palette import COLOURS, GREY, Style, axes, label, styles
 from evornn.models.importance import Importance
-from evornn.models.report import SHOWN, ClassReport, Coverage, ForecastExample, NumberReport
+from evornn.models.report import SHOWN, CalibrationBin, ClassReport, Coverage, ForecastExample, NumberReport
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -48,9 +48,8 @@ def roc(report: ClassReport, theme: str = "light") -> Figure:
     return figure.update_yaxes(range=[-0.01, 1.02], tickformat=".0%")
 
 
-def calibration(report: ClassReport, theme: str = "light") -> Figure:
+def calibration(bins: Sequence[CalibrationBin], theme: str = "light") -> Figure:
     """Probabilities that were said, and how often it came so, by tenths; larger points are more answers."""
-    bins = report.calibration
     most = max(one.count for one in bins)
     figure = axes(theme, "probability that was said", "share that came so")
     _diagonal(figure, 0, 1, "calibrated")
@@ -118,6 +117,17 @@ def coverage(measured: Sequence[Coverage], theme: str = "light") -> Figure:
     known = [one for one in measured if one.reached is not None]
     figure = axes(theme, "coverage asked for", "share of the truth inside")
     _diagonal(figure, 0.4, 1, "as promised")
+    return _reached(figure, known)
+
+
+def quantile_levels(measured: Sequence[Coverage], theme: str = "light") -> Figure:
+    """What quantiles promise and hold."""
+    figure = axes(theme, "level of the quantile", "share of the truth that is not above it")
+    _diagonal(figure, 0, 1, "as promised")
+    return _reached(figure, measured)
+
+
+def _reached(figure: Figure, known: Sequence[Coverage]) -> Figure:
     x, y = [one.asked for one in known], [one.reached for one in known]
     line, marker = {"color": MODEL.colour, "width": 1.5}, {"color": MODEL.colour, "size": 9}
     figure.add_scatter(x=x, y=y, mode="lines+markers", name="the model", line=line, marker=marker)
@@ -161,7 +171,7 @@ def importance(columns: Sequence[Importance], theme: str = "light") -> Figure:
         hovertemplate="%{y}: %{x:+.1%}<extra></extra>",
     )  # fmt: skip
     figure.update_layout(bargap=0.35 if len(shown) > 3 else 0.6)
-    figure.update_xaxes(tickformat="+.0%", rangemode="tozero")
+    figure.update_xaxes(tickformat="+.2~%", rangemode="tozero")
     return figure.update_yaxes(type="category", showgrid=False)
 
 
@@ -174,11 +184,10 @@ def _points(figure: Figure, report: NumberReport, x: Sequence[float], y: Sequenc
 
 
 def _band(figure: Figure, x: Sequence[int], shown: ForecastExample) -> None:
-    if any(value is None for value in shown.low):
-        return
     edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    figure.add_scatter(x=x, y=shown.low, showlegend=False, **edge)
-    figure.add_scatter(x=x, y=shown.high, fill="tonexty", fillcolor=MODEL.rgba(), name=f"{PERCENT} interval", **edge)
+    for band in shown.bands:
+        figure.add_scatter(x=x, y=band.low, showlegend=False, **edge)
+        figure.add_scatter(x=x, y=band.high, fill="tonexty", fillcolor=MODEL.rgba(), name=band.name, **edge)
 
 
 def _diagonal(figure: Figure, low: float, high: float, name: str) -> None:

@@ -21,6 +21,7 @@ from evornn.experiments.spec import Experiment, RunPlan
 from evornn.experiments.tuning.sampler import Sampler
 from evornn.settings import as_dict, settings
 from evornn.training.budget import Budget
+from evornn.training.regularisation import NO_REGULARISATION
 
 Labels: TypeAlias = tuple[str, str, str]  # of a task, a network and a trainer
 
@@ -66,6 +67,8 @@ class Method:
     def set(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The fragments with these values of the space."""
         fragments: Any = self.fragments
+        if any(path[0] == "regularisation" for path in self.places.values()):
+            fragments = {"regularisation": as_dict(NO_REGULARISATION), **fragments}
         for name, value in values.items():
             fragments = ranges.set_value(fragments, self.places[name], value)
         return dict(fragments)

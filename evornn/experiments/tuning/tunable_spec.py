@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import Any, TypeAlias
 
@@ -22,6 +23,7 @@ from evornn.experiments.spec import (
 from evornn.experiments.tuning.methods import Method, TunableSpec, TuningSettings
 from evornn.experiments.yaml import check_plain
 from evornn.settings import BadSetting, build
+from evornn.training.regularisation import Regularisation
 
 PARTS = {"tasks": "task", "networks": "network", "trainers": "trainer"}
 Ranges = dict[str, tuple[KeyPath, Range]]  # "trainer.learning_rate" → its path, and the range
@@ -41,9 +43,12 @@ def parse_tunable_spec(data: Mapping[str, Any], own_code: OwnCode = True) -> Tun
     for part, fragments in fragment_lists.items():
         _refuse_names(part, fragments)
     defaults = {part: ranges.fill_defaults(fragments, part) for part, fragments in fragment_lists.items()}
+    penalties = rest.get("regularisation")
+    if isinstance(penalties, Mapping):
+        defaults["regularisation"] = ranges.fill_defaults(penalties, "regularisation")
     default = _default_experiment({**rest, **defaults}, fragment_lists, own_code)
     spaces = {part: _spaces(part, fragment_lists[part], getattr(default, part), own_code) for part in PARTS}
-    spec = TunableSpec(default, tuning, _methods(default, spaces))
+    spec = TunableSpec(default, tuning, _methods(default, spaces, _regularisation(penalties)))
     _check(spec)
     return spec
 
@@ -74,19 +79,44 @@ def _spaces(part: str, fragments: list[Any], defaults: list[dict[str, Any]], own
     return spaces
 
 
+def _regularisation(settings: Any) -> Ranges:
+    """Its ranges, which every method has: each is tuned by itself."""
+    return {
+        ranges.dotted_path(place): (place, _checked_range(value, place, partial(_problem_of_regularisation, place)))
+        for place, value in ranges.find_ranges(settings, ("regularisation",))
+    }
+
+
 def _range(
     part: str, k: int, defaults: dict[str, Any], path: KeyPath, value: Mapping[str, Any], own_code: OwnCode
 ) -> Range:
+    place = part, k, *path
+    where = ranges.dotted_path(place)
+
+    def problem(of: Any) -> str | None:
+        return _problem(part, ranges.set_value(defaults, path, of), f"{part}.{k}", where, own_code)
+
+    return _checked_range(value, place, problem)
+
+
+def _checked_range(value: Mapping[str, Any], place: KeyPath, problem: Callable[[Any], str | None]) -> Range:
     """Parse a range and check its ends on the setting. If the setting rejects a half, the range is one of integers."""
-    where = ranges.dotted_path((part, k, *path))
+    where = ranges.dotted_path(place)
     range_ = ranges.parse_range(value, where)
     for end in range_.ends:
-        if problem := _problem(part, ranges.set_value(defaults, path, end), f"{part}.{k}", where, own_code):
-            raise BadSetting(where, f"can't have {short_repr(end)} in its range: {problem}")
+        if why := problem(end):
+            raise BadSetting(where, f"can't have {short_repr(end)} in its range: {why}")
     if not isinstance(range_, Numbers) or any(end != int(end) for end in range_.ends):
         return range_
-    half = ranges.set_value(defaults, path, range_.low + 0.5)
-    return replace(range_, is_integer=_problem(part, half, f"{part}.{k}", where, own_code) is not None)
+    return replace(range_, is_integer=problem(range_.low + 0.5) is not None)
+
+
+def _problem_of_regularisation(place: KeyPath, value: Any) -> str | None:
+    try:
+        build(Regularisation, {str(place[-1]): value}, "regularisation")
+    except BadSetting as error:
+        return error.problem
+    return None
 
 
 def _problem(part: str, fragment: dict[str, Any], name: str, where: str, own_code: OwnCode) -> str | None:
@@ -103,16 +133,16 @@ def _problem(part: str, fragment: dict[str, Any], name: str, where: str, own_cod
     return None
 
 
-def _methods(default: Experiment, spaces: Mapping[str, list[Ranges]]) -> tuple[Method, ...]:
+def _methods(default: Experiment, spaces: Mapping[str, list[Ranges]], common: Ranges) -> tuple[Method, ...]:
     """All (task, network, trainer), in the order of the spec."""
     parts = [list(zip(label_fragments(getattr(default, part)).items(), spaces[part], strict=True)) for part in PARTS]
-    return tuple(_method(default, *chosen) for chosen in product(*parts))
+    return tuple(_method(default, common, *chosen) for chosen in product(*parts))
 
 
-def _method(default: Experiment, *parts: tuple[tuple[str, dict[str, Any]], Ranges]) -> Method:
+def _method(default: Experiment, common: Ranges, *parts: tuple[tuple[str, dict[str, Any]], Ranges]) -> Method:
     task, network, trainer = (label for (label, _), _ in parts)
     fragments = dict(zip(PARTS.values(), (fragment for (_, fragment), _ in parts), strict=True))
-    places = dict(sorted((name, entry) for _, space in parts for name, entry in space.items()))
+    places = dict(sorted({**common, **{name: entry for _, space in parts for name, entry in space.items()}}.items()))
     return Method(
         task=task,
         network=network,

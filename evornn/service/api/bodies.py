@@ -15,17 +15,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evornn.errors import EvornnError
 from evornn.experiments.yaml import parse
 from evornn.service.api import problems
-from evornn.service.wire import SAFETENSORS
+from evornn.service.evaluation_request import Format
+from evornn.service.wire import LONGEST_BODY, SAFETENSORS
 from evornn.settings import MAX_DEPTH
 from evornn.store.registry import MOST_BYTES
 
-LIMIT = 2**20  # bytes
+LIMIT = LONGEST_BODY
 YAML_LIMIT = 2**16  # bytes; parsing it is a hundred times slower
 LONGEST_TEXT = 100_000  # characters
 LONGEST_LIST = 100_000
 MAX_INTEGER = 2**63
 JSON_TYPES = ("application/json",)
-CSV = "text/csv"
+CSV, TEXT, HTML = "text/csv", "text/plain", "text/html"
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 TOO_LARGE = "the body is larger than {:,} bytes: send less"
 MODEL_TYPES = (SAFETENSORS, "application/octet-stream")
@@ -91,6 +92,15 @@ async def rows_body(request: Request) -> tuple[bytes, bool]:
     """Rows for a model: the body, and whether it is CSV, else JSON. Raises HTTPException 413 or 415."""
     kind, body = await _raw_body(request, (*JSON_TYPES, CSV), "JSON or CSV in UTF-8")
     return body, kind == CSV
+
+
+async def data_body(request: Request) -> tuple[bytes, Format]:
+    """Rows or a text with the true answers, and their format; nothing where the query names a data set. Raises
+    HTTPException 413 or 415."""
+    if "data" in request.query_params:
+        return b"", "json"
+    kind, body = await _raw_body(request, (*JSON_TYPES, CSV, TEXT), "JSON, CSV or a text")
+    return body, "csv" if kind == CSV else "text" if kind == TEXT else "json"
 
 
 async def model_body(request: Request) -> Any:

@@ -118,4 +118,10 @@ MODEL_BODY["requestBody"]["content"][SAFETENSORS] = {
 }
 ROWS_BODY = _body(ROWS_SCHEMA, ROWS)
 ROWS_BODY["requestBody"]["content"]["text/csv"] = {"schema": {"type": "string"}, "example": "load\n52.1\n53.0\n51.2\n"}
+DATA_BODY = _body(ROWS_SCHEMA, ROWS)
+DATA_BODY["requestBody"]["required"] = False
+DATA_BODY["requestBody"]["content"] |= {
+    "text/csv": {"schema": {"type": "string"}, "example": "load\n52.1\n53.0\n51.2\n49.9\n48.7\n50.3\n"},
+    "text/plain": {"schema": {"type": "string"}, "example": "A text, for a model of a text."},
+}
 TOKEN_BODY = _body(TOKEN_SCHEMA, {"name": "ci", "scope": "submit"})

@@ -1,22 +1,26 @@
-"""Routes: list, register, download, alias and delete models; and their answers to rows."""
+"""Routes: list, register, download, alias and delete models; their answers to rows, and reports on them."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
 from evornn.service.api.analysis import validate
 from evornn.service.api.auth import Reader, Submitter, check_model_owner
-from evornn.service.api.bodies import CSV, model_body, rows_body
-from evornn.service.api.examples import MODEL_BODY, ROWS_BODY
+from evornn.service.api.bodies import CSV, HTML, data_body, model_body, rows_body
+from evornn.service.api.examples import DATA_BODY, MODEL_BODY, ROWS_BODY
 from evornn.service.api.parameters import MAX_ID, PREFIX, Cursor, Limit, Model, ModelFilters, errors, json, page
 from evornn.service.api.parameters import service_of as service
-from evornn.service.predictions import MOST_ROWS, PredictionRequest
-from evornn.service.wire import SAFETENSORS, Page, Predictions
+from evornn.service.api.problems import Forbidden
+from evornn.service.evaluation_request import EvaluationRequest
+from evornn.service.predictions import BODY, MOST_ROWS, PredictionRequest
+from evornn.service.wire import SAFETENSORS, Evaluated, Page, Predictions
 from evornn.store.errors import NotFound
 from evornn.store.names import ALIAS, ModelReference
 from evornn.store.records import ModelVersion
@@ -40,6 +44,12 @@ Temperature = Annotated[
     float, Query(ge=0, le=1000, description="Of a text that goes on: 0 is always the most probable symbol.")
 ]
 Seed = Annotated[int, Query(ge=0, le=MAX_ID, description="Of a text that goes on: the same seed, the same text.")]
+
+DataName = Annotated[
+    str | None, Query(max_length=255, description="A data set of the server, instead of a body; needs scope submit.")
+]
+RowsName = Annotated[str, Query(pattern=r"^[\w .()+-]{1,100}$", description="What the report calls the body.")]
+POLL = 0.05  # seconds
 
 
 class NewVersion(BaseModel):
@@ -183,3 +193,35 @@ def predict(
     question = PredictionRequest(model, rows, next, coverage, is_csv, temperature, seed)
     answers = service(request, caller).answer(question, as_csv)
     return Response(answers, media_type=CSV if as_csv else "application/json")
+
+
+@router.post(
+    "/models/{model}/evaluate",
+    response_model=Evaluated,
+    responses={**errors(400, 401, 403, 404, 413, 415), 200: {"content": {HTML: {"schema": {"type": "string"}}}}},
+    openapi_extra=DATA_BODY,
+    summary="Report on a model",
+)
+async def evaluate(
+    request: Request,
+    caller: Reader,
+    model: Model,
+    body: Annotated[Any, Depends(data_body)],
+    data: DataName = None,
+    name: RowsName = BODY,
+) -> Response:
+    """Compare the answers of a model with the true ones: measures, and what `evornn evaluate --report` draws, as JSON,
+    or with `Accept: text/html` as that page. Takes two minutes at most; the same again is answered at once."""
+    if data is not None and not caller.has_scope("submit"):
+        raise Forbidden("data sets of the server are for tokens with the scope submit: send the rows instead")
+    content, kind = body
+    user_service = service(request, caller)
+    question = EvaluationRequest(model, content, data, kind, name)
+    _, work = await run_in_threadpool(user_service.start_evaluation, question)
+    while not work.is_done:  # without a thread, which others need
+        await asyncio.sleep(POLL)
+    if HTML not in request.headers.get("accept", ""):
+        return Response(work.result().to_json(), media_type="application/json")
+    page = await run_in_threadpool(user_service.render_evaluation, work.result())
+    attached = {"Content-Disposition": 'attachment; filename="report.html"'}
+    return Response(page.encode("utf-8", "replace"), 200, attached, HTML)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evornn.experiments.analysis import narrative
 from evornn.experiments.analysis.comparison import Comparison, TaskComparison
 from evornn.experiments.reporting.report import draw_sections
+from evornn.experiments.reporting.report_table import ReportTable
 from evornn.service.reading.comparison_data import ComparisonData, resolve_job, unique_run_ids
 from evornn.service.reading.design import design_of
 from evornn.service.reading.evaluation import evaluation_of
@@ -18,6 +19,9 @@ from evornn.store.store import Store
 
 if TYPE_CHECKING:
     from evornn.experiments.reporting.report_figures import CaptionedFigure
+    from evornn.models.report import ModelReport
+    from evornn.models.saved_model import SavedModel
+    from evornn.models.text_report import TextReport
     from evornn.training.champion import CurrentChampion
 
 
@@ -58,6 +62,40 @@ class NetworkFigures:
     mark: int
     updates: int  # generations or gradient steps
     champion_valid: float
+
+
+@dataclass(frozen=True)
+class SectionFigures:
+    """A part of the report of a model."""
+
+    title: str
+    figures: tuple[FigureJson, ...]
+    tables: tuple[ReportTable, ...]
+    note: str
+
+
+@dataclass(frozen=True)
+class ReportFigures:
+    """The report of a model, as `model_content.ModelContent`, with its charts."""
+
+    about: str
+    answers: tuple[str, ...]
+    sections: tuple[SectionFigures, ...]
+
+
+def draw_report(model: SavedModel, report: ModelReport | TextReport) -> ReportFigures:
+    """What the page of `evornn evaluate --report` shows."""
+    from evornn.experiments.reporting.model_page import model_content
+
+    content = model_content(model, report)
+    return ReportFigures(
+        content.about,
+        tuple(content.answers),
+        tuple(
+            SectionFigures(part.title, _to_json(part.pictures), tuple(part.tables), part.note)
+            for part in content.sections
+        ),
+    )
 
 
 def draw_comparison(store: Store, job: JobId | None, runs: Sequence[RunId]) -> ComparisonFigures:

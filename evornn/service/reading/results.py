@@ -3,6 +3,8 @@ queries, comparisons."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from evornn.arrays import Genome
     from evornn.models.standalone import StandaloneModel
     from evornn.networks.network import Network
+    from evornn.service.evaluation_request import EvaluationRequest
     from evornn.service.predictions import Rows
     from evornn.tasks.core.task import Data
     from evornn.training.records import Result, Row
@@ -244,7 +247,43 @@ class Results:
     ) -> list[dict[str, Any]]:
         """Answers of a registered model to records or columns, computed by the server if the store is one's: see
         `ServiceInterface.predict`. `model` gives the model itself."""
-        return self.service.predict(reference, rows, next=next, coverage=coverage, temperature=temperature, seed=seed)
+        from evornn.service.predictions import PredictionRequest
+
+        request = PredictionRequest(reference, rows, next, coverage, temperature=temperature, seed=seed)
+        return self.service.predict(request)
+
+    def evaluate(self, reference: str, rows: Rows | str | Path, *, report: str | Path | None = None) -> dict[str, Any]:
+        """How good a registered model is on rows that have the true answers, computed where the store is.
+
+        Args:
+            reference: NAME (its newest version), NAME@ALIAS or NAME:VERSION.
+            rows: As `predict` takes them, or the path of a file: a table, or for a model of a text a text.
+            report: HTML page to write.
+
+        Returns:
+            `measures`, and the numbers of all charts of the page; None for what is not known.
+
+        Raises:
+            NotFound: There is no such version.
+            EvornnError: As `predict`; no true answer is there, or a file can't be read or written.
+        """
+        from evornn.experiments.reporting.report import write_page
+
+        request = self._evaluation(reference, rows)
+        told: dict[str, Any] = json.loads(self.service.report_model(request))["report"]
+        if report is not None:
+            write_page(report, self.service.report_model(request, as_page=True).decode())
+        return told
+
+    def _evaluation(self, reference: str, rows: Rows | str | Path) -> EvaluationRequest:
+        from evornn.service.evaluation_request import EvaluationRequest
+
+        if not isinstance(rows, str | Path):
+            return EvaluationRequest(reference, rows)
+        is_text = self.store.model(reference).question == "language"
+        content = files.read(Path(rows))
+        name = re.sub(r"[^\w .()+-]", "_", Path(rows).name)[:100]
+        return EvaluationRequest(reference, content, None, "text" if is_text else "csv", name)
 
     def query(self, sql: str) -> DataFrame:
         """Read-only SQL on the documented views (docs/reference/store.md)."""
