@@ -24,6 +24,7 @@ Lines = NDArray[np.int64]  # [N] line of each row in its file
 TRUTH = {word: float(k) for pair in (*BOOLEANS, ("0", "1"), ("f", "t"), ("n", "y")) for k, word in enumerate(pair)}
 _AMOUNT = re.compile(r"(?P<before>[$€£¥])? ?[+-]?\d[\d.,]* ?(?P<after>[^\d\s]{1,6})?")
 LONG_TEXT = 100  # letters that no category has
+BLOCK = 2**20  # rows that are converted at a time
 MANY = 50  # different values above which those of most rows are no categories
 
 
@@ -191,8 +192,14 @@ def is_missing(options: ReadOptions, forced: ColumnKind | None) -> frozenset[str
 
 
 def _pick(values: NDArray[Any], codes: NDArray[Any], missing: Any) -> NDArray[Any]:
-    """`values[codes]`, and `missing` for −1."""
-    return np.asarray(np.append(values, np.array([missing], values.dtype))[codes])
+    """`values[codes]`, and `missing` for −1; block by block, since codes may lie on disk."""
+    table = np.append(values, np.array([missing], values.dtype))
+    if values.dtype == object:
+        return np.asarray(table[codes])
+    picked = Growing(table.dtype)
+    for begin in range(0, len(codes), BLOCK):
+        picked.append(table[codes[begin : begin + BLOCK]])
+    return picked.take()
 
 
 def _unit(words: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -25,9 +26,17 @@ class Dates:
 
     def isoformat(self) -> list[str]:
         """[N] the local times as text, without a time of day where all are midnight."""
+        return self.texts(slice(None))
+
+    @cached_property
+    def unit(self) -> str:
+        """The longest one that all local times are whole numbers of: a day, a second, or a microsecond."""
         units = (unit for unit in ("D", "s") if (self.local == self.local.astype(f"datetime64[{unit}]")).all())
-        unit = next(units, "us")
-        return [str(text) for text in np.datetime_as_string(self.local, unit=unit)]  # type: ignore[call-overload]
+        return next(units, "us")
+
+    def texts(self, rows: slice | NDArray[np.int64]) -> list[str]:
+        """Those of some rows, as `isoformat` writes them."""
+        return np.datetime_as_string(self.local[rows], unit=self.unit).tolist()  # type: ignore[call-overload,no-any-return]
 
 
 class BadDate(ValueError):

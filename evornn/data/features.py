@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evornn.arrays import Mask
+from evornn.arrays import Floats, Mask
 from evornn.data.groups import RowGroup
+from evornn.data.growing import Growing, empty_array
 from evornn.data.preparation import CalendarPart, Feature
 from evornn.data.scaling import LARGEST, SMALLEST, Doubles, Scaling, Transform, forward
 from evornn.data.table import Column, Table
 from evornn.errors import EvornnError
 
+BLOCK = 2**16  # rows that are encoded at a time
 READABLE = ("number", "boolean", "category")
 DAY, HOUR = np.timedelta64(1, "D"), np.timedelta64(1, "h")
 
@@ -75,7 +77,9 @@ def fit_scaling(table: Table, column: Column, training: Mask, transform: Transfo
             f"{table.source}: column {column.name!r} varies too little to be scaled: give it in a smaller unit"
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        large = known & ~(np.abs(scaling.apply(column.values[:, None])[:, 0]) <= LARGEST)
+        blocks = (column.values[begin : begin + BLOCK, None] for begin in range(0, len(known), BLOCK))
+        small = [np.abs(scaling.apply(block)[:, 0]) <= LARGEST for block in blocks]
+        large = known & ~np.concatenate([*small, np.zeros(0, np.bool_)])
     if not np.isfinite(scaling.mean[0] + scaling.std[0]):
         large = np.abs(column.values) == np.abs(column.values[known & training]).max()
     if large.any():
@@ -94,6 +98,36 @@ def encode(table: Table, features: Sequence[Feature], groups: Sequence[RowGroup]
     """
     parts = [_shift(_encode(table.column(one.column), one, groups), one.ahead, groups) for one in features]
     return np.concatenate([np.zeros((len(table), 0)), *parts], axis=1)
+
+
+def encode_by_row(table: Table, features: Sequence[Feature]) -> Floats:
+    """[N, I] the inputs of each row in single precision, block by block, of features that follow from their own row by
+    one scale for all groups."""
+    rows, width = Growing(np.float32), sum(one.width for one in features)
+    read = {one.column: table.column(one.column) for one in features}
+    for begin in range(0, len(table), BLOCK):
+        part = replace(table, columns=tuple(read.values())).take(slice(begin, begin + BLOCK))
+        rows.append(encode(part, features, ()).astype(np.float32).ravel())
+    return rows.take().reshape(len(table), width)
+
+
+def encode_by_column(
+    table: Table, features: Sequence[Feature], groups: Sequence[RowGroup], order: NDArray[np.int64]
+) -> Floats:
+    """[N, I] the inputs of each row in single precision, in an order of the rows, made one feature after the other.
+
+    Args:
+        table: has the features' columns.
+        features: as `fit_features` gave them.
+        groups: the rows of each sequence.
+        order: [N] the rows' numbers.
+    """
+    encoded: Floats = empty_array((len(table), sum(one.width for one in features)), np.float32)
+    place = 0
+    for one in features:
+        encoded[:, place : place + one.width] = encode(table, [one], groups)[order]
+        place += one.width
+    return encoded
 
 
 def _encode(column: Column, feature: Feature, groups: Sequence[RowGroup]) -> Doubles:
@@ -153,10 +187,15 @@ def fit_changes(table: Table, level: Feature, training: Mask, groups: Sequence[R
     return feature
 
 
+def places_of_changes(features: Sequence[Feature]) -> list[int]:
+    """The inputs that follow from the row before, too, which no window knows of its first row."""
+    ends = np.cumsum([one.width for one in features])
+    return [int(end) - 1 for one, end in zip(features, ends, strict=True) if one.derived == "change"]
+
+
 def forget_before(features: Sequence[Feature], windows: NDArray[Any]) -> NDArray[Any]:
     """Windows [B, T, I] that don't know the rows before them: their first change is the mean. Copied if need be."""
-    ends = np.cumsum([one.width for one in features])
-    places = [int(end) - 1 for one, end in zip(features, ends, strict=True) if one.derived == "change"]
+    places = places_of_changes(features)
     if places:
         windows = windows.copy()
         windows[:, :1, places] = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy as np
 from evornn.data.contents import Contents
 from evornn.data.doubts import Doubt
 from evornn.data.frames import column_of
+from evornn.data.growing import Growing
 from evornn.data.opening import DAMAGED
 from evornn.data.options import ReadOptions
-from evornn.data.table import Table
+from evornn.data.table import Column, Table
 from evornn.errors import EvornnError, require
 
 
@@ -26,7 +28,7 @@ def read_parquet(path: Path, options: ReadOptions) -> Contents:
             raise EvornnError(f"{path}: has no rows: give one row per step")
         doubts = list[Doubt]()
         columns = [
-            column_of(name, file.read([name]).column(0).to_pandas(), options, doubts, path.name)
+            _settle(column_of(name, file.read([name]).column(0).to_pandas(), options, doubts, path.name))
             for name in file.schema_arrow.names
         ]
     except (pa.ArrowException, *DAMAGED) as error:
@@ -34,3 +36,12 @@ def read_parquet(path: Path, options: ReadOptions) -> Contents:
         raise EvornnError(f"{path}: can't be read as Parquet ({problem}): get it once more") from None
     table = Table(tuple(columns), path.name, np.arange(1, file.metadata.num_rows + 1))
     return Contents(table, tuple(doubts), {"format": "Parquet"})
+
+
+def _settle(column: Column) -> Column:
+    """The column where arrays grow: on disk, while a large file is read."""
+    if column.kind == "text":
+        return column
+    kept = Growing(column.values.dtype)
+    kept.append(column.values)
+    return replace(column, values=kept.take())

@@ -15,6 +15,7 @@ from evornn.data.doubts import refuse_doubts
 from evornn.data.folders import read_folder
 from evornn.data.frames import read_frame
 from evornn.data.json_files import read_json
+from evornn.data.large_files import check_fits, is_large, read_large
 from evornn.data.opening import Format, file_format
 from evornn.data.options import ReadOptions
 from evornn.data.parquet_files import read_parquet
@@ -51,6 +52,17 @@ def read(source: Any, options: ReadOptions = ReadOptions()) -> Table:  # noqa: B
     contents = load(source, options)
     refuse_doubts(contents.doubts, contents.table.source)
     return contents.table
+
+
+def read_file(path: str | Path, options: ReadOptions) -> Table:
+    """What `read` gives of a file or a folder. The columns of a large file are mapped from the cache folder, not in
+    memory; see `evornn.data.large_files`. Raises EvornnError as `read`; or the cache can't be written, or what can't be
+    mapped doesn't fit into memory."""
+    path = Path(path)
+    if is_large(path, options):
+        return read_large(path, options, read)
+    check_fits(path)
+    return read(path, options)
 
 
 def read_blocks(path: str | Path, options: ReadOptions = ReadOptions()) -> Iterator[Table]:  # noqa: B008  # it is frozen

@@ -75,6 +75,7 @@ class Table:
     source: str  # the file's name, or "the frame"
     lines: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # [N]
     is_folder: bool = False  # the column FILE says which of its files a row came from
+    is_mapped: bool = False  # columns lie in the cache folder, not in memory
 
     def __post_init__(self) -> None:
         """Raises EvornnError for two columns of one name."""

@@ -90,8 +90,9 @@ class TimeReader(ColumnReader):
         return len(self.orders) > 1 and bool(self.example)
 
     def column(self, name: str) -> Column:
-        offsets = self.offsets.take().astype("timedelta64[m]")
-        return Column(name, "time", self._of(self.orders[0]).take(), (), offsets if self.has_offset else None)
+        offsets = self.offsets.take()
+        minutes = offsets.astype("timedelta64[m]") if self.has_offset else None
+        return Column(name, "time", self._of(self.orders[0]).take(), (), minutes)
 
     def doubts(self, name: str) -> list[Doubt]:
         doubts = list[Doubt]()

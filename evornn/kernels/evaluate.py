@@ -19,10 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evornn.arrays import Batch
 from evornn.kernels import losses
 from evornn.kernels.examples import Examples, one_hot
 from evornn.kernels.model import ModelInterpreter, ModelLayout
 from evornn.kernels.reference import NetworkState, Reference
+from evornn.kernels.streaming import Streamed
 from evornn.layout import BaseLayout, Layout
 
 T = TypeVar("T")
@@ -50,6 +52,17 @@ class Evaluator:
         """Inputs [B, T, I] in the form that this evaluator takes; class indices [B, T] become one-hot."""
         return inputs if inputs.ndim == 3 else one_hot(inputs, self.layout.inputs)
 
+    def stream(self, make: Callable[[Batch], Examples], batch: int, steps: int, count: int) -> Streamed:
+        """Sequences that are made when they're needed.
+
+        Args:
+            make: numbers of sequences [K] → what `bind` makes of them.
+            batch: B.
+            steps: T.
+            count: steps that count.
+        """
+        return Streamed(make, batch, steps, count)
+
     def bind(self, inputs: Tensor, targets: Tensor, mask: Tensor) -> Examples:
         """Sequences in the form that this evaluator takes.
 
@@ -72,7 +85,7 @@ class Evaluator:
         Returns:
             [P].
         """
-        state, inputs, targets, mask = pad_state(state), *examples.to_dense(self.layout.outputs).tensors
+        state, inputs, targets, mask = pad_state(state), *examples.to_dense(self.layout.outputs).parts
 
         def tile(members: Tensor, place: slice) -> Tensor:
             network, sums = interpreter(self.layout, members), []
@@ -100,7 +113,7 @@ class Evaluator:
         Returns:
             [P] losses, [P, n] gradients, and the state or None.
         """
-        state, inputs, targets, mask = pad_state(state), *examples.to_dense(self.layout.outputs).tensors
+        state, inputs, targets, mask = pad_state(state), *examples.to_dense(self.layout.outputs).parts
 
         def tile(members: Tensor, place: slice) -> tuple[Tensor, Tensor, NetworkState]:
             # a leaf of its own for each tile; the graph of a chunk is freed before the next one is built
@@ -179,7 +192,7 @@ class Evaluator:
 
     def products(self, genomes: Tensor, examples: Examples) -> Products:
         """Sums for the read-out of cells, over the steps where the mask is True; fed-back outputs are the targets."""
-        layout, (inputs, targets, mask) = self.layout, examples.to_dense(self.layout.outputs).tensors
+        layout, (inputs, targets, mask) = self.layout, examples.to_dense(self.layout.outputs).parts
         assert isinstance(layout, Layout)
 
         def tile(members: Tensor, place: slice) -> Products:

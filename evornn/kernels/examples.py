@@ -45,6 +45,11 @@ class Examples:
         """Inputs, targets and mask."""
         return self.arrays
 
+    @property
+    def parts(self) -> tuple[Any, Any, Any]:
+        """The same, of which an evaluator takes some sequences at a time."""
+        return self.arrays
+
     @cached_property
     def count(self) -> int:
         """The number of steps that count."""

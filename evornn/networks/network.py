@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from evornn.arrays import Genome, Genomes, Mask, Series, Streams
+from evornn.arrays import Batch, Genome, Genomes, Mask, Series, Streams
 from evornn.cards import card
 from evornn.cell import Cell
 from evornn.errors import UnknownName
@@ -260,6 +261,27 @@ class Network:
             EvornnError: Shapes don't fit the network, no step counts, or a value that counts is not finite.
         """
         examples = self.evaluator.bind(*self._examples(inputs, targets, mask, washout, full_length))
+        return Objective(self.evaluator, self.arguments, examples, self.differentiable)
+
+    def stream(self, cut: Callable[[Batch], tuple[Any, Any, Any]], batch: int, steps: int, count: int) -> Objective:
+        """Bind sequences that are cut when they are needed, a part of them at a time. Results have the same bits as
+        those of all sequences bound by `objective`, whose checks they must have passed.
+
+        Args:
+            cut: Numbers of sequences [K] → their inputs, targets and mask, as for `objective`.
+            batch: The number of sequences B.
+            steps: Their length T.
+            count: The number of steps that count in all of them.
+        """
+
+        def make(rows: Batch) -> Any:
+            inputs, targets, mask = cut(rows)
+            x = self._inputs(inputs)
+            counted_mask = self.arguments.step_mask(mask, 0, x)
+            x = replace_padding(x, counted_mask, self.layout.padding)
+            return self.evaluator.bind(x, self.arguments.targets(targets, x, counted_mask), counted_mask)
+
+        examples = self.evaluator.stream(make, batch, steps, count)
         return Objective(self.evaluator, self.arguments, examples, self.differentiable)
 
     def check_examples(

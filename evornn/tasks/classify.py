@@ -50,10 +50,9 @@ class Classify(OwnSequences):
         parts = self.split_groups(recordings, of_group)
         _check_training(recordings, self.target, parts, of_group, classes)
         ready = self.prepare(recordings, parts, (OutputColumn(self.target, categories=classes),), self.loss)
-        targets = np.eye(len(classes))[numbers]
         counts = self.counted_rows(recordings)
         class_of = {group.name: number for group, number in zip(recordings.groups, of_group, strict=True)}
-        splits = [ready.cut(self._weigh(ready.groups_of(part), class_of, part), targets, counts) for part in range(3)]
+        splits = [ready.cut(self._weigh(ready.groups_of(part), class_of, part), numbers, counts) for part in range(3)]
         score = class_score(self.score)
         regression, outputs = logistic_regression(*splits)
         sizes = ", ".join(f"{name} {of_group.count(number)}" for number, name in enumerate(classes))

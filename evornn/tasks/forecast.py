@@ -6,25 +6,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
 from annotated_types import Ge
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator
 
-from evornn.data.features import ahead, calendar_features, fit_changes, fit_features, fit_scaling
+from evornn.data.features import (
+    ahead,
+    calendar_features,
+    fit_changes,
+    fit_features,
+    fit_scaling,
+    places_of_changes,
+)
 from evornn.data.filling import fill_missing
 from evornn.data.groups import RowGroup, list_groups, typical_step
 from evornn.data.options import ReadOptions
 from evornn.data.preparation import CalendarPart, Feature, OutputColumn, Preparation
-from evornn.data.reading import read as read_table
+from evornn.data.reading import read_file
 from evornn.data.splitting import Parts, split_by_fractions
 from evornn.data.table import Table
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core.column_names import Names, SomeNames
 from evornn.tasks.core.own_data import describe_features
-from evornn.tasks.core.panel import Panel, cut_windows, make_chart, make_panel, make_problem
+from evornn.tasks.core.panel import Panel, make_chart, make_panel, make_problem
 from evornn.tasks.core.quantiles import Quantiles, median_block, number_loss, quantile_answers, repeat_targets
 from evornn.tasks.core.series import ForecastSettings, forecast_labels
-from evornn.tasks.core.task import Data
+from evornn.tasks.core.task import Data, Sequences
+from evornn.tasks.core.windows import Rows, sequences
 
 
 def _as_tuple(value: Any) -> Any:
@@ -89,7 +98,7 @@ class Forecast(ForecastSettings):
 
     def data(self) -> Data:
         """O = levels × targets × horizon. Raises EvornnError that names file, column and line, and says what to do."""
-        return self.data_of(read_table(Path(self.path), self.read))
+        return self.data_of(read_file(Path(self.path), self.read))
 
     def data_of(self, table: Table) -> Data:
         """Of a table that is in memory, whatever the path. Raises the same as `data`."""
@@ -103,11 +112,16 @@ class Forecast(ForecastSettings):
         loss = number_loss(self.quantiles)
         chart, floors = make_chart(panel, problem, answers, loss)
         answers = quantile_answers(answers, self.quantiles)
-        problem = replace(problem, targets=repeat_targets(problem.targets, self.quantiles))
+        inputs = problem.inputs.astype(np.float32, copy=False)
+        targets = repeat_targets(problem.targets, self.quantiles).astype(np.float32)
+
+        def cut(origins: Rows, washout: int) -> Sequences:
+            return sequences(inputs, targets, origins, self.window, washout, places_of_changes(features))
+
         return Data(
-            train=cut_windows(problem, features, training, self.washout_steps),
-            valid=cut_windows(problem, features, problem.valid, self.window - 1),
-            test=cut_windows(problem, features, problem.test, self.window - 1),
+            train=cut(training, self.washout_steps),
+            valid=cut(problem.valid, self.window - 1),
+            test=cut(problem.test, self.window - 1),
             loss=loss,
             baselines=floors,
             labels=forecast_labels(
@@ -234,6 +248,6 @@ class Forecast(ForecastSettings):
             sizes = " / ".join(str(sum(part)) for part in zip(*begins, strict=True))
             return f"{sizes} series for training, validation and test (seed {self.split_seed})."
         rows, bounds = panel.groups[0].rows, panel.bounds[0]
-        train, valid, test, end = (panel.times[rows[row]] for row in (0, bounds.valid, bounds.test, -1))
+        train, valid, test, end = panel.times.texts(rows[[0, bounds.valid, bounds.test, -1]])
         which = f", in {panel.groups[0].name!r}" if self.group else ""
         return f"Training from {train}, validation from {valid}, test from {test} to {end}{which}."

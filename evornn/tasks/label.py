@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal, TypeAlias, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 from annotated_types import Ge
+from numpy.typing import NDArray
 from pydantic import ValidationInfo, field_validator
 
 from evornn.arrays import Mask
@@ -16,7 +17,6 @@ from evornn.data.classes import read_classes
 from evornn.data.features import fit_scaling, scale_column
 from evornn.data.groups import RowGroup
 from evornn.data.preparation import OutputColumn, Question
-from evornn.data.scaling import Doubles
 from evornn.data.splitting import PARTS, Parts
 from evornn.data.table import Table
 from evornn.errors import EvornnError
@@ -136,7 +136,7 @@ class Label(OwnSequences):
             raise EvornnError(f"quantiles are of numbers, and {self.targets[0]!r} is asked for as classes: see answer")
         (name,) = self.targets
         classes, numbers = read_classes(table, name)
-        missing = set(range(len(classes))) - set(numbers[training & known].tolist())
+        missing = set(range(len(classes))) - set(np.flatnonzero(np.bincount(numbers[training & known])).tolist())
         if missing:
             raise EvornnError(
                 f"{table.source}: class {classes[min(missing)]!r} of column {name!r} has no step for training: change "
@@ -148,7 +148,7 @@ class Label(OwnSequences):
         labels = tuple(f"{name} is {one}, logit" for one in classes)
         score = class_score(cast("ClassScore", kind), every_step=True)
         answers = (OutputColumn(name, categories=classes),)
-        return Asked(answers, "cross_entropy", np.eye(len(classes))[numbers], known, labels, score)
+        return Asked(answers, "cross_entropy", numbers, known, labels, score)
 
     def _ask_numbers(self, table: Table, known: Mask, training: Mask) -> Asked:
         kind = self.score or "r2"
@@ -178,7 +178,7 @@ class Asked:
 
     answers: tuple[OutputColumn, ...]
     loss: str
-    targets: Doubles  # [N, O]
+    targets: NDArray[Any]  # [N, O], or [N] the numbers of classes
     known: Mask  # [N] whether there is an answer
     labels: tuple[str, ...]
     score: Score
@@ -204,7 +204,8 @@ def cut_pieces(recordings: Recordings, parts: Parts, length: int | None) -> tupl
 
 def step_regression(loss: str, splits: Sequence[Sequences]) -> tuple[Baseline, np.ndarray]:
     """A linear model of each step's inputs; and its outputs [B, T, O] on the test split."""
-    points = [linear.step_points(split) for split in splits]
+    every = -(-int(np.sum(splits[0].mask)) // linear.MOST_ROWS)  # that many rows are enough to fit on
+    points = [linear.step_points(split, every if split is splits[0] else 1) for split in splits]
     weights, valid = linear.fit_linear(loss, points[0], points[1])
     name = (
         "logistic regression on the step's inputs"

@@ -11,20 +11,20 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import ValidationInfo, field_validator
 
-from evornn.arrays import Series
+from evornn.arrays import Mask, Series
 from evornn.data.options import ReadOptions
 from evornn.data.preparation import Feature, OutputColumn, Preparation, Question
 from evornn.data.symbols import SINGULAR, UNKNOWN, Codes, Unit, encode_text, read_symbols
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core.chance import chance
+from evornn.tasks.core.cutting import Cutter
 from evornn.tasks.core.ngrams import ngram_losses
 from evornn.tasks.core.own_data import Fractions
 from evornn.tasks.core.task import Baseline, Data, Score, Sequences, Task
 
 MIN_COUNTS = {"characters": 1, "words": 2, "bytes": 1}
 ORDERS = {"characters": 4, "words": 3, "bytes": 4}
-MAX_NUMBERS = 2**29  # of one-hot inputs and targets: 2 GiB
 PORTION = 2**22  # logits that a score takes at a time
 
 
@@ -62,7 +62,7 @@ class Language(Task):
         ends = [round(share * len(symbols)) for share in np.cumsum(self.split)[:2]]
         names = make_vocabulary(symbols[: ends[0]], self.vocabulary, self.min_count or MIN_COUNTS[self.unit])
         text = encode_text(symbols, names)
-        self._check_size(len(text), len(names), ends)
+        self._check_size(len(text), ends)
         parts = [self._cut(part, len(names)) for part in np.split(text, ends)]
         train, valid, test = parts
         floors = self._ngrams(text, len(names), ends)
@@ -94,17 +94,15 @@ class Language(Task):
     def _cut(self, text: Codes, size: int) -> Sequences:
         """Windows of one part of the text."""
         washout, last = self.washout_steps, len(text) - 1  # targets are 1 … last
-        begins = range(0, max(last - washout, 1), self.length - washout)
-        inputs = np.zeros((len(begins), self.length, size), np.float32)
-        targets, mask = np.zeros_like(inputs), np.zeros(inputs.shape[:2], np.bool_)
-        for row, begin in enumerate(begins):
-            window = text[begin : begin + self.length + 1]
-            steps = np.arange(len(window) - 1)
-            counted = steps[(washout if row else 0) :]
-            inputs[row, steps, window[:-1]] = 1.0
-            targets[row, counted, window[counted + 1]] = 1.0
-            mask[row, counted] = True
-        return Sequences(inputs, targets, mask, is_categorical=True)
+        begins = np.arange(0, max(last - washout, 1), self.length - washout)
+        lengths = np.minimum(last - begins, self.length)
+        skipped = np.where(begins > 0, washout, 0)
+        counted: Mask = np.ones(last, np.bool_)
+        cutter = Cutter(
+            text[:-1], text[1:], counted, begins, lengths, self.length, skipped=skipped, widths=(size, size),
+            is_categorical=True,
+        )  # fmt: skip
+        return cutter.sequences()
 
     def _ngrams(self, text: Codes, size: int, ends: Sequence[int]) -> tuple[Baseline, ...]:
         """Bigrams and longer ones, on the symbols that count: all but the first of each part."""
@@ -116,7 +114,7 @@ class Language(Task):
         names = ["unigram", "bigram", *(f"{n}-gram" for n in range(3, order + 1))]
         return tuple(Baseline(name, valid, test) for name, (valid, test) in list(zip(names, judged, strict=True))[1:])
 
-    def _check_size(self, count: int, size: int, ends: Sequence[int]) -> None:
+    def _check_size(self, count: int, ends: Sequence[int]) -> None:
         parts = ("train", ends[0]), ("valid", ends[1] - ends[0]), ("test", count - ends[1])
         for name, symbols in parts:
             if symbols < 2:
@@ -124,12 +122,6 @@ class Language(Task):
                     f"{Path(self.path).name}: {symbols} {self.unit} are left for {name}: give a longer text, or "
                     "change the split"
                 )
-        numbers = 2 * count * size * self.length // (self.length - self.washout_steps)
-        if numbers > MAX_NUMBERS:
-            raise EvornnError(
-                f"{Path(self.path).name}: {count:,} {self.unit} one-hot in {size:,} take "
-                f"{4 * numbers / 2**30:.1f} GiB: lower vocabulary, or give a shorter text"
-            )
 
     def _note(self, names: Sequence[str], text: Codes, ends: Sequence[int], floors: Sequence[Baseline]) -> str:
         sizes = " / ".join(f"{len(part):,}" for part in np.split(text, ends))

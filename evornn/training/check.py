@@ -89,7 +89,8 @@ def check_splits(network: Network, data: Data, loss: str | CustomLoss) -> None:
     for name, part in zip(("train", "valid", "test"), data.splits, strict=True):
         if isinstance(part, Sequences):
             try:
-                network.check_examples(part.inputs, part.targets, part.mask, loss)
+                for portion in part.portions():
+                    network.check_examples(portion.inputs, portion.targets, portion.mask, loss)
             except EvornnError as error:
                 raise EvornnError(f"{name}: {error}") from None
 
@@ -99,7 +100,8 @@ def check_loss(network: Network, data: Data, loss: str | CustomLoss) -> None:
     _check_levels(data, loss)
     for part in data.splits:
         if isinstance(part, Sequences):
-            network.check_targets(part.targets, part.mask, loss)
+            for portion in part.portions():
+                network.check_targets(portion.targets, portion.mask, loss)
 
 
 def _check_levels(data: Data, loss: str | CustomLoss) -> None:

@@ -25,6 +25,7 @@ from evornn.training.oracle import LocalOracle, Origin, Spent
 from evornn.training.problem import Problem, Sharder
 from evornn.training.records import Checkpoint, Result, Row, Update
 from evornn.training.regularisation import NO_REGULARISATION, Regularisation, check_regularisation
+from evornn.training.sequence_problem import last_outputs
 from evornn.training.state import join, split
 
 UPDATE_INTERVAL = 0.5  # seconds between updates: a heartbeat well under a second, and few enough to cost nothing
@@ -290,7 +291,7 @@ class Run:
         chart, test = self.data.chart, self.data.test
         if chart is None or not isinstance(test, Sequences):
             return None
-        predictions = test.last_steps(self.network.predict(self.champion[None], test.inputs, mask=test.mask)[0])
+        predictions = last_outputs(self.network, self.champion, test)
         return {target: asdict(errors) for target, errors in chart.errors(chart.inverse_transform(predictions)).items()}
 
     def _oracle(self, spent: Spent) -> LocalOracle:

@@ -103,7 +103,7 @@ def _check_input_noise(network: Network, train: Split) -> None:
     where = "regularisation.input_noise"
     if not isinstance(train, Sequences):
         raise BadSetting(where, "a task of control has no training inputs that could be noisy: leave it out")
-    if is_one_hot(train.inputs):
+    if all(is_one_hot(part.inputs) for part in train.portions()):
         raise BadSetting(where, "the inputs are symbols, one-hot, which noise would make others: leave it out")
     try:
         network.layout.check_inputs(torch.as_tensor(train.inputs[:1] + np.float32(0.25)))

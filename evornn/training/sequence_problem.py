@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evornn.arrays import Floats, Genome, Losses, Mask, Series, Streams
+from evornn.arrays import Batch, Floats, Genome, Losses, Mask, Series, Streams
 from evornn.errors import EvornnError
 from evornn.kernels.losses import step_loss
 from evornn.kernels.normal import standard_normal
@@ -15,6 +15,7 @@ from evornn.layout import Layout
 from evornn.networks.loss import CustomLoss, has_gradient
 from evornn.networks.network import Network
 from evornn.networks.objective import Objective
+from evornn.tasks.core.lazy import Lazy
 from evornn.tasks.core.task import Score, Sequences
 from evornn.trainers.core.query import Answer, Kind, Perturbation, Query, Segment
 from evornn.trainers.core.trainer import NoGradient
@@ -73,7 +74,7 @@ class SequenceProblem(Problem):
         return Answer(objective.losses(query.genomes, loss=self.loss))
 
     def segment(self, query: Query) -> Segment:
-        window, mask = query.window, self.data.mask if query.batch is None else self.data.mask[query.batch]
+        window, mask = query.window, np.asarray(self.data.mask if query.batch is None else self.data.mask[query.batch])
         assert window is not None
         counting = np.flatnonzero(mask.any(axis=0))
         if not len(counting):
@@ -113,6 +114,8 @@ class SequenceProblem(Problem):
         return self.objective if query.batch is None else self.objective.take(query.batch)
 
     def score(self, genome: Genome, score: Score) -> float:
+        if self.data.is_lazy:
+            return score.judge(self.outputs(genome), self.data)
         values = [np.nan]
 
         def score_loss(outputs: Floats, targets: Series, mask: Mask) -> Losses:
@@ -123,16 +126,69 @@ class SequenceProblem(Problem):
         self.objective.losses(genome[None], loss=score_loss)
         return values[0]
 
+    def outputs(self, genome: Genome) -> Lazy:
+        """[B, T, O] those of one genome [n], computed when they are asked for."""
+
+        def predict(rows: Batch) -> Series:
+            inputs, _, mask = self._cut(rows)
+            outputs: Series = self.network.predict(genome[None], inputs, mask=mask)[0]
+            return outputs
+
+        return Lazy(self.data.targets.shape, np.dtype(np.float32), predict)
+
     @cached_property
     def objective(self) -> Objective:
         """All sequences bound to the network."""
-        data, inputs, targets = self.data, self.data.inputs, self.data.targets
+        if self.data.is_lazy:
+            return self._stream()
+        objective = self.network.objective(*self._bindable(self.data))
+        objective.check_targets(self.loss)  # once: mini-batches need no check
+        return objective
+
+    def _stream(self) -> Objective:
+        """Sequences that are cut when they are needed."""
+        data, count = self.data, int(np.sum(self.data.mask))
+        objective = self.network.stream(self._cut, len(data), data.inputs.shape[1], count)
+        _ = self._by_class  # which checks the targets
+        objective.mark_checked(self.loss)
+        return objective
+
+    def _cut(self, rows: Batch) -> tuple[Any, Any, Mask]:
+        """Inputs, targets and mask of some sequences, to be bound."""
+        part = self.data.take(rows)
+        codes = self._bindable(part)
+        inputs, targets = (
+            code if by_class else vectors
+            for by_class, code, vectors in zip(self._by_class, codes, (part.inputs, part.targets), strict=False)
+        )
+        return inputs, targets, part.mask
+
+    @cached_property
+    def _by_class(self) -> tuple[bool, bool]:
+        """Whether inputs and targets of all sequences are one-hot, and so can be looked up; found out once. Raises
+        EvornnError for targets that the loss can't have."""
+        found = []
+        for part in self.data.portions():
+            inputs, targets, mask = self._bindable(part)
+            self.network.objective(inputs, targets, mask).check_targets(self.loss)
+            found.append((inputs.ndim == 2, targets.ndim == 2))
+        by_inputs, by_targets = (all(each) for each in zip(*found, strict=True))
+        return by_inputs, by_targets
+
+    def _bindable(self, data: Sequences) -> tuple[Any, Any, Mask]:
+        """Inputs, targets and mask, one-hot vectors as class indices where the kernels can look them up."""
+        inputs, targets = data.inputs, data.targets
         if data.is_categorical and self.network.backend == "simd":
             inputs = class_indices(inputs, _steps_read(data.mask))
             targets = class_indices(targets, data.mask) if self.loss == "cross_entropy" else targets
-        objective = self.network.objective(inputs, targets, data.mask)
-        objective.check_targets(self.loss)  # once: mini-batches need no check
-        return objective
+        return inputs, targets, data.mask
+
+
+def last_outputs(network: Network, genome: Genome, split: Sequences) -> Floats:
+    """[B, O] the outputs of a genome [n] at the last step of each sequence that counts."""
+    parts = split.portions()
+    outputs = (part.last_steps(network.predict(genome[None], part.inputs, mask=part.mask)[0]) for part in parts)
+    return np.concatenate([*outputs])
 
 
 def perturb(objective: Objective, perturbation: Perturbation | None) -> Objective:

@@ -146,12 +146,6 @@ def test_bad_texts_get_one_line_that_says_what_to_do(text, settings, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_vocabulary_that_does_not_fit_into_memory_is_refused(monkeypatch):
-    monkeypatch.setattr("evornn.tasks.language.MAX_NUMBERS", 1000)
-    with pytest.raises(EvornnError, match=r"3,000 characters one-hot in 14 take .*GiB: lower vocabulary"):
-        build(story(3000))
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

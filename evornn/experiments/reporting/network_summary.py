@@ -18,6 +18,7 @@ from evornn.networks.network import Network
 from evornn.tasks.core.task import ControlEpisodes, Data, EvaluationData, Sequences
 from evornn.tasks.core.world import Rollouts
 from evornn.training.plant_problem import PlantProblem
+from evornn.training.sequence_problem import last_outputs
 from evornn.training.world_problem import WorldProblem
 
 MAX_STEPS = 200  # time steps of the activity
@@ -122,7 +123,7 @@ def _activity(network: Network, test: Sequences, genome: Genome) -> dict[str, Fl
 def _forecast(network: Network, data: Data | EvaluationData, genome: Genome, name: str) -> ForecastLines | None:
     if data.chart is None or not isinstance(data.test, Sequences):
         return None
-    predicted = data.test.last_steps(network.predict(genome[None], data.test.inputs, mask=data.test.mask)[0])
+    predicted = last_outputs(network, genome, data.test)
     return ForecastLines(data.chart, {name: data.chart.inverse_transform(predicted)})
 
 

@@ -236,12 +236,12 @@ class ComparisonData:
     def _predict(self, run: StoredRun, data: EvaluationData) -> Any:
         """[B, O] predictions at the last step of each test sequence that counts."""
         from evornn.experiments.execute import build_network_for  # and torch, which a page without forecasts needn't
+        from evornn.training.sequence_problem import last_outputs
 
         fragments: Mapping[str, Any] = {**run.fragments, "resources": {}}
         network = build_network_for(fragments, data)
         assert isinstance(data.test, Sequences)
-        champion, test = self.store.champion(run.id), data.test
-        return test.last_steps(network.predict(champion[None], test.inputs, mask=test.mask)[0])
+        return last_outputs(network, self.store.champion(run.id), data.test)
 
 
 def unique_run_ids(runs: Sequence[RunId]) -> tuple[RunId, ...]:

@@ -148,7 +148,7 @@ def _windows(inputs: Doubles, window: int) -> Doubles:
 
 def _features(windows: Doubles) -> Doubles:
     """[N, I, window] → [N, I × window]."""
-    return windows.reshape(len(windows), -1)
+    return windows.reshape(len(windows), -1).astype(np.float64, copy=False)
 
 
 def _portions(rows: int, numbers: int) -> list[slice]:

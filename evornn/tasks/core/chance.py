@@ -25,13 +25,19 @@ def chance(loss: str, train: Sequences, valid: Sequences, test: Sequences) -> Ba
         The baseline "mean" with its two losses.
     """
     outputs = best_constant(loss, train)
-    losses = [float(numpy_loss(loss)(outputs, masked_targets(split)).mean()) for split in (valid, test)]
-    return Baseline("mean", valid=losses[0], test=losses[1])
+    judge = numpy_loss(loss)
+    losses = [
+        np.concatenate([judge(outputs, masked_targets(part)) for part in split.portions()]) for split in (valid, test)
+    ]
+    return Baseline("mean", valid=float(losses[0].mean()), test=float(losses[1].mean()))
 
 
 def best_constant(loss: str, train: Sequences) -> Doubles:
     """[O] the constant outputs with the lowest loss: the mean answer, or its logits. A class that never occurs in
     training counts as half an occurrence, so that no logit is infinite."""
+    if loss == "cross_entropy":
+        counts = np.sum([masked_targets(part).sum(axis=0) for part in train.portions()], axis=0)
+        return np.log((counts + 0.5) / (int(np.sum(train.mask)) + 0.5 * len(counts)))  # type: ignore[no-any-return]
     targets = masked_targets(train)
     if loss == "mse":
         return targets.mean(axis=0)  # type: ignore[no-any-return]
@@ -41,10 +47,8 @@ def best_constant(loss: str, train: Sequences) -> Doubles:
         return residual_quantiles(loss, targets)
     if loss == "poisson":
         return np.log((targets.sum(axis=0) + 0.5) / len(targets))  # type: ignore[no-any-return]
-    if loss == "binary_cross_entropy":
-        share = (targets.sum(axis=0) + 0.5) / (len(targets) + 1)
-        return np.log(share / (1 - share))  # type: ignore[no-any-return]
-    return np.log((targets.sum(axis=0) + 0.5) / (len(targets) + 0.5 * targets.shape[1]))  # type: ignore[no-any-return]
+    share = (targets.sum(axis=0) + 0.5) / (len(targets) + 1)
+    return np.log(share / (1 - share))  # type: ignore[no-any-return]
 
 
 def masked_targets(split: Sequences) -> Doubles:

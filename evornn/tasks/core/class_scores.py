@@ -34,7 +34,7 @@ def class_score(name: ClassScore, every_step: bool = False) -> Score:
 
     def compute(outputs: Series, split: Sequences) -> float:
         chosen: Callable[[Any], Any] = (lambda values: values[split.mask]) if every_step else split.last_steps
-        logits = chosen(np.asarray(outputs)).astype(np.float64)
+        logits = chosen(outputs).astype(np.float64)
         if not np.isfinite(logits).all():
             return float("nan")
         return CLASS_SCORES[name](logits, chosen(split.targets).argmax(axis=-1))

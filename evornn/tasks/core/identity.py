@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from evornn.settings import as_dict
+from evornn.tasks.core.lazy import Lazy, in_portions
 from evornn.tasks.core.task import ControlEpisodes, Data, GeneralizationTest, Sequences, Split
 from evornn.tasks.core.world import World
 
@@ -74,9 +75,10 @@ def _update(hash: Any, part: Any) -> None:
         hash.update(b"[%d" % len(part))
         for one in part:
             _update(hash, one)
-    elif isinstance(part, np.ndarray):
-        array = np.ascontiguousarray(part)
-        hash.update(f"{array.dtype.str}{array.shape}".encode())
-        hash.update(array.data if array.size else b"")
+    elif isinstance(part, np.ndarray | Lazy):
+        part = part if isinstance(part, Lazy) else np.ascontiguousarray(part)
+        hash.update(f"{part.dtype.str}{part.shape}".encode())
+        for array in map(np.ascontiguousarray, in_portions(part)):
+            hash.update(array.data if array.size else b"")
     else:
         hash.update(f"{type(part).__name__}:{part!r};".encode())

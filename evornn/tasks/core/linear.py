@@ -30,16 +30,24 @@ class Points:
 
 def mean_points(split: Sequences) -> Points:
     """A point for each sequence: the means of its inputs up to its last step that counts."""
-    read = split.mask[:, ::-1].cumsum(axis=1)[:, ::-1] > 0  # [B, T]
-    sums = (split.inputs * read[..., None]).sum(axis=1, dtype=np.float64)
-    targets = split.last_steps(split.targets).astype(np.float64)
-    return Points(sums / read.sum(axis=1)[:, None], targets, split.mask.sum(axis=1).astype(np.float64))
+    parts = []
+    for part in split.portions():
+        read = part.mask[:, ::-1].cumsum(axis=1)[:, ::-1] > 0  # [B, T]
+        sums = (part.inputs * read[..., None]).sum(axis=1, dtype=np.float64)
+        targets = part.last_steps(part.targets).astype(np.float64)
+        parts.append((sums / read.sum(axis=1)[:, None], targets, part.mask.sum(axis=1).astype(np.float64)))
+    return Points(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
-def step_points(split: Sequences) -> Points:
-    """A point for each step that counts: its inputs."""
-    targets = split.targets[split.mask].astype(np.float64)
-    return Points(split.inputs[split.mask].astype(np.float64), targets, np.ones(len(targets)))
+def step_points(split: Sequences, every: int = 1) -> Points:
+    """A point for each step that counts, or for every so many of them: its inputs."""
+    parts, before = [], 0
+    for part in split.portions():
+        chosen = slice(-before % every, None, every)
+        parts.append([values[part.mask][chosen].astype(np.float64) for values in (part.inputs, part.targets)])
+        before += int(part.mask.sum())
+    features, targets = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Points(features, targets, np.ones(len(targets)))
 
 
 def fit_linear(loss: str, train: Points, valid: Points) -> tuple[Weights, float]:
@@ -79,7 +87,7 @@ def judge(loss: str, weights: Weights, points: Points) -> float:
 
 def spread(answers: Doubles, split: Sequences) -> Series:
     """[B, O] one answer for each sequence → outputs [B, T, O]."""
-    return np.broadcast_to(answers[:, None], split.targets.shape).astype(np.float32)
+    return np.broadcast_to(answers[:, None].astype(np.float32), split.targets.shape)
 
 
 def _ridge(points: Points, ridge: float) -> Weights:

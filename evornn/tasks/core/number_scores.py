@@ -32,7 +32,7 @@ def number_score(
 
     def compute(outputs: Series, split: Sequences) -> float:
         chosen: Callable[[Any], Any] = (lambda values: values[split.mask]) if every_step else split.last_steps
-        said, truth = (unscale(chosen(np.asarray(values)[..., judged]), answers) for values in (outputs, split.targets))
+        said, truth = (unscale(chosen(values)[..., judged], answers) for values in (outputs, split.targets))
         return _SCORES[name](said - truth, truth)
 
     column = "" if len(answers) > 1 or name == "r2" else f" of {answers[0].column}"

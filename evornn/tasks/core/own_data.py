@@ -11,21 +11,24 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 from annotated_types import Ge
+from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator
 
-from evornn.arrays import Mask, Series
-from evornn.data.features import READABLE, encode, fit_features
+from evornn.arrays import Floats, Mask
+from evornn.data.features import READABLE, encode_by_row, fit_features
 from evornn.data.filling import fill_missing
 from evornn.data.groups import RowGroup, list_groups
+from evornn.data.large_files import beside
 from evornn.data.options import ReadOptions
 from evornn.data.preparation import Feature, MissingPolicy, OutputColumn, Preparation, Question
-from evornn.data.reading import read as read_table
-from evornn.data.scaling import Doubles, Transform
+from evornn.data.reading import read_file
+from evornn.data.scaling import Transform
 from evornn.data.splitting import PARTS, Parts, Strata, given_split, split_by_folds, split_by_fractions
 from evornn.data.table import FILE, FOLDER, Table
 from evornn.errors import EvornnError
 from evornn.settings import settings
 from evornn.tasks.core.column_names import SomeNames
+from evornn.tasks.core.cutting import Cutter
 from evornn.tasks.core.task import Data, Sequences, Task
 
 
@@ -75,7 +78,7 @@ class OwnSequences(Task):
 
     def data(self) -> Data:
         """The file's. Raises EvornnError that names file, column and line, and says what to do."""
-        return self.data_of(read_table(Path(self.path), self.read))
+        return self.data_of(read_file(Path(self.path), self.read))
 
     @abstractmethod
     def data_of(self, table: Table) -> Data:
@@ -153,7 +156,8 @@ class OwnSequences(Task):
         features = fit_features(table, recordings.inputs, training, self.transform, self.missing == "mask")
         columns = self.group, self.time
         how = Preparation(self.question, features, answers, *columns, missing=self.missing, loss=loss, read=self.read)
-        return Prepared(recordings, parts, how, encode(table, features, recordings.groups))
+        with beside(table):
+            return Prepared(recordings, parts, how, encode_by_row(table, features))
 
 
 @dataclass(frozen=True)
@@ -186,30 +190,33 @@ class Prepared:
     recordings: Recordings
     parts: Parts
     preparation: Preparation
-    inputs: Doubles  # [N, I]
+    inputs: Floats  # [N, I]
 
     def groups_of(self, part: int) -> list[RowGroup]:
         """The groups for training (0), validation (1) or test (2)."""
         return [group for group, mine in zip(self.recordings.groups, self.parts, strict=True) if mine == part]
 
-    def cut(self, groups: Sequence[RowGroup], targets: Doubles, counts: Mask) -> Sequences:
+    def cut(self, groups: Sequence[RowGroup], targets: NDArray[Any], counts: Mask) -> Sequences:
         """Some of the groups, zeros after the end of those shorter than the longest.
 
         Args:
             groups: those to take; one may be there several times.
-            targets: [N, O] of each row.
+            targets: [N, O] of each row; of classes [N] their numbers.
             counts: [N] whether a row counts in the loss. Groups without such rows are left out.
         """
         groups = [group for group in groups if counts[group.rows].any()]
-        longest = max(map(len, groups))
-        inputs: Series = np.zeros((len(groups), longest, self.inputs.shape[1]), np.float32)
-        answers: Series = np.zeros((len(groups), longest, targets.shape[1]), np.float32)
-        mask = np.zeros((len(groups), longest), np.bool_)
-        for place, group in enumerate(groups):
-            rows, end = group.rows, len(group)
-            inputs[place, :end], mask[place, :end] = self.inputs[rows], counts[rows]
-            answers[place, :end] = np.where(counts[rows][:, None], targets[rows], 0.0)
-        return Sequences(inputs, answers, mask, self.preparation.is_categorical)
+        lengths = np.array([len(group) for group in groups])
+        return Cutter(
+            self.inputs,
+            targets,
+            counts,
+            begins=np.cumsum(lengths) - lengths,
+            lengths=lengths,
+            steps=int(lengths.max()),
+            order=np.concatenate([group.rows for group in groups]),
+            widths=(0, sum(one.width for one in self.preparation.answers)),
+            is_categorical=self.preparation.is_categorical,
+        ).sequences(keep=not self.recordings.table.is_mapped)
 
     def describe(self, task: OwnSequences) -> str:
         """Where the sequences are from, how they are split and what a network sees, for the note."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from evornn.arrays import Mask
 from evornn.data.dates import Dates
-from evornn.data.features import encode, fit_scaling, forget_before, scale_column
+from evornn.data.features import encode, encode_by_column, fit_scaling, scale_column
 from evornn.data.frequency import Frequency
 from evornn.data.groups import RowGroup, find_frequency
+from evornn.data.large_files import beside
 from evornn.data.preparation import Feature, OutputColumn
 from evornn.data.scaling import SMALLEST, Doubles, forward
 from evornn.data.splitting import Parts
@@ -22,8 +23,37 @@ from evornn.tasks.core import windows
 from evornn.tasks.core.baselines import ForecastProblem, baselines
 from evornn.tasks.core.forecast_errors import persistence_mae
 from evornn.tasks.core.series import ForecastSettings
-from evornn.tasks.core.task import Baseline, Chart, Sequences
+from evornn.tasks.core.task import Baseline, Chart
 from evornn.tasks.core.windows import Rows, SplitOrigins
+
+TEXTS = 2**16  # times that are written at a time
+
+
+@dataclass(frozen=True)
+class RowTimes:
+    """[N] the time of each row as text, or its number where there are no dates; written when they are asked for."""
+
+    dates: Dates | None
+    numbers: Rows  # [N] from 1, of each row in its series
+
+    def texts(self, rows: Rows) -> list[str]:
+        """Those of some rows."""
+        return [str(one) for one in self.numbers[rows].tolist()] if self.dates is None else self.dates.texts(rows)
+
+
+@dataclass(frozen=True)
+class SeriesTimes:
+    """[T] the times of the rows of one series, in order."""
+
+    times: RowTimes
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[str]:
+        for begin in range(0, len(self.rows), TEXTS):
+            yield from self.times.texts(self.rows[begin : begin + TEXTS])
 
 
 @dataclass(frozen=True)
@@ -33,7 +63,7 @@ class Panel:
     table: Table
     groups: list[RowGroup]
     bounds: list[SplitOrigins]  # of each group, in its own rows
-    times: list[str]  # [N] of the table's rows
+    times: RowTimes  # of the table's rows
     frequency: Frequency
     truth: Table  # that forecasts are judged by: what was missing is missing, also where an input is filled in
 
@@ -107,22 +137,21 @@ def make_panel(
     """
     column = None if time is None else table.column(time)
     has_dates = column is not None and column.kind == "time"
-    times = (
-        Dates(column.values, column.offsets).isoformat() if column and has_dates else _row_numbers(groups, len(table))
-    )
+    dates = Dates(column.values, column.offsets) if column is not None and has_dates else None
+    times = RowTimes(dates, _row_numbers(groups, len(table)))
     frequency = Frequency("row") if time is None else _common_frequency(table, groups, time)
     if parts is None:
-        bounds = [_bounds(table, group, [times[row] for row in group.rows], has_dates, task) for group in groups]
+        bounds = [_bounds(table, group, SeriesTimes(times, group.rows), has_dates, task) for group in groups]
     else:
         bounds = [_whole(table, group, int(part), task) for group, part in zip(groups, parts, strict=True)]
     return Panel(table, groups, bounds, times, frequency, table)
 
 
-def _row_numbers(groups: Sequence[RowGroup], rows: int) -> list[str]:
+def _row_numbers(groups: Sequence[RowGroup], rows: int) -> Rows:
     numbers = np.zeros(rows, np.int64)
     for group in groups:
         numbers[group.rows] = np.arange(1, len(group) + 1)
-    return [str(number) for number in numbers]
+    return numbers
 
 
 def _common_frequency(table: Table, groups: Sequence[RowGroup], time: str) -> Frequency:
@@ -138,7 +167,7 @@ def _common_frequency(table: Table, groups: Sequence[RowGroup], time: str) -> Fr
     return next(iter(frequencies))
 
 
-def _bounds(table: Table, group: RowGroup, times: list[str], has_dates: bool, task: ForecastSettings) -> SplitOrigins:
+def _bounds(table: Table, group: RowGroup, times: SeriesTimes, has_dates: bool, task: ForecastSettings) -> SplitOrigins:
     bounds = windows.split_origins(task.split, times, has_dates)
     try:
         windows.check_length(bounds, task.window, task.horizon)
@@ -197,7 +226,7 @@ def make_problem(
         if not len(rows):
             raise EvornnError(f"{table.source}: every forecast of {name} has a missing value: fill some in")
     problem = ForecastProblem(
-        inputs=encode(table, features, panel.groups)[order],
+        inputs=_encode(panel, features),
         levels=np.where(np.isfinite(levels), levels, 0.0) if not known.all() else levels,
         targets=targets,
         base=base,
@@ -212,6 +241,14 @@ def make_problem(
     return problem, training
 
 
+def _encode(panel: Panel, features: Sequence[Feature]) -> Any:
+    """[N, I] the inputs. Those of a large file are kept in single precision, in which networks read them."""
+    if not panel.table.is_mapped:
+        return encode(panel.table, features, panel.groups)[panel.order]
+    with beside(panel.table):
+        return encode_by_column(panel.table, features, panel.groups, panel.order)
+
+
 def panel_starts(panel: Panel) -> Rows:
     """[N] the first row of each row's series."""
     return np.repeat(panel.starts, [len(group) for group in panel.groups])
@@ -221,24 +258,6 @@ def _carry(values: Doubles, panel: Panel) -> Doubles:
     """[N, G] with what is missing replaced by the last known value of its series; NaN where there is none."""
     rows = np.where(np.isfinite(values), np.arange(len(values))[:, None], panel_starts(panel)[:, None])
     return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
-
-
-def cut_windows(problem: ForecastProblem, features: Sequence[Feature], origins: Rows, washout: int) -> Sequences:
-    """Windows that end at the origins; steps whose targets are missing don't count.
-
-    Args:
-        problem: the series.
-        features: what a network reads.
-        origins: [B] the last row of each window.
-        washout: steps at the beginning that don't count.
-    """
-    split = windows.sequences(problem.inputs, problem.targets, origins, problem.window, washout)
-    split = replace(split, inputs=forget_before(features, split.inputs))
-    known = np.asarray(np.isfinite(split.targets).all(axis=2))
-    if known.all():
-        return split
-    split = replace(split, mask=split.mask & known, targets=np.where(known[..., None], split.targets, np.float32(0)))
-    return split.take(np.flatnonzero(split.mask.any(axis=1)))
 
 
 def make_chart(
@@ -259,7 +278,7 @@ def make_chart(
     numbers = panel.group_of(test)
     first = panel.starts[numbers[0]]
     chart = Chart(
-        times=[panel.times[order[row + 1]] for row in test],
+        times=panel.times.texts(order[test + 1]),
         truth=windows.future(values, horizon)[test],
         offset=mean + std * problem.base[test],
         scale=std if any(one.scales for one in answers) else std[0],

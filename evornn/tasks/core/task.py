@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeAlias
 
@@ -16,12 +16,16 @@ from evornn.data.scaling import Doubles, Transform, inverse
 from evornn.errors import EvornnError, short_repr
 from evornn.plant import Plant
 from evornn.tasks.core.forecast_errors import ErrorsByTarget, ForecastErrors, forecast_errors
+from evornn.tasks.core.lazy import Lazy, portions
 from evornn.tasks.core.world import Rollouts
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """B sequences of T steps. `mask` is True where a step counts in the loss; padding and washout are False."""
+    """B sequences of T steps. `mask` is True where a step counts in the loss; padding and washout are False.
+
+    Where all would take too much memory, the three are `Lazy`: what reads them whole goes through `portions`.
+    """
 
     inputs: Series  # [B, T, I]
     targets: Series  # [B, T, O]
@@ -41,8 +45,26 @@ class Sequences:
         """The numbers of inputs and outputs."""
         return self.inputs.shape[2], self.targets.shape[2]
 
+    @property
+    def is_lazy(self) -> bool:
+        """Whether sequences are made when they are asked for."""
+        return isinstance(self.inputs, Lazy)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that all of them take, or would take."""
+        return self.inputs.nbytes + self.targets.nbytes + self.mask.nbytes
+
+    def portions(self) -> Iterator[Sequences]:
+        """All sequences in order, as arrays, so many at a time as memory bears."""
+        if not self.is_lazy:
+            yield self
+            return
+        for cut in portions(len(self), self.inputs.shape[1] * sum(self.sizes)):
+            yield self.take(np.arange(cut.start, cut.stop))
+
     def take(self, rows: Batch) -> Sequences:
-        """Some of the sequences."""
+        """Some of the sequences, as arrays."""
         return Sequences(self.inputs[rows], self.targets[rows], self.mask[rows], self.is_categorical)
 
     def last_steps(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -191,8 +213,8 @@ class EvaluationData:
         test = self.test if isinstance(self.test, Sequences) else None
         baselines = [baseline.predictions for baseline in self.baselines]
         arrays = [*baselines, *(value for part in (test, self.chart) if part for value in vars(part).values())]
-        if sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)) <= MAX_KEPT_BYTES:
-            return replace(self, test=test)
+        if sum(array.nbytes for array in arrays if isinstance(array, np.ndarray | Lazy)) <= MAX_KEPT_BYTES:
+            return replace(self, test=test and test.take(np.arange(len(test))))
         return replace(
             self, test=None, chart=None, baselines=tuple(replace(one, predictions=None) for one in self.baselines)
         )

@@ -3,17 +3,27 @@ forecast."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evornn.data.scaling import Doubles
 from evornn.errors import EvornnError
+from evornn.tasks.core.cutting import Cutter
 from evornn.tasks.core.task import Sequences
 
 Rows: TypeAlias = NDArray[np.int64]
+Values: TypeAlias = NDArray[np.float64] | NDArray[np.float32]
+
+
+class Times(Protocol):
+    """[N] times as text."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
 
 
 def future(values: Doubles, horizon: int) -> Doubles:
@@ -24,22 +34,26 @@ def future(values: Doubles, horizon: int) -> Doubles:
     return ahead.reshape(len(values), -1)
 
 
-def sequences(inputs: Doubles, targets: Doubles, origins: Rows, window: int, washout: int) -> Sequences:
-    """Windows that end at the origins. Steps before `washout` don't count, and their targets are 0.
+def sequences(
+    inputs: Values, targets: Values, origins: Rows, window: int, washout: int, fresh: Sequence[int] = ()
+) -> Sequences:
+    """Windows that end at the origins. Steps before `washout` don't count, and those whose targets are missing; windows
+    without a step that counts are left out.
 
     Args:
         inputs: [N, I] the series.
-        targets: [N, O] of each row.
+        targets: [N, O] of each row; NaN where they are missing.
         origins: [B] the last row of each window.
         window: T, rows of a window.
         washout: steps at the beginning of a window that don't count.
+        fresh: inputs that are 0 at the first step of a window.
     """
-    rows = origins[:, None] + np.arange(1 - window, 1)  # [B, T]
-    mask = np.zeros(rows.shape, bool)
-    mask[:, washout:] = True
-    window_targets = np.zeros((*rows.shape, targets.shape[1]), np.float32)
-    window_targets[:, washout:] = targets[rows[:, washout:]]
-    return Sequences(inputs.astype(np.float32)[rows], window_targets, mask)
+    known = np.asarray(np.isfinite(targets).all(axis=1))
+    before = np.concatenate([[0], np.cumsum(known)])
+    origins = origins[before[origins + 1] > before[origins + 1 - window + washout]]
+    lengths = np.full(len(origins), window)
+    seen, wanted = inputs.astype(np.float32, copy=False), targets.astype(np.float32, copy=False)
+    return Cutter(seen, wanted, known, origins + 1 - window, lengths, window, skipped=washout, fresh=fresh).sequences()
 
 
 def loss_origins(origins: Rows, window: int, washout: int) -> Rows:
@@ -96,7 +110,7 @@ class SplitOrigins:
         return np.arange(max(first - 1, window - 1), end - horizon, dtype=np.int64)
 
 
-def split_origins(split: tuple[float | str, ...], times: list[str], has_dates: bool) -> SplitOrigins:
+def split_origins(split: tuple[float | str, ...], times: Times, has_dates: bool) -> SplitOrigins:
     """Where the parts begin.
 
     Args:
@@ -118,7 +132,7 @@ def split_origins(split: tuple[float | str, ...], times: list[str], has_dates: b
     return SplitOrigins(valid, test, rows)
 
 
-def _first_row_from(begin: str, times: list[str]) -> int:
+def _first_row_from(begin: str, times: Times) -> int:
     """The first row at or after a time; local times go back an hour where clocks do."""
     return next((row for row, time in enumerate(times) if time >= begin), len(times))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evornn.arrays import Floats
+from evornn.arrays import Batch, Floats
 from evornn.kernels.evaluate import mask_non_finite
 from evornn.kernels.examples import one_hot
 from evornn.kernels.quantile_levels import quantile_levels
@@ -20,7 +21,7 @@ from evornn.kernels.simd.programs.equation import Equation
 from evornn.kernels.simd.programs.memory_layout import Purpose
 from evornn.kernels.simd.programs.program import can_look_up
 from evornn.kernels.simd.runtime.kernel import Call, Kernel, State, kernel, sum_rounds
-from evornn.kernels.simd.runtime.lane_layout import LaneData, LaneExamples
+from evornn.kernels.simd.runtime.lane_layout import LaneData, LaneExamples, StreamedLanes
 from evornn.kernels.simd.runtime.machine_code import address
 from evornn.layout import Layout
 
@@ -56,6 +57,17 @@ class SimdEvaluator:
     def prepare_inputs(self, inputs: Tensor) -> Tensor:
         """Inputs in the form that this evaluator takes: [B, T, I], or class indices [B, T] where it looks them up."""
         return inputs if inputs.ndim == 3 or self.supports_lookup else one_hot(inputs, self.layout.inputs)
+
+    def stream(self, make: Callable[[Batch], LaneExamples], batch: int, steps: int, count: int) -> StreamedLanes:
+        """Sequences that are made when they're needed.
+
+        Args:
+            make: numbers of sequences [K] → what `bind` makes of them.
+            batch: B.
+            steps: T.
+            count: steps that count.
+        """
+        return StreamedLanes(make, batch, steps, count)
 
     def bind(self, inputs: Tensor, targets: Tensor, mask: Tensor) -> LaneExamples:
         """Sequences in the form that this evaluator takes.

@@ -6,8 +6,9 @@ number of threads nor on its place in the population nor on how the population i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,11 +21,12 @@ from evornn.kernels.simd.interpreter.vector import LANES
 from evornn.kernels.simd.programs.memory_layout import Purpose
 from evornn.kernels.simd.programs.program import Program
 from evornn.kernels.simd.programs.steps import NEXT
-from evornn.kernels.simd.runtime.lane_layout import LaneData, LaneLayout, address_of
+from evornn.kernels.simd.runtime.lane_layout import LaneData, LaneLayout, StreamedLaneData, address_of
 from evornn.kernels.simd.runtime.machine_code import address, function
 from evornn.kernels.simd.runtime.threads import buffers, parallel_for
 from evornn.layout import Layout
 
+_DATA = OFFSETS["data"] - OFFSETS[CALL[0]]
 _CALL = slice(OFFSETS[CALL[0]], OFFSETS[CALL[-1]] + 1)
 _SCRATCH = slice(OFFSETS["bases"], OFFSETS["lookup_cotangents"] + 1)
 NO_CODE = np.zeros(0, np.int64)
@@ -103,10 +105,13 @@ class Kernel:
         genomes = np.ascontiguousarray(genomes)
         population, n = genomes.shape
         segment = self._segment(data, call) if self.purpose == "gradients" else 0
+        if segment and data.class_inputs and isinstance(data, StreamedLaneData):
+            data = data.whole()  # which the gradients of looked-up weights read once more: a number for each step
         groups, rounds = self.lanes.shape(population)
         # Threads share the groups of members. With fewer groups than threads they share the rounds of sequences: each
         # leaves its sums by itself in `shared`, and `_conclude` adds them up in order, so the bits are the same.
-        split = rounds > 1 and groups < threads and self.purpose != "sums"
+        # Rounds that are not all in memory at once are left and added up in the same way.
+        split = (data.is_streamed or (rounds > 1 and groups < threads)) and self.purpose != "sums"
         needs_sums = split or self.purpose == "sums"
         shared = self._allocate_shared(groups, data.steps, split) if needs_sums else None
         # losses, then gradients; zeros, since the gradients of looked-up weights are added to them
@@ -116,23 +121,25 @@ class Kernel:
         optional = (call.outside, call.outputs, call.frames)
         numbers = np.array((
             population, address_of(genomes), data.steps, segment, data.size, call.loss, call.outputs is not None,
-            call.resume, call.carry, split, data.weight_bits, data.address,
+            call.resume, call.carry, split, data.weight_bits, 0,
             *(0 if array is None else address_of(array) for array in optional), result, result + 4 * population,
         ))  # fmt: skip
         sizes, run, table = self._scratch(data.steps, segment), function("run"), self.table
 
         # one thread's part: the numbers of this call in its own buffer, with its own scratch arrays
-        def part(first: int, last: int, begin: int = 0, end: int = rounds) -> None:
+        def part(first: int, last: int, begin: int, end: int) -> None:
             places, P = buffers.get(sizes), buffers.numbers
             P[:] = table
             P[_CALL] = numbers
             P[_SCRATCH] = places if shared is None else [*places[:-3], *map(address_of, shared)]
             run(buffers.address, first, last, begin, end)
 
-        if split:
-            parallel_for(lambda r, _: part(0, population, r, r + 1), rounds, threads, 1, one_by_one=True)
-        else:
-            parallel_for(part, population, threads, self.lanes.members)
+        for here, numbers[_DATA] in data.portions():
+            if split:
+                each = partial(_one_round, part, population, here.start)
+                parallel_for(each, len(here), threads, 1, one_by_one=True)
+            else:
+                parallel_for(partial(part, begin=here.start, end=here.stop), population, threads, self.lanes.members)
         if split and shared is not None:
             self._conclude(numbers, shared)
         gradients = buffer[population:].reshape(population, n) if segment else None
@@ -238,6 +245,11 @@ def kernel(layout: Layout, purpose: Purpose, lanes: LaneLayout, lookup: bool, dr
         dropout: whether factors of the lower layers' outputs are behind them.
     """
     return Kernel(layout, purpose, lanes, lookup, dropout)
+
+
+def _one_round(part: Callable[..., None], population: int, begin: int, r: int, _: int) -> None:
+    """All members in the r-th round of those from `begin` on."""
+    part(0, population, begin + r, begin + r + 1)
 
 
 def sum_rounds(packed: NDArray[Any]) -> NDArray[Any]:

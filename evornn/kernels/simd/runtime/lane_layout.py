@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Self
@@ -14,9 +15,11 @@ from torch import Tensor
 from evornn.arrays import Batch, Floats, Series
 from evornn.errors import EvornnError
 from evornn.kernels.simd.interpreter.vector import LANES
+from evornn.kernels.streaming import Streamed
 
 VECTORS = 2  # in a row: two computations hide each other's latencies, and weights are read once for both
 SMALL_BATCH = 7  # the most sequences for which lanes run across the members
+STREAMED_NUMBERS = 2**23  # in the rounds that are laid out at a time, where not all are: 32 MiB
 MANY_OUTPUTS = 512  # from here on a row is one vector, so that two threads can share the sequences of one member
 
 
@@ -213,23 +216,28 @@ class LaneExamples:
 
     @cached_property
     def _data(self) -> LaneData:
-        return self._lay_out(LaneLayout.for_batch(len(self)))
+        return self.in_lanes(LaneLayout.for_batch(len(self)))
 
     @cached_property
     def _data_in_single_vectors(self) -> LaneData:
-        return self._lay_out(LaneLayout.for_batch(len(self), MANY_OUTPUTS))
+        return self.in_lanes(LaneLayout.for_batch(len(self), MANY_OUTPUTS))
 
-    def _lay_out(self, lanes: LaneLayout) -> LaneData:
+    def in_lanes(self, lanes: LaneLayout) -> LaneData:
+        """All sequences in the lanes of a layout."""
+        numbers, (steps, size) = self.lay_out(lanes, lanes.sequences), self.records.shape[1:]
+        return LaneData(
+            numbers, lanes, steps, size, float(self.count), self.class_targets, self.class_inputs, self.width
+        )
+
+    def lay_out(self, lanes: LaneLayout, places: int) -> Floats:
+        """[blocks, T, I + O + 1, lanes] the sequences in so many places of a layout; see `LaneData`."""
         numbers, (batch, steps, size) = self.records, self.records.shape
-        if lanes.sequences > batch:
-            numbers = numbers[np.minimum(np.arange(lanes.sequences), batch - 1)]
+        if places > batch:
+            numbers = numbers[np.minimum(np.arange(places), batch - 1)]
             numbers[batch:, :, -1] = 0
         if not lanes.wide:
-            numbers = numbers.reshape(lanes.blocks, LANES, steps, size).transpose(0, 2, 3, 1)
-        return LaneData(
-            np.ascontiguousarray(numbers), lanes, steps, size, float(self.count), self.class_targets, self.class_inputs,
-            self.width,
-        )  # fmt: skip
+            numbers = numbers.reshape(places // LANES, LANES, steps, size).transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(numbers)
 
 
 @dataclass(frozen=True)
@@ -251,10 +259,61 @@ class LaneData:
         """The address of the numbers."""
         return address_of(self.numbers)
 
+    @property
+    def is_streamed(self) -> bool:
+        """Whether rounds are laid out when they are computed."""
+        return False
+
+    def portions(self) -> Iterator[tuple[range, int]]:
+        """Rounds whose numbers are in memory together, and the address that those of round 0 have, or would have."""
+        yield range(self.lanes.rounds), self.address
+
     @cached_property
     def weight_bits(self) -> int:
         """The bits of 1 / count as a float32: the weight of a step in the mean loss."""
         return int(np.array(1 / self.count, np.float32).view(np.int32))
+
+
+@dataclass(frozen=True)
+class StreamedLanes(Streamed):
+    """Streamed examples in the form that kernels take."""
+
+    def data(self, outputs: int) -> LaneData:
+        """All sequences in their lanes, laid out when they are computed; few sequences at once."""
+        lanes = LaneLayout.for_batch(self.batch, outputs)
+        if not lanes.same_members or lanes.wide:  # there is one round, or next to none
+            data: LaneData = self.whole().data(outputs)
+            return data
+        first, nothing = self.make(np.arange(1)), np.zeros(0, np.float32)
+        return StreamedLaneData(
+            nothing, lanes, self.steps, first.records.shape[2], float(self.count), first.class_targets,
+            first.class_inputs, first.width, self.make, self.batch,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StreamedLaneData(LaneData):
+    """Examples in their lanes, of which a few rounds at a time are in memory."""
+
+    make: Callable[[Batch], LaneExamples]
+    batch: int
+
+    @property
+    def is_streamed(self) -> bool:
+        return True
+
+    def whole(self) -> LaneData:
+        """All of them, laid out."""
+        return self.make(np.arange(self.batch)).in_lanes(self.lanes)
+
+    def portions(self) -> Iterator[tuple[range, int]]:
+        places = self.lanes.vectors * LANES  # sequences of a round
+        together = max(1, STREAMED_NUMBERS // (places * self.steps * self.size))
+        for begin in range(0, self.lanes.rounds, together):
+            rounds = range(begin, min(begin + together, self.lanes.rounds))
+            examples = self.make(np.arange(begin * places, min(rounds.stop * places, self.batch)))
+            numbers = examples.lay_out(self.lanes, len(rounds) * places)
+            yield rounds, address_of(numbers) - begin * numbers.nbytes // len(rounds)
 
 
 def address_of(array: Any) -> int:
