@@ -14,7 +14,7 @@ from evornn.dashboards.page_context import DashboardPage, PageContext, parse_id,
 from evornn.errors import EvornnError
 from evornn.experiments.analysis import forecasts
 from evornn.experiments.analysis.comparison import Comparison, PairwiseTests, ResultCell, TaskComparison
-from evornn.experiments.analysis.narrative import TUNING, number, settings
+from evornn.experiments.analysis.narrative import TUNING, by_result, number, settings
 from evornn.experiments.analysis.statistics import Summary
 from evornn.service.reading.figures import ComparisonFigures
 
@@ -108,7 +108,7 @@ def cells(task: TaskComparison) -> Component:
             "computing time", "parameters", *((judged.name,) if judged else ()))  # fmt: skip
     target = f" Target: {task.headline.name}." if task.headline else ""
     caption = f"Median [middle half] over {task.seeds} seeds.{target}"
-    return table(head, [_cell(task, cell, bool(judged)) for cell in task.cells], caption)
+    return table(head, [_cell(task, cell, bool(judged)) for cell in by_result(task)], caption)
 
 
 def forecast_table(task: TaskComparison) -> list[Component]:

@@ -44,11 +44,11 @@ class FitResult:
 
     @property
     def sentences(self) -> list[str]:
-        """The verdict in words: which network and trainer, how good against the best baseline, which family."""
+        """The verdict in words: which family, which network and trainer, how good against the best baseline."""
         from evornn.experiments.analysis import narrative
 
         (task,) = self.comparison.tasks
-        return [narrative.choice(task), self._judge(), *narrative.families(task, self.comparison.alpha)]
+        return [*narrative.families(task, self.comparison.alpha), narrative.choice(task), self._judge()]
 
     def _judge(self) -> str:
         from evornn.experiments.analysis.narrative import number

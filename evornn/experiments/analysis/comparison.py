@@ -62,6 +62,8 @@ class Pair:
     p: float | None = None
     corrected: float | None = None  # Holm's, over the pairs of the contest
     better: str | None = None  # the one with lower losses, if `corrected` is below alpha
+    a_wins: int | None = None  # seeds in which `a` has the lower loss; None: they are not compared in pairs
+    b_wins: int | None = None
 
 
 @dataclass(frozen=True)

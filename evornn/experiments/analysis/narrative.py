@@ -10,6 +10,7 @@ from evornn.experiments.analysis.comparison import (
     Pair,
     PairwiseTests,
     Ranking,
+    ResultCell,
     TaskComparison,
     TuningSummary,
     Verdict,
@@ -39,9 +40,19 @@ def summary(comparison: Comparison) -> list[str]:
     lines = [experiment_size(comparison)]
     for task in comparison.tasks:
         name = f"{task.task}: " if len(comparison.tasks) > 1 else ""
-        lines.append(name + " ".join(families(task, comparison.alpha)))
-        lines.append(f"{choice(task)} {compare_with_baselines(task)}")
+        answer, tests, *network = answers(task, comparison.alpha)
+        lines += [f"{name}{answer} {tests}", " ".join(network)]
     return [*lines, *describe_ranking(comparison.ranking, comparison.alpha), *comparison.notes]
+
+
+def answers(task: TaskComparison, alpha: float) -> list[str]:
+    """What people ask, in their order: gradient, evolution or both, how sure that is, and which network to take."""
+    return [*families(task, alpha), choice(task), compare_with_baselines(task)]
+
+
+def by_result(task: TaskComparison) -> list[ResultCell]:
+    """The rows of a task's table, the lowest median test loss first, failures last."""
+    return sorted(task.cells, key=lambda cell: (not isfinite(cell.test.median), cell.test.median))
 
 
 def choice(task: TaskComparison) -> str:
@@ -69,14 +80,25 @@ def compare_with_baselines(task: TaskComparison) -> str:
 
 
 def families(task: TaskComparison, alpha: float) -> tuple[str, str]:
-    """Gradient, evolution, hybrid: their median losses, and the differences that the test supports."""
+    """Gradient, evolution, hybrid: which is ahead, by how much and in how many seeds; and what the test supports."""
     if len(task.families) < 2:
         return (
             f"All trainers are of one family ({task.families[0][0]}).",
             "There is nothing to compare between families.",
         )
-    medians = join_names(f"{name} {number(spread.median)}" for name, spread in task.families)
-    return f"Median test loss over all runs of a family: {medians}.", describe_tests(task.contest_of_families, alpha)
+    (first, best), *others = task.families
+    margins = (_behind(first, best.median, name, spread.median, task.contest_of_families) for name, spread in others)
+    answer = f"{first.capitalize()} is ahead with a median test loss of {number(best.median)}: {join_names(margins)}."
+    return answer, describe_tests(task.contest_of_families, alpha)
+
+
+def _behind(first: str, best: float, name: str, loss: float, contest: PairwiseTests) -> str:
+    """How far a family is behind the first one, and in how many seeds."""
+    by = _percent((best - loss) / abs(loss), loss) if loss and isfinite(loss) else "lower"
+    pair = next((pair for pair in contest.pairs if {pair.a, pair.b} == {first, name}), None)
+    wins = None if pair is None else pair.a_wins if pair.a == first else pair.b_wins
+    seeds = "" if pair is None or wins is None else f" (in {wins} of {plural(pair.count, 'seed')})"
+    return f"{by} than {number(loss)} of {name}{seeds}"
 
 
 def describe_tests(contest: PairwiseTests, alpha: float) -> str:

@@ -6,6 +6,7 @@ Over several tasks the pairs are tasks instead of seeds (see `overall.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -35,9 +36,7 @@ def compare_pairs(name: str, losses: DataFrame, alpha: float, unit: str = "seed"
     columns = [str(column) for column in losses.columns]
     samples = [_sample(losses, a, b) for a, b in combinations(losses.columns, 2)]
     names = list(combinations(columns, 2))
-    effects = [
-        Pair(a, b, 1 - statistics.a12(x, y), _count(x, y)) for (a, b), (x, y, _) in zip(names, samples, strict=True)
-    ]
+    effects = [_effect(a, b, *sample) for (a, b), sample in zip(names, samples, strict=True)]
     if not samples:
         return PairwiseTests(name, tuple(columns), (), note="nothing to compare: only one contestant.")
     if note := _too_few_reason(samples, alpha, unit):
@@ -60,9 +59,14 @@ def _run_tests(effects: Sequence[Pair], samples: Sequence[tuple[Sample, Sample, 
     results = [statistics.signed_rank(a, b) if paired else statistics.rank_sum(a, b) for a, b, paired in samples]
     corrected = statistics.holm([p for p, _ in results])
     return [
-        Pair(e.a, e.b, e.a_lower, e.count, p, float(c), {-1: e.a, 1: e.b}.get(lower) if c < alpha else None)
+        replace(e, p=p, corrected=float(c), better={-1: e.a, 1: e.b}.get(lower) if c < alpha else None)
         for e, (p, lower), c in zip(effects, results, corrected, strict=True)
     ]
+
+
+def _effect(a: str, b: str, x: Sample, y: Sample, paired: bool) -> Pair:
+    wins = (int((x < y).sum()), int((y < x).sum())) if paired else (None, None)
+    return Pair(a, b, 1 - statistics.a12(x, y), _count(x, y), a_wins=wins[0], b_wins=wins[1])
 
 
 def _sample(losses: DataFrame, a: str, b: str) -> tuple[Sample, Sample, bool]:

@@ -122,7 +122,7 @@ def draw_sections(
     for k, task in enumerate(comparison.tasks):
         about = (baselines.get(task.task, ()), forecasts.get(task.task), trainer_styles)
         figures = task_figures(f"chart-{k}", task, done[done["task"] == task.task], tracks, *about)
-        sections.append(TaskSection(task, figures, _answers(task, comparison.alpha)))
+        sections.append(TaskSection(task, figures, narrative.answers(task, comparison.alpha)))
     return sections, overall_figures(comparison, done, tracks, trainer_styles)
 
 
@@ -130,10 +130,6 @@ def hide_password(url: str) -> str:
     """Mask the password of a database URL."""
     password = urlsplit(url).password
     return url.replace(f":{password}@", ":***@") if password else url
-
-
-def _answers(task: TaskComparison, alpha: float) -> list[str]:
-    return [narrative.choice(task), narrative.compare_with_baselines(task), *narrative.families(task, alpha)]
 
 
 def _page(**fields: Any) -> str:
@@ -145,6 +141,7 @@ def _page(**fields: Any) -> str:
         experiment_size=narrative.experiment_size(fields["comparison"]),
         ranking_sentences=narrative.describe_ranking(fields["comparison"].ranking, fields["comparison"].alpha),
         describe_target=narrative.describe_target,
+        by_result=narrative.by_result,
         tuning=narrative.TUNING,
         forecast_rows=forecast_rows,
         forecast_head=HEAD,

@@ -35,9 +35,9 @@ def _task(task: TaskComparison, alpha: float) -> Iterator[RenderableType]:
     from rich.text import Text
 
     yield Text(f"\n{task.task}", style="bold")
-    yield Text(narrative.choice(task))
-    yield Text(narrative.compare_with_baselines(task))
-    yield from (Text(sentence) for sentence in narrative.families(task, alpha))
+    answer, *more = narrative.answers(task, alpha)
+    yield Text(answer, style="bold")
+    yield from map(Text, more)
     yield Text("")
     yield _cell_table(task)
     if rows := forecasts.forecast_rows(task):
@@ -54,7 +54,7 @@ def _cell_table(task: TaskComparison) -> Table:
                           ("success", "right"), ("ERT", "right"), ("s", "right"),
                           *([("score", "right"), ("solved", "right")] if score else [])):  # fmt: skip
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for cell in task.cells:
+    for cell in narrative.by_result(task):
         _add_row(table, cell.network, cell.trainer, _format_summary(cell.test), number(cell.valid.median),
              *_success(task, cell), number(cell.seconds, 3), *(_score(cell) if score else ()))  # fmt: skip
     return table
