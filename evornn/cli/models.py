@@ -61,7 +61,7 @@ def predict(
     """Answer the question of a model for new data, in original units, as CSV; with --json, one object per line. Of a
     text: the bits of each symbol, or with --next how it goes on."""
     with _ends_in_a_line("interrupted"):
-        loaded = _load(model, trust, store, server)
+        loaded = load_model(model, trust, store, server)
         is_text = texts.is_of_text(loaded)
         if prompt is not None and not (is_text and next):
             raise EvornnError("--prompt is what a text goes on from: give it to a model of a text, with --next")
@@ -105,7 +105,7 @@ def evaluate(
             with open_results(store, server) as results:
                 found = _of_details(results.evaluate(model, file, report=report))
         else:
-            found = _evaluate(_load(model, trust, store, server), file, report, tell)
+            found = _evaluate(load_model(model, trust, store, server), file, report, tell)
     _show_evaluation(found, file, report, as_json)
 
 
@@ -198,7 +198,7 @@ def _write_text(text: str, output: Path | None, as_json: bool) -> None:
     show({"file": str(output)} if as_json else f"text written to {output}", as_json)
 
 
-def _load(model: str, trust: bool, store: str, server: str | None) -> StandaloneModel:
+def load_model(model: str, trust: bool, store: str, server: str | None) -> StandaloneModel:
     """A file; a name without a folder or a suffix, of which there is no file, is that of a registered model."""
     from evornn.models.standalone import StandaloneModel
 

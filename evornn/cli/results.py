@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from evornn.cli.models import Trust, load_model
 from evornn.cli.options import DEFAULT, ExportKind, Job, Json, Report, Server, Store, check_writable, open_results
 from evornn.cli.output import show, show_comparison
 
@@ -64,23 +65,30 @@ def export(
 
 
 def model(
-    run: Annotated[int, typer.Argument(help="Number of the run.")],
+    source: Annotated[
+        str, typer.Argument(help="Number of a run, a .safetensors file, or the name of a registered model.")
+    ],
     file: Annotated[
         Path, typer.Argument(help="Output file: .safetensors for evornn; .onnx, .py (torch), .c or .json for others.")
     ],
+    trust: Trust = False,
     store: Store = DEFAULT,
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """Write the champion of a run to a file, for evornn or for other programs. These files are compared with the
-    network first."""
-    with open_results(store, server) as results:
-        champion = results.run(run).model
-    difference = champion.write(file)
-    sizes = {"inputs": champion.inputs, "outputs": champion.outputs, "parameters": len(champion.genome)}
-    about = {"file": str(file), "difference": difference, "run": run, "network": champion.architecture, **sizes}
+    """Write a model, of a run or one that is kept elsewhere, to a file for evornn or for other programs. These files are
+    compared with the network first."""
+    if source.isdecimal():
+        with open_results(store, server) as results:
+            written, of = results.run(int(source)).model, {"run": int(source)}
+    else:
+        written, of = load_model(source, trust, store, server), {}
+    difference = written.write(file)
+    sizes = {"inputs": written.inputs, "outputs": written.outputs, "parameters": len(written.genome)}
+    about = {"file": str(file), "difference": difference, **of, "network": written.architecture, **sizes}
     compared = f"; over 400 steps it differs by {difference:.1g} at most" if difference is not None else ""
-    show(about if as_json else f"the model of run {run} written to {file}{compared}", as_json)
+    name = f"the model of run {source}" if of else source
+    show(about if as_json else f"{name} written to {file}{compared}", as_json)
 
 
 def catalog(

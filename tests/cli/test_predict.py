@@ -57,6 +57,16 @@ def read(text: str) -> pandas.DataFrame:
     return pandas.read_csv(io.StringIO(text))
 
 
+@pytest.mark.parametrize("suffix", ["onnx", "py", "c", "json", "safetensors"])
+def test_a_models_file_becomes_any_other(suffix: str, model: Path, folder: Path, evornn: CommandLine) -> None:
+    answer = evornn("model", model, file := folder / f"load.{suffix}", "--json")
+    assert answer.data["file"] == str(file) and answer.data["inputs"] == 1
+    assert "run" not in answer.data and file.stat().st_size > 0
+    compared = answer.data["difference"]
+    assert (compared is not None and compared < 1e-5) == (suffix in ("onnx", "py", "c"))
+    assert "No such file" in evornn.refuses("model", folder / "none.safetensors", file)
+
+
 def test_evaluate_writes_a_report_and_its_numbers(model: Path, folder: Path, evornn: CommandLine) -> None:
     page = folder / "report.html"
     data = evornn("evaluate", model, folder / "test.csv", "--report", page, "--json").data
