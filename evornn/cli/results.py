@@ -65,9 +65,7 @@ def export(
 
 
 def model(
-    source: Annotated[
-        str, typer.Argument(help="Number of a run, a .safetensors file, or the name of a registered model.")
-    ],
+    source: Annotated[str, typer.Argument(help="A run's number, a .safetensors file, or a registered model's name.")],
     file: Annotated[
         Path, typer.Argument(help="Output file: .safetensors for evornn; .onnx, .py (torch), .c or .json for others.")
     ],
@@ -76,8 +74,8 @@ def model(
     server: Server = None,
     as_json: Json = False,
 ) -> None:
-    """Write a model, of a run or one that is kept elsewhere, to a file for evornn or for other programs. These files are
-    compared with the network first."""
+    """Write a model, that of a run or of a file, to a file for evornn or for other programs. These files are compared
+    with the network first."""
     if source.isdecimal():
         with open_results(store, server) as results:
             written, of = results.run(int(source)).model, {"run": int(source)}
