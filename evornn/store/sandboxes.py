@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from json import JSONDecodeError
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -35,7 +36,7 @@ class Sandboxes:
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
         """The reply to a request, which has a `timeout` in seconds."""
         connection = self._connect()
-        with connection, suppress(ConnectionError):  # the sandbox ended early: what it wrote tells
+        with connection, suppress(ConnectionError, JSONDecodeError):  # the sandbox ended before all was written
             connection.settimeout(request["timeout"] + GRACE)
             try:
                 connection.sendall(json.dumps(request).encode())
@@ -44,9 +45,8 @@ class Sandboxes:
                     content = file.read()
             except TimeoutError:
                 return {"error": f"the query took longer than {request['timeout']:g} s: narrow it with WHERE or LIMIT"}
-            if content:
-                reply: dict[str, Any] = json.loads(content)
-                return reply
+            reply: dict[str, Any] = json.loads(content)
+            return reply
         return {"error": "the query needs too much memory: narrow it with WHERE or LIMIT"}
 
     def close(self) -> None:

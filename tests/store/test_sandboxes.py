@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from evornn.store.errors import StoreError
+from evornn.store.sandboxes import Sandboxes
 from evornn.store.store import Store, open_store
 
 ENDLESS = "WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t) SELECT count(*) FROM t"
@@ -84,3 +85,15 @@ def test_a_sandbox_that_was_killed_harms_its_query_alone(store: Store) -> None:
         with pytest.raises(StoreError, match="too much memory"):
             answer.result()
     assert store.query("SELECT 2")[1] == [[2]]
+
+
+def test_half_a_reply_is_none(tmp_path: Path) -> None:
+    """As when memory ends while the reply is written."""
+    (program := tmp_path / "half.py").write_text(
+        "def reply_to(request):\n    return {'rows': 'x' * 9999, 'columns': {1}}\n"
+    )
+    sandboxes = Sandboxes(str(program))
+    assert sandboxes.run({"timeout": 5.0}) == {
+        "error": "the query needs too much memory: narrow it with WHERE or LIMIT"
+    }
+    sandboxes.close()
