@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evornn.data.growing import growing_on_disk
-from evornn.data.mapped import Made, mapped, writable_folder
+from evornn.data.mapped import Made, map_arrays, writable_folder
 from evornn.data.opening import file_format
 from evornn.data.options import ReadOptions
 from evornn.data.table import Column, Table
@@ -68,7 +68,7 @@ def read_large(path: Path, options: ReadOptions, read: Callable[[Path, ReadOptio
         with growing_on_disk(folder):
             return _pack(read(path, options))
 
-    return _unpack(*mapped(KIND, key.hexdigest(), make))
+    return _unpack(*map_arrays(KIND, key.hexdigest(), make))
 
 
 def _pack(table: Table) -> Made:

@@ -26,7 +26,7 @@ BLOCK = 2**24  # bytes that are written or checked at a time
 log = logging.getLogger("evornn.data")
 
 
-def mapped(kind: str, key: str, make: Callable[[Path], Made]) -> Made:
+def map_arrays(kind: str, key: str, make: Callable[[Path], Made]) -> Made:
     """Arrays by a key that tells all that they follow from.
 
     Args:

@@ -53,7 +53,7 @@ class Streamed:
     @property
     def parts(self) -> tuple[Any, Any, Any]:
         """Inputs, targets and mask, of which a slice of the sequences is made when it's asked for."""
-        return Part(self, 0), Part(self, 1), Part(self, 2)
+        return StreamedPart(self, 0), StreamedPart(self, 1), StreamedPart(self, 2)
 
     def slice_time(self, steps: slice) -> Any:
         """Some of the time steps of all, made."""
@@ -65,7 +65,7 @@ class Streamed:
 
 
 @dataclass(frozen=True)
-class Part:
+class StreamedPart:
     """Inputs, targets or mask of streamed examples."""
 
     examples: Streamed

@@ -214,7 +214,7 @@ class Objective:
             check_targets(loss, targets, mask, self.arguments.layout.outputs)
             self._checked_losses.add(loss)
 
-    def mark_checked(self, loss: str | CustomLoss) -> None:
+    def skip_checks(self, loss: str | CustomLoss) -> None:
         """Say that the targets are known to be those that a loss can have."""
         if isinstance(loss, str):
             self._checked_losses.add(loss)
