@@ -115,7 +115,7 @@ def test_on_a_terminal_it_asks_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_frame_in_python() -> None:
     frame = pd.DataFrame({"when": pd.date_range("2020", periods=120, freq="h"), "load": np.sin(np.arange(120.0))})
     found = library.fit(frame, "load", workers=0)
-    assert found.job == 1 and found.sentences[0].startswith("Chosen on validation data")
+    assert found.job == 1 and found.sentences[0].startswith("Gradient is ahead with a median test loss of")
     assert found.model.own_preparation.answers[0].column == "load" and found.spec["tasks"][0]["time"] == "when"
     assert len(list(Path.cwd().glob("frame-*.csv"))) == 1 and found.best_baseline is not None
     assert library.fit(frame, ["load"], workers=0).job == 1

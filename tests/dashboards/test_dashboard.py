@@ -16,7 +16,7 @@ from serving import Server, serving, working
 from small_models import small_model, small_table, text_model
 
 from evornn import library
-from evornn.experiments.analysis.narrative import number, settings
+from evornn.experiments.analysis.narrative import by_result, number, settings
 from evornn.experiments.reporting.palette import INK
 from evornn.models.table_file import csv_text
 from evornn.service.service import submit
@@ -307,10 +307,12 @@ def test_a_tuned_job_says_what_tuning_found_and_cost(page: Page, server: Server)
     """Tuned and untuned stand apart; a job without tuning has no word of it."""
     with library.connect(server.url, server.token) as results:
         job = results.tune(TUNED)
-        (found,) = results.compare(job).tuned
+        comparison = results.compare(job)
+        (found,), (task,) = comparison.tuned, comparison.tasks
     tools.log_in(page, server, f"compare?job={job}")
     trainers = page.locator("#compare-found table").first.locator("td:nth-child(2)")
-    expect(trainers).to_have_text(["<i>adam</i>", "<i>adam</i> (tuned)"])
+    assert {cell.trainer for cell in task.cells} == {"<i>adam</i>", "<i>adam</i> (tuned)"}
+    expect(trainers).to_have_text([cell.trainer for cell in by_result(task)])
     section = page.locator("#compare-tuning")
     expect(section.get_by_role("heading")).to_have_text("Tuning")
     expect(section.locator("td")).to_have_text([
