@@ -43,13 +43,12 @@ def test_the_answer_says_by_how_much_and_in_how_many_seeds() -> None:
     pairs = (Pair("gradient", "hybrid", 0.1, 10, a_wins=2, b_wins=8), Pair("hybrid", "guessing", 1.0, 9))
     task = replace(TASK, families=families, contest_of_families=PairwiseTests("families", (), pairs))
     assert narrative.families(task, 0.05)[0] == (
-        "Hybrid is ahead with a median test loss of 0.2000: 20.0 % lower than 0.2500 of gradient (in 8 of 10 seeds) and "
-        "lower than ∞ of guessing."
+        "Hybrid is ahead with a median test loss of 0.2000: 20.0 % lower than 0.2500 of gradient (in 8 of 10 seeds) "
+        "and lower than ∞ of guessing."
     )
 
 
 def test_rows_are_in_the_order_of_their_results() -> None:
-    cells = tuple(
-        replace(CELL, trainer=name, test=spread(loss)) for name, loss in [("a", 3.0), ("b", math.nan), ("c", 1.0)]
-    )
+    losses = {"a": 3.0, "b": math.nan, "c": 1.0}
+    cells = tuple(replace(CELL, trainer=name, test=spread(loss)) for name, loss in losses.items())
     assert [cell.trainer for cell in narrative.by_result(replace(TASK, cells=cells))] == ["c", "a", "b"]
