@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from evornn.tasks import TASKS
+from evornn.tasks.core import baselines
 from evornn.tasks.core.forecast_errors import ForecastErrors, average, forecast_errors, persistence_mae
 
 numbers = st.floats(-1e6, 1e6, allow_subnormal=False)
@@ -59,3 +61,14 @@ def test_mase_and_r2_know_no_units(values: np.ndarray, factor: float, offset: fl
         assert after.rmse == pytest.approx(before.rmse * factor, rel=1e-6)
         if np.ptp(values[1:]) > 1:
             assert after.r2 == pytest.approx(before.r2, rel=1e-6, abs=1e-6)
+
+
+def test_autoregression_of_many_windows_is_fitted_to_some_of_them(monkeypatch):
+    def fitted():
+        data = TASKS.build({"kind": "sunspots"}).data()
+        return next(one for one in data.baselines if one.name == "autoregression")
+
+    whole = fitted()
+    monkeypatch.setattr(baselines, "MOST_ORIGINS", 300)
+    some = fitted()
+    assert some.test != whole.test and some.test == pytest.approx(whole.test, rel=0.2)
